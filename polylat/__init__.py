@@ -1,0 +1,1 @@
+"""polylat: the latency of a fused tensor-accelerator mapping, from its dependences."""

@@ -1,0 +1,302 @@
+"""The mapping as ISL sets and maps.
+
+Per leaf: the iteration `domain`, the `tiling` (tile iteration → operations), the `access` relations
+(operation → element) and the `footprint` (tile → elements). Across leaves: which tile
+iterations touch the same elements in the same residency.
+
+Relations are built and solved one *group* at a time: variables and ranks that no index and no
+constraint ties together are independent, so a relation is the product of its groups', its
+lexicographic minimum is the minima of the groups side by side, and a footprint's size is the
+product of theirs. Each group is a set of a few dimensions, whatever the size of the mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+import islpy as isl
+import numpy as np
+
+from polylat.lowering.paths import Leaf
+from polylat.lowering.scan import Ints, points
+from polylat.spec.affine import Affine
+from polylat.spec.workload import TensorAccess
+
+__all__ = [
+    "access",
+    "domain",
+    "footprint",
+    "groups",
+    "solve",
+    "tiling",
+]
+
+
+def domain(leaf: Leaf) -> isl.Set:
+    """Iteration domain of a leaf: its operations.
+
+    Examples
+    --------
+    >>> from polylat.lowering.examples import matmul
+    >>> print(domain(matmul()))
+    { mm[m, n, k] : 0 <= m <= 3 and 0 <= n <= 3 and 0 <= k <= 3 }
+    """
+    names = _names(leaf, "")
+    bounds = _conjunction(_range(leaf, v, names) for v in leaf.einsum.rank_variables)
+    tied = [f"{_text(c, names)} >= 0" for c in leaf.coupled]
+    space = f"{_quote(leaf.einsum.name)}[{', '.join(names.values())}]"
+    return isl.Set(f"{{ {space} : {_conjunction([bounds, *tied])} }}")
+
+
+def tiling(leaf: Leaf, depth: int) -> isl.Map:
+    """Tile iterations → their operations.
+
+    Parameters
+    ----------
+    leaf
+        The leaf.
+    depth
+        How many of its Temporal loops index the tile iterations. Spatial loops are inside: a tile
+        iteration's operations are those of all units.
+    """
+    names = _names(leaf, "")
+    digits = {p: f"i{p}" for p, loop in _temporal(leaf)[:depth]}
+    inner = _digits_within(leaf, leaf.einsum.rank_variables, digits)
+    hidden = {p: f"u{p}" for p in inner if p not in digits}
+    chains = _conjunction(
+        _chain(leaf, v, names[v], {**digits, **hidden}) for v in leaf.einsum.rank_variables
+    )
+    tied = [f"{_text(c, names)} >= 0" for c in leaf.coupled]
+    exists = f"exists {', '.join(hidden.values())} : " if hidden else ""
+    name = _quote(leaf.einsum.name)
+    source = f"{name}_tile[{', '.join(digits.values())}]"
+    target = f"{name}[{', '.join(names.values())}]"
+    return isl.Map(f"{{ {source} -> {target} : {exists}{_conjunction([chains, *tied])} }}")
+
+
+def access(leaf: Leaf, tensor: str) -> isl.Map:
+    """Access relation of a leaf: operation → element of the tensor."""
+    names = _names(leaf, "")
+    indices = ", ".join(_text(i, names) for i in leaf.einsum.access(tensor).projection)
+    space = f"{_quote(leaf.einsum.name)}[{', '.join(names.values())}]"
+    return isl.Map(f"{{ {space} -> {_quote(tensor)}[{indices}] }}").intersect_domain(domain(leaf))
+
+
+def footprint(leaf: Leaf, tensor: str, depth: int) -> isl.Map:
+    """Tile (index of the first `depth` Temporal loops) → the elements that it touches."""
+    return tiling(leaf, depth).apply_range(access(leaf, tensor))
+
+
+def groups(
+    variables: Iterable[str],
+    indices: Iterable[Sequence[str]],
+    ties: Iterable[Sequence[str]] = (),
+) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Split variables and ranks into what is tied together.
+
+    Parameters
+    ----------
+    variables
+        All variables.
+    indices
+        Per rank, the variables that index it.
+    ties
+        Further sets of variables that belong together.
+
+    Returns
+    -------
+    list of (variables, ranks)
+        The connected components of the (rank, variable) graph, in order of their first variable.
+        Ranks that no variable indexes are left out.
+
+    Examples
+    --------
+    >>> groups(["p", "r", "k"], [["p", "r"], ["k"]])
+    [(('p', 'r'), (0,)), (('k',), (1,))]
+    """
+    ranks = [tuple(index) for index in indices]
+    leader = {v: v for v in variables}
+
+    def find(v: str) -> str:
+        while leader[v] != v:
+            v = leader[v]
+        return v
+
+    for tied in (*ranks, *map(tuple, ties)):
+        for other in tied[1:]:
+            a, b = find(tied[0]), find(other)
+            if a != b:
+                leader[b] = a
+    members: dict[str, list[str]] = {}
+    for v in leader:
+        members.setdefault(find(v), []).append(v)
+    return [
+        (
+            tuple(group),
+            tuple(r for r, index in enumerate(ranks) if index and find(index[0]) == root),
+        )
+        for root, group in members.items()
+    ]
+
+
+@lru_cache(maxsize=4096)
+def solve(text: str, want: str = "points", split: int = 0) -> Ints:
+    """Points of a group's relation as an array (cached: equal groups are solved once).
+
+    Parameters
+    ----------
+    text
+        An ISL set: the dimensions of the relation, those of its source first.
+    want
+        ``"points"``: all of them; ``"lexmin"`` or ``"lexmax"``: per source, its first or last
+        target.
+    split
+        Number of dimensions of the source.
+    """
+    relation = isl.Set(text)
+    if want != "points":
+        as_map = isl.Map.from_range(relation)
+        as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
+        as_map = as_map.lexmin() if want == "lexmin" else as_map.lexmax()
+        relation = as_map.move_dims(
+            isl.dim_type.out, 0, isl.dim_type.in_, 0, split
+        ).range()
+    found = points(relation)
+    found.setflags(write=False)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def missing(wanted: str, brought: str) -> tuple[int, ...] | None:
+    """A point of the first set that the second lacks, None if there is none."""
+    rest = isl.Set(wanted) - isl.Set(brought)
+    if rest.is_empty():
+        return None
+    point = rest.lexmin().sample_point()
+    return tuple(
+        int(point.get_coordinate_val(isl.dim_type.set, i).to_python())
+        for i in range(rest.dim(isl.dim_type.set))
+    )
+
+
+class GroupText:
+    """Text of the part of a leaf's relation that concerns some of its variables.
+
+    Parameters
+    ----------
+    leaf
+        The leaf.
+    variables
+        The variables of the group.
+    prefix
+        Told apart by it are the names of several leaves in one relation.
+    shown
+        Positions (among all loops of the path) of the loops whose index is a dimension.
+    zero
+        Positions of the Spatial loops of which only the first unit counts.
+    """
+
+    def __init__(
+        self,
+        leaf: Leaf,
+        variables: Sequence[str],
+        prefix: str,
+        shown: Sequence[int],
+        zero: Sequence[int] = (),
+    ) -> None:
+        mine = set(variables)
+        self.leaf = leaf
+        self.values = {v: f"{prefix}{_position(leaf, v)}" for v in variables}
+        self.shown = {p: f"{prefix}i{p}" for p in shown if leaf.loops[p].variable in mine}
+        inner = _digits_within(leaf, variables, self.shown | dict.fromkeys(zero, ""))
+        fixed = {p: "0" for p in zero if p in inner and p not in self.shown}
+        hidden = {p: f"{prefix}u{p}" for p in inner if p not in self.shown and p not in fixed}
+        digits = {**self.shown, **hidden, **fixed}
+        chains = [_chain(leaf, v, self.values[v], digits) for v in variables]
+        tied = [
+            f"{_text(c, self.values)} >= 0" for c in leaf.coupled if mine.issuperset(c.variables)
+        ]
+        self.conditions = [*chains, *tied]
+        self.hidden = (*self.values.values(), *hidden.values())
+
+    def index(self, expression: Affine) -> str:
+        """An index expression in this group's names."""
+        return _text(expression, self.values)
+
+
+def set_text(dims: Sequence[str], hidden: Sequence[str], conditions: Sequence[str]) -> str:
+    """Text of an ISL set with existentially quantified variables."""
+    exists = f"exists {', '.join(hidden)} : " if hidden else ""
+    return f"{{ [{', '.join(dims)}] : {exists}{_conjunction(conditions)} }}"
+
+
+def ranks_of(group: GroupText, tensor: TensorAccess, ranks: Sequence[int]) -> list[str]:
+    """Index expressions of some ranks of a tensor."""
+    return [group.index(tensor.projection[r]) for r in ranks]
+
+
+def last_of_each(found: Ints, source: int) -> Ints:
+    """The last row of each run of rows that agree in the first columns."""
+    if len(found) == 0:
+        return found
+    change = np.any(found[1:, :source] != found[:-1, :source], axis=1)
+    return found[np.concatenate((change, [True]))]
+
+
+def _temporal(leaf: Leaf) -> list[tuple[int, object]]:
+    return [(p, loop) for p, loop in enumerate(leaf.loops) if loop.unit is None]
+
+
+def _position(leaf: Leaf, variable: str) -> int:
+    return leaf.einsum.rank_variables.index(variable)
+
+
+def _names(leaf: Leaf, prefix: str) -> dict[str, str]:
+    return {v: _quote(f"{prefix}{v}") for v in leaf.einsum.rank_variables}
+
+
+def _quote(name: str) -> str:
+    """A name that ISL's parser accepts: it has words of its own."""
+    reserved = {"and", "or", "not", "exists", "mod", "floor", "ceil", "floord", "ceild", "min"}
+    reserved |= {"max", "infty", "infinity", "true", "false", "implies", "int", "rat", "NaN"}
+    return f"{name}_" if name.lower() in {r.lower() for r in reserved} else name
+
+
+def _digits_within(leaf: Leaf, variables: Sequence[str], known: Mapping[int, str]) -> list[int]:
+    """Loops over the variables from the outermost to the innermost known one."""
+    inner: list[int] = []
+    for v in variables:
+        mine = [p for p, loop in enumerate(leaf.loops) if loop.variable == v]
+        last = max((p for p in mine if p in known), default=-1)
+        inner += [p for p in mine if p <= last]
+    return sorted(inner)
+
+
+def _range(leaf: Leaf, variable: str, names: Mapping[str, str]) -> str:
+    low, high = leaf.ranges[variable]
+    return f"{low} <= {names[variable]} <= {high}"
+
+
+def _chain(leaf: Leaf, variable: str, name: str, digits: Mapping[int, str]) -> str:
+    """The values of a variable in a tile, given the indices of loops that tile it."""
+    low, high = leaf.ranges[variable]
+    conditions = [f"{low} <= {name} <= {high}"]
+    start = str(low)
+    for p, loop in enumerate(leaf.loops):
+        if loop.variable == variable and p in digits:
+            digit = digits[p]
+            start += f" + {loop.tile}*{digit}"
+            conditions.append(f"{start} <= {name} < {start} + {loop.tile}")
+            if digit != "0":
+                conditions.append(f"{digit} >= 0")
+    return " and ".join(conditions)
+
+
+def _text(expression: Affine, names: Mapping[str, str]) -> str:
+    terms = [f"{k}*{names[v]}" for v, k in expression.terms]
+    return " + ".join([*terms, str(expression.constant)])
+
+
+def _conjunction(conditions: Iterable[str]) -> str:
+    return " and ".join(c for c in conditions if c) or "1 = 1"

@@ -1,0 +1,713 @@
+"""AccelForge's own accounting of a mapping, to the digit and in exact arithmetic.
+
+The formulas are those of AccelForge's symbolic model (`model._looptree.reuse.symbolic` for the
+counts, `model._looptree.latency.memory` for the latency). Per Einsum and tensor, with holders
+h0 … hm from the outside in and the leaf below them, all counts are products of trip counts:
+
+- The *fill* of a holder is the size of the bounding box of its tile.
+- What a holder or the leaf exchanges with its parent is that fill (one element for the leaf) times
+  the trip counts of the loops between the two; a Spatial loop over units that reuse the element
+  counts once.
+- What a holder does is the sum of its exchanges with its parent and with its child, times the trip
+  counts of the Temporal loops above it (for one unit) or of all loops above it (for all units).
+
+What stands above a split is charged to every Einsum below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from math import ceil
+from typing import NamedTuple
+
+from polylat.bounds import rank_bounds
+from polylat.errors import MappingError, UnsupportedError
+from polylat.spec import Spec
+from polylat.spec.arch import Component
+from polylat.spec.mapping import Branch, Compute, Holder, Loop, Spatial, Storage, Temporal, Toll
+from polylat.spec.workload import Einsum, TensorAccess, Workload
+
+__all__ = ["AccessKey", "Number", "Roofline", "roofline"]
+
+Number = int | Fraction
+AccessKey = tuple[str, str, str | None, str]
+"""(Einsum, component, tensor or None, action)"""
+Nodes = tuple[Loop | Holder, ...]
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """AccelForge's figures for a mapping.
+
+    Parameters
+    ----------
+    latency
+        The sum over Einsums of the largest busy time in `per_einsum`.
+    per_einsum
+        Einsum → component that it uses → busy time, for all instances of the Einsum.
+    accesses
+        (Einsum, component, tensor or None, action) → actions of the busiest unit in one instance
+        of the Einsum: what its latency is made of. Zeros are listed, as AccelForge does.
+    totals
+        The same over all units and all instances: AccelForge's action counts.
+    """
+
+    latency: Number
+    per_einsum: Mapping[str, Mapping[str, Number]]
+    accesses: Mapping[AccessKey, Number]
+    totals: Mapping[AccessKey, Number]
+
+    @property
+    def bottleneck(self) -> dict[str, str]:
+        """Einsum → the component with the largest busy time, the outermost if there are several."""
+        return {einsum: max(busy, key=busy.__getitem__) for einsum, busy in self.per_einsum.items()}
+
+
+def roofline(spec: Spec) -> Roofline:
+    """AccelForge's latency and action counts of a mapping.
+
+    Parameters
+    ----------
+    spec
+        Workload, architecture and mapping. A Pipeline counts as a Sequential, as in AccelForge.
+
+    Returns
+    -------
+    Roofline
+        All its numbers are exact: int where integral, Fraction elsewhere.
+
+    Raises
+    ------
+    MappingError
+        AccelForge refuses the mapping. (Not raised where it would refuse for the size of a memory,
+        or because it cannot join the Einsums' mappings: the accounting does not depend on that.)
+    SpecError
+        The iteration space of an Einsum is empty or unbounded.
+    UnsupportedError
+        AccelForge refuses the workload: a rank variable has different bounds in two Einsums, or a
+        copy Einsum has several inputs.
+
+    Notes
+    -----
+    AccelForge's latency of an Einsum is that of its slowest component; a component's is its
+    `total_latency` expression, here its largest port load. Both are multiplied by the
+    ``n_instances`` of the Einsum and of the workload, and summed over the Einsums.
+
+    Examples
+    --------
+    A sum of 6 values in two tiles of 3, from a memory that does one action per unit of time. Every
+    operation reads A and Z and writes Z; the first of them finds nothing to read in Z.
+
+    >>> from fractions import Fraction
+    >>> from polylat.roofline import roofline
+    >>> from polylat.spec import Spec
+    >>> from polylat.spec.affine import Affine
+    >>> from polylat.spec.arch import Arch, Component, Port
+    >>> from polylat.spec.mapping import Branch, Compute, Storage, Temporal
+    >>> from polylat.spec.workload import Einsum, TensorAccess, Workload
+    >>> k, one = Affine((("k", 1),)), Fraction(1)
+    >>> total = Einsum(
+    ...     "total",
+    ...     ("k",),
+    ...     (k, Affine((("k", -1),), 5)),
+    ...     (TensorAccess("A", ("K",), (k,), False, one), TensorAccess("Z", (), (), True, one)),
+    ... )
+    >>> memory = Component(
+    ...     "DRAM",
+    ...     "Memory",
+    ...     actions_per_value={(action, t): one for action in ("read", "write") for t in "AZ"},
+    ...     ports=(Port("", {"read": one, "write": one}),),
+    ... )
+    >>> adder = Component(
+    ...     "adder",
+    ...     "Compute",
+    ...     actions_per_value={("compute", None): one},
+    ...     ports=(Port("", {"compute": one}),),
+    ... )
+    >>> nodes = (Storage("DRAM", ("A", "Z")), Temporal("k", 3), Temporal("k", 1))
+    >>> figures = roofline(
+    ...     Spec(
+    ...         Workload((total,)),
+    ...         Arch(("DRAM", "adder"), {"total": (memory, adder)}),
+    ...         Branch(nodes, Compute("total", "adder")),
+    ...     )
+    ... )
+    >>> figures.per_einsum, figures.bottleneck
+    ({'total': {'DRAM': 17, 'adder': 6}}, {'total': 'DRAM'})
+    >>> figures.accesses["total", "DRAM", "Z", "read"]
+    5
+    """
+    sizes = _sizes(spec.workload)
+    shared = _shared(spec.workload)
+    einsums = {einsum.name: einsum for einsum in spec.workload.einsums}
+    busy: dict[str, dict[str, Number]] = {}
+    accesses: dict[AccessKey, Number] = {}
+    totals: dict[AccessKey, Number] = {}
+    for leaf, nodes in _leaves(spec.mapping, ()):
+        einsum = einsums.get(leaf.einsum)
+        if einsum is None or einsum.name in busy:
+            raise MappingError(
+                f"Einsum {leaf.einsum!r} is "
+                + ("not in the workload" if einsum is None else "computed a second time"),
+                where=leaf.where or None,
+                mend="give each Einsum of the workload one Compute node",
+            )
+        path = _path(einsum, leaf, nodes, spec.arch.paths.get(einsum.name, ()), sizes, shared)
+        instances = spec.workload.n_instances * einsum.n_instances
+        sums: dict[str, dict[str, Number]] = {}
+        for count in _counts(path):
+            key = (einsum.name, count.component, count.tensor, count.action)
+            accesses[key] = _exact(count.one_unit)
+            totals[key] = _exact(count.all_units * instances)
+            actions = sums.setdefault(count.component, {})
+            actions[count.action] = actions.get(count.action, 0) + count.one_unit
+        busy[einsum.name] = {
+            component.name: _exact(_busy(component, sums[component.name]) * instances)
+            for component in path.components
+            if component.name in sums
+        }
+    if missing := [name for name in einsums if name not in busy]:
+        raise MappingError(
+            f"Einsum {missing[0]!r} has no Compute node",
+            mend="give each Einsum of the workload one Compute node",
+        )
+    per_einsum = {name: busy[name] for name in einsums}
+    # AccelForge leaves zeros out of its maxima (a negative time, of a box turned inside out by a
+    # negative coefficient, is the largest if all others are zero).
+    latency: Number = 0
+    for times in per_einsum.values():
+        latency += max((time for time in times.values() if time), default=0)
+    return Roofline(_exact(latency), per_einsum, accesses, totals)
+
+
+def _busy(component: Component, actions: Mapping[str, Number]) -> Number:
+    """How long the busiest port of the component serves these actions."""
+    loads: list[Number] = []
+    for port in component.ports:
+        load: Number = port.constant
+        for action, number in actions.items():
+            if number and action in port.durations:
+                load += number * port.durations[action]
+        loads.append(load)
+    return max(loads, default=0)
+
+
+def _exact(value: Number) -> Number:
+    """The same number, as int where it is one."""
+    return value.numerator if value.denominator == 1 else value
+
+
+def _ratio(whole: int, part: int) -> Number:
+    """A trip count: a fraction where the tiles do not fit."""
+    count, rest = divmod(whole, part)
+    return Fraction(whole, part) if rest else count
+
+
+def _sizes(workload: Workload) -> dict[str, int]:
+    """Number of values of each rank variable; AccelForge has one for the whole cascade."""
+    sizes: dict[str, int] = {}
+    for einsum in workload.einsums:
+        for variable, (low, high) in rank_bounds(einsum).items():
+            size = high - low + 1
+            if sizes.setdefault(variable, size) != size:
+                raise UnsupportedError(
+                    f"rank variable {variable!r} has {size} values in Einsum {einsum.name!r} and "
+                    f"{sizes[variable]} in another, which AccelForge refuses",
+                    where=einsum.where or None,
+                    mend="use another name in one of them",
+                )
+    return sizes
+
+
+def _shared(workload: Workload) -> set[str]:
+    """Tensors that several Einsums access."""
+    seen: set[str] = set()
+    shared: set[str] = set()
+    for einsum in workload.einsums:
+        shared.update(seen.intersection(einsum.tensors))
+        seen.update(einsum.tensors)
+    return shared
+
+
+def _leaves(branch: Branch, above: Nodes) -> Iterator[tuple[Compute, Nodes]]:
+    """Every leaf with the loops and holders above it, outer to inner."""
+    nodes = above + branch.nodes
+    if isinstance(branch.end, Compute):
+        yield branch.end, nodes
+    else:
+        for child in branch.end.branches:
+            yield from _leaves(child, nodes)
+
+
+# What one Einsum sees of the tree
+
+
+class _Loop(NamedTuple):
+    """A loop."""
+
+    position: int
+    """Where it stands on the path."""
+    variable: str
+    tile: int
+    trips: Number
+    """Trip count, for tensors that do not depend on it (see `_loops`)."""
+    level: int
+    """Position of the component over whose units it spreads, -1 for a Temporal loop."""
+    reusable: AbstractSet[str]
+    """Tensors that those units may share (multicast or reduction)."""
+    where: str
+
+
+class _Place(NamedTuple):
+    """A holder of a tensor."""
+
+    position: int
+    until: int
+    """Where the next holder stands, of whichever tensor of the Einsum."""
+    level: int
+    component: Component
+
+
+class _Path(NamedTuple):
+    """The way from the root to a leaf, for its Einsum."""
+
+    einsum: Einsum
+    components: Sequence[Component]
+    sizes: Mapping[str, int]
+    loops: Sequence[_Loop]
+    steps: Number
+    """Operations of the busiest unit."""
+    operations: Number
+    """Operations of all units."""
+    places: dict[str, list[_Place]]
+    """Tensor → its holders, outer to inner."""
+
+
+def _path(
+    einsum: Einsum,
+    leaf: Compute,
+    nodes: Nodes,
+    components: Sequence[Component],
+    sizes: Mapping[str, int],
+    shared: AbstractSet[str],
+) -> _Path:
+    if not components or components[-1].name != leaf.component:
+        raise MappingError(
+            f"the architecture's path for Einsum {einsum.name!r} does not lead to "
+            f"{leaf.component!r}",
+            where=leaf.where or None,
+            mend="name a Compute of the architecture",
+        )
+    levels = {component.name: level for level, component in enumerate(components)}
+    loops, steps, operations = _loops(einsum, leaf, nodes, components, levels, sizes)
+    places = _places(einsum, leaf, nodes, components, levels, shared)
+    return _Path(einsum, components, sizes, loops, steps, operations, places)
+
+
+def _level(node: Spatial | Holder, levels: Mapping[str, int]) -> int:
+    if node.component not in levels:
+        raise MappingError(
+            f"component {node.component!r} is not on the Einsum's way to its Compute",
+            where=node.where or None,
+            mend="use one of " + ", ".join(levels),
+        )
+    return levels[node.component]
+
+
+def _loops(
+    einsum: Einsum,
+    leaf: Compute,
+    nodes: Nodes,
+    components: Sequence[Component],
+    levels: Mapping[str, int],
+    sizes: Mapping[str, int],
+) -> tuple[list[_Loop], Number, Number]:
+    """The loops; the operations of one unit and of all units.
+
+    A loop runs (tile above) ÷ (its tile) times, a fraction where that does not divide. For a tensor
+    that does not depend on the variable AccelForge rounds this up at the variable's outermost loop,
+    provided that the variable indexes all tensors by itself (no sum, no coefficient).
+    """
+    shape = {variable: sizes[variable] for variable in einsum.rank_variables}
+    rounded = set(shape) - _in_expressions(einsum)
+    unfinished = {variable for variable, size in shape.items() if size > 1}
+    loops: list[_Loop] = []
+    steps: Number = 1
+    operations: Number = 1
+    units: dict[tuple[str, str], Number] = {}
+    for position, node in enumerate(nodes):
+        if not isinstance(node, (Temporal, Spatial)):
+            continue
+        variable = node.rank_variable
+        if variable not in shape:
+            raise MappingError(
+                f"a loop over {variable!r} stands above Einsum {einsum.name!r}, which does not "
+                "have this rank variable",
+                where=node.where or None,
+                mend="move the loop below the split, or loop over one of " + ", ".join(shape),
+            )
+        if node.tile_shape == 1:
+            unfinished.discard(variable)
+        tile = 1 if sizes[variable] == 1 else node.tile_shape
+        trips = _ratio(shape[variable], tile)
+        shape[variable] = tile
+        operations *= trips
+        rounded_trips = trips
+        if variable in rounded:
+            rounded.remove(variable)
+            rounded_trips = ceil(trips)
+        if isinstance(node, Temporal):
+            steps *= trips
+            loops.append(
+                _Loop(position, variable, tile, rounded_trips, -1, frozenset(), node.where)
+            )
+            continue
+        level = _level(node, levels)
+        dim = next((d for d in components[level].spatial if d.name == node.dimension), None)
+        if dim is None:
+            raise MappingError(
+                f"{node.component!r} has no spatial dimension {node.dimension!r}",
+                where=node.where or None,
+                mend="use one of " + (", ".join(d.name for d in components[level].spatial) or "-"),
+            )
+        used = units[node.component, dim.name] = units.get((node.component, dim.name), 1) * trips
+        if used > dim.fanout:
+            raise MappingError(
+                f"Spatial loops use {used} units of {node.component!r} along {dim.name!r}, which "
+                f"has {dim.fanout}",
+                where=node.where or None,
+                mend="enlarge the loop's tile_shape",
+            )
+        loops.append(
+            _Loop(position, variable, tile, rounded_trips, level, dim.may_reuse, node.where)
+        )
+    if unfinished:
+        raise MappingError(
+            f"no loop above Einsum {einsum.name!r} has tile_shape 1 for "
+            + ", ".join(map(repr, sorted(unfinished))),
+            where=leaf.where or None,
+            mend="add one: a Compute node does one operation",
+        )
+    return (loops, 0, 0) if einsum.is_copy else (loops, steps, operations)
+
+
+def _in_expressions(einsum: Einsum) -> set[str]:
+    """Rank variables that some tensor has within expressions only, such as ``p + r``."""
+    found: set[str] = set()
+    for access in einsum.accesses:
+        alone = {
+            index.terms[0][0]
+            for index in access.projection
+            if not index.constant and len(index.terms) == 1 and index.terms[0][1] == 1
+        }
+        found.update(v for v in access.variables if v not in alone)
+    return found
+
+
+def _places(
+    einsum: Einsum,
+    leaf: Compute,
+    nodes: Nodes,
+    components: Sequence[Component],
+    levels: Mapping[str, int],
+    shared: AbstractSet[str],
+) -> dict[str, list[_Place]]:
+    """The holders of every tensor, outer to inner."""
+    found: list[tuple[str, int, int]] = []
+    held: dict[str, set[int]] = {}
+    for position, node in enumerate(nodes):
+        if not isinstance(node, (Storage, Toll)):
+            continue
+        for tensor in node.tensors:
+            if tensor not in einsum.tensors:
+                continue
+            level = _level(node, levels)
+            component = components[level]
+            if component.kind != ("Toll" if isinstance(node, Toll) else "Memory"):
+                raise MappingError(
+                    f"{component.name!r} is a {component.kind}, which a {type(node).__name__} node "
+                    "cannot name",
+                    where=node.where or None,
+                    mend="use Storage for a Memory and Toll for a Toll",
+                )
+            if component.kind == "Toll" and tensor in shared and tensor not in held:
+                raise MappingError(
+                    f"the outermost holder of {tensor!r}, which several Einsums use, is the Toll "
+                    f"{component.name!r}",
+                    where=node.where or None,
+                    mend="put a Storage of the tensor above it",
+                )
+            if level in held.setdefault(tensor, set()) and not einsum.is_copy:
+                raise MappingError(
+                    f"{component.name!r} holds {tensor!r} twice above Einsum {einsum.name!r}",
+                    where=node.where or None,
+                    mend="drop one of the two",
+                )
+            held[tensor].add(level)
+            found.append((tensor, position, level))
+    for tensor in einsum.tensors:
+        if tensor not in held:
+            raise MappingError(
+                f"nothing holds {tensor!r} above Einsum {einsum.name!r}",
+                where=leaf.where or None,
+                mend="add a Storage of the tensor",
+            )
+    places: dict[str, list[_Place]] = {tensor: [] for tensor in einsum.tensors}
+    for i, (tensor, position, level) in enumerate(found):
+        until = found[i + 1][1] if i + 1 < len(found) else len(nodes)
+        places[tensor].append(_Place(position, until, level, components[level]))
+    return places
+
+
+# Counts
+
+
+class _Count(NamedTuple):
+    """How often a component does an action for a tensor, in one instance of the Einsum."""
+
+    component: str
+    tensor: str | None
+    action: str
+    one_unit: Number
+    all_units: Number
+
+
+class _Tile(NamedTuple):
+    """A holder's tile, or the operation at the leaf, and the trip counts above it."""
+
+    fill: int
+    """Elements in the bounding box of the tile."""
+    temporal: Number
+    """Trips of the Temporal loops above it."""
+    first: Number
+    """The same, of those only that lead to other elements: each has a first time."""
+    units: Number
+    """Trips of the Spatial loops above it."""
+    exchanges: Number
+    """Trips of the loops between its parent and it, as its parent sees them."""
+    first_exchanges: Number
+    """The same, of those only that lead to other elements."""
+
+
+def _counts(path: _Path) -> Iterator[_Count]:
+    """Everything that is done for an Einsum."""
+    einsum = path.einsum
+    compute = path.components[-1]
+    for tensor, places in (_copied(path) if einsum.is_copy else path.places).items():
+        access = einsum.access(tensor)
+        segments = _segments(access, path.loops, places)
+        tiles = _tiles(access, segments, path.sizes)
+        yield from _moves(access, einsum.is_copy, places, tiles, compute.skip_initial_output_write)
+    cost = compute.actions_per_value["compute", None]
+    yield _Count(compute.name, None, "compute", path.steps * cost, path.operations * cost)
+
+
+def _copied(path: _Path) -> dict[str, list[_Place]]:
+    """The holders that count in a copy Einsum.
+
+    AccelForge (`convert_to_copy`) takes the output's holders for further ones of the input, and
+    drops all but the outermost in a component.
+    """
+    einsum = path.einsum
+    if len(einsum.inputs) != 1:
+        raise UnsupportedError(
+            f"copy Einsum {einsum.name!r} has {len(einsum.inputs)} inputs",
+            where=einsum.where or None,
+            mend="give it one input",
+        )
+    for tensor, places in path.places.items():
+        _segments(einsum.access(tensor), path.loops, places)  # to refuse what AccelForge refuses
+    outermost: dict[int, _Place] = {}
+    for place in sorted(chain.from_iterable(path.places.values()), key=lambda p: p.position):
+        outermost.setdefault(place.level, place._replace(until=place.position))
+    return {einsum.inputs[0]: list(outermost.values())}
+
+
+def _segments(
+    access: TensorAccess, loops: Sequence[_Loop], places: Sequence[_Place]
+) -> list[list[_Loop]]:
+    """The loops directly above each holder of a tensor, and above the leaf.
+
+    A Spatial loop belongs where its units part in the architecture, wherever it stands in the
+    mapping: above the first holder whose component is its own or lies below. AccelForge's
+    `_get_single_tensor_mapping` moves it there.
+    """
+    segments: list[list[_Loop]] = [[] for _ in range(len(places) + 1)]
+    moved = False
+    for loop in loops:
+        above = sum(place.position < loop.position for place in places)
+        if loop.level < 0:
+            segments[above].append(loop)
+            continue
+        at = next((j for j, p in enumerate(places) if p.level >= loop.level), len(places))
+        moved |= at != above
+        segments[at].append(loop)
+    if moved:
+        for place, segment in zip(places[1:], segments[2:], strict=True):
+            end = _reserved(access, loops, place)
+            segment.sort(key=lambda loop: loop.level >= 0 or loop.position > end)
+        _check_order(access, [loop for segment in segments for loop in segment])
+    return segments
+
+
+def _reserved(access: TensorAccess, loops: Sequence[_Loop], place: _Place) -> int:
+    """How far down AccelForge shrinks the tile kept by a holder below the first.
+
+    Spatial loops come below that, at the earliest. (`insert_reservation_nodes`: down through loops
+    over variables that index the tensor, up to and including the first that does so in a sum.)
+    """
+    fully_relevant = _fully_relevant(access)
+    end = place.position
+    for loop in loops:
+        if not place.position < loop.position < place.until:
+            continue
+        if loop.level < 0 and loop.variable not in access.variables:
+            break
+        if loop.level >= 0 and loop.level != place.level:
+            break
+        end = loop.position
+        if loop.level < 0 and loop.variable not in fully_relevant:
+            break
+    return end
+
+
+def _check_order(access: TensorAccess, loops: Sequence[_Loop]) -> None:
+    """Refuse what AccelForge refuses: loops that change places and depend on one another."""
+    for i, outer in enumerate(loops):
+        for inner in loops[i + 1 :]:
+            if outer.position < inner.position:
+                continue
+            spatial = outer.level >= 0 and inner.level >= 0
+            if spatial or (outer.variable == inner.variable and outer.variable in access.variables):
+                raise MappingError(
+                    f"for {access.tensor!r} this loop over {inner.variable!r} comes below one over "
+                    f"{outer.variable!r} that stands below it in the mapping, because a Spatial "
+                    "loop acts where its component is in the architecture",
+                    where=inner.where or None,
+                    mend="order loops and holders as the components are ordered",
+                )
+
+
+def _tiles(
+    access: TensorAccess, segments: Sequence[Sequence[_Loop]], sizes: Mapping[str, int]
+) -> list[_Tile]:
+    """The tiles of a tensor, of its holders from the outside in and last that of an operation."""
+    shape = {variable: sizes[variable] for variable in access.variables}
+    fully_relevant = _fully_relevant(access)
+    temporal: Number = 1
+    first: Number = 1
+    units: Number = 1
+    tiles: list[_Tile] = []
+    for segment in segments:
+        exchanges: Number = 1
+        first_exchanges: Number = 1
+        for loop in segment:
+            if loop.variable in shape:
+                trips = _ratio(shape[loop.variable], loop.tile)
+                shape[loop.variable] = loop.tile
+            else:
+                trips = loop.trips
+            if trips == 1:
+                continue
+            if loop.level < 0:
+                temporal *= trips
+                exchanges *= trips
+                if loop.variable in fully_relevant:
+                    first *= trips
+                    first_exchanges *= trips
+            else:
+                units *= trips
+                if loop.variable in shape or access.tensor not in loop.reusable:
+                    exchanges *= trips
+                    first_exchanges *= trips
+        tiles.append(_Tile(_box(access, shape), temporal, first, units, exchanges, first_exchanges))
+    return tiles
+
+
+def _fully_relevant(access: TensorAccess) -> set[str]:
+    """Rank variables whose first index is a single term: another value, another element.
+
+    AccelForge counts the first time an element is written (when there is nothing to read back)
+    once per trip of such a loop. For a variable in a sum it does not.
+    """
+    relevance: dict[str, bool] = {}
+    for index in access.projection:
+        single = len(index.terms) + bool(index.constant) == 1
+        for variable in index.variables:
+            relevance.setdefault(variable, single)
+    return {variable for variable, single in relevance.items() if single}
+
+
+def _box(access: TensorAccess, shape: Mapping[str, int]) -> int:
+    """AccelForge's `compute_dense_tile_occupancy`: per rank the index at the tile's end, plus 1."""
+    size = 1
+    for index in access.projection:
+        extent = index.constant + 1
+        for variable, coefficient in index.terms:
+            extent += coefficient * (shape[variable] - 1)
+        size *= extent
+    return size
+
+
+def _moves(
+    access: TensorAccess,
+    is_copy: bool,
+    places: Sequence[_Place],
+    tiles: Sequence[_Tile],
+    compute_skips: bool,
+) -> Iterator[_Count]:
+    """The accesses of a tensor in all its holders, from the leaf outwards.
+
+    `down` is what the child reads, `up` what it writes, and `skipped` what of `down` does not
+    happen since no value has been there yet; each summed over the loops between the two.
+    In a copy Einsum AccelForge lets data flow outwards only, and nothing happens at the leaf.
+    """
+    down: Number = 0
+    up: Number = 0
+    skipped: Number = 0
+    if not is_copy:
+        leaf = tiles[-1]
+        down = leaf.exchanges
+        if access.output:
+            up = leaf.exchanges
+            skipped = leaf.first_exchanges if compute_skips else 0
+    tensor = access.tensor
+    for j in range(len(places) - 1, -1, -1):
+        component, tile = places[j].component, tiles[j]
+        toll = component.kind == "Toll"
+        skips = (toll or component.skip_initial_output_write) and not is_copy
+        # Exchanges with the parent. A Toll passes on what its child, if it has one, exchanges.
+        read: Number = 0
+        written: Number = 0
+        not_read: Number = 0
+        if j:
+            through = toll and not (is_copy and j == len(places) - 1)
+            if not is_copy:
+                read = down if through else tile.fill
+            if is_copy or access.output:
+                written = up if through else tile.fill
+            if access.output and skips:
+                not_read = skipped if through else tile.fill
+        direction = component.direction.get(tensor, "up_and_down") if toll else "up_and_down"
+        reads: Number = 0
+        first_reads: Number = 0
+        if direction != "down":
+            reads += written
+        if direction != "up":
+            reads += down
+            first_reads = skipped if skips else 0
+        cost = component.actions_per_value["read", tensor]
+        one_unit: Number = (tile.temporal * reads - tile.first * first_reads) * cost
+        yield _Count(component.name, tensor, "read", one_unit, one_unit * tile.units)
+        one_unit = 0
+        if not toll:
+            cost = component.actions_per_value["write", tensor]
+            one_unit = (tile.temporal * (read + up) - tile.first * not_read) * cost
+        yield _Count(component.name, tensor, "write", one_unit, one_unit * tile.units)
+        down = read * tile.exchanges
+        up = written * tile.exchanges
+        skipped = not_read * tile.first_exchanges

@@ -1,0 +1,138 @@
+"""The task graph: what is to be served by which port, and what waits for what. Plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Dates", "TaskGraph"]
+
+Ints = npt.NDArray[np.int64]
+Times = npt.NDArray[Any]
+"""Times: 64-bit integers where they fit, Python integers (dtype object) where they do not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dates:
+    """Logical dates of tile iterations, as columns compared from the first to the last.
+
+    Parameters
+    ----------
+    program, skew
+        Shape (columns, tile iterations): without and with the shifts of the Pipelines.
+    """
+
+    program: Ints
+    skew: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class TaskGraph:
+    """Tile iterations, blocks, tasks and edges of a mapping.
+
+    Numbering: *blocks* 0 … `iterations` − 1 are the foreground blocks, one per tile iteration, whose
+    number they share; the others (prefetched fills and background write-backs) follow. A *task* is
+    the part of a block that one port serves.
+
+    Parameters
+    ----------
+    leaf_starts
+        Per tile iteration, whether it is its leaf's first.
+    owner
+        Per block, the tile iteration that it belongs to.
+    kind
+        Per block: 0 prefetched fill, 1 foreground, 2 background.
+    sequence
+        Per block, its place among the blocks of its tile iteration.
+    task_block, task_port, task_duration
+        Per task: its block, its port and how long the port serves it (> 0).
+    ports
+        Number of ports.
+    edge_source, edge_target, edge_reason
+        Per edge: a source block (for a foreground one: the finish of its tile iteration) and the
+        target that waits for it: a tile iteration's start, a fill (≥ `iterations`), or from the number of
+        blocks on a tile iteration's finish.
+    dates
+        Logical dates of the tile iterations.
+    """
+
+    leaf_starts: npt.NDArray[np.bool_]
+    owner: Ints
+    kind: Ints
+    sequence: Ints
+    task_block: Ints
+    task_port: Ints
+    task_duration: Times
+    ports: int
+    edge_source: Ints
+    edge_target: Ints
+    edge_reason: Ints
+    dates: Dates
+
+    @property
+    def iterations(self) -> int:
+        """Number of tile iterations."""
+        return len(self.leaf_starts)
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.owner)
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.task_block)
+
+    @cached_property
+    def loads(self) -> list[int]:
+        """Total busy time of every port."""
+        loads = [0] * self.ports
+        if self.task_duration.dtype == object:
+            for port, duration in zip(self.task_port, self.task_duration, strict=True):
+                loads[port] += int(duration)
+            return loads
+        totals = np.zeros(self.ports, dtype=np.int64)
+        np.add.at(totals, self.task_port, self.task_duration)
+        return [int(t) for t in totals]
+
+    def port_order(self, *, skewed: bool) -> tuple[Ints, Ints]:
+        """Tasks in the order of date, port by port.
+
+        Returns
+        -------
+        (tasks, start)
+            `tasks` sorted by port, then date of the tile iteration, then sequence of the block;
+            and per port where its tasks start (one more entry than ports).
+        """
+        rank = _ranks(self.dates.skew if skewed else self.dates.program)
+        places = int(self.sequence.max(initial=0)) + 1
+        key = rank[self.owner[self.task_block]] * places + self.sequence[self.task_block]
+        key += self.task_port * (len(rank) * places)
+        tasks = np.argsort(key, kind="stable")
+        counts = np.bincount(self.task_port, minlength=self.ports)
+        return tasks, np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+
+
+def _ranks(columns: Ints) -> Ints:
+    """Position of each tile iteration when sorted by date (dates are distinct)."""
+    count = columns.shape[1]
+    low = columns.min(axis=1, initial=0)
+    spans = [int(s) for s in columns.max(axis=1, initial=0) - low + 1]
+    total = 1
+    for span in spans:
+        total *= span
+    if total < 1 << 62:
+        key = np.zeros(count, dtype=np.int64)
+        for column, least, span in zip(columns, low, spans, strict=True):
+            key = key * span + (column - least)
+        order = np.argsort(key, kind="stable")
+    else:
+        order = np.lexsort(columns[::-1])
+    rank = np.empty(count, dtype=np.int64)
+    rank[order] = np.arange(count)
+    return rank

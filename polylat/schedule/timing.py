@@ -1,0 +1,126 @@
+"""Timing a task graph: the orders, the bounds, and the times that come of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from polylat.schedule.graph import Ints, TaskGraph, Times
+
+__all__ = ["ORDERS", "Order", "Plan", "Timing", "plan"]
+
+Order = Literal["program", "skew", "oldest"]
+ORDERS: tuple[Order, ...] = ("program", "skew", "oldest")
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """A schedule of a task graph: the earliest time of everything, given an order.
+
+    Parameters
+    ----------
+    order
+        Which order the ports serve in; None where nothing waits for a port.
+    begin, finish
+        Per tile iteration: when it may start, and when it has finished.
+    block_finish
+        Per block: when it has finished.
+    fill_begin
+        Per block: when a prefetched fill may start (0 for other blocks).
+    task_begin
+        Per task: when its port begins to serve it.
+    undone
+        Number of things that the order never lets happen; the times mean nothing unless it is 0.
+    """
+
+    order: Order | None
+    begin: Times
+    finish: Times
+    block_finish: Times
+    fill_begin: Times
+    task_begin: Times
+    undone: int
+
+    @property
+    def legal(self) -> bool:
+        """Whether the order agrees with the dependences."""
+        return self.undone == 0
+
+    @cached_property
+    def makespan(self) -> int:
+        """The last finish."""
+        return max(int(self.finish.max(initial=0)), int(self.block_finish.max(initial=0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A task graph, indexed for simulation."""
+
+    graph: TaskGraph
+    block_tasks: tuple[Ints, Ints]
+    own_blocks: tuple[Ints, Ints]
+    edges: tuple[Ints, Ints]
+
+    def time(self, order: Order | None) -> Timing:
+        """Earliest times under an order (None: nothing waits for a port)."""
+        from polylat.schedule import kernels
+
+        graph = self.graph
+        exact = graph.task_duration.dtype == object
+        dtype: Any = object if exact else np.int64
+        begin, finish = _zeros(graph.iterations, dtype), _zeros(graph.iterations, dtype)
+        block_finish, fill_begin = _zeros(graph.blocks, dtype), _zeros(graph.blocks, dtype)
+        task_begin = _zeros(graph.tasks, dtype)
+        tasks, start = self._order(order)
+        run = kernels.simulate.py_func if exact else kernels.simulate
+        undone = run(
+            {"program": 0, "skew": 0, "oldest": 1, None: 2}[order],
+            graph.leaf_starts,
+            graph.owner,
+            graph.kind,
+            *self.block_tasks,
+            *self.own_blocks,
+            *self.edges,
+            graph.edge_target,
+            graph.task_block,
+            graph.task_port,
+            graph.task_duration,
+            tasks,
+            start,
+            begin,
+            finish,
+            block_finish,
+            fill_begin,
+            task_begin,
+        )
+        return Timing(order, begin, finish, block_finish, fill_begin, task_begin, int(undone))
+
+    def _order(self, order: Order | None) -> tuple[Ints, Ints]:
+        return self._program if order in ("program", None) else self._skew
+
+    @cached_property
+    def _program(self) -> tuple[Ints, Ints]:
+        return self.graph.port_order(skewed=False)
+
+    @cached_property
+    def _skew(self) -> tuple[Ints, Ints]:
+        if np.array_equal(self.graph.dates.program, self.graph.dates.skew):
+            return self._program
+        return self.graph.port_order(skewed=True)
+
+
+def plan(graph: TaskGraph) -> Plan:
+    """Index a task graph for simulation."""
+    from polylat.schedule import kernels
+
+    tasks = kernels.by_key(graph.task_block, graph.blocks)
+    start, other = kernels.by_key(graph.owner[graph.iterations :], graph.iterations)
+    edges = kernels.by_key(graph.edge_source, graph.blocks)
+    return Plan(graph, tasks, (start, other + graph.iterations), edges)
+
+
+def _zeros(size: int, dtype: Any) -> Times:
+    return np.full(size, 0, dtype=dtype)

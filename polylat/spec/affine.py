@@ -1,0 +1,50 @@
+"""Integer affine expressions over rank variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``sum(coefficient * variable) + constant``, all integers.
+
+    Parameters
+    ----------
+    terms
+        (variable, coefficient) pairs in order of appearance, no zero coefficient, no variable twice.
+    constant
+        The constant term.
+
+    Examples
+    --------
+    >>> index = Affine((("p", 2), ("r", 1)), 0)
+    >>> print(index), index.at({"p": 3, "r": 1})
+    2*p + r
+    (None, 7)
+    """
+
+    terms: tuple[tuple[str, int], ...] = ()
+    constant: int = 0
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables, in order of appearance."""
+        return tuple(variable for variable, _ in self.terms)
+
+    def at(self, point: Mapping[str, int]) -> int:
+        """Value at a point that gives every variable."""
+        return sum(c * point[v] for v, c in self.terms) + self.constant
+
+    def __str__(self) -> str:
+        text = ""
+        for variable, coefficient in self.terms:
+            sign = "-" if coefficient < 0 else "+"
+            size = abs(coefficient)
+            term = variable if size == 1 else f"{size}*{variable}"
+            text += f" {sign} {term}" if text else (f"-{term}" if sign == "-" else term)
+        if self.constant or not text:
+            sign = "-" if self.constant < 0 else "+"
+            text += f" {sign} {abs(self.constant)}" if text else str(self.constant)
+        return text

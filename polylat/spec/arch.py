@@ -1,0 +1,118 @@
+"""The architecture, evaluated: what each Einsum sees of every component on its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+Kind = Literal["Memory", "Toll", "Compute", "Container"]
+Direction = Literal["up", "down", "up_and_down"]
+
+
+@dataclass(frozen=True)
+class SpatialDim:
+    """A spatial dimension of a component: `fanout` units side by side.
+
+    Parameters
+    ----------
+    name
+        Name of the dimension.
+    fanout
+        Number of units.
+    may_reuse
+        Tensors that the hardware may multicast to (inputs) or reduce over (outputs) the units.
+    """
+
+    name: str
+    fanout: int
+    may_reuse: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One argument of the outermost ``max`` of a component's ``total_latency``.
+
+    Parameters
+    ----------
+    name
+        What tells it from the component's other ports: ``""`` if there is one only, else the
+        actions that it serves, such as ``"read"``.
+    durations
+        Per action, the time that one action takes on this port, zero if it is not listed.
+        Throughput, its scales and the number of parallel instances are accounted for.
+    constant
+        Time that the port is busy for every Einsum that uses the component, whatever it does.
+    """
+
+    name: str
+    durations: Mapping[str, Fraction]
+    constant: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component as one Einsum sees it (expressions may depend on the Einsum's tensors).
+
+    Parameters
+    ----------
+    name, kind
+        Name and kind of the component.
+    spatial
+        Its spatial dimensions; units below it are replicated with it.
+    size
+        Bits that it can hold, None if unlimited (and for what is not a Memory).
+    actions
+        Names of its actions, in order of the input.
+    actions_per_value
+        (action, tensor) → actions that one value of the tensor costs, ``actions_scale`` included.
+        For a Compute ``("compute", None)`` → actions of one operation.
+    ports
+        Its ports (see `Port`). None of them for a Container.
+    skip_initial_output_write
+        False where outputs are filled from above before their first update, too.
+    direction
+        For a Toll: tensor → the direction in which it charges.
+    bits_per_value
+        Tensor → bits of one value in this component.
+    """
+
+    name: str
+    kind: Kind
+    spatial: tuple[SpatialDim, ...] = ()
+    size: Fraction | None = None
+    actions: tuple[str, ...] = ()
+    actions_per_value: Mapping[tuple[str, str | None], Fraction] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+    skip_initial_output_write: bool = True
+    direction: Mapping[str, Direction] = field(default_factory=dict)
+    bits_per_value: Mapping[str, Fraction] = field(default_factory=dict)
+
+    @property
+    def fanout(self) -> int:
+        """Number of units side by side."""
+        product = 1
+        for dim in self.spatial:
+            product *= dim.fanout
+        return product
+
+
+@dataclass(frozen=True)
+class Arch:
+    """The architecture.
+
+    Parameters
+    ----------
+    order
+        Names of all components, in order of the input (outer to inner).
+    paths
+        Einsum → the components on the path to its Compute, outer to inner, as it sees them.
+    """
+
+    order: tuple[str, ...]
+    paths: Mapping[str, tuple[Component, ...]]
+
+    def component(self, einsum: str, name: str) -> Component:
+        """A component as an Einsum sees it."""
+        return next(c for c in self.paths[einsum] if c.name == name)

@@ -1,0 +1,102 @@
+"""The LoopTree mapping: a tree of loops, storage nodes, splits and compute leaves.
+
+Reservations are dropped and Nested nodes dissolved when a mapping is read: a `Branch` is a run of
+loops and storage nodes that ends in a Split or in a Compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """A loop over time: tiles of `tile_shape` values of the rank variable, one after another."""
+
+    rank_variable: str
+    tile_shape: int
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Spatial:
+    """A loop over the units of a component's spatial dimension."""
+
+    rank_variable: str
+    tile_shape: int
+    component: str
+    dimension: str
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Tiles of the tensors are kept in the component from here down."""
+
+    component: str
+    tensors: tuple[str, ...]
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Toll:
+    """The tensors pass through the component, which charges and does not keep them."""
+
+    component: str
+    tensors: tuple[str, ...]
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A leaf: the operations of one Einsum."""
+
+    einsum: str
+    component: str
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """Branches one after another; the next starts when all of the one before has finished."""
+
+    branches: tuple[Branch, ...]
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Branches (stages) that overlap as far as dependences, capacity and ports allow."""
+
+    branches: tuple[Branch, ...]
+    where: str = field(default="", compare=False)
+
+
+Split = Sequential | Pipeline
+Holder = Storage | Toll
+Loop = Temporal | Spatial
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A run of loops and storage nodes that ends in a split or a leaf.
+
+    Parameters
+    ----------
+    nodes
+        The loops and storage nodes, outer to inner.
+    end
+        What stands below them all.
+    """
+
+    nodes: tuple[Loop | Holder, ...]
+    end: Split | Compute
+
+    def leaves(self) -> Iterator[Compute]:
+        """The leaves below, in tree order."""
+        if isinstance(self.end, Compute):
+            yield self.end
+        else:
+            for branch in self.end.branches:
+                yield from branch.leaves()

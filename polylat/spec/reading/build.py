@@ -1,0 +1,62 @@
+"""From a tree of plain values to a `Spec`: check its shape, then evaluate it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from polylat.errors import SpecError
+from polylat.spec import Spec
+from polylat.spec.options import normalize_schedule
+from polylat.spec.reading.arch import build_arch, kinds, variables_table
+from polylat.spec.reading.check import check
+from polylat.spec.reading.einsum_text import expand
+from polylat.spec.reading.mapping import build_mapping, check_paths
+from polylat.spec.reading.scope import Scope
+from polylat.spec.reading.tree import At
+from polylat.spec.reading.workload import build_workload
+
+
+def build(tree: Any, given: Mapping[str, Any] | None = None, *, show_file: bool = False) -> Spec:
+    """The `Spec` that a tree describes.
+
+    Parameters
+    ----------
+    tree
+        The input as a tree (see `polylat.spec.reading.tree`).
+    given
+        Variables given by the caller: they override the input's own.
+    show_file
+        Whether messages name the file of a line.
+    """
+    if not isinstance(tree, dict):
+        raise SpecError(
+            "the input must be a mapping with the keys workload, arch and mapping",
+            mend="put them at the top",
+        )
+    if "mapping" not in tree and "workload" in tree and "arch" in tree:
+        raise SpecError(
+            "the key 'mapping' is missing",
+            mend="add the mapping to analyse; AccelForge's mapper can find one",
+        )
+    tree = expand(tree, At(tree, show_file=show_file))
+    root = At(tree, show_file=show_file)
+    model = check(tree, root)
+    table: dict[str, Any] = {}
+    variables = Scope(table)
+    table.update(
+        variables_table({**model.variables, **(given or {})}, variables, root / "variables")
+    )
+    workload = build_workload(model.workload, model.renames, variables, root)
+    components = kinds(model.arch, root)
+    mapping = build_mapping(model.mapping, workload.workload, components, variables, root)
+    computes = {leaf.einsum: leaf.component for leaf in mapping.leaves()}
+    arch = build_arch(model.arch, computes, workload, variables, root)
+    check_paths(mapping, workload.workload, arch)
+    schedule = normalize_schedule(
+        model.schedule,
+        tensors=workload.workload.tensors,
+        components=arch.order,
+        where=str(root / "schedule"),
+    )
+    return Spec(workload.workload, arch, mapping, schedule)

@@ -1,0 +1,150 @@
+"""Einsums written as text: ``Z[b, m] = A[b, M: p] * W[p, m]``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from polylat.errors import SpecError
+from polylat.spec.reading.suggest import shown
+from polylat.spec.reading.tree import At, Map, Seq
+
+_NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
+_RANK = re.compile(r"[A-Z#$@]\w*\Z", re.ASCII)
+_TENSOR = re.compile(r"([A-Za-z_]\w*)\[([^\[\]]*)\]", re.ASCII)
+_FORM = 'Z[m, n] = A[m, k] * B[k, n], with "RANK: expression" where a rank needs a name'
+MAX_LENGTH = 10_000
+MAX_NESTING = 10
+
+
+def expand(data: Any, at: At) -> Any:
+    """The input with Einsums as mappings: texts parsed, nested lists flattened.
+
+    The order and the meaning are AccelForge's: inputs in order of appearance, then the output; the
+    Einsum is named after its output.
+    """
+    workload = data.get("workload") if isinstance(data, dict) else None
+    entries = workload.get("einsums") if isinstance(workload, dict) else None
+    if not isinstance(entries, list) or not isinstance(workload, dict):
+        return data
+    found, lines = Seq(), []
+    for entry, place, line in _flat(entries, at / "workload" / "einsums", 0):
+        found.append(_entry(entry, place))
+        lines.append(line)
+    found.lines = lines
+    return _with(data, "workload", _with(workload, "einsums", found))
+
+
+def _with(table: dict[str, Any], key: str, value: Any) -> Map:
+    """A copy of a mapping with one value replaced."""
+    result = Map(table.items())
+    result[key] = value
+    if isinstance(table, Map):
+        result.lines, result.line = table.lines, table.line
+    return result
+
+
+def _flat(entries: list[Any], at: At, depth: int) -> list[tuple[Any, At, Any]]:
+    if depth > MAX_NESTING:
+        raise SpecError(f"lists nested more than {MAX_NESTING} deep", where=str(at))
+    found: list[tuple[Any, At, Any]] = []
+    for index, entry in enumerate(entries):
+        place = at / index
+        if isinstance(entry, list):
+            found.extend(_flat(entry, place, depth + 1))
+        else:
+            found.append((entry, place, place.line))
+    return found
+
+
+def _entry(entry: Any, at: At) -> Any:
+    if isinstance(entry, str):
+        line = at.line
+        entry, text_at = Map([("einsum", entry)]), at
+        if line is not None:
+            entry.lines = {"einsum": line}
+    else:
+        text_at = at / "einsum"
+    if not isinstance(entry, dict) or "einsum" not in entry:
+        return entry
+    text = entry["einsum"]
+    if not isinstance(text, str):
+        raise SpecError("must be the text of an Einsum", where=str(text_at), mend=f"write {_FORM}")
+    name, accesses = parse(text, text_at)
+    by_name = {access["name"]: access for access in accesses}
+    more = entry.get("tensor_accesses") or []
+    if not isinstance(more, list):
+        raise SpecError("must be a list", where=str(at / "tensor_accesses"))
+    for index, access in enumerate(more):
+        place = at / "tensor_accesses" / index
+        if not isinstance(access, dict) or not isinstance(access.get("name"), str):
+            raise SpecError("must be a mapping with a name", where=str(place))
+        if access["name"] not in by_name:
+            raise SpecError(
+                f"tensor {access['name']!r} is not in the Einsum {shown(text)}", where=str(place)
+            )
+        for key, value in access.items():
+            if key == "name":
+                continue
+            if key in by_name[access["name"]]:
+                raise SpecError(
+                    f"{key} is given by the Einsum's text already", where=str(place / key)
+                )
+            by_name[access["name"]][key] = value
+    result = Map((k, v) for k, v in entry.items() if k not in ("einsum", "tensor_accesses"))
+    if isinstance(entry, Map):
+        result.lines = dict(entry.lines)
+    result["name"] = name
+    result["tensor_accesses"] = Seq(accesses)
+    line = text_at.line
+    if line is not None:
+        result.lines.setdefault("name", line)
+        result.lines["tensor_accesses"] = line
+    return result
+
+
+def parse(text: str, at: At) -> tuple[str, list[Map]]:
+    """Name and tensor accesses of an Einsum's text."""
+
+    def wrong(why: str) -> SpecError:
+        return SpecError(f"{shown(text)}: {why}", where=str(at), mend=f"write {_FORM}")
+
+    if len(text) > MAX_LENGTH:
+        raise wrong("it is too long")
+    bare = re.sub(r"\s+", "", text)
+    if bare.count("=") != 1:
+        raise wrong("an Einsum has exactly one '='")
+    left, right = bare.split("=")
+    match = re.fullmatch(_TENSOR, left)
+    if match is None:
+        raise wrong("left of '=' stands one tensor with its ranks in brackets")
+    inputs = _TENSOR.findall(right)
+    if not inputs:
+        raise wrong("right of '=' stands at least one tensor with its ranks in brackets")
+    rest = _TENSOR.sub("", right)
+    if "[" in rest or "]" in rest:
+        raise wrong("its brackets do not match")
+    accesses: list[Map] = []
+    for name, ranks, output in [*((n, r, False) for n, r in inputs), (*match.groups(), True)]:
+        if any(access["name"] == name for access in accesses):
+            raise wrong(f"the tensor {name!r} stands in it twice")
+        projection: dict[str, str] = {}
+        for part in ranks.split(","):
+            rank, colon, index = part.partition(":")
+            if not colon:
+                rank, index = part.upper(), part
+                if not _NAME.match(part) or part[:1].isupper():
+                    raise wrong(
+                        f"{part!r} is no rank variable; a name that starts with a small letter"
+                        if part
+                        else f"a rank of {name!r} is empty"
+                    )
+            elif not _RANK.match(rank) or not index:
+                raise wrong(f"{part!r} is not of the form RANK: expression, RANK in capitals")
+            if rank in projection:
+                raise wrong(f"the rank {rank!r} of {name!r} is given twice")
+            projection[rank] = index
+        accesses.append(
+            Map([("name", name), ("projection", Map(projection.items())), ("output", output)])
+        )
+    return str(match[1]), accesses

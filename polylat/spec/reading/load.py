@@ -1,0 +1,143 @@
+"""Read AccelForge's YAML files."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from polylat.errors import SpecError
+from polylat.spec import Spec
+from polylat.spec.reading.build import build
+from polylat.spec.reading.files import find_paths, has_template, pick, read_text
+from polylat.spec.reading.tree import Map, Seq, plain
+from polylat.spec.reading.yaml_text import parse
+
+MAX_INCLUDES = 20
+
+PathLike = str | os.PathLike[str]
+
+
+def load(
+    *files: PathLike | Iterable[PathLike],
+    jinja_parse_data: Mapping[str, Any] | None = None,
+    **variables: Any,
+) -> Spec:
+    """The input that AccelForge's YAML files describe.
+
+    Parameters
+    ----------
+    *files
+        One or more files, which together have the top-level keys ``workload``, ``arch`` and
+        ``mapping`` (and ``variables``, ``renames``, ``schedule`` if need be). Where several files
+        have a key, the first one counts, as in AccelForge. A name may be a pattern.
+    jinja_parse_data
+        Variables for the files' Jinja templates only.
+    **variables
+        Variables for templates and expressions alike; in expressions they override those under
+        ``variables``. A text is an expression: ``load("a.yaml", T="1/2")``.
+
+    Raises
+    ------
+    PolylatError
+        Where the files are no input that polylat can analyse; says what, where and what to do.
+    """
+    paths = _paths(files)
+    data = {**(jinja_parse_data or {}), **variables}
+    merged = Map()
+    several = len(paths) > 1
+    for path in paths:
+        tree = _load(path, data, [], 0)
+        name = os.path.basename(path)
+        if tree is None:
+            raise SpecError(
+                "the file is empty", where=name, mend="give it content, or leave it out"
+            )
+        if not isinstance(tree, dict):
+            raise SpecError(
+                "the file does not hold a mapping",
+                where=name,
+                mend="put keys such as workload, arch and mapping at its top",
+            )
+        for key, value in tree.items():
+            if key not in merged:
+                merged[key] = value
+                if isinstance(tree, Map) and key in tree.lines:
+                    merged.lines[key] = tree.lines[key]
+    files_read = {place[0] for place in merged.lines.values()}
+    return build(merged, plain(variables), show_file=several or len(files_read) > 1)
+
+
+def _paths(files: Iterable[PathLike | Iterable[PathLike]]) -> list[str]:
+    names: list[str] = []
+    for file in files:
+        if isinstance(file, (str, os.PathLike)):
+            names.append(_name(file))
+        elif isinstance(file, Iterable) and not isinstance(file, (bytes, bytearray, Mapping)):
+            names.extend(_name(f) for f in file)
+        else:
+            raise SpecError(
+                f"cannot load a {type(file).__name__}",
+                mend="give names of files; for plain data there is Spec.from_dict",
+            )
+    if not names:
+        raise SpecError("no file is given", mend="name at least one file")
+    found: list[str] = []
+    for name in names:
+        if os.path.exists(name):
+            matches = [name]
+        else:
+            matches = sorted(p for p in glob.glob(name) if os.path.isfile(p)) or [name]
+        for match in matches:
+            path = os.path.abspath(os.path.realpath(match))
+            if path not in found:
+                found.append(path)
+    return found
+
+
+def _name(file: object) -> str:
+    if isinstance(file, (str, os.PathLike)):
+        name = os.fspath(file)
+        if isinstance(name, str):
+            if "\0" in name:
+                raise SpecError("the name of a file contains a null character")
+            return name
+    raise SpecError(f"a file must be named by a text, not by a {type(file).__name__}")
+
+
+def _load(path: str, data: Mapping[str, Any], include_dirs: list[str], depth: int) -> Any:
+    """The tree of a file, its template rendered."""
+    name = os.path.basename(path)
+    if depth > MAX_INCLUDES:
+        raise SpecError(f"files include each other more than {MAX_INCLUDES} deep", where=name)
+
+    def load_other(other: str, more: Mapping[str, Any], dirs: list[str]) -> Any:
+        return _load(other, more, list(dirs), depth + 1)
+
+    text = read_text(path)
+    loaded: Mapping[str, Any] = {}
+    if has_template(text):
+        from polylat.spec.reading.template import render  # Jinja takes time to import
+
+        rendered = render(path, text, data, include_dirs, load_other)
+        text, loaded, include_dirs = rendered.text, rendered.loaded, rendered.include_dirs
+
+    def include(tag: str, what: str, where: str) -> Any:
+        if tag == "include_loaded":
+            return _as_tree(pick(loaded, what, where))
+        bare = what.strip().removesuffix(",")
+        if tag == "include":
+            (found, *_) = find_paths(os.path.join(os.path.dirname(path), bare), path, [])
+            return load_other(found, data, include_dirs)
+        folder = os.path.join(os.path.dirname(path), bare)
+        return Seq(
+            load_other(p, data, include_dirs)
+            for p in sorted(glob.glob(os.path.join(folder, "*.yaml")))
+        )
+
+    return parse(text, file=name, include=include)
+
+
+def _as_tree(value: Any) -> Any:
+    return Seq(value) if isinstance(value, list) and not isinstance(value, Seq) else value

@@ -1,0 +1,319 @@
+"""The mapping: from its models to the tree of branches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from polylat.errors import MappingError, UnsupportedError
+from polylat.spec.arch import Arch
+from polylat.spec.mapping import (
+    Branch,
+    Compute,
+    Holder,
+    Loop,
+    Pipeline,
+    Sequential,
+    Spatial,
+    Split,
+    Storage,
+    Temporal,
+    Toll,
+)
+from polylat.spec.reading import models as m
+from polylat.spec.reading.expressions import whole
+from polylat.spec.reading.scope import Scope
+from polylat.spec.reading.suggest import did_you_mean, shown
+from polylat.spec.reading.tree import At
+from polylat.spec.workload import Workload
+
+
+def build_mapping(
+    model: m.NestedModel, workload: Workload, kinds: Mapping[str, str], variables: Scope, at: At
+) -> Branch:
+    """The mapping as a tree.
+
+    Parameters
+    ----------
+    model
+        The top-level key ``mapping``.
+    workload
+        The evaluated workload.
+    kinds
+        Name → kind of every component of the architecture.
+    variables
+        The names that tile shapes may use.
+    at
+        The root of the input.
+    """
+    reader = _Reader(workload, kinds, variables)
+    here = at / "mapping"
+    branch = reader.branch(model, here)
+    missing = [e.name for e in workload.einsums if e.name not in reader.computed]
+    if missing:
+        raise MappingError(
+            f"no Compute node computes {', '.join(map(repr, missing))}",
+            where=str(here),
+            mend="add a branch that ends in Compute for each Einsum",
+        )
+    return branch
+
+
+def check_paths(branch: Branch, workload: Workload, arch: Arch) -> None:
+    """Check every path of the tree against the components that its Einsum sees."""
+    _check_branch(branch, (), workload, arch)
+
+
+class _Reader:
+    def __init__(self, workload: Workload, kinds: Mapping[str, str], variables: Scope) -> None:
+        self.workload = workload
+        self.kinds = kinds
+        self.variables = variables
+        self.einsums = {e.name: e for e in workload.einsums}
+        self.rank_variables = list(
+            dict.fromkeys(v for e in workload.einsums for v in e.rank_variables)
+        )
+        self.computed: dict[str, str] = {}
+
+    def branch(self, node: Any, at: At) -> Branch:
+        """A run of nodes and what ends it."""
+        nodes: list[Loop | Holder] = []
+        places = _unnested(node, at)
+        for index, (inner, place) in enumerate(places):
+            last = index == len(places) - 1
+            if isinstance(inner, (m.SplitModel, m.ComputeNodeModel)):
+                if not last:
+                    kind = _kind(inner)
+                    raise MappingError(
+                        f"nodes stand below a {kind}, in the same list",
+                        where=str(places[index + 1][1]),
+                        mend="put them into its branches"
+                        if isinstance(inner, m.SplitModel)
+                        else f"put them above the {kind}",
+                    )
+                return Branch(tuple(nodes), self.end(inner, place))
+            nodes.append(self.node(inner, place))
+        raise MappingError(
+            "the branch does not end in a Compute, a Sequential or a Pipeline",
+            where=str(at),
+            mend="add a Compute node at its end",
+        )
+
+    def end(self, node: Any, at: At) -> Split | Compute:
+        """A split or a leaf."""
+        if isinstance(node, m.ComputeNodeModel):
+            return self.compute(node, at)
+        if not isinstance(node, (m.SequentialModel, m.PipelineModel)):
+            raise UnsupportedError(
+                "a Split does not say how its branches run",
+                where=str(at),
+                mend="write Sequential or Pipeline",
+            )
+        kept = [
+            (n, at / "nodes" / i)
+            for i, n in enumerate(node.nodes)
+            if not isinstance(n, m.ReservationModel)
+        ]
+        if not kept:
+            raise MappingError(
+                f"the {_kind(node)} has no branches", where=str(at), mend="add some, or drop it"
+            )
+        branches = tuple(self.branch(inner, place) for inner, place in kept)
+        kind = Pipeline if isinstance(node, m.PipelineModel) else Sequential
+        return kind(branches, where=str(at))
+
+    def compute(self, node: m.ComputeNodeModel, at: At) -> Compute:
+        """A leaf."""
+        if node.einsum not in self.einsums:
+            raise MappingError(
+                f"the workload has no Einsum {node.einsum!r}",
+                where=str(at / "einsum"),
+                mend=did_you_mean(node.einsum, self.einsums),
+            )
+        if node.einsum in self.computed:
+            raise MappingError(
+                f"the Einsum {node.einsum!r} is computed twice",
+                where=str(at),
+                mend=f"keep one Compute node for it; the other is {self.computed[node.einsum]}",
+            )
+        self.component(node.component, at / "component", ("Compute",), "Compute")
+        self.computed[node.einsum] = str(at)
+        return Compute(node.einsum, node.component, where=str(at))
+
+    def node(self, node: Any, at: At) -> Loop | Holder:
+        """A loop or a storage node."""
+        if isinstance(node, m.LoopModel):
+            return self.loop(node, at)
+        assert isinstance(node, m.HolderNodeModel)
+        is_toll = isinstance(node, m.TollNodeModel)
+        kind = "Toll" if is_toll else "Memory"
+        self.component(node.component, at / "component", (kind,), "Toll" if is_toll else "Storage")
+        known = self.workload.tensors
+        for index, tensor in enumerate(node.tensors):
+            place = at / "tensors" / index
+            if tensor not in known:
+                raise MappingError(
+                    f"the workload has no tensor {tensor!r}",
+                    where=str(place),
+                    mend=did_you_mean(tensor, known),
+                )
+            if tensor in node.tensors[:index]:
+                raise MappingError(f"the tensor {tensor!r} is named twice", where=str(place))
+        if not node.tensors:
+            raise MappingError(
+                "the node names no tensors", where=str(at / "tensors"), mend="name some, or drop it"
+            )
+        made = Toll if is_toll else Storage
+        return made(node.component, tuple(node.tensors), where=str(at))
+
+    def loop(self, node: m.LoopModel, at: At) -> Loop:
+        """A loop."""
+        variable = node.rank_variable
+        if not isinstance(variable, str):
+            raise UnsupportedError(
+                f"the loop runs over a set of rank variables: {shown(variable)}",
+                where=str(at / "rank_variable"),
+                mend="give the Einsums one name for the rank variable that they share",
+            )
+        if variable not in self.rank_variables:
+            raise MappingError(
+                f"no Einsum has the rank variable {variable!r}",
+                where=str(at / "rank_variable"),
+                mend=did_you_mean(variable, self.rank_variables),
+            )
+        shape = whole(node.tile_shape, self.variables, at / "tile_shape", what="the tile shape")
+        if not isinstance(node, m.SpatialLoopModel):
+            return Temporal(variable, shape, where=str(at))
+        if node.component not in self.kinds:
+            self.component(node.component, at / "component", tuple(self.kinds), "Spatial")
+        return Spatial(variable, shape, node.component, node.name, where=str(at))
+
+    def component(self, name: str, at: At, allowed: tuple[str, ...], node: str) -> None:
+        """Check that a component exists and is of the right kind."""
+        if name not in self.kinds:
+            raise MappingError(
+                f"the architecture has no component {name!r}",
+                where=str(at),
+                mend=did_you_mean(name, self.kinds),
+            )
+        kind = self.kinds[name]
+        if kind not in allowed:
+            right = {"Memory": "Storage", "Toll": "Toll", "Compute": "Compute"}.get(kind)
+            raise MappingError(
+                f"a {node} node names {name!r}, which is a {kind}",
+                where=str(at),
+                mend=f"write a {right} node"
+                if right and right != "Compute" and node != "Compute"
+                else f"name a {allowed[0]}",
+            )
+
+
+def _unnested(node: Any, at: At) -> list[tuple[Any, At]]:
+    """The nodes of a run, one below the other, with what Nested nodes contain in their place."""
+    if not isinstance(node, m.NestedModel):
+        return [] if isinstance(node, m.ReservationModel) else [(node, at)]
+    found: list[tuple[Any, At]] = []
+    for index, inner in enumerate(node.nodes):
+        found.extend(_unnested(inner, at / "nodes" / index))
+    return found
+
+
+def _kind(node: Any) -> str:
+    for kind, name in (
+        (m.SequentialModel, "Sequential"),
+        (m.PipelineModel, "Pipeline"),
+        (m.SplitModel, "Split"),
+    ):
+        if isinstance(node, kind):
+            return name
+    return "Compute"
+
+
+def _check_branch(
+    branch: Branch, above: tuple[Loop | Holder, ...], workload: Workload, arch: Arch
+) -> None:
+    path = (*above, *branch.nodes)
+    if isinstance(branch.end, Compute):
+        _check_path(path, branch.end, workload, arch)
+        return
+    for inner in branch.end.branches:
+        _check_branch(inner, path, workload, arch)
+
+
+def _check_path(
+    path: tuple[Loop | Holder, ...], leaf: Compute, workload: Workload, arch: Arch
+) -> None:
+    einsum = workload.einsum(leaf.einsum)
+    components = {c.name: i for i, c in enumerate(arch.paths[leaf.einsum])}
+    held: dict[str, tuple[int, str]] = {}
+    exchanged = [t for t in einsum.tensors if sum(t in e.tensors for e in workload.einsums) > 1]
+    for node in path:
+        if isinstance(node, (Temporal, Spatial)):
+            if node.rank_variable not in einsum.rank_variables:
+                raise MappingError(
+                    f"the loop over {node.rank_variable!r} stands above {leaf.einsum!r}, which "
+                    "does not have this rank variable",
+                    where=node.where,
+                    mend="move the loop below the split, into the branches that have it",
+                )
+        if isinstance(node, Spatial):
+            _check_spatial(node, leaf, arch)
+        if isinstance(node, (Storage, Toll)):
+            for tensor in node.tensors:
+                if tensor not in einsum.tensors:
+                    continue
+                if node.component not in components:
+                    raise MappingError(
+                        f"{node.component!r} is not on the way to {leaf.component!r}, where "
+                        f"{leaf.einsum!r} is computed, and cannot hold {tensor!r} for it",
+                        where=node.where,
+                        mend=did_you_mean(node.component, components),
+                    )
+                if isinstance(node, Toll) and tensor not in held and tensor in exchanged:
+                    raise MappingError(
+                        f"the Toll {node.component!r} is the outermost to hold {tensor!r}, which "
+                        "several Einsums access",
+                        where=node.where,
+                        mend="add a Storage node for it above",
+                    )
+                depth = components[node.component]
+                before, name = held.get(tensor, (-1, ""))
+                if depth == before:
+                    raise MappingError(
+                        f"{node.component!r} holds {tensor!r} twice on the way to {leaf.einsum!r}",
+                        where=node.where,
+                        mend="drop one of the two nodes",
+                    )
+                if depth < before:
+                    raise MappingError(
+                        f"{node.component!r} holds {tensor!r} below {name!r}, which is closer to "
+                        "the compute",
+                        where=node.where,
+                        mend="order the nodes as the architecture is",
+                    )
+                held[tensor] = (depth, node.component)
+    missing = [t for t in einsum.tensors if t not in held]
+    if missing:
+        raise MappingError(
+            f"nothing holds {', '.join(map(repr, missing))} above {leaf.einsum!r}",
+            where=leaf.where,
+            mend="add a Storage node",
+        )
+
+
+def _check_spatial(node: Spatial, leaf: Compute, arch: Arch) -> None:
+    found = next((c for c in arch.paths[leaf.einsum] if c.name == node.component), None)
+    if found is None:
+        raise MappingError(
+            f"{node.component!r} is not on the way to {leaf.component!r}, where {leaf.einsum!r} "
+            "is computed",
+            where=node.where,
+            mend=did_you_mean(node.component, [c.name for c in arch.paths[leaf.einsum]]),
+        )
+    names = [dim.name for dim in found.spatial]
+    if node.dimension not in names:
+        raise MappingError(
+            f"{node.component!r} has no spatial dimension {node.dimension!r}",
+            where=node.where,
+            mend=did_you_mean(node.dimension, names) or f"give {node.component} a spatial: list",
+        )

@@ -1,0 +1,540 @@
+"""The shape of the input: which keys there are and what kind of value each takes.
+
+Values stay as they were written; what they mean is worked out later. Keys that only matter to
+energy, area or a mapper are accepted with any value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
+from pydantic_core import PydanticCustomError
+
+from polylat.spec.reading.suggest import did_you_mean, shown
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, (str, int, float, Fraction)):
+        return value
+    raise PydanticCustomError(
+        "scalar", "must be a number or an expression, not {got}", {"got": _kind(value)}
+    )
+
+
+def _optional_scalar(value: Any) -> Any:
+    return None if value is None else _scalar(value)
+
+
+def _index(value: Any) -> Any:
+    """An index of a projection: text, or a whole number."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    raise PydanticCustomError(
+        "index", "must be an expression of rank variables, not {got}", {"got": _kind(value)}
+    )
+
+
+def _projection(value: Any) -> Any:
+    """A list of rank variables, or a mapping from ranks to indices."""
+    if isinstance(value, dict):
+        return {rank: _index(index) for rank, index in value.items()}
+    if isinstance(value, list):
+        return [_index(index) for index in value]
+    raise PydanticCustomError(
+        "projection",
+        "must be a list of rank variables or a mapping from ranks to expressions, not {got}",
+        {"got": _kind(value)},
+    )
+
+
+def _name(value: Any) -> Any:
+    if isinstance(value, str):
+        if value.strip():
+            return str(value)
+        raise PydanticCustomError("name", "must not be empty", {})
+    raise PydanticCustomError("name", "must be a name, not {got}", {"got": _kind(value)})
+
+
+def _flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower() if isinstance(value, (str, int)) else ""
+    if text in ("true", "yes", "on", "1"):
+        return True
+    if text in ("false", "no", "off", "0"):
+        return False
+    raise PydanticCustomError("flag", "must be true or false, not {got}", {"got": _kind(value)})
+
+
+def _list(value: Any) -> Any:
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return value
+    raise PydanticCustomError("list", "must be a list, not {got}", {"got": _kind(value)})
+
+
+def _table(value: Any) -> Any:
+    if value is None:
+        return {}
+    if isinstance(value, dict):
+        return value
+    raise PydanticCustomError("table", "must be a mapping, not {got}", {"got": _kind(value)})
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return shown(value)
+
+
+Scalar = Annotated[Any, AfterValidator(_scalar)]
+OptionalScalar = Annotated[Any, AfterValidator(_optional_scalar)]
+Name = Annotated[Any, AfterValidator(_name)]
+Projection = Annotated[Any, AfterValidator(_projection)]
+Flag = Annotated[Any, AfterValidator(_flag)]
+Listed = BeforeValidator(_list)
+Tabled = BeforeValidator(_table)
+Table = Annotated[dict[str, Scalar], Tabled]
+AnyTable = Annotated[dict[str, Any], Tabled]
+Names = Annotated[list[Name], Listed]
+
+
+class Model(BaseModel):
+    """Base: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+# Workload ----------------------------------------------------------------------------------------
+
+
+class RenameModel(Model):
+    """One rename: a name for the set that an expression gives."""
+
+    name: Name
+    source: Name
+    expected_count: OptionalScalar = None
+
+
+def _rename_list(value: Any) -> Any:
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return [{"name": k, "source": v} for k, v in value.items()]
+    return value
+
+
+Renames = Annotated[list[RenameModel], BeforeValidator(_list), BeforeValidator(_rename_list)]
+
+
+class EinsumRenamesModel(Model):
+    """Renames of one Einsum, or of all (``default``)."""
+
+    name: Name
+    tensor_accesses: Renames = Field(default_factory=list)
+    rank_variables: Renames = Field(default_factory=list)
+
+
+class RenamesModel(Model):
+    """The top-level key ``renames``."""
+
+    einsums: Annotated[list[EinsumRenamesModel], Listed] = Field(default_factory=list)
+
+
+class AccessModel(Model):
+    """How an Einsum accesses a tensor."""
+
+    name: Name
+    projection: Projection
+    output: Flag = False
+    persistent: Flag = False
+    backing_storage_size_scale: Any = 1
+    bits_per_value: OptionalScalar = None
+
+
+class EinsumModel(Model):
+    """One Einsum."""
+
+    name: Name
+    tensor_accesses: Annotated[list[AccessModel], Listed]
+    iteration_space_shape: Annotated[list[Name], Listed] = Field(default_factory=list)
+    rank_sizes: Table = Field(default_factory=dict)
+    is_copy_operation: Flag = False
+    renames: Renames = Field(default_factory=list)
+    n_instances: Scalar = 1
+
+
+class WorkloadModel(Model):
+    """The top-level key ``workload``."""
+
+    einsums: Annotated[list[EinsumModel], Listed]
+    iteration_space_shape: Annotated[dict[str, Name], Tabled] = Field(default_factory=dict)
+    rank_sizes: Table = Field(default_factory=dict)
+    n_instances: Scalar = 1
+    bits_per_value: Table = Field(default_factory=dict)
+    persistent_tensors: OptionalScalar = None
+
+
+# Architecture ------------------------------------------------------------------------------------
+
+
+class SpatialModel(Model):
+    """A spatial dimension of a component."""
+
+    name: Name
+    fanout: Scalar
+    may_reuse: OptionalScalar = None
+    reuse: OptionalScalar = None
+    loop_bounds: Any = None
+    min_usage: Any = 0
+    usage_scale: Any = 1
+    power_gateable: Any = False
+
+
+class ActionModel(Model):
+    """An action of a component."""
+
+    name: Name
+    throughput: OptionalScalar = None
+    throughput_scale: OptionalScalar = None
+    latency: OptionalScalar = None
+    latency_scale: OptionalScalar = None
+    energy: Any = None
+    energy_scale: Any = 1
+    extra_attributes_for_component_model: AnyTable = Field(default_factory=dict)
+
+
+class HolderActionModel(ActionModel):
+    """An action of a Memory or a Toll."""
+
+    bits_per_action: OptionalScalar = None
+    values_per_action: Table = Field(default_factory=dict)
+
+
+class KeptModel(Model):
+    """What a mapper may keep in a component: of no concern to an evaluation."""
+
+    keep: Any = None
+    may_keep: Any = None
+    back: Any = None
+    tile_shape: Any = None
+    no_refetch_from_above: Any = None
+    no_resend_to_below: Any = None
+    tensor_order_options: Any = None
+    force_memory_hierarchy_order: Any = None
+
+
+class NodeModel(Model):
+    """A node of the architecture or of the mapping: it says its type."""
+
+    type: Any = None
+
+
+class SpatialableModel(NodeModel):
+    """What may be replicated."""
+
+    name: Name
+    spatial: Annotated[list[SpatialModel], Listed] = Field(default_factory=list)
+
+
+class ComponentModel(SpatialableModel):
+    """What performs actions."""
+
+    component_class: Any = None
+    component_model: Any = None
+    component_modeling_log: Any = None
+    enabled: Any = True
+    area: Any = None
+    total_area: Any = None
+    area_scale: Any = 1
+    leak_power: Any = None
+    total_leak_power: Any = None
+    leak_power_scale: Any = 1
+    energy_scale: Any = 1
+    actions_scale: Scalar = 1
+    total_latency: OptionalScalar = None
+    latency_scale: OptionalScalar = None
+    throughput_scale: OptionalScalar = None
+    n_parallel_instances: Scalar = 1
+    extra_attributes_for_component_model: AnyTable = Field(default_factory=dict)
+    separate_read_write_ports: Flag = False
+
+
+class HolderModel(ComponentModel):
+    """A Memory or a Toll."""
+
+    actions: Annotated[list[HolderActionModel], Listed] = Field(default_factory=list)
+    tensors: KeptModel = Field(default_factory=KeptModel)
+    bits_per_value: Table = Field(default_factory=dict)
+    bits_per_action: OptionalScalar = None
+    values_per_action: Table = Field(default_factory=dict)
+
+
+class MemoryModel(HolderModel):
+    """A memory."""
+
+    size: Scalar
+    skip_initial_output_write: Flag = True
+
+
+def _direction(value: Any) -> Any:
+    if isinstance(value, (str, dict)):
+        return value
+    raise PydanticCustomError(
+        "direction", "must be up, down, up_and_down or a mapping, not {got}", {"got": _kind(value)}
+    )
+
+
+class TollModel(HolderModel):
+    """A component that data passes through."""
+
+    direction: Annotated[Any, AfterValidator(_direction)]
+
+
+class ComputeModel(ComponentModel):
+    """A component that computes."""
+
+    actions: Annotated[list[ActionModel], Listed] = Field(default_factory=list)
+    skip_initial_output_write: Flag = True
+
+
+class ContainerModel(SpatialableModel):
+    """A component that only replicates what is below it."""
+
+
+class NetworkModel(ComponentModel):
+    """A network: known, and refused."""
+
+    actions: Annotated[list[ActionModel], Listed] = Field(default_factory=list)
+    bits_per_value: Table = Field(default_factory=dict)
+    bits_per_action: OptionalScalar = None
+    topology: Any = None
+
+
+def _tag_of(kinds: tuple[str, ...]) -> Any:
+    def tag(value: Any) -> str:
+        if isinstance(value, BaseModel):
+            return type(value).__name__.removesuffix("Model")
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError(
+                "node", "must be a node, not {got}", {"got": _kind(value), "mend": None}
+            )
+        kind = value.get("type")
+        if kind is None:
+            raise PydanticCustomError(
+                "node",
+                "the node does not say its type",
+                {"mend": f"give it a tag such as !{kinds[0]}, or a key type: {kinds[0]}"},
+            )
+        text = str(kind).removeprefix("!")
+        if text not in kinds:
+            raise PydanticCustomError(
+                "node",
+                "unknown type of node {got}",
+                {"got": shown(text), "mend": did_you_mean(text, kinds)},
+            )
+        return text
+
+    return Discriminator(tag)
+
+
+_ARCH = ("Memory", "Compute", "Toll", "Container", "Hierarchical", "Fork", "Array", "Network")
+
+ArchNode = Annotated[
+    Annotated[MemoryModel, Tag("Memory")]
+    | Annotated[ComputeModel, Tag("Compute")]
+    | Annotated[TollModel, Tag("Toll")]
+    | Annotated[ContainerModel, Tag("Container")]
+    | Annotated["HierarchicalModel", Tag("Hierarchical")]
+    | Annotated["ForkModel", Tag("Fork")]
+    | Annotated["ArrayModel", Tag("Array")]
+    | Annotated[NetworkModel, Tag("Network")],
+    _tag_of(_ARCH),
+]
+
+
+class HierarchicalModel(NodeModel):
+    """Components one below the other."""
+
+    nodes: Annotated[list[ArchNode], Listed] = Field(default_factory=list)
+
+
+class ForkModel(HierarchicalModel):
+    """A branch off the main path."""
+
+    forked_power_gateable: Any = False
+    non_forked_power_gateable: Any = False
+
+
+class ArrayModel(SpatialableModel):
+    """An array of units."""
+
+    nodes: Annotated[list[ArchNode], Listed] = Field(default_factory=list)
+
+
+class ArchModel(HierarchicalModel):
+    """The top-level key ``arch``."""
+
+    variables: AnyTable = Field(default_factory=dict)
+    extra_attributes_for_all_component_models: AnyTable = Field(default_factory=dict)
+
+
+# Mapping -----------------------------------------------------------------------------------------
+
+
+def _variable(value: Any) -> Any:
+    if isinstance(value, (list, set, tuple, dict)):
+        return value
+    return _name(value)
+
+
+class LoopModel(NodeModel):
+    """A loop."""
+
+    rank_variable: Annotated[Any, AfterValidator(_variable)]
+    tile_shape: Scalar
+    initial_tile_shape: Any = None
+
+
+class TemporalModel(LoopModel):
+    """A loop over time."""
+
+
+class SpatialLoopModel(LoopModel):
+    """A loop over space."""
+
+    name: Name
+    component: Name
+    component_object: Any = None
+
+
+class HolderNodeModel(NodeModel):
+    """A component holds tensors from here down."""
+
+    tensors: Names
+    component: Name
+    component_object: Any = None
+    persistent: Any = False
+
+
+class StorageModel(HolderNodeModel):
+    """A memory holds tensors."""
+
+    binding: Any = None
+
+
+class TollNodeModel(HolderNodeModel):
+    """Tensors pass through a Toll."""
+
+
+class ComputeNodeModel(NodeModel):
+    """A leaf."""
+
+    einsum: Name
+    component: Name
+    component_object: Any = None
+
+
+class ReservationModel(NodeModel):
+    """A note of the mapper, without a meaning here."""
+
+    purposes: Any = None
+    resource: Any = None
+    persistent: Any = False
+
+
+_MAPPING = (
+    "Storage",
+    "Temporal",
+    "Spatial",
+    "Compute",
+    "Sequential",
+    "Pipeline",
+    "Nested",
+    "Toll",
+    "Reservation",
+    "Mapping",
+    "Split",
+)
+
+MappingNode = Annotated[
+    Annotated[StorageModel, Tag("Storage")]
+    | Annotated[TemporalModel, Tag("Temporal")]
+    | Annotated[SpatialLoopModel, Tag("Spatial")]
+    | Annotated[ComputeNodeModel, Tag("Compute")]
+    | Annotated["SequentialModel", Tag("Sequential")]
+    | Annotated["PipelineModel", Tag("Pipeline")]
+    | Annotated["NestedModel", Tag("Nested")]
+    | Annotated[TollNodeModel, Tag("Toll")]
+    | Annotated[ReservationModel, Tag("Reservation")]
+    | Annotated["NestedModel", Tag("Mapping")]
+    | Annotated["SplitModel", Tag("Split")],
+    _tag_of(_MAPPING),
+]
+
+
+class NestedModel(NodeModel):
+    """Nodes one below the other."""
+
+    nodes: Annotated[list[MappingNode], Listed] = Field(default_factory=list)
+
+
+class SplitModel(NodeModel):
+    """A split that does not say how its branches run."""
+
+    nodes: Annotated[list[MappingNode], Listed] = Field(default_factory=list)
+
+
+class SequentialModel(SplitModel):
+    """Branches one after another."""
+
+
+class PipelineModel(SplitModel):
+    """Branches that overlap."""
+
+
+class SpecModel(Model):
+    """All top-level keys."""
+
+    workload: WorkloadModel
+    arch: ArchModel
+    mapping: NestedModel
+    variables: AnyTable = Field(default_factory=dict)
+    renames: RenamesModel = Field(default_factory=RenamesModel)
+    schedule: AnyTable = Field(default_factory=dict)
+    config: Any = None
+    mapper: Any = None
+    model: Any = None
+
+
+TAGS: frozenset[str] = frozenset((*_ARCH, *_MAPPING))
+Direction = Literal["up", "down", "up_and_down"]
+
+for _model in (
+    HierarchicalModel,
+    ForkModel,
+    ArrayModel,
+    ArchModel,
+    NestedModel,
+    SplitModel,
+    SequentialModel,
+    PipelineModel,
+    SpecModel,
+):
+    _model.model_rebuild()

@@ -1,0 +1,186 @@
+"""The input as a tree of plain values that know where they stand.
+
+YAML and plain Python data both become this tree: mappings (`Map`), lists (`Seq`), strings, exact
+numbers, booleans and None. Everything after that is the same for both.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any
+
+from polylat.errors import SpecError
+from polylat.spec.reading.numbers import BadNumber, exact
+from polylat.spec.reading.suggest import shown
+
+MAX_DEPTH = 80
+MAX_ITEMS = 500_000
+
+
+class Quoted(str):
+    """A string that the file writes in quotes: under ``variables:``, a text, not an expression."""
+
+    __slots__ = ()
+
+
+class Map(dict[str, Any]):
+    """A mapping that knows the line of each of its keys."""
+
+    __slots__ = ("file", "line", "lines", "nomerge")
+
+    def __init__(self, items: Iterable[tuple[str, Any]] = ()) -> None:
+        super().__init__(items)
+        self.lines: dict[str, tuple[str | None, int]] = {}
+        self.line: int | None = None
+        self.file: str | None = None
+        self.nomerge = False
+
+
+class Seq(list[Any]):
+    """A list that knows the line of each of its items."""
+
+    __slots__ = ("file", "lines", "nomerge")
+
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        super().__init__(items)
+        self.lines: list[tuple[str | None, int] | None] = []
+        self.file: str | None = None
+        self.nomerge = False
+
+
+@dataclass(frozen=True)
+class At:
+    """A place in the input: a path of keys, and the tree in which it can be looked up."""
+
+    root: Any
+    path: tuple[str | int, ...] = ()
+    einsum: str | None = None
+    show_file: bool = False
+
+    def __truediv__(self, key: str | int) -> At:
+        return replace(self, path=(*self.path, key))
+
+    def for_einsum(self, name: str) -> At:
+        """The same place, in the context of an Einsum."""
+        return replace(self, einsum=name)
+
+    @property
+    def line(self) -> tuple[str | None, int] | None:
+        """File and line, where known: of the last part of the path that has one."""
+        value, found = self.root, None
+        for key in self.path:
+            if isinstance(value, Map) and isinstance(key, str) and key in value:
+                found = value.lines.get(key, found)
+                value = value[key]
+            elif isinstance(value, Seq) and isinstance(key, int) and 0 <= key < len(value):
+                if key < len(value.lines):
+                    found = value.lines[key] or found
+                value = value[key]
+            else:
+                break
+        return found
+
+    def __str__(self) -> str:
+        text = path_text(self.path)
+        line = self.line
+        if line is not None:
+            file = f"{line[0]}, " if self.show_file and line[0] else ""
+            place = f"({file}line {line[1]})"
+            text = f"{text} {place}" if text else place
+        if self.einsum is not None:
+            text = f"{text}, for Einsum {self.einsum!r}"
+        return text
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """A path of keys as text.
+
+    Examples
+    --------
+    >>> path_text(("mapping", "nodes", 2, "A | B"))
+    "mapping.nodes[2]['A | B']"
+    """
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        elif key.isidentifier():
+            text += f".{key}" if text else key
+        else:
+            text += f"[{shown(key)}]"
+    return text
+
+
+def plain(data: object) -> Any:
+    """The tree of plain Python data (dicts, lists, numbers, strings, booleans, None).
+
+    Raises
+    ------
+    SpecError
+        For other objects, keys that are no strings, and data that contains itself or is too large.
+    """
+    return _Plain().convert(data, (), 0)
+
+
+class _Plain:
+    def __init__(self) -> None:
+        self.items = 0
+        self.open: set[int] = set()
+
+    def convert(self, data: object, path: tuple[str | int, ...], depth: int) -> Any:
+        self.items += 1
+        if self.items > MAX_ITEMS:
+            raise SpecError(f"the input has more than {MAX_ITEMS} values")
+        if isinstance(data, str):
+            return Quoted(data) if isinstance(data, Quoted) else str(data)
+        if data is None or isinstance(data, bool):
+            return data
+        if isinstance(data, (int, numbers.Number, Decimal)):
+            try:
+                return exact(data)
+            except BadNumber as error:
+                raise SpecError(f"cannot use this number: {error}", where=path_text(path)) from None
+        if isinstance(data, PurePath):
+            return str(data)
+        if depth > MAX_DEPTH:
+            raise SpecError(f"nested more than {MAX_DEPTH} levels deep", where=path_text(path[:6]))
+        if id(data) in self.open:
+            raise SpecError("the data contains itself", where=path_text(path))
+        self.open.add(id(data))
+        try:
+            if isinstance(data, Mapping):
+                return self._map(data, path, depth)
+            if isinstance(data, (Sequence, AbstractSet)) and not isinstance(
+                data, (bytes, bytearray)
+            ):
+                items = sorted(data, key=str) if isinstance(data, AbstractSet) else data
+                result = Seq(self.convert(v, (*path, i), depth + 1) for i, v in enumerate(items))
+                if isinstance(data, Seq):
+                    result.lines = data.lines
+                return result
+        finally:
+            self.open.discard(id(data))
+        raise SpecError(
+            f"cannot use a value of type {type(data).__name__}",
+            where=path_text(path),
+            mend="use numbers, strings, booleans, lists and dicts",
+        )
+
+    def _map(self, data: Mapping[Any, Any], path: tuple[str | int, ...], depth: int) -> Map:
+        result = Map()
+        for key, value in data.items():
+            if not isinstance(key, str):
+                raise SpecError(
+                    f"the key {shown(key)} is a {type(key).__name__}, not a string",
+                    where=path_text(path),
+                    mend="put the key in quotes",
+                )
+            result[str(key)] = self.convert(value, (*path, str(key)), depth + 1)
+        if isinstance(data, Map):
+            result.lines, result.line = data.lines, data.line
+        return result

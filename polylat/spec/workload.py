@@ -1,0 +1,121 @@
+"""The cascade: Einsums, their iteration spaces and the tensors that they access."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from polylat.spec.affine import Affine
+
+
+@dataclass(frozen=True)
+class TensorAccess:
+    """How an Einsum accesses a tensor.
+
+    Parameters
+    ----------
+    tensor
+        Name of the tensor.
+    ranks
+        Names of the tensor's ranks.
+    projection
+        Per rank, the index as an affine expression of the Einsum's rank variables.
+    output
+        True where the Einsum produces the tensor.
+    bits_per_value
+        Bits of one element.
+    """
+
+    tensor: str
+    ranks: tuple[str, ...]
+    projection: tuple[Affine, ...]
+    output: bool
+    bits_per_value: Fraction
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The rank variables that index the tensor, each once, in order of appearance."""
+        return tuple(dict.fromkeys(v for index in self.projection for v in index.variables))
+
+
+@dataclass(frozen=True)
+class Einsum:
+    """One computation of the cascade.
+
+    Parameters
+    ----------
+    name
+        Name of the Einsum.
+    rank_variables
+        Its rank variables, in order of first appearance.
+    constraints
+        The iteration space: each expression is ≥ 0 in it.
+    accesses
+        The tensors accessed, in the order of the input.
+    is_copy
+        A copy operation: it computes nothing, its inputs are its outputs.
+    n_instances
+        How often the Einsum (with everything that it accesses) is repeated.
+    where
+        Where it stands in the input.
+    """
+
+    name: str
+    rank_variables: tuple[str, ...]
+    constraints: tuple[Affine, ...]
+    accesses: tuple[TensorAccess, ...]
+    is_copy: bool = False
+    n_instances: Fraction = Fraction(1)
+    where: str = ""
+
+    def access(self, tensor: str) -> TensorAccess:
+        """The access of a tensor of this Einsum."""
+        return next(a for a in self.accesses if a.tensor == tensor)
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the tensors accessed."""
+        return tuple(a.tensor for a in self.accesses)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return tuple(a.tensor for a in self.accesses if not a.output)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the tensors produced."""
+        return tuple(a.tensor for a in self.accesses if a.output)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A cascade of Einsums, in program order.
+
+    Parameters
+    ----------
+    einsums
+        The Einsums. A tensor has the same ranks and bits per value in all of them.
+    n_instances
+        How often the whole cascade is repeated.
+    """
+
+    einsums: tuple[Einsum, ...]
+    n_instances: Fraction = Fraction(1)
+
+    def einsum(self, name: str) -> Einsum:
+        """The Einsum of this name."""
+        return next(e for e in self.einsums if e.name == name)
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Names of all tensors, in order of first appearance."""
+        return tuple(dict.fromkeys(t for e in self.einsums for t in e.tensors))
+
+    def producers(self, tensor: str) -> tuple[str, ...]:
+        """Names of the Einsums that produce the tensor."""
+        return tuple(e.name for e in self.einsums if tensor in e.outputs)
+
+    def readers(self, tensor: str) -> tuple[str, ...]:
+        """Names of the Einsums that read the tensor."""
+        return tuple(e.name for e in self.einsums if tensor in e.inputs)
