@@ -1,1 +1,74 @@
-"""polylat: the latency of a fused tensor-accelerator mapping, from its dependences."""
+"""polylat: the latency of a fused tensor-accelerator mapping, from its dependences.
+
+>>> import polylat
+>>> sorted(polylat.__all__)[:3]
+['CapacityError', 'ExpressionError', 'MappingError']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from polylat.errors import (
+    CapacityError,
+    ExpressionError,
+    MappingError,
+    MissingExtraError,
+    OptionError,
+    PolylatError,
+    ScheduleError,
+    SpecError,
+    TooLargeError,
+    UnsupportedError,
+)
+
+if TYPE_CHECKING:
+    from polylat.analysis import analyze
+    from polylat.report import Report
+    from polylat.roofline import Roofline, roofline
+    from polylat.spec import Spec
+    from polylat.spec.reading.load import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CapacityError",
+    "ExpressionError",
+    "MappingError",
+    "MissingExtraError",
+    "OptionError",
+    "PolylatError",
+    "Report",
+    "Roofline",
+    "ScheduleError",
+    "Spec",
+    "SpecError",
+    "TooLargeError",
+    "UnsupportedError",
+    "analyze",
+    "load",
+    "roofline",
+]
+
+# Imported when first used: numpy, islpy, numba and the readers take their time.
+_LAZY = {
+    "Report": "polylat.report",
+    "Roofline": "polylat.roofline",
+    "Spec": "polylat.spec",
+    "analyze": "polylat.analysis",
+    "load": "polylat.spec.reading.load",
+    "roofline": "polylat.roofline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'polylat' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -28,7 +27,7 @@ from polylat.lowering.sharing import Source
 from polylat.lowering.tiles import Tiles, interval, tied_groups
 from polylat.spec.arch import Component
 
-__all__ = ["Access", "Block", "Transfer", "leaf_blocks"]
+__all__ = ["Access", "Block", "Transfer", "leaf_blocks", "tile_elements"]
 
 Kind = Literal["fill", "foreground", "background"]
 
@@ -150,19 +149,20 @@ def leaf_blocks(
         counter = _Counter(tiles, tensor, components)
         for level in range(1, len(storages)):
             holder = storages[level]
+            place = leaf.holders[tensor].index(holder)
             if not access.output:
                 if level <= found[tensor].level:
                     continue
                 fill = counter.fill(level)
                 if holder.above_split:
-                    fills.append((level, rank, Block("fill", tensor, level, (fill,))))
+                    fills.append((place, rank, Block("fill", tensor, level, (fill,))))
                 else:
                     foreground.append(fill)
                 continue
             foreground.append(counter.read_back(level))
             back = counter.write_back(level)
             if (tensor, holder.component) in background:
-                backs.append((-level, rank, Block("background", tensor, level, (back,))))
+                backs.append((-place, rank, Block("background", tensor, level, (back,))))
             else:
                 foreground.append(back)
         foreground += counter.operands()
@@ -183,6 +183,13 @@ class _Side:
     action: str
     position: int
     toll: bool = False
+
+
+def tile_elements(tiles: Tiles, components: Mapping[str, Component], tensor: str, level: int) -> Ints:
+    """Elements of a storage's tile that a leaf touches (one unit's), per tile iteration."""
+    counter = _Counter(tiles, tensor, components)
+    storage = counter.storages[level]
+    return counter.footprint(level, _Side(storage.component, "read", storage.position))
 
 
 class _Counter:
@@ -207,7 +214,7 @@ class _Counter:
         """Fills of the storage: each tile whole, in the tile iteration that enters it."""
         depth = self.storages[level].depth
         accesses = [
-            self._access(side, self._at_entry(depth, self._footprint(level, side)))
+            self._access(side, self._at_entry(depth, self.footprint(level, side)))
             for side in self._sides(level, upward=False)
         ]
         return Transfer(self.tensor, level, False, False, _nonempty(accesses))
@@ -218,7 +225,7 @@ class _Counter:
         skip_here = self._skips(level)
         accesses = []
         for side in self._sides(level, upward=False):
-            whole = self._footprint(level, side)
+            whole = self.footprint(level, side)
             parent = side.position < self.storages[level].position and not side.toll
             if skip_here and (not parent or self._skips(level - 1)):
                 whole = whole - self._first(depth, level, side)
@@ -305,7 +312,7 @@ class _Counter:
                 summed.append(p)
         return summed
 
-    def _footprint(self, level: int, side: _Side) -> Ints:
+    def footprint(self, level: int, side: _Side) -> Ints:
         storage = self.storages[level]
         summed = self._summed(storage.position, side)
         return self._product(
@@ -460,12 +467,12 @@ class _Group:
             return np.full(self.tiles.size, int(table), dtype=np.int64)
         index = np.zeros(self.tiles.size, dtype=np.int64)
         for k in loops:
-            index = index * self.tiles.radix(k) + self.tiles.digits[k]
+            index = index * self.leaf.temporal_trips[k] + self.tiles.digits[k]
         return np.ascontiguousarray(table).reshape(-1)[index]
 
     def _tally(self, loops: Sequence[int], found: Ints) -> Ints:
         """Number of rows for each value of the first columns, the loops' indices."""
-        shape = [self.tiles.radix(k) for k in loops]
+        shape = [self.leaf.temporal_trips[k] for k in loops]
         index = np.zeros(len(found), dtype=np.int64)
         for column, radix in enumerate(shape):
             index = index * radix + found[:, column]
@@ -553,12 +560,3 @@ def _last_existing(exists: np.ndarray, outer: int, axes: int) -> Ints:
     rows, units = np.indices(where.shape)
     last[rows, where, units] = flat.any(axis=1)
     return last.reshape(exists.shape)
-
-
-def duration_of(component: Component, tensor: str | None, action: str) -> dict[int, Fraction]:
-    """Per port, the time that one value's access takes on it."""
-    actions = component.actions_per_value.get((action, tensor), Fraction(0))
-    return {
-        i: actions * port.durations.get(action, Fraction(0))
-        for i, port in enumerate(component.ports)
-    }

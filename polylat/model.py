@@ -11,7 +11,7 @@ from polylat.dependences import Edges, Layout, dependences, distances
 from polylat.errors import TooLargeError
 from polylat.lowering.paths import Leaf, leaves
 from polylat.lowering.sharing import Source, sources
-from polylat.lowering.tiles import Tiles, count_tiles, tiles
+from polylat.lowering.tiles import Tiles, count_tiles, shared_radices, tiles
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.timing import Plan, plan
 from polylat.spec import Spec
@@ -111,7 +111,10 @@ def lower(
             mend="raise max_tiles"
             + ("" if chosen == "tile" else ", or use granularity='tile'"),
         )
-    made = tuple(tiles(leaf, depth) for leaf, depth in zip(found, depths, strict=True))
+    radices = shared_radices(found)
+    made = tuple(
+        tiles(leaf, depth, radices) for leaf, depth in zip(found, depths, strict=True)
+    )
     return Lowered(spec, found, chosen, made, sources(found))
 
 

@@ -17,7 +17,7 @@ from polylat.schedule.graph import Dates, TaskGraph, Times
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 
-__all__ = ["Costs", "PortKey", "build_graph", "costs", "separations"]
+__all__ = ["Costs", "PortKey", "build_graph", "costs", "own_stages", "separations"]
 
 _KINDS = {"fill": 0, "foreground": 1, "background": 2}
 
@@ -126,7 +126,7 @@ def costs(
     for leaf, mine in zip(leaves, blocks, strict=True):
         path = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         repeat = leaf.einsum.n_instances * spec.workload.n_instances
-        stages = _stages(leaf, list(path), separate)
+        stages = own_stages(leaf, list(path), separate)
         for access in (a for block in mine for a in block.accesses()):
             component = path[access.component]
             what = (leaf.number, access.component, access.tensor, access.action)
@@ -169,7 +169,7 @@ def costs(
 
 def _cost(component: Component, access: Access) -> dict[int, Fraction]:
     """Per port, the time that one value's access takes."""
-    actions = component.actions_per_value.get((access.action, access.tensor), Fraction(1))
+    actions = component.actions_per_value[access.action, access.tensor]
     return {
         i: actions * port.durations.get(access.action, Fraction(0))
         for i, port in enumerate(component.ports)
@@ -182,7 +182,7 @@ def _used(leaf: Leaf) -> list[str]:
     return [*held, leaf.component]
 
 
-def _stages(
+def own_stages(
     leaf: Leaf, path: Sequence[str], separate: frozenset[tuple[int, str]]
 ) -> dict[str, tuple[tuple[int, int], ...]]:
     """Per component on a leaf's path, the stages whose own units it is one of."""
@@ -281,10 +281,6 @@ def _loads(
 
 def _dates(layout: Layout, shifts: Mapping[int, Sequence[int]]) -> Dates:
     """Logical dates: per split the index of the loops above it and the branch, then the rest."""
-    radix: dict[int, int] = {}
-    for tiles in layout.tiles:
-        for loop, trips in zip(tiles.leaf.temporal, tiles.leaf.temporal_trips, strict=True):
-            radix[loop.node] = max(radix.get(loop.node, 1), trips)
     program, skew = [], []
     for tiles in layout.tiles:
         plain: list[Ints] = []
@@ -293,7 +289,7 @@ def _dates(layout: Layout, shifts: Mapping[int, Sequence[int]]) -> Dates:
         for split in tiles.leaf.splits:
             turn = np.zeros(tiles.size, dtype=np.int64)
             for k in range(above, split.depth):
-                turn = turn * radix[tiles.leaf.temporal[k].node] + tiles.digits[k]
+                turn = turn * tiles.radix(k) + tiles.digits[k]
             branch = np.full(tiles.size, split.branch, dtype=np.int64)
             plain += [turn, branch]
             if split.pipeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -14,7 +14,7 @@ from polylat.lowering.paths import Leaf
 from polylat.lowering.relations import GroupText, groups, set_text, solve
 from polylat.lowering.scan import Ints
 
-__all__ = ["Tiles", "count_tiles", "interval", "tiles"]
+__all__ = ["Tiles", "count_tiles", "interval", "shared_radices", "tied_groups", "tiles"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +29,15 @@ class Tiles:
         Number of Temporal loops that index them.
     digits
         Shape (depth, number of tile iterations): the loops' indices.
+    radices
+        Per loop, its largest trip count for any leaf below it: what numbers tiles the same way
+        for all of them.
     """
 
     leaf: Leaf
     depth: int
     digits: Ints
+    radices: tuple[int, ...]
 
     @property
     def size(self) -> int:
@@ -46,8 +50,8 @@ class Tiles:
         return self.prefix_keys(self.depth)
 
     def radix(self, loop: int) -> int:
-        """Largest trip count of a Temporal loop."""
-        return self.leaf.temporal_trips[loop]
+        """Largest trip count of a Temporal loop, for any leaf below it."""
+        return self.radices[loop]
 
     def prefix_keys(self, depth: int) -> Ints:
         """Per tile iteration, the mixed-radix number of its first `depth` indices."""
@@ -139,8 +143,17 @@ def count_tiles(leaf: Leaf, depth: int) -> int:
     return total
 
 
-def tiles(leaf: Leaf, depth: int) -> Tiles:
-    """Make the tile iterations of a leaf.
+def shared_radices(leaves: Sequence[Leaf]) -> dict[int, int]:
+    """Per loop (tree node), its largest trip count for any leaf below it."""
+    largest: dict[int, int] = {}
+    for leaf in leaves:
+        for loop, trips in zip(leaf.loops, leaf.trips, strict=True):
+            largest[loop.node] = max(largest.get(loop.node, 1), trips)
+    return largest
+
+
+def tiles(leaf: Leaf, depth: int, radices: Mapping[int, int]) -> Tiles:
+    """Make the tile iterations of a leaf, given the `shared_radices` of all leaves.
 
     Raises
     ------
@@ -159,9 +172,11 @@ def tiles(leaf: Leaf, depth: int) -> Tiles:
         loops, here = existing(leaf, variables, depth)
         if not here.all():
             mask &= here.reshape([n if k in loops else 1 for k, n in enumerate(shape)])
-    if depth == 0:
-        return Tiles(leaf, 0, np.zeros((0, 1), dtype=np.int64))
-    return Tiles(leaf, depth, np.array(np.nonzero(mask), dtype=np.int64))
+    shared = tuple(radices[loop.node] for loop in leaf.temporal[:depth])
+    if prod(shared) >= 1 << 62:
+        raise TooLargeError(f"the loops of Einsum {leaf.einsum.name!r} have {prod(shared)} tiles")
+    digits = np.array(np.nonzero(mask)) if depth else np.zeros((0, 1))
+    return Tiles(leaf, depth, digits.astype(np.int64), shared)
 
 
 def _positions(leaf: Leaf) -> list[int]:

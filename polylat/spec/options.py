@@ -5,7 +5,7 @@ Each function takes what a user may write and gives its one normal form, or rais
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -61,7 +61,7 @@ def normalize_background(
     """
     if value is None:
         return ()
-    if isinstance(value, str) or isinstance(value, Mapping) or _is_pair(value, components):
+    if isinstance(value, (str, Mapping)) or _is_pair(value, components):
         items: list[object] = [value]
     elif isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
         items = list(value)
@@ -133,7 +133,7 @@ def normalize_schedule(
 ) -> dict[str, Any]:
     """All options that are given, each in its normal form, under its own name."""
     place = where or "schedule"
-    known = {
+    known: dict[str, Callable[[Any, str], Any]] = {
         "granularity": lambda v, w: normalize_granularity(v, where=w),
         "order": lambda v, w: normalize_order(v, where=w),
         "background": lambda v, w: normalize_background(v, tensors, components, where=w),

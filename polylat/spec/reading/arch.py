@@ -187,7 +187,7 @@ def _check(components: list[_Placed], here: At) -> None:
 def _path(components: list[_Placed], compute: str) -> list[_Placed]:
     """The components from the outermost to a Compute; other branches are left out."""
     target = next(c for c in components if c.model.name == compute)
-    path = []
+    path: list[_Placed] = []
     for component in components:
         if component is target:
             return [*path, component]

@@ -17,7 +17,7 @@ from polylat.spec.reading.tree import At
 from polylat.spec.reading.workload import build_workload
 
 
-def build(tree: Any, given: Mapping[str, Any] | None = None, *, show_file: bool = False) -> Spec:
+def build(tree: Any, given: Mapping[str, Any] | None = None, *, main: str | None = None) -> Spec:
     """The `Spec` that a tree describes.
 
     Parameters
@@ -26,8 +26,8 @@ def build(tree: Any, given: Mapping[str, Any] | None = None, *, show_file: bool 
         The input as a tree (see `polylat.spec.reading.tree`).
     given
         Variables given by the caller: they override the input's own.
-    show_file
-        Whether messages name the file of a line.
+    main
+        The file whose lines messages give without its name.
     """
     if not isinstance(tree, dict):
         raise SpecError(
@@ -39,8 +39,8 @@ def build(tree: Any, given: Mapping[str, Any] | None = None, *, show_file: bool 
             "the key 'mapping' is missing",
             mend="add the mapping to analyse; AccelForge's mapper can find one",
         )
-    tree = expand(tree, At(tree, show_file=show_file))
-    root = At(tree, show_file=show_file)
+    tree = expand(tree, At(tree, main=main))
+    root = At(tree, main=main)
     model = check(tree, root)
     table: dict[str, Any] = {}
     variables = Scope(table)

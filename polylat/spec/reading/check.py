@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from polylat.errors import SpecError
-from polylat.spec.reading.models import TAGS, SpecModel
+from polylat.spec.reading.models import ARCH_NODES, MAPPING_NODES, TAGS, SpecModel, node_type
 from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import At
 
@@ -27,15 +27,27 @@ def check(data: Any, at: At) -> SpecModel:
         problems = error.errors(include_url=False, include_context=True)
     except RecursionError:
         raise SpecError("the input is nested too deeply", where=str(at)) from None
-    first = problems[0]
+    first = _first(problems)
     what, mend, path = _told(first, data)
+    unknown = first["type"] == "extra_forbidden"
     more = len(problems) - 1
     if more:
         what += f" ({more} more {'problem' if more == 1 else 'problems'} in the input)"
     place = at
     for key in path:
         place = place / key
-    raise SpecError(what, where=str(place) or None, mend=mend)
+    where = place.with_line_of(first["loc"][-1]) if unknown else str(place)
+    raise SpecError(what, where=where or None, mend=mend)
+
+
+def _first(problems: list[ErrorDetails]) -> ErrorDetails:
+    """The problem to tell: an unknown key explains why another one is missing next to it."""
+    first = problems[0]
+    if first["type"] == "missing":
+        for other in problems:
+            if other["type"] == "extra_forbidden" and other["loc"][:-1] == first["loc"][:-1]:
+                return other
+    return first
 
 
 def _told(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str | int]]:
@@ -43,14 +55,19 @@ def _told(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str | i
     path = _path(error["loc"], data)
     if kind == "extra_forbidden":
         key = path.pop() if path else ""
-        return f"unknown key {shown(key)}", did_you_mean(key, _keys(error["loc"])), path
+        mend = did_you_mean(key, _keys(error["loc"]))
+        if isinstance(key, str) and set(key) & set("()[]"):
+            mend = "put an expression that contains commas in quotes"
+        return f"unknown key {shown(key)}", mend, path
     if kind == "missing":
         key = str(error["loc"][-1])
         path = _path(error["loc"][:-1], data)
         return f"the key {key!r} is missing", f"add {key}", path
     if kind == "recursion_loop":
         return "the input contains itself, or is nested too deeply", None, path
-    context = error.get("ctx", {})
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        what, mend = _no_node(error, ARCH_NODES if path[:1] == ["arch"] else MAPPING_NODES)
+        return what, mend, path
     message = error["msg"]
     message = message[:1].lower() + message[1:]
     for said, told in (
@@ -61,15 +78,28 @@ def _told(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str | i
     ):
         if message.startswith(said):
             message = told + _kind(error["input"])
-    return message, context.get("mend"), path
+    return message, None, path
+
+
+def _no_node(error: ErrorDetails, known: tuple[str, ...]) -> tuple[str, str | None]:
+    value = error["input"]
+    if not isinstance(value, dict):
+        return f"must be a node, not {_kind(value)}", None
+    if value.get("type") is None:
+        return (
+            "the node does not say its type",
+            f"give it a tag such as !{known[0]}, or a key type: {known[0]}",
+        )
+    kind = node_type(value) or value["type"]
+    return f"unknown type of node: {shown(kind)}", did_you_mean(kind, known)
 
 
 def _kind(value: Any) -> str:
     if value is None:
         return "nothing"
-    return {dict: "a mapping", list: "a list"}.get(
-        next((base for base in (dict, list) if isinstance(value, base)), object), shown(value)
-    )
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else shown(value)
 
 
 def _path(loc: tuple[str | int, ...], data: Any) -> list[str | int]:
@@ -77,9 +107,7 @@ def _path(loc: tuple[str | int, ...], data: Any) -> list[str | int]:
     path: list[str | int] = []
     value = data
     for index, key in enumerate(loc):
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+        if _has(value, key):
             value = value[key]
         elif isinstance(value, dict) and isinstance(key, int) and key < len(value):
             key = list(value)[key]  # renames given as a mapping are checked as a list
@@ -92,6 +120,12 @@ def _path(loc: tuple[str | int, ...], data: Any) -> list[str | int]:
                 continue
         path.append(key)
     return path
+
+
+def _has(value: Any, key: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(key, int) and 0 <= key < len(value)
+    return isinstance(value, dict) and key in value
 
 
 def _is_choice(key: str | int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from polylat.errors import SpecError
+from polylat.errors import SpecError, UnsupportedError
 from polylat.spec.reading.suggest import shown
 from polylat.spec.reading.tree import At, Map, Seq
 
@@ -125,9 +125,9 @@ def parse(text: str, at: At) -> tuple[str, list[Map]]:
     if "[" in rest or "]" in rest:
         raise wrong("its brackets do not match")
     accesses: list[Map] = []
-    for name, ranks, output in [*((n, r, False) for n, r in inputs), (*match.groups(), True)]:
-        if any(access["name"] == name for access in accesses):
-            raise wrong(f"the tensor {name!r} stands in it twice")
+    sides: list[tuple[str, str, bool]] = [(name, ranks, False) for name, ranks in inputs]
+    sides.append((match[1], match[2], True))
+    for name, ranks, output in sides:
         projection: dict[str, str] = {}
         for part in ranks.split(","):
             rank, colon, index = part.partition(":")
@@ -144,6 +144,15 @@ def parse(text: str, at: At) -> tuple[str, list[Map]]:
             if rank in projection:
                 raise wrong(f"the rank {rank!r} of {name!r} is given twice")
             projection[rank] = index
+        before = next((access for access in accesses if access["name"] == name), None)
+        if before is not None:
+            if not output and before["projection"] == projection:
+                continue  # A[m] * A[m]: read once, as in AccelForge
+            raise UnsupportedError(
+                f"{shown(text)}: the tensor {name!r} stands in it twice",
+                where=str(at),
+                mend="give each access a tensor of its own",
+            )
         accesses.append(
             Map([("name", name), ("projection", Map(projection.items())), ("output", output)])
         )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-import simpleeval
+import simpleeval  # type: ignore[import-untyped]
 
 from polylat.errors import ExpressionError, PolylatError
 from polylat.spec.reading import latency
@@ -501,7 +501,8 @@ def _floats(compute: Callable[..., float]) -> Callable[..., Any]:
 
 def _flag(compute: Callable[[float], bool]) -> Callable[[Any], bool]:
     def apply(value: Any) -> bool:
-        return compute(_one(value) if isinstance(_one(value), float) else 0.0)
+        found = _one(value)
+        return compute(found if isinstance(found, float) else 0.0)
 
     return apply
 
@@ -553,11 +554,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "trunc": _rounded(math.trunc),
     "tuple": _list,
 }
-for _name in (
-    "acos acosh asin asinh atan atan2 atanh copysign cos cosh degrees erf erfc exp expm1 fmod "
-    "gamma hypot lgamma log log10 log1p radians remainder sin sinh tan tanh"
-).split():
-    FUNCTIONS[_name] = _floats(getattr(math, _name))
+_ON_FLOATS: tuple[Callable[..., float], ...] = (
+    *(math.acos, math.acosh, math.asin, math.asinh, math.atan, math.atan2, math.atanh),
+    *(math.copysign, math.cos, math.cosh, math.degrees, math.erf, math.erfc, math.exp),
+    *(math.expm1, math.fmod, math.gamma, math.hypot, math.lgamma, math.log, math.log10),
+    *(math.log1p, math.radians, math.remainder, math.sin, math.sinh, math.tan, math.tanh),
+)
+FUNCTIONS |= {function.__name__: _floats(function) for function in _ON_FLOATS}
 
 CONSTANTS: dict[str, Number] = {
     "inf": math.inf,

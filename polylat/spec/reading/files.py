@@ -33,7 +33,7 @@ def find_paths(pattern: object, path: str, include_dirs: Iterable[str]) -> list[
     if not unique:
         raise SpecError(
             f"there is no file {name!r}",
-            where=path,
+            where=os.path.basename(path) or path,
             mend=did_you_mean(os.path.basename(name), _siblings(path)),
         )
     return unique
@@ -85,20 +85,26 @@ def read_text(path: str) -> str:
         with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
-        raise SpecError("this is a directory", where=path, mend="name a file") from None
+        raise SpecError(
+            "this is a directory", where=os.path.basename(path) or path, mend="name a file"
+        ) from None
     except FileNotFoundError:
         raise SpecError(
             "there is no such file",
-            where=path,
+            where=os.path.basename(path) or path,
             mend=did_you_mean(os.path.basename(path), _siblings(path)),
         ) from None
     except OSError as error:
-        raise SpecError(f"the file cannot be read: {error.strerror}", where=path) from None
+        raise SpecError(
+            f"the file cannot be read: {error.strerror}", where=os.path.basename(path) or path
+        ) from None
     if len(raw) > MAX_BYTES:
-        raise SpecError("the file is larger than 80 MB", where=path)
+        raise SpecError("the file is larger than 80 MB", where=os.path.basename(path) or path)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(
-            f"the file is not UTF-8 (byte {error.start})", where=path, mend="save it as UTF-8"
+            f"the file is not UTF-8 (byte {error.start})",
+            where=os.path.basename(path) or path,
+            mend="save it as UTF-8",
         ) from None

@@ -46,7 +46,6 @@ def load(
     paths = _paths(files)
     data = {**(jinja_parse_data or {}), **variables}
     merged = Map()
-    several = len(paths) > 1
     for path in paths:
         tree = _load(path, data, [], 0)
         name = os.path.basename(path)
@@ -65,8 +64,8 @@ def load(
                 merged[key] = value
                 if isinstance(tree, Map) and key in tree.lines:
                     merged.lines[key] = tree.lines[key]
-    files_read = {place[0] for place in merged.lines.values()}
-    return build(merged, plain(variables), show_file=several or len(files_read) > 1)
+    main = os.path.basename(paths[0]) if len(paths) == 1 else None
+    return build(merged, plain(variables), main=main)
 
 
 def _paths(files: Iterable[PathLike | Iterable[PathLike]]) -> list[str]:

@@ -248,14 +248,16 @@ def _check_path(
     held: dict[str, tuple[int, str]] = {}
     exchanged = [t for t in einsum.tensors if sum(t in e.tensors for e in workload.einsums) > 1]
     for node in path:
-        if isinstance(node, (Temporal, Spatial)):
-            if node.rank_variable not in einsum.rank_variables:
-                raise MappingError(
-                    f"the loop over {node.rank_variable!r} stands above {leaf.einsum!r}, which "
-                    "does not have this rank variable",
-                    where=node.where,
-                    mend="move the loop below the split, into the branches that have it",
-                )
+        if (
+            isinstance(node, (Temporal, Spatial))
+            and node.rank_variable not in einsum.rank_variables
+        ):
+            raise MappingError(
+                f"the loop over {node.rank_variable!r} stands above {leaf.einsum!r}, which "
+                "does not have this rank variable",
+                where=node.where,
+                mend="move the loop below the split, into the branches that have it",
+            )
         if isinstance(node, Spatial):
             _check_spatial(node, leaf, arch)
         if isinstance(node, (Storage, Toll)):

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from polylat.spec.reading.suggest import did_you_mean, shown
+from polylat.spec.reading.suggest import shown
 
 
 def _scalar(value: Any) -> Any:
@@ -327,34 +327,15 @@ class NetworkModel(ComponentModel):
     topology: Any = None
 
 
-def _tag_of(kinds: tuple[str, ...]) -> Any:
-    def tag(value: Any) -> str:
-        if isinstance(value, BaseModel):
-            return type(value).__name__.removesuffix("Model")
-        if not isinstance(value, Mapping):
-            raise PydanticCustomError(
-                "node", "must be a node, not {got}", {"got": _kind(value), "mend": None}
-            )
-        kind = value.get("type")
-        if kind is None:
-            raise PydanticCustomError(
-                "node",
-                "the node does not say its type",
-                {"mend": f"give it a tag such as !{kinds[0]}, or a key type: {kinds[0]}"},
-            )
-        text = str(kind).removeprefix("!")
-        if text not in kinds:
-            raise PydanticCustomError(
-                "node",
-                "unknown type of node {got}",
-                {"got": shown(text), "mend": did_you_mean(text, kinds)},
-            )
-        return text
-
-    return Discriminator(tag)
+def node_type(value: Any) -> str | None:
+    """The type that a node says it has; None if it says none."""
+    if isinstance(value, BaseModel):
+        return type(value).__name__.removesuffix("Model")
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    return kind.removeprefix("!") if isinstance(kind, str) else None
 
 
-_ARCH = ("Memory", "Compute", "Toll", "Container", "Hierarchical", "Fork", "Array", "Network")
+ARCH_NODES = ("Memory", "Compute", "Toll", "Container", "Hierarchical", "Fork", "Array", "Network")
 
 ArchNode = Annotated[
     Annotated[MemoryModel, Tag("Memory")]
@@ -365,7 +346,7 @@ ArchNode = Annotated[
     | Annotated["ForkModel", Tag("Fork")]
     | Annotated["ArrayModel", Tag("Array")]
     | Annotated[NetworkModel, Tag("Network")],
-    _tag_of(_ARCH),
+    Discriminator(node_type),
 ]
 
 
@@ -459,7 +440,7 @@ class ReservationModel(NodeModel):
     persistent: Any = False
 
 
-_MAPPING = (
+MAPPING_NODES = (
     "Storage",
     "Temporal",
     "Spatial",
@@ -485,7 +466,7 @@ MappingNode = Annotated[
     | Annotated[ReservationModel, Tag("Reservation")]
     | Annotated["NestedModel", Tag("Mapping")]
     | Annotated["SplitModel", Tag("Split")],
-    _tag_of(_MAPPING),
+    Discriminator(node_type),
 ]
 
 
@@ -523,7 +504,7 @@ class SpecModel(Model):
     model: Any = None
 
 
-TAGS: frozenset[str] = frozenset((*_ARCH, *_MAPPING))
+TAGS: frozenset[str] = frozenset((*ARCH_NODES, *MAPPING_NODES))
 Direction = Literal["up", "down", "up_and_down"]
 
 for _model in (

@@ -15,32 +15,40 @@ from typing import Any
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, nodes, pass_context
 from jinja2.compiler import CodeGenerator
-from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError, UndefinedError
+from jinja2.exceptions import (
+    SecurityError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    UndefinedError,
+)
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from polylat.errors import PolylatError, SpecError, UnsupportedError
 from polylat.spec.reading.files import Several, find_paths, has_template, read_text
-from polylat.spec.reading.numbers import BadNumber, power
+from polylat.spec.reading.numbers import MAX_BITS, BadNumber, power
 from polylat.spec.reading.suggest import shown
 
 MAX_OUTPUT = 5_000_000
 MAX_STEPS = 200_000
 MAX_TEXT = 1_000_000
 
-_FILTERS = (
-    "abs batch bool boolean capitalize count d default dictsort first float groupby int items join "
-    "last length list lower map max min reject rejectattr replace reverse round select selectattr "
-    "slice sort string sum title trim unique upper"
-).split()
-_TEXT_METHODS = frozenset(
-    "capitalize casefold count endswith find index isalnum isalpha isdecimal isdigit islower "
-    "isnumeric isspace isupper join lower lstrip partition removeprefix removesuffix rfind "
-    "rpartition rsplit rstrip split splitlines startswith strip swapcase title upper".split()
+# What a template may use: nothing whose result can be much larger than what it is given.
+_FILTERS = frozenset(
+    ("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby")
+    + ("int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject")
+    + ("rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string")
+    + ("sum", "title", "trim", "unique", "upper")
 )
-_VALUE_METHODS = frozenset("copy count get index items keys values".split())
+_TEXT_METHODS = frozenset(
+    ("capitalize", "count", "endswith", "find", "index", "isalnum", "isalpha", "isdecimal")
+    + ("isdigit", "islower", "isnumeric", "isspace", "isupper", "lower", "lstrip", "partition")
+    + ("removeprefix", "removesuffix", "rfind", "rpartition", "rsplit", "rstrip", "split")
+    + ("splitlines", "startswith", "strip", "swapcase", "title", "upper")
+)
+_VALUE_METHODS = frozenset(("copy", "count", "get", "index", "items", "keys", "values"))
 
 Load = Callable[[str, Mapping[str, Any], list[str]], Any]
 """(path, template's data, include directories) → the tree of another file."""
@@ -85,7 +93,7 @@ def render(
         How many includes of text lead here.
     """
     if depth > 20:
-        raise SpecError("files include each other more than 20 deep", where=path)
+        raise SpecError("files include each other more than 20 deep", where=os.path.basename(path))
     helpers = _Helpers(path, data, list(include_dirs), load, depth)
     environment = _Environment(
         loader=FileSystemLoader(os.path.dirname(path)),
@@ -93,6 +101,7 @@ def render(
         extensions=[_Assert],
     )
     environment.globals.update(helpers.table())
+    name = os.path.basename(path)
     line: int | None = None
     mend: str | None = None
     try:
@@ -106,10 +115,11 @@ def render(
         why, line = str(error.message), error.lineno
     except UndefinedError as error:
         why = str(error.message)
-        name = re.match(r"'(\w+)' is undefined", why)
-        mend = f"give it as a variable: load(…, {name[1]}=…)" if name else None
+        missing = re.match(r"'(\w+)' is undefined", why)
+        mend = f"give it as a variable: load(…, {missing[1]}=…)" if missing else None
+        line = _line(error)
     except SecurityError as error:
-        why = f"not allowed in a template: {error}"
+        why, line = f"not allowed in a template: {error}", _line(error)
     except TemplateNotFound as error:
         why = f"there is no file {error.name!r}"
     except TooMuch as error:
@@ -120,10 +130,20 @@ def render(
         why = f"{error}" if str(error).startswith("assertion") else f"assertion failed: {error}"
     except TemplateError as error:
         why = str(error.message or type(error).__name__)
-    except Exception as error:  # anything that an expression of the template may raise
-        why = f"{type(error).__name__}: {shown(str(error), 200)}"
-    where = f"{path}, line {line}" if line else path
+    except Exception as error:  # noqa: BLE001 - anything that an expression of the template may raise
+        why, line = f"{type(error).__name__}: {shown(str(error), 200)}", _line(error)
+    where = f"{name}, line {line}" if line else name
     raise SpecError(f"the template cannot be rendered: {why}", where=where, mend=mend)
+
+
+def _line(error: BaseException) -> int | None:
+    """The line of the template on which an error arose; Jinja puts it into the traceback."""
+    found, step = None, error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == "<template>":
+            found = step.tb_lineno
+        step = step.tb_next
+    return found
 
 
 class _Helpers:
@@ -184,7 +204,7 @@ class _Helpers:
         if single and len(paths) > 1:
             raise SpecError(
                 f"{shown(pattern)} names {len(paths)} files",
-                where=self.path,
+                where=os.path.basename(self.path),
                 mend="use include_all",
             )
         trees = [self.load(p, data, self.include_dirs) for p in paths]
@@ -222,7 +242,7 @@ class _Helpers:
         """Refused: reading a file does not change the environment."""
         raise UnsupportedError(
             "setenv would change the environment",
-            where=self.path,
+            where=os.path.basename(self.path),
             mend="drop it, and set the variable before you start",
         )
 
@@ -233,7 +253,7 @@ class _Helpers:
 class _Assert(Extension):
     """``{% assert condition, message %}``."""
 
-    tags = {"assert"}
+    tags = {"assert"}  # noqa: RUF012 - so declared by Jinja
 
     def parse(self, parser: Parser) -> nodes.Node:
         """Parse the tag."""
@@ -263,7 +283,7 @@ class _Generator(CodeGenerator):
         """``a ~ b``."""
         self.visit(self._through("_joined", node.nodes, node.lineno), frame)
 
-    def _through(self, name: str, arguments: list[nodes.Expr], lineno: int) -> nodes.Expr:
+    def _through(self, name: str, arguments: list[Any], lineno: int) -> nodes.Expr:
         attribute = nodes.EnvironmentAttribute(name)
         call = nodes.Call(attribute, arguments, [], None, None)
         call.set_lineno(lineno)
@@ -281,12 +301,13 @@ class _Environment(ImmutableSandboxedEnvironment):
         super().__init__(**options)
         self.steps = 0
         self.filters = {k: v for k, v in self.filters.items() if k in _FILTERS}
-        self.filters["replace"] = _replace
+        self.filters |= {"replace": _replace, "join": _join, "string": _text, "sum": _sum}
+        self.finalize = _printable
         self.tests = dict(self.tests)
         for name in ("lipsum", "cycler", "joiner"):
             self.globals.pop(name, None)
         self.globals["range"] = self._range
-        self.concat = self._concat
+        self.concat = self._concat  # type: ignore[method-assign]
 
     def step(self, count: int = 1) -> None:
         """Count work."""
@@ -306,7 +327,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             yield item
 
     def _joined(self, *parts: Any) -> str:
-        return self._concat(map(str, parts))
+        return self._concat(map(_text, parts))
 
     def _concat(self, parts: Iterable[str]) -> str:
         texts, size = [], 0
@@ -335,10 +356,10 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise SecurityError("format() of a text")
         return None
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """A call counts as a step."""
-        __self.step()
-        return super().call(__context, __obj, *args, **kwargs)
+        self.step()
+        return super().call(context, obj, *args, **kwargs)
 
     def call_binop(self, context: Context, sign: str, left: Any, right: Any) -> Any:
         """Arithmetic whose result could be huge."""
@@ -349,15 +370,10 @@ class _Environment(ImmutableSandboxedEnvironment):
         if sign == "%" and not numbers_only:
             raise SecurityError("% of a text")
         if sign == "*" and not numbers_only:
-            size = (len(left) if hasattr(left, "__len__") else left) * (
-                len(right) if hasattr(right, "__len__") else right
-            )
-            if not isinstance(size, int) or size > MAX_TEXT:
-                raise TooMuch("a repetition that is too long")
-            self.step(1 + size // 100)
-        if sign == "*" and isinstance(left, int) and isinstance(right, int):
-            if left.bit_length() + right.bit_length() > 20_000:
-                raise TooMuch("a number that is too large")
+            raise SecurityError("* of a text or list")
+        both_whole = isinstance(left, int) and isinstance(right, int)
+        if sign == "*" and both_whole and left.bit_length() + right.bit_length() > MAX_BITS:
+            raise TooMuch("a number that is too large")
         if sign == "+" and not numbers_only:
             size = sum(len(v) for v in (left, right) if hasattr(v, "__len__"))
             if size > MAX_TEXT:
@@ -381,4 +397,47 @@ def _replace(text: Any, old: Any, new: Any, count: int = -1) -> str:
     times = len(text) + 1 if not old else text.count(old)
     if len(text) + times * len(new) > MAX_TEXT:
         raise TooMuch("a text that is too long")
-    return text.replace(old, new, count)
+    return str(text.replace(old, new, count))
+
+
+def _printable(value: Any) -> Any:
+    """The value, if it is not too long as a text."""
+    left = MAX_OUTPUT
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        left -= len(item) + 4 if isinstance(item, str) else 8
+        if left < 0:
+            raise TooMuch("a text that is too long")
+        if isinstance(item, dict):
+            stack.extend(item)
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            stack.extend(item)
+        elif isinstance(item, int) and item.bit_length() > MAX_BITS:
+            raise TooMuch("a number that is too large")
+    return value
+
+
+def _text(value: Any) -> str:
+    """The filter ``string``."""
+    return str(_printable(value))
+
+
+def _join(values: Any, separator: Any = "", attribute: Any = None) -> str:
+    """The filter ``join``, with a bound on the result."""
+    if attribute is not None:
+        raise SecurityError("join with an attribute")
+    items = list(values)
+    size = sum(len(_text(item)) for item in items) + len(items) * len(_text(separator))
+    if size > MAX_TEXT:
+        raise TooMuch("a text that is too long")
+    return _text(separator).join(map(_text, items))
+
+
+def _sum(values: Any, start: Any = 0) -> Any:
+    """The filter ``sum``, of numbers."""
+    items = [start, *values]
+    if not all(isinstance(item, (int, float)) for item in items):
+        raise SecurityError("sum of what is no number")
+    return sum(items)

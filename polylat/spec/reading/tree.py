@@ -18,7 +18,7 @@ from polylat.errors import SpecError
 from polylat.spec.reading.numbers import BadNumber, exact
 from polylat.spec.reading.suggest import shown
 
-MAX_DEPTH = 80
+MAX_DEPTH = 150
 MAX_ITEMS = 500_000
 
 
@@ -55,12 +55,24 @@ class Seq(list[Any]):
 
 @dataclass(frozen=True)
 class At:
-    """A place in the input: a path of keys, and the tree in which it can be looked up."""
+    """A place in the input: a path of keys, and the tree in which it can be looked up.
+
+    Parameters
+    ----------
+    root
+        The tree.
+    path
+        The keys that lead to the place.
+    einsum
+        The Einsum in whose context something is evaluated there.
+    main
+        The file whose lines are given without its name.
+    """
 
     root: Any
     path: tuple[str | int, ...] = ()
     einsum: str | None = None
-    show_file: bool = False
+    main: str | None = None
 
     def __truediv__(self, key: str | int) -> At:
         return replace(self, path=(*self.path, key))
@@ -85,11 +97,17 @@ class At:
                 break
         return found
 
+    def with_line_of(self, key: str | int) -> str:
+        """This place as text, with the line of a key in it."""
+        return self._text((self / key).line)
+
     def __str__(self) -> str:
+        return self._text(self.line)
+
+    def _text(self, line: tuple[str | None, int] | None) -> str:
         text = path_text(self.path)
-        line = self.line
         if line is not None:
-            file = f"{line[0]}, " if self.show_file and line[0] else ""
+            file = f"{line[0]}, " if line[0] and line[0] != self.main else ""
             place = f"({file}line {line[1]})"
             text = f"{text} {place}" if text else place
         if self.einsum is not None:

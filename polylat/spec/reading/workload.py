@@ -254,10 +254,11 @@ def _scopes(
 ) -> dict[str, Scope]:
     """Per Einsum: its sets, tensors, rank variables and renames."""
     used_by: dict[str, set[str]] = {}
-    read, written = set(), set()
-    for einsum, found in accesses.items():
+    read: set[str] = set()
+    written: set[str] = set()
+    for name, found in accesses.items():
         for access in found:
-            used_by.setdefault(access.model.name, set()).add(einsum)
+            used_by.setdefault(access.model.name, set()).add(name)
             (written if access.model.output else read).add(access.model.name)
     everywhere = {v for found in accesses.values() for a in found for v in _variables(a)}
     result: dict[str, Scope] = {}

@@ -71,7 +71,7 @@ def _compose(text: str, file: str | None) -> Any:
     except YAMLError as error:
         first = str(error).strip().splitlines() or ["it cannot be parsed"]
         raise SpecError(f"not valid YAML: {first[0]}", where=file) from None
-    except Exception as error:  # a fault of the parser on a text that it did not expect
+    except Exception as error:  # noqa: BLE001 - a fault of the parser on a text that it did not expect
         raise SpecError(
             f"not valid YAML: {type(error).__name__}: {shown(str(error))}", where=file
         ) from None

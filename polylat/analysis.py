@@ -1,0 +1,307 @@
+"""`analyze`: from a mapping to its latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from polylat.errors import CapacityError, ScheduleError
+from polylat.model import Model, build, lower
+from polylat.report import AccessKey, Contention, Number, PortUse, Report
+from polylat.roofline import roofline
+from polylat.schedule.timing import ORDERS, Timing
+from polylat.spec import Spec
+from polylat.spec.options import (
+    normalize_background,
+    normalize_enforce_capacity,
+    normalize_granularity,
+    normalize_max_tiles,
+    normalize_order,
+    normalize_slots,
+)
+from polylat.tasks import separations
+
+__all__ = ["DEFAULT_MAX_TILES", "analyze"]
+
+DEFAULT_MAX_TILES = 1_000_000
+
+
+class _Unset:
+    """Not given: what the file's ``schedule:`` key says, or else the default that is shown."""
+
+    def __init__(self, default: object) -> None:
+        self.default = default
+
+    def __repr__(self) -> str:
+        return repr(self.default)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "granularity": _Unset("auto"),
+    "order": _Unset("best"),
+    "background": _Unset(()),
+    "slots": _Unset(2),
+    "max_tiles": _Unset(DEFAULT_MAX_TILES),
+    "enforce_capacity": _Unset(False),
+}
+
+
+def analyze(
+    spec: Spec,
+    *,
+    granularity: str = _DEFAULTS["granularity"],
+    order: str = _DEFAULTS["order"],
+    background: str | Iterable[str | tuple[str, str]] = _DEFAULTS["background"],
+    slots: int | None | Mapping[str, int | None] = _DEFAULTS["slots"],
+    max_tiles: int = _DEFAULTS["max_tiles"],
+    enforce_capacity: bool = _DEFAULTS["enforce_capacity"],
+) -> Report:
+    """Latency of a mapping that respects its dependences.
+
+    An option that is not given is what the input's ``schedule:`` key says, or else its default.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    granularity
+        How finely tile iterations are told apart: ``"tile"`` (the loops above the innermost Storage,
+        Toll or split), ``"flow"`` (also those that index exchanged tensors), ``"full"`` (all
+        Temporal loops), or ``"auto"``: flow where there are no more than `max_tiles`, else tile.
+    order
+        In which order a port serves: ``"program"`` (depth first), ``"skew"`` (by skewed date),
+        ``"oldest"`` (work-conserving), or ``"best"``: whichever gives the least latency.
+    background
+        Write-backs that nobody waits for: tensors, or (tensor, component written back from).
+    slots
+        How many tiles an exchange holder or the holder of a prefetched fill keeps (None:
+        unlimited), for all tensors or by tensor.
+    max_tiles
+        Largest number of tile iterations.
+    enforce_capacity
+        Whether it is an error if a memory holds more than its size.
+
+    Returns
+    -------
+    Report
+        Latency, bounds, and what they are made of.
+
+    Raises
+    ------
+    MappingError
+        The mapping is illegal.
+    ScheduleError
+        The order (or all of them) contradicts the dependences; names a cycle.
+    OptionError
+        An option cannot be used.
+    CapacityError
+        With `enforce_capacity`: a memory holds more than its size.
+    TooLargeError
+        There are more than `max_tiles` tile iterations.
+    UnsupportedError
+        The input is not modelled.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> from polylat.examples import tapped_cascade
+    >>> report = polylat.analyze(tapped_cascade(), granularity="tile", background="o2")
+    >>> report.latency, report.sequential, report.optimal
+    (31744, 32256, True)
+    """
+    given = {
+        "granularity": granularity,
+        "order": order,
+        "background": background,
+        "slots": slots,
+        "max_tiles": max_tiles,
+        "enforce_capacity": enforce_capacity,
+    }
+    options = {name: _option(spec, name, value) for name, value in given.items()}
+    lowered = lower(spec, options["granularity"], options["max_tiles"])
+    pairs = _background(spec, options["background"])
+    model = build(lowered, pairs, options["slots"])
+    timings = {order: model.plan.time(order) for order in ORDERS}
+    chosen, of = _choose(model, timings, options)
+    own_roofline = roofline(spec)
+    scale = model.costs.scale
+    report = Report(
+        latency=_time(chosen.makespan, of.costs.scale),
+        latency_by_order={
+            order: _time(t.makespan, scale) if t.legal else None for order, t in timings.items()
+        },
+        order=chosen.order or "",
+        waits_for_background=of is not model,
+        granularity=lowered.granularity,
+        tiles=lowered.size,
+        resource_bound=_time(max(model.graph.loads, default=0), scale),
+        dependence_bound=_time(model.plan.time(None).makespan, scale),
+        roofline=own_roofline.latency,
+        sequential=_sequential(model, timings),
+        accesses=_accesses(model),
+        ports=_ports(of, chosen),
+        background=tuple(sorted(pairs)),
+        slots=options["slots"],
+        contention=_contention(model),
+        _model=of,
+        _timing=chosen,
+        _roofline=own_roofline,
+    )
+    if options["enforce_capacity"]:
+        _check_capacity(report)
+    return report
+
+
+def _option(spec: Spec, name: str, value: Any) -> Any:
+    if isinstance(value, _Unset):
+        value = spec.schedule.get(name, value.default)
+    tensors, components = spec.workload.tensors, spec.arch.order
+    match name:
+        case "granularity":
+            return normalize_granularity(value)
+        case "order":
+            return normalize_order(value)
+        case "background":
+            return normalize_background(value, tensors, components)
+        case "slots":
+            return normalize_slots(value, tensors)
+        case "max_tiles":
+            return normalize_max_tiles(value)
+        case _:
+            return normalize_enforce_capacity(value)
+
+
+def _background(
+    spec: Spec, asked: Iterable[tuple[str, str | None]]
+) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (tensor, component)
+        for tensor, named in asked
+        for component in (spec.arch.order if named is None else (named,))
+    )
+
+
+def _choose(
+    model: Model, timings: Mapping[str, Timing], options: Mapping[str, Any]
+) -> tuple[Timing, Model]:
+    """The schedule asked for, and the model that it is a schedule of."""
+    order = options["order"]
+    if order != "best":
+        if not timings[order].legal:
+            raise _no_order(model, timings[order], f"order {order!r}")
+        return timings[order], model
+    choices = [(t, model) for t in timings.values() if t.legal]
+    if model.background:
+        waiting = build(model.lowered, frozenset(), options["slots"])
+        choices += [
+            (t, waiting) for t in (waiting.plan.time(order) for order in ORDERS) if t.legal
+        ]
+    if not choices:
+        raise _no_order(model, timings["oldest"], "every order of the ports")
+    return min(choices, key=lambda c: Fraction(c[0].makespan, c[1].costs.scale))
+
+
+def _no_order(model: Model, timing: Timing, which: str) -> ScheduleError:
+    from polylat.cycle import describe_cycle
+
+    return ScheduleError(
+        f"{which} contradicts the dependences: {describe_cycle(model, timing)}",
+        where="mapping",
+        mend="use another order, hold the exchanged tensor above the loops that part its producer"
+        " and its reader, or give it more slots",
+    )
+
+
+def _sequential(model: Model, timings: Mapping[str, Timing]) -> Number | None:
+    pipelines = any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
+    if pipelines or model.background:
+        model = build(model.lowered, frozenset(), model.slots, sequential=True)
+        timings = {order: model.plan.time(order) for order in ORDERS}
+    legal = [t.makespan for t in timings.values() if t.legal]
+    return _time(min(legal), model.costs.scale) if legal else None
+
+
+def _accesses(model: Model) -> dict[AccessKey, Number]:
+    spec = model.lowered.spec
+    counts: dict[AccessKey, Fraction] = {}
+    for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True):
+        for block in blocks:
+            for access in block.accesses():
+                component = spec.arch.component(leaf.einsum.name, access.component)
+                each = component.actions_per_value[access.action, access.tensor]
+                key = (leaf.einsum.name, access.component, access.tensor, access.action)
+                counts[key] = counts.get(key, Fraction(0)) + int(access.counts.sum()) * each
+    return {key: _number(count) for key, count in counts.items()}
+
+
+def _ports(model: Model, timing: Timing) -> tuple[PortUse, ...]:
+    from polylat.occupancy import stage_name
+
+    spec, leaves = model.lowered.spec, model.lowered.leaves
+    latency = timing.makespan
+    found = []
+    for key, load in zip(model.costs.ports, model.graph.loads, strict=True):
+        component = next(
+            c for path in spec.arch.paths.values() for c in path if c.name == key.component
+        )
+        found.append(
+            PortUse(
+                key.component,
+                component.ports[key.index].name,
+                tuple(dict.fromkeys(stage_name(leaves, *s) for s in key.stages)),
+                _time(load, model.costs.scale),
+                Fraction(load, latency) if latency else Fraction(0),
+            )
+        )
+    return tuple(found)
+
+
+def _contention(model: Model) -> tuple[Contention, ...]:
+    from polylat.occupancy import stage_name
+
+    spec, leaves = model.lowered.spec, model.lowered.leaves
+    separate = separations(spec, leaves)
+    stages: dict[int, int] = {}
+    for leaf in leaves:
+        for split in leaf.splits:
+            if split.pipeline:
+                stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
+    found = []
+    for node, count in stages.items():
+        inside = [leaf for leaf in leaves if any(s.node == node for s in leaf.splits)]
+        own: dict[str, bool] = {}
+        for leaf in inside:
+            apart = False
+            for component in spec.arch.paths[leaf.einsum.name]:
+                apart = apart or (node, component.name) in separate
+                if component.ports:
+                    own[component.name] = apart
+        found.append(
+            Contention(
+                tuple(stage_name(leaves, node, s) for s in range(count)),
+                tuple(name for name, apart in own.items() if apart),
+                tuple(name for name, apart in own.items() if not apart),
+            )
+        )
+    return tuple(found)
+
+
+def _check_capacity(report: Report) -> None:
+    for memory in report.occupancy:
+        if memory.exceeded:
+            raise CapacityError(
+                f"memory {memory.component!r} holds up to {memory.peak} bits, and its size is"
+                f" {memory.size}",
+                where=f"arch, component {memory.component!r}",
+                mend="use smaller tiles, fewer slots or a larger memory; or do not enforce"
+                " capacity",
+            )
+
+
+def _time(steps: int, scale: int) -> Number:
+    return _number(Fraction(steps, scale))
+
+
+def _number(value: Fraction) -> Number:
+    return value.numerator if value.denominator == 1 else value

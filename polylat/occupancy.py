@@ -1,0 +1,272 @@
+"""Which tiles are resident in a memory, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from polylat.accesses import tile_elements
+from polylat.lowering.paths import Leaf, PathHolder
+from polylat.lowering.scan import Ints
+from polylat.model import Model
+from polylat.schedule.graph import Times
+from polylat.schedule.timing import Timing
+from polylat.spec.workload import Workload
+from polylat.tasks import own_stages, separations
+
+__all__ = ["Occupancy", "ResidentTile", "occupancies", "stage_name"]
+
+
+@dataclass(frozen=True)
+class ResidentTile:
+    """A tile in a memory.
+
+    Parameters
+    ----------
+    tensor
+        Its tensor.
+    index
+        Indices of the Temporal loops above its holder: {rank variable: indices, outer to inner}.
+    start, end
+        When its first access begins, and when its last one has finished.
+    bits
+        Its size.
+    """
+
+    tensor: str
+    index: tuple[tuple[str, int], ...]
+    start: int | Fraction
+    end: int | Fraction
+    bits: int | Fraction
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """All tiles of one holder, as arrays."""
+
+    tensor: str
+    variables: tuple[str, ...]
+    digits: Ints
+    start: Times
+    end: Times
+    elements: Ints
+    bits_per_value: Fraction
+
+
+@dataclass(frozen=True, eq=False)
+class Occupancy:
+    """Occupancy of a memory over time: a relation time → resident tiles.
+
+    Parameters
+    ----------
+    component
+        The memory.
+    stages
+        The Pipeline stages, as the Einsums that they compute, whose own units these are; empty
+        where all share the memory.
+    size
+        Bits that one unit can hold, None if unlimited.
+    """
+
+    component: str
+    stages: tuple[str, ...]
+    size: int | Fraction | None
+    _held: tuple[_Held, ...] = field(repr=False)
+    _scale: int = field(repr=False)
+
+    @cached_property
+    def steps(self) -> tuple[tuple[int | Fraction, int | Fraction], ...]:
+        """(time, bits from then on), at every change."""
+        denominator = int(
+            np.lcm.reduce([h.bits_per_value.denominator for h in self._held] or [1])
+        )
+        times = [np.concatenate((h.start, h.end)) for h in self._held]
+        changes = []
+        for held in self._held:
+            bits = held.elements.astype(object) * int(held.bits_per_value * denominator)
+            changes.append(np.concatenate((bits, -bits)))
+        if not times:
+            return ()
+        at, change = np.concatenate(times), np.concatenate(changes)
+        moments, where = np.unique(at, return_inverse=True)
+        delta = np.full(len(moments), 0, dtype=object)
+        np.add.at(delta, where, change)
+        level = np.cumsum(delta)
+        return tuple(
+            (_number(Fraction(int(t), self._scale)), _number(Fraction(int(b), denominator)))
+            for t, b in zip(moments, level, strict=True)
+        )
+
+    @cached_property
+    def peak(self) -> int | Fraction:
+        """Largest number of resident bits (of one unit)."""
+        return max((bits for _, bits in self.steps), default=0)
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the peak is more than the memory can hold."""
+        return self.size is not None and self.peak > self.size
+
+    def tiles(self) -> Iterator[ResidentTile]:
+        """All tiles that are ever resident."""
+        for held in self._held:
+            for k in range(len(held.start)):
+                yield ResidentTile(
+                    held.tensor,
+                    tuple(
+                        (v, int(d))
+                        for v, d in zip(held.variables, held.digits[:, k], strict=True)
+                    ),
+                    _number(Fraction(int(held.start[k]), self._scale)),
+                    _number(Fraction(int(held.end[k]), self._scale)),
+                    _number(int(held.elements[k]) * held.bits_per_value),
+                )
+
+    def at(self, time: int | Fraction) -> tuple[ResidentTile, ...]:
+        """The tiles that are resident at an instant."""
+        return tuple(tile for tile in self.tiles() if tile.start <= time < tile.end)
+
+
+def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
+    """Occupancy of every memory under a schedule.
+
+    A tile is resident from the start of its first access to the end of its last one, write-backs
+    in the background included. In the outermost storage, tensors that no Einsum produces are
+    there from the start, and tensors that none reads stay to the end.
+    """
+    spec, leaves = model.lowered.spec, model.lowered.leaves
+    separate = separations(spec, leaves)
+    blocks_begin = _block_begins(model, timing)
+    held: dict[tuple[str, tuple[tuple[int, int], ...]], list[_Held]] = {}
+    sizes: dict[str, Fraction | None] = {}
+    done: set[tuple[int, str]] = set()
+    for leaf in leaves:
+        path = spec.arch.paths[leaf.einsum.name]
+        stages = own_stages(leaf, [c.name for c in path], separate)
+        for component in path:
+            known = sizes.get(component.name, component.size)
+            if component.kind == "Memory":
+                limits = [s for s in (known, component.size) if s is not None]
+                sizes[component.name] = min(limits, default=None)
+        for tensor in leaf.einsum.tensors:
+            for level, holder in enumerate(leaf.storages(tensor)):
+                if (holder.node, tensor) not in done:
+                    done.add((holder.node, tensor))
+                    sharing = [
+                        o for o in leaves
+                        if tensor in o.einsum.tensors
+                        and any(h.node == holder.node for h in o.holders[tensor])
+                    ]
+                    key = (holder.component, stages[holder.component])
+                    found = _held_tiles(
+                        model, timing, blocks_begin, sharing, tensor, level, holder
+                    )
+                    held.setdefault(key, []).append(found)
+    order = {name: i for i, name in enumerate(spec.arch.order)}
+    return tuple(
+        Occupancy(
+            component,
+            tuple(dict.fromkeys(stage_name(leaves, *s) for s in stages)),
+            None if sizes[component] is None else _number(sizes[component]),  # type: ignore[arg-type]
+            tuple(some),
+            model.costs.scale,
+        )
+        for (component, stages), some in sorted(
+            held.items(), key=lambda item: (order.get(item[0][0], 0), item[0])
+        )
+    )
+
+
+def _held_tiles(
+    model: Model,
+    timing: Timing,
+    blocks_begin: Times,
+    sharing: Sequence[Leaf],
+    tensor: str,
+    level: int,
+    holder: PathHolder,
+) -> _Held:
+    spec, layout = model.lowered.spec, model.layout
+    order = np.unique(
+        np.concatenate([layout.tiles[o.number].prefix_keys(holder.depth) for o in sharing])
+    )
+    dtype = timing.finish.dtype
+    start = np.full(len(order), timing.makespan, dtype=dtype)
+    end = np.full(len(order), 0, dtype=dtype)
+    elements = np.zeros(len(order), dtype=np.int64)
+    for leaf in sharing:
+        tiles, base = layout.tiles[leaf.number], layout.bases[leaf.number]
+        kappa = np.searchsorted(order, tiles.prefix_keys(holder.depth))
+        components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
+        np.maximum.at(elements, kappa, tile_elements(tiles, components, tensor, level))
+        for index, block in enumerate(layout.blocks[leaf.number]):
+            for access in block.accesses():
+                if access.component != holder.component or access.tensor != tensor:
+                    continue
+                where = kappa[access.iterations]
+                if block.kind == "foreground":
+                    numbers = base + access.iterations
+                    finish = timing.finish[numbers]
+                else:
+                    first, iterations = layout.streams[leaf.number, index]
+                    numbers = first + np.searchsorted(iterations, access.iterations)
+                    finish = timing.block_finish[numbers]
+                    if block.kind == "fill":
+                        finish = np.maximum(finish, timing.finish[base + access.iterations])
+                np.minimum.at(start, where, blocks_begin[numbers])
+                np.maximum.at(end, where, finish)
+    backing = level == 0 and holder.depth == 0
+    if backing and not spec.workload.producers(tensor):
+        start[:] = 0
+    if backing and not spec.workload.readers(tensor):
+        end[:] = timing.makespan
+    there = end > start
+    component = spec.arch.component(sharing[0].einsum.name, holder.component)
+    access_bits = sharing[0].einsum.access(tensor).bits_per_value
+    return _Held(
+        tensor,
+        tuple(loop.variable for loop in sharing[0].temporal[: holder.depth]),
+        _digits(order, [model.lowered.tiles[sharing[0].number].radix(k) for k in range(holder.depth)])[:, there],
+        start[there],
+        end[there],
+        elements[there],
+        Fraction(component.bits_per_value.get(tensor, access_bits)),
+    )
+
+
+def _block_begins(model: Model, timing: Timing) -> Times:
+    """Per block, when its first task begins; when it may start if it has none."""
+    graph = model.graph
+    begins = timing.begin[graph.owner].copy()
+    fills = graph.kind == 0
+    begins[fills] = timing.fill_begin[fills]
+    served = np.full(graph.blocks, timing.makespan, dtype=begins.dtype)
+    np.minimum.at(served, graph.task_block, timing.task_begin)
+    has_tasks = np.bincount(graph.task_block, minlength=graph.blocks) > 0
+    return np.where(has_tasks, served, begins)
+
+
+def _digits(keys: Ints, radices: Sequence[int]) -> Ints:
+    digits = np.zeros((len(radices), len(keys)), dtype=np.int64)
+    rest = keys.copy()
+    for k in range(len(radices) - 1, -1, -1):
+        digits[k] = rest % radices[k]
+        rest //= radices[k]
+    return digits
+
+
+def stage_name(leaves: Sequence[Leaf], node: int, branch: int) -> str:
+    """A stage of a Pipeline as its Einsums, joined by ``+``."""
+    return "+".join(
+        leaf.einsum.name
+        for leaf in leaves
+        if any(s.node == node and s.branch == branch for s in leaf.splits)
+    )
+
+
+def _number(value: Fraction) -> int | Fraction:
+    return value.numerator if value.denominator == 1 else value

@@ -1,0 +1,228 @@
+"""The result of `analyze`: what it is, why, and what binds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from polylat.model import Model
+    from polylat.occupancy import Occupancy
+    from polylat.roofline import Roofline
+    from polylat.schedule.timing import Timing
+
+__all__ = ["AccessKey", "Number", "PortUse", "Report", "Step", "WaitedFor"]
+
+Number = int | Fraction
+AccessKey = tuple[str, str, str | None, str]
+"""(Einsum, component, tensor or None, action)"""
+WaitedFor = Literal["flow", "barrier", "capacity", "port"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """An access on the critical path.
+
+    Parameters
+    ----------
+    einsum
+        Its Einsum.
+    tile
+        Its tile iteration: (rank variable, index) per Temporal loop, outer to inner.
+    component, port
+        Where it is served. `port` is empty where the component has one only.
+    tensor, action
+        What is done: the tensor is None for a computation, and for ``"overhead"``, the constant
+        in a component's ``total_latency``.
+    start, finish
+        When.
+    waited_for
+        Why it starts no earlier: *flow* (data), *barrier* (a Sequential), *capacity* (the place
+        of a tile), *port* (the port was busy); None at time 0.
+    """
+
+    einsum: str
+    tile: tuple[tuple[str, int], ...]
+    component: str
+    port: str
+    tensor: str | None
+    action: str
+    start: Number
+    finish: Number
+    waited_for: WaitedFor | None
+
+    @property
+    def duration(self) -> Number:
+        """How long it is served."""
+        return self.finish - self.start
+
+
+@dataclass(frozen=True)
+class PortUse:
+    """How busy a port is.
+
+    Parameters
+    ----------
+    component, port
+        The port. `port` is empty where the component has one only.
+    stages
+        The Pipeline stages whose own units these are, each as its Einsums joined by ``+``; empty
+        where the stages contend for the port.
+    busy
+        Time that it serves accesses, background included.
+    utilization
+        Busy time as a fraction of the latency.
+    """
+
+    component: str
+    port: str
+    stages: tuple[str, ...]
+    busy: Number
+    utilization: Fraction
+
+    @property
+    def name(self) -> str:
+        """The port in one word, such as ``SRAM``, ``SRAM.read`` or ``mac[e1]``."""
+        name = f"{self.component}.{self.port}" if self.port else self.component
+        return name + "".join(f"[{stage}]" for stage in self.stages)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Latency of a mapping that respects its dependences, and where it comes from.
+
+    Times are exact, in the architecture's unit of time.
+
+    Parameters
+    ----------
+    latency
+        The last finish of any access, background included.
+    latency_by_order
+        The same for each order of the ports with the background write-backs asked for; None where the order contradicts the
+        dependences.
+    order
+        The order that `latency` belongs to.
+    waits_for_background
+        Whether `latency` is that of the schedule without background write-backs, which is one
+        of the background mapping too (only with ``order="best"``).
+    granularity, tiles
+        The granularity used, and the number of tile iterations.
+    resource_bound
+        The largest total busy time of a port.
+    dependence_bound
+        The last finish when no access waits for a port.
+    roofline
+        AccelForge's figure for the mapping.
+    sequential
+        This model's latency with every Pipeline as Sequential and no background; None where
+        that is illegal.
+    accesses
+        (Einsum, component, tensor or None, action) → number of actions (of the busiest unit).
+    ports
+        Every port that serves anything.
+    background
+        (tensor, component) pairs of the write-backs in the background.
+    slots
+        How many tiles the holders named by the capacity rule keep.
+    contention
+        Per Pipeline, as the Einsums of its stages: components of which each stage has units of
+        its own, and components for which the stages contend.
+    engine
+        What computed it.
+    """
+
+    latency: Number
+    latency_by_order: Mapping[str, Number | None]
+    order: str
+    waits_for_background: bool
+    granularity: str
+    tiles: int
+    resource_bound: Number
+    dependence_bound: Number
+    roofline: Number
+    sequential: Number | None
+    accesses: Mapping[AccessKey, Number]
+    ports: tuple[PortUse, ...]
+    background: tuple[tuple[str, str], ...]
+    slots: int | None | Mapping[str, int | None]
+    contention: tuple[Contention, ...]
+    engine: str = "explicit"
+    _model: Model = field(repr=False, kw_only=True)
+    _timing: Timing = field(repr=False, kw_only=True)
+    _roofline: Roofline = field(repr=False, kw_only=True)
+
+    @property
+    def optimal(self) -> bool:
+        """Whether the latency equals the larger bound: no schedule of this mapping is faster."""
+        return self.latency == max(self.resource_bound, self.dependence_bound)
+
+    @property
+    def binding(self) -> Literal["resource", "dependence"]:
+        """Which of the two bounds is the larger one."""
+        return "resource" if self.resource_bound >= self.dependence_bound else "dependence"
+
+    @property
+    def speedup(self) -> Fraction | None:
+        """How many times faster than `sequential`."""
+        if self.sequential is None or self.latency == 0:
+            return None
+        return Fraction(self.sequential) / Fraction(self.latency)
+
+    @cached_property
+    def critical_path(self) -> tuple[Step, ...]:
+        """A chain of accesses from time 0 to the latency, without a gap.
+
+        Each starts when the one before it finishes. Where several chains are as long, one that
+        waits for data rather than for a port.
+        """
+        from polylat.critical import critical_steps
+
+        return critical_steps(self._model, self._timing)
+
+    @cached_property
+    def critical_totals(self) -> Mapping[AccessKey, Number]:
+        """Time on the critical path per (Einsum, component, tensor or None, action).
+
+        The times add up to the latency. Largest first.
+        """
+        totals: dict[AccessKey, Number] = {}
+        for step in self.critical_path:
+            key = (step.einsum, step.component, step.tensor, step.action)
+            totals[key] = totals.get(key, 0) + step.duration
+        return dict(sorted(totals.items(), key=lambda item: -item[1]))
+
+    @cached_property
+    def occupancy(self) -> tuple[Occupancy, ...]:
+        """Occupancy of every memory: which tiles are resident when, the peak, and the size."""
+        from polylat.occupancy import occupancies
+
+        return occupancies(self._model, self._timing)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+        return report_text(self)
+
+
+@dataclass(frozen=True)
+class Contention:
+    """Whether the stages of a Pipeline share an array or contend for it.
+
+    Parameters
+    ----------
+    stages
+        The stages, each as its Einsums joined by ``+``.
+    own
+        Components of which each stage has units of its own.
+    shared
+        Components for whose ports the stages contend.
+    """
+
+    stages: tuple[str, ...]
+    own: tuple[str, ...]
+    shared: tuple[str, ...]
+
+
