@@ -77,12 +77,6 @@ class Transfer:
     readback: bool
     accesses: tuple[Access, ...]
 
-    @property
-    def iterations(self) -> Ints:
-        """The tile iterations that have a part of it, increasing."""
-        parts = [a.iterations for a in self.accesses]
-        return np.unique(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.int64)
-
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -135,11 +129,7 @@ def leaf_blocks(
     """
     leaf = tiles.leaf
     if leaf.einsum.is_copy:
-        raise UnsupportedError(
-            f"Einsum {leaf.einsum.name!r} is a copy operation: its overlap with others is not modelled",
-            where=leaf.einsum.where or leaf.where or None,
-            mend="use roofline, which has AccelForge's figure for it",
-        )
+        return (Block("foreground", None, 0, _copies(tiles, components)),)
     fills: list[tuple[int, int, Block]] = []
     backs: list[tuple[int, int, Block]] = []
     foreground: list[Transfer] = []
@@ -175,6 +165,32 @@ def leaf_blocks(
     return (*(b for *_, b in fills), front, *(b for *_, b in backs))
 
 
+def _copies(tiles: Tiles, components: Mapping[str, Component]) -> tuple[Transfer, ...]:
+    """Movements of a copy Einsum, as AccelForge counts them.
+
+    The output's holders are further ones of the input, all but the outermost in a component left
+    out, and data flows outwards only: each tile is read in its storage and written to the one
+    above it. There is no computation.
+    """
+    leaf = tiles.leaf
+    if len(leaf.einsum.inputs) != 1:
+        raise UnsupportedError(
+            f"copy Einsum {leaf.einsum.name!r} has {len(leaf.einsum.inputs)} inputs",
+            where=leaf.einsum.where or leaf.where or None,
+            mend="give it one input",
+        )
+    outermost: dict[str, PathHolder] = {}
+    for holder in sorted(
+        (h for holders in leaf.holders.values() for h in holders),
+        key=lambda h: (h.position, h.node),
+    ):
+        outermost.setdefault(holder.component, holder)
+    holders = tuple(outermost.values())
+    counter = _Counter(tiles, leaf.einsum.inputs[0], components, holders)
+    moves = (counter.push_out(level) for level in range(1, len(counter.storages)))
+    return tuple(move for move in moves if move.accesses)
+
+
 @dataclass(frozen=True, eq=False)
 class _Side:
     """One end of a transfer: who counts, and which Spatial loops its count sums over."""
@@ -196,14 +212,19 @@ class _Counter:
     """Counts the transfers of one tensor of one leaf."""
 
     def __init__(
-        self, tiles: Tiles, tensor: str, components: Mapping[str, Component]
+        self,
+        tiles: Tiles,
+        tensor: str,
+        components: Mapping[str, Component],
+        holders: Sequence[PathHolder] = (),
     ) -> None:
         self.tiles = tiles
         self.leaf = tiles.leaf
         self.tensor = tensor
         self.access = tiles.leaf.einsum.access(tensor)
         self.components = components
-        self.storages = self.leaf.storages(tensor)
+        self.holders = tuple(holders) or self.leaf.holders[tensor]
+        self.storages = tuple(h for h in self.holders if not h.toll)
         self.groups = groups(
             self.leaf.einsum.rank_variables,
             [index.variables for index in self.access.projection],
@@ -231,6 +252,15 @@ class _Counter:
                 whole = whole - self._first(depth, level, side)
             accesses.append(self._access(side, self._at_entry(depth, whole)))
         return Transfer(self.tensor, level, False, True, _nonempty(accesses))
+
+    def push_out(self, level: int) -> Transfer:
+        """Each tile of the storage whole to the one above it (copy Einsums)."""
+        depth = self.storages[level].depth
+        accesses = [
+            self._access(side, self._at_entry(depth, self.footprint(level, side)))
+            for side in self._sides(level, upward=True)
+        ]
+        return Transfer(self.tensor, level, True, False, _nonempty(accesses))
 
     def write_back(self, level: int) -> Transfer:
         """Each element once per tile of the storage, where it is updated last within it."""
@@ -272,8 +302,7 @@ class _Counter:
         child = self.storages[level] if level < len(self.storages) else None
         come, go = ("write", "read") if upward else ("read", "write")
         sides = [_Side(parent.component, come, parent.position)]
-        holders = self.leaf.holders[self.tensor]
-        for holder in holders[holders.index(parent) + 1 :]:
+        for holder in self.holders[self.holders.index(parent) + 1 :]:
             if not holder.toll:
                 break
             direction = self.components[holder.component].direction.get(self.tensor)
@@ -399,15 +428,13 @@ class _Group:
         """Elements that a tile iteration touches last within its tile at `depth`."""
         loops = self._within(self.tiles.depth)
         outer = self._within(depth)
-        below = [
-            p
-            for p, loop in enumerate(self.leaf.loops)
-            if loop.unit is not None and p not in above and loop.variable in self.variables
-        ]
         if self.simple:
-            # Below the storage an element belongs to one unit (if its index depends on it): sum.
+            # Below the storage an element belongs to one unit (if its index depends on it): sum
+            # over the units of Spatial loops that a loop of the tile iteration stands in.
+            innermost = max((self.positions[k] for k in loops), default=-1)
+            below = [p for p in self._spatial() if p not in above and p < innermost]
             mine = sorted({*self._mine(summed), *(below if self.indices else ())})
-            table = self._lengths(loops, mine, range(len(self.leaf.loops)))
+            table = self._lengths(loops, mine, range(max(len(above), innermost)))
             if not self.indices:
                 table = _last_existing(table > 0, len(outer), len(loops))
             return self._look_up(loops, _sum_tail(table, len(loops)))
@@ -437,6 +464,13 @@ class _Group:
     def _mine(self, positions: Sequence[int]) -> list[int]:
         return [p for p in positions if self.leaf.loops[p].variable in self.variables]
 
+    def _spatial(self) -> list[int]:
+        return [
+            p
+            for p, loop in enumerate(self.leaf.loops)
+            if loop.unit is not None and loop.variable in self.variables
+        ]
+
     def _shown(self, loops: Sequence[int], spatial: Sequence[int]) -> list[int]:
         return [*(self.positions[k] for k in loops), *spatial]
 
@@ -447,19 +481,23 @@ class _Group:
         """Length of the variable's tile: axes are the loops, then the units summed over.
 
         Other Spatial loops stand at their first unit where `first_unit` has their position, and
-        are left out (all units together) elsewhere.
+        are left out (all units together) elsewhere. Temporal loops that are not shown but stand
+        above a Spatial loop that is count in full: a unit's tile is what it gets of all of them.
         """
         variable = self.variables[0]
-        trips = self.leaf.trips
+        mine = [p for p, loop in enumerate(self.leaf.loops) if loop.variable == variable]
+        spatial = [p for p in mine if self.leaf.loops[p].unit is not None]
         shown = self._shown(loops, summed)
-        grids = np.indices(tuple(trips[p] for p in shown), sparse=True)
-        digits: dict[int, Ints | int] = {
-            p: 0 for p in first_unit if self.leaf.loops[p].unit is not None
-        }
-        digits.update(zip(shown, grids, strict=True))
+        fixed = [p for p in spatial if p in first_unit and p not in shown]
+        innermost = max([*summed, *fixed], default=-1)
+        inside = [p for p in mine if p < innermost and p not in shown and p not in spatial]
+        shape = tuple(self.leaf.trips[p] for p in (*shown, *inside))
+        grids = np.indices(shape, sparse=True)
+        digits: dict[int, Ints | int] = dict.fromkeys(fixed, 0)
+        digits.update(zip((*shown, *inside), grids, strict=True))
         start, end = interval(self.leaf, variable, digits)
-        shape = tuple(trips[p] for p in shown)
-        return np.broadcast_to(np.maximum(np.asarray(end - start), 0), shape)
+        lengths = np.broadcast_to(np.maximum(np.asarray(end - start), 0), shape)
+        return _sum_tail(lengths, len(shown))
 
     def _look_up(self, loops: Sequence[int], table: Ints) -> Ints:
         """Table over the loops' indices → per tile iteration."""

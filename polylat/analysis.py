@@ -105,8 +105,9 @@ def analyze(
     Examples
     --------
     >>> import polylat
-    >>> from polylat.examples import tapped_cascade
-    >>> report = polylat.analyze(tapped_cascade(), granularity="tile", background="o2")
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> spec = polylat.load(*files)
+    >>> report = polylat.analyze(spec, granularity="tile", background="o2")
     >>> report.latency, report.sequential, report.optimal
     (31744, 32256, True)
     """

@@ -24,7 +24,7 @@ from polylat.lowering.relations import (
 )
 from polylat.lowering.scan import Ints
 from polylat.lowering.sharing import Source
-from polylat.lowering.tiles import Tiles
+from polylat.lowering.tiles import Tiles, common_keys
 
 __all__ = ["BARRIER", "CAPACITY", "FLOW", "Edges", "Layout", "dependences", "distances"]
 
@@ -74,9 +74,7 @@ class Layout:
         for leaf, mine in enumerate(blocks):
             for index, block in enumerate(mine):
                 if block.kind != "foreground":
-                    where = np.unique(
-                        np.concatenate([t.iterations for t in block.transfers])
-                    )
+                    where = _either([a.iterations for a in block.accesses()], tiles[leaf].size)
                     streams[leaf, index] = (count, where)
                     count += len(where)
         return Layout(tuple(tiles), tuple(blocks), tuple(bases), streams, iterations, count)
@@ -241,8 +239,7 @@ class _Builder:
 
     def _tiles_of(self, leaves: Sequence[Leaf], depth: int) -> Ints:
         """Keys of the tiles at a depth that exist for any of the leaves: increasing."""
-        keys = [self.layout.tiles[leaf.number].prefix_keys(depth) for leaf in leaves]
-        return np.unique(np.concatenate(keys))
+        return common_keys([self.layout.tiles[leaf.number] for leaf in leaves], depth)
 
     # Rule 3
 
@@ -357,7 +354,7 @@ class _Builder:
             for access in block.accesses()
             if access.component == holder.component and access.tensor == tensor
         ]
-        return np.unique(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.int64)
+        return _either(parts, self.layout.tiles[leaf.number].size)
 
     # Finish
 
@@ -692,6 +689,14 @@ def _distance(
         return None
     turn, turn_there = _turns(tiles, above, depth), _turns(theirs, above, depth)
     return int((turn_there[last[there]] - turn[events[there]]).max())
+
+
+def _either(parts: Sequence[Ints], size: int) -> Ints:
+    """The tile iterations (of so many) that any of the arrays names, increasing."""
+    named = np.zeros(size, dtype=np.bool_)
+    for part in parts:
+        named[part] = True
+    return np.flatnonzero(named)
 
 
 def _turns(tiles: Tiles, above: int, depth: int) -> Ints:

@@ -12,6 +12,7 @@ import numpy as np
 from polylat.accesses import tile_elements
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.scan import Ints
+from polylat.lowering.tiles import common_keys
 from polylat.model import Model
 from polylat.schedule.graph import Times
 from polylat.schedule.timing import Timing
@@ -191,9 +192,7 @@ def _held_tiles(
     holder: PathHolder,
 ) -> _Held:
     spec, layout = model.lowered.spec, model.layout
-    order = np.unique(
-        np.concatenate([layout.tiles[o.number].prefix_keys(holder.depth) for o in sharing])
-    )
+    order = common_keys([layout.tiles[o.number] for o in sharing], holder.depth)
     dtype = timing.finish.dtype
     start = np.full(len(order), timing.makespan, dtype=dtype)
     end = np.full(len(order), 0, dtype=dtype)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from polylat.model import Model
@@ -201,8 +201,20 @@ class Report:
 
         return occupancies(self._model, self._timing)
 
+    def to_dict(self, *, steps: int | None = 0) -> dict[str, Any]:
+        """The report as plain data for JSON, as ``docs/json.md`` describes it.
+
+        Parameters
+        ----------
+        steps
+            How many steps of the critical path to list, from time 0 on; None for all.
+        """
+        from polylat.jsonform import report_to_dict
+
+        return report_to_dict(self, steps=steps)
+
     def __str__(self) -> str:
-        return repr(self)
+        from polylat.text import report_text
 
         return report_text(self)
 

@@ -262,6 +262,7 @@ def _leaf(spec: Spec, node: Compute, above: _Above, number: int) -> Leaf:
         if len(c.terms) > 1
         and c.constant + sum(k * ranges[v][0 if k > 0 else 1] for v, k in c.terms) < 0
     )
+    _check_units(spec, einsum, above.loops, holders, place)
     tied = {v for c in coupled for v in c.variables}
     for loop in above.loops:
         if loop.unit is not None and loop.variable in tied:
@@ -322,6 +323,31 @@ def _check_holders(
                 where=inner.where or place,
                 mend="order the holders of a tensor from the outermost component to the innermost",
             )
+
+
+def _check_units(
+    spec: Spec,
+    einsum: Einsum,
+    loops: tuple[PathLoop, ...],
+    holders: Mapping[str, tuple[PathHolder, ...]],
+    place: str,
+) -> None:
+    """Spatial loops stand where their units part: above what is replicated, below the rest."""
+    order = {c.name: i for i, c in enumerate(spec.arch.paths[einsum.name])}
+    for position, loop in enumerate(loops):
+        if loop.unit is None:
+            continue
+        for tensor, held in holders.items():
+            for holder in held:
+                below = holder.position > position
+                if below != (order[holder.component] >= order[loop.unit[0]]):
+                    raise UnsupportedError(
+                        f"a Spatial loop over units of {loop.unit[0]!r} stands"
+                        f" {'above' if below else 'below'} the holder of tensor {tensor!r} in"
+                        f" {holder.component!r}, which is {'out' if below else 'in'}side the units",
+                        where=holder.where or place,
+                        mend="put Spatial loops directly above what is in their component",
+                    )
 
 
 def _check_loops(

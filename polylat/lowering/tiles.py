@@ -14,7 +14,7 @@ from polylat.lowering.paths import Leaf
 from polylat.lowering.relations import GroupText, groups, set_text, solve
 from polylat.lowering.scan import Ints
 
-__all__ = ["Tiles", "count_tiles", "interval", "shared_radices", "tied_groups", "tiles"]
+__all__ = ["Tiles", "common_keys", "count_tiles", "interval", "shared_radices", "tied_groups", "tiles"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,12 @@ class Tiles:
     def find(self, keys: Ints) -> Ints:
         """Tile iterations of these keys (all of which exist)."""
         return np.searchsorted(self.keys, keys)
+
+
+def common_keys(some: Sequence[Tiles], depth: int) -> Ints:
+    """Keys of the tiles at a (shared) depth that exist for any of the leaves, increasing."""
+    keys = np.sort(np.concatenate([t.prefix_keys(depth)[t.firsts(depth)] for t in some]))
+    return keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
 
 
 def interval(

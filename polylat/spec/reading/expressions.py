@@ -35,7 +35,7 @@ from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import At
 
 MAX_LENGTH = 4_000
-MAX_STEPS = 50_000
+MAX_STEPS = 100_000
 MAX_ITEMS = 10_000
 
 
@@ -194,7 +194,9 @@ def _mentions(text: str, name: str) -> bool:
 
 
 def _said(expression: object, value: object) -> str:
-    told = str(value) if isinstance(value, (NameSet, Fraction)) else shown(value)
+    told = str(value) if isinstance(value, NameSet) else shown(value)
+    if isinstance(value, (Fields, Table, Latency)):
+        told = _kind(value)
     if isinstance(expression, str) and expression.strip() != told:
         return f"{shown(expression)} (= {told})"
     return told
@@ -617,7 +619,10 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
         handler = self.nodes.get(type(node))
         if handler is None:
             raise Failure(f"{_syntax(node)} are not available in expressions")
-        return handler(node)
+        result = handler(node)
+        if isinstance(result, (list, tuple)):
+            self.steps += len(result)
+        return result
 
     def _constant(self, node: ast.Constant) -> Any:
         value = node.value
@@ -693,7 +698,6 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
                 values.extend(_list(self._eval(argument.value)))
             else:
                 values.append(self._eval(argument))
-        self.steps += sum(len(v) for v in values if isinstance(v, (list, tuple)))
         return FUNCTIONS[name](*values)
 
     def _choice(self, node: ast.IfExp) -> Any:

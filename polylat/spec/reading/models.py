@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from polylat.spec.reading.suggest import shown
+
+MAX_NAME = 200
 
 
 def _scalar(value: Any) -> Any:
@@ -58,12 +60,22 @@ def _projection(value: Any) -> Any:
     )
 
 
-def _name(value: Any) -> Any:
+def _text(value: Any) -> Any:
     if isinstance(value, str):
         if value.strip():
             return str(value)
-        raise PydanticCustomError("name", "must not be empty", {})
-    raise PydanticCustomError("name", "must be a name, not {got}", {"got": _kind(value)})
+        raise PydanticCustomError("text", "must not be empty", {})
+    raise PydanticCustomError("text", "must be a text, not {got}", {"got": _kind(value)})
+
+
+def _name(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise PydanticCustomError("name", "must be a name, not {got}", {"got": _kind(value)})
+    if len(value) > MAX_NAME:
+        raise PydanticCustomError(
+            "name", "a name of {size} characters is too long", {"size": len(value)}
+        )
+    return _text(value)
 
 
 def _flag(value: Any) -> Any:
@@ -106,6 +118,7 @@ def _kind(value: Any) -> str:
 Scalar = Annotated[Any, AfterValidator(_scalar)]
 OptionalScalar = Annotated[Any, AfterValidator(_optional_scalar)]
 Name = Annotated[Any, AfterValidator(_name)]
+Text = Annotated[Any, AfterValidator(_text)]
 Projection = Annotated[Any, AfterValidator(_projection)]
 Flag = Annotated[Any, AfterValidator(_flag)]
 Listed = BeforeValidator(_list)
@@ -116,9 +129,12 @@ Names = Annotated[list[Name], Listed]
 
 
 class Model(BaseModel):
-    """Base: an unknown key is an error."""
+    """Base: an unknown key is an error.
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    Schemas are built once, for the whole input, which is faster than one for each model.
+    """
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
 
 # Workload ----------------------------------------------------------------------------------------
@@ -128,7 +144,7 @@ class RenameModel(Model):
     """One rename: a name for the set that an expression gives."""
 
     name: Name
-    source: Name
+    source: Text
     expected_count: OptionalScalar = None
 
 
@@ -173,7 +189,7 @@ class EinsumModel(Model):
 
     name: Name
     tensor_accesses: Annotated[list[AccessModel], Listed]
-    iteration_space_shape: Annotated[list[Name], Listed] = Field(default_factory=list)
+    iteration_space_shape: Annotated[list[Text], Listed] = Field(default_factory=list)
     rank_sizes: Table = Field(default_factory=dict)
     is_copy_operation: Flag = False
     renames: Renames = Field(default_factory=list)
@@ -184,7 +200,7 @@ class WorkloadModel(Model):
     """The top-level key ``workload``."""
 
     einsums: Annotated[list[EinsumModel], Listed]
-    iteration_space_shape: Annotated[dict[str, Name], Tabled] = Field(default_factory=dict)
+    iteration_space_shape: Annotated[dict[str, Text], Tabled] = Field(default_factory=dict)
     rank_sizes: Table = Field(default_factory=dict)
     n_instances: Scalar = 1
     bits_per_value: Table = Field(default_factory=dict)
@@ -505,17 +521,5 @@ class SpecModel(Model):
 
 
 TAGS: frozenset[str] = frozenset((*ARCH_NODES, *MAPPING_NODES))
-Direction = Literal["up", "down", "up_and_down"]
 
-for _model in (
-    HierarchicalModel,
-    ForkModel,
-    ArrayModel,
-    ArchModel,
-    NestedModel,
-    SplitModel,
-    SequentialModel,
-    PipelineModel,
-    SpecModel,
-):
-    _model.model_rebuild()
+SpecModel.model_rebuild()

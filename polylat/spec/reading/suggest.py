@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from fractions import Fraction
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str | None:
@@ -21,16 +22,18 @@ def did_you_mean(name: object, known: Iterable[str]) -> str | None:
     names = list(dict.fromkeys(map(str, known)))
     if not names:
         return None
-    text = str(name)[:200]
+    text, names = str(name)[:200], [n for n in names if len(n) <= 200] or names[:12]
     close = get_close_matches(text, names, n=1, cutoff=0.6)
     if not close:
         lowered = {n.lower(): n for n in reversed(names)}
         close = [lowered[n] for n in get_close_matches(text.lower(), lowered, n=1, cutoff=0.6)]
+    if not close and len(text) >= 3:
+        close = [n for n in names if n.lower().startswith(text.lower())]
     if close:
-        return f"did you mean {close[0]!r}?"
-    shown = names[:12]
-    more = ", …" if len(names) > len(shown) else ""
-    return f"known: {', '.join(shown)}{more}"
+        return f"did you mean {shown(close[0])}?"
+    told = [n if len(n) <= 60 else f"{n[:59]}…" for n in names[:12]]
+    more = ", …" if len(names) > len(told) else ""
+    return f"known: {', '.join(told)}{more}"
 
 
 def shown(value: object, limit: int = 80) -> str:
@@ -38,9 +41,12 @@ def shown(value: object, limit: int = 80) -> str:
 
     Examples
     --------
-    >>> shown("abc")
-    "'abc'"
+    >>> print(shown("abc"), shown(Fraction(1, 2)), shown(Fraction(1, 3)))
+    'abc' 0.5 1/3
     """
+    if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) < 10**15:
+        decimal = float(value)  # as it was written, if it was written as a decimal
+        return repr(decimal) if Fraction(repr(decimal)) == value else str(value)
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return f"a whole number of {value.bit_length()} bits"
     try:

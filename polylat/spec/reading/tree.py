@@ -127,7 +127,7 @@ def path_text(path: Sequence[str | int]) -> str:
     for key in path:
         if isinstance(key, int):
             text += f"[{key}]"
-        elif key.isidentifier():
+        elif key.isidentifier() and len(key) <= 60:
             text += f".{key}" if text else key
         else:
             text += f"[{shown(key)}]"
@@ -194,7 +194,7 @@ class _Plain:
         for key, value in data.items():
             if not isinstance(key, str):
                 raise SpecError(
-                    f"the key {shown(key)} is a {type(key).__name__}, not a string",
+                    f"the key {shown(key)} is no text",
                     where=path_text(path),
                     mend="put the key in quotes",
                 )

@@ -1,0 +1,255 @@
+"""The command line: options to arguments, a report to the terminal. Everything else is elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+import polylat
+from polylat.errors import OptionError, PolylatError
+from polylat.spec.options import GRANULARITIES, ORDERS
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from polylat.spec import Spec
+
+__all__ = ["main"]
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+class _Commands(click.Group):
+    """The commands, with one clear line for what a user can cause, and no traceback."""
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        options["standalone_mode"] = False
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that cannot show a character shows "?" instead.
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        try:
+            code = super().main(*args, **options)
+            sys.stdout.flush()
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(INTERRUPTED)
+        except click.ClickException as error:
+            _fail(error.format_message())
+        except PolylatError as error:
+            _fail(str(error))
+        except BrokenPipeError:
+            # Whatever is left in the buffer has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
+        except MemoryError:
+            _fail("there is not enough memory; use granularity tile, or a smaller input")
+        except RecursionError:
+            _fail("the input is nested too deeply")
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"polylat: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(polylat.__version__, message="polylat %(version)s")
+def main() -> None:
+    """The latency of a fused tensor-accelerator mapping, from its dependences.
+
+    Reads AccelForge's YAML files: an architecture, a workload and a mapping, in one file or in
+    several.
+
+    \b
+    Examples:
+      polylat analyze arch.yaml workload.yaml mapping.yaml
+      polylat analyze mapping.yaml --background o2@SRAM --json
+      polylat roofline mapping.yaml
+    """
+
+
+def _files(command: Any) -> Any:
+    """What the commands have in common: files, variables, the form of the output."""
+    command = click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON (see docs/json.md)."
+    )(command)
+    command = click.option(
+        "--set",
+        "variables",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A variable for the files' templates and expressions. Repeatable.",
+    )(command)
+    return click.argument("files", nargs=-1, required=True, metavar="FILES...")(command)
+
+
+@main.command()
+@_files
+@click.option(
+    "--background",
+    multiple=True,
+    metavar="TENSOR[@COMPONENT]",
+    help="Write-backs that nobody waits for: of a tensor, or of a tensor from a component. Repeatable.",
+)
+@click.option(
+    "--slots",
+    multiple=True,
+    metavar="[TENSOR=]N|none",
+    help="Tiles that an exchange holder keeps, for all tensors or for one; none: unlimited."
+    " Repeatable.  [default: 2]",
+)
+@click.option(
+    "--granularity",
+    metavar="|".join(GRANULARITIES),
+    help="How finely tile iterations are told apart.  [default: auto]",
+)
+@click.option(
+    "--order",
+    metavar="|".join(ORDERS),
+    help="The order in which ports serve.  [default: best]",
+)
+@click.option(
+    "--max-tiles",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Largest number of tile iterations.  [default: 1000000]",
+)
+@click.option(
+    "--enforce-capacity",
+    is_flag=True,
+    default=None,
+    help="Fail if a memory holds more than its size.",
+)
+@click.option(
+    "--critical-path",
+    "steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="List the first N steps of the critical path.",
+)
+def analyze(
+    files: Sequence[str],
+    variables: Sequence[str],
+    background: Sequence[str],
+    slots: Sequence[str],
+    steps: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """The exact overlapped latency of a mapping, its bounds, and what binds it.
+
+    An option that is not given is what the files say under their top-level key schedule, or else
+    its default.
+
+    \b
+    Examples:
+      polylat analyze arch.yaml workload.yaml mapping.yaml
+      polylat analyze mapping.yaml --background o2@SRAM --slots o1=3 --granularity flow
+      polylat analyze mapping.yaml --set top=Pipeline --critical-path 20
+      polylat analyze mapping.yaml --json | jq .latency
+    """
+    spec = _load(files, variables)
+    options = {name: value for name, value in options.items() if value is not None}
+    if background:
+        options["background"] = list(background)
+    if slots:
+        options["slots"] = _slots(slots, spec.workload.tensors)
+    report = polylat.analyze(spec, **options)
+    if as_json:
+        _print_json(report.to_dict(steps=steps or 0))
+    else:
+        from polylat.text import render_report
+
+        _print(render_report(report, steps=steps or 0))
+
+
+@main.command()
+@_files
+def roofline(files: Sequence[str], variables: Sequence[str], as_json: bool) -> None:
+    """AccelForge's own figures for a mapping: no overlap, and no waiting either.
+
+    \b
+    Examples:
+      polylat roofline arch.yaml workload.yaml mapping.yaml
+      polylat roofline mapping.yaml --json
+    """
+    figures = polylat.roofline(_load(files, variables))
+    if as_json:
+        from polylat.jsonform import roofline_to_dict
+
+        _print_json(roofline_to_dict(figures))
+    else:
+        from polylat.text import render_roofline
+
+        _print(render_roofline(figures))
+
+
+def _load(files: Sequence[str], variables: Iterable[str]) -> Spec:
+    given: dict[str, int | str] = {}
+    for variable in variables:
+        name, equals, value = variable.partition("=")
+        if not equals or not name.isidentifier():
+            raise OptionError(f"--set {variable}: not NAME=VALUE", mend="write --set top=Pipeline")
+        given[name] = _whole(value)
+    return polylat.load(list(files), **given)
+
+
+def _whole(value: str) -> int | str:
+    digits = value.removeprefix("-")
+    short = digits.isascii() and digits.isdigit() and len(digits) < 100
+    return int(value) if short else value
+
+
+def _slots(texts: Iterable[str], tensors: Iterable[str]) -> int | None | dict[str, int | None]:
+    """``2``, ``none`` and ``o1=2``; several of them together."""
+    default: int | None = 2
+    by_tensor: dict[str, int | None] = {}
+    for text in texts:
+        tensor, equals, number = text.rpartition("=")
+        count = _slot(number, text)
+        if equals:
+            by_tensor[tensor] = count
+        else:
+            default = count
+    if not by_tensor:
+        return default
+    return {**dict.fromkeys(tensors, default), **by_tensor}
+
+
+def _slot(number: str, text: str) -> int | None:
+    if number.lower() in ("none", "unlimited"):
+        return None
+    count = _whole(number)
+    if isinstance(count, str):
+        raise OptionError(
+            f"--slots {text}: {number!r} is no number of tiles",
+            mend="write --slots 2, --slots o1=2 or --slots none",
+        )
+    return count
+
+
+def _print_json(data: dict[str, Any]) -> None:
+    print(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _print(renderable: RenderableType) -> None:
+    from rich.console import Console
+
+    from polylat.text import WIDTH, plain_text
+
+    console = Console(highlight=False, emoji=False)
+    if console.is_terminal:
+        console.print(renderable, width=min(console.width, WIDTH))
+    else:
+        print(plain_text(renderable), end="")

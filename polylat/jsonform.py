@@ -1,0 +1,195 @@
+"""A report and a roofline as plain data for JSON; every key is documented in ``docs/json.md``.
+
+Exact numbers stay exact: whole ones are ints, others texts ``"p/q"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from polylat.explain import compare, port_users, waits
+from polylat.report import AccessKey, Number, Report, Step
+
+if TYPE_CHECKING:
+    from polylat import Roofline
+
+__all__ = ["REPORT_SCHEMA", "ROOFLINE_SCHEMA", "report_to_dict", "roofline_to_dict"]
+
+REPORT_SCHEMA = "polylat.report/1"
+ROOFLINE_SCHEMA = "polylat.roofline/1"
+
+
+def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
+    """The report as plain data.
+
+    Parameters
+    ----------
+    report
+        The report.
+    steps
+        How many steps of the critical path to list, from time 0 on; None for all.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> from polylat.jsonform import report_to_dict
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> data = report_to_dict(polylat.analyze(polylat.load(*files), background="o2"))
+    >>> data["schema"], data["latency"], data["speedup"]
+    ('polylat.report/1', 31744, '63/62')
+    """
+    return {
+        "schema": REPORT_SCHEMA,
+        "latency": _exact(report.latency),
+        "latency_by_order": {
+            order: _optional(latency) for order, latency in report.latency_by_order.items()
+        },
+        "order": report.order,
+        "granularity": report.granularity,
+        "tiles": report.tiles,
+        "background": [
+            {"tensor": tensor, "component": component} for tensor, component in report.background
+        ],
+        "waits_for_background": report.waits_for_background,
+        "slots": dict(report.slots) if isinstance(report.slots, Mapping) else report.slots,
+        "resource_bound": _exact(report.resource_bound),
+        "dependence_bound": _exact(report.dependence_bound),
+        "binding": report.binding,
+        "optimal": report.optimal,
+        "sequential": _optional(report.sequential),
+        "speedup": _optional(report.speedup),
+        "roofline": _exact(report.roofline),
+        "comparison": _comparison(report),
+        "ports": _ports(report),
+        "pipelines": [
+            {"stages": list(p.stages), "own": list(p.own), "shared": list(p.shared)}
+            for p in report.contention
+        ],
+        "critical_path": _critical(report, steps),
+        "memories": [
+            {
+                "component": memory.component,
+                "stages": list(memory.stages),
+                "peak": _exact(memory.peak),
+                "size": _optional(memory.size),
+                "exceeded": memory.exceeded,
+            }
+            for memory in report.occupancy
+        ],
+        "accesses": _accesses(report.accesses.items(), "actions"),
+        "engine": report.engine,
+    }
+
+
+def roofline_to_dict(roofline: Roofline) -> dict[str, Any]:
+    """AccelForge's figures as plain data."""
+    return {
+        "schema": ROOFLINE_SCHEMA,
+        "latency": _exact(roofline.latency),
+        "einsums": [
+            {
+                "einsum": einsum,
+                "slowest": roofline.bottleneck[einsum] if busy else None,
+                "busy": {component: _exact(time) for component, time in busy.items()},
+            }
+            for einsum, busy in roofline.per_einsum.items()
+        ],
+        "accesses": [
+            {**access, "total": _exact(total)}
+            for access, total in zip(
+                _accesses(roofline.accesses.items(), "actions"),
+                (roofline.totals[key] for key in roofline.accesses),
+                strict=True,
+            )
+        ],
+    }
+
+
+def _comparison(report: Report) -> dict[str, Any]:
+    comparison = compare(report)
+    return {
+        "accelforge": _exact(comparison.accelforge),
+        "back_to_back": _exact(comparison.back_to_back),
+        "sequential": _optional(comparison.sequential),
+        "latency": _exact(comparison.latency),
+        "charges": [
+            {
+                "einsum": charge.einsum,
+                "component": charge.component,
+                "tensor": charge.tensor,
+                "action": charge.action,
+                "accelforge": _exact(charge.accelforge),
+                "polylat": _exact(charge.polylat),
+                "time": _exact(charge.time),
+                "found_in": charge.found_in,
+                "brought_by": charge.brought_by,
+                "produced": charge.produced,
+            }
+            for charge in comparison.charges
+        ],
+    }
+
+
+def _ports(report: Report) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": port.name,
+            "component": port.component,
+            "port": port.port,
+            "stages": list(port.stages),
+            "busy": _exact(port.busy),
+            "utilization": _exact(port.utilization),
+            "users": {einsum: _exact(busy) for einsum, busy in users.items()},
+        }
+        for port, users in zip(report.ports, port_users(report), strict=True)
+    ]
+
+
+def _critical(report: Report, steps: int | None) -> dict[str, Any]:
+    path = report.critical_path
+    return {
+        "totals": _accesses(report.critical_totals.items(), "time"),
+        "waited_for": {why: _exact(time) for why, time in waits(report).items()},
+        "length": len(path),
+        "steps": [_step(step) for step in islice(path, steps)],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "einsum": step.einsum,
+        "tile": [{"variable": variable, "index": index} for variable, index in step.tile],
+        "component": step.component,
+        "port": step.port,
+        "tensor": step.tensor,
+        "action": step.action,
+        "start": _exact(step.start),
+        "finish": _exact(step.finish),
+        "waited_for": step.waited_for,
+    }
+
+
+def _accesses(items: Iterable[tuple[AccessKey, Number]], what: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "einsum": einsum,
+            "component": component,
+            "tensor": tensor,
+            "action": action,
+            what: _exact(value),
+        }
+        for (einsum, component, tensor, action), value in items
+    ]
+
+
+def _optional(value: Number | None) -> int | str | None:
+    return None if value is None else _exact(value)
+
+
+def _exact(value: Number) -> int | str:
+    """An int where it is whole, else ``"p/q"``."""
+    fraction = Fraction(value)
+    return fraction.numerator if fraction.denominator == 1 else str(fraction)

@@ -1,0 +1,510 @@
+"""A report and a roofline for people to read: rich renderables, and the same as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from polylat.explain import Charge, Comparison, compare, port_users, waits
+from polylat.report import AccessKey, Number, Report
+
+if TYPE_CHECKING:
+    from polylat import Roofline
+
+__all__ = [
+    "WIDTH",
+    "plain_text",
+    "render_report",
+    "render_roofline",
+    "report_text",
+    "roofline_text",
+    "show",
+]
+
+WIDTH = 100
+"""Columns of plain text."""
+
+_DIGITS = 7
+_ROWS = 12
+_NONE = "-"
+_LIMIT = (
+    "Accesses of one leaf stream: its reads, computation and writes overlap freely, as AccelForge"
+    " assumes; what waits for data, barriers and space are tile iterations of different leaves."
+)
+
+
+def report_text(report: Report, *, steps: int = 0) -> str:
+    """The report as plain text, at most `WIDTH` columns wide.
+
+    Parameters
+    ----------
+    report
+        The report.
+    steps
+        How many steps of the critical path to list.
+    """
+    return plain_text(render_report(report, steps=steps))
+
+
+def roofline_text(roofline: Roofline) -> str:
+    """AccelForge's figures as plain text, at most `WIDTH` columns wide."""
+    return plain_text(render_roofline(roofline))
+
+
+def render_report(report: Report, *, steps: int = 0) -> RenderableType:
+    """The report for a rich console; parameters as in `report_text`."""
+    comparison = compare(report)
+    sections = [
+        _headline(report),
+        _section("From AccelForge's figure to the latency", _ladder(report, comparison)),
+        _section("Latency by order of the ports", _orders(report)),
+        _section("Ports", _ports(report), _pipelines(report)),
+        _section("Critical path", _critical(report)),
+    ]
+    if steps:
+        title = f"Critical path, step by step (first {steps})"
+        sections.append(_section(title, _steps(report, steps)))
+    sections += [
+        _section("Memories", _memories(report)),
+        Text(_LIMIT, style="dim"),
+    ]
+    return Group(*(part for section in sections for part in (section, Text())))
+
+
+def render_roofline(roofline: Roofline) -> RenderableType:
+    """AccelForge's figures for a rich console."""
+    components = list(dict.fromkeys(c for busy in roofline.per_einsum.values() for c in busy))
+    table = _table("Einsum", *(f">{c}" for c in components), ">slowest")
+    for einsum, busy in roofline.per_einsum.items():
+        slowest = roofline.bottleneck.get(einsum) if busy else None
+        cells = [
+            Text(show(busy[c]) if c in busy else "", style="bold" if c == slowest else "")
+            for c in components
+        ]
+        table.add_row(Text(einsum), *cells, Text(slowest or ""))
+    head = Text.assemble(
+        ("AccelForge's latency  ", "bold"), (show_large(roofline.latency), "bold green")
+    )
+    words = Text("The sum over Einsums of the busy time of the slowest component, back to back.")
+    return Group(head, Padding(words, (0, 0, 0, 2)), Text(), table)
+
+
+def show(value: Number) -> str:
+    """A number: exact where that is short, else to seven digits after ``≈``.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> show(31744), show(Fraction(547, 2)), show(Fraction(1, 3)), show(Fraction(7, 781250))
+    ('31,744', '273.5', '1/3', '8.96e-6')
+    >>> show(Fraction(10**9, 12345)), show(Fraction(1, 3 * 10**9))
+    ('≈81,004.46', '≈333.3333e-12')
+    """
+    value = Fraction(value)
+    if value.denominator == 1 and abs(value) < 10**18:
+        return f"{value.numerator:,}"
+    decimals = _decimals(value.denominator)
+    small = 0 < abs(value) < Fraction(1, 1000)
+    if decimals is not None and len(str(abs(value.numerator) * 10**decimals)) <= 40:
+        digits = len(str(abs(value.numerator) * (10**decimals // value.denominator)).rstrip("0"))
+        if digits <= 12 and small:
+            return _engineering(value, digits)
+        if digits <= 12 and decimals <= 9:
+            return f"{_rounded(value, decimals)}"
+    if decimals is None and len(f"{value.numerator}{value.denominator}") <= 8:
+        return f"{value.numerator:,}/{value.denominator:,}"
+    if small or abs(value) >= 10**15:
+        return f"≈{_engineering(value, _DIGITS)}"
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    return f"≈{_rounded(value, max(_DIGITS - whole, 0))}"
+
+
+def show_large(value: Number) -> str:
+    """A number, from a million on in engineering form as well.
+
+    Examples
+    --------
+    >>> show_large(934180749312), show_large(31744)
+    ('934,180,749,312 (934.2e9)', '31,744')
+    """
+    if not 10**6 <= abs(Fraction(value)) < 10**18:
+        return show(value)
+    return f"{show(value)} ({_engineering(Fraction(value), 4)})"
+
+
+def _decimals(denominator: int) -> int | None:
+    """Number of decimals of a fraction with this denominator, None if they do not end."""
+    twos = fives = 0
+    while denominator % 2 == 0:
+        denominator, twos = denominator // 2, twos + 1
+    while denominator % 5 == 0:
+        denominator, fives = denominator // 5, fives + 1
+    return max(twos, fives) if denominator == 1 else None
+
+
+def _rounded(value: Fraction, decimals: int) -> str:
+    scaled = round(value * 10**decimals)
+    whole, rest = divmod(abs(scaled), 10**decimals)
+    tail = f".{rest:0{decimals}d}" if decimals else ""
+    return f"{'-' if scaled < 0 else ''}{whole:,}{tail}"
+
+
+def _engineering(value: Fraction, digits: int) -> str:
+    """To so many significant digits, with an exponent that is a multiple of three."""
+    if value == 0:
+        return "0"
+    exponent, size = 0, abs(value)
+    while size >= 1000:
+        size, exponent = size / 1000, exponent + 3
+    while size < 1:
+        size, exponent = size * 1000, exponent - 3
+    whole = len(str(int(size)))
+    text = _rounded(size, max(digits - whole, 0))
+    if "." in text and not text.endswith("."):
+        text = text.rstrip("0").rstrip(".")
+    return f"{'-' if value < 0 else ''}{text}{f'e{exponent}' if exponent else ''}"
+
+
+def _signed(value: Number) -> str:
+    if value == 0:
+        return "0"
+    return show(value) if value < 0 else f"+{show(value)}"
+
+
+def _percent(part: Number, whole: Number) -> str:
+    return f"{100 * float(Fraction(part) / Fraction(whole)):.1f}%" if whole else ""
+
+
+# Sections ----------------------------------------------------------------------------------------
+
+
+def _headline(report: Report) -> RenderableType:
+    head = Text.assemble(("Latency  ", "bold"), (show_large(report.latency), "bold green"))
+    how = [
+        f"order {report.order}",
+        f"granularity {report.granularity}",
+        _count(report.tiles, "tile iteration"),
+    ]
+    if report.background:
+        how.append(f"background: {', '.join(_write_backs(report))}")
+    lines: list[Text] = [Text(" · ".join(how))]
+    if report.waits_for_background:
+        lines.append(Text("The fastest schedule waits for the write-backs, background or not."))
+    if report.sequential is None:
+        lines.append(Text("Run sequentially, the mapping is illegal."))
+    elif report.speedup is not None:
+        lines.append(_speedup(report.speedup, report.sequential))
+    lines += [_optimal(report), _bounds(report)]
+    return Group(head, *(Padding(line, (0, 0, 0, 2)) for line in lines))
+
+
+def _speedup(speedup: Fraction, sequential: Number) -> Text:
+    if speedup == 1:
+        return Text("As fast as sequential execution, without overlap between branches.")
+    times = f"{float(speedup):.3f}x"
+    return Text(f"{times} as fast as sequential execution ({show(sequential)}).")
+
+
+def _optimal(report: Report) -> Text:
+    if report.optimal:
+        reason = {
+            "resource": f"no schedule keeps {_busiest(report) or 'a port'} busy for less",
+            "dependence": "no schedule has a shorter chain of dependences",
+        }[report.binding]
+        return Text.assemble(
+            ("Proven optimal", "bold green"), f" by the {report.binding} bound: {reason}."
+        )
+    larger = max(report.resource_bound, report.dependence_bound)
+    gap = report.latency - larger
+    share = _percent(gap, report.latency)
+    return Text.assemble(
+        ("Not proven optimal", "bold yellow"),
+        f": {show(gap)} ({share}) above the {report.binding} bound.",
+    )
+
+
+def _bounds(report: Report) -> Text:
+    busiest = _busiest(report)
+    resource = show(report.resource_bound) + (f" (port {busiest})" if busiest else "")
+    dependence = f"{show(report.dependence_bound)} (as if no port were ever busy)"
+    return Text(f"Bounds: resource {resource}, dependence {dependence}.")
+
+
+def _busiest(report: Report) -> str:
+    """The ports whose load is the resource bound."""
+    if not report.resource_bound:
+        return ""
+    return " or ".join(p.name for p in report.ports if p.busy == report.resource_bound)
+
+
+def _ladder(report: Report, comparison: Comparison) -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    table.add_row(
+        "AccelForge",
+        Text(show(comparison.accelforge), style="bold"),
+        "the sum over Einsums of the busy time of the slowest component, back to back",
+    )
+    saved = comparison.back_to_back - comparison.accelforge
+    table.add_row("residency and counts", _signed(saved), _residency(comparison, saved))
+    sequential = comparison.sequential
+    if sequential is not None:
+        waits = sequential - comparison.back_to_back
+        table.add_row("barriers and prefetch", _signed(waits), _barriers(waits, report))
+        table.add_row("= sequential", show(sequential), "")
+    else:
+        sequential = comparison.back_to_back
+    gained = comparison.latency - sequential
+    table.add_row("overlap", _signed(gained), _overlap(report, gained, sequential))
+    table.add_row(
+        Text("= latency", style="bold"), Text(show(comparison.latency), style="bold green"), ""
+    )
+    return table
+
+
+def _residency(comparison: Comparison, saved: Number) -> RenderableType:
+    if not comparison.charges:
+        return Text("both count the same accesses")
+    lines = list(_charges(comparison.charges))
+    shown = lines[:4]
+    if len(lines) > len(shown):
+        shown.append(f"and {len(lines) - len(shown)} more such differences")
+    if saved == 0:
+        shown.append("none of it where an Einsum's slowest component is")
+    return Text("\n".join(shown))
+
+
+def _charges(charges: Sequence[Charge]) -> Iterator[str]:
+    """A line per Einsum and tensor, what is resident first."""
+    found: dict[tuple[str, str | None, str | None], list[Charge]] = {}
+    for charge in charges:
+        found.setdefault((charge.einsum, charge.tensor, charge.found_in), []).append(charge)
+    resident_first = sorted(found.items(), key=lambda item: item[0][2] is None)
+    for (einsum, tensor, where), some in resident_first:
+        parts = [f"{c.component} {c.action} {_charge(c)}" for c in some]
+        listed = "; ".join(parts)
+        if where is not None:
+            how = "left" if some[0].produced else "fetched"
+            yield (
+                f"{einsum} finds {tensor} in {where}, where {some[0].brought_by} {how} it;"
+                f" AccelForge fetches it again: {listed}"
+            )
+        else:
+            what = f"elements of {tensor} in {einsum}" if tensor else f"operations of {einsum}"
+            yield f"{what} counted one by one, not on average: {listed}"
+
+
+def _charge(charge: Charge) -> str:
+    change = Fraction(charge.polylat) - Fraction(charge.accelforge)
+    word = "more" if change > 0 else "fewer"
+    return f"{show(abs(change))} {word} (time {_signed(-charge.time)})"
+
+
+def _barriers(waits: Number, report: Report) -> str:
+    if len(report._model.lowered.leaves) == 1:
+        return "a single leaf waits for nothing but its ports"
+    if waits > 0:
+        return (
+            "branches start when those before have finished, in every iteration of the loops"
+            " above: no port runs ahead, so that the slowest component waits for the others"
+        )
+    if waits < 0:
+        return "tiles held above a split are filled ahead, while another Einsum computes"
+    return "the slowest component of each Einsum never waits"
+
+
+def _overlap(report: Report, gained: Number, sequential: Number) -> str:
+    causes = []
+    if report.contention:
+        stages = "; ".join(" | ".join(c.stages) for c in report.contention)
+        causes.append(f"Pipeline stages run concurrently ({stages})")
+    if report.background and not report.waits_for_background:
+        causes.append(f"write-backs in the background ({', '.join(_write_backs(report))})")
+    if report.sequential is None:
+        causes.append("barriers and prefetch (the mapping has no sequential schedule)")
+    if not causes:
+        if gained == 0:
+            return "no Pipeline, and no write-back in the background"
+        return "the order asked for is not the fastest one"
+    if gained == 0:
+        return f"nothing gained: {' and '.join(causes)}"
+    if gained > 0:
+        return f"slower in this order: {' and '.join(causes)}"
+    return " and ".join(causes)
+
+
+def _write_backs(report: Report) -> list[str]:
+    """The background as asked for: a tensor, or tensor@component."""
+    every = set(report._model.lowered.spec.arch.order)
+    found: dict[str, list[str]] = {}
+    for tensor, component in report.background:
+        found.setdefault(tensor, []).append(component)
+    named = []
+    for tensor, components in found.items():
+        named += [tensor] if every <= set(components) else [f"{tensor}@{c}" for c in components]
+    return named
+
+
+def _orders(report: Report) -> RenderableType:
+    parts: list[Text | str] = []
+    for order, latency in report.latency_by_order.items():
+        shown = "contradicts the dependences" if latency is None else show(latency)
+        used = order == report.order and not report.waits_for_background
+        parts += [" · " if parts else "", Text(f"{order} {shown}", style="bold" if used else "")]
+    return Text.assemble(*parts)
+
+
+def _ports(report: Report) -> RenderableType:
+    if not report.ports:
+        return Text("Nothing takes time.")
+    table = _table("Port", ">Busy", ">Utilisation", "Used by")
+    for port, users in zip(report.ports, port_users(report), strict=True):
+        parts = [f"{name} {_percent(busy, port.busy)}" for name, busy in users.items()]
+        shown = ", ".join(parts[:4])
+        if len(parts) > 4:
+            shown += f", {len(parts) - 4} more"
+        style = "bold" if port.busy == report.resource_bound else ""
+        table.add_row(
+            Text(port.name, style=style),
+            Text(show(port.busy), style=style),
+            _percent(port.busy, report.latency),
+            Text(shown),
+        )
+    return table
+
+
+def _pipelines(report: Report) -> RenderableType | None:
+    lines = []
+    for pipeline in report.contention:
+        line = f"Pipeline {' | '.join(pipeline.stages)}:"
+        if pipeline.shared:
+            line += f" the stages contend for {', '.join(pipeline.shared)}"
+        if pipeline.own:
+            line += ";" if pipeline.shared else ""
+            line += f" each has units of its own of {', '.join(pipeline.own)}"
+        lines.append(f"{line}.")
+    return Text("\n".join(lines)) if lines else None
+
+
+def _critical(report: Report) -> RenderableType | None:
+    totals = report.critical_totals
+    if not totals:
+        return Text("Empty: nothing takes time.")
+    table = _table("Einsum", "Component", "Tensor", "Action", ">Time", ">Share")
+    for key, time in list(totals.items())[:_ROWS]:
+        table.add_row(*_access(key), show(time), _percent(time, report.latency))
+    if len(totals) > _ROWS:
+        rest = sum((Fraction(t) for t in list(totals.values())[_ROWS:]), Fraction(0))
+        more = f"{len(totals) - _ROWS} more"
+        table.add_row(more, "", "", "", show(rest), _percent(rest, report.latency))
+    return Group(table, Text(f"Time by what the access had waited for: {_waits(report)}."))
+
+
+def _access(key: AccessKey) -> tuple[Text, Text, Text, Text]:
+    einsum, component, tensor, action = key
+    return Text(einsum), Text(component), Text(tensor or _NONE), Text(action)
+
+
+_WAITS = {
+    "port": "its port",
+    "flow": "data",
+    "barrier": "a barrier",
+    "capacity": "space",
+    "start": "nothing",
+}
+
+
+def _waits(report: Report) -> str:
+    return ", ".join(
+        f"{_WAITS[why]} {show(time)} ({_percent(time, report.latency)})"
+        for why, time in sorted(waits(report).items(), key=lambda item: -item[1])
+    )
+
+
+def _steps(report: Report, number: int) -> RenderableType:
+    table = _table(">Start", ">Finish", "Einsum", "Tile", "Port", "Tensor", "Action", "After")
+    path = report.critical_path
+    for step in path[:number]:
+        port = f"{step.component}.{step.port}" if step.port else step.component
+        table.add_row(
+            show(step.start),
+            show(step.finish),
+            Text(step.einsum),
+            Text(" ".join(f"{variable}={index}" for variable, index in step.tile)),
+            Text(port),
+            Text(step.tensor or _NONE),
+            Text(step.action),
+            _WAITS[step.waited_for or "start"],
+        )
+    if len(path) > number:
+        return Group(table, Text(f"{len(path) - number:,} more steps follow."))
+    return table
+
+
+def _memories(report: Report) -> RenderableType:
+    table = _table("Memory", ">Peak (bits)", ">Size (bits)", ">Share", "")
+    exceeded = False
+    for memory in report.occupancy:
+        name = memory.component + "".join(f"[{stage}]" for stage in memory.stages)
+        note = Text()
+        if memory.exceeded and memory.size is not None:
+            exceeded = True
+            note = Text(f"exceeded by {show(memory.peak - memory.size)}", style="bold red")
+        table.add_row(
+            Text(name),
+            show(memory.peak),
+            "unlimited" if memory.size is None else show(memory.size),
+            "" if memory.size is None else _percent(memory.peak, memory.size),
+            note,
+        )
+    if not exceeded:
+        return table
+    return Group(
+        table,
+        Text(
+            "Everything starts as early as it can, so that tiles of a leaf's own inputs may be"
+            " fetched far ahead of their use; the latency takes the room for granted."
+        ),
+    )
+
+
+# Pieces ------------------------------------------------------------------------------------------
+
+
+def _section(title: str, *parts: RenderableType | None) -> RenderableType:
+    shown = [Padding(part, (0, 0, 0, 2)) for part in parts if part is not None]
+    return Group(Text(title, style="bold"), *shown)
+
+
+def _table(*columns: str) -> Table:
+    """A plain table; columns whose name starts with ``>`` are aligned to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in columns:
+        table.add_column(
+            escape(name.removeprefix(">")), justify="right" if name.startswith(">") else "left"
+        )
+    return table
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def plain_text(renderable: RenderableType) -> str:
+    """What a rich console without colour prints, without blanks at the ends of lines."""
+    out = StringIO()
+    console = Console(
+        file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, emoji=False
+    )
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"
