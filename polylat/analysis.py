@@ -10,7 +10,7 @@ from polylat.errors import CapacityError, ScheduleError
 from polylat.model import Model, build, lower
 from polylat.report import AccessKey, Contention, Number, PortUse, Report
 from polylat.roofline import roofline
-from polylat.schedule.timing import ORDERS, Timing
+from polylat.schedule.timing import ORDERS, Order, Timing
 from polylat.spec import Spec
 from polylat.spec.options import (
     normalize_background,
@@ -173,9 +173,7 @@ def _option(spec: Spec, name: str, value: Any) -> Any:
             return normalize_enforce_capacity(value)
 
 
-def _background(
-    spec: Spec, asked: Iterable[tuple[str, str | None]]
-) -> frozenset[tuple[str, str]]:
+def _background(spec: Spec, asked: Iterable[tuple[str, str | None]]) -> frozenset[tuple[str, str]]:
     return frozenset(
         (tensor, component)
         for tensor, named in asked
@@ -184,7 +182,7 @@ def _background(
 
 
 def _choose(
-    model: Model, timings: Mapping[str, Timing], options: Mapping[str, Any]
+    model: Model, timings: Mapping[Order, Timing], options: Mapping[str, Any]
 ) -> tuple[Timing, Model]:
     """The schedule asked for, and the model that it is a schedule of."""
     order = options["order"]
@@ -195,9 +193,7 @@ def _choose(
     choices = [(t, model) for t in timings.values() if t.legal]
     if model.background:
         waiting = build(model.lowered, frozenset(), options["slots"])
-        choices += [
-            (t, waiting) for t in (waiting.plan.time(order) for order in ORDERS) if t.legal
-        ]
+        choices += [(t, waiting) for t in (waiting.plan.time(order) for order in ORDERS) if t.legal]
     if not choices:
         raise _no_order(model, timings["oldest"], "every order of the ports")
     return min(choices, key=lambda c: Fraction(c[0].makespan, c[1].costs.scale))
@@ -214,7 +210,7 @@ def _no_order(model: Model, timing: Timing, which: str) -> ScheduleError:
     )
 
 
-def _sequential(model: Model, timings: Mapping[str, Timing]) -> Number | None:
+def _sequential(model: Model, timings: Mapping[Order, Timing]) -> Number | None:
     pipelines = any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
     if pipelines or model.background:
         model = build(model.lowered, frozenset(), model.slots, sequential=True)

@@ -1,11 +1,11 @@
-"""The command line: options to arguments, a report to the terminal. Everything else is elsewhere."""
+"""The command line: options to arguments, results to the terminal. The work is done elsewhere."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -27,7 +27,10 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 class _Commands(click.Group):
-    """The commands, with one clear line for what a user can cause, and no traceback."""
+    """The commands; they return what is to be printed.
+
+    What a user can cause ends in one clear line, and never in a traceback.
+    """
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         options["standalone_mode"] = False
@@ -36,10 +39,16 @@ class _Commands(click.Group):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
         try:
-            code = super().main(*args, **options)
+            result = super().main(*args, **options)
+            if isinstance(result, int):  # of --help and --version
+                sys.exit(result)
+            _print(result)
             sys.stdout.flush()
         except (click.Abort, KeyboardInterrupt):
             sys.exit(INTERRUPTED)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "polylat"
+            _fail(f"{error.format_message()} See {command} --help.")
         except click.ClickException as error:
             _fail(error.format_message())
         except PolylatError as error:
@@ -49,10 +58,13 @@ class _Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(PIPE_CLOSED)
         except MemoryError:
-            _fail("there is not enough memory; use granularity tile, or a smaller input")
-        except RecursionError:
-            _fail("the input is nested too deeply")
-        sys.exit(code if isinstance(code, int) else 0)
+            _fail("there is not enough memory; use --granularity tile, or a smaller input")
+        sys.exit(0)
+
+
+def _examples(*commands: str) -> str:
+    """The end of a help text; the backspace keeps click from joining the lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def _fail(message: str) -> NoReturn:
@@ -60,9 +72,31 @@ def _fail(message: str) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
+def _print(result: dict[str, Any] | RenderableType) -> None:
+    """Print data as JSON, and anything else as text, with colour on a terminal only."""
+    if isinstance(result, dict):
+        print(json.dumps(result, indent=2))
+        return
+    from rich.console import Console
+
+    from polylat.text import WIDTH, plain_text
+
+    console = Console(highlight=False, emoji=False)
+    if console.is_terminal:
+        console.print(result, width=min(console.width, WIDTH))
+    else:
+        print(plain_text(result), end="")
+
+
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=False,
+    epilog=_examples(
+        "polylat analyze arch.yaml workload.yaml mapping.yaml",
+        "polylat analyze mapping.yaml --background o2@SRAM --json",
+        "polylat roofline mapping.yaml",
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(polylat.__version__, message="polylat %(version)s")
 def main() -> None:
@@ -70,37 +104,40 @@ def main() -> None:
 
     Reads AccelForge's YAML files: an architecture, a workload and a mapping, in one file or in
     several.
-
-    \b
-    Examples:
-      polylat analyze arch.yaml workload.yaml mapping.yaml
-      polylat analyze mapping.yaml --background o2@SRAM --json
-      polylat roofline mapping.yaml
     """
 
 
-def _files(command: Any) -> Any:
+def _input(command: Callable[..., Any]) -> Callable[..., Any]:
     """What the commands have in common: files, variables, the form of the output."""
-    command = click.option(
-        "--json", "as_json", is_flag=True, help="Print JSON (see docs/json.md)."
-    )(command)
-    command = click.option(
+    as_json = click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON, as docs/json.md describes it."
+    )
+    variables = click.option(
         "--set",
         "variables",
         multiple=True,
         metavar="NAME=VALUE",
         help="A variable for the files' templates and expressions. Repeatable.",
-    )(command)
-    return click.argument("files", nargs=-1, required=True, metavar="FILES...")(command)
+    )
+    files = click.argument("files", nargs=-1, required=True, metavar="FILES...")
+    return files(variables(as_json(command)))
 
 
-@main.command()
-@_files
+@main.command(
+    short_help="The latency of a mapping, its bounds, and what binds it.",
+    epilog=_examples(
+        "polylat analyze arch.yaml workload.yaml mapping.yaml",
+        "polylat analyze mapping.yaml --background o2@SRAM --slots o1=3",
+        "polylat analyze mapping.yaml --set top=Pipeline --critical-path 20",
+        "polylat analyze mapping.yaml --json | jq .latency",
+    ),
+)
+@_input
 @click.option(
     "--background",
     multiple=True,
     metavar="TENSOR[@COMPONENT]",
-    help="Write-backs that nobody waits for: of a tensor, or of a tensor from a component. Repeatable.",
+    help="Write-backs that nobody waits for: a tensor's, all or from one component. Repeatable.",
 )
 @click.option(
     "--slots",
@@ -146,18 +183,11 @@ def analyze(
     steps: int | None,
     as_json: bool,
     **options: Any,
-) -> None:
+) -> dict[str, Any] | RenderableType:
     """The exact overlapped latency of a mapping, its bounds, and what binds it.
 
     An option that is not given is what the files say under their top-level key schedule, or else
     its default.
-
-    \b
-    Examples:
-      polylat analyze arch.yaml workload.yaml mapping.yaml
-      polylat analyze mapping.yaml --background o2@SRAM --slots o1=3 --granularity flow
-      polylat analyze mapping.yaml --set top=Pipeline --critical-path 20
-      polylat analyze mapping.yaml --json | jq .latency
     """
     spec = _load(files, variables)
     options = {name: value for name, value in options.items() if value is not None}
@@ -167,51 +197,52 @@ def analyze(
         options["slots"] = _slots(slots, spec.workload.tensors)
     report = polylat.analyze(spec, **options)
     if as_json:
-        _print_json(report.to_dict(steps=steps or 0))
-    else:
-        from polylat.text import render_report
+        return report.to_dict(steps=steps or 0)
+    from polylat.text import render_report
 
-        _print(render_report(report, steps=steps or 0))
+    return render_report(report, steps=steps or 0)
 
 
-@main.command()
-@_files
-def roofline(files: Sequence[str], variables: Sequence[str], as_json: bool) -> None:
-    """AccelForge's own figures for a mapping: no overlap, and no waiting either.
-
-    \b
-    Examples:
-      polylat roofline arch.yaml workload.yaml mapping.yaml
-      polylat roofline mapping.yaml --json
-    """
+@main.command(
+    short_help="AccelForge's own figures for a mapping.",
+    epilog=_examples(
+        "polylat roofline arch.yaml workload.yaml mapping.yaml",
+        "polylat roofline mapping.yaml --json",
+    ),
+)
+@_input
+def roofline(
+    files: Sequence[str], variables: Sequence[str], as_json: bool
+) -> dict[str, Any] | RenderableType:
+    """AccelForge's own figures for a mapping: no overlap, and no waiting either."""
     figures = polylat.roofline(_load(files, variables))
     if as_json:
         from polylat.jsonform import roofline_to_dict
 
-        _print_json(roofline_to_dict(figures))
-    else:
-        from polylat.text import render_roofline
+        return roofline_to_dict(figures)
+    from polylat.text import render_roofline
 
-        _print(render_roofline(figures))
+    return render_roofline(figures)
 
 
 def _load(files: Sequence[str], variables: Iterable[str]) -> Spec:
-    given: dict[str, int | str] = {}
+    given: dict[str, Any] = {}
     for variable in variables:
         name, equals, value = variable.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not name.isidentifier() or name == "jinja_parse_data":
             raise OptionError(f"--set {variable}: not NAME=VALUE", mend="write --set top=Pipeline")
         given[name] = _whole(value)
     return polylat.load(list(files), **given)
 
 
 def _whole(value: str) -> int | str:
+    """A whole number where the text is one."""
     digits = value.removeprefix("-")
     short = digits.isascii() and digits.isdigit() and len(digits) < 100
     return int(value) if short else value
 
 
-def _slots(texts: Iterable[str], tensors: Iterable[str]) -> int | None | dict[str, int | None]:
+def _slots(texts: Iterable[str], tensors: Iterable[str]) -> int | dict[str, int | None] | None:
     """``2``, ``none`` and ``o1=2``; several of them together."""
     default: int | None = 2
     by_tensor: dict[str, int | None] = {}
@@ -237,19 +268,3 @@ def _slot(number: str, text: str) -> int | None:
             mend="write --slots 2, --slots o1=2 or --slots none",
         )
     return count
-
-
-def _print_json(data: dict[str, Any]) -> None:
-    print(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-def _print(renderable: RenderableType) -> None:
-    from rich.console import Console
-
-    from polylat.text import WIDTH, plain_text
-
-    console = Console(highlight=False, emoji=False)
-    if console.is_terminal:
-        console.print(renderable, width=min(console.width, WIDTH))
-    else:
-        print(plain_text(renderable), end="")

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from polylat.accesses import Block, leaf_blocks
-from polylat.dependences import Edges, Layout, dependences, distances
+from polylat.accesses.blocks import Block
+from polylat.accesses.counting import leaf_blocks
+from polylat.dependences.layout import Edges, Layout
+from polylat.dependences.rules import Slots, dependences
+from polylat.dependences.skew import shifts
 from polylat.errors import TooLargeError
 from polylat.lowering.paths import Leaf, leaves
 from polylat.lowering.sharing import Source, sources
@@ -20,7 +23,6 @@ from polylat.tasks import Costs, build_graph, costs
 __all__ = ["Granularity", "Lowered", "Model", "lower", "sequential_leaves"]
 
 Granularity = Literal["tile", "flow", "full"]
-Slots = int | None | Mapping[str, int | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +85,7 @@ class Model:
         return self.plan.graph
 
 
-def lower(
-    spec: Spec, granularity: Literal["auto"] | Granularity, max_tiles: int
-) -> Lowered:
+def lower(spec: Spec, granularity: Literal["auto"] | Granularity, max_tiles: int) -> Lowered:
     """Lower a mapping.
 
     Raises
@@ -108,13 +108,10 @@ def lower(
             f"the mapping has {count} tile iterations at granularity {chosen!r}, more than"
             f" max_tiles={max_tiles}",
             where="mapping",
-            mend="raise max_tiles"
-            + ("" if chosen == "tile" else ", or use granularity='tile'"),
+            mend="raise max_tiles" + ("" if chosen == "tile" else ", or use granularity='tile'"),
         )
     radices = shared_radices(found)
-    made = tuple(
-        tiles(leaf, depth, radices) for leaf, depth in zip(found, depths, strict=True)
-    )
+    made = tuple(tiles(leaf, depth, radices) for leaf, depth in zip(found, depths, strict=True))
     return Lowered(spec, found, chosen, made, sources(found))
 
 
@@ -145,7 +142,7 @@ def build(
     layout = Layout.of(lowered.tiles, blocks)
     edges = dependences(lowered.leaves, layout, lowered.found, slots)
     durations = costs(spec, lowered.leaves, blocks)
-    graph = build_graph(layout, edges, durations, _shifts(lowered, layout))
+    graph = build_graph(layout, edges, durations, shifts(lowered.leaves, layout, lowered.found))
     return Model(lowered, background, slots, layout, edges, durations, plan(graph))
 
 
@@ -176,31 +173,10 @@ def _depth(leaf: Leaf, exchanged: Iterable[str], granularity: Granularity) -> in
         return leaf.fixed_depth
     if granularity == "full":
         return len(leaf.temporal)
-    variables = {
-        v for a in leaf.einsum.accesses if a.tensor in exchanged for v in a.variables
-    }
+    variables = {v for a in leaf.einsum.accesses if a.tensor in exchanged for v in a.variables}
     indexing = [k + 1 for k, loop in enumerate(leaf.temporal) if loop.variable in variables]
     return max([leaf.fixed_depth, *indexing])
 
 
 def _count(found: Sequence[Leaf], depths: Sequence[int]) -> int:
     return sum(count_tiles(leaf, depth) for leaf, depth in zip(found, depths, strict=True))
-
-
-def _shifts(lowered: Lowered, layout: Layout) -> dict[int, list[int]]:
-    """Shift of each stage of each Pipeline: the least that puts every flow's source first."""
-    stages: dict[int, int] = {}
-    for leaf in lowered.leaves:
-        for split in leaf.splits:
-            if split.pipeline:
-                stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
-    ahead = distances(lowered.leaves, layout, lowered.found)
-    shifts = {}
-    for node, count in stages.items():
-        found = ahead.get(node, {})
-        mine: list[int] = []
-        for stage in range(count):
-            needs = [mine[a] + 1 + found[a, stage] for a in range(stage) if (a, stage) in found]
-            mine.append(max([0, *needs]))
-        shifts[node] = mine
-    return shifts

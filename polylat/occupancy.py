@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 
-from polylat.accesses import tile_elements
+from polylat.accesses.counting import tile_elements
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.scan import Ints
 from polylat.lowering.tiles import common_keys
 from polylat.model import Model
 from polylat.schedule.graph import Times
 from polylat.schedule.timing import Timing
-from polylat.spec.workload import Workload
 from polylat.tasks import own_stages, separations
 
 __all__ = ["Occupancy", "ResidentTile", "occupancies", "stage_name"]
@@ -82,9 +81,7 @@ class Occupancy:
     @cached_property
     def steps(self) -> tuple[tuple[int | Fraction, int | Fraction], ...]:
         """(time, bits from then on), at every change."""
-        denominator = int(
-            np.lcm.reduce([h.bits_per_value.denominator for h in self._held] or [1])
-        )
+        denominator = int(np.lcm.reduce([h.bits_per_value.denominator for h in self._held] or [1]))
         times = [np.concatenate((h.start, h.end)) for h in self._held]
         changes = []
         for held in self._held:
@@ -119,8 +116,7 @@ class Occupancy:
                 yield ResidentTile(
                     held.tensor,
                     tuple(
-                        (v, int(d))
-                        for v, d in zip(held.variables, held.digits[:, k], strict=True)
+                        (v, int(d)) for v, d in zip(held.variables, held.digits[:, k], strict=True)
                     ),
                     _number(Fraction(int(held.start[k]), self._scale)),
                     _number(Fraction(int(held.end[k]), self._scale)),
@@ -158,14 +154,13 @@ def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
                 if (holder.node, tensor) not in done:
                     done.add((holder.node, tensor))
                     sharing = [
-                        o for o in leaves
+                        o
+                        for o in leaves
                         if tensor in o.einsum.tensors
                         and any(h.node == holder.node for h in o.holders[tensor])
                     ]
                     key = (holder.component, stages[holder.component])
-                    found = _held_tiles(
-                        model, timing, blocks_begin, sharing, tensor, level, holder
-                    )
+                    found = _held_tiles(model, timing, blocks_begin, sharing, tensor, level, holder)
                     held.setdefault(key, []).append(found)
     order = {name: i for i, name in enumerate(spec.arch.order)}
     return tuple(
@@ -229,7 +224,9 @@ def _held_tiles(
     return _Held(
         tensor,
         tuple(loop.variable for loop in sharing[0].temporal[: holder.depth]),
-        _digits(order, [model.lowered.tiles[sharing[0].number].radix(k) for k in range(holder.depth)])[:, there],
+        _digits(
+            order, [model.lowered.tiles[sharing[0].number].radix(k) for k in range(holder.depth)]
+        )[:, there],
         start[there],
         end[there],
         elements[there],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -236,5 +236,3 @@ class Contention:
     stages: tuple[str, ...]
     own: tuple[str, ...]
     shared: tuple[str, ...]
-
-

@@ -28,7 +28,16 @@ from polylat.bounds import rank_bounds
 from polylat.errors import MappingError, UnsupportedError
 from polylat.spec import Spec
 from polylat.spec.arch import Component
-from polylat.spec.mapping import Branch, Compute, Holder, Loop, Spatial, Storage, Temporal, Toll
+from polylat.spec.mapping import (
+    Branch,
+    Compute,
+    Holder,
+    Loop,
+    Spatial,
+    Storage,
+    Temporal,
+    Toll,
+)
 from polylat.spec.workload import Einsum, TensorAccess, Workload
 
 __all__ = ["AccessKey", "Number", "Roofline", "roofline"]

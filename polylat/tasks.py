@@ -9,8 +9,8 @@ from math import lcm
 
 import numpy as np
 
-from polylat.accesses import Access, Block
-from polylat.dependences import Edges, Layout
+from polylat.accesses.blocks import Access, Block
+from polylat.dependences.layout import Edges, Layout
 from polylat.lowering.paths import Leaf
 from polylat.lowering.scan import Ints
 from polylat.schedule.graph import Dates, TaskGraph, Times
@@ -115,9 +115,7 @@ def _pipeline_usage(
     return found
 
 
-def costs(
-    spec: Spec, leaves: Sequence[Leaf], blocks: Sequence[tuple[Block, ...]]
-) -> Costs:
+def costs(spec: Spec, leaves: Sequence[Leaf], blocks: Sequence[tuple[Block, ...]]) -> Costs:
     """Durations of all accesses, on a common integer scale."""
     separate = separations(spec, leaves)
     per_value: dict[tuple[int, str, str | None, str], dict[PortKey, Fraction]] = {}
@@ -152,7 +150,8 @@ def costs(
 
     steps = {what: whole(c) for what, c in per_value.items()}
     total = sum(
-        int(access.counts.sum()) * max(steps[leaf, access.component, access.tensor, access.action].values(), default=0)
+        int(access.counts.sum())
+        * max(steps[leaf, access.component, access.tensor, access.action].values(), default=0)
         for leaf, mine in enumerate(blocks)
         for block in mine
         for access in block.accesses()

@@ -6,9 +6,10 @@ it needs. Whether the data is there when it is read is decided from relations, i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 
 from polylat.bounds import rank_bounds
 from polylat.errors import MappingError, UnsupportedError
@@ -163,9 +164,7 @@ class Leaf:
     @cached_property
     def temporal_trips(self) -> tuple[int, ...]:
         """Per Temporal loop, its largest trip count."""
-        return tuple(
-            n for n, loop in zip(self.trips, self.loops, strict=True) if loop.unit is None
-        )
+        return tuple(n for n, loop in zip(self.trips, self.loops, strict=True) if loop.unit is None)
 
 
 @dataclass
@@ -176,10 +175,6 @@ class _Above:
     holders: tuple[tuple[str, PathHolder], ...] = ()
     splits: tuple[PathSplit, ...] = ()
     fixed_depth: int = 0
-
-    @property
-    def depth(self) -> int:
-        return sum(loop.unit is None for loop in self.loops)
 
 
 def leaves(spec: Spec) -> tuple[Leaf, ...]:
@@ -202,26 +197,27 @@ def leaves(spec: Spec) -> tuple[Leaf, ...]:
                 mend="give each result a name of its own",
             )
     found: list[Leaf] = []
-    counter = iter(range(1 << 62))
-    _walk(spec, spec.mapping, _Above(), counter, found)
+    numbers = count()
+    _walk(spec, spec.mapping, _Above(), numbers, found)
     _check_order(spec, found)
     return tuple(found)
 
 
-def _walk(spec: Spec, branch: Branch, above: _Above, counter: object, found: list[Leaf]) -> None:
-    number = lambda: next(counter)  # type: ignore[call-overload, no-any-return]  # noqa: E731
+def _walk(
+    spec: Spec, branch: Branch, above: _Above, numbers: Iterator[int], found: list[Leaf]
+) -> None:
     loops, holders, fixed = list(above.loops), list(above.holders), above.fixed_depth
     for node in branch.nodes:
         depth = sum(loop.unit is None for loop in loops)
         match node:
             case Temporal():
-                loops.append(PathLoop(number(), node.rank_variable, node.tile_shape))
+                loops.append(PathLoop(next(numbers), node.rank_variable, node.tile_shape))
             case Spatial():
                 unit = (node.component, node.dimension)
-                loops.append(PathLoop(number(), node.rank_variable, node.tile_shape, unit))
+                loops.append(PathLoop(next(numbers), node.rank_variable, node.tile_shape, unit))
             case Storage() | Toll():
                 fixed = depth
-                identity = number()
+                identity = next(numbers)
                 for tensor in node.tensors:
                     holder = PathHolder(
                         node=identity,
@@ -238,12 +234,12 @@ def _walk(spec: Spec, branch: Branch, above: _Above, counter: object, found: lis
         here = _Above(tuple(loops), tuple(holders), above.splits, fixed)
         found.append(_leaf(spec, branch.end, here, len(found)))
         return
-    identity = number()
+    identity = next(numbers)
     for index, child in enumerate(branch.end.branches):
         split = PathSplit(identity, isinstance(branch.end, Pipeline), index, depth)
         splits = (*above.splits, split)
         below = _Above(tuple(loops), tuple(holders), splits, depth)
-        _walk(spec, child, below, counter, found)
+        _walk(spec, child, below, numbers, found)
 
 
 def _leaf(spec: Spec, node: Compute, above: _Above, number: int) -> Leaf:

@@ -16,18 +16,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import islpy as isl
-import numpy as np
 
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, PathLoop
 from polylat.lowering.scan import Ints, points
 from polylat.spec.affine import Affine
 from polylat.spec.workload import TensorAccess
 
 __all__ = [
     "access",
+    "date_tags",
+    "dates",
     "domain",
+    "flow",
     "footprint",
+    "GroupText",
     "groups",
+    "loops_over",
+    "missing",
+    "ranks_of",
+    "set_text",
     "solve",
     "tiling",
 ]
@@ -38,9 +45,14 @@ def domain(leaf: Leaf) -> isl.Set:
 
     Examples
     --------
-    >>> from polylat.lowering.examples import matmul
-    >>> print(domain(matmul()))
-    { mm[m, n, k] : 0 <= m <= 3 and 0 <= n <= 3 and 0 <= k <= 3 }
+    >>> import polylat
+    >>> from polylat.lowering.paths import leaves
+    >>> files = ["examples/arch.yaml", "examples/workload.yaml", "examples/o2_in_sram.yaml"]
+    >>> leaf = leaves(polylat.load(*files))[0]
+    >>> print(domain(leaf))
+    { e1[m, n0, n1] : 0 <= m <= 7 and 0 <= n0 <= 7 and 0 <= n1 <= 7 }
+    >>> print(footprint(leaf, "o1", 1))
+    { e1_tile[i0] -> o1[o0 = i0, o1] : 0 <= i0 <= 7 and 0 <= o1 <= 7 }
     """
     names = _names(leaf, "")
     bounds = _conjunction(_range(leaf, v, names) for v in leaf.einsum.rank_variables)
@@ -86,6 +98,82 @@ def access(leaf: Leaf, tensor: str) -> isl.Map:
 def footprint(leaf: Leaf, tensor: str, depth: int) -> isl.Map:
     """Tile (index of the first `depth` Temporal loops) → the elements that it touches."""
     return tiling(leaf, depth).apply_range(access(leaf, tensor))
+
+
+def flow(reader: Leaf, bringer: Leaf, tensor: str, level: int, depths: tuple[int, int]) -> isl.Map:
+    """Tile iterations of the bringer → those of the reader that depend on them.
+
+    The two share elements of the tensor in the same residency: with the same indices of the loops
+    above the storage in which they exchange it.
+
+    Parameters
+    ----------
+    reader, bringer
+        The two leaves.
+    tensor, level
+        The tensor, and the index of the shared storage among its storages.
+    depths
+        Number of Temporal loops that index the tile iterations of bringer and reader.
+    """
+    holder = reader.storages(tensor)[level]
+    touched = footprint(bringer, tensor, depths[0]).apply_range(
+        footprint(reader, tensor, depths[1]).reverse()
+    )
+    space = touched.get_space()
+    same = isl.Map.universe(space)
+    for k in range(holder.depth):
+        same = same.equate(isl.dim_type.in_, k, isl.dim_type.out, k)
+    return touched & same
+
+
+def dates(leaf: Leaf, depth: int, shifts: Mapping[int, Sequence[int]] | None = None) -> isl.Map:
+    """Tile iterations → logical dates, to be compared lexicographically.
+
+    Parameters
+    ----------
+    leaf, depth
+        The leaf, and the number of Temporal loops that index its tile iterations.
+    shifts
+        Per Pipeline (tree node) the shift of each stage: the skewed dates. None: program order.
+
+    Notes
+    -----
+    A date walks the path: for each split the indices of the loops between it and the split above,
+    linearised, then the branch; last the remaining indices. `date_tags` says what each dimension
+    is. Under a Pipeline with shifts, (t, s) becomes (t + shift, -s).
+    """
+    digits = [f"i{p}" for p, _ in _temporal(leaf)[:depth]]
+    columns: list[str] = []
+    above = 0
+    for split in leaf.splits:
+        turn = "0"
+        for k in range(above, split.depth):
+            turn = f"({turn})*{leaf.temporal_trips[k]} + {digits[k]}"
+        if shifts is not None and split.pipeline:
+            columns += [f"{turn} + {shifts[split.node][split.branch]}", str(-split.branch)]
+        else:
+            columns += [turn, str(split.branch)]
+        above = split.depth
+    columns += digits[above:]
+    source = f"{_quote(leaf.einsum.name)}_tile[{', '.join(digits)}]"
+    text = f"{{ {source} -> date[{', '.join(columns)}] }}"
+    return isl.Map(text).intersect_domain(tiling(leaf, depth).domain())
+
+
+def date_tags(leaf: Leaf, depth: int) -> tuple[str, ...]:
+    """What each dimension of a leaf's `dates` is.
+
+    Returns
+    -------
+    tuple of str
+        ``"turn"`` (linearised loops above a split), ``"Sequential"`` or ``"Pipeline"`` (its
+        branch), ``"index"`` (a loop below all splits).
+    """
+    tags: list[str] = []
+    for split in leaf.splits:
+        tags += ["turn", "Pipeline" if split.pipeline else "Sequential"]
+    above = leaf.splits[-1].depth if leaf.splits else 0
+    return (*tags, *["index"] * (depth - above))
 
 
 def groups(
@@ -159,9 +247,7 @@ def solve(text: str, want: str = "points", split: int = 0) -> Ints:
         as_map = isl.Map.from_range(relation)
         as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
         as_map = as_map.lexmin() if want == "lexmin" else as_map.lexmax()
-        relation = as_map.move_dims(
-            isl.dim_type.out, 0, isl.dim_type.in_, 0, split
-        ).range()
+        relation = as_map.move_dims(isl.dim_type.out, 0, isl.dim_type.in_, 0, split).range()
     found = points(relation)
     found.setflags(write=False)
     return found
@@ -236,16 +322,20 @@ def ranks_of(group: GroupText, tensor: TensorAccess, ranks: Sequence[int]) -> li
     return [group.index(tensor.projection[r]) for r in ranks]
 
 
-def last_of_each(found: Ints, source: int) -> Ints:
-    """The last row of each run of rows that agree in the first columns."""
-    if len(found) == 0:
-        return found
-    change = np.any(found[1:, :source] != found[:-1, :source], axis=1)
-    return found[np.concatenate((change, [True]))]
-
-
-def _temporal(leaf: Leaf) -> list[tuple[int, object]]:
+def _temporal(leaf: Leaf) -> list[tuple[int, PathLoop]]:
     return [(p, loop) for p, loop in enumerate(leaf.loops) if loop.unit is None]
+
+
+def loops_over(leaf: Leaf, variables: Sequence[str], depth: int) -> tuple[list[int], list[int]]:
+    """Temporal loops over some variables among the first ones: numbers and positions."""
+    numbers, places, temporal = [], [], 0
+    for p, loop in enumerate(leaf.loops):
+        if loop.unit is None:
+            if temporal < depth and loop.variable in variables:
+                numbers.append(temporal)
+                places.append(p)
+            temporal += 1
+    return numbers, places
 
 
 def _position(leaf: Leaf, variable: str) -> int:

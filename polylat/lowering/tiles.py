@@ -14,7 +14,15 @@ from polylat.lowering.paths import Leaf
 from polylat.lowering.relations import GroupText, groups, set_text, solve
 from polylat.lowering.scan import Ints
 
-__all__ = ["Tiles", "common_keys", "count_tiles", "interval", "shared_radices", "tied_groups", "tiles"]
+__all__ = [
+    "Tiles",
+    "common_keys",
+    "count_tiles",
+    "interval",
+    "shared_radices",
+    "tied_groups",
+    "tiles",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +96,7 @@ def common_keys(some: Sequence[Tiles], depth: int) -> Ints:
 
 
 def interval(
-    leaf: Leaf, variable: str, digits: dict[int, Ints | int]
+    leaf: Leaf, variable: str, digits: Mapping[int, Ints | int]
 ) -> tuple[Ints | int, Ints | int]:
     """First value and end of a variable's tile, given the indices of (some) loops over it.
 
@@ -117,7 +125,7 @@ def existing(leaf: Leaf, variables: Sequence[str], depth: int) -> tuple[list[int
     positions = _positions(leaf)
     shape = tuple(leaf.temporal_trips[k] for k in loops)
     if len(variables) == 1:
-        grids = np.indices(shape, sparse=True)
+        grids = [np.asarray(g, dtype=np.int64) for g in np.indices(shape, sparse=True)]
         digits = {positions[k]: grid for k, grid in zip(loops, grids, strict=True)}
         start, end = interval(leaf, variables[0], digits)
         return loops, np.broadcast_to(np.asarray(start < end), shape)

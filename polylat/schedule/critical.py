@@ -51,9 +51,7 @@ class _Walk:
         self.plan = plan
         self.graph: TaskGraph = plan.graph
         self.timing = timing
-        self.into = by_key(
-            self.graph.edge_target, self.graph.blocks + self.graph.iterations
-        )
+        self.into = by_key(self.graph.edge_target, self.graph.blocks + self.graph.iterations)
         self.end = timing.task_begin + self.graph.task_duration
         self.before = self._port_predecessors()
 

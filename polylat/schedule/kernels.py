@@ -64,7 +64,7 @@ def _pop(heap: Any, base: int, size: int) -> int:
         heap[base + at] = heap[base + down]
         at = down
     heap[base + at] = key
-    return least
+    return int(least)
 
 
 @_njit
@@ -90,6 +90,7 @@ def simulate(
     block_finish: Any,
     fill_begin: Any,
     task_begin: Any,
+    wait: Any,
 ) -> int:
     """Earliest times of everything.
 
@@ -106,6 +107,8 @@ def simulate(
     begin, finish, block_finish, fill_begin, task_begin
         Filled in: when tile iterations may start and have finished; when blocks have finished; when fills may
         start; when tasks start. All zero on entry.
+    wait
+        Filled in: what each event (see the code) still waits for. Zero on entry.
 
     Returns
     -------
@@ -126,7 +129,6 @@ def simulate(
     task0 = blocks
     block0 = blocks + tasks
     finish0 = 2 * blocks + tasks
-    wait = np.zeros(finish0 + n, np.int64)
     for i in range(n):
         if not leaf_starts[i]:
             wait[i] += 1
@@ -316,4 +318,4 @@ def simulate(
     for b in range(n, blocks):
         if kind[b] == 0:
             fills += 1
-    return n + fills + tasks + blocks + n - settled
+    return int(n + fills + tasks + blocks + n - settled)

@@ -32,6 +32,8 @@ class Timing:
         Per block: when a prefetched fill may start (0 for other blocks).
     task_begin
         Per task: when its port begins to serve it.
+    waiting
+        Per event (start, task, block, finish; see `kernels.simulate`) what it still waits for.
     undone
         Number of things that the order never lets happen; the times mean nothing unless it is 0.
     """
@@ -42,6 +44,7 @@ class Timing:
     block_finish: Times
     fill_begin: Times
     task_begin: Times
+    waiting: Ints
     undone: int
 
     @property
@@ -74,6 +77,7 @@ class Plan:
         begin, finish = _zeros(graph.iterations, dtype), _zeros(graph.iterations, dtype)
         block_finish, fill_begin = _zeros(graph.blocks, dtype), _zeros(graph.blocks, dtype)
         task_begin = _zeros(graph.tasks, dtype)
+        wait = np.zeros(2 * (graph.iterations + graph.blocks) + graph.tasks, dtype=np.int64)
         tasks, start = self._order(order)
         run = kernels.simulate.py_func if exact else kernels.simulate
         undone = run(
@@ -95,8 +99,9 @@ class Plan:
             block_finish,
             fill_begin,
             task_begin,
+            wait,
         )
-        return Timing(order, begin, finish, block_finish, fill_begin, task_begin, int(undone))
+        return Timing(order, begin, finish, block_finish, fill_begin, task_begin, wait, int(undone))
 
     def _order(self, order: Order | None) -> tuple[Ints, Ints]:
         return self._program if order in ("program", None) else self._skew

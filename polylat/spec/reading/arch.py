@@ -222,7 +222,9 @@ class _View:
             )
             for key, value in model.extra_attributes_for_all_component_models.items()
         }
-        names.update(variables_table(model.variables, self.outer, here / "variables"))
+        mine = variables_table(model.variables, self.outer, here / "variables")
+        mine["variables"] = Fields("variables", {**variables.table, **mine})
+        names.update(mine)
         self.tables: dict[str, Mapping[str, Any]] = {}
         self.scopes: dict[str, Scope] = {}
         for component in components:

@@ -8,7 +8,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from polylat.errors import SpecError
-from polylat.spec.reading.models import ARCH_NODES, MAPPING_NODES, TAGS, SpecModel, node_type
+from polylat.spec.reading.models import (
+    ARCH_NODES,
+    MAPPING_NODES,
+    TAGS,
+    SpecModel,
+    node_type,
+)
 from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import At
 

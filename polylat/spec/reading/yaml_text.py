@@ -18,6 +18,9 @@ from polylat.spec.reading.tree import MAX_DEPTH, MAX_ITEMS, Map, Quoted, Seq
 
 MAX_CHARACTERS = 20_000_000
 _STANDARD = "tag:yaml.org,2002:"
+_PLAIN = frozenset(
+    ("str", "int", "float", "bool", "null", "map", "seq", "set", "merge", "timestamp", "value")
+)
 _INTEGER = re.compile(r"([-+]?)(0x[0-9a-f]+|0o[0-7]+|0b[01]+|[0-9]+)\Z")
 
 Include = Callable[[str, str, str], Any]
@@ -130,7 +133,7 @@ class _Reader:
     def tag(self, node: Any) -> str:
         """A node's own tag, empty if it has none; an unknown one is an error."""
         tag = str(node.tag or "")
-        if tag.startswith(_STANDARD):
+        if tag.removeprefix(_STANDARD) in _PLAIN:
             return ""
         name = tag.removeprefix("!")
         if not name:
@@ -138,7 +141,9 @@ class _Reader:
         if name in TAGS or name in _INCLUDES or name == "nomerge":
             return name
         raise SpecError(
-            f"unknown tag {shown(tag)}", where=self.where(node), mend=did_you_mean(name, TAGS)
+            f"unknown tag {shown(tag.replace(_STANDARD, '!!'))}",
+            where=self.where(node),
+            mend=did_you_mean(name, TAGS),
         )
 
     def mapping(self, node: Any, depth: int) -> Map:

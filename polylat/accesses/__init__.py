@@ -1,0 +1,1 @@
+"""What a leaf accesses, and when."""

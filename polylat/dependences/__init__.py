@@ -1,0 +1,1 @@
+"""Dependences between tile iterations: flow, barriers, capacity; and legality."""

@@ -1,0 +1,295 @@
+"""A leaf that reads a tensor, and the leaf that brought it: which tile iterations meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from polylat.dependences.arrays import (
+    MOST_PAIRS,
+    first_of_each,
+    join,
+    rows_of,
+    spans_of,
+)
+from polylat.errors import MappingError, TooLargeError
+from polylat.lowering.paths import Leaf
+from polylat.lowering.relations import (
+    GroupText,
+    groups,
+    loops_over,
+    missing,
+    set_text,
+    solve,
+)
+from polylat.lowering.scan import Ints
+from polylat.lowering.tiles import Tiles
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """A leaf that reads a tensor in a shared storage, and the leaf that brought it there."""
+
+    def __init__(self, reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
+        self.reader = reader
+        self.bringer = bringer
+        self.tensor = tensor
+        self.level = level
+        self.holder = reader.storages(tensor)[level]
+
+    def groups(self, equal_depth: int) -> Iterator[_Group]:
+        """Groups of both leaves' variables that the tensor's ranks or shared loops tie.
+
+        Parameters
+        ----------
+        equal_depth
+            Number of (shared) Temporal loops whose indices are the same on both sides; Spatial
+            loops above the storage always are.
+        """
+        shared = []
+        temporal = 0
+        for p, loop in enumerate(self.reader.loops):
+            if loop.unit is None:
+                if temporal < equal_depth:
+                    shared.append(p)
+                temporal += 1
+            elif p < self.holder.position:
+                shared.append(p)
+        read = self.reader.einsum.access(self.tensor).projection
+        brought = self.bringer.einsum.access(self.tensor).projection
+        indices = [
+            [*(f"r.{v}" for v in a.variables), *(f"b.{v}" for v in b.variables)]
+            for a, b in zip(read, brought, strict=True)
+        ]
+        ties = [[f"r.{self.reader.loops[p].variable}"] for p in shared]
+        for tie, p in zip(ties, shared, strict=True):
+            tie.append(f"b.{self.bringer.loops[p].variable}")
+        ties += [[f"r.{v}" for v in c.variables] for c in self.reader.coupled]
+        ties += [[f"b.{v}" for v in c.variables] for c in self.bringer.coupled]
+        names = [f"r.{v}" for v in self.reader.einsum.rank_variables]
+        names += [f"b.{v}" for v in self.bringer.einsum.rank_variables]
+        for members, ranks in groups(names, indices, ties):
+            yield _Group(
+                self,
+                [m[2:] for m in members if m.startswith("r.")],
+                [m[2:] for m in members if m.startswith("b.")],
+                ranks,
+                shared,
+            )
+        loose = [
+            r
+            for r, (a, b) in enumerate(zip(read, brought, strict=True))
+            if not a.variables and not b.variables and a.constant != b.constant
+        ]
+        if loose:
+            raise self._nothing_there(
+                f"at rank {self.reader.einsum.access(self.tensor).ranks[loose[0]]}"
+            )
+
+    def check(self) -> None:
+        """Raise where the reader reads an element that was not brought in its residency."""
+        for group in self.groups(self.holder.depth):
+            point = group.missing()
+            if point is not None:
+                raise self._nothing_there(point)
+
+    def _nothing_there(self, where: str) -> MappingError:
+        reader, bringer = self.reader.einsum.name, self.bringer.einsum.name
+        did = "produces" if self.tensor in self.bringer.einsum.outputs else "fills"
+        return MappingError(
+            f"Einsum {reader!r} reads elements of tensor {self.tensor!r} in"
+            f" {self.holder.component!r} that nobody brought there: {bringer!r} {did} the tile, but"
+            f" not {where}",
+            where=self.reader.where or self.holder.where or "mapping",
+            mend=f"hold {self.tensor!r} above the loops that part the two, or make their tiles match",
+        )
+
+    def last(self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles) -> Ints:
+        """Per reading, the last tile iteration of the bringer that it depends on."""
+        found, there = self.last_within(tiles, depth, events, theirs, self.holder.depth)
+        assert there.all(), "checked: all that is read was brought"
+        return found
+
+    def last_within(
+        self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles, equal_depth: int
+    ) -> tuple[Ints, np.ndarray]:
+        """The same among those that agree on more loops; and where there is one at all."""
+        digits = np.zeros((theirs.depth, len(events)), dtype=np.int64)
+        there = np.ones(len(events), dtype=np.bool_)
+        for group in self.groups(equal_depth):
+            loops, columns, rows = group.last(depth, theirs.depth)
+            row, exists = rows_of(tiles, loops, rows[:, : len(loops)], events)
+            there &= exists
+            if len(rows):
+                for k, column in zip(columns, rows[:, len(loops) :].T, strict=True):
+                    digits[k] = column[row]
+        keys = np.zeros(len(events), dtype=np.int64)
+        for k in range(theirs.depth):
+            keys = keys * theirs.radix(k) + digits[k]
+        return theirs.find(keys), there
+
+    def bringers(
+        self,
+        theirs: Tiles,
+        written: Ints,
+        tiles: Tiles,
+        depth: int,
+        events: Ints,
+        all_pairs: bool,
+    ) -> tuple[Ints, Ints]:
+        """Pairs (write-back, reading) where the one brought what the other reads.
+
+        Parameters
+        ----------
+        theirs, written
+            The producer's tile iterations, and those that write back.
+        tiles, depth, events
+            The reader's, the depth of the tiles read, and the tile iterations that read.
+        all_pairs
+            All pairs, or per write-back only the first reading (later ones start later).
+
+        Returns
+        -------
+        (indices into `written`, indices into `events`)
+        """
+        inner = self.bringer.storages(self.tensor)[self.level + 1].depth
+        whose = np.arange(len(written))
+        keys = np.zeros((len(written), depth), dtype=np.int64)
+        for group in self.groups(self.holder.depth):
+            mine, other, pairs = group.brought_pairs(theirs.depth, inner, depth)
+            if not all_pairs:
+                pairs = first_of_each(pairs, len(mine))
+            index, counts, starts = spans_of(theirs, mine, pairs, written[whose])
+            lengths = counts
+            if lengths.sum() > MOST_PAIRS:
+                raise TooLargeError(
+                    f"background write-backs of tensor {self.tensor!r} have more than"
+                    f" {MOST_PAIRS} readings",
+                    mend="use granularity='tile'",
+                )
+            repeat = np.repeat(np.arange(len(whose)), lengths)
+            offset = np.arange(len(repeat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            rows = starts[repeat] + offset
+            whose, keys = whose[repeat], keys[repeat]
+            for column, k in enumerate(other):
+                keys[:, k] = pairs[rows, len(mine) + column]
+        flat = np.zeros(len(whose), dtype=np.int64)
+        for k in range(depth):
+            flat = flat * tiles.radix(k) + keys[:, k]
+        return whose, np.searchsorted(tiles.prefix_keys(depth)[events], flat)
+
+
+class _Group:
+    """One group of a pair's variables, as ISL relations."""
+
+    def __init__(
+        self,
+        pair: Exchange,
+        read: Sequence[str],
+        brought: Sequence[str],
+        ranks: Sequence[int],
+        shared: Sequence[int],
+    ) -> None:
+        self.pair = pair
+        self.read = read
+        self.brought = brought
+        self.ranks = ranks
+        self.shared = [p for p in shared if pair.reader.loops[p].variable in read]
+
+    def missing(self) -> str | None:
+        """An element of a residency that is read and was not brought, in words."""
+        pair = self.pair
+        wanted = self._elements(pair.reader, self.read, self.shared)
+        brought = self._elements(pair.bringer, self.brought, self.shared)
+        point = missing(wanted, brought)
+        if point is None:
+            return None
+        names = [pair.reader.loops[p].variable for p in self.shared]
+        names += [pair.reader.einsum.access(pair.tensor).ranks[r] for r in self.ranks]
+        said = ", ".join(
+            f"{n}={x}"
+            for n, x in zip(names[len(self.shared) :], point[len(self.shared) :], strict=True)
+        )
+        tile = ", ".join(
+            f"{n}: {x}" for n, x in zip(names, point[: len(self.shared)], strict=False)
+        )
+        return f"{said or 'in this tile'}" + (f" (tile {tile})" if tile else "")
+
+    def _elements(self, leaf: Leaf, variables: Sequence[str], shown: Sequence[int]) -> str:
+        text = GroupText(leaf, variables, "x", shown)
+        projection = leaf.einsum.access(self.pair.tensor).projection
+        names = [f"z{r}" for r in self.ranks]
+        equal = [
+            f"{n} = {text.index(projection[r])}" for n, r in zip(names, self.ranks, strict=True)
+        ]
+        dims = [text.shown[p] for p in shown if p in text.shown]
+        return set_text([*dims, *names], text.hidden, [*text.conditions, *equal])
+
+    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], Ints]:
+        """Loops of the reader, loops of the bringer, and per reader's index the last bringer's."""
+        pair = self.pair
+        mine, shown = loops_over(pair.reader, self.read, depth)
+        theirs, shown_there = loops_over(pair.bringer, self.brought, bringer_depth)
+        reader = GroupText(pair.reader, self.read, "r", [*shown, *self.shared])
+        bringer = GroupText(pair.bringer, self.brought, "b", [*shown_there, *self.shared])
+        read = pair.reader.einsum.access(pair.tensor).projection
+        brought = pair.bringer.einsum.access(pair.tensor).projection
+        conditions = [*reader.conditions, *bringer.conditions]
+        conditions += [f"{reader.index(read[r])} = {bringer.index(brought[r])}" for r in self.ranks]
+        conditions += [f"{reader.shown[p]} = {bringer.shown[p]}" for p in self.shared]
+        source = [reader.shown[p] for p in shown]
+        target = [bringer.shown[p] for p in shown_there]
+        hidden = [*reader.hidden, *bringer.hidden]
+        hidden += [reader.shown[p] for p in self.shared if p not in shown]
+        hidden += [bringer.shown[p] for p in self.shared if p not in shown_there]
+        text = set_text([*source, *target], hidden, conditions)
+        return mine, theirs, solve(text, "lexmax", len(source))
+
+    def brought_pairs(
+        self, bringer_depth: int, inner_depth: int, depth: int
+    ) -> tuple[list[int], list[int], Ints]:
+        """Pairs of indices (of the write-back, of the reading) that share an element.
+
+        A write-back brings the elements that its tile iteration updates last within the tile of
+        the producer's storage below the shared one (at `inner_depth`).
+        """
+        pair = self.pair
+        theirs, shown_there = loops_over(pair.bringer, self.brought, bringer_depth)
+        outer = [p for k, p in zip(theirs, shown_there, strict=True) if k < inner_depth]
+        inner = [p for p in shown_there if p not in outer]
+        mine, shown = loops_over(pair.reader, self.read, depth)
+        units = [p for p in self.shared if pair.bringer.loops[p].unit is not None]
+        brought = self._element_points(pair.bringer, self.brought, [*outer, *units], inner)
+        read = self._element_points(pair.reader, self.read, [*shown, *units], [])
+        # Columns: shown loops (outer, units), elements, inner / shown loops, units, elements.
+        a, b = len(outer), len(units)
+        keys_brought = [outer.index(p) if p in outer else a + units.index(p) for p in self.shared]
+        keys_brought += [a + b + i for i in range(len(self.ranks))]
+        keys_read = [
+            shown.index(p) if p in shown else len(shown) + units.index(p) for p in self.shared
+        ]
+        keys_read += [len(shown) + b + i for i in range(len(self.ranks))]
+        left, right = join(brought[:, keys_brought], read[:, keys_read])
+        order = [
+            outer.index(p) if p in outer else a + b + len(self.ranks) + inner.index(p)
+            for p in shown_there
+        ]
+        rows = np.column_stack((brought[left][:, order], read[right][:, : len(shown)]))
+        return theirs, mine, np.unique(rows, axis=0) if rows.shape[1] else rows[:1]
+
+    def _element_points(
+        self, leaf: Leaf, variables: Sequence[str], shown: Sequence[int], inner: Sequence[int]
+    ) -> Ints:
+        """Rows (shown loops, element, inner loops); of the inner loops the last that touch it."""
+        text = GroupText(leaf, variables, "x", [*shown, *inner])
+        projection = leaf.einsum.access(self.pair.tensor).projection
+        names = [f"z{r}" for r in self.ranks]
+        equal = [
+            f"{n} = {text.index(projection[r])}" for n, r in zip(names, self.ranks, strict=True)
+        ]
+        source = [*(text.shown[p] for p in shown), *names]
+        dims = [*source, *(text.shown[p] for p in inner)]
+        whole = set_text(dims, text.hidden, [*text.conditions, *equal])
+        return solve(whole, "lexmax", len(source)) if inner else solve(whole)

@@ -1,0 +1,284 @@
+"""What waits for what: flow, barriers and capacity, as edges between tile iterations and blocks.
+
+A leaf's tile iterations start and finish in order. So of all tile iterations of one leaf that
+another has to wait for, the last is enough, and of all that wait for one, the first: relations are
+solved for their lexicographic maxima and minima, and most edges need not be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from polylat.dependences.arrays import increases, union_of
+from polylat.dependences.exchange import Exchange
+from polylat.dependences.layout import BARRIER, CAPACITY, FLOW, Edges, Layout
+from polylat.dependences.read_back import next_readers
+from polylat.lowering.paths import Leaf, PathHolder
+from polylat.lowering.scan import Ints
+from polylat.lowering.sharing import Source
+from polylat.lowering.tiles import common_keys
+
+__all__ = ["Slots", "dependences", "readings"]
+
+Slots = int | None | Mapping[str, int | None]
+Part = tuple[Ints, Ints, int]
+
+
+def dependences(
+    leaves: Sequence[Leaf],
+    layout: Layout,
+    found: Mapping[tuple[int, str], Source],
+    slots: Slots,
+) -> Edges:
+    """All edges of a mapping.
+
+    Raises
+    ------
+    MappingError
+        Something is read that nobody brought there.
+    """
+    build = _Rules(leaves, layout, found, slots)
+    parts = [*build.flow(), *build.barriers(), *build.capacity(), *build.read_backs()]
+    if not parts:
+        empty = np.zeros(0, dtype=np.int64)
+        return Edges(empty, empty, empty)
+    source = np.concatenate([p[0] for p in parts])
+    target = np.concatenate([p[1] for p in parts])
+    reason = np.concatenate([np.full(len(p[0]), p[2], dtype=np.int64) for p in parts])
+    return Edges(source, target, reason)
+
+
+def readings(layout: Layout, reader: Leaf, tensor: str, level: int) -> tuple[int, Ints, Ints]:
+    """When a leaf reads a storage: depth of the tiles read, tile iterations, who waits."""
+    tiles = layout.tiles[reader.number]
+    storages = reader.storages(tensor)
+    if level + 1 == len(storages):
+        everything = np.arange(tiles.size)
+        return tiles.depth, everything, layout.bases[reader.number] + everything
+    depth = storages[level + 1].depth
+    events = tiles.firsts(depth)
+    stream = layout.stream(reader.number, "fill", tensor, level + 1)
+    if stream is not None:
+        return depth, events, stream[0] + np.arange(len(events))
+    return depth, events, layout.bases[reader.number] + events
+
+
+class _Rules:
+    def __init__(
+        self,
+        leaves: Sequence[Leaf],
+        layout: Layout,
+        found: Mapping[tuple[int, str], Source],
+        slots: Slots,
+    ) -> None:
+        self.leaves = leaves
+        self.layout = layout
+        self.found = found
+        self.slots = slots
+
+    # Rule 1
+
+    def flow(self) -> Iterator[Part]:
+        for (number, tensor), source in self.found.items():
+            if source.leaf is None:
+                continue
+            reader, bringer = self.leaves[number], self.leaves[source.leaf]
+            pair = Exchange(reader, bringer, tensor, source.level)
+            pair.check()
+            depth, events, targets = readings(self.layout, reader, tensor, source.level)
+            if source.produces:
+                yield from self._from_producer(pair, depth, events, targets)
+            else:
+                yield from self._from_filler(pair, source.level, events, targets)
+
+    def _from_producer(
+        self, pair: Exchange, depth: int, events: Ints, targets: Ints
+    ) -> Iterator[Part]:
+        tiles = self.layout.tiles[pair.reader.number]
+        producer = self.layout.tiles[pair.bringer.number]
+        last = pair.last(tiles, depth, events, producer)
+        source = self.layout.bases[pair.bringer.number] + last
+        fills = len(targets) > 0 and targets[0] >= self.layout.iterations
+        keep = np.ones(len(events), dtype=np.bool_) if fills else increases(last)
+        yield source[keep], targets[keep], FLOW
+        for level in range(pair.level + 1, len(pair.bringer.storages(pair.tensor))):
+            stream = self.layout.stream(pair.bringer.number, "background", pair.tensor, level)
+            if stream is None:
+                continue
+            written, read = pair.bringers(producer, stream[1], tiles, depth, events, fills)
+            yield stream[0] + written, targets[read], FLOW
+
+    def _from_filler(
+        self, pair: Exchange, level: int, events: Ints, targets: Ints
+    ) -> Iterator[Part]:
+        filler = pair.bringer
+        mine = self.found[filler.number, pair.tensor]
+        for filled in range(mine.level + 1, level + 1):
+            stream = self.layout.stream(filler.number, "fill", pair.tensor, filled)
+            assert stream is not None, "a shared storage stands above a split"
+            depth = filler.storages(pair.tensor)[filled].depth
+            theirs = self.layout.tiles[filler.number].prefix_keys(depth)[stream[1]]
+            keys = self.layout.tiles[pair.reader.number].prefix_keys(depth)[events]
+            yield stream[0] + np.searchsorted(theirs, keys), targets, FLOW
+
+    # Rule 2
+
+    def barriers(self) -> Iterator[Part]:
+        below: dict[int, dict[int, list[Leaf]]] = {}
+        depths: dict[int, int] = {}
+        for leaf in self.leaves:
+            for split in leaf.splits:
+                if not split.pipeline:
+                    below.setdefault(split.node, {}).setdefault(split.branch, []).append(leaf)
+                    depths[split.node] = split.depth
+        for node, branches in below.items():
+            depth, last = depths[node], max(branches)
+            turns = self._tiles_of([leaf for b in branches.values() for leaf in b], depth)
+            for branch, waiting in branches.items():
+                ahead = branches[branch - 1 if branch else last]
+                for leaf in waiting:
+                    for other in ahead:
+                        yield self._barrier(leaf, other, depth, turns, 0 if branch else 1)
+
+    def _barrier(self, leaf: Leaf, other: Leaf, depth: int, turns: Ints, back: int) -> Part:
+        """The leaf's first tile iteration of a turn waits for the other's last of a turn."""
+        tiles, others = self.layout.tiles[leaf.number], self.layout.tiles[other.number]
+        firsts, lasts = tiles.firsts(depth), others.lasts(depth)
+        turn = np.searchsorted(turns, tiles.prefix_keys(depth)[firsts]) - back
+        ended = np.searchsorted(turns, others.prefix_keys(depth)[lasts])
+        at = np.searchsorted(ended, turn, side="right") - 1
+        there = (at >= 0) & (turn >= 0)
+        there[there] = ended[at[there]] == turn[there]
+        source = self.layout.bases[other.number] + lasts[at[there]]
+        return source, self.layout.bases[leaf.number] + firsts[there], BARRIER
+
+    def _tiles_of(self, leaves: Sequence[Leaf], depth: int) -> Ints:
+        """Keys of the tiles at a depth that exist for any of the leaves: increasing."""
+        return common_keys([self.layout.tiles[leaf.number] for leaf in leaves], depth)
+
+    # Rule 3
+
+    def capacity(self) -> Iterator[Part]:
+        for leaf in self.leaves:
+            for tensor in leaf.einsum.outputs:
+                exchanged = self._exchanged(leaf, tensor)
+                for level, holder in enumerate(leaf.storages(tensor)):
+                    if holder.depth == 0 or self._slots(tensor) is None:
+                        continue
+                    if level in exchanged:
+                        yield from self._exchange(leaf, tensor, level, holder)
+                    yield from self._written_back(leaf, tensor, level, holder)
+            for index, block in enumerate(self.layout.blocks[leaf.number]):
+                if block.kind == "fill":
+                    assert block.tensor is not None
+                    holder = leaf.storages(block.tensor)[block.level]
+                    if holder.depth > 0 and self._slots(block.tensor) is not None:
+                        stream = self.layout.streams[leaf.number, index]
+                        yield from self._filled(leaf, block.tensor, holder, stream)
+
+    def _slots(self, tensor: str) -> int | None:
+        if isinstance(self.slots, Mapping):
+            return self.slots.get(tensor, 2)
+        return self.slots
+
+    def _exchanged(self, producer: Leaf, tensor: str) -> set[int]:
+        """Levels of the producer's storages that are exchange holders of some consumer."""
+        nodes = {h.node: i for i, h in enumerate(producer.storages(tensor))}
+        levels = set()
+        for reader in self.leaves[producer.number + 1 :]:
+            if tensor in reader.einsum.inputs:
+                levels.add(max(nodes.get(h.node, -1) for h in reader.storages(tensor)))
+        return levels
+
+    def _exchange(self, leaf: Leaf, tensor: str, level: int, holder: PathHolder) -> Iterator[Part]:
+        firsts, tile, order = self._numbered(leaf, tensor, holder)
+        targets = self.layout.bases[leaf.number] + firsts
+        yield from self._after_touches(tensor, holder, order, tile, targets)
+
+    def _written_back(
+        self, leaf: Leaf, tensor: str, level: int, holder: PathHolder
+    ) -> Iterator[Part]:
+        """Wait for the background write-backs out of the tile whose place is taken."""
+        stream = self.layout.stream(leaf.number, "background", tensor, level)
+        if stream is None:
+            return
+        firsts, tile, order = self._numbered(leaf, tensor, holder)
+        slots = self._slots(tensor)
+        assert slots is not None
+        out = np.searchsorted(
+            order, self.layout.tiles[leaf.number].prefix_keys(holder.depth)[stream[1]]
+        )
+        # A tile iteration starts no earlier than those before it: the first tile that takes the
+        # place, or any after it, is where to wait.
+        at = np.searchsorted(tile, out + slots)
+        there = at < len(tile)
+        there[there] = tile[at[there]] == out[there] + slots
+        source = stream[0] + np.flatnonzero(there)
+        yield source, self.layout.bases[leaf.number] + firsts[at[there]], CAPACITY
+
+    def _filled(
+        self, leaf: Leaf, tensor: str, holder: PathHolder, stream: tuple[int, Ints]
+    ) -> Iterator[Part]:
+        _, tile, order = self._numbered(leaf, tensor, holder)
+        targets = stream[0] + np.arange(len(stream[1]))
+        yield from self._after_touches(tensor, holder, order, tile, targets)
+
+    def _numbered(self, leaf: Leaf, tensor: str, holder: PathHolder) -> tuple[Ints, Ints, Ints]:
+        """A leaf's first tile iterations of a holder's tiles, their numbers κ, and all tiles."""
+        sharing = self._sharing(tensor, holder)
+        order = self._tiles_of(sharing, holder.depth)
+        tiles = self.layout.tiles[leaf.number]
+        firsts = tiles.firsts(holder.depth)
+        return firsts, np.searchsorted(order, tiles.prefix_keys(holder.depth)[firsts]), order
+
+    def _sharing(self, tensor: str, holder: PathHolder) -> list[Leaf]:
+        return [
+            leaf
+            for leaf in self.leaves
+            if tensor in leaf.einsum.tensors
+            and any(h.node == holder.node for h in leaf.holders[tensor])
+        ]
+
+    def _after_touches(
+        self, tensor: str, holder: PathHolder, order: Ints, tile: Ints, targets: Ints
+    ) -> Iterator[Part]:
+        """The targets, in tiles `tile`, wait for whoever touches the tile `slots` before."""
+        slots = self._slots(tensor)
+        assert slots is not None
+        for other in self._sharing(tensor, holder):
+            touching = self._touching(other, tensor, holder)
+            if not len(touching):
+                continue
+            keys = self.layout.tiles[other.number].prefix_keys(holder.depth)[touching]
+            touched = np.searchsorted(order, keys)
+            at = np.searchsorted(touched, tile - slots, side="right") - 1
+            there = at >= 0
+            there[there] = touched[at[there]] == tile[there] - slots
+            source = self.layout.bases[other.number] + touching[at[there]]
+            yield source, targets[there], CAPACITY
+
+    def _touching(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Ints:
+        """Tile iterations with an access that reads or writes the holder for the tensor."""
+        parts = [
+            access.iterations
+            for block in self.layout.blocks[leaf.number]
+            for access in block.accesses()
+            if access.component == holder.component and access.tensor == tensor
+        ]
+        return union_of(parts, self.layout.tiles[leaf.number].size)
+
+    # Finish
+
+    def read_backs(self) -> Iterator[Part]:
+        """A tile iteration that reads back finishes after the background write-backs of that."""
+        for leaf in self.leaves:
+            tiles, base = self.layout.tiles[leaf.number], self.layout.bases[leaf.number]
+            for tensor in leaf.einsum.outputs:
+                for level in range(1, len(leaf.storages(tensor))):
+                    stream = self.layout.stream(leaf.number, "background", tensor, level)
+                    if stream is None:
+                        continue
+                    written, reading = next_readers(tiles, stream[1], tensor, level)
+                    yield stream[0] + written, self.layout.total + base + reading, FLOW

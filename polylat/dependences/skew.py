@@ -1,0 +1,106 @@
+"""How far ahead of its reader a producer may be: the shifts of skewed dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from polylat.dependences.exchange import Exchange
+from polylat.dependences.layout import Layout
+from polylat.dependences.rules import readings
+from polylat.lowering.paths import Leaf
+from polylat.lowering.scan import Ints
+from polylat.lowering.sharing import Source
+from polylat.lowering.tiles import Tiles
+
+__all__ = ["distances", "shifts"]
+
+
+def shifts(
+    leaves: Sequence[Leaf], layout: Layout, found: Mapping[tuple[int, str], Source]
+) -> dict[int, list[int]]:
+    """Shift of each stage of each Pipeline: the least that puts every flow's source first."""
+    stages: dict[int, int] = {}
+    for leaf in leaves:
+        for split in leaf.splits:
+            if split.pipeline:
+                stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
+    ahead = distances(leaves, layout, found) if stages else {}
+    result = {}
+    for node, count in stages.items():
+        known = ahead.get(node, {})
+        mine: list[int] = []
+        for stage in range(count):
+            needs = [mine[a] + 1 + known[a, stage] for a in range(stage) if (a, stage) in known]
+            mine.append(max([0, *needs]))
+        result[node] = mine
+    return result
+
+
+def distances(
+    leaves: Sequence[Leaf], layout: Layout, found: Mapping[tuple[int, str], Source]
+) -> dict[int, dict[tuple[int, int], int]]:
+    """Per Pipeline, (stage, later stage) → how far ahead of its reader a bringer may be.
+
+    The largest difference (bringer's minus reader's) of the linearised index of the loops between
+    the Pipeline and the split above it, over all flows between tile iterations that agree on the
+    loops above these.
+    """
+    result: dict[int, dict[tuple[int, int], int]] = {}
+    for (number, tensor), source in found.items():
+        if source.leaf is None:
+            continue
+        reader, bringer = leaves[number], leaves[source.leaf]
+        at = next(
+            i
+            for i, (a, b) in enumerate(zip(reader.splits, bringer.splits, strict=False))
+            if a.branch != b.branch
+        )
+        split, other = reader.splits[at], bringer.splits[at]
+        if not split.pipeline:
+            continue
+        above = reader.splits[at - 1].depth if at else 0
+        largest = _distance(leaves, layout, (number, tensor), source, above, split.depth)
+        if largest is not None:
+            stages = result.setdefault(split.node, {})
+            key = (other.branch, split.branch)
+            stages[key] = max(stages.get(key, largest), largest)
+    return result
+
+
+def _distance(
+    leaves: Sequence[Leaf],
+    layout: Layout,
+    what: tuple[int, str],
+    source: Source,
+    above: int,
+    depth: int,
+) -> int | None:
+    number, tensor = what
+    assert source.leaf is not None
+    pair = Exchange(leaves[number], leaves[source.leaf], tensor, source.level)
+    tiles, theirs = layout.tiles[number], layout.tiles[source.leaf]
+    read_depth, events, _ = readings(layout, pair.reader, tensor, source.level)
+    if source.produces:
+        last, there = pair.last_within(
+            tiles, read_depth, events, theirs, max(above, pair.holder.depth)
+        )
+    else:
+        firsts = theirs.firsts(pair.holder.depth)
+        keys = theirs.prefix_keys(pair.holder.depth)[firsts]
+        mine = tiles.prefix_keys(pair.holder.depth)[events]
+        last = firsts[np.searchsorted(keys, mine)]
+        there = theirs.prefix_keys(above)[last] == tiles.prefix_keys(above)[events]
+    if not there.any():
+        return None
+    turn, turn_there = _turns(tiles, above, depth), _turns(theirs, above, depth)
+    return int((turn_there[last[there]] - turn[events[there]]).max())
+
+
+def _turns(tiles: Tiles, above: int, depth: int) -> Ints:
+    """Linearised index of the Temporal loops from `above` to `depth`."""
+    key = np.zeros(tiles.size, dtype=np.int64)
+    for k in range(above, depth):
+        key = key * tiles.radix(k) + tiles.digits[k]
+    return key
