@@ -89,6 +89,7 @@ def _print(result: dict[str, Any] | RenderableType) -> None:
 
 
 @click.group(
+    name="polylat",
     cls=_Commands,
     no_args_is_help=False,
     epilog=_examples(

@@ -115,7 +115,7 @@ def show(value: Number) -> str:
     small = 0 < abs(value) < Fraction(1, 1000)
     if decimals is not None and len(str(abs(value.numerator) * 10**decimals)) <= 40:
         digits = len(str(abs(value.numerator) * (10**decimals // value.denominator)).rstrip("0"))
-        if digits <= 12 and small:
+        if digits <= 12 and (small or abs(value) >= 10**18):
             return _engineering(value, digits)
         if digits <= 12 and decimals <= 9:
             return f"{_rounded(value, decimals)}"
@@ -166,9 +166,12 @@ def _engineering(value: Fraction, digits: int) -> str:
         size, exponent = size / 1000, exponent + 3
     while size < 1:
         size, exponent = size * 1000, exponent - 3
-    whole = len(str(int(size)))
-    text = _rounded(size, max(digits - whole, 0))
-    if "." in text and not text.endswith("."):
+    decimals = max(digits - len(str(int(size))), 0)
+    size = Fraction(round(size * 10**decimals), 10**decimals)
+    if size == 1000:
+        size, exponent = Fraction(1), exponent + 3
+    text = _rounded(size, decimals)
+    if "." in text:
         text = text.rstrip("0").rstrip(".")
     return f"{'-' if value < 0 else ''}{text}{f'e{exponent}' if exponent else ''}"
 
@@ -180,7 +183,15 @@ def _signed(value: Number) -> str:
 
 
 def _percent(part: Number, whole: Number) -> str:
-    return f"{100 * float(Fraction(part) / Fraction(whole)):.1f}%" if whole else ""
+    """A share; what is not nothing is not shown as nothing, nor what is not all as all."""
+    if not whole:
+        return ""
+    share = 100 * Fraction(part) / Fraction(whole)
+    if 0 < share < Fraction(1, 20):
+        return "<0.1%"
+    if Fraction(1999, 20) <= share < 100:
+        return ">99.9%"
+    return f"{float(share):.1f}%"
 
 
 # Sections ----------------------------------------------------------------------------------------
@@ -265,7 +276,7 @@ def _ladder(report: Report, comparison: Comparison) -> RenderableType:
     else:
         sequential = comparison.back_to_back
     gained = comparison.latency - sequential
-    table.add_row("overlap", _signed(gained), _overlap(report, gained, sequential))
+    table.add_row("overlap", _signed(gained), _overlap(report, gained))
     table.add_row(
         Text("= latency", style="bold"), Text(show(comparison.latency), style="bold green"), ""
     )
@@ -320,10 +331,10 @@ def _barriers(waits: Number, report: Report) -> str:
         )
     if waits < 0:
         return "tiles held above a split are filled ahead, while another Einsum computes"
-    return "the slowest component of each Einsum never waits"
+    return "no effect, on balance"
 
 
-def _overlap(report: Report, gained: Number, sequential: Number) -> str:
+def _overlap(report: Report, gained: Number) -> str:
     causes = []
     if report.contention:
         stages = "; ".join(" | ".join(c.stages) for c in report.contention)

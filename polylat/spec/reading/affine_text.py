@@ -160,7 +160,7 @@ class _Parser:
             kind, text = self.peek()
             if text == "*":
                 self.position += 1
-            elif not (result.terms == () and (text == "(" or kind == "name" and not _word(text))):
+            elif not (result.terms == () and (text == "(" or (kind == "name" and not _word(text)))):
                 return result  # isl reads "2p" and "2(p + r)" as products, too
             right = self.factor()
             if result.terms and right.terms:

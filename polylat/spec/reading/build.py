@@ -8,8 +8,9 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec import Spec
 from polylat.spec.options import normalize_schedule
-from polylat.spec.reading.arch import build_arch, kinds, variables_table
+from polylat.spec.reading.arch import build_arch, kinds
 from polylat.spec.reading.check import check
+from polylat.spec.reading.components import variables_table
 from polylat.spec.reading.einsum_text import expand
 from polylat.spec.reading.mapping import build_mapping, check_paths
 from polylat.spec.reading.scope import Scope

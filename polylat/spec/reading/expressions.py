@@ -13,6 +13,7 @@ import operator
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import simpleeval  # type: ignore[import-untyped]
@@ -29,10 +30,10 @@ from polylat.spec.reading.numbers import (
     is_decimal,
     power,
 )
-from polylat.spec.reading.scope import Circular, Fields, Scope, Table
+from polylat.spec.reading.scope import Circular, Fields, Lazy, Scope, Table
 from polylat.spec.reading.sets import NameSet, SetError
 from polylat.spec.reading.suggest import did_you_mean, shown
-from polylat.spec.reading.tree import At
+from polylat.spec.reading.tree import At, Quoted
 
 MAX_LENGTH = 4_000
 MAX_STEPS = 100_000
@@ -103,6 +104,13 @@ def evaluate(expression: object, scope: Scope, at: At) -> Any:
     except (simpleeval.InvalidExpression, ArithmeticError, TypeError, ValueError) as error:
         why, mend = str(error) or type(error).__name__, None
     raise ExpressionError(f"cannot evaluate {shown(text)}: {why}", where=str(at), mend=mend)
+
+
+def value_of(value: Any, scope: Scope, at: At) -> Lazy:
+    """A value that is an expression, a text in quotes, or data, evaluated when it is used."""
+    if isinstance(value, Quoted):
+        return Lazy(partial(str, value))
+    return Lazy(partial(evaluate, value, scope, at))
 
 
 def number(expression: object, scope: Scope, at: At) -> Number:

@@ -11,7 +11,7 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.reading.suggest import did_you_mean
 
-MAX_BYTES = 80_000_000
+MAX_BYTES = 20_000_000
 
 
 def has_template(text: str) -> bool:
@@ -79,8 +79,10 @@ def pick(loaded: Mapping[str, Any], text: str, where: str) -> Any:
     return list(values) if several else values[0]
 
 
-def read_text(path: str) -> str:
-    """The text of a file."""
+def read_text(path: str, *, included: bool = False) -> str:
+    """The text of a file; an included one must be a regular file, which cannot block."""
+    if included and os.path.exists(path) and not os.path.isfile(path):
+        raise SpecError("this is no regular file", where=os.path.basename(path) or path)
     try:
         with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -99,7 +101,7 @@ def read_text(path: str) -> str:
             f"the file cannot be read: {error.strerror}", where=os.path.basename(path) or path
         ) from None
     if len(raw) > MAX_BYTES:
-        raise SpecError("the file is larger than 80 MB", where=os.path.basename(path) or path)
+        raise SpecError("the file is larger than 20 MB", where=os.path.basename(path) or path)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

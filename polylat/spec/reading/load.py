@@ -114,12 +114,14 @@ def _load(path: str, data: Mapping[str, Any], include_dirs: list[str], depth: in
     def load_other(other: str, more: Mapping[str, Any], dirs: list[str]) -> Any:
         return _load(other, more, list(dirs), depth + 1)
 
-    text = read_text(path)
+    text = read_text(path, included=depth > 0)
     loaded: Mapping[str, Any] = {}
     if has_template(text):
         from polylat.spec.reading.template import render  # Jinja takes time to import
 
         rendered = render(path, text, data, include_dirs, load_other)
+        if rendered.text.count("\n") != text.rstrip("\n").count("\n"):
+            name += " as rendered"  # its lines are not those of the file
         text, loaded, include_dirs = rendered.text, rendered.loaded, rendered.include_dirs
 
     def include(tag: str, what: str, where: str) -> Any:

@@ -102,6 +102,8 @@ def render(
     )
     environment.globals.update(helpers.table())
     name = os.path.basename(path)
+    if len(text) > MAX_OUTPUT:
+        raise SpecError(f"a template of more than {MAX_OUTPUT} characters", where=name)
     line: int | None = None
     mend: str | None = None
     try:
@@ -218,7 +220,7 @@ class _Helpers:
         """The rendered text of included files."""
         texts = []
         for path in find_paths(pattern, self.path, self.include_dirs):
-            text = read_text(path)
+            text = read_text(path, included=True)
             if has_template(text):
                 rendered = render(path, text, data, self.include_dirs, self.load, self.depth + 1)
                 self.loaded.update(rendered.loaded)

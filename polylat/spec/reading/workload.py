@@ -64,7 +64,7 @@ def build_workload(
     _check_names(model, here)
     accesses = {
         e.name: [
-            _access(a, variables, here / "einsums" / i / "tensor_accesses" / j, e.name)
+            _access(a, variables, here / "einsums" / i / "tensor_accesses" / j)
             for j, a in enumerate(e.tensor_accesses)
         ]
         for i, e in enumerate(model.einsums)
@@ -144,7 +144,7 @@ def _check_case(name: str, at: At, small: bool) -> None:
         )
 
 
-def _access(model: AccessModel, variables: Scope, at: At, einsum: str) -> _Access:
+def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
     here = at / "projection"
     if isinstance(model.projection, list):
         table: dict[str, str] = {}
@@ -178,11 +178,11 @@ def _access(model: AccessModel, variables: Scope, at: At, einsum: str) -> _Acces
     projection = []
     for index, (rank, text) in enumerate(table.items()):
         place = here / (index if isinstance(model.projection, list) else rank)
-        projection.append(_affine(text, variables, place, einsum))
+        projection.append(_affine(text, variables, place))
     return _Access(model, at, tuple(table), tuple(projection))
 
 
-def _affine(text: str, variables: Scope, at: At, einsum: str) -> Affine:
+def _affine(text: str, variables: Scope, at: At) -> Affine:
     try:
         return affine(text, _strides(variables))
     except BadAffine as error:

@@ -16,7 +16,7 @@ from polylat.spec.reading.numbers import BadNumber, bounded, decimal
 from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import MAX_DEPTH, MAX_ITEMS, Map, Quoted, Seq
 
-MAX_CHARACTERS = 20_000_000
+MAX_CHARACTERS = 5_000_000
 _STANDARD = "tag:yaml.org,2002:"
 _PLAIN = frozenset(
     ("str", "int", "float", "bool", "null", "map", "seq", "set", "merge", "timestamp", "value")

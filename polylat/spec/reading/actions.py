@@ -1,0 +1,207 @@
+"""The actions of a component: their throughput, and how many of them a value costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from polylat.errors import ExpressionError, SpecError
+from polylat.spec.reading import models as m
+from polylat.spec.reading.expressions import number, set_table, value_of
+from polylat.spec.reading.latency import Latency
+from polylat.spec.reading.numbers import Number, exact
+from polylat.spec.reading.scope import Fields, Lazy, Scope, Table
+from polylat.spec.reading.sets import NameSet
+from polylat.spec.reading.suggest import shown
+from polylat.spec.reading.tree import At
+
+_INFINITY = float("inf")
+_ALWAYS = {"Memory": ("read", "write"), "Toll": ("read",), "Compute": ("compute",)}
+
+
+class Actions:
+    """The actions of a component: those given, then those that its kind always has.
+
+    Parameters
+    ----------
+    model, kind
+        The component.
+    everything
+        All tensors of the Einsum.
+    scope
+        The names that the component's expressions may use.
+    at
+        Where the component stands.
+    """
+
+    def __init__(
+        self, model: m.ComponentModel, kind: str, everything: NameSet, scope: Scope, at: At
+    ) -> None:
+        self.model, self.everything, self.scope, self.at = model, everything, scope, at
+        here = at / "actions"
+        given: list[m.ActionModel] = getattr(model, "actions", [])
+        self.given = {action.name: (action, here / i) for i, action in enumerate(given)}
+        for name in _ALWAYS[kind]:
+            self.given.setdefault(name, (m.HolderActionModel(name=name), here))
+        self.names = tuple(self.given)
+        self.scopes = {name: self._scope(name) for name in self.names}
+
+    def throughput(self, name: str) -> Number:
+        """Actions per unit of time, with all scales and the parallel instances."""
+        action, at = self.given[name]
+        key = "n_parallel_instances"
+        instances = number(self.model.n_parallel_instances, self.scope.without(key), self.at / key)
+        above_zero(instances, key, self.at / key)
+        value = _times(self._given_throughput(name), scale_of(self.model, self.scope, self.at))
+        return _times(_times(value, scale_of(action, self.scopes[name], at)), instances)
+
+    def per_value(self, name: str, held: Mapping[str, Fraction]) -> dict[str, Fraction]:
+        """Tensor → actions that one of its values costs.
+
+        Parameters
+        ----------
+        name
+            The action.
+        held
+            Tensor → bits of one value in this component.
+        """
+        action, at = self.given[name]
+        model = self.model
+        assert isinstance(model, m.HolderModel)
+        assert isinstance(action, m.HolderActionModel)
+        key = "values_per_action"
+        scope = self.scopes[name]
+        mine = set_table(action.values_per_action, self.everything, scope, at / key)
+        theirs = set_table(model.values_per_action, self.everything, self.scope, self.at / key)
+        found: dict[str, Fraction] = {}
+        for tensor, bits in held.items():
+            if tensor in mine:
+                value, place = mine[tensor]
+                found[tensor] = inverse(above_zero(number(value, scope, place), key, place))
+            elif tensor in theirs:
+                value, place = theirs[tensor]
+                found[tensor] = inverse(above_zero(number(value, self.scope, place), key, place))
+            else:
+                found[tensor] = bits * inverse(self._bits_per_action(name))
+        return found
+
+    def table(self) -> Table:
+        """The actions as expressions of total_latency see them."""
+        return Table("the actions", {name: self._fields(name) for name in self.names})
+
+    def _fields(self, name: str) -> Fields:
+        others = ("throughput_scale", "latency_scale", "energy", "energy_scale")
+        values: dict[str, Any] = {
+            "name": name,
+            "n_calls": Latency.calls(name),
+            "throughput": Lazy(partial(self.throughput, name)),
+            **{key: Lazy(partial(self.scopes[name].lookup, key)) for key in others},
+        }
+        if isinstance(self.model, m.HolderModel):
+            values["bits_per_action"] = Lazy(partial(self._bits_per_action, name))
+        return Fields(f"the action {name!r}", values)
+
+    def _scope(self, name: str) -> Scope:
+        """The names that the action's expressions may use: its own fields first."""
+        action, at = self.given[name]
+        table: dict[str, Any] = {"name": name}
+        scope = Scope(table, self.scope)
+        table["throughput"] = Lazy(partial(self._given_throughput, name))
+        for key in ("throughput_scale", "latency_scale"):
+            table[key] = Lazy(partial(scale_of, action, scope, at))
+        for key in ("energy", "energy_scale"):
+            table[key] = Lazy(partial(_field, getattr(action, key), scope, key, at))
+        if getattr(action, "bits_per_action", None) is not None:
+            table["bits_per_action"] = Lazy(partial(self._bits_per_action, name))
+        return scope
+
+    def _given_throughput(self, name: str) -> Number:
+        """The throughput before it is scaled."""
+        action, at = self.given[name]
+        scope = self.scopes[name].without("throughput")
+        if action.throughput is not None:
+            key = "throughput"
+            value = number(action.throughput, scope, at / key)
+        elif action.latency is not None:
+            key = "latency"
+            value = number(action.latency, scope, at / key)
+            if value < 0:
+                raise ExpressionError(
+                    f"the latency is negative: {shown(value)}", where=str(at / key)
+                )
+            value = _reciprocal(value)
+        elif str(self.model.component_class).lower() == "dummy":
+            return _INFINITY  # AccelForge's stand-in for a component without costs
+        else:
+            told = self.model.component_class
+            asks = f" (AccelForge would ask its component model {shown(told)})" if told else ""
+            raise SpecError(
+                f"the action {name!r} of {self.model.name!r} has no throughput{asks}",
+                where=str(at),
+                mend=f"add {{name: {name}, throughput: …}} to its actions; inf if it costs no time",
+            )
+        return above_zero(value, f"the throughput of {name!r}", at / key)
+
+    def _bits_per_action(self, name: str) -> Number:
+        action, at = self.given[name]
+        model = self.model
+        assert isinstance(model, m.HolderModel)
+        assert isinstance(action, m.HolderActionModel)
+        key = "bits_per_action"
+        if action.bits_per_action is not None:
+            value = number(action.bits_per_action, self.scopes[name].without(key), at / key)
+            return above_zero(value, key, at / key)
+        if model.bits_per_action is not None:
+            value = number(model.bits_per_action, self.scope.without(key), self.at / key)
+            return above_zero(value, key, self.at / key)
+        return 1
+
+
+def scale_of(model: m.ComponentModel | m.ActionModel, scope: Scope, at: At) -> Number:
+    """throughput_scale, or the reciprocal of the latency_scale that it replaced."""
+    given, old = model.throughput_scale, model.latency_scale
+    if given is not None and old is not None and isinstance(model, m.ComponentModel):
+        raise SpecError(
+            f"throughput_scale and latency_scale of {model.name!r} are both given",
+            where=str(at),
+            mend="leave out latency_scale, which is deprecated",
+        )
+    if given is not None:
+        key = "throughput_scale"
+        value = number(given, scope.without(key), at / key)
+    elif old is not None:
+        key = "latency_scale"
+        value = _reciprocal(number(old, scope.without(key), at / key))
+    else:
+        return 1
+    return above_zero(value, key, at / key)
+
+
+def above_zero(value: Number, what: str, at: At) -> Number:
+    """The value, if it is above zero."""
+    if value <= 0:
+        raise ExpressionError(f"{what} must be above zero, not {shown(value)}", where=str(at))
+    return value
+
+
+def inverse(value: Number) -> Fraction:
+    """One over a value above zero; zero where it is infinite."""
+    return Fraction(0) if isinstance(value, float) else 1 / Fraction(value)
+
+
+def _reciprocal(value: Number) -> Number:
+    if isinstance(value, float):
+        return 0
+    return _INFINITY if value == 0 else exact(1 / Fraction(value))
+
+
+def _times(a: Number, b: Number) -> Number:
+    if isinstance(a, float) or isinstance(b, float):
+        return _INFINITY  # both are above zero
+    return exact(Fraction(a) * Fraction(b))
+
+
+def _field(value: Any, scope: Scope, name: str, at: At) -> Any:
+    return value_of(value, scope.without(name), at / name).get()

@@ -1,0 +1,95 @@
+"""The ports of a component, from its ``total_latency``."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from polylat.errors import ExpressionError, SpecError, UnsupportedError
+from polylat.spec.arch import Port
+from polylat.spec.reading import models as m
+from polylat.spec.reading.actions import Actions, inverse
+from polylat.spec.reading.expressions import evaluate
+from polylat.spec.reading.latency import Form, Latency, NotLinear, maximum
+from polylat.spec.reading.numbers import Number
+from polylat.spec.reading.scope import Scope
+from polylat.spec.reading.suggest import shown
+from polylat.spec.reading.tree import At
+
+DEFAULT_LATENCY = "sum(a.n_calls / a.throughput for a in actions)"
+
+
+def build_ports(
+    model: m.ComponentModel, actions: Actions, scope: Scope, at: At
+) -> tuple[Port, ...]:
+    """One port per argument of the outermost max of the component's total_latency.
+
+    Parameters
+    ----------
+    model, actions
+        The component and its actions.
+    scope
+        The names that total_latency may use, other than ``actions``.
+    at
+        Where the component stands.
+    """
+    here = at / "total_latency"
+    if model.separate_read_write_ports:
+        if model.total_latency is not None:
+            raise SpecError(
+                "total_latency and separate_read_write_ports are both given",
+                where=str(here),
+                mend="leave one of them out",
+            )
+        reads = [name for name in actions.names if name == "read"]
+        rest = [name for name in actions.names if name != "read"]
+        return _named([_sum_of(group, actions) for group in (reads, rest) if group])
+    text = DEFAULT_LATENCY if model.total_latency is None else model.total_latency
+    try:
+        value = maximum([_latency(text, Scope({"actions": actions.table()}, scope), here)])
+    except NotLinear as error:
+        raise UnsupportedError(
+            f"the total_latency of {model.name!r} is no maximum of sums: {error}",
+            where=str(here),
+            mend="write it with +, max() and n_calls times or over constants, such as "
+            "max(a.n_calls / a.throughput for a in actions)",
+        ) from None
+    for form in value.forms:
+        if form.constant < 0 or any(c < 0 for c in form.terms.values()):
+            raise UnsupportedError(
+                f"the total_latency of {model.name!r} subtracts",
+                where=str(here),
+                mend="write it as a max() of sums of n_calls over throughput",
+            )
+    busy = [form for form in value.forms if form.terms or form.constant]
+    return _named(busy or [Form({})])
+
+
+def _latency(text: Any, scope: Scope, at: At) -> Latency | Number:
+    value = evaluate(text, scope, at)
+    if isinstance(value, (Latency, int, Fraction)):
+        return value
+    raise ExpressionError(
+        f"{shown(text)} must give a finite time, not {shown(value)}", where=str(at)
+    )
+
+
+def _sum_of(names: list[str], actions: Actions) -> Form:
+    return Form({name: inverse(actions.throughput(name)) for name in names})
+
+
+def _named(forms: list[Form]) -> tuple[Port, ...]:
+    """Ports, named after their actions where there are several."""
+    if len(forms) == 1:
+        return (Port("", dict(forms[0].terms), forms[0].constant),)
+    ports: list[Port] = []
+    for form in forms:
+        name = "+".join(form.terms) or "constant"
+        taken = {port.name for port in ports}
+        index = next(i for i in range(1, len(forms) + 1) if _numbered(name, i) not in taken)
+        ports.append(Port(_numbered(name, index), dict(form.terms), form.constant))
+    return tuple(ports)
+
+
+def _numbered(name: str, index: int) -> str:
+    return name if index == 1 else f"{name} #{index}"

@@ -1,0 +1,740 @@
+"""Hypothesis strategies: random cascades as plain data, most of them legal by construction.
+
+``cascades()`` draws ``(spec, options)``: the data that ``Spec.from_dict`` takes and the keyword
+arguments of ``analyze``. It is put together from ``workloads()``, ``architectures()``,
+``mappings()`` and ``options()``, which can be used on their own.
+
+A mapping is drawn along its tree. Two questions are answered by enumeration as the tree grows,
+so that what is drawn has a schedule: does whoever brings a tensor to a shared holder bring all
+that the others read there (``covers``), and may a Sequential split wait for it (``in_order``)?
+A few draws ignore one of the questions, and are often illegal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, TypeVar
+
+import oracle
+from hypothesis import strategies as st
+from oracle import Einsum, Element, Index
+
+Data = dict[str, Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+T = TypeVar("T")
+
+MAX_OPERATIONS = 64
+THROUGHPUTS: tuple[int | float | str, ...] = (1, 2, 3, 4, "1/2", "4/3", "inf", 0.4)
+PORT_PER_ACTION = "max(a.n_calls / a.throughput for a in actions)"
+ONE_PORT = "sum(a.n_calls / a.throughput for a in actions)"
+
+
+def chances(tenths: int) -> st.SearchStrategy[bool]:
+    """True in so many of ten draws; shrinks to False."""
+    return st.sampled_from((False,) * (10 - tenths) + (True,) * tenths)
+
+
+def throughputs() -> st.SearchStrategy[int | float | str]:
+    """Throughputs: whole, fractional, decimal and infinite."""
+    return st.sampled_from(THROUGHPUTS)
+
+
+# --------------------------------------------------------------------------------------------
+# Workloads
+# --------------------------------------------------------------------------------------------
+
+Axis = tuple[str, int]
+"""The rank variable that wrote (or first read) a rank of a tensor, and the rank's size."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor and the expressions that index it."""
+
+    tensor: str
+    expressions: tuple[str, ...]
+
+
+class WorkloadDraw:
+    """Draws Einsums one after the other; each reads tensors of those before it, or new ones."""
+
+    def __init__(self, draw: Draw) -> None:
+        self.draw = draw
+        self.sizes: dict[str, int] = {}
+        self.tensors: dict[str, tuple[Axis, ...]] = {}
+        self.produced: list[str] = []
+        self.einsums: list[Data] = []
+
+    def variable(self, size: int, taken: Sequence[str]) -> str:
+        """Make a rank variable, or give one of other Einsums another role in this one."""
+        others = [name for name in self.sizes if self.sizes[name] == size and name not in taken]
+        if others and self.draw(chances(6)):
+            return str(self.draw(st.sampled_from(others)))
+        name = f"x{len(self.sizes)}"
+        self.sizes[name] = size
+        return name
+
+    def size(self, room: int, most: int = 4) -> int:
+        """Draw the size of a rank variable, at most ``room``; few sizes, so that many agree."""
+        sizes = [size for size in (2, 3, 2, 3, 4, 1) if size <= min(room, most)]
+        return int(self.draw(st.sampled_from(sizes)))
+
+    def room(self, variables: set[str]) -> int:
+        """How large one more rank variable may be."""
+        return MAX_OPERATIONS // prod(self.sizes[name] for name in variables)
+
+    def tensor(self, prefix: str, axes: Sequence[Axis]) -> str:
+        """Make a new tensor."""
+        name = f"{prefix}{len(self.tensors)}"
+        self.tensors[name] = tuple(axes)
+        return name
+
+    def source(self) -> str:
+        """Choose the tensor that the next Einsum reads first: mostly the last one produced."""
+        if not self.produced or self.draw(chances(2)):
+            inputs = [name for name in self.tensors if name not in self.produced]
+            if inputs and self.draw(chances(6)):
+                return str(self.draw(st.sampled_from(inputs)))
+            axes: list[Axis] = []
+            for _ in range(self.draw(st.sampled_from((2, 1)))):
+                size = self.size(MAX_OPERATIONS)
+                axes.append((self.variable(size, [name for name, _ in axes]), size))
+            return self.tensor("i", axes)
+        if self.draw(chances(3)):
+            return str(self.draw(st.sampled_from(self.produced)))
+        return self.produced[-1]
+
+    def read(self, tensor: str) -> list[Axis]:
+        """The axes by which an Einsum reads a tensor; sometimes with a variable of its own."""
+        axes: list[Axis] = []
+        for name, size in self.tensors[tensor]:
+            taken = [other for other, _ in axes]
+            own = name in taken or self.draw(chances(1))
+            axes.append((self.variable(size, taken) if own else name, size))
+        return axes
+
+    def window(self, axes: list[Axis], operands: list[Operand]) -> list[Axis] | None:
+        """Turn the longest axis into a sliding or strided window; returns the output's axes."""
+        place = max(range(len(axes)), key=lambda at: axes[at][1])
+        length = axes[place][1]
+        others = {name for at, (name, _) in enumerate(axes) if at != place}
+        if length < 2:
+            return None
+        stride = self.draw(st.sampled_from((1, 2))) if length > 2 else 1
+        taps = self.draw(st.integers(1, min(3, length)))
+        outputs = (length - taps) // stride + 1
+        if outputs * taps > self.room(others):
+            return None
+        taken = [name for name, _ in axes]
+        p = self.variable(outputs, taken)
+        r = self.variable(taps, [*taken, p])
+        expression = f"{p} + {r}" if stride == 1 else f"{stride}*{p} + {r}"
+        expressions = [name for name, _ in axes]
+        expressions[place] = expression
+        operands[0] = replace(operands[0], expressions=tuple(expressions))
+        if self.draw(chances(5)):
+            operands.append(Operand(self.tensor("w", [(r, taps)]), (r,)))
+        return [(p, outputs) if at == place else axis for at, axis in enumerate(axes)]
+
+    def contraction(self, axes: list[Axis], operands: list[Operand]) -> list[Axis]:
+        """Multiply by a weight: the last axis is summed, a new one comes in its place."""
+        k, depth = axes[-1]
+        for name, shape in self.tensors.items():
+            fits = len(shape) == 2 and shape[0][1] == depth and name not in self.produced
+            kept = {variable for variable, _ in axes}
+            if fits and shape[1][1] <= self.room(kept) and self.draw(chances(7)):
+                width = shape[1][1]
+                b = shape[1][0] if shape[1][0] not in kept else self.variable(width, sorted(kept))
+                operands.append(Operand(name, (k, b)))
+                return [*axes[:-1], (b, width)]
+        width = self.size(self.room({name for name, _ in axes}))
+        b = self.variable(width, [name for name, _ in axes])
+        operands.append(Operand(self.tensor("w", [(k, depth), (b, width)]), (k, b)))
+        return [*axes[:-1], (b, width)]
+
+    def elementwise(self, axes: list[Axis], operands: list[Operand]) -> list[Axis]:
+        """Combine with nothing, another tensor of the same shape, or a vector."""
+        shape = [size for _, size in axes]
+        same = [
+            name
+            for name, other in self.tensors.items()
+            if [size for _, size in other] == shape and name != operands[0].tensor
+        ]
+        if same and self.draw(chances(6)):
+            other = self.draw(st.sampled_from(same))
+            operands.append(Operand(other, tuple(name for name, _ in axes)))
+        elif self.draw(chances(4)):
+            bias = self.tensor("b", axes[-1:])
+            operands.append(Operand(bias, (axes[-1][0],)))
+        return axes
+
+    def einsum(self) -> None:
+        """Draw one Einsum."""
+        source = self.source()
+        axes = self.read(source)
+        operands = [Operand(source, tuple(name for name, _ in axes))]
+        kind = self.draw(st.sampled_from(("matmul", "map", "matmul", "window", "reduce", "expand")))
+        out: list[Axis] | None = None
+        if kind == "window":
+            out = self.window(axes, operands)
+        elif kind == "reduce" and len(axes) > 1:
+            drop = self.draw(st.integers(0, len(axes) - 1))
+            out = [axis for at, axis in enumerate(axes) if at != drop]
+        elif kind == "expand" and len(axes) < 3:
+            size = self.size(self.room({name for name, _ in axes}))
+            out = [*axes, (self.variable(size, [name for name, _ in axes]), size)]
+            operands.append(Operand(self.tensor("s", out[-1:]), (out[-1][0],)))
+        elif kind == "matmul":
+            out = self.contraction(axes, operands)
+        if out is None:
+            out = self.elementwise(axes, operands)
+        result = self.tensor("t", out)
+        self.produced.append(result)
+        accesses = [self.access(operand) for operand in operands]
+        accesses.append(
+            {**self.access(Operand(result, tuple(name for name, _ in out))), "output": True}
+        )
+        self.einsums.append({"name": f"e{len(self.einsums)}", "tensor_accesses": accesses})
+
+    def access(self, operand: Operand) -> Data:
+        """A tensor access as plain data."""
+        ranks = [f"{operand.tensor.upper()}_{at}" for at in range(len(operand.expressions))]
+        return {
+            "name": operand.tensor,
+            "projection": dict(zip(ranks, operand.expressions, strict=True)),
+        }
+
+
+def with_lists(einsums: Sequence[Data]) -> list[Data]:
+    """Write projections as lists of variables, if each tensor is indexed alike everywhere."""
+    seen: dict[str, list[str]] = {}
+    for einsum in einsums:
+        for access in einsum["tensor_accesses"]:
+            expressions = list(access["projection"].values())
+            plain = all(expression.isalnum() for expression in expressions)
+            if not plain or seen.setdefault(access["name"], expressions) != expressions:
+                return list(einsums)
+    return [
+        {
+            **einsum,
+            "tensor_accesses": [
+                {**access, "projection": list(access["projection"].values())}
+                for access in einsum["tensor_accesses"]
+            ],
+        }
+        for einsum in einsums
+    ]
+
+
+@st.composite
+def workloads(draw: Draw, max_einsums: int = 4) -> Data:
+    """One to four Einsums: products, element-wise ones, reductions, windows, broadcasts."""
+    drawn = WorkloadDraw(draw)
+    for _ in range(draw(st.sampled_from([n for n in (2, 1, 2, 3, 3, 4) if n <= max_einsums]))):
+        drawn.einsum()
+    einsums = with_lists(drawn.einsums) if draw(chances(3)) else drawn.einsums
+    used = {
+        name
+        for einsum in oracle_einsums({"iteration_space_shape": {}, "einsums": einsums}, drawn.sizes)
+        for name, _ in einsum.bounds
+    }
+    bits: Data = {"All": draw(st.sampled_from((8, 1, 2)))}
+    if draw(chances(4)):
+        bits = {name: draw(st.sampled_from((8, 1, 2, 4))) for name in drawn.tensors}
+    return {
+        "iteration_space_shape": {
+            name: f"0 <= {name} < {size}" for name, size in drawn.sizes.items() if name in used
+        },
+        "bits_per_value": bits,
+        "einsums": einsums,
+    }
+
+
+def oracle_einsums(workload: Data, sizes: Mapping[str, int] | None = None) -> list[Einsum]:
+    """The Einsums of a workload, read by the oracle."""
+    bounds = oracle.read_bounds(workload)
+    bounds |= {name: (0, size) for name, size in (sizes or {}).items()}
+    return [oracle.read_einsum(einsum, bounds, {}) for einsum in workload["einsums"]]
+
+
+# --------------------------------------------------------------------------------------------
+# Architectures
+# --------------------------------------------------------------------------------------------
+
+
+@st.composite
+def memories(draw: Draw, name: str) -> Data:
+    """A Memory with one port, or one per action."""
+    memory: Data = {
+        "type": "Memory",
+        "name": name,
+        "size": "inf",
+        "actions": [
+            {"name": "read", "throughput": draw(throughputs())},
+            {"name": "write", "throughput": draw(throughputs())},
+        ],
+    }
+    ports = draw(st.sampled_from(("default", "sum", "max", "max", "separate")))
+    if ports == "separate":
+        memory["separate_read_write_ports"] = True
+    elif ports != "default":
+        memory["total_latency"] = ONE_PORT if ports == "sum" else PORT_PER_ACTION
+    if draw(chances(1)):
+        memory["bits_per_action"] = draw(st.sampled_from((2, 4)))
+    return memory
+
+
+@st.composite
+def spatials(draw: Draw, tensors: Sequence[str]) -> list[Data]:
+    """One spatial dimension of a component."""
+    spatial: Data = {"name": "X", "fanout": draw(st.sampled_from((2, 4, 3)))}
+    if draw(chances(3)):
+        tensor = draw(st.sampled_from(tensors))
+        spatial["may_reuse"] = draw(st.sampled_from(("All", tensor, f"~{tensor}")))
+    return [spatial]
+
+
+@st.composite
+def architectures(draw: Draw, workload: Data) -> Data:
+    """Two or three memories, perhaps a Toll and a spatial array, one or two kinds of compute."""
+    tensors = tensor_names(workload)
+    nodes = [draw(memories("DRAM"))]
+    if draw(chances(1)):
+        direction: Any = draw(st.sampled_from(("up_and_down", "down", "up")))
+        link = {"type": "Toll", "name": "Link", "direction": direction}
+        nodes.append({**link, "actions": [{"name": "read", "throughput": draw(throughputs())}]})
+    nodes.append(draw(memories("SRAM")))
+    array = draw(st.sampled_from(("none", "none", "none", "none", "mac", "mac", "PE", "RF")))
+    if array == "PE":
+        nodes.append({"type": "Container", "name": "PE", "spatial": draw(spatials(tensors))})
+    if array in ("PE", "RF") or draw(st.booleans()):
+        memory = draw(memories("RF"))
+        if array == "RF":
+            memory["spatial"] = draw(spatials(tensors))
+        nodes.append(memory)
+    for name in ("mac", "alu") if draw(chances(5)) else ("mac",):
+        actions = [{"name": "compute", "throughput": draw(throughputs())}]
+        compute: Data = {"type": "Compute", "name": name, "actions": actions}
+        if array == "mac" and name == "mac":
+            compute["spatial"] = draw(spatials(tensors))
+        nodes.append(compute)
+    return {"nodes": nodes}
+
+
+def tensor_names(workload: Data) -> list[str]:
+    """The tensors of a workload, in the order in which they appear."""
+    return list(
+        dict.fromkeys(
+            access["name"] for einsum in workload["einsums"] for access in einsum["tensor_accesses"]
+        )
+    )
+
+
+# --------------------------------------------------------------------------------------------
+# Mappings
+# --------------------------------------------------------------------------------------------
+
+Loops = tuple[tuple[str, int], ...]
+"""Shared Temporal loops: rank variable and tile shape."""
+
+
+def located(einsum: Einsum, tensor: str, loops: Loops) -> list[tuple[Index, Element]]:
+    """Per operation: its indices in shared loops, and the element of a tensor."""
+    result = []
+    access = einsum.access(tensor)
+    for point in oracle.points(einsum):
+        rest = {name: point[name] - start for name, (start, _) in einsum.bounds}
+        index = []
+        for variable, shape in loops:
+            at, rest[variable] = divmod(rest[variable], shape)
+            index.append(at)
+        result.append((tuple(index), access.element(point)))
+    return result
+
+
+def covers(bringer: Einsum, reader: Einsum, tensor: str, loops: Loops) -> bool:
+    """Whether all that one reads in a residency is brought by the other in that residency."""
+    return set(located(reader, tensor, loops)) <= set(located(bringer, tensor, loops))
+
+
+def in_order(producer: Einsum, reader: Einsum, tensor: str, loops: Loops, depth: int) -> bool:
+    """Whether a reader never needs what a producer writes in later iterations of the loops.
+
+    ``depth`` is the depth of the holder in which they exchange the tensor.
+    """
+    latest: dict[tuple[Index, Element], Index] = {}
+    for index, element in located(producer, tensor, loops):
+        key = (index[:depth], element)
+        latest[key] = max(latest.get(key, index), index)
+    return all(
+        latest.get((index[:depth], element), index) <= index
+        for index, element in located(reader, tensor, loops)
+    )
+
+
+def produces(einsum: Einsum, tensor: str) -> bool:
+    """Whether an Einsum writes a tensor."""
+    return any(access.output and access.tensor == tensor for access in einsum.accesses)
+
+
+def reads(einsum: Einsum, tensor: str) -> bool:
+    """Whether an Einsum reads a tensor as an input."""
+    return any(not access.output and access.tensor == tensor for access in einsum.accesses)
+
+
+def exchanges(group: Sequence[Einsum]) -> list[tuple[Einsum, Einsum, str]]:
+    """The (producer, reader, tensor) within a group."""
+    return [
+        (one, two, access.tensor)
+        for one in group
+        for access in one.accesses
+        if access.output
+        for two in group
+        if reads(two, access.tensor)
+    ]
+
+
+@dataclass(frozen=True)
+class Above:
+    """What stands above a place in the tree: loops, remaining extents, holders per tensor.
+
+    A holder is (component, depth); components are numbered from the outermost.
+    """
+
+    loops: Loops
+    extents: Mapping[str, int]
+    holders: Mapping[str, tuple[tuple[int, int], ...]]
+
+    def next_component(self, tensor: str) -> int:
+        """The outermost component that may still hold a tensor."""
+        held = self.holders.get(tensor, ())
+        return held[-1][0] + 1 if held else 0
+
+    def with_loop(self, variable: str, shape: int) -> Above:
+        """One more shared loop."""
+        extents = {**self.extents, variable: min(shape, self.extents[variable])}
+        return replace(self, loops=(*self.loops, (variable, shape)), extents=extents)
+
+    def with_holder(self, tensor: str, component: int) -> Above:
+        """One more holder."""
+        held = (*self.holders.get(tensor, ()), (component, len(self.loops)))
+        return replace(self, holders={**self.holders, tensor: held})
+
+
+class MappingDraw:
+    """Draws the tree of a mapping from the root to the leaves."""
+
+    def __init__(self, draw: Draw, workload: Data, arch: Data) -> None:
+        self.draw = draw
+        self.einsums = oracle_einsums(workload)
+        ignored = ("",) * 14 + ("order",) * 3 + ("cover",) * 2 + ("holder",)
+        self.ignores = draw(st.sampled_from(ignored))
+        holders = [node for node in arch["nodes"] if node["type"] in ("Memory", "Toll")]
+        self.holders = [(node["name"], node["type"] == "Toll") for node in holders]
+        self.fanouts = {
+            node["name"]: int(node["spatial"][0]["fanout"])
+            for node in arch["nodes"]
+            if node.get("spatial")
+        }
+        self.computes = [node["name"] for node in arch["nodes"] if node["type"] == "Compute"]
+        self.produced = {
+            access.tensor for einsum in self.einsums for access in einsum.accesses if access.output
+        }
+
+    def chance(self, tenths: int) -> bool:
+        """Draw a boolean."""
+        return bool(self.draw(chances(tenths)))
+
+    def choose(self, options: Sequence[T]) -> T:
+        """Draw one of several."""
+        choice: T = self.draw(st.sampled_from(options))
+        return choice
+
+    # ---- holders ---------------------------------------------------------------------------
+
+    def components(self, above: Above, tensor: str) -> list[int]:
+        """The components that may hold a tensor next: a backing storage is no Toll."""
+        first = above.next_component(tensor)
+        backing = not above.holders.get(tensor)
+        return [
+            number
+            for number in range(first, len(self.holders))
+            if not (backing and self.holders[number][1])
+        ]
+
+    def may_share(self, group: Sequence[Einsum], above: Above, tensor: str, number: int) -> bool:
+        """Whether a holder above a split serves everybody below it."""
+        users = [e for e in group if produces(e, tensor) or reads(e, tensor)]
+        if self.ignores == "cover" or self.holders[number][1]:
+            return True
+        if not above.holders.get(tensor) and tensor not in self.produced:
+            return True
+        bringer = next((e for e in users if produces(e, tensor)), users[0])
+        return all(covers(bringer, e, tensor, above.loops) for e in users if e != bringer)
+
+    def storage_nodes(self, placed: Sequence[tuple[int, str]]) -> list[Data]:
+        """Storage and Toll nodes for (component, tensor) pairs, outermost component first."""
+        nodes = []
+        for number, (name, toll) in enumerate(self.holders):
+            tensors = [tensor for component, tensor in placed if component == number]
+            kind = "Toll" if toll else "Storage"
+            if tensors and self.chance(8):
+                nodes.append({"type": kind, "component": name, "tensors": tensors})
+            else:
+                nodes += [{"type": kind, "component": name, "tensors": [t]} for t in tensors]
+        return nodes
+
+    def shared_holders(
+        self, group: Sequence[Einsum], above: Above, forced: set[str]
+    ) -> tuple[list[Data], Above]:
+        """Holders above a split; the forced tensors get one if they have none."""
+        placed = []
+        tensors = dict.fromkeys(access.tensor for e in group for access in e.accesses)
+        for tensor in tensors:
+            backed = bool(above.holders.get(tensor))
+            needed = tensor in forced and not backed
+            shared = sum(reads(e, tensor) or produces(e, tensor) for e in group) > 1
+            likely = 6 if shared or not backed else 3
+            while needed or self.chance(likely):
+                numbers = [
+                    number
+                    for number in self.components(above, tensor)
+                    if needed or self.may_share(group, above, tensor, number)
+                ]
+                if not numbers:
+                    break
+                number = numbers[0] if self.chance(6) else self.choose(numbers)
+                placed.append((number, tensor))
+                above = above.with_holder(tensor, number)
+                needed, likely = False, 5 if shared else 3
+        return self.storage_nodes(placed), above
+
+    # ---- groups and splits -----------------------------------------------------------------
+
+    def group(self, group: Sequence[Einsum], above: Above) -> list[Data]:
+        """The nodes for one or more Einsums below a place in the tree."""
+        if len(group) == 1:
+            return self.leaf(group[0], above)
+        nodes: list[Data] = []
+        common = [
+            name for name in above.extents if all(name in dict(einsum.bounds) for einsum in group)
+        ]
+        for _ in range(self.choose((1, 0, 1, 2)) if common else 0):
+            variable = self.choose(common)
+            extent = above.extents[variable]
+            if extent == 1 and not self.chance(2):
+                continue
+            deeper = above.with_loop(variable, self.draw(st.integers(1, max(1, extent - 1))))
+            forced = {
+                tensor
+                for one, two, tensor in exchanges(group)
+                if self.ignores != "cover" and not covers(one, two, tensor, deeper.loops)
+            }
+            if any(not self.may_hold(group, above, tensor) for tensor in forced):
+                continue
+            storages, above = self.shared_holders(group, above, forced)
+            variable, shape = deeper.loops[-1]
+            above = above.with_loop(variable, shape)
+            nodes += [*storages, temporal(variable, shape)]
+        branches = self.branches(group)
+        forced = {
+            tensor
+            for one, two, tensor in exchanges(group)
+            if not any(one in branch and two in branch for branch in branches)
+        }
+        storages, above = self.shared_holders(group, above, forced)
+        split = {
+            "type": self.split_kind(group, above),
+            "nodes": [{"type": "Nested", "nodes": self.group(b, above)} for b in branches],
+        }
+        return [*nodes, *storages, split]
+
+    def may_hold(self, group: Sequence[Einsum], above: Above, tensor: str) -> bool:
+        """Whether a tensor has a holder here, or may get one."""
+        if above.holders.get(tensor):
+            return True
+        return bool(self.components(above, tensor)) and self.may_share(group, above, tensor, 0)
+
+    def branches(self, group: Sequence[Einsum]) -> list[list[Einsum]]:
+        """Cut a group into two branches or more, in its order."""
+        branches: list[list[Einsum]] = [[group[0]]]
+        for number, einsum in enumerate(group[1:], 1):
+            last = number == len(group) - 1 and len(branches) == 1
+            if last or self.chance(6):
+                branches.append([einsum])
+            else:
+                branches[-1].append(einsum)
+        return branches
+
+    def split_kind(self, group: Sequence[Einsum], above: Above) -> str:
+        """Sequential or Pipeline; Sequential only where nobody needs a later iteration."""
+        sequential = self.ignores == "order" or all(
+            in_order(one, two, tensor, above.loops, above.holders[tensor][-1][1])
+            for one, two, tensor in exchanges(group)
+            if above.holders.get(tensor)
+        )
+        kinds = ("Sequential", "Pipeline", "Pipeline") if sequential else ("Pipeline",)
+        if self.ignores == "order":
+            kinds = ("Sequential",)
+        return self.choose(kinds)
+
+    # ---- leaves ----------------------------------------------------------------------------
+
+    def leaf(self, einsum: Einsum, above: Above) -> list[Data]:
+        """Private loops and holders of a leaf, and its Compute."""
+        compute = self.choose(self.computes)
+        array = next((name for name in ("PE", "RF") if name in self.fanouts), "")
+        register = next((n for n, (name, _) in enumerate(self.holders) if name == "RF"), -1)
+        held = any(n == register for held in above.holders.values() for n, _ in held)
+        room = {array: 1 if held or not array else self.fanouts[array]}
+        room[compute] = self.fanouts.get(compute, 1)
+        outer: list[Data] = []
+        middle: list[Data] = []
+        inner: list[Data] = []
+        last: list[Data] = []
+        for name, _ in einsum.bounds:
+            extent = above.extents[name]
+            while extent > 1 or (extent == 1 and self.chance(1)):
+                shape = self.choose((1, self.draw(st.integers(1, max(1, extent - 1)))))
+                trips = -(-extent // shape)
+                if shape == 1 and 1 < trips <= room[compute] and self.chance(7):
+                    room[compute] //= trips
+                    last.append(spatial(name, 1, compute))
+                elif 1 < trips <= room[array] and self.chance(7):
+                    room[array] //= trips
+                    middle.append(spatial(name, shape, array))
+                elif any(loop["rank_variable"] == name for loop in middle):
+                    inner.append(temporal(name, shape))
+                else:
+                    (outer if self.chance(7) or not middle else inner).append(temporal(name, shape))
+                    if inner and inner[-1]["rank_variable"] == name:
+                        room[array] = 1
+                extent = shape if extent > 1 else 0
+        outer, inner = self.interleaved(outer), self.interleaved(inner)
+        loops = [*outer, *middle, *inner, *last]
+        places = self.private_holders(
+            einsum, above, len(outer), len(outer) + len(middle), len(loops) - len(last), register
+        )
+        if not middle:
+            places = self.private_holders(
+                einsum, above, len(outer), 0, len(outer) + len(inner), register
+            )
+        nodes: list[Data] = []
+        for place in range(len(loops) + 1):
+            nodes += self.storage_nodes([(n, tensor) for at, n, tensor in places if at == place])
+            nodes += loops[place : place + 1]
+        return [*nodes, {"type": "Compute", "einsum": einsum.name, "component": compute}]
+
+    def interleaved(self, loops: Sequence[Data]) -> list[Data]:
+        """Loops in another order, each variable's own in theirs."""
+        order = self.draw(st.permutations(range(len(loops))))
+        queues: dict[str, list[Data]] = {}
+        for loop in loops:
+            queues.setdefault(loop["rank_variable"], []).append(loop)
+        return [queues[loops[at]["rank_variable"]].pop(0) for at in order]
+
+    def private_holders(
+        self, einsum: Einsum, above: Above, outer: int, start: int, end: int, register: int
+    ) -> list[tuple[int, int, str]]:
+        """Places (among the loops), components and tensors of a leaf's own holders.
+
+        Registers stand at ``start`` to ``end``, other memories at 0 to ``outer``.
+        """
+        places = []
+        for access in einsum.accesses:
+            tensor, place = access.tensor, 0
+            needed = not above.holders.get(tensor)
+            while needed or self.chance(4):
+                numbers = self.components(above, tensor)
+                if not numbers:
+                    break
+                number = numbers[0] if self.chance(7) else self.choose(numbers)
+                first, most = (start, end) if number == register else (0, outer)
+                first = max(first, place)
+                if first > most:
+                    break
+                still = needed and self.chance(8)
+                place = first if still else self.draw(st.integers(first, most))
+                places.append((place, number, tensor))
+                above = above.with_holder(tensor, number)
+                needed = False
+        return places
+
+
+def temporal(variable: str, shape: int) -> Data:
+    """A Temporal loop."""
+    return {"type": "Temporal", "rank_variable": variable, "tile_shape": shape}
+
+
+def spatial(variable: str, shape: int, component: str) -> Data:
+    """A Spatial loop."""
+    loop = {"type": "Spatial", "rank_variable": variable, "tile_shape": shape}
+    return {**loop, "component": component, "name": "X"}
+
+
+@st.composite
+def mappings(draw: Draw, workload: Data, arch: Data) -> Data:
+    """A tree of loops, holders and splits for a workload on an architecture."""
+    drawn = MappingDraw(draw, workload, arch)
+    extents = {
+        name: end - start for einsum in drawn.einsums for name, (start, end) in einsum.bounds
+    }
+    nodes = drawn.group(drawn.einsums, Above((), extents, {}))
+    if drawn.ignores == "holder":
+        storages = list(storage_nodes(nodes))
+        drop = draw(st.sampled_from(storages))
+        drop["tensors"] = drop["tensors"][1:]
+    return {"nodes": nodes}
+
+
+def storage_nodes(nodes: Sequence[Data]) -> Iterator[Data]:
+    """All Storage nodes of a tree."""
+    for node in nodes:
+        if node["type"] == "Storage":
+            yield node
+        yield from storage_nodes(node.get("nodes", ()))
+
+
+# --------------------------------------------------------------------------------------------
+# Options and cascades
+# --------------------------------------------------------------------------------------------
+
+
+def write_backs(spec: Data) -> list[tuple[str, str]]:
+    """The (tensor, component) pairs that a mapping writes back from."""
+    leaves = oracle.read_leaves(oracle.read_problem(spec))
+    return [
+        (access.tensor, node.data["component"])
+        for leaf in leaves
+        for access in leaf.einsum.accesses
+        if access.output
+        for node in leaf.storages(access.tensor)[1:]
+    ]
+
+
+@st.composite
+def options(draw: Draw, spec: Data) -> Data:
+    """The arguments of ``analyze``: granularity, background write-backs and slots."""
+    pairs = write_backs(spec)
+    background: list[str | tuple[str, str]] = []
+    if pairs and draw(chances(6)):
+        background += draw(st.lists(st.sampled_from(pairs), min_size=1, unique=True))
+        if draw(chances(2)):
+            background = list(dict.fromkeys(str(pair[0]) for pair in background))
+    slots = draw(st.sampled_from((2, 1, 3, None, {})))
+    if slots == {}:
+        tensors = st.sampled_from(tensor_names(spec["workload"]))
+        slots = draw(st.dictionaries(tensors, st.sampled_from((1, 2, 3, None)), max_size=3))
+    granularity = draw(st.sampled_from(("flow", "tile", "full", "auto")))
+    return {"granularity": granularity, "background": background, "slots": slots}
+
+
+@st.composite
+def cascades(draw: Draw, max_einsums: int = 4) -> tuple[Data, Data]:
+    """A cascade as plain data, and options for ``analyze``."""
+    workload = draw(workloads(max_einsums))
+    arch = draw(architectures(workload))
+    spec = {"workload": workload, "arch": arch, "mapping": draw(mappings(workload, arch))}
+    return spec, draw(options(spec))

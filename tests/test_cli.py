@@ -1,0 +1,274 @@
+"""The command line: what it prints, how it exits, and that bad input gives one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import polylat
+from polylat.cli import main
+from polylat.text import report_text, roofline_text
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+FILES = [str(EXAMPLES / f"{name}.yaml") for name in ("arch", "workload", "tap_resident")]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def spec(**variables: Any) -> polylat.Spec:
+    return polylat.load(FILES, **variables)
+
+
+def test_analyze_prints_the_report() -> None:
+    result = run("analyze", *FILES)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == report_text(polylat.analyze(spec()))
+
+
+def test_options_reach_the_analysis() -> None:
+    result = run(
+        "analyze",
+        *FILES,
+        *("--set", "top=Pipeline", "--set", "inner=Pipeline"),
+        *("--background", "o2@SRAM", "--background", "o1"),
+        *("--slots", "3", "--slots", "o2=none"),
+        *("--granularity", "flow", "--order", "skew", "--critical-path", "3"),
+    )
+    slots = dict.fromkeys(("i1", "w1", "o1", "w2", "w3", "o3"), 3) | {"o2": None}
+    report = polylat.analyze(
+        spec(top="Pipeline", inner="Pipeline"),
+        background=["o2@SRAM", "o1"],
+        slots=slots,
+        granularity="flow",
+        order="skew",
+    )
+    assert result.stdout == report_text(report, steps=3)
+    assert "Critical path, step by step (first 3)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("texts", "slots"),
+    [
+        (["3"], 3),
+        (["none"], None),
+        (["None"], None),
+        (["o1=1"], {"o1": 1, "o2": 2}),
+        (["o1=none", "5"], {"o1": None, "o2": 5}),
+    ],
+)
+def test_slots(texts: list[str], slots: object) -> None:
+    arguments = [part for text in texts for part in ("--slots", text)]
+    result = run("analyze", *FILES, "--json", *arguments)
+    found = json.loads(result.stdout)["slots"]
+    if isinstance(slots, dict):
+        found = {tensor: found[tensor] for tensor in slots}
+    assert found == slots
+
+
+def test_json() -> None:
+    result = run("analyze", *FILES, "--granularity", "tile", "--background", "o2", "--json")
+    assert result.exit_code == 0
+    report = polylat.analyze(spec(), granularity="tile", background="o2")
+    assert json.loads(result.stdout) == report.to_dict()
+
+
+def test_json_lists_steps_on_demand() -> None:
+    result = run("analyze", *FILES, "--json", "--critical-path", "4")
+    assert len(json.loads(result.stdout)["critical_path"]["steps"]) == 4
+
+
+def test_roofline() -> None:
+    result = run("roofline", *FILES)
+    assert result.exit_code == 0
+    assert result.stdout == roofline_text(polylat.roofline(spec()))
+    data = json.loads(run("roofline", *FILES, "--json").stdout)
+    assert (data["schema"], data["latency"]) == ("polylat.roofline/1", 32768)
+
+
+def test_options_in_the_file_hold_unless_given(tmp_path: Path) -> None:
+    options = tmp_path / "schedule.yaml"
+    options.write_text("schedule: {granularity: tile, background: o2}\n", encoding="utf-8")
+    files = [*FILES, str(options)]
+    assert json.loads(run("analyze", *files, "--json").stdout)["tiles"] == 17
+    again = json.loads(run("analyze", *files, "--json", "--granularity", "flow").stdout)
+    assert again["tiles"] == 1088
+    assert {pair["tensor"] for pair in again["background"]} == {"o2"}
+
+
+def test_variables_are_whole_numbers_where_they_look_like_it(tmp_path: Path) -> None:
+    text = (EXAMPLES / "workload.yaml").read_text(encoding="utf-8")
+    workload = tmp_path / "workload.yaml"
+    workload.write_text(text.replace("M: 8", "M: {{ M * 2 }}"), encoding="utf-8")
+    result = run("roofline", FILES[0], str(workload), FILES[2], "--set", "M=8", "--json")
+    assert json.loads(result.stdout)["latency"] == 2 * 32768
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["analyze", "--help"]])
+def test_help_has_examples(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert "\n    polylat analyze arch.yaml workload.yaml mapping.yaml\n" in result.stdout
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"polylat {polylat.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Missing command. See polylat --help."),
+        (["fly"], "No such command 'fly'. See polylat --help."),
+        (["analyze"], "Missing argument 'FILES...'. See polylat analyze --help."),
+        (["roofline"], "Missing argument 'FILES...'. See polylat roofline --help."),
+        (["analyze", "--fast"], "No such option '--fast'. See polylat analyze --help."),
+        (
+            ["analyze", *FILES, "--max-tiles", "0"],
+            (
+                "Invalid value for '--max-tiles': 0 is not in the range x>=1."
+                " See polylat analyze --help."
+            ),
+        ),
+        (
+            ["analyze", *FILES, "--order", "fast"],
+            (
+                "order must be one of best, program, skew, oldest, not 'fast'."
+                " To mend it: known: best, program, skew, oldest."
+            ),
+        ),
+        (
+            ["analyze", *FILES, "--background", "o4"],
+            (
+                "background names the tensor 'o4', which does not exist."
+                " To mend it: known: i1, w1, o1, w2, o2, w3, o3."
+            ),
+        ),
+        (
+            ["analyze", *FILES, "--slots", "o1=few"],
+            (
+                "--slots o1=few: 'few' is no number of tiles."
+                " To mend it: write --slots 2, --slots o1=2 or --slots none."
+            ),
+        ),
+        (["analyze", *FILES, "--slots", "0"], "slots must be a whole number above zero, not 0."),
+        (
+            ["analyze", *FILES, "--set", "top"],
+            "--set top: not NAME=VALUE. To mend it: write --set top=Pipeline.",
+        ),
+        (
+            ["analyze", *FILES, "--max-tiles", "3"],
+            (
+                "mapping: the mapping has 17 tile iterations at granularity 'tile', more than"
+                " max_tiles=3. To mend it: raise max_tiles."
+            ),
+        ),
+    ],
+)
+def test_bad_input_gives_one_line(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"polylat: {message}\n"
+
+
+@pytest.mark.parametrize("command", ["analyze", "roofline"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\xff\xfe\x00", b"arch: [", b"{{ nothing }}", b"arch: !Foo {}"]
+)
+def test_unreadable_files_give_one_line(
+    command: str, content: bytes | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "input.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    result = run(command, str(path))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("polylat: input.yaml")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_directory_gives_one_line(tmp_path: Path) -> None:
+    result = run("analyze", str(tmp_path))
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+def test_enforced_capacity_is_an_error(tmp_path: Path) -> None:
+    arch = tmp_path / "arch.yaml"
+    text = (EXAMPLES / "arch.yaml").read_text(encoding="utf-8")
+    arch.write_text(text.replace("size: 1000000", "size: 100"), encoding="utf-8")
+    files = [str(arch), *FILES[1:]]
+    assert "exceeded by" in run("analyze", *files).stdout
+    result = run("analyze", *files, "--enforce-capacity")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("polylat: arch, component 'SRAM': memory 'SRAM' holds up to")
+
+
+COMMAND = [sys.executable, "-m", "polylat"]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONIOENCODING": "utf-8", **changes}
+
+
+def test_as_a_process() -> None:
+    done = subprocess.run(
+        [*COMMAND, "roofline", *FILES],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        env=environment(FORCE_COLOR="", NO_COLOR="1"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == roofline_text(polylat.roofline(spec()))
+
+
+def test_characters_that_the_output_does_not_have() -> None:
+    done = subprocess.run(
+        [*COMMAND, "analyze", *FILES],
+        capture_output=True,
+        check=False,
+        env=environment(PYTHONIOENCODING="ascii"),
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.splitlines()[1].startswith(b"  order program ? granularity flow ? ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals of another kind")
+def test_a_closed_pipe_is_no_error() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "analyze", *FILES, "--json", "--critical-path", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals of another kind")
+def test_an_interrupt_is_no_traceback(tmp_path: Path) -> None:
+    pipe = tmp_path / "input.yaml"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [*COMMAND, "analyze", str(pipe)], stderr=subprocess.PIPE, env=environment()
+    )
+    assert process.stderr is not None
+    with pipe.open("wb"):  # once the command has opened the other end, it waits for input
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 130
+    assert errors.strip() == b""

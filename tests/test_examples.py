@@ -1,0 +1,168 @@
+"""The example: every figure that its story tells."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import polylat
+from polylat.explain import compare
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def load(mapping: str, top: str = "Sequential", inner: str = "Sequential") -> polylat.Spec:
+    files = (EXAMPLES / name for name in ("arch.yaml", "workload.yaml", f"{mapping}.yaml"))
+    return polylat.load(*files, top=top, inner=inner)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "top", "inner", "granularity", "background", "program", "skew", "oldest"),
+    [
+        ("untapped", "Sequential", "Sequential", "flow", (), 31744, 31744, 31744),
+        ("untapped", "Sequential", "Pipeline", "tile", (), 31296, 31296, 31232),
+        ("untapped", "Pipeline", "Sequential", "flow", (), 30784, 30784, 24856),
+        ("untapped", "Pipeline", "Pipeline", "flow", (), 30160, 30160, 24064),
+        ("tap_resident", "Sequential", "Sequential", "tile", (), 32256, 32256, 32256),
+        ("tap_resident", "Sequential", "Sequential", "tile", ("o2",), 31744, 31744, 31744),
+        ("tap_resident", "Pipeline", "Pipeline", "flow", (), 30672, 30672, 24576),
+        ("tap_resident", "Pipeline", "Pipeline", "flow", ("o2",), 30672, 30672, 24576),
+        ("tap_refetched", "Sequential", "Sequential", "flow", (), 32768, 32768, 32768),
+        ("tap_refetched", "Sequential", "Sequential", "tile", ("o2",), 32256, 32256, 32256),
+        ("tap_refetched", "Pipeline", "Pipeline", "flow", (), 31184, 31184, 25088),
+    ],
+)
+def test_latency_of_every_order(
+    mapping: str,
+    top: str,
+    inner: str,
+    granularity: str,
+    background: tuple[str, ...],
+    program: int,
+    skew: int,
+    oldest: int,
+) -> None:
+    report = polylat.analyze(
+        load(mapping, top, inner), granularity=granularity, background=background
+    )
+    assert report.latency_by_order == {"program": program, "skew": skew, "oldest": oldest}
+    assert report.latency == min(program, skew, oldest)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "latency"), [("untapped", 31744), ("tap_refetched", 32768), ("tap_resident", 32768)]
+)
+@pytest.mark.parametrize("top", ["Sequential", "Pipeline"])
+def test_accelforge_prices_a_pipeline_like_a_sequential(
+    mapping: str, latency: int, top: str
+) -> None:
+    assert polylat.roofline(load(mapping, top)).latency == latency
+
+
+def test_what_the_mappers_tap_costs() -> None:
+    without, with_tap = polylat.roofline(load("untapped")), polylat.roofline(load("tap_refetched"))
+    extra = {
+        key: number - without.accesses.get(key, 0)
+        for key, number in with_tap.accesses.items()
+        if number != without.accesses.get(key, 0)
+    }
+    assert extra == {
+        ("e2", "DRAM", "o2", "write"): 512,
+        ("e2", "SRAM", "o2", "read"): 512,  # the write-back's reading of SRAM
+        ("e3", "DRAM", "o2", "read"): 512,  # fetched back
+        ("e3", "SRAM", "o2", "write"): 512,
+    }
+    assert with_tap.bottleneck == {"e1": "DRAM", "e2": "SRAM", "e3": "DRAM"}
+
+
+def test_the_tap_is_free_where_nobody_waits_for_it() -> None:
+    waited = polylat.analyze(load("tap_resident"), granularity="tile")
+    free = polylat.analyze(load("tap_resident"), granularity="tile", background="o2")
+    assert (waited.latency, free.latency) == (32256, 31744)
+    assert free.optimal and free.binding == "dependence"
+    assert free.latency == polylat.analyze(load("untapped"), granularity="tile").latency
+    write = ("e2", "DRAM", "o2", "write")
+    assert free.accesses[write] == 512
+    assert write not in free.critical_totals
+
+
+@pytest.mark.parametrize("background", [(), ("o2",)])
+def test_overlapping_stages_keep_dram_busy(background: tuple[str, ...]) -> None:
+    report = polylat.analyze(load("tap_resident", "Pipeline", "Pipeline"), background=background)
+    assert report.granularity == "flow"
+    assert report.latency == report.resource_bound == 24576
+    assert report.optimal and report.binding == "resource"
+    assert [port.name for port in report.ports if port.busy == 24576] == ["DRAM"]
+
+
+def test_from_accelforges_figure_to_the_latency() -> None:
+    spec = load("tap_resident", "Pipeline", "Pipeline")
+    found = compare(polylat.analyze(spec, background="o2"))
+    steps = (found.accelforge, found.back_to_back, found.sequential, found.latency)
+    assert steps == (32768, 32256, 32256, 24576)
+    assert [(c.einsum, c.component, c.action, c.time, c.found_in) for c in found.charges] == [
+        ("e3", "DRAM", "read", 512, "SRAM"),
+        ("e3", "SRAM", "write", 512, "SRAM"),
+    ]
+    assert {(c.brought_by, c.produced) for c in found.charges} == {("e2", True)}
+
+
+@pytest.fixture(scope="module")
+def script() -> dict[str, Any]:
+    return runpy.run_path(str(EXAMPLES / "tapped_cascade.py"))
+
+
+def rows(table: Any) -> list[list[str]]:
+    cells = zip(*(column.cells for column in table.columns), strict=True)
+    return [[str(cell) for cell in row] for row in cells]
+
+
+def test_the_script_tells_the_story(script: dict[str, Any]) -> None:
+    found = [
+        [cell.replace("[bold]", "").replace("[/bold]", "") for cell in row[1:4]]
+        for row in rows(script["story"]())
+    ]
+    assert found == [
+        ["31,744", "31,744", "31,744"],
+        ["32,768", "32,768", "25,088"],
+        ["32,768", "32,256", "32,256"],
+        ["32,768", "31,744", "31,744"],
+        ["31,744", "24,064", "24,064"],
+        ["32,768", "24,576", "24,576"],
+    ]
+    assert [row[4] for row in rows(script["story"]())] == [
+        "[green]dependences[/green]",
+        "not proven",
+        "[green]dependences[/green]",
+        "[green]dependences[/green]",
+        "[green]busy DRAM[/green]",
+        "[green]busy DRAM[/green]",
+    ]
+
+
+def test_the_script_takes_accelforges_extra_apart(script: dict[str, Any]) -> None:
+    table = script["extra"]()
+    assert table.title == "AccelForge's extra 1,024, Einsum by Einsum"
+    assert rows(table) == [
+        ["e1", "DRAM", "8,192", "8,192", "nothing"],
+        ["e2", "SRAM", "11,776", "12,288", "512 reads of o2"],
+        ["e3", "DRAM", "11,776", "12,288", "512 reads of o2"],
+    ]
+
+
+@pytest.mark.parametrize("table", ["story", "extra"])
+def test_the_scripts_tables_fit_a_terminal(script: dict[str, Any], table: str) -> None:
+    made = script[table]()
+    console = Console(width=80)
+    assert console.measure(made).maximum <= 80
+
+
+def test_the_script_prints(script: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    script["main"]()
+    printed = capsys.readouterr().out
+    assert "what does it cost to write o2 to DRAM?" in printed
+    assert "AccelForge's extra 1,024" in printed

@@ -1,0 +1,161 @@
+"""The ISL relations, and the arrays made of them, against each other and against enumeration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import islpy as isl
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from strategies import cascades
+
+from polylat import MappingError, Spec
+from polylat.accesses.counting import tile_elements
+from polylat.dependences.exchange import Exchange
+from polylat.dependences.skew import shifts
+from polylat.lowering.paths import Leaf
+from polylat.lowering.relations import (
+    access,
+    date_tags,
+    dates,
+    domain,
+    flow,
+    footprint,
+    tiling,
+)
+from polylat.lowering.scan import points
+from polylat.model import Lowered, build, lower
+
+Data = dict[str, Any]
+COEFFICIENT = st.integers(-3, 3)
+
+
+def enumerated(relation: isl.Set) -> list[list[int]]:
+    """The points of a set as ISL visits them, sorted."""
+    found: list[list[int]] = []
+
+    def visit(point: isl.Point) -> None:
+        found.append(
+            [
+                int(point.get_coordinate_val(isl.dim_type.set, i).to_python())
+                for i in range(relation.dim(isl.dim_type.set))
+            ]
+        )
+
+    relation.foreach_point(visit)
+    return sorted(found)
+
+
+@given(st.lists(st.tuples(COEFFICIENT, COEFFICIENT, COEFFICIENT, st.integers(-5, 9)), max_size=4))
+def test_points_of_polyhedra(rows: list[tuple[int, int, int, int]]) -> None:
+    """Scanning finds what ISL's own visit finds, holes and unions included."""
+    conditions = [f"{a}*i + {b}*j + {c}*k + {d} >= 0" for a, b, c, d in rows]
+    box = "0 <= i <= 5 and -3 <= j <= 4 and 0 <= k <= 3"
+    every = isl.Set(f"{{ [i, j, k] : {' and '.join([box, *conditions])} }}")
+    assert points(every).tolist() == enumerated(every)
+    holes = every & isl.Set("{ [i, j, k] : (i + j) mod 3 = 0 or k = 1 }")
+    assert points(holes).tolist() == enumerated(holes)
+    image = isl.Set(f"{{ [i, z] : exists j, k : z = 2j + 3k and {' and '.join([box, *conditions])} }}")
+    assert points(image).tolist() == enumerated(image)
+
+
+@pytest.mark.parametrize("text", ["{ [i] : i >= 0 }", "[n] -> { [i] : 0 <= i < n }"])
+def test_points_guards(text: str) -> None:
+    """Sets without end or with parameters have no array of points."""
+    with pytest.raises(ValueError, match="not a bounded set"):
+        points(isl.Set(text))
+
+
+def lowered(case: tuple[Data, Data]) -> Lowered:
+    """The mapping, lowered; illegal ones do not count."""
+    data, options = case
+    try:
+        return lower(Spec.from_dict(data), options["granularity"], 10**6)
+    except MappingError:
+        assume(False)
+        raise
+
+
+def has_spatial(leaf: Leaf) -> bool:
+    """Whether some loop of the leaf is spatial."""
+    return any(loop.unit is not None for loop in leaf.loops)
+
+
+@given(cascades())
+def test_tilings_partition_the_domain(case: tuple[Data, Data]) -> None:
+    """Every operation is in one tile iteration, and the arrays hold those that exist."""
+    low = lowered(case)
+    for leaf, tiles in zip(low.leaves, low.tiles, strict=True):
+        relation = tiling(leaf, tiles.depth)
+        assert relation.range() == domain(leaf)
+        assert relation.reverse().is_single_valued()
+        assert points(relation.domain()).tolist() == tiles.digits.T.tolist()
+
+
+@given(cascades())
+def test_footprints_have_the_counted_size(case: tuple[Data, Data]) -> None:
+    """Closed forms and products over groups count what ISL counts, tile by tile."""
+    low = lowered(case)
+    for leaf, tiles in zip(low.leaves, low.tiles, strict=True):
+        assume(not has_spatial(leaf))
+        components = {c.name: c for c in low.spec.arch.paths[leaf.einsum.name]}
+        for tensor in leaf.einsum.tensors:
+            assert footprint(leaf, tensor, 0).range() == access(leaf, tensor).range()
+            for level, holder in enumerate(leaf.storages(tensor)):
+                relation = footprint(leaf, tensor, holder.depth)
+                found = points(relation.wrap().flatten())
+                prefix = found[:, : holder.depth]
+                counted = tile_elements(tiles, components, tensor, level)
+                for i in tiles.firsts(holder.depth):
+                    here = (prefix == tiles.digits[: holder.depth, i]).all(axis=1)
+                    assert here.sum() == counted[i]
+
+
+@given(cascades())
+def test_flow_by_groups_is_flow(case: tuple[Data, Data]) -> None:
+    """The last producer, found group by group, is the last of the whole relation."""
+    low = lowered(case)
+    for (number, tensor), source in low.found.items():
+        if source.leaf is None:
+            continue
+        reader, bringer = low.leaves[number], low.leaves[source.leaf]
+        assume(not has_spatial(reader) and not has_spatial(bringer))
+        exchange = Exchange(reader, bringer, tensor, source.level)
+        try:
+            exchange.check()
+        except MappingError:
+            assume(False)
+        mine, theirs = low.tiles[number], low.tiles[source.leaf]
+        whole = flow(reader, bringer, tensor, source.level, (theirs.depth, mine.depth))
+        latest = points(whole.reverse().lexmax().wrap().flatten())
+        events = np.arange(mine.size)
+        last = exchange.last(mine, mine.depth, events, theirs)
+        expected = np.concatenate((mine.digits, theirs.digits[:, last])).T
+        assert latest.tolist() == expected.tolist()
+
+
+@given(cascades())
+def test_dates_as_relations(case: tuple[Data, Data]) -> None:
+    """Logical dates as an ISL map are those that the scheduler compares."""
+    low = lowered(case)
+    try:
+        model = build(low, frozenset(), 2)
+    except MappingError:
+        assume(False)
+        raise
+    shift = shifts(low.leaves, model.layout, low.found)
+    for leaf, tiles, base in zip(low.leaves, low.tiles, model.layout.bases, strict=True):
+        if tiles.radices != leaf.temporal_trips[: tiles.depth]:
+            continue  # a map of one leaf knows its own trip counts only
+        tags = date_tags(leaf, tiles.depth)
+        for columns, skew in (
+            (model.graph.dates.program, None),
+            (model.graph.dates.skew, shift),
+        ):
+            relation = dates(leaf, tiles.depth, skew)
+            assert relation.dim(isl.dim_type.out) == len(tags)
+            rows = points(relation.wrap().flatten())
+            mine = columns[: len(tags), base : base + tiles.size]
+            assert rows.tolist() == np.concatenate((tiles.digits, mine)).T.tolist()

@@ -1,0 +1,256 @@
+"""The printed report: what it says, to the letter where it matters."""
+
+from __future__ import annotations
+
+import io
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import polylat
+from polylat.explain import compare
+from polylat.text import render_report, report_text, roofline_text, show, show_large
+
+ROOT = Path(__file__).parent.parent
+CASES = ROOT / "tests" / "data" / "accelforge"
+
+
+def example(mapping: str = "tap_resident", **variables: Any) -> polylat.Spec:
+    files = (ROOT / "examples" / name for name in ("arch.yaml", "workload.yaml", f"{mapping}.yaml"))
+    return polylat.load(*files, **variables)
+
+
+def flat(text: str) -> str:
+    """A text without line breaks and columns."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (31744, "31,744"),
+        (-512, "-512"),
+        (10**17, "100,000,000,000,000,000"),
+        (10**18, "1e18"),
+        (10**18 + 1, "≈1e18"),
+        (Fraction(99999999999, 10**14), "999.99999999e-6"),
+        (Fraction(2999999999, 3 * 10**12), "≈1e-3"),
+        (Fraction(547, 2), "273.5"),
+        (Fraction(-1, 8), "-0.125"),
+        (Fraction(1, 3), "1/3"),
+        (Fraction(-4096, 3), "-4,096/3"),
+        (Fraction(10**9, 12345), "≈81,004.46"),
+        (Fraction(7, 781250), "8.96e-6"),
+        (Fraction(1, 3 * 10**9), "≈333.3333e-12"),
+        (Fraction(1, 10**30), "1e-30"),
+        (Fraction(10**20, 3), "≈33.33333e18"),
+        (Fraction(10**12 + 1, 10**12), "≈1.000000"),
+    ],
+)
+def test_numbers(value: int | Fraction, text: str) -> None:
+    assert show(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (999_999, "999,999"),
+        (16_970_112, "16,970,112 (16.97e6)"),
+        (934_180_749_312, "934,180,749,312 (934.2e9)"),
+        (Fraction(1, 3), "1/3"),
+    ],
+)
+def test_large_numbers(value: int | Fraction, text: str) -> None:
+    assert show_large(value) == text
+
+
+def test_headline_of_an_optimal_schedule() -> None:
+    report = polylat.analyze(example(), granularity="tile", background="o2")
+    assert report_text(report).splitlines()[:5] == [
+        "Latency  31,744",
+        "  order program · granularity tile · 17 tile iterations · background: o2",
+        "  1.016x as fast as sequential execution (32,256).",
+        "  Proven optimal by the dependence bound: no schedule has a shorter chain of dependences.",
+        "  Bounds: resource 24,576 (port DRAM), dependence 31,744 (as if no port were ever busy).",
+    ]
+
+
+def test_headline_with_a_busy_port() -> None:
+    text = report_text(polylat.analyze(example(top="Pipeline", inner="Pipeline")))
+    assert "Proven optimal by the resource bound: no schedule keeps DRAM busy for less." in text
+
+
+def test_headline_with_a_gap() -> None:
+    report = polylat.analyze(example("tap_refetched", top="Pipeline"), background="o2@SRAM")
+    assert report.waits_for_background
+    assert report_text(report).splitlines()[:5] == [
+        "Latency  25,824",
+        "  order oldest · granularity flow · 1,088 tile iterations · background: o2@SRAM",
+        "  The fastest schedule waits for the write-backs, background or not.",
+        "  1.269x as fast as sequential execution (32,768).",
+        "  Not proven optimal: 736 (2.9%) above the resource bound.",
+    ]
+
+
+def section(text: str, title: str) -> list[str]:
+    lines = text.splitlines()
+    start = lines.index(title) + 1
+    return lines[start : lines.index("", start)]
+
+
+def test_from_accelforges_figure() -> None:
+    text = report_text(polylat.analyze(example(), granularity="tile", background="o2"))
+    assert section(text, "From AccelForge's figure to the latency") == [
+        (
+            "  AccelForge             32,768  the sum over Einsums of the busy time of the slowest"
+            " component,"
+        ),
+        "                                 back to back",
+        (
+            "  residency and counts     -512  e3 finds o2 in SRAM, where e2 left it; AccelForge fetches"
+            " it again:"
+        ),
+        (
+            "                                 DRAM read 512 fewer (time -512); SRAM write 512 fewer"
+            " (time -512)"
+        ),
+        "  barriers and prefetch       0  no effect, on balance",
+        "  = sequential           32,256",
+        "  overlap                  -512  write-backs in the background (o2)",
+        "  = latency              31,744",
+    ]
+
+
+def test_pipelines_are_named_as_the_reason() -> None:
+    report = polylat.analyze(example(top="Pipeline", inner="Pipeline"), background="o2")
+    assert (
+        "-7,680 Pipeline stages run concurrently (e1+e2 | e3; e1 | e2) and write-backs in the"
+        " background (o2)"
+    ) in flat(report_text(report))
+
+
+def test_barriers_may_cost() -> None:
+    report = polylat.analyze(polylat.load(CASES / "map_attn_a2.yaml"))
+    comparison = compare(report)
+    assert (comparison.accelforge, comparison.back_to_back) == (1168, 1168)
+    assert (comparison.sequential, comparison.latency) == (1181, 1181)
+    assert "barriers and prefetch +13 branches start when those before have finished" in flat(
+        report_text(report)
+    )
+
+
+def test_counts_differ_for_imperfect_tiles() -> None:
+    report = polylat.analyze(polylat.load(CASES / "t_mm_imperfect_k.yaml"))
+    assert (
+        "residency and counts -64 elements of Z in mm counted one by one, not on average:"
+        " SRAM read 1,024 fewer (time -32); SRAM write 1,024 fewer (time -32)"
+    ) in flat(report_text(report))
+
+
+def test_ports() -> None:
+    text = report_text(polylat.analyze(example(), granularity="tile"))
+    assert section(text, "Ports") == [
+        "  Port    Busy  Utilisation  Used by",
+        "  DRAM  24,576        76.2%  e3 47.9%, e1 33.3%, e2 18.8%",
+        "  SRAM  24,064        74.6%  e2 51.1%, e1 31.9%, e3 17.0%",
+        "  mac    1,536         4.8%  e1 33.3%, e2 33.3%, e3 33.3%",
+    ]
+
+
+def test_stages_that_contend() -> None:
+    text = report_text(polylat.analyze(example(top="Pipeline")))
+    assert section(text, "Ports")[-1] == (
+        "  Pipeline e1+e2 | e3: the stages contend for DRAM, SRAM, mac."
+    )
+
+
+def test_critical_path_adds_up() -> None:
+    report = polylat.analyze(example(), granularity="tile", background="o2")
+    lines = section(report_text(report), "Critical path")
+    times = [int(line.split()[4].replace(",", "")) for line in lines[1:-2]]
+    assert sum(times) == 31744
+    assert flat("\n".join(lines[-2:])) == (
+        "Time by what the access had waited for: its port 19,456 (61.3%), data 8,192 (25.8%),"
+        " a barrier 3,584 (11.3%), nothing 512 (1.6%)."
+    )
+
+
+def test_steps_of_the_critical_path() -> None:
+    report = polylat.analyze(example(), granularity="tile")
+    lines = section(report_text(report, steps=2), "Critical path, step by step (first 2)")
+    assert lines[:3] == [
+        "  Start  Finish  Einsum  Tile  Port  Tensor  Action  After",
+        "      0     512  e1      m=0   DRAM  i1      read    nothing",
+        "    512   1,024  e1      m=0   DRAM  w1      read    its port",
+    ]
+    assert lines[3] == f"  {len(report.critical_path) - 2} more steps follow."
+
+
+def test_memories() -> None:
+    text = report_text(polylat.analyze(example(), granularity="tile"))
+    assert section(text, "Memories") == [
+        "  Memory  Peak (bits)  Size (bits)  Share",
+        "  DRAM          2,560    unlimited",
+        "  SRAM            576    1,000,000   0.1%",
+    ]
+
+
+def test_memories_that_are_too_small() -> None:
+    report = polylat.analyze(polylat.load(CASES / "map_chain2_a2_small_sram.yaml"))
+    (memory,) = (memory for memory in report.occupancy if memory.exceeded)
+    assert memory.size is not None
+    text = report_text(report)
+    assert f"exceeded by {show(memory.peak - memory.size)}" in text
+    assert "Everything starts as early as it can" in text
+
+
+def test_the_limits_of_the_model_are_stated() -> None:
+    text = report_text(polylat.analyze(example()))
+    assert flat(text).endswith(
+        "Accesses of one leaf stream: its reads, computation and writes overlap freely, as"
+        " AccelForge assumes; what waits for data, barriers and space are tile iterations of"
+        " different leaves."
+    )
+
+
+def test_a_report_prints_as_its_text() -> None:
+    report = polylat.analyze(example())
+    assert str(report) == report_text(report)
+
+
+def test_roofline() -> None:
+    assert roofline_text(polylat.roofline(example())).splitlines() == [
+        "AccelForge's latency  32,768",
+        "  The sum over Einsums of the busy time of the slowest component, back to back.",
+        "",
+        "Einsum    DRAM    SRAM  mac  slowest",
+        "e1       8,192   7,680  512     DRAM",
+        "e2       4,608  12,288  512     SRAM",
+        "e3      12,288   4,608  512     DRAM",
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_case_prints_within_its_width(path: Path) -> None:
+    spec = polylat.load(path)
+    report = polylat.analyze(spec)
+    comparison = compare(report)
+    assert comparison.latency == report.latency
+    for text in (report_text(report, steps=3), roofline_text(polylat.roofline(spec))):
+        assert max(map(len, text.splitlines())) <= 100
+        assert "\x1b" not in text
+        assert not re.search(r"[ \t]$", text, re.MULTILINE)
+
+
+def test_colour_is_for_terminals() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system="standard")
+    console.print(render_report(polylat.analyze(example())))
+    assert "\x1b[1;32m32,256\x1b[0m" in out.getvalue()
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
+    assert max(map(len, plain.splitlines())) <= 80
