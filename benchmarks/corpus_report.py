@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from polylat.errors import PolylatError
-from polylat.roofline import Roofline, roofline
+from polylat.accounting import Roofline, roofline
 from polylat.spec.reading.load import load
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -24,9 +24,9 @@ from polylat.errors import (
 )
 
 if TYPE_CHECKING:
+    from polylat.accounting import Roofline, roofline
     from polylat.analysis import analyze
     from polylat.report import Report
-    from polylat.roofline import Roofline, roofline
     from polylat.spec import Spec
     from polylat.spec.reading.load import load
 
@@ -54,11 +54,11 @@ __all__ = [
 # Imported when first used: numpy, islpy, numba and the readers take their time.
 _LAZY = {
     "Report": "polylat.report",
-    "Roofline": "polylat.roofline",
+    "Roofline": "polylat.accounting",
     "Spec": "polylat.spec",
     "analyze": "polylat.analysis",
     "load": "polylat.spec.reading.load",
-    "roofline": "polylat.roofline",
+    "roofline": "polylat.accounting",
 }
 
 

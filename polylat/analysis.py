@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from polylat.accounting import roofline
 from polylat.errors import CapacityError, ScheduleError
 from polylat.model import Model, build, lower
 from polylat.report import AccessKey, Contention, Number, PortUse, Report
-from polylat.roofline import roofline
 from polylat.schedule.timing import ORDERS, Order, Timing
 from polylat.spec import Spec
 from polylat.spec.options import (
@@ -214,7 +214,10 @@ def _sequential(model: Model, timings: Mapping[Order, Timing]) -> Number | None:
     pipelines = any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
     if pipelines or model.background:
         model = build(model.lowered, frozenset(), model.slots, sequential=True)
-        timings = {order: model.plan.time(order) for order in ORDERS}
+        # Where nothing is prefetched, all orders of Sequential splits take as long.
+        fills = any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks)
+        orders = ORDERS if fills else ORDERS[:1]
+        timings = {order: model.plan.time(order) for order in orders}
     legal = [t.makespan for t in timings.values() if t.legal]
     return _time(min(legal), model.costs.scale) if legal else None
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar, overload
 
 import numpy as np
 
+from polylat.accesses.blocks import Block
+from polylat.lowering.scan import Ints
 from polylat.model import Model
-from polylat.report import Number, Step, WaitedFor
+from polylat.report import AccessKey, Number, Step, WaitedFor
 from polylat.schedule.critical import (
     BARRIER,
     CAPACITY,
     FLOW,
     PORT,
     START,
-    Link,
-    critical_links,
+    critical_tasks,
 )
+from polylat.schedule.graph import Times
 from polylat.schedule.timing import Timing
 
-__all__ = ["critical_steps"]
+__all__ = ["CriticalPath", "critical_path"]
+
+K = TypeVar("K")
 
 _REASONS: dict[int, WaitedFor | None] = {
     FLOW: "flow",
@@ -31,60 +37,174 @@ _REASONS: dict[int, WaitedFor | None] = {
 }
 
 
-def critical_steps(model: Model, timing: Timing) -> tuple[Step, ...]:
-    """The accesses of the critical path, in order."""
-    steps: list[Step] = []
-    for link in critical_links(model.plan, timing):
-        steps += _steps(model, timing, link)
-    return tuple(steps)
+@dataclass(frozen=True)
+class _What:
+    """What the steps of one kind have in common."""
+
+    leaf: int
+    component: str
+    port: str
+    tensor: str | None
+    action: str
 
 
-def _steps(model: Model, timing: Timing, link: Link) -> Iterator[Step]:
-    graph, layout, costs = model.graph, model.layout, model.costs
-    block_number = int(graph.task_block[link.task])
-    port = int(graph.task_port[link.task])
-    owner = int(graph.owner[block_number])
-    leaf_number = int(np.searchsorted(layout.bases, owner, side="right")) - 1
-    tiles = layout.tiles[leaf_number]
-    iteration = owner - layout.bases[leaf_number]
-    block = layout.blocks[leaf_number][int(graph.sequence[block_number])]
-    key = costs.ports[port]
-    components = model.lowered.spec.arch.paths[tiles.leaf.einsum.name]
-    component = next(c for c in components if c.name == key.component)
-    tile = tuple(
-        (loop.variable, int(tiles.digits[k, iteration]))
-        for k, loop in enumerate(tiles.leaf.temporal[: tiles.depth])
-    )
-    parts: list[tuple[str | None, str, int]] = []
-    for access in block.accesses():
-        cost = (leaf_number, access.component, access.tensor, access.action)
-        each = costs.per_value[cost].get(port, 0)
-        at = int(np.searchsorted(access.iterations, iteration))
-        there = at < len(access.iterations) and access.iterations[at] == iteration
-        if each and there:
-            parts.append((access.tensor, access.action, each * int(access.counts[at])))
-    if block.kind == "foreground" and iteration == 0:
-        once = costs.constant.get((leaf_number, key.component), {}).get(port, 0)
-        if once:
-            parts.append((None, "overhead", once))
-    now = int(timing.task_begin[link.task])
-    reason = _REASONS[link.reason]
-    for tensor, action, duration in parts:
-        yield Step(
+@dataclass(frozen=True, eq=False)
+class CriticalPath(Sequence[Step]):
+    """The steps of a critical path, made when they are looked at: there may be millions.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    kinds, what
+        Kinds of steps, and each step's kind.
+    iteration
+        Each step's tile iteration, counted within its leaf.
+    end
+        When each step ends; the first one begins at 0, every other one where the one before ends.
+    reason
+        What each step waited for.
+    """
+
+    model: Model
+    kinds: tuple[_What, ...]
+    what: Ints
+    iteration: Ints
+    end: Times
+    reason: Ints
+
+    def __len__(self) -> int:
+        return len(self.what)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        if isinstance(index, slice):
+            return tuple(self._step(i) for i in range(*index.indices(len(self))))
+        return self._step(range(len(self))[index])
+
+    def _step(self, i: int) -> Step:
+        kind = self.kinds[self.what[i]]
+        tiles = self.model.lowered.tiles[kind.leaf]
+        return Step(
             einsum=tiles.leaf.einsum.name,
-            tile=tile,
-            component=key.component,
-            port=component.ports[key.index].name,
-            tensor=tensor,
-            action=action,
-            start=_number(now, costs.scale),
-            finish=_number(now + duration, costs.scale),
-            waited_for=reason,
+            tile=tuple(
+                (loop.variable, int(tiles.digits[k, self.iteration[i]]))
+                for k, loop in enumerate(tiles.leaf.temporal[: tiles.depth])
+            ),
+            component=kind.component,
+            port=kind.port,
+            tensor=kind.tensor,
+            action=kind.action,
+            start=self._time(int(self.end[i - 1]) if i else 0),
+            finish=self._time(int(self.end[i])),
+            waited_for=_REASONS[int(self.reason[i])],
         )
-        now += duration
-        reason = "port"
+
+    def _time(self, steps: int) -> Number:
+        whole, rest = divmod(steps, self.model.costs.scale)
+        return Fraction(steps, self.model.costs.scale) if rest else whole
+
+    def totals(self) -> dict[AccessKey, Number]:
+        """Time per (Einsum, component, tensor or None, action), largest first."""
+        leaves = self.model.lowered.leaves
+        return self._sums(
+            self.what,
+            lambda k: (
+                leaves[self.kinds[k].leaf].einsum.name,
+                self.kinds[k].component,
+                self.kinds[k].tensor,
+                self.kinds[k].action,
+            ),
+        )
+
+    def waits(self) -> dict[WaitedFor | None, Number]:
+        """Time of the steps by what they had waited for, largest first."""
+        return self._sums(self.reason, lambda k: _REASONS[k])
+
+    def _sums(self, group: Ints, name: Callable[[int], K]) -> dict[K, Number]:
+        durations = np.diff(self.end, prepend=self.end[:1] * 0)
+        found: dict[K, int] = {}
+        for number in np.unique(group).tolist():
+            time = int(durations[group == number].sum())
+            found[name(number)] = found.get(name(number), 0) + time
+        ordered = sorted(found.items(), key=lambda item: -item[1])
+        return {key: self._time(time) for key, time in ordered}
 
 
-def _number(steps: int, scale: int) -> Number:
-    time = Fraction(steps, scale)
-    return time.numerator if time.denominator == 1 else time
+def critical_path(model: Model, timing: Timing) -> CriticalPath:
+    """The accesses of the critical path, in order."""
+    graph = model.graph
+    tasks, reasons = critical_tasks(model.plan, timing)
+    kinds: dict[_What, int] = {}
+    columns: list[list[Times]] = [[np.zeros(0, dtype=np.int64)] for _ in range(4)]
+    blocks = graph.task_block[tasks]
+    owners = graph.owner[blocks]
+    bases = np.array(model.layout.bases)
+    leaf_of = np.searchsorted(bases, owners, side="right") - 1
+    group = (leaf_of * (int(graph.sequence.max(initial=0)) + 1) + graph.sequence[blocks]) * (
+        graph.ports + 1
+    ) + graph.task_port[tasks]
+    for number in np.unique(group):
+        at = np.flatnonzero(group == number)
+        leaf, port = int(leaf_of[at[0]]), int(graph.task_port[tasks[at[0]]])
+        block = model.layout.blocks[leaf][int(graph.sequence[blocks[at[0]]])]
+        iterations = owners[at] - bases[leaf]
+        for place, (what, which, durations) in enumerate(
+            _parts(model, leaf, block, port, iterations)
+        ):
+            kind = kinds.setdefault(what, len(kinds))
+            order = at[which] * _PLACES + place
+            kind_column = np.full(len(order), kind, dtype=np.int64)
+            for column, values in zip(
+                columns, (order, kind_column, iterations[which], durations), strict=True
+            ):
+                column.append(values)
+    order, what_column, iteration, duration = (np.concatenate(c) for c in columns)
+    sort = np.argsort(order, kind="stable")
+    order = order[sort]
+    # Whichever access of a block is its first there waited; the others came right after it.
+    first = np.concatenate(([True], order[1:] // _PLACES != order[:-1] // _PLACES))[: len(order)]
+    task_reason = reasons[order // _PLACES]
+    return CriticalPath(
+        model,
+        tuple(kinds),
+        what_column[sort].astype(np.int64),
+        iteration[sort].astype(np.int64),
+        np.cumsum(duration[sort]),
+        np.where(first, task_reason, PORT),
+    )
+
+
+_PLACES = 1 << 16
+
+
+def _parts(
+    model: Model, leaf: int, block: Block, port: int, iterations: Ints
+) -> list[tuple[_What, Ints, Times]]:
+    """Accesses of a block on a port: what, for which of the iterations, and how long each."""
+    costs = model.costs
+    key = costs.ports[port]
+    einsum = model.lowered.leaves[leaf].einsum
+    component = model.lowered.spec.arch.component(einsum.name, key.component)
+    name = component.ports[key.index].name
+    found: list[tuple[_What, Ints, Times]] = []
+    for access in block.accesses():
+        each = costs.per_value[leaf, access.component, access.tensor, access.action].get(port, 0)
+        if not each:
+            continue
+        at = np.minimum(np.searchsorted(access.iterations, iterations), len(access.iterations) - 1)
+        which = np.flatnonzero(access.iterations[at] == iterations)
+        counts = access.counts[at[which]].astype(model.graph.task_duration.dtype)
+        what = _What(leaf, key.component, name, access.tensor, access.action)
+        found.append((what, which, counts * each))
+    once = costs.constant.get((leaf, key.component), {}).get(port, 0)
+    if once and block.kind == "foreground":
+        which = np.flatnonzero(iterations == 0)
+        durations = np.full(len(which), once, dtype=model.graph.task_duration.dtype)
+        found.append((_What(leaf, key.component, name, None, "overhead"), which, durations))
+    return found

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from polylat.accounting import Roofline
+    from polylat.critical import CriticalPath
     from polylat.model import Model
     from polylat.occupancy import Occupancy
-    from polylat.roofline import Roofline
     from polylat.schedule.timing import Timing
 
 __all__ = ["AccessKey", "Number", "PortUse", "Report", "Step", "WaitedFor"]
@@ -171,16 +172,14 @@ class Report:
             return None
         return Fraction(self.sequential) / Fraction(self.latency)
 
-    @cached_property
-    def critical_path(self) -> tuple[Step, ...]:
+    @property
+    def critical_path(self) -> Sequence[Step]:
         """A chain of accesses from time 0 to the latency, without a gap.
 
         Each starts when the one before it finishes. Where several chains are as long, one that
         waits for data rather than for a port.
         """
-        from polylat.critical import critical_steps
-
-        return critical_steps(self._model, self._timing)
+        return self._critical_path
 
     @cached_property
     def critical_totals(self) -> Mapping[AccessKey, Number]:
@@ -188,11 +187,18 @@ class Report:
 
         The times add up to the latency. Largest first.
         """
-        totals: dict[AccessKey, Number] = {}
-        for step in self.critical_path:
-            key = (step.einsum, step.component, step.tensor, step.action)
-            totals[key] = totals.get(key, 0) + step.duration
-        return dict(sorted(totals.items(), key=lambda item: -item[1]))
+        return self._critical_path.totals()
+
+    @cached_property
+    def critical_waits(self) -> Mapping[WaitedFor | None, Number]:
+        """Time on the critical path by what the accesses had waited for. Largest first."""
+        return self._critical_path.waits()
+
+    @cached_property
+    def _critical_path(self) -> CriticalPath:
+        from polylat.critical import critical_path
+
+        return critical_path(self._model, self._timing)
 
     @cached_property
     def occupancy(self) -> tuple[Occupancy, ...]:

@@ -143,6 +143,7 @@ class WorkloadDraw:
         k, depth = axes[-1]
         for name, shape in self.tensors.items():
             fits = len(shape) == 2 and shape[0][1] == depth and name not in self.produced
+            fits = fits and all(operand.tensor != name for operand in operands)
             kept = {variable for variable, _ in axes}
             if fits and shape[1][1] <= self.room(kept) and self.draw(chances(7)):
                 width = shape[1][1]

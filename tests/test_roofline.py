@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from polylat.bounds import rank_bounds
 from polylat.errors import MappingError, SpecError, UnsupportedError
-from polylat.roofline import Roofline, roofline
+from polylat.accounting import Roofline, roofline
 from polylat.spec import Spec
 from polylat.spec.affine import Affine
 from polylat.spec.reading.load import load

@@ -65,9 +65,7 @@ class _Search:
         seen: dict[Event, int] = {}
         while event not in seen:
             seen[event] = len(trail)
-            previous, reason = next(
-                (e, why) for e, why in self._awaits(event) if self._undone(e)
-            )
+            previous, reason = next((e, why) for e, why in self._awaits(event) if self._undone(e))
             trail.append((event, reason))
             event = previous
         ring = trail[seen[event] :]

@@ -109,13 +109,20 @@ class TaskGraph:
             `tasks` sorted by port, then date of the tile iteration, then sequence of the block;
             and per port where its tasks start (one more entry than ports).
         """
+        from polylat.schedule.kernels import by_key
+
         rank = _ranks(self.dates.skew if skewed else self.dates.program)
         places = int(self.sequence.max(initial=0)) + 1
-        key = rank[self.owner[self.task_block]] * places + self.sequence[self.task_block]
-        key += self.task_port * (len(rank) * places)
-        tasks = np.argsort(key, kind="stable")
-        counts = np.bincount(self.task_port, minlength=self.ports)
-        return tasks, np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        order = np.arange(self.tasks)
+        for key, count in (
+            (self.sequence[self.task_block], places),
+            (rank[self.owner[self.task_block]], self.iterations),
+            (self.task_port, self.ports),
+        ):
+            # Sorting by the least significant key first: each sort keeps the order of equals.
+            start, entries = by_key(key[order], count)
+            order = order[entries]
+        return order, start
 
 
 def _ranks(columns: Ints) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -71,6 +71,8 @@ class Plan:
         """Earliest times under an order (None: nothing waits for a port)."""
         from polylat.schedule import kernels
 
+        if order == "skew" and self._skew is self._program:
+            return replace(self.time("program"), order="skew")
         graph = self.graph
         exact = graph.task_duration.dtype == object
         dtype: Any = object if exact else np.int64

@@ -112,7 +112,7 @@ def roofline(spec: Spec) -> Roofline:
     operation reads A and Z and writes Z; the first of them finds nothing to read in Z.
 
     >>> from fractions import Fraction
-    >>> from polylat.roofline import roofline
+    >>> from polylat.accounting import roofline
     >>> from polylat.spec import Spec
     >>> from polylat.spec.affine import Affine
     >>> from polylat.spec.arch import Arch, Component, Port
