@@ -38,7 +38,7 @@ class PolylatError(Exception):
             text = f"{self.where}: {text}"
         if self.mend:
             text = f"{text}. To mend it: {self.mend.rstrip('.')}"
-        return f"{text}."
+        return text if text.endswith("?") else f"{text}."
 
 
 class SpecError(PolylatError, ValueError):

@@ -1,4 +1,4 @@
-"""Where a report's figures come from: AccelForge's figure, the users of ports, the waits."""
+"""Where a report's figures come from: AccelForge's figure, and who uses the ports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polylat.lowering.paths import Leaf
 from polylat.model import Model
 from polylat.report import AccessKey, Number, Report
 
-__all__ = ["Charge", "Comparison", "compare", "port_users", "waits"]
+__all__ = ["Charge", "Comparison", "compare", "port_users"]
 
 
 @dataclass(frozen=True)
@@ -123,27 +123,6 @@ def port_users(report: Report) -> tuple[dict[str, Number], ...]:
             if load:
                 users[port][name] = _number(load)
     return tuple(dict(sorted(u.items(), key=lambda item: item[1], reverse=True)) for u in users)
-
-
-def waits(report: Report) -> dict[str, Number]:
-    """Time on the critical path by what its accesses had waited for.
-
-    Keys are ``"start"`` (nothing: they begin at time 0), ``"flow"``, ``"barrier"``,
-    ``"capacity"`` and ``"port"``, as far as there are any. The times add up to the latency.
-
-    Examples
-    --------
-    >>> import polylat
-    >>> from polylat.explain import waits
-    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
-    >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
-    >>> waits(report)
-    {'start': 512, 'flow': 8192, 'barrier': 3584, 'port': 19456}
-    """
-    totals: dict[str, Number] = dict.fromkeys(("start", "flow", "barrier", "capacity", "port"), 0)
-    for step in report.critical_path:
-        totals[step.waited_for or "start"] += step.duration
-    return {why: _number(time) for why, time in totals.items() if time}
 
 
 def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from polylat.explain import compare, port_users, waits
+from polylat.explain import compare, port_users
 from polylat.report import AccessKey, Number, Report, Step
 
 if TYPE_CHECKING:
@@ -152,9 +151,9 @@ def _critical(report: Report, steps: int | None) -> dict[str, Any]:
     path = report.critical_path
     return {
         "totals": _accesses(report.critical_totals.items(), "time"),
-        "waited_for": {why: _exact(time) for why, time in waits(report).items()},
+        "waited_for": {why or "start": _exact(time) for why, time in report.critical_waits.items()},
         "length": len(path),
-        "steps": [_step(step) for step in islice(path, steps)],
+        "steps": [_step(step) for step in path[:steps]],
     }
 
 

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from polylat.explain import Charge, Comparison, compare, port_users, waits
+from polylat.explain import Charge, Comparison, compare, port_users
 from polylat.report import AccessKey, Number, Report
 
 if TYPE_CHECKING:
@@ -431,14 +431,14 @@ _WAITS = {
     "flow": "data",
     "barrier": "a barrier",
     "capacity": "space",
-    "start": "nothing",
+    None: "nothing",
 }
 
 
 def _waits(report: Report) -> str:
     return ", ".join(
         f"{_WAITS[why]} {show(time)} ({_percent(time, report.latency)})"
-        for why, time in sorted(waits(report).items(), key=lambda item: -item[1])
+        for why, time in report.critical_waits.items()
     )
 
 
@@ -455,7 +455,7 @@ def _steps(report: Report, number: int) -> RenderableType:
             Text(port),
             Text(step.tensor or _NONE),
             Text(step.action),
-            _WAITS[step.waited_for or "start"],
+            _WAITS[step.waited_for],
         )
     if len(path) > number:
         return Group(table, Text(f"{len(path) - number:,} more steps follow."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from fractions import Fraction
@@ -549,10 +550,8 @@ def test_code_is_refused(text: str) -> None:
 )
 def test_work_is_bounded(text: str) -> None:
     start = time.monotonic()
-    try:
+    with contextlib.suppress(ExpressionError):
         value(text)
-    except ExpressionError:
-        pass
     assert time.monotonic() - start < 10
 
 

@@ -354,7 +354,9 @@ def test_variables_and_fields_of_components() -> None:
         extra_attributes_for_component_model={"mine": "node + 1"},
     )
     data["arch"]["nodes"].insert(1, memory("SRAM", size="DRAM.size + base", actions_scale="1"))
-    data["arch"]["nodes"][0]["actions"][0]["throughput"] = "mine * variables.base * variables.width / 16"
+    data["arch"]["nodes"][0]["actions"][0]["throughput"] = (
+        "mine * variables.base * variables.width / 16"
+    )
     spec = Spec.from_dict(data)
     assert spec.arch.component("mm", "DRAM").size == 48
     assert spec.arch.component("mm", "SRAM").size == 53
@@ -376,7 +378,7 @@ def test_given_variables_override_those_of_the_input() -> None:
     spec = Spec.from_dict(data, T="1 + 2")
     assert spec.arch.component("mm", "DRAM").ports[0].durations["read"] == Fraction(1, 3)
     assert spec.mapping.nodes[1] == Temporal("m", 3)
-    assert Spec.from_dict(matmul(), T=1)
+    assert Spec.from_dict(matmul(), T=1) == Spec.from_dict(matmul())
 
 
 def test_expressions_see_the_tensors_of_each_einsum() -> None:
@@ -487,6 +489,17 @@ def test_copies_and_instances() -> None:
     assert isinstance(spec.mapping.end, Pipeline)
 
 
+@pytest.mark.parametrize("projection", [[], {}])
+def test_a_tensor_may_be_one_value(projection: Any) -> None:
+    data = matmul()
+    data["workload"]["einsums"][0]["tensor_accesses"].append(
+        {"name": "S", "projection": projection}
+    )
+    data["mapping"]["nodes"][0]["tensors"].append("S")
+    (einsum,) = Spec.from_dict(data).workload.einsums
+    assert (einsum.access("S").ranks, einsum.access("S").projection) == ((), ())
+
+
 def test_an_index_may_be_constant() -> None:
     data = matmul()
     data["workload"]["einsums"][0]["tensor_accesses"][0]["projection"] = {"M": "m", "K": 3}
@@ -549,7 +562,9 @@ def test_schedule_options() -> None:
 # Odd data ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [None, [], "workload", 3, {}, {"workload": {}}, {1: 2}, object()])
+@pytest.mark.parametrize(
+    "data", [None, [], "workload", 3, {}, {"workload": {}}, {1: 2}, object(), {"x" * 999: 1}]
+)
 def test_what_is_no_input(data: Any) -> None:
     with pytest.raises(PolylatError):
         Spec.from_dict(data)

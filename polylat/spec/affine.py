@@ -13,7 +13,8 @@ class Affine:
     Parameters
     ----------
     terms
-        (variable, coefficient) pairs in order of appearance, no zero coefficient, no variable twice.
+        (variable, coefficient) pairs in order of appearance, no zero coefficient, no variable
+        twice.
     constant
         The constant term.
 

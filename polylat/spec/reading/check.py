@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from polylat.errors import SpecError
 from polylat.spec.reading.models import (
@@ -17,6 +16,9 @@ from polylat.spec.reading.models import (
 )
 from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import At
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def check(data: Any, at: At) -> SpecModel:
@@ -116,8 +118,9 @@ def _path(loc: tuple[str | int, ...], data: Any) -> list[str | int]:
         if _has(value, key):
             value = value[key]
         elif isinstance(value, dict) and isinstance(key, int) and key < len(value):
-            key = list(value)[key]  # renames given as a mapping are checked as a list
-            value = value[key]
+            path.append(list(value)[key])  # renames given as a mapping are checked as a list
+            value = value[path[-1]]
+            continue
         elif key in TAGS or (index and _is_choice(key)):
             continue
         else:

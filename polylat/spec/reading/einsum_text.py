@@ -81,7 +81,8 @@ def _entry(entry: Any, at: At) -> Any:
             raise SpecError("must be a mapping with a name", where=str(place))
         if access["name"] not in by_name:
             raise SpecError(
-                f"tensor {access['name']!r} is not in the Einsum {shown(text)}", where=str(place)
+                f"tensor {shown(access['name'])} is not in the Einsum {shown(text)}",
+                where=str(place),
             )
         for key, value in access.items():
             if key == "name":

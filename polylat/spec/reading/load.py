@@ -53,7 +53,7 @@ def load(
             raise SpecError(
                 "the file is empty", where=name, mend="give it content, or leave it out"
             )
-        if not isinstance(tree, dict):
+        if not isinstance(tree, Map):
             raise SpecError(
                 "the file does not hold a mapping",
                 where=name,
@@ -62,13 +62,13 @@ def load(
         for key, value in tree.items():
             if key not in merged:
                 merged[key] = value
-                if isinstance(tree, Map) and key in tree.lines:
+                if key in tree.lines:
                     merged.lines[key] = tree.lines[key]
     main = os.path.basename(paths[0]) if len(paths) == 1 else None
     return build(merged, plain(variables), main=main)
 
 
-def _paths(files: Iterable[PathLike | Iterable[PathLike]]) -> list[str]:
+def _paths(files: Iterable[object]) -> list[str]:
     names: list[str] = []
     for file in files:
         if isinstance(file, (str, os.PathLike)):

@@ -52,7 +52,7 @@ class Scope:
         return self._names
 
     def without(self, name: str) -> Scope:
-        """This scope, in which the innermost table lacks a name."""
+        """The same scope, its innermost table without a name."""
         if name not in self._names:
             return self
         return Scope({k: v for k, v in self._names.items() if k != name}, self._outer)

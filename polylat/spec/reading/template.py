@@ -11,7 +11,7 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, nodes, pass_context
 from jinja2.compiler import CodeGenerator
@@ -22,14 +22,16 @@ from jinja2.exceptions import (
     UndefinedError,
 )
 from jinja2.ext import Extension
-from jinja2.parser import Parser
-from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from polylat.errors import PolylatError, SpecError, UnsupportedError
 from polylat.spec.reading.files import Several, find_paths, has_template, read_text
 from polylat.spec.reading.numbers import MAX_BITS, BadNumber, power
 from polylat.spec.reading.suggest import shown
+
+if TYPE_CHECKING:
+    from jinja2.parser import Parser
+    from jinja2.runtime import Context
 
 MAX_OUTPUT = 5_000_000
 MAX_STEPS = 200_000
@@ -267,7 +269,7 @@ class _Assert(Extension):
         call = self.call_method("_check", [condition, message, nodes.Const(lineno)])
         return nodes.CallBlock(call, [], [], []).set_lineno(lineno)
 
-    def _check(self, condition: Any, message: Any, lineno: int, caller: Any) -> str:
+    def _check(self, condition: Any, message: Any, lineno: int, caller: Any) -> str:  # noqa: ARG002
         if not condition:
             raise AssertionError(message or f"assertion failed on line {lineno}")
         return ""
@@ -363,7 +365,13 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.step()
         return super().call(context, obj, *args, **kwargs)
 
-    def call_binop(self, context: Context, sign: str, left: Any, right: Any) -> Any:
+    def call_binop(
+        self,
+        context: Context,  # noqa: ARG002
+        sign: str,
+        left: Any,
+        right: Any,
+    ) -> Any:
         """Arithmetic whose result could be huge."""
         self.step()
         numbers_only = isinstance(left, (int, float)) and isinstance(right, (int, float))

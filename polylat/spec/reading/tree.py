@@ -20,6 +20,7 @@ from polylat.spec.reading.suggest import shown
 
 MAX_DEPTH = 150
 MAX_ITEMS = 500_000
+MAX_KEY = 400
 
 
 class Quoted(str):
@@ -98,7 +99,7 @@ class At:
         return found
 
     def with_line_of(self, key: str | int) -> str:
-        """This place as text, with the line of a key in it."""
+        """The place as text, with the line of a key in it."""
         return self._text((self / key).line)
 
     def __str__(self) -> str:
@@ -197,6 +198,10 @@ class _Plain:
                     f"the key {shown(key)} is no text",
                     where=path_text(path),
                     mend="put the key in quotes",
+                )
+            if len(key) > MAX_KEY:
+                raise SpecError(
+                    f"a key of {len(key)} characters is too long", where=path_text(path)
                 )
             result[str(key)] = self.convert(value, (*path, str(key)), depth + 1)
         if isinstance(data, Map):

@@ -169,12 +169,6 @@ def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
             if not rank.isidentifier():
                 raise SpecError(f"{shown(rank)} is no name of a rank", where=str(here / rank))
             _check_case(rank, here / rank, False)
-    if not table:
-        raise UnsupportedError(
-            f"the tensor {model.name!r} has no ranks",
-            where=str(here),
-            mend="give it a rank of size 1",
-        )
     projection = []
     for index, (rank, text) in enumerate(table.items()):
         place = here / (index if isinstance(model.projection, list) else rank)

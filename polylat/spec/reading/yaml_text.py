@@ -14,7 +14,7 @@ from polylat.errors import SpecError
 from polylat.spec.reading.models import TAGS
 from polylat.spec.reading.numbers import BadNumber, bounded, decimal
 from polylat.spec.reading.suggest import did_you_mean, shown
-from polylat.spec.reading.tree import MAX_DEPTH, MAX_ITEMS, Map, Quoted, Seq
+from polylat.spec.reading.tree import MAX_DEPTH, MAX_ITEMS, MAX_KEY, Map, Quoted, Seq
 
 MAX_CHARACTERS = 5_000_000
 _STANDARD = "tag:yaml.org,2002:"
@@ -194,6 +194,10 @@ class _Reader:
         """A key of a mapping: a text."""
         value = self.value(node, depth + 1)
         if isinstance(value, str) and type(node).__name__ == "ScalarNode":
+            if len(value) > MAX_KEY:
+                raise SpecError(
+                    f"a key of {len(value)} characters is too long", where=self.where(node)
+                )
             return value
         text = shown(node.value) if type(node).__name__ == "ScalarNode" else "that is no text"
         raise SpecError(
