@@ -20,7 +20,7 @@ from polylat.spec.options import (
     normalize_order,
     normalize_slots,
 )
-from polylat.tasks import separations
+from polylat.tasks import own_stages, separations
 
 __all__ = ["DEFAULT_MAX_TILES", "analyze"]
 
@@ -272,11 +272,11 @@ def _contention(model: Model) -> tuple[Contention, ...]:
         inside = [leaf for leaf in leaves if any(s.node == node for s in leaf.splits)]
         own: dict[str, bool] = {}
         for leaf in inside:
-            apart = False
-            for component in spec.arch.paths[leaf.einsum.name]:
-                apart = apart or (node, component.name) in separate
+            path = spec.arch.paths[leaf.einsum.name]
+            stages_of = own_stages(leaf, [c.name for c in path], separate)
+            for component in path:
                 if component.ports:
-                    own[component.name] = apart
+                    own[component.name] = any(n == node for n, _ in stages_of[component.name])
         found.append(
             Contention(
                 tuple(stage_name(leaves, node, s) for s in range(count)),

@@ -184,14 +184,21 @@ def _used(leaf: Leaf) -> list[str]:
 def own_stages(
     leaf: Leaf, path: Sequence[str], separate: frozenset[tuple[int, str]]
 ) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Per component on a leaf's path, the stages whose own units it is one of."""
-    own: dict[tuple[int, int], None] = {}
+    """Per component on a leaf's path, the stages whose own units it is one of.
+
+    Where the stages of a Pipeline contend for a component, the Pipelines inside share what there
+    is as well: there are not enough units for all of their stages and the outer ones.
+    """
     result = {}
-    for name in path:
+    for i, name in enumerate(path):
+        own = []
         for split in leaf.splits:
-            if split.pipeline and (split.node, name) in separate:
-                own[split.node, split.branch] = None
-        result[name] = tuple(sorted(own))
+            if not split.pipeline:
+                continue
+            if not any((split.node, outer) in separate for outer in path[: i + 1]):
+                break
+            own.append((split.node, split.branch))
+        result[name] = tuple(own)
     return result
 
 

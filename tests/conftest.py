@@ -11,9 +11,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 # Times on shared machines say nothing, and random cascades take as long as they are large.
-_COMMON = settings(
-    deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+_COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 
 settings.register_profile("dev", _COMMON, max_examples=100)
 settings.register_profile("ci", _COMMON, max_examples=100, derandomize=True, database=None)

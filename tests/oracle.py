@@ -381,10 +381,12 @@ class Leaf:
                 variable, shape = node.data["rank_variable"], int(node.data["tile_shape"])
                 if variable not in extent:
                     raise Illegal(f"{self.einsum.name} has no rank variable {variable}")
-                if shape < 1:
-                    raise Illegal(f"tile shape {shape}")
+                if not 1 <= shape <= extent[variable]:
+                    raise Illegal(f"tile shape {shape} of {extent[variable]}")
                 loops.append(Loop(position, node, -(-extent[variable] // shape)))
-                extent[variable] = min(shape, extent[variable])
+                extent[variable] = shape
+        if any(size > 1 for size in extent.values()):
+            raise Illegal(f"{self.einsum.name} lacks a loop")
         return tuple(loops)
 
     @cached_property
@@ -751,13 +753,14 @@ class Ports:
         self.problem = problem
         self.units: dict[tuple[int, str], tuple[tuple[int, int], ...]] = {}
         for leaf in leaves:
+            pipelines = [turn for turn in leaf.turns if turn[0].kind == "Pipeline"]
             for component in problem.components:
-                self.units[leaf.order, component.name] = tuple(
-                    (split.uid, stage)
-                    for split, stage in leaf.turns
-                    if split.kind == "Pipeline"
-                    and own_units(problem, leaves, split, component.name)
+                # Where stages contend, there is nothing to share out among the stages inside.
+                own = itertools.takewhile(
+                    lambda turn, name=component.name: own_units(problem, leaves, turn[0], name),
+                    pipelines,
                 )
+                self.units[leaf.order, component.name] = tuple((s.uid, n) for s, n in own)
 
     def work(self, leaf: Leaf, accesses: Iterable[Access]) -> dict[Port, Fraction]:
         """Ports: a block's duration is the sum of its accesses'; no time needs no port."""
@@ -1080,7 +1083,12 @@ class Model:
         slots, depth = self.slots_of(tensor), leaf.depth(node)
         if slots is None or depth == 0:
             return None
-        tiles = self.iterations_at((other for other in self.leaves if other.below(node)), depth)
+        sharing = (
+            other
+            for other in self.leaves
+            if other.below(node) and any(a.tensor == tensor for a in other.einsum.accesses)
+        )
+        tiles = self.iterations_at(sharing, depth)
         place = tiles.index(iteration[:depth]) - slots
         return tiles[place] if place >= 0 else None
 

@@ -22,8 +22,7 @@ from polylat import (
 Data = dict[str, Any]
 DATA = Path(__file__).parent / "data"
 CASES: dict[str, Data] = {
-    case["name"]: case
-    for case in json.loads((DATA / "cascades.json").read_text(encoding="utf-8"))
+    case["name"]: case for case in json.loads((DATA / "cascades.json").read_text(encoding="utf-8"))
 }
 
 
@@ -35,8 +34,7 @@ def corpus(name: str) -> Spec:
 def memory(name: str, throughput: Any = 1, **more: Any) -> Data:
     """A memory whose actions move one value of 8 bits at the throughput."""
     actions = [
-        {"name": name, "throughput": throughput, "bits_per_action": 8}
-        for name in ("read", "write")
+        {"name": name, "throughput": throughput, "bits_per_action": 8} for name in ("read", "write")
     ]
     return {"type": "Memory", "name": name, "size": "inf", "actions": actions, **more}
 
@@ -140,8 +138,6 @@ def test_sequential_branches_use_the_same_units() -> None:
     assert (report.latency, report.contention) == (8, ())
 
 
-
-
 def test_capacity_holds_the_producer_back() -> None:
     """One slot: e1 may not overwrite the tile before e2 has read it."""
     spec = chain(
@@ -206,9 +202,7 @@ def test_occupancy_of_the_tapped_cascade() -> None:
 def test_capacity_can_be_enforced() -> None:
     """A memory that is too small is reported, or an error."""
     nodes = [storage("DRAM", "a", "c"), storage("SRAM", "b")]
-    nodes.append(
-        split("Sequential", [temporal("m"), leaf("e1")], [temporal("m"), leaf("e2")])
-    )
+    nodes.append(split("Sequential", [temporal("m"), leaf("e1")], [temporal("m"), leaf("e2")]))
     spec = chain(4, nodes, [memory("DRAM"), memory("SRAM", size=31), compute()])
     sram = polylat.analyze(spec).occupancy[1]
     assert (sram.component, sram.peak, sram.size, sram.exceeded) == ("SRAM", 32, 31, True)
@@ -219,9 +213,7 @@ def test_capacity_can_be_enforced() -> None:
 def test_instances_multiply() -> None:
     """An Einsum with instances does everything as often; so does the workload."""
     nodes = [storage("DRAM", "a", "b", "c")]
-    nodes.append(
-        split("Sequential", [temporal("m"), leaf("e1")], [temporal("m"), leaf("e2")])
-    )
+    nodes.append(split("Sequential", [temporal("m"), leaf("e1")], [temporal("m"), leaf("e2")]))
     arch = [memory("DRAM"), compute("inf")]
     once = polylat.analyze(chain(4, nodes, arch))
     thrice = polylat.analyze(chain(4, nodes, arch, n_instances=3))
@@ -232,9 +224,7 @@ def test_instances_multiply() -> None:
 def test_constants_are_charged_once_per_einsum() -> None:
     """A constant in total_latency is overhead on the port, and on the critical path."""
     nodes = [storage("DRAM", "a", "b", "c")]
-    nodes.append(
-        split("Sequential", [temporal("m"), leaf("e1")], [temporal("m"), leaf("e2")])
-    )
+    nodes.append(split("Sequential", [temporal("m"), leaf("e1")], [temporal("m"), leaf("e2")]))
     latency = "7 + sum(a.n_calls / a.throughput for a in actions)"
     arch = [memory("DRAM", total_latency=latency), compute("inf")]
     report = polylat.analyze(chain(4, nodes, arch), granularity="full")

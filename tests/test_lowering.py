@@ -57,7 +57,9 @@ def test_points_of_polyhedra(rows: list[tuple[int, int, int, int]]) -> None:
     assert points(every).tolist() == enumerated(every)
     holes = every & isl.Set("{ [i, j, k] : (i + j) mod 3 = 0 or k = 1 }")
     assert points(holes).tolist() == enumerated(holes)
-    image = isl.Set(f"{{ [i, z] : exists j, k : z = 2j + 3k and {' and '.join([box, *conditions])} }}")
+    image = isl.Set(
+        f"{{ [i, z] : exists j, k : z = 2j + 3k and {' and '.join([box, *conditions])} }}"
+    )
     assert points(image).tolist() == enumerated(image)
 
 
