@@ -131,13 +131,14 @@ class Occupancy:
 def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
     """Occupancy of every memory under a schedule.
 
-    A tile is resident from the start of its first access to the end of its last one, write-backs
-    in the background included. In the outermost storage, tensors that no Einsum produces are
-    there from the start, and tensors that none reads stay to the end.
+    A tile is resident from the start of the first access to it in that memory to the end of the
+    last one, write-backs in the background included; an access that takes no time happens when
+    the last port of its block begins. In the outermost storage, tensors that no Einsum produces
+    are there from the start, and tensors that none reads stay to the end.
     """
     spec, leaves = model.lowered.spec, model.lowered.leaves
     separate = separations(spec, leaves)
-    blocks_begin = _block_begins(model, timing)
+    spans: dict[str, tuple[Times, Times]] = {}
     held: dict[tuple[str, tuple[tuple[int, int], ...]], list[_Held]] = {}
     sizes: dict[str, Fraction | None] = {}
     done: set[tuple[int, str]] = set()
@@ -160,7 +161,10 @@ def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
                         and any(h.node == holder.node for h in o.holders[tensor])
                     ]
                     key = (holder.component, stages[holder.component])
-                    found = _held_tiles(model, timing, blocks_begin, sharing, tensor, level, holder)
+                    if holder.component not in spans:
+                        spans[holder.component] = _block_spans(model, timing, holder.component)
+                    span = spans[holder.component]
+                    found = _held_tiles(model, timing, span, sharing, tensor, level, holder)
                     held.setdefault(key, []).append(found)
     order = {name: i for i, name in enumerate(spec.arch.order)}
     return tuple(
@@ -180,7 +184,7 @@ def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
 def _held_tiles(
     model: Model,
     timing: Timing,
-    blocks_begin: Times,
+    span: tuple[Times, Times],
     sharing: Sequence[Leaf],
     tensor: str,
     level: int,
@@ -202,17 +206,12 @@ def _held_tiles(
                 if access.component != holder.component or access.tensor != tensor:
                     continue
                 where = kappa[access.iterations]
-                if block.kind == "foreground":
-                    numbers = base + access.iterations
-                    finish = timing.finish[numbers]
-                else:
+                numbers = base + access.iterations
+                if block.kind != "foreground":
                     first, iterations = layout.streams[leaf.number, index]
                     numbers = first + np.searchsorted(iterations, access.iterations)
-                    finish = timing.block_finish[numbers]
-                    if block.kind == "fill":
-                        finish = np.maximum(finish, timing.finish[base + access.iterations])
-                np.minimum.at(start, where, blocks_begin[numbers])
-                np.maximum.at(end, where, finish)
+                np.minimum.at(start, where, span[0][numbers])
+                np.maximum.at(end, where, span[1][numbers])
     backing = level == 0 and holder.depth == 0
     if backing and not spec.workload.producers(tensor):
         start[:] = 0
@@ -234,16 +233,22 @@ def _held_tiles(
     )
 
 
-def _block_begins(model: Model, timing: Timing) -> Times:
-    """Per block, when its first task begins; when it may start if it has none."""
+def _block_spans(model: Model, timing: Timing, component: str) -> tuple[Times, Times]:
+    """Per block, when a component's ports begin to serve it, and when they have."""
     graph = model.graph
-    begins = timing.begin[graph.owner].copy()
+    mine = np.array([key.component == component for key in model.costs.ports], dtype=np.bool_)
+    ready = timing.begin[graph.owner].copy()
     fills = graph.kind == 0
-    begins[fills] = timing.fill_begin[fills]
-    served = np.full(graph.blocks, timing.makespan, dtype=begins.dtype)
-    np.minimum.at(served, graph.task_block, timing.task_begin)
-    has_tasks = np.bincount(graph.task_block, minlength=graph.blocks) > 0
-    return np.where(has_tasks, served, begins)
+    ready[fills] = timing.fill_begin[fills]
+    begin, end = ready, timing.block_finish.copy()
+    np.maximum.at(begin, graph.task_block, timing.task_begin)
+    tasks = np.flatnonzero(mine[graph.task_port])
+    served = graph.task_block[tasks]
+    begin[served] = timing.makespan
+    end[served] = 0
+    np.minimum.at(begin, served, timing.task_begin[tasks])
+    np.maximum.at(end, served, timing.task_begin[tasks] + graph.task_duration[tasks])
+    return begin, end
 
 
 def _digits(keys: Ints, radices: Sequence[int]) -> Ints:

@@ -483,8 +483,8 @@ def _memories(report: Report) -> RenderableType:
     return Group(
         table,
         Text(
-            "Everything starts as early as it can, so that tiles of a leaf's own inputs may be"
-            " fetched far ahead of their use; the latency takes the room for granted."
+            "Tiles count as filled whole; AccelForge reserves less where a tile can come in piece"
+            " by piece. The latency takes the room for granted."
         ),
     )
 

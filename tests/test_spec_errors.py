@@ -831,11 +831,6 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             "mapping.nodes[0].tensors[5]: the tensor 'A' is named twice",
         ),
         (
-            lambda d: node(d, 2, 0, 0).update(tensors=[]),
-            MappingError,
-            "mapping.nodes[2].nodes[0].nodes[0].tensors: the node names no tensors",
-        ),
-        (
             lambda d: node(d, 0).update(component="Link"),
             MappingError,
             (

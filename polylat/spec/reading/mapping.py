@@ -159,10 +159,6 @@ class _Reader:
                 )
             if tensor in node.tensors[:index]:
                 raise MappingError(f"the tensor {tensor!r} is named twice", where=str(place))
-        if not node.tensors:
-            raise MappingError(
-                "the node names no tensors", where=str(at / "tensors"), mend="name some, or drop it"
-            )
         made = Toll if is_toll else Storage
         return made(node.component, tuple(node.tensors), where=str(at))
 
