@@ -53,7 +53,7 @@ def analyze(
     granularity: str = _DEFAULTS["granularity"],
     order: str = _DEFAULTS["order"],
     background: str | Iterable[str | tuple[str, str]] = _DEFAULTS["background"],
-    slots: int | None | Mapping[str, int | None] = _DEFAULTS["slots"],
+    slots: int | Mapping[str, int | None] | None = _DEFAULTS["slots"],
     max_tiles: int = _DEFAULTS["max_tiles"],
     enforce_capacity: bool = _DEFAULTS["enforce_capacity"],
 ) -> Report:
@@ -66,9 +66,9 @@ def analyze(
     spec
         The input.
     granularity
-        How finely tile iterations are told apart: ``"tile"`` (the loops above the innermost Storage,
-        Toll or split), ``"flow"`` (also those that index exchanged tensors), ``"full"`` (all
-        Temporal loops), or ``"auto"``: flow where there are no more than `max_tiles`, else tile.
+        How finely tile iterations are told apart: ``"tile"`` (the loops above the innermost
+        Storage, Toll or split), ``"flow"`` (also those that index exchanged tensors), ``"full"``
+        (all Temporal loops), or ``"auto"``: flow where there are no more than `max_tiles`, else tile.
     order
         In which order a port serves: ``"program"`` (depth first), ``"skew"`` (by skewed date),
         ``"oldest"`` (work-conserving), or ``"best"``: whichever gives the least latency.

@@ -102,8 +102,8 @@ class Report:
     latency
         The last finish of any access, background included.
     latency_by_order
-        The same for each order of the ports with the background write-backs asked for; None where the order contradicts the
-        dependences.
+        The same for each order of the ports, with the background write-backs asked for; None
+        where the order contradicts the dependences.
     order
         The order that `latency` belongs to.
     waits_for_background
@@ -148,7 +148,7 @@ class Report:
     accesses: Mapping[AccessKey, Number]
     ports: tuple[PortUse, ...]
     background: tuple[tuple[str, str], ...]
-    slots: int | None | Mapping[str, int | None]
+    slots: int | Mapping[str, int | None] | None
     contention: tuple[Contention, ...]
     engine: str = "explicit"
     _model: Model = field(repr=False, kw_only=True)

@@ -755,12 +755,12 @@ class Ports:
         for leaf in leaves:
             pipelines = [turn for turn in leaf.turns if turn[0].kind == "Pipeline"]
             for component in problem.components:
-                # Where stages contend, there is nothing to share out among the stages inside.
-                own = itertools.takewhile(
-                    lambda turn, name=component.name: own_units(problem, leaves, turn[0], name),
-                    pipelines,
-                )
-                self.units[leaf.order, component.name] = tuple((s.uid, n) for s, n in own)
+                own: list[tuple[int, int]] = []
+                for split, stage in pipelines:
+                    if not own_units(problem, leaves, split, component.name):
+                        break  # where stages contend, nothing is left for the stages inside
+                    own.append((split.uid, stage))
+                self.units[leaf.order, component.name] = tuple(own)
 
     def work(self, leaf: Leaf, accesses: Iterable[Access]) -> dict[Port, Fraction]:
         """Ports: a block's duration is the sum of its accesses'; no time needs no port."""

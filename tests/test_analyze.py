@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,7 @@ def test_occupancy_of_the_tapped_cascade() -> None:
     assert {tile.tensor for tile in sram.at(0)} == {"o1"}
     rows = [tile for tile in sram.tiles() if tile.tensor == "o1"]
     assert [tile.index for tile in rows] == [(("m", i),) for i in range(8)]
-    assert all(a.end <= b.start for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(rows))
 
 
 def test_capacity_can_be_enforced() -> None:

@@ -195,7 +195,7 @@ def test_order_of_lists_does_not_matter(case: tuple[Data, Data], random: Any) ->
     def shuffle(node: Data) -> Data:
         node = {k: node[k] for k in random.sample(list(node), len(node))}
         for key in ("einsums", "tensors", "actions"):
-            if key in node and node.get("type") not in ("Temporal",):
+            if key in node and node.get("type") != "Temporal":
                 node[key] = random.sample(node[key], len(node[key]))
         return node
 

@@ -34,6 +34,7 @@ class GroupCount:
 
     @property
     def simple(self) -> bool:
+        """Whether it is one variable that nothing ties to another."""
         return len(self.variables) == 1 and not self.tied
 
     def footprint(self, depth: int, summed: Sequence[int], above: range) -> Ints:
@@ -159,8 +160,7 @@ class GroupCount:
     def _elements(self, text: GroupText) -> tuple[list[str], list[str]]:
         names = [f"z{i}" for i in range(len(self.indices))]
         equal = [
-            f"{name} = {text.index(index)}"
-            for name, index in zip(names, self.indices, strict=True)
+            f"{name} = {text.index(index)}" for name, index in zip(names, self.indices, strict=True)
         ]
         return names, equal
 

@@ -35,6 +35,7 @@ def union_of(parts: Sequence[Ints], size: int) -> Ints:
 
 
 def tile_keys(tiles: Tiles, loops: Sequence[int], events: Ints) -> Ints:
+    """Mixed-radix number of some loops' indices, per tile iteration."""
     index = np.zeros(len(events), dtype=np.int64)
     for k in loops:
         index = index * tiles.radix(k) + tiles.digits[k][events]
@@ -42,6 +43,7 @@ def tile_keys(tiles: Tiles, loops: Sequence[int], events: Ints) -> Ints:
 
 
 def row_keys(tiles: Tiles, loops: Sequence[int], rows: Ints) -> Ints:
+    """Mixed-radix number of the first columns of rows, which are indices of some loops."""
     index = np.zeros(len(rows), dtype=np.int64)
     for column, k in enumerate(loops):
         index = index * tiles.radix(k) + rows[:, column]
@@ -59,14 +61,12 @@ def rows_of(
     return at, keys[at] == wanted
 
 
-def spans_of(
-    tiles: Tiles, loops: Sequence[int], pairs: Ints, events: Ints
-) -> tuple[Ints, Ints, Ints]:
-    """Per tile iteration the run of rows that have its indices: key, length and start."""
+def spans_of(tiles: Tiles, loops: Sequence[int], pairs: Ints, events: Ints) -> tuple[Ints, Ints]:
+    """Per tile iteration the run of rows that have its indices: length and start."""
     keys, wanted = row_keys(tiles, loops, pairs), tile_keys(tiles, loops, events)
     start = np.searchsorted(keys, wanted, side="left")
     end = np.searchsorted(keys, wanted, side="right")
-    return wanted, end - start, start
+    return end - start, start
 
 
 def first_of_each(rows: Ints, columns: int) -> Ints:

@@ -103,7 +103,8 @@ class Exchange:
             f" {self.holder.component!r} that nobody brought there: {bringer!r} {did} the tile, but"
             f" not {where}",
             where=self.reader.where or self.holder.where or "mapping",
-            mend=f"hold {self.tensor!r} above the loops that part the two, or make their tiles match",
+            mend=f"hold {self.tensor!r} above the loops that part the two, or make their tiles"
+            " match",
         )
 
     def last(self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles) -> Ints:
@@ -161,8 +162,7 @@ class Exchange:
             mine, other, pairs = group.brought_pairs(theirs.depth, inner, depth)
             if not all_pairs:
                 pairs = first_of_each(pairs, len(mine))
-            index, counts, starts = spans_of(theirs, mine, pairs, written[whose])
-            lengths = counts
+            lengths, starts = spans_of(theirs, mine, pairs, written[whose])
             if lengths.sum() > MOST_PAIRS:
                 raise TooLargeError(
                     f"background write-backs of tensor {self.tensor!r} have more than"

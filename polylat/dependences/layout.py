@@ -20,8 +20,8 @@ class Layout:
     """How tile iterations and blocks are numbered.
 
     Tile iterations of all leaves are numbered through, leaf by leaf; then come the blocks that
-    are not foreground, stream by stream (a stream: one `Block` of a leaf, which occurs in some of its
-    tile iterations). A tile iteration's number also stands for its foreground block.
+    are not foreground, stream by stream (a stream: one `Block` of a leaf, which occurs in some of
+    its tile iterations). A tile iteration's number also stands for its foreground block.
 
     Parameters
     ----------

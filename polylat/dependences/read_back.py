@@ -41,8 +41,10 @@ def next_readers(tiles: Tiles, written: Ints, tensor: str, level: int) -> tuple[
 def _later(
     tiles: Tiles, written: Ints, tensor: str, level: int, fork: int
 ) -> tuple[np.ndarray, Ints]:
-    """The first tile that agrees with a write-back's before a loop, is later there, and shares
-    an element that the write-back wrote."""
+    """The first later tile that shares an element that a write-back wrote.
+
+    Of those that agree with the write-back's tile in the loops before `fork` and are later there.
+    """
     leaf = tiles.leaf
     depth = leaf.storages(tensor)[level].depth
     access = leaf.einsum.access(tensor)

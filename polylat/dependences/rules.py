@@ -168,7 +168,7 @@ class _Rules:
                     if holder.depth == 0 or self._slots(tensor) is None:
                         continue
                     if level in exchanged:
-                        yield from self._exchange(leaf, tensor, level, holder)
+                        yield from self._exchange(leaf, tensor, holder)
                     yield from self._written_back(leaf, tensor, level, holder)
             for index, block in enumerate(self.layout.blocks[leaf.number]):
                 if block.kind == "fill":
@@ -192,7 +192,7 @@ class _Rules:
                 levels.add(max(nodes.get(h.node, -1) for h in reader.storages(tensor)))
         return levels
 
-    def _exchange(self, leaf: Leaf, tensor: str, level: int, holder: PathHolder) -> Iterator[Part]:
+    def _exchange(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Iterator[Part]:
         firsts, tile, order = self._numbered(leaf, tensor, holder)
         targets = self.layout.bases[leaf.number] + firsts
         yield from self._after_touches(tensor, holder, order, tile, targets)

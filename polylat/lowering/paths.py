@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
+from itertools import count, pairwise
 
 from polylat.bounds import rank_bounds
 from polylat.errors import MappingError, UnsupportedError
@@ -27,7 +27,7 @@ from polylat.spec.mapping import (
 )
 from polylat.spec.workload import Einsum
 
-__all__ = ["PathHolder", "PathLoop", "PathSplit", "Leaf", "leaves"]
+__all__ = ["Leaf", "PathHolder", "PathLoop", "PathSplit", "leaves"]
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ def leaves(spec: Spec) -> tuple[Leaf, ...]:
     ------
     MappingError
         A leaf lacks a loop or a holder; a loop runs over a variable that the Einsum below it does
-        not have, or its tile is larger than what it tiles; a tensor is held twice in a component, or below
-        a holder that is closer to the compute.
+        not have, or its tile is larger than what it tiles; a tensor is held twice in a component,
+        or below a holder that is closer to the compute.
     UnsupportedError
         A tensor with several producers; Spatial loops in an iteration space that is no box.
     """
@@ -305,7 +305,7 @@ def _check_holders(
                 where=holder.where or place,
                 mend=f"use one of: {', '.join(order)}",
             )
-    for outer, inner in zip(held, held[1:], strict=False):
+    for outer, inner in pairwise(held):
         if outer.component == inner.component:
             raise MappingError(
                 f"tensor {tensor!r} is held twice in {inner.component!r} on one path",

@@ -23,13 +23,13 @@ from polylat.spec.affine import Affine
 from polylat.spec.workload import TensorAccess
 
 __all__ = [
+    "GroupText",
     "access",
     "date_tags",
     "dates",
     "domain",
     "flow",
     "footprint",
-    "GroupText",
     "groups",
     "loops_over",
     "missing",

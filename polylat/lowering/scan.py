@@ -1,8 +1,8 @@
 """From ISL relations to arrays: all points of a bounded set, in lexicographic order.
 
 ISL can visit points one by one, at microseconds a point. Here ISL is asked for bounds instead (of
-each dimension, given those before it: a piecewise quasi-affine function), and these are evaluated for all
-partial points at once.
+each dimension, given those before it: a piecewise quasi-affine function), and these are evaluated
+for all partial points at once.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ class Dates:
 class TaskGraph:
     """Tile iterations, blocks, tasks and edges of a mapping.
 
-    Numbering: *blocks* 0 … `iterations` − 1 are the foreground blocks, one per tile iteration, whose
-    number they share; the others (prefetched fills and background write-backs) follow. A *task* is
-    the part of a block that one port serves.
+    Numbering: *blocks* 0 … `iterations` − 1 are the foreground blocks, one per tile iteration,
+    whose number they share; the others (prefetched fills and background write-backs) follow. A
+    *task* is the part of a block that one port serves.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ class TaskGraph:
         Number of ports.
     edge_source, edge_target, edge_reason
         Per edge: a source block (for a foreground one: the finish of its tile iteration) and the
-        target that waits for it: a tile iteration's start, a fill (≥ `iterations`), or from the number of
-        blocks on a tile iteration's finish.
+        target that waits for it: a tile iteration's start, a fill (≥ `iterations`), or from the
+        number of blocks on a tile iteration's finish.
     dates
         Logical dates of the tile iterations.
     """

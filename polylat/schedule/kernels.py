@@ -105,8 +105,8 @@ def simulate(
     order, order_start
         Tasks of each port in its order.
     begin, finish, block_finish, fill_begin, task_begin
-        Filled in: when tile iterations may start and have finished; when blocks have finished; when fills may
-        start; when tasks start. All zero on entry.
+        Filled in: when tile iterations may start and have finished; when blocks have finished;
+        when fills may start; when tasks start. All zero on entry.
     wait
         Filled in: what each event (see the code) still waits for. Zero on entry.
 
