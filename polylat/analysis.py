@@ -68,7 +68,8 @@ def analyze(
     granularity
         How finely tile iterations are told apart: ``"tile"`` (the loops above the innermost
         Storage, Toll or split), ``"flow"`` (also those that index exchanged tensors), ``"full"``
-        (all Temporal loops), or ``"auto"``: flow where there are no more than `max_tiles`, else tile.
+        (all Temporal loops), or ``"auto"``: flow where there are no more than `max_tiles`, else
+        tile.
     order
         In which order a port serves: ``"program"`` (depth first), ``"skew"`` (by skewed date),
         ``"oldest"`` (work-conserving), or ``"best"``: whichever gives the least latency.
@@ -227,7 +228,7 @@ def _accesses(model: Model) -> dict[AccessKey, Number]:
     counts: dict[AccessKey, Fraction] = {}
     for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True):
         for block in blocks:
-            for access in block.accesses():
+            for access in block.accesses:
                 component = spec.arch.component(leaf.einsum.name, access.component)
                 each = component.actions_per_value[access.action, access.tensor]
                 key = (leaf.einsum.name, access.component, access.tensor, access.action)

@@ -193,7 +193,7 @@ def _parts(
     component = model.lowered.spec.arch.component(einsum.name, key.component)
     name = component.ports[key.index].name
     found: list[tuple[_What, Ints, Times]] = []
-    for access in block.accesses():
+    for access in block.accesses:
         each = costs.per_value[leaf, access.component, access.tensor, access.action].get(port, 0)
         if not each:
             continue

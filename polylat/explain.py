@@ -131,7 +131,7 @@ def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
     found = []
     for number, blocks in enumerate(model.layout.blocks):
         steps: dict[int, int] = {}
-        for access in (a for block in blocks for a in block.accesses()):
+        for access in (a for block in blocks for a in block.accesses):
             count = int(access.counts.sum())
             what = (number, access.component, access.tensor, access.action)
             for port, each in costs.per_value[what].items():

@@ -202,7 +202,7 @@ def _held_tiles(
         components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         np.maximum.at(elements, kappa, tile_elements(tiles, components, tensor, level))
         for index, block in enumerate(layout.blocks[leaf.number]):
-            for access in block.accesses():
+            for access in block.accesses:
                 if access.component != holder.component or access.tensor != tensor:
                     continue
                 where = kappa[access.iterations]

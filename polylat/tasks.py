@@ -125,7 +125,7 @@ def costs(spec: Spec, leaves: Sequence[Leaf], blocks: Sequence[tuple[Block, ...]
         path = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         repeat = leaf.einsum.n_instances * spec.workload.n_instances
         stages = own_stages(leaf, list(path), separate)
-        for access in (a for block in mine for a in block.accesses()):
+        for access in (a for block in mine for a in block.accesses):
             component = path[access.component]
             what = (leaf.number, access.component, access.tensor, access.action)
             per_value[what] = {
@@ -154,7 +154,7 @@ def costs(spec: Spec, leaves: Sequence[Leaf], blocks: Sequence[tuple[Block, ...]
         * max(steps[leaf, access.component, access.tensor, access.action].values(), default=0)
         for leaf, mine in enumerate(blocks)
         for block in mine
-        for access in block.accesses()
+        for access in block.accesses
     )
     total += sum(int(c * scale) for costs in constant.values() for c in costs.values())
     return Costs(
@@ -268,7 +268,7 @@ def _loads(
     def load(port: int) -> Times:
         return loads.setdefault(port, np.full(len(iterations), 0, dtype=dtype))
 
-    for access in block.accesses():
+    for access in block.accesses:
         steps = costs.per_value[leaf, access.component, access.tensor, access.action]
         at = (
             access.iterations

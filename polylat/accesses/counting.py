@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylat.accesses.blocks import Access, Block, Transfer
+from polylat.accesses.blocks import Access, Block
 from polylat.accesses.elements import GroupCount, operations
 from polylat.errors import UnsupportedError
 from polylat.lowering.paths import PathHolder
@@ -48,7 +48,7 @@ def leaf_blocks(
         return (Block("foreground", None, 0, _copies(tiles, components)),)
     fills: list[tuple[int, int, Block]] = []
     backs: list[tuple[int, int, Block]] = []
-    foreground: list[Transfer] = []
+    foreground: list[Access] = []
     for rank, access in enumerate(leaf.einsum.accesses):
         tensor = access.tensor
         storages = leaf.storages(tensor)
@@ -61,25 +61,25 @@ def leaf_blocks(
                     continue
                 fill = counter.fill(level)
                 if holder.above_split:
-                    fills.append((place, rank, Block("fill", tensor, level, (fill,))))
+                    fills.append((place, rank, Block("fill", tensor, level, fill)))
                 else:
-                    foreground.append(fill)
+                    foreground += fill
                 continue
-            foreground.append(counter.read_back(level))
+            foreground += counter.read_back(level)
             back = counter.write_back(level)
             if (tensor, holder.component) in background:
-                backs.append((-place, rank, Block("background", tensor, level, (back,))))
+                backs.append((-place, rank, Block("background", tensor, level, back)))
             else:
-                foreground.append(back)
+                foreground += back
         foreground += counter.operands()
     fills.sort(key=lambda item: item[:2])
     backs.sort(key=lambda item: item[:2])
     compute = Access(leaf.component, None, "compute", np.arange(tiles.size), operations(tiles))
-    front = Block("foreground", None, 0, tuple(t for t in foreground if t.accesses), compute)
+    front = Block("foreground", None, 0, (*foreground, compute))
     return (*(b for *_, b in fills), front, *(b for *_, b in backs))
 
 
-def _copies(tiles: Tiles, components: Mapping[str, Component]) -> tuple[Transfer, ...]:
+def _copies(tiles: Tiles, components: Mapping[str, Component]) -> tuple[Access, ...]:
     """Movements of a copy Einsum, as AccelForge counts them.
 
     The output's holders are further ones of the input, all but the outermost in a component left
@@ -101,8 +101,8 @@ def _copies(tiles: Tiles, components: Mapping[str, Component]) -> tuple[Transfer
         outermost.setdefault(holder.component, holder)
     holders = tuple(outermost.values())
     counter = _Counter(tiles, leaf.einsum.inputs[0], components, holders)
-    moves = (counter.push_out(level) for level in range(1, len(counter.storages)))
-    return tuple(move for move in moves if move.accesses)
+    levels = range(1, len(counter.storages))
+    return tuple(access for level in levels for access in counter.push_out(level))
 
 
 def tile_elements(
@@ -147,16 +147,16 @@ class _Counter:
             [c.variables for c in self.leaf.coupled],
         )
 
-    def fill(self, level: int) -> Transfer:
+    def fill(self, level: int) -> tuple[Access, ...]:
         """Fills of the storage: each tile whole, in the tile iteration that enters it."""
         depth = self.storages[level].depth
         accesses = [
             self._access(side, self._at_entry(depth, self.footprint(level, side)))
             for side in self._sides(level, upward=False)
         ]
-        return Transfer(self.tensor, level, False, False, _nonempty(accesses))
+        return _nonempty(accesses)
 
-    def read_back(self, level: int) -> Transfer:
+    def read_back(self, level: int) -> tuple[Access, ...]:
         """What enters the storage again because it was written back from it before."""
         depth = self.storages[level].depth
         skip_here = self._skips(level)
@@ -167,32 +167,32 @@ class _Counter:
             if skip_here and (not parent or self._skips(level - 1)):
                 whole = whole - self._first(depth, level, side)
             accesses.append(self._access(side, self._at_entry(depth, whole)))
-        return Transfer(self.tensor, level, False, True, _nonempty(accesses))
+        return _nonempty(accesses)
 
-    def push_out(self, level: int) -> Transfer:
+    def push_out(self, level: int) -> tuple[Access, ...]:
         """Each tile of the storage whole to the one above it (copy Einsums)."""
         depth = self.storages[level].depth
         accesses = [
             self._access(side, self._at_entry(depth, self.footprint(level, side)))
             for side in self._sides(level, upward=True)
         ]
-        return Transfer(self.tensor, level, True, False, _nonempty(accesses))
+        return _nonempty(accesses)
 
-    def write_back(self, level: int) -> Transfer:
+    def write_back(self, level: int) -> tuple[Access, ...]:
         """Each element once per tile of the storage, where it is updated last within it."""
         accesses = [
             self._access(side, self._last(level, side)) for side in self._sides(level, upward=True)
         ]
-        return Transfer(self.tensor, level, True, False, _nonempty(accesses))
+        return _nonempty(accesses)
 
-    def operands(self) -> list[Transfer]:
+    def operands(self) -> tuple[Access, ...]:
         """What the operations themselves read and write, in the innermost storage."""
         level = len(self.storages)
         if not self.access.output:
             reads = [
                 self._access(side, self._all(side)) for side in self._sides(level, upward=False)
             ]
-            return [Transfer(self.tensor, level, False, False, _nonempty(reads))]
+            return _nonempty(reads)
         skips = self.components[self.leaf.component].skip_initial_output_write
         reads = []
         for side in self._sides(level, upward=False):
@@ -201,10 +201,7 @@ class _Counter:
                 count = count - self._first(self.tiles.depth, level, side)
             reads.append(self._access(side, count))
         writes = [self._access(side, self._all(side)) for side in self._sides(level, upward=True)]
-        return [
-            Transfer(self.tensor, level, False, False, _nonempty(reads)),
-            Transfer(self.tensor, level, True, False, _nonempty(writes)),
-        ]
+        return _nonempty([*reads, *writes])
 
     def _skips(self, level: int) -> bool:
         return self.components[self.storages[level].component].skip_initial_output_write

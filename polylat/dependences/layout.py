@@ -56,7 +56,7 @@ class Layout:
         for leaf, mine in enumerate(blocks):
             for index, block in enumerate(mine):
                 if block.kind != "foreground":
-                    where = union_of([a.iterations for a in block.accesses()], tiles[leaf].size)
+                    where = union_of([a.iterations for a in block.accesses], tiles[leaf].size)
                     streams[leaf, index] = (count, where)
                     count += len(where)
         return Layout(tuple(tiles), tuple(blocks), tuple(bases), streams, iterations, count)

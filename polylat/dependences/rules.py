@@ -264,7 +264,7 @@ class _Rules:
         parts = [
             access.iterations
             for block in self.layout.blocks[leaf.number]
-            for access in block.accesses()
+            for access in block.accesses
             if access.component == holder.component and access.tensor == tensor
         ]
         return union_of(parts, self.layout.tiles[leaf.number].size)

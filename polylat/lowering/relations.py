@@ -20,7 +20,6 @@ import islpy as isl
 from polylat.lowering.paths import Leaf, PathLoop
 from polylat.lowering.scan import Ints, points
 from polylat.spec.affine import Affine
-from polylat.spec.workload import TensorAccess
 
 __all__ = [
     "GroupText",
@@ -33,7 +32,6 @@ __all__ = [
     "groups",
     "loops_over",
     "missing",
-    "ranks_of",
     "set_text",
     "solve",
     "tiling",
@@ -315,11 +313,6 @@ def set_text(dims: Sequence[str], hidden: Sequence[str], conditions: Sequence[st
     """Text of an ISL set with existentially quantified variables."""
     exists = f"exists {', '.join(hidden)} : " if hidden else ""
     return f"{{ [{', '.join(dims)}] : {exists}{_conjunction(conditions)} }}"
-
-
-def ranks_of(group: GroupText, tensor: TensorAccess, ranks: Sequence[int]) -> list[str]:
-    """Index expressions of some ranks of a tensor."""
-    return [group.index(tensor.projection[r]) for r in ranks]
 
 
 def _temporal(leaf: Leaf) -> list[tuple[int, PathLoop]]:

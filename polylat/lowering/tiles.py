@@ -78,12 +78,6 @@ class Tiles:
         firsts = self.firsts(depth)
         return np.concatenate((firsts[1:], [self.size])) - 1
 
-    def ordinal(self, depth: int) -> Ints:
-        """Per tile iteration, how many values of the first `depth` indices came before its."""
-        starts = np.zeros(self.size, dtype=np.int64)
-        starts[self.firsts(depth)] = 1
-        return np.cumsum(starts) - 1
-
     def find(self, keys: Ints) -> Ints:
         """Tile iterations of these keys (all of which exist)."""
         return np.searchsorted(self.keys, keys)
