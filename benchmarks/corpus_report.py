@@ -19,8 +19,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from polylat.errors import PolylatError
 from polylat.accounting import Roofline, roofline
+from polylat.errors import PolylatError
 from polylat.spec.reading.load import load
 
 ROOT = Path(__file__).resolve().parent.parent

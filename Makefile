@@ -1,0 +1,76 @@
+# What a newcomer runs: make demo, make test. `make help` lists the rest.
+
+PYTHON ?= python3
+PYTHON_ACCELFORGE ?= python3.12
+VENV := .venv
+VENV_ACCELFORGE := .venv-accelforge
+BENCH_OUTPUT ?= benchmarks/results.json
+WORKERS ?= 2
+
+PIP := -m pip --quiet --disable-pip-version-check install
+RUN := $(VENV)/bin/python
+BASE := $(VENV)/.base
+DEV := $(VENV)/.dev
+ACCELFORGE := $(VENV_ACCELFORGE)/.ready
+
+.PHONY: help demo test test-quick lint format bench bench-smoke accelforge nightly clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(BASE) ## the first example: is the write of o2 on the critical path?
+	$(RUN) examples/tapped_cascade.py
+
+test: $(DEV) ## tests, and the examples in docstrings and README
+	$(RUN) -m pytest -n $(WORKERS)
+
+test-quick: $(DEV) ## the same with few random examples
+	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow"
+
+nightly: $(DEV) ## the property tests with many random examples
+	HYPOTHESIS_PROFILE=nightly $(RUN) -m pytest -n $(WORKERS)
+
+lint: $(DEV) ## lint, format, types, direction of imports
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+format: $(DEV) ## format, and mend what ruff can mend
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: $(DEV) ## benchmarks; with AccelForge's if `make accelforge` was run
+	$(RUN) -m benchmarks -o $(BENCH_OUTPUT)
+
+bench-smoke: $(DEV) ## the benchmarks, small: do all sides agree?
+	$(RUN) -m benchmarks --smoke
+
+accelforge: $(ACCELFORGE) ## compare with AccelForge itself (needs Python 3.12 or newer)
+	$(VENV_ACCELFORGE)/bin/python -m benchmarks.accelforge_compare tests/data/accelforge
+
+clean: ## remove the environments
+	rm -rf $(VENV) $(VENV_ACCELFORGE)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "polylat needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	@echo '*' > $(VENV)/.gitignore
+
+$(BASE): pyproject.toml requirements/lock.txt | $(VENV)/bin/python
+	$(RUN) $(PIP) --constraint requirements/lock.txt --editable .
+	@touch $@
+
+$(DEV): $(BASE)
+	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[bench,lint,test]'
+	@touch $@
+
+# AccelForge brings islpy-barvinok, polylat asks for islpy, and both are the module islpy: so polylat
+# goes in without what it asks for, which the list has.
+$(ACCELFORGE): pyproject.toml requirements/accelforge.txt
+	@$(PYTHON_ACCELFORGE) -c 'import sys; sys.exit(None if sys.version_info >= (3, 12) else "AccelForge needs Python 3.12 or newer: make accelforge PYTHON_ACCELFORGE=...")'
+	$(PYTHON_ACCELFORGE) -m venv $(VENV_ACCELFORGE)
+	@echo '*' > $(VENV_ACCELFORGE)/.gitignore
+	$(VENV_ACCELFORGE)/bin/python $(PIP) --requirement requirements/accelforge.txt
+	$(VENV_ACCELFORGE)/bin/python $(PIP) --no-deps --editable .
+	@touch $@

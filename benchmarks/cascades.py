@@ -1,0 +1,107 @@
+"""`analyze` on cascades of a thousand to a million tile iterations: time by phase, peak memory.
+
+Each size runs in a process of its own (``python -m benchmarks.cascades ROWS REPEATS``), so that
+its peak is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import cascade
+from benchmarks.measure import seconds
+from polylat.analysis import analyze
+from polylat.model import build, lower
+from polylat.schedule.timing import ORDERS
+
+__all__ = ["cascades", "phases"]
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_TILES = 10**9
+
+
+def cascades(rows: Sequence[int], repeats: int) -> list[dict[str, Any]]:
+    """Measure several sizes, each in a process of its own."""
+    found = []
+    for count in rows:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.cascades", str(count), str(repeats)],
+            check=True,
+            capture_output=True,
+            cwd=ROOT,
+            text=True,
+        )
+        found.append(json.loads(done.stdout))
+    return found
+
+
+def phases(rows: int, repeats: int) -> dict[str, Any]:
+    """Measure one size in this process.
+
+    Returns
+    -------
+    dict
+        Medians in seconds by phase, those of `analyze` as a whole, and the most memory that the
+        process had in MiB before and after.
+    """
+    _run(1)
+    before = _peak()
+    runs = [_run(rows) for _ in range(repeats)]
+    medians = {
+        phase: statistics.median(run["seconds"][phase] for run in runs)
+        for phase in runs[0]["seconds"]
+    }
+    return runs[0] | {
+        "rows": rows,
+        "seconds": medians,
+        "baseline_mib": round(before),
+        "peak_mib": round(_peak()),
+    }
+
+
+def _run(rows: int) -> dict[str, Any]:
+    """All phases once; the peak is that of `analyze` and of reading its report."""
+    spec = cascade(rows)
+    background = frozenset({("o2", "SRAM")})
+    took: dict[str, float] = {}
+
+    took["lower"], lowered = seconds(lambda: lower(spec, "full", MAX_TILES))
+    took["build"], model = seconds(partial(build, lowered, background, 2))
+    for order in (*ORDERS, None):
+        took[order or "no ports"], timing = seconds(partial(model.plan.time, order))
+    size = {
+        "iterations": model.graph.iterations,
+        "blocks": model.graph.blocks,
+        "tasks": model.graph.tasks,
+        "edges": len(model.graph.edge_source),
+    }
+    del lowered, model, timing
+    took["analyze"], report = seconds(
+        lambda: analyze(spec, granularity="full", background="o2", max_tiles=MAX_TILES)
+    )
+    took["critical totals"], _ = seconds(lambda: report.critical_totals)
+    took["occupancy"], _ = seconds(lambda: report.occupancy)
+    return size | {"latency": str(report.latency), "seconds": took}
+
+
+def _peak() -> float:
+    """Most memory that this process has had, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Unlike `getrusage`, this does not begin with what the parent had.
+        lines = dict(line.split(":", 1) for line in status.read_text("ascii").splitlines())
+        return int(lines["VmHWM"].split()[0]) / 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**2
+
+
+if __name__ == "__main__":
+    print(json.dumps(phases(int(sys.argv[1]), int(sys.argv[2]))))
