@@ -124,6 +124,8 @@ def analyze(
     lowered = lower(spec, options["granularity"], options["max_tiles"])
     pairs = _background(spec, options["background"])
     model = build(lowered, pairs, options["slots"])
+    written = _written_back(model)
+    named = {(tensor, c) for tensor, c in options["background"] if c is not None}
     timings = {order: model.plan.time(order) for order in ORDERS}
     chosen, of = _choose(model, timings, options)
     own_roofline = roofline(spec)
@@ -143,7 +145,8 @@ def analyze(
         sequential=_sequential(model, timings),
         accesses=_accesses(model),
         ports=_ports(of, chosen),
-        background=tuple(sorted(pairs)),
+        background=tuple(sorted(pairs & written)),
+        idle_background=tuple(sorted(named - written)),
         slots=options["slots"],
         contention=_contention(model),
         _model=of,
@@ -180,6 +183,16 @@ def _background(spec: Spec, asked: Iterable[tuple[str, str | None]]) -> frozense
         for tensor, named in asked
         for component in (spec.arch.order if named is None else (named,))
     )
+
+
+def _written_back(model: Model) -> set[tuple[str, str]]:
+    """(tensor, component) pairs of the write-backs in the background that there are."""
+    return {
+        (block.tensor, leaf.storages(block.tensor)[block.level].component)
+        for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True)
+        for block in blocks
+        if block.kind == "background" and block.tensor is not None
+    }
 
 
 def _choose(

@@ -52,6 +52,10 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
         "background": [
             {"tensor": tensor, "component": component} for tensor, component in report.background
         ],
+        "idle_background": [
+            {"tensor": tensor, "component": component}
+            for tensor, component in report.idle_background
+        ],
         "waits_for_background": report.waits_for_background,
         "slots": dict(report.slots) if isinstance(report.slots, Mapping) else report.slots,
         "resource_bound": _exact(report.resource_bound),

@@ -125,7 +125,9 @@ class Report:
     ports
         Every port that serves anything.
     background
-        (tensor, component) pairs of the write-backs in the background.
+        (tensor, component written back from) pairs of the write-backs in the background.
+    idle_background
+        Pairs asked for that the mapping does not write back: they change nothing.
     slots
         How many tiles the holders named by the capacity rule keep.
     contention
@@ -148,6 +150,7 @@ class Report:
     accesses: Mapping[AccessKey, Number]
     ports: tuple[PortUse, ...]
     background: tuple[tuple[str, str], ...]
+    idle_background: tuple[tuple[str, str], ...]
     slots: int | Mapping[str, int | None] | None
     contention: tuple[Contention, ...]
     engine: str = "explicit"

@@ -207,6 +207,8 @@ def _headline(report: Report) -> RenderableType:
     if report.background:
         how.append(f"background: {', '.join(_write_backs(report))}")
     lines: list[Text] = [Text(" · ".join(how))]
+    for tensor, component in report.idle_background:
+        lines.append(Text(f"Nothing is written back from {component} for {tensor}."))
     if report.waits_for_background:
         lines.append(Text("The fastest schedule waits for the write-backs, background or not."))
     if report.sequential is None:
@@ -355,15 +357,8 @@ def _overlap(report: Report, gained: Number) -> str:
 
 
 def _write_backs(report: Report) -> list[str]:
-    """The background as asked for: a tensor, or tensor@component."""
-    every = set(report._model.lowered.spec.arch.order)
-    found: dict[str, list[str]] = {}
-    for tensor, component in report.background:
-        found.setdefault(tensor, []).append(component)
-    named = []
-    for tensor, components in found.items():
-        named += [tensor] if every <= set(components) else [f"{tensor}@{c}" for c in components]
-    return named
+    """The write-backs in the background, as tensor@component."""
+    return [f"{tensor}@{component}" for tensor, component in report.background]
 
 
 def _orders(report: Report) -> RenderableType:

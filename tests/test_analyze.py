@@ -307,6 +307,16 @@ def test_max_tiles() -> None:
         polylat.analyze(spec, max_tiles=10)
 
 
+def test_background_that_is_not_there() -> None:
+    """A pair that the mapping does not write back changes nothing, and is named."""
+    spec = corpus("issue_o2_to_dram")
+    report = polylat.analyze(spec, background=["o2", "o1@SRAM"])
+    assert report.background == (("o2", "SRAM"),)
+    assert report.idle_background == (("o1", "SRAM"),)
+    assert "Nothing is written back from SRAM for o1." in str(report)
+    assert polylat.analyze(spec, background="o2@SRAM").latency == report.latency
+
+
 def test_options_in_the_file() -> None:
     """The `schedule:` key gives the options that the call does not."""
     case = CASES["cascade-1000"]

@@ -96,7 +96,7 @@ def test_roofline() -> None:
 
 def test_options_in_the_file_hold_unless_given(tmp_path: Path) -> None:
     options = tmp_path / "schedule.yaml"
-    options.write_text("schedule: {granularity: tile, background: o2}\n", encoding="utf-8")
+    options.write_text("schedule: {granularity: tile, background: o2@SRAM}\n", encoding="utf-8")
     files = [*FILES, str(options)]
     assert json.loads(run("analyze", *files, "--json").stdout)["tiles"] == 17
     again = json.loads(run("analyze", *files, "--json", "--granularity", "flow").stdout)

@@ -73,7 +73,7 @@ def test_headline_of_an_optimal_schedule() -> None:
     report = polylat.analyze(example(), granularity="tile", background="o2")
     assert report_text(report).splitlines()[:5] == [
         "Latency  31,744",
-        "  order program · granularity tile · 17 tile iterations · background: o2",
+        "  order program · granularity tile · 17 tile iterations · background: o2@SRAM",
         "  1.016x as fast as sequential execution (32,256).",
         "  Proven optimal by the dependence bound: no schedule has a shorter chain of dependences.",
         "  Bounds: resource 24,576 (port DRAM), dependence 31,744 (as if no port were ever busy).",
@@ -121,7 +121,7 @@ def test_from_accelforges_figure() -> None:
         ),
         "  barriers and prefetch       0  no effect, on balance",
         "  = sequential           32,256",
-        "  overlap                  -512  write-backs in the background (o2)",
+        "  overlap                  -512  write-backs in the background (o2@SRAM)",
         "  = latency              31,744",
     ]
 
@@ -130,7 +130,7 @@ def test_pipelines_are_named_as_the_reason() -> None:
     report = polylat.analyze(example(top="Pipeline", inner="Pipeline"), background="o2")
     assert (
         "-7,680 Pipeline stages run concurrently (e1+e2 | e3; e1 | e2) and write-backs in the"
-        " background (o2)"
+        " background (o2@SRAM)"
     ) in flat(report_text(report))
 
 

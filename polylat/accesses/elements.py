@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
+from polylat.errors import TooLargeError
 from polylat.lowering.relations import GroupText, set_text, solve
-from polylat.lowering.scan import Ints
+from polylat.lowering.scan import LARGEST_TABLE, Ints
 from polylat.lowering.tiles import Tiles, interval, tied_groups
 from polylat.spec.affine import Affine
 
@@ -126,6 +128,13 @@ class GroupCount:
         innermost = max([*summed, *fixed], default=-1)
         inside = [p for p in mine if p < innermost and p not in shown and p not in spatial]
         shape = tuple(self.leaf.trips[p] for p in (*shown, *inside))
+        if prod(shape) > LARGEST_TABLE:
+            raise TooLargeError(
+                f"the loops over {variable!r} of Einsum {self.leaf.einsum.name!r} have"
+                f" {prod(shape)} tiles to count",
+                where=self.leaf.where or "mapping",
+                mend="use larger tiles",
+            )
         grids = np.indices(shape, sparse=True)
         digits: dict[int, Ints | int] = dict.fromkeys(fixed, 0)
         digits.update(zip((*shown, *inside), grids, strict=True))

@@ -12,6 +12,7 @@ product of theirs. Each group is a set of a few dimensions, whatever the size of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -343,7 +344,10 @@ def _quote(name: str) -> str:
     """A name that ISL's parser accepts: it has words of its own."""
     reserved = {"and", "or", "not", "exists", "mod", "floor", "ceil", "floord", "ceild", "min"}
     reserved |= {"max", "infty", "infinity", "true", "false", "implies", "int", "rat", "NaN"}
-    return f"{name}_" if name.lower() in {r.lower() for r in reserved} else name
+    plain = re.sub(r"\W", "_", name)
+    if plain.lower() in {r.lower() for r in reserved} or not plain[:1].isalpha():
+        return f"{plain}_" if plain[:1].isalpha() else f"x_{plain}"
+    return plain
 
 
 def _digits_within(leaf: Leaf, variables: Sequence[str], known: Mapping[int, str]) -> list[int]:

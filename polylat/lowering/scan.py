@@ -13,10 +13,15 @@ import islpy as isl
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["points"]
+from polylat.errors import TooLargeError
+
+__all__ = ["LARGEST_TABLE", "Ints", "points"]
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+LARGEST_TABLE = 1 << 26
+"""Beyond this many points an array would not fit the memory of a usual machine."""
 
 _SET = isl.dim_type.set
 _IN = isl.dim_type.in_
@@ -40,6 +45,8 @@ def points(relation: isl.Set) -> Ints:
     ------
     ValueError
         The set has parameters or is not bounded.
+    TooLargeError
+        It has too many points.
 
     Examples
     --------
@@ -64,6 +71,12 @@ def points(relation: isl.Set) -> Ints:
         inside = least[1]
         found, low, high = found[inside], least[0][inside], most[0][inside]
         lengths = high - low + 1
+        if lengths.sum() > LARGEST_TABLE:
+            raise TooLargeError(
+                f"a relation of the mapping has more than {LARGEST_TABLE} points",
+                where="mapping",
+                mend="use granularity='tile', or larger tiles",
+            )
         repeated = np.repeat(np.arange(len(found)), lengths)
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1])) if len(lengths) else lengths
         values = np.arange(len(repeated)) - starts[repeated] + low[repeated]
