@@ -143,14 +143,14 @@ def test_version() -> None:
             ["analyze", *FILES, "--order", "fast"],
             (
                 "order must be one of best, program, skew, oldest, not 'fast'."
-                " To mend it: known: best, program, skew, oldest."
+                " To mend it: use one of: best, program, skew, oldest."
             ),
         ),
         (
             ["analyze", *FILES, "--background", "o4"],
             (
                 "background names the tensor 'o4', which does not exist."
-                " To mend it: known: i1, w1, o1, w2, o2, w3, o3."
+                " To mend it: use one of: i1, w1, o1, w2, o2, w3, o3."
             ),
         ),
         (

@@ -203,7 +203,7 @@ def test_the_example_is_right() -> None:
         (
             lambda d: part(d, 0).update(type="Storage"),
             (
-                "arch.nodes[0]: unknown type of node: 'Storage'. To mend it: known: Memory, "
+                "arch.nodes[0]: unknown type of node: 'Storage'. To mend it: use one of: Memory, "
                 "Compute, Toll, Container, Hierarchical, Fork, Array, Network."
             ),
         ),
@@ -788,7 +788,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[2].nodes[0].nodes[3].einsum: the workload has no Einsum 'e3'. "
-                "To mend it: known: e1, e2"
+                "To mend it: use one of: e1, e2"
             ),
         ),
         (
@@ -978,7 +978,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
         (
             lambda d: node(d, 1).update(type="Spatial", name="Y", component="PE"),
             MappingError,
-            "mapping.nodes[1]: 'PE' has no spatial dimension 'Y'. To mend it: known: X",
+            "mapping.nodes[1]: 'PE' has no spatial dimension 'Y'. To mend it: use one of: X",
         ),
         (
             lambda d: node(d, 1).update(type="Spatial", name="X", component="PES"),

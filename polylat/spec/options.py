@@ -216,7 +216,7 @@ def _mend(name: object, known: Collection[str]) -> str | None:
     close = get_close_matches(str(name)[:200], list(known), n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(known)}" if known else None
+    return f"use one of: {', '.join(known)}" if known else None
 
 
 def _shown(value: object) -> str:

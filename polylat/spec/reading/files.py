@@ -40,8 +40,11 @@ def find_paths(pattern: object, path: str, include_dirs: Iterable[str]) -> list[
 
 
 def _siblings(path: str) -> list[str]:
+    """Names of the YAML files (or others of that ending) where the file should be."""
+    endings = {".yaml", ".yml", Path(path).suffix}
     try:
-        return sorted(p.name for p in Path(path).parent.iterdir() if p.is_file())[:200]
+        names = sorted(p.name for p in Path(path).parent.iterdir() if p.is_file())
+        return [n for n in names if Path(n).suffix in endings and not n.startswith(".")][:200]
     except OSError:
         return []
 
@@ -94,7 +97,7 @@ def read_text(path: str, *, included: bool = False) -> str:
         raise SpecError(
             "there is no such file",
             where=os.path.basename(path) or path,
-            mend=did_you_mean(os.path.basename(path), _siblings(path)),
+            mend=did_you_mean(os.path.basename(path), _siblings(path)) or "check the path",
         ) from None
     except OSError as error:
         raise SpecError(

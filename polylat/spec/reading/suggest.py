@@ -15,7 +15,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str | None:
     >>> did_you_mean("Storge", ["Storage", "Toll"])
     "did you mean 'Storage'?"
     >>> did_you_mean("x", ["Storage", "Toll"])
-    'known: Storage, Toll'
+    'use one of: Storage, Toll'
     >>> did_you_mean("x", []) is None
     True
     """
@@ -33,7 +33,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str | None:
         return f"did you mean {shown(close[0])}?"
     told = [n if len(n) <= 60 else f"{n[:59]}…" for n in names[:12]]
     more = ", …" if len(names) > len(told) else ""
-    return f"known: {', '.join(told)}{more}"
+    return f"use one of: {', '.join(told)}{more}"
 
 
 def shown(value: object, limit: int = 80) -> str:
