@@ -10,7 +10,7 @@ from polylat.accounting import roofline
 from polylat.errors import CapacityError, ScheduleError
 from polylat.model import Model, build, lower
 from polylat.report import AccessKey, Contention, Number, PortUse, Report
-from polylat.schedule.timing import ORDERS, Order, Timing
+from polylat.schedule.timing import Order, Timing
 from polylat.spec import Spec
 from polylat.spec.options import (
     normalize_background,
@@ -126,7 +126,7 @@ def analyze(
     model = build(lowered, pairs, options["slots"])
     written = _written_back(model)
     named = {(tensor, c) for tensor, c in options["background"] if c is not None}
-    timings = {order: model.plan.time(order) for order in ORDERS}
+    timings = model.plan.time_all()
     chosen, of = _choose(model, timings, options)
     own_roofline = roofline(spec)
     scale = model.costs.scale
@@ -207,7 +207,7 @@ def _choose(
     choices = [(t, model) for t in timings.values() if t.legal]
     if model.background:
         waiting = build(model.lowered, frozenset(), options["slots"])
-        choices += [(t, waiting) for t in (waiting.plan.time(order) for order in ORDERS) if t.legal]
+        choices += [(t, waiting) for t in waiting.plan.time_all().values() if t.legal]
     if not choices:
         raise _no_order(model, timings["oldest"], "every order of the ports")
     return min(choices, key=lambda c: Fraction(c[0].makespan, c[1].costs.scale))
@@ -230,8 +230,7 @@ def _sequential(model: Model, timings: Mapping[Order, Timing]) -> Number | None:
         model = build(model.lowered, frozenset(), model.slots, sequential=True)
         # Where nothing is prefetched, all orders of Sequential splits take as long.
         fills = any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks)
-        orders = ORDERS if fills else ORDERS[:1]
-        timings = {order: model.plan.time(order) for order in orders}
+        timings = model.plan.time_all() if fills else {"program": model.plan.time("program")}
     legal = [t.makespan for t in timings.values() if t.legal]
     return _time(min(legal), model.costs.scale) if legal else None
 

@@ -148,18 +148,18 @@ def simulate(
         wait[block0 + b] = block_tasks_start[b + 1] - block_tasks_start[b]
     for x in range(tasks):
         wait[task0 + x] = 1
-    follower = np.full(tasks, -1, np.int64)
-    place = np.zeros(tasks, np.int64)
+    follower = np.full(tasks, -1, wait.dtype)
+    place = np.zeros(tasks, wait.dtype)
     for q in range(ports):
         for k in range(order_start[q], order_start[q + 1]):
             place[order[k]] = k
             if mode == 0 and k + 1 < order_start[q + 1]:
                 follower[order[k]] = order[k + 1]
                 wait[task0 + order[k + 1]] += 1
-    heap = np.empty(tasks if mode == 1 else 0, np.int64)
+    heap = np.empty(tasks if mode == 1 else 0, wait.dtype)
     size = np.zeros(ports, np.int64)
     running = np.full(ports, -1, np.int64)
-    stack = np.empty(finish0 + n, np.int64)
+    stack = np.empty(finish0 + n, wait.dtype)
     top = 0
     for i in range(n):
         if wait[i] == 0:
