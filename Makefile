@@ -4,7 +4,7 @@ PYTHON ?= python3
 PYTHON_ACCELFORGE ?= python3.12
 VENV := .venv
 VENV_ACCELFORGE := .venv-accelforge
-BENCH_OUTPUT ?= benchmarks/results.json
+BENCH_OUTPUT ?= build/benchmarks.json
 WORKERS ?= 2
 
 PIP := -m pip --quiet --disable-pip-version-check install

@@ -23,7 +23,7 @@ from polylat.model import build, lower
 from polylat.schedule.graph import TaskGraph
 
 ROOT = Path(__file__).resolve().parent.parent
-ACCELFORGE_PYTHON = ROOT / ".venv-accelforge" / "bin" / "python"
+ACCELFORGE_PYTHON = Path(".venv-accelforge", "bin", "python")
 
 SMOKE_ROWS = (2, 7)
 ROWS = (4, 34, 334, 3334)
@@ -64,6 +64,7 @@ def main() -> None:
             print(f"\n{name}\n", flush=True)
             found[name] = section(options)
     if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(f"\nfigures: {options.output}")
 
@@ -211,13 +212,13 @@ def whole_analyses(options: argparse.Namespace) -> list[dict[str, Any]]:
 def accelforge(options: argparse.Namespace) -> dict[str, Any] | None:
     """`analyze` and `roofline` beside AccelForge, in an environment that has both."""
     python: Path = options.accelforge_python
-    if options.smoke or not python.exists():
-        why = "left out" if options.smoke else f"no {python.relative_to(ROOT)}"
+    if options.smoke or not (ROOT / python).exists():
+        why = "left out" if options.smoke else f"no {python}"
         print(f"{why}: `make accelforge` sets it up and compares")
         return None
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "figures.json"
-        command = [str(python), "-m", "benchmarks.accelforge_compare", "-o", str(output)]
+        command = [str(ROOT / python), "-m", "benchmarks.accelforge_compare", "-o", str(output)]
         subprocess.run(command, check=True, cwd=ROOT)
         figures: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
     return figures

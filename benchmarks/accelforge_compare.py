@@ -13,6 +13,7 @@ import json
 import os
 import statistics
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -65,6 +66,8 @@ class Case:
         before.
     roofline, analyze
         Seconds of polylat's; None where polylat does not analyse the mapping.
+    tiles
+        Number of tile iterations that `analyze` visits.
     first
         Seconds of the first run each (AccelForge keeps what it has compiled for a mapping):
         `evaluate_mapping`, `roofline`, `analyze`.
@@ -81,6 +84,7 @@ class Case:
     prepared: float | None = None
     roofline: float | None = None
     analyze: float | None = None
+    tiles: int | None = None
     first: tuple[float, float, float | None] | None = None
     loading: tuple[float, float] | None = None
     remark: str = ""
@@ -103,11 +107,13 @@ def compare(path: Path, repeats: int) -> Case:
         for component, exact in busy.items():
             found[f"{einsum} {component}"] = float(exact)
     difference = max(_difference(found.get(key, 0.0), value) for key, value in expected.items())
-    remark, first_analyze = "", None
+    remark, first_analyze, tiles = "", None, None
     try:
-        first_analyze, _ = seconds(lambda: analyze(spec, granularity="tile"))
+        first_analyze, report = seconds(lambda: analyze(spec, granularity="tile"))
     except PolylatError as error:
         remark = f"analyze: {error.what}"
+    else:
+        tiles = report.tiles
     prepared = _prepared(their_spec)
     runs: dict[str, Callable[[], object]] = {
         "theirs": _silent(their_spec.evaluate_mapping),
@@ -127,6 +133,7 @@ def compare(path: Path, repeats: int) -> Case:
         medians["prepared"],
         medians["roofline"],
         medians.get("analyze"),
+        tiles,
         (took, first_roofline, first_analyze),
         (load_theirs, load_ours),
         remark,
@@ -200,7 +207,11 @@ def show(cases: Sequence[Case]) -> str:
     for c in cases:
         if c.theirs is None or c.roofline is None:
             continue
-        analyzed = ("", "") if c.analyze is None else (_ms(c.analyze), _times(c.theirs, c.analyze))
+        analyzed = (
+            ("", "", "")
+            if c.analyze is None
+            else (f"{c.tiles:,}", _ms(c.analyze), _times(c.theirs, c.analyze))
+        )
         rows.append(
             (
                 c.name,
@@ -212,7 +223,7 @@ def show(cases: Sequence[Case]) -> str:
                 *analyzed,
             )
         )
-    head = ("case", "figures", "differ", "AccelForge", "roofline", "", "analyze", "")
+    head = ("case", "figures", "differ", "AccelForge", "roofline", "", "tiles", "analyze", "")
     return table(head, rows)
 
 
@@ -221,7 +232,7 @@ def _ms(time: float) -> str:
 
 
 def _times(theirs: float, ours: float) -> str:
-    return f"{theirs / ours:.0f}×"
+    return f"{theirs / ours:.1f}×"
 
 
 def paths(folders: Sequence[Path]) -> Iterator[Path]:
@@ -239,6 +250,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (default 3)")
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
     options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="accelforge")  # pandas finds its frames fragmented
     inputs = list(paths(options.folders))
     if not inputs:
         parser.error("no inputs")
