@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from polylat.bounds import rank_bounds
 from polylat.errors import MappingError, UnsupportedError
+from polylat.exact import Number, number
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 from polylat.spec.mapping import (
@@ -42,7 +43,6 @@ from polylat.spec.workload import Einsum, TensorAccess, Workload
 
 __all__ = ["AccessKey", "Number", "Roofline", "roofline"]
 
-Number = int | Fraction
 AccessKey = tuple[str, str, str | None, str]
 """(Einsum, component, tensor or None, action)"""
 Nodes = tuple[Loop | Holder, ...]
@@ -170,12 +170,12 @@ def roofline(spec: Spec) -> Roofline:
         sums: dict[str, dict[str, Number]] = {}
         for count in _counts(path):
             key = (einsum.name, count.component, count.tensor, count.action)
-            accesses[key] = _exact(count.one_unit)
-            totals[key] = _exact(count.all_units * instances)
+            accesses[key] = number(count.one_unit)
+            totals[key] = number(count.all_units * instances)
             actions = sums.setdefault(count.component, {})
             actions[count.action] = actions.get(count.action, 0) + count.one_unit
         busy[einsum.name] = {
-            component.name: _exact(_busy(component, sums[component.name]) * instances)
+            component.name: number(_busy(component, sums[component.name]) * instances)
             for component in path.components
             if component.name in sums
         }
@@ -190,7 +190,7 @@ def roofline(spec: Spec) -> Roofline:
     latency: Number = 0
     for times in per_einsum.values():
         latency += max((time for time in times.values() if time), default=0)
-    return Roofline(_exact(latency), per_einsum, accesses, totals)
+    return Roofline(number(latency), per_einsum, accesses, totals)
 
 
 def _busy(component: Component, actions: Mapping[str, Number]) -> Number:
@@ -198,16 +198,11 @@ def _busy(component: Component, actions: Mapping[str, Number]) -> Number:
     loads: list[Number] = []
     for port in component.ports:
         load: Number = port.constant
-        for action, number in actions.items():
-            if number and action in port.durations:
-                load += number * port.durations[action]
+        for action, count in actions.items():
+            if count and action in port.durations:
+                load += count * port.durations[action]
         loads.append(load)
     return max(loads, default=0)
-
-
-def _exact(value: Number) -> Number:
-    """The same number, as int where it is one."""
-    return value.numerator if value.denominator == 1 else value
 
 
 def _ratio(whole: int, part: int) -> Number:

@@ -8,8 +8,9 @@ from typing import Any
 
 from polylat.accounting import roofline
 from polylat.errors import CapacityError, ScheduleError
+from polylat.exact import Number, number
 from polylat.model import Model, build, lower
-from polylat.report import AccessKey, Contention, Number, PortUse, Report
+from polylat.report import AccessKey, Contention, PortUse, Report
 from polylat.schedule.timing import Order, Timing
 from polylat.spec import Spec
 from polylat.spec.options import (
@@ -245,7 +246,7 @@ def _accesses(model: Model) -> dict[AccessKey, Number]:
                 each = component.actions_per_value[access.action, access.tensor]
                 key = (leaf.einsum.name, access.component, access.tensor, access.action)
                 counts[key] = counts.get(key, Fraction(0)) + int(access.counts.sum()) * each
-    return {key: _number(count) for key, count in counts.items()}
+    return {key: number(count) for key, count in counts.items()}
 
 
 def _ports(model: Model, timing: Timing) -> tuple[PortUse, ...]:
@@ -313,8 +314,4 @@ def _check_capacity(report: Report) -> None:
 
 
 def _time(steps: int, scale: int) -> Number:
-    return _number(Fraction(steps, scale))
-
-
-def _number(value: Fraction) -> Number:
-    return value.numerator if value.denominator == 1 else value
+    return number(Fraction(steps, scale))

@@ -10,6 +10,7 @@ from typing import TypeVar, overload
 import numpy as np
 
 from polylat.accesses.blocks import Block
+from polylat.exact import number
 from polylat.lowering.scan import Ints
 from polylat.model import Model
 from polylat.report import AccessKey, Number, Step, WaitedFor
@@ -106,8 +107,7 @@ class CriticalPath(Sequence[Step]):
         )
 
     def _time(self, steps: int) -> Number:
-        whole, rest = divmod(steps, self.model.costs.scale)
-        return Fraction(steps, self.model.costs.scale) if rest else whole
+        return number(Fraction(steps, self.model.costs.scale))
 
     def totals(self) -> dict[AccessKey, Number]:
         """Time per (Einsum, component, tensor or None, action), largest first."""
@@ -129,9 +129,9 @@ class CriticalPath(Sequence[Step]):
     def _sums(self, group: Ints, name: Callable[[int], K]) -> dict[K, Number]:
         durations = np.diff(self.end, prepend=self.end[:1] * 0)
         found: dict[K, int] = {}
-        for number in np.unique(group).tolist():
-            time = int(durations[group == number].sum())
-            found[name(number)] = found.get(name(number), 0) + time
+        for value in np.unique(group).tolist():
+            time = int(durations[group == value].sum())
+            found[name(value)] = found.get(name(value), 0) + time
         ordered = sorted(found.items(), key=lambda item: -item[1])
         return {key: self._time(time) for key, time in ordered}
 
@@ -149,8 +149,8 @@ def critical_path(model: Model, timing: Timing) -> CriticalPath:
     group = (leaf_of * (int(graph.sequence.max(initial=0)) + 1) + graph.sequence[blocks]) * (
         graph.ports + 1
     ) + graph.task_port[tasks]
-    for number in np.unique(group):
-        at = np.flatnonzero(group == number)
+    for value in np.unique(group):
+        at = np.flatnonzero(group == value)
         leaf, port = int(leaf_of[at[0]]), int(graph.task_port[tasks[at[0]]])
         block = model.layout.blocks[leaf][int(graph.sequence[blocks[at[0]]])]
         iterations = owners[at] - bases[leaf]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from polylat.exact import number
 from polylat.lowering.paths import Leaf
 from polylat.model import Model
 from polylat.report import AccessKey, Number, Report
@@ -96,7 +97,7 @@ def compare(report: Report) -> Comparison:
     )
     return Comparison(
         accelforge=report.roofline,
-        back_to_back=_number(total),
+        back_to_back=number(total),
         sequential=report.sequential,
         latency=report.latency,
         charges=_charges(model, report.accesses, report._roofline.accesses),
@@ -121,7 +122,7 @@ def port_users(report: Report) -> tuple[dict[str, Number], ...]:
     for name, loads in zip(names, _port_loads(model), strict=True):
         for port, load in loads.items():
             if load:
-                users[port][name] = _number(load)
+                users[port][name] = number(load)
     return tuple(dict(sorted(u.items(), key=lambda item: item[1], reverse=True)) for u in users)
 
 
@@ -129,15 +130,15 @@ def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
     """Per leaf, how long it keeps each port busy."""
     costs = model.costs
     found = []
-    for number, blocks in enumerate(model.layout.blocks):
+    for place, blocks in enumerate(model.layout.blocks):
         steps: dict[int, int] = {}
         for access in (a for block in blocks for a in block.accesses):
             count = int(access.counts.sum())
-            what = (number, access.component, access.tensor, access.action)
+            what = (place, access.component, access.tensor, access.action)
             for port, each in costs.per_value[what].items():
                 steps[port] = steps.get(port, 0) + count * each
         for (leaf, _), constants in costs.constant.items():
-            if leaf == number:
+            if leaf == place:
                 for port, once in constants.items():
                     steps[port] = steps.get(port, 0) + once
         found.append({port: Fraction(n, costs.scale) for port, n in sorted(steps.items())})
@@ -181,7 +182,7 @@ def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Numbe
         action,
         accelforge=other,
         polylat=mine,
-        time=_number((Fraction(other) - Fraction(mine)) * each * repeat),
+        time=number((Fraction(other) - Fraction(mine)) * each * repeat),
         found_in=found_in,
         brought_by=brought_by,
         produced=produced,
@@ -191,7 +192,3 @@ def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Numbe
 def _place(leaf: Leaf, tensor: str, level: int) -> int:
     """Number of holders down to the storage at a level, itself included."""
     return leaf.holders[tensor].index(leaf.storages(tensor)[level]) + 1
-
-
-def _number(value: Number) -> Number:
-    return value.numerator if value.denominator == 1 else value

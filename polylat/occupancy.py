@@ -10,8 +10,10 @@ from functools import cached_property
 import numpy as np
 
 from polylat.accesses.counting import tile_elements
+from polylat.exact import number
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.scan import Ints
+from polylat.lowering.sharing import sharers
 from polylat.lowering.tiles import common_keys
 from polylat.model import Model
 from polylat.schedule.graph import Times
@@ -95,7 +97,7 @@ class Occupancy:
         np.add.at(delta, where, change)
         level = np.cumsum(delta)
         return tuple(
-            (_number(Fraction(int(t), self._scale)), _number(Fraction(int(b), denominator)))
+            (number(Fraction(int(t), self._scale)), number(Fraction(int(b), denominator)))
             for t, b in zip(moments, level, strict=True)
         )
 
@@ -118,9 +120,9 @@ class Occupancy:
                     tuple(
                         (v, int(d)) for v, d in zip(held.variables, held.digits[:, k], strict=True)
                     ),
-                    _number(Fraction(int(held.start[k]), self._scale)),
-                    _number(Fraction(int(held.end[k]), self._scale)),
-                    _number(int(held.elements[k]) * held.bits_per_value),
+                    number(Fraction(int(held.start[k]), self._scale)),
+                    number(Fraction(int(held.end[k]), self._scale)),
+                    number(int(held.elements[k]) * held.bits_per_value),
                 )
 
     def at(self, time: int | Fraction) -> tuple[ResidentTile, ...]:
@@ -154,12 +156,7 @@ def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
             for level, holder in enumerate(leaf.storages(tensor)):
                 if (holder.node, tensor) not in done:
                     done.add((holder.node, tensor))
-                    sharing = [
-                        o
-                        for o in leaves
-                        if tensor in o.einsum.tensors
-                        and any(h.node == holder.node for h in o.holders[tensor])
-                    ]
+                    sharing = sharers(leaves, tensor, holder)
                     key = (holder.component, stages[holder.component])
                     if holder.component not in spans:
                         spans[holder.component] = _block_spans(model, timing, holder.component)
@@ -171,7 +168,7 @@ def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
         Occupancy(
             component,
             tuple(dict.fromkeys(stage_name(leaves, *s) for s in stages)),
-            None if sizes[component] is None else _number(sizes[component]),  # type: ignore[arg-type]
+            None if sizes[component] is None else number(sizes[component]),  # type: ignore[arg-type]
             tuple(some),
             model.costs.scale,
         )
@@ -267,7 +264,3 @@ def stage_name(leaves: Sequence[Leaf], node: int, branch: int) -> str:
         for leaf in leaves
         if any(s.node == node and s.branch == branch for s in leaf.splits)
     )
-
-
-def _number(value: Fraction) -> int | Fraction:
-    return value.numerator if value.denominator == 1 else value

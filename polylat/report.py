@@ -8,6 +8,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from polylat.exact import Number
+
 if TYPE_CHECKING:
     from polylat.accounting import Roofline
     from polylat.critical import CriticalPath
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AccessKey", "Number", "PortUse", "Report", "Step", "WaitedFor"]
 
-Number = int | Fraction
 AccessKey = tuple[str, str, str | None, str]
 """(Einsum, component, tensor or None, action)"""
 WaitedFor = Literal["flow", "barrier", "capacity", "port"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylat.errors import TooLargeError
-from polylat.lowering.scan import Ints
+from polylat.lowering.scan import Ints, runs
 from polylat.lowering.tiles import Tiles
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "join",
     "row_keys",
     "rows_of",
+    "runs",
     "spans_of",
     "tile_keys",
     "union_of",
@@ -93,9 +94,8 @@ def join(left: Ints, right: Ints) -> tuple[Ints, Ints]:
             f"more than {MOST_PAIRS} pairs of tile iterations share an element",
             mend="use granularity='tile'",
         )
-    repeat = np.repeat(np.arange(len(left)), lengths)
-    offset = np.arange(len(repeat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return repeat, order[start[repeat] + offset]
+    repeat, rows = runs(start, lengths)
+    return repeat, order[rows]
 
 
 def increases(values: Ints) -> np.ndarray:

@@ -11,12 +11,15 @@ from polylat.dependences.arrays import (
     first_of_each,
     join,
     rows_of,
+    runs,
     spans_of,
 )
 from polylat.errors import MappingError, TooLargeError
 from polylat.lowering.paths import Leaf
 from polylat.lowering.relations import (
     GroupText,
+    element_points,
+    elements_text,
     groups,
     loops_over,
     missing,
@@ -25,6 +28,7 @@ from polylat.lowering.relations import (
 )
 from polylat.lowering.scan import Ints
 from polylat.lowering.tiles import Tiles
+from polylat.spec.affine import Affine
 
 __all__ = ["Exchange"]
 
@@ -126,10 +130,7 @@ class Exchange:
             if len(rows):
                 for k, column in zip(columns, rows[:, len(loops) :].T, strict=True):
                     digits[k] = column[row]
-        keys = np.zeros(len(events), dtype=np.int64)
-        for k in range(theirs.depth):
-            keys = keys * theirs.radix(k) + digits[k]
-        return theirs.find(keys), there
+        return theirs.find(theirs.keys_of(digits)), there
 
     def bringers(
         self,
@@ -157,7 +158,7 @@ class Exchange:
         """
         inner = self.bringer.storages(self.tensor)[self.level + 1].depth
         whose = np.arange(len(written))
-        keys = np.zeros((len(written), depth), dtype=np.int64)
+        digits = np.zeros((depth, len(written)), dtype=np.int64)
         for group in self.groups(self.holder.depth):
             mine, other, pairs = group.brought_pairs(theirs.depth, inner, depth)
             if not all_pairs:
@@ -169,16 +170,11 @@ class Exchange:
                     f" {MOST_PAIRS} readings",
                     mend="use granularity='tile'",
                 )
-            repeat = np.repeat(np.arange(len(whose)), lengths)
-            offset = np.arange(len(repeat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            rows = starts[repeat] + offset
-            whose, keys = whose[repeat], keys[repeat]
+            repeat, rows = runs(starts, lengths)
+            whose, digits = whose[repeat], digits[:, repeat]
             for column, k in enumerate(other):
-                keys[:, k] = pairs[rows, len(mine) + column]
-        flat = np.zeros(len(whose), dtype=np.int64)
-        for k in range(depth):
-            flat = flat * tiles.radix(k) + keys[:, k]
-        return whose, np.searchsorted(tiles.prefix_keys(depth)[events], flat)
+                digits[k] = pairs[rows, len(mine) + column]
+        return whose, np.searchsorted(tiles.prefix_keys(depth)[events], tiles.keys_of(digits))
 
 
 class _Group:
@@ -201,8 +197,10 @@ class _Group:
     def missing(self) -> str | None:
         """An element of a residency that is read and was not brought, in words."""
         pair = self.pair
-        wanted = self._elements(pair.reader, self.read, self.shared)
-        brought = self._elements(pair.bringer, self.brought, self.shared)
+        wanted = elements_text(pair.reader, self.read, self._indices(pair.reader), self.shared)[0]
+        brought = elements_text(
+            pair.bringer, self.brought, self._indices(pair.bringer), self.shared
+        )[0]
         point = missing(wanted, brought)
         if point is None:
             return None
@@ -217,15 +215,18 @@ class _Group:
         )
         return f"{said or 'in this tile'}" + (f" (tile {tile})" if tile else "")
 
-    def _elements(self, leaf: Leaf, variables: Sequence[str], shown: Sequence[int]) -> str:
-        text = GroupText(leaf, variables, "x", shown)
+    def _points(
+        self,
+        leaf: Leaf,
+        variables: Sequence[str],
+        shown: Sequence[int],
+        inner: Sequence[int] = (),
+    ) -> Ints:
+        return element_points(leaf, variables, self._indices(leaf), shown, inner)
+
+    def _indices(self, leaf: Leaf) -> list[Affine]:
         projection = leaf.einsum.access(self.pair.tensor).projection
-        names = [f"z{r}" for r in self.ranks]
-        equal = [
-            f"{n} = {text.index(projection[r])}" for n, r in zip(names, self.ranks, strict=True)
-        ]
-        dims = [text.shown[p] for p in shown if p in text.shown]
-        return set_text([*dims, *names], text.hidden, [*text.conditions, *equal])
+        return [projection[r] for r in self.ranks]
 
     def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], Ints]:
         """Loops of the reader, loops of the bringer, and per reader's index the last bringer's."""
@@ -261,8 +262,8 @@ class _Group:
         inner = [p for p in shown_there if p not in outer]
         mine, shown = loops_over(pair.reader, self.read, depth)
         units = [p for p in self.shared if pair.bringer.loops[p].unit is not None]
-        brought = self._element_points(pair.bringer, self.brought, [*outer, *units], inner)
-        read = self._element_points(pair.reader, self.read, [*shown, *units], [])
+        brought = self._points(pair.bringer, self.brought, [*outer, *units], inner)
+        read = self._points(pair.reader, self.read, [*shown, *units])
         # Columns: shown loops (outer, units), elements, inner / shown loops, units, elements.
         a, b = len(outer), len(units)
         keys_brought = [outer.index(p) if p in outer else a + units.index(p) for p in self.shared]
@@ -278,18 +279,3 @@ class _Group:
         ]
         rows = np.column_stack((brought[left][:, order], read[right][:, : len(shown)]))
         return theirs, mine, np.unique(rows, axis=0) if rows.shape[1] else rows[:1]
-
-    def _element_points(
-        self, leaf: Leaf, variables: Sequence[str], shown: Sequence[int], inner: Sequence[int]
-    ) -> Ints:
-        """Rows (shown loops, element, inner loops); of the inner loops the last that touch it."""
-        text = GroupText(leaf, variables, "x", [*shown, *inner])
-        projection = leaf.einsum.access(self.pair.tensor).projection
-        names = [f"z{r}" for r in self.ranks]
-        equal = [
-            f"{n} = {text.index(projection[r])}" for n, r in zip(names, self.ranks, strict=True)
-        ]
-        source = [*(text.shown[p] for p in shown), *names]
-        dims = [*source, *(text.shown[p] for p in inner)]
-        whole = set_text(dims, text.hidden, [*text.conditions, *equal])
-        return solve(whole, "lexmax", len(source)) if inner else solve(whole)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from polylat.dependences.arrays import first_of_each, join, rows_of
-from polylat.lowering.relations import GroupText, groups, loops_over, set_text, solve
+from polylat.lowering.relations import element_points, groups, loops_over
 from polylat.lowering.scan import Ints
 from polylat.lowering.tiles import Tiles
 
@@ -65,20 +65,9 @@ def _later(
             and loop.variable in variables
             and p < leaf.storages(tensor)[level].position
         ]
-        text = GroupText(leaf, variables, "x", [*shown, *units])
-        names = [f"z{r}" for r in ranks]
-        equal = [f"z{r} = {text.index(access.projection[r])}" for r in ranks]
-        source = [*(text.shown[p] for p in [*outer, *units]), *names]
-        dims = [*source, *(text.shown[p] for p in inner)]
-        last = solve(
-            set_text(dims, text.hidden, [*text.conditions, *equal]),
-            "lexmax" if inner else "points",
-            len(source),
-        )
-        other = GroupText(leaf, variables, "y", [*outer, *units])
-        equal = [f"z{r} = {other.index(access.projection[r])}" for r in ranks]
-        dims = [*(other.shown[p] for p in [*outer, *units]), *names]
-        touched = solve(set_text(dims, other.hidden, [*other.conditions, *equal]))
+        indices = [access.projection[r] for r in ranks]
+        last = element_points(leaf, variables, indices, [*outer, *units], inner)
+        touched = element_points(leaf, variables, indices, [*outer, *units])
         a, b = len(outer), len(units)
         same = list(range(a, a + b + len(ranks)))
         left, right = join(last[:, same], touched[:, same])
@@ -100,10 +89,7 @@ def _later(
         if len(rows):
             for column, k in enumerate(numbers):
                 digits[k] = rows[at, len(shown) + column]
-    key = np.zeros(len(written), dtype=np.int64)
-    for k in range(depth):
-        key = key * tiles.radix(k) + digits[k]
     firsts = tiles.firsts(depth)
     keys = tiles.prefix_keys(depth)[firsts]
-    at = np.minimum(np.searchsorted(keys, key), len(firsts) - 1)
+    at = np.minimum(np.searchsorted(keys, tiles.keys_of(digits)), len(firsts) - 1)
     return there, firsts[at]

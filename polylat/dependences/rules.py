@@ -17,7 +17,7 @@ from polylat.dependences.layout import BARRIER, CAPACITY, FLOW, Edges, Layout
 from polylat.dependences.read_back import next_readers
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.scan import Ints
-from polylat.lowering.sharing import Source
+from polylat.lowering.sharing import Source, sharers
 from polylat.lowering.tiles import common_keys
 
 __all__ = ["Slots", "dependences", "readings"]
@@ -227,19 +227,11 @@ class _Rules:
 
     def _numbered(self, leaf: Leaf, tensor: str, holder: PathHolder) -> tuple[Ints, Ints, Ints]:
         """A leaf's first tile iterations of a holder's tiles, their numbers κ, and all tiles."""
-        sharing = self._sharing(tensor, holder)
+        sharing = sharers(self.leaves, tensor, holder)
         order = self._tiles_of(sharing, holder.depth)
         tiles = self.layout.tiles[leaf.number]
         firsts = tiles.firsts(holder.depth)
         return firsts, np.searchsorted(order, tiles.prefix_keys(holder.depth)[firsts]), order
-
-    def _sharing(self, tensor: str, holder: PathHolder) -> list[Leaf]:
-        return [
-            leaf
-            for leaf in self.leaves
-            if tensor in leaf.einsum.tensors
-            and any(h.node == holder.node for h in leaf.holders[tensor])
-        ]
 
     def _after_touches(
         self, tensor: str, holder: PathHolder, order: Ints, tile: Ints, targets: Ints
@@ -247,7 +239,7 @@ class _Rules:
         """The targets, in tiles `tile`, wait for whoever touches the tile `slots` before."""
         slots = self._slots(tensor)
         assert slots is not None
-        for other in self._sharing(tensor, holder):
+        for other in sharers(self.leaves, tensor, holder):
             touching = self._touching(other, tensor, holder)
             if not len(touching):
                 continue

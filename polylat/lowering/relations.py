@@ -28,6 +28,8 @@ __all__ = [
     "date_tags",
     "dates",
     "domain",
+    "element_points",
+    "elements_text",
     "flow",
     "footprint",
     "groups",
@@ -308,6 +310,37 @@ class GroupText:
     def index(self, expression: Affine) -> str:
         """An index expression in this group's names."""
         return _text(expression, self.values)
+
+
+def elements_text(
+    leaf: Leaf,
+    variables: Sequence[str],
+    indices: Sequence[Affine],
+    shown: Sequence[int],
+    inner: Sequence[int] = (),
+) -> tuple[str, int]:
+    """Text of the set of (shown loops, element, inner loops) of a group, and its source's size.
+
+    The source is all but the inner loops.
+    """
+    text = GroupText(leaf, variables, "x", [*shown, *inner])
+    names = [f"z{i}" for i in range(len(indices))]
+    equal = [f"{n} = {text.index(i)}" for n, i in zip(names, indices, strict=True)]
+    source = [*(text.shown[p] for p in shown), *names]
+    dims = [*source, *(text.shown[p] for p in inner)]
+    return set_text(dims, text.hidden, [*text.conditions, *equal]), len(source)
+
+
+def element_points(
+    leaf: Leaf,
+    variables: Sequence[str],
+    indices: Sequence[Affine],
+    shown: Sequence[int],
+    inner: Sequence[int] = (),
+) -> Ints:
+    """Rows (shown loops, element, inner loops); of the inner loops the last that touch it."""
+    text, source = elements_text(leaf, variables, indices, shown, inner)
+    return solve(text, "lexmax" if inner else "points", source if inner else 0)
 
 
 def set_text(dims: Sequence[str], hidden: Sequence[str], conditions: Sequence[str]) -> str:

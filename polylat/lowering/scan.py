@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from polylat.errors import TooLargeError
 
-__all__ = ["LARGEST_TABLE", "Ints", "points"]
+__all__ = ["LARGEST_TABLE", "Ints", "points", "runs"]
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -77,13 +77,25 @@ def points(relation: isl.Set) -> Ints:
                 where="mapping",
                 mend="use granularity='tile', or larger tiles",
             )
-        repeated = np.repeat(np.arange(len(found)), lengths)
-        starts = np.concatenate(([0], np.cumsum(lengths)[:-1])) if len(lengths) else lengths
-        values = np.arange(len(repeated)) - starts[repeated] + low[repeated]
+        repeated, values = runs(low, lengths)
         found = np.column_stack((found[repeated], values))
         if _may_have_holes(head):
             found = found[_contains(head, found)]
     return found
+
+
+def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """The numbers of several runs, one after another, and of which run each is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [a.tolist() for a in runs(np.array([5, 0]), np.array([2, 1]))]
+    [[0, 0, 1], [5, 6, 0]]
+    """
+    which = np.repeat(np.arange(len(starts)), lengths)
+    offset = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return which, starts[which] + offset
 
 
 def _may_have_holes(head: isl.Set) -> bool:

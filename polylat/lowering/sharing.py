@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polylat.errors import MappingError
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, PathHolder
 
-__all__ = ["Source", "sources"]
+__all__ = ["Source", "sharers", "sources"]
 
 
 @dataclass(frozen=True)
@@ -72,3 +72,10 @@ def _source(leaves: Sequence[Leaf], leaf: Leaf, tensor: str) -> Source:
         return Source(0, None, False)
     filler = next(o for o in earlier if shared[o.number] >= level)
     return Source(level, filler.number, False)
+
+
+def sharers(leaves: Sequence[Leaf], tensor: str, holder: PathHolder) -> list[Leaf]:
+    """The leaves that access the tensor through a holder of it."""
+    return [
+        leaf for leaf in leaves if any(h.node == holder.node for h in leaf.holders.get(tensor, ()))
+    ]

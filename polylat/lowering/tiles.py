@@ -63,9 +63,13 @@ class Tiles:
 
     def prefix_keys(self, depth: int) -> Ints:
         """Per tile iteration, the mixed-radix number of its first `depth` indices."""
-        key = np.zeros(self.size, dtype=np.int64)
-        for loop in range(depth):
-            key = key * self.radix(loop) + self.digits[loop]
+        return self.keys_of(self.digits[:depth])
+
+    def keys_of(self, digits: Ints) -> Ints:
+        """Mixed-radix numbers of indices of the first loops, a row each."""
+        key = np.zeros(digits.shape[1], dtype=np.int64)
+        for loop, index in enumerate(digits):
+            key = key * self.radix(loop) + index
         return key
 
     def firsts(self, depth: int) -> Ints:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from polylat.errors import ExpressionError, SpecError, UnsupportedError
+from polylat.exact import number
 from polylat.spec.affine import Affine
 from polylat.spec.reading.affine_text import BadAffine, affine, combine, constraints
 from polylat.spec.reading.expressions import evaluate, positive, set_table, whole
@@ -370,7 +371,7 @@ def _einsum(
                 mend="add it to workload.bits_per_value, for instance All: 8",
             )
         bits = positive(given, scope, place, what=f"bits_per_value of {name!r}")
-        tensors.bits.setdefault(name, _tidy(bits))
+        tensors.bits.setdefault(name, number(bits))
         built.append(TensorAccess(name, access.ranks, access.projection, access.model.output, bits))
     return Einsum(
         name=einsum.name,
@@ -385,10 +386,6 @@ def _einsum(
         ),
         where=str(here),
     )
-
-
-def _tidy(value: Fraction) -> int | Fraction:
-    return value.numerator if value.denominator == 1 else value
 
 
 def _constraints(
