@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import Any
 
 from polylat.accounting import roofline
-from polylat.errors import CapacityError, ScheduleError
+from polylat.errors import CapacityError, ScheduleError, TooLargeError
 from polylat.exact import Number, number
-from polylat.model import Model, build, lower
+from polylat.model import Model, lower
 from polylat.report import AccessKey, Contention, PortUse, Report
-from polylat.schedule.timing import Order, Timing
+from polylat.schedule.timing import Timing
 from polylat.spec import Spec
 from polylat.spec.options import (
     normalize_background,
@@ -21,7 +21,8 @@ from polylat.spec.options import (
     normalize_order,
     normalize_slots,
 )
-from polylat.tasks import own_stages, separations
+from polylat.tasks import own_stages, separations, total_count
+from polylat.visits import Solved, solve
 
 __all__ = ["DEFAULT_MAX_TILES", "analyze"]
 
@@ -122,13 +123,12 @@ def analyze(
         "enforce_capacity": enforce_capacity,
     }
     options = {name: _option(spec, name, value) for name, value in given.items()}
-    lowered = lower(spec, options["granularity"], options["max_tiles"])
     pairs = _background(spec, options["background"])
-    model = build(lowered, pairs, options["slots"])
+    solved = _solve(spec, pairs, options)
+    model, timings = solved.model, solved.timings
     written = _written_back(model)
     named = {(tensor, c) for tensor, c in options["background"] if c is not None}
-    timings = model.plan.time_all()
-    chosen, of = _choose(model, timings, options)
+    chosen, of = _choose(solved, options)
     own_roofline = roofline(spec)
     scale = model.costs.scale
     report = Report(
@@ -138,18 +138,19 @@ def analyze(
         },
         order=chosen.order or "",
         waits_for_background=of is not model,
-        granularity=lowered.granularity,
-        tiles=lowered.size,
+        granularity=model.lowered.granularity,
+        tiles=model.lowered.size,
         resource_bound=_time(max(model.graph.loads, default=0), scale),
-        dependence_bound=_time(model.plan.time(None).makespan, scale),
+        dependence_bound=_time(solved.unlimited.makespan, scale),
         roofline=own_roofline.latency,
-        sequential=_sequential(model, timings),
+        sequential=_sequential(solved, options),
         accesses=_accesses(model),
         ports=_ports(of, chosen),
         background=tuple(sorted(pairs & written)),
         idle_background=tuple(sorted(named - written)),
         slots=options["slots"],
         contention=_contention(model),
+        engine=of.engine,
         _model=of,
         _timing=chosen,
         _roofline=own_roofline,
@@ -157,6 +158,18 @@ def analyze(
     if options["enforce_capacity"]:
         _check_capacity(report)
     return report
+
+
+def _solve(spec: Spec, pairs: frozenset[tuple[str, str]], options: Mapping[str, Any]) -> Solved:
+    """Lower the mapping and time it, as finely as can be where the granularity is ``"auto"``."""
+    granularity, limit = options["granularity"], options["max_tiles"]
+    lowered = lower(spec, "flow" if granularity == "auto" else granularity)
+    try:
+        return solve(lowered, pairs, options["slots"], limit)
+    except TooLargeError:
+        if granularity != "auto":
+            raise
+    return solve(lower(spec, "tile"), pairs, options["slots"], limit)
 
 
 def _option(spec: Spec, name: str, value: Any) -> Any:
@@ -196,19 +209,17 @@ def _written_back(model: Model) -> set[tuple[str, str]]:
     }
 
 
-def _choose(
-    model: Model, timings: Mapping[Order, Timing], options: Mapping[str, Any]
-) -> tuple[Timing, Model]:
+def _choose(solved: Solved, options: Mapping[str, Any]) -> tuple[Timing, Model]:
     """The schedule asked for, and the model that it is a schedule of."""
-    order = options["order"]
+    order, model, timings = options["order"], solved.model, solved.timings
     if order != "best":
         if not timings[order].legal:
             raise _no_order(model, timings[order], f"order {order!r}")
         return timings[order], model
     choices = [(t, model) for t in timings.values() if t.legal]
     if model.background:
-        waiting = build(model.lowered, frozenset(), options["slots"])
-        choices += [(t, waiting) for t in waiting.plan.time_all().values() if t.legal]
+        waiting = solve(model.lowered, frozenset(), options["slots"], options["max_tiles"])
+        choices += [(t, waiting.model) for t in waiting.timings.values() if t.legal]
     if not choices:
         raise _no_order(model, timings["oldest"], "every order of the ports")
     return min(choices, key=lambda c: Fraction(c[0].makespan, c[1].costs.scale))
@@ -225,27 +236,27 @@ def _no_order(model: Model, timing: Timing, which: str) -> ScheduleError:
     )
 
 
-def _sequential(model: Model, timings: Mapping[Order, Timing]) -> Number | None:
+def _sequential(solved: Solved, options: Mapping[str, Any]) -> Number | None:
+    model = solved.model
     pipelines = any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
     if pipelines or model.background:
-        model = build(model.lowered, frozenset(), model.slots, sequential=True)
-        # Where nothing is prefetched, all orders of Sequential splits take as long.
-        fills = any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks)
-        timings = model.plan.time_all() if fills else {"program": model.plan.time("program")}
-    legal = [t.makespan for t in timings.values() if t.legal]
-    return _time(min(legal), model.costs.scale) if legal else None
+        limit = options["max_tiles"]
+        solved = solve(model.lowered, frozenset(), model.slots, limit, sequential=True)
+    legal = [t.makespan for t in solved.timings.values() if t.legal]
+    return _time(min(legal), solved.model.costs.scale) if legal else None
 
 
 def _accesses(model: Model) -> dict[AccessKey, Number]:
     spec = model.lowered.spec
     counts: dict[AccessKey, Fraction] = {}
     for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True):
+        tiles = model.layout.tiles[leaf.number]
         for block in blocks:
             for access in block.accesses:
                 component = spec.arch.component(leaf.einsum.name, access.component)
                 each = component.actions_per_value[access.action, access.tensor]
                 key = (leaf.einsum.name, access.component, access.tensor, access.action)
-                counts[key] = counts.get(key, Fraction(0)) + int(access.counts.sum()) * each
+                counts[key] = counts.get(key, Fraction(0)) + total_count(access, tiles) * each
     return {key: number(count) for key, count in counts.items()}
 
 

@@ -17,6 +17,7 @@ from polylat.spec.options import GRANULARITIES, ORDERS
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from polylat.report import Report
     from polylat.spec import Spec
 
 __all__ = ["main"]
@@ -95,6 +96,8 @@ def _print(result: dict[str, Any] | RenderableType) -> None:
     epilog=_examples(
         "polylat analyze arch.yaml workload.yaml mapping.yaml",
         "polylat analyze mapping.yaml --background o2@SRAM --json",
+        "polylat explain mapping.yaml",
+        "polylat curve mapping.yaml --component DRAM",
         "polylat roofline mapping.yaml",
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -124,6 +127,46 @@ def _input(command: Callable[..., Any]) -> Callable[..., Any]:
     return files(variables(as_json(command)))
 
 
+def _schedule(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of `analyze`, for every command that analyses."""
+    background = click.option(
+        "--background",
+        multiple=True,
+        metavar="TENSOR[@COMPONENT]",
+        help="Write-backs that nobody waits for: a tensor's, all or from one component. Repeatable.",
+    )
+    slots = click.option(
+        "--slots",
+        multiple=True,
+        metavar="[TENSOR=]N|none",
+        help="Tiles that an exchange holder keeps, for all tensors or for one; none: unlimited."
+        " Repeatable.  [default: 2]",
+    )
+    granularity = click.option(
+        "--granularity",
+        metavar="|".join(GRANULARITIES),
+        help="How finely tile iterations are told apart.  [default: auto]",
+    )
+    order = click.option(
+        "--order",
+        metavar="|".join(ORDERS),
+        help="The order in which ports serve.  [default: best]",
+    )
+    max_tiles = click.option(
+        "--max-tiles",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Largest number of tile iterations.  [default: 1000000]",
+    )
+    capacity = click.option(
+        "--enforce-capacity",
+        is_flag=True,
+        default=None,
+        help="Fail if a memory holds more than its size.",
+    )
+    return background(slots(granularity(order(max_tiles(capacity(command))))))
+
+
 @main.command(
     short_help="The latency of a mapping, its bounds, and what binds it.",
     epilog=_examples(
@@ -134,41 +177,7 @@ def _input(command: Callable[..., Any]) -> Callable[..., Any]:
     ),
 )
 @_input
-@click.option(
-    "--background",
-    multiple=True,
-    metavar="TENSOR[@COMPONENT]",
-    help="Write-backs that nobody waits for: a tensor's, all or from one component. Repeatable.",
-)
-@click.option(
-    "--slots",
-    multiple=True,
-    metavar="[TENSOR=]N|none",
-    help="Tiles that an exchange holder keeps, for all tensors or for one; none: unlimited."
-    " Repeatable.  [default: 2]",
-)
-@click.option(
-    "--granularity",
-    metavar="|".join(GRANULARITIES),
-    help="How finely tile iterations are told apart.  [default: auto]",
-)
-@click.option(
-    "--order",
-    metavar="|".join(ORDERS),
-    help="The order in which ports serve.  [default: best]",
-)
-@click.option(
-    "--max-tiles",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Largest number of tile iterations.  [default: 1000000]",
-)
-@click.option(
-    "--enforce-capacity",
-    is_flag=True,
-    default=None,
-    help="Fail if a memory holds more than its size.",
-)
+@_schedule
 @click.option(
     "--critical-path",
     "steps",
@@ -179,8 +188,6 @@ def _input(command: Callable[..., Any]) -> Callable[..., Any]:
 def analyze(
     files: Sequence[str],
     variables: Sequence[str],
-    background: Sequence[str],
-    slots: Sequence[str],
     steps: int | None,
     as_json: bool,
     **options: Any,
@@ -190,18 +197,74 @@ def analyze(
     An option that is not given is what the files say under their top-level key schedule, or else
     its default.
     """
-    spec = _load(files, variables)
-    options = {name: value for name, value in options.items() if value is not None}
-    if background:
-        options["background"] = list(background)
-    if slots:
-        options["slots"] = _slots(slots, spec.workload.tensors)
-    report = polylat.analyze(spec, **options)
+    report = _report(files, variables, **options)
     if as_json:
         return report.to_dict(steps=steps or 0)
     from polylat.text import render_report
 
     return render_report(report, steps=steps or 0)
+
+
+@main.command(
+    short_help="What binds the latency, what has slack, and what would help most.",
+    epilog=_examples(
+        "polylat explain arch.yaml workload.yaml mapping.yaml",
+        "polylat explain mapping.yaml --background o2@SRAM --json",
+    ),
+)
+@_input
+@_schedule
+def explain(
+    files: Sequence[str], variables: Sequence[str], as_json: bool, **options: Any
+) -> dict[str, Any] | RenderableType:
+    """What binds the latency, what has slack, and which single change would help most.
+
+    All of it for the order in which the ports serve now; analysing anew with other throughputs may
+    find a better one. The options are those of polylat analyze.
+    """
+    report = _report(files, variables, **options)
+    if as_json:
+        from polylat.jsonform import explanation_to_dict
+
+        return explanation_to_dict(report)
+    from polylat.text import render_explanation
+
+    return render_explanation(report)
+
+
+@main.command(
+    short_help="The latency against the bandwidth of a component.",
+    epilog=_examples(
+        "polylat curve arch.yaml workload.yaml mapping.yaml --component DRAM",
+        "polylat curve mapping.yaml --component DRAM --action read --json",
+    ),
+)
+@_input
+@click.option("--component", required=True, metavar="NAME", help="The component.")
+@click.option("--action", metavar="NAME", help="One of its actions.  [default: all of them]")
+@_schedule
+def curve(
+    files: Sequence[str],
+    variables: Sequence[str],
+    component: str,
+    action: str | None,
+    as_json: bool,
+    **options: Any,
+) -> dict[str, Any] | RenderableType:
+    """The latency against the bandwidth of a component, exactly, from none to infinite.
+
+    All of it for the order in which the ports serve now; analysing anew at another bandwidth may
+    find a better one. The options are those of polylat analyze.
+    """
+    report = _report(files, variables, **options)
+    found = report.curve(component, action)
+    if as_json:
+        from polylat.jsonform import curve_to_dict
+
+        return curve_to_dict(found)
+    from polylat.text import render_curve
+
+    return render_curve(report, found)
 
 
 @main.command(
@@ -224,6 +287,22 @@ def roofline(
     from polylat.text import render_roofline
 
     return render_roofline(figures)
+
+
+def _report(
+    files: Sequence[str],
+    variables: Sequence[str],
+    background: Sequence[str],
+    slots: Sequence[str],
+    **options: Any,
+) -> Report:
+    spec = _load(files, variables)
+    options = {name: value for name, value in options.items() if value is not None}
+    if background:
+        options["background"] = list(background)
+    if slots:
+        options["slots"] = _slots(slots, spec.workload.tensors)
+    return polylat.analyze(spec, **options)
 
 
 def _load(files: Sequence[str], variables: Iterable[str]) -> Spec:

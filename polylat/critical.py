@@ -90,7 +90,7 @@ class CriticalPath(Sequence[Step]):
 
     def _step(self, i: int) -> Step:
         kind = self.kinds[self.what[i]]
-        tiles = self.model.lowered.tiles[kind.leaf]
+        tiles = self.model.layout.tiles[kind.leaf]
         return Step(
             einsum=tiles.leaf.einsum.name,
             tile=tuple(

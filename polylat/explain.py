@@ -10,6 +10,7 @@ from polylat.exact import number
 from polylat.lowering.paths import Leaf
 from polylat.model import Model
 from polylat.report import AccessKey, Number, Report
+from polylat.tasks import total_count
 
 __all__ = ["Charge", "Comparison", "compare", "port_users"]
 
@@ -133,7 +134,7 @@ def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
     for place, blocks in enumerate(model.layout.blocks):
         steps: dict[int, int] = {}
         for access in (a for block in blocks for a in block.accesses):
-            count = int(access.counts.sum())
+            count = total_count(access, model.layout.tiles[place])
             what = (place, access.component, access.tensor, access.action)
             for port, each in costs.per_value[what].items():
                 steps[port] = steps.get(port, 0) + count * each

@@ -11,12 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.explain import compare, port_users
 from polylat.report import AccessKey, Number, Report, Step
+from polylat.sensitivity import Curve, Row, best_change
 
 if TYPE_CHECKING:
     from polylat import Roofline
 
-__all__ = ["REPORT_SCHEMA", "ROOFLINE_SCHEMA", "report_to_dict", "roofline_to_dict"]
+__all__ = [
+    "CURVE_SCHEMA",
+    "EXPLANATION_SCHEMA",
+    "REPORT_SCHEMA",
+    "ROOFLINE_SCHEMA",
+    "curve_to_dict",
+    "explanation_to_dict",
+    "report_to_dict",
+    "roofline_to_dict",
+]
 
+CURVE_SCHEMA = "polylat.curve/1"
+EXPLANATION_SCHEMA = "polylat.explanation/1"
 REPORT_SCHEMA = "polylat.report/1"
 ROOFLINE_SCHEMA = "polylat.roofline/1"
 
@@ -84,6 +96,52 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
         ],
         "accesses": _accesses(report.accesses.items(), "actions"),
         "engine": report.engine,
+    }
+
+
+def explanation_to_dict(report: Report) -> dict[str, Any]:
+    """What a report's latency is sensitive to, as plain data."""
+    found = report.sensitivity()
+    change = best_change(report)
+    return {
+        "schema": EXPLANATION_SCHEMA,
+        "latency": _exact(report.latency),
+        "order": report.order,
+        "resource_bound": _exact(report.resource_bound),
+        "dependence_bound": _exact(report.dependence_bound),
+        "binding": report.binding,
+        "optimal": report.optimal,
+        "waited_for": _waited_for(report),
+        "components": [_row(row) for row in found.components],
+        "accesses": [
+            {"einsum": row.einsum, "tensor": row.tensor, **_row(row)} for row in found.accesses
+        ],
+        "best_change": None
+        if change is None
+        else {
+            "component": change.component,
+            "action": change.action,
+            "factor": change.factor,
+            "latency": _exact(change.latency),
+            "speedup": _optional(change.speedup),
+        },
+    }
+
+
+def curve_to_dict(curve: Curve) -> dict[str, Any]:
+    """The latency against the bandwidth of a component, as plain data."""
+    return {
+        "schema": CURVE_SCHEMA,
+        "component": curve.component,
+        "action": curve.action,
+        "latency": _exact(curve.latency),
+        "beyond": _optional(curve.beyond),
+        "below": _optional(curve.below),
+        "alone": curve.alone,
+        "pieces": [
+            {"scale": _exact(scale), "latency": _exact(latency), "slope": _exact(slope)}
+            for (scale, latency), slope in zip(curve.breakpoints, curve.slopes, strict=True)
+        ],
     }
 
 
@@ -155,9 +213,25 @@ def _critical(report: Report, steps: int | None) -> dict[str, Any]:
     path = report.critical_path
     return {
         "totals": _accesses(report.critical_totals.items(), "time"),
-        "waited_for": {why or "start": _exact(time) for why, time in report.critical_waits.items()},
+        "waited_for": _waited_for(report),
         "length": len(path),
         "steps": [_step(step) for step in path[:steps]],
+    }
+
+
+def _waited_for(report: Report) -> dict[str, Any]:
+    return {why or "start": _exact(time) for why, time in report.critical_waits.items()}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "component": row.component,
+        "action": row.action,
+        "critical": _exact(row.critical),
+        "count": _exact(row.count),
+        "duration": _optional(row.duration),
+        "slack": _optional(row.slack),
+        "latency_if_free": _exact(row.latency_if_free),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from polylat.accesses.blocks import Block
@@ -11,11 +12,13 @@ from polylat.accesses.counting import leaf_blocks
 from polylat.dependences.layout import Edges, Layout
 from polylat.dependences.rules import Slots, dependences
 from polylat.dependences.skew import shifts
-from polylat.errors import TooLargeError
+from polylat.lowering.kept import Kept
 from polylat.lowering.paths import Leaf, leaves
 from polylat.lowering.sharing import Source, sources
-from polylat.lowering.tiles import Tiles, count_tiles, shared_radices, tiles
+from polylat.lowering.tiles import count_tiles, shared_radices, tiles
+from polylat.repeats import repeats
 from polylat.schedule.graph import TaskGraph
+from polylat.schedule.periodic import PeriodicPlan
 from polylat.schedule.timing import Plan, plan
 from polylat.spec import Spec
 from polylat.tasks import Costs, build_graph, costs
@@ -27,7 +30,7 @@ Granularity = Literal["tile", "flow", "full"]
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A mapping's leaves with their tile iterations: what does not depend on the options.
+    """A mapping's leaves and how finely their tile iterations are told apart.
 
     Parameters
     ----------
@@ -37,8 +40,8 @@ class Lowered:
         Its leaves.
     granularity
         The granularity of the tile iterations.
-    tiles
-        Per leaf, its tile iterations.
+    depths
+        Per leaf, the number of Temporal loops that index its tile iterations.
     found
         (leaf, input tensor) → where it is found.
     """
@@ -46,13 +49,13 @@ class Lowered:
     spec: Spec
     leaves: tuple[Leaf, ...]
     granularity: Granularity
-    tiles: tuple[Tiles, ...]
+    depths: tuple[int, ...]
     found: Mapping[tuple[int, str], Source]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of tile iterations."""
-        return sum(t.size for t in self.tiles)
+        return sum(map(count_tiles, self.leaves, self.depths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,42 +80,29 @@ class Model:
     layout: Layout
     edges: Edges
     costs: Costs
-    plan: Plan
+    plan: Plan | PeriodicPlan
 
     @property
     def graph(self) -> TaskGraph:
         """The task graph."""
         return self.plan.graph
 
+    @property
+    def engine(self) -> Literal["explicit", "periodic"]:
+        """Whether all tile iterations are looked at, or some stand for others."""
+        return "explicit" if self.layout.whole else "periodic"
 
-def lower(spec: Spec, granularity: Literal["auto"] | Granularity, max_tiles: int) -> Lowered:
+
+def lower(spec: Spec, granularity: Granularity) -> Lowered:
     """Lower a mapping.
 
     Raises
     ------
     MappingError, UnsupportedError
         The mapping is illegal, or not modelled.
-    TooLargeError
-        There are more than `max_tiles` tile iterations.
     """
     found = leaves(spec)
-    chosen: Granularity = "flow" if granularity == "auto" else granularity
-    depths = _depths(found, chosen)
-    count = _count(found, depths)
-    if granularity == "auto" and count > max_tiles:
-        chosen = "tile"
-        depths = _depths(found, chosen)
-        count = _count(found, depths)
-    if count > max_tiles:
-        raise TooLargeError(
-            f"the mapping has {count} tile iterations at granularity {chosen!r}, more than"
-            f" max_tiles={max_tiles}",
-            where="mapping",
-            mend="raise max_tiles" + ("" if chosen == "tile" else ", or use granularity='tile'"),
-        )
-    radices = shared_radices(found)
-    made = tuple(tiles(leaf, depth, radices) for leaf, depth in zip(found, depths, strict=True))
-    return Lowered(spec, found, chosen, made, sources(found))
+    return Lowered(spec, found, granularity, _depths(found, granularity), sources(found))
 
 
 def build(
@@ -121,6 +111,7 @@ def build(
     slots: Slots,
     *,
     sequential: bool = False,
+    kept: Mapping[int, Kept] | None = None,
 ) -> Model:
     """Build the task graph of a lowered mapping under given options.
 
@@ -130,20 +121,40 @@ def build(
         The mapping and the options.
     sequential
         Take every Pipeline as a Sequential.
+    kept
+        Per loop (tree node), which of its iterations are looked at; None: all of them.
+
+    Raises
+    ------
+    MappingError
+        Something is read that nobody brought there.
+    TooLargeError
+        There are too many tile iterations to look at.
+    IrregularError
+        What is left out is not like what is looked at.
     """
     if sequential:
         lowered = sequential_leaves(lowered)
     spec = lowered.spec
+    if kept is None:
+        kept = {node: Kept(trips) for node, trips in shared_radices(lowered.leaves).items()}
+    made = [tiles(leaf, n, kept) for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)]
     blocks: list[tuple[Block, ...]] = []
-    for leaf, some in zip(lowered.leaves, lowered.tiles, strict=True):
+    for leaf, some in zip(lowered.leaves, made, strict=True):
         components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         mine = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
         blocks.append(leaf_blocks(some, components, mine, background))
-    layout = Layout.of(lowered.tiles, blocks)
+    layout = Layout.of(made, blocks)
     edges = dependences(lowered.leaves, layout, lowered.found, slots)
-    durations = costs(spec, lowered.leaves, blocks)
-    graph = build_graph(layout, edges, durations, shifts(lowered.leaves, layout, lowered.found))
-    return Model(lowered, background, slots, layout, edges, durations, plan(graph))
+    durations = costs(spec, lowered.leaves, made, blocks)
+    moved = shifts(lowered.leaves, layout, lowered.found)
+    graph = build_graph(layout, edges, durations, moved)
+    how: Plan | PeriodicPlan
+    if layout.whole:
+        how = plan(graph)
+    else:
+        how = PeriodicPlan(graph, repeats(layout, graph, moved))
+    return Model(lowered, background, slots, layout, edges, durations, how)
 
 
 def sequential_leaves(lowered: Lowered) -> Lowered:
@@ -152,20 +163,17 @@ def sequential_leaves(lowered: Lowered) -> Lowered:
         replace(leaf, splits=tuple(replace(s, pipeline=False) for s in leaf.splits))
         for leaf in lowered.leaves
     )
-    made = tuple(
-        replace(some, leaf=leaf) for some, leaf in zip(lowered.tiles, changed, strict=True)
-    )
-    return replace(lowered, leaves=changed, tiles=made)
+    return replace(lowered, leaves=changed)
 
 
-def _depths(found: Sequence[Leaf], granularity: Granularity) -> list[int]:
+def _depths(found: Sequence[Leaf], granularity: Granularity) -> tuple[int, ...]:
     exchanged = {
         tensor
         for leaf in found
         for tensor in leaf.einsum.outputs
         if any(tensor in other.einsum.inputs for other in found if other is not leaf)
     }
-    return [_depth(leaf, exchanged, granularity) for leaf in found]
+    return tuple(_depth(leaf, exchanged, granularity) for leaf in found)
 
 
 def _depth(leaf: Leaf, exchanged: Iterable[str], granularity: Granularity) -> int:
@@ -176,7 +184,3 @@ def _depth(leaf: Leaf, exchanged: Iterable[str], granularity: Granularity) -> in
     variables = {v for a in leaf.einsum.accesses if a.tensor in exchanged for v in a.variables}
     indexing = [k + 1 for k, loop in enumerate(leaf.temporal) if loop.variable in variables]
     return max([leaf.fixed_depth, *indexing])
-
-
-def _count(found: Sequence[Leaf], depths: Sequence[int]) -> int:
-    return sum(count_tiles(leaf, depth) for leaf, depth in zip(found, depths, strict=True))

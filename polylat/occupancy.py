@@ -221,7 +221,7 @@ def _held_tiles(
         tensor,
         tuple(loop.variable for loop in sharing[0].temporal[: holder.depth]),
         _digits(
-            order, [model.lowered.tiles[sharing[0].number].radix(k) for k in range(holder.depth)]
+            order, [k.count for k in layout.tiles[sharing[0].number].kept[: holder.depth]]
         )[:, there],
         start[there],
         end[there],

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from polylat.critical import CriticalPath
     from polylat.model import Model
     from polylat.occupancy import Occupancy
+    from polylat.retime import Retimer
     from polylat.schedule.timing import Timing
+    from polylat.sensitivity import Curve, Sensitivity, Throughput, ThroughputKey, WhatIf
 
 __all__ = ["AccessKey", "Number", "PortUse", "Report", "Step", "WaitedFor"]
 
@@ -222,6 +224,36 @@ class Report:
         from polylat.jsonform import report_to_dict
 
         return report_to_dict(self, steps=steps)
+
+    def sensitivity(self) -> Sensitivity:
+        """Which durations count, and which could be longer for free; the order of service stays."""
+        from polylat.sensitivity import sensitivity
+
+        return sensitivity(self)
+
+    def what_if(self, throughputs: Mapping[ThroughputKey, Throughput]) -> WhatIf:
+        """The latency with other throughputs, such as ``{"DRAM": 2}``; the order of service stays.
+
+        See `polylat.sensitivity.what_if`.
+        """
+        from polylat.sensitivity import what_if
+
+        return what_if(self, throughputs)
+
+    def curve(self, component: str, action: str | None = None) -> Curve:
+        """The latency as a function of a component's bandwidth; the order of service stays.
+
+        See `polylat.sensitivity.curve`.
+        """
+        from polylat.sensitivity import curve
+
+        return curve(self, component, action)
+
+    @cached_property
+    def _retimer(self) -> Retimer:
+        from polylat.retime import retimer
+
+        return retimer(self)
 
     def __str__(self) -> str:
         from polylat.text import report_text

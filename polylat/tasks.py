@@ -13,11 +13,12 @@ from polylat.accesses.blocks import Access, Block
 from polylat.dependences.layout import Edges, Layout
 from polylat.lowering.paths import Leaf
 from polylat.lowering.scan import Ints
+from polylat.lowering.tiles import Tiles
 from polylat.schedule.graph import Dates, TaskGraph, Times
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 
-__all__ = ["Costs", "PortKey", "build_graph", "costs", "own_stages", "separations"]
+__all__ = ["Costs", "PortKey", "build_graph", "costs", "own_stages", "separations", "total_count"]
 
 _KINDS = {"fill": 0, "foreground": 1, "background": 2}
 
@@ -115,7 +116,20 @@ def _pipeline_usage(
     return found
 
 
-def costs(spec: Spec, leaves: Sequence[Leaf], blocks: Sequence[tuple[Block, ...]]) -> Costs:
+def total_count(access: Access, tiles: Tiles) -> int:
+    """How many values an access accesses in all tile iterations."""
+    if tiles.whole:
+        return int(access.counts.sum())
+    times = tiles.multiplicity[access.iterations].astype(object)
+    return int((access.counts * times).sum())
+
+
+def costs(
+    spec: Spec,
+    leaves: Sequence[Leaf],
+    tiles: Sequence[Tiles],
+    blocks: Sequence[tuple[Block, ...]],
+) -> Costs:
     """Durations of all accesses, on a common integer scale."""
     separate = separations(spec, leaves)
     per_value: dict[tuple[int, str, str | None, str], dict[PortKey, Fraction]] = {}
@@ -150,7 +164,7 @@ def costs(spec: Spec, leaves: Sequence[Leaf], blocks: Sequence[tuple[Block, ...]
 
     steps = {what: whole(c) for what, c in per_value.items()}
     total = sum(
-        int(access.counts.sum())
+        total_count(access, tiles[leaf])
         * max(steps[leaf, access.component, access.tensor, access.action].values(), default=0)
         for leaf, mine in enumerate(blocks)
         for block in mine
@@ -243,8 +257,10 @@ def build_graph(
                 ports.append(np.full(len(busy), port, dtype=np.int64))
                 durations.append(load[busy])
     empty = [np.zeros(0, dtype=np.int64)]
+    times = [tiles.multiplicity for tiles in layout.tiles]
     return TaskGraph(
         leaf_starts=starts,
+        multiplicity=np.concatenate(times or empty),
         owner=owner,
         kind=kind,
         sequence=sequence,
@@ -255,6 +271,7 @@ def build_graph(
         edge_source=edges.source,
         edge_target=edges.target,
         edge_reason=edges.reason,
+        edge_copies=edges.copies,
         dates=_dates(layout, shifts),
     )
 
@@ -293,9 +310,7 @@ def _dates(layout: Layout, shifts: Mapping[int, Sequence[int]]) -> Dates:
         skewed: list[Ints] = []
         above = 0
         for split in tiles.leaf.splits:
-            turn = np.zeros(tiles.size, dtype=np.int64)
-            for k in range(above, split.depth):
-                turn = turn * tiles.radix(k) + tiles.digits[k]
+            turn = tiles.turns(tiles.digits, above, split.depth)
             branch = np.full(tiles.size, split.branch, dtype=np.int64)
             plain += [turn, branch]
             if split.pipeline:

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from polylat.errors import TooLargeError
-from polylat.lowering.relations import GroupText, set_text, solve
+from polylat.lowering.relations import GroupText, Runs, set_text, solve
 from polylat.lowering.scan import LARGEST_TABLE, Ints
 from polylat.lowering.tiles import Tiles, interval, tied_groups
 from polylat.spec.affine import Affine
@@ -32,6 +32,7 @@ class GroupCount:
             k for k, loop in enumerate(self.leaf.temporal) if loop.variable in self.variables
         ]
         self.positions = [p for p, loop in enumerate(self.leaf.loops) if loop.unit is None]
+        self.kept = dict(enumerate(tiles.kept))
         self.tied = any(set(c.variables) & set(self.variables) for c in self.leaf.coupled)
 
     @property
@@ -92,7 +93,8 @@ class GroupCount:
         text = GroupText(self.leaf, self.variables, "x", self._shown(loops, mine), zero)
         dims = [*self._names(text, loops, mine), *text.values.values()]
         hidden = [h for h in text.hidden if h not in dims]
-        return self._tally(loops, solve(set_text(dims, hidden, text.conditions)))
+        keep = self._keep(loops)
+        return self._tally(loops, solve(set_text(dims, hidden, text.conditions), keep=keep))
 
     def _within(self, depth: int) -> list[int]:
         return [k for k in self.loops if k < depth]
@@ -127,7 +129,9 @@ class GroupCount:
         fixed = [p for p in spatial if p in first_unit and p not in shown]
         innermost = max([*summed, *fixed], default=-1)
         inside = [p for p in mine if p < innermost and p not in shown and p not in spatial]
-        shape = tuple(self.leaf.trips[p] for p in (*shown, *inside))
+        axes = [self.kept[k].digits for k in loops]
+        axes += [np.arange(self.leaf.trips[p]) for p in (*summed, *inside)]
+        shape = tuple(len(axis) for axis in axes)
         if prod(shape) > LARGEST_TABLE:
             raise TooLargeError(
                 f"the loops over {variable!r} of Einsum {self.leaf.einsum.name!r} have"
@@ -135,28 +139,28 @@ class GroupCount:
                 where=self.leaf.where or "mapping",
                 mend="use larger tiles",
             )
-        grids = np.indices(shape, sparse=True)
         digits: dict[int, Ints | int] = dict.fromkeys(fixed, 0)
-        digits.update(zip((*shown, *inside), grids, strict=True))
+        for i, (p, axis) in enumerate(zip((*shown, *inside), axes, strict=True)):
+            digits[p] = axis.reshape([-1 if i == j else 1 for j in range(len(axes))])
         start, end = interval(self.leaf, variable, digits)
         lengths: Ints = np.broadcast_to(np.maximum(np.asarray(end - start), 0), shape)
         return _sum_tail(lengths, len(shown))
 
     def _look_up(self, loops: Sequence[int], table: Ints) -> Ints:
-        """Table over the loops' indices → per tile iteration."""
+        """Table over the places of the loops' indices → per tile iteration."""
         if not loops:
             return np.full(self.tiles.size, int(table), dtype=np.int64)
         index = np.zeros(self.tiles.size, dtype=np.int64)
         for k in loops:
-            index = index * self.leaf.temporal_trips[k] + self.tiles.digits[k]
+            index = index * self.kept[k].count + self.tiles.places[k]
         return np.ascontiguousarray(table).reshape(-1)[index]
 
     def _tally(self, loops: Sequence[int], found: Ints) -> Ints:
         """Number of rows for each value of the first columns, the loops' indices."""
-        shape = [self.leaf.temporal_trips[k] for k in loops]
+        shape = [self.kept[k].count for k in loops]
         index = np.zeros(len(found), dtype=np.int64)
-        for column, radix in enumerate(shape):
-            index = index * radix + found[:, column]
+        for column, (k, radix) in enumerate(zip(loops, shape, strict=True)):
+            index = index * radix + np.searchsorted(self.kept[k].digits, found[:, column])
         size = int(np.prod(shape, dtype=np.int64))
         table = np.bincount(index, minlength=size).astype(np.int64)
         return self._look_up(loops, table.reshape(shape))
@@ -165,6 +169,15 @@ class GroupCount:
         mine = self._mine(summed)
         zero = [p for p in above if self.leaf.loops[p].unit is not None and p not in mine]
         return GroupText(self.leaf, self.variables, "x", self._shown(loops, mine), zero)
+
+    def _keep(self, loops: Sequence[int], columns: Sequence[int] | None = None) -> Runs:
+        """The iterations that are looked at, for the columns of a table that are loops."""
+        places = range(len(loops)) if columns is None else columns
+        return tuple(
+            (column, self.kept[k].runs)
+            for column, k in zip(places, loops, strict=True)
+            if self.kept[k].cuts
+        )
 
     def _elements(self, text: GroupText) -> tuple[list[str], list[str]]:
         names = [f"z{i}" for i in range(len(self.indices))]
@@ -177,7 +190,8 @@ class GroupCount:
         text = self._text(loops, summed, above)
         names, equal = self._elements(text)
         dims = [*self._names(text, loops, self._mine(summed)), *names]
-        return solve(set_text(dims, text.hidden, [*text.conditions, *equal]))
+        keep = self._keep(loops)
+        return solve(set_text(dims, text.hidden, [*text.conditions, *equal]), keep=keep)
 
     def _extreme(
         self,
@@ -200,8 +214,8 @@ class GroupCount:
         source += [text.shown[p] for p in mine]
         target = [text.shown[self.positions[k]] for k in compared]
         relation = set_text([*source, *target], text.hidden, [*text.conditions, *equal])
-        found = solve(relation, want, len(source))
         columns = [*range(len(fixed)), *range(len(source), len(source) + len(target))]
+        found = solve(relation, want, len(source), keep=self._keep([*fixed, *compared], columns))
         return found[:, columns]
 
 

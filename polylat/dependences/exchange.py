@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from polylat.dependences.arrays import (
     MOST_PAIRS,
     first_of_each,
     join,
-    rows_of,
     runs,
     spans_of,
 )
@@ -21,12 +21,12 @@ from polylat.lowering.relations import (
     element_points,
     elements_text,
     groups,
+    last_targets,
     loops_over,
     missing,
     set_text,
-    solve,
 )
-from polylat.lowering.scan import Ints
+from polylat.lowering.scan import Ints, PieceWise
 from polylat.lowering.tiles import Tiles
 from polylat.spec.affine import Affine
 
@@ -112,10 +112,10 @@ class Exchange:
         )
 
     def last(self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles) -> Ints:
-        """Per reading, the last tile iteration of the bringer that it depends on."""
-        found, there = self.last_within(tiles, depth, events, theirs, self.holder.depth)
+        """Per reading, the indices of the bringer's last tile iteration that it depends on."""
+        digits, there = self.last_within(tiles, depth, events, theirs, self.holder.depth)
         assert there.all(), "checked: all that is read was brought"
-        return found
+        return digits
 
     def last_within(
         self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles, equal_depth: int
@@ -124,13 +124,19 @@ class Exchange:
         digits = np.zeros((theirs.depth, len(events)), dtype=np.int64)
         there = np.ones(len(events), dtype=np.bool_)
         for group in self.groups(equal_depth):
-            loops, columns, rows = group.last(depth, theirs.depth)
-            row, exists = rows_of(tiles, loops, rows[:, : len(loops)], events)
-            there &= exists
-            if len(rows):
-                for k, column in zip(columns, rows[:, len(loops) :].T, strict=True):
-                    digits[k] = column[row]
-        return theirs.find(theirs.keys_of(digits)), there
+            loops, columns, function = group.last(depth, theirs.depth)
+            shape = tuple(tiles.kept[k].count for k in loops)
+            rows = np.zeros((prod(shape), len(loops)), dtype=np.int64)
+            for column, (k, places) in enumerate(zip(loops, np.indices(shape), strict=True)):
+                rows[:, column] = tiles.kept[k].digits[places.reshape(-1)]
+            values, defined = function.at(rows)
+            at = np.zeros(len(events), dtype=np.int64)
+            for k, size in zip(loops, shape, strict=True):
+                at = at * size + tiles.places[k][events]
+            there &= defined[at]
+            for k, column in zip(columns, values.T, strict=True):
+                digits[k] = column[at]
+        return digits, there
 
     def bringers(
         self,
@@ -228,8 +234,8 @@ class _Group:
         projection = leaf.einsum.access(self.pair.tensor).projection
         return [projection[r] for r in self.ranks]
 
-    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], Ints]:
-        """Loops of the reader, loops of the bringer, and per reader's index the last bringer's."""
+    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], PieceWise]:
+        """Loops of the reader, of the bringer, and from the one's indices to the other's last."""
         pair = self.pair
         mine, shown = loops_over(pair.reader, self.read, depth)
         theirs, shown_there = loops_over(pair.bringer, self.brought, bringer_depth)
@@ -246,7 +252,7 @@ class _Group:
         hidden += [reader.shown[p] for p in self.shared if p not in shown]
         hidden += [bringer.shown[p] for p in self.shared if p not in shown_there]
         text = set_text([*source, *target], hidden, conditions)
-        return mine, theirs, solve(text, "lexmax", len(source))
+        return mine, theirs, last_targets(text, len(source))
 
     def brought_pairs(
         self, bringer_depth: int, inner_depth: int, depth: int

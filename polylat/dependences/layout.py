@@ -44,6 +44,16 @@ class Layout:
     iterations: int
     total: int
 
+    @property
+    def whole(self) -> bool:
+        """Whether all tile iterations are looked at."""
+        return all(tiles.whole for tiles in self.tiles)
+
+    @property
+    def depth(self) -> int:
+        """Largest number of loops that index the tile iterations of a leaf."""
+        return max((tiles.depth for tiles in self.tiles), default=0)
+
     @staticmethod
     def of(tiles: Sequence[Tiles], blocks: Sequence[tuple[Block, ...]]) -> Layout:
         """Number the tile iterations and blocks."""
@@ -82,8 +92,12 @@ class Edges:
         iteration's finish.
     reason
         `FLOW`, `BARRIER` or `CAPACITY`.
+    copies
+        Shape (loops, edges): how many periods later than `source` the target waits for, per loop
+        of the source's leaf.
     """
 
     source: Ints
     target: Ints
     reason: Ints
+    copies: Ints

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from polylat.dependences.arrays import first_of_each, join, rows_of
+from polylat.lowering.paths import Leaf
 from polylat.lowering.relations import element_points, groups, loops_over
 from polylat.lowering.scan import Ints
 from polylat.lowering.tiles import Tiles
 
-__all__ = ["next_readers"]
+__all__ = ["may_read_back", "next_readers"]
 
 
 def next_readers(tiles: Tiles, written: Ints, tensor: str, level: int) -> tuple[Ints, Ints]:
@@ -93,3 +94,21 @@ def _later(
     keys = tiles.prefix_keys(depth)[firsts]
     at = np.minimum(np.searchsorted(keys, tiles.keys_of(digits)), len(firsts) - 1)
     return there, firsts[at]
+
+
+def may_read_back(leaf: Leaf, tensor: str, level: int) -> bool:
+    """Whether several tiles of a storage may share elements, so that some are read back."""
+    access = leaf.einsum.access(tensor)
+    ties = [c.variables for c in leaf.coupled]
+    alone = {
+        variables[0]
+        for variables, ranks in groups(
+            leaf.einsum.rank_variables, [i.variables for i in access.projection], ties
+        )
+        if len(variables) == 1 and ranks
+    }
+    above = leaf.storages(tensor)[level].depth
+    return any(
+        trips > 1 and loop.variable not in alone
+        for loop, trips in zip(leaf.temporal[:above], leaf.temporal_trips[:above], strict=True)
+    )

@@ -13,17 +13,18 @@ import numpy as np
 
 from polylat.dependences.arrays import increases, union_of
 from polylat.dependences.exchange import Exchange
+from polylat.dependences.follow import follow
 from polylat.dependences.layout import BARRIER, CAPACITY, FLOW, Edges, Layout
-from polylat.dependences.read_back import next_readers
+from polylat.dependences.read_back import may_read_back, next_readers
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.scan import Ints
 from polylat.lowering.sharing import Source, sharers
-from polylat.lowering.tiles import common_keys
+from polylat.lowering.tiles import IrregularError, common_keys
 
 __all__ = ["Slots", "dependences", "readings"]
 
 Slots = int | None | Mapping[str, int | None]
-Part = tuple[Ints, Ints, int]
+Part = tuple[Ints, Ints, int, Ints | None]
 
 
 def dependences(
@@ -41,13 +42,20 @@ def dependences(
     """
     build = _Rules(leaves, layout, found, slots)
     parts = [*build.flow(), *build.barriers(), *build.capacity(), *build.read_backs()]
+    depth = 0 if layout.whole else layout.depth
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
-        return Edges(empty, empty, empty)
+        return Edges(empty, empty, empty, np.zeros((depth, 0), dtype=np.int64))
     source = np.concatenate([p[0] for p in parts])
     target = np.concatenate([p[1] for p in parts])
     reason = np.concatenate([np.full(len(p[0]), p[2], dtype=np.int64) for p in parts])
-    return Edges(source, target, reason)
+    copies = np.zeros((depth, len(source)), dtype=np.int64)
+    at = 0
+    for waited, _, _, later in parts:
+        if depth and later is not None:
+            copies[: len(later), at : at + len(waited)] = later
+        at += len(waited)
+    return Edges(source, target, reason, copies)
 
 
 def readings(layout: Layout, reader: Leaf, tensor: str, level: int) -> tuple[int, Ints, Ints]:
@@ -98,17 +106,31 @@ class _Rules:
     ) -> Iterator[Part]:
         tiles = self.layout.tiles[pair.reader.number]
         producer = self.layout.tiles[pair.bringer.number]
-        last = pair.last(tiles, depth, events, producer)
+        digits = pair.last(tiles, depth, events, producer)
+        last, copies = producer.locate(digits)
         source = self.layout.bases[pair.bringer.number] + last
         fills = len(targets) > 0 and targets[0] >= self.layout.iterations
-        keep = np.ones(len(events), dtype=np.bool_) if fills else increases(last)
-        yield source[keep], targets[keep], FLOW
+        keep = np.ones(len(events), dtype=np.bool_)
+        if self.layout.whole and not fills:
+            keep = increases(last)
+        yield source[keep], targets[keep], FLOW, copies[:, keep]
         for level in range(pair.level + 1, len(pair.bringer.storages(pair.tensor))):
             stream = self.layout.stream(pair.bringer.number, "background", pair.tensor, level)
             if stream is None:
                 continue
-            written, read = pair.bringers(producer, stream[1], tiles, depth, events, fills)
-            yield stream[0] + written, targets[read], FLOW
+            if self.layout.whole:
+                written, read = pair.bringers(producer, stream[1], tiles, depth, events, fills)
+                yield stream[0] + written, targets[read], FLOW, None
+            else:
+                # Write-backs of a stream finish in order: the last one is enough.
+                yield self._occurrence(stream, last), targets, FLOW, copies
+
+    def _occurrence(self, stream: tuple[int, Ints], iterations: Ints) -> Ints:
+        """The blocks of a stream that belong to tile iterations."""
+        at = np.minimum(np.searchsorted(stream[1], iterations), len(stream[1]) - 1)
+        if (stream[1][at] != iterations).any():
+            raise IrregularError("a write-back is not where others like it are")
+        return stream[0] + at
 
     def _from_filler(
         self, pair: Exchange, level: int, events: Ints, targets: Ints
@@ -121,7 +143,7 @@ class _Rules:
             depth = filler.storages(pair.tensor)[filled].depth
             theirs = self.layout.tiles[filler.number].prefix_keys(depth)[stream[1]]
             keys = self.layout.tiles[pair.reader.number].prefix_keys(depth)[events]
-            yield stream[0] + np.searchsorted(theirs, keys), targets, FLOW
+            yield stream[0] + np.searchsorted(theirs, keys), targets, FLOW, None
 
     # Rule 2
 
@@ -151,8 +173,9 @@ class _Rules:
         at = np.searchsorted(ended, turn, side="right") - 1
         there = (at >= 0) & (turn >= 0)
         there[there] = ended[at[there]] == turn[there]
-        source = self.layout.bases[other.number] + lasts[at[there]]
-        return source, self.layout.bases[leaf.number] + firsts[there], BARRIER
+        awaited, copies = follow(tiles, firsts[there], others, lasts[at[there]], depth=depth)
+        source = self.layout.bases[other.number] + awaited
+        return source, self.layout.bases[leaf.number] + firsts[there], BARRIER, copies
 
     def _tiles_of(self, leaves: Sequence[Leaf], depth: int) -> Ints:
         """Keys of the tiles at a depth that exist for any of the leaves: increasing."""
@@ -195,7 +218,7 @@ class _Rules:
     def _exchange(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Iterator[Part]:
         firsts, tile, order = self._numbered(leaf, tensor, holder)
         targets = self.layout.bases[leaf.number] + firsts
-        yield from self._after_touches(tensor, holder, order, tile, targets)
+        yield from self._after_touches(leaf, tensor, holder, order, tile, firsts, targets)
 
     def _written_back(
         self, leaf: Leaf, tensor: str, level: int, holder: PathHolder
@@ -215,15 +238,17 @@ class _Rules:
         at = np.searchsorted(tile, out + slots)
         there = at < len(tile)
         there[there] = tile[at[there]] == out[there] + slots
-        source = stream[0] + np.flatnonzero(there)
-        yield source, self.layout.bases[leaf.number] + firsts[at[there]], CAPACITY
+        tiles, waiting = self.layout.tiles[leaf.number], firsts[at[there]]
+        written, copies = follow(tiles, waiting, tiles, stream[1][there], depth=holder.depth)
+        source = self._occurrence(stream, written)
+        yield source, self.layout.bases[leaf.number] + waiting, CAPACITY, copies
 
     def _filled(
         self, leaf: Leaf, tensor: str, holder: PathHolder, stream: tuple[int, Ints]
     ) -> Iterator[Part]:
         _, tile, order = self._numbered(leaf, tensor, holder)
         targets = stream[0] + np.arange(len(stream[1]))
-        yield from self._after_touches(tensor, holder, order, tile, targets)
+        yield from self._after_touches(leaf, tensor, holder, order, tile, stream[1], targets)
 
     def _numbered(self, leaf: Leaf, tensor: str, holder: PathHolder) -> tuple[Ints, Ints, Ints]:
         """A leaf's first tile iterations of a holder's tiles, their numbers κ, and all tiles."""
@@ -234,7 +259,14 @@ class _Rules:
         return firsts, np.searchsorted(order, tiles.prefix_keys(holder.depth)[firsts]), order
 
     def _after_touches(
-        self, tensor: str, holder: PathHolder, order: Ints, tile: Ints, targets: Ints
+        self,
+        leaf: Leaf,
+        tensor: str,
+        holder: PathHolder,
+        order: Ints,
+        tile: Ints,
+        waiting: Ints,
+        targets: Ints,
     ) -> Iterator[Part]:
         """The targets, in tiles `tile`, wait for whoever touches the tile `slots` before."""
         slots = self._slots(tensor)
@@ -243,13 +275,16 @@ class _Rules:
             touching = self._touching(other, tensor, holder)
             if not len(touching):
                 continue
-            keys = self.layout.tiles[other.number].prefix_keys(holder.depth)[touching]
+            tiles, others = self.layout.tiles[leaf.number], self.layout.tiles[other.number]
+            keys = others.prefix_keys(holder.depth)[touching]
             touched = np.searchsorted(order, keys)
             at = np.searchsorted(touched, tile - slots, side="right") - 1
             there = at >= 0
             there[there] = touched[at[there]] == tile[there] - slots
-            source = self.layout.bases[other.number] + touching[at[there]]
-            yield source, targets[there], CAPACITY
+            awaited, copies = follow(
+                tiles, waiting[there], others, touching[at[there]], depth=holder.depth
+            )
+            yield self.layout.bases[other.number] + awaited, targets[there], CAPACITY, copies
 
     def _touching(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Ints:
         """Tile iterations with an access that reads or writes the holder for the tensor."""
@@ -272,5 +307,9 @@ class _Rules:
                     stream = self.layout.stream(leaf.number, "background", tensor, level)
                     if stream is None:
                         continue
+                    if not tiles.whole:
+                        if may_read_back(leaf, tensor, level):
+                            raise IrregularError("background write-backs may be read back")
+                        continue
                     written, reading = next_readers(tiles, stream[1], tensor, level)
-                    yield stream[0] + written, self.layout.total + base + reading, FLOW
+                    yield stream[0] + written, self.layout.total + base + reading, FLOW, None

@@ -10,9 +10,7 @@ from polylat.dependences.exchange import Exchange
 from polylat.dependences.layout import Layout
 from polylat.dependences.rules import readings
 from polylat.lowering.paths import Leaf
-from polylat.lowering.scan import Ints
 from polylat.lowering.sharing import Source
-from polylat.lowering.tiles import Tiles
 
 __all__ = ["distances", "shifts"]
 
@@ -90,17 +88,11 @@ def _distance(
         firsts = theirs.firsts(pair.holder.depth)
         keys = theirs.prefix_keys(pair.holder.depth)[firsts]
         mine = tiles.prefix_keys(pair.holder.depth)[events]
-        last = firsts[np.searchsorted(keys, mine)]
-        there = theirs.prefix_keys(above)[last] == tiles.prefix_keys(above)[events]
+        fillers = firsts[np.searchsorted(keys, mine)]
+        last = theirs.digits[:, fillers]
+        there = theirs.prefix_keys(above)[fillers] == tiles.prefix_keys(above)[events]
     if not there.any():
         return None
-    turn, turn_there = _turns(tiles, above, depth), _turns(theirs, above, depth)
-    return int((turn_there[last[there]] - turn[events[there]]).max())
-
-
-def _turns(tiles: Tiles, above: int, depth: int) -> Ints:
-    """Linearised index of the Temporal loops from `above` to `depth`."""
-    key = np.zeros(tiles.size, dtype=np.int64)
-    for k in range(above, depth):
-        key = key * tiles.radix(k) + tiles.digits[k]
-    return key
+    turn = tiles.turns(tiles.digits[:, events], above, depth)
+    ahead = theirs.turns(last, above, depth) - turn
+    return int(ahead[there].max())

@@ -19,11 +19,12 @@ from functools import lru_cache
 import islpy as isl
 
 from polylat.lowering.paths import Leaf, PathLoop
-from polylat.lowering.scan import Ints, points
+from polylat.lowering.scan import Ints, PieceWise, points
 from polylat.spec.affine import Affine
 
 __all__ = [
     "GroupText",
+    "Runs",
     "access",
     "date_tags",
     "dates",
@@ -33,6 +34,7 @@ __all__ = [
     "flow",
     "footprint",
     "groups",
+    "last_targets",
     "loops_over",
     "missing",
     "set_text",
@@ -229,8 +231,12 @@ def groups(
     ]
 
 
+Runs = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+"""Of some dimensions of a set, the runs (first and last value) of values that are wanted."""
+
+
 @lru_cache(maxsize=4096)
-def solve(text: str, want: str = "points", split: int = 0) -> Ints:
+def solve(text: str, want: str = "points", split: int = 0, keep: Runs = ()) -> Ints:
     """Points of a group's relation as an array (cached: equal groups are solved once).
 
     Parameters
@@ -242,6 +248,8 @@ def solve(text: str, want: str = "points", split: int = 0) -> Ints:
         target.
     split
         Number of dimensions of the source.
+    keep
+        Which of the points are wanted.
     """
     relation = isl.Set(text)
     if want != "points":
@@ -249,9 +257,30 @@ def solve(text: str, want: str = "points", split: int = 0) -> Ints:
         as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
         as_map = as_map.lexmin() if want == "lexmin" else as_map.lexmax()
         relation = as_map.move_dims(isl.dim_type.out, 0, isl.dim_type.in_, 0, split).range()
+    if keep:
+        names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
+        wanted = " and ".join(
+            "(" + " or ".join(f"{low} <= d{column} <= {high}" for low, high in runs) + ")"
+            for column, runs in keep
+        )
+        relation = relation & isl.Set(f"{{ [{', '.join(names)}] : {wanted} }}")
     found = points(relation)
     found.setflags(write=False)
     return found
+
+
+@lru_cache(maxsize=4096)
+def last_targets(text: str, split: int) -> PieceWise:
+    """Per source of a group's relation its last target, as a function.
+
+    Parameters
+    ----------
+    text, split
+        As for `solve`.
+    """
+    as_map = isl.Map.from_range(isl.Set(text))
+    as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
+    return PieceWise(as_map.lexmax_pw_multi_aff())
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from polylat.errors import TooLargeError
 
-__all__ = ["LARGEST_TABLE", "Ints", "points", "runs"]
+__all__ = ["LARGEST_TABLE", "Ints", "PieceWise", "points", "runs"]
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -64,12 +64,11 @@ def points(relation: isl.Set) -> Ints:
     for k in range(size):
         head = relation.project_out(_SET, k + 1, size - k - 1).compute_divs().coalesce()
         bounds = isl.Map.from_range(head).move_dims(_IN, 0, isl.dim_type.out, 0, k)
-        least = _evaluate(bounds.lexmin_pw_multi_aff(), found)
-        most = _evaluate(bounds.lexmax_pw_multi_aff(), found)
-        if k == 0 and len(least[0]) and not least[1].any():
+        least, inside = PieceWise(bounds.lexmin_pw_multi_aff()).at(found)
+        most, _ = PieceWise(bounds.lexmax_pw_multi_aff()).at(found)
+        if k == 0 and not inside.any():
             return np.zeros((0, size), dtype=np.int64)
-        inside = least[1]
-        found, low, high = found[inside], least[0][inside], most[0][inside]
+        found, low, high = found[inside], least[inside, 0], most[inside, 0]
         lengths = high - low + 1
         if lengths.sum() > LARGEST_TABLE:
             raise TooLargeError(
@@ -80,7 +79,7 @@ def points(relation: isl.Set) -> Ints:
         repeated, values = runs(low, lengths)
         found = np.column_stack((found[repeated], values))
         if _may_have_holes(head):
-            found = found[_contains(head, found)]
+            found = found[_Domain(head).contains(found)]
     return found
 
 
@@ -103,44 +102,78 @@ def _may_have_holes(head: isl.Set) -> bool:
     return head.n_basic_set() > 1 or any(b.dim(_DIV) for b in head.get_basic_sets())
 
 
-def _evaluate(function: isl.PwMultiAff, at: Ints) -> tuple[Ints, Mask]:
-    """Values of a one-dimensional function, and where it is defined."""
-    pieces: list[tuple[Any, Any]] = []
-    function.foreach_piece(lambda domain, value: pieces.append((domain, value)))
-    values = np.zeros(len(at), dtype=np.int64)
-    defined = np.zeros(len(at), dtype=np.bool_)
-    for domain, value in pieces:
-        inside = _contains(domain, at) if at.shape[1] else np.ones(len(at), dtype=np.bool_)
-        values = np.where(inside, _affine(value.get_aff(0), at), values)
-        defined |= inside
-    return values, defined
+class PieceWise:
+    """A piecewise quasi-affine function, to be evaluated at many points at once."""
+
+    def __init__(self, function: isl.PwMultiAff) -> None:
+        self._pieces: list[tuple[_Domain, list[_Affine]]] = []
+        self._size = function.dim(isl.dim_type.out)
+
+        def add(domain: isl.Set, value: isl.MultiAff) -> None:
+            values = [_Affine(value.get_aff(i)) for i in range(self._size)]
+            self._pieces.append((_Domain(domain), values))
+
+        function.foreach_piece(add)
+
+    def at(self, points: Ints) -> tuple[Ints, Mask]:
+        """Values (a row per point) and where the function is defined."""
+        values = np.zeros((len(points), self._size), dtype=np.int64)
+        defined = np.zeros(len(points), dtype=np.bool_)
+        for domain, functions in self._pieces:
+            inside = domain.contains(points)
+            for column, function in enumerate(functions):
+                values[inside, column] = function.at(points[inside])
+            defined |= inside
+        return values, defined
 
 
-def _contains(domain: isl.Set, at: Ints) -> Mask:
-    """Which points lie in the set."""
-    inside = np.zeros(len(at), dtype=np.bool_)
-    for basic in domain.compute_divs().get_basic_sets():
-        here = np.ones(len(at), dtype=np.bool_)
-        for constraint in basic.get_constraints():
-            value = _affine(constraint.get_aff(), at)
-            here &= (value == 0) if constraint.is_equality() else (value >= 0)
-        inside |= here
-    return inside
+class _Domain:
+    """A set, to be asked about many points at once."""
+
+    def __init__(self, domain: isl.Set) -> None:
+        self._parts = [
+            [(c.is_equality(), _Affine(c.get_aff())) for c in basic.get_constraints()]
+            for basic in domain.compute_divs().get_basic_sets()
+        ]
+
+    def contains(self, points: Ints) -> Mask:
+        """Which points lie in the set."""
+        inside = np.zeros(len(points), dtype=np.bool_)
+        for constraints in self._parts:
+            here = np.ones(len(points), dtype=np.bool_)
+            for equality, function in constraints:
+                value = function.at(points)
+                here &= (value == 0) if equality else (value >= 0)
+            inside |= here
+        return inside
 
 
-def _affine(aff: isl.Aff, at: Ints) -> Ints:
-    """Values of a quasi-affine expression, rounded down."""
-    denominator = _integer(aff.get_denominator_val())
-    total = np.full(len(at), _scaled(aff.get_constant_val(), denominator), dtype=np.int64)
-    for i in range(aff.dim(_IN)):
-        coefficient = _scaled(aff.get_coefficient_val(_IN, i), denominator)
-        if coefficient:
-            total += coefficient * at[:, i]
-    for i in range(aff.dim(_DIV)):
-        coefficient = _scaled(aff.get_coefficient_val(_DIV, i), denominator)
-        if coefficient:
-            total += coefficient * _affine(aff.get_div(i), at)
-    return total // denominator
+class _Affine:
+    """A quasi-affine expression, rounded down."""
+
+    def __init__(self, aff: isl.Aff) -> None:
+        self._denominator = _integer(aff.get_denominator_val())
+        self._constant = _scaled(aff.get_constant_val(), self._denominator)
+        self._terms = _coefficients(aff, _IN, self._denominator)
+        self._divs = [
+            (_Affine(aff.get_div(i)), k)
+            for i, k in _coefficients(aff, _DIV, self._denominator)
+        ]
+
+    def at(self, points: Ints) -> Ints:
+        """Values at points, a row each."""
+        total = np.full(len(points), self._constant, dtype=np.int64)
+        for i, k in self._terms:
+            total += k * points[:, i]
+        for div, k in self._divs:
+            total += k * div.at(points)
+        return total // self._denominator if self._denominator != 1 else total
+
+
+def _coefficients(aff: isl.Aff, of: Any, denominator: int) -> list[tuple[int, int]]:
+    """(dimension, coefficient) of those that are not 0."""
+    found = [(i, _scaled(aff.get_coefficient_val(of, i), denominator)) for i in range(aff.dim(of))]
+    return [(i, k) for i, k in found if k]
 
 
 def _integer(value: isl.Val) -> int:

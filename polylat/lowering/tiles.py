@@ -1,4 +1,4 @@
-"""Tile iterations as arrays: which exist, and where each stands in its leaf's order."""
+"""Tile iterations as arrays: those that are looked at, and where each stands in its leaf's order."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from math import prod
 import numpy as np
 
 from polylat.errors import TooLargeError
+from polylat.lowering.kept import Kept
 from polylat.lowering.paths import Leaf
 from polylat.lowering.relations import GroupText, groups, set_text, solve
 from polylat.lowering.scan import Ints
 
 __all__ = [
+    "IrregularError",
     "Tiles",
     "common_keys",
     "count_tiles",
@@ -27,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """The tile iterations of a leaf, in execution order.
+    """The tile iterations of a leaf that are looked at, in execution order.
 
     Parameters
     ----------
@@ -35,22 +37,44 @@ class Tiles:
         The leaf.
     depth
         Number of Temporal loops that index them.
-    digits
-        Shape (depth, number of tile iterations): the loops' indices.
-    radices
-        Per loop, its largest trip count for any leaf below it: what numbers tiles the same way
-        for all of them.
+    places
+        Shape (depth, number of tile iterations): the places of the loops' indices.
+    kept
+        Per loop, which of its iterations are looked at; of so many iterations as it has at most
+        for any leaf below it, which numbers tiles the same way for all of them.
     """
 
     leaf: Leaf
     depth: int
-    digits: Ints
-    radices: tuple[int, ...]
+    places: Ints
+    kept: tuple[Kept, ...]
 
     @property
     def size(self) -> int:
-        """Number of tile iterations."""
-        return int(self.digits.shape[1])
+        """Number of tile iterations looked at."""
+        return int(self.places.shape[1])
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether all tile iterations are looked at."""
+        return not any(kept.cuts for kept in self.kept)
+
+    @cached_property
+    def digits(self) -> Ints:
+        """The loops' indices, shape (depth, number of tile iterations)."""
+        if self.whole:
+            return self.places
+        rows = [kept.digits[row] for kept, row in zip(self.kept, self.places, strict=True)]
+        return np.array(rows, dtype=np.int64).reshape(self.places.shape)
+
+    @cached_property
+    def multiplicity(self) -> Ints:
+        """Per tile iteration looked at, the number that it stands for."""
+        times = np.ones(self.size, dtype=np.int64)
+        for kept, row in zip(self.kept, self.places, strict=True):
+            if kept.cuts:
+                times *= kept.multiplicity[row]
+        return times
 
     @cached_property
     def keys(self) -> Ints:
@@ -59,18 +83,25 @@ class Tiles:
 
     def radix(self, loop: int) -> int:
         """Largest trip count of a Temporal loop, for any leaf below it."""
-        return self.radices[loop]
+        return self.kept[loop].trips
 
     def prefix_keys(self, depth: int) -> Ints:
-        """Per tile iteration, the mixed-radix number of its first `depth` indices."""
-        return self.keys_of(self.digits[:depth])
+        """Per tile iteration, the mixed-radix number of the places of its first indices."""
+        return self.keys_of(self.places[:depth])
 
-    def keys_of(self, digits: Ints) -> Ints:
-        """Mixed-radix numbers of indices of the first loops, a row each."""
-        key = np.zeros(digits.shape[1], dtype=np.int64)
-        for loop, index in enumerate(digits):
-            key = key * self.radix(loop) + index
+    def keys_of(self, places: Ints) -> Ints:
+        """Mixed-radix numbers of places of the first loops, a row each."""
+        key = np.zeros(places.shape[1], dtype=np.int64)
+        for kept, place in zip(self.kept, places, strict=False):
+            key = key * kept.count + place
         return key
+
+    def turns(self, digits: Ints, above: int, depth: int) -> Ints:
+        """Linearised index of the Temporal loops from `above` to `depth`."""
+        turn = np.zeros(digits.shape[1], dtype=np.int64)
+        for k in range(above, depth):
+            turn = turn * self.radix(k) + digits[k]
+        return turn
 
     def firsts(self, depth: int) -> Ints:
         """The tile iterations that begin a new value of the first `depth` indices."""
@@ -82,9 +113,90 @@ class Tiles:
         firsts = self.firsts(depth)
         return np.concatenate((firsts[1:], [self.size])) - 1
 
-    def find(self, keys: Ints) -> Ints:
-        """Tile iterations of these keys (all of which exist)."""
-        return np.searchsorted(self.keys, keys)
+    def find(self, digits: Ints) -> Ints:
+        """Tile iterations of these indices (a row per loop), all of which are looked at."""
+        if self.whole:
+            return np.searchsorted(self.keys, self.keys_of(digits))
+        found, copies = self.locate(digits)
+        assert not copies.any(), "looked at"
+        return found
+
+    def locate(self, digits: Ints) -> tuple[Ints, Ints]:
+        """The tile iterations that stand for others, and how many periods later these are.
+
+        Parameters
+        ----------
+        digits
+            Indices of existing tile iterations, a row per loop.
+
+        Returns
+        -------
+        (tile iterations, copies)
+            `copies` has a row per loop.
+
+        Raises
+        ------
+        IrregularError
+            What stands for one of them does not exist.
+        """
+        places, copies = np.zeros_like(digits), np.zeros_like(digits)
+        for k, kept in enumerate(self.kept):
+            places[k], copies[k], _ = kept.locate(digits[k])
+        keys = self.keys_of(places)
+        found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
+        if (self.keys[found] != keys).any():
+            raise IrregularError("a tile iteration that stands for others does not exist")
+        return found, copies
+
+    def clip_last(self, digits: Ints, fixed: Ints) -> Ints:
+        """The last existing tile iterations that agree with, or come before, the given indices.
+
+        Parameters
+        ----------
+        digits
+            Indices, a row per loop.
+        fixed
+            Per tile iteration, how many of its first indices are given.
+        """
+        found = digits.copy()
+        positions = _positions(self.leaf)
+        free = np.zeros(digits.shape[1], dtype=np.bool_)
+        for k in range(self.depth):
+            loop = self.leaf.temporal[k]
+            outer = {
+                positions[j]: found[j]
+                for j in range(k)
+                if self.leaf.temporal[j].variable == loop.variable
+            }
+            start, end = interval(self.leaf, loop.variable, outer)
+            last = np.minimum(self.kept[k].trips, -(-(end - start) // loop.tile)) - 1
+            last = np.broadcast_to(np.asarray(last), found[k].shape)
+            given = (k < fixed) & ~free
+            free |= given & (found[k] > last)
+            found[k] = np.where(given, np.minimum(found[k], last), last)
+        return found
+
+    @cached_property
+    def earlier(self) -> Ints:
+        """Per loop, the tile iteration one period earlier in it; -1 where it stands for itself."""
+        earlier = np.full(self.places.shape, -1, dtype=np.int64)
+        for k, kept in enumerate(self.kept):
+            if not kept.cuts:
+                continue
+            periods = kept.periods[self.places[k]]
+            mine = np.flatnonzero(periods)
+            places = self.places[:, mine].copy()
+            places[k] -= periods[mine]
+            keys = self.keys_of(places)
+            found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
+            if (self.keys[found] != keys).any():
+                raise IrregularError("a tile iteration one period earlier does not exist")
+            earlier[k, mine] = found
+        return earlier
+
+
+class IrregularError(Exception):
+    """Tile iterations that were taken for copies of others are not."""
 
 
 def common_keys(some: Sequence[Tiles], depth: int) -> Ints:
@@ -110,21 +222,29 @@ def interval(
     return start, end
 
 
-def existing(leaf: Leaf, variables: Sequence[str], depth: int) -> tuple[list[int], np.ndarray]:
+def existing(
+    leaf: Leaf, variables: Sequence[str], kept: Sequence[Kept]
+) -> tuple[list[int], np.ndarray]:
     """Which indices of the loops over some variables (a group) exist.
+
+    Parameters
+    ----------
+    kept
+        Per loop that indexes tile iterations, which of its iterations are looked at.
 
     Returns
     -------
     (loops, mask)
-        The Temporal loops over these variables among the first `depth`, and a Boolean array with
-        one axis for each.
+        The Temporal loops over these variables, and a Boolean array with one axis for each.
     """
-    loops = [k for k, loop in enumerate(leaf.temporal[:depth]) if loop.variable in variables]
+    loops = [k for k in range(len(kept)) if leaf.temporal[k].variable in variables]
     positions = _positions(leaf)
-    shape = tuple(leaf.temporal_trips[k] for k in loops)
+    shape = tuple(kept[k].count for k in loops)
     if len(variables) == 1:
-        grids = [np.asarray(g, dtype=np.int64) for g in np.indices(shape, sparse=True)]
-        digits = {positions[k]: grid for k, grid in zip(loops, grids, strict=True)}
+        digits = {
+            positions[k]: kept[k].digits.reshape([-1 if i == j else 1 for j in range(len(loops))])
+            for i, k in enumerate(loops)
+        }
         start, end = interval(leaf, variables[0], digits)
         return loops, np.broadcast_to(np.asarray(start < end), shape)
     mask = np.zeros(shape, dtype=np.bool_)
@@ -144,15 +264,32 @@ def count_tiles(leaf: Leaf, depth: int) -> int:
     """Number of tile iterations, without making them."""
     total = 1
     for variables in tied_groups(leaf):
-        radices = [
-            n
-            for n, loop in zip(leaf.temporal_trips[:depth], leaf.temporal[:depth], strict=True)
-            if loop.variable in variables
-        ]
-        if prod(radices) > _LARGEST_GROUP:
+        if len(variables) == 1:
+            total *= _count_existing(leaf, variables[0], depth)
+            continue
+        kept = [Kept(n) for n in leaf.temporal_trips[:depth]]
+        loops = [k for k in range(depth) if leaf.temporal[k].variable in variables]
+        if prod(kept[k].trips for k in loops) > _LARGEST_GROUP:
             return prod(leaf.temporal_trips[:depth])  # an upper bound, far beyond any limit
-        total *= int(existing(leaf, variables, depth)[1].sum())
+        total *= int(existing(leaf, variables, kept)[1].sum())
     return total
+
+
+def _count_existing(leaf: Leaf, variable: str, depth: int) -> int:
+    """Number of existing indices of the first loops over a variable."""
+    sizes = [loop.tile for loop in leaf.temporal[:depth] if loop.variable == variable]
+    # Extents of a variable's tile and how often each occurs: at most two more per loop.
+    low, high = leaf.ranges[variable]
+    extents = {high - low + 1: 1}
+    for size in sizes:
+        inner: dict[int, int] = {}
+        for extent, times in extents.items():
+            full, rest = divmod(extent, size)
+            for length, count in ((size, full), (rest, 1)):
+                if length and count:
+                    inner[length] = inner.get(length, 0) + times * count
+        extents = inner
+    return sum(extents.values())
 
 
 def shared_radices(leaves: Sequence[Leaf]) -> dict[int, int]:
@@ -164,15 +301,30 @@ def shared_radices(leaves: Sequence[Leaf]) -> dict[int, int]:
     return largest
 
 
-def tiles(leaf: Leaf, depth: int, radices: Mapping[int, int]) -> Tiles:
-    """Make the tile iterations of a leaf, given the `shared_radices` of all leaves.
+def tiles(leaf: Leaf, depth: int, kept: Mapping[int, Kept]) -> Tiles:
+    """Make the tile iterations of a leaf.
+
+    Parameters
+    ----------
+    leaf, depth
+        The leaf, and the number of Temporal loops that index them.
+    kept
+        Per loop (tree node), which of its iterations are looked at.
 
     Raises
     ------
     TooLargeError
         The indices alone do not fit a 64-bit number, or the array would be absurdly large.
     """
-    shape = leaf.temporal_trips[:depth]
+    mine = tuple(kept[loop.node] for loop in leaf.temporal[:depth])
+    if prod(some.trips for some in mine) >= 1 << 62:
+        raise TooLargeError(
+            f"the loops of Einsum {leaf.einsum.name!r} have"
+            f" {prod(some.trips for some in mine)} tiles",
+            where=leaf.where or "mapping",
+            mend="use granularity='tile', or larger tiles",
+        )
+    shape = tuple(some.count for some in mine)
     if prod(shape) > _LARGEST_GRID:
         raise TooLargeError(
             f"Einsum {leaf.einsum.name!r} has up to {prod(shape)} tile iterations",
@@ -181,14 +333,11 @@ def tiles(leaf: Leaf, depth: int, radices: Mapping[int, int]) -> Tiles:
         )
     mask = np.ones(shape, dtype=np.bool_)
     for variables in tied_groups(leaf):
-        loops, here = existing(leaf, variables, depth)
+        loops, here = existing(leaf, variables, mine)
         if not here.all():
             mask &= here.reshape([n if k in loops else 1 for k, n in enumerate(shape)])
-    shared = tuple(radices[loop.node] for loop in leaf.temporal[:depth])
-    if prod(shared) >= 1 << 62:
-        raise TooLargeError(f"the loops of Einsum {leaf.einsum.name!r} have {prod(shared)} tiles")
-    digits = np.array(np.nonzero(mask)) if depth else np.zeros((0, 1))
-    return Tiles(leaf, depth, digits.astype(np.int64), shared)
+    places = np.array(np.nonzero(mask)) if depth else np.zeros((0, 1))
+    return Tiles(leaf, depth, places.astype(np.int64), mine)
 
 
 def _positions(leaf: Leaf) -> list[int]:

@@ -42,6 +42,8 @@ class TaskGraph:
     ----------
     leaf_starts
         Per tile iteration, whether it is its leaf's first.
+    multiplicity
+        Per tile iteration, how many it stands for.
     owner
         Per block, the tile iteration that it belongs to.
     kind
@@ -52,15 +54,17 @@ class TaskGraph:
         Per task: its block, its port and how long the port serves it (> 0).
     ports
         Number of ports.
-    edge_source, edge_target, edge_reason
+    edge_source, edge_target, edge_reason, edge_copies
         Per edge: a source block (for a foreground one: the finish of its tile iteration) and the
         target that waits for it: a tile iteration's start, a fill (≥ `iterations`), or from the
-        number of blocks on a tile iteration's finish.
+        number of blocks on a tile iteration's finish. `edge_copies` (loops, edges) says how many
+        periods later than the source the target waits for, where tile iterations stand for others.
     dates
         Logical dates of the tile iterations.
     """
 
     leaf_starts: npt.NDArray[np.bool_]
+    multiplicity: Ints
     owner: Ints
     kind: Ints
     sequence: Ints
@@ -71,6 +75,7 @@ class TaskGraph:
     edge_source: Ints
     edge_target: Ints
     edge_reason: Ints
+    edge_copies: Ints
     dates: Dates
 
     @property
@@ -91,13 +96,10 @@ class TaskGraph:
     @cached_property
     def loads(self) -> list[int]:
         """Total busy time of every port."""
-        loads = [0] * self.ports
-        if self.task_duration.dtype == object:
-            for port, duration in zip(self.task_port, self.task_duration, strict=True):
-                loads[port] += int(duration)
-            return loads
-        totals = np.zeros(self.ports, dtype=np.int64)
-        np.add.at(totals, self.task_port, self.task_duration)
+        times = self.multiplicity[self.owner[self.task_block]]
+        busy = self.task_duration * times.astype(self.task_duration.dtype)
+        totals = np.full(self.ports, 0, dtype=busy.dtype)
+        np.add.at(totals, self.task_port, busy)
         return [int(t) for t in totals]
 
     def port_order(self, *, skewed: bool) -> tuple[Ints, Ints]:

@@ -1,0 +1,336 @@
+"""A schedule under other durations: everything else stays, the order of service too.
+
+Under a fixed order the latency is a maximum over paths of sums of durations, hence a convex,
+piecewise linear function of every duration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import lcm
+from typing import Any, Protocol
+
+import numpy as np
+
+from polylat.accesses.blocks import Block
+from polylat.exact import Number, number
+from polylat.lowering.scan import Ints
+from polylat.model import Model
+from polylat.report import AccessKey, Report
+from polylat.schedule import kernels
+from polylat.schedule.graph import Times
+from polylat.schedule.timing import Timing
+
+__all__ = ["OVERHEAD", "Evaluation", "ExplicitRetimer", "Retimer", "explicit_retimer", "retimer"]
+
+OVERHEAD = "overhead"
+"""The action that stands for the constant in a component's ``total_latency``."""
+
+_PROGRAM = 0  # The mode of `kernels.simulate` in which ports serve in the order given.
+_LIMIT = 1 << 62
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A latency under changed durations, and the critical path that it comes of.
+
+    Parameters
+    ----------
+    latency
+        The last finish.
+    time
+        Time on the critical path by (Einsum, component, tensor or None, action), largest first;
+        what takes none is left out. The times add up to the latency.
+    unscaled
+        How long the same accesses take at scale 1. Times the scales, they add up to the latency,
+        and to no more than the latency under any other scales: they are its slopes here.
+    """
+
+    latency: Number
+    time: Mapping[AccessKey, Number]
+    unscaled: Mapping[AccessKey, Number]
+
+
+class Retimer(Protocol):
+    """Times a schedule anew, with its order of service, under changed durations."""
+
+    @property
+    def loads(self) -> Mapping[AccessKey, Number]:
+        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+
+    def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
+        """The latency with all durations of some accesses scaled.
+
+        Parameters
+        ----------
+        scales
+            (Einsum, component, tensor or None, action) → what its durations are multiplied by,
+            1 where nothing is said. At 0, the limit: it takes no time, and keeps its turn.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What one kind of access adds to the durations of the tasks of one port.
+
+    Parameters
+    ----------
+    key
+        The access.
+    tasks
+        The tasks, each once.
+    steps
+        What it adds to each at scale 1.
+    total
+        The sum of these.
+    """
+
+    key: AccessKey
+    tasks: Ints
+    steps: Times
+    total: int
+
+
+@dataclass(frozen=True, eq=False)
+class ExplicitRetimer:
+    """Times the task graph of a schedule anew, every task of it.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    order
+        Tasks in the order of service, port by port; and where each port's begin.
+    parts
+        What the durations of the tasks are made of.
+    """
+
+    model: Model
+    order: tuple[Ints, Ints]
+    parts: tuple[_Part, ...]
+
+    @cached_property
+    def loads(self) -> Mapping[AccessKey, Number]:
+        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+        steps: dict[tuple[AccessKey, int], int] = {}
+        for part in self.parts:
+            at = part.key, int(self.model.graph.task_port[part.tasks[0]])
+            steps[at] = steps.get(at, 0) + part.total
+        most: dict[AccessKey, int] = {}
+        for (key, _), load in steps.items():
+            most[key] = max(most.get(key, 0), load)
+        return {key: number(Fraction(n, self.model.costs.scale)) for key, n in most.items()}
+
+    def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
+        """The latency with all durations of some accesses scaled; see `Retimer`."""
+        used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
+        unit = lcm(*(scale.denominator for scale in used.values()))
+        factors = {key: int(scale * unit) for key, scale in used.items()}
+        latency, tasks = self._critical_tasks(self._durations(factors))
+        on_path = np.zeros(self.model.graph.tasks, dtype=np.bool_)
+        on_path[tasks] = True
+        steps: dict[AccessKey, int] = {}
+        for part in self.parts:
+            found = int(part.steps[on_path[part.tasks]].sum())
+            if found:
+                steps[part.key] = steps.get(part.key, 0) + found
+        scale = self.model.costs.scale
+        time = {key: number(Fraction(n, scale) * used[key]) for key, n in steps.items()}
+        return Evaluation(
+            number(Fraction(latency, scale * unit)),
+            dict(sorted(((k, t) for k, t in time.items() if t), key=lambda item: -item[1])),
+            {key: number(Fraction(n, scale)) for key, n in steps.items()},
+        )
+
+    def _durations(self, factors: Mapping[AccessKey, int]) -> Times:
+        total = sum(part.total * factors[part.key] for part in self.parts)
+        dtype: Any = np.int64 if total < _LIMIT else object
+        durations = np.full(self.model.graph.tasks, 0, dtype=dtype)
+        for part in self.parts:
+            durations[part.tasks] += part.steps.astype(dtype) * factors[part.key]
+        return durations
+
+    def _critical_tasks(self, durations: Times) -> tuple[int, Ints]:
+        """The last finish, and tasks that lead to it without a gap."""
+        graph, plan = self.model.graph, self.model.plan
+        exact = durations.dtype == object
+        begin, finish, block_finish, fill_begin, task_begin = (
+            np.full(size, 0, dtype=durations.dtype)
+            for size in (
+                graph.iterations,
+                graph.iterations,
+                graph.blocks,
+                graph.blocks,
+                graph.tasks,
+            )
+        )
+        owner, kind, *indices = self._indices
+        undone = (kernels.simulate.py_func if exact else kernels.simulate)(
+            _PROGRAM,
+            graph.leaf_starts,
+            owner,
+            kind,
+            *indices,
+            durations,
+            self.order[0].astype(owner.dtype),
+            self.order[1],
+            begin,
+            finish,
+            block_finish,
+            fill_begin,
+            task_begin,
+            np.zeros(2 * (graph.iterations + graph.blocks) + graph.tasks, dtype=owner.dtype),
+        )
+        assert undone == 0
+        last_finish = max(int(finish.max(initial=0)), int(block_finish.max(initial=0)))
+        if last_finish == 0:
+            return 0, np.zeros(0, dtype=np.int64)
+        end = task_begin + durations
+        ended = np.flatnonzero(end == last_finish)
+        foreground = ended[graph.kind[graph.task_block[ended]] != 2]
+        tasks, _ = (kernels.walk_back.py_func if exact else kernels.walk_back)(
+            int((foreground if len(foreground) else ended)[0]),
+            0,
+            0,
+            self._before,
+            graph.leaf_starts,
+            graph.owner,
+            graph.kind,
+            *plan.block_tasks,
+            *plan.own_blocks,
+            *self._into,
+            graph.edge_source,
+            graph.edge_reason,
+            graph.task_block,
+            end,
+            begin,
+            finish,
+            block_finish,
+            fill_begin,
+            task_begin,
+        )
+        return last_finish, tasks
+
+    @cached_property
+    def _indices(self) -> tuple[Ints, ...]:
+        """What `kernels.simulate` reads besides times, in 32 bits where these do."""
+        graph, plan = self.model.graph, self.model.plan
+        events = 2 * (graph.iterations + graph.blocks) + graph.tasks
+        fits = max(2 * events, len(graph.edge_source)) < 1 << 31
+        dtype: Any = np.int32 if fits else np.int64
+        return tuple(
+            array.astype(dtype, copy=False)
+            for array in (
+                graph.owner,
+                graph.kind,
+                *plan.block_tasks,
+                *plan.own_blocks,
+                *plan.edges,
+                graph.edge_target,
+                graph.task_block,
+                graph.task_port,
+            )
+        )
+
+    @cached_property
+    def _into(self) -> tuple[Ints, Ints]:
+        """Edges by what waits for them."""
+        graph = self.model.graph
+        start, edges = kernels.by_key(graph.edge_target, graph.blocks + graph.iterations)
+        return start, edges
+
+    @cached_property
+    def _before(self) -> Ints:
+        """Per task the one that its port serves before it, -1 if none."""
+        tasks, _ = self.order
+        port = self.model.graph.task_port[tasks]
+        before = np.full(len(tasks), -1, dtype=np.int64)
+        same = port[1:] == port[:-1]
+        before[tasks[1:][same]] = tasks[:-1][same]
+        return before
+
+
+def retimer(report: Report) -> Retimer:
+    """What times a report's schedule anew.
+
+    The order of service stays as it is in the report: for ``"oldest"``, the order in which every
+    port has served. Analysing anew may find a better one.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> from polylat.retime import retimer
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
+    >>> found = retimer(report).evaluate({("e1", "DRAM", "w1", "read"): Fraction(1, 2)})
+    >>> report.latency, found.latency, sum(found.time.values())
+    (31744, 29696, 29696)
+    """
+    return explicit_retimer(report._model, report._timing)
+
+
+def explicit_retimer(model: Model, timing: Timing) -> ExplicitRetimer:
+    """Times the task graph anew, in the order in which its ports serve it in a schedule.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    timing
+        The schedule.
+    """
+    graph = model.graph
+    # No two tasks of a port begin together: each takes some time.
+    tasks = np.lexsort((timing.task_begin, graph.task_port))
+    start = np.zeros(graph.ports + 1, dtype=np.int64)
+    np.cumsum(np.bincount(graph.task_port, minlength=graph.ports), out=start[1:])
+    return ExplicitRetimer(model, (tasks, start), tuple(_parts(model)))
+
+
+def _parts(model: Model) -> Iterator[_Part]:
+    """What the durations of the tasks are made of, access by access."""
+    graph, layout = model.graph, model.layout
+    owners = graph.owner[graph.task_block]
+    bases = np.array(layout.bases, dtype=np.int64)
+    leaf_of = np.searchsorted(bases, owners, side="right") - 1
+    sequence = graph.sequence[graph.task_block]
+    order = np.lexsort((graph.task_port, sequence, leaf_of))
+    kinds = np.stack((leaf_of, sequence, graph.task_port))[:, order]
+    changes = np.flatnonzero((kinds[:, 1:] != kinds[:, :-1]).any(axis=0)) + 1
+    for tasks in np.split(order, changes) if len(order) else ():
+        leaf, port = int(leaf_of[tasks[0]]), int(graph.task_port[tasks[0]])
+        block = layout.blocks[leaf][int(sequence[tasks[0]])]
+        yield from _block_parts(model, leaf, block, port, tasks, owners[tasks] - bases[leaf])
+
+
+def _block_parts(
+    model: Model, leaf: int, block: Block, port: int, tasks: Ints, iterations: Ints
+) -> Iterator[_Part]:
+    """What the durations of a block's tasks on a port are made of."""
+    costs = model.costs
+    name = model.lowered.leaves[leaf].einsum.name
+    dtype = model.graph.task_duration.dtype
+    for access in block.accesses:
+        each = costs.per_value[leaf, access.component, access.tensor, access.action].get(port, 0)
+        if each:
+            at = np.searchsorted(access.iterations, iterations)
+            at = np.minimum(at, len(access.iterations) - 1)
+            which = np.flatnonzero(access.iterations[at] == iterations)
+            steps = access.counts[at[which]].astype(dtype) * each
+            key = (name, access.component, access.tensor, access.action)
+            yield from _part(key, tasks[which], steps)
+    component = costs.ports[port].component
+    once = costs.constant.get((leaf, component), {}).get(port, 0)
+    if once and block.kind == "foreground":
+        first = tasks[iterations == 0]
+        steps = np.full(len(first), once, dtype=dtype)
+        yield from _part((name, component, None, OVERHEAD), first, steps)
+
+
+def _part(key: AccessKey, tasks: Ints, steps: Times) -> Iterator[_Part]:
+    total = int(steps.sum())
+    if total:
+        yield _Part(key, tasks, steps, total)
