@@ -30,12 +30,51 @@ def repeats(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[int]
         earlier[: tiles.depth, base : base + tiles.size] = np.where(mine < 0, -1, mine + base)
     program = _program(layout, graph)
     same = np.array_equal(graph.dates.program, graph.dates.skew)
+    ends, rules = _finishes(layout, graph)
     return Repeats(
         earlier,
         _chain(layout),
         tuple(_stretches(layout)),
         PortWaits(program, program if same else _skew(layout, graph, shifts)),
+        ends,
+        rules,
     )
+
+
+def _finishes(layout: Layout, graph: TaskGraph) -> tuple[Waits, Waits]:
+    """What a tile iteration's finish is made of: on each port the last task up to it.
+
+    A port serves the tasks of a leaf in order, so that the last one ends last.
+
+    Returns
+    -------
+    (ends, rules)
+        Tasks and the tile iterations whose finish waits for them; tasks and the edges (by number)
+        whose source's finish does.
+    """
+    served = _Served(layout, graph)
+    kinds = graph.kind[graph.task_block]
+    ends: list[tuple[Ints, Ints, Ints]] = []
+    rules: list[tuple[Ints, Ints, Ints]] = []
+    edges = np.flatnonzero(graph.edge_source < graph.iterations)
+    edge_leaf = served.block_leaf[graph.edge_source[edges]]
+    for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
+        mine = np.flatnonzero((served.leaf == leaf) & (kinds != 2))
+        every = np.arange(tiles.size)
+        nothing = np.zeros((tiles.depth, tiles.size), dtype=np.int64)
+        some = edges[edge_leaf == leaf]
+        position = graph.edge_source[some] - base
+        copies = graph.edge_copies[: tiles.depth, some]
+        for port in np.unique(graph.task_port[mine]):
+            tasks = mine[graph.task_port[mine] == port]
+            tasks = tasks[np.lexsort((served.sequence[tasks], served.iteration[tasks]))]
+            for found, who, at, later in (
+                (ends, base + every, every, nothing),
+                (rules, some, position, copies),
+            ):
+                source, which, copied = served.last(tiles, base, tasks, at, later)
+                found.append((source, who[which], copied))
+    return _joined(layout, ends), _joined(layout, rules)
 
 
 def _chain(layout: Layout) -> Waits:
@@ -134,6 +173,39 @@ class _Served:
             raise IrregularError("a port does not serve what stands for others alike")
         return self.order[at]
 
+    def last(
+        self, tiles: Tiles, base: int, tasks: Ints, position: Ints, copies: Ints
+    ) -> tuple[Ints, Ints, Ints]:
+        """The last of a leaf's tasks on a port up to each of some tile iterations.
+
+        Parameters
+        ----------
+        tiles, base
+            The leaf's tile iterations.
+        tasks
+            The tasks, in order.
+        position, copies
+            Tile iterations, as `Tiles.locate` gives them.
+
+        Returns
+        -------
+        (tasks, which, copies)
+            The task, for which of the tile iterations, and how many periods later.
+        """
+        occurs = self.iteration[tasks] - base
+        at = np.searchsorted(occurs, position, side="right") - 1
+        which = np.flatnonzero(at >= 0)
+        at, position, copies = at[which], position[which], copies[:, which]
+        digits = tiles.digits[:, position].copy()
+        for k, kept in enumerate(tiles.kept):
+            if kept.cuts:
+                digits[k] += copies[k] * kept.periods[tiles.places[k][position]]
+        found, later = _moved(tiles, position, copies, digits, occurs[at])
+        source = tasks[at].copy()
+        changed = found != occurs[at]
+        source[changed] = self.at(base + found[changed], source[changed])
+        return source, which, later
+
     def waits(self, source: Ints, target: Ints) -> list[tuple[Ints, Ints, Ints]]:
         """The tasks `target` wait for `source`, or what that stands for; by leaves."""
         parts = []
@@ -205,23 +277,9 @@ def _last_served(
     base, start = layout.bases[mine], layout.bases[theirs]
     digits, there = _before(tiles, served.iteration[targets] - base, others, shifts)
     targets = targets[there]
-    digits = digits[:, there]
-    position, copies = others.locate(digits)
-    occurs = served.iteration[tasks] - start
-    at = np.searchsorted(occurs, position, side="right") - 1
-    keep = at >= 0
-    targets, digits, position, copies = (
-        targets[keep],
-        digits[:, keep],
-        position[keep],
-        copies[:, keep],
-    )
-    at = at[keep]
-    found, later = _moved(others, position, copies, digits, occurs[at])
-    source = tasks[at].copy()
-    changed = found != occurs[at]
-    source[changed] = served.at(start + found[changed], source[changed])
-    return source, targets, later
+    position, copies = others.locate_before(digits[:, there])
+    source, which, later = served.last(others, start, tasks, position, copies)
+    return source, targets[which], later
 
 
 def _moved(

@@ -15,13 +15,19 @@ from rich.text import Text
 
 from polylat.explain import Charge, Comparison, compare, port_users
 from polylat.report import AccessKey, Number, Report
+from polylat.retime import OVERHEAD
+from polylat.sensitivity import Change, Curve, Row, best_change
 
 if TYPE_CHECKING:
     from polylat import Roofline
 
 __all__ = [
     "WIDTH",
+    "curve_text",
+    "explanation_text",
     "plain_text",
+    "render_curve",
+    "render_explanation",
     "render_report",
     "render_roofline",
     "report_text",
@@ -38,6 +44,10 @@ _NONE = "-"
 _LIMIT = (
     "Accesses of one leaf stream: its reads, computation and writes overlap freely, as AccelForge"
     " assumes; what waits for data, barriers and space are tile iterations of different leaves."
+)
+_ORDER_STAYS = (
+    "For the order in which the ports serve now. Analysed anew with other throughputs, another order"
+    " may be faster still."
 )
 
 
@@ -95,6 +105,58 @@ def render_roofline(roofline: Roofline) -> RenderableType:
     )
     words = Text("The sum over Einsums of the busy time of the slowest component, back to back.")
     return Group(head, Padding(words, (0, 0, 0, 2)), Text(), table)
+
+
+def explanation_text(report: Report) -> str:
+    """What binds a report's latency, as plain text, at most `WIDTH` columns wide."""
+    return plain_text(render_explanation(report))
+
+
+def curve_text(report: Report, curve: Curve) -> str:
+    """The latency against a bandwidth, as plain text, at most `WIDTH` columns wide."""
+    return plain_text(render_curve(report, curve))
+
+
+def render_explanation(report: Report) -> RenderableType:
+    """What binds a report's latency, what has slack and what would help, for a rich console."""
+    found = report.sensitivity()
+    sections = [
+        _headline(report),
+        _section("What would help most", _change(best_change(report), report)),
+        _section(
+            "What binds: time on the critical path",
+            _sensitive(report, found.components),
+            _waited(report),
+        ),
+        _section("The same, access by access", _sensitive(report, found.accesses)),
+        _section("What has slack: how much longer it could take for free", _slacks(found.accesses)),
+        Text(_ORDER_STAYS, style="dim"),
+    ]
+    return Group(*(part for section in sections for part in (section, Text())))
+
+
+def render_curve(report: Report, curve: Curve) -> RenderableType:
+    """The latency of a report against the bandwidth of a component, for a rich console.
+
+    Parameters
+    ----------
+    report
+        The report.
+    curve
+        Its curve.
+    """
+    what = _scaled(report, curve)
+    head = Text.assemble(
+        ("Latency  ", "bold"), (show_large(curve.latency), "bold green"), f"  at the {what} now"
+    )
+    sections: list[RenderableType] = [
+        Group(head, *(Padding(line, (0, 0, 0, 2)) for line in _turning_points(curve, what)))
+    ]
+    if any(curve.slopes):
+        sections.append(_section(f"Latency by {what}", _samples(curve)))
+        sections.append(_section("Exactly", _pieces(curve)))
+    sections.append(Text(_ORDER_STAYS, style="dim"))
+    return Group(*(part for section in sections for part in (section, Text())))
 
 
 def show(value: Number) -> str:
@@ -482,6 +544,164 @@ def _memories(report: Report) -> RenderableType:
             " by piece. The latency takes the room for granted."
         ),
     )
+
+
+# Sensitivity -------------------------------------------------------------------------------------
+
+
+def _change(change: Change | None, report: Report) -> Text:
+    if change is None:
+        return Text("Nothing alone: no single action that becomes twice as fast helps.")
+    gained = Fraction(report.latency) - Fraction(change.latency)
+    return Text.assemble(
+        (_subject(change.component, change.action), "bold"),
+        f" twice as fast: {show(report.latency)} becomes ",
+        (show(change.latency), "bold green"),
+        f", {show(gained)} ({_percent(gained, report.latency)}) less.",
+    )
+
+
+def _subject(component: str, action: str | None) -> str:
+    if action == OVERHEAD:
+        return f"overhead of {component}"
+    return f"{component} {action}" if action else component
+
+
+def _sensitive(report: Report, rows: Sequence[Row]) -> RenderableType:
+    """Rows with time on the critical path; by access where they tell of an Einsum."""
+    critical = [row for row in rows if row.critical]
+    if not critical:
+        return Text("Nothing takes time.")
+    whose = ("Einsum", "Tensor") if critical[0].einsum is not None else ()
+    table = _table(
+        *whose, "Component", "Action", ">Time", ">Share", ">Actions", ">Each", ">Latency if free"
+    )
+    for row in critical[:_ROWS]:
+        names = (Text(row.einsum or ""), Text(row.tensor or _NONE)) if whose else ()
+        table.add_row(
+            *names,
+            Text(row.component),
+            Text(row.action),
+            show(row.critical),
+            _percent(row.critical, report.latency),
+            show(row.count),
+            "varies" if row.duration is None else show(row.duration),
+            show(row.latency_if_free),
+        )
+    if len(critical) <= _ROWS:
+        return table
+    return Group(table, Text(f"{_count(len(critical) - _ROWS, 'more row')}; --json lists all."))
+
+
+def _waited(report: Report) -> Text | None:
+    if not report.critical_waits:
+        return None
+    return Text(f"Time by what the access had waited for: {_waits(report)}.")
+
+
+def _slacks(rows: Sequence[Row]) -> RenderableType:
+    free = [row for row in rows if row.slack is not None and row.slack > 1]
+    if not free:
+        return Text("Nothing: whatever takes longer makes the latency longer.")
+    table = _table("Einsum", "Tensor", "Component", "Action", ">Times as long")
+    for row in free[:_ROWS]:
+        table.add_row(
+            Text(row.einsum or ""),
+            Text(row.tensor or _NONE),
+            Text(row.component),
+            Text(row.action),
+            _times(row.slack or 1),
+        )
+    if len(free) <= _ROWS:
+        return table
+    return Group(table, Text(f"{_count(len(free) - _ROWS, 'more row')}; --json lists all."))
+
+
+def _scaled(report: Report, curve: Curve) -> str:
+    """What a curve varies, in words."""
+    if curve.action == OVERHEAD:
+        return f"speed of the overhead of {curve.component}"
+    paths = report._model.lowered.spec.arch.paths.values()
+    kinds = {c.kind for path in paths for c in path if c.name == curve.component}
+    word = "throughput" if "Compute" in kinds else "bandwidth"
+    if curve.action and word == "bandwidth":
+        return f"{curve.action} {word} of {curve.component}"
+    return f"{word} of {curve.component}"
+
+
+def _turning_points(curve: Curve, what: str) -> Iterator[Text]:
+    beyond, below = curve.beyond, curve.below
+    if beyond == 0:
+        yield Text(f"The {what} does not matter: it serves nothing that takes time.")
+    elif beyond is None:
+        yield Text(f"More {what} always gains something.")
+    else:
+        yield Text(
+            f"Beyond {_times(beyond)} the {what}, more gains nothing: the latency stays at"
+            f" {show(curve.at(0))}."
+        )
+    if curve.alone:
+        yield Text("Nothing else counts: half of it doubles the latency.")
+    elif below is not None:
+        yield Text(f"Below {_times(below)}, nothing else counts: half of it doubles the latency.")
+
+
+def _samples(curve: Curve) -> RenderableType:
+    table = _table(">Times now", ">Latency", ">Speed-up")
+    for factor in ("1/8", "1/4", "1/2", "1", "2", "4", "8", "inf"):
+        latency = curve.at_bandwidth(factor)
+        style = "bold" if factor == "1" else ""
+        name = "infinite" if factor == "inf" else _times(Fraction(factor))
+        speedup = _times(Fraction(curve.latency) / Fraction(latency)) if latency else ""
+        table.add_row(Text(name, style), Text(show(latency), style), Text(speedup, style))
+    return table
+
+
+def _pieces(curve: Curve) -> RenderableType:
+    """The pieces of a curve, from the least bandwidth on: those next to what it is now."""
+    table = _table(">From", ">to", ">Latency from", ">to", "Latency at x times the bandwidth")
+    count = len(curve.slopes)
+    now = max(i for i, (scale, _) in enumerate(curve.breakpoints) if scale <= 1)
+    first = max(0, min(now - _ROWS // 2, count - _ROWS))
+    shown = range(first, min(count, first + _ROWS))
+    for i in reversed(shown):
+        (fast, latency), slope = curve.breakpoints[i], curve.slopes[i]
+        slow = curve.breakpoints[i + 1] if i + 1 < count else None
+        rest = Fraction(latency) - slope * Fraction(fast)
+        parts = [show(rest)] if rest or not slope else []
+        parts += [f"{show(slope)}/x"] if slope else []
+        table.add_row(
+            _times(1 / Fraction(slow[0])) if slow else "0x",
+            _times(1 / Fraction(fast)) if fast else "infinite",
+            show(slow[1]) if slow else ("infinite" if slope else show(latency)),
+            show(latency),
+            Text(" + ".join(parts)),
+        )
+    if len(shown) == count:
+        return table
+    return Group(table, Text(f"{_count(count - len(shown), 'more piece')}; --json lists all."))
+
+
+def _times(factor: Number) -> str:
+    """A factor, exact where that is short, else to four digits.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> _times(2), _times(Fraction(1, 8)), _times(Fraction(184, 65)), _times(Fraction(1, 10**9))
+    ('2x', '0.125x', '2.831x', '1e-9x')
+    """
+    factor = Fraction(factor)
+    decimals = _decimals(factor.denominator)
+    if decimals is not None and decimals <= 4 and factor < 10**9:
+        return f"{_rounded(factor, decimals)}x"
+    if not Fraction(1, 1000) <= factor < 10**9:
+        return f"{_engineering(factor, 4)}x"
+    size = factor
+    decimals = 3
+    while size < 1:
+        size, decimals = size * 10, decimals + 1
+    return f"{_rounded(factor, max(decimals - len(str(int(size))) + 1, 0))}x"
 
 
 # Pieces ------------------------------------------------------------------------------------------

@@ -106,12 +106,20 @@ def _periodic(
     sequential: bool,
 ) -> Solved | None:
     """The timings from few tile iterations, if these tell those of all."""
-    if any(leaf.coupled for leaf in lowered.leaves):
-        return None
     trips = _trips(lowered)
     looks = _initial(lowered, slots)
+    # Where variables are tied together, what exists in one loop depends on the other.
+    tied = {
+        loop.node
+        for leaf in lowered.leaves
+        for loop in leaf.temporal
+        if any(loop.variable in c.variables for c in leaf.coupled)
+    }
     while True:
-        kept = {node: _kept(counts, looks[node]) for node, counts in trips.items()}
+        kept = {
+            node: Kept(counts[-1]) if node in tied else _kept(counts, looks[node])
+            for node, counts in trips.items()
+        }
         if not any(some.cuts for some in kept.values()) or _visited(lowered, kept) > most:
             return None
         try:

@@ -148,6 +148,22 @@ class Tiles:
             raise IrregularError("a tile iteration that stands for others does not exist")
         return found, copies
 
+    def locate_before(self, digits: Ints) -> tuple[Ints, Ints]:
+        """The same for the last existing tile iterations that do not come after the indices.
+
+        Loops over variables that are tied together must be looked at as a whole.
+        """
+        if not self.leaf.coupled:
+            return self.locate(digits)
+        places, copies = np.zeros_like(digits), np.zeros_like(digits)
+        for k, kept in enumerate(self.kept):
+            places[k], copies[k], _ = kept.locate(digits[k])
+        found = np.searchsorted(self.keys, self.keys_of(places), side="right") - 1
+        for k, kept in enumerate(self.kept):
+            if kept.cuts and (self.places[k][found] != places[k]).any():
+                raise IrregularError("the tile iteration before another one is not looked at")
+        return found, copies
+
     def clip_last(self, digits: Ints, fixed: Ints) -> Ints:
         """The last existing tile iterations that agree with, or come before, the given indices.
 

@@ -32,6 +32,13 @@ __all__ = [
 ]
 
 
+def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """The numbers of several runs, one after another, and of which run each is."""
+    which = np.repeat(np.arange(len(starts)), lengths)
+    offset = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return which, starts[which] + offset
+
+
 class NotPeriodicError(Exception):
     """Something does not repeat as it was taken to.
 
@@ -107,12 +114,18 @@ class Repeats:
         What is left out.
     ports
         How ports serve, by order.
+    ends
+        Tasks, and tile iterations whose finish waits for them: on each port the leaf's last task.
+    rules
+        Tasks, and edges (by number) that wait for the finish that is made of them.
     """
 
     earlier: Ints
     chain: Waits
     stretches: tuple[Stretch, ...]
     ports: PortWaits
+    ends: Waits
+    rules: Waits
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +267,7 @@ def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Ti
     del term_order
     timing = _timing(graph, order, values, durations, pending, int(undone))
     if timing.legal:
-        _check(graph, events, repeats, values, durations)
+        _check(graph, events, repeats, values, durations, order)
     return timing
 
 
@@ -280,31 +293,51 @@ def _grouped(keys: Ints, values: Ints, count: int) -> tuple[Ints, Ints]:
 
 
 def _waits(graph: TaskGraph, events: _Events, repeats: Repeats, order: Order | None) -> Waits:
+    """All waits between events.
+
+    Where ports serve in order, waits for the finish of a tile iteration are waits for the tasks
+    that it is made of: these may drift apart from each other at constant rates, and then their
+    maximum is not what grows at a constant rate.
+    """
     n, blocks = graph.iterations, graph.blocks
-    depth = len(repeats.earlier)
     parts: list[tuple[Ints, Ints, Ints | None]] = []
     chain = repeats.chain
     parts.append((chain.source, chain.target, chain.copies))
-    parts.append((events.finish(chain.source), events.finish(chain.target), chain.copies))
     others = np.arange(n, blocks)
     fills = others[graph.kind[n:] == 0]
     parts.append((fills, graph.owner[fills], None))
-    parts.append((events.block(fills), events.finish(graph.owner[fills]), None))
     every = np.arange(blocks)
     ready = np.where(graph.kind == 0, every, graph.owner)
     tasks = np.arange(graph.tasks)
     parts.append((ready[graph.task_block], events.task(tasks), None))
     parts.append((ready, events.block(every), None))
     parts.append((events.task(tasks), events.block(graph.task_block), None))
-    parts.append((events.block(every[:n]), events.finish(every[:n]), None))
-    finish = events.finish(np.minimum(graph.edge_source, n - 1))
-    source = np.where(graph.edge_source < n, finish, events.block(graph.edge_source))
     late = events.finish(graph.edge_target - blocks)
     target = np.where(graph.edge_target < blocks, graph.edge_target, late)
-    parts.append((source, target, graph.edge_copies))
-    if order is not None:
+    whole = graph.edge_source < n
+    if order is None:
+        parts.append((events.block(every[:n]), events.finish(every[:n]), None))
+        parts.append((events.block(fills), events.finish(graph.owner[fills]), None))
+        parts.append((events.finish(chain.source), events.finish(chain.target), chain.copies))
+        finish = events.finish(np.minimum(graph.edge_source, n - 1))
+        source = np.where(whole, finish, events.block(graph.edge_source))
+        parts.append((source, target, graph.edge_copies))
+    else:
         served = repeats.ports.program if order == "program" else repeats.ports.skew
         parts.append((events.task(served.source), events.task(served.target), served.copies))
+        ends, rules = repeats.ends, repeats.rules
+        parts.append((every[:n], events.finish(every[:n]), None))
+        parts.append((events.task(ends.source), events.finish(ends.target), ends.copies))
+        parts.append((events.task(rules.source), target[rules.target], rules.copies))
+        # A finish, or the end of a block, is no earlier than the start, nor than any of its tasks.
+        parts.append((ready[graph.edge_source], target, graph.edge_copies))
+        start, of_block = by_key(graph.task_block, blocks)
+        single = np.flatnonzero(~whole)
+        lengths = np.diff(start)[graph.edge_source[single]]
+        edge, place = runs(start[graph.edge_source[single]], lengths)
+        edge = single[edge]
+        parts.append((events.task(of_block[place]), target[edge], graph.edge_copies[:, edge]))
+    depth = len(repeats.earlier)
     copies = [
         np.zeros((depth, len(s)), dtype=np.int64) if c is None else c for s, _, c in parts
     ]
@@ -345,21 +378,26 @@ def _timing(
 
 
 def _check(
-    graph: TaskGraph, events: _Events, repeats: Repeats, values: Times, durations: Times
+    graph: TaskGraph,
+    events: _Events,
+    repeats: Repeats,
+    values: Times,
+    durations: Times,
+    order: Order | None,
 ) -> None:
     """Raise unless all that stands behind a stretch is where its copies would go on."""
     wrong = []
     n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
     used = np.ones(events.count, dtype=np.bool_)
     used[n:blocks] = graph.kind[n:] == 0
-    order = np.argsort(events.iteration, kind="stable")
-    starts = np.searchsorted(events.iteration[order], np.arange(n + 1))
-    del tasks
+    if order is not None:
+        used[blocks + tasks :] = False  # what waits for these events waits for what they are of
+    by_iteration = np.argsort(events.iteration, kind="stable")
+    starts = np.searchsorted(events.iteration[by_iteration], np.arange(n + 1))
     for stretch in repeats.stretches:
         lengths = (starts[1:] - starts[:-1])[stretch.stand]
-        mine = np.repeat(np.arange(len(stretch.stand)), lengths)
-        offset = np.arange(len(mine)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        stand = order[starts[stretch.stand][mine] + offset]
+        mine, place = runs(starts[stretch.stand], lengths)
+        stand = by_iteration[place]
         keep = used[stand]
         mine, stand = mine[keep], stand[keep]
         before = events.at(stand, stretch.before[mine])
