@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import longest_path, simulation
-from benchmarks.cascades import MAX_TILES, cascades
+from benchmarks import longest_path, real_size, simulation, trip_counts
+from benchmarks.cascades import cascades
 from benchmarks.cases import cascade
 from benchmarks.measure import interleaved, machine, table
 from polylat.model import build, lower
@@ -44,6 +44,8 @@ def main() -> None:
         "longest-path": longest_paths,
         "simulation": simulations,
         "cascades": whole_analyses,
+        "trip-counts": trips,
+        "real-size": real_sizes,
         "accelforge": accelforge,
     }
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
@@ -75,7 +77,7 @@ def _rows(options: argparse.Namespace) -> Sequence[int]:
 
 def _graph(rows: int, *, background: bool) -> TaskGraph:
     pairs = frozenset({("o2", "SRAM")} if background else ())
-    return build(lower(cascade(rows), "full", MAX_TILES), pairs, 2).graph
+    return build(lower(cascade(rows), "full"), pairs, 2).graph
 
 
 def _run(rows: int) -> None:
@@ -207,6 +209,31 @@ def whole_analyses(options: argparse.Namespace) -> list[dict[str, Any]]:
     print(table(("iterations", *phases, "peak memory"), lines))
     print(f"(seconds; a process that has analysed nothing: {found[0]['baseline_mib']} MiB)")
     return found
+
+
+def trips(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """`analyze` on fused cascades, by number of trips, beside engines that look at everything."""
+    rows = (
+        trip_counts.trip_counts(trip_counts.SMOKE_TRIPS, trip_counts.SMOKE_MOST, 1)
+        if options.smoke
+        else trip_counts.trip_counts()
+    )
+    trip_counts.show(rows)
+    return [row.to_dict() for row in rows]
+
+
+def real_sizes(options: argparse.Namespace) -> dict[str, Any] | None:
+    """`analyze` on workloads of real size; small ones of the project's own to try it."""
+    rows = (
+        real_size.real_size(real_size.OURS, real_size.SMOKE_PATTERNS, 1)
+        if options.smoke
+        else real_size.real_size()
+    )
+    if rows is None:
+        print(f"left out: there is no {real_size.CORPUS}; POLYLAT_CORPUS names another folder")
+        return None
+    real_size.show(rows)
+    return {"summary": real_size.summary(rows), "rows": [row.to_dict() for row in rows]}
 
 
 def accelforge(options: argparse.Namespace) -> dict[str, Any] | None:

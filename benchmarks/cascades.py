@@ -73,7 +73,7 @@ def _run(rows: int) -> dict[str, Any]:
     background = frozenset({("o2", "SRAM")})
     took: dict[str, float] = {}
 
-    took["lower"], lowered = seconds(lambda: lower(spec, "full", MAX_TILES))
+    took["lower"], lowered = seconds(lambda: lower(spec, "full"))
     took["build"], model = seconds(partial(build, lowered, background, 2))
     for order in (*ORDERS, None):
         took[order or "no ports"], timing = seconds(partial(model.plan.time, order))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-__all__ = ["Measured", "interleaved", "machine", "seconds", "table"]
+__all__ = ["Measured", "forget", "interleaved", "machine", "seconds", "table"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,16 @@ def seconds(run: Callable[[], T]) -> tuple[float, T]:
     finally:
         if enabled:
             gc.enable()
+
+
+def forget() -> None:
+    """Empty every cache of polylat's functions, as in a process that has analysed nothing."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "polylat":
+            for value in list(vars(module).values()):
+                clear = getattr(value, "cache_clear", None)
+                if callable(clear):
+                    clear()
 
 
 def machine() -> dict[str, Any]:

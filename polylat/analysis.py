@@ -134,10 +134,11 @@ def analyze(
     report = Report(
         latency=_time(chosen.makespan, of.costs.scale),
         latency_by_order={
-            order: _time(t.makespan, scale) if t.legal else None for order, t in timings.items()
+            order: _time(t.makespan, m.costs.scale) if t.legal else None
+            for order, (t, m) in timings.items()
         },
         order=chosen.order or "",
-        waits_for_background=of is not model,
+        waits_for_background=of.background != model.background,
         granularity=model.lowered.granularity,
         tiles=model.lowered.size,
         resource_bound=_time(max(model.graph.loads, default=0), scale),
@@ -213,15 +214,15 @@ def _choose(solved: Solved, options: Mapping[str, Any]) -> tuple[Timing, Model]:
     """The schedule asked for, and the model that it is a schedule of."""
     order, model, timings = options["order"], solved.model, solved.timings
     if order != "best":
-        if not timings[order].legal:
-            raise _no_order(model, timings[order], f"order {order!r}")
-        return timings[order], model
-    choices = [(t, model) for t in timings.values() if t.legal]
+        if not timings[order][0].legal:
+            raise _no_order(model, timings[order][0], f"order {order!r}")
+        return timings[order]
+    choices = [(t, m) for t, m in timings.values() if t.legal]
     if model.background:
         waiting = solve(model.lowered, frozenset(), options["slots"], options["max_tiles"])
-        choices += [(t, waiting.model) for t in waiting.timings.values() if t.legal]
+        choices += [(t, m) for t, m in waiting.timings.values() if t.legal]
     if not choices:
-        raise _no_order(model, timings["oldest"], "every order of the ports")
+        raise _no_order(model, next(reversed(timings.values()))[0], "every order of the ports")
     return min(choices, key=lambda c: Fraction(c[0].makespan, c[1].costs.scale))
 
 
@@ -242,7 +243,7 @@ def _sequential(solved: Solved, options: Mapping[str, Any]) -> Number | None:
     if pipelines or model.background:
         limit = options["max_tiles"]
         solved = solve(model.lowered, frozenset(), model.slots, limit, sequential=True)
-    legal = [t.makespan for t in solved.timings.values() if t.legal]
+    legal = [t.makespan for t, _ in solved.timings.values() if t.legal]
     return _time(min(legal), solved.model.costs.scale) if legal else None
 
 

@@ -133,7 +133,8 @@ def _schedule(command: Callable[..., Any]) -> Callable[..., Any]:
         "--background",
         multiple=True,
         metavar="TENSOR[@COMPONENT]",
-        help="Write-backs that nobody waits for: a tensor's, all or from one component. Repeatable.",
+        help="Write-backs that nobody waits for: a tensor's, all or from one component."
+        " Repeatable.",
     )
     slots = click.option(
         "--slots",

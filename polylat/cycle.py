@@ -6,7 +6,7 @@ import numpy as np
 
 from polylat.model import Model
 from polylat.schedule.cycle import find_cycle
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import Plan, Timing
 
 __all__ = ["describe_cycle"]
 
@@ -15,6 +15,8 @@ _MOST = 6
 
 def describe_cycle(model: Model, timing: Timing) -> str:
     """A cycle of waits among what an order never lets happen, in words."""
+    if not isinstance(model.plan, Plan):
+        return "what it makes wait for each other goes round in a circle"
     said = [
         f"{_say(model, wait.waiting)} waits ({wait.reason}) for {_say(model, wait.awaited)}"
         for wait in find_cycle(model.plan, timing)

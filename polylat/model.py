@@ -110,7 +110,6 @@ def build(
     background: frozenset[tuple[str, str]],
     slots: Slots,
     *,
-    sequential: bool = False,
     kept: Mapping[int, Kept] | None = None,
 ) -> Model:
     """Build the task graph of a lowered mapping under given options.
@@ -119,8 +118,6 @@ def build(
     ----------
     lowered, background, slots
         The mapping and the options.
-    sequential
-        Take every Pipeline as a Sequential.
     kept
         Per loop (tree node), which of its iterations are looked at; None: all of them.
 
@@ -133,8 +130,6 @@ def build(
     IrregularError
         What is left out is not like what is looked at.
     """
-    if sequential:
-        lowered = sequential_leaves(lowered)
     spec = lowered.spec
     if kept is None:
         kept = {node: Kept(trips) for node, trips in shared_radices(lowered.leaves).items()}

@@ -220,9 +220,9 @@ def _held_tiles(
     return _Held(
         tensor,
         tuple(loop.variable for loop in sharing[0].temporal[: holder.depth]),
-        _digits(
-            order, [k.count for k in layout.tiles[sharing[0].number].kept[: holder.depth]]
-        )[:, there],
+        _digits(order, [k.count for k in layout.tiles[sharing[0].number].kept[: holder.depth]])[
+            :, there
+        ],
         start[there],
         end[there],
         elements[there],

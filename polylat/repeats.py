@@ -38,7 +38,22 @@ def repeats(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[int]
         PortWaits(program, program if same else _skew(layout, graph, shifts)),
         ends,
         rules,
+        _skips(layout, graph),
     )
+
+
+def _skips(layout: Layout, graph: TaskGraph) -> np.ndarray:
+    """Per task, whether some are left out between it and the next of its block and port."""
+    served = _Served(layout, graph)
+    skips = np.zeros(graph.tasks, dtype=np.bool_)
+    stream = (served.leaf * served.width + served.sequence) * graph.ports + graph.task_port
+    order = np.lexsort((served.iteration, stream))
+    for some in np.split(order, np.flatnonzero(np.diff(stream[order])) + 1):
+        if len(some) > 1:
+            for _, target, copies in served.waits(some[:-1], some[1:]):
+                at = np.searchsorted(served.iteration[some], served.iteration[target])
+                skips[some[at - 1]] = copies.any(axis=0)
+    return skips
 
 
 def _finishes(layout: Layout, graph: TaskGraph) -> tuple[Waits, Waits]:
@@ -115,9 +130,7 @@ def _stretches(layout: Layout) -> list[Stretch]:
         for k, kept in enumerate(tiles.kept):
             for number, cut in enumerate(kept.cuts):
                 place = tiles.places[k]
-                stand = np.flatnonzero(
-                    (place >= cut.place - cut.period) & (place < cut.place)
-                )
+                stand = np.flatnonzero((place >= cut.place - cut.period) & (place < cut.place))
                 places = tiles.places[:, stand].copy()
                 before, after = places.copy(), places.copy()
                 before[k] -= cut.period
@@ -259,7 +272,9 @@ def _skew(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[int]])
             targets = tasks[first]
             for theirs, others in by_leaf.items():
                 if theirs != mine:
-                    parts.append(_last_served(layout, served, mine, targets, theirs, others, shifts))
+                    parts.append(
+                        _last_served(layout, served, mine, targets, theirs, others, shifts)
+                    )
     return _joined(layout, parts)
 
 

@@ -18,11 +18,11 @@ import numpy as np
 from polylat.accesses.blocks import Block
 from polylat.exact import Number, number
 from polylat.lowering.scan import Ints
-from polylat.model import Model
+from polylat.model import Model, build
 from polylat.report import AccessKey, Report
 from polylat.schedule import kernels
 from polylat.schedule.graph import Times
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import Plan, Timing
 
 __all__ = ["OVERHEAD", "Evaluation", "ExplicitRetimer", "Retimer", "explicit_retimer", "retimer"]
 
@@ -102,6 +102,8 @@ class ExplicitRetimer:
     ----------
     model
         The mapping.
+    plan
+        Its task graph.
     order
         Tasks in the order of service, port by port; and where each port's begin.
     parts
@@ -109,6 +111,7 @@ class ExplicitRetimer:
     """
 
     model: Model
+    plan: Plan
     order: tuple[Ints, Ints]
     parts: tuple[_Part, ...]
 
@@ -117,7 +120,7 @@ class ExplicitRetimer:
         """What takes time, and for how long it keeps its busiest port busy at scale 1."""
         steps: dict[tuple[AccessKey, int], int] = {}
         for part in self.parts:
-            at = part.key, int(self.model.graph.task_port[part.tasks[0]])
+            at = part.key, int(self.plan.graph.task_port[part.tasks[0]])
             steps[at] = steps.get(at, 0) + part.total
         most: dict[AccessKey, int] = {}
         for (key, _), load in steps.items():
@@ -130,7 +133,7 @@ class ExplicitRetimer:
         unit = lcm(*(scale.denominator for scale in used.values()))
         factors = {key: int(scale * unit) for key, scale in used.items()}
         latency, tasks = self._critical_tasks(self._durations(factors))
-        on_path = np.zeros(self.model.graph.tasks, dtype=np.bool_)
+        on_path = np.zeros(self.plan.graph.tasks, dtype=np.bool_)
         on_path[tasks] = True
         steps: dict[AccessKey, int] = {}
         for part in self.parts:
@@ -148,14 +151,14 @@ class ExplicitRetimer:
     def _durations(self, factors: Mapping[AccessKey, int]) -> Times:
         total = sum(part.total * factors[part.key] for part in self.parts)
         dtype: Any = np.int64 if total < _LIMIT else object
-        durations = np.full(self.model.graph.tasks, 0, dtype=dtype)
+        durations = np.full(self.plan.graph.tasks, 0, dtype=dtype)
         for part in self.parts:
             durations[part.tasks] += part.steps.astype(dtype) * factors[part.key]
         return durations
 
     def _critical_tasks(self, durations: Times) -> tuple[int, Ints]:
         """The last finish, and tasks that lead to it without a gap."""
-        graph, plan = self.model.graph, self.model.plan
+        graph, plan = self.plan.graph, self.plan
         exact = durations.dtype == object
         begin, finish, block_finish, fill_begin, task_begin = (
             np.full(size, 0, dtype=durations.dtype)
@@ -217,7 +220,7 @@ class ExplicitRetimer:
     @cached_property
     def _indices(self) -> tuple[Ints, ...]:
         """What `kernels.simulate` reads besides times, in 32 bits where these do."""
-        graph, plan = self.model.graph, self.model.plan
+        graph, plan = self.plan.graph, self.plan
         events = 2 * (graph.iterations + graph.blocks) + graph.tasks
         fits = max(2 * events, len(graph.edge_source)) < 1 << 31
         dtype: Any = np.int32 if fits else np.int64
@@ -238,7 +241,7 @@ class ExplicitRetimer:
     @cached_property
     def _into(self) -> tuple[Ints, Ints]:
         """Edges by what waits for them."""
-        graph = self.model.graph
+        graph = self.plan.graph
         start, edges = kernels.by_key(graph.edge_target, graph.blocks + graph.iterations)
         return start, edges
 
@@ -246,7 +249,7 @@ class ExplicitRetimer:
     def _before(self) -> Ints:
         """Per task the one that its port serves before it, -1 if none."""
         tasks, _ = self.order
-        port = self.model.graph.task_port[tasks]
+        port = self.plan.graph.task_port[tasks]
         before = np.full(len(tasks), -1, dtype=np.int64)
         same = port[1:] == port[:-1]
         before[tasks[1:][same]] = tasks[:-1][same]
@@ -267,27 +270,35 @@ def retimer(report: Report) -> Retimer:
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
     >>> found = retimer(report).evaluate({("e1", "DRAM", "w1", "read"): Fraction(1, 2)})
     >>> report.latency, found.latency, sum(found.time.values())
-    (31744, 29696, 29696)
+    (31744, 31680, 31680)
     """
-    return explicit_retimer(report._model, report._timing)
+    model = report._model
+    if isinstance(model.plan, Plan):
+        return explicit_retimer(model, model.plan, report._timing)
+    # Every tile iteration, where the report has looked at some that stand for the others.
+    model = build(model.lowered, model.background, model.slots)
+    assert isinstance(model.plan, Plan)
+    return explicit_retimer(model, model.plan, model.plan.time(report._timing.order))
 
 
-def explicit_retimer(model: Model, timing: Timing) -> ExplicitRetimer:
+def explicit_retimer(model: Model, plan: Plan, timing: Timing) -> ExplicitRetimer:
     """Times the task graph anew, in the order in which its ports serve it in a schedule.
 
     Parameters
     ----------
     model
-        The mapping.
+        The mapping, all tile iterations of it.
+    plan
+        Its task graph.
     timing
         The schedule.
     """
-    graph = model.graph
+    graph = plan.graph
     # No two tasks of a port begin together: each takes some time.
     tasks = np.lexsort((timing.task_begin, graph.task_port))
     start = np.zeros(graph.ports + 1, dtype=np.int64)
     np.cumsum(np.bincount(graph.task_port, minlength=graph.ports), out=start[1:])
-    return ExplicitRetimer(model, (tasks, start), tuple(_parts(model)))
+    return ExplicitRetimer(model, plan, (tasks, start), tuple(_parts(model)))
 
 
 def _parts(model: Model) -> Iterator[_Part]:

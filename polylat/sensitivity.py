@@ -289,7 +289,7 @@ def what_if(report: Report, throughputs: Mapping[ThroughputKey, Throughput]) -> 
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
     >>> report.what_if({"DRAM": 2}).latency, report.what_if({("SRAM", "read"): "inf"}).latency
-    (24576, 16384)
+    (25792, 24576)
     """
     retimer = report._retimer
     given: dict[ThroughputKey, Fraction] = {}
@@ -332,7 +332,7 @@ def best_change(report: Report, factor: int = 2) -> Change | None:
     >>> from polylat.sensitivity import best_change
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
     >>> best_change(polylat.analyze(polylat.load(*files), granularity="tile"))
-    Change(component='SRAM', action='read', factor=2, latency=24576, speedup=Fraction(21, 16))
+    Change(component='DRAM', action='read', factor=2, latency=27904, speedup=Fraction(126, 109))
     """
     retimer = report._retimer
     now = retimer.evaluate({})
@@ -373,7 +373,7 @@ def curve(report: Report, component: str, action: str | None = None) -> Curve:
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
     >>> found = report.curve("DRAM")
     >>> found.breakpoints[1], found.slopes[0], found.at_bandwidth(2), found.beyond
-    ((Fraction(65, 184), 24064), 0, 25664, Fraction(184, 65))
+    ((Fraction(65, 184), 24064), 0, 25792, Fraction(184, 65))
     """
     _named(report, component if action is None else (component, action))
     retimer = report._retimer
@@ -455,9 +455,7 @@ def _envelope(tangents: _Tangents, steepest: Fraction) -> list[tuple[Fraction, _
             pieces += [(left, low), (middle, high)]
         del points[0]
     pieces.append(points[0])
-    return [
-        piece for i, piece in enumerate(pieces) if i == 0 or piece[1] != pieces[i - 1][1]
-    ]
+    return [piece for i, piece in enumerate(pieces) if i == 0 or piece[1] != pieces[i - 1][1]]
 
 
 # Rows --------------------------------------------------------------------------------------------
@@ -535,11 +533,12 @@ def _named(report: Report, name: object) -> str:
     if len(name) == 2:
         component, action = name
         _known("component", component, arch.order)
-        seen = [c for path in arch.paths.values() for c in path if c.name == component]
-        actions = [a for c in seen for a in c.actions]
-        if any(port.constant for c in seen for port in c.ports):
+        used = [c for path in arch.paths.values() for c in path if c.name == component]
+        actions = [a for c in used for a in c.actions]
+        if any(port.constant for c in used for port in c.ports):
             actions.append(OVERHEAD)
-        _known("action", action, list(dict.fromkeys(actions)), f"component {component!r}")
+        if used:
+            _known("action", action, list(dict.fromkeys(actions)), f"component {component!r}")
         return f"{component} {action}"
     known = {*report.accesses, *report._retimer.loads}
     if name not in known:

@@ -260,6 +260,7 @@ def build_graph(
     times = [tiles.multiplicity for tiles in layout.tiles]
     return TaskGraph(
         leaf_starts=starts,
+        leaf=np.repeat(np.arange(len(layout.tiles)), [t.size for t in layout.tiles]),
         multiplicity=np.concatenate(times or empty),
         owner=owner,
         kind=kind,

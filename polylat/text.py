@@ -46,8 +46,8 @@ _LIMIT = (
     " assumes; what waits for data, barriers and space are tile iterations of different leaves."
 )
 _ORDER_STAYS = (
-    "For the order in which the ports serve now. Analysed anew with other throughputs, another order"
-    " may be faster still."
+    "For the order in which the ports serve now. Analysed anew with other throughputs, another"
+    " order may be faster still."
 )
 
 
@@ -129,7 +129,10 @@ def render_explanation(report: Report) -> RenderableType:
             _waited(report),
         ),
         _section("The same, access by access", _sensitive(report, found.accesses)),
-        _section("What has slack: how much longer it could take for free", _slacks(found.accesses)),
+        _section(
+            "What has slack: how much longer each alone could take, for free",
+            _slacks(found.accesses),
+        ),
         Text(_ORDER_STAYS, style="dim"),
     ]
     return Group(*(part for section in sections for part in (section, Text())))
@@ -635,6 +638,10 @@ def _turning_points(curve: Curve, what: str) -> Iterator[Text]:
         yield Text(f"The {what} does not matter: it serves nothing that takes time.")
     elif beyond is None:
         yield Text(f"More {what} always gains something.")
+    elif beyond == 1:
+        yield Text(f"More {what} gains nothing; less of it costs.")
+    elif beyond < 1:
+        yield Text(f"{_times(beyond)} the {what} would do: the latency stays as it is.")
     else:
         yield Text(
             f"Beyond {_times(beyond)} the {what}, more gains nothing: the latency stays at"
@@ -659,7 +666,7 @@ def _samples(curve: Curve) -> RenderableType:
 
 def _pieces(curve: Curve) -> RenderableType:
     """The pieces of a curve, from the least bandwidth on: those next to what it is now."""
-    table = _table(">From", ">to", ">Latency from", ">to", "Latency at x times the bandwidth")
+    table = _table(">From", ">to", ">Latency from", ">to", "Latency at x times now")
     count = len(curve.slopes)
     now = max(i for i, (scale, _) in enumerate(curve.breakpoints) if scale <= 1)
     first = max(0, min(now - _ROWS // 2, count - _ROWS))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
-
-
 
 from polylat.dependences.rules import Slots
 from polylat.errors import TooLargeError
 from polylat.lowering.kept import Cut, Kept
-
 from polylat.lowering.tiles import IrregularError, shared_radices
-from polylat.model import Lowered, Model, build
-from polylat.schedule.periodic import NotPeriodicError
-from polylat.schedule.timing import Order, Timing
+from polylat.model import Lowered, Model, build, sequential_leaves
+from polylat.recurrence import recurrent
+from polylat.schedule.oldest import time_oldest
+from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan
+from polylat.schedule.timing import ORDERS, Order, Plan, Timing
 
 __all__ = ["Solved", "solve"]
 
@@ -28,20 +28,21 @@ MOST_VISITED = 200_000
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A model with its timings.
+    """A mapping with its timings.
 
     Parameters
     ----------
     model
         The mapping with its options.
     timings
-        Per order, its timing.
+        Per order its timing, and the model that it is a timing of: the same mapping, of which
+        other tile iterations may be looked at. An order that is missing is not settled.
     unlimited
-        The timing when nothing waits for a port.
+        The timing of `model` when nothing waits for a port.
     """
 
     model: Model
-    timings: Mapping[Order, Timing]
+    timings: Mapping[Order, tuple[Timing, Model]]
     unlimited: Timing
 
 
@@ -69,24 +70,52 @@ def solve(
     TooLargeError
         More tile iterations must be looked at.
     """
+    if sequential:
+        lowered = sequential_leaves(lowered)
+    what = (lowered, background, slots)
+    found = None
     if lowered.size > EXPLICIT:
-        found = _periodic(lowered, background, slots, min(max_tiles, MOST_VISITED), sequential)
-        if found is not None:
+        found = _periodic(what, min(max_tiles, MOST_VISITED))
+        if found is not None and len(found.timings) == len(ORDERS):
             return found
-    if lowered.size > max_tiles:
-        raise TooLargeError(
-            f"the mapping has {lowered.size} tile iterations at granularity"
-            f" {lowered.granularity!r}, and more than max_tiles={max_tiles} of them must be looked"
-            " at",
-            where="mapping",
-            mend="raise max_tiles"
-            + ("" if lowered.granularity == "tile" else ", or use granularity='tile'"),
-        )
-    return _timed(build(lowered, background, slots, sequential=sequential))
+    if lowered.size <= max_tiles:
+        return _explicit(build(*what))
+    if found is not None:
+        return found
+    raise TooLargeError(
+        f"the mapping has {lowered.size} tile iterations at granularity {lowered.granularity!r},"
+        f" and more than max_tiles={max_tiles} of them must be looked at",
+        where="mapping",
+        mend="raise max_tiles"
+        + ("" if lowered.granularity == "tile" else ", or use granularity='tile'"),
+    )
 
 
-def _timed(model: Model) -> Solved:
-    return Solved(model, model.plan.time_all(), model.plan.time(None))
+_What = tuple[Lowered, frozenset[tuple[str, str]], Slots]
+
+
+def _explicit(model: Model) -> Solved:
+    assert isinstance(model.plan, Plan)
+    timings = model.plan.time_all()
+    return Solved(
+        model, {o: (timing, model) for o, timing in timings.items()}, model.plan.time(None)
+    )
+
+
+def _settled(model: Model, what: _What, most: int) -> Solved:
+    """The timings of a model in which tile iterations stand for others."""
+    assert isinstance(model.plan, PeriodicPlan)
+    timings: dict[Order, tuple[Timing, Model]] = {
+        order: (timing, model) for order, timing in model.plan.time_static().items()
+    }
+    unlimited = model.plan.time(None)
+    try:
+        timings["oldest"] = time_oldest(model.plan, timings["skew"][0]), model
+    except NotPeriodicError:
+        oldest = recurrent(what, most)
+        if oldest is not None:
+            timings["oldest"] = oldest
+    return Solved(model, timings, unlimited)
 
 
 @dataclass
@@ -98,14 +127,9 @@ class _Look:
     period: int = 1
 
 
-def _periodic(
-    lowered: Lowered,
-    background: frozenset[tuple[str, str]],
-    slots: Slots,
-    most: int,
-    sequential: bool,
-) -> Solved | None:
+def _periodic(what: _What, most: int) -> Solved | None:
     """The timings from few tile iterations, if these tell those of all."""
+    lowered, _, slots = what
     trips = _trips(lowered)
     looks = _initial(lowered, slots)
     # Where variables are tied together, what exists in one loop depends on the other.
@@ -120,10 +144,10 @@ def _periodic(
             node: Kept(counts[-1]) if node in tied else _kept(counts, looks[node])
             for node, counts in trips.items()
         }
-        if not any(some.cuts for some in kept.values()) or _visited(lowered, kept) > most:
+        if not lowered.size > _visited(lowered, kept) <= most:
             return None
         try:
-            return _timed(build(lowered, background, slots, sequential=sequential, kept=kept))
+            return _settled(build(*what, kept=kept), what, most)
         except IrregularError:
             return None
         except NotPeriodicError as error:
@@ -192,9 +216,7 @@ def _kept(trips: Sequence[int], look: _Look) -> Kept:
     runs[-1] = (runs[-1][0], most)
     cuts = []
     gone = 0
-    for (_, end), (start, _) in zip(runs, runs[1:], strict=False):
+    for (_, end), (start, _) in pairwise(runs):
         cuts.append(Cut(end - gone, look.period, (start - end) // look.period))
         gone += start - end
     return Kept(most, tuple(cuts))
-
-

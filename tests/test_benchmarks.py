@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import types
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +19,22 @@ pytest.importorskip("networkx", reason="the extra `bench` is not installed")
 pytest.importorskip("rustworkx", reason="the extra `bench` is not installed")
 pytest.importorskip("simpy", reason="the extra `bench` is not installed")
 
-from benchmarks import longest_path, simulation
+import polylat
+from benchmarks import longest_path, real_size, simulation, trip_counts
+from benchmarks.answer import Answer
 from benchmarks.cases import ITERATIONS_PER_ROW, cascade
-from benchmarks.measure import interleaved, seconds, table
+from benchmarks.fused import attention, attention_block, chain
+from benchmarks.measure import forget, interleaved, seconds, table
 from polylat.model import Model, build, lower
+from polylat.spec.mapping import Branch, Compute, Pipeline, Sequential
+from polylat.spec.workload import Workload
 
 ROOT = Path(__file__).parent.parent
 
 
 def model(rows: int, *, pipelined: bool, background: bool) -> Model:
     pairs = frozenset({("o2", "SRAM")} if background else ())
-    return build(lower(cascade(rows, pipelined=pipelined), "full", 10**6), pairs, 2)
+    return build(lower(cascade(rows, pipelined=pipelined), "full"), pairs, 2)
 
 
 @pytest.mark.parametrize("pipelined", [False, True])
@@ -54,9 +64,144 @@ def test_all_benchmarks_run(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     figures = json.loads(output.read_text(encoding="utf-8"))
-    assert {"machine", "longest-path", "simulation", "cascades"} <= set(figures)
+    sections = {"longest-path", "simulation", "cascades", "trip-counts", "real-size"}
+    assert {"machine", *sections} <= set(figures)
     assert all(set(row["ratios"]) == {"simpy"} for row in figures["simulation"])
     assert all(row["peak_mib"] > 0 for row in figures["cascades"])
+    assert {row["case"] for row in figures["trip-counts"]} == {"chain", "attention"}
+    assert all(set(row["answer"]) >= {"engine", "gap"} for row in figures["trip-counts"])
+    assert all(set(row["growth"]) == {"analyze", "warm"} for row in figures["trip-counts"])
+    assert figures["real-size"]["summary"]["rows"] == len(figures["real-size"]["rows"]) > 0
+    assert figures["real-size"]["summary"]["failed"] == 0
+
+
+def test_trips_grow_and_tiles_stay() -> None:
+    few, many = (trip_counts.trip_counts((n,), {}, 1) for n in (10, 1000))
+    assert [row.tiles for row in few] == [120, 650]
+    assert [100 * row.tiles for row in few] == [row.tiles for row in many]
+    assert not any(row.growth for row in few)
+    assert all(row.growth == {"analyze": 1, "warm": 1} for row in many)
+
+
+@pytest.mark.parametrize("make", [chain, attention])
+def test_a_thousand_million_trips_are_an_input(make: Any) -> None:
+    lowered = lower(polylat.Spec.from_dict(make(10**9)), "tile")
+    assert lowered.size == lower(polylat.Spec.from_dict(make(10)), "tile").size * 10**8
+
+
+def test_other_ways_run_as_far_as_they_can() -> None:
+    most = {"explicit": 1000, "networkx": 500, "simpy": 1000}
+    rows = trip_counts.trip_counts((10, 100), most, 1)
+    assert [set(row.ratios) for row in rows] == [
+        {"explicit", "networkx", "simpy"},
+        set(),
+        {"explicit", "simpy"},
+        set(),
+    ]
+
+
+def test_an_analysis_that_fails_is_a_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(spec: polylat.Spec, **options: object) -> polylat.Report:
+        raise polylat.TooLargeError(f"too large for {len(options)} options")
+
+    monkeypatch.setattr(trip_counts, "analyze", refuse)
+    monkeypatch.setattr(real_size, "analyze", refuse)
+    rows = trip_counts.trip_counts((10,), {"explicit": 1000, "simpy": 1000}, 1)
+    assert all(row.answer is None and set(row.seconds) == {"explicit", "simpy"} for row in rows)
+    trip_counts.show(rows)
+    assert "TooLargeError: too large for 0 options" in capsys.readouterr().out
+    assert not any(row.seconds for row in trip_counts.trip_counts((10,), {}, 1))
+    sizes = real_size.real_size(real_size.OURS, ("map_attn_*.yaml",), 1)
+    assert sizes is not None
+    assert [row.splits for row in sizes] == ["as written", "Pipeline"]
+    assert real_size.summary(sizes)["failed"] == 2
+    real_size.show(sizes)
+    assert "map_attn_a2 (Pipeline): TooLargeError: too large" in capsys.readouterr().out
+
+
+def test_answers_that_differ_are_noticed() -> None:
+    spec = polylat.Spec.from_dict(chain(10))
+    answer = Answer.of(polylat.analyze(spec))
+    orders = {"program": answer.latency + 3, "oldest": answer.latency}
+    found = {"warm": answer, "explicit": orders, "networkx": orders["program"]}
+    trip_counts._check(answer, found)
+    with pytest.raises(AssertionError, match="networkx differs"):
+        trip_counts._check(answer, found | {"networkx": 4})
+    with pytest.raises(AssertionError, match="from caches"):
+        trip_counts._check(answer, found | {"warm": None})
+    wrong = replace(answer, latency=answer.latency - 1)
+    with pytest.raises(AssertionError, match="is not what"):
+        trip_counts._check(wrong, found | {"warm": wrong})
+    bracket = replace(answer, latency=10**9, lower_bound=2, exact=False)
+    trip_counts._check(bracket, found | {"warm": bracket})
+
+
+def test_the_attention_block_is_the_example() -> None:
+    example = polylat.load(ROOT / "examples" / "attention.yaml")
+    block = polylat.Spec.from_dict(attention_block(32, 32))
+    assert without_places(example.workload) == without_places(block.workload)
+    assert replace(example, workload=block.workload) == block
+    sequential = polylat.load(ROOT / "examples" / "attention.yaml", split="Sequential")
+    assert (
+        sequential.mapping
+        == polylat.Spec.from_dict(attention_block(32, 32, split="Sequential")).mapping
+    )
+    assert real_size.pipelined(sequential.mapping) == example.mapping
+
+
+def without_places(workload: Workload) -> Workload:
+    return replace(workload, einsums=tuple(replace(e, where="") for e in workload.einsums))
+
+
+def test_the_example_of_real_size() -> None:
+    example = polylat.load(ROOT / "examples" / "attention.yaml")
+    report = polylat.analyze(example)
+    assert report.tiles == 32 * 32 * 65
+    # The array is always busy: 2 x 32 x 4096 x 4096 x 128 operations on 128 x 128 units.
+    assert report.latency == 2 * 32 * 4096 * 4096 * 128 // (128 * 128)
+    assert report.optimal
+    # One after another, the softmax comes on top of that.
+    assert report.sequential == report.latency + 32 * 4096 * 4096 // 128
+
+
+def test_every_split_becomes_a_pipeline() -> None:
+    spec = polylat.load(real_size.OURS / "map_attn_a2.yaml")
+    assert {type(split) for split in splits(spec.mapping)} == {Sequential}
+    changed = list(splits(real_size.pipelined(spec.mapping)))
+    assert len(changed) == 2
+    assert {type(split) for split in changed} == {Pipeline}
+    assert list(real_size.pipelined(spec.mapping).leaves()) == list(spec.mapping.leaves())
+
+
+def splits(branch: Branch) -> Iterator[Sequential | Pipeline]:
+    if not isinstance(branch.end, Compute):
+        yield branch.end
+        for below in branch.end.branches:
+            yield from splits(below)
+
+
+def test_a_folder_that_is_absent_is_no_failure(tmp_path: Path) -> None:
+    assert real_size.real_size(tmp_path / "absent") is None
+    assert real_size.real_size(tmp_path) == []
+
+
+def test_a_file_that_cannot_be_loaded_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "auto_broken.yaml").write_text("workload: {}", encoding="utf-8")
+    rows = real_size.real_size(tmp_path)
+    assert rows is not None
+    assert [row.error.partition(":")[0] for row in rows] == ["when loaded"]
+
+
+def test_caches_are_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, others = types.ModuleType("polylat.cached"), types.ModuleType("polylatest")
+    for module in (ours, others):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        module.double = lru_cache(lambda n: 2 * n)  # type: ignore[attr-defined]
+        assert module.double(1) == 2
+    forget()
+    assert [module.double.cache_info().currsize for module in (ours, others)] == [0, 1]
 
 
 def test_runs_are_interleaved_and_repeatable() -> None:

@@ -48,7 +48,7 @@ def retyped(data: Data, old: str, new: str) -> Data:
 
 def has_fills(data: Data, options: Data) -> bool:
     """Whether the mapping has prefetched fills."""
-    lowered = lower(Spec.from_dict(data), "tile", 10**6)
+    lowered = lower(Spec.from_dict(data), "tile")
     model = build(lowered, frozenset(), options["slots"])
     return any(b.kind == "fill" for blocks in model.layout.blocks for b in blocks)
 

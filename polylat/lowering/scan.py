@@ -156,8 +156,7 @@ class _Affine:
         self._constant = _scaled(aff.get_constant_val(), self._denominator)
         self._terms = _coefficients(aff, _IN, self._denominator)
         self._divs = [
-            (_Affine(aff.get_div(i)), k)
-            for i, k in _coefficients(aff, _DIV, self._denominator)
+            (_Affine(aff.get_div(i)), k) for i, k in _coefficients(aff, _DIV, self._denominator)
         ]
 
     def at(self, points: Ints) -> Ints:

@@ -1,4 +1,4 @@
-"""Tile iterations as arrays: those that are looked at, and where each stands in its leaf's order."""
+"""Tile iterations as arrays: those that are looked at, and where each stands in its leaf."""
 
 from __future__ import annotations
 

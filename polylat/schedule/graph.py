@@ -42,6 +42,8 @@ class TaskGraph:
     ----------
     leaf_starts
         Per tile iteration, whether it is its leaf's first.
+    leaf
+        Per tile iteration, its leaf.
     multiplicity
         Per tile iteration, how many it stands for.
     owner
@@ -64,6 +66,7 @@ class TaskGraph:
     """
 
     leaf_starts: npt.NDArray[np.bool_]
+    leaf: Ints
     multiplicity: Ints
     owner: Ints
     kind: Ints

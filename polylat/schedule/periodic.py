@@ -16,18 +16,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from polylat.schedule.graph import Ints, TaskGraph, Times
 from polylat.schedule.kernels import by_key
 from polylat.schedule.timing import Order, Timing
 
 __all__ = [
+    "Events",
     "NotPeriodicError",
     "PeriodicPlan",
     "PortWaits",
     "Repeats",
     "Stretch",
     "Waits",
+    "extrapolations",
+    "runs",
     "time_periodic",
 ]
 
@@ -118,6 +122,8 @@ class Repeats:
         Tasks, and tile iterations whose finish waits for them: on each port the leaf's last task.
     rules
         Tasks, and edges (by number) that wait for the finish that is made of them.
+    skips
+        Per task, whether some are left out between it and the next one of its block and port.
     """
 
     earlier: Ints
@@ -126,10 +132,11 @@ class Repeats:
     ports: PortWaits
     ends: Waits
     rules: Waits
+    skips: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class _Events:
+class Events:
     """Numbers of what happens, as in `kernels.simulate`."""
 
     graph: TaskGraph
@@ -137,15 +144,19 @@ class _Events:
 
     @property
     def count(self) -> int:
+        """Number of events."""
         return 2 * self.graph.blocks + self.graph.tasks + self.graph.iterations
 
     def task(self, tasks: Ints) -> Ints:
+        """Tasks: when they have been served."""
         return self.graph.blocks + tasks
 
     def block(self, blocks: Ints) -> Ints:
+        """Blocks: when they have finished."""
         return self.graph.blocks + self.graph.tasks + blocks
 
     def finish(self, iterations: Ints) -> Ints:
+        """Tile iterations: when they have finished."""
         return 2 * self.graph.blocks + self.graph.tasks + iterations
 
     @cached_property
@@ -223,13 +234,14 @@ class PeriodicPlan:
         """Earliest times under a static order (None: nothing waits for a port)."""
         return time_periodic(self.graph, self.repeats, order)
 
-    def time_all(self) -> dict[Order, Timing]:
-        """Earliest times under every order."""
+    def time_static(self) -> dict[Order, Timing]:
+        """Earliest times under the static orders."""
         program = self.time("program")
         same = self.repeats.ports.skew is self.repeats.ports.program
-        skew = replace(program, order="skew") if same else self.time("skew")
-        oldest = time_oldest(self.graph, self.repeats, skew)
-        return {"program": program, "skew": skew, "oldest": oldest}
+        return {
+            "program": program,
+            "skew": replace(program, order="skew") if same else self.time("skew"),
+        }
 
 
 def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Timing:
@@ -240,14 +252,14 @@ def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Ti
     NotPeriodicError
         What is left out does not repeat what stands before it.
     """
-    events = _Events(graph, repeats.earlier)
+    events = Events(graph, repeats.earlier)
     waits = _waits(graph, events, repeats, order)
     exact = graph.task_duration.dtype == object
     values = np.full(events.count, 0, dtype=object if exact else np.int64)
     durations = values.copy()
     durations[graph.blocks : graph.blocks + graph.tasks] = graph.task_duration
     into, sources = _grouped(waits.target, waits.source, events.count)
-    edges, terms = by_key(waits.target, events.count)[1], _terms(events, waits)
+    edges, terms = by_key(waits.target, events.count)[1], extrapolations(events, waits)
     term_start, term_order = by_key(terms[0], len(waits.source))
     rank = np.empty(len(edges), dtype=np.int64)
     rank[edges] = np.arange(len(edges))
@@ -271,28 +283,12 @@ def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Ti
     return timing
 
 
-def time_oldest(graph: TaskGraph, repeats: Repeats, skew: Timing) -> Timing:
-    """The schedule of ports that take the oldest block that may start, where it is known.
-
-    It is the one in the order of skewed dates if that never lets a port wait for a block while
-    another one may start, nor serves a block in the background while another one may start.
-
-    Raises
-    ------
-    NotPeriodicError
-        It is another one.
-    """
-    if not skew.legal:
-        raise NotPeriodicError([])
-    return replace(skew, order="oldest")
-
-
 def _grouped(keys: Ints, values: Ints, count: int) -> tuple[Ints, Ints]:
     start, order = by_key(keys, count)
     return start, values[order]
 
 
-def _waits(graph: TaskGraph, events: _Events, repeats: Repeats, order: Order | None) -> Waits:
+def _waits(graph: TaskGraph, events: Events, repeats: Repeats, order: Order | None) -> Waits:
     """All waits between events.
 
     Where ports serve in order, waits for the finish of a tile iteration are waits for the tasks
@@ -338,9 +334,7 @@ def _waits(graph: TaskGraph, events: _Events, repeats: Repeats, order: Order | N
         edge = single[edge]
         parts.append((events.task(of_block[place]), target[edge], graph.edge_copies[:, edge]))
     depth = len(repeats.earlier)
-    copies = [
-        np.zeros((depth, len(s)), dtype=np.int64) if c is None else c for s, _, c in parts
-    ]
+    copies = [np.zeros((depth, len(s)), dtype=np.int64) if c is None else c for s, _, c in parts]
     return Waits(
         np.concatenate([s for s, _, _ in parts]),
         np.concatenate([t for _, t, _ in parts]),
@@ -348,7 +342,7 @@ def _waits(graph: TaskGraph, events: _Events, repeats: Repeats, order: Order | N
     )
 
 
-def _terms(events: _Events, waits: Waits) -> tuple[Ints, Ints, Ints, Ints]:
+def extrapolations(events: Events, waits: Waits) -> tuple[Ints, Ints, Ints, Ints]:
     """What makes up the waits for what is left out: wait, copies, stand-in, a period earlier."""
     loops, which = np.nonzero(waits.copies)
     source = waits.source[which]
@@ -360,7 +354,12 @@ def _terms(events: _Events, waits: Waits) -> tuple[Ints, Ints, Ints, Ints]:
 
 
 def _timing(
-    graph: TaskGraph, order: Order | None, values: Times, durations: Times, pending: Ints, undone: int
+    graph: TaskGraph,
+    order: Order | None,
+    values: Times,
+    durations: Times,
+    pending: Ints,
+    undone: int,
 ) -> Timing:
     n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
     fill_begin = values[:blocks].copy()
@@ -379,7 +378,7 @@ def _timing(
 
 def _check(
     graph: TaskGraph,
-    events: _Events,
+    events: Events,
     repeats: Repeats,
     values: Times,
     durations: Times,
@@ -445,8 +444,7 @@ def _evaluate_plain(
             value = values[sources[edge]]
             for term in range(terms[edge], terms[edge + 1]):
                 value += factor[term] * (values[later[term]] - values[back[term]])
-            if value > best:
-                best = value
+            best = max(best, value)
         values[event] = best + durations[event]
         for k in range(out_start[event], out_start[event + 1]):
             target = out[k]

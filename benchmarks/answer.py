@@ -1,0 +1,69 @@
+"""What `analyze` says, as far as benchmarks compare and show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from polylat.exact import Number
+from polylat.report import Report
+
+__all__ = ["Answer", "shown"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a report says.
+
+    Parameters
+    ----------
+    engine, granularity, tiles
+        The engine, and the number of tile iterations that there are at this granularity.
+    latency, lower_bound
+        The latency, and what it cannot be less than.
+    exact, gap
+        Whether the latency is exact, and else by how much it may be too large: a fraction of the
+        lower bound.
+    optimal
+        Whether no schedule of the mapping is faster.
+    """
+
+    engine: str
+    granularity: str
+    tiles: int
+    latency: Number
+    lower_bound: Number
+    exact: bool
+    gap: float
+    optimal: bool
+
+    @classmethod
+    def of(cls, report: Report) -> Answer:
+        """What this report says."""
+        return cls(
+            report.engine,
+            report.granularity,
+            report.tiles,
+            report.latency,
+            getattr(report, "lower_bound", report.latency),
+            getattr(report, "exact", True),
+            float(getattr(report, "gap", 0)),
+            report.optimal,
+        )
+
+    @property
+    def precision(self) -> str:
+        """Exact, or how far from it at most."""
+        return "exact" if self.exact else f"{self.gap:.2%}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        numbers = {"latency": str(self.latency), "lower_bound": str(self.lower_bound)}
+        return vars(self) | numbers
+
+
+def shown(number: Number) -> str:
+    """A number for a table."""
+    if number.denominator == 1:
+        return f"{int(number):,}"
+    return str(number) if number.denominator < 1000 else f"{float(number):.6g}"

@@ -1,0 +1,200 @@
+"""`analyze` on workloads of real size: as they are, and with every split a Pipeline.
+
+The cases are the ``auto_*`` and ``map_ex_*`` of AccelForge's corpus (POLYLAT_CORPUS names the
+folder). A case that fails is a row with its error.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+from benchmarks.answer import Answer, shown
+from benchmarks.measure import forget, seconds, table
+from polylat.analysis import analyze
+from polylat.spec import Spec
+from polylat.spec.mapping import Branch, Compute, Pipeline
+from polylat.spec.reading.load import load
+
+__all__ = [
+    "CORPUS",
+    "OURS",
+    "PATTERNS",
+    "SMOKE_PATTERNS",
+    "Row",
+    "pipelined",
+    "real_size",
+    "show",
+    "summary",
+]
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = Path(os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelforge-corpus"))
+PATTERNS = ("auto_*.yaml", "map_ex_*.yaml")
+OURS = ROOT / "tests" / "data" / "accelforge"
+SMOKE_PATTERNS = ("map_attn_*.yaml", "t_mm_toll.yaml", "t_chain2_*.yaml")
+"""Small cases among the project's own, so that they are there without the corpus."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case.
+
+    Parameters
+    ----------
+    case, splits
+        Its name, and what its splits are: ``"as written"``, ``"Pipeline"`` or ``"none"``.
+    seconds, warm
+        Median times of `analyze`: with empty caches, and with what the run before left in them.
+        Where it failed, the time until then.
+    answer
+        What `analyze` says, None where it raises an error.
+    error
+        That error.
+    """
+
+    case: str
+    splits: str
+    seconds: float
+    warm: float | None = None
+    answer: Answer | None = None
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        return vars(self) | {"answer": self.answer and self.answer.to_dict()}
+
+
+def real_size(
+    folder: Path = CORPUS, patterns: Sequence[str] = PATTERNS, repeats: int = 5
+) -> list[Row] | None:
+    """Analyse every case of a folder.
+
+    Parameters
+    ----------
+    folder
+        Where the cases are.
+    patterns
+        Which of its files they are.
+    repeats
+        How often each is run.
+
+    Returns
+    -------
+    list of Row, or None
+        One per case, and one more with every split as Pipeline where that makes a difference. None
+        if there is no such folder.
+    """
+    if not folder.is_dir():
+        return None
+    rows = []
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+        took, spec, error = _tried(lambda path=path: load(path))  # type: ignore[misc]
+        if spec is None:
+            rows.append(Row(path.stem, "", took, error=f"when loaded: {error}"))
+            continue
+        whole = replace(spec, mapping=pipelined(spec.mapping))
+        splits = "none" if isinstance(spec.mapping.end, Compute) else "as written"
+        rows.append(_row(path.stem, splits, spec, repeats))
+        if whole != spec:
+            rows.append(_row(path.stem, "Pipeline", whole, repeats))
+    return rows
+
+
+def pipelined(branch: Branch) -> Branch:
+    """The same mapping with every split as a Pipeline."""
+    if isinstance(branch.end, Compute):
+        return branch
+    stages = tuple(map(pipelined, branch.end.branches))
+    return replace(branch, end=Pipeline(stages, branch.end.where))
+
+
+def _row(case: str, splits: str, spec: Spec, repeats: int) -> Row:
+    fresh, warm = [], []
+    for _ in range(repeats):
+        forget()
+        took, answer, error = _tried(lambda: _analyzed(spec))
+        if answer is None:
+            return Row(case, splits, took, error=error)
+        fresh.append(took)
+        took, again = seconds(lambda: _analyzed(spec))
+        warm.append(took)
+        assert again == answer, f"{case}: {again} from caches, not {answer}"
+    return Row(case, splits, statistics.median(fresh), statistics.median(warm), answer)
+
+
+def _analyzed(spec: Spec) -> Answer:
+    return Answer.of(analyze(spec, granularity="auto"))
+
+
+def _tried(run: Callable[[], T]) -> tuple[float, T | None, str]:
+    """Time, and result or error."""
+    start = perf_counter()
+    try:
+        took, result = seconds(run)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the table shows it
+        return perf_counter() - start, None, f"{type(error).__name__}: {error}"
+    return took, result, ""
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """How many there are of what, and median and worst times of those that did not fail."""
+    done = [row for row in rows if row.answer is not None]
+    found: dict[str, Any] = {
+        "rows": len(rows),
+        "failed": len(rows) - len(done),
+        "exact": sum(row.answer.exact for row in done if row.answer),
+        "largest_gap": max((row.answer.gap for row in done if row.answer), default=0.0),
+    }
+    if done:
+        worst = max(done, key=lambda row: row.seconds)
+        found |= {
+            "median_seconds": statistics.median(row.seconds for row in done),
+            "worst_seconds": worst.seconds,
+            "worst": f"{worst.case} ({worst.splits})",
+        }
+    return found
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the rows, and what they come to."""
+    head = ["case", "splits", "granularity", "tile iterations", "engine", "latency", "bound", ""]
+    head += ["analyze", "warm"]
+    lines = []
+    for row in rows:
+        took = [f"{s * 1000:,.1f} ms" if s is not None else "" for s in (row.seconds, row.warm)]
+        if row.answer is None:
+            lines.append((row.case, row.splits, "", "", "", "failed", "", "", *took))
+            continue
+        answer = row.answer
+        low = "" if answer.exact else f"≥ {shown(answer.lower_bound)}"
+        lines.append(
+            (
+                row.case,
+                row.splits,
+                answer.granularity,
+                f"{answer.tiles:,}",
+                answer.engine,
+                shown(answer.latency),
+                low,
+                answer.precision,
+                *took,
+            )
+        )
+    print(table(head, lines))
+    for row in rows:
+        if row.error:
+            print(f"{row.case} ({row.splits}): {row.error}")
+    found = summary(rows)
+    print(f"\n{found['rows']} rows, {found['failed']} failed, {found['exact']} exact", end="")
+    print(f", largest gap {found['largest_gap']:.2%}")
+    if "worst" in found:
+        median, worst = (found[f"{which}_seconds"] * 1000 for which in ("median", "worst"))
+        print(f"median {median:,.1f} ms, worst {worst:,.1f} ms: {found['worst']}")
