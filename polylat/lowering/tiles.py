@@ -293,15 +293,24 @@ def count_tiles(leaf: Leaf, depth: int) -> int:
 
 def _count_existing(leaf: Leaf, variable: str, depth: int) -> int:
     """Number of existing indices of the first loops over a variable."""
-    sizes = [loop.tile for loop in leaf.temporal[:depth] if loop.variable == variable]
-    # Extents of a variable's tile and how often each occurs: at most two more per loop.
+    # Extents of a variable's tile and how often each occurs: at most one more per loop. Units of
+    # Spatial loops run at the same time: the first one has as much to do as any.
     low, high = leaf.ranges[variable]
     extents = {high - low + 1: 1}
-    for size in sizes:
+    temporal = 0
+    for loop in leaf.loops:
+        temporal += loop.unit is None
+        if temporal > depth:
+            break
+        if loop.variable != variable:
+            continue
         inner: dict[int, int] = {}
         for extent, times in extents.items():
-            full, rest = divmod(extent, size)
-            for length, count in ((size, full), (rest, 1)):
+            full, rest = divmod(extent, loop.tile)
+            parts = ((loop.tile, full), (rest, 1))
+            if loop.unit is not None:
+                parts = ((min(extent, loop.tile), 1),)
+            for length, count in parts:
                 if length and count:
                     inner[length] = inner.get(length, 0) + times * count
         extents = inner
