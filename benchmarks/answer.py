@@ -45,9 +45,9 @@ class Answer:
             report.granularity,
             report.tiles,
             report.latency,
-            getattr(report, "lower_bound", report.latency),
-            getattr(report, "exact", True),
-            float(getattr(report, "gap", 0)),
+            report.lower_bound,
+            report.exact,
+            float(report.gap),
             report.optimal,
         )
 

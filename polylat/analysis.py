@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from polylat.accounting import roofline
 from polylat.errors import CapacityError, ScheduleError, TooLargeError
 from polylat.exact import Number, number
-from polylat.model import Model, lower
+from polylat.model import Lowered, Model, lower
 from polylat.report import AccessKey, Contention, PortUse, Report
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import ORDERS, Timing
 from polylat.spec import Spec
 from polylat.spec.options import (
     normalize_background,
@@ -124,25 +125,33 @@ def analyze(
     }
     options = {name: _option(spec, name, value) for name, value in given.items()}
     pairs = _background(spec, options["background"])
-    solved = _solve(spec, pairs, options)
+    solved, lowered = _solve(spec, pairs, options)
     model, timings = solved.model, solved.timings
     written = _written_back(model)
     named = {(tensor, c) for tensor, c in options["background"] if c is not None}
-    chosen, of = _choose(solved, options)
+    chosen, of, settled = _choose(solved, options)
     own_roofline = roofline(spec)
     scale = model.costs.scale
+    coarse = model.lowered.depths != lowered.depths
+    latency = _time(chosen.makespan, of.costs.scale)
+    resource = _time(max(model.graph.loads, default=0), scale)
+    # Coarser tile iterations only wait longer, so that theirs is no bound for finer ones.
+    dependence = 0 if coarse else _time(solved.unlimited.makespan, scale)
+    exact = (settled and not coarse) or latency == max(resource, dependence) or _in_turn(model)
     report = Report(
-        latency=_time(chosen.makespan, of.costs.scale),
+        latency=latency,
         latency_by_order={
-            order: _time(t.makespan, m.costs.scale) if t.legal else None
-            for order, (t, m) in timings.items()
+            order: _time(timings[order][0].makespan, timings[order][1].costs.scale)
+            if order in timings and timings[order][0].legal
+            else None
+            for order in ORDERS
         },
         order=chosen.order or "",
         waits_for_background=of.background != model.background,
-        granularity=model.lowered.granularity,
-        tiles=model.lowered.size,
-        resource_bound=_time(max(model.graph.loads, default=0), scale),
-        dependence_bound=_time(solved.unlimited.makespan, scale),
+        granularity=lowered.granularity,
+        tiles=lowered.size,
+        resource_bound=resource,
+        dependence_bound=dependence,
         roofline=own_roofline.latency,
         sequential=_sequential(solved, options),
         accesses=_accesses(model),
@@ -152,6 +161,8 @@ def analyze(
         slots=options["slots"],
         contention=_contention(model),
         engine=of.engine,
+        exact=exact,
+        lower_bound=latency if exact else max(resource, dependence),
         _model=of,
         _timing=chosen,
         _roofline=own_roofline,
@@ -161,16 +172,63 @@ def analyze(
     return report
 
 
-def _solve(spec: Spec, pairs: frozenset[tuple[str, str]], options: Mapping[str, Any]) -> Solved:
-    """Lower the mapping and time it, as finely as can be where the granularity is ``"auto"``."""
+def _solve(
+    spec: Spec, pairs: frozenset[tuple[str, str]], options: Mapping[str, Any]
+) -> tuple[Solved, Lowered]:
+    """Lower the mapping and time it, as finely as can be.
+
+    Returns
+    -------
+    (solved, lowered)
+        The timings, and the mapping at the granularity asked for: where its tile iterations are
+        too many to look at, the timings are those of coarser ones.
+    """
     granularity, limit = options["granularity"], options["max_tiles"]
-    lowered = lower(spec, "flow" if granularity == "auto" else granularity)
+    auto = granularity == "auto"
+    lowered = lower(spec, "flow" if auto else granularity)
+    slots = options["slots"]
     try:
-        return solve(lowered, pairs, options["slots"], limit)
+        return solve(lowered, pairs, slots, limit, quick=auto), lowered
     except TooLargeError:
-        if granularity != "auto":
+        coarse = lower(spec, "tile")
+        if coarse.depths == lowered.depths:
             raise
-    return solve(lower(spec, "tile"), pairs, options["slots"], limit)
+        solved = solve(coarse, pairs, slots, limit)
+    if auto:
+        return solved, coarse
+    return _refined(solved, lowered, (pairs, slots, limit)), lowered
+
+
+def _refined(solved: Solved, lowered: Lowered, options: tuple[Any, Any, int]) -> Solved:
+    """Timings of tile iterations as fine as can be looked at, if they are any better."""
+    pairs, slots, limit = options
+    if _in_turn(solved.model):
+        return solved
+    start = solved.model.lowered.depths
+    for more in range(1, max(f - c for f, c in zip(lowered.depths, start, strict=True))):
+        depths = tuple(min(f, c + more) for f, c in zip(lowered.depths, start, strict=True))
+        try:
+            finer = solve(replace(lowered, depths=depths), pairs, slots, limit, quick=True)
+        except TooLargeError:
+            break
+        if _least(finer) < _least(solved):
+            solved = finer
+    return solved
+
+
+def _least(solved: Solved) -> Fraction:
+    legal = [Fraction(t.makespan, m.costs.scale) for t, m in solved.timings.values() if t.legal]
+    return min(legal, default=Fraction(0))
+
+
+def _in_turn(model: Model) -> bool:
+    """Whether leaves run one after another and nothing is prefetched or in the background.
+
+    Then each takes as long as its busiest port, however finely its tile iterations are told apart.
+    """
+    return all(
+        block.kind == "foreground" for blocks in model.layout.blocks for block in blocks
+    ) and not any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
 
 
 def _option(spec: Spec, name: str, value: Any) -> Any:
@@ -210,20 +268,30 @@ def _written_back(model: Model) -> set[tuple[str, str]]:
     }
 
 
-def _choose(solved: Solved, options: Mapping[str, Any]) -> tuple[Timing, Model]:
-    """The schedule asked for, and the model that it is a schedule of."""
+def _choose(solved: Solved, options: Mapping[str, Any]) -> tuple[Timing, Model, bool]:
+    """The schedule asked for, the model that it is one of, and whether all were compared."""
     order, model, timings = options["order"], solved.model, solved.timings
     if order != "best":
+        if order not in timings:
+            raise TooLargeError(
+                f"order {order!r} does not recur in few tile iterations, and the mapping has"
+                f" {model.lowered.size} at granularity {model.lowered.granularity!r}",
+                where="mapping",
+                mend="raise max_tiles, or use order='skew' or granularity='tile'",
+            )
         if not timings[order][0].legal:
             raise _no_order(model, timings[order][0], f"order {order!r}")
-        return timings[order]
+        return *timings[order], True
     choices = [(t, m) for t, m in timings.values() if t.legal]
+    settled = solved.settled
     if model.background:
         waiting = solve(model.lowered, frozenset(), options["slots"], options["max_tiles"])
         choices += [(t, m) for t, m in waiting.timings.values() if t.legal]
+        settled &= waiting.settled
     if not choices:
-        raise _no_order(model, next(reversed(timings.values()))[0], "every order of the ports")
-    return min(choices, key=lambda c: Fraction(c[0].makespan, c[1].costs.scale))
+        last = list(timings.values())[-1][0]
+        raise _no_order(model, last, "every order of the ports")
+    return *min(choices, key=lambda c: Fraction(c[0].makespan, c[1].costs.scale)), settled
 
 
 def _no_order(model: Model, timing: Timing, which: str) -> ScheduleError:

@@ -23,13 +23,13 @@ from polylat.schedule.critical import (
     critical_tasks,
 )
 from polylat.schedule.graph import Times
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import Plan, Timing
 
-__all__ = ["CriticalPath", "critical_path"]
+__all__ = ["REASONS", "CriticalPath", "What", "critical_path", "parts_of"]
 
 K = TypeVar("K")
 
-_REASONS: dict[int, WaitedFor | None] = {
+REASONS: dict[int, WaitedFor | None] = {
     FLOW: "flow",
     BARRIER: "barrier",
     CAPACITY: "capacity",
@@ -39,7 +39,7 @@ _REASONS: dict[int, WaitedFor | None] = {
 
 
 @dataclass(frozen=True)
-class _What:
+class What:
     """What the steps of one kind have in common."""
 
     leaf: int
@@ -68,7 +68,7 @@ class CriticalPath(Sequence[Step]):
     """
 
     model: Model
-    kinds: tuple[_What, ...]
+    kinds: tuple[What, ...]
     what: Ints
     iteration: Ints
     end: Times
@@ -103,7 +103,7 @@ class CriticalPath(Sequence[Step]):
             action=kind.action,
             start=self._time(int(self.end[i - 1]) if i else 0),
             finish=self._time(int(self.end[i])),
-            waited_for=_REASONS[int(self.reason[i])],
+            waited_for=REASONS[int(self.reason[i])],
         )
 
     def _time(self, steps: int) -> Number:
@@ -124,7 +124,7 @@ class CriticalPath(Sequence[Step]):
 
     def waits(self) -> dict[WaitedFor | None, Number]:
         """Time of the steps by what they had waited for, largest first."""
-        return self._sums(self.reason, lambda k: _REASONS[k])
+        return self._sums(self.reason, lambda k: REASONS[k])
 
     def _sums(self, group: Ints, name: Callable[[int], K]) -> dict[K, Number]:
         durations = np.diff(self.end, prepend=self.end[:1] * 0)
@@ -137,10 +137,11 @@ class CriticalPath(Sequence[Step]):
 
 
 def critical_path(model: Model, timing: Timing) -> CriticalPath:
-    """The accesses of the critical path, in order."""
+    """The accesses of the critical path, in order, where all tile iterations are looked at."""
     graph = model.graph
+    assert isinstance(model.plan, Plan)
     tasks, reasons = critical_tasks(model.plan, timing)
-    kinds: dict[_What, int] = {}
+    kinds: dict[What, int] = {}
     columns: list[list[Times]] = [[np.zeros(0, dtype=np.int64)] for _ in range(4)]
     blocks = graph.task_block[tasks]
     owners = graph.owner[blocks]
@@ -155,7 +156,7 @@ def critical_path(model: Model, timing: Timing) -> CriticalPath:
         block = model.layout.blocks[leaf][int(graph.sequence[blocks[at[0]]])]
         iterations = owners[at] - bases[leaf]
         for place, (what, which, durations) in enumerate(
-            _parts(model, leaf, block, port, iterations)
+            parts_of(model, leaf, block, port, iterations)
         ):
             kind = kinds.setdefault(what, len(kinds))
             order = at[which] * _PLACES + place
@@ -183,16 +184,16 @@ def critical_path(model: Model, timing: Timing) -> CriticalPath:
 _PLACES = 1 << 16
 
 
-def _parts(
+def parts_of(
     model: Model, leaf: int, block: Block, port: int, iterations: Ints
-) -> list[tuple[_What, Ints, Times]]:
+) -> list[tuple[What, Ints, Times]]:
     """Accesses of a block on a port: what, for which of the iterations, and how long each."""
     costs = model.costs
     key = costs.ports[port]
     einsum = model.lowered.leaves[leaf].einsum
     component = model.lowered.spec.arch.component(einsum.name, key.component)
     name = component.ports[key.index].name
-    found: list[tuple[_What, Ints, Times]] = []
+    found: list[tuple[What, Ints, Times]] = []
     for access in block.accesses:
         each = costs.per_value[leaf, access.component, access.tensor, access.action].get(port, 0)
         if not each:
@@ -200,11 +201,11 @@ def _parts(
         at = np.minimum(np.searchsorted(access.iterations, iterations), len(access.iterations) - 1)
         which = np.flatnonzero(access.iterations[at] == iterations)
         counts = access.counts[at[which]].astype(model.graph.task_duration.dtype)
-        what = _What(leaf, key.component, name, access.tensor, access.action)
+        what = What(leaf, key.component, name, access.tensor, access.action)
         found.append((what, which, counts * each))
     once = costs.constant.get((leaf, key.component), {}).get(port, 0)
     if once and block.kind == "foreground":
         which = np.flatnonzero(iterations == 0)
         durations = np.full(len(which), once, dtype=model.graph.task_duration.dtype)
-        found.append((_What(leaf, key.component, name, None, "overhead"), which, durations))
+        found.append((What(leaf, key.component, name, None, "overhead"), which, durations))
     return found

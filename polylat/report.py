@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from polylat.critical import CriticalPath
     from polylat.model import Model
     from polylat.occupancy import Occupancy
+    from polylat.repeating_path import RepeatingPath
     from polylat.retime import Retimer
     from polylat.schedule.timing import Timing
     from polylat.sensitivity import Curve, Sensitivity, Throughput, ThroughputKey, WhatIf
@@ -137,7 +138,14 @@ class Report:
         Per Pipeline, as the Einsums of its stages: components of which each stage has units of
         its own, and components for which the stages contend.
     engine
-        What computed it.
+        What computed it: ``"explicit"`` visited every tile iteration, ``"periodic"`` some, of
+        which the others are copies. The result is the same.
+    exact
+        Whether `latency` is the latency; otherwise there is a schedule that takes so long, and
+        there may be a better one.
+    lower_bound
+        No schedule of the mapping that was asked for takes less: `latency` where that is exact,
+        else the larger of the two bounds.
     """
 
     latency: Number
@@ -156,7 +164,9 @@ class Report:
     idle_background: tuple[tuple[str, str], ...]
     slots: int | Mapping[str, int | None] | None
     contention: tuple[Contention, ...]
-    engine: str = "explicit"
+    engine: str
+    exact: bool
+    lower_bound: Number
     _model: Model = field(repr=False, kw_only=True)
     _timing: Timing = field(repr=False, kw_only=True)
     _roofline: Roofline = field(repr=False, kw_only=True)
@@ -165,6 +175,13 @@ class Report:
     def optimal(self) -> bool:
         """Whether the latency equals the larger bound: no schedule of this mapping is faster."""
         return self.latency == max(self.resource_bound, self.dependence_bound)
+
+    @property
+    def gap(self) -> Fraction:
+        """By how much the latency may be too large, as a fraction of `lower_bound`; 0 if exact."""
+        if not self.lower_bound:
+            return Fraction(0)
+        return Fraction(self.latency) / Fraction(self.lower_bound) - 1
 
     @property
     def binding(self) -> Literal["resource", "dependence"]:
@@ -201,7 +218,11 @@ class Report:
         return self._critical_path.waits()
 
     @cached_property
-    def _critical_path(self) -> CriticalPath:
+    def _critical_path(self) -> CriticalPath | RepeatingPath:
+        if self.engine == "periodic":
+            from polylat.repeating_path import repeating_path
+
+            return repeating_path(self._model, self._timing)
         from polylat.critical import critical_path
 
         return critical_path(self._model, self._timing)

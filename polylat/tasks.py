@@ -272,6 +272,7 @@ def build_graph(
         edge_source=edges.source,
         edge_target=edges.target,
         edge_reason=edges.reason,
+        edge_rule=edges.rule,
         edge_copies=edges.copies,
         dates=_dates(layout, shifts),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import prod
+from math import lcm, prod
+
+import numpy as np
 
 from polylat.dependences.rules import Slots
 from polylat.errors import TooLargeError
@@ -14,7 +16,7 @@ from polylat.lowering.tiles import IrregularError, shared_radices
 from polylat.model import Lowered, Model, build, sequential_leaves
 from polylat.recurrence import recurrent
 from polylat.schedule.oldest import time_oldest
-from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan
+from polylat.schedule.periodic import Events, NotPeriodicError, PeriodicPlan
 from polylat.schedule.timing import ORDERS, Order, Plan, Timing
 
 __all__ = ["Solved", "solve"]
@@ -24,6 +26,10 @@ EXPLICIT = 5_000
 
 MOST_VISITED = 200_000
 """Beyond this many tile iterations to look at, looking at all of them may be quicker."""
+
+
+QUICK = 30_000
+"""So many tile iterations are looked at before a coarser granularity is thought of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,11 @@ class Solved:
     timings: Mapping[Order, tuple[Timing, Model]]
     unlimited: Timing
 
+    @property
+    def settled(self) -> bool:
+        """Whether the timing in every order is known."""
+        return len(self.timings) == len(ORDERS)
+
 
 def solve(
     lowered: Lowered,
@@ -53,6 +64,7 @@ def solve(
     max_tiles: int,
     *,
     sequential: bool = False,
+    quick: bool = False,
 ) -> Solved:
     """Time a mapping under every order.
 
@@ -64,6 +76,8 @@ def solve(
         Largest number of tile iterations to look at.
     sequential
         Take every Pipeline as a Sequential.
+    quick
+        Give up early where all tile iterations are too many to look at.
 
     Raises
     ------
@@ -75,8 +89,9 @@ def solve(
     what = (lowered, background, slots)
     found = None
     if lowered.size > EXPLICIT:
-        found = _periodic(what, min(max_tiles, MOST_VISITED))
-        if found is not None and len(found.timings) == len(ORDERS):
+        few = QUICK if quick or lowered.size <= max_tiles else MOST_VISITED
+        found = _periodic(what, min(max_tiles, few))
+        if found is not None and found.settled:
             return found
     if lowered.size <= max_tiles:
         return _explicit(build(*what))
@@ -118,13 +133,18 @@ def _settled(model: Model, what: _What, most: int) -> Solved:
     return Solved(model, timings, unlimited)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Look:
     """How much of a loop is looked at."""
 
     head: int
     tail: int
     period: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Head and period."""
+        return self.head, self.period
 
 
 def _periodic(what: _What, most: int) -> Solved | None:
@@ -146,17 +166,50 @@ def _periodic(what: _What, most: int) -> Solved | None:
         }
         if not lowered.size > _visited(lowered, kept) <= most:
             return None
+        model = None
         try:
-            return _settled(build(*what, kept=kept), what, most)
+            model = build(*what, kept=kept)
+            return _settled(model, what, most)
         except IrregularError:
             return None
         except NotPeriodicError as error:
             if not error.places:
                 return None
-            nodes = {lowered.leaves[leaf].temporal[loop].node for leaf, loop, _ in error.places}
-            for node in nodes:
+            wider: dict[int, _Look] = {}
+            for leaf, loop, cut in error.places:
+                node = lowered.leaves[leaf].temporal[loop].node
                 look = looks[node]
-                look.head, look.tail = 2 * look.head, look.tail + 1
+                period = None
+                if model is not None and error.timing is not None:
+                    period = _period(model, error.timing, leaf, loop, cut)
+                if period is None:
+                    more = _Look(2 * look.head, look.tail + 1, look.period)
+                else:
+                    more = _Look(look.head, look.tail, lcm(look.period, period))
+                if node not in wider or more.head + more.period > sum(wider[node].size):
+                    wider[node] = more
+            looks.update(wider)
+
+
+def _period(model: Model, timing: Timing, leaf: int, loop: int, number: int) -> int | None:
+    """After how many iterations times grow alike before a cut, if more than one period's."""
+    tiles, base = model.layout.tiles[leaf], model.layout.bases[leaf]
+    cut = tiles.kept[loop].cuts[number]
+    events = Events(model.graph)
+    owner = model.graph.owner[model.graph.task_block] - base
+    ends = timing.task_begin + model.graph.task_duration
+    before = tiles.kept[loop].cuts[number - 1].place if number else 0
+    for period in range(cut.period + 1, (cut.place - before) // 3 + 1):
+        mine = np.flatnonzero((owner >= 0) & (owner < tiles.size))
+        place = tiles.places[loop][owner[mine]]
+        mine = mine[(place >= cut.place - period) & (place < cut.place)]
+        once = events.earlier_tasks(mine, base + tiles.shifted(owner[mine], loop, period))
+        twice = events.earlier_tasks(mine, base + tiles.shifted(owner[mine], loop, 2 * period))
+        if len(mine) and (once >= 0).all() and (twice >= 0).all():
+            grown = ends[mine] - ends[once]
+            if (grown == ends[once] - ends[twice]).all():
+                return period
+    return None
 
 
 def _visited(lowered: Lowered, kept: Mapping[int, Kept]) -> int:

@@ -92,6 +92,9 @@ class Edges:
         iteration's finish.
     reason
         `FLOW`, `BARRIER` or `CAPACITY`.
+    rule
+        Which relation the edge is of: a target waits for one source of each at most, where tile
+        iterations stand for others.
     copies
         Shape (loops, edges): how many periods later than `source` the target waits for, per loop
         of the source's leaf.
@@ -100,4 +103,5 @@ class Edges:
     source: Ints
     target: Ints
     reason: Ints
+    rule: Ints
     copies: Ints

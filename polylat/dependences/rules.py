@@ -45,7 +45,7 @@ def dependences(
     depth = 0 if layout.whole else layout.depth
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
-        return Edges(empty, empty, empty, np.zeros((depth, 0), dtype=np.int64))
+        return Edges(empty, empty, empty, empty, np.zeros((depth, 0), dtype=np.int64))
     source = np.concatenate([p[0] for p in parts])
     target = np.concatenate([p[1] for p in parts])
     reason = np.concatenate([np.full(len(p[0]), p[2], dtype=np.int64) for p in parts])
@@ -55,7 +55,8 @@ def dependences(
         if depth and later is not None:
             copies[: len(later), at : at + len(waited)] = later
         at += len(waited)
-    return Edges(source, target, reason, copies)
+    rule = np.repeat(np.arange(len(parts)), [len(p[0]) for p in parts])
+    return Edges(source, target, reason, rule, copies)
 
 
 def readings(layout: Layout, reader: Leaf, tensor: str, level: int) -> tuple[int, Ints, Ints]:
@@ -239,6 +240,11 @@ class _Rules:
         there = at < len(tile)
         there[there] = tile[at[there]] == out[there] + slots
         tiles, waiting = self.layout.tiles[leaf.number], firsts[at[there]]
+        if not tiles.whole:
+            # Write-backs of a stream finish in order: the last one is enough.
+            last = np.append(waiting[1:] != waiting[:-1], True)[: len(waiting)]
+            there[there] = last
+            waiting = waiting[last]
         written, copies = follow(tiles, waiting, tiles, stream[1][there], depth=holder.depth)
         source = self._occurrence(stream, written)
         yield source, self.layout.bases[leaf.number] + waiting, CAPACITY, copies

@@ -192,6 +192,15 @@ class Tiles:
             found[k] = np.where(given, np.minimum(found[k], last), last)
         return found
 
+    def shifted(self, iterations: Ints, loop: int, places: int) -> Ints:
+        """Per tile iteration, the one some places earlier in a loop (itself if there is none)."""
+        wanted = self.places[:, iterations].copy()
+        wanted[loop] -= places
+        keys = self.keys_of(wanted)
+        found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
+        there = (self.keys[found] == keys) & (wanted[loop] >= 0)
+        return np.where(there, found, iterations)
+
     @cached_property
     def earlier(self) -> Ints:
         """Per loop, the tile iteration one period earlier in it; -1 where it stands for itself."""
@@ -307,9 +316,9 @@ def _count_existing(leaf: Leaf, variable: str, depth: int) -> int:
         inner: dict[int, int] = {}
         for extent, times in extents.items():
             full, rest = divmod(extent, loop.tile)
-            parts = ((loop.tile, full), (rest, 1))
+            parts = [(loop.tile, full), (rest, 1)]
             if loop.unit is not None:
-                parts = ((min(extent, loop.tile), 1),)
+                parts = [(min(extent, loop.tile), 1)]
             for length, count in parts:
                 if length and count:
                     inner[length] = inner.get(length, 0) + times * count

@@ -56,11 +56,12 @@ class TaskGraph:
         Per task: its block, its port and how long the port serves it (> 0).
     ports
         Number of ports.
-    edge_source, edge_target, edge_reason, edge_copies
+    edge_source, edge_target, edge_reason, edge_rule, edge_copies
         Per edge: a source block (for a foreground one: the finish of its tile iteration) and the
         target that waits for it: a tile iteration's start, a fill (≥ `iterations`), or from the
-        number of blocks on a tile iteration's finish. `edge_copies` (loops, edges) says how many
-        periods later than the source the target waits for, where tile iterations stand for others.
+        number of blocks on a tile iteration's finish; `edge_rule` is the relation that an edge is
+        of. `edge_copies` (loops, edges) says how many periods later than the source the target
+        waits for, where tile iterations stand for others.
     dates
         Logical dates of the tile iterations.
     """
@@ -78,6 +79,7 @@ class TaskGraph:
     edge_source: Ints
     edge_target: Ints
     edge_reason: Ints
+    edge_rule: Ints
     edge_copies: Ints
     dates: Dates
 

@@ -36,7 +36,7 @@ def time_oldest(plan: PeriodicPlan, skew: Timing) -> Timing:
     if not skew.legal:
         raise NotPeriodicError([])
     graph, repeats = plan.graph, plan.repeats
-    events = Events(graph, repeats.earlier)
+    events = Events(graph)
     order, start = graph.port_order(skewed=True)
     ready = np.where(
         graph.kind[graph.task_block] == 0,
@@ -112,7 +112,7 @@ def _ports_free(graph: TaskGraph, events: Events, repeats: Repeats, timing: Timi
     values[graph.blocks : graph.blocks + graph.tasks] = timing.task_begin + graph.task_duration
     waits = Waits(events.task(served.source), served.target, served.copies)
     ends = values[waits.source]
-    which, copies, later, back = extrapolations(events, waits)
+    which, copies, later, back = extrapolations(events, repeats.earlier, waits)
     np.add.at(ends, which, copies * (values[later] - values[back]))
     free = np.full(graph.tasks, 0, dtype=values.dtype)
     np.maximum.at(free, served.target, ends)

@@ -50,11 +50,16 @@ class NotPeriodicError(Exception):
     ----------
     places
         (leaf, loop, number of the cut) of each stretch whose copies are not alike.
+    timing
+        The times that show it.
     """
 
-    def __init__(self, places: Sequence[tuple[int, int, int]]) -> None:
+    def __init__(
+        self, places: Sequence[tuple[int, int, int]], timing: Timing | None = None
+    ) -> None:
         super().__init__(f"not periodic: {places}")
         self.places = tuple(places)
+        self.timing = timing
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +145,6 @@ class Events:
     """Numbers of what happens, as in `kernels.simulate`."""
 
     graph: TaskGraph
-    earlier: Ints
 
     @property
     def count(self) -> int:
@@ -182,6 +186,11 @@ class Events:
         keys, order = self._task_keys
         wanted = blocks * self.graph.ports + self.graph.task_port[like]
         return np.where(blocks < 0, -1, _look_up(keys, order, wanted))
+
+    def earlier_tasks(self, tasks: Ints, iterations: Ints) -> Ints:
+        """Per task, the one like it in another tile iteration (-1: none)."""
+        blocks = self.block_at(iterations, self.graph.task_block[tasks])
+        return self.task_at(blocks, tasks)
 
     def at(self, events: Ints, iterations: Ints) -> Ints:
         """Per event, the one like it in another tile iteration (-1: none)."""
@@ -252,14 +261,17 @@ def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Ti
     NotPeriodicError
         What is left out does not repeat what stands before it.
     """
-    events = Events(graph, repeats.earlier)
+    events = Events(graph)
     waits = _waits(graph, events, repeats, order)
     exact = graph.task_duration.dtype == object
     values = np.full(events.count, 0, dtype=object if exact else np.int64)
     durations = values.copy()
     durations[graph.blocks : graph.blocks + graph.tasks] = graph.task_duration
     into, sources = _grouped(waits.target, waits.source, events.count)
-    edges, terms = by_key(waits.target, events.count)[1], extrapolations(events, waits)
+    edges, terms = (
+        by_key(waits.target, events.count)[1],
+        extrapolations(events, repeats.earlier, waits),
+    )
     term_start, term_order = by_key(terms[0], len(waits.source))
     rank = np.empty(len(edges), dtype=np.int64)
     rank[edges] = np.arange(len(edges))
@@ -279,7 +291,9 @@ def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Ti
     del term_order
     timing = _timing(graph, order, values, durations, pending, int(undone))
     if timing.legal:
-        _check(graph, events, repeats, values, durations, order)
+        wrong = _wrong(graph, events, repeats, values, durations, order)
+        if wrong:
+            raise NotPeriodicError(wrong, timing)
     return timing
 
 
@@ -342,12 +356,12 @@ def _waits(graph: TaskGraph, events: Events, repeats: Repeats, order: Order | No
     )
 
 
-def extrapolations(events: Events, waits: Waits) -> tuple[Ints, Ints, Ints, Ints]:
+def extrapolations(events: Events, earlier: Ints, waits: Waits) -> tuple[Ints, Ints, Ints, Ints]:
     """What makes up the waits for what is left out: wait, copies, stand-in, a period earlier."""
     loops, which = np.nonzero(waits.copies)
     source = waits.source[which]
-    earlier = events.earlier[loops, events.iteration[source]]
-    back = np.where(earlier < 0, -1, events.at(source, earlier))
+    before = earlier[loops, events.iteration[source]]
+    back = np.where(before < 0, -1, events.at(source, before))
     if (back < 0).any():
         raise NotPeriodicError([])
     return which, waits.copies[loops, which], source, back
@@ -376,15 +390,15 @@ def _timing(
     )
 
 
-def _check(
+def _wrong(
     graph: TaskGraph,
     events: Events,
     repeats: Repeats,
     values: Times,
     durations: Times,
     order: Order | None,
-) -> None:
-    """Raise unless all that stands behind a stretch is where its copies would go on."""
+) -> list[tuple[int, int, int]]:
+    """The stretches behind which not all is where its copies would go on."""
     wrong = []
     n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
     used = np.ones(events.count, dtype=np.bool_)
@@ -409,8 +423,7 @@ def _check(
         alike = (durations[stand] == durations[before]) & (durations[stand] == durations[after])
         if not (alike & (values[after] == grown)).all():
             wrong.append(stretch.where)
-    if wrong:
-        raise NotPeriodicError(wrong)
+    return wrong
 
 
 def _evaluate_plain(

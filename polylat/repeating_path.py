@@ -1,0 +1,671 @@
+"""The critical path of a schedule in which tile iterations stand for others.
+
+It is walked back from the last finish, as in a schedule of which all is looked at. Where it comes
+round to the same accesses, so many iterations of some loops earlier, it goes round as often as
+these loops do: what repeats is kept once, with its number of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from typing import TypeVar, overload
+
+import numpy as np
+
+from polylat.critical import REASONS, What, parts_of
+from polylat.errors import UnsupportedError
+from polylat.exact import Number, number
+from polylat.model import Model
+from polylat.report import AccessKey, Step, WaitedFor
+from polylat.schedule.critical import PORT, START
+from polylat.schedule.graph import Ints
+from polylat.schedule.periodic import Events, PeriodicPlan
+from polylat.schedule.timing import Timing
+
+__all__ = ["RepeatingPath", "Repetition", "Stay", "repeating_path"]
+
+Digits = tuple[int, ...]
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class Stay:
+    """What the path does on a port: one or more accesses of a block, without a gap.
+
+    Parameters
+    ----------
+    parts
+        (what, duration) of each access, in steps of time.
+    leaf, digits
+        The tile iteration.
+    reason
+        What it waited for.
+    """
+
+    parts: tuple[tuple[What, int], ...]
+    leaf: int
+    digits: Digits
+    reason: int
+
+    @cached_property
+    def duration(self) -> int:
+        """How long it takes."""
+        return sum(duration for _, duration in self.parts)
+
+    @cached_property
+    def steps(self) -> int:
+        """Number of accesses."""
+        return len(self.parts)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What it is, wherever in the loops."""
+        return self.parts, self.leaf, self.reason
+
+    @property
+    def places(self) -> tuple[Digits, ...]:
+        """Where in the loops it is."""
+        return (self.digits,)
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A part of the path that repeats.
+
+    Parameters
+    ----------
+    body
+        What repeats, in order of time, as it is the first time.
+    count
+        How often.
+    shifts
+        For each `Stay` in the body, nested ones included, how many iterations later in each loop
+        it is the next time.
+    """
+
+    body: tuple[Stay | Repetition, ...]
+    count: int
+    shifts: tuple[Digits, ...]
+
+    @cached_property
+    def once(self) -> int:
+        """How long it takes once: as many initiation intervals as iterations go by."""
+        return sum(item.duration for item in self.body)
+
+    @cached_property
+    def duration(self) -> int:
+        """How long all of it takes."""
+        return self.once * self.count
+
+    @cached_property
+    def steps(self) -> int:
+        """Number of accesses, all times together."""
+        return self.count * sum(item.steps for item in self.body)
+
+    @cached_property
+    def shape(self) -> tuple[object, ...]:
+        """What it is, wherever in the loops."""
+        return tuple(item.shape for item in self.body), self.count, self.shifts
+
+    @cached_property
+    def places(self) -> tuple[Digits, ...]:
+        """Where in the loops each `Stay` is the first time."""
+        return tuple(place for item in self.body for place in item.places)
+
+
+Item = Stay | Repetition
+
+
+@dataclass(frozen=True, eq=False)
+class RepeatingPath(Sequence[Step]):
+    """The steps of a critical path, what repeats kept once.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    items
+        The path, in order of time.
+    """
+
+    model: Model
+    items: tuple[Item, ...]
+
+    @cached_property
+    def _length(self) -> int:
+        return sum(item.steps for item in self.items)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        if isinstance(index, slice):
+            return tuple(self._step(i) for i in range(*index.indices(self._length)))
+        return self._step(range(self._length)[index])
+
+    def _step(self, index: int) -> Step:
+        time = 0
+        items: Sequence[Item] = self.items
+        moves: list[tuple[tuple[Digits, ...], int]] = []
+        at = [0]
+        while True:
+            for item in items:
+                if index < item.steps:
+                    break
+                index -= item.steps
+                time += item.duration
+                at = [a + len(item.places) for a in at]
+            if isinstance(item, Stay):
+                return self._in_stay(item, index, time, moves, at)
+            inside = item.steps // item.count
+            times, index = divmod(index, inside)
+            time += times * item.once
+            moves.append((item.shifts, times))
+            at.append(0)
+            items = item.body
+
+    def _in_stay(
+        self,
+        stay: Stay,
+        index: int,
+        time: int,
+        moves: Sequence[tuple[tuple[Digits, ...], int]],
+        at: Sequence[int],
+    ) -> Step:
+        digits = list(stay.digits)
+        for (shifts, times), place in zip(moves, at[1:], strict=True):
+            digits = [d + times * s for d, s in zip(digits, shifts[place], strict=True)]
+        leaf = self.model.lowered.leaves[stay.leaf]
+        time += sum(duration for _, duration in stay.parts[:index])
+        what, duration = stay.parts[index]
+        return Step(
+            einsum=leaf.einsum.name,
+            tile=tuple(
+                (loop.variable, digit) for loop, digit in zip(leaf.temporal, digits, strict=False)
+            ),
+            component=what.component,
+            port=what.port,
+            tensor=what.tensor,
+            action=what.action,
+            start=self._time(time),
+            finish=self._time(time + duration),
+            waited_for=REASONS[PORT if index else stay.reason],
+        )
+
+    def _time(self, steps: int) -> Number:
+        return number(Fraction(steps, self.model.costs.scale))
+
+    def totals(self) -> dict[AccessKey, Number]:
+        """Time per (Einsum, component, tensor or None, action), largest first."""
+        found: dict[AccessKey, int] = {}
+        for stay, times in _stays(self.items, 1):
+            einsum = self.model.lowered.leaves[stay.leaf].einsum.name
+            for what, duration in stay.parts:
+                key = (einsum, what.component, what.tensor, what.action)
+                found[key] = found.get(key, 0) + times * duration
+        return self._ordered(found)
+
+    def waits(self) -> dict[WaitedFor | None, Number]:
+        """Time of the steps by what they had waited for, largest first."""
+        found: dict[WaitedFor | None, int] = {}
+        for stay, times in _stays(self.items, 1):
+            for place, (_, duration) in enumerate(stay.parts):
+                reason = REASONS[PORT if place else stay.reason]
+                found[reason] = found.get(reason, 0) + times * duration
+        return self._ordered(found)
+
+    def _ordered(self, found: dict[K, int]) -> dict[K, Number]:
+        ordered = sorted(found.items(), key=lambda item: -item[1])
+        return {key: self._time(time) for key, time in ordered}
+
+
+def _stays(items: Sequence[Item], times: int) -> Iterator[tuple[Stay, int]]:
+    """Every `Stay`, and how often it is on the path."""
+    for item in items:
+        if isinstance(item, Stay):
+            yield item, times
+        else:
+            yield from _stays(item.body, times * item.count)
+
+
+def repeating_path(model: Model, timing: Timing) -> RepeatingPath:
+    """The critical path of a schedule in which tile iterations stand for others."""
+    return RepeatingPath(model, _Walk(model, timing).back())
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """An event of a tile iteration that need not be looked at.
+
+    `event` is that of the tile iteration that stands for it, `copies` how many periods later.
+    """
+
+    event: int
+    copies: Digits
+    digits: Digits
+
+
+class _Walk:
+    def __init__(self, model: Model, timing: Timing) -> None:
+        plan = model.plan
+        assert isinstance(plan, PeriodicPlan)
+        self.model = model
+        self.graph = graph = plan.graph
+        self.repeats = plan.repeats
+        self.timing = timing
+        self.events = Events(graph)
+        self.bases = model.layout.bases
+        n, blocks = graph.iterations, graph.blocks
+        self.values = np.concatenate(
+            (
+                timing.begin,
+                timing.fill_begin[n:],
+                timing.task_begin + graph.task_duration,
+            )
+        )
+        self.task0 = blocks
+        self.iteration = self.events.iteration
+        self.leaf = graph.leaf
+        self._index_waits()
+
+    # Waits of starts: the tasks and starts that they wait for, rule by rule.
+
+    def _index_waits(self) -> None:
+        graph, repeats = self.graph, self.repeats
+        n, blocks = graph.iterations, graph.blocks
+        depth = len(repeats.earlier)
+        source, target, copies, reason, rule = [], [], [], [], []
+
+        def add(s: Ints, t: Ints, c: Ints | None, why: Ints, which: Ints) -> None:
+            keep = t < blocks  # starts; nothing else is walked through
+            none = np.zeros((depth, len(s)), dtype=np.int64)
+            source.append(s[keep])
+            target.append(t[keep])
+            copies.append((none if c is None else c)[:, keep])
+            reason.append(why[keep])
+            rule.append(which[keep])
+
+        rules = repeats.rules
+        ports = graph.ports + 2
+        edge = rules.target
+        number = graph.edge_rule * ports
+        port_of = graph.task_port[rules.source]
+        add(
+            rules.source + self.task0,
+            graph.edge_target[edge],
+            rules.copies,
+            graph.edge_reason[edge],
+            number[edge] + 2 + port_of,
+        )
+        alone = np.flatnonzero(graph.edge_source >= n)
+        start, of_block = self._by_block()
+        for at in range(int(np.diff(start).max(initial=0))):
+            there = alone[np.diff(start)[graph.edge_source[alone]] > at]
+            tasks = of_block[start[graph.edge_source[there]] + at]
+            add(
+                tasks + self.task0,
+                graph.edge_target[there],
+                graph.edge_copies[:, there],
+                graph.edge_reason[there],
+                number[there] + 2 + graph.task_port[tasks],
+            )
+        ready = np.where(graph.kind == 0, np.arange(blocks), graph.owner)
+        add(
+            ready[graph.edge_source],
+            graph.edge_target,
+            graph.edge_copies,
+            graph.edge_reason,
+            number + 1,
+        )
+        top = (int(graph.edge_rule.max(initial=0)) + 1) * ports
+        fills = n + np.flatnonzero(graph.kind[n:] == 0)
+        places = top + graph.sequence[fills]
+        add(fills, graph.owner[fills], None, np.full(len(fills), START), places)
+        top += int(graph.sequence.max(initial=0)) + 1
+        chain = repeats.chain
+        whole = np.full(len(chain.source), top)
+        add(chain.source, chain.target, chain.copies, np.full(len(whole), START), whole)
+        self.source = np.concatenate(source)
+        self.target = np.concatenate(target)
+        self.copies = np.concatenate(copies, axis=1)
+        self.reason = np.concatenate(reason)
+        self.rule = np.concatenate(rule)
+        order = np.lexsort((self.rule, self.target))
+        self.source, self.target = self.source[order], self.target[order]
+        self.copies, self.reason = self.copies[:, order], self.reason[order]
+        self.rule = self.rule[order]
+        self.into = np.searchsorted(self.target, np.arange(blocks + 1))
+        self._served()
+
+    def _by_block(self) -> tuple[Ints, Ints]:
+        order = np.argsort(self.graph.task_block, kind="stable")
+        sorted_blocks = self.graph.task_block[order]
+        return np.searchsorted(sorted_blocks, np.arange(self.graph.blocks + 1)), order
+
+    def _served(self) -> None:
+        """What a port serves before a task, if it serves by date."""
+        ports = self.repeats.ports
+        waits = ports.program if self.timing.order == "program" else ports.skew
+        leaf = self.leaf[self.graph.owner[self.graph.task_block[waits.source]]]
+        order = np.lexsort((leaf, waits.target))
+        self.port_source = waits.source[order]
+        self.port_target = waits.target[order]
+        self.port_copies = waits.copies[:, order]
+        self.port_rule = leaf[order]
+        self.port_into = np.searchsorted(self.port_target, np.arange(self.graph.tasks + 1))
+
+    # Instances
+
+    def time(self, instance: _Instance) -> int:
+        """When a start is, or a task ends."""
+        value = int(self.values[instance.event])
+        for k, copies in enumerate(instance.copies):
+            if copies:
+                earlier = self._earlier(instance.event, k)
+                value += copies * (int(self.values[instance.event]) - int(self.values[earlier]))
+        return value
+
+    def _earlier(self, event: int, loop: int) -> int:
+        iteration = int(self.repeats.earlier[loop, self.iteration[event]])
+        if iteration < 0:
+            raise _lost()
+        return self._like(event, iteration)
+
+    def _like(self, event: int, iteration: int) -> int:
+        found = int(self.events.at(np.array([event]), np.array([iteration]))[0])
+        if found < 0:
+            raise _lost()
+        return found
+
+    def _leaf_of(self, event: int) -> int:
+        return int(self.leaf[self.iteration[event]])
+
+    def instance(self, event: int, digits: Digits) -> _Instance:
+        """The event like this one in another tile iteration."""
+        leaf = self._leaf_of(event)
+        tiles = self.model.layout.tiles[leaf]
+        column = np.array(digits[: tiles.depth], dtype=np.int64).reshape(tiles.depth, 1)
+        position, copies = tiles.locate(column)
+        there = self._like(event, int(position[0]) + self.bases[leaf])
+        return _Instance(there, tuple(int(c) for c in copies[:, 0]), tuple(digits))
+
+    def _digits(self, event: int, copies: Ints | Sequence[int]) -> Digits:
+        leaf = self._leaf_of(event)
+        tiles = self.model.layout.tiles[leaf]
+        position = int(self.iteration[event]) - self.bases[leaf]
+        return tuple(
+            int(tiles.digits[k, position])
+            + int(copies[k]) * int(kept.periods[tiles.places[k, position]])
+            for k, kept in enumerate(tiles.kept)
+        )
+
+    def _awaited(
+        self, instance: _Instance, source: int, copies: Ints, earlier: dict[int, tuple[int, Ints]]
+    ) -> _Instance:
+        """What an instance waits for, from what its stand-in and those a period earlier do."""
+        digits = self._digits(source, copies)
+        moved = list(digits)
+        for k, times in enumerate(instance.copies):
+            if times:
+                before = self._digits(*earlier[k])
+                for j in range(len(moved)):
+                    moved[j] += times * (digits[j] - before[j])
+        return self.instance(source, tuple(moved))
+
+    def _into(self, instance: _Instance) -> Iterator[tuple[_Instance, int]]:
+        """What a start waits for, and why."""
+        for w in range(self.into[instance.event], self.into[instance.event + 1]):
+            earlier: dict[int, tuple[int, Ints]] = {}
+            for k, times in enumerate(instance.copies):
+                if times:
+                    event = self._earlier(instance.event, k)
+                    low, high = self.into[event], self.into[event + 1]
+                    at = low + int(np.searchsorted(self.rule[low:high], self.rule[w]))
+                    if at >= high or self.rule[at] != self.rule[w]:
+                        break
+                    earlier[k] = int(self.source[at]), self.copies[:, at]
+            else:
+                yield (
+                    self._awaited(instance, int(self.source[w]), self.copies[:, w], earlier),
+                    int(self.reason[w]),
+                )
+
+    def _before_on_port(self, instance: _Instance, time: int) -> _Instance:
+        """What the port of a task served until it began it."""
+        task = instance.event - self.task0
+        for w in range(self.port_into[task], self.port_into[task + 1]):
+            earlier: dict[int, tuple[int, Ints]] = {}
+            for k, times in enumerate(instance.copies):
+                if times:
+                    before = self._earlier(instance.event, k) - self.task0
+                    low, high = self.port_into[before], self.port_into[before + 1]
+                    at = low + int(np.searchsorted(self.port_rule[low:high], self.port_rule[w]))
+                    if at >= high or self.port_rule[at] != self.port_rule[w]:
+                        break
+                    source = int(self.port_source[at]) + self.task0
+                    earlier[k] = source, self.port_copies[:, at]
+            else:
+                source = int(self.port_source[w]) + self.task0
+                found = self._awaited(instance, source, self.port_copies[:, w], earlier)
+                if self.time(found) == time:
+                    return found
+        if self.timing.order == "oldest":
+            return self._seen_before(instance, time)
+        raise _lost()
+
+    def _seen_before(self, instance: _Instance, time: int) -> _Instance:
+        """The same where the order is known from the times only: one loop is cut at most."""
+        graph = self.graph
+        task = instance.event - self.task0
+        mine = np.flatnonzero(graph.task_port == graph.task_port[task])
+        ends = self.values[self.task0 + mine]
+        exact = mine[ends == time]
+        if len(exact):
+            # Of what stands for itself only: copies are later.
+            event = int(exact[0]) + self.task0
+            nothing = (0,) * self.model.layout.tiles[self._leaf_of(event)].depth
+            return _Instance(event, nothing, self._digits(event, nothing))
+        earlier = self.repeats.earlier
+        for k in range(len(earlier)):
+            before = earlier[k, graph.owner[graph.task_block[mine]]]
+            there = before >= 0
+            events = self.task0 + mine[there]
+            back = self.events.at(events, before[there])
+            grown = self.values[events] - self.values[back]
+            gone = time - self.values[events]
+            hit = np.flatnonzero((grown > 0) & (gone > 0))
+            for h in hit[(gone[hit] % grown[hit]) == 0]:
+                event = int(events[h])
+                copies = [0] * len(earlier)
+                copies[k] = int(gone[h] // grown[h])
+                leaf = self._leaf_of(event)
+                tiles = self.model.layout.tiles[leaf]
+                place = tiles.places[k, int(self.iteration[event]) - self.bases[leaf]]
+                if copies[k] < int(tiles.kept[k].multiplicity[place]):
+                    some = tuple(copies[: tiles.depth])
+                    return _Instance(event, some, self._digits(event, some))
+        raise _lost()
+
+    # The walk
+
+    def _last(self) -> _Instance:
+        ended = np.flatnonzero(self.values[self.task0 :] == self.timing.makespan)
+        kinds = self.graph.kind[self.graph.task_block[ended]]
+        foreground = ended[kinds != 2]
+        event = int((foreground if len(foreground) else ended)[0]) + self.task0
+        nothing = (0,) * self.model.layout.tiles[self._leaf_of(event)].depth
+        return _Instance(event, nothing, self._digits(event, nothing))
+
+    def _previous(self, instance: _Instance) -> tuple[_Instance | None, int]:
+        """The task that ended when this one began, and what this one waited for."""
+        task = instance.event - self.task0
+        time = self.time(instance) - int(self.graph.task_duration[task])
+        if time == 0:
+            return None, START
+        block = int(self.graph.task_block[task])
+        start = block if self.graph.kind[block] == 0 else int(self.graph.owner[block])
+        now = _Instance(start, instance.copies, instance.digits)
+        if self.time(now) != time:
+            return self._before_on_port(instance, time), PORT
+        reason = START
+        while True:
+            ends: list[tuple[_Instance, int]] = []
+            starts: list[tuple[_Instance, int]] = []
+            for awaited, why in self._into(now):
+                if self.time(awaited) == time:
+                    (ends if awaited.event >= self.task0 else starts).append((awaited, why))
+            if ends:
+                found, why = ends[0]
+                same = [e for e, w in ends if self._leaf_of(e.event) == self._leaf_of(found.event)]
+                found = max(same, key=lambda e: (e.digits, -self._order(e), e.event))
+                return found, why if reason == START else reason
+            if not starts:
+                raise _lost()
+            now, why = starts[0]
+            reason = why if reason == START else reason
+
+    def _order(self, instance: _Instance) -> int:
+        """Foreground blocks before others."""
+        kind = self.graph.kind[self.graph.task_block[instance.event - self.task0]]
+        return int(kind != 1)
+
+    def _stay(self, instance: _Instance, reason: int) -> Stay:
+        graph = self.graph
+        task = instance.event - self.task0
+        leaf = self._leaf_of(instance.event)
+        block = self.model.layout.blocks[leaf][int(graph.sequence[graph.task_block[task]])]
+        position = np.array([int(self.iteration[instance.event]) - self.bases[leaf]])
+        found = parts_of(self.model, leaf, block, int(graph.task_port[task]), position)
+        parts = tuple((what, int(times[0])) for what, which, times in found if len(which))
+        return Stay(parts, leaf, instance.digits, reason)
+
+    def back(self) -> tuple[Item, ...]:
+        """The path in order of time."""
+        if self.timing.makespan == 0:
+            return ()
+        trail: list[Item] = []
+        seen: dict[int, list[int]] = {}
+        instance: _Instance | None = self._last()
+        while instance is not None:
+            if any(instance.copies):
+                instance = self._come_round(trail, seen, instance)
+            before, reason = self._previous(instance)
+            seen.setdefault(instance.event, []).append(len(trail))
+            trail.append(self._stay(instance, reason))
+            instance = before
+        return tuple(_forward(item) for item in reversed(trail))
+
+    def _come_round(
+        self, trail: list[Item], seen: dict[int, list[int]], instance: _Instance
+    ) -> _Instance:
+        """Leave out what repeats, if the path has gone the same way twice to get here."""
+        places = seen.get(instance.event, [])
+        now = len(trail)
+        for last in reversed(places[-3:]):
+            first = 2 * last - now
+            if first < 0:
+                continue
+            late, early = trail[first:last], trail[last:now]
+            if any(a.shape != b.shape for a, b in zip(late, early, strict=True)):
+                continue
+            there = [p for item in late for p in item.places]
+            here = [p for item in early for p in item.places]
+            moves = [
+                tuple(a - b for a, b in zip(x, y, strict=True))
+                for x, y in zip(there, here, strict=True)
+            ]
+            stays = [stay for item in early for stay, _ in _stays([item], 1)]
+            times = self._times(stays, here, moves)
+            if times < 1:
+                continue
+            shifts = tuple(tuple(-m for m in move) for move in moves)
+            digits = tuple(d - (times + 1) * m for d, m in zip(here[0], moves[0], strict=True))
+            # `here[0]` is where the path was a round ago; it is one round further already.
+            found = self.instance(instance.event, digits)
+            once = sum(item.duration for item in early)
+            if self.time(found) != self.time(instance) - times * once:
+                continue
+            del trail[first:]
+            trail.append(Repetition(tuple(late), times + 2, shifts))
+            for event in list(seen):
+                seen[event] = [p for p in seen[event] if p < first]
+            return found
+        return instance
+
+    def _times(
+        self, stays: Sequence[Stay], places: Sequence[Digits], moves: Sequence[Digits]
+    ) -> int:
+        """How often the path goes on the same way before something is not a copy any more."""
+        least: int | None = None
+        for stay, place, move in zip(stays, places, moves, strict=True):
+            tiles = self.model.layout.tiles[stay.leaf]
+            for kept, digit, by in zip(tiles.kept, place, move, strict=True):
+                if by == 0:
+                    continue
+                low = None
+                for cut in kept.cuts:
+                    stand = int(kept.digits[cut.place - cut.period])
+                    if by > 0 and stand <= digit < stand + cut.period + cut.removed:
+                        low = stand
+                if low is None:
+                    return 0
+                most = (digit - low) // by - 1
+                least = most if least is None else min(least, most)
+        return least or 0
+
+
+def _forward(item: Item) -> Item:
+    """A part of the path in order of time, from one that was walked back."""
+    if isinstance(item, Stay):
+        return item
+    last = item.count - 1
+    moved = iter(item.shifts)
+    body = tuple(_forward(_moved(inner, moved, last)) for inner in item.body)
+    sizes = [len(inner.places) for inner in item.body]
+    starts = np.cumsum([0, *sizes])
+    shifts = [item.shifts[a:b] for a, b in pairwise(starts)]
+    turned = [_turned(inner, mine) for inner, mine in zip(item.body, shifts, strict=True)]
+    back = tuple(tuple(-d for d in shift) for mine in reversed(turned) for shift in mine)
+    return Repetition(tuple(reversed(body)), item.count, back)
+
+
+def _moved(item: Item, shifts: Iterator[Digits], times: int) -> Item:
+    """The same so many times further."""
+    if isinstance(item, Stay):
+        shift = next(shifts)
+        digits = tuple(d + times * s for d, s in zip(item.digits, shift, strict=True))
+        return Stay(item.parts, item.leaf, digits, item.reason)
+    return Repetition(
+        tuple(_moved(inner, shifts, times) for inner in item.body), item.count, item.shifts
+    )
+
+
+def _turned(item: Item, shifts: Sequence[Digits]) -> list[Digits]:
+    """Shifts of the stays of an item in the order in which `_forward` puts them."""
+    if isinstance(item, Stay):
+        return list(shifts)
+    found: list[list[Digits]] = []
+    at = 0
+    for inner in item.body:
+        size = len(inner.places)
+        found.append(_turned(inner, shifts[at : at + size]))
+        at += size
+    return [shift for mine in reversed(found) for shift in mine]
+
+
+def _lost() -> UnsupportedError:
+    return UnsupportedError(
+        "the critical path cannot be followed through what repeats",
+        where="mapping",
+        mend="raise max_tiles, or use granularity='tile'",
+    )
