@@ -382,10 +382,38 @@ class _Walk:
         return self._like(event, iteration)
 
     def _like(self, event: int, iteration: int) -> int:
-        found = int(self.events.at(np.array([event]), np.array([iteration]))[0])
-        if found < 0:
+        """The event like this one in another tile iteration that is looked at."""
+        graph = self.graph
+        if event < graph.iterations:
+            return iteration
+        fill = event < self.task0
+        block = event if fill else int(graph.task_block[event - self.task0])
+        there = self._blocks.get((iteration, int(graph.sequence[block])))
+        if there is None:
             raise _lost()
-        return found
+        if fill:
+            return there
+        task = self._tasks.get((there, int(graph.task_port[event - self.task0])))
+        if task is None:
+            raise _lost()
+        return task + self.task0
+
+    @cached_property
+    def _blocks(self) -> dict[tuple[int, int], int]:
+        keys = zip(self.graph.owner.tolist(), self.graph.sequence.tolist(), strict=True)
+        return {key: block for block, key in enumerate(keys)}
+
+    @cached_property
+    def _tasks(self) -> dict[tuple[int, int], int]:
+        keys = zip(self.graph.task_block.tolist(), self.graph.task_port.tolist(), strict=True)
+        return {key: task for task, key in enumerate(keys)}
+
+    @cached_property
+    def _positions(self) -> list[dict[int, int]]:
+        return [
+            {key: place for place, key in enumerate(tiles.keys.tolist())}
+            for tiles in self.model.layout.tiles
+        ]
 
     def _leaf_of(self, event: int) -> int:
         return int(self.leaf[self.iteration[event]])
@@ -393,26 +421,43 @@ class _Walk:
     def instance(self, event: int, digits: Digits) -> _Instance:
         """The event like this one in another tile iteration."""
         leaf = self._leaf_of(event)
-        tiles = self.model.layout.tiles[leaf]
-        column = np.array(digits[: tiles.depth], dtype=np.int64).reshape(tiles.depth, 1)
-        position, copies = tiles.locate(column)
-        there = self._like(event, int(position[0]) + self.bases[leaf])
-        return _Instance(there, tuple(int(c) for c in copies[:, 0]), tuple(digits))
+        key = 0
+        copies = []
+        for kept, digit in zip(self.model.layout.tiles[leaf].kept, digits, strict=True):
+            place, later = kept.place_of(digit)
+            key = key * kept.count + place
+            copies.append(later)
+        position = self._positions[leaf].get(key)
+        if position is None:
+            raise _lost()
+        there = self._like(event, position + self.bases[leaf])
+        return _Instance(there, tuple(copies), tuple(digits))
 
     def _digits(self, event: int, copies: Ints | Sequence[int]) -> Digits:
         leaf = self._leaf_of(event)
-        tiles = self.model.layout.tiles[leaf]
         position = int(self.iteration[event]) - self.bases[leaf]
+        digits = self._places[leaf][position]
+        if not any(copies):
+            return digits
+        tiles = self.model.layout.tiles[leaf]
         return tuple(
-            int(tiles.digits[k, position])
-            + int(copies[k]) * int(kept.periods[tiles.places[k, position]])
-            for k, kept in enumerate(tiles.kept)
+            digit + int(copies[k]) * int(kept.periods[tiles.places[k, position]])
+            for k, (digit, kept) in enumerate(zip(digits, tiles.kept, strict=True))
         )
+
+    @cached_property
+    def _places(self) -> list[list[Digits]]:
+        return [
+            [tuple(row) for row in tiles.digits.T.tolist()] for tiles in self.model.layout.tiles
+        ]
 
     def _awaited(
         self, instance: _Instance, source: int, copies: Ints, earlier: dict[int, tuple[int, Ints]]
-    ) -> _Instance:
-        """What an instance waits for, from what its stand-in and those a period earlier do."""
+    ) -> _Instance | None:
+        """What an instance waits for, from what its stand-in and those a period earlier do.
+
+        None if there is no such thing: then it is not what the instance waits for.
+        """
         digits = self._digits(source, copies)
         moved = list(digits)
         for k, times in enumerate(instance.copies):
@@ -420,7 +465,10 @@ class _Walk:
                 before = self._digits(*earlier[k])
                 for j in range(len(moved)):
                     moved[j] += times * (digits[j] - before[j])
-        return self.instance(source, tuple(moved))
+        try:
+            return self.instance(source, tuple(moved))
+        except UnsupportedError:
+            return None
 
     def _into(self, instance: _Instance) -> Iterator[tuple[_Instance, int]]:
         """What a start waits for, and why."""
@@ -435,10 +483,10 @@ class _Walk:
                         break
                     earlier[k] = int(self.source[at]), self.copies[:, at]
             else:
-                yield (
-                    self._awaited(instance, int(self.source[w]), self.copies[:, w], earlier),
-                    int(self.reason[w]),
-                )
+                source = int(self.source[w])
+                awaited = self._awaited(instance, source, self.copies[:, w], earlier)
+                if awaited is not None:
+                    yield awaited, int(self.reason[w])
 
     def _before_on_port(self, instance: _Instance, time: int) -> _Instance:
         """What the port of a task served until it began it."""
@@ -457,7 +505,7 @@ class _Walk:
             else:
                 source = int(self.port_source[w]) + self.task0
                 found = self._awaited(instance, source, self.port_copies[:, w], earlier)
-                if self.time(found) == time:
+                if found is not None and self.time(found) == time:
                     return found
         if self.timing.order == "oldest":
             return self._seen_before(instance, time)
@@ -554,19 +602,25 @@ class _Walk:
         if self.timing.makespan == 0:
             return ()
         trail: list[Item] = []
+        events: list[int | None] = []  # which event each part of the trail is, if one
         seen: dict[int, list[int]] = {}
         instance: _Instance | None = self._last()
         while instance is not None:
             if any(instance.copies):
-                instance = self._come_round(trail, seen, instance)
+                instance = self._come_round(trail, events, seen, instance)
             before, reason = self._previous(instance)
             seen.setdefault(instance.event, []).append(len(trail))
+            events.append(instance.event)
             trail.append(self._stay(instance, reason))
             instance = before
         return tuple(_forward(item) for item in reversed(trail))
 
     def _come_round(
-        self, trail: list[Item], seen: dict[int, list[int]], instance: _Instance
+        self,
+        trail: list[Item],
+        events: list[int | None],
+        seen: dict[int, list[int]],
+        instance: _Instance,
     ) -> _Instance:
         """Leave out what repeats, if the path has gone the same way twice to get here."""
         places = seen.get(instance.event, [])
@@ -595,10 +649,12 @@ class _Walk:
             once = sum(item.duration for item in early)
             if self.time(found) != self.time(instance) - times * once:
                 continue
-            del trail[first:]
+            for event in events[first:]:
+                if event is not None:
+                    seen[event].pop()
+            del trail[first:], events[first:]
             trail.append(Repetition(tuple(late), times + 2, shifts))
-            for event in list(seen):
-                seen[event] = [p for p in seen[event] if p < first]
+            events.append(None)
             return found
         return instance
 

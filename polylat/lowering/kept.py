@@ -134,3 +134,15 @@ class Kept:
         safe = np.where(gone, size, 1)
         places = place[run] + np.where(gone, into % safe, into)
         return places, np.where(gone, into // safe + 1, 0), safe
+
+    def place_of(self, digit: int) -> tuple[int, int]:
+        """The place that stands for an iteration, and how many periods later that is."""
+        gone = 0
+        for cut in self.cuts:
+            into = digit - gone - cut.place
+            if into < 0:
+                break
+            if into < cut.removed:
+                return cut.place - cut.period + into % cut.period, into // cut.period + 1
+            gone += cut.removed
+        return digit - gone, 0
