@@ -23,7 +23,7 @@ from polylat.spec.options import (
     normalize_slots,
 )
 from polylat.tasks import own_stages, separations, total_count
-from polylat.visits import Solved, solve
+from polylat.visits import Solved, in_turn, solve
 
 __all__ = ["DEFAULT_MAX_TILES", "analyze"]
 
@@ -137,7 +137,7 @@ def analyze(
     resource = _time(max(model.graph.loads, default=0), scale)
     # Coarser tile iterations only wait longer, so that theirs is no bound for finer ones.
     dependence = 0 if coarse else _time(solved.unlimited.makespan, scale)
-    exact = (settled and not coarse) or latency == max(resource, dependence) or _in_turn(model)
+    exact = (settled and not coarse) or latency == max(resource, dependence) or in_turn(model)
     report = Report(
         latency=latency,
         latency_by_order={
@@ -202,7 +202,7 @@ def _solve(
 def _refined(solved: Solved, lowered: Lowered, options: tuple[Any, Any, int]) -> Solved:
     """Timings of tile iterations as fine as can be looked at, if they are any better."""
     pairs, slots, limit = options
-    if _in_turn(solved.model):
+    if in_turn(solved.model):
         return solved
     start = solved.model.lowered.depths
     for more in range(1, max(f - c for f, c in zip(lowered.depths, start, strict=True))):
@@ -219,16 +219,6 @@ def _refined(solved: Solved, lowered: Lowered, options: tuple[Any, Any, int]) ->
 def _least(solved: Solved) -> Fraction:
     legal = [Fraction(t.makespan, m.costs.scale) for t, m in solved.timings.values() if t.legal]
     return min(legal, default=Fraction(0))
-
-
-def _in_turn(model: Model) -> bool:
-    """Whether leaves run one after another and nothing is prefetched or in the background.
-
-    Then each takes as long as its busiest port, however finely its tile iterations are told apart.
-    """
-    return all(
-        block.kind == "foreground" for blocks in model.layout.blocks for block in blocks
-    ) and not any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
 
 
 def _option(spec: Spec, name: str, value: Any) -> Any:

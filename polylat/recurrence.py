@@ -21,16 +21,26 @@ from polylat.lowering.scan import Ints
 from polylat.lowering.tiles import IrregularError, shared_radices
 from polylat.model import Lowered, Model, build
 from polylat.schedule.graph import TaskGraph, Times
-from polylat.schedule.periodic import NotPeriodicError
+from polylat.schedule.periodic import (
+    Events,
+    NotPeriodicError,
+    PeriodicPlan,
+    Waits,
+    time_periodic,
+)
 from polylat.schedule.timing import Plan, Timing
 
-__all__ = ["recurrent"]
+__all__ = ["LENGTHS", "recurrent"]
+
+_NEAR = 6
+LENGTHS = (24, 72, 240)
+"""How many iterations of the loop are looked at, one after another."""
 
 _PERIODS = (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 16, 24)
 
 
 def recurrent(
-    what: tuple[Lowered, frozenset[tuple[str, str]], Slots], most: int
+    what: tuple[Lowered, frozenset[tuple[str, str]], Slots], most: int, *, longer_than: int = 0
 ) -> tuple[Timing, Model] | None:
     """The timing of a mapping in the order "oldest", if it recurs in the outermost loop.
 
@@ -40,6 +50,8 @@ def recurrent(
         The mapping and the options.
     most
         Largest number of tile iterations to look at.
+    longer_than
+        Look at more iterations of the loop than these.
 
     Returns
     -------
@@ -51,8 +63,11 @@ def recurrent(
     if loop is None:
         return None
     trips = shared_radices(lowered.leaves)[loop.node]
-    length = 24
-    while length < trips:
+    for length in LENGTHS:
+        if length <= longer_than:
+            continue
+        if length >= trips:
+            return None
         short = _shortened(lowered, loop, trips - length)
         if short.size > most:
             return None
@@ -62,7 +77,6 @@ def recurrent(
             found = None
         if found is not None:
             return found
-        length *= 3
     return None
 
 
@@ -127,7 +141,51 @@ def _try(
     scale = model.costs.scale // small.costs.scale
     if not same or (model.graph.task_duration != small.graph.task_duration * scale).any():
         return None
-    return _stretched(small.graph, timing, place >= cut, scale, copies * time, state), model
+    timing = _stretched(small.graph, timing, place >= cut, scale, copies * time, state)
+    assert isinstance(model.plan, PeriodicPlan)
+    seen = _seen(model.plan, timing, copies)
+    repeats = replace(model.plan.repeats, ports=replace(model.plan.repeats.ports, seen=seen))
+    # Timed in the order in which ports were seen to serve, all must be as it was.
+    again = time_periodic(model.graph, repeats, "oldest")
+    if not again.legal or (again.task_begin != timing.task_begin).any():
+        return None
+    return again, replace(model, plan=PeriodicPlan(model.graph, repeats))
+
+
+def _seen(plan: PeriodicPlan, timing: Timing, copies: int) -> Waits:
+    """What every port served before each task.
+
+    One loop is cut. What is looked at follows on something else that is, or on a copy that is
+    among the first or the last ones.
+    """
+    graph, earlier = plan.graph, plan.repeats.earlier
+    events = Events(graph)
+    loops, _ = np.nonzero(earlier >= 0)
+    level = int(loops[0]) if len(loops) else 0
+    owner = graph.owner[graph.task_block]
+    stand = np.flatnonzero(earlier[level][owner] >= 0)
+    before = events.earlier_tasks(stand, earlier[level][owner[stand]])
+    if (before < 0).any():
+        raise NotPeriodicError([])
+    growth = timing.task_begin[stand] - timing.task_begin[before]
+    every = np.arange(graph.tasks)
+    some = sorted(
+        {*range(1, min(_NEAR, copies) + 1), *range(max(copies - _NEAR, 0) + 1, copies + 1)}
+    )
+    tasks = np.concatenate([every, *(stand for _ in some)])
+    times = np.concatenate(
+        [timing.task_begin, *(timing.task_begin[stand] + n * growth for n in some)]
+    )
+    number = np.concatenate([np.zeros_like(every), *(np.full(len(stand), n) for n in some)])
+    order = np.lexsort((times, graph.task_port[tasks]))
+    follows = np.flatnonzero(
+        (graph.task_port[tasks[order[1:]]] == graph.task_port[tasks[order[:-1]]])
+        & (number[order[1:]] == 0)
+    )
+    source, target = order[:-1][follows], order[1:][follows]
+    later = np.zeros((len(earlier), len(source)), dtype=np.int64)
+    later[level] = number[source]
+    return Waits(tasks[source], tasks[target], later)
 
 
 def _recurrence(

@@ -353,9 +353,9 @@ class _Walk:
         return np.searchsorted(sorted_blocks, np.arange(self.graph.blocks + 1)), order
 
     def _served(self) -> None:
-        """What a port serves before a task, if it serves by date."""
-        ports = self.repeats.ports
-        waits = ports.program if self.timing.order == "program" else ports.skew
+        """What a port serves before a task."""
+        assert self.timing.order is not None
+        waits = self.repeats.ports.of(self.timing.order)
         leaf = self.leaf[self.graph.owner[self.graph.task_block[waits.source]]]
         order = np.lexsort((leaf, waits.target))
         self.port_source = waits.source[order]
@@ -507,41 +507,6 @@ class _Walk:
                 found = self._awaited(instance, source, self.port_copies[:, w], earlier)
                 if found is not None and self.time(found) == time:
                     return found
-        if self.timing.order == "oldest":
-            return self._seen_before(instance, time)
-        raise _lost()
-
-    def _seen_before(self, instance: _Instance, time: int) -> _Instance:
-        """The same where the order is known from the times only: one loop is cut at most."""
-        graph = self.graph
-        task = instance.event - self.task0
-        mine = np.flatnonzero(graph.task_port == graph.task_port[task])
-        ends = self.values[self.task0 + mine]
-        exact = mine[ends == time]
-        if len(exact):
-            # Of what stands for itself only: copies are later.
-            event = int(exact[0]) + self.task0
-            nothing = (0,) * self.model.layout.tiles[self._leaf_of(event)].depth
-            return _Instance(event, nothing, self._digits(event, nothing))
-        earlier = self.repeats.earlier
-        for k in range(len(earlier)):
-            before = earlier[k, graph.owner[graph.task_block[mine]]]
-            there = before >= 0
-            events = self.task0 + mine[there]
-            back = self.events.at(events, before[there])
-            grown = self.values[events] - self.values[back]
-            gone = time - self.values[events]
-            hit = np.flatnonzero((grown > 0) & (gone > 0))
-            for h in hit[(gone[hit] % grown[hit]) == 0]:
-                event = int(events[h])
-                copies = [0] * len(earlier)
-                copies[k] = int(gone[h] // grown[h])
-                leaf = self._leaf_of(event)
-                tiles = self.model.layout.tiles[leaf]
-                place = tiles.places[k, int(self.iteration[event]) - self.bases[leaf]]
-                if copies[k] < int(tiles.kept[k].multiplicity[place]):
-                    some = tuple(copies[: tiles.depth])
-                    return _Instance(event, some, self._digits(event, some))
         raise _lost()
 
     # The walk
@@ -646,7 +611,7 @@ class _Walk:
             digits = tuple(d - (times + 1) * m for d, m in zip(here[0], moves[0], strict=True))
             # `here[0]` is where the path was a round ago; it is one round further already.
             found = self.instance(instance.event, digits)
-            once = sum(item.duration for item in early)
+            once = self.time(self.instance(instance.event, here[0])) - self.time(instance)
             if self.time(found) != self.time(instance) - times * once:
                 continue
             for event in events[first:]:

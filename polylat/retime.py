@@ -7,7 +7,8 @@ piecewise linear function of every duration.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import lcm
@@ -16,13 +17,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from polylat.accesses.blocks import Block
+from polylat.errors import UnsupportedError
 from polylat.exact import Number, number
 from polylat.lowering.scan import Ints
-from polylat.model import Model, build
+from polylat.lowering.tiles import IrregularError
+from polylat.model import Model
+from polylat.recurrence import LENGTHS, recurrent
+from polylat.repeating_path import repeating_path
 from polylat.report import AccessKey, Report
 from polylat.schedule import kernels
 from polylat.schedule.graph import Times
-from polylat.schedule.timing import Plan, Timing
+from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan, time_periodic
+from polylat.schedule.timing import Order, Plan, Timing
+from polylat.visits import MOST_VISITED, Search
 
 __all__ = ["OVERHEAD", "Evaluation", "ExplicitRetimer", "Retimer", "explicit_retimer", "retimer"]
 
@@ -275,10 +282,104 @@ def retimer(report: Report) -> Retimer:
     model = report._model
     if isinstance(model.plan, Plan):
         return explicit_retimer(model, model.plan, report._timing)
-    # Every tile iteration, where the report has looked at some that stand for the others.
-    model = build(model.lowered, model.background, model.slots)
-    assert isinstance(model.plan, Plan)
-    return explicit_retimer(model, model.plan, model.plan.time(report._timing.order))
+    return PeriodicRetimer(model, report._timing)
+
+
+class PeriodicRetimer:
+    """Times a schedule anew in which tile iterations stand for others.
+
+    Under other durations more of them may have to be looked at.
+
+    Parameters
+    ----------
+    model, timing
+        The schedule.
+    """
+
+    def __init__(self, model: Model, timing: Timing) -> None:
+        assert timing.order is not None
+        assert isinstance(model.plan, PeriodicPlan)
+        self._order: Order = timing.order
+        self._search = Search((model.lowered, model.background, model.slots), MOST_VISITED)
+        # The order that was seen is known for the tile iterations that are looked at only.
+        self._fixed = model if model.plan.repeats.ports.seen is not None else None
+        self._parts: tuple[Model, tuple[_Part, ...]] = (model, tuple(_parts(model)))
+
+    @cached_property
+    def loads(self) -> Mapping[AccessKey, Number]:
+        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+        model, parts = self._parts
+        graph = model.graph
+        times = graph.multiplicity[graph.owner[graph.task_block]].astype(object)
+        steps: dict[tuple[AccessKey, int], int] = {}
+        for part in parts:
+            at = part.key, int(graph.task_port[part.tasks[0]])
+            steps[at] = steps.get(at, 0) + int((part.steps * times[part.tasks]).sum())
+        most: dict[AccessKey, int] = {}
+        for (key, _), load in steps.items():
+            most[key] = max(most.get(key, 0), load)
+        return {key: number(Fraction(n, model.costs.scale)) for key, n in most.items()}
+
+    def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
+        """The latency with all durations of some accesses scaled; see `Retimer`.
+
+        Raises
+        ------
+        UnsupportedError
+            Too many tile iterations must be looked at.
+        """
+        used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
+        found = None
+        if self._fixed is None:
+            found = self._search.run(lambda model: self._timed(model, used))
+        else:
+            for length in (0, *LENGTHS):
+                if length:
+                    longer = recurrent(self._search.what, MOST_VISITED, longer_than=length)
+                    if longer is None:
+                        break
+                    self._fixed = longer[1]
+                with suppress(NotPeriodicError, IrregularError):
+                    found = self._timed(self._fixed, used)
+                if found is not None:
+                    break
+        if found is None:
+            raise UnsupportedError(
+                "with these durations the schedule repeats in too many tile iterations to look at",
+                where="mapping",
+                mend="use granularity='tile', order='skew', or raise max_tiles",
+            )
+        return found
+
+    def _timed(self, model: Model, used: Mapping[AccessKey, Fraction]) -> Evaluation:
+        if self._parts[0] is not model:
+            self._parts = model, tuple(_parts(model))
+        parts = self._parts[1]
+        plan = model.plan
+        assert isinstance(plan, PeriodicPlan)
+        unit = lcm(*(scale.denominator for scale in used.values()))
+        factors = {key: int(scale * unit) for key, scale in used.items()}
+        scale = model.costs.scale
+        # No time is longer than all work one thing after another.
+        total = sum(
+            self.loads[part.key] * scale * factors[part.key] * model.graph.ports for part in parts
+        )
+        dtype: Any = np.int64 if total < _LIMIT else object
+        durations = np.full(model.graph.tasks, 0, dtype=dtype)
+        for part in parts:
+            durations[part.tasks] += part.steps.astype(dtype) * factors[part.key]
+        graph = replace(model.graph, task_duration=durations)
+        again = replace(model, plan=PeriodicPlan(graph, plan.repeats))
+        timing = time_periodic(graph, plan.repeats, self._order)
+        assert timing.legal
+        path = repeating_path(again, timing)
+        steps = path.totals()
+        time = {key: number(Fraction(steps[key]) * used[key]) for key in steps if used[key]}
+        return Evaluation(
+            number(Fraction(timing.makespan, scale * unit)),
+            dict(sorted(((k, t) for k, t in time.items() if t), key=lambda item: -item[1])),
+            steps,
+        )
 
 
 def explicit_retimer(model: Model, plan: Plan, timing: Timing) -> ExplicitRetimer:

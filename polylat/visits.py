@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import lcm, prod
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from polylat.schedule.oldest import time_oldest
 from polylat.schedule.periodic import Events, NotPeriodicError, PeriodicPlan
 from polylat.schedule.timing import ORDERS, Order, Plan, Timing
 
-__all__ = ["Solved", "solve"]
+__all__ = ["Search", "Solved", "in_turn", "solve"]
+
+T = TypeVar("T")
 
 EXPLICIT = 5_000
 """Up to this many tile iterations all are looked at: that takes no longer."""
@@ -106,6 +109,16 @@ def solve(
     )
 
 
+def in_turn(model: Model) -> bool:
+    """Whether leaves run one after another and nothing is prefetched or in the background.
+
+    Then each takes as long as its busiest port, however finely its tile iterations are told apart.
+    """
+    return all(
+        block.kind == "foreground" for blocks in model.layout.blocks for block in blocks
+    ) and not any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
+
+
 _What = tuple[Lowered, frozenset[tuple[str, str]], Slots]
 
 
@@ -124,6 +137,10 @@ def _settled(model: Model, what: _What, most: int) -> Solved:
         order: (timing, model) for order, timing in model.plan.time_static().items()
     }
     unlimited = model.plan.time(None)
+    if in_turn(model):
+        # Only one leaf's blocks may start at a time: ports have nothing to choose from.
+        timings["oldest"] = replace(timings["program"][0], order="oldest"), model
+        return Solved(model, timings, unlimited)
     try:
         timings["oldest"] = time_oldest(model.plan, timings["skew"][0]), model
     except NotPeriodicError:
@@ -149,46 +166,88 @@ class _Look:
 
 def _periodic(what: _What, most: int) -> Solved | None:
     """The timings from few tile iterations, if these tell those of all."""
-    lowered, _, slots = what
-    trips = _trips(lowered)
-    looks = _initial(lowered, slots)
-    # Where variables are tied together, what exists in one loop depends on the other.
-    tied = {
-        loop.node
-        for leaf in lowered.leaves
-        for loop in leaf.temporal
-        if any(loop.variable in c.variables for c in leaf.coupled)
-    }
-    while True:
-        kept = {
-            node: Kept(counts[-1]) if node in tied else _kept(counts, looks[node])
-            for node, counts in trips.items()
+    return Search(what, most).run(lambda model: _settled(model, what, most))
+
+
+class Search:
+    """Looks at more and more tile iterations, until these tell what all the others do.
+
+    Parameters
+    ----------
+    what
+        The mapping and the options.
+    most
+        Largest number of tile iterations to look at.
+    """
+
+    def __init__(self, what: _What, most: int) -> None:
+        self.what = what
+        self.most = most
+        lowered, _, slots = what
+        self._trips = _trips(lowered)
+        self._looks = _initial(lowered, slots)
+        self._model: Model | None = None
+        # Where variables are tied together, what exists in one loop depends on the other.
+        self._tied = {
+            loop.node
+            for leaf in lowered.leaves
+            for loop in leaf.temporal
+            if any(loop.variable in c.variables for c in leaf.coupled)
         }
-        if not lowered.size > _visited(lowered, kept) <= most:
-            return None
-        model = None
-        try:
-            model = build(*what, kept=kept)
-            return _settled(model, what, most)
-        except IrregularError:
-            return None
-        except NotPeriodicError as error:
-            if not error.places:
+
+    def run(self, time: Callable[[Model], T]) -> T | None:
+        """What can be said of the first model for which it can be said.
+
+        Parameters
+        ----------
+        time
+            Raises `NotPeriodicError` where more tile iterations must be looked at.
+
+        Returns
+        -------
+        what `time` returns; None if too many tile iterations must be looked at.
+        """
+        while True:
+            try:
+                model = self.model()
+                if model is None:
+                    return None
+                return time(model)
+            except IrregularError:
                 return None
-            wider: dict[int, _Look] = {}
-            for leaf, loop, cut in error.places:
-                node = lowered.leaves[leaf].temporal[loop].node
-                look = looks[node]
-                period = None
-                if model is not None and error.timing is not None:
-                    period = _period(model, error.timing, leaf, loop, cut)
-                if period is None:
-                    more = _Look(2 * look.head, look.tail + 1, look.period)
-                else:
-                    more = _Look(look.head, look.tail, lcm(look.period, period))
-                if node not in wider or more.head + more.period > sum(wider[node].size):
-                    wider[node] = more
-            looks.update(wider)
+            except NotPeriodicError as error:
+                if not error.places:
+                    return None
+                self._look_further(error)
+
+    def model(self) -> Model | None:
+        """The mapping, of which so much is looked at as has been found to be needed."""
+        if self._model is None:
+            lowered = self.what[0]
+            kept = {
+                node: Kept(counts[-1]) if node in self._tied else _kept(counts, self._looks[node])
+                for node, counts in self._trips.items()
+            }
+            if lowered.size > _visited(lowered, kept) <= self.most:
+                self._model = build(*self.what, kept=kept)
+        return self._model
+
+    def _look_further(self, error: NotPeriodicError) -> None:
+        wider: dict[int, _Look] = {}
+        for leaf, loop, cut in error.places:
+            node = self.what[0].leaves[leaf].temporal[loop].node
+            look = self._looks[node]
+            period = None
+            if self._model is not None and error.timing is not None:
+                period = _period(self._model, error.timing, leaf, loop, cut)
+            if period is None:
+                more = _Look(2 * look.head, look.tail + 1, look.period)
+            else:
+                more = _Look(look.head, look.tail, lcm(look.period, period))
+            if node not in wider or more.head + more.period > sum(wider[node].size):
+                wider[node] = more
+        self._looks.update(wider)
+        self._model = None
 
 
 def _period(model: Model, timing: Timing, leaf: int, loop: int, number: int) -> int | None:

@@ -81,10 +81,25 @@ class Waits:
 
 @dataclass(frozen=True, eq=False)
 class PortWaits:
-    """The order in which ports serve: each task waits for the one before it."""
+    """The order in which ports serve: each task waits for the one before it.
+
+    Parameters
+    ----------
+    program, skew
+        By date and by skewed date.
+    seen
+        The order of a schedule that was found otherwise: ports that take what may start.
+    """
 
     program: Waits
     skew: Waits
+    seen: Waits | None = None
+
+    def of(self, order: Order) -> Waits:
+        """The order in which ports serve."""
+        if order == "program":
+            return self.program
+        return self.seen if order == "oldest" and self.seen is not None else self.skew
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,6 +299,8 @@ def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Ti
     needed_by = np.concatenate((waits.target, waits.target[terms[0]], waits.target[terms[0]]))
     out_start, out = _grouped(needs, needed_by, events.count)
     pending = np.bincount(needed_by, minlength=events.count).astype(np.int64)
+    if exact:
+        factor = factor.astype(object)
     run = _evaluate.py_func if exact else _evaluate
     undone = run(
         durations, into, sources, starts, factor, later, back, out_start, out, pending, values
@@ -333,7 +350,7 @@ def _waits(graph: TaskGraph, events: Events, repeats: Repeats, order: Order | No
         source = np.where(whole, finish, events.block(graph.edge_source))
         parts.append((source, target, graph.edge_copies))
     else:
-        served = repeats.ports.program if order == "program" else repeats.ports.skew
+        served = repeats.ports.of(order)
         parts.append((events.task(served.source), events.task(served.target), served.copies))
         ends, rules = repeats.ends, repeats.rules
         parts.append((every[:n], events.finish(every[:n]), None))

@@ -1,0 +1,144 @@
+"""What a schedule must contain: which blocks occur in which tile iterations, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import islpy as isl
+import numpy as np
+
+from polylat.lowering.paths import Leaf
+from polylat.lowering.relations import GroupText, domain, groups, set_text
+from polylat.lowering.scan import Ints
+from polylat.model import Model
+from polylat.proof.families import Families, merged
+from polylat.proof.schedule import copied
+from polylat.proof.waits import Rules, first_within
+from polylat.schedule.graph import Times
+from polylat.tasks import total_count
+
+__all__ = ["busy", "loads", "miscounted", "occurs"]
+
+
+def occurs(rules: Rules, leaf: int, block: int) -> isl.Set:
+    """The tile iterations that have a block, from relations alone.
+
+    A fill belongs to the first tile iteration in a tile, a background write-back to those that
+    update an element last in it.
+    """
+    what = rules.model.layout.blocks[leaf][block]
+    space = rules.spaces[leaf]
+    if what.tensor is None:
+        return space
+    holder = rules.leaves[leaf].storages(what.tensor)[what.level]
+    if what.kind == "fill":
+        return isl.Map.from_pw_multi_aff(first_within(space, holder.depth)).range()
+    found = space
+    for part in _last_updates(rules.leaves[leaf], what.tensor, what.level, rules.depths[leaf]):
+        found = found & part
+    return found.coalesce()
+
+
+def _last_updates(leaf: Leaf, tensor: str, level: int, depth: int) -> list[isl.Set]:
+    """Tile iterations that update an element last in a tile, one group of variables at a time."""
+    holder = leaf.storages(tensor)[level]
+    temporal = [p for p, loop in enumerate(leaf.loops) if loop.unit is None][:depth]
+    units = [p for p in range(holder.position) if leaf.loops[p].unit is not None]
+    projection = leaf.einsum.access(tensor).projection
+    ties = [c.variables for c in leaf.coupled]
+    names = [f"i{k}" for k in range(depth)]
+    found = []
+    for variables, ranks in groups(
+        leaf.einsum.rank_variables, [i.variables for i in projection], ties
+    ):
+        mine = [p for p in temporal if leaf.loops[p].variable in variables]
+        here = [p for p in units if leaf.loops[p].variable in variables]
+        text = GroupText(leaf, variables, "x", [*mine, *here])
+        equal = [f"z{r} = {text.index(projection[r])}" for r in ranks]
+        outer = [p for p in mine if p < holder.position]
+        inner = [p for p in mine if p >= holder.position]
+        source = [*(text.shown[p] for p in [*outer, *here]), *(f"z{r}" for r in ranks)]
+        dims = [*source, *(text.shown[p] for p in inner)]
+        some = isl.Map.from_range(
+            isl.Set(set_text(dims, text.hidden, [*text.conditions, *equal]))
+        ).move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, len(source))
+        last = some.lexmax().wrap().flatten()
+        given = [f"a{k}" for k in range(len(dims))]
+        where = {p: f"a{dims.index(text.shown[p])}" for p in mine}
+        tied = " and ".join(f"i{temporal.index(p)} = {name}" for p, name in where.items())
+        spread = isl.Map(f"{{ [{', '.join(given)}] -> [{', '.join(names)}] : {tied or '1 = 1'} }}")
+        found.append(last.apply(spread))
+    return found
+
+
+def loads(model: Model, leaf: int, block: int) -> Mapping[int, Families]:
+    """Per port, how long it serves each occurrence of a block (all start at 0)."""
+    costs, tiles = model.costs, model.layout.tiles[leaf]
+    dtype: type = object if costs.exact else np.int64
+    found: dict[int, Times] = {}
+
+    def load(port: int) -> Times:
+        return found.setdefault(port, np.full(tiles.size, 0, dtype=dtype))
+
+    what = model.layout.blocks[leaf][block]
+    for access in what.accesses:
+        key = leaf, access.component, access.tensor, access.action
+        for port, each in costs.per_value[key].items():
+            load(port)[access.iterations] += access.counts.astype(dtype) * each
+    if what.kind == "foreground":
+        for (number, _), once in costs.constant.items():
+            if number == leaf:
+                for port, steps in once.items():
+                    load(port)[0] += steps
+    result = {}
+    for port, times in found.items():
+        some = np.flatnonzero(times)
+        if len(some):
+            result[port] = _constant(model, leaf, some, times[some])
+    return result
+
+
+def _constant(model: Model, leaf: int, iterations: Ints, duration: Times) -> Families:
+    tiles = model.layout.tiles[leaf]
+    return merged(copied(tiles, iterations, duration * 0, duration))
+
+
+def busy(families: Families) -> int:
+    """Total duration."""
+    return sum(n * int(d) for n, d in zip(families.sizes, families.duration.tolist(), strict=True))
+
+
+def miscounted(model: Model, leaf: int) -> tuple[int, int] | None:
+    """Computations counted, and operations that there are; None where these agree.
+
+    Where a leaf has Spatial loops, the count is one unit's, and not compared.
+    """
+    path = model.lowered.leaves[leaf]
+    if path.einsum.is_copy or any(loop.unit is not None for loop in path.loops):
+        return None
+    tiles = model.layout.tiles[leaf]
+    counted = sum(
+        total_count(access, tiles)
+        for block in model.layout.blocks[leaf]
+        for access in block.accesses
+        if access.tensor is None
+    )
+    operations = _cardinality(path)
+    return None if counted == operations else (counted, operations)
+
+
+def _cardinality(leaf: Leaf) -> int:
+    total = 1
+    tied = {v for c in leaf.coupled for v in c.variables}
+    for variable, (low, high) in leaf.ranges.items():
+        if variable not in tied:
+            total *= high - low + 1
+    if tied:
+        some = domain(leaf)
+        order = leaf.einsum.rank_variables
+        for k in range(len(order) - 1, -1, -1):
+            if order[k] not in tied:
+                some = some.project_out(isl.dim_type.set, k, 1)
+        assert some.is_bounded(), "ranges are bounded"
+        total *= int(some.count_val().to_python())
+    return total
