@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import lcm, prod
+from math import isqrt, lcm, prod
 from typing import TypeVar
 
 import numpy as np
@@ -30,6 +30,9 @@ EXPLICIT = 5_000
 MOST_VISITED = 200_000
 """Beyond this many tile iterations to look at, looking at all of them may be quicker."""
 
+
+_MOST_STOPS = 8
+"""So many times a loop may begin to repeat in another way."""
 
 QUICK = 30_000
 """So many tile iterations are looked at before a coarser granularity is thought of."""
@@ -152,11 +155,22 @@ def _settled(model: Model, what: _What, most: int) -> Solved:
 
 @dataclass(frozen=True)
 class _Look:
-    """How much of a loop is looked at."""
+    """How much of a loop is looked at.
+
+    Parameters
+    ----------
+    head, tail
+        So many iterations at its beginning, and before each of its trip counts.
+    period
+        After so many iterations it repeats.
+    stops
+        Iterations at which it goes on in another way: looked at again.
+    """
 
     head: int
     tail: int
     period: int = 1
+    stops: tuple[int, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -187,6 +201,8 @@ class Search:
         self._trips = _trips(lowered)
         self._looks = _initial(lowered, slots)
         self._model: Model | None = None
+        self._stop: _Stop | None = None
+        self._tails = {node: look.tail + 2 for node, look in self._looks.items()}
         # Where variables are tied together, what exists in one loop depends on the other.
         self._tied = {
             loop.node
@@ -233,32 +249,119 @@ class Search:
         return self._model
 
     def _look_further(self, error: NotPeriodicError) -> None:
-        wider: dict[int, _Look] = {}
-        for leaf, loop, cut in error.places:
-            node = self.what[0].leaves[leaf].temporal[loop].node
+        """Look at more of the loops that do not repeat as they were taken to."""
+        model, lowered = self._model, self.what[0]
+        assert model is not None
+        wrong: dict[int, list[tuple[int, int, int]]] = {}
+        for place in error.places:
+            wrong.setdefault(lowered.leaves[place[0]].temporal[place[1]].node, []).append(place)
+        if self._stop is not None:
+            self._narrow(wrong.get(self._stop.node, []))
+            return
+        steady = []
+        for node, places in wrong.items():
             look = self._looks[node]
-            period = None
-            if self._model is not None and error.timing is not None:
-                period = _period(self._model, error.timing, leaf, loop, cut)
-            if period is None:
-                more = _Look(2 * look.head, look.tail + 1, look.period)
+            periods = [
+                _period(model, error.timing, *place) for place in places if error.timing is not None
+            ]
+            if periods and all(period == look.period for period in periods):
+                steady.append(node)
+                continue
+            known = [period for period in periods if period is not None]
+            if known and len(known) == len(periods):
+                self._looks[node] = replace(look, period=lcm(look.period, *known))
             else:
-                more = _Look(look.head, look.tail, lcm(look.period, period))
-            if node not in wider or more.head + more.period > sum(wider[node].size):
-                wider[node] = more
-        self._looks.update(wider)
+                self._looks[node] = replace(look, head=2 * look.head, tail=look.tail + 1)
+        if len(steady) == len(wrong) == 1 and self._looks[steady[0]].tail >= self._tails[steady[0]]:
+            if len(self._looks[steady[0]].stops) < _MOST_STOPS:
+                self._begin_stop(model, steady[0], wrong[steady[0]])
+            else:
+                raise IrregularError("a loop goes on in another way too often")
+        else:
+            for node in steady:
+                look = self._looks[node]
+                self._looks[node] = replace(look, head=look.head + 2, tail=look.tail + 2)
+        self._model = None
+
+    # Where a loop repeats for long and then goes on in another way, the iteration at which it does
+    # is searched for: up to there all is as it was taken to be.
+
+    def _begin_stop(self, model: Model, node: int, places: Sequence[tuple[int, int, int]]) -> None:
+        leaf, loop, number = min(places, key=lambda place: place[2])
+        kept = model.layout.tiles[leaf].kept[loop]
+        cut = kept.cuts[number]
+        first = int(kept.digits[cut.place - 1]) + 1
+        self._stop = _Stop(node, number, first, 0, cut.copies, self._looks[node])
+        self._try_stop()
+
+    def _try_stop(self) -> None:
+        stop = self._stop
+        assert stop is not None
+        digit = stop.first + stop.next * stop.look.period
+        stops = tuple(sorted({*stop.look.stops, digit}))
+        self._looks[stop.node] = replace(stop.look, stops=stops)
+        self._model = None
+
+    def _narrow(self, places: Sequence[tuple[int, int, int]]) -> None:
+        stop = self._stop
+        assert stop is not None
+        copies = stop.next
+        if any(number <= stop.cut for _, _, number in places):
+            stop = replace(stop, fails=copies)
+        else:
+            stop = replace(stop, holds=copies)
+        self._stop = stop
+        if stop.fails - stop.holds > 1:
+            self._try_stop()
+            return
+        # Up to here it holds: what comes next is looked at as if the loop began anew.
+        self._stop = None
+        digit = stop.first + stop.holds * stop.look.period
+        stops = tuple(sorted({*stop.look.stops, digit}))
+        self._looks[stop.node] = replace(stop.look, stops=stops)
         self._model = None
 
 
+@dataclass(frozen=True)
+class _Stop:
+    """The search for the iteration at which a loop stops to go on as it did.
+
+    Parameters
+    ----------
+    node, cut
+        The loop, and the number of the cut.
+    first
+        The first iteration that is left out there.
+    holds, fails
+        For how many copies it is known to go on, and for how many not to.
+    look
+        How much of the loop was looked at before.
+    """
+
+    node: int
+    cut: int
+    first: int
+    holds: int
+    fails: int
+    look: _Look
+
+    @property
+    def next(self) -> int:
+        """How many copies to try: it may be few of very many."""
+        if self.fails > 8 * (self.holds + 1):
+            return isqrt((self.holds + 1) * self.fails)
+        return (self.holds + self.fails) // 2
+
+
 def _period(model: Model, timing: Timing, leaf: int, loop: int, number: int) -> int | None:
-    """After how many iterations times grow alike before a cut, if more than one period's."""
+    """After how many iterations times grow alike before a cut: its period, or more, if any."""
     tiles, base = model.layout.tiles[leaf], model.layout.bases[leaf]
     cut = tiles.kept[loop].cuts[number]
     events = Events(model.graph)
     owner = model.graph.owner[model.graph.task_block] - base
     ends = timing.task_begin + model.graph.task_duration
     before = tiles.kept[loop].cuts[number - 1].place if number else 0
-    for period in range(cut.period + 1, (cut.place - before) // 3 + 1):
+    for period in range(cut.period, max((cut.place - before) // 3, cut.period) + 1):
         mine = np.flatnonzero((owner >= 0) & (owner < tiles.size))
         place = tiles.places[loop][owner[mine]]
         mine = mine[(place >= cut.place - period) & (place < cut.place)]
@@ -314,17 +417,19 @@ def _trips(lowered: Lowered) -> dict[int, tuple[int, ...]]:
 def _kept(trips: Sequence[int], look: _Look) -> Kept:
     """Look at the head of a loop and at the iterations around each of its trip counts."""
     most = trips[-1]
-    runs = [(0, look.head + 2 * (look.period - 1))]
-    for count in trips:
-        low, high = count - look.tail - look.period + 1, min(count + look.head, most)
-        if count == most:
-            high = most
+    head = look.head + 2 * (look.period - 1)
+    runs = [(0, head)]
+    around = [(count - look.tail - look.period + 1, count + look.head) for count in trips[:-1]]
+    around += [(stop, stop + head) for stop in look.stops]
+    around.sort()
+    around.append((most - look.tail - look.period + 1, most))
+    for low, high in around:
         gap = low - runs[-1][1]
         copies = gap // look.period
         if copies < 2 or runs[-1][1] - runs[-1][0] < 2 * look.period + 1:
-            runs[-1] = (runs[-1][0], max(runs[-1][1], high))
+            runs[-1] = (runs[-1][0], min(max(runs[-1][1], high), most))
         else:
-            runs.append((runs[-1][1] + copies * look.period, high))
+            runs.append((runs[-1][1] + copies * look.period, min(high, most)))
     runs[-1] = (runs[-1][0], most)
     cuts = []
     gone = 0
