@@ -8,7 +8,6 @@ the end of the loop does not yet bear upon, every further period of the loop tak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -118,12 +117,28 @@ def _try(
     except MappingError:
         return None
     assert isinstance(small.plan, Plan)
-    timing = small.plan.time("oldest")
+
+    def looked(cut: int, period: int) -> Model:
+        copies = (trips - length) // period
+        kept = {
+            node: Kept(n, (Cut(cut, period, copies),)) if node == loop.node else Kept(n)
+            for node, n in shared_radices(lowered.leaves).items()
+        }
+        return build(*what, kept=kept)
+
+    # What the whole loop makes larger, such as a tile above it, takes as long as it does there.
+    model = looked(length * 3 // 4, 1)
+    if len(model.graph.task_duration) != len(small.graph.task_duration):
+        return None
+    if model.costs.ports != small.costs.ports:
+        return None
+    graph = replace(small.graph, task_duration=model.graph.task_duration)
+    timing = replace(small.plan, graph=graph).time("oldest")
     if not timing.legal:
         return None
     level = lowered.leaves[0].temporal.index(loop)
     place = np.concatenate([tiles.places[level] for tiles in small.layout.tiles])
-    found = _recurrence(small.graph, timing, place, length)
+    found = _recurrence(graph, timing, place, length)
     if found is None:
         return None
     cut, period, time, state = found
@@ -132,16 +147,10 @@ def _try(
         # Look at so many iterations that whole periods are left out.
         short = _shortened(lowered, loop, copies * period)
         return _try(what, short, loop, trips, length + rest)
-    kept: Mapping[int, Kept] = {
-        node: Kept(n, (Cut(cut, period, copies),)) if node == loop.node else Kept(n)
-        for node, n in shared_radices(lowered.leaves).items()
-    }
-    model = build(*what, kept=kept)
-    same = len(model.graph.task_duration) == len(small.graph.task_duration)
-    scale = model.costs.scale // small.costs.scale
-    if not same or (model.graph.task_duration != small.graph.task_duration * scale).any():
+    model = looked(cut, period)
+    if (model.graph.task_duration != graph.task_duration).any():
         return None
-    timing = _stretched(small.graph, timing, place >= cut, scale, copies * time, state)
+    timing = _stretched(graph, timing, place >= cut, copies * time, state)
     assert isinstance(model.plan, PeriodicPlan)
     seen = _seen(model.plan, timing, copies)
     repeats = replace(model.plan.repeats, ports=replace(model.plan.repeats.ports, seen=seen))
@@ -232,17 +241,18 @@ def _recurrence(
         alike &= (lengths[period:] == lengths[:-period]).all(axis=1)
         for column in same:
             alike &= (column[rows[period:]] == column[rows[:-period]]).all(axis=1)
-        for first, last in _runs(alike, grown[:, 0]):
-            time, behind = int(grown[last, 0]), last + 1 + period
-            if last + 1 - period <= first + period or behind >= len(rows):
-                continue
-            # A state: all before some row has ended by then, and neither has anything of the last
-            # period begun by then, nor anything behind it a period later.
-            states = ended[first + period - 1 : last]
-            back = (states < starting[last + 1]) & (states + time < starting[behind])
-            if back.any():
-                state = int(states[np.flatnonzero(back)[0]])
-                return low + last + 1, period, time, state
+        for first, final in _runs(alike, grown[:, 0]):
+            time = int(grown[final, 0])
+            # Where to cut: as late as can be.
+            for last in range(min(final, len(rows) - 2 - period), first + 2 * period, -1):
+                # A state: all before some row has ended by then, and neither has anything of the
+                # last period begun by then, nor anything behind it a period later.
+                states = ended[first + period - 1 : last]
+                behind = last + 1 + period
+                back = (states < starting[last + 1]) & (states + time < starting[behind])
+                if back.any():
+                    state = int(states[np.flatnonzero(back)[0]])
+                    return low + last + 1, period, time, state
     return None
 
 
@@ -258,16 +268,14 @@ def _runs(alike: np.ndarray, times: Ints) -> list[tuple[int, int]]:
     return sorted(found, key=lambda run: run[0] - run[1])
 
 
-def _stretched(
-    graph: TaskGraph, timing: Timing, late: np.ndarray, scale: int, more: int, state: int
-) -> Timing:
+def _stretched(graph: TaskGraph, timing: Timing, late: np.ndarray, more: int, state: int) -> Timing:
     """The timing of the long loop: what comes late comes so much later."""
     blocks = late[graph.owner]
     tasks = blocks[graph.task_block]
 
     def moved(times: Times, which: np.ndarray) -> Times:
         # What might start before the state was there does not wait for the loop.
-        return np.where(which & (times > state), times + more, times) * scale
+        return np.where(which & (times > state), times + more, times)
 
     return Timing(
         "oldest",

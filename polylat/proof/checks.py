@@ -306,11 +306,10 @@ class Checks:
         ordered: bool,
         part: Part | None,
     ) -> None:
-        if function.is_empty() if hasattr(function, "is_empty") else function.domain().is_empty():
-            return
         pieces = self.pieces(waiting), self.pieces(awaited)
         which = self._function(function, wait.leaf)
-        decide = self.decider.late if ordered else self.decider.late_any
+        each = ordered and not (self.pointwise and part is not None)
+        decide = self.decider.late if each else self.decider.late_any
         pair = decide(which, *pieces)
         if pair is None:
             return

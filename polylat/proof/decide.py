@@ -80,9 +80,9 @@ class Pieces:
             for k in range(f.depth):
                 slope = int(f.rate[k, which]) * scale // int(f.stride[k, which])
                 total -= slope * int(f.low[k, which])
-                terms.append(f"({slope})*i{k}")
+                terms.append(f"{slope}i{k}")
             dims = ", ".join(f"i{k}" for k in range(f.depth))
-            self.affs[key] = isl.Aff(f"{{ [{dims}] -> [({' + '.join([*terms, str(total)])})] }}")
+            self.affs[key] = isl.Aff(f"{{ [{dims}] -> [({' + '.join([str(total), *terms])})] }}")
         return self.affs[key]
 
 
@@ -247,8 +247,8 @@ class Decider:
 
 
 def _positive(aff: isl.Aff) -> isl.Set:
-    one = isl.Aff.val_on_domain_space(aff.get_domain_space(), isl.Val(1))
-    return isl.Set.from_basic_set(aff.sub(one).nonneg_basic_set())
+    none = isl.Aff.zero_on_domain_space(aff.get_domain_space())
+    return aff.gt_set(none)
 
 
 def _coordinates(point: isl.Point) -> Index:

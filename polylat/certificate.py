@@ -1,0 +1,205 @@
+"""Certificates: proof that a schedule keeps every rule of the model, for all tile iterations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal
+
+from polylat.errors import PolylatError
+from polylat.exact import Number
+
+if TYPE_CHECKING:
+    from polylat.model import Model
+    from polylat.proof.checks import Checks
+    from polylat.proof.schedule import Schedule
+    from polylat.report import Report
+
+__all__ = ["Certificate", "CertificateError", "Proven", "verify", "verify_report"]
+
+
+class CertificateError(PolylatError):
+    """A schedule breaks a rule of the model; names tile iterations and times."""
+
+
+@dataclass(frozen=True)
+class Proven:
+    """Rules of one kind that a schedule keeps.
+
+    Parameters
+    ----------
+    kind
+        *tasks*, *order*, *flow*, *prefetch*, *barrier*, *capacity*, *ports*, *latency* or
+        *witness*.
+    relations
+        How many relations of the mapping were proven.
+    decisions
+        Into how many decisions that fell: about pairs of affine pieces, or tile iterations.
+    """
+
+    kind: str
+    relations: int
+    decisions: int
+
+    @property
+    def meaning(self) -> str:
+        """What it says, in plain words."""
+        return _MEANING[self.kind]
+
+
+_MEANING = {
+    "tasks": "every access is served once, for as long as it takes, and nothing else is",
+    "order": "tile iterations of an Einsum start in order, after their own fills may",
+    "flow": "what is read has been produced or fetched before",
+    "prefetch": "fills that run ahead wait for their data and for room",
+    "barrier": "branches of a Sequential run one after another",
+    "capacity": "a tile is overwritten only when nobody needs it any more",
+    "ports": "no port serves two things at once",
+    "latency": "everything is over by the latency, and something not before it",
+    "witness": "a chain of accesses without gap, each waiting for the one before, is as long",
+}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What has been proven about a schedule.
+
+    Parameters
+    ----------
+    latency
+        The latency of the schedule, in the architecture's unit of time.
+    engine
+        What computed the schedule.
+    method
+        ``"pieces"``: pairs of affine pieces were decided, by bounds or by ISL. ``"points"``: the
+        relations that ISL gave were evaluated at every tile iteration.
+    tiles, tasks, pieces
+        Number of tile iterations, of services by a port, and of the affine pieces that they are.
+    proven
+        What was proven, by kind.
+    asked
+        How many of the decisions needed ISL; bounds were enough for the others.
+    seconds
+        How long it took.
+    """
+
+    latency: Number
+    engine: str
+    method: Literal["pieces", "points"]
+    tiles: int
+    tasks: int
+    pieces: int
+    proven: tuple[Proven, ...]
+    asked: int
+    seconds: float
+
+    def __str__(self) -> str:
+        how = (
+            f"{self.pieces:,} affine pieces stand for {self.tasks:,} services by ports;"
+            f" {self.asked:,} decisions by ISL, the others by bounds"
+            if self.method == "pieces"
+            else f"{self.tasks:,} services by ports, each looked at"
+        )
+        lines = [
+            f"Proven: the schedule of {self.tiles:,} tile iterations keeps every rule, and its"
+            f" latency is {_said(self.latency)}.",
+            f"  engine {self.engine} · {how} · {self.seconds:.2f} s",
+        ]
+        relations = max(len(f"{p.relations:,}") for p in self.proven)
+        decisions = max(len(f"{p.decisions:,}") for p in self.proven)
+        lines += [
+            f"  {p.kind:<9} {p.meaning}\n"
+            f"  {'':<9} {p.relations:>{relations},} relations, {p.decisions:>{decisions},} decisions"
+            for p in self.proven
+        ]
+        return "\n".join(lines)
+
+
+def _said(value: Number) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def verify(
+    model: Model,
+    schedule: Schedule,
+    latency: int,
+    *,
+    pointwise: bool | None = None,
+    witness: Callable[[Checks], int] | None = None,
+) -> Certificate:
+    """Prove that a schedule keeps every rule of the model.
+
+    Parameters
+    ----------
+    model
+        The mapping with its options.
+    schedule
+        The schedule, as a value.
+    latency
+        The latency that is claimed, in the schedule's steps of time.
+    pointwise
+        Whether to look at every tile iteration; None: where the affine pieces are too many.
+    witness
+        What checks a chain of accesses that is as long, and says how many it has.
+
+    Raises
+    ------
+    CertificateError
+        A rule is broken.
+    """
+    from fractions import Fraction
+
+    from polylat.exact import number
+    from polylat.proof.checks import Checks
+    from polylat.proof.words import Broken
+
+    began = perf_counter()
+    checks = Checks(model, schedule, pointwise=pointwise)
+    proven: list[Proven] = []
+    done = 0
+
+    def prove(kind: str, relations: int, decisions: int | None = None) -> None:
+        nonlocal done
+        if decisions is None:
+            decisions = checks.decisions - done
+        done = checks.decisions
+        proven.append(Proven(kind, relations, decisions))
+
+    try:
+        prove("tasks", checks.contents(), schedule.pieces)
+        prove("order", checks.order())
+        relations: Counter[str] = Counter()
+        decisions: Counter[str] = Counter()
+        for kind in checks.waits():
+            relations[kind] += 1
+            decisions[kind] += checks.decisions - done
+            done = checks.decisions
+        for kind in ("flow", "prefetch", "barrier", "capacity"):
+            prove(kind, relations[kind], decisions[kind])
+        prove("ports", checks.ports())
+        prove("latency", 1, checks.end(latency))
+        if witness is not None:
+            prove("witness", 1, witness(checks))
+    except Broken as error:
+        raise CertificateError(str(error), where="schedule") from error
+    return Certificate(
+        number(Fraction(latency, schedule.scale)),
+        model.engine,
+        "points" if checks.pointwise else "pieces",
+        model.lowered.size,
+        schedule.tasks,
+        schedule.pieces,
+        tuple(proven),
+        checks.decider.asked,
+        perf_counter() - began,
+    )
+
+
+def verify_report(report: Report) -> Certificate:
+    """Prove that a report's schedule keeps every rule, and that its latency is the schedule's."""
+    from polylat.proof.schedule import schedule_of
+
+    model, timing = report._model, report._timing
+    return verify(model, schedule_of(model, timing), timing.makespan)
