@@ -255,6 +255,34 @@ class _Instance:
     digits: Digits
 
 
+@dataclass(frozen=True, eq=False)
+class _Waits:
+    """Waits between events, sorted by what waits and by rule: at most one of each."""
+
+    source: Ints
+    target: Ints
+    copies: Ints
+    rule: Ints
+    reason: Ints
+
+    @classmethod
+    def of_parts(cls, source: Ints, target: Ints, copies: Ints, rule: Ints, reason: Ints) -> _Waits:
+        """Sort them."""
+        order = np.lexsort((rule, target))
+        return cls(source[order], target[order], copies[:, order], rule[order], reason[order])
+
+    def of(self, event: int) -> range:
+        """The waits of an event."""
+        low, high = np.searchsorted(self.target, [event, event + 1])
+        return range(int(low), int(high))
+
+    def like(self, event: int, rule: int) -> int | None:
+        """The wait of an event by a rule."""
+        mine = self.of(event)
+        at = mine.start + int(np.searchsorted(self.rule[mine.start : mine.stop], rule))
+        return at if at < mine.stop and self.rule[at] == rule else None
+
+
 class _Walk:
     def __init__(self, model: Model, timing: Timing) -> None:
         plan = model.plan
@@ -335,34 +363,28 @@ class _Walk:
         chain = repeats.chain
         whole = np.full(len(chain.source), top)
         add(chain.source, chain.target, chain.copies, np.full(len(whole), START), whole)
-        self.source = np.concatenate(source)
-        self.target = np.concatenate(target)
-        self.copies = np.concatenate(copies, axis=1)
-        self.reason = np.concatenate(reason)
-        self.rule = np.concatenate(rule)
-        order = np.lexsort((self.rule, self.target))
-        self.source, self.target = self.source[order], self.target[order]
-        self.copies, self.reason = self.copies[:, order], self.reason[order]
-        self.rule = self.rule[order]
-        self.into = np.searchsorted(self.target, np.arange(blocks + 1))
-        self._served()
+        self.starts = _Waits.of_parts(
+            np.concatenate(source),
+            np.concatenate(target),
+            np.concatenate(copies, axis=1),
+            np.concatenate(rule),
+            np.concatenate(reason),
+        )
+        assert self.timing.order is not None
+        waits = repeats.ports.of(self.timing.order)
+        leaf = self.leaf[graph.owner[graph.task_block[waits.source]]]
+        self.served = _Waits.of_parts(
+            waits.source + self.task0,
+            waits.target + self.task0,
+            waits.copies,
+            leaf,
+            np.zeros_like(leaf),
+        )
 
     def _by_block(self) -> tuple[Ints, Ints]:
         order = np.argsort(self.graph.task_block, kind="stable")
         sorted_blocks = self.graph.task_block[order]
         return np.searchsorted(sorted_blocks, np.arange(self.graph.blocks + 1)), order
-
-    def _served(self) -> None:
-        """What a port serves before a task."""
-        assert self.timing.order is not None
-        waits = self.repeats.ports.of(self.timing.order)
-        leaf = self.leaf[self.graph.owner[self.graph.task_block[waits.source]]]
-        order = np.lexsort((leaf, waits.target))
-        self.port_source = waits.source[order]
-        self.port_target = waits.target[order]
-        self.port_copies = waits.copies[:, order]
-        self.port_rule = leaf[order]
-        self.port_into = np.searchsorted(self.port_target, np.arange(self.graph.tasks + 1))
 
     # Instances
 
@@ -451,62 +473,77 @@ class _Walk:
             [tuple(row) for row in tiles.digits.T.tolist()] for tiles in self.model.layout.tiles
         ]
 
-    def _awaited(
-        self, instance: _Instance, source: int, copies: Ints, earlier: dict[int, tuple[int, Ints]]
-    ) -> _Instance | None:
-        """What an instance waits for, from what its stand-in and those a period earlier do.
+    def _awaited(self, instance: _Instance, event: int, waits: _Waits, w: int) -> _Instance | None:
+        """What an instance waits for, from what its stand-in does.
 
         None if there is no such thing: then it is not what the instance waits for.
+
+        Parameters
+        ----------
+        instance
+            What waits, or a tile iteration's start or a task of it.
+        event
+            Its number in `waits`.
+        waits, w
+            Waits, and that of the stand-in.
         """
-        digits = self._digits(source, copies)
+        source = int(waits.source[w])
+        digits = self._digits(source, waits.copies[:, w])
         moved = list(digits)
         for k, times in enumerate(instance.copies):
             if times:
-                before = self._digits(*earlier[k])
-                for j in range(len(moved)):
-                    moved[j] += times * (digits[j] - before[j])
+                once = self._move(event, k, waits, w, digits)
+                if once is None:
+                    return None
+                moved = [m + times * o for m, o in zip(moved, once, strict=True)]
         try:
             return self.instance(source, tuple(moved))
         except UnsupportedError:
             return None
 
+    def _move(self, event: int, loop: int, waits: _Waits, w: int, digits: Digits) -> Digits | None:
+        """How far what is waited for moves from one copy of an event to the next.
+
+        As far as from a period earlier, or else, per period, as it does across the stretch.
+        """
+        at = waits.like(self._earlier(event, loop), waits.rule[w])
+        if at is not None:
+            before = self._digits(int(waits.source[at]), waits.copies[:, at])
+            return tuple(d - b for d, b in zip(digits, before, strict=True))
+        after, periods = self._after[loop, int(self.iteration[event])]
+        at = waits.like(self._like(event, after), waits.rule[w])
+        if at is None:
+            return None
+        behind = self._digits(int(waits.source[at]), waits.copies[:, at])
+        if any((b - d) % periods for d, b in zip(digits, behind, strict=True)):
+            return None
+        return tuple((b - d) // periods for d, b in zip(digits, behind, strict=True))
+
+    @cached_property
+    def _after(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """(loop, tile iteration) → the one behind the stretch, and how many periods later."""
+        found = {}
+        for stretch in self.repeats.stretches:
+            _, loop, _ = stretch.where
+            pairs = zip(stretch.stand.tolist(), stretch.after.tolist(), strict=True)
+            for stand, after in pairs:
+                found[loop, stand] = after, stretch.copies + 1
+        return found
+
     def _into(self, instance: _Instance) -> Iterator[tuple[_Instance, int]]:
         """What a start waits for, and why."""
-        for w in range(self.into[instance.event], self.into[instance.event + 1]):
-            earlier: dict[int, tuple[int, Ints]] = {}
-            for k, times in enumerate(instance.copies):
-                if times:
-                    event = self._earlier(instance.event, k)
-                    low, high = self.into[event], self.into[event + 1]
-                    at = low + int(np.searchsorted(self.rule[low:high], self.rule[w]))
-                    if at >= high or self.rule[at] != self.rule[w]:
-                        break
-                    earlier[k] = int(self.source[at]), self.copies[:, at]
-            else:
-                source = int(self.source[w])
-                awaited = self._awaited(instance, source, self.copies[:, w], earlier)
-                if awaited is not None:
-                    yield awaited, int(self.reason[w])
+        waits = self.starts
+        for w in waits.of(instance.event):
+            awaited = self._awaited(instance, instance.event, waits, w)
+            if awaited is not None:
+                yield awaited, int(waits.reason[w])
 
     def _before_on_port(self, instance: _Instance, time: int) -> _Instance:
         """What the port of a task served until it began it."""
-        task = instance.event - self.task0
-        for w in range(self.port_into[task], self.port_into[task + 1]):
-            earlier: dict[int, tuple[int, Ints]] = {}
-            for k, times in enumerate(instance.copies):
-                if times:
-                    before = self._earlier(instance.event, k) - self.task0
-                    low, high = self.port_into[before], self.port_into[before + 1]
-                    at = low + int(np.searchsorted(self.port_rule[low:high], self.port_rule[w]))
-                    if at >= high or self.port_rule[at] != self.port_rule[w]:
-                        break
-                    source = int(self.port_source[at]) + self.task0
-                    earlier[k] = source, self.port_copies[:, at]
-            else:
-                source = int(self.port_source[w]) + self.task0
-                found = self._awaited(instance, source, self.port_copies[:, w], earlier)
-                if found is not None and self.time(found) == time:
-                    return found
+        for w in self.served.of(instance.event):
+            found = self._awaited(instance, instance.event, self.served, w)
+            if found is not None and self.time(found) == time:
+                return found
         raise _lost()
 
     # The walk

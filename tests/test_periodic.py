@@ -1,0 +1,376 @@
+"""The periodic engine against the explicit one, against closed forms, and against enumeration."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import polylat
+from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError, visits
+from polylat.lowering.kept import Cut, Kept
+from polylat.lowering.paths import leaves
+from polylat.model import lower
+from polylat.retime import retimer
+
+Data = dict[str, Any]
+CASES: list[Data] = json.loads(
+    (Path(__file__).parent / "data" / "cascades.json").read_text(encoding="utf-8")
+)
+LEGAL = [case for case in CASES if case["expected"] is not None]
+ORDERS = ("program", "skew", "oldest")
+
+
+@contextmanager
+def explicit_up_to(tiles: int) -> Iterator[None]:
+    """Look at all tile iterations if there are no more than these."""
+    before = visits.EXPLICIT
+    visits.EXPLICIT = tiles
+    try:
+        yield
+    finally:
+        visits.EXPLICIT = before
+
+
+def stretched(spec: Data, factors: dict[str, int], more: int = 0) -> Data:
+    """The same cascade with larger ranks."""
+    data = copy.deepcopy(spec)
+    shape = data["workload"]["iteration_space_shape"]
+    for variable, factor in factors.items():
+        shape[variable] = re.sub(
+            r"< (\d+)",
+            lambda m, factor=factor: f"< {int(m[1]) * factor + more}",
+            shape[variable],
+        )
+    return data
+
+
+@st.composite
+def long_cascades(draw: st.DrawFn) -> tuple[Data, Data]:
+    """A cascade with loops of many iterations, and options for `analyze`."""
+    case = draw(st.sampled_from(LEGAL))
+    variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
+    factors = {v: draw(st.sampled_from((1, 1, 3, 7, 20, 50))) for v in variables}
+    options = dict(case["options"])
+    options["slots"] = draw(st.sampled_from((1, 2, 2, 3, None)))
+    options["background"] = [tuple(pair) for pair in options["background"] if draw(st.booleans())]
+    return stretched(case["spec"], factors), options
+
+
+def both(data: Data, options: Data, most: int = 4000) -> tuple[Report, Report]:
+    """The reports of the explicit engine and of the periodic one, where that is at work."""
+    try:
+        spec = Spec.from_dict(data)
+        granularity = options["granularity"].replace("auto", "flow")
+        size = lower(spec, granularity).size
+        assume(60 <= size <= most)
+        options = options | {"granularity": granularity}
+        with explicit_up_to(10**9):
+            every = polylat.analyze(spec, **options)
+        with explicit_up_to(0):
+            some = polylat.analyze(spec, **options)
+    except (MappingError, ScheduleError):
+        assume(False)
+        raise
+    assume(some.engine == "periodic")
+    return every, some
+
+
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(long_cascades())
+def test_same_report(case: tuple[Data, Data]) -> None:
+    """Which engine computes it changes nothing in a report, the critical path included."""
+    every, some = both(*case)
+    assert every.engine == "explicit"
+    for name in (
+        "latency",
+        "latency_by_order",
+        "order",
+        "tiles",
+        "resource_bound",
+        "dependence_bound",
+        "sequential",
+        "accesses",
+        "ports",
+        "exact",
+        "lower_bound",
+        "critical_totals",
+        "critical_waits",
+    ):
+        assert getattr(some, name) == getattr(every, name), name
+    assert list(some.critical_path) == list(every.critical_path)
+
+
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(long_cascades(), st.data())
+def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> None:
+    """Under other durations both engines find the same latency, and the same time on the path."""
+    every, some = both(*case)
+    assume(some.order != "oldest")
+    mine, other = retimer(every), retimer(some)
+    assert dict(mine.loads) == dict(other.loads)
+    scales = st.sampled_from((0, Fraction(1, 2), 1, Fraction(7, 5), 2, 3))
+    drawn = {key: Fraction(data.draw(scales)) for key in mine.loads}
+    expected, found = mine.evaluate(drawn), other.evaluate(drawn)
+    assert found.latency == expected.latency
+    assert sum(found.time.values()) == found.latency
+
+
+@given(st.sampled_from(LEGAL), st.integers(40, 400), st.integers(0, 3), st.sampled_from((1, 2, 3)))
+def test_outermost_loop(case: Data, factor: int, more: int, slots: int) -> None:
+    """With a long outermost loop, whatever is settled is what visiting everything finds."""
+    spec = Spec.from_dict(case["spec"])
+    loops = [leaf.temporal[:1] for leaf in leaves(spec)]
+    variables = {loop[0].variable if loop else "" for loop in loops}
+    assume(len(variables) == 1 and "" not in variables)
+    data = stretched(case["spec"], dict.fromkeys(variables, factor), more)
+    background = [tuple(pair) for pair in case["options"]["background"]]
+    options: Data = {"granularity": "tile", "slots": slots, "background": background}
+    try:
+        long = Spec.from_dict(data)
+        size = lower(long, "tile").size
+        assume(size <= 6000)
+        with explicit_up_to(10**9):
+            every = polylat.analyze(long, **options)
+        with explicit_up_to(50):
+            some = polylat.analyze(long, max_tiles=max(50, size - 1), **options)
+    except (MappingError, ScheduleError, TooLargeError):
+        assume(False)
+        raise
+    for order in ORDERS:
+        if some.latency_by_order[order] is not None:
+            assert some.latency_by_order[order] == every.latency_by_order[order]
+    assert some.lower_bound <= every.latency <= some.latency
+    if some.exact:
+        assert some.latency == every.latency
+
+
+# Closed forms ------------------------------------------------------------------------------------
+
+
+def pipeline(durations: list[int], tiles: int, *, capacity: bool = True) -> Spec:
+    """Stages of given durations over so many tiles, each on an array of its own."""
+    stages = range(len(durations))
+    einsums = [
+        {
+            "name": f"e{s}",
+            "tensor_accesses": [
+                {"name": f"t{s}", "projection": {f"T{s}": "m"}},
+                {"name": f"t{s + 1}", "projection": {f"T{s + 1}": "m"}, "output": True},
+            ],
+        }
+        for s in stages
+    ]
+    free = [{"name": action, "throughput": "inf"} for action in ("read", "write")]
+    memories = [
+        {"type": "Memory", "name": name, "size": "inf", "actions": free}
+        for name in ("DRAM", "SRAM")
+    ]
+    arrays = [
+        {
+            "type": "Compute",
+            "name": f"c{s}",
+            "actions": [{"name": "compute", "throughput": f"1/{durations[s]}"}],
+        }
+        for s in stages
+    ]
+    outer = {"type": "Storage", "component": "DRAM", "tensors": ["t0", f"t{len(durations)}"]}
+    loop = {"type": "Temporal", "rank_variable": "m", "tile_shape": 1}
+    held = [f"t{s}" for s in stages if s]
+    holder = {"type": "Storage", "component": "SRAM", "tensors": held}
+    branches = [
+        {
+            "type": "Nested",
+            "nodes": [{"type": "Compute", "einsum": f"e{s}", "component": f"c{s}"}],
+        }
+        for s in stages
+    ]
+    above = [loop, holder] if capacity else [holder, loop]
+    return Spec.from_dict(
+        {
+            "workload": {
+                "iteration_space_shape": {"m": f"0 <= m < {tiles}"},
+                "bits_per_value": {"All": 8},
+                "einsums": einsums,
+            },
+            "arch": {"nodes": [*memories, *arrays]},
+            "mapping": {"nodes": [outer, *above, {"type": "Pipeline", "nodes": branches}]},
+        }
+    )
+
+
+DURATIONS = st.lists(st.one_of(st.integers(1, 40), st.integers(997, 1003)), min_size=2, max_size=5)
+
+
+@given(DURATIONS, st.sampled_from((10**4, 10**6, 10**9)), st.sampled_from((2, 3, None)))
+def test_uniform_pipeline(durations: list[int], tiles: int, slots: int | None) -> None:
+    """With enough slots: all stages once, and the longest one for every further tile."""
+    report = polylat.analyze(pipeline(durations, tiles), slots=slots, max_tiles=50_000)
+    expected = sum(durations) + (tiles - 1) * max(durations)
+    assert report.latency_by_order == dict.fromkeys(ORDERS, expected)
+    assert report.engine == "periodic"
+    assert report.exact
+    assert report.gap == 0
+    assert sum(report.critical_totals.values()) == expected
+
+
+@given(DURATIONS, st.sampled_from((10**4, 10**9)))
+def test_one_slot(durations: list[int], tiles: int) -> None:
+    """With one slot neighbours take turns: the slowest pair sets the pace."""
+    report = polylat.analyze(pipeline(durations, tiles), slots=1, max_tiles=50_000)
+    pairs = [a + b for a, b in pairwise(durations)]
+    assert report.latency == sum(durations) + (tiles - 1) * max(pairs)
+
+
+@given(DURATIONS)
+def test_no_capacity(durations: list[int]) -> None:
+    """Stages that nothing couples drift apart, each at its own rate."""
+    report = polylat.analyze(pipeline(durations, 10**9, capacity=False), max_tiles=50_000)
+    assert report.latency == sum(durations) + (10**9 - 1) * max(durations)
+
+
+@pytest.mark.parametrize("durations", [[1000, 14, 1001, 15], [999, 1000, 1], [29, 30, 31, 32]])
+@pytest.mark.parametrize("tiles", [1500, 10**5, 10**9])
+def test_nearly_equal_stages(durations: list[int], tiles: int) -> None:
+    """A buffer that fills for a thousand tiles before it holds the first stage back."""
+    with explicit_up_to(0):
+        report = polylat.analyze(pipeline(durations, tiles), max_tiles=50_000)
+    assert report.engine == "periodic"
+    assert report.latency == sum(durations) + (tiles - 1) * max(durations)
+
+
+def test_backlog_grows() -> None:
+    """A port that write-backs in the background saturate: they end long after the last tile."""
+    with explicit_up_to(10**9):
+        short = {
+            tiles: polylat.analyze(
+                Spec.from_dict(tap(tiles)), background="o", order="program"
+            ).latency
+            for tiles in (1000, 2000, 3000)
+        }
+    step = Fraction(short[3000] - short[2000], 1000)
+    assert short[2000] - short[1000] == 1000 * step
+    assert step == 8  # the write-back takes eight, the computation one
+    report = polylat.analyze(Spec.from_dict(tap(10**9)), background="o", order="program")
+    assert report.engine == "periodic"
+    assert report.latency == short[3000] + (10**9 - 3000) * step
+
+
+def tap(tiles: int) -> Data:
+    """One Einsum whose result is written to a slow DRAM."""
+    return {
+        "workload": {
+            "iteration_space_shape": {"m": f"0 <= m < {tiles}"},
+            "bits_per_value": {"All": 1},
+            "einsums": [
+                {
+                    "name": "e",
+                    "tensor_accesses": [
+                        {"name": "i", "projection": {"I": "m"}},
+                        {"name": "o", "projection": {"O": "m"}, "output": True},
+                    ],
+                }
+            ],
+        },
+        "arch": {
+            "nodes": [
+                {
+                    "type": "Memory",
+                    "name": "DRAM",
+                    "size": "inf",
+                    "actions": [
+                        {"name": "read", "throughput": "inf"},
+                        {"name": "write", "throughput": "1/8"},
+                    ],
+                },
+                {
+                    "type": "Memory",
+                    "name": "SRAM",
+                    "size": "inf",
+                    "actions": [
+                        {"name": "read", "throughput": "inf"},
+                        {"name": "write", "throughput": "inf"},
+                    ],
+                },
+                {
+                    "type": "Compute",
+                    "name": "mac",
+                    "actions": [{"name": "compute", "throughput": 1}],
+                },
+            ]
+        },
+        "mapping": {
+            "nodes": [
+                {"type": "Storage", "component": "DRAM", "tensors": ["i", "o"]},
+                {"type": "Temporal", "rank_variable": "m", "tile_shape": 1},
+                {"type": "Storage", "component": "SRAM", "tensors": ["i", "o"]},
+                {"type": "Compute", "einsum": "e", "component": "mac"},
+            ]
+        },
+    }
+
+
+# A bracket --------------------------------------------------------------------------------------
+
+
+def test_bracket() -> None:
+    """Too fine to be settled: a schedule, a bound, and nothing is passed off as exact."""
+    files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    spec = polylat.load(*files)
+    exact = polylat.analyze(spec, granularity="full")
+    with explicit_up_to(0):
+        limit = polylat.analyze(spec, granularity="tile").tiles
+        report = polylat.analyze(spec, granularity="full", max_tiles=limit)
+    assert report.tiles == exact.tiles
+    assert report.lower_bound <= exact.latency <= report.latency
+    assert report.exact == (report.gap == 0) or report.latency == report.lower_bound
+
+
+@pytest.mark.parametrize("granularity", ["flow", "full"])
+def test_refused_when_even_coarse_tiles_are_too_many(granularity: str) -> None:
+    """What cannot be looked at is an error that says what would help."""
+    files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+    with pytest.raises(TooLargeError, match="max_tiles"):
+        polylat.analyze(polylat.load(*files), granularity=granularity, max_tiles=2)
+
+
+# Iterations that are looked at ------------------------------------------------------------------
+
+
+@st.composite
+def kept_loops(draw: st.DrawFn) -> Kept:
+    """A loop with stretches left out."""
+    cuts = []
+    place, trips = 0, 0
+    for _ in range(draw(st.integers(0, 3))):
+        period = draw(st.integers(1, 4))
+        place += draw(st.integers(2 * period, 3 * period + 2))
+        copies = draw(st.integers(1, 6))
+        cuts.append(Cut(place, period, copies))
+        trips += copies * period
+    return Kept(trips + place + draw(st.integers(1, 5)), tuple(cuts))
+
+
+@given(kept_loops())
+def test_kept(kept: Kept) -> None:
+    """Every iteration is looked at, or is a copy of one that is."""
+    every = np.arange(kept.trips)
+    places, copies, periods = kept.locate(every)
+    assert (kept.digits[places] + copies * periods == every).all()
+    assert [kept.place_of(int(d)) for d in every] == list(
+        zip(places.tolist(), copies.tolist(), strict=True)
+    )
+    assert np.bincount(places, minlength=kept.count).tolist() == kept.multiplicity.tolist()
+    assert sum(high - low + 1 for low, high in kept.runs) == kept.count
+    assert (kept.digits[places[copies == 0]] == every[copies == 0]).all()
