@@ -13,6 +13,7 @@ from polylat.exact import Number
 if TYPE_CHECKING:
     from polylat.accounting import Roofline
     from polylat.critical import CriticalPath
+    from polylat.intervals import InitiationInterval
     from polylat.model import Model
     from polylat.occupancy import Occupancy
     from polylat.repeating_path import RepeatingPath
@@ -226,6 +227,13 @@ class Report:
         from polylat.critical import critical_path
 
         return critical_path(self._model, self._timing)
+
+    @cached_property
+    def initiation_interval(self) -> tuple[InitiationInterval, ...]:
+        """Per loop along which the critical path repeats: its pace, and what determines it."""
+        from polylat.intervals import initiation_intervals
+
+        return initiation_intervals(self)
 
     @cached_property
     def occupancy(self) -> tuple[Occupancy, ...]:
