@@ -163,6 +163,7 @@ def analyze(
         engine=of.engine,
         exact=exact,
         lower_bound=latency if exact else max(resource, dependence),
+        unsettled=tuple(o for o in ORDERS if o not in timings),
         _model=of,
         _timing=chosen,
         _roofline=own_roofline,

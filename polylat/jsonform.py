@@ -96,6 +96,31 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
         ],
         "accesses": _accesses(report.accesses.items(), "actions"),
         "engine": report.engine,
+        "exact": report.exact,
+        "lower_bound": _exact(report.lower_bound),
+        "gap": _exact(report.gap),
+        "unsettled": list(report.unsettled),
+        "initiation_intervals": [
+            {
+                "variable": found.variable,
+                "tile": found.tile,
+                "einsums": list(found.einsums),
+                "interval": _exact(found.interval),
+                "iterations": found.iterations,
+                "period": found.period,
+                "cycle": [
+                    {
+                        "einsum": einsum,
+                        "component": component,
+                        "tensor": tensor,
+                        "action": action,
+                        "time": _exact(time),
+                    }
+                    for (einsum, component, tensor, action), time in found.cycle
+                ],
+            }
+            for found in report.initiation_interval
+        ],
     }
 
 

@@ -108,7 +108,7 @@ class Report:
         The last finish of any access, background included.
     latency_by_order
         The same for each order of the ports, with the background write-backs asked for; None
-        where the order contradicts the dependences.
+        where the order contradicts the dependences, or is `unsettled`.
     order
         The order that `latency` belongs to.
     waits_for_background
@@ -124,7 +124,7 @@ class Report:
         AccelForge's figure for the mapping.
     sequential
         This model's latency with every Pipeline as Sequential and no background; None where
-        that is illegal.
+        that is illegal. The best that is known where the latency is not exact.
     accesses
         (Einsum, component, tensor or None, action) → number of actions (of the busiest unit).
     ports
@@ -147,6 +147,8 @@ class Report:
     lower_bound
         No schedule of the mapping that was asked for takes less: `latency` where that is exact,
         else the larger of the two bounds.
+    unsettled
+        Orders of which it is not known what latency they have: theirs is None, too.
     """
 
     latency: Number
@@ -168,6 +170,7 @@ class Report:
     engine: str
     exact: bool
     lower_bound: Number
+    unsettled: tuple[str, ...]
     _model: Model = field(repr=False, kw_only=True)
     _timing: Timing = field(repr=False, kw_only=True)
     _roofline: Roofline = field(repr=False, kw_only=True)

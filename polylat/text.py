@@ -122,6 +122,7 @@ def render_explanation(report: Report) -> RenderableType:
     found = report.sensitivity()
     sections = [
         _headline(report),
+        _section("Steady state: the initiation interval of each loop", _paces(report)),
         _section("What would help most", _change(best_change(report), report)),
         _section(
             "What binds: time on the critical path",
@@ -268,6 +269,7 @@ def _headline(report: Report) -> RenderableType:
         f"order {report.order}",
         f"granularity {report.granularity}",
         _count(report.tiles, "tile iteration"),
+        f"{report.engine} engine",
     ]
     if report.background:
         how.append(f"background: {', '.join(_write_backs(report))}")
@@ -280,8 +282,37 @@ def _headline(report: Report) -> RenderableType:
         lines.append(Text("Run sequentially, the mapping is illegal."))
     elif report.speedup is not None:
         lines.append(_speedup(report.speedup, report.sequential))
+    if not report.exact:
+        lines.append(_bracket(report))
     lines += [_optimal(report), _bounds(report)]
     return Group(head, *(Padding(line, (0, 0, 0, 2)) for line in lines))
+
+
+def _bracket(report: Report) -> Text:
+    return Text.assemble(
+        ("Not exact", "bold yellow"),
+        f": a schedule takes {show(report.latency)}, none takes less than"
+        f" {show(report.lower_bound)} (gap {float(report.gap):.2%}).",
+    )
+
+
+def _paces(report: Report) -> RenderableType:
+    if not report.initiation_interval:
+        return Text("No loop repeats along the critical path.")
+    table = _table("Loop", "Einsums", ">Per iteration", ">Iterations", "Critical cycle")
+    for found in report.initiation_interval:
+        turn = ", ".join(
+            f"{' '.join(part for part in key if part)} {show(time)}" for key, time in found.cycle
+        )
+        loop = found.variable if found.tile == 1 else f"{found.variable} (tiles of {found.tile})"
+        table.add_row(
+            Text(loop),
+            Text("+".join(found.einsums)),
+            show(found.interval),
+            f"{found.iterations:,}",
+            Text(turn if found.period == 1 else f"{turn} (per {found.period} iterations)"),
+        )
+    return table
 
 
 def _speedup(speedup: Fraction, sequential: Number) -> Text:
@@ -429,7 +460,9 @@ def _write_backs(report: Report) -> list[str]:
 def _orders(report: Report) -> RenderableType:
     parts: list[Text | str] = []
     for order, latency in report.latency_by_order.items():
-        shown = "contradicts the dependences" if latency is None else show(latency)
+        shown = show(latency) if latency is not None else "contradicts the dependences"
+        if order in report.unsettled:
+            shown = "not settled"
         used = order == report.order and not report.waits_for_background
         parts += [" · " if parts else "", Text(f"{order} {shown}", style="bold" if used else "")]
     return Text.assemble(*parts)
