@@ -69,10 +69,9 @@ def initiation_intervals(report: Report) -> tuple[InitiationInterval, ...]:
     --------
     >>> import polylat
     >>> from polylat.intervals import initiation_intervals
-    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
-    >>> report = polylat.analyze(polylat.load(*files), granularity="full")
-    >>> initiation_intervals(report)
-    ()
+    >>> report = polylat.analyze(polylat.load("examples/attention.yaml"))
+    >>> print(initiation_intervals(report)[2])
+    loop over p (tiles of 128, QK): 128 per iteration; per iteration: QK mac compute 128
     """
     path = _path(report)
     if path is None:
@@ -86,7 +85,7 @@ def initiation_intervals(report: Report) -> tuple[InitiationInterval, ...]:
             if known is None or known.iterations < times:
                 found[node] = _interval(path.model.lowered, node, by, repetition, scale)
     order = _order(path.model.lowered)
-    return tuple(found[node] for node in sorted(found, key=lambda n: order.index(n)))
+    return tuple(found[node] for node in sorted(found, key=order.index))
 
 
 def _path(report: Report) -> RepeatingPath | None:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from math import ceil, floor, lcm
+from typing import NoReturn
 
 import numpy as np
 
+from polylat.accesses.blocks import Block
 from polylat.accesses.counting import tile_elements
-from polylat.exact import number
+from polylat.errors import UnsupportedError
+from polylat.exact import Number, number
+from polylat.lowering.kept import Kept
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.scan import Ints
 from polylat.lowering.sharing import sharers
-from polylat.lowering.tiles import common_keys
-from polylat.model import Model
+from polylat.lowering.tiles import Tiles, common_keys
+from polylat.model import Model, build
+from polylat.residency import Changes, Residents, highest, joined, levels
 from polylat.schedule.graph import Times
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import Plan, Timing
 from polylat.tasks import own_stages, separations
 
 __all__ = ["Occupancy", "ResidentTile", "occupancies", "stage_name"]
+
+MOST_STEPS = 1_000_000
+"""Up to this many changes are listed at once."""
+
+MOST_EXPLICIT = 1_000_000
+"""Up to this many tile iterations are looked at where they do not tell of each other."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +59,12 @@ class ResidentTile:
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
-    """All tiles of one holder, as arrays."""
-
-    tensor: str
-    variables: tuple[str, ...]
-    digits: Ints
-    start: Times
-    end: Times
-    elements: Ints
-    bits_per_value: Fraction
-
-
-@dataclass(frozen=True, eq=False)
 class Occupancy:
     """Occupancy of a memory over time: a relation time → resident tiles.
+
+    It is exact however many tiles there are. Where these cannot be told from those of the tile
+    iterations that were looked at, everything but the memory's names and size raises an
+    `UnsupportedError`.
 
     Parameters
     ----------
@@ -76,35 +79,54 @@ class Occupancy:
 
     component: str
     stages: tuple[str, ...]
-    size: int | Fraction | None
-    _held: tuple[_Held, ...] = field(repr=False)
+    size: Number | None
+    _held: tuple[Residents, ...] = field(repr=False)
     _scale: int = field(repr=False)
+    _error: UnsupportedError | None = field(repr=False, default=None)
 
     @cached_property
-    def steps(self) -> tuple[tuple[int | Fraction, int | Fraction], ...]:
-        """(time, bits from then on), at every change."""
-        denominator = int(np.lcm.reduce([h.bits_per_value.denominator for h in self._held] or [1]))
-        times = [np.concatenate((h.start, h.end)) for h in self._held]
-        changes = []
-        for held in self._held:
-            bits = held.elements.astype(object) * int(held.bits_per_value * denominator)
-            changes.append(np.concatenate((bits, -bits)))
-        if not times:
+    def steps(self) -> tuple[tuple[Number, Number], ...]:
+        """(time, bits from then on), at every change.
+
+        Raises
+        ------
+        UnsupportedError
+            There are more than a million changes, most of them of tiles that were not looked at:
+            use `steps_between`, `peak_between` or `level`.
+        """
+        seen = 2 * sum(len(held.start) for held in self._residents)
+        times, level = self._levels(-1, self._last + 1, max(seen, MOST_STEPS))
+        return self._numbers(times[1:], level[1:])
+
+    def steps_between(self, start: Number, end: Number) -> tuple[tuple[Number, Number], ...]:
+        """(time, bits from then on), at `start` and at every change after it and before `end`.
+
+        Raises
+        ------
+        UnsupportedError
+            There are more than a million changes.
+        """
+        if start >= end:
             return ()
-        at, change = np.concatenate(times), np.concatenate(changes)
-        moments, where = np.unique(at, return_inverse=True)
-        delta = np.full(len(moments), 0, dtype=object)
-        np.add.at(delta, where, change)
-        level = np.cumsum(delta)
-        return tuple(
-            (number(Fraction(int(t), self._scale)), number(Fraction(int(b), denominator)))
-            for t, b in zip(moments, level, strict=True)
-        )
+        low, high = floor(start * self._scale), ceil(end * self._scale)
+        found = self._numbers(*self._levels(low, high, MOST_STEPS))
+        return ((number(start), found[0][1]), *found[1:])
+
+    def level(self, time: Number) -> Number:
+        """Number of resident bits at an instant (of one unit)."""
+        low = floor(time * self._scale)
+        return self._numbers(*self._levels(low, low + 1, MOST_STEPS))[0][1]
 
     @cached_property
-    def peak(self) -> int | Fraction:
+    def peak(self) -> Number:
         """Largest number of resident bits (of one unit)."""
-        return max((bits for _, bits in self.steps), default=0)
+        return self._highest(-1, self._last + 1)
+
+    def peak_between(self, start: Number, end: Number) -> Number:
+        """Largest number of resident bits from `start` on and before `end`."""
+        if start >= end:
+            return 0
+        return self._highest(floor(start * self._scale), ceil(end * self._scale))
 
     @property
     def exceeded(self) -> bool:
@@ -112,22 +134,65 @@ class Occupancy:
         return self.size is not None and self.peak > self.size
 
     def tiles(self) -> Iterator[ResidentTile]:
-        """All tiles that are ever resident."""
-        for held in self._held:
-            for k in range(len(held.start)):
-                yield ResidentTile(
-                    held.tensor,
-                    tuple(
-                        (v, int(d)) for v, d in zip(held.variables, held.digits[:, k], strict=True)
-                    ),
-                    number(Fraction(int(held.start[k]), self._scale)),
-                    number(Fraction(int(held.end[k]), self._scale)),
-                    number(int(held.elements[k]) * held.bits_per_value),
-                )
+        """All tiles that are ever resident, tensor by tensor, one after another."""
+        for held in self._residents:
+            for tile, copies in held.every():
+                yield self._tile(held, tile, copies)
 
-    def at(self, time: int | Fraction) -> tuple[ResidentTile, ...]:
+    def at(self, time: Number) -> tuple[ResidentTile, ...]:
         """The tiles that are resident at an instant."""
-        return tuple(tile for tile in self.tiles() if tile.start <= time < tile.end)
+        now = floor(time * self._scale)
+        return tuple(
+            self._tile(held, tile, copies)
+            for held in self._residents
+            for tile, copies in held.at(now)
+        )
+
+    @property
+    def _residents(self) -> tuple[Residents, ...]:
+        if self._error is not None:
+            raise self._error
+        return self._held
+
+    @cached_property
+    def _last(self) -> int:
+        return max((held.last for held in self._residents), default=0)
+
+    @cached_property
+    def _denominator(self) -> int:
+        return lcm(*(held.bits_per_value.denominator for held in self._residents))
+
+    @cached_property
+    def _changes(self) -> Changes:
+        return joined([held.changes(self._denominator) for held in self._residents])
+
+    def _levels(self, low: int, high: int, most: int) -> tuple[Times, Times]:
+        try:
+            return levels(self._changes, low, high, most)
+        except UnsupportedError:
+            raise UnsupportedError(
+                f"what is resident in {self.component!r} changes more than {most} times",
+                mend="use steps_between for a shorter time, or peak_between, level or at",
+            ) from None
+
+    def _highest(self, low: int, high: int) -> Number:
+        return number(Fraction(highest(self._changes, low, high), self._denominator))
+
+    def _numbers(self, times: Times, level: Times) -> tuple[tuple[Number, Number], ...]:
+        return tuple(
+            (number(Fraction(int(t), self._scale)), number(Fraction(int(b), self._denominator)))
+            for t, b in zip(times, level, strict=True)
+        )
+
+    def _tile(self, held: Residents, tile: int, copies: Sequence[int]) -> ResidentTile:
+        start, end = held.span(tile, copies)
+        return ResidentTile(
+            held.tensor,
+            tuple(zip(held.variables, held.index(tile, copies), strict=True)),
+            number(Fraction(start, self._scale)),
+            number(Fraction(end, self._scale)),
+            number(int(held.elements[tile]) * held.bits_per_value),
+        )
 
 
 def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
@@ -138,10 +203,42 @@ def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
     the last port of its block begins. In the outermost storage, tensors that no Einsum produces
     are there from the start, and tensors that none reads stay to the end.
     """
+    try:
+        return _occupancies(model, timing, _refuse)
+    except _AlikeError:
+        pass
+    lowered = model.lowered
+    if lowered.size <= MOST_EXPLICIT:
+        whole = build(lowered, model.background, model.slots)
+        assert isinstance(whole.plan, Plan)
+        return _occupancies(whole, whole.plan.time(timing.order), _refuse)
+    return _occupancies(model, timing, _note)
+
+
+class _AlikeError(Exception):
+    """Tiles do not come and go as those that stand for them."""
+
+
+def _refuse() -> NoReturn:
+    raise _AlikeError
+
+
+def _note() -> UnsupportedError:
+    return UnsupportedError(
+        "the tiles in a memory do not come and go at constant rates",
+        where="mapping",
+        mend="use granularity='tile', or larger tiles",
+    )
+
+
+def _occupancies(
+    model: Model, timing: Timing, unlike: Callable[[], UnsupportedError]
+) -> tuple[Occupancy, ...]:
     spec, leaves = model.lowered.spec, model.lowered.leaves
     separate = separations(spec, leaves)
-    spans: dict[str, tuple[Times, Times]] = {}
-    held: dict[tuple[str, tuple[tuple[int, int], ...]], list[_Held]] = {}
+    spans: dict[str, tuple[Times, Times, Bools]] = {}
+    held: dict[tuple[str, tuple[tuple[int, int], ...]], list[Residents]] = {}
+    errors: dict[tuple[str, tuple[tuple[int, int], ...]], UnsupportedError] = {}
     sizes: dict[str, Fraction | None] = {}
     done: set[tuple[int, str]] = set()
     for leaf in leaves:
@@ -161,18 +258,22 @@ def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
                     if holder.component not in spans:
                         spans[holder.component] = _block_spans(model, timing, holder.component)
                     span = spans[holder.component]
-                    found = _held_tiles(model, timing, span, sharing, tensor, level, holder)
-                    held.setdefault(key, []).append(found)
+                    mine = held.setdefault(key, [])
+                    try:
+                        mine.append(_held_tiles(model, timing, span, sharing, tensor, level, holder))
+                    except _AlikeError:
+                        errors[key] = unlike()
     order = {name: i for i, name in enumerate(spec.arch.order)}
     return tuple(
         Occupancy(
-            component,
-            tuple(dict.fromkeys(stage_name(leaves, *s) for s in stages)),
-            None if sizes[component] is None else number(sizes[component]),  # type: ignore[arg-type]
+            key[0],
+            tuple(dict.fromkeys(stage_name(leaves, *s) for s in key[1])),
+            None if sizes[key[0]] is None else number(sizes[key[0]]),  # type: ignore[arg-type]
             tuple(some),
             model.costs.scale,
+            errors.get(key),
         )
-        for (component, stages), some in sorted(
+        for key, some in sorted(
             held.items(), key=lambda item: (order.get(item[0][0], 0), item[0])
         )
     )

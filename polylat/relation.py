@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Iterator
+from functools import cached_property, reduce
 
 import islpy as isl
 import numpy as np
 
 from polylat.accesses.blocks import Access
 from polylat.errors import OptionError
-from polylat.lowering.paths import Leaf, PathHolder
+from polylat.lowering.paths import PathHolder
 from polylat.lowering.scan import Ints
 from polylat.lowering.sharing import sharers
 from polylat.model import Model
 from polylat.occupancy import occupancies
 from polylat.proof.families import Families, merged
-from polylat.proof.schedule import Stream, copied, streams_of
-from polylat.proof.waits import families_set
+from polylat.proof.schedule import copied
+from polylat.proof.waits import families_set, first_within
 from polylat.schedule.graph import Times
 from polylat.schedule.timing import Timing
 
@@ -44,18 +44,17 @@ def schedule_relation(model: Model, timing: Timing) -> isl.UnionMap:
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile")
     >>> schedule = report.schedule()
-    >>> starts = [m for m in schedule.get_map_list() if "e1_mac_compute" in str(m)]
-    >>> report.time_scale, len(starts)
-    (2, 1)
+    >>> [m for m in schedule.get_map_list() if m.get_tuple_name(isl.dim_type.in_) == "X"]
+    []
     """
     found: dict[str, list[str]] = {}
     for name, families in _accesses(model, timing):
-        found.setdefault(name, []).extend(_pieces(name, families))
+        found.setdefault(name, []).extend(_starts(name, families))
     return _union(found)
 
 
 def access_names(model: Model) -> dict[tuple[int, int, int], str]:
-    """(leaf, block, access) → what the access is called."""
+    """(leaf, block, place in the block) → what an access is called."""
     names: dict[tuple[int, int, int], str] = {}
     used: Counter[str] = Counter()
     for leaf, blocks in enumerate(model.layout.blocks):
@@ -69,88 +68,312 @@ def access_names(model: Model) -> dict[tuple[int, int, int], str]:
     return names
 
 
+def _plain(name: str) -> str:
+    """A name for ISL: letters, digits and underscores."""
+    plain = re.sub(r"\W", "_", name)
+    return plain if plain[:1].isalpha() else f"x_{plain}"
+
+
 def _accesses(model: Model, timing: Timing) -> Iterator[tuple[str, Families]]:
+    """Families of all accesses, and what these are called."""
     names = access_names(model)
-    for stream in streams_of(model, timing, index=True):
-        block = model.layout.blocks[stream.leaf][stream.block]
-        tiles = model.layout.tiles[stream.leaf]
-        served = _Served(model, timing, stream)
-        before: dict[int, Times] = {
-            port: np.full(tiles.size, 0, dtype=begin.dtype)
-            for port, (begin, _) in served.tasks.items()
-        }
-        for place, access in enumerate(block.accesses):
-            name = names[stream.leaf, stream.block, place]
-            costs = model.costs.per_value[
-                stream.leaf, access.component, access.tensor, access.action
-            ]
-            timed = {port: each for port, each in costs.items() if each}
-            some = access.iterations
-            for port, each in timed.items():
-                begin, dtype = served.tasks[port][0], before[port].dtype
-                lasts = access.counts.astype(dtype) * each
-                families = copied(tiles, some, begin[some] + before[port][some], lasts)
-                before[port][some] += lasts
-                called = name if len(timed) == 1 else f"{name}_{served.port(port)}"
-                yield called, merged(families)
-            if not timed:
-                ready = served.ready[some]
-                yield name, merged(copied(tiles, some, ready, ready * 0))
-        if block.kind == "foreground":
-            yield from _overheads(model, stream, served, before)
+    for leaf, blocks in enumerate(model.layout.blocks):
+        tiles = model.layout.tiles[leaf]
+        for number, block in enumerate(blocks):
+            served = _Served(model, timing, leaf, number)
+            before = {port: begin.copy() for port, (begin, _) in served.tasks.items()}
+            for place, access in enumerate(block.accesses):
+                name = names[leaf, number, place]
+                key = leaf, access.component, access.tensor, access.action
+                timed = {port: each for port, each in model.costs.per_value[key].items() if each}
+                some = access.iterations
+                for port, each in timed.items():
+                    lasts = access.counts.astype(before[port].dtype) * each
+                    families = copied(tiles, some, before[port][some], lasts)
+                    before[port][some] += lasts
+                    yield _called(model, name, port, timed), merged(families)
+                if not timed:
+                    ready = served.ready[some]
+                    yield name, merged(copied(tiles, some, ready, ready * 0))
+            if block.kind == "foreground":
+                first = np.zeros(1, dtype=np.int64)
+                for (owner, component), constants in model.costs.constant.items():
+                    for port, steps in constants.items() if owner == leaf else ():
+                        start = before[port][first]
+                        name = _plain(f"{tiles.leaf.einsum.name}_{component}_overhead")
+                        families = Families.of_points(
+                            tiles.digits[:, first], start, start * 0 + steps
+                        )
+                        yield _called(model, name, port, constants), families
 
 
-def _overheads(
-    model: Model, stream: Stream, served: _Served, before: dict[int, Times]
-) -> Iterator[tuple[str, Families]]:
-    """The constants of components, once per leaf."""
-    einsum = model.lowered.leaves[stream.leaf].einsum.name
-    tiles = model.layout.tiles[stream.leaf]
-    first = np.zeros(1, dtype=np.int64)
-    for (leaf, component), constants in model.costs.constant.items():
-        if leaf == stream.leaf:
-            for port, steps in constants.items():
-                begin = served.tasks[port][0]
-                start = begin[first] + before[port][first]
-                name = _plain(f"{einsum}_{component}_overhead")
-                called = name if len(constants) == 1 else f"{name}_{served.port(port)}"
-                yield called, copied(tiles, first, start, start * 0 + steps)
+def _called(model: Model, name: str, port: int, ports: Iterable[int]) -> str:
+    """The name of an access on one of the ports on which it takes time."""
+    if len(list(ports)) == 1:
+        return name
+    key = model.costs.ports[port]
+    component = next(
+        c
+        for path in model.lowered.spec.arch.paths.values()
+        for c in path
+        if c.name == key.component
+    )
+    return _plain(f"{name}_{component.ports[key.index].name or key.index}")
 
 
 class _Served:
-    """When a block may start and its tasks begin, by tile iteration that is looked at."""
+    """A block of a leaf, by tile iteration that is looked at: when it may start, and its tasks.
 
-    def __init__(self, model: Model, timing: Timing, stream: Stream) -> None:
-        self.model = model
+    Parameters
+    ----------
+    model, timing
+        The schedule.
+    leaf, block
+        The leaf, and the index of the block among its blocks.
+    """
+
+    def __init__(self, model: Model, timing: Timing, leaf: int, block: int) -> None:
         layout, graph = model.layout, model.graph
-        tiles, base = layout.tiles[stream.leaf], layout.bases[stream.leaf]
-        kind = layout.blocks[stream.leaf][stream.block].kind
+        self.tiles, base = layout.tiles[leaf], layout.bases[leaf]
+        kind = layout.blocks[leaf][block].kind
         if kind == "foreground":
-            first, iterations = base, np.arange(tiles.size)
+            first, iterations = base, np.arange(self.tiles.size)
         else:
-            first, iterations = layout.streams[stream.leaf, stream.block]
+            first, iterations = layout.streams[leaf, block]
         dtype = timing.task_begin.dtype
-        self.ready: Times = np.full(tiles.size, 0, dtype=dtype)
+        self.ready: Times = np.full(self.tiles.size, 0, dtype=dtype)
         if kind == "fill":
             self.ready[iterations] = timing.fill_begin[first : first + len(iterations)]
         else:
             self.ready[iterations] = timing.begin[base + iterations]
-        inside = (graph.task_block >= first) & (graph.task_block < first + len(iterations))
         self.tasks: dict[int, tuple[Times, Times]] = {}
-        mine = np.flatnonzero(inside)
+        self.served: dict[int, Ints] = {}
+        mine = np.flatnonzero(
+            (graph.task_block >= first) & (graph.task_block < first + len(iterations))
+        )
         for port in np.unique(graph.task_port[mine]).tolist():
             some = mine[graph.task_port[mine] == port]
-            begin = np.full(tiles.size, 0, dtype=dtype)
-            lasts = np.full(tiles.size, 0, dtype=dtype)
+            begin = np.full(self.tiles.size, 0, dtype=dtype)
+            lasts = np.full(self.tiles.size, 0, dtype=dtype)
             at = iterations[graph.task_block[some] - first]
             begin[at], lasts[at] = timing.task_begin[some], graph.task_duration[some]
             self.tasks[port] = begin, lasts
+            self.served[port] = np.sort(at)
 
-    def port(self, port: int) -> str:
-        """The name of a port within its component."""
-        key = self.model.costs.ports[port]
-        for path in self.model.lowered.spec.arch.paths.values():
-            for component in path:
-                if component.name == key.component:
-                    return _plain(component.ports[key.index].name or str(key.index), start="")
-        raise AssertionError("a port belongs to a component")
+
+def _starts(name: str, families: Families) -> Iterator[str]:
+    """Texts of the maps from tile iterations to times."""
+    dims = ", ".join(f"i{k}" for k in range(families.depth))
+    for f in range(families.size):
+        conditions, hidden, total = _indices(families, f)
+        exists = f"exists {', '.join(hidden)} : " if hidden else ""
+        yield f"{name}[{dims}] -> [{total}] : {exists}{' and '.join(conditions) or '1 = 1'}"
+
+
+def _indices(families: Families, f: int) -> tuple[list[str], list[str], str]:
+    """Of a family: conditions on its indices, what these need besides, and its time."""
+    conditions, hidden, total = [], [], str(int(families.start[f]))
+    for k in range(families.depth):
+        low, count = int(families.low[k, f]), int(families.count[k, f])
+        stride, rate = int(families.stride[k, f]), int(families.rate[k, f])
+        if count == 1:
+            conditions.append(f"i{k} = {low}")
+        elif stride == 1:
+            conditions.append(f"{low} <= i{k} < {low + count}")
+            total += f" + {rate}*(i{k} - {low})" if rate else ""
+        else:
+            hidden.append(f"x{k}")
+            conditions.append(f"i{k} = {low} + {stride}*x{k} and 0 <= x{k} < {count}")
+            # The time is a function of the index itself: it holds no x.
+            total += f" + {rate}*((i{k} - {low})/{stride})" if rate else ""
+    return conditions, hidden, total
+
+
+def _union(found: dict[str, list[str]]) -> isl.UnionMap:
+    """A union of maps, each given as texts of its pieces."""
+    text = "; ".join(piece for pieces in found.values() for piece in pieces)
+    return isl.UnionMap(f"{{ {text} }}")
+
+
+def occupancy_relation(model: Model, timing: Timing, component: str) -> isl.UnionMap:
+    """Time → tiles that are resident in a memory then, as `polylat.occupancy` has it.
+
+    Times are steps of ``1 / model.costs.scale``; tiles are named ``tensor_tile`` and indexed by
+    the Temporal loops above their holder.
+
+    Raises
+    ------
+    OptionError
+        No such memory holds anything.
+    """
+    held = [(t, h) for t, _, h in _holders(model) if h.component == component]
+    if not held:
+        known = dict.fromkeys(h.component for _, _, h in _holders(model))
+        raise OptionError(
+            f"component {component!r} holds nothing",
+            mend=f"name one of: {', '.join(known)}",
+        )
+    parts = _of_arrays if model.layout.whole else _of_families
+    used: Counter[str] = Counter()
+    found = isl.UnionMap("{ }")
+    for tensor, relation in parts(model, timing, component):
+        name = _plain(f"{tensor}_tile")
+        used[name] += 1
+        name = name if used[name] == 1 else f"{name}_{used[name]}"
+        named = relation.set_tuple_name(isl.dim_type.in_, name)
+        found = found.union(isl.UnionMap.from_map(named.reverse()))
+    return found
+
+
+def _holders(model: Model) -> Iterator[tuple[str, int, PathHolder]]:
+    """Every holder once: tensor, level on the first path, holder."""
+    done: set[tuple[int, str]] = set()
+    for leaf in model.lowered.leaves:
+        for tensor in leaf.einsum.tensors:
+            for level, holder in enumerate(leaf.storages(tensor)):
+                if (holder.node, tensor) not in done:
+                    done.add((holder.node, tensor))
+                    yield tensor, level, holder
+
+
+def _of_arrays(model: Model, timing: Timing, component: str) -> Iterator[tuple[str, isl.Map]]:
+    """Tile → times at which it is resident, where all tile iterations are looked at."""
+    for memory in occupancies(model, timing):
+        if memory.component != component:
+            continue
+        for held in memory._held:
+            pieces = merged(Families.of_points(held.digits, held.start, held.end - held.start))
+            dims = ", ".join(f"i{k}" for k in range(pieces.depth))
+            texts = []
+            for f in range(pieces.size):
+                conditions, hidden, total = _indices(pieces, f)
+                when = f"{total} <= t < {total} + {int(pieces.duration[f])}"
+                exists = f"exists {', '.join(hidden)} : " if hidden else ""
+                texts.append(f"[{dims}] -> [t] : {exists}{' and '.join([*conditions, when])}")
+            if not texts:
+                texts = [f"[{dims}] -> [t] : 1 = 0"]
+            yield held.tensor, isl.Map(f"{{ {'; '.join(texts)} }}")
+
+
+def _of_families(model: Model, timing: Timing, component: str) -> Iterator[tuple[str, isl.Map]]:
+    """The same where tile iterations stand for others: the least start, and the largest end.
+
+    A family's least start in a tile is an affine function of the tile, and so is its largest end.
+    """
+    spec = model.lowered.spec
+    blocks: dict[tuple[int, int], _Served] = {}
+    for tensor, level, holder in _holders(model):
+        if holder.component != component:
+            continue
+        starts: list[isl.PwAff] = []
+        ends: list[isl.PwAff] = []
+        for leaf in sharers(model.lowered.leaves, tensor, holder):
+            for number, block in enumerate(model.layout.blocks[leaf.number]):
+                for access in block.accesses:
+                    if (access.component, access.tensor) != (component, tensor):
+                        continue
+                    key = leaf.number, number
+                    if key not in blocks:
+                        blocks[key] = _Served(model, timing, *key)
+                    span = _Span(model, blocks[key], access, holder.depth)
+                    starts += span.starts
+                    ends += span.ends
+        backing = level == 0 and holder.depth == 0
+        if backing and not spec.workload.producers(tensor):
+            starts.append(isl.PwAff("{ [] -> [(0)] }"))
+        if backing and not spec.workload.readers(tensor):
+            ends.append(isl.PwAff(f"{{ [] -> [({timing.makespan})] }}"))
+        first = isl.Map.from_pw_aff(reduce(lambda a, b: a.union_min(b), starts).coalesce())
+        last = isl.Map.from_pw_aff(reduce(lambda a, b: a.union_max(b), ends).coalesce())
+        resident = first.apply_range(isl.Map("{ [s] -> [t] : t >= s }"))
+        resident &= last.apply_range(isl.Map("{ [e] -> [t] : t < e }"))
+        yield tensor, resident.coalesce()
+
+
+class _Span:
+    """From when to when an access keeps tiles resident.
+
+    Parameters
+    ----------
+    model, served
+        The mapping, and the block of which the access is one.
+    access, depth
+        The access, and the number of loops that index the tiles.
+    """
+
+    def __init__(self, model: Model, served: _Served, access: Access, depth: int) -> None:
+        self.served, self.access, self.depth = served, access, depth
+        own = [p for p, k in enumerate(model.costs.ports) if k.component == access.component]
+        self.own = [p for p in own if p in served.tasks]
+        timed = np.zeros(served.tiles.size, dtype=np.bool_)
+        for port in self.own:
+            timed[served.served[port]] = True
+        self.untimed = access.iterations[~timed[access.iterations]]
+
+    def _families(self, iterations: Ints, times: Times) -> Families:
+        start = times[iterations]
+        return merged(copied(self.served.tiles, iterations, start, start * 0))
+
+    def _on(self, port: int) -> Ints:
+        return np.intersect1d(self.access.iterations, self.served.served[port])
+
+    @cached_property
+    def starts(self) -> list[isl.PwAff]:
+        """Times of which the least one is the first access to a tile."""
+        found = []
+        for port in self.own:
+            begin = self.served.tasks[port][0]
+            found += _extremes(self._families(self._on(port), begin), self.depth, least=True)
+        if len(self.untimed):
+            # Something without time happens when the last port of its block begins: the first in
+            # a tile is that of the first tile iteration, as these begin in order.
+            parts = [self._families(self.untimed, self.served.ready)]
+            for port, (begin, _) in self.served.tasks.items():
+                some = np.intersect1d(self.untimed, self.served.served[port])
+                parts.append(self._families(some, begin))
+            where = families_set(merged(parts[0]))
+            latest = reduce(
+                lambda a, b: a.union_max(b),
+                [p for part in parts for p in _extremes(part, part.depth, least=True)],
+            )
+            found.append(latest.pullback_pw_multi_aff(first_within(where, self.depth)))
+        return found
+
+    @cached_property
+    def ends(self) -> list[isl.PwAff]:
+        """Times of which the largest one is the end of the last access to a tile."""
+        found = []
+        for port in self.own:
+            begin, lasts = self.served.tasks[port]
+            found += _extremes(self._families(self._on(port), begin + lasts), self.depth)
+        if len(self.untimed):
+            found += _extremes(self._families(self.untimed, self.served.ready), self.depth)
+            for port, (begin, lasts) in self.served.tasks.items():
+                some = np.intersect1d(self.untimed, self.served.served[port])
+                found += _extremes(self._families(some, begin + lasts), self.depth)
+        return found
+
+
+def _extremes(families: Families, depth: int, *, least: bool = False) -> list[isl.PwAff]:
+    """Per family, its largest (or least) time in a tile, as a function of the tile."""
+    found = []
+    dims = ", ".join(f"i{k}" for k in range(depth))
+    for f in range(families.size):
+        total = int(families.start[f])
+        for k in range(depth, families.depth):
+            wide = int(families.rate[k, f]) * (int(families.count[k, f]) - 1)
+            total += min(wide, 0) if least else max(wide, 0)
+        head = Families(
+            families.low[:depth],
+            families.stride[:depth],
+            families.count[:depth],
+            families.start,
+            families.rate[:depth],
+            families.duration,
+        )
+        conditions, hidden, terms = _indices(head, f)
+        terms = str(total) + terms[len(str(int(families.start[f]))) :]
+        exists = f"exists {', '.join(hidden)} : " if hidden else ""
+        where = " and ".join(conditions) or "1 = 1"
+        found.append(isl.PwAff(f"{{ [{dims}] -> [({terms})] : {exists}{where} }}"))
+    return found

@@ -269,8 +269,9 @@ def _headline(report: Report) -> RenderableType:
         f"order {report.order}",
         f"granularity {report.granularity}",
         _count(report.tiles, "tile iteration"),
-        f"{report.engine} engine",
     ]
+    if report.engine == "periodic":
+        how.append("found from their period")
     if report.background:
         how.append(f"background: {', '.join(_write_backs(report))}")
     lines: list[Text] = [Text(" · ".join(how))]

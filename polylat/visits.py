@@ -94,7 +94,7 @@ def solve(
         lowered = sequential_leaves(lowered)
     what = (lowered, background, slots)
     found = None
-    if lowered.size > EXPLICIT:
+    if lowered.size > min(EXPLICIT, max_tiles):
         few = QUICK if quick or lowered.size <= max_tiles else MOST_VISITED
         found = _periodic(what, min(max_tiles, few))
         if found is not None and found.settled:

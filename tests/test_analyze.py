@@ -296,13 +296,15 @@ def test_no_order_at_all() -> None:
 
 
 def test_max_tiles() -> None:
-    """Too many tile iterations are an error; `auto` takes coarser ones first."""
+    """Too many tile iterations to look at make a bracket, or an error; `auto` takes coarser ones."""
     spec = corpus("issue_o2_sram_only")
     assert polylat.analyze(spec).granularity == "flow"
     coarse = polylat.analyze(spec, max_tiles=100)
     assert (coarse.granularity, coarse.tiles) == ("tile", 17)
-    with pytest.raises(TooLargeError, match="has 1088 tile iterations at granularity 'flow'"):
-        polylat.analyze(spec, granularity="flow", max_tiles=100)
+    bracket = polylat.analyze(spec, granularity="flow", max_tiles=20)
+    assert (bracket.granularity, bracket.tiles) == ("flow", 1088)
+    assert bracket.lower_bound <= polylat.analyze(spec, granularity="flow").latency
+    assert bracket.latency >= polylat.analyze(spec, granularity="flow").latency
     with pytest.raises(TooLargeError, match="17 tile iterations at granularity 'tile'"):
         polylat.analyze(spec, max_tiles=10)
 

@@ -168,8 +168,8 @@ def test_version() -> None:
         (
             ["analyze", *FILES, "--max-tiles", "3"],
             (
-                "mapping: the mapping has 17 tile iterations at granularity 'tile', more than"
-                " max_tiles=3. To mend it: raise max_tiles."
+                "mapping: the mapping has 17 tile iterations at granularity 'tile', and more than"
+                " max_tiles=3 of them must be looked at. To mend it: raise max_tiles."
             ),
         ),
     ],

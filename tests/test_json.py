@@ -44,6 +44,9 @@ def test_headline(data: dict[str, Any]) -> None:
         "speedup": "21/16",
         "roofline": 32768,
         "engine": "explicit",
+        "exact": True,
+        "lower_bound": 24576,
+        "gap": 0,
     }
     assert data["background"] == [{"tensor": "o2", "component": "SRAM"}]
     assert data["slots"] == {"o1": 3}
