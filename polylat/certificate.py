@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from polylat.errors import PolylatError
+from polylat.errors import PolylatError, UnsupportedError
 from polylat.exact import Number
 
 if TYPE_CHECKING:
     from polylat.model import Model
     from polylat.proof.checks import Checks
     from polylat.proof.schedule import Schedule
-    from polylat.report import Report
+    from polylat.report import Report, Step
 
-__all__ = ["Certificate", "CertificateError", "Proven", "verify", "verify_report"]
+__all__ = ["Certificate", "CertificateError", "Proven", "check_witness", "verify", "verify_report"]
+
+MOST_STEPS = 20_000
+"""Critical paths of more steps are not checked step by step."""
 
 
 class CertificateError(PolylatError):
@@ -83,6 +86,8 @@ class Certificate:
         How many of the decisions needed ISL; bounds were enough for the others.
     seconds
         How long it took.
+    notes
+        What was not checked, and why: only the *witness*, which is no rule, may be left out.
     """
 
     latency: Number
@@ -94,6 +99,7 @@ class Certificate:
     proven: tuple[Proven, ...]
     asked: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         how = (
@@ -102,19 +108,17 @@ class Certificate:
             if self.method == "pieces"
             else f"{self.tasks:,} services by ports, each looked at"
         )
-        lines = [
-            f"Proven: the schedule of {self.tiles:,} tile iterations keeps every rule, and its"
-            f" latency is {_said(self.latency)}.",
-            f"  engine {self.engine} · {how} · {self.seconds:.2f} s",
-        ]
         relations = max(len(f"{p.relations:,}") for p in self.proven)
         decisions = max(len(f"{p.decisions:,}") for p in self.proven)
-        lines += [
-            f"  {p.kind:<9} {p.meaning}\n"
-            f"  {'':<9} {p.relations:>{relations},} relations, {p.decisions:>{decisions},} decisions"
-            for p in self.proven
-        ]
-        return "\n".join(lines)
+        first = (
+            f"Proven: the schedule of {self.tiles:,} tile iterations keeps every rule, and its"
+            f" latency is {_said(self.latency)}."
+        )
+        lines = [first, f"  engine {self.engine} · {how} · {self.seconds:.2f} s"]
+        for p in self.proven:
+            counts = f"{p.relations:>{relations},} relations, {p.decisions:>{decisions},} decisions"
+            lines.append(f"  {p.kind:<9} {counts}: {p.meaning}")
+        return "\n".join([*lines, *(f"  Not checked: {note}." for note in self.notes)])
 
 
 def _said(value: Number) -> str:
@@ -197,9 +201,61 @@ def verify(
     )
 
 
-def verify_report(report: Report) -> Certificate:
-    """Prove that a report's schedule keeps every rule, and that its latency is the schedule's."""
+def check_witness(report: Report, steps: Sequence[Step]) -> int:
+    """Prove of consecutive steps that each waited for the one before, for the reason it states.
+
+    Returns
+    -------
+    int
+        The number of steps.
+
+    Raises
+    ------
+    CertificateError
+        A step did not wait as it says, or is not where the schedule has it.
+    """
+    from polylat.proof.checks import Checks
     from polylat.proof.schedule import schedule_of
+    from polylat.proof.witness import Witness
+    from polylat.proof.words import Broken
+
+    checks = Checks(report._model, schedule_of(report._model, report._timing))
+    try:
+        return Witness(checks).check(steps)
+    except Broken as error:
+        raise CertificateError(str(error), where="critical path") from error
+
+
+def verify_report(report: Report) -> Certificate:
+    """Prove that a report's schedule keeps every rule, and that its latency is the schedule's.
+
+    A critical path of up to `MOST_STEPS` steps is checked step by step.
+    """
+    from polylat.proof.schedule import schedule_of
+    from polylat.proof.witness import Witness
 
     model, timing = report._model, report._timing
-    return verify(model, schedule_of(model, timing), timing.makespan)
+    steps, note = _short_path(report)
+
+    def witness(checks: Checks) -> int:
+        return Witness(checks).check(steps or (), timing.makespan)
+
+    certificate = verify(
+        model, schedule_of(model, timing), timing.makespan, witness=witness if steps else None
+    )
+    return replace(certificate, notes=(note,)) if note else certificate
+
+
+def _short_path(report: Report) -> tuple[Sequence[Step] | None, str]:
+    """The critical path, or why it is not checked step by step."""
+    if not report.latency:
+        return None, ""
+    try:
+        path = report.critical_path
+        if len(path) <= MOST_STEPS:
+            return path, ""
+    except OverflowError:  # more than Python can count the items of
+        pass
+    except UnsupportedError:
+        return None, "the critical path, which is not known step by step"
+    return None, f"the critical path, which has more than {MOST_STEPS:,} steps"

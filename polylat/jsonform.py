@@ -256,7 +256,7 @@ def _row(row: Row) -> dict[str, Any]:
         "count": _exact(row.count),
         "duration": _optional(row.duration),
         "slack": _optional(row.slack),
-        "latency_if_free": _exact(row.latency_if_free),
+        "latency_if_free": _optional(row.latency_if_free),
     }
 
 

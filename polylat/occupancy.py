@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor, lcm
-from typing import NoReturn
 
-import numpy as np
-
-from polylat.accesses.blocks import Block
-from polylat.accesses.counting import tile_elements
 from polylat.errors import UnsupportedError
 from polylat.exact import Number, number
-from polylat.lowering.kept import Kept
-from polylat.lowering.paths import Leaf, PathHolder
-from polylat.lowering.scan import Ints
+from polylat.levels import Changes, highest, joined, levels
+from polylat.lowering.paths import Leaf
 from polylat.lowering.sharing import sharers
-from polylat.lowering.tiles import Tiles, common_keys
 from polylat.model import Model, build
-from polylat.residency import Changes, Residents, highest, joined, levels
+from polylat.residency import Residents, Spans, UnlikeError, block_spans, residents
 from polylat.schedule.graph import Times
 from polylat.schedule.timing import Plan, Timing
 from polylat.tasks import own_stages, separations
@@ -156,7 +149,7 @@ class Occupancy:
 
     @cached_property
     def _last(self) -> int:
-        return max((held.last for held in self._residents), default=0)
+        return max((int(held.latest.max(initial=0)) for held in self._residents), default=0)
 
     @cached_property
     def _denominator(self) -> int:
@@ -203,40 +196,19 @@ def occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
     the last port of its block begins. In the outermost storage, tensors that no Einsum produces
     are there from the start, and tensors that none reads stay to the end.
     """
-    try:
-        return _occupancies(model, timing, _refuse)
-    except _AlikeError:
-        pass
+    found = _occupancies(model, timing)
     lowered = model.lowered
-    if lowered.size <= MOST_EXPLICIT:
-        whole = build(lowered, model.background, model.slots)
-        assert isinstance(whole.plan, Plan)
-        return _occupancies(whole, whole.plan.time(timing.order), _refuse)
-    return _occupancies(model, timing, _note)
+    if any(memory._error for memory in found) and lowered.size <= MOST_EXPLICIT:
+        model = build(lowered, model.background, model.slots)
+        assert isinstance(model.plan, Plan)
+        found = _occupancies(model, model.plan.time(timing.order))
+    return found
 
 
-class _AlikeError(Exception):
-    """Tiles do not come and go as those that stand for them."""
-
-
-def _refuse() -> NoReturn:
-    raise _AlikeError
-
-
-def _note() -> UnsupportedError:
-    return UnsupportedError(
-        "the tiles in a memory do not come and go at constant rates",
-        where="mapping",
-        mend="use granularity='tile', or larger tiles",
-    )
-
-
-def _occupancies(
-    model: Model, timing: Timing, unlike: Callable[[], UnsupportedError]
-) -> tuple[Occupancy, ...]:
+def _occupancies(model: Model, timing: Timing) -> tuple[Occupancy, ...]:
     spec, leaves = model.lowered.spec, model.lowered.leaves
     separate = separations(spec, leaves)
-    spans: dict[str, tuple[Times, Times, Bools]] = {}
+    spans: dict[str, Spans] = {}
     held: dict[tuple[str, tuple[tuple[int, int], ...]], list[Residents]] = {}
     errors: dict[tuple[str, tuple[tuple[int, int], ...]], UnsupportedError] = {}
     sizes: dict[str, Fraction | None] = {}
@@ -256,13 +228,13 @@ def _occupancies(
                     sharing = sharers(leaves, tensor, holder)
                     key = (holder.component, stages[holder.component])
                     if holder.component not in spans:
-                        spans[holder.component] = _block_spans(model, timing, holder.component)
+                        spans[holder.component] = block_spans(model, timing, holder.component)
                     span = spans[holder.component]
                     mine = held.setdefault(key, [])
                     try:
-                        mine.append(_held_tiles(model, timing, span, sharing, tensor, level, holder))
-                    except _AlikeError:
-                        errors[key] = unlike()
+                        mine.append(residents(model, timing, span, sharing, tensor, level, holder))
+                    except UnlikeError:
+                        errors[key] = _unlike(holder.component)
     order = {name: i for i, name in enumerate(spec.arch.order)}
     return tuple(
         Occupancy(
@@ -273,89 +245,17 @@ def _occupancies(
             model.costs.scale,
             errors.get(key),
         )
-        for key, some in sorted(
-            held.items(), key=lambda item: (order.get(item[0][0], 0), item[0])
-        )
+        for key, some in sorted(held.items(), key=lambda item: (order.get(item[0][0], 0), item[0]))
     )
 
 
-def _held_tiles(
-    model: Model,
-    timing: Timing,
-    span: tuple[Times, Times],
-    sharing: Sequence[Leaf],
-    tensor: str,
-    level: int,
-    holder: PathHolder,
-) -> _Held:
-    spec, layout = model.lowered.spec, model.layout
-    order = common_keys([layout.tiles[o.number] for o in sharing], holder.depth)
-    dtype = timing.finish.dtype
-    start = np.full(len(order), timing.makespan, dtype=dtype)
-    end = np.full(len(order), 0, dtype=dtype)
-    elements = np.zeros(len(order), dtype=np.int64)
-    for leaf in sharing:
-        tiles, base = layout.tiles[leaf.number], layout.bases[leaf.number]
-        kappa = np.searchsorted(order, tiles.prefix_keys(holder.depth))
-        components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
-        np.maximum.at(elements, kappa, tile_elements(tiles, components, tensor, level))
-        for index, block in enumerate(layout.blocks[leaf.number]):
-            for access in block.accesses:
-                if access.component != holder.component or access.tensor != tensor:
-                    continue
-                where = kappa[access.iterations]
-                numbers = base + access.iterations
-                if block.kind != "foreground":
-                    first, iterations = layout.streams[leaf.number, index]
-                    numbers = first + np.searchsorted(iterations, access.iterations)
-                np.minimum.at(start, where, span[0][numbers])
-                np.maximum.at(end, where, span[1][numbers])
-    backing = level == 0 and holder.depth == 0
-    if backing and not spec.workload.producers(tensor):
-        start[:] = 0
-    if backing and not spec.workload.readers(tensor):
-        end[:] = timing.makespan
-    there = end > start
-    component = spec.arch.component(sharing[0].einsum.name, holder.component)
-    access_bits = sharing[0].einsum.access(tensor).bits_per_value
-    return _Held(
-        tensor,
-        tuple(loop.variable for loop in sharing[0].temporal[: holder.depth]),
-        _digits(order, [k.count for k in layout.tiles[sharing[0].number].kept[: holder.depth]])[
-            :, there
-        ],
-        start[there],
-        end[there],
-        elements[there],
-        Fraction(component.bits_per_value.get(tensor, access_bits)),
+def _unlike(component: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"the tiles in {component!r} do not come and go at constant rates: its occupancy is not"
+        " periodic",
+        where="mapping",
+        mend="use granularity='tile', or larger tiles",
     )
-
-
-def _block_spans(model: Model, timing: Timing, component: str) -> tuple[Times, Times]:
-    """Per block, when a component's ports begin to serve it, and when they have."""
-    graph = model.graph
-    mine = np.array([key.component == component for key in model.costs.ports], dtype=np.bool_)
-    ready = timing.begin[graph.owner].copy()
-    fills = graph.kind == 0
-    ready[fills] = timing.fill_begin[fills]
-    begin, end = ready, timing.block_finish.copy()
-    np.maximum.at(begin, graph.task_block, timing.task_begin)
-    tasks = np.flatnonzero(mine[graph.task_port])
-    served = graph.task_block[tasks]
-    begin[served] = timing.makespan
-    end[served] = 0
-    np.minimum.at(begin, served, timing.task_begin[tasks])
-    np.maximum.at(end, served, timing.task_begin[tasks] + graph.task_duration[tasks])
-    return begin, end
-
-
-def _digits(keys: Ints, radices: Sequence[int]) -> Ints:
-    digits = np.zeros((len(radices), len(keys)), dtype=np.int64)
-    rest = keys.copy()
-    for k in range(len(radices) - 1, -1, -1):
-        digits[k] = rest % radices[k]
-        rest //= radices[k]
-    return digits
 
 
 def stage_name(leaves: Sequence[Leaf], node: int, branch: int) -> str:

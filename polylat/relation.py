@@ -19,7 +19,6 @@ from polylat.lowering.paths import PathHolder
 from polylat.lowering.scan import Ints
 from polylat.lowering.sharing import sharers
 from polylat.model import Model
-from polylat.occupancy import occupancies
 from polylat.proof.families import Families, merged
 from polylat.proof.schedule import copied
 from polylat.proof.waits import families_set, first_within
@@ -27,6 +26,9 @@ from polylat.schedule.graph import Times
 from polylat.schedule.timing import Timing
 
 __all__ = ["access_names", "occupancy_relation", "schedule_relation"]
+
+
+_NOTHING = np.zeros(0, dtype=np.int64)
 
 
 def schedule_relation(model: Model, timing: Timing) -> isl.UnionMap:
@@ -43,9 +45,9 @@ def schedule_relation(model: Model, timing: Timing) -> isl.UnionMap:
     >>> import polylat
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile")
-    >>> schedule = report.schedule()
-    >>> [m for m in schedule.get_map_list() if m.get_tuple_name(isl.dim_type.in_) == "X"]
-    []
+    >>> once = isl.Set("{ e1_mac_compute[i0] }")
+    >>> report.time_scale, report.schedule().intersect_domain(isl.UnionSet.from_set(once))
+    (1, UnionMap("{ e1_mac_compute[i0] -> [2496i0] : 0 <= i0 <= 7 }"))
     """
     found: dict[str, list[str]] = {}
     for name, families in _accesses(model, timing):
@@ -160,6 +162,28 @@ class _Served:
             self.tasks[port] = begin, lasts
             self.served[port] = np.sort(at)
 
+    def span(self, ports: Iterable[int]) -> tuple[Times, Times]:
+        """When some ports begin to serve the block, and when they have served it.
+
+        Where they take no time over it: when the last port of the block begins, and when all have
+        served it.
+        """
+        begin, end = self.ready.copy(), self.ready.copy()
+        for port, (first, lasts) in self.tasks.items():
+            some = self.served[port]
+            begin[some] = np.maximum(begin[some], first[some])
+            end[some] = np.maximum(end[some], (first + lasts)[some])
+        own = [port for port in ports if port in self.tasks]
+        timed = np.unique(np.concatenate([self.served[port] for port in own] or [_NOTHING]))
+        # Later than any of them, and earlier.
+        begin[timed], end[timed] = end[timed], end[timed] * 0
+        for port in own:
+            first, lasts = self.tasks[port]
+            some = self.served[port]
+            begin[some] = np.minimum(begin[some], first[some])
+            end[some] = np.maximum(end[some], (first + lasts)[some])
+        return begin, end
+
 
 def _starts(name: str, families: Families) -> Iterator[str]:
     """Texts of the maps from tile iterations to times."""
@@ -236,23 +260,73 @@ def _holders(model: Model) -> Iterator[tuple[str, int, PathHolder]]:
                     yield tensor, level, holder
 
 
+def _resident(
+    model: Model, component: str
+) -> Iterator[tuple[str, PathHolder, list[tuple[int, int, Access]], tuple[bool, bool]]]:
+    """Per holder in a memory: tensor, holder, accesses, whether it stays from 0, to the end.
+
+    An access comes with its leaf and block.
+    """
+    workload = model.lowered.spec.workload
+    for tensor, level, holder in _holders(model):
+        if holder.component != component:
+            continue
+        accesses = [
+            (leaf.number, number, access)
+            for leaf in sharers(model.lowered.leaves, tensor, holder)
+            for number, block in enumerate(model.layout.blocks[leaf.number])
+            for access in block.accesses
+            if (access.component, access.tensor) == (component, tensor)
+        ]
+        backing = level == 0 and holder.depth == 0
+        first = backing and not workload.producers(tensor)
+        last = backing and not workload.readers(tensor)
+        yield tensor, holder, accesses, (first, last)
+
+
 def _of_arrays(model: Model, timing: Timing, component: str) -> Iterator[tuple[str, isl.Map]]:
     """Tile → times at which it is resident, where all tile iterations are looked at."""
-    for memory in occupancies(model, timing):
-        if memory.component != component:
-            continue
-        for held in memory._held:
-            pieces = merged(Families.of_points(held.digits, held.start, held.end - held.start))
-            dims = ", ".join(f"i{k}" for k in range(pieces.depth))
-            texts = []
-            for f in range(pieces.size):
-                conditions, hidden, total = _indices(pieces, f)
-                when = f"{total} <= t < {total} + {int(pieces.duration[f])}"
-                exists = f"exists {', '.join(hidden)} : " if hidden else ""
-                texts.append(f"[{dims}] -> [t] : {exists}{' and '.join([*conditions, when])}")
-            if not texts:
-                texts = [f"[{dims}] -> [t] : 1 = 0"]
-            yield held.tensor, isl.Map(f"{{ {'; '.join(texts)} }}")
+    own = [p for p, k in enumerate(model.costs.ports) if k.component == component]
+    blocks: dict[tuple[int, int], _Served] = {}
+    for tensor, holder, accesses, (whole, kept) in _resident(model, component):
+        keys, digits, starts, ends = [], [], [], []
+        for leaf, number, access in accesses:
+            if (leaf, number) not in blocks:
+                blocks[leaf, number] = _Served(model, timing, leaf, number)
+            begin, end = blocks[leaf, number].span(own)
+            some, tiles = access.iterations, model.layout.tiles[leaf]
+            keys.append(tiles.prefix_keys(holder.depth)[some])
+            digits.append(tiles.digits[: holder.depth, some])
+            starts.append(begin[some])
+            ends.append(end[some])
+        _, first, tile = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)
+        index = np.concatenate(digits, axis=1)[:, first]
+        start = np.concatenate(starts)[first] * 0 + (0 if whole else timing.makespan)
+        end = np.concatenate(ends)[first] * 0 + (timing.makespan if kept else 0)
+        np.minimum.at(start, tile.reshape(-1), np.concatenate(starts))
+        np.maximum.at(end, tile.reshape(-1), np.concatenate(ends))
+        there = np.asarray(end > start, dtype=np.bool_)
+        index, start, end = index[:, there], start[there], end[there]
+        whole_spans = merged(Families.of_points(index, start, end - start))
+        first_times = merged(Families.of_points(index, start, start * 0))
+        last_times = merged(Families.of_points(index, end, end * 0))
+        if whole_spans.size <= first_times.size + last_times.size:
+            yield tensor, _while(whole_spans, "{start} <= t < {start} + {duration}")
+        else:
+            since = _while(first_times, "t >= {start}")
+            yield tensor, (since & _while(last_times, "t < {start}")).coalesce()
+
+
+def _while(families: Families, condition: str) -> isl.Map:
+    """Tiles → the times that meet a condition on those of their families."""
+    dims = ", ".join(f"i{k}" for k in range(families.depth))
+    texts = [f"[{dims}] -> [t] : 1 = 0"]
+    for f in range(families.size):
+        conditions, hidden, total = _indices(families, f)
+        when = condition.format(start=total, duration=int(families.duration[f]))
+        exists = f"exists {', '.join(hidden)} : " if hidden else ""
+        texts.append(f"[{dims}] -> [t] : {exists}{' and '.join([*conditions, when])}")
+    return isl.Map(f"{{ {'; '.join(texts)} }}")
 
 
 def _of_families(model: Model, timing: Timing, component: str) -> Iterator[tuple[str, isl.Map]]:
@@ -260,28 +334,19 @@ def _of_families(model: Model, timing: Timing, component: str) -> Iterator[tuple
 
     A family's least start in a tile is an affine function of the tile, and so is its largest end.
     """
-    spec = model.lowered.spec
     blocks: dict[tuple[int, int], _Served] = {}
-    for tensor, level, holder in _holders(model):
-        if holder.component != component:
-            continue
+    for tensor, holder, accesses, (whole, kept) in _resident(model, component):
         starts: list[isl.PwAff] = []
         ends: list[isl.PwAff] = []
-        for leaf in sharers(model.lowered.leaves, tensor, holder):
-            for number, block in enumerate(model.layout.blocks[leaf.number]):
-                for access in block.accesses:
-                    if (access.component, access.tensor) != (component, tensor):
-                        continue
-                    key = leaf.number, number
-                    if key not in blocks:
-                        blocks[key] = _Served(model, timing, *key)
-                    span = _Span(model, blocks[key], access, holder.depth)
-                    starts += span.starts
-                    ends += span.ends
-        backing = level == 0 and holder.depth == 0
-        if backing and not spec.workload.producers(tensor):
+        for leaf, number, access in accesses:
+            if (leaf, number) not in blocks:
+                blocks[leaf, number] = _Served(model, timing, leaf, number)
+            span = _Span(model, blocks[leaf, number], access, holder.depth)
+            starts += span.starts
+            ends += span.ends
+        if whole:
             starts.append(isl.PwAff("{ [] -> [(0)] }"))
-        if backing and not spec.workload.readers(tensor):
+        if kept:
             ends.append(isl.PwAff(f"{{ [] -> [({timing.makespan})] }}"))
         first = isl.Map.from_pw_aff(reduce(lambda a, b: a.union_min(b), starts).coalesce())
         last = isl.Map.from_pw_aff(reduce(lambda a, b: a.union_max(b), ends).coalesce())

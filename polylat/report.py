@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from polylat.exact import Number
 
 if TYPE_CHECKING:
+    import networkx as nx
+    from islpy import UnionMap
+
     from polylat.accounting import Roofline
+    from polylat.certificate import Certificate
     from polylat.critical import CriticalPath
     from polylat.intervals import InitiationInterval
     from polylat.model import Model
@@ -286,6 +290,52 @@ class Report:
         from polylat.retime import retimer
 
         return retimer(self)
+
+    def schedule(self) -> UnionMap:
+        """The schedule as an ISL relation: access of a tile iteration → when it starts.
+
+        Times are steps of ``1 / time_scale``. See `polylat.relation.schedule_relation`.
+        """
+        from polylat.relation import schedule_relation
+
+        return schedule_relation(self._model, self._timing)
+
+    @property
+    def time_scale(self) -> int:
+        """Steps of time in `schedule` and `occupancy_relation` per unit of time."""
+        return self._model.costs.scale
+
+    def occupancy_relation(self, component: str) -> UnionMap:
+        """The occupancy of a memory as an ISL relation: time → tiles that are resident then.
+
+        See `polylat.relation.occupancy_relation`.
+        """
+        from polylat.relation import occupancy_relation
+
+        return occupancy_relation(self._model, self._timing, component)
+
+    def to_networkx(
+        self, *, limit: int = 10_000, window: tuple[Number, Number] | None = None
+    ) -> nx.DiGraph[int]:
+        """The task graph, or what of it is served in a window of time.
+
+        See `polylat.network.task_graph`.
+        """
+        from polylat.network import task_graph
+
+        return task_graph(self._model, self._timing, limit=limit, window=window)
+
+    def verify(self) -> Certificate:
+        """Prove that the schedule keeps every rule of the model and ends at the latency.
+
+        Raises
+        ------
+        CertificateError
+            It does not.
+        """
+        from polylat.certificate import verify_report
+
+        return verify_report(self)
 
     def __str__(self) -> str:
         from polylat.text import report_text

@@ -1,9 +1,7 @@
-"""Tiles that come and go at constant rates: families of residents, and the level they add up to.
+"""Which tiles of a holder are resident when: families that come and go at constant rates.
 
-A tile of a tile iteration that stands for others stands for their tiles: each copy comes and goes
-so much later than the one before it. The level of a memory is a sum of such series of changes.
-Where nothing of them begins or ends, all is as it was one common period earlier but for a
-constant, so that the level is highest in the first or in the last such period.
+A tile stands for those of the tile iterations that its own stand for: each copy comes and goes so
+much later than the one before it.
 """
 
 from __future__ import annotations
@@ -12,25 +10,38 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import lcm
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
-from polylat.errors import UnsupportedError
+from polylat.accesses.counting import tile_elements
+from polylat.levels import Changes
 from polylat.lowering.kept import Kept
+from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.scan import Ints
+from polylat.lowering.tiles import Tiles, common_keys
+from polylat.model import Model
 from polylat.schedule.graph import Times
-from polylat.schedule.periodic import runs
+from polylat.schedule.timing import Timing
 
-__all__ = ["Changes", "Residents", "highest", "joined", "levels"]
+__all__ = ["Residents", "Spans", "UnlikeError", "block_spans", "residents"]
 
-MOST_CHANGES = 1 << 22
-"""So many changes of a level are looked at one by one, to find its peak."""
+
+Copies = tuple[int, ...]
+"""How many periods later, per loop."""
+
+MOST_PIECES = 100_000
+"""Into so many families with rates of their own the tiles of a holder are taken apart."""
+
+
+class UnlikeError(Exception):
+    """Tiles do not come and go as those that stand for them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Residents:
-    """The tiles of one holder: those that are looked at, each with its copies.
+    """The tiles of one holder: families of copies that come and go at constant rates.
 
     Parameters
     ----------
@@ -39,11 +50,14 @@ class Residents:
     variables, kept
         Per loop above the holder: its variable, and which of its iterations are looked at.
     places
-        Shape (loops, tiles): where in these loops the tiles are that are looked at, in order.
+        Shape (loops, families): where in these loops the tile is that stands for them, in order.
+    first, counts
+        Shape (loops, families): how many periods later the first of them is, and how many they
+        are.
     start, end
-        When each is resident.
+        When the first one is resident.
     start_growth, end_growth
-        Shape (loops, tiles): by how much its copies one period later start and end later.
+        Shape (loops, families): by how much the next one starts and ends later.
     elements, bits_per_value
         The size of each, and of an element.
     """
@@ -52,6 +66,8 @@ class Residents:
     variables: tuple[str, ...]
     kept: tuple[Kept, ...]
     places: Ints
+    first: Ints
+    counts: Ints
     start: Times
     end: Times
     start_growth: Times
@@ -60,77 +76,74 @@ class Residents:
     bits_per_value: Fraction
 
     @cached_property
-    def counts(self) -> Ints:
-        """Shape (loops, tiles): for how many each stands, itself included."""
-        counts = np.ones_like(self.places)
-        for k, kept in enumerate(self.kept):
-            if kept.cuts:
-                counts[k] = kept.multiplicity[self.places[k]]
-        return counts
-
-    @cached_property
     def bases(self) -> Ints:
-        """Shape (loops, tiles): the loops' indices."""
+        """Shape (loops, families): the loops' indices for the first."""
         rows = [kept.digits[row] for kept, row in zip(self.kept, self.places, strict=True)]
-        return np.array(rows, dtype=np.int64).reshape(self.places.shape)
+        return np.array(rows, dtype=np.int64).reshape(self.places.shape) + self.first * self.strides
 
     @cached_property
     def strides(self) -> Ints:
-        """Shape (loops, tiles): how many iterations later the next copy is (0: there is none)."""
+        """Shape (loops, families): how many iterations later the next one is."""
         rows = [kept.periods[row] for kept, row in zip(self.kept, self.places, strict=True)]
         return np.array(rows, dtype=np.int64).reshape(self.places.shape)
 
     @cached_property
-    def last(self) -> int:
-        """When the last one ends."""
-        return int((self.end + ((self.counts - 1) * self.end_growth).sum(axis=0)).max(initial=0))
+    def latest(self) -> Times:
+        """When the last one of each family ends."""
+        grown: Times = self.end + ((self.counts - 1) * self.end_growth).sum(axis=0)
+        return grown
 
-    def span(self, tile: int, copies: Sequence[int]) -> tuple[int, int]:
-        """When a copy of a tile starts and ends."""
-        start, end = int(self.start[tile]), int(self.end[tile])
+    def span(self, family: int, copies: Sequence[int]) -> tuple[int, int]:
+        """When one of a family starts and ends."""
+        start, end = int(self.start[family]), int(self.end[family])
         for k, times in enumerate(copies):
             if times:
-                start += times * int(self.start_growth[k, tile])
-                end += times * int(self.end_growth[k, tile])
+                start += times * int(self.start_growth[k, family])
+                end += times * int(self.end_growth[k, family])
         return start, end
 
-    def index(self, tile: int, copies: Sequence[int]) -> tuple[int, ...]:
-        """The loops' indices for a copy of a tile."""
+    def index(self, family: int, copies: Sequence[int]) -> tuple[int, ...]:
+        """The loops' indices for one of a family."""
         return tuple(
-            int(self.bases[k, tile]) + times * int(self.strides[k, tile])
+            int(self.bases[k, family]) + times * int(self.strides[k, family])
             for k, times in enumerate(copies)
         )
 
-    def every(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """All tiles that are ever resident, in order, as (tile looked at, copies)."""
-        for tile, copies in self._walk(0, 0, len(self.start)):
-            start, end = self.span(tile, copies)
-            if start < end:
-                yield tile, copies
+    def every(self) -> Iterator[tuple[int, Copies]]:
+        """All tiles that are ever resident, in order, as (family, copies)."""
+        for families, copies in self._walk(0, 0, len(self.start)):
+            for family in families:
+                mine = tuple(
+                    times - first
+                    for times, first in zip(copies, self.first[:, family].tolist(), strict=True)
+                )
+                counts = self.counts[:, family].tolist()
+                if all(0 <= times < count for times, count in zip(mine, counts, strict=True)):
+                    start, end = self.span(family, mine)
+                    if start < end:
+                        yield family, mine
 
-    def _walk(self, loop: int, low: int, high: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    def _walk(self, loop: int, low: int, high: int) -> Iterator[tuple[range, Copies]]:
+        """Families and copies counted from what stands for them."""
         if loop == len(self.kept):
-            for tile in range(low, high):
-                yield tile, ()
+            if low < high:
+                yield range(low, high), ()
             return
-        row = self.places[loop, low:high]
-        some = np.unique(row)
-        starts = low + np.searchsorted(row, some)
-        ends = low + np.searchsorted(row, some, side="right")
-        where = {p: (a, b) for p, a, b in zip(*map(np.ndarray.tolist, (some, starts, ends)))}
+        some, starts = np.unique(self.places[loop, low:high], return_index=True)
+        bounds = [*(low + starts).tolist(), high]
+        where = dict(zip(some.tolist(), pairwise(bounds), strict=True))
         for place, times in _iterations(self.kept[loop], where):
-            for tile, copies in self._walk(loop + 1, *where[place]):
-                yield tile, (times, *copies)
+            for families, copies in self._walk(loop + 1, *where[place]):
+                yield families, (times, *copies)
 
-    def at(self, time: int) -> list[tuple[int, tuple[int, ...]]]:
-        """The tiles that are resident at an instant, in order, as (tile looked at, copies)."""
-        latest = self.end + ((self.counts - 1) * self.end_growth).sum(axis=0)
-        found = []
-        for tile in np.flatnonzero((self.start <= time) & (latest > time)).tolist():
+    def at(self, time: int) -> list[tuple[int, Copies]]:
+        """The tiles that are resident at an instant, in order, as (family, copies)."""
+        found: list[tuple[int, Copies]] = []
+        for family in np.flatnonzero((self.start <= time) & (self.latest > time)).tolist():
             ways = (self.counts, self.start_growth, self.end_growth)
-            rows = list(zip(*(way[:, tile].tolist() for way in ways), strict=True))
-            start, end = int(self.start[tile]), int(latest[tile])
-            found += [(tile, copies) for copies in _resident(rows, start, end, time)]
+            rows = list(zip(*(way[:, family].tolist() for way in ways), strict=True))
+            start, end = int(self.start[family]), int(self.latest[family])
+            found += [(family, copies) for copies in _resident(rows, start, end, time)]
         if any(kept.cuts for kept in self.kept):
             found.sort(key=lambda item: self.index(*item))
         return found
@@ -161,7 +174,7 @@ def _iterations(kept: Kept, there: dict[int, tuple[int, int]]) -> Iterator[tuple
 
 def _resident(
     rows: Sequence[tuple[int, int, int]], start: int, end: int, time: int
-) -> Iterator[tuple[int, ...]]:
+) -> Iterator[Copies]:
     """Which copies of a tile are resident at an instant.
 
     Parameters
@@ -187,222 +200,522 @@ def _resident(
 
 
 @dataclass(frozen=True, eq=False)
-class Changes:
-    """Series of changes of a level.
+class Spans:
+    """When a component's ports serve blocks.
 
     Parameters
     ----------
-    first
-        When each series begins.
-    period, count
-        Shape (dimensions, series): it repeats so often after so long, and so on inwards.
-    weight
-        What each change adds.
+    begin, end
+        Per block, when the first of them begins to serve it, and when the last one has. If none
+        does, when the last of all ports begins, and when the block has finished.
+    served
+        Per block, whether any does.
+    ports
+        Which ports they are.
     """
 
-    first: Times
-    period: Times
-    count: Ints
-    weight: Times
+    begin: Times
+    end: Times
+    served: npt.NDArray[np.bool_]
+    ports: npt.NDArray[np.bool_]
 
-    @property
-    def depth(self) -> int:
-        """Number of dimensions."""
-        return len(self.period)
+
+def block_spans(model: Model, timing: Timing, component: str) -> Spans:
+    """When a component's ports serve blocks."""
+    graph = model.graph
+    mine = np.array([key.component == component for key in model.costs.ports], dtype=np.bool_)
+    begin, end = _ready(model, timing), timing.block_finish.copy()
+    np.maximum.at(begin, graph.task_block, timing.task_begin)
+    tasks = np.flatnonzero(mine[graph.task_port])
+    blocks = graph.task_block[tasks]
+    begin[blocks] = timing.makespan
+    end[blocks] = 0
+    np.minimum.at(begin, blocks, timing.task_begin[tasks])
+    np.maximum.at(end, blocks, timing.task_begin[tasks] + graph.task_duration[tasks])
+    served = np.zeros(graph.blocks, dtype=np.bool_)
+    served[blocks] = True
+    return Spans(begin, end, served, mine)
+
+
+def _ready(model: Model, timing: Timing) -> Times:
+    """Per block, when it may start."""
+    graph = model.graph
+    ready: Times = timing.begin[graph.owner]
+    fills = graph.kind == 0
+    ready[fills] = timing.fill_begin[fills]
+    return ready
+
+
+@dataclass(frozen=True, eq=False)
+class _Stream:
+    """Accesses of a block of a leaf to a tensor in a memory.
+
+    Parameters
+    ----------
+    tiles
+        The leaf's tile iterations.
+    iterations
+        Those that have such accesses, in order.
+    blocks
+        The blocks that these belong to.
+    where
+        Numbers of the tiles that they access.
+    """
+
+    tiles: Tiles
+    iterations: Ints
+    blocks: Ints
+    where: Ints
+
+    def some(self, which: Ints | npt.NDArray[np.bool_]) -> _Stream:
+        """Some of them."""
+        return _Stream(self.tiles, self.iterations[which], self.blocks[which], self.where[which])
+
+
+def residents(
+    model: Model,
+    timing: Timing,
+    span: Spans,
+    sharing: Sequence[Leaf],
+    tensor: str,
+    level: int,
+    holder: PathHolder,
+) -> Residents:
+    """The tiles of a holder under a schedule.
+
+    Parameters
+    ----------
+    model, timing
+        The mapping and the schedule.
+    span
+        When the ports of the holder's component serve blocks.
+    sharing
+        The leaves that access the tensor through the holder.
+    tensor, level, holder
+        The tensor, and the holder as the first of these leaves has it.
+
+    Raises
+    ------
+    UnlikeError
+        They do not come and go at constant rates.
+    """
+    spec, layout = model.lowered.spec, model.layout
+    keys = common_keys([layout.tiles[o.number] for o in sharing], holder.depth)
+    dtype = timing.finish.dtype
+    start = np.full(len(keys), timing.makespan, dtype=dtype)
+    end = np.full(len(keys), 0, dtype=dtype)
+    elements = np.zeros(len(keys), dtype=np.int64)
+    streams: list[_Stream] = []
+    for leaf in sharing:
+        tiles = layout.tiles[leaf.number]
+        where = np.searchsorted(keys, tiles.prefix_keys(holder.depth))
+        components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
+        np.maximum.at(elements, where, tile_elements(tiles, components, tensor, level))
+        streams += _streams(model, leaf, tensor, holder.component, where)
+    for stream in streams:
+        np.minimum.at(start, stream.where, span.begin[stream.blocks])
+        np.maximum.at(end, stream.where, span.end[stream.blocks])
+    backing = level == 0 and holder.depth == 0
+    if backing and not spec.workload.producers(tensor):
+        start[:] = 0
+    if backing and not spec.workload.readers(tensor):
+        end[:] = timing.makespan
+    kept = layout.tiles[sharing[0].number].kept[: holder.depth]
+    grid = _Grid(kept, keys, _digits(keys, [k.count for k in kept]))
+    component = spec.arch.component(sharing[0].einsum.name, holder.component)
+    access_bits = sharing[0].einsum.access(tensor).bits_per_value
+    families = _families(model, timing, span, grid, start, end, streams)
+    which = families.tile
+    if grid.growth(elements, len(kept)).any():
+        raise UnlikeError
+    later = families.end > families.start
+    later |= (families.start_growth != families.end_growth).any(axis=0)
+    there = np.flatnonzero((families.end >= families.start) & later)
+    return Residents(
+        tensor,
+        tuple(loop.variable for loop in sharing[0].temporal[: holder.depth]),
+        kept,
+        grid.places[:, which[there]],
+        families.first[:, there],
+        families.counts[:, there],
+        families.start[there],
+        families.end[there],
+        families.start_growth[:, there],
+        families.end_growth[:, there],
+        elements[which[there]],
+        Fraction(component.bits_per_value.get(tensor, access_bits)),
+    )
+
+
+def _streams(
+    model: Model, leaf: Leaf, tensor: str, component: str, where: Ints
+) -> Iterator[_Stream]:
+    layout = model.layout
+    tiles, base = layout.tiles[leaf.number], layout.bases[leaf.number]
+    for index, block in enumerate(layout.blocks[leaf.number]):
+        parts = [
+            access.iterations
+            for access in block.accesses
+            if access.component == component and access.tensor == tensor
+        ]
+        if parts:
+            mine = np.unique(np.concatenate(parts))
+            blocks = base + mine
+            if block.kind != "foreground":
+                first, iterations = layout.streams[leaf.number, index]
+                blocks = first + np.searchsorted(iterations, mine)
+            yield _Stream(tiles, mine, blocks, where[mine])
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Tiles, or tile iterations, of which some stand for others.
+
+    Parameters
+    ----------
+    kept
+        The loops.
+    keys, places
+        Where in the loops they are: as numbers, increasing, and a row per loop.
+    """
+
+    kept: Sequence[Kept]
+    keys: Ints
+    places: Ints
 
     @cached_property
-    def inner(self) -> tuple[Times, Ints]:
-        """How long one period's changes go on, and how many they are."""
-        span = ((self.count[1:] - 1) * self.period[1:]).sum(axis=0)
-        return span, self.count[1:].prod(axis=0, dtype=np.int64)
+    def counts(self) -> Ints:
+        """Shape (loops, tiles): for how many each stands, itself included."""
+        counts = np.ones_like(self.places)
+        for k, kept in enumerate(self.kept):
+            if kept.cuts:
+                counts[k] = kept.multiplicity[self.places[k]]
+        return counts
 
-    @cached_property
-    def stop(self) -> Times:
-        """When each series makes its last change."""
-        return self.first + ((self.count - 1) * self.period).sum(axis=0)
+    def some(self, which: Ints | npt.NDArray[np.bool_]) -> _Grid:
+        """Some of them."""
+        return _Grid(self.kept, self.keys[which], self.places[:, which])
 
-    @cached_property
-    def total(self) -> Times:
-        """What each series adds up to."""
-        return self.weight * self.count.prod(axis=0, dtype=np.int64)
+    def growth(self, values: Times, depth: int) -> Times:
+        """By how much values grow with each copy, per loop.
 
-    def some(self, which: Ints | slice) -> Changes:
-        """Some of the series."""
-        return Changes(
-            self.first[which], self.period[:, which], self.count[:, which], self.weight[which]
-        )
+        Each value is the least or the largest of some that grow at constant rates, so that it is
+        a concave or convex function of the numbers of the copies: it grows at a constant rate
+        itself if it does so between what is looked at before, at and behind the copies.
 
-    def between(self, low: int, high: int, most: int) -> tuple[int, Changes]:
-        """The changes after `low` and before `high`, with one dimension less.
-
-        Returns
-        -------
-        (level, changes)
-            The level that what is complete at `low` adds up to, and the other series: they may
-            begin before `low` or end after `high`.
+        Parameters
+        ----------
+        values
+            The values.
+        depth
+            In how many of the loops they grow at constant rates. In the others it is enough that
+            convex ones do not become less.
 
         Raises
         ------
-        UnsupportedError
-            They are more than `most`.
+        UnlikeError
+            They do not.
         """
-        span, many = self.inner
-        step = np.maximum(self.period[0], 1)
-        count = self.count[0]
-        over = np.clip((low - self.first - span) // step + 1, 0, count).astype(np.int64)
-        begun = np.clip((high - 1 - self.first) // step + 1, 0, count).astype(np.int64)
-        number = begun - over
-        if int(number.sum()) > most:
-            raise _too_many()
-        which, copy = runs(over, number)
-        first = self.first[which] + copy.astype(self.first.dtype) * self.period[0, which]
-        level = int((self.weight * many * over).sum())
-        rest = Changes(first, self.period[1:, which], self.count[1:, which], self.weight[which])
-        return level, rest
+        kept, keys, places = self.kept, self.keys, self.places
+        growth = np.full((len(kept), len(keys)), 0, dtype=values.dtype)
+        copied: list[tuple[int, Ints, Ints]] = []
+        width = 1
+        for k in range(len(kept) - 1, -1, -1):
+            for cut in kept[k].cuts:
+                if cut.place < 2 * cut.period or cut.place + cut.period > kept[k].count:
+                    raise UnlikeError
+                stand = np.flatnonzero(
+                    (places[k] >= cut.place - cut.period) & (places[k] < cut.place)
+                )
+                before = self._found(keys[stand] - cut.period * width)
+                after = self._found(keys[stand] + cut.period * width)
+                grown = growth[k, stand] = values[stand] - values[before]
+                straight = values[after] - values[stand] == (cut.copies + 1) * grown
+                if (grown < 0).any() or (k < depth and not straight.all()):
+                    raise UnlikeError
+                copied.append((k, stand, before))
+            width *= kept[k].count
+        # How much they grow in one loop must not depend on another one.
+        for loop, stand, before in copied:
+            for k in range(depth):
+                if k != loop < depth and (growth[k, stand] != growth[k, before]).any():
+                    raise UnlikeError
+        return growth
+
+    def _found(self, wanted: Ints) -> Ints:
+        if not len(wanted):
+            return wanted
+        found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        if (self.keys[found] != wanted).any():
+            raise UnlikeError
+        return found
 
 
-def joined(parts: Sequence[Changes]) -> Changes:
-    """All changes of several, in order of their beginnings, longer periods further out."""
-    depth = max((part.depth for part in parts), default=0)
-    dtype = np.result_type(np.int64, *(part.first.dtype for part in parts))
-    empty = np.zeros(0, dtype=np.int64)
-    first = np.concatenate([empty.astype(dtype), *(part.first for part in parts)])
-    weight = np.concatenate([empty.astype(object), *(part.weight for part in parts)])
-    period = np.full((depth, len(first)), 0, dtype=dtype)
-    count = np.ones((depth, len(first)), dtype=np.int64)
-    at = 0
-    for part in parts:
-        stop = at + len(part.first)
-        period[: part.depth, at:stop] = part.period
-        count[: part.depth, at:stop] = part.count
-        at = stop
-    # What repeats without delay is one change.
-    weight = weight * np.where(period == 0, count, 1).prod(axis=0, dtype=np.int64)
-    count[period == 0] = 1
-    period[count == 1] = 0
-    largest = int((abs(weight) * count.prod(axis=0, dtype=np.int64)).sum())
-    if largest < 1 << 62:
-        weight = weight.astype(np.int64)
-    outward = np.argsort(-period, axis=0, kind="stable")
-    period = np.take_along_axis(period, outward, axis=0)
-    count = np.take_along_axis(count, outward, axis=0)
-    depth = int((count > 1).any(axis=1).sum())
-    order = np.argsort(first, kind="stable")
-    return Changes(first[order], period[:depth, order], count[:depth, order], weight[order])
+@dataclass(frozen=True, eq=False)
+class _Families:
+    """Which tile each family is of; the others as in `Residents`."""
+
+    tile: Ints
+    first: Ints
+    counts: Ints
+    start: Times
+    end: Times
+    start_growth: Times
+    end_growth: Times
 
 
-def highest(changes: Changes, low: int, high: int) -> int:
-    """The highest level from `low` on and before `high`.
+def _families(
+    model: Model,
+    timing: Timing,
+    span: Spans,
+    grid: _Grid,
+    start: Times,
+    end: Times,
+    streams: Sequence[_Stream],
+) -> _Families:
+    """Tiles and their copies as families that come and go at constant rates.
 
-    Raises
-    ------
-    UnsupportedError
-        Series have so different periods that it takes too long to look.
+    Parameters
+    ----------
+    model, timing, span
+        The schedule.
+    grid, start, end
+        The tiles that are looked at, and when they are resident.
+    streams
+        The accesses to them.
     """
-    if not changes.depth:
-        _, level = _summed(changes, low, high)
-        return int(level.max())
-    best: int | None = None
-    latest = np.maximum.accumulate(changes.stop) if len(changes.stop) else changes.stop
-    complete = np.concatenate(([0], np.cumsum(changes.total)))
-    for start, end in _windows(changes, low, high):
-        over = int(np.searchsorted(latest, start, side="right"))
-        begun = int(np.searchsorted(changes.first, end))
-        near = changes.some(slice(over, max(over, begun)))
-        level, inner = near.between(start, end, MOST_CHANGES)
-        inner = inner.some(np.argsort(inner.first, kind="stable"))
-        level += int(complete[over]) + highest(inner, start, end)
-        best = level if best is None else max(best, level)
-    return best or 0
+    depth = len(grid.kept)
+    try:
+        for stream in streams:
+            if not stream.tiles.whole:
+                _check_begins(stream.some(~span.served[stream.blocks]), depth, span.begin)
+        return _Families(
+            np.arange(len(start)),
+            np.zeros_like(grid.counts),
+            grid.counts,
+            start,
+            end,
+            grid.growth(start, depth),
+            grid.growth(end, depth),
+        )
+    except UnlikeError:
+        if not depth:
+            raise
+        return _apart(_lines(model, timing, span, grid, streams), grid, start, end)
 
 
-def levels(changes: Changes, low: int, high: int, most: int) -> tuple[Times, Times]:
-    """The level at `low`, and at each change after it and before `high`.
+def _check_begins(stream: _Stream, depth: int, begin: Times) -> None:
+    """Check that what begins when the last of several ports does, does so at constant rates.
 
-    Returns
-    -------
-    (times, levels)
-        Of which the first is that at `low`.
-
-    Raises
-    ------
-    UnsupportedError
-        There are more than `most` changes.
+    The first of such accesses to a tile would be neither the least nor the largest of what grows
+    at constant rates.
     """
-    base = 0
-    while changes.depth:
-        level, changes = changes.between(low, high, most)
-        base += level
-    times, level = _summed(changes, low, high)
-    keep = np.concatenate(([True], level[1:] != level[:-1]))
-    return times[keep], base + level[keep]
+    tiles, some = stream.tiles, stream.iterations
+    grid = _Grid(tiles.kept, tiles.keys[some], tiles.places[:, some])
+    grid.growth(begin[stream.blocks], depth)
 
 
-def _summed(changes: Changes, low: int, high: int) -> tuple[Times, Times]:
-    """Single changes summed up: the level at `low` and at all times of changes up to `high`."""
-    mine = changes.first < high
-    first, weight = changes.first[mine], changes.weight[mine]
-    before = first <= low
-    order = np.argsort(first[~before], kind="stable")
-    times = np.concatenate((np.array([low], dtype=first.dtype), first[~before][order]))
-    start = np.array([weight[before].sum()], dtype=weight.dtype)
-    level = np.cumsum(np.concatenate((start, weight[~before][order])))
-    last = np.concatenate((times[1:] != times[:-1], [True]))
-    return times[last], level[last]
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Times that grow at constant rates.
+
+    Parameters
+    ----------
+    there
+        Per tile, whether it has one.
+    value, growth
+        Per tile, the time; and by how much it grows with each copy, a row per loop.
+    """
+
+    there: npt.NDArray[np.bool_]
+    value: Times
+    growth: Times
 
 
-def _windows(changes: Changes, low: int, high: int) -> list[tuple[int, int]]:
-    """Where to look for the highest level: the rest is no higher."""
-    step, count, (span, many) = changes.period[0], changes.count[0], changes.inner
-    again = np.flatnonzero(count > 1)
-    # From here to there each is what it was a period earlier, and one period's changes more.
-    regular = changes.first[again] + span[again] - step[again]
-    until = changes.first[again] + count[again] * step[again]
-    stop = changes.stop[again]
-    marks = np.concatenate((changes.first, regular, until, stop))
-    marks = marks[(marks > low) & (marks < high)]
-    ends = np.array([low, high], dtype=marks.dtype)
-    marks = np.unique(np.concatenate((marks, ends)))
-    found: list[tuple[int, int]] = []
-    since = low
-    shortest = int(step[again].min()) if len(again) else high - low
-    for gap in np.flatnonzero(marks[1:] - marks[:-1] > shortest):
-        start, end = int(marks[gap]), int(marks[gap + 1])
-        on = (changes.first[again] < end) & (stop > start)
-        mine = again[on]
-        if not len(mine) or (regular[on] > start).any() or (until[on] < end).any():
+@dataclass(frozen=True)
+class _Lines:
+    """What tiles' times are made of.
+
+    Parameters
+    ----------
+    starts
+        The start is the least of the largest of each of these.
+    ends
+        The end is the largest of these.
+    """
+
+    starts: list[list[_Line]]
+    ends: list[_Line]
+
+
+def _lines(
+    model: Model, timing: Timing, span: Spans, grid: _Grid, streams: Sequence[_Stream]
+) -> _Lines:
+    """What tiles' starts and ends are made of, port by port."""
+    graph = model.graph
+    lines = _Lines([], [])
+    ready = _ready(model, timing)
+    finish = timing.task_begin + graph.task_duration
+    for whole in streams:
+        served = span.served[whole.blocks]
+        alone = whole.some(~served)
+        beginnings: list[_Line] = []
+        if len(alone.where):
+            beginnings.append(_line(grid, alone.where, ready[alone.blocks], largest=False))
+            lines.ends.append(_line(grid, alone.where, ready[alone.blocks], largest=True))
+        for port in range(graph.ports):
+            of_block = np.full(graph.blocks, -1, dtype=np.int64)
+            mine = np.flatnonzero(graph.task_port == port)
+            of_block[graph.task_block[mine]] = mine
+            stream = whole.some(served) if span.ports[port] else alone
+            tasks = of_block[stream.blocks]
+            has = tasks >= 0
+            if not has.any():
+                continue
+            tasks, where = tasks[has], stream.where[has]
+            begin = _line(grid, where, timing.task_begin[tasks], largest=False)
+            lines.ends.append(_line(grid, where, finish[tasks], largest=True))
+            if span.ports[port]:
+                lines.starts.append([begin])
+            elif has.all():
+                beginnings.append(begin)
+            else:
+                raise UnlikeError  # the first to begin need not be the first in order
+        if beginnings:
+            lines.starts.append(beginnings)
+    return lines
+
+
+def _line(grid: _Grid, where: Ints, times: Times, *, largest: bool) -> _Line:
+    """Per tile the least or largest of some times, which are in order."""
+    there = np.zeros(len(grid.keys), dtype=np.bool_)
+    there[where] = True
+    value = np.full(len(there), 0 if largest else times.max(), dtype=times.dtype)
+    (np.maximum if largest else np.minimum).at(value, where, times)
+    growth = np.full(grid.places.shape, 0, dtype=times.dtype)
+    growth[:, there] = grid.some(there).growth(value[there], len(grid.kept))
+    return _Line(there, value, growth)
+
+
+Affine = tuple[int, tuple[int, ...]]
+"""A time, and by how much it grows with each copy, per loop."""
+
+
+def _apart(lines: _Lines, grid: _Grid, start: Times, end: Times) -> _Families:
+    """Take copies apart where another port becomes the first or the last one."""
+    rows: list[tuple[int, Copies, Copies, Affine, Affine]] = []
+    single = (0,) * len(grid.kept)
+    for tile in range(len(grid.keys)):
+        counts = tuple(grid.counts[:, tile].tolist())
+        here = (int(start[tile]), single), (int(end[tile]), single)
+        if all(count == 1 for count in counts) or here[1] < here[0]:
+            rows.append((tile, single, counts, *here))
             continue
-        weight = changes.weight[mine] * many[mine]
-        length, up = _length(step[mine], weight)
-        if length >= end - start:
-            continue
-        # All of the gap but its first or last part is left out.
-        if up:
-            found.append((since, start))
-            since = end - length
-        else:
-            found.append((since, start + length))
-            since = end
-    found.append((since, high))
-    return [(a, b) for a, b in found if a < b]
+        starts = [_of(tile, group) for group in lines.starts]
+        pieces = _pieces([s for s in starts if s], _of(tile, lines.ends), single, counts)
+        for first, mine, *pair in pieces:
+            if not any(first) and (pair[0][0], pair[1][0]) != (here[0][0], here[1][0]):
+                raise UnlikeError
+            rows.append((tile, first, mine, *pair))
+            if len(rows) > MOST_PIECES:
+                raise UnlikeError
 
+    def column(values: Sequence[int]) -> Times:
+        return np.array(values, dtype=start.dtype)
 
-def _length(periods: Times, weights: Times) -> tuple[int, bool]:
-    """How much of a stretch in which all repeats has to be looked at, and whether at its end."""
-    some, which = np.unique(periods, return_inverse=True)
-    sums = np.full(len(some), 0, dtype=weights.dtype)
-    np.add.at(sums, which, weights)
-    rate = sum(Fraction(int(w), int(p)) for w, p in zip(sums, some, strict=True))
-    length = lcm(*(int(p) for p in some))
-    if rate:
-        # No level is further from the line that they all follow than what one period changes.
-        length = min(length, int(int(abs(weights).sum()) / abs(rate)) + 2)
-    return length, rate > 0
+    def table(values: Sequence[tuple[int, ...]], dtype: npt.DTypeLike) -> Times:
+        return np.array(values, dtype=dtype).reshape(len(rows), len(grid.kept)).T
 
-
-def _too_many() -> UnsupportedError:
-    return UnsupportedError(
-        "the tiles in a memory come and go at rates of which no short time is a multiple",
-        where="mapping",
-        mend="use granularity='tile', or larger tiles",
+    return _Families(
+        np.array([row[0] for row in rows], dtype=np.int64),
+        table([row[1] for row in rows], np.int64),
+        table([row[2] for row in rows], np.int64),
+        column([row[3][0] for row in rows]),
+        column([row[4][0] for row in rows]),
+        table([row[3][1] for row in rows], start.dtype),
+        table([row[4][1] for row in rows], start.dtype),
     )
+
+
+def _of(tile: int, lines: Sequence[_Line]) -> list[Affine]:
+    """The lines of a tile."""
+    return [
+        (int(line.value[tile]), tuple(line.growth[:, tile].tolist()))
+        for line in lines
+        if line.there[tile]
+    ]
+
+
+def _pieces(
+    starts: Sequence[Sequence[Affine]], ends: Sequence[Affine], first: Copies, counts: Copies
+) -> Iterator[tuple[Copies, Copies, Affine, Affine]]:
+    """Parts of copies throughout which one line is the start and one is the end.
+
+    Parameters
+    ----------
+    starts, ends
+        The start is the least of the largest of each group; the end is the largest.
+    first, counts
+        The copies.
+    """
+    todo = [(first, counts)]
+    while todo:
+        first, counts = todo.pop()
+        largest = [_outermost(group, first, counts, 1) for group in starts]
+        split = next((found for found in largest if isinstance(found, _Split)), None)
+        start = _outermost([g for g in largest if not isinstance(g, _Split)], first, counts, -1)
+        end = _outermost(ends, first, counts, 1)
+        for found in (split, start, end):
+            if isinstance(found, _Split):
+                k, n = found.loop, found.count
+                rest = (*first[:k], first[k] + n, *first[k + 1 :])
+                todo.append((rest, (*counts[:k], counts[k] - n, *counts[k + 1 :])))
+                todo.append((first, (*counts[:k], n, *counts[k + 1 :])))
+                break
+        else:
+            assert not isinstance(start, _Split) and not isinstance(end, _Split)
+            yield first, counts, (_value(start, first), start[1]), (_value(end, first), end[1])
+
+
+@dataclass(frozen=True)
+class _Split:
+    """After how many copies in a loop others begin."""
+
+    loop: int
+    count: int
+
+
+def _value(line: Affine, copies: Copies) -> int:
+    return line[0] + sum(n * g for n, g in zip(copies, line[1], strict=True))
+
+
+def _outermost(
+    lines: Sequence[Affine], first: Copies, counts: Copies, sign: int
+) -> Affine | _Split:
+    """The line that is the largest (the least) throughout, or where to part the copies."""
+    spans = [n - 1 for n in counts]
+
+    def rank(line: Affine) -> tuple[int, int]:
+        gain = sum(g * s for g, s in zip(line[1], spans, strict=True))
+        return sign * _value(line, first), sign * gain
+
+    best = max(lines, key=rank)
+    for line in lines:
+        ahead = sign * (_value(best, first) - _value(line, first))
+        loss = [max(0, sign * (b - a) * s) for a, b, s in zip(best[1], line[1], spans, strict=True)]
+        if sum(loss) > ahead:
+            loop = max(range(len(loss)), key=loss.__getitem__)
+            rate = loss[loop] // spans[loop]
+            middle = (sum(loss) - loss[loop]) // 2
+            count = max(0, ahead - middle) // rate + 1
+            return _Split(loop, min(count, spans[loop]))
+    return best
+
+
+def _digits(keys: Ints, radices: Sequence[int]) -> Ints:
+    digits = np.zeros((len(radices), len(keys)), dtype=np.int64)
+    rest = keys.copy()
+    for k in range(len(radices) - 1, -1, -1):
+        digits[k] = rest % radices[k]
+        rest //= radices[k]
+    return digits

@@ -7,7 +7,6 @@ piecewise linear function of every duration.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -20,16 +19,15 @@ from polylat.accesses.blocks import Block
 from polylat.errors import UnsupportedError
 from polylat.exact import Number, number
 from polylat.lowering.scan import Ints
-from polylat.lowering.tiles import IrregularError
 from polylat.model import Model
-from polylat.recurrence import LENGTHS, recurrent
+from polylat.recurrence import seen_elsewhere
 from polylat.repeating_path import repeating_path
 from polylat.report import AccessKey, Report
 from polylat.schedule import kernels
 from polylat.schedule.graph import Times
 from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan, time_periodic
 from polylat.schedule.timing import Order, Plan, Timing
-from polylat.visits import MOST_VISITED, Search
+from polylat.visits import QUICK, Search
 
 __all__ = ["OVERHEAD", "Evaluation", "ExplicitRetimer", "Retimer", "explicit_retimer", "retimer"]
 
@@ -38,6 +36,7 @@ OVERHEAD = "overhead"
 
 _PROGRAM = 0  # The mode of `kernels.simulate` in which ports serve in the order given.
 _LIMIT = 1 << 62
+_ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -300,9 +299,7 @@ class PeriodicRetimer:
         assert timing.order is not None
         assert isinstance(model.plan, PeriodicPlan)
         self._order: Order = timing.order
-        self._search = Search((model.lowered, model.background, model.slots), MOST_VISITED)
-        # The order that was seen is known for the tile iterations that are looked at only.
-        self._fixed = model if model.plan.repeats.ports.seen is not None else None
+        self._model = model
         self._parts: tuple[Model, tuple[_Part, ...]] = (model, tuple(_parts(model)))
 
     @cached_property
@@ -329,20 +326,10 @@ class PeriodicRetimer:
             Too many tile iterations must be looked at.
         """
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
-        found = None
-        if self._fixed is None:
-            found = self._search.run(lambda model: self._timed(model, used))
-        else:
-            for length in (0, *LENGTHS):
-                if length:
-                    longer = recurrent(self._search.what, MOST_VISITED, longer_than=length)
-                    if longer is None:
-                        break
-                    self._fixed = longer[1]
-                with suppress(NotPeriodicError, IrregularError):
-                    found = self._timed(self._fixed, used)
-                if found is not None:
-                    break
+        try:
+            return self._timed(self._model, used)
+        except NotPeriodicError:
+            found = self._search().run(lambda model: self._timed(model, used))
         if found is None:
             raise UnsupportedError(
                 "with these durations the schedule repeats in too many tile iterations to look at",
@@ -350,6 +337,27 @@ class PeriodicRetimer:
                 mend="use granularity='tile', order='skew', or raise max_tiles",
             )
         return found
+
+    def _search(self) -> Search:
+        """Looks at more than the report did."""
+        model = self._model
+        assert isinstance(model.plan, PeriodicPlan)
+        what = (model.lowered, model.background, model.slots)
+        if model.plan.repeats.ports.seen is None:
+            return Search(what, QUICK, rounds=_ROUNDS)
+        cut = next(
+            loop.node
+            for tiles in model.layout.tiles
+            for loop, kept in zip(tiles.leaf.temporal, tiles.kept, strict=False)
+            if kept.cuts
+        )
+        return Search(
+            what,
+            QUICK,
+            rounds=_ROUNDS,
+            only=cut,
+            prepare=lambda some: seen_elsewhere(model, some),
+        )
 
     def _timed(self, model: Model, used: Mapping[AccessKey, Fraction]) -> Evaluation:
         if self._parts[0] is not model:

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 from math import inf
 
-from polylat.errors import OptionError
+from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number, number
 from polylat.report import AccessKey, Report
 from polylat.retime import OVERHEAD, Evaluation, Retimer
@@ -58,9 +58,12 @@ class Row:
         `count` times `duration` is `critical`.
     slack
         How many times slower they could be for free: the largest factor on all these durations
-        that leaves the latency as it is. None if they take no time.
+        that leaves the latency as it is. None if they take no time. Where a rate comes so near
+        another one that too many tile iterations would have to be looked at, a factor just below
+        that is proven to be free.
     latency_if_free
-        The latency if they took no time.
+        The latency if they took no time. None where too many tile iterations would have to be
+        looked at to tell.
     """
 
     einsum: str | None
@@ -71,7 +74,7 @@ class Row:
     count: Number
     duration: Number | None
     slack: Number | None
-    latency_if_free: Number
+    latency_if_free: Number | None
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,10 @@ class Curve:
     slopes
         Slope of each piece, increasing: time of the scaled accesses on the critical path, at
         scale 1. The last piece never ends.
+    unresolved
+        (from, to) scales, close together, between which rates are so nearly equal that too many
+        tile iterations would have to be looked at: there the curve is no more than the latency,
+        which is no more than the straight line between the ends.
     """
 
     component: str
@@ -161,6 +168,7 @@ class Curve:
     latency: Number
     breakpoints: tuple[tuple[Number, Number], ...]
     slopes: tuple[Number, ...]
+    unresolved: tuple[tuple[Number, Number], ...] = ()
 
     def at(self, scale: Number) -> Number:
         """The latency at a scale of the durations, at least 0."""
@@ -230,7 +238,7 @@ def sensitivity(report: Report) -> Sensitivity:
     """
     retimer = report._retimer
     now = retimer.evaluate({})
-    rows: dict[frozenset[AccessKey], tuple[Number | None, Number]] = {}
+    rows: dict[frozenset[AccessKey], tuple[Number | None, Number | None]] = {}
 
     def row(keys: Sequence[AccessKey], einsum: str | None, tensor: str | None) -> Row:
         timed = frozenset(key for key in keys if key in retimer.loads)
@@ -324,7 +332,7 @@ def best_change(report: Report, factor: int = 2) -> Change | None:
     Returns
     -------
     Change or None
-        None where no single action that becomes so much faster lowers the latency.
+        None where no single action that becomes so much faster is known to lower the latency.
 
     Examples
     --------
@@ -340,7 +348,10 @@ def best_change(report: Report, factor: int = 2) -> Change | None:
     # What is not on this critical path leaves it as long as it is.
     for component, action in dict.fromkeys((key[1], key[3]) for key in now.time):
         keys = _keys(retimer, component, action)
-        latency = retimer.evaluate(dict.fromkeys(keys, Fraction(1, factor))).latency
+        try:
+            latency = retimer.evaluate(dict.fromkeys(keys, Fraction(1, factor))).latency
+        except UnsupportedError:  # too many tile iterations would have to be looked at
+            continue
         if latency < (best.latency if best else now.latency):
             best = Change(component, action, factor, latency, _speedup(report, latency))
     return best
@@ -379,13 +390,14 @@ def curve(report: Report, component: str, action: str | None = None) -> Curve:
     retimer = report._retimer
     keys = _keys(retimer, component, action)
     now = retimer.evaluate({})
-    pieces = _envelope(_tangents(retimer, keys), _steepest(retimer, keys))
+    pieces, unresolved = _envelope(_tangents(retimer, keys), _steepest(retimer, keys))
     return Curve(
         component,
         action,
         now.latency,
         tuple((number(start), number(line.at(start))) for start, line in pieces),
         tuple(number(line.slope) for _, line in pieces),
+        tuple((number(left), number(right)) for left, right in unresolved),
     )
 
 
@@ -422,7 +434,12 @@ def _steepest(retimer: Retimer, keys: Collection[AccessKey]) -> Fraction:
     return Fraction(retimer.evaluate(rest).latency)
 
 
-def _envelope(tangents: _Tangents, steepest: Fraction) -> list[tuple[Fraction, _Line]]:
+_Piece = tuple[Fraction, _Line]
+
+
+def _envelope(
+    tangents: _Tangents, steepest: Fraction
+) -> tuple[list[_Piece], list[tuple[Fraction, Fraction]]]:
     """The pieces of a convex piecewise linear function from 0 on, and where they begin.
 
     Parameters
@@ -431,6 +448,11 @@ def _envelope(tangents: _Tangents, steepest: Fraction) -> list[tuple[Fraction, _
         Gives a line of the function anywhere.
     steepest
         Its slope from some place on.
+
+    Returns
+    -------
+    (pieces, unresolved)
+        And narrow intervals in which no line can be had.
     """
     first = (Fraction(0), tangents(Fraction(0)))
     last = (Fraction(1), tangents(Fraction(1)))
@@ -438,7 +460,8 @@ def _envelope(tangents: _Tangents, steepest: Fraction) -> list[tuple[Fraction, _
     while last[1].slope != steepest:
         last = (2 * last[0], tangents(2 * last[0]))
         points.append(last)
-    pieces = []
+    pieces: list[_Piece] = []
+    unresolved: list[tuple[Fraction, Fraction]] = []
     # What is left to be resolved, from left to right: each between two points with their lines.
     while len(points) > 1:
         (left, low), (right, high) = points[:2]
@@ -448,14 +471,39 @@ def _envelope(tangents: _Tangents, steepest: Fraction) -> list[tuple[Fraction, _
             pieces.append((left, high))
         else:
             middle = (low.rest - high.rest) / (high.slope - low.slope)
-            line = tangents(middle)
-            if line.at(middle) != low.at(middle):
-                points.insert(1, (middle, line))
-                continue
+            try:
+                line = tangents(middle)
+            except UnsupportedError:
+                near = _around(tangents, middle, left, right)
+                if near:
+                    points[1:1] = near
+                    continue
+                unresolved.append((left, right))
+            else:
+                if line.at(middle) != low.at(middle):
+                    points.insert(1, (middle, line))
+                    continue
             pieces += [(left, low), (middle, high)]
         del points[0]
     pieces.append(points[0])
-    return [piece for i, piece in enumerate(pieces) if i == 0 or piece[1] != pieces[i - 1][1]]
+    distinct = [piece for i, piece in enumerate(pieces) if i == 0 or piece[1] != pieces[i - 1][1]]
+    return distinct, unresolved
+
+
+def _around(tangents: _Tangents, middle: Fraction, left: Fraction, right: Fraction) -> list[_Piece]:
+    """Points with their lines close to one where none can be had, if they are not there yet."""
+    found = []
+    for factor in (1 - _CLOSE, 1 + _CLOSE):
+        scale = middle.limit_denominator(10**9) * factor
+        if left < scale < right:
+            try:
+                found.append((scale, tangents(scale)))
+            except UnsupportedError:
+                continue
+    return found
+
+
+_CLOSE = Fraction(1, 10**5)
 
 
 # Rows --------------------------------------------------------------------------------------------
@@ -474,7 +522,10 @@ def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Nu
     # Slower than this, some port alone is busy for longer.
     scale = Fraction(now.latency) / max(retimer.loads[key] for key in keys)
     while True:
-        found = retimer.evaluate(dict.fromkeys(keys, scale))
+        try:
+            found = retimer.evaluate(dict.fromkeys(keys, scale))
+        except UnsupportedError:
+            return _proven_slack(retimer, keys, now, scale)
         if found.latency == now.latency:
             return number(scale)
         # The latency is no less than its line here, so nothing slower than where that line leaves
@@ -483,11 +534,34 @@ def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Nu
         scale = (now.latency - line.rest) / line.slope
 
 
-def _if_free(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Number:
+def _proven_slack(
+    retimer: Retimer, keys: Collection[AccessKey], now: Evaluation, scale: Fraction
+) -> Number:
+    """A factor that is free, just below one at which too many tile iterations must be looked at.
+
+    There two rates are so nearly the same that one catches up with the other after very long.
+    """
+    for below in _JUST_BELOW:
+        try:
+            factor = scale.limit_denominator(1000) * below
+            if retimer.evaluate(dict.fromkeys(keys, factor)).latency == now.latency:
+                return number(max(factor, Fraction(1)))
+        except UnsupportedError:
+            continue
+    return 1
+
+
+_JUST_BELOW = tuple(1 - Fraction(1, 10**digits) for digits in (6, 4, 3, 2, 1))
+
+
+def _if_free(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Number | None:
     """The latency if some accesses took no time."""
     if not any(key in now.time for key in keys):
         return now.latency
-    return retimer.evaluate(dict.fromkeys(keys, Fraction(0))).latency
+    try:
+        return retimer.evaluate(dict.fromkeys(keys, Fraction(0))).latency
+    except UnsupportedError:
+        return None
 
 
 def _duration(report: Report, key: AccessKey) -> Number:

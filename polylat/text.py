@@ -623,7 +623,7 @@ def _sensitive(report: Report, rows: Sequence[Row]) -> RenderableType:
             _percent(row.critical, report.latency),
             show(row.count),
             "varies" if row.duration is None else show(row.duration),
-            show(row.latency_if_free),
+            "not settled" if row.latency_if_free is None else show(row.latency_if_free),
         )
     if len(critical) <= _ROWS:
         return table

@@ -31,7 +31,7 @@ MOST_VISITED = 200_000
 """Beyond this many tile iterations to look at, looking at all of them may be quicker."""
 
 
-_MOST_STOPS = 8
+_MOST_STOPS = 4
 """So many times a loop may begin to repeat in another way."""
 
 QUICK = 30_000
@@ -192,11 +192,27 @@ class Search:
         The mapping and the options.
     most
         Largest number of tile iterations to look at.
+    rounds
+        How often at most to look at more of them.
+    only
+        The one loop (tree node) of which not all iterations are looked at; None: any.
+    prepare
+        What to do with a model before it is timed.
     """
 
-    def __init__(self, what: _What, most: int) -> None:
+    def __init__(
+        self,
+        what: _What,
+        most: int,
+        *,
+        rounds: int = 60,
+        only: int | None = None,
+        prepare: Callable[[Model], Model] | None = None,
+    ) -> None:
         self.what = what
         self.most = most
+        self._rounds = rounds
+        self._prepare = prepare
         lowered, _, slots = what
         self._trips = _trips(lowered)
         self._looks = _initial(lowered, slots)
@@ -210,6 +226,8 @@ class Search:
             for loop in leaf.temporal
             if any(loop.variable in c.variables for c in leaf.coupled)
         }
+        if only is not None:
+            self._tied |= {node for node in self._trips if node != only}
 
     def run(self, time: Callable[[Model], T]) -> T | None:
         """What can be said of the first model for which it can be said.
@@ -223,7 +241,7 @@ class Search:
         -------
         what `time` returns; None if too many tile iterations must be looked at.
         """
-        while True:
+        for _ in range(self._rounds):
             try:
                 model = self.model()
                 if model is None:
@@ -232,9 +250,9 @@ class Search:
             except IrregularError:
                 return None
             except NotPeriodicError as error:
-                if not error.places:
+                if not error.places or not self._look_further(error):
                     return None
-                self._look_further(error)
+        return None
 
     def model(self) -> Model | None:
         """The mapping, of which so much is looked at as has been found to be needed."""
@@ -245,19 +263,20 @@ class Search:
                 for node, counts in self._trips.items()
             }
             if lowered.size > _visited(lowered, kept) <= self.most:
-                self._model = build(*self.what, kept=kept)
+                model = build(*self.what, kept=kept)
+                self._model = model if self._prepare is None else self._prepare(model)
         return self._model
 
-    def _look_further(self, error: NotPeriodicError) -> None:
-        """Look at more of the loops that do not repeat as they were taken to."""
+    def _look_further(self, error: NotPeriodicError) -> bool:
+        """Look at more of the loops that do not repeat as they were taken to, if that may help."""
         model, lowered = self._model, self.what[0]
         assert model is not None
         wrong: dict[int, list[tuple[int, int, int]]] = {}
         for place in error.places:
             wrong.setdefault(lowered.leaves[place[0]].temporal[place[1]].node, []).append(place)
         if self._stop is not None:
-            self._narrow(wrong.get(self._stop.node, []))
-            return
+            self._narrow(wrong.get(self._stop.node, []), error.excess)
+            return True
         steady = []
         for node, places in wrong.items():
             look = self._looks[node]
@@ -273,25 +292,33 @@ class Search:
             else:
                 self._looks[node] = replace(look, head=2 * look.head, tail=look.tail + 1)
         if len(steady) == len(wrong) == 1 and self._looks[steady[0]].tail >= self._tails[steady[0]]:
-            if len(self._looks[steady[0]].stops) < _MOST_STOPS:
-                self._begin_stop(model, steady[0], wrong[steady[0]])
-            else:
-                raise IrregularError("a loop goes on in another way too often")
+            if len(self._looks[steady[0]].stops) >= _MOST_STOPS:
+                return False
+            self._begin_stop(model, steady[0], wrong[steady[0]], error.excess)
         else:
             for node in steady:
                 look = self._looks[node]
                 self._looks[node] = replace(look, head=look.head + 2, tail=look.tail + 2)
         self._model = None
+        return True
 
     # Where a loop repeats for long and then goes on in another way, the iteration at which it does
     # is searched for: up to there all is as it was taken to be.
 
-    def _begin_stop(self, model: Model, node: int, places: Sequence[tuple[int, int, int]]) -> None:
+    def _begin_stop(
+        self,
+        model: Model,
+        node: int,
+        places: Sequence[tuple[int, int, int]],
+        excess: Mapping[tuple[int, int, int], int],
+    ) -> None:
         leaf, loop, number = min(places, key=lambda place: place[2])
         kept = model.layout.tiles[leaf].kept[loop]
         cut = kept.cuts[number]
         first = int(kept.digits[cut.place - 1]) + 1
-        self._stop = _Stop(node, number, first, 0, cut.copies, self._looks[node])
+        late = max((excess.get(p, 0) for p in places if p[2] <= number), default=0)
+        points = ((cut.copies, late),) if late else ()
+        self._stop = _Stop(node, number, first, 0, cut.copies, points, self._looks[node])
         self._try_stop()
 
     def _try_stop(self) -> None:
@@ -302,12 +329,19 @@ class Search:
         self._looks[stop.node] = replace(stop.look, stops=stops)
         self._model = None
 
-    def _narrow(self, places: Sequence[tuple[int, int, int]]) -> None:
+    def _narrow(
+        self,
+        places: Sequence[tuple[int, int, int]],
+        excess: Mapping[tuple[int, int, int], int],
+    ) -> None:
         stop = self._stop
         assert stop is not None
         copies = stop.next
-        if any(number <= stop.cut for _, _, number in places):
-            stop = replace(stop, fails=copies)
+        mine = [place for place in places if place[2] <= stop.cut]
+        if mine:
+            late = max(excess.get(place, 0) for place in mine)
+            points = ((copies, late), *stop.points)[:2] if late else ()
+            stop = replace(stop, fails=copies, points=points)
         else:
             stop = replace(stop, holds=copies)
         self._stop = stop
@@ -334,6 +368,8 @@ class _Stop:
         The first iteration that is left out there.
     holds, fails
         For how many copies it is known to go on, and for how many not to.
+    points
+        For the last two numbers of copies for which it does not, how late things are then.
     look
         How much of the loop was looked at before.
     """
@@ -343,12 +379,23 @@ class _Stop:
     first: int
     holds: int
     fails: int
+    points: tuple[tuple[int, int], ...]
     look: _Look
 
     @property
     def next(self) -> int:
-        """How many copies to try: it may be few of very many."""
-        if self.fails > 8 * (self.holds + 1):
+        """How many copies to try.
+
+        How late things are is convex in the number of copies: the line through two points leads
+        to where it begins, or to a point between.
+        """
+        if len(self.points) == 2:
+            (a, late_a), (b, late_b) = self.points
+            if late_b > late_a:
+                guess = a - -(-late_a * (b - a) // (late_b - late_a))
+                if self.holds < guess < self.fails:
+                    return guess
+        if self.fails > 8 * (self.holds + 1) and len(self.points) != 1:
             return isqrt((self.holds + 1) * self.fails)
         return (self.holds + self.fails) // 2
 

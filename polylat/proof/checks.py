@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import islpy as isl
@@ -79,6 +79,8 @@ class Checks:
         self.decider: Any = PointDecider() if pointwise else Decider()
         self._pieces: dict[int, Any] = {}
         self._parts: dict[int, tuple[Part, ...]] = {}
+        self._identities: dict[int, isl.PwMultiAff] = {}
+        self._read_backs: dict[int, tuple[tuple[int, isl.PwMultiAff], ...]] = {}
         self._functions: dict[tuple[int, int], tuple[isl.PwMultiAff, Function]] = {}
 
     @property
@@ -220,7 +222,7 @@ class Checks:
             if pair is not None:
                 raise Broken(
                     f"{self._starts(leaf, front.block, pair.waiting)} before"
-                    f" {self.words.tile(leaf, pair.awaited)}, at"
+                    f" {self.words.tile(leaf, pair.awaited)}, which starts at"
                     f" {self._when(front.ready, pair.awaited)}"
                 )
             for stream in self.schedule.of_leaf(leaf):
@@ -244,15 +246,16 @@ class Checks:
         pair = self._late(self._identity(leaf), leaf, waiting, awaited)
         if pair is not None:
             raise Broken(
-                f"{self.words.block(leaf, stream.block)} of {self.words.tile(leaf, pair.waiting)}:"
-                f" something starts at {self._when(waiting, pair.waiting)}, before"
-                f" {self._when(awaited, pair.awaited)}, when it may"
+                f"{self.words.tile(leaf, pair.waiting)}: {self.words.block(leaf, stream.block)} may"
+                f" start at {self._when(awaited, pair.awaited)}, and what waits for that starts at"
+                f" {self._when(waiting, pair.waiting)}"
             )
 
-    @lru_cache(maxsize=None)  # noqa: B019 - lives as long as the checks
     def _identity(self, leaf: int) -> isl.PwMultiAff:
-        space = self.rules.spaces[leaf].get_space()
-        return isl.PwMultiAff.from_map(isl.Map.identity(space.map_from_set()))
+        if leaf not in self._identities:
+            space = self.rules.spaces[leaf].get_space().map_from_set()
+            self._identities[leaf] = isl.PwMultiAff.from_map(isl.Map.identity(space))
+        return self._identities[leaf]
 
     def _late(
         self, function: isl.PwMultiAff, leaf: int, waiting: Families, awaited: Families
@@ -273,9 +276,20 @@ class Checks:
 
     def waits(self) -> Iterator[str]:
         """Rules 1 to 3 and what holds prefetched fills back; says of each which kind it is."""
-        for wait in self.rules.waits():
+        for wait in self.waits_of_rules:
             self._wait(wait)
             yield wait.kind
+
+    @cached_property
+    def waits_of_rules(self) -> tuple[Wait, ...]:
+        """Rules 1 to 3 of the mapping."""
+        return tuple(self.rules.waits())
+
+    def read_backs(self, leaf: int) -> tuple[tuple[int, isl.PwMultiAff], ...]:
+        """What the finish of a leaf's tile iterations waits for in the background."""
+        if leaf not in self._read_backs:
+            self._read_backs[leaf] = tuple(self.rules.read_backs(leaf))
+        return self._read_backs[leaf]
 
     def _wait(self, wait: Wait) -> None:
         waiting = self.stream(wait.leaf, wait.block).ready
@@ -359,7 +373,7 @@ class Checks:
             for port, families in stream.tasks.items():
                 ends = self._ends(families)
                 yield Part(ends, self._last(leaf, families), self._ordered(ends), stream, port)
-        for block, function in self.rules.read_backs(leaf):
+        for block, function in self.read_backs(leaf):
             stream = self.stream(leaf, block)
             for port, families in stream.tasks.items():
                 ends = self._ends(families)
@@ -400,8 +414,8 @@ class Checks:
             one, two = served[a], served[b]
             raise Broken(
                 f"{self.words.port(port)} serves {self.words.tile(one[0].leaf, first)} from"
-                f" {self._when(one[1], first)} and {self.words.tile(two[0].leaf, second)} from"
-                f" {self._when(two[1], second)}, before it is done"
+                f" {self._when(one[1], first)} to {self._when(self._ends(one[1]), first)}, and"
+                f" {self.words.tile(two[0].leaf, second)} from {self._when(two[1], second)} on"
             )
         return count
 

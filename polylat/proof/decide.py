@@ -58,9 +58,8 @@ class Pieces:
         rate, low = f.rate.astype(object), f.low.astype(object)
         slope = np.asarray(rate * scale // f.stride.astype(object)).reshape(f.depth, f.size)
         constant = f.start.astype(object) * scale - (slope * low).sum(axis=0)
-        largest = np.abs(slope) * np.maximum(np.abs(f.high), 1).astype(object)
-        most = int(np.abs(constant).max(initial=0)) + int(largest.sum(axis=0).max(initial=0))
-        if most < 1 << 58:
+        largest = np.abs(slope).sum(axis=0).max(initial=0) * (int(f.high.max(initial=0)) + 1)
+        if int(np.abs(constant).max(initial=0)) + int(largest) < 1 << 54:
             return constant.astype(np.int64), slope.astype(np.int64)
         return constant, slope
 
@@ -311,7 +310,7 @@ def _order_bounds(f: Families, some: Ints, loop: int, constant: Times, slope: Ti
     agree in the loops before and the first one's index of the loop is less.
     """
     dtype = constant.dtype
-    nothing = np.iinfo(np.int64).min // 4 if dtype != object else -(10**60)
+    nothing = -(1 << 61)
     a, b = some[:, None], np.arange(f.size)[None, :]
     total = constant[a] - constant[b]
     possible = np.ones(total.shape, dtype=np.bool_)

@@ -72,13 +72,11 @@ def _reduced(terms: Sequence[Term]) -> list[Term]:
     for c, least, most in terms:
         if not c or least == most == 0:
             continue
-        if c < 0:
-            c, least, most = -c, -most, -least
-        below, above = found.get(c, (0, 0))
-        found[c] = (below + least, above + most)
+        below, above = found.get(abs(c), (0, 0))
+        low, high = (least, most) if c > 0 else (-most, -least)
+        found[abs(c)] = (below + low, above + high)
     result: list[Term] = []
-    for c in sorted(found):
-        least, most = found[c]
+    for c, (least, most) in sorted(found.items()):
         if result:
             small, below, above = result[-1]
             times, rest = divmod(c, small)

@@ -26,6 +26,7 @@ from polylat.proof.schedule import copied
 __all__ = ["Kind", "Rules", "Wait", "families_set", "last_before", "tile_set"]
 
 Kind = Literal["flow", "barrier", "capacity", "prefetch"]
+Reason = Literal["flow", "barrier", "capacity"]
 
 _IN, _OUT, _SET = isl.dim_type.in_, isl.dim_type.out, isl.dim_type.set
 
@@ -48,6 +49,8 @@ class Wait:
         Tile iteration that waits → the last one that it waits for.
     why
         The reason, in words.
+    reason
+        Which rule it is, of a prefetched fill, too.
     """
 
     kind: Kind
@@ -57,6 +60,7 @@ class Wait:
     stream: int | None
     function: isl.PwMultiAff
     why: str
+    reason: Reason
 
 
 def tile_set(leaf: Leaf, depth: int) -> isl.Set:
@@ -214,7 +218,7 @@ class Rules:
                     (read, self.depths[number], self.depths[bringer.number]),
                 )
                 why = f"{bringer.einsum.name} produces {where}"
-                yield Wait(kind, number, waiting, bringer.number, None, last, why)
+                yield Wait(kind, number, waiting, bringer.number, None, last, why, "flow")
                 for level in range(source.level + 1, len(bringer.storages(tensor))):
                     back = self.stream(bringer.number, "background", tensor, level)
                     if back is not None:
@@ -226,6 +230,7 @@ class Rules:
                             back,
                             last,
                             f"{bringer.einsum.name} writes back {where} in the background",
+                            "flow",
                         )
                 continue
             first = self.found[bringer.number, tensor].level + 1
@@ -237,7 +242,7 @@ class Rules:
                 owner = _first_within(self.spaces[bringer.number], depth)
                 function = owner.pullback_pw_multi_aff(_heads(self.depths[number], depth))
                 why = f"{bringer.einsum.name} fetches {tensor} into {storages[level].component}"
-                yield Wait(kind, number, waiting, bringer.number, fill, function, why)
+                yield Wait(kind, number, waiting, bringer.number, fill, function, why, "flow")
 
     # Rule 2
 
@@ -270,6 +275,7 @@ class Rules:
                             None,
                             ended.pullback_pw_multi_aff(turn).coalesce(),
                             f"the Sequential above {leaf.einsum.name}",
+                            "barrier",
                         )
 
     # Rule 3
@@ -292,7 +298,9 @@ class Rules:
                         written = self._stream_set(number, back)
                         function = last_within(written, holder.depth).pullback_pw_multi_aff(place)
                         why = f"the place of a tile of {tensor} in {holder.component}"
-                        yield Wait("capacity", number, front, number, back, function, why)
+                        yield Wait(
+                            "capacity", number, front, number, back, function, why, "capacity"
+                        )
             for index, block in enumerate(self.model.layout.blocks[number]):
                 if block.kind != "fill" or block.tensor is None:
                     continue
@@ -326,7 +334,8 @@ class Rules:
                 continue
             function = last_within(touching, holder.depth).pullback_pw_multi_aff(place)
             why = f"the place of a tile of {tensor} in {holder.component}"
-            yield Wait(kind, leaf.number, block, other.number, None, function.coalesce(), why)
+            function = function.coalesce()
+            yield Wait(kind, leaf.number, block, other.number, None, function, why, "capacity")
 
     def _exchanged(self, producer: Leaf, tensor: str) -> set[int]:
         """Levels of the producer's storages in which some reader meets it."""

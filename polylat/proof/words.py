@@ -30,7 +30,7 @@ def time_at(families: Families, index: tuple[int, ...]) -> int | None:
     f = int(at[0])
     steps = (x[:, f] // families.stride[:, f]).tolist()
     rates = families.rate[:, f].tolist()
-    return int(families.start[f]) + sum(a * b for a, b in zip(steps, rates, strict=True))
+    return int(families.start[f] + sum(a * b for a, b in zip(steps, rates, strict=True)))
 
 
 class Words:

@@ -10,7 +10,7 @@ at and behind a stretch meets it all along.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -52,14 +52,20 @@ class NotPeriodicError(Exception):
         (leaf, loop, number of the cut) of each stretch whose copies are not alike.
     timing
         The times that show it.
+    excess
+        How much later at most than they should be things are behind each stretch, if it is that.
     """
 
     def __init__(
-        self, places: Sequence[tuple[int, int, int]], timing: Timing | None = None
+        self,
+        places: Sequence[tuple[int, int, int]],
+        timing: Timing | None = None,
+        excess: Mapping[tuple[int, int, int], int] | None = None,
     ) -> None:
         super().__init__(f"not periodic: {places}")
         self.places = tuple(places)
         self.timing = timing
+        self.excess = excess or {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,7 +316,8 @@ def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Ti
     if timing.legal:
         wrong = _wrong(graph, events, repeats, values, durations, order)
         if wrong:
-            raise NotPeriodicError(wrong, timing)
+            late = {where: excess for where, excess in wrong if excess is not None}
+            raise NotPeriodicError([where for where, _ in wrong], timing, late)
     return timing
 
 
@@ -414,9 +421,9 @@ def _wrong(
     values: Times,
     durations: Times,
     order: Order | None,
-) -> list[tuple[int, int, int]]:
-    """The stretches behind which not all is where its copies would go on."""
-    wrong = []
+) -> list[tuple[tuple[int, int, int], int | None]]:
+    """The stretches behind which not all is where its copies would go on, and how much later."""
+    wrong: list[tuple[tuple[int, int, int], int | None]] = []
     n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
     used = np.ones(events.count, dtype=np.bool_)
     used[n:blocks] = graph.kind[n:] == 0
@@ -434,12 +441,14 @@ def _wrong(
         after = events.at(stand, stretch.after[mine])
         there = (starts[1:] - starts[:-1])[stretch.after]
         if (before < 0).any() or (after < 0).any() or (there != lengths).any():
-            wrong.append(stretch.where)
+            wrong.append((stretch.where, None))
             continue
         grown = values[stand] + (stretch.copies + 1) * (values[stand] - values[before])
         alike = (durations[stand] == durations[before]) & (durations[stand] == durations[after])
-        if not (alike & (values[after] == grown)).all():
-            wrong.append(stretch.where)
+        if not alike.all():
+            wrong.append((stretch.where, None))
+        elif (values[after] != grown).any():
+            wrong.append((stretch.where, int((values[after] - grown).max())))
     return wrong
 
 

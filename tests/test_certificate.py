@@ -1,0 +1,365 @@
+"""Certificates: what holds is proven, and what does not is found."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import cascades
+from test_periodic import LEGAL, explicit_up_to, long_cascades, stretched
+from test_relation import EXAMPLE, ORDERS, analyzed
+
+import polylat
+from polylat import Report
+from polylat.certificate import CertificateError, check_witness, verify
+from polylat.proof.families import Families, merged
+from polylat.proof.ports import reaches
+from polylat.proof.schedule import Schedule, Stream, schedule_of
+from polylat.schedule.critical import critical_tasks
+from polylat.schedule.timing import Plan, Timing
+
+Data = dict[str, Any]
+METHODS = st.booleans()
+
+
+def check(report: Report, timing: Timing, *, pointwise: bool) -> None:
+    """Verify another timing of a report's mapping, with the latency that the report claims."""
+    model = report._model
+    verify(model, schedule_of(model, timing), report._timing.makespan, pointwise=pointwise)
+
+
+@given(cascades(), st.sampled_from(ORDERS), METHODS)
+def test_schedules_hold(case: tuple[Data, Data], order: str, pointwise: bool) -> None:
+    report = analyzed(case, order)
+    if report is None:
+        return
+    check(report, report._timing, pointwise=pointwise)
+    certificate = report.verify()
+    assert certificate.latency == report.latency
+    assert certificate.tiles == report.tiles
+    assert certificate.tasks == report._model.graph.tasks
+    assert not certificate.notes
+
+
+@given(long_cascades(), st.sampled_from(ORDERS))
+def test_periodic_schedules_hold(case: tuple[Data, Data], order: str) -> None:
+    with explicit_up_to(0):
+        report = analyzed(case, order)
+    if report is not None:
+        certificate = report.verify()
+        assert certificate.engine == report.engine
+        assert certificate.latency == report.latency
+
+
+@given(cascades(), st.sampled_from(ORDERS), METHODS, st.data())
+def test_what_starts_too_early_is_found(
+    case: tuple[Data, Data], order: str, pointwise: bool, data: st.DataObject
+) -> None:
+    """A task one step earlier; or the start of a tile iteration, or of a fill, where not at 0."""
+    report = analyzed(case, order)
+    if report is None:
+        return
+    timing = report._timing
+    choices = [("task_begin", k) for k in range(len(timing.task_begin))]
+    choices += [
+        (n, int(k)) for n in ("begin", "fill_begin") for k in getattr(timing, n).nonzero()[0]
+    ]
+    if not choices:
+        return
+    name, which = data.draw(st.sampled_from(choices))
+    times = getattr(timing, name).copy()
+    times[which] -= 1
+    changes: dict[str, Any] = {name: times}
+    with pytest.raises(CertificateError):
+        check(report, replace(timing, **changes), pointwise=pointwise)
+
+
+@given(cascades(), st.sampled_from(ORDERS), METHODS, st.data())
+def test_a_delay_on_the_critical_path_is_found(
+    case: tuple[Data, Data], order: str, pointwise: bool, data: st.DataObject
+) -> None:
+    report = analyzed(case, order)
+    if report is None or not report.latency or not isinstance(report._model.plan, Plan):
+        return
+    timing = report._timing
+    path = critical_tasks(report._model.plan, timing)[0].tolist()
+    begin = timing.task_begin.copy()
+    begin[data.draw(st.sampled_from(path))] += 1
+    with pytest.raises(CertificateError):
+        check(report, replace(timing, task_begin=begin), pointwise=pointwise)
+
+
+def with_tasks(schedule: Schedule, which: int, change: Callable[[Families], Families]) -> Schedule:
+    """A schedule with the families of one block on one port changed."""
+    places = [(s, port) for s, stream in enumerate(schedule.streams) for port in stream.tasks]
+    at, port = places[which]
+    stream = schedule.streams[at]
+    tasks = dict(stream.tasks) | {port: change(stream.tasks[port])}
+    streams = list(schedule.streams)
+    streams[at] = Stream(stream.leaf, stream.block, stream.ready, tasks)
+    return Schedule(schedule.scale, tuple(streams))
+
+
+def points_of(families: Families) -> Families:
+    """One family per tile iteration."""
+    return Families.of_points(*families.expanded())
+
+
+def dropped(which: int) -> Callable[[Families], Families]:
+    """All but one tile iteration."""
+
+    def change(families: Families) -> Families:
+        some = points_of(families)
+        return some.chosen(np.delete(np.arange(some.size), which % some.size))
+
+    return change
+
+
+def doubled(which: int, later: int) -> Callable[[Families], Families]:
+    """One tile iteration once more, at another time."""
+
+    def change(families: Families) -> Families:
+        some = points_of(families)
+        again = some.chosen(np.array([which % some.size]))
+        return Families.joined([some, again.shifted(again.start * 0 + later)])
+
+    return change
+
+
+def shorter(which: int) -> Callable[[Families], Families]:
+    """One tile iteration shorter by a step."""
+
+    def change(families: Families) -> Families:
+        some = points_of(families)
+        duration = some.duration.copy()
+        duration[which % some.size] -= 1
+        return replace(some, duration=duration)
+
+    return change
+
+
+@given(cascades(), METHODS, st.integers(0, 1 << 20), st.integers(0, 1 << 20), st.integers(0, 2))
+def test_what_is_missing_or_there_twice_is_found(
+    case: tuple[Data, Data], pointwise: bool, which: int, index: int, how: int
+) -> None:
+    report = analyzed(case)
+    if report is None:
+        return
+    model, makespan = report._model, report._timing.makespan
+    schedule = schedule_of(model, report._timing)
+    count = sum(len(stream.tasks) for stream in schedule.streams)
+    if not count:
+        return
+    change = (dropped(index), doubled(index, makespan), shorter(index))[how]
+    mutated = with_tasks(schedule, which % count, change)
+    with pytest.raises(CertificateError):
+        verify(model, mutated, makespan, pointwise=pointwise)
+
+
+@given(long_cascades(), st.data())
+def test_what_starts_too_early_is_found_in_periodic_schedules(
+    case: tuple[Data, Data], data: st.DataObject
+) -> None:
+    with explicit_up_to(0):
+        report = analyzed(case)
+    if report is None:
+        return
+    model, makespan = report._model, report._timing.makespan
+    schedule = schedule_of(model, report._timing)
+    count = sum(len(stream.tasks) for stream in schedule.streams)
+    if not count:
+        return
+    index = data.draw(st.integers(0, 1 << 20))
+
+    def earlier(families: Families) -> Families:
+        by = families.start * 0
+        by[index % families.size] = -1
+        return families.shifted(by)
+
+    mutated = with_tasks(schedule, data.draw(st.integers(0, count - 1)), earlier)
+    with pytest.raises(CertificateError):
+        verify(model, mutated, makespan)
+
+
+@given(cascades())
+def test_another_latency_is_found(case: tuple[Data, Data]) -> None:
+    report = analyzed(case)
+    if report is None:
+        return
+    model, timing = report._model, report._timing
+    for latency in (timing.makespan - 1, timing.makespan + 1):
+        with pytest.raises(CertificateError, match="the last finish"):
+            verify(model, schedule_of(model, timing), latency)
+
+
+@given(cascades(), st.sampled_from(ORDERS), st.data())
+def test_steps_that_did_not_wait_are_found(
+    case: tuple[Data, Data], order: str, data: st.DataObject
+) -> None:
+    report = analyzed(case, order)
+    if report is None or len(report.critical_path) < 3:
+        return
+    steps = list(report.critical_path)
+    assert check_witness(report, steps) == len(steps)
+    assert check_witness(report, steps[1:]) == len(steps) - 1
+    at = data.draw(st.integers(1, len(steps) - 2))
+    with pytest.raises(CertificateError, match="gap"):
+        check_witness(report, steps[:at] + steps[at + 1 :])
+    moved = replace(steps[at], tile=steps[0].tile, einsum=steps[0].einsum)
+    if moved != steps[at]:
+        with pytest.raises(CertificateError):
+            check_witness(report, [*steps[:at], moved, *steps[at + 1 :]])
+    nothing = replace(steps[at], waited_for=None)
+    with pytest.raises(CertificateError, match="waits for nothing"):
+        check_witness(report, [*steps[:at], nothing, *steps[at + 1 :]])
+
+
+def test_a_certificate_says_what_was_proven() -> None:
+    report = polylat.analyze(polylat.load(*EXAMPLE), granularity="tile", background="o2")
+    certificate = report.verify()
+    text = str(certificate)
+    assert "17 tile iterations" in text and "31,744" in text
+    assert [p.kind for p in certificate.proven] == [
+        "tasks",
+        "order",
+        "flow",
+        "prefetch",
+        "barrier",
+        "capacity",
+        "ports",
+        "latency",
+        "witness",
+    ]
+    assert all(p.meaning in text for p in certificate.proven)
+
+
+def test_a_broken_rule_is_told_in_words() -> None:
+    report = polylat.analyze(polylat.load(*EXAMPLE), granularity="tile", background="o2")
+    timing = report._timing
+    begin = timing.begin.copy()
+    begin[16] -= 1  # e3, which waits for all of e2
+    with pytest.raises(CertificateError) as caught:
+        check(report, replace(timing, begin=begin), pointwise=False)
+    assert str(caught.value) == (
+        "schedule: tile iteration () of Einsum 'e3' starts at 19967, before tile iteration (m: 7)"
+        " of Einsum 'e2' has finished, at 19968 (flow: e2 produces o2 in SRAM)."
+    )
+
+
+def test_a_billion_tile_iterations() -> None:
+    """What it takes depends on the pieces, not on what they stand for."""
+    case = next(c for c in LEGAL if c["name"] == "cascade-1011")
+    spec = stretched(case["spec"], dict.fromkeys(("m", "n0", "n1", "n2"), 1_000))
+    report = analyzed((spec, {"granularity": "flow"}))
+    assert report is not None
+    certificate = report.verify()
+    assert certificate.tiles > 10**9 and certificate.pieces < 500
+    assert sum(p.decisions for p in certificate.proven) < 50_000
+
+
+terms = st.lists(
+    st.tuples(st.integers(-30, 30), st.integers(-3, 1), st.integers(0, 5)), max_size=4
+).map(lambda some: [(c, low, low + more) for c, low, more in some])
+
+
+@given(st.integers(-60, 60), terms, st.integers(-20, 20), st.integers(0, 8))
+def test_reaches(constant: int, some: list[tuple[int, int, int]], low: int, width: int) -> None:
+    values = itertools.product(*(range(a, b + 1) for _, a, b in some))
+    sums = (constant + sum(c * z for (c, *_), z in zip(some, v, strict=True)) for v in values)
+    expected = any(low <= x <= low + width for x in sums)
+    assert reaches(constant, some, low, low + width) is expected
+
+
+@given(st.data())
+def test_merged_families_are_the_same_times(data: st.DataObject) -> None:
+    shape = data.draw(st.lists(st.integers(1, 5), max_size=3))
+    grid = np.array(list(itertools.product(*map(range, shape))), dtype=np.int64)
+    grid = grid.reshape(prod(shape), len(shape))
+    keep = data.draw(st.sets(st.integers(0, len(grid) - 1), min_size=1))
+    digits = grid[sorted(keep)].T
+    rates = data.draw(st.lists(st.integers(0, 4), min_size=len(shape), max_size=len(shape)))
+    start = (digits * np.array(rates, dtype=np.int64)[:, None]).sum(axis=0)
+    start[data.draw(st.integers(0, len(start) - 1))] += data.draw(st.integers(0, 2))
+    if data.draw(st.booleans()):
+        start = start.astype(object)
+    few = merged(Families.of_points(digits, start, np.ones(len(start), dtype=start.dtype)))
+
+    def table(families: Families) -> list[tuple[int, ...]]:
+        index, times, lasts = families.expanded()
+        return sorted(zip(*index.tolist(), times.tolist(), lasts.tolist(), strict=True))
+
+    assert table(few) == table(Families.of_points(digits, start, np.ones(len(start))))
+    assert few.size <= len(start)
+
+
+def test_exact_times() -> None:
+    """Times beyond 64 bits are Python integers."""
+    case = {
+        "workload": {
+            "iteration_space_shape": {"m": "0 <= m < 4"},
+            "bits_per_value": {"A": 8, "B": 8, "C": 8},
+            "einsums": [
+                {
+                    "name": "one",
+                    "tensor_accesses": [
+                        {"name": "A", "projection": {"M": "m"}},
+                        {"name": "B", "projection": {"M": "m"}, "output": True},
+                    ],
+                },
+                {
+                    "name": "two",
+                    "tensor_accesses": [
+                        {"name": "B", "projection": {"M": "m"}},
+                        {"name": "C", "projection": {"M": "m"}, "output": True},
+                    ],
+                },
+            ],
+        },
+        "arch": {
+            "nodes": [
+                {
+                    "type": "Memory",
+                    "name": "DRAM",
+                    "size": "inf",
+                    "actions": [
+                        {"name": "read", "throughput": f"1/{10**19}"},
+                        {"name": "write", "throughput": "3"},
+                    ],
+                },
+                {
+                    "type": "Compute",
+                    "name": "mac",
+                    "actions": [{"name": "compute", "throughput": 7}],
+                },
+            ]
+        },
+        "mapping": {
+            "nodes": [
+                {"type": "Storage", "tensors": ["A", "B", "C"], "component": "DRAM"},
+                {
+                    "type": "Pipeline",
+                    "nodes": [
+                        {
+                            "type": "Nested",
+                            "nodes": [
+                                {"type": "Temporal", "rank_variable": "m", "tile_shape": 1},
+                                {"type": "Compute", "einsum": name, "component": "mac"},
+                            ],
+                        }
+                        for name in ("one", "two")
+                    ],
+                },
+            ]
+        },
+    }
+    report = analyzed((case, {"granularity": "full"}))
+    assert report is not None and report._model.costs.exact
+    assert report.verify().latency == report.latency > Fraction(10**19)

@@ -1,0 +1,208 @@
+"""Schedules and occupancies as ISL relations, and the task graph."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from typing import Any
+
+import islpy as isl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import cascades
+from test_periodic import LEGAL, explicit_up_to, long_cascades, stretched
+
+import polylat
+from polylat import (
+    MappingError,
+    MissingExtraError,
+    OptionError,
+    Report,
+    ScheduleError,
+    Spec,
+    TooLargeError,
+)
+from polylat.lowering.scan import points
+from polylat.relation import access_names
+
+Data = dict[str, Any]
+Starts = dict[str, set[tuple[int, ...]]]
+ORDERS = ("program", "skew", "oldest", "best")
+EXAMPLE = [f"examples/{name}.yaml" for name in ("arch", "workload", "tap_resident")]
+
+
+def analyzed(case: tuple[Data, Data], order: str = "best", **more: Any) -> Report | None:
+    """The report, None where there is none."""
+    try:
+        return polylat.analyze(Spec.from_dict(case[0]), **{**case[1], "order": order, **more})
+    except (MappingError, ScheduleError, TooLargeError):
+        return None
+
+
+def maps(relation: isl.UnionMap) -> list[isl.Map]:
+    """The maps of a union."""
+    found: list[isl.Map] = []
+    relation.foreach_map(found.append)
+    return found
+
+
+def pieces(relation: isl.UnionMap) -> int:
+    """Number of affine pieces."""
+    return sum(m.n_basic_map() for m in maps(relation))
+
+
+def starts(relation: isl.UnionMap) -> Starts:
+    """All points of a schedule."""
+    return {
+        m.get_tuple_name(isl.dim_type.in_): set(map(tuple, points(m.wrap().flatten()).tolist()))
+        for m in maps(relation)
+    }
+
+
+def starts_of_arrays(report: Report) -> Starts:
+    """The same from the timing, task by task."""
+    model, timing = report._model, report._timing
+    graph, layout, costs = model.graph, model.layout, model.costs
+    names = access_names(model)
+    tasks: dict[tuple[int, int], int] = {}
+    for task, block in enumerate(graph.task_block.tolist()):
+        tasks[block, int(graph.task_port[task])] = int(timing.task_begin[task])
+    found: Starts = {}
+    for leaf, blocks in enumerate(layout.blocks):
+        tiles, base = layout.tiles[leaf], layout.bases[leaf]
+        for number, block in enumerate(blocks):
+            first, some = layout.streams.get((leaf, number), (base, range(tiles.size)))
+            for occurrence, iteration in enumerate(some):
+                index = tuple(tiles.digits[:, iteration].tolist())
+                ready = timing.begin[base + iteration]
+                if block.kind == "fill":
+                    ready = timing.fill_begin[first + occurrence]
+                into: dict[int, int] = {}
+                for place, access in enumerate(block.accesses):
+                    at = access.iterations.tolist()
+                    if iteration not in at:
+                        continue
+                    count = int(access.counts[at.index(iteration)])
+                    key = leaf, access.component, access.tensor, access.action
+                    timed = {p: each for p, each in costs.per_value[key].items() if each}
+                    name = names[leaf, number, place]
+                    if not timed:
+                        found.setdefault(name, set()).add((*index, int(ready)))
+                    for port, each in timed.items():
+                        begin = tasks[first + occurrence, port] + into.get(port, 0)
+                        into[port] = into.get(port, 0) + count * each
+                        called = name
+                        if len(timed) > 1:
+                            component = costs.ports[port]
+                            path = model.lowered.spec.arch.paths[tiles.leaf.einsum.name]
+                            ports = next(c.ports for c in path if c.name == component.component)
+                            called = f"{name}_{ports[component.index].name or component.index}"
+                        found.setdefault(called, set()).add((*index, begin))
+    return found
+
+
+@given(cascades(), st.sampled_from(ORDERS))
+def test_schedule_is_the_arrays(case: tuple[Data, Data], order: str) -> None:
+    report = analyzed(case, order)
+    if report is not None:
+        assert starts(report.schedule()) == starts_of_arrays(report)
+
+
+@given(long_cascades(), st.sampled_from(ORDERS))
+def test_what_stands_for_others_has_the_same_relations(case: tuple[Data, Data], order: str) -> None:
+    with explicit_up_to(1 << 30):
+        explicit = analyzed(case, order, max_tiles=20_000)
+    with explicit_up_to(0):
+        periodic = analyzed(case, order, max_tiles=20_000)
+    if explicit is None or periodic is None or explicit.order != periodic.order:
+        return
+    if explicit.granularity != periodic.granularity:
+        return
+    assert explicit.schedule().is_equal(periodic.schedule())
+    for memory in {m.component for m in explicit.occupancy}:
+        one = explicit.occupancy_relation(memory)
+        assert one.is_equal(periodic.occupancy_relation(memory))
+
+
+@pytest.mark.parametrize("case", LEGAL[:12], ids=lambda case: str(case["name"]))
+def test_size_does_not_depend_on_trip_counts(case: Data) -> None:
+    sizes = []
+    options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}
+    for factor in (300, 3_000):
+        variables = case["spec"]["workload"]["iteration_space_shape"]
+        spec = stretched(case["spec"], dict.fromkeys(variables, factor))
+        report = analyzed((spec, options), "program")
+        if report is None or report.engine != "periodic":
+            return
+        sizes.append(pieces(report.schedule()))
+    assert sizes[0] == sizes[1]
+
+
+def test_regular_explicit_schedules_are_small() -> None:
+    report = polylat.analyze(polylat.load(*EXAMPLE), granularity="flow")
+    assert report.engine == "explicit" and report.tiles > 1_000
+    assert pieces(report.schedule()) < 50
+    assert report.time_scale == 1
+
+
+@given(cascades(), st.data())
+def test_occupancy(case: tuple[Data, Data], data: st.DataObject) -> None:
+    report = analyzed(case)
+    if report is None:
+        return
+    for component in {m.component for m in report.occupancy}:
+        relation = report.occupancy_relation(component)
+        last = int(report.latency * report.time_scale)
+        time = data.draw(st.integers(0, last))
+        resident = sum(
+            len(m.at(Fraction(time, report.time_scale)))
+            for m in report.occupancy
+            if m.component == component
+        )
+        now = relation.intersect_domain(isl.UnionSet(f"{{ [{time}] }}"))
+        assert sum(len(points(m.range())) for m in maps(now)) == resident
+
+
+def test_occupancy_of_what_holds_nothing() -> None:
+    report = polylat.analyze(polylat.load(*EXAMPLE))
+    with pytest.raises(OptionError, match="holds nothing"):
+        report.occupancy_relation("mac")
+
+
+@given(cascades(), st.sampled_from(ORDERS))
+def test_edges_of_the_task_graph_hold(case: tuple[Data, Data], order: str) -> None:
+    report = analyzed(case, order)
+    if report is None:
+        return
+    graph = report.to_networkx()
+    assert len(graph) == report._model.graph.tasks
+    for source, target, reason in graph.edges(data="reason"):
+        before, after = graph.nodes[source], graph.nodes[target]
+        assert after["start"] >= before["finish"]
+        assert reason in {"flow", "barrier", "capacity", "port", "order"}
+        if reason in {"port", "order"}:
+            assert before["component"] == after["component"]
+        if reason == "order":
+            assert before["einsum"] == after["einsum"]
+    latency = max((n["finish"] for _, n in graph.nodes(data=True)), default=0)
+    assert latency == report.latency
+
+
+def test_window_of_the_task_graph() -> None:
+    report = polylat.analyze(polylat.load(*EXAMPLE), granularity="tile")
+    whole, some = report.to_networkx(), report.to_networkx(window=(0, 1024))
+    assert 0 < len(some) < len(whole)
+    assert all(node["start"] < 1024 for _, node in some.nodes(data=True))
+    assert set(some.edges) == set(whole.subgraph(some).edges)
+    with pytest.raises(TooLargeError, match="limit=3"):
+        report.to_networkx(limit=3)
+    with pytest.raises(OptionError):
+        report.to_networkx(window=(2, 1))
+
+
+def test_task_graph_without_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = polylat.analyze(polylat.load(*EXAMPLE), granularity="tile")
+    monkeypatch.setitem(sys.modules, "networkx", None)
+    with pytest.raises(MissingExtraError, match=r"polylat\[graph\]"):
+        report.to_networkx()
