@@ -473,51 +473,55 @@ class _Walk:
             [tuple(row) for row in tiles.digits.T.tolist()] for tiles in self.model.layout.tiles
         ]
 
-    def _awaited(self, instance: _Instance, event: int, waits: _Waits, w: int) -> _Instance | None:
+    def _awaited(self, instance: _Instance, waits: _Waits, w: int) -> list[_Instance]:
         """What an instance waits for, from what its stand-in does.
 
-        None if there is no such thing: then it is not what the instance waits for.
+        Empty if there is no such thing: then it is not what the instance waits for. Where what is
+        waited for moves in one way before a stretch and in another way across it, both.
 
         Parameters
         ----------
         instance
-            What waits, or a tile iteration's start or a task of it.
-        event
-            Its number in `waits`.
+            What waits.
         waits, w
             Waits, and that of the stand-in.
         """
         source = int(waits.source[w])
         digits = self._digits(source, waits.copies[:, w])
-        moved = list(digits)
+        found = [digits]
         for k, times in enumerate(instance.copies):
             if times:
-                once = self._move(event, k, waits, w, digits)
-                if once is None:
-                    return None
-                moved = [m + times * o for m, o in zip(moved, once, strict=True)]
-        try:
-            return self.instance(source, tuple(moved))
-        except UnsupportedError:
-            return None
+                moves = self._moves(instance.event, k, waits, w, digits)
+                found = [
+                    tuple(d + times * m for d, m in zip(some, move, strict=True))
+                    for some in found
+                    for move in moves
+                ]
+        instances = []
+        for moved in dict.fromkeys(found):
+            try:
+                instances.append(self.instance(source, moved))
+            except UnsupportedError:
+                continue
+        return instances
 
-    def _move(self, event: int, loop: int, waits: _Waits, w: int, digits: Digits) -> Digits | None:
+    def _moves(self, event: int, loop: int, waits: _Waits, w: int, digits: Digits) -> list[Digits]:
         """How far what is waited for moves from one copy of an event to the next.
 
-        As far as from a period earlier, or else, per period, as it does across the stretch.
+        Per period, as it does across the stretch; or as far as from a period earlier.
         """
+        found = []
+        after, periods = self._after[loop, int(self.iteration[event])]
+        at = waits.like(self._like(event, after), waits.rule[w])
+        if at is not None:
+            behind = self._digits(int(waits.source[at]), waits.copies[:, at])
+            if not any((b - d) % periods for d, b in zip(digits, behind, strict=True)):
+                found.append(tuple((b - d) // periods for d, b in zip(digits, behind, strict=True)))
         at = waits.like(self._earlier(event, loop), waits.rule[w])
         if at is not None:
             before = self._digits(int(waits.source[at]), waits.copies[:, at])
-            return tuple(d - b for d, b in zip(digits, before, strict=True))
-        after, periods = self._after[loop, int(self.iteration[event])]
-        at = waits.like(self._like(event, after), waits.rule[w])
-        if at is None:
-            return None
-        behind = self._digits(int(waits.source[at]), waits.copies[:, at])
-        if any((b - d) % periods for d, b in zip(digits, behind, strict=True)):
-            return None
-        return tuple((b - d) // periods for d, b in zip(digits, behind, strict=True))
+            found.append(tuple(d - b for d, b in zip(digits, before, strict=True)))
+        return found
 
     @cached_property
     def _after(self) -> dict[tuple[int, int], tuple[int, int]]:
@@ -534,16 +538,15 @@ class _Walk:
         """What a start waits for, and why."""
         waits = self.starts
         for w in waits.of(instance.event):
-            awaited = self._awaited(instance, instance.event, waits, w)
-            if awaited is not None:
+            for awaited in self._awaited(instance, waits, w):
                 yield awaited, int(waits.reason[w])
 
     def _before_on_port(self, instance: _Instance, time: int) -> _Instance:
         """What the port of a task served until it began it."""
         for w in self.served.of(instance.event):
-            found = self._awaited(instance, instance.event, self.served, w)
-            if found is not None and self.time(found) == time:
-                return found
+            for found in self._awaited(instance, self.served, w):
+                if self.time(found) == time:
+                    return found
         raise _lost()
 
     # The walk
