@@ -186,10 +186,17 @@ def _schedule(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="N",
     help="List the first N steps of the critical path.",
 )
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Prove that the schedule keeps every rule for all tile iterations, and print what was"
+    " proven.",
+)
 def analyze(
     files: Sequence[str],
     variables: Sequence[str],
     steps: int | None,
+    verify: bool,
     as_json: bool,
     **options: Any,
 ) -> dict[str, Any] | RenderableType:
@@ -199,11 +206,13 @@ def analyze(
     its default.
     """
     report = _report(files, variables, **options)
+    certificate = report.verify() if verify else None
     if as_json:
-        return report.to_dict(steps=steps or 0)
+        data = report.to_dict(steps=steps or 0)
+        return data | {"certificate": certificate.to_dict()} if certificate else data
     from polylat.text import render_report
 
-    return render_report(report, steps=steps or 0)
+    return render_report(report, steps=steps or 0, certificate=certificate)
 
 
 @main.command(

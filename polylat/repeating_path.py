@@ -205,6 +205,20 @@ class RepeatingPath(Sequence[Step]):
     def _time(self, steps: int) -> Number:
         return number(Fraction(steps, self.model.costs.scale))
 
+    def windows(self) -> list[tuple[Step, ...]]:
+        """Runs of consecutive steps: all but the rounds in the middle of what repeats.
+
+        Of each repetition the first two rounds and the last two, so that what lies between is
+        the same as what is seen on both sides, moved along.
+        """
+        ranges: list[list[int]] = []
+        for low, high in _seen(self.items, 0):
+            if ranges and ranges[-1][1] == low:
+                ranges[-1][1] = high
+            else:
+                ranges.append([low, high])
+        return [tuple(self._step(i) for i in range(low, high)) for low, high in ranges]
+
     def totals(self) -> dict[AccessKey, Number]:
         """Time per (Einsum, component, tensor or None, action), largest first."""
         found: dict[AccessKey, int] = {}
@@ -227,6 +241,18 @@ class RepeatingPath(Sequence[Step]):
     def _ordered(self, found: dict[K, int]) -> dict[K, Number]:
         ordered = sorted(found.items(), key=lambda item: -item[1])
         return {key: self._time(time) for key, time in ordered}
+
+
+def _seen(items: Sequence[Item], start: int) -> Iterator[tuple[int, int]]:
+    """Ranges of steps that are in no round in the middle of a repetition."""
+    for item in items:
+        if isinstance(item, Stay):
+            yield start, start + item.steps
+        else:
+            once = item.steps // item.count
+            for round_ in sorted({0, 1, max(item.count - 2, 0), item.count - 1}):
+                yield from _seen(item.body, start + round_ * once)
+        start += item.steps
 
 
 def _stays(items: Sequence[Item], times: int) -> Iterator[tuple[Stay, int]]:

@@ -20,6 +20,7 @@ from polylat.sensitivity import Change, Curve, Row, best_change
 
 if TYPE_CHECKING:
     from polylat import Roofline
+    from polylat.certificate import Certificate
 
 __all__ = [
     "WIDTH",
@@ -69,8 +70,10 @@ def roofline_text(roofline: Roofline) -> str:
     return plain_text(render_roofline(roofline))
 
 
-def render_report(report: Report, *, steps: int = 0) -> RenderableType:
-    """The report for a rich console; parameters as in `report_text`."""
+def render_report(
+    report: Report, *, steps: int = 0, certificate: Certificate | None = None
+) -> RenderableType:
+    """The report for a rich console; parameters as in `report_text`, and what was proven."""
     comparison = compare(report)
     sections = [
         _headline(report),
@@ -82,10 +85,10 @@ def render_report(report: Report, *, steps: int = 0) -> RenderableType:
     if steps:
         title = f"Critical path, step by step (first {steps})"
         sections.append(_section(title, _steps(report, steps)))
-    sections += [
-        _section("Memories", _memories(report)),
-        Text(_LIMIT, style="dim"),
-    ]
+    sections.append(_section("Memories", _memories(report)))
+    if certificate is not None:
+        sections.append(_section("Certificate", _certificate(certificate)))
+    sections.append(Text(_LIMIT, style="dim"))
     return Group(*(part for section in sections for part in (section, Text())))
 
 
@@ -295,6 +298,21 @@ def _bracket(report: Report) -> Text:
         f": a schedule takes {show(report.latency)}, none takes less than"
         f" {show(report.lower_bound)} (gap {float(report.gap):.2%}).",
     )
+
+
+def _certificate(found: Certificate) -> RenderableType:
+    table = _table("Proven", ">Relations", ">Decisions", "What it says")
+    for proven in found.proven:
+        table.add_row(
+            Text(proven.kind), f"{proven.relations:,}", f"{proven.decisions:,}", proven.meaning
+        )
+    head = Text.assemble(
+        ("Proven", "bold green"),
+        f" for all {found.tiles:,} tile iterations, of which {found.tasks:,} services by ports are"
+        f" {_count(found.pieces, 'affine piece')}; {found.asked:,} decisions by ISL.",
+    )
+    notes = [Text(f"Not checked: {note}.") for note in found.notes]
+    return Group(head, table, *notes)
 
 
 def _paces(report: Report) -> RenderableType:
