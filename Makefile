@@ -18,8 +18,10 @@ ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(BASE) ## the first example: is the write of o2 on the critical path?
+demo: $(BASE) ## two examples: a write in the background, and a block of attention
 	$(RUN) examples/tapped_cascade.py
+	@echo
+	$(RUN) examples/attention_block.py
 
 test: $(DEV) ## tests, and the examples in docstrings and README
 	$(RUN) -m pytest -n $(WORKERS)
