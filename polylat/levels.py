@@ -58,12 +58,14 @@ class Changes:
     @cached_property
     def stop(self) -> Times:
         """When each series makes its last change."""
-        return self.first + ((self.count - 1) * self.period).sum(axis=0)
+        last: Times = self.first + ((self.count - 1) * self.period).sum(axis=0)
+        return last
 
     @cached_property
     def total(self) -> Times:
         """What each series adds up to."""
-        return self.weight * self.count.prod(axis=0, dtype=np.int64)
+        total: Times = self.weight * self.count.prod(axis=0, dtype=np.int64)
+        return total
 
     def some(self, which: Ints | slice) -> Changes:
         """Some of the series."""
@@ -148,10 +150,10 @@ def highest(changes: Changes, low: int, high: int) -> int:
         over = int(np.searchsorted(latest, start, side="right"))
         begun = int(np.searchsorted(changes.first, end))
         near = changes.some(slice(over, max(over, begun)))
-        level, inner = near.between(start, end, MOST_CHANGES)
+        base, inner = near.between(start, end, MOST_CHANGES)
         inner = inner.some(np.argsort(inner.first, kind="stable"))
-        level += int(complete[over]) + highest(inner, start, end)
-        best = level if best is None else max(best, level)
+        here = base + int(complete[over]) + highest(inner, start, end)
+        best = here if best is None else max(best, here)
     return best or 0
 
 
@@ -172,9 +174,9 @@ def levels(changes: Changes, low: int, high: int, most: int) -> tuple[Times, Tim
     while changes.depth:
         level, changes = changes.between(low, high, most)
         base += level
-    times, level = _summed(changes, low, high)
-    keep = np.concatenate(([True], level[1:] != level[:-1]))
-    return times[keep], base + level[keep]
+    times, summed = _summed(changes, low, high)
+    keep = np.append(True, summed[1:] != summed[:-1])
+    return times[keep], base + summed[keep]
 
 
 def _summed(changes: Changes, low: int, high: int) -> tuple[Times, Times]:

@@ -616,7 +616,7 @@ def _apart(lines: _Lines, grid: _Grid, start: Times, end: Times) -> _Families:
         for first, mine, *pair in pieces:
             if not any(first) and (pair[0][0], pair[1][0]) != (here[0][0], here[1][0]):
                 raise UnlikeError
-            rows.append((tile, first, mine, *pair))
+            rows.append((tile, first, mine, pair[0], pair[1]))
             if len(rows) > MOST_PIECES:
                 raise UnlikeError
 

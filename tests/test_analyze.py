@@ -296,7 +296,7 @@ def test_no_order_at_all() -> None:
 
 
 def test_max_tiles() -> None:
-    """Too many tile iterations to look at make a bracket, or an error; `auto` takes coarser ones."""
+    """Too many tile iterations to look at: a bracket, or an error; `auto` takes coarser ones."""
     spec = corpus("issue_o2_sram_only")
     assert polylat.analyze(spec).granularity == "flow"
     coarse = polylat.analyze(spec, max_tiles=100)

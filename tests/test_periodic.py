@@ -30,6 +30,10 @@ CASES: list[Data] = json.loads(
 )
 LEGAL = [case for case in CASES if case["expected"] is not None]
 ORDERS = ("program", "skew", "oldest")
+FEWER = settings(
+    max_examples=max(settings().max_examples // 4, 10),
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 
 
 @contextmanager
@@ -84,7 +88,7 @@ def both(data: Data, options: Data, most: int = 4000) -> tuple[Report, Report]:
     return every, some
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@FEWER
 @given(long_cascades())
 def test_same_report(case: tuple[Data, Data]) -> None:
     """Which engine computes it changes nothing in a report, the critical path included."""
@@ -109,7 +113,7 @@ def test_same_report(case: tuple[Data, Data]) -> None:
     assert list(some.critical_path) == list(every.critical_path)
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@FEWER
 @given(long_cascades(), st.data())
 def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> None:
     """Under other durations both engines find the same latency, and the same time on the path."""
@@ -124,6 +128,7 @@ def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> N
     assert sum(found.time.values()) == found.latency
 
 
+@FEWER
 @given(st.sampled_from(LEGAL), st.integers(40, 400), st.integers(0, 3), st.sampled_from((1, 2, 3)))
 def test_outermost_loop(case: Data, factor: int, more: int, slots: int) -> None:
     """With a long outermost loop, whatever is settled is what visiting everything finds."""

@@ -177,8 +177,9 @@ def test_edges_of_the_task_graph_hold(case: tuple[Data, Data], order: str) -> No
         return
     graph = report.to_networkx()
     assert len(graph) == report._model.graph.tasks
-    for source, target, reason in graph.edges(data="reason"):
+    for source, target, attributes in graph.edges(data=True):
         before, after = graph.nodes[source], graph.nodes[target]
+        reason = attributes["reason"]
         assert after["start"] >= before["finish"]
         assert reason in {"flow", "barrier", "capacity", "port", "order"}
         if reason in {"port", "order"}:

@@ -295,20 +295,34 @@ class Checks:
         waiting = self.stream(wait.leaf, wait.block).ready
         if wait.stream is not None:
             stream = self.stream(wait.awaited, wait.stream)
-            ends: list[tuple[Families, bool]] = [(stream.ready, True)]
+            self._check(wait, waiting, stream.ready, wait.function, each=True)
             kind = self.model.layout.blocks[wait.awaited][wait.stream].kind
             for families in stream.tasks.values():
-                after = self._ends(families)
-                # A fill is waited for on its own, background write-backs up to the last one.
-                ends.append((after, kind == "fill" or self._ordered(after)))
-            for families, alone in ends:
-                self._check(wait, waiting, families, wait.function, ordered=alone, part=None)
+                ends = self._ends(families)
+                if kind == "fill":
+                    # Waited for on its own: other fills of the tensor may be later.
+                    self._check(wait, waiting, ends, wait.function, each=True)
+                else:
+                    last = self._last(wait.awaited, families)
+                    self._up_to(wait, waiting, ends, last, ordered=self._ordered(ends))
             return
         for part in self.parts(wait.awaited):
-            function = wait.function
-            if part.last is not None:
-                function = part.last.pullback_pw_multi_aff(function).coalesce()
-            self._check(wait, waiting, part.ends, function, ordered=part.ordered, part=part)
+            self._up_to(wait, waiting, part.ends, part.last, ordered=part.ordered)
+
+    def _up_to(
+        self,
+        wait: Wait,
+        waiting: Families,
+        ends: Families,
+        last: isl.PwMultiAff | None,
+        *,
+        ordered: bool,
+    ) -> None:
+        """Check that all is over that belongs to tile iterations up to the awaited one."""
+        function = wait.function
+        if last is not None:
+            function = last.pullback_pw_multi_aff(function).coalesce()
+        self._check(wait, waiting, ends, function, each=ordered and not self.pointwise)
 
     def _check(
         self,
@@ -317,12 +331,10 @@ class Checks:
         awaited: Families,
         function: isl.PwMultiAff,
         *,
-        ordered: bool,
-        part: Part | None,
+        each: bool,
     ) -> None:
         pieces = self.pieces(waiting), self.pieces(awaited)
         which = self._function(function, wait.leaf)
-        each = ordered and not (self.pointwise and part is not None)
         decide = self.decider.late if each else self.decider.late_any
         pair = decide(which, *pieces)
         if pair is None:

@@ -112,6 +112,8 @@ def function_of(source: isl.PwMultiAff, domain: isl.Set) -> Function:
 
     def add(where: isl.Set, value: isl.MultiAff) -> None:
         where = where.coalesce()
+        if where.is_empty():
+            return
         size = where.dim(_SET)
         low = np.array([_integer(where.dim_min_val(k)) for k in range(size)], dtype=np.int64)
         high = np.array([_integer(where.dim_max_val(k)) for k in range(size)], dtype=np.int64)
