@@ -31,7 +31,7 @@ MOST_VISITED = 200_000
 """Beyond this many tile iterations to look at, looking at all of them may be quicker."""
 
 
-_MOST_STOPS = 4
+_MOST_STOPS = 16
 """So many times a loop may begin to repeat in another way."""
 
 QUICK = 30_000
@@ -205,7 +205,7 @@ class Search:
         what: _What,
         most: int,
         *,
-        rounds: int = 60,
+        rounds: int = 200,
         only: int | None = None,
         prepare: Callable[[Model], Model] | None = None,
     ) -> None:
