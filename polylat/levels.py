@@ -24,6 +24,9 @@ __all__ = ["Changes", "highest", "joined", "levels"]
 MOST_CHANGES = 1 << 22
 """So many changes of a level are looked at one by one, to find its peak."""
 
+FEW_CHANGES = 1000
+"""So many are looked at rather than left out: that takes no longer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Changes:
@@ -144,16 +147,22 @@ def highest(changes: Changes, low: int, high: int) -> int:
         _, level = _summed(changes, low, high)
         return int(level.max())
     best: int | None = None
-    latest = np.maximum.accumulate(changes.stop) if len(changes.stop) else changes.stop
-    complete = np.concatenate(([0], np.cumsum(changes.total)))
+    total, count = 0, 0
+    on, following = np.zeros(0, dtype=np.int64), 0
     for start, end in _windows(changes, low, high):
-        over = int(np.searchsorted(latest, start, side="right"))
+        # Sum up what is complete, and look at what is not, or begins.
+        over = changes.stop[on] <= start
+        total += int(changes.total[on[over]].sum())
         begun = int(np.searchsorted(changes.first, end))
-        near = changes.some(slice(over, max(over, begun)))
-        base, inner = near.between(start, end, MOST_CHANGES)
+        on = np.concatenate((on[~over], np.arange(following, begun)))
+        following = begun
+        level, inner = changes.some(on).between(start, end, MOST_CHANGES)
+        count += len(inner.first)
+        if count > MOST_CHANGES:
+            raise _too_many()
         inner = inner.some(np.argsort(inner.first, kind="stable"))
-        here = base + int(complete[over]) + highest(inner, start, end)
-        best = here if best is None else max(best, here)
+        level += total + highest(inner, start, end)
+        best = level if best is None else max(best, level)
     return best or 0
 
 
@@ -193,28 +202,32 @@ def _summed(changes: Changes, low: int, high: int) -> tuple[Times, Times]:
 
 
 def _windows(changes: Changes, low: int, high: int) -> list[tuple[int, int]]:
-    """Where to look for the highest level: the rest is no higher."""
-    step, count, (span, many) = changes.period[0], changes.count[0], changes.inner
-    again = np.flatnonzero(count > 1)
+    """Where to look for the highest level, in order: the rest is no higher."""
+    again = np.flatnonzero(changes.count[0] > 1)
+    if not len(again):
+        return [(low, high)]
     # From here to there each is what it was a period earlier, and one period's changes more.
-    regular = changes.first[again] + span[again] - step[again]
-    until = changes.first[again] + count[again] * step[again]
-    stop = changes.stop[again]
+    step, first, stop = changes.period[0, again], changes.first[again], changes.stop[again]
+    regular = first + changes.inner[0][again] - step
+    until = first + changes.count[0, again] * step
+    many = changes.inner[1][again]
+    weight = changes.weight[again] * many
     marks = np.concatenate((changes.first, regular, until, stop))
-    marks = marks[(marks > low) & (marks < high)]
     ends = np.array([low, high], dtype=marks.dtype)
-    marks = np.unique(np.concatenate((marks, ends)))
+    marks = np.unique(np.concatenate((ends, marks[(marks > low) & (marks < high)])))
     found: list[tuple[int, int]] = []
     since = low
-    shortest = int(step[again].min()) if len(again) else high - low
-    for gap in np.flatnonzero(marks[1:] - marks[:-1] > shortest):
+    on, following = np.zeros(0, dtype=np.int64), 0
+    for gap in np.flatnonzero(marks[1:] - marks[:-1] > step.min()).tolist():
         start, end = int(marks[gap]), int(marks[gap + 1])
-        on = (changes.first[again] < end) & (stop > start)
-        mine = again[on]
-        if not len(mine) or (regular[on] > start).any() or (until[on] < end).any():
+        begun = int(np.searchsorted(first, end))
+        on = np.concatenate((on[stop[on] > start], np.arange(following, begun)))
+        on, following = on[stop[on] > start], begun
+        if ((end - start) // np.maximum(step[on], 1) * many[on]).sum() < FEW_CHANGES:
             continue
-        weight = changes.weight[mine] * many[mine]
-        length, up = _length(step[mine], weight)
+        if (regular[on] > start).any() or (until[on] < end).any():
+            continue
+        length, up = _length(step[on], weight[on])
         if length >= end - start:
             continue
         # All of the gap but its first or last part is left out.
