@@ -84,16 +84,7 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
             for p in report.contention
         ],
         "critical_path": _critical(report, steps),
-        "memories": [
-            {
-                "component": memory.component,
-                "stages": list(memory.stages),
-                "peak": _exact(memory.peak),
-                "size": _optional(memory.size),
-                "exceeded": memory.exceeded,
-            }
-            for memory in report.occupancy
-        ],
+        "memories": [_memory(memory) for memory in report.occupancy],
         "accesses": _accesses(report.accesses.items(), "actions"),
         "engine": report.engine,
         "exact": report.exact,
@@ -289,6 +280,19 @@ def _accesses(items: Iterable[tuple[AccessKey, Number]], what: str) -> list[dict
 
 def _optional(value: Number | None) -> int | str | None:
     return None if value is None else _exact(value)
+
+
+def _memory(memory: Occupancy) -> dict[str, Any]:
+    from polylat.occupancy import known_peak
+
+    peak = known_peak(memory)
+    return {
+        "component": memory.component,
+        "stages": list(memory.stages),
+        "peak": _optional(peak),
+        "size": _optional(memory.size),
+        "exceeded": None if peak is None else memory.exceeded,
+    }
 
 
 def _exact(value: Number) -> int | str:

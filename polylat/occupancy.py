@@ -19,7 +19,7 @@ from polylat.schedule.graph import Times
 from polylat.schedule.timing import Plan, Timing
 from polylat.tasks import own_stages, separations
 
-__all__ = ["Occupancy", "ResidentTile", "occupancies", "stage_name"]
+__all__ = ["Occupancy", "ResidentTile", "known_peak", "occupancies", "stage_name"]
 
 MOST_STEPS = 1_000_000
 """Up to this many changes are listed at once."""
@@ -256,6 +256,14 @@ def _unlike(component: str) -> UnsupportedError:
         where="mapping",
         mend="use granularity='tile', or larger tiles",
     )
+
+
+def known_peak(memory: Occupancy) -> Number | None:
+    """A memory's peak, None where it cannot be told."""
+    try:
+        return memory.peak
+    except UnsupportedError:
+        return None
 
 
 def stage_name(leaves: Sequence[Leaf], node: int, branch: int) -> str:

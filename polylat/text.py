@@ -575,19 +575,24 @@ def _steps(report: Report, number: int) -> RenderableType:
 
 
 def _memories(report: Report) -> RenderableType:
+    from polylat.occupancy import known_peak
+
     table = _table("Memory", ">Peak (bits)", ">Size (bits)", ">Share", "")
     exceeded = False
     for memory in report.occupancy:
         name = memory.component + "".join(f"[{stage}]" for stage in memory.stages)
+        peak = known_peak(memory)
         note = Text()
-        if memory.exceeded and memory.size is not None:
+        if peak is None:
+            note = Text("not periodic: not known")
+        elif memory.exceeded and memory.size is not None:
             exceeded = True
-            note = Text(f"exceeded by {show(memory.peak - memory.size)}", style="bold red")
+            note = Text(f"exceeded by {show(peak - memory.size)}", style="bold red")
         table.add_row(
             Text(name),
-            show(memory.peak),
+            _NONE if peak is None else show(peak),
             "unlimited" if memory.size is None else show(memory.size),
-            "" if memory.size is None else _percent(memory.peak, memory.size),
+            "" if memory.size is None or peak is None else _percent(peak, memory.size),
             note,
         )
     if not exceeded:

@@ -205,7 +205,7 @@ class Search:
         what: _What,
         most: int,
         *,
-        rounds: int = 200,
+        rounds: int = 120,
         only: int | None = None,
         prepare: Callable[[Model], Model] | None = None,
     ) -> None:
