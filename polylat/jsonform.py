@@ -15,6 +15,7 @@ from polylat.sensitivity import Curve, Row, best_change
 
 if TYPE_CHECKING:
     from polylat import Roofline
+    from polylat.occupancy import Occupancy
 
 __all__ = [
     "CURVE_SCHEMA",

@@ -156,13 +156,13 @@ def highest(changes: Changes, low: int, high: int) -> int:
         begun = int(np.searchsorted(changes.first, end))
         on = np.concatenate((on[~over], np.arange(following, begun)))
         following = begun
-        level, inner = changes.some(on).between(start, end, MOST_CHANGES)
+        ahead, inner = changes.some(on).between(start, end, MOST_CHANGES)
         count += len(inner.first)
         if count > MOST_CHANGES:
             raise _too_many()
         inner = inner.some(np.argsort(inner.first, kind="stable"))
-        level += total + highest(inner, start, end)
-        best = level if best is None else max(best, level)
+        here = ahead + total + highest(inner, start, end)
+        best = here if best is None else max(best, here)
     return best or 0
 
 

@@ -661,19 +661,13 @@ def _pieces(
     todo = [(first, counts)]
     while todo:
         first, counts = todo.pop()
-        largest = [_outermost(group, first, counts, 1) for group in starts]
-        split = next((found for found in largest if isinstance(found, _Split)), None)
-        start = _outermost([g for g in largest if not isinstance(g, _Split)], first, counts, -1)
+        start = _least_of_largest(starts, first, counts)
         end = _outermost(ends, first, counts, 1)
-        for found in (split, start, end):
-            if isinstance(found, _Split):
-                k, n = found.loop, found.count
-                rest = (*first[:k], first[k] + n, *first[k + 1 :])
-                todo.append((rest, (*counts[:k], counts[k] - n, *counts[k + 1 :])))
-                todo.append((first, (*counts[:k], n, *counts[k + 1 :])))
-                break
+        if isinstance(start, _Split):
+            todo += _parts(first, counts, start)
+        elif isinstance(end, _Split):
+            todo += _parts(first, counts, end)
         else:
-            assert not isinstance(start, _Split) and not isinstance(end, _Split)
             yield first, counts, (_value(start, first), start[1]), (_value(end, first), end[1])
 
 
@@ -685,8 +679,31 @@ class _Split:
     count: int
 
 
+def _parts(first: Copies, counts: Copies, split: _Split) -> list[tuple[Copies, Copies]]:
+    """Copies in two parts, the first one last."""
+    k, n = split.loop, split.count
+    rest = (*first[:k], first[k] + n, *first[k + 1 :])
+    return [
+        (rest, (*counts[:k], counts[k] - n, *counts[k + 1 :])),
+        (first, (*counts[:k], n, *counts[k + 1 :])),
+    ]
+
+
 def _value(line: Affine, copies: Copies) -> int:
     return line[0] + sum(n * g for n, g in zip(copies, line[1], strict=True))
+
+
+def _least_of_largest(
+    groups: Sequence[Sequence[Affine]], first: Copies, counts: Copies
+) -> Affine | _Split:
+    """The least of the largest line of each group, or where to part the copies."""
+    largest: list[Affine] = []
+    for group in groups:
+        found = _outermost(group, first, counts, 1)
+        if isinstance(found, _Split):
+            return found
+        largest.append(found)
+    return _outermost(largest, first, counts, -1)
 
 
 def _outermost(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cascades
 from test_periodic import LEGAL, explicit_up_to, long_cascades, stretched
@@ -28,6 +28,7 @@ from polylat.schedule.timing import Plan, Timing
 
 Data = dict[str, Any]
 METHODS = st.booleans()
+MOST_VISITED = 5_000
 
 
 def check(report: Report, timing: Timing, *, pointwise: bool) -> None:
@@ -49,10 +50,11 @@ def test_schedules_hold(case: tuple[Data, Data], order: str, pointwise: bool) ->
     assert not certificate.notes
 
 
+@settings(max_examples=40)
 @given(long_cascades(), st.sampled_from(ORDERS))
 def test_periodic_schedules_hold(case: tuple[Data, Data], order: str) -> None:
     with explicit_up_to(0):
-        report = analyzed(case, order)
+        report = analyzed(case, order, max_tiles=MOST_VISITED)
     if report is not None:
         certificate = report.verify()
         assert certificate.engine == report.engine
@@ -164,12 +166,13 @@ def test_what_is_missing_or_there_twice_is_found(
         verify(model, mutated, makespan, pointwise=pointwise)
 
 
+@settings(max_examples=40)
 @given(long_cascades(), st.data())
 def test_what_starts_too_early_is_found_in_periodic_schedules(
     case: tuple[Data, Data], data: st.DataObject
 ) -> None:
     with explicit_up_to(0):
-        report = analyzed(case)
+        report = analyzed(case, max_tiles=MOST_VISITED)
     if report is None:
         return
     model, makespan = report._model, report._timing.makespan

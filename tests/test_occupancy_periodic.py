@@ -1,0 +1,310 @@
+"""Occupancy where tile iterations stand for others: the same as if all were looked at."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import re
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import polylat
+from polylat import MappingError, Report, ScheduleError, Spec, levels, occupancy, residency, visits
+from polylat.errors import UnsupportedError
+from polylat.jsonform import report_to_dict
+from polylat.levels import Changes, highest, joined
+from polylat.model import lower
+from polylat.occupancy import Occupancy, ResidentTile
+from polylat.text import report_text
+
+Data = dict[str, Any]
+ROOT = Path(__file__).parent
+CASES: list[Data] = json.loads((ROOT / "data" / "cascades.json").read_text(encoding="utf-8"))
+LEGAL = [case for case in CASES if case["expected"] is not None]
+
+
+def stretched(spec: Data, factors: dict[str, int]) -> Data:
+    """The same cascade with larger ranks."""
+    data = copy.deepcopy(spec)
+    shape = data["workload"]["iteration_space_shape"]
+    for variable, factor in factors.items():
+        size = int(re.findall(r"< (\d+)", shape[variable])[-1])
+        shape[variable] = shape[variable].replace(f"< {size}", f"< {size * factor}")
+    return data
+
+
+def report(spec: Spec, explicit: int, **options: Any) -> Report:
+    """The report where up to so many tile iterations are all looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(visits, "EXPLICIT", explicit)
+        return polylat.analyze(spec, **options)
+
+
+@st.composite
+def long_cascades(draw: st.DrawFn) -> tuple[Data, Data]:
+    """A cascade with loops of many iterations, and options for `analyze`."""
+    case = draw(st.sampled_from(LEGAL))
+    variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
+    factors = {v: draw(st.sampled_from((1, 1, 3, 7, 20, 50))) for v in variables}
+    background = [tuple(pair) for pair in case["options"]["background"] if draw(st.booleans())]
+    options = {
+        "slots": draw(st.sampled_from((1, 2, 2, 3, None))),
+        "background": background,
+        "order": draw(st.sampled_from(("program", "skew", "oldest"))),
+        "granularity": draw(st.sampled_from(("tile", "flow"))),
+    }
+    return stretched(case["spec"], factors), options
+
+
+def both(data: Data, options: Data) -> tuple[Report, Report]:
+    """The reports of the explicit engine and of the periodic one, where that is at work."""
+    try:
+        spec = Spec.from_dict(data)
+        assume(60 <= lower(spec, options["granularity"]).size <= 4000)
+        every, some = report(spec, 10**9, **options), report(spec, 0, **options)
+    except (MappingError, ScheduleError):
+        assume(False)
+        raise
+    assume(some.engine == "periodic")
+    return every, some
+
+
+def check_same(some: Occupancy, every: Occupancy, times: list[Fraction]) -> None:
+    """Two occupancies are the same relation."""
+    assert (some.component, some.stages, some.size) == (every.component, every.stages, every.size)
+    assert some.peak == every.peak == max((bits for _, bits in every.steps), default=0)
+    assert some.exceeded == every.exceeded
+    assert some.steps == every.steps
+    assert list(some.tiles()) == list(every.tiles())
+    for start, end in pairwise(times):
+        there = some.at(start)
+        assert there == every.at(start)
+        assert there == tuple(t for t in every.tiles() if t.start <= start < t.end)
+        assert some.level(start) == every.level(start) == sum(tile.bits for tile in there)
+        low, high = min(start, end), max(start, end)
+        steps = some.steps_between(low, high)
+        assert steps == every.steps_between(low, high)
+        assert some.peak_between(low, high) == max((bits for _, bits in steps), default=0)
+        if low < high:
+            assert steps[0] == (low, some.level(low))
+            assert list(steps[1:]) == [s for s in every.steps if low < s[0] < high]
+
+
+@settings(
+    max_examples=max(settings().max_examples // 4, 10),
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+@given(long_cascades(), st.integers(0, 2**32), st.booleans())
+def test_same_occupancy(case: tuple[Data, Data], seed: int, sparing: bool) -> None:
+    """What stands for others tells where all tiles are, and nothing has to be looked at again."""
+    every, some = both(*case)
+    chance = random.Random(seed)
+    times = [Fraction(chance.randrange(0, 1001), 1000) * every.latency for _ in range(4)]
+    times += [Fraction(0), Fraction(every.latency)]
+    with pytest.MonkeyPatch.context() as patch:
+        if sparing:
+            patch.setattr(levels, "FEW_CHANGES", 0)
+        for mine, theirs in zip(some.occupancy, every.occupancy, strict=True):
+            check_same(mine, theirs, times)
+
+
+# A memory that is written faster than it is read -------------------------------------------------
+
+
+def backlog(trips: int, read: int = 2) -> Report:
+    """Tile i is written from i to i + 1 and read from i * read to (i + 1) * read (read > 1)."""
+
+    def memory(name: str, write: str, read: str) -> Data:
+        actions = [("write", write), ("read", read)]
+        return {
+            "type": "Memory",
+            "name": name,
+            "size": "inf",
+            "separate_read_write_ports": True,
+            "actions": [
+                {"name": action, "throughput": rate, "bits_per_action": 8}
+                for action, rate in actions
+            ],
+        }
+
+    def node(kind: str, **more: Any) -> Data:
+        return {"type": kind, **more}
+
+    access = [
+        {"name": "a", "projection": ["m"]},
+        {"name": "b", "projection": ["m"], "output": True},
+    ]
+    mac = {"type": "Compute", "name": "mac", "actions": [{"name": "compute", "throughput": "inf"}]}
+    data = {
+        "workload": {
+            "rank_sizes": {"M": trips},
+            "bits_per_value": {"All": 8},
+            "einsums": [{"name": "e", "tensor_accesses": access}],
+        },
+        "arch": {"nodes": [memory("DRAM", "inf", "inf"), memory("SRAM", "1", f"1/{read}"), mac]},
+        "mapping": {
+            "nodes": [
+                node("Storage", component="DRAM", tensors=["a", "b"]),
+                node("Temporal", rank_variable="m", tile_shape=1),
+                node("Storage", component="SRAM", tensors=["a"]),
+                node("Compute", einsum="e", component="mac"),
+            ]
+        },
+    }
+    return polylat.analyze(Spec.from_dict(data))
+
+
+@pytest.mark.parametrize("read", [2, 3, 7])
+@pytest.mark.parametrize("trips", [10, 6_000, 10**9])
+def test_backlog(trips: int, read: int) -> None:
+    """The last tile is written when all but those that have been read by then are there."""
+    found = backlog(trips, read)
+    assert (found.latency, found.engine == "periodic") == (trips * read, trips > 5_000)
+    dram, sram = found.occupancy
+    assert (dram.component, dram.peak) == ("DRAM", 16 * trips)
+    assert sram.peak == 8 * (trips - (trips - 1) // read)
+    assert sram.level(trips) == 8 * (trips - trips // read)
+    assert sram.peak_between(trips, found.latency) == sram.level(trips)
+    some = trips // 2 if trips < 10_000 else 5_000
+    tile = next(islice(sram.tiles(), some, None))
+    assert tile == ResidentTile("a", (("m", some),), some, (some + 1) * read, 8)
+    last = sram.at(found.latency - Fraction(1, 2))
+    assert [t.index for t in last] == [(("m", trips - 1),)]
+    assert sram.at(found.latency) == () == sram.at(-1)
+
+
+def test_too_many_steps() -> None:
+    """A list of billions of changes is refused; that of a part is not."""
+    sram = backlog(10**9).occupancy[1]
+    with pytest.raises(UnsupportedError, match="'SRAM' changes more than 1000000 times"):
+        _ = sram.steps
+    with pytest.raises(UnsupportedError, match="more than 1000000 times"):
+        sram.steps_between(0, 10**8)
+    start = 10**8
+    level = 8 * (start + 1 - start // 2)
+    # In the next step one is written; in the one after that one is written and one has been read.
+    assert sram.steps_between(start, start + Fraction(5, 2)) == (
+        (start, level),
+        (start + 1, level + 8),
+    )
+    assert sram.steps_between(5, 5) == ()
+    assert sram.peak_between(5, 5) == 0
+
+
+# Where tile iterations do not tell ---------------------------------------------------------------
+
+
+def unlike(*args: Any) -> None:
+    raise residency.UnlikeError
+
+
+def test_what_is_not_periodic_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tile iterations are looked at where few do not tell, if these are not too many."""
+    found = backlog(6_000)
+    real = occupancy.residents
+
+    def only_whole(model: Any, *args: Any) -> residency.Residents:
+        return real(model, *args) if model.layout.whole else unlike()  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(occupancy, "residents", only_whole)
+    assert found.occupancy[1].peak == 8 * (6_000 - 5_999 // 2)
+
+
+def test_what_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where too many would have to be looked at, a memory has no peak, and never a wrong one."""
+    monkeypatch.setattr(occupancy, "MOST_EXPLICIT", 0)
+    monkeypatch.setattr(occupancy, "residents", unlike)
+    found = backlog(6_000)
+    for ask in ("peak", "steps"):
+        with pytest.raises(UnsupportedError, match="'SRAM' do not come and go at constant rates"):
+            getattr(found.occupancy[1], ask)
+    with pytest.raises(UnsupportedError, match="not periodic"):
+        found.occupancy[1].at(0)
+    assert [(m["peak"], m["exceeded"]) for m in report_to_dict(found)["memories"]] == [
+        (None, None),
+        (None, None),
+    ]
+    assert report_text(found).count("not periodic: not known") == 2
+
+
+# Levels --------------------------------------------------------------------------------
+
+
+@st.composite
+def series(draw: st.DrawFn) -> list[tuple[int, tuple[tuple[int, int], ...], int]]:
+    """Series of changes: (first, (period, count) per dimension, weight)."""
+    return [
+        (
+            draw(st.integers(0, 60)),
+            tuple(
+                (draw(st.sampled_from((0, 1, 2, 3, 5, 8, 60))), draw(st.integers(1, 30)))
+                for _ in range(draw(st.integers(0, 2)))
+            ),
+            draw(st.sampled_from((-3, -2, -1, 1, 2, 3))),
+        )
+        for _ in range(draw(st.integers(1, 6)))
+    ]
+
+
+@given(series(), st.integers(-2, 400), st.integers(1, 400), st.booleans())
+def test_levels(
+    some: list[tuple[int, tuple[tuple[int, int], ...], int]], low: int, size: int, sparing: bool
+) -> None:
+    """The level and its maximum are what they are change by change."""
+    events: list[tuple[int, int]] = []
+    parts = []
+    for first, dimensions, weight in some:
+        times = [first]
+        for period, count in dimensions:
+            times = [t + k * period for t in times for k in range(count)]
+        events += [(t, weight) for t in times]
+        table = np.array(dimensions, dtype=np.int64).reshape(-1, 2).T
+        parts.append(
+            Changes(np.array([first]), table[0][:, None], table[1][:, None], np.array([weight]))
+        )
+
+    def level(time: int) -> int:
+        return sum(weight for t, weight in events if t <= time)
+
+    changes = joined(parts)
+    high = low + size
+    with pytest.MonkeyPatch.context() as patch:
+        if sparing:
+            patch.setattr(levels, "FEW_CHANGES", 0)
+        assert highest(changes, low, high) == max(level(t) for t in range(low, high))
+    moments, found = levels.levels(changes, low, high, 10**6)
+    assert moments[0] == low
+    assert all(level(t) == b for t, b in zip(moments, found, strict=True))
+    assert set(moments[1:].tolist()) == {
+        t for t in range(low + 1, high) if level(t) != level(t - 1)
+    }
+
+
+def test_rates_without_a_common_period() -> None:
+    """Many rates that differ a little are looked at as long as they have to be, and no longer."""
+    primes = (1_000_003, 1_000_033, 1_000_037, 1_000_039)
+    parts = [
+        Changes(
+            np.array([0, p // 2]), np.full((1, 2), p), np.full((1, 2), 10**12), np.array([1, -1])
+        )
+        for p in primes
+    ]
+    with pytest.raises(UnsupportedError, match="no short time is a multiple"):
+        highest(joined(parts), 0, 10**18)
+
+
+Affine = tuple[int, tuple[int, ...]]
+
+
+@st.composite
+def lines(draw: st.DrawFn, depth: int) -> Affine:
+    """A time that grows at constant rates."""
+    return draw(st.integers(0, 40)), tuple(draw(st.integers(0, 6)) for _ in range(depth))
