@@ -212,7 +212,7 @@ def test_what_is_not_periodic_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> N
     real = occupancy.residents
 
     def only_whole(model: Any, *args: Any) -> residency.Residents:
-        return real(model, *args) if model.layout.whole else unlike()  # type: ignore[func-returns-value]
+        return real(model, *args) if model.layout.whole else unlike()  # type: ignore[return-value,func-returns-value]
 
     monkeypatch.setattr(occupancy, "residents", only_whole)
     assert found.occupancy[1].peak == 8 * (6_000 - 5_999 // 2)
