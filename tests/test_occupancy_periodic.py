@@ -6,10 +6,11 @@ import copy
 import json
 import random
 import re
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -116,6 +117,26 @@ def test_same_occupancy(case: tuple[Data, Data], seed: int, sparing: bool) -> No
             check_same(mine, theirs, times)
 
 
+def test_few_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly all occupancies are told from few tile iterations."""
+    monkeypatch.setattr(occupancy, "MOST_EXPLICIT", 0)
+    chance = random.Random(1)
+    memories = refused = 0
+    while memories < 100:
+        case = chance.choice(LEGAL)
+        variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
+        factors = {v: chance.choice((1, 1, 3, 7, 20, 50)) for v in variables}
+        spec = Spec.from_dict(stretched(case["spec"], factors))
+        if not 60 <= lower(spec, "flow").size <= 10_000:
+            continue
+        with suppress(MappingError, ScheduleError):
+            found = report(spec, 0, granularity="flow", order="skew")
+            if found.engine == "periodic":
+                memories += len(found.occupancy)
+                refused += sum(occupancy.known_peak(m) is None for m in found.occupancy)
+    assert refused <= 2
+
+
 # A memory that is written faster than it is read -------------------------------------------------
 
 
@@ -202,17 +223,17 @@ def test_too_many_steps() -> None:
 # Where tile iterations do not tell ---------------------------------------------------------------
 
 
-def unlike(*args: Any) -> None:
+def unlike(*args: Any) -> NoReturn:
     raise residency.UnlikeError
 
 
 def test_what_is_not_periodic_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """All tile iterations are looked at where few do not tell, if these are not too many."""
     found = backlog(6_000)
-    real = occupancy.residents
+    real = residency.residents
 
     def only_whole(model: Any, *args: Any) -> residency.Residents:
-        return real(model, *args) if model.layout.whole else unlike()  # type: ignore[return-value,func-returns-value]
+        return real(model, *args) if model.layout.whole else unlike()
 
     monkeypatch.setattr(occupancy, "residents", only_whole)
     assert found.occupancy[1].peak == 8 * (6_000 - 5_999 // 2)
@@ -308,3 +329,26 @@ Affine = tuple[int, tuple[int, ...]]
 def lines(draw: st.DrawFn, depth: int) -> Affine:
     """A time that grows at constant rates."""
     return draw(st.integers(0, 40)), tuple(draw(st.integers(0, 6)) for _ in range(depth))
+
+
+@given(st.data(), st.integers(1, 2))
+def test_copies_are_taken_apart(data: st.DataObject, depth: int) -> None:
+    """Each part has one start and one end, and together they are all."""
+    counts = tuple(data.draw(st.integers(1, 9)) for _ in range(depth))
+    group = st.lists(lines(depth), min_size=1, max_size=3)
+    starts = data.draw(st.lists(group, min_size=1, max_size=3))
+    ends = data.draw(group)
+    zero = (0,) * depth
+
+    def value(line: Affine, at: tuple[int, ...]) -> int:
+        return line[0] + sum(g * n for g, n in zip(line[1], at, strict=True))
+
+    seen = set()
+    for first, sizes, start, end in residency._pieces(starts, ends, zero, counts):
+        for more in np.ndindex(*sizes):
+            at = tuple(a + b for a, b in zip(first, more, strict=True))
+            assert at not in seen
+            seen.add(at)
+            assert value(start, more) == min(max(value(a, at) for a in g) for g in starts)
+            assert value(end, more) == max(value(a, at) for a in ends)
+    assert seen == set(np.ndindex(*counts))
