@@ -183,7 +183,7 @@ class Tiles:
                 positions[j]: found[j]
                 for j in range(k)
                 if self.leaf.temporal[j].variable == loop.variable
-            }
+            } | _first_units(self.leaf, loop.variable, positions[k])
             start, end = interval(self.leaf, loop.variable, outer)
             last = np.minimum(self.kept[k].trips, -(-(end - start) // loop.tile)) - 1
             last = np.broadcast_to(np.asarray(last), found[k].shape)
@@ -269,7 +269,7 @@ def existing(
         digits = {
             positions[k]: kept[k].digits.reshape([-1 if i == j else 1 for j in range(len(loops))])
             for i, k in enumerate(loops)
-        }
+        } | _first_units(leaf, variables[0], max((positions[k] for k in loops), default=0))
         start, end = interval(leaf, variables[0], digits)
         return loops, np.broadcast_to(np.asarray(start < end), shape)
     mask = np.zeros(shape, dtype=np.bool_)
@@ -277,6 +277,19 @@ def existing(
     found = solve(set_text(list(text.shown.values()), text.hidden, text.conditions))
     mask[tuple(found.T)] = True
     return loops, mask
+
+
+def _first_units(leaf: Leaf, variable: str, position: int) -> dict[int, Ints | int]:
+    """First indices of the Spatial loops over a variable that stand above a position.
+
+    Units run at the same time, and the first one has as much to do as any: what exists for it
+    exists.
+    """
+    return {
+        p: 0
+        for p, loop in enumerate(leaf.loops[:position])
+        if loop.variable == variable and loop.unit is not None
+    }
 
 
 def tied_groups(leaf: Leaf) -> list[tuple[str, ...]]:
