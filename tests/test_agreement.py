@@ -11,6 +11,7 @@ import oracle
 import pytest
 from hypothesis import given
 from strategies import cascades
+from test_oracle import compute, einsum, leaf, loop, memory, nested, spec, storage
 
 import polylat
 from polylat import MappingError, Report, ScheduleError, Spec
@@ -42,7 +43,34 @@ def analyzed(data: Data, options: Data) -> Report | None:
 @given(cascades())
 def test_oracle(case: tuple[Data, Data]) -> None:
     """Analyzer and oracle agree exactly, on legality too."""
-    data, options = case
+    agree(*case)
+
+
+@pytest.mark.parametrize("granularity", ["tile", "flow", "full"])
+@pytest.mark.parametrize(("size", "tile"), [(4, 3), (5, 3), (7, 5), (8, 5)])
+def test_loops_below_an_imperfect_spatial_one(size: int, tile: int, granularity: str) -> None:
+    """A unit's last iteration may be the last of all: the loops end where the first unit's do."""
+    spatial = {"type": "Spatial", "rank_variable": "n", "tile_shape": tile, "component": "PE"}
+    array = {"type": "Container", "name": "PE", "spatial": [{"name": "X", "fanout": 2}]}
+    data = spec(
+        {"m": 2, "n": size},
+        [einsum("e0", ("t", "m n"), ("a", "m")), einsum("e1", ("z", "m"), ("t", "m n"))],
+        [memory("DRAM", size="inf"), array, compute("mac")],
+        [
+            storage("DRAM", "a", "z", "t"),
+            {
+                "type": "Sequential",
+                "nodes": [
+                    nested(loop("m"), loop("n"), leaf("e0")),
+                    nested(loop("m"), spatial | {"name": "X"}, loop("n", 2), loop("n"), leaf("e1")),
+                ],
+            },
+        ],
+    )
+    agree(data, {"granularity": granularity})
+
+
+def agree(data: Data, options: Data) -> None:
     report = analyzed(data, options)
     try:
         expected = oracle.analyze(data, **options)
