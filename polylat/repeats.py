@@ -316,9 +316,8 @@ class Served:
         """Tasks of such leaves, indices, blocks and ports (-1: none), and copies of these."""
         found = np.full(len(leaves), -1)
         copies = np.zeros((self.layout.depth, len(leaves)), dtype=np.int64)
-        for leaf, (tiles, base) in enumerate(
-            zip(self.layout.tiles, self.layout.bases, strict=True)
-        ):
+        for leaf in np.unique(leaves).tolist():
+            tiles, base = self.layout.tiles[leaf], self.layout.bases[leaf]
             mine = np.flatnonzero(leaves == leaf)
             places = np.zeros((tiles.depth, len(mine)), dtype=np.int64)
             inside = np.ones(len(mine), dtype=np.bool_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from math import isqrt, lcm, prod
 from typing import TypeVar
 
@@ -171,7 +171,22 @@ def oldest(what: _What, most: int) -> tuple[Timing, Model] | None:
     (timing, model) or None
         `model` looks at some tile iterations, and has the order in which ports serve.
     """
-    return recurrent(what, most) or Search(what, most, rounds=_OLDEST_ROUNDS).run(time_as_seen)
+    found = recurrent(what, most)
+    # Ports that two leaves share rarely take turns in step with loops that only one leaf has.
+    for loops, few in ((_common(what[0]), min(most, QUICK)), (None, most)):
+        if found is None and loops != frozenset():
+            found = Search(what, few, rounds=_OLDEST_ROUNDS, only=loops).run(time_as_seen)
+    return found
+
+
+def _common(lowered: Lowered) -> frozenset[int]:
+    """The loops (tree nodes) that index the tile iterations of all leaves."""
+    nodes = [
+        [loop.node for loop in leaf.temporal[:depth]]
+        for leaf, depth in zip(lowered.leaves, lowered.depths, strict=True)
+    ]
+    alike = takewhile(lambda level: len(set(level)) == 1, zip(*nodes, strict=False))
+    return frozenset(level[0] for level in alike)
 
 
 @dataclass(frozen=True)
