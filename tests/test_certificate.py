@@ -50,7 +50,7 @@ def test_schedules_hold(case: tuple[Data, Data], order: str, pointwise: bool) ->
     assert not certificate.notes
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(long_cascades(), st.sampled_from(ORDERS))
 def test_periodic_schedules_hold(case: tuple[Data, Data], order: str) -> None:
     with explicit_up_to(0):
@@ -166,7 +166,7 @@ def test_what_is_missing_or_there_twice_is_found(
         verify(model, mutated, makespan, pointwise=pointwise)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(long_cascades(), st.data())
 def test_what_starts_too_early_is_found_in_periodic_schedules(
     case: tuple[Data, Data], data: st.DataObject

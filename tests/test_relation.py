@@ -109,7 +109,7 @@ def test_schedule_is_the_arrays(case: tuple[Data, Data], order: str) -> None:
         assert starts(report.schedule()) == starts_of_arrays(report)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(long_cascades(), st.sampled_from(ORDERS))
 def test_what_stands_for_others_has_the_same_relations(case: tuple[Data, Data], order: str) -> None:
     with explicit_up_to(1 << 30):
