@@ -165,7 +165,7 @@ def variants(
         last_dates = -1
         for m in range(len(modes)):
             mode = modes[m]
-            dates = 1 if mode == 1 or mode == 3 else 0
+            dates = 1 if mode in (1, 3) else 0
             if dates != last_dates:
                 # Ports: their tasks by date.
                 wanted = skew if dates == 1 else program

@@ -23,7 +23,7 @@ from polylat.spec.options import (
     normalize_slots,
 )
 
-__all__ = ["Axis", "Choice", "Loop", "Space", "SplitName", "fingerprint"]
+__all__ = ["Choice", "Loop", "Space", "SplitName", "fingerprint", "split_name", "with_tiles"]
 
 MOST_VARIANTS = 10_000_000
 
@@ -38,8 +38,8 @@ class Choice:
     Parameters
     ----------
     splits
-        Per split, (its name, ``"Sequential"`` or ``"Pipeline"``). A split is named by the Einsums of
-        its branches: ``e1|e2+e3``.
+        Per split, (its name, ``"Sequential"`` or ``"Pipeline"``). A split is named by the Einsums
+        of its branches: ``e1|e2+e3``.
     background
         The write-backs in the background, as (tensor, component written back from).
     slots
@@ -95,22 +95,6 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Axis:
-    """What can be chosen of one thing; the first is the simplest.
-
-    Parameters
-    ----------
-    name
-        What it is that is chosen.
-    options
-        What it can be.
-    """
-
-    name: str
-    options: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
 class Space:
     """All variants: the product of the axes.
 
@@ -147,7 +131,7 @@ class Space:
     background: tuple[tuple[str, str], ...]
     fixed_background: tuple[tuple[str, str], ...]
     slots: tuple[tuple[str, tuple[int | None, ...]], ...]
-    other_slots: int | None | Mapping[str, int | None]
+    other_slots: int | Mapping[str, int | None] | None
     max_tiles: int
     enforce_capacity: bool
 
@@ -297,7 +281,7 @@ class Space:
         if background is True:
             varied = pairs
         elif background is not False:
-            asked = normalize_background(list(background), tensors, components)  # type: ignore[arg-type]
+            asked = normalize_background(list(background), tensors, components)
             varied = tuple(
                 pair for pair in pairs if any(pair == (t, c or pair[1]) for t, c in asked)
             )
@@ -397,7 +381,12 @@ def split_kinds(mapping: Branch) -> dict[SplitName, str]:
 
 
 def _name(split: Sequential | Pipeline) -> SplitName:
-    return "|".join("+".join(c.einsum for c in branch.leaves()) for branch in split.branches)
+    return split_name([c.einsum for c in branch.leaves()] for branch in split.branches)
+
+
+def split_name(branches: Iterable[Iterable[str]]) -> SplitName:
+    """A split's name, from the Einsums of its branches."""
+    return "|".join("+".join(branch) for branch in branches)
 
 
 def with_splits(mapping: Branch, kinds: Mapping[SplitName, str]) -> Branch:
@@ -439,15 +428,13 @@ def _tile_axes(
 ) -> tuple[tuple[Loop, tuple[int, ...]], ...]:
     loops: dict[str, int] = {}
     paths: dict[str, list[tuple[int, ...]]] = {}
-    numbers: list[int] = []
 
     def walk(branch: Branch, path: tuple[int, ...]) -> None:
         for node in branch.nodes:
             if isinstance(node, Temporal | Spatial):
                 some = paths.setdefault(node.rank_variable, [])
                 some.append(path)
-                loops[f"{node.rank_variable}#{len(some)}"] = len(numbers)
-                numbers.append(len(numbers))
+                loops[f"{node.rank_variable}#{len(some)}"] = len(loops)
         if isinstance(branch.end, Sequential | Pipeline):
             for at, below in enumerate(branch.end.branches):
                 walk(below, (*path, at))
@@ -455,7 +442,7 @@ def _tile_axes(
     walk(mapping, ())
     axes = []
     for name, shapes in asked.items():
-        variable, mark, place = name.partition("#")
+        variable, mark, _ = name.partition("#")
         if variable not in paths or (mark and name not in loops):
             raise OptionError(
                 f"tiles names the loop {name!r}, which the mapping does not have",
@@ -468,13 +455,10 @@ def _tile_axes(
                 f"tiles names {name!r}, over which several branches have loops of their own",
                 mend=f"say which: {several}, in tree order",
             )
-        if not shapes or any(
-            not isinstance(s, int) or isinstance(s, bool) or s < 1 for s in shapes
-        ):
+        if not shapes or any(type(s) is not int or s < 1 for s in shapes):
             raise OptionError(f"tile shapes of {name!r} must be whole numbers above zero")
         loop = Loop(name, loops[name if mark else f"{variable}#1"])
         axes.append((loop, tuple(dict.fromkeys(shapes))))
-        del place
     if len({loop.number for loop, _ in axes}) < len(axes):
         raise OptionError("tiles names a loop twice")
     return tuple(axes)

@@ -235,27 +235,28 @@ class Structure:
                 if block.kind == "background":
                     assert block.tensor is not None
                     pair = self.streams[leaf, block.tensor, block.level]
+                own = first + np.arange(len(iterations))
                 for column, load in loads.items():
-                    parts.append((first + np.arange(len(iterations)), column, load[iterations], pair))
+                    parts.append((own, column, load[iterations], pair))
                     if pair >= 0:
                         added.append((base + iterations, column, load[iterations], pair))
                         front.setdefault(column, np.zeros(size, dtype=np.int64))
             parts += [(base + np.arange(size), column, load, -1) for column, load in front.items()]
         self.columns = tuple(columns)
-        block, column, load, pair = _stacked(parts)
+        blocks, column, length, backs = _stacked(parts)
         # Foreground tasks that nothing adds to need not exist where they take no time.
         width = max(len(columns), 1)
-        whose, where, more, back = _stacked(added)
-        keys = block * width + column
-        needed = (load > 0) | np.isin(keys, (whose * width + where)[more > 0])
+        whose, where, more, whence = _stacked(added)
+        keys = blocks * width + column
+        needed = (length > 0) | np.isin(keys, (whose * width + where)[more > 0])
         order = np.flatnonzero(needed)
         order = order[np.argsort(keys[order], kind="stable")]
-        self.tasks = _Tasks(block[order], column[order], load[order], pair[order])
+        self.tasks = _Tasks(blocks[order], column[order], length[order], backs[order])
         some = more > 0
         at = np.searchsorted(keys[order], (whose * width + where)[some])
-        self.added = _Added(at, more[some], back[some])
+        self.added = _Added(at, more[some], whence[some])
         self.column_loads = np.zeros(len(columns), dtype=np.int64)
-        np.add.at(self.column_loads, column, load)
+        np.add.at(self.column_loads, column, length)
         self.column_component = np.array(
             [self._components.index(component) for _, component, _ in self.columns], dtype=np.int64
         )
@@ -349,9 +350,9 @@ class Structure:
                             other, tensor, holder.component
                         ):
                             base = layout.bases[other.number]
-                            found.append(
-                                (count + where[iterations], component, base + iterations, blocks, pair)
-                            )
+                            mine_blocks = base + iterations
+                            some = (count + where[iterations], component, mine_blocks, blocks, pair)
+                            found.append(some)
                     backing = level == 0 and holder.depth == 0
                     of_holder.append(np.full(len(keys), len(holders), dtype=np.int64))
                     elements.append(most)
@@ -366,9 +367,11 @@ class Structure:
                     count += len(keys)
         denominator = lcm(*(size.denominator for size in sizes))
         scaled = [e * int(s * denominator) for e, s in zip(elements, sizes, strict=True)]
-        if sum(int(e.max(initial=0)) * len(e) * s for e, s in zip(elements, sizes, strict=True)) * (
-            denominator
-        ) >= _LIMIT:
+        if (
+            sum(int(e.max(initial=0)) * len(e) * s for e, s in zip(elements, sizes, strict=True))
+            * (denominator)
+            >= _LIMIT
+        ):
             raise TooCostlyError
         self.held = _Held(
             np.concatenate(of_holder),
@@ -387,9 +390,7 @@ class Structure:
             np.concatenate([empty, *(np.full(len(f[0]), f[4]) for f in found)]),
         )
 
-    def _accessing(
-        self, leaf: Leaf, tensor: str, component: str
-    ) -> list[tuple[Ints, Ints, int]]:
+    def _accessing(self, leaf: Leaf, tensor: str, component: str) -> list[tuple[Ints, Ints, int]]:
         """Tile iterations, their blocks, and the write-back that these are (-1: none)."""
         layout = self.layout
         found = []
@@ -610,7 +611,7 @@ class Cell:
     ) -> tuple[Ints, Ints, Ints]:
         s = self.structure
         skew = self.skew if any(mode in (1, 3) for mode in modes) else s.program
-        return kernels.variants(
+        found: tuple[Ints, Ints, Ints] = kernels.variants(
             np.array(modes, dtype=np.int64),
             peaks,
             np.ascontiguousarray(background, dtype=np.bool_),
@@ -649,6 +650,7 @@ class Cell:
             len(self.memories),
             len(s.spec.arch.order),
         )
+        return found
 
     def by_component(self, row: Row) -> dict[str, int]:
         """The peaks of a row by component: that of the stage that needs most."""
