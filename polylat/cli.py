@@ -50,10 +50,9 @@ class _Commands(click.Group):
                 sys.exit(result)
             _print(result)
             sys.stdout.flush()
-        except InterruptedExplorationError as error:
-            print(f"polylat: {error}", file=sys.stderr)
-            sys.exit(INTERRUPTED)
-        except (click.Abort, KeyboardInterrupt):
+        except (click.Abort, KeyboardInterrupt) as error:
+            if isinstance(error.__cause__, InterruptedExplorationError):
+                print(f"polylat: {error.__cause__}", file=sys.stderr)
             sys.exit(INTERRUPTED)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "polylat"

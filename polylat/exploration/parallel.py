@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -15,6 +15,8 @@ T = TypeVar("T")
 Run = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
 """Calls a function with each of several tuples of arguments; yields numbers and results."""
 
+PATIENCE = "10s"
+"""So long a scheduler may take to answer."""
 _ATTEMPTS = 3
 _DEATHS = ("BrokenProcessPool", "CommClosedError", "FutureCancelledError", "KilledWorker")
 """Of joblib's processes (concurrent.futures), and of distributed."""
@@ -51,7 +53,7 @@ def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
             client = dask
             if not isinstance(dask, distributed.Client):
                 try:
-                    client = stack.enter_context(distributed.Client(dask, timeout="10s"))
+                    client = stack.enter_context(distributed.Client(dask, timeout=PATIENCE))
                 except (OSError, ValueError) as error:
                     raise WorkerError(
                         f"no Dask scheduler answers at {dask}: {error}",
@@ -81,9 +83,7 @@ def _elsewhere(
     """Where workers die, what they have not finished is done by others."""
     left = dict(enumerate(arguments))
     for attempt in range(_ATTEMPTS):
-        calls: Iterable[Any] = (
-            joblib.delayed(_numbered)(number, function, some) for number, some in left.items()
-        )
+        calls = [joblib.delayed(_numbered)(number, function, some) for number, some in left.items()]
         try:
             pool = joblib.Parallel(
                 n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="all"

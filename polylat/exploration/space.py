@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 from math import prod
 from typing import Any
 
@@ -26,6 +27,7 @@ from polylat.spec.options import (
 __all__ = ["Choice", "Loop", "Space", "SplitName", "fingerprint", "split_name", "with_tiles"]
 
 MOST_VARIANTS = 10_000_000
+_MOST_OPTIONS = 10_000
 
 SplitName = str
 """The Einsums of a split's branches, such as ``e1|e2+e3``."""
@@ -272,16 +274,12 @@ class Space:
         tensors, components = spec.workload.tensors, spec.arch.order
         pairs = write_backs(lowered)
         given = spec.schedule.get("background", ())
-        fixed = {
-            (tensor, component)
-            for tensor, named in given
-            for component in (components if named is None else (named,))
-        }
+        fixed = {pair for pair in pairs if any(pair == (t, c or pair[1]) for t, c in given)}
         varied: tuple[tuple[str, str], ...] = ()
         if background is True:
             varied = pairs
         elif background is not False:
-            asked = normalize_background(list(background), tensors, components)
+            asked = normalize_background(background, tensors, components)
             varied = tuple(
                 pair for pair in pairs if any(pair == (t, c or pair[1]) for t, c in asked)
             )
@@ -355,6 +353,12 @@ def _slot_axes(
 def _counts(some: Any) -> tuple[int | None, ...]:
     """Numbers of slots, increasing, unlimited last."""
     values = some if isinstance(some, Iterable) and not isinstance(some, str) else [some]
+    values = list(islice(values, _MOST_OPTIONS + 1))
+    if len(values) > _MOST_OPTIONS:
+        raise TooLargeError(
+            f"slots has more than {_MOST_OPTIONS:,} numbers to choose from: too many variants",
+            mend="explore fewer of them",
+        )
     counts = {normalize_slots(value, ()) for value in values}
     if not counts:
         raise OptionError("slots has no number to choose from", mend="write 1:3, or a list")

@@ -92,53 +92,63 @@ class Store:
             file.execute("INSERT INTO about VALUES ('parts', ?)", (str(self.parts),))
 
     def _open(self, key: str) -> None:
-        with self._explained("read"):
-            (application,) = self._file.execute("PRAGMA application_id").fetchone()
-            if application != _APPLICATION:
-                raise StoreError(
-                    f"{self.path} is a database of something else, and is left as it is",
-                    mend="give another name",
-                )
         try:
-            about = dict(self._file.execute("SELECT name, value FROM about"))
-        except sqlite3.DatabaseError as error:
+            sound = self._read(key)
+        except sqlite3.OperationalError as error:
+            raise self._error("read", error) from error
+        except sqlite3.DatabaseError:
+            sound = False
+        if not sound:
+            self._recover(key)
+            return
+        with self._explained("write"):
+            # Whether it can be written is better known before than after the work.
+            self._file.execute("BEGIN IMMEDIATE")
+            self._file.execute("UPDATE about SET value = value WHERE name = 'key'")
+            self._file.execute("COMMIT")
+
+    def _read(self, key: str) -> bool:
+        """Read all, and say whether the file is sound."""
+        self._check(self._file, key)
+        (sound,) = self._file.execute("PRAGMA quick_check(1)").fetchone()
+        rows = list(self._file.execute("SELECT number, excluded, results FROM parts"))
+        self.finished = {number: _batch(excluded, text) for number, excluded, text in rows}
+        return bool(sound == "ok")
+
+    def _check(self, file: sqlite3.Connection, key: str) -> None:
+        """Check that it is the file of this exploration."""
+        (application,) = file.execute("PRAGMA application_id").fetchone()
+        if application != _APPLICATION:
             raise StoreError(
-                f"{self.path} is damaged: nothing can be read from it ({error})",
-                mend="remove it, or give another name",
-            ) from error
+                f"{self.path} is a database of something else, and is left as it is",
+                mend="give another name",
+            )
+        about = dict(file.execute("SELECT name, value FROM about"))
         if about.get("key") != key:
             raise StoreError(
                 f"{self.path} has the results of another exploration: of another input, other"
                 " choices or other objectives",
                 mend="give another name, or the input and options that it was made with",
             )
-        try:
-            (sound,) = self._file.execute("PRAGMA quick_check(1)").fetchone()
-            rows = list(self._file.execute("SELECT number, excluded, results FROM parts"))
-        except sqlite3.DatabaseError:
-            sound, rows = "damaged", []
-        if sound == "ok":
-            self.finished = {number: _batch(excluded, text) for number, excluded, text in rows}
-            with self._explained("write"):
-                # Whether it can be written is better known before than after the work.
-                self._file.execute("BEGIN IMMEDIATE")
-                self._file.execute("UPDATE about SET value = value WHERE name = 'key'")
-                self._file.execute("COMMIT")
-            return
-        self._recover(key)
 
     def _recover(self, key: str) -> None:
         """Take what can be read over into a new file."""
-        for part in range(self.parts):
-            try:
-                row = self._file.execute(
-                    "SELECT excluded, results FROM parts WHERE number = ?", (part,)
-                ).fetchone()
-                if row is not None:
-                    self.finished[part] = _batch(*row)
-            except (sqlite3.DatabaseError, ValueError):
-                continue
         self._file.close()
+        self.finished = {}
+        try:
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
+                # Without this, nothing at all is read of a file that lacks its end.
+                file.execute("PRAGMA writable_schema = ON")
+                self._check(file, key)
+                for part in range(self.parts):
+                    batch = _salvaged(file, part)
+                    if batch is not None:
+                        self.finished[part] = batch
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.path} is damaged: nothing can be read from it ({error})",
+                mend="remove it, or give another name",
+            ) from error
         new, old = (self.path.with_name(self.path.name + ending) for ending in (".new", ".damaged"))
         with self._explained("write"):
             new.unlink(missing_ok=True)
@@ -163,15 +173,29 @@ class Store:
         except StoreError:
             raise
         except (sqlite3.Error, OSError) as error:
-            text = str(error)
-            mend = "give a file in a folder that can be written to"
-            if "full" in text or "disk I/O" in text or "space" in text:
-                mend = "make room on the disk and run it again: it goes on from there"
-            elif "readonly" in text or "read-only" in text.lower():
-                mend = "make the file and its folder writable, or give another name"
-            elif "locked" in text:
-                mend = "wait for the other exploration that writes to it, or give another name"
-            raise StoreError(f"cannot {what} {self.path}: {text}", mend=mend) from error
+            raise self._error(what, error) from error
+
+    def _error(self, what: str, error: Exception) -> StoreError:
+        text = str(error)
+        mend = "give a file in a folder that can be written to"
+        if "full" in text or "disk I/O" in text or "space" in text:
+            mend = "make room on the disk and run it again: it goes on from there"
+        elif "readonly" in text or "read-only" in text.lower():
+            mend = "make the file and its folder writable, or give another name"
+        elif "locked" in text:
+            mend = "wait for the other exploration that writes to it, or give another name"
+        return StoreError(f"cannot {what} {self.path}: {text}", mend=mend)
+
+
+def _salvaged(file: sqlite3.Connection, part: int) -> Batch | None:
+    """A part of a damaged file, if it is there and can be read."""
+    try:
+        row = file.execute(
+            "SELECT excluded, results FROM parts WHERE number = ?", (part,)
+        ).fetchone()
+        return None if row is None else _batch(*row)
+    except (sqlite3.DatabaseError, ValueError):
+        return None
 
 
 def _insert(file: sqlite3.Connection, part: int, batch: Batch) -> None:

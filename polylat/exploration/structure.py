@@ -243,20 +243,20 @@ class Structure:
                         front.setdefault(column, np.zeros(size, dtype=np.int64))
             parts += [(base + np.arange(size), column, load, -1) for column, load in front.items()]
         self.columns = tuple(columns)
-        blocks, column, length, backs = _stacked(parts)
+        blocks, port, length, backs = _stacked(parts)
         # Foreground tasks that nothing adds to need not exist where they take no time.
         width = max(len(columns), 1)
         whose, where, more, whence = _stacked(added)
-        keys = blocks * width + column
+        keys = blocks * width + port
         needed = (length > 0) | np.isin(keys, (whose * width + where)[more > 0])
         order = np.flatnonzero(needed)
         order = order[np.argsort(keys[order], kind="stable")]
-        self.tasks = _Tasks(blocks[order], column[order], length[order], backs[order])
-        some = more > 0
-        at = np.searchsorted(keys[order], (whose * width + where)[some])
-        self.added = _Added(at, more[some], whence[some])
+        self.tasks = _Tasks(blocks[order], port[order], length[order], backs[order])
+        adds = more > 0
+        at = np.searchsorted(keys[order], (whose * width + where)[adds])
+        self.added = _Added(at, more[adds], whence[adds])
         self.column_loads = np.zeros(len(columns), dtype=np.int64)
-        np.add.at(self.column_loads, column, length)
+        np.add.at(self.column_loads, port, length)
         self.column_component = np.array(
             [self._components.index(component) for _, component, _ in self.columns], dtype=np.int64
         )
@@ -351,8 +351,8 @@ class Structure:
                         ):
                             base = layout.bases[other.number]
                             mine_blocks = base + iterations
-                            some = (count + where[iterations], component, mine_blocks, blocks, pair)
-                            found.append(some)
+                            tile = count + where[iterations]
+                            found.append((tile, component, mine_blocks, blocks, pair))
                     backing = level == 0 and holder.depth == 0
                     of_holder.append(np.full(len(keys), len(holders), dtype=np.int64))
                     elements.append(most)
