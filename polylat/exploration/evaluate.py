@@ -29,12 +29,11 @@ from polylat.occupancy import known_peak, occupancies
 from polylat.schedule.timing import ORDERS
 from polylat.visits import Solved, solve
 
-__all__ = ["EXPLICIT", "Batch", "Evaluator", "evaluate", "evaluator"]
+__all__ = ["EXPLICIT", "Batch", "Evaluator", "evaluate", "evaluator", "forget"]
 
 EXPLICIT = 100_000
 """Up to this many tile iterations all of them are timed, and share a structure."""
 
-_ROWS = 1024
 _ILLEGAL = (MappingError, ScheduleError, CapacityError, TooLargeError, UnsupportedError)
 Span = tuple[int, int, int]
 """(cell, first, end): some variants of a cell."""
@@ -82,6 +81,11 @@ def evaluate(space: Space, spans: Sequence[Span], bar: Bar | None) -> Batch:
 
 
 _EVALUATORS: OrderedDict[str, Evaluator] = OrderedDict()
+
+
+def forget() -> None:
+    """Forget what is remembered of spaces."""
+    _EVALUATORS.clear()
 
 
 def evaluator(space: Space) -> Evaluator:
@@ -258,7 +262,7 @@ class _Shape:
         return frozenset({*self.space.fixed_background, *varied})
 
     def _slots(self, counts: Sequence[int | None]) -> list[int]:
-        """Per tensor of the structure, its slots; -1: unlimited."""
+        """Per tensor of the structure, its slots; 0: unlimited."""
         assert self.structure is not None
         mine = dict(zip((t for t, _ in self.space.slots), counts, strict=True))
         others = self.space.other_slots
@@ -266,7 +270,7 @@ class _Shape:
         for tensor in self.structure.tensors:
             default = others.get(tensor, 2) if isinstance(others, Mapping) else others
             count = mine.get(tensor, default)
-            found.append(-1 if count is None else count)
+            found.append(0 if count is None else count)
         return found
 
     # Evaluation
@@ -278,40 +282,29 @@ class _Shape:
         choices: Sequence[tuple[tuple[bool, ...], tuple[int | None, ...]]],
     ) -> list[Outcome]:
         """What variants come to, from the structure that they share."""
-        rows: dict[tuple[tuple[bool, ...], tuple[int, ...]], int] = {}
-        wanted: list[tuple[int, int]] = []
-        backs: dict[tuple[bool, ...], tuple[bool, ...]] = {}
-        counted: dict[tuple[int | None, ...], tuple[int, ...]] = {}
-        for chosen, counts in choices:
-            if chosen not in backs:
-                backs[chosen] = tuple(self.background(chosen))
-            if counts not in counted:
-                counted[counts] = tuple(self._slots(counts))
-            back, slots = backs[chosen], counted[counts]
-            own = rows.setdefault((back, slots), len(rows))
-            waiting = own
-            if order == "best" and any(back):
-                waiting = rows.setdefault(((False,) * len(back), slots), len(rows))
-            wanted.append((own, waiting))
+        if not choices:
+            return []
+        backs = {chosen: self.background(chosen) for chosen, _ in choices}
+        counted = {counts: self._slots(counts) for _, counts in choices}
+        size = len(choices)
+        background = np.array([backs[chosen] for chosen, _ in choices], dtype=np.bool_)
+        slots = np.array([counted[counts] for _, counts in choices], dtype=np.int64)
+        background, slots = background.reshape(size, -1), slots.reshape(size, -1)
         orders = (0, 1, 2) if order == "best" else (ORDERS.index(order),)
-        found: list[Row] = []
-        listed = list(rows)
-        for at in range(0, len(listed), _ROWS):
-            some = listed[at : at + _ROWS]
-            found += cell.rows(
-                np.array([back for back, _ in some], dtype=np.bool_).reshape(len(some), -1),
-                np.array([slots for _, slots in some], dtype=np.int64).reshape(len(some), -1),
-                orders,
-                peaks=True,
-            )
+        if order == "best" and background.any():
+            # The schedules that wait for the write-backs are schedules of these variants, too.
+            background = np.concatenate((background, np.zeros_like(background)))
+            slots = np.concatenate((slots, slots))
+        rows, which = cell.rows(background, slots, orders)
+        own, waiting = which[:size], which[-size:]
+        makespans = np.array([row.makespan for row in rows], dtype=np.int64)
+        mine, other = makespans[own], makespans[waiting]
+        waits = (other >= 0) & ((mine < 0) | (other < mine))
         known: dict[tuple[int, bool], Outcome] = {}
         outcomes = []
-        for own, waiting in wanted:
-            mine, other = found[own].makespan, found[waiting].makespan
-            waits = other >= 0 and (mine < 0 or other < mine)
-            key = (waiting if waits else own), waits
+        for key in zip(np.where(waits, waiting, own).tolist(), waits.tolist(), strict=True):
             if key not in known:
-                known[key] = self._outcome(cell, found[key[0]], waits, order)
+                known[key] = self._outcome(cell, rows[key[0]], key[1], order)
             outcomes.append(known[key])
         return outcomes
 

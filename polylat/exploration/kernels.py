@@ -27,12 +27,14 @@ def variants(
     leaf_starts: Any,
     owner: Any,
     kind: Any,
+    block_pair: Any,
     own_start: Any,
     own: Any,
     edge_source: Any,
     edge_target: Any,
     edge_group: Any,
     groups: Any,
+    limits: int,
     sequential: Any,
     part_block: Any,
     part_load: Any,
@@ -75,16 +77,25 @@ def variants(
 
     Returns
     -------
-    (makespans, best, peaks)
-        Shape (variants, 1): the least makespan, -1 if there is none; which of the modes it is of,
-        the first if several are; shape (variants, memories): the peaks in that order.
+    (makespans, best, peaks, held)
+        The least makespan, -1 if there is none; which of the modes it is of, the first if several
+        are; shape (variants, memories): the peaks in that order. Shape (variants, tensors, limits):
+        whether what was timed keeps within so many slots anyway, limited to them or not.
+
+    Notes
+    -----
+    Where a schedule keeps a rule that it need not keep, it is the schedule under that rule, too:
+    times are the earliest possible, and ports choose at each instant among the same blocks. What
+    waits for something at the very instant at which that ends might be in a circle of things that
+    take no time, if there are any such; then it does not count as kept.
     """
     count = len(background)
     n = len(leaf_starts)
     blocks = len(owner)
     parts = len(part_block)
     edges = len(edge_source)
-    makespans = np.full((count, 1), -1, np.int64)
+    makespans = np.full(count, -1, np.int64)
+    held = np.ones((count, slots.shape[1], limits), np.bool_)
     best = np.zeros(count, np.int64)
     most = np.zeros((count, memories if peaks else 0), np.int64)
     load = np.empty(parts, np.int64)
@@ -138,7 +149,7 @@ def variants(
             at += 1
         # Edges: those of the choices that are made.
         for g in range(len(groups)):
-            split, pair, tensor, limit = groups[g]
+            split, pair, tensor, limit, _ = groups[g]
             here = True
             if split >= 0:
                 here = sequential[split]
@@ -159,6 +170,12 @@ def variants(
         while at <= blocks:
             edges_start[at] = some
             at += 1
+        instant = False
+        for b in range(blocks):
+            if block_start[b] == block_start[b + 1]:
+                pair = block_pair[b]
+                if pair < 0 or background[v, pair]:
+                    instant = True
         task_begin = all_task_begin[:tasks]
         wait = all_wait[: 2 * (n + blocks) + tasks]
         least = -1
@@ -214,6 +231,20 @@ def variants(
             )
             if undone > 0:
                 continue
+            if peaks:
+                for e in range(edges):
+                    _, pair, tensor, _, which = groups[edge_group[e]]
+                    if tensor < 0 or not held[v, tensor, which]:
+                        continue
+                    if pair >= 0 and not background[v, pair]:
+                        continue
+                    source = edge_source[e]
+                    ends = finish[source] if source < n else block_finish[source]
+                    waits = begin[edge_target[e]] if edge_target[e] < n else 0
+                    if edge_target[e] >= n:
+                        waits = fill_begin[edge_target[e]]
+                    if ends > waits or (instant and ends == waits):
+                        held[v, tensor, which] = False
             makespan = 0
             for i in range(n):
                 if finish[i] > makespan:
@@ -231,7 +262,7 @@ def variants(
                     kept_task_begin[:tasks] = task_begin
             if least == bound:
                 break
-        makespans[v, 0] = least
+        makespans[v] = least
         if peaks and least >= 0:
             _peaks(
                 most[v],
@@ -257,7 +288,7 @@ def variants(
                 tile_memory,
                 components,
             )
-    return makespans, best, most
+    return makespans, best, most, held
 
 
 @_njit

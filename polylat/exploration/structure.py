@@ -181,7 +181,9 @@ class Structure:
                     component = leaf.storages(block.tensor)[block.level].component
                     number = self.pairs.index((block.tensor, component))
                     self.streams[leaf.number, block.tensor, block.level] = number
-        self.slots = tuple(dict.fromkeys(slots))
+        whole = sorted({limit for limit in slots if limit is not None})
+        self.limits = (0, *whole)
+        """Numbers of slots that tensors may have; 0 stands for no limit."""
         self._number_blocks()
         self._make_tasks()
         self._make_edges()
@@ -201,6 +203,7 @@ class Structure:
         self.owner[: layout.iterations] = np.arange(layout.iterations)
         self.kind = np.ones(layout.total, dtype=np.int64)
         self.sequence = np.zeros(layout.total, dtype=np.int64)
+        self.block_pair = np.full(layout.total, -1, dtype=np.int64)
         self.leaf_starts = np.zeros(layout.iterations, dtype=np.bool_)
         for leaf, mine in enumerate(layout.blocks):
             base, size = layout.bases[leaf], layout.tiles[leaf].size
@@ -213,6 +216,9 @@ class Structure:
                 self.owner[some] = base + iterations
                 self.kind[some] = _KINDS[block.kind]
                 self.sequence[some] = index
+                if block.kind == "background":
+                    assert block.tensor is not None
+                    self.block_pair[some] = self.streams[leaf, block.tensor, block.level]
         start, other = by_key(self.owner[self.iterations :], self.iterations)
         self.own = start, other + self.iterations
 
@@ -294,10 +300,9 @@ class Structure:
         plain = Rules(self.leaves, self.layout, found, None)
         fixed = [*plain.flow(), *plain.barriers(), *plain.read_backs()]
         parts += [(part, 0) for part in fixed]
-        for limit in self.slots:
-            if limit is not None:
-                some = Rules(self.leaves, self.layout, found, limit).capacity()
-                parts += [(part, limit) for part in some]
+        for limit in self.limits[1:]:
+            some = Rules(self.leaves, self.layout, found, limit).capacity()
+            parts += [(part, limit) for part in some]
         self.split_nodes = tuple(
             dict.fromkeys(split.node for leaf in self.leaves for split in leaf.splits)
         )
@@ -320,7 +325,8 @@ class Structure:
         self.edge_source = source[order].astype(np.int32)
         self.edge_target = np.concatenate(targets or empty)[order].astype(np.int32)
         self.edge_group = np.concatenate(which or empty)[order].astype(np.int32)
-        self.groups = np.array(list(groups), dtype=np.int64).reshape(-1, 4)
+        rows = [(*group, self.limits.index(group[3])) for group in groups]
+        self.groups = np.array(rows, dtype=np.int64).reshape(-1, 5)
 
     # Tiles that are resident
 
@@ -575,43 +581,67 @@ class Cell:
         No variant with these in the background, and as many slots as it likes, is faster; nor is
         one in which fewer of them are, as waiting for a write-back takes no less time.
         """
-        slots = np.full((len(background), len(self.structure.tensors)), -1, dtype=np.int64)
-        found, _, _ = self._run(background, slots, (2,), peaks=False)
-        return [int(t) for t in found[:, 0]]
+        slots = np.zeros((len(background), len(self.structure.tensors)), dtype=np.int64)
+        makespans, *_ = self._run(background, slots, (2,), peaks=False)
+        return [int(t) for t in makespans]
 
     def rows(
-        self, background: np.ndarray, slots: np.ndarray, orders: Sequence[int], *, peaks: bool
-    ) -> list[Row]:
+        self, background: np.ndarray, slots: np.ndarray, orders: Sequence[int]
+    ) -> tuple[list[Row], Ints]:
         """What variants come to.
+
+        Each is timed without limits to what tensors may hold first. Where that schedule keeps
+        within the limits, it is the variant's; otherwise those that it does not keep within are
+        added, until it does. So variants that come to the same are timed once.
 
         Parameters
         ----------
         background
             Shape (variants, pairs of the structure): what is in the background.
         slots
-            Shape (variants, tensors of the structure): how many slots each has, -1: unlimited.
+            Shape (variants, tensors of the structure): how many slots each has, 0: unlimited.
         orders
             0: program, 1: skew, 2: oldest. The first of those with the least makespan counts.
-        peaks
-            Whether to find the most bits resident.
+
+        Returns
+        -------
+        (rows, which)
+            What was found, and which of that each variant is.
         """
+        if self.skew is self.structure.program and len(orders) > 1:
+            # The second order is the first one again, and comes after it.
+            orders = [order for order in orders if order != 1]
         modes = tuple(_MODES[order] for order in orders)
-        makespans, best, most = self._run(background, slots, modes, peaks=peaks)
-        return [
-            Row(
-                int(makespans[row, 0]),
-                orders[int(best[row])],
-                tuple(most[row].tolist()) if peaks else (),
-            )
-            for row in range(len(makespans))
-        ]
+        pairs, tensors = background.shape[1], np.arange(slots.shape[1])
+        limit = np.searchsorted(np.array(self.structure.limits), slots)
+        rows: list[Row] = []
+        which = np.full(len(slots), -1, dtype=np.int64)
+        kept = np.zeros_like(slots)
+        left = np.arange(len(slots))
+        while len(left):
+            asked = np.concatenate((background[left].astype(np.int64), kept[left]), axis=1)
+            some, of = np.unique(asked, axis=0, return_inverse=True)
+            of = of.reshape(-1)
+            back, limits = some[:, :pairs].astype(np.bool_), some[:, pairs:]
+            makespans, best, most, held = self._run(back, limits, modes, peaks=True)
+            broken = ~held[of[:, None], tensors, limit[left]] & (kept[left] == 0)
+            broken &= slots[left] > 0
+            done = ~broken.any(axis=1)
+            which[left[done]] = len(rows) + of[done]
+            rows += [
+                Row(int(makespan), orders[int(order)], tuple(peaks.tolist()))
+                for makespan, order, peaks in zip(makespans, best, most, strict=True)
+            ]
+            kept[left] = np.where(broken, slots[left], kept[left])
+            left = left[~done]
+        return rows, which
 
     def _run(
         self, background: np.ndarray, slots: np.ndarray, modes: Sequence[int], *, peaks: bool
-    ) -> tuple[Ints, Ints, Ints]:
+    ) -> tuple[Ints, Ints, Ints, np.ndarray]:
         s = self.structure
         skew = self.skew if any(mode in (1, 3) for mode in modes) else s.program
-        found: tuple[Ints, Ints, Ints] = kernels.variants(
+        found: tuple[Ints, Ints, Ints, np.ndarray] = kernels.variants(
             np.array(modes, dtype=np.int64),
             peaks,
             np.ascontiguousarray(background, dtype=np.bool_),
@@ -620,12 +650,14 @@ class Cell:
             s.leaf_starts,
             s.owner.astype(np.int32),
             s.kind.astype(np.int32),
+            s.block_pair,
             s.own[0],
             s.own[1],
             s.edge_source,
             s.edge_target,
             s.edge_group,
             s.groups,
+            len(s.limits),
             self.sequential,
             s.tasks.block,
             s.tasks.load,
