@@ -182,9 +182,12 @@ def test_results_of_long_loops_are_those_of_analyze() -> None:
 def test_more_tile_iterations_than_analyze_looks_at(trips: int) -> None:
     """Exploration looks at all of them up to a number, and beyond it at as few."""
     spec = Spec.from_dict(fused.chain(trips))
-    found = polylat.explore(spec, background=False, granularity="tile", objectives=["latency"])
+    options: Data = {"background": False, "granularity": "tile", "objectives": ["latency"]}
+    found = polylat.explore(spec, **options, slots={"o1": [2, 3]}, exhaustive=True)
     best = found.best
     assert best is not None and best.report.engine == "periodic"
+    few = polylat.explore(spec, **options, slots={"o1": [2, 3]})
+    assert few.front == found.front
     assert (best.report.tiles > evaluate.EXPLICIT) == (trips == 100_000)
     for result in found.results:
         agrees(result)

@@ -21,7 +21,7 @@ from polylat.errors import (
     UnsupportedError,
 )
 from polylat.exact import Number, number
-from polylat.exploration.pareto import Bar, Outcome, front_of, vector
+from polylat.exploration.pareto import Bar, Outcome, vector
 from polylat.exploration.space import Space, split_name, with_tiles
 from polylat.exploration.structure import Cell, Row, Structure, TooCostlyError
 from polylat.model import Granularity, Lowered, lower
@@ -75,8 +75,7 @@ def evaluate(space: Space, spans: Sequence[Span], bar: Bar | None) -> Batch:
         outcomes += found
         excluded += out
         if bar is not None and found:
-            known = [*bar.members, *mine.members(bar, found)]
-            bar = replace(bar, members=tuple(front_of(known)))
+            bar = bar.with_members(mine.members(bar, found))
     return Batch(tuple(outcomes), excluded)
 
 
@@ -123,7 +122,7 @@ class Evaluator:
             outcome = Outcome(None, error=shape.error)
             return [(base + n, outcome) for n in numbers], 0
         if shape.structure is None:
-            return [(base + n, shape.fully(kinds, order, *self._choices(n))) for n in numbers], 0
+            return self._one_by_one(shape, kinds, order, base, numbers, bar)
         mine = shape.cell(kinds)
         left = list(numbers)
         if bar is not None:
@@ -132,11 +131,34 @@ class Evaluator:
         outcomes = [(base + n, outcome) for n, outcome in zip(left, found, strict=True)]
         return outcomes, len(numbers) - len(left)
 
+    def _one_by_one(
+        self,
+        shape: _Shape,
+        kinds: tuple[str, ...],
+        order: str,
+        base: int,
+        numbers: range,
+        bar: Bar | None,
+    ) -> tuple[list[tuple[int, Outcome]], int]:
+        """Variants of which not all tile iterations are timed."""
+        outcomes: list[tuple[int, Outcome]] = []
+        fewest = [some[0] for _, some in self.space.slots]
+        for n in numbers:
+            bound = shape.busiest.get(kinds)
+            if bar is not None and bound is not None:
+                least = vector(bar.objectives, bound, {}, fewest)
+                if bar.excludes(least, base + n):
+                    continue
+            outcomes.append((base + n, shape.fully(kinds, order, *self._choices(n))))
+            if bar is not None:
+                bar = bar.with_members(self.members(bar, outcomes[-1:]))
+        return outcomes, len(numbers) - len(outcomes)
+
     def members(self, bar: Bar, found: Sequence[tuple[int, Outcome]]) -> Iterator[tuple[Any, int]]:
         """Values and numbers of the legal ones."""
         for index, outcome in found:
             if outcome.latency is not None:
-                slots = self.space.slot_counts(index % self.space.inner % self.space.widths[1])
+                slots = self.space.slot_table[index % self.space.widths[1]]
                 yield (
                     vector(bar.objectives, outcome.latency, dict(outcome.peaks), slots),
                     index,
@@ -144,7 +166,7 @@ class Evaluator:
 
     def _choices(self, inner: int) -> tuple[tuple[bool, ...], tuple[int | None, ...]]:
         back, slot = divmod(inner, self.space.widths[1])
-        return self.space.backgrounds(back), self.space.slot_counts(slot)
+        return self.space.backgrounds(back), self.space.slot_table[slot]
 
     def _shape(self, shapes: tuple[int, ...], granularity: str) -> _Shape:
         key = shapes, granularity
@@ -197,6 +219,8 @@ class _Shape:
         self.granularity = granularity
         self.structure: Structure | None = None
         self.error = ""
+        self.busiest: dict[tuple[str, ...], Number] = {}
+        """Per kinds of splits, the busy time of the busiest port, once it is known."""
         self._cells: dict[tuple[str, ...], Cell] = {}
         self._lowered: dict[tuple[Granularity, tuple[str, ...]], Lowered] = {}
         self._waiting: OrderedDict[Any, Solved] = OrderedDict()
@@ -382,6 +406,9 @@ class _Shape:
             timed = time_mapping(self.spec, options, lowering=lowering, solver=solver)
         except _ILLEGAL as error:
             return Outcome(None, error=said(error))
+        model = timed.solved.model
+        load = Fraction(max(model.graph.loads, default=0), model.costs.scale)
+        self.busiest[kinds] = number(load)
         peaks: dict[str, Number | None] = {}
         for memory in occupancies(timed.model, timed.chosen):
             peak, known = known_peak(memory), peaks.get(memory.component, 0)

@@ -123,6 +123,10 @@ class Bar:
     objectives: tuple[Objective, ...]
     members: tuple[tuple[Vector, int], ...]
 
+    def with_members(self, more: Iterable[tuple[Vector, int]]) -> Bar:
+        """The bar with further variants that are known."""
+        return Bar(self.objectives, tuple(front_of([*self.members, *more])))
+
     def excludes(self, least: Vector, index: int) -> bool:
         """Whether variants from a number on, with no smaller values, cannot be in the front.
 

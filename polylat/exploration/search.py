@@ -450,7 +450,7 @@ def _members(
     width = space.widths[1]
     for number, outcome in outcomes:
         if outcome.latency is not None:
-            slots = space.slot_counts(number % width)
+            slots = space.slot_table[number % width]
             yield vector(targets, outcome.latency, dict(outcome.peaks), slots), number
 
 

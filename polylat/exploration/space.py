@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import islice
+from itertools import islice, product
 from math import prod
 from typing import Any
 
@@ -192,10 +192,10 @@ class Space:
         """Which write-backs are in the background."""
         return tuple(bool(d) for d in _digits(number, [2] * len(self.background)))
 
-    def slot_counts(self, number: int) -> tuple[int | None, ...]:
-        """How many slots each tensor has."""
-        digits = _digits(number, [len(numbers) for _, numbers in self.slots])
-        return tuple(some[d] for (_, some), d in zip(self.slots, digits, strict=True))
+    @cached_property
+    def slot_table(self) -> tuple[tuple[int | None, ...], ...]:
+        """All ways to give slots: how many each tensor has."""
+        return tuple(product(*(numbers for _, numbers in self.slots)))
 
     def choice(self, index: int) -> Choice:
         """The variant of a number."""
@@ -204,7 +204,7 @@ class Space:
         shapes, granularity, order, kinds = self.outer(cell)
         chosen = self.backgrounds(back)
         varied = [pair for pair, here in zip(self.background, chosen, strict=True) if here]
-        counts = self.slot_counts(slot)
+        counts = self.slot_table[slot]
         return Choice(
             tuple((name, kind) for (name, _), kind in zip(self.splits, kinds, strict=True)),
             tuple(sorted({*self.fixed_background, *varied})),
