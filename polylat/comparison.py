@@ -82,10 +82,13 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain data for JSON."""
 
-        def rows(some: Sequence[Difference]) -> dict[str, list[Any]]:
-            return {row.what: [_json(value) for value in row.values] for row in some}
+        def rows(some: Sequence[Difference]) -> list[dict[str, Any]]:
+            return [
+                {"what": row.what, "values": [_json(value) for value in row.values]} for row in some
+            ]
 
         return {
+            "schema": "polylat.comparison/1",
             "names": list(self.names),
             "fastest": self.fastest,
             "figures": rows(self.figures),

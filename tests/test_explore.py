@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import doctest
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -299,6 +301,12 @@ def test_text_and_tables(tmp_path: Path) -> None:
     assert len(pandas.read_csv(tmp_path / "all.csv")) == found.evaluated
     with pytest.raises(OptionError, match="parquet"):
         found.save(tmp_path / "all.txt")
+
+
+def test_the_page_about_it() -> None:
+    page = EXAMPLES.parent / "docs" / "explore.md"
+    with contextlib.chdir(page.parent.parent):
+        assert doctest.testfile(str(page), module_relative=False) == (0, 5)
 
 
 def run(*arguments: str) -> Any:

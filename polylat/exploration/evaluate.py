@@ -230,7 +230,8 @@ class _Shape:
             asked: Any = "flow" if granularity == "auto" else granularity
             self.lowered = lower(self.spec, asked)
             if self.lowered.size <= min(EXPLICIT, space.max_tiles):
-                self.structure = Structure(self.lowered, self._limits())
+                pairs = (*space.fixed_background, *space.background)
+                self.structure = Structure(self.lowered, pairs, self._limits())
         except TooCostlyError:
             pass
         except _ILLEGAL as error:

@@ -224,6 +224,7 @@ class Exploration:
     def to_dict(self) -> dict[str, Any]:
         """The front as plain data for JSON, as ``docs/json.md`` describes it."""
         return {
+            "schema": "polylat.exploration/1",
             "objectives": list(self.objectives),
             "variants": self.variants,
             "evaluated": self.evaluated,

@@ -61,12 +61,14 @@ class Choice:
     tiles: tuple[tuple[str, int], ...] = ()
 
     def __str__(self) -> str:
-        parts = [f"{loop}={shape}" for loop, shape in self.tiles]
-        pipelines = [name for name, kind in self.splits if kind == "Pipeline"]
-        parts += [f"Pipeline {name}" for name in pipelines]
-        parts += [f"background {t}@{c}" for t, c in self.background]
-        parts += [f"slots {t}={'none' if n is None else n}" for t, n in self.slots]
-        return ", ".join(parts) or "Sequential"
+        parts = {
+            "tiles": [f"{loop}={shape}" for loop, shape in self.tiles],
+            "Pipeline": [name for name, kind in self.splits if kind == "Pipeline"],
+            "background": [f"{t}@{c}" for t, c in self.background],
+            "slots": [f"{t}={'none' if n is None else n}" for t, n in self.slots],
+        }
+        said = [f"{what} {' '.join(some)}" for what, some in parts.items() if some]
+        return "; ".join(said) or "Sequential"
 
     def to_dict(self) -> dict[str, Any]:
         """The choice as plain data for JSON."""

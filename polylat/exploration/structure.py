@@ -145,6 +145,8 @@ class Structure:
     ----------
     lowered
         The mapping. The kinds of its splits do not count.
+    pairs
+        The write-backs that may be in the background.
     slots
         Numbers of slots that any tensor may have.
 
@@ -156,25 +158,26 @@ class Structure:
         Times do not fit 64 bits.
     """
 
-    def __init__(self, lowered: Lowered, slots: Iterable[int | None]) -> None:
+    def __init__(
+        self, lowered: Lowered, pairs: Iterable[Pair], slots: Iterable[int | None]
+    ) -> None:
         self.lowered = lowered
         self.spec = lowered.spec
-        self.leaves = _with_splits(lowered.leaves, None)
+        self.leaves = _with_splits(lowered.leaves, pipeline=False)
         kept = {node: Kept(trips) for node, trips in shared_radices(self.leaves).items()}
         made = [tiles(leaf, n, kept) for leaf, n in zip(self.leaves, lowered.depths, strict=True)]
-        everything = frozenset((t, c) for t in self.spec.workload.tensors for c in self._components)
+        self.pairs = tuple(pairs)
         blocks: list[tuple[Block, ...]] = []
         for leaf, some in zip(self.leaves, made, strict=True):
             components = {c.name: c for c in self.spec.arch.paths[leaf.einsum.name]}
             mine = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
-            blocks.append(leaf_blocks(some, components, mine, everything))
+            blocks.append(leaf_blocks(some, components, mine, frozenset(self.pairs)))
         self.layout = Layout.of(made, blocks)
         self.costs = costs(self.spec, self.leaves, made, blocks)
         if self.costs.exact:
             raise TooCostlyError
         self.streams: dict[tuple[int, str, int], int] = {}
         """Write-backs, (leaf, tensor, level), and their number."""
-        self.pairs = write_backs(lowered)
         for leaf, some_blocks in zip(self.leaves, blocks, strict=True):
             for block in some_blocks:
                 if block.kind == "background" and block.tensor is not None:
@@ -188,7 +191,12 @@ class Structure:
         self._make_tasks()
         self._make_edges()
         self._make_touches()
-        self._ahead = distances(_with_splits(self.leaves, True), self.layout, lowered.found)
+
+    @cached_property
+    def _ahead(self) -> dict[int, dict[tuple[int, int], int]]:
+        """How far ahead of its reader a producer may be, if all splits are Pipelines."""
+        leaves = _with_splits(self.leaves, pipeline=True)
+        return distances(leaves, self.layout, self.lowered.found)
 
     @property
     def _components(self) -> tuple[str, ...]:
@@ -699,10 +707,10 @@ _MODES = (0, 1, 3)
 """How `kernels.variants` numbers the orders; 2 is no order at all."""
 
 
-def _with_splits(leaves: Sequence[Leaf], pipeline: bool | None) -> tuple[Leaf, ...]:
-    """The leaves with all splits of one kind; None: Sequential."""
+def _with_splits(leaves: Sequence[Leaf], *, pipeline: bool) -> tuple[Leaf, ...]:
+    """The leaves with all splits of one kind."""
     return tuple(
-        replace(leaf, splits=tuple(replace(s, pipeline=bool(pipeline)) for s in leaf.splits))
+        replace(leaf, splits=tuple(replace(s, pipeline=pipeline) for s in leaf.splits))
         for leaf in leaves
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["data_frame", "exploration_text", "render_exploration", "rows", "save"]
 
 _ROWS = 30
+_COLUMNS = 4
 
 
 def exploration_text(found: Exploration) -> str:
@@ -83,19 +85,30 @@ def _front(found: Exploration) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     shown = ["latency", *(n for n in _varying(found) if n != "latency")]
     for name in shown:
-        table.add_column(_title(name), justify="right", no_wrap=True)
+        table.add_column(_title(name), justify="right")
     table.add_column("Order")
-    table.add_column("Choice", overflow="fold")
-    for result in found.front[:_ROWS]:
+    some = found.front[:_ROWS]
+    tiles = [loop for loop, _ in some[0].choice.tiles]
+    slots = [tensor for tensor, _ in some[0].choice.slots]
+    beside = len(shown) + len(tiles) + len(slots) <= _COLUMNS
+    for loop in tiles:
+        table.add_column(f"Tile {loop}", justify="right")
+    for tensor in slots if beside else ():
+        table.add_column(f"Slots {tensor}", justify="right")
+    table.add_column("Pipelines, background" if beside else "Choice", overflow="fold")
+    for result in some:
         values = [_objective(name, result) for name in shown]
         cells = ["unlimited" if value is None else show(value) for value in values]
-        waits = " (waits)" if result.waits_for_background else ""
-        exact = "" if result.exact else " (at most)"
+        choice = result.choice
+        rest = replace(choice, tiles=(), slots=() if beside else choice.slots)
+        counts = [str(n or "unlimited") for _, n in choice.slots] if beside else []
         table.add_row(
-            Text(cells[0] + exact, style="green"),
+            Text(cells[0] + ("" if result.exact else " (at most)"), style="green"),
             *cells[1:],
-            Text(result.order + waits),
-            Text(str(result.choice)),
+            Text(result.order + (" (waits)" if result.waits_for_background else "")),
+            *(str(shape) for _, shape in choice.tiles),
+            *counts,
+            Text(str(rest)),
         )
     return table
 
