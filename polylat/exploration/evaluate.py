@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -21,7 +21,7 @@ from polylat.errors import (
     UnsupportedError,
 )
 from polylat.exact import Number, number
-from polylat.exploration.pareto import Bar, Outcome, vector
+from polylat.exploration.pareto import Bar, Objective, Outcome, Vector, vector
 from polylat.exploration.space import Space, split_name, with_tiles
 from polylat.exploration.structure import Cell, Row, Structure, TooCostlyError
 from polylat.model import Granularity, Lowered, lower
@@ -29,7 +29,7 @@ from polylat.occupancy import known_peak, occupancies
 from polylat.schedule.timing import ORDERS
 from polylat.visits import Solved, solve
 
-__all__ = ["EXPLICIT", "Batch", "Evaluator", "evaluate", "evaluator", "forget"]
+__all__ = ["EXPLICIT", "Batch", "Evaluator", "evaluate", "evaluator", "forget", "members"]
 
 EXPLICIT = 100_000
 """Up to this many tile iterations all of them are timed, and share a structure."""
@@ -75,8 +75,22 @@ def evaluate(space: Space, spans: Sequence[Span], bar: Bar | None) -> Batch:
         outcomes += found
         excluded += out
         if bar is not None and found:
-            bar = bar.with_members(mine.members(bar, found))
+            bar = bar.with_members(members(space, bar.objectives, found))
     return Batch(tuple(outcomes), excluded)
+
+
+def members(
+    space: Space, objectives: Sequence[Objective], outcomes: Iterable[tuple[int, Outcome]]
+) -> Iterator[tuple[Vector, int]]:
+    """Values and numbers of the legal variants; of those known to come to the same, the first."""
+    slots = any(objective.name == "slots" for objective in objectives)
+    seen: set[int] = set()
+    for index, outcome in outcomes:
+        if outcome.latency is None or (not slots and id(outcome) in seen):
+            continue
+        seen.add(id(outcome))
+        counts = space.slot_table[index % space.widths[1]] if slots else ()
+        yield vector(objectives, outcome.latency, dict(outcome.peaks), counts), index
 
 
 _EVALUATORS: OrderedDict[str, Evaluator] = OrderedDict()
@@ -151,18 +165,8 @@ class Evaluator:
                     continue
             outcomes.append((base + n, shape.fully(kinds, order, *self._choices(n))))
             if bar is not None:
-                bar = bar.with_members(self.members(bar, outcomes[-1:]))
+                bar = bar.with_members(members(self.space, bar.objectives, outcomes[-1:]))
         return outcomes, len(numbers) - len(outcomes)
-
-    def members(self, bar: Bar, found: Sequence[tuple[int, Outcome]]) -> Iterator[tuple[Any, int]]:
-        """Values and numbers of the legal ones."""
-        for index, outcome in found:
-            if outcome.latency is not None:
-                slots = self.space.slot_table[index % self.space.widths[1]]
-                yield (
-                    vector(bar.objectives, outcome.latency, dict(outcome.peaks), slots),
-                    index,
-                )
 
     def _choices(self, inner: int) -> tuple[tuple[bool, ...], tuple[int | None, ...]]:
         back, slot = divmod(inner, self.space.widths[1])
@@ -289,14 +293,23 @@ class _Shape:
     def _slots(self, counts: Sequence[int | None]) -> list[int]:
         """Per tensor of the structure, its slots; 0: unlimited."""
         assert self.structure is not None
-        mine = dict(zip((t for t, _ in self.space.slots), counts, strict=True))
+        return [
+            (default if place < 0 else counts[place]) or 0 for place, default in self._slot_places
+        ]
+
+    @cached_property
+    def _slot_places(self) -> list[tuple[int, int | None]]:
+        """Per tensor of the structure: place among those explored (-1: none), and default."""
+        assert self.structure is not None
+        explored = [tensor for tensor, _ in self.space.slots]
         others = self.space.other_slots
-        found = []
-        for tensor in self.structure.tensors:
-            default = others.get(tensor, 2) if isinstance(others, Mapping) else others
-            count = mine.get(tensor, default)
-            found.append(0 if count is None else count)
-        return found
+        return [
+            (
+                explored.index(tensor) if tensor in explored else -1,
+                others.get(tensor, 2) if isinstance(others, Mapping) else others,
+            )
+            for tensor in self.structure.tensors
+        ]
 
     # Evaluation
 

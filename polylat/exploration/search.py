@@ -17,7 +17,7 @@ from polylat.errors import (
     WorkerError,
 )
 from polylat.exact import Number
-from polylat.exploration.evaluate import EXPLICIT, Batch, Span, evaluate
+from polylat.exploration.evaluate import EXPLICIT, Batch, Span, evaluate, members
 from polylat.exploration.parallel import Run, runner
 from polylat.exploration.pareto import (
     Bar,
@@ -26,7 +26,6 @@ from polylat.exploration.pareto import (
     Vector,
     front_of,
     objectives_of,
-    vector,
 )
 from polylat.exploration.space import Choice, Space, fingerprint
 from polylat.exploration.store import Store
@@ -43,7 +42,7 @@ __all__ = ["Exploration", "Result", "explore"]
 FIRST, ROUND = 2, 16
 """So many parts are evaluated at a time, at first and at most: all that was found before them may
 exclude some of theirs, whatever the number of processes."""
-_MOST, _WORK = 4000, 200_000
+_MOST, _WORK = 4000, 1_000_000
 """Most variants of a part; and about so many tile iterations in all of them."""
 _FORMAT = 1
 
@@ -155,7 +154,7 @@ class Exploration:
 
     @cached_property
     def _front(self) -> list[tuple[Vector, int]]:
-        return front_of(_members(self._space, self._targets, self._outcomes.items()))
+        return front_of(members(self._space, self._targets, self._outcomes.items()))
 
     @property
     def best(self) -> Result | None:
@@ -357,6 +356,7 @@ def explore(
     if store is not None:
         key = fingerprint([_FORMAT, space.key, targets, exhaustive, parts[:3], len(parts)])
         saved = Store(Path(store), key, len(parts))
+    assert space.key  # worked out here once, and sent along with the space
     search = _Search(space, targets, parts, exhaustive, saved)
     try:
         with runner(n_jobs, dask) as run, _bar(space.size, progress) as bar:
@@ -400,7 +400,7 @@ class _Search:
         """Evaluate round by round: what a round excludes depends on the rounds before it only."""
         order = [len(self.parts) - 1, *range(len(self.parts) - 1)]
         known = {} if self.store is None else self.store.finished
-        members: list[tuple[Vector, int]] = []
+        front: list[tuple[Vector, int]] = []
         at, size = 0, FIRST
         while at < len(order):
             here = order[at : at + size]
@@ -408,7 +408,7 @@ class _Search:
             for part in here:
                 if part in known:
                     found.append(self._take(known[part], bar))
-            limit = None if self.exhaustive else Bar(self.targets, tuple(members))
+            limit = None if self.exhaustive else Bar(self.targets, tuple(front))
             todo = [part for part in here if part not in known]
             calls = [(self.space, self.parts[part], limit) for part in todo]
             for number, batch in run(evaluate, calls) if calls else ():
@@ -417,8 +417,8 @@ class _Search:
                 if self.store is not None:
                     self.store.save(todo[number], batch)
             for batch in found:
-                members += _members(self.space, self.targets, batch.outcomes)
-            members = front_of(members)
+                front += members(self.space, self.targets, batch.outcomes)
+            front = front_of(front)
             at, size = at + size, min(2 * size, ROUND)
             yield
 
@@ -442,17 +442,6 @@ class _Search:
             self.targets,
             dict(self.outcomes),
         )
-
-
-def _members(
-    space: Space, targets: Sequence[Objective], outcomes: Iterable[tuple[int, Outcome]]
-) -> Iterator[tuple[Vector, int]]:
-    """Values and numbers of the legal ones."""
-    width = space.widths[1]
-    for number, outcome in outcomes:
-        if outcome.latency is not None:
-            slots = space.slot_table[number % width]
-            yield vector(targets, outcome.latency, dict(outcome.peaks), slots), number
 
 
 def _memories(spec: Spec, leaves: Sequence[Any]) -> tuple[str, ...]:
