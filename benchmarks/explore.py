@@ -255,7 +255,8 @@ def show(
     for space in shapes or ():
         print(
             f"{space['space']}: {space['variants']:,} variants,"
-            f" {1e3 * space['explore']:.2f} ms each, analyze {1e3 * space['analyze']:.1f} ms: {space['ratio']:.1f}×"
+            f" {1e3 * space['explore']:.2f} ms each,"
+            f" analyze {1e3 * space['analyze']:.1f} ms: {space['ratio']:.1f}×"
         )
 
 
