@@ -30,6 +30,9 @@ __all__ = ["DEFAULT_MAX_TILES", "Timed", "analyze", "time_mapping"]
 
 DEFAULT_MAX_TILES = 1_000_000
 
+_REFINEMENTS = 6
+"""How often one more loop is looked at where not all can be."""
+
 
 class _Unset:
     """Not given: what the file's ``schedule:`` key says, or else the default that is shown."""
@@ -265,20 +268,38 @@ def _solve(
 
 
 def _refined(solved: Solved, lowered: Lowered, options: tuple[Any, Any, int]) -> Solved:
-    """Timings of tile iterations as fine as can be looked at, if they are any better."""
+    """Timings of tile iterations as fine as can be looked at, where that makes them better.
+
+    One more loop at a time, of that leaf (or of all leaves at once) with which the latency falls
+    most, until it falls no further, or to the bound.
+    """
     pairs, slots, limit = options
     if in_turn(solved.model):
         return solved
-    start = solved.model.lowered.depths
-    for more in range(1, max(f - c for f, c in zip(lowered.depths, start, strict=True))):
-        depths = tuple(min(f, c + more) for f, c in zip(lowered.depths, start, strict=True))
-        try:
-            finer = solve(replace(lowered, depths=depths), pairs, slots, limit, quick=True)
-        except TooLargeError:
+    for _ in range(_REFINEMENTS):
+        model = solved.model
+        if _least(solved) == Fraction(max(model.graph.loads, default=0), model.costs.scale):
             break
-        if _least(finer) < _least(solved):
-            solved = finer
+        best = solved
+        for depths in _finer(model.lowered.depths, lowered.depths):
+            try:
+                found = solve(replace(lowered, depths=depths), pairs, slots, limit, quick=True)
+            except TooLargeError:
+                continue
+            if _least(found) < _least(best):
+                best = found
+        if best is solved:
+            break
+        solved = best
     return solved
+
+
+def _finer(depths: tuple[int, ...], finest: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The depths with one more loop of one leaf, or of every leaf; not the finest themselves."""
+    more = [tuple(n + (i == k) for i, n in enumerate(depths)) for k in range(len(depths))]
+    more.append(tuple(n + 1 for n in depths))
+    clipped = [tuple(map(min, some, finest)) for some in more]
+    return [some for some in dict.fromkeys(clipped) if some not in (depths, finest)]
 
 
 def _least(solved: Solved) -> Fraction:

@@ -8,11 +8,10 @@ from fractions import Fraction
 
 from polylat.exact import Number, number
 from polylat.model import Lowered, Model
-from polylat.recurrence import recurrent
 from polylat.repeating_path import Item, RepeatingPath, Repetition, Stay, repeating_path
 from polylat.report import AccessKey, Report
 from polylat.schedule.timing import Order, Timing
-from polylat.visits import MOST_VISITED, Search
+from polylat.visits import MOST_VISITED, Search, oldest
 
 __all__ = ["InitiationInterval", "initiation_intervals"]
 
@@ -98,7 +97,7 @@ def _path(report: Report) -> RepeatingPath | None:
     what = (model.lowered, model.background, model.slots)
     found: tuple[Timing, Model] | None
     if order == "oldest":
-        found = recurrent(what, MOST_VISITED)
+        found = oldest(what, MOST_VISITED)
     else:
         found = Search(what, MOST_VISITED).run(lambda some: _timed(some, order))
     if found is None or found[0].makespan != report._timing.makespan:

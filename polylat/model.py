@@ -70,6 +70,8 @@ class Model:
         The options.
     layout, edges, costs
         Numbering, dependences and durations.
+    shifts
+        Per Pipeline (tree node), the shift of each stage in the skewed dates.
     plan
         The task graph, ready to be timed.
     """
@@ -80,6 +82,7 @@ class Model:
     layout: Layout
     edges: Edges
     costs: Costs
+    shifts: Mapping[int, Sequence[int]]
     plan: Plan | PeriodicPlan
 
     @property
@@ -149,7 +152,7 @@ def build(
         how = plan(graph)
     else:
         how = PeriodicPlan(graph, repeats(layout, graph, moved))
-    return Model(lowered, background, slots, layout, edges, durations, how)
+    return Model(lowered, background, slots, layout, edges, durations, moved, how)
 
 
 def sequential_leaves(lowered: Lowered) -> Lowered:

@@ -29,7 +29,7 @@ from polylat.schedule.periodic import (
 )
 from polylat.schedule.timing import Plan, Timing
 
-__all__ = ["LENGTHS", "recurrent", "seen_elsewhere"]
+__all__ = ["LENGTHS", "recurrent"]
 
 _NEAR = 6
 LENGTHS = (24, 72, 240)
@@ -287,100 +287,3 @@ def _stretched(graph: TaskGraph, timing: Timing, late: np.ndarray, more: int, st
         waiting=timing.waiting,
         undone=0,
     )
-
-
-def seen_elsewhere(model: Model, other: Model) -> Model:
-    """The order in which ports were seen to serve, where other iterations are looked at.
-
-    Parameters
-    ----------
-    model
-        A model of `recurrent`.
-    other
-        The same mapping; of the same loop other iterations are looked at.
-
-    Raises
-    ------
-    IrregularError
-        It cannot be said what a port served before something.
-    """
-    assert isinstance(model.plan, PeriodicPlan)
-    assert isinstance(other.plan, PeriodicPlan)
-    seen = model.plan.repeats.ports.seen
-    assert seen is not None
-    level = next(
-        k for tiles in model.layout.tiles for k, kept in enumerate(tiles.kept) if kept.cuts
-    )
-    graph = other.graph
-    old, new = _Rows(model), _Rows(other)
-    tasks = np.arange(graph.tasks)
-    digits = new.digits(tasks, level)
-    kept = model.layout.tiles[0].kept[level]
-    places, copies, periods = kept.locate(digits)
-    alike = old.like(new, tasks, places, level)
-    before = np.full(model.graph.tasks, -1, dtype=np.int64)
-    before[seen.target] = np.arange(len(seen.target))
-    wait = before[alike]
-    there = wait >= 0
-    tasks, wait = tasks[there], wait[there]
-    sources = seen.source[wait]
-    moved = old.digits(sources, level) + seen.copies[level, wait] * old.period(sources, level)
-    moved = moved + (copies * periods)[there]
-    places, later, _ = other.layout.tiles[0].kept[level].locate(moved)
-    found = new.like(old, sources, places, level)
-    waits = np.zeros((len(other.plan.repeats.earlier), len(tasks)), dtype=np.int64)
-    waits[level] = later
-    ports = replace(other.plan.repeats.ports, seen=Waits(found, tasks, waits))
-    return replace(other, plan=PeriodicPlan(graph, replace(other.plan.repeats, ports=ports)))
-
-
-class _Rows:
-    """Tasks of a model by their leaf, block, port and place in the loops."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.graph = model.graph
-        self.iteration = self.graph.owner[self.graph.task_block]
-        self.leaf = self.graph.leaf[self.iteration]
-        self.sequence = self.graph.sequence[self.graph.task_block]
-        width = int(self.graph.sequence.max(initial=0)) + 1
-        self.width = width
-        self.keys = (self.iteration * width + self.sequence) * self.graph.ports
-        self.keys = self.keys + self.graph.task_port
-        self.order = np.argsort(self.keys, kind="stable")
-
-    def digits(self, tasks: Ints, level: int) -> Ints:
-        """Their iteration of a loop."""
-        every = np.concatenate([tiles.digits[level] for tiles in self.model.layout.tiles])
-        return every[self.iteration[tasks]]
-
-    def period(self, tasks: Ints, level: int) -> Ints:
-        """The period that their iteration of a loop stands before, 0 if none."""
-        every = np.concatenate(
-            [tiles.kept[level].periods[tiles.places[level]] for tiles in self.model.layout.tiles]
-        )
-        return every[self.iteration[tasks]]
-
-    def like(self, other: _Rows, tasks: Ints, places: Ints, level: int) -> Ints:
-        """The tasks like those of another model, in other iterations of a loop."""
-        iterations = np.zeros(len(tasks), dtype=np.int64)
-        for leaf, (tiles, base) in enumerate(
-            zip(self.model.layout.tiles, self.model.layout.bases, strict=True)
-        ):
-            mine = np.flatnonzero(other.leaf[tasks] == leaf)
-            theirs = other.model.layout.tiles[leaf]
-            local = other.iteration[tasks[mine]] - other.model.layout.bases[leaf]
-            wanted = theirs.places[:, local].copy()
-            wanted[level] = places[mine]
-            keys = tiles.keys_of(wanted)
-            at = np.minimum(np.searchsorted(tiles.keys, keys), tiles.size - 1)
-            if (tiles.keys[at] != keys).any():
-                raise IrregularError("a tile iteration is not there in another one's place")
-            iterations[mine] = base + at
-        wanted_keys = (iterations * self.width + other.sequence[tasks]) * self.graph.ports
-        wanted_keys = wanted_keys + other.graph.task_port[tasks]
-        keys = self.keys[self.order]
-        at = np.minimum(np.searchsorted(keys, wanted_keys), len(keys) - 1)
-        if len(tasks) and (keys[at] != wanted_keys).any():
-            raise IrregularError("a port does not serve everywhere alike")
-        return self.order[at]

@@ -150,29 +150,56 @@ class RepeatingPath(Sequence[Step]):
 
     def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
         if isinstance(index, slice):
-            return tuple(self._step(i) for i in range(*index.indices(self._length)))
-        return self._step(range(self._length)[index])
+            chosen = range(*index.indices(self._length))
+            if chosen.step == 1:
+                return tuple(self._between(chosen.start, chosen.stop))
+            return tuple(self[i] for i in chosen)
+        at = range(self._length)[index]
+        return next(self._between(at, at + 1))
 
-    def _step(self, index: int) -> Step:
-        time = 0
-        items: Sequence[Item] = self.items
-        moves: list[tuple[tuple[Digits, ...], int]] = []
-        at = [0]
-        while True:
-            for item in items:
-                if index < item.steps:
-                    break
-                index -= item.steps
-                time += item.duration
-                at = [a + len(item.places) for a in at]
-            if isinstance(item, Stay):
-                return self._in_stay(item, index, time, moves, at)
-            inside = item.steps // item.count
-            times, index = divmod(index, inside)
-            time += times * item.once
-            moves.append((item.shifts, times))
-            at.append(0)
-            items = item.body
+    def __iter__(self) -> Iterator[Step]:
+        return self._between(0, self._length)
+
+    def _between(self, low: int, high: int) -> Iterator[Step]:
+        """Steps from one on and before another."""
+        return self._inside(self.items, low, high, 0, (), (0,))
+
+    def _inside(
+        self,
+        items: Sequence[Item],
+        low: int,
+        high: int,
+        time: int,
+        moves: tuple[tuple[tuple[Digits, ...], int], ...],
+        at: tuple[int, ...],
+    ) -> Iterator[Step]:
+        """The same of some items, which begin at a time.
+
+        `moves` has the rounds of the repetitions around them, `at` how many stays stand before
+        them in each.
+        """
+        for item in items:
+            if high <= 0:
+                return
+            size = item.steps
+            if low < size:
+                first, end = max(low, 0), min(high, size)
+                if isinstance(item, Stay):
+                    for k in range(first, end):
+                        yield self._in_stay(item, k, time, moves, at)
+                else:
+                    once = size // item.count
+                    for number in range(first // once, -(-end // once)):
+                        yield from self._inside(
+                            item.body,
+                            low - number * once,
+                            high - number * once,
+                            time + number * item.once,
+                            (*moves, (item.shifts, number)),
+                            (*at, 0),
+                        )
+            low, high, time = low - size, high - size, time + item.duration
+            at = tuple(n + len(item.places) for n in at)
 
     def _in_stay(
         self,
@@ -217,7 +244,7 @@ class RepeatingPath(Sequence[Step]):
                 ranges[-1][1] = high
             else:
                 ranges.append([low, high])
-        return [tuple(self._step(i) for i in range(low, high)) for low, high in ranges]
+        return [tuple(self._between(low, high)) for low, high in ranges]
 
     def totals(self) -> dict[AccessKey, Number]:
         """Time per (Einsum, component, tensor or None, action), largest first."""

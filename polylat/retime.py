@@ -18,9 +18,9 @@ import numpy as np
 from polylat.accesses.blocks import Block
 from polylat.errors import UnsupportedError
 from polylat.exact import Number, number
+from polylat.greedy import seen_elsewhere
 from polylat.lowering.scan import Ints
 from polylat.model import Model
-from polylat.recurrence import seen_elsewhere
 from polylat.repeating_path import repeating_path
 from polylat.report import AccessKey, Report
 from polylat.schedule import kernels
@@ -345,7 +345,7 @@ class PeriodicRetimer:
         what = (model.lowered, model.background, model.slots)
         if model.plan.repeats.ports.seen is None:
             return Search(what, QUICK, rounds=_ROUNDS)
-        cut = next(
+        cut = frozenset(
             loop.node
             for tiles in model.layout.tiles
             for loop, kept in zip(tiles.leaf.temporal, tiles.kept, strict=False)

@@ -18,7 +18,16 @@ from polylat.schedule.graph import Dates, TaskGraph, Times
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 
-__all__ = ["Costs", "PortKey", "build_graph", "costs", "own_stages", "separations", "total_count"]
+__all__ = [
+    "Costs",
+    "PortKey",
+    "build_graph",
+    "costs",
+    "logical_dates",
+    "own_stages",
+    "separations",
+    "total_count",
+]
 
 _KINDS = {"fill": 0, "foreground": 1, "background": 2}
 
@@ -274,7 +283,7 @@ def build_graph(
         edge_reason=edges.reason,
         edge_rule=edges.rule,
         edge_copies=edges.copies,
-        dates=_dates(layout, shifts),
+        dates=logical_dates(layout, shifts),
     )
 
 
@@ -304,8 +313,16 @@ def _loads(
     return loads
 
 
-def _dates(layout: Layout, shifts: Mapping[int, Sequence[int]]) -> Dates:
-    """Logical dates: per split the index of the loops above it and the branch, then the rest."""
+def logical_dates(layout: Layout, shifts: Mapping[int, Sequence[int]]) -> Dates:
+    """Logical dates: per split the index of the loops above it and the branch, then the rest.
+
+    Parameters
+    ----------
+    layout
+        The tile iterations.
+    shifts
+        Per Pipeline, the shift of each stage in the skewed dates.
+    """
     program, skew = [], []
     for tiles in layout.tiles:
         plain: list[Ints] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from math import isqrt, lcm, prod
 from typing import TypeVar
 
@@ -12,15 +12,15 @@ import numpy as np
 
 from polylat.dependences.rules import Slots
 from polylat.errors import TooLargeError
+from polylat.greedy import time_as_dated, time_as_seen
 from polylat.lowering.kept import Cut, Kept
 from polylat.lowering.tiles import IrregularError, shared_radices
 from polylat.model import Lowered, Model, build, sequential_leaves
 from polylat.recurrence import recurrent
-from polylat.schedule.oldest import time_oldest
 from polylat.schedule.periodic import Events, NotPeriodicError, PeriodicPlan
 from polylat.schedule.timing import ORDERS, Order, Plan, Timing
 
-__all__ = ["Search", "Solved", "in_turn", "solve"]
+__all__ = ["Search", "Solved", "in_turn", "oldest", "solve"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,9 @@ MOST_VISITED = 200_000
 
 _MOST_STOPS = 16
 """So many times a loop may begin to repeat in another way."""
+
+_OLDEST_ROUNDS = 8
+"""How often to look at more for the order "oldest"."""
 
 QUICK = 30_000
 """So many tile iterations are looked at before a coarser granularity is thought of."""
@@ -145,12 +148,45 @@ def _settled(model: Model, what: _What, most: int) -> Solved:
         timings["oldest"] = replace(timings["program"][0], order="oldest"), model
         return Solved(model, timings, unlimited)
     try:
-        timings["oldest"] = time_oldest(model.plan, timings["skew"][0]), model
+        timings["oldest"] = time_as_dated(model, timings["skew"][0]), model
     except NotPeriodicError:
-        oldest = recurrent(what, most)
-        if oldest is not None:
-            timings["oldest"] = oldest
+        found = oldest(what, most)
+        if found is not None:
+            timings["oldest"] = found
     return Solved(model, timings, unlimited)
+
+
+def oldest(what: _What, most: int) -> tuple[Timing, Model] | None:
+    """The timing in the order "oldest", if it repeats in few tile iterations.
+
+    Parameters
+    ----------
+    what
+        The mapping and the options.
+    most
+        Largest number of tile iterations to look at.
+
+    Returns
+    -------
+    (timing, model) or None
+        `model` looks at some tile iterations, and has the order in which ports serve.
+    """
+    found = recurrent(what, most)
+    # Ports that two leaves share rarely take turns in step with loops that only one leaf has.
+    for loops, few in ((_common(what[0]), min(most, QUICK)), (None, most)):
+        if found is None and loops != frozenset():
+            found = Search(what, few, rounds=_OLDEST_ROUNDS, only=loops).run(time_as_seen)
+    return found
+
+
+def _common(lowered: Lowered) -> frozenset[int]:
+    """The loops (tree nodes) that index the tile iterations of all leaves."""
+    nodes = [
+        [loop.node for loop in leaf.temporal[:depth]]
+        for leaf, depth in zip(lowered.leaves, lowered.depths, strict=True)
+    ]
+    alike = takewhile(lambda level: len(set(level)) == 1, zip(*nodes, strict=False))
+    return frozenset(level[0] for level in alike)
 
 
 @dataclass(frozen=True)
@@ -195,7 +231,7 @@ class Search:
     rounds
         How often at most to look at more of them.
     only
-        The one loop (tree node) of which not all iterations are looked at; None: any.
+        The loops (tree nodes) of which not all iterations are looked at; None: any.
     prepare
         What to do with a model before it is timed.
     """
@@ -206,7 +242,7 @@ class Search:
         most: int,
         *,
         rounds: int = 120,
-        only: int | None = None,
+        only: frozenset[int] | None = None,
         prepare: Callable[[Model], Model] | None = None,
     ) -> None:
         self.what = what
@@ -227,7 +263,7 @@ class Search:
             if any(loop.variable in c.variables for c in leaf.coupled)
         }
         if only is not None:
-            self._tied |= {node for node in self._trips if node != only}
+            self._tied |= self._trips.keys() - only
 
     def run(self, time: Callable[[Model], T]) -> T | None:
         """What can be said of the first model for which it can be said.

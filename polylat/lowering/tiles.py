@@ -121,6 +121,12 @@ class Tiles:
         assert not copies.any(), "looked at"
         return found
 
+    def at_places(self, places: Ints) -> Ints:
+        """Tile iterations at places (a row per loop), -1 where there is none."""
+        keys = self.keys_of(places)
+        found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
+        return np.where(self.keys[found] == keys, found, -1)
+
     def locate(self, digits: Ints) -> tuple[Ints, Ints]:
         """The tile iterations that stand for others, and how many periods later these are.
 

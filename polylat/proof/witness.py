@@ -8,6 +8,7 @@ import islpy as isl
 import numpy as np
 
 from polylat.lowering.scan import Ints, PieceWise
+from polylat.lowering.tiles import IrregularError
 from polylat.proof.checks import Checks
 from polylat.proof.families import Families
 from polylat.proof.pointwise import Points
@@ -94,13 +95,18 @@ class Witness:
         found: list[tuple[Place, int] | None] = [None] * len(steps)
         groups: dict[tuple[int, str, str, str | None, str], list[int]] = {}
         for k, s in enumerate(steps):
+            if not self._names(s):
+                raise Broken(f"the mapping has nothing like {s}")
             key = self._leaf[s.einsum], s.component, s.port, s.tensor, s.action
             groups.setdefault(key, []).append(k)
         for (leaf, component, port_name, tensor, action), mine in groups.items():
             tiles = self.model.layout.tiles[leaf]
             rows = [[x for _, x in steps[k].tile] for k in mine]
             digits = np.array(rows, dtype=np.int64).reshape(len(mine), tiles.depth)
-            looked_at, _ = tiles.locate(np.ascontiguousarray(digits.T))
+            try:
+                looked_at, _ = tiles.locate(np.ascontiguousarray(digits.T))
+            except IrregularError:
+                continue  # one of them does not exist
             start = np.array([times[k][0] for k in mine], dtype=object)
             lasts = np.array([times[k][1] - times[k][0] for k in mine], dtype=object)
             for block, port, offset, duration in self._candidates(
@@ -123,6 +129,16 @@ class Witness:
                 raise Broken(f"{self._said(steps[k])} is not at {steps[k].start} in the schedule")
             result.append(place)
         return result
+
+    def _names(self, step: Step) -> bool:
+        """Whether there are such an Einsum, component and loops."""
+        if step.einsum not in self._leaf:
+            return False
+        leaf = self._leaf[step.einsum]
+        tiles, path = self.model.layout.tiles[leaf], self.model.lowered.spec.arch.paths[step.einsum]
+        return [v for v, _ in step.tile] == [
+            loop.variable for loop in tiles.leaf.temporal[: tiles.depth]
+        ] and any(c.name == step.component for c in path)
 
     def _candidates(
         self, leaf: int, component: str, port_name: str, tensor: str | None, action: str
