@@ -40,7 +40,7 @@ CASES: tuple[tuple[str, str], ...] = (
 SMOKE = CASES[:1]
 SLOTS = range(1, 5)
 SAMPLE = 6
-LARGE: dict[str, Any] = {"granularity": "flow", "slots": range(1, 7)}
+LARGE: dict[str, Any] = {"granularity": "flow", "slots": range(1, 11)}
 SHAPES: dict[str, dict[str, Any]] = {
     "7 tile shapes": {"splits": False, "background": False},
     "7 tile shapes, splits, write-backs, 3 numbers of slots": {"slots": [1, 2, 3]},

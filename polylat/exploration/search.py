@@ -42,7 +42,7 @@ __all__ = ["Exploration", "Result", "explore"]
 FIRST, ROUND = 2, 16
 """So many parts are evaluated at a time, at first and at most: all that was found before them may
 exclude some of theirs, whatever the number of processes."""
-_MOST, _WORK = 4000, 1_000_000
+_MOST, _WORK = 4000, 4_000_000
 """Most variants of a part; and about so many tile iterations in all of them."""
 _FORMAT = 1
 
@@ -356,7 +356,6 @@ def explore(
     if store is not None:
         key = fingerprint([_FORMAT, space.key, targets, exhaustive, parts[:3], len(parts)])
         saved = Store(Path(store), key, len(parts))
-    assert space.key  # worked out here once, and sent along with the space
     search = _Search(space, targets, parts, exhaustive, saved)
     try:
         with runner(n_jobs, dask) as run, _bar(space.size, progress) as bar:

@@ -26,7 +26,7 @@ from polylat.spec.options import (
 
 __all__ = ["Choice", "Loop", "Space", "SplitName", "fingerprint", "split_name", "with_tiles"]
 
-MOST_VARIANTS = 10_000_000
+MOST_VARIANTS = 2_000_000
 _MOST_OPTIONS = 10_000
 
 SplitName = str
@@ -249,6 +249,10 @@ class Space:
     def key(self) -> str:
         """A text that tells this space from others, the same in every process."""
         return fingerprint(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to other processes: not what they can work out for themselves."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"key": self.key}
 
     @staticmethod
     def of(
