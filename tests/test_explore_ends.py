@@ -99,9 +99,24 @@ def test_interrupted_and_resumed(
     assert len(counted) == first
 
 
+SLOWLY = """
+import sys, time
+from polylat.cli import main
+from polylat.exploration import search
+
+real = search.evaluate
+search._MOST = 8
+search.evaluate = lambda *arguments: (time.sleep(0.1), real(*arguments))[1]
+sys.argv[0] = "polylat"
+main()
+"""
+"""The command with small parts, each of which takes a while."""
+
+
 def command(*arguments: str) -> list[str]:
-    files = [*FILES, "--granularity", "full", "--splits", "--background", "--tiles", "m#1=1:8"]
-    return [sys.executable, "-m", "polylat", "explore", *files, *arguments]
+    """The command for 512 variants, 64 parts."""
+    options = ["--granularity", "tile", "--splits", "--background", "--slots", "1:64"]
+    return [sys.executable, "-c", SLOWLY, "explore", *FILES, *options, *arguments]
 
 
 def stored(path: Path) -> int:
@@ -119,7 +134,7 @@ def test_ctrl_c_on_the_command_line(jobs: str, tmp_path: Path) -> None:
     if jobs != "1":
         pytest.importorskip("joblib", reason="the extra `explore` is not installed")
     store, output = tmp_path / "results.db", tmp_path / "results.csv"
-    arguments = ["--slots", "1:200", "--store", str(store), "-o", str(output), "--jobs", jobs]
+    arguments = ["--store", str(store), "-o", str(output), "--jobs", jobs]
     process = subprocess.Popen(
         command(*arguments),
         cwd=ROOT,
