@@ -327,9 +327,9 @@ def explore(
     --------
     >>> import polylat
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
-    >>> found = polylat.explore(polylat.load(*files), granularity="tile", objectives=["latency"])
+    >>> found = polylat.explore(polylat.load(*files), objectives=["latency"])
     >>> found.variants, found.best.latency, str(found.best.choice)
-    (8, 24576, 'Pipeline e1+e2|e3')
+    (8, 24576, 'Pipeline e1+e2|e3 e1|e2')
     >>> found.best.report.optimal
     True
     """
