@@ -64,7 +64,7 @@ $(BASE): pyproject.toml requirements/lock.txt | $(VENV)/bin/python
 	@touch $@
 
 $(DEV): $(BASE)
-	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[bench,lint,test]'
+	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[bench,dask,explore,lint,test]'
 	@touch $@
 
 # AccelForge brings islpy-barvinok, polylat asks for islpy, and both are the module islpy: so polylat

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import longest_path, real_size, simulation, trip_counts
+from benchmarks import explore, longest_path, real_size, simulation, trip_counts
 from benchmarks.cascades import cascades
 from benchmarks.cases import cascade
 from benchmarks.measure import interleaved, machine, table
@@ -46,6 +46,7 @@ def main() -> None:
         "cascades": whole_analyses,
         "trip-counts": trips,
         "real-size": real_sizes,
+        "explore": explorations,
         "accelforge": accelforge,
     }
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
@@ -234,6 +235,19 @@ def real_sizes(options: argparse.Namespace) -> dict[str, Any] | None:
         return None
     real_size.show(rows)
     return {"summary": real_size.summary(rows), "rows": [row.to_dict() for row in rows]}
+
+
+def explorations(options: argparse.Namespace) -> dict[str, Any]:
+    """`explore` beside `analyze` and, in an environment that has it, AccelForge."""
+    python: Path = options.accelforge_python
+    if options.smoke or not (ROOT / python).exists():
+        return explore.figures(smoke=options.smoke)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "figures.json"
+        command = [str(ROOT / python), "-m", "benchmarks.explore", "-o", str(output)]
+        subprocess.run(command, check=True, cwd=ROOT)
+        figures: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
+    return figures
 
 
 def accelforge(options: argparse.Namespace) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 >>> import polylat
 >>> sorted(polylat.__all__)[:3]
-['CapacityError', 'ExpressionError', 'MappingError']
+['CapacityError', 'Comparison', 'Exploration']
 """
 
 from __future__ import annotations
@@ -12,20 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.errors import (
     CapacityError,
+    ExplorationError,
     ExpressionError,
+    InterruptedExplorationError,
     MappingError,
     MissingExtraError,
     OptionError,
     PolylatError,
     ScheduleError,
     SpecError,
+    StoreError,
     TooLargeError,
     UnsupportedError,
+    WorkerError,
 )
 
 if TYPE_CHECKING:
     from polylat.accounting import Roofline, roofline
     from polylat.analysis import analyze
+    from polylat.comparison import Comparison, compare
+    from polylat.exploration import Exploration, explore
     from polylat.report import Report
     from polylat.spec import Spec
     from polylat.spec.reading.load import load
@@ -34,7 +40,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CapacityError",
+    "Comparison",
+    "Exploration",
+    "ExplorationError",
     "ExpressionError",
+    "InterruptedExplorationError",
     "MappingError",
     "MissingExtraError",
     "OptionError",
@@ -44,19 +54,27 @@ __all__ = [
     "ScheduleError",
     "Spec",
     "SpecError",
+    "StoreError",
     "TooLargeError",
     "UnsupportedError",
+    "WorkerError",
     "analyze",
+    "compare",
+    "explore",
     "load",
     "roofline",
 ]
 
 # Imported when first used: numpy, islpy, numba and the readers take their time.
 _LAZY = {
+    "Comparison": "polylat.comparison",
+    "Exploration": "polylat.exploration",
     "Report": "polylat.report",
     "Roofline": "polylat.accounting",
     "Spec": "polylat.spec",
     "analyze": "polylat.analysis",
+    "compare": "polylat.comparison",
+    "explore": "polylat.exploration",
     "load": "polylat.spec.reading.load",
     "roofline": "polylat.accounting",
 }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property, partial
 from typing import Any
 
 from polylat.accounting import roofline
 from polylat.errors import CapacityError, ScheduleError, TooLargeError
 from polylat.exact import Number, number
-from polylat.model import Lowered, Model, lower
+from polylat.model import Granularity, Lowered, Model, lower
 from polylat.report import AccessKey, Contention, PortUse, Report
 from polylat.schedule.timing import ORDERS, Timing
 from polylat.spec import Spec
@@ -25,7 +26,7 @@ from polylat.spec.options import (
 from polylat.tasks import own_stages, separations, total_count
 from polylat.visits import Solved, in_turn, solve
 
-__all__ = ["DEFAULT_MAX_TILES", "analyze"]
+__all__ = ["DEFAULT_MAX_TILES", "Timed", "analyze", "time_mapping"]
 
 DEFAULT_MAX_TILES = 1_000_000
 
@@ -127,20 +128,18 @@ def analyze(
         "enforce_capacity": enforce_capacity,
     }
     options = {name: _option(spec, name, value) for name, value in given.items()}
-    pairs = _background(spec, options["background"])
-    solved, lowered = _solve(spec, pairs, options)
+    timed = time_mapping(spec, options)
+    solved, lowered, chosen, of = timed.solved, timed.lowered, timed.chosen, timed.model
     model, timings = solved.model, solved.timings
     written = _written_back(model)
     named = {(tensor, c) for tensor, c in options["background"] if c is not None}
-    chosen, of, settled = _choose(solved, options)
     own_roofline = roofline(spec)
     scale = model.costs.scale
-    coarse = model.lowered.depths != lowered.depths
     latency = _time(chosen.makespan, of.costs.scale)
     resource = _time(max(model.graph.loads, default=0), scale)
     # Coarser tile iterations only wait longer, so that theirs is no bound for finer ones.
-    dependence = 0 if coarse else _time(solved.unlimited.makespan, scale)
-    exact = (settled and not coarse) or latency == max(resource, dependence) or in_turn(model)
+    dependence = 0 if timed.coarse else _time(solved.unlimited.makespan, scale)
+    exact = timed.exact
     report = Report(
         latency=latency,
         latency_by_order={
@@ -159,7 +158,7 @@ def analyze(
         sequential=_sequential(solved, options),
         accesses=_accesses(model),
         ports=_ports(of, chosen),
-        background=tuple(sorted(pairs & written)),
+        background=tuple(sorted(model.background & written)),
         idle_background=tuple(sorted(named - written)),
         slots=options["slots"],
         contention=_contention(model),
@@ -176,28 +175,93 @@ def analyze(
     return report
 
 
-def _solve(
-    spec: Spec, pairs: frozenset[tuple[str, str]], options: Mapping[str, Any]
-) -> tuple[Solved, Lowered]:
-    """Lower the mapping and time it, as finely as can be.
+Solve = Callable[..., Solved]
+"""`solve`, or what remembers its results."""
 
-    Returns
-    -------
-    (solved, lowered)
-        The timings, and the mapping at the granularity asked for: where its tile iterations are
-        too many to look at, the timings are those of coarser ones.
+
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """The schedule of a mapping under its options.
+
+    Parameters
+    ----------
+    solved
+        All timings.
+    lowered
+        The mapping at the granularity asked for: where its tile iterations are too many to look
+        at, the timings are those of coarser ones.
+    chosen, model
+        The schedule asked for, and the model that it is one of.
+    settled
+        Whether all that it was chosen from is known.
     """
+
+    solved: Solved
+    lowered: Lowered
+    chosen: Timing
+    model: Model
+    settled: bool
+
+    @property
+    def coarse(self) -> bool:
+        """Whether tile iterations are coarser than asked for."""
+        return self.solved.model.lowered.depths != self.lowered.depths
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether the makespan is the latency."""
+        if (self.settled and not self.coarse) or in_turn(self.solved.model):
+            return True
+        model = self.solved.model
+        least = Fraction(max(model.graph.loads, default=0), model.costs.scale)
+        if not self.coarse:
+            unlimited = Fraction(self.solved.unlimited.makespan, model.costs.scale)
+            least = max(least, unlimited)
+        return Fraction(self.chosen.makespan, self.model.costs.scale) == least
+
+
+def time_mapping(
+    spec: Spec,
+    options: Mapping[str, Any],
+    *,
+    lowering: Callable[[Granularity], Lowered] | None = None,
+    solver: Solve = solve,
+) -> Timed:
+    """Time a mapping, as finely as can be.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    options
+        All options of `analyze`, in their normal forms.
+    lowering, solver
+        What lowers the mapping and solves what is lowered: `lower` and `solve`, or what
+        remembers their results.
+    """
+    lowering = lowering or partial(lower, spec)
+    pairs = _background(spec, options["background"])
+    solved, lowered = _solve(lowering, solver, pairs, options)
+    return Timed(solved, lowered, *_choose(solver, solved, options))
+
+
+def _solve(
+    lowering: Callable[[Granularity], Lowered],
+    solver: Solve,
+    pairs: frozenset[tuple[str, str]],
+    options: Mapping[str, Any],
+) -> tuple[Solved, Lowered]:
     granularity, limit = options["granularity"], options["max_tiles"]
     auto = granularity == "auto"
-    lowered = lower(spec, "flow" if auto else granularity)
+    lowered = lowering("flow" if auto else granularity)
     slots = options["slots"]
     try:
-        return solve(lowered, pairs, slots, limit, quick=auto), lowered
+        return solver(lowered, pairs, slots, limit, quick=auto), lowered
     except TooLargeError:
-        coarse = lower(spec, "tile")
+        coarse = lowering("tile")
         if coarse.depths == lowered.depths:
             raise
-        solved = solve(coarse, pairs, slots, limit)
+        solved = solver(coarse, pairs, slots, limit)
     if auto:
         return solved, coarse
     return _refined(solved, lowered, (pairs, slots, limit)), lowered
@@ -280,7 +344,9 @@ def _written_back(model: Model) -> set[tuple[str, str]]:
     }
 
 
-def _choose(solved: Solved, options: Mapping[str, Any]) -> tuple[Timing, Model, bool]:
+def _choose(
+    solver: Solve, solved: Solved, options: Mapping[str, Any]
+) -> tuple[Timing, Model, bool]:
     """The schedule asked for, the model that it is one of, and whether all were compared."""
     order, model, timings = options["order"], solved.model, solved.timings
     if order != "best":
@@ -297,7 +363,7 @@ def _choose(solved: Solved, options: Mapping[str, Any]) -> tuple[Timing, Model, 
     choices = [(t, m) for t, m in timings.values() if t.legal]
     settled = solved.settled
     if model.background:
-        waiting = solve(model.lowered, frozenset(), options["slots"], options["max_tiles"])
+        waiting = solver(model.lowered, frozenset(), options["slots"], options["max_tiles"])
         choices += [(t, m) for t, m in waiting.timings.values() if t.legal]
         settled &= waiting.settled
     if not choices:

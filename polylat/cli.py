@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 import polylat
-from polylat.errors import OptionError, PolylatError
+from polylat.errors import (
+    ExplorationError,
+    InterruptedExplorationError,
+    OptionError,
+    PolylatError,
+)
 from polylat.spec.options import GRANULARITIES, ORDERS
 
 if TYPE_CHECKING:
@@ -45,7 +50,9 @@ class _Commands(click.Group):
                 sys.exit(result)
             _print(result)
             sys.stdout.flush()
-        except (click.Abort, KeyboardInterrupt):
+        except (click.Abort, KeyboardInterrupt) as error:
+            if isinstance(error.__cause__, InterruptedExplorationError):
+                print(f"polylat: {error.__cause__}", file=sys.stderr)
             sys.exit(INTERRUPTED)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "polylat"
@@ -98,6 +105,8 @@ def _print(result: dict[str, Any] | RenderableType) -> None:
         "polylat analyze mapping.yaml --background o2@SRAM --json",
         "polylat explain mapping.yaml",
         "polylat curve mapping.yaml --component DRAM",
+        "polylat explore mapping.yaml --splits --background --slots 1:3",
+        "polylat compare arch.yaml workload.yaml mapping_a.yaml mapping_b.yaml",
         "polylat roofline mapping.yaml",
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -275,6 +284,113 @@ def curve(
     from polylat.text import render_curve
 
     return render_curve(report, found)
+
+
+@main.command(
+    short_help="The best schedules of a mapping, over the choices that it leaves open.",
+    epilog=_examples(
+        "polylat explore arch.yaml workload.yaml mapping.yaml",
+        "polylat explore mapping.yaml --splits --background --slots 1:3 -o results.csv",
+        "polylat explore mapping.yaml --tiles m=1,2,4,8 --objective latency --jobs 2",
+        "polylat explore mapping.yaml --slots o1=1:8 --store results.db --dask tcp://host:8786",
+    ),
+)
+@_input
+@click.option("--splits", is_flag=True, help="Explore each split as Sequential and Pipeline.")
+@click.option(
+    "--background", is_flag=True, help="Explore each write-back in the foreground and background."
+)
+@click.option(
+    "--slots",
+    multiple=True,
+    metavar="[TENSOR=]N:M|N,M,none",
+    help="Explore numbers of slots, for each tensor for which they matter or for one. Repeatable.",
+)
+@click.option(
+    "--tiles",
+    multiple=True,
+    metavar="LOOP=N,M",
+    help="Explore tile shapes of a loop: a rank variable, or m#2 for the second loop over m."
+    " Repeatable.",
+)
+@click.option(
+    "--granularity", multiple=True, metavar="|".join(GRANULARITIES), help="One or several."
+)
+@click.option("--order", multiple=True, metavar="|".join(ORDERS), help="One or several.")
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    metavar="latency|peak[@MEMORY]|slots",
+    help="What to make small. Repeatable.  [default: latency and peak]",
+)
+@click.option("--exhaustive", is_flag=True, help="Evaluate what the bounds exclude, too.")
+@click.option(
+    "--enforce-capacity",
+    is_flag=True,
+    default=None,
+    help="Leave out what does not fit a memory's size.",
+)
+@click.option("--max-tiles", type=click.IntRange(min=1), metavar="N", help="As for analyze.")
+@click.option("--jobs", "n_jobs", type=int, metavar="N", help="Processes; -1: one for each core.")
+@click.option("--dask", metavar="ADDRESS", help="Work on the Dask cluster of this scheduler.")
+@click.option(
+    "--store",
+    metavar="FILE",
+    help="Write finished results here, and go on from them if there are some.",
+)
+@click.option(
+    "-o", "--output", metavar="FILE", help="Write all results to a .parquet or .csv file."
+)
+def explore(
+    files: Sequence[str],
+    variables: Sequence[str],
+    as_json: bool,
+    output: str | None,
+    **options: Any,
+) -> dict[str, Any] | RenderableType:
+    """The best schedules of a mapping, over the choices that it leaves open.
+
+    Prints the exact Pareto front of latency and peak bits per memory. With none of --splits,
+    --background, --slots and --tiles, the first two are explored. What is not explored is as
+    the files say.
+    """
+    from polylat.exploration.command import explored, results
+
+    try:
+        found = explored(_load(files, variables), output=output, **options)
+    except ExplorationError as error:
+        if error.exploration is not None:
+            _print(results(error.exploration, as_json=as_json))
+        raise
+    return results(found, as_json=as_json)
+
+
+@main.command(
+    short_help="Mappings side by side, and what differs.",
+    epilog=_examples(
+        "polylat compare arch.yaml workload.yaml mapping_a.yaml mapping_b.yaml",
+        "polylat compare a.yaml b.yaml c.yaml --background o2 --json",
+    ),
+)
+@_input
+@_schedule
+def compare(
+    files: Sequence[str], variables: Sequence[str], as_json: bool, **options: Any
+) -> dict[str, Any] | RenderableType:
+    """Mappings side by side: their latencies, and what differs between them.
+
+    Files that have a mapping are compared; those that have none, such as an architecture, belong to
+    all of them. The options are those of polylat analyze.
+    """
+    from polylat.comparison import compare as compared
+    from polylat.comparison import inputs, render_comparison
+
+    reports = {
+        name: _report(some, variables, **options) for name, some in inputs(list(files)).items()
+    }
+    found = compared(reports)
+    return found.to_dict() if as_json else render_comparison(found)
 
 
 @main.command(

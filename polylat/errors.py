@@ -75,3 +75,36 @@ class TooLargeError(PolylatError):
 
 class MissingExtraError(PolylatError, ImportError):
     """A library of an optional extra is not installed; names the extra."""
+
+
+class ExplorationError(PolylatError):
+    """An exploration ended early; `exploration` has all that was finished (None: nothing).
+
+    Parameters
+    ----------
+    exploration
+        What was finished.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        mend: str | None = None,
+        exploration: object = None,
+    ) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.exploration = exploration
+
+
+class StoreError(ExplorationError, OSError):
+    """The file of results cannot be read or written."""
+
+
+class WorkerError(ExplorationError, RuntimeError):
+    """A process or machine that an exploration uses has died, or cannot be reached."""
+
+
+class InterruptedExplorationError(ExplorationError, KeyboardInterrupt):
+    """An exploration was interrupted (Ctrl-C)."""

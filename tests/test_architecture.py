@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"click", "islpy", "jinja2", "networkx", "numba", "numpy", "pydantic", "rich", "ruamel"}
+HEAVY = {
+    *("click", "distributed", "islpy", "jinja2", "joblib", "networkx", "numba", "numpy", "pandas"),
+    *("pyarrow", "pydantic", "rich", "ruamel", "tqdm"),
+}
 STANDARD = set(sys.stdlib_module_names)
 
 

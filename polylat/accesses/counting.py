@@ -146,6 +146,8 @@ class _Counter:
             [index.variables for index in self.access.projection],
             [c.variables for c in self.leaf.coupled],
         )
+        # Both ends of a transfer mostly count alike.
+        self._known: dict[tuple[str, int, tuple[int, ...]], Ints] = {}
 
     def fill(self, level: int) -> tuple[Access, ...]:
         """Fills of the storage: each tile whole, in the tile iteration that enters it."""
@@ -254,37 +256,53 @@ class _Counter:
     def footprint(self, level: int, side: _Side) -> Ints:
         storage = self.storages[level]
         summed = self._summed(storage.position, side)
-        return self._product(lambda g: g.footprint(storage.depth, summed, range(storage.position)))
+        return self._once(
+            ("footprint", level, tuple(summed)),
+            lambda g: g.footprint(storage.depth, summed, range(storage.position)),
+        )
 
     def _first(self, depth: int, level: int, side: _Side) -> Ints:
         child = self._child_position(level)
         summed = self._summed(child, side)
-        return self._product(lambda g: g.first(depth, summed, range(child)))
+        return self._once(
+            ("first", level, tuple(summed)), lambda g: g.first(depth, summed, range(child))
+        )
 
     def _last(self, level: int, side: _Side) -> Ints:
         storage = self.storages[level]
         summed = self._summed(storage.position, side)
-        return self._product(lambda g: g.last(storage.depth, summed, range(storage.position)))
+        return self._once(
+            ("last", level, tuple(summed)),
+            lambda g: g.last(storage.depth, summed, range(storage.position)),
+        )
 
     def _all(self, side: _Side) -> Ints:
         summed = self._summed(len(self.leaf.loops), side)
-        counts = np.ones(self.tiles.size, dtype=np.int64)
-        for variables in tied_groups(self.leaf):
-            counts = counts * GroupCount(self.tiles, variables, ()).operations(summed)
-        return counts
+        key = ("all", len(self.storages), tuple(summed))
+        if key not in self._known:
+            counts = np.ones(self.tiles.size, dtype=np.int64)
+            for variables in tied_groups(self.leaf):
+                counts = counts * GroupCount(self.tiles, variables, ()).operations(summed)
+            self._known[key] = counts
+        return self._known[key]
 
     def _child_position(self, level: int) -> int:
         if level < len(self.storages):
             return self.storages[level].position
         return len(self.leaf.loops)
 
-    def _product(self, count: Callable[[GroupCount], Ints]) -> Ints:
-        total = np.ones(self.tiles.size, dtype=np.int64)
-        for variables, ranks in self.groups:
-            total = total * count(
-                GroupCount(self.tiles, variables, [self.access.projection[r] for r in ranks])
-            )
-        return total
+    def _once(
+        self, key: tuple[str, int, tuple[int, ...]], count: Callable[[GroupCount], Ints]
+    ) -> Ints:
+        """The product of a count over the groups; remembered."""
+        if key not in self._known:
+            total = np.ones(self.tiles.size, dtype=np.int64)
+            for variables, ranks in self.groups:
+                total = total * count(
+                    GroupCount(self.tiles, variables, [self.access.projection[r] for r in ranks])
+                )
+            self._known[key] = total
+        return self._known[key]
 
 
 def _nonempty(accesses: Sequence[Access]) -> tuple[Access, ...]:

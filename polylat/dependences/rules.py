@@ -8,6 +8,7 @@ solved for their lexicographic maxima and minima, and most edges need not be mad
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,10 +22,35 @@ from polylat.lowering.scan import Ints
 from polylat.lowering.sharing import Source, sharers
 from polylat.lowering.tiles import IrregularError, common_keys
 
-__all__ = ["Slots", "dependences", "readings"]
+__all__ = ["Part", "Rules", "Slots", "dependences", "readings"]
 
 Slots = int | None | Mapping[str, int | None]
-Part = tuple[Ints, Ints, int, Ints | None]
+WriteBack = tuple[int, str, int]
+"""(leaf, tensor, index of the storage written back from)"""
+
+
+class Part(NamedTuple):
+    """Edges of one rule, and which choice they are there for.
+
+    Parameters
+    ----------
+    source, target, reason, copies
+        As in `Edges`; no copies where nothing is left out.
+    split
+        The Sequential (tree node) whose barrier it is.
+    write_back
+        The write-back that has to be in the background for it.
+    tensor
+        The tensor whose slots it depends on.
+    """
+
+    source: Ints
+    target: Ints
+    reason: int
+    copies: Ints | None
+    split: int | None = None
+    write_back: WriteBack | None = None
+    tensor: str | None = None
 
 
 def dependences(
@@ -40,22 +66,23 @@ def dependences(
     MappingError
         Something is read that nobody brought there.
     """
-    build = _Rules(leaves, layout, found, slots)
+    build = Rules(leaves, layout, found, slots)
     parts = [*build.flow(), *build.barriers(), *build.capacity(), *build.read_backs()]
     depth = 0 if layout.whole else layout.depth
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
         return Edges(empty, empty, empty, empty, np.zeros((depth, 0), dtype=np.int64))
-    source = np.concatenate([p[0] for p in parts])
-    target = np.concatenate([p[1] for p in parts])
-    reason = np.concatenate([np.full(len(p[0]), p[2], dtype=np.int64) for p in parts])
+    source = np.concatenate([p.source for p in parts])
+    target = np.concatenate([p.target for p in parts])
+    reason = np.concatenate([np.full(len(p.source), p.reason, dtype=np.int64) for p in parts])
     copies = np.zeros((depth, len(source)), dtype=np.int64)
     at = 0
-    for waited, _, _, later in parts:
-        if depth and later is not None:
-            copies[: len(later), at : at + len(waited)] = later
-        at += len(waited)
-    rule = np.repeat(np.arange(len(parts)), [len(p[0]) for p in parts])
+    for part in parts:
+        size = len(part.source)
+        if depth and part.copies is not None:
+            copies[: len(part.copies), at : at + size] = part.copies
+        at += size
+    rule = np.repeat(np.arange(len(parts)), [len(p.source) for p in parts])
     return Edges(source, target, reason, rule, copies)
 
 
@@ -74,7 +101,20 @@ def readings(layout: Layout, reader: Leaf, tensor: str, level: int) -> tuple[int
     return depth, events, layout.bases[reader.number] + events
 
 
-class _Rules:
+class Rules:
+    """The rules, one after another, as parts of the edges.
+
+    Each part depends on one choice at most: whether a split is Sequential, whether a write-back is
+    in the background, how many slots a tensor has.
+
+    Parameters
+    ----------
+    leaves, layout, found
+        The mapping.
+    slots
+        How many tiles holders keep.
+    """
+
     def __init__(
         self,
         leaves: Sequence[Leaf],
@@ -90,6 +130,13 @@ class _Rules:
     # Rule 1
 
     def flow(self) -> Iterator[Part]:
+        """Rule 1: what is read has been brought.
+
+        Raises
+        ------
+        MappingError
+            Something is read that nobody brought there.
+        """
         for (number, tensor), source in self.found.items():
             if source.leaf is None:
                 continue
@@ -114,17 +161,19 @@ class _Rules:
         keep = np.ones(len(events), dtype=np.bool_)
         if self.layout.whole and not fills:
             keep = increases(last)
-        yield source[keep], targets[keep], FLOW, copies[:, keep]
+        yield Part(source[keep], targets[keep], FLOW, copies[:, keep])
         for level in range(pair.level + 1, len(pair.bringer.storages(pair.tensor))):
             stream = self.layout.stream(pair.bringer.number, "background", pair.tensor, level)
             if stream is None:
                 continue
+            back = (pair.bringer.number, pair.tensor, level)
             if self.layout.whole:
                 written, read = pair.bringers(producer, stream[1], tiles, depth, events, fills)
-                yield stream[0] + written, targets[read], FLOW, None
+                yield Part(stream[0] + written, targets[read], FLOW, None, write_back=back)
             else:
                 # Write-backs of a stream finish in order: the last one is enough.
-                yield self._occurrence(stream, last), targets, FLOW, copies
+                source = self._occurrence(stream, last)
+                yield Part(source, targets, FLOW, copies, write_back=back)
 
     def _occurrence(self, stream: tuple[int, Ints], iterations: Ints) -> Ints:
         """The blocks of a stream that belong to tile iterations."""
@@ -144,11 +193,12 @@ class _Rules:
             depth = filler.storages(pair.tensor)[filled].depth
             theirs = self.layout.tiles[filler.number].prefix_keys(depth)[stream[1]]
             keys = self.layout.tiles[pair.reader.number].prefix_keys(depth)[events]
-            yield stream[0] + np.searchsorted(theirs, keys), targets, FLOW, None
+            yield Part(stream[0] + np.searchsorted(theirs, keys), targets, FLOW, None)
 
     # Rule 2
 
     def barriers(self) -> Iterator[Part]:
+        """Rule 2: branches of a Sequential run one after another."""
         below: dict[int, dict[int, list[Leaf]]] = {}
         depths: dict[int, int] = {}
         for leaf in self.leaves:
@@ -163,7 +213,8 @@ class _Rules:
                 ahead = branches[branch - 1 if branch else last]
                 for leaf in waiting:
                     for other in ahead:
-                        yield self._barrier(leaf, other, depth, turns, 0 if branch else 1)
+                        part = self._barrier(leaf, other, depth, turns, 0 if branch else 1)
+                        yield part._replace(split=node)
 
     def _barrier(self, leaf: Leaf, other: Leaf, depth: int, turns: Ints, back: int) -> Part:
         """The leaf's first tile iteration of a turn waits for the other's last of a turn."""
@@ -176,7 +227,7 @@ class _Rules:
         there[there] = ended[at[there]] == turn[there]
         awaited, copies = follow(tiles, firsts[there], others, lasts[at[there]], depth=depth)
         source = self.layout.bases[other.number] + awaited
-        return source, self.layout.bases[leaf.number] + firsts[there], BARRIER, copies
+        return Part(source, self.layout.bases[leaf.number] + firsts[there], BARRIER, copies)
 
     def _tiles_of(self, leaves: Sequence[Leaf], depth: int) -> Ints:
         """Keys of the tiles at a depth that exist for any of the leaves: increasing."""
@@ -185,6 +236,7 @@ class _Rules:
     # Rule 3
 
     def capacity(self) -> Iterator[Part]:
+        """Rule 3: holders keep so many tiles."""
         for leaf in self.leaves:
             for tensor in leaf.einsum.outputs:
                 exchanged = self._exchanged(leaf, tensor)
@@ -247,7 +299,9 @@ class _Rules:
             waiting = waiting[last]
         written, copies = follow(tiles, waiting, tiles, stream[1][there], depth=holder.depth)
         source = self._occurrence(stream, written)
-        yield source, self.layout.bases[leaf.number] + waiting, CAPACITY, copies
+        back = (leaf.number, tensor, level)
+        target = self.layout.bases[leaf.number] + waiting
+        yield Part(source, target, CAPACITY, copies, write_back=back, tensor=tensor)
 
     def _filled(
         self, leaf: Leaf, tensor: str, holder: PathHolder, stream: tuple[int, Ints]
@@ -290,7 +344,8 @@ class _Rules:
             awaited, copies = follow(
                 tiles, waiting[there], others, touching[at[there]], depth=holder.depth
             )
-            yield self.layout.bases[other.number] + awaited, targets[there], CAPACITY, copies
+            source = self.layout.bases[other.number] + awaited
+            yield Part(source, targets[there], CAPACITY, copies, tensor=tensor)
 
     def _touching(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Ints:
         """Tile iterations with an access that reads or writes the holder for the tensor."""
@@ -318,4 +373,6 @@ class _Rules:
                             raise IrregularError("background write-backs may be read back")
                         continue
                     written, reading = next_readers(tiles, stream[1], tensor, level)
-                    yield stream[0] + written, self.layout.total + base + reading, FLOW, None
+                    back = (leaf.number, tensor, level)
+                    target = self.layout.total + base + reading
+                    yield Part(stream[0] + written, target, FLOW, None, write_back=back)

@@ -12,7 +12,7 @@ from polylat.dependences.rules import readings
 from polylat.lowering.paths import Leaf
 from polylat.lowering.sharing import Source
 
-__all__ = ["distances", "shifts"]
+__all__ = ["distances", "shifts", "shifts_by"]
 
 
 def shifts(
@@ -24,7 +24,13 @@ def shifts(
         for split in leaf.splits:
             if split.pipeline:
                 stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
-    ahead = distances(leaves, layout, found) if stages else {}
+    return shifts_by(stages, distances(leaves, layout, found) if stages else {})
+
+
+def shifts_by(
+    stages: Mapping[int, int], ahead: Mapping[int, Mapping[tuple[int, int], int]]
+) -> dict[int, list[int]]:
+    """The same, from the number of stages of each Pipeline and the `distances`."""
     result = {}
     for node, count in stages.items():
         known = ahead.get(node, {})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Dates", "TaskGraph"]
+__all__ = ["Dates", "TaskGraph", "ranks"]
 
 Ints = npt.NDArray[np.int64]
 Times = npt.NDArray[Any]
@@ -118,7 +118,7 @@ class TaskGraph:
         """
         from polylat.schedule.kernels import by_key
 
-        rank = _ranks(self.dates.skew if skewed else self.dates.program)
+        rank = ranks(self.dates.skew if skewed else self.dates.program)
         places = int(self.sequence.max(initial=0)) + 1
         order = np.arange(self.tasks)
         for key, count in (
@@ -132,7 +132,7 @@ class TaskGraph:
         return order, start
 
 
-def _ranks(columns: Ints) -> Ints:
+def ranks(columns: Ints) -> Ints:
     """Position of each tile iteration when sorted by date (dates are distinct)."""
     count = columns.shape[1]
     low = columns.min(axis=1, initial=0)

@@ -1,0 +1,284 @@
+"""`explore`: variants per second, beside `analyze` and AccelForge; two workers; tile shapes.
+
+``python -m benchmarks.explore [-o FILE] [--smoke]``. Where AccelForge is installed, its
+``evaluate_mapping`` runs in turn with the others, on the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter, process_time, sleep
+from typing import Any
+
+from benchmarks import fused
+from benchmarks.measure import machine, seconds, table
+from polylat.analysis import analyze
+from polylat.exploration import Exploration, evaluate, explore
+from polylat.spec import Spec
+from polylat.spec.reading.load import load
+
+__all__ = ["explorations", "figures", "scaling", "show", "tile_shapes"]
+
+OURS = Path(__file__).resolve().parent.parent / "tests" / "data" / "accelforge"
+CASES: tuple[tuple[str, str], ...] = (
+    ("issue_o2_to_dram", "tile"),
+    ("issue_o2_to_dram", "flow"),
+    ("map_attn_a2", "tile"),
+    ("map_attn_a2", "flow"),
+    ("map_chain3_uneven", "tile"),
+    ("map_chain3_uneven", "flow"),
+    ("t_chain3_fused_m2", "tile"),
+    ("t_chain3_fused_m2", "flow"),
+)
+SMOKE = CASES[:1]
+SLOTS = range(1, 5)
+SAMPLE = 6
+LARGE: dict[str, Any] = {"granularity": "flow", "slots": range(1, 11)}
+SHAPES: dict[str, dict[str, Any]] = {
+    "7 tile shapes": {"splits": False, "background": False},
+    "7 tile shapes, splits, write-backs, 3 numbers of slots": {"slots": [1, 2, 3]},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One space.
+
+    Parameters
+    ----------
+    name, granularity, variants, tiles
+        The case; the number of variants, and of tile iterations of each.
+    explore
+        Seconds per variant of `explore`, all of them evaluated, from nothing: lowering and all.
+    pruned
+        Seconds of `explore` with the bounds ÷ number of variants, whether evaluated or excluded.
+    excluded
+        How many of them the bounds excluded.
+    analyze
+        Seconds of `analyze` of a variant: the median of some, each the median of some runs.
+    accelforge
+        Seconds of AccelForge's `evaluate_mapping`; None where it is not installed.
+    """
+
+    name: str
+    granularity: str
+    variants: int
+    tiles: int
+    explore: float
+    pruned: float
+    excluded: int
+    analyze: float
+    accelforge: float | None
+
+
+def explorations(
+    cases: Sequence[tuple[str, str]] = CASES, sample: int = SAMPLE, turns: int = 3
+) -> list[Row]:
+    """Measure spaces; the results of `explore` must be those of `analyze`."""
+    rows = []
+    for name, granularity in cases:
+        path = OURS / f"{name}.yaml"
+        spec = load(path)
+        theirs = _accelforge(path)
+        found = _explore(spec, granularity)  # what only the first run costs
+        step = max(1, found.variants // sample)
+        some = found.results[::step]
+        times: dict[str, list[float]] = {"explore": [], "pruned": [], "theirs": []}
+        each: list[list[float]] = [[] for _ in some]
+        for _ in range(turns):
+            took, again = seconds(lambda: _explore(spec, granularity))  # noqa: B023
+            assert again.results == found.results
+            times["explore"].append(took / found.variants)
+            took, few = seconds(lambda: _explore(spec, granularity, exhaustive=False))  # noqa: B023
+            assert few.front == found.front
+            times["pruned"].append(took / found.variants)
+            for result, mine in zip(some, each, strict=True):
+                took, report = seconds(lambda: analyze(result.spec))  # noqa: B023
+                assert report.latency == result.latency
+                mine.append(took)
+            if theirs is not None:
+                times["theirs"].append(seconds(theirs)[0])
+        rows.append(
+            Row(
+                name,
+                granularity,
+                found.variants,
+                some[0].report.tiles,
+                statistics.median(times["explore"]),
+                statistics.median(times["pruned"]),
+                few.excluded,
+                statistics.median(statistics.median(mine) for mine in each),
+                statistics.median(times["theirs"]) if theirs is not None else None,
+            )
+        )
+    return rows
+
+
+def _explore(spec: Spec, granularity: str, *, exhaustive: bool = True) -> Exploration:
+    """Explore with nothing remembered but ISL's relations, which `analyze` remembers, too."""
+    evaluate.forget()
+    return explore(spec, granularity=granularity, slots=SLOTS, exhaustive=exhaustive, n_jobs=1)
+
+
+def _accelforge(path: Path) -> Callable[[], object] | None:
+    try:
+        import accelforge
+    except ImportError:
+        return None
+    warnings.filterwarnings("ignore", module="accelforge")  # pandas finds its frames fragmented
+    spec = accelforge.Spec.from_yaml(str(path))
+    spec.evaluate_mapping()
+    evaluated: Callable[[], object] = spec.evaluate_mapping
+    return evaluated
+
+
+def scaling(options: dict[str, Any] = LARGE, turns: int = 3) -> dict[str, Any]:
+    """One process beside two, which are running already.
+
+    On a machine that does other work at the same time, elapsed times say little. So there is the
+    processor time, too: what one process takes ÷ what the busier of two does and the caller does.
+    """
+    spec = load(OURS / "map_mlp_a2_small.yaml")
+    times: dict[int, list[float]] = {1: [], 2: []}
+    spent: dict[int, list[float]] = {1: [], 2: []}
+    known: Exploration | None = None
+    explore(spec, n_jobs=2, exhaustive=True, **options)  # starts processes that load all code
+    for _ in range(turns):
+        for jobs, some in times.items():
+            evaluate.forget()
+            before, start, mine = _workers(), perf_counter(), process_time()
+            found = explore(spec, n_jobs=jobs, exhaustive=True, **options)
+            some.append(perf_counter() - start)
+            mine = process_time() - mine
+            theirs = [took - before.get(worker, 0.0) for worker, took in _workers().items()]
+            spent[jobs].append(mine + (max(theirs) if jobs > 1 else 0.0))
+            assert known is None or found.results == known.results
+            known = found
+    assert known is not None
+    medians = {jobs: statistics.median(some) for jobs, some in times.items()}
+    busy = {jobs: statistics.median(some) for jobs, some in spent.items()}
+    return {
+        "variants": known.variants,
+        "one": medians[1],
+        "two": medians[2],
+        "ratio": medians[1] / medians[2],
+        "busy_one": busy[1],
+        "busy_two": busy[2],
+        "busy_ratio": busy[1] / busy[2],
+    }
+
+
+def _workers() -> dict[int, float]:
+    """Processor time of each of two worker processes so far."""
+    import joblib
+
+    found: dict[int, float] = {}
+    pool = joblib.Parallel(n_jobs=2, batch_size=1)
+    for worker, took in pool(joblib.delayed(_spent)() for _ in range(8)):
+        found[worker] = max(found.get(worker, 0.0), took)
+    return found
+
+
+def _spent() -> tuple[int, float]:
+    sleep(0.02)  # so that each process gets some
+    return os.getpid(), process_time()
+
+
+def tile_shapes(turns: int = 3) -> list[dict[str, Any]]:
+    """Variants that differ in tile shapes, for each of which the mapping is lowered anew."""
+    spec = Spec.from_dict(fused.chain(16))
+    rows: list[dict[str, Any]] = []
+    for name, more in SHAPES.items():
+        options = {"tiles": {"m": [1, 2, 4, 8, 16, 32, 64]}, "granularity": "tile", **more}
+        found = explore(spec, exhaustive=True, n_jobs=1, **options)
+        times, each = [], []
+        for _ in range(turns):
+            evaluate.forget()
+            start = perf_counter()
+            explore(spec, exhaustive=True, n_jobs=1, **options)
+            times.append((perf_counter() - start) / found.variants)
+            for result in found.results[:: max(1, found.variants // 7)]:
+                took, report = seconds(lambda: analyze(result.spec))  # noqa: B023
+                assert report.latency == result.latency
+                each.append(took)
+        mine, theirs = statistics.median(times), statistics.median(each)
+        rows.append(
+            {
+                "space": name,
+                "variants": found.variants,
+                "explore": mine,
+                "analyze": theirs,
+                "ratio": theirs / mine,
+            }
+        )
+    return rows
+
+
+def show(
+    rows: Sequence[Row], pair: dict[str, Any] | None, shapes: Sequence[dict[str, Any]] | None
+) -> None:
+    """Print the tables."""
+    head = ("space", "variants", "tiles", "explore", "variants/s", "analyze", "", "AccelForge", "")
+    lines = []
+    for row in rows:
+        theirs = ("", "")
+        if row.accelforge is not None:
+            theirs = (f"{1e3 * row.accelforge:.0f} ms", f"{row.accelforge / row.explore:,.0f}×")
+        lines.append(
+            (
+                f"{row.name} {row.granularity}",
+                f"{row.variants:,}",
+                f"{row.tiles:,}",
+                f"{1e6 * row.explore:.0f} µs",
+                f"{1 / row.explore:,.0f}",
+                f"{1e3 * row.analyze:.1f} ms",
+                f"{row.analyze / row.explore:,.0f}×",
+                *theirs,
+            )
+        )
+    print(table(head, lines))
+    excluded = ", ".join(f"{r.name} {r.granularity} {r.excluded:,}" for r in rows if r.excluded)
+    print(f"excluded by their bounds: {excluded or 'none'}")
+    if pair is not None:
+        print(
+            f"two processes on {pair['variants']:,} variants: {pair['one']:.2f} s and"
+            f" {pair['two']:.2f} s, {pair['ratio']:.2f}×; by processor time"
+            f" {pair['busy_one']:.2f} s and {pair['busy_two']:.2f} s, {pair['busy_ratio']:.2f}×"
+        )
+    for space in shapes or ():
+        print(
+            f"{space['space']}: {space['variants']:,} variants,"
+            f" {1e3 * space['explore']:.2f} ms each,"
+            f" analyze {1e3 * space['analyze']:.1f} ms: {space['ratio']:.1f}×"
+        )
+
+
+def figures(*, smoke: bool) -> dict[str, Any]:
+    """Measure all, and print it."""
+    rows = explorations(SMOKE, 3, 1) if smoke else explorations()
+    pair = None if smoke else scaling()
+    shapes = None if smoke else tile_shapes()
+    show(rows, pair, shapes)
+    return {"spaces": [asdict(row) for row in rows], "scaling": pair, "tile_shapes": shapes}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description="Measure explore.")
+    parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
+    parser.add_argument("--smoke", action="store_true", help="small")
+    options = parser.parse_args()
+    found = {"machine": machine()} | figures(smoke=options.smoke)
+    if options.output:
+        options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+"""Mappings side by side: their figures, and what differs between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from polylat.errors import OptionError, UnsupportedError
+from polylat.exact import Number
+from polylat.report import Report
+from polylat.spec.mapping import Branch, Compute, Pipeline, Sequential, Storage, Temporal, Toll
+from polylat.text import plain_text, show
+
+__all__ = ["Comparison", "Difference", "compare", "inputs", "render_comparison"]
+
+_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not the same in all mappings.
+
+    Parameters
+    ----------
+    what
+        What it is.
+    values
+        What it is in each mapping; None where there is no such thing.
+    """
+
+    what: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Mappings side by side.
+
+    Parameters
+    ----------
+    names
+        Their names.
+    figures
+        Latency, bounds and so on, the same or not.
+    mapping
+        What differs in the trees: each Einsum's path, and the splits.
+    ports, memories
+        Ports that are not equally busy; memories that do not hold as much at most.
+    accesses
+        (Einsum, component, tensor, action) whose numbers of actions differ; the largest
+        difference first.
+    """
+
+    names: tuple[str, ...]
+    figures: tuple[Difference, ...]
+    mapping: tuple[Difference, ...]
+    ports: tuple[Difference, ...]
+    memories: tuple[Difference, ...]
+    accesses: tuple[Difference, ...]
+    _reports: tuple[Report, ...] = field(repr=False)
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """The reports that are compared."""
+        return self._reports
+
+    @property
+    def fastest(self) -> str:
+        """The name of the mapping with the least latency, the first if several have it."""
+        least = min(range(len(self.names)), key=lambda i: Fraction(self._reports[i].latency))
+        return self.names[least]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain data for JSON."""
+
+        def rows(some: Sequence[Difference]) -> list[dict[str, Any]]:
+            return [
+                {"what": row.what, "values": [_json(value) for value in row.values]} for row in some
+            ]
+
+        return {
+            "schema": "polylat.comparison/1",
+            "names": list(self.names),
+            "fastest": self.fastest,
+            "figures": rows(self.figures),
+            "differences": {
+                "mapping": rows(self.mapping),
+                "ports": rows(self.ports),
+                "memories": rows(self.memories),
+                "accesses": rows(self.accesses),
+            },
+        }
+
+    def __str__(self) -> str:
+        return plain_text(render_comparison(self))
+
+
+def compare(reports: Mapping[str, Report]) -> Comparison:
+    """Compare the reports of several mappings.
+
+    Parameters
+    ----------
+    reports
+        Name → report; the others are compared with the first.
+
+    Raises
+    ------
+    OptionError
+        There are fewer than two.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> shared = ("examples/arch.yaml", "examples/workload.yaml")
+    >>> reports = {
+    ...     name: polylat.analyze(
+    ...         polylat.load(*shared, f"examples/{name}.yaml"), granularity="tile"
+    ...     )
+    ...     for name in ("tap_refetched", "tap_resident")
+    ... }
+    >>> found = polylat.compare(reports)
+    >>> found.fastest, found.figures[0]
+    ('tap_resident', Difference(what='latency', values=(32768, 32256)))
+    """
+    if len(reports) < 2:
+        raise OptionError("there is nothing to compare with", mend="give two mappings or more")
+    some = tuple(reports.values())
+    return Comparison(
+        tuple(reports),
+        tuple(_figures(some)),
+        _differing([_tree(report._model.lowered.spec.mapping) for report in some]),
+        _differing([{port.name: port.busy for port in report.ports} for report in some]),
+        _differing([_peaks(report) for report in some]),
+        _by_size(
+            _differing(
+                [
+                    {" ".join(part for part in key if part): n for key, n in r.accesses.items()}
+                    for r in some
+                ]
+            )
+        ),
+        some,
+    )
+
+
+def _figures(reports: Sequence[Report]) -> list[Difference]:
+    def row(what: str, *values: Any) -> Difference:
+        return Difference(what, values)
+
+    first = Fraction(reports[0].latency)
+    return [
+        row("latency", *(r.latency for r in reports)),
+        row(
+            "times as fast as the first",
+            *(first / Fraction(r.latency) if r.latency else None for r in reports),
+        ),
+        row("AccelForge", *(r.roofline for r in reports)),
+        row("sequential", *(r.sequential for r in reports)),
+        row("resource bound", *(r.resource_bound for r in reports)),
+        row("dependence bound", *(r.dependence_bound for r in reports)),
+        row("optimal", *(r.optimal for r in reports)),
+        row("exact", *(r.exact for r in reports)),
+        row("order", *(r.order for r in reports)),
+        row("granularity", *(r.granularity for r in reports)),
+        row("tile iterations", *(r.tiles for r in reports)),
+        row(
+            "background",
+            *(" ".join(f"{t}@{c}" for t, c in r.background) or None for r in reports),
+        ),
+    ]
+
+
+def _tree(mapping: Branch) -> dict[str, str]:
+    """Per Einsum the nodes on its path, and per split its kind."""
+    found: dict[str, str] = {}
+
+    def walk(branch: Branch, above: str) -> None:
+        path = above
+        for node in branch.nodes:
+            if isinstance(node, Storage | Toll):
+                path += f" {node.component}[{' '.join(node.tensors)}]"
+            elif isinstance(node, Temporal):
+                path += f" {node.rank_variable}:{node.tile_shape}"
+            else:
+                path += f" {node.rank_variable}:{node.tile_shape}@{node.component}"
+        end = branch.end
+        if isinstance(end, Compute):
+            found[end.einsum] = f"{path} {end.component}".strip()
+            return
+        if isinstance(end, Sequential | Pipeline):
+            name = "|".join("+".join(c.einsum for c in b.leaves()) for b in end.branches)
+            found[name] = type(end).__name__
+        for number, below in enumerate(end.branches):
+            walk(below, f"{path} /{number}")
+
+    walk(mapping, "")
+    return found
+
+
+def _peaks(report: Report) -> dict[str, Number | None]:
+    from polylat.occupancy import known_peak
+
+    return {
+        memory.component + "".join(f"[{stage}]" for stage in memory.stages): known_peak(memory)
+        for memory in report.occupancy
+    }
+
+
+def _differing(columns: Sequence[Mapping[str, Any]]) -> tuple[Difference, ...]:
+    names = dict.fromkeys(name for column in columns for name in column)
+    found = []
+    for name in names:
+        values = tuple(column.get(name) for column in columns)
+        if any(value != values[0] for value in values):
+            found.append(Difference(name, values))
+    return tuple(found)
+
+
+def _by_size(rows: Sequence[Difference]) -> tuple[Difference, ...]:
+    def spread(row: Difference) -> Fraction:
+        values = [Fraction(value or 0) for value in row.values]
+        return min(values) - max(values)
+
+    return tuple(sorted(rows, key=spread))
+
+
+def _json(value: Any) -> Any:
+    return str(value) if isinstance(value, Fraction) else value
+
+
+# For people
+
+
+def render_comparison(found: Comparison) -> RenderableType:
+    """A comparison for a rich console."""
+    parts: list[RenderableType] = [
+        Text.assemble(("Fastest  ", "bold"), (found.fastest, "bold green")),
+        Text(),
+        _table(found.names, found.figures, "", best=True),
+    ]
+    sections = (
+        ("What differs in the mapping", found.mapping, "Einsum or split"),
+        ("Busy time of ports", found.ports, "Port"),
+        ("Peak of memories (bits)", found.memories, "Memory"),
+        ("Numbers of actions", found.accesses, "Access"),
+    )
+    for title, rows, head in sections:
+        if rows:
+            parts += [Text(), Text(title, "bold")]
+            table = _table(found.names, rows[:_ROWS], head, best=False)
+            parts.append(Padding(table, (0, 0, 0, 2)))
+            if len(rows) > _ROWS:
+                parts.append(Text(f"  {len(rows) - _ROWS:,} more differ."))
+    if not any(rows for _, rows, _ in sections):
+        parts += [Text(), Text("Nothing differs in what they do.")]
+    return Group(*parts)
+
+
+def _table(
+    names: Sequence[str], rows: Sequence[Difference], head: str, *, best: bool
+) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column(head, no_wrap=True)
+    words = any(isinstance(value, str) for row in rows for value in row.values)
+    for name in names:
+        justify: Any = "left" if words and not best else "right"
+        table.add_column(name, justify=justify, overflow="fold")
+    for row in rows:
+        cells = [_shown(row.what, value) for value in row.values]
+        alike = all(cell == cells[0] for cell in cells)
+        style = "dim" if alike and best else ""
+        table.add_row(Text(row.what, style=style), *(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def _shown(what: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if what.startswith("times"):
+        return f"{float(value):.4g}"
+    return show(value) if isinstance(value, int | Fraction) else str(value)
+
+
+# Files
+
+
+def inputs(files: Sequence[str]) -> dict[str, list[str]]:
+    """Which files make up each mapping: those without a mapping belong to all of them.
+
+    Parameters
+    ----------
+    files
+        Files with a mapping, and files that have none: an architecture, a workload.
+
+    Returns
+    -------
+    dict
+        Name → files. A mapping is named by its file.
+
+    Raises
+    ------
+    OptionError
+        Fewer than two have a mapping.
+    """
+    having = [file for file in files if _has_mapping(file)]
+    if len(having) < 2:
+        raise OptionError(
+            f"{len(having) or 'none'} of these files has a mapping",
+            mend="name two files or more that have the top-level key 'mapping'; those without it"
+            " are taken to belong to all of them",
+        )
+    shared = [file for file in files if file not in having]
+    stems = [Path(file).stem for file in having]
+    names = stems if len(set(stems)) == len(stems) else having
+    return {name: [*shared, file] for name, file in zip(names, having, strict=True)}
+
+
+def _has_mapping(file: str) -> bool:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"cannot read {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UnsupportedError(f"{file} is no UTF-8 text", mend="save it as UTF-8") from error
+    return re.search(r"(?m)^mapping\s*:", text) is not None

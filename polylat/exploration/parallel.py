@@ -1,0 +1,132 @@
+"""Parts of an exploration on one core, several, or several machines: joblib's work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+from polylat.errors import MissingExtraError, OptionError, WorkerError
+
+__all__ = ["Run", "runner"]
+
+T = TypeVar("T")
+Run = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
+"""Calls a function with each of several tuples of arguments; yields numbers and results."""
+
+PATIENCE = "10s"
+"""So long a scheduler may take to answer."""
+_ATTEMPTS = 3
+_DEATHS = ("BrokenProcessPool", "CommClosedError", "FutureCancelledError", "KilledWorker")
+"""Of joblib's processes (concurrent.futures), and of distributed."""
+
+
+@contextmanager
+def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
+    """What runs functions: here, in processes, or on a Dask cluster.
+
+    Parameters
+    ----------
+    n_jobs
+        Number of processes, -1: one for each core; None: what ``joblib.parallel_config`` says,
+        or else one.
+    dask
+        The address of a Dask scheduler, or a ``distributed.Client``; None: no cluster.
+
+    Raises
+    ------
+    MissingExtraError
+        joblib or distributed is not installed.
+    WorkerError
+        The scheduler cannot be reached; or, from what is yielded, too many workers have died.
+    """
+    if n_jobs is not None and (n_jobs == 0 or type(n_jobs) is not int):
+        raise OptionError(f"n_jobs must be a whole number other than 0, not {n_jobs!r}")
+    if dask is None and (n_jobs == 1 or (n_jobs is None and not _configured())):
+        yield _here
+        return
+    joblib = _import("joblib", "explore")
+    with ExitStack() as stack:
+        if dask is not None:
+            distributed = _import("distributed", "dask")
+            client = dask
+            if not isinstance(dask, distributed.Client):
+                try:
+                    client = stack.enter_context(distributed.Client(dask, timeout=PATIENCE))
+                except (OSError, ValueError) as error:
+                    raise WorkerError(
+                        f"no Dask scheduler answers at {dask}: {error}",
+                        mend="start one with `dask scheduler`, and workers with `dask worker"
+                        " ADDRESS`",
+                    ) from error
+            stack.enter_context(joblib.parallel_config(backend="dask", client=client))
+
+        def run(
+            function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
+        ) -> Iterator[tuple[int, Any]]:
+            return _elsewhere(joblib, n_jobs, function, arguments)
+
+        yield run
+
+
+def _here(
+    function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]
+) -> Iterator[tuple[int, T]]:
+    for number, some in enumerate(arguments):
+        yield number, function(*some)
+
+
+def _elsewhere(
+    joblib: Any, n_jobs: int | None, function: Callable[..., Any], arguments: Sequence[Any]
+) -> Iterator[tuple[int, Any]]:
+    """Where workers die, what they have not finished is done by others."""
+    left = dict(enumerate(arguments))
+    for attempt in range(_ATTEMPTS):
+        calls = [joblib.delayed(_numbered)(number, function, some) for number, some in left.items()]
+        try:
+            pool = joblib.Parallel(
+                n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+            )
+            for number, result in pool(calls):
+                yield number, result
+                del left[number]
+        except Exception as error:
+            if not _died(error):
+                raise
+            if attempt + 1 == _ATTEMPTS:
+                raise WorkerError(
+                    "worker processes died again and again: killed, or out of memory",
+                    mend="use fewer of them, or give them more memory",
+                ) from error
+        if not left:
+            return
+
+
+def _numbered(number: int, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[int, T]:
+    return number, function(*arguments)
+
+
+def _died(error: BaseException) -> bool:
+    """Whether an error says that workers have died."""
+    return any(cls.__name__ in _DEATHS for cls in type(error).__mro__)
+
+
+def _configured() -> bool:
+    """Whether the caller has chosen a backend or a number of jobs with ``parallel_config``."""
+    joblib = sys.modules.get("joblib")
+    if joblib is None:
+        return False
+    backend, jobs = joblib.parallel.get_active_backend()
+    return type(backend).__name__ == "DaskDistributedBackend" or jobs not in (None, 1)
+
+
+def _import(name: str, extra: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{name} is not installed", mend=f"pip install 'polylat[{extra}]'"
+        ) from error

@@ -1,0 +1,235 @@
+"""The file of results: finished parts of an exploration, so that it can go on from there."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from polylat.errors import StoreError
+from polylat.exploration.evaluate import Batch
+from polylat.exploration.pareto import Outcome, as_fraction
+
+__all__ = ["Store"]
+
+_APPLICATION = 0x706C6174  # "plat"
+_MAGIC = b"SQLite format 3\0"
+_SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE parts (number INTEGER PRIMARY KEY, excluded INTEGER NOT NULL, results TEXT NOT NULL);
+"""
+
+
+class Store:
+    """A file of results; every part is written when it is finished.
+
+    Parameters
+    ----------
+    path
+        The file. It is made where there is none.
+    key
+        A text that tells the exploration from others.
+    parts
+        Number of parts of the exploration.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be used: it is something else, another exploration's, or cannot be written.
+
+    Notes
+    -----
+    A SQLite database. What a damaged file still has is taken over into a new one, and the damaged
+    one is kept beside it; `remark` says so.
+    """
+
+    def __init__(self, path: Path, key: str, parts: int) -> None:
+        self.path = path
+        self.parts = parts
+        self.remark = ""
+        self.finished: dict[int, Batch] = {}
+        with self._explained("open"):
+            new = not path.exists() or path.stat().st_size == 0
+            if not new:
+                with path.open("rb") as file:
+                    if file.read(len(_MAGIC)) != _MAGIC:
+                        raise StoreError(
+                            f"{path} is no file of results, and is left as it is",
+                            mend="give another name",
+                        )
+            self._file = sqlite3.connect(path, timeout=10, isolation_level=None)
+        try:
+            if new:
+                self._make(self._file, key)
+            else:
+                self._open(key)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def save(self, part: int, batch: Batch) -> None:
+        """Write a part.
+
+        Raises
+        ------
+        StoreError
+            It cannot be written; what was written before is still there.
+        """
+        with self._explained("write"):
+            _insert(self._file, part, batch)
+
+    def _make(self, file: sqlite3.Connection, key: str) -> None:
+        with self._explained("write"):
+            file.execute(f"PRAGMA application_id = {_APPLICATION}")
+            file.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            file.execute("INSERT INTO about VALUES ('key', ?)", (key,))
+            file.execute("INSERT INTO about VALUES ('parts', ?)", (str(self.parts),))
+
+    def _open(self, key: str) -> None:
+        try:
+            sound = self._read(key)
+        except sqlite3.OperationalError as error:
+            raise self._error("read", error) from error
+        except sqlite3.DatabaseError:
+            sound = False
+        if not sound:
+            self._recover(key)
+            return
+        with self._explained("write"):
+            # Whether it can be written is better known before than after the work.
+            self._file.execute("BEGIN IMMEDIATE")
+            self._file.execute("UPDATE about SET value = value WHERE name = 'key'")
+            self._file.execute("COMMIT")
+
+    def _read(self, key: str) -> bool:
+        """Read all, and say whether the file is sound."""
+        self._check(self._file, key)
+        (sound,) = self._file.execute("PRAGMA quick_check(1)").fetchone()
+        rows = list(self._file.execute("SELECT number, excluded, results FROM parts"))
+        self.finished = {number: _batch(excluded, text) for number, excluded, text in rows}
+        return bool(sound == "ok")
+
+    def _check(self, file: sqlite3.Connection, key: str) -> None:
+        """Check that it is the file of this exploration."""
+        (application,) = file.execute("PRAGMA application_id").fetchone()
+        if application != _APPLICATION:
+            raise StoreError(
+                f"{self.path} is a database of something else, and is left as it is",
+                mend="give another name",
+            )
+        about = dict(file.execute("SELECT name, value FROM about"))
+        if about.get("key") != key:
+            raise StoreError(
+                f"{self.path} has the results of another exploration: of another input, other"
+                " choices or other objectives",
+                mend="give another name, or the input and options that it was made with",
+            )
+
+    def _recover(self, key: str) -> None:
+        """Take what can be read over into a new file."""
+        self._file.close()
+        self.finished = {}
+        try:
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
+                # Without this, nothing at all is read of a file that lacks its end.
+                file.execute("PRAGMA writable_schema = ON")
+                self._check(file, key)
+                for part in range(self.parts):
+                    batch = _salvaged(file, part)
+                    if batch is not None:
+                        self.finished[part] = batch
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.path} is damaged: nothing can be read from it ({error})",
+                mend="remove it, or give another name",
+            ) from error
+        new, old = (self.path.with_name(self.path.name + ending) for ending in (".new", ".damaged"))
+        with self._explained("write"):
+            new.unlink(missing_ok=True)
+            with closing(sqlite3.connect(new, isolation_level=None)) as file:
+                self._make(file, key)
+                for part, batch in self.finished.items():
+                    _insert(file, part, batch)
+            self.path.replace(old)
+            new.replace(self.path)
+            self._file = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+        count = sum(len(batch.outcomes) for batch in self.finished.values())
+        self.remark = (
+            f"{self.path} was damaged: {count:,} results could still be read and are kept; the"
+            f" damaged file is now {old.name}"
+        )
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Say what went wrong, and what would mend it."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(what, error) from error
+
+    def _error(self, what: str, error: Exception) -> StoreError:
+        text = str(error)
+        mend = "give a file in a folder that can be written to"
+        if "full" in text or "disk I/O" in text or "space" in text:
+            mend = "make room on the disk and run it again: it goes on from there"
+        elif "readonly" in text or "read-only" in text.lower():
+            mend = "make the file and its folder writable, or give another name"
+        elif "locked" in text:
+            mend = "wait for the other exploration that writes to it, or give another name"
+        return StoreError(f"cannot {what} {self.path}: {text}", mend=mend)
+
+
+def _salvaged(file: sqlite3.Connection, part: int) -> Batch | None:
+    """A part of a damaged file, if it is there and can be read."""
+    try:
+        row = file.execute(
+            "SELECT excluded, results FROM parts WHERE number = ?", (part,)
+        ).fetchone()
+        return None if row is None else _batch(*row)
+    except (sqlite3.DatabaseError, ValueError):
+        return None
+
+
+def _insert(file: sqlite3.Connection, part: int, batch: Batch) -> None:
+    rows = [
+        [
+            number,
+            None if o.latency is None else str(o.latency),
+            o.order,
+            int(o.waits_for_background),
+            int(o.exact),
+            [[c, None if p is None else str(p)] for c, p in o.peaks],
+            o.error,
+        ]
+        for number, o in batch.outcomes
+    ]
+    text = json.dumps(rows, separators=(",", ":"))
+    file.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (part, batch.excluded, text))
+
+
+def _batch(excluded: int, text: str) -> Batch:
+    return Batch(
+        tuple(
+            (
+                number,
+                Outcome(
+                    as_fraction(latency),
+                    order,
+                    bool(waits),
+                    bool(exact),
+                    tuple((c, as_fraction(p)) for c, p in peaks),
+                    error,
+                ),
+            )
+            for number, latency, order, waits, exact, peaks, error in json.loads(text)
+        ),
+        excluded,
+    )

@@ -1,0 +1,383 @@
+"""Exploration: what variants come to, and the front of them."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from strategies import cascades
+
+import polylat
+from benchmarks import fused
+from polylat import (
+    Exploration,
+    MappingError,
+    OptionError,
+    PolylatError,
+    Spec,
+    TooLargeError,
+    UnsupportedError,
+)
+from polylat.exploration import Result, evaluate, search
+from polylat.exploration.pareto import front_of
+from polylat.occupancy import known_peak
+
+Data = dict[str, Any]
+Draw = Any
+EXAMPLES = Path(__file__).parent.parent / "examples"
+FILES = [str(EXAMPLES / name) for name in ("arch.yaml", "workload.yaml", "tap_resident.yaml")]
+ATTENTION = str(EXAMPLES / "attention.yaml")
+FEWER = settings(max_examples=max(10, settings().max_examples * 2 // 5))
+OBJECTIVES = (("latency",), ("latency", "peak"), ("peak", "slots", "latency"), ("slots", "latency"))
+
+
+@st.composite
+def explorations(draw: Draw) -> tuple[Spec, Data]:
+    """A random cascade, and some of its choices to explore."""
+    data, options = draw(cascades())
+    try:
+        spec = Spec.from_dict({**data, "schedule": options})
+    except MappingError:
+        assume(False)
+        raise
+    asked: Data = {
+        "splits": draw(st.booleans()),
+        "background": draw(st.booleans()),
+        "granularity": draw(
+            st.sampled_from(("auto", "tile", "flow", "full", ("tile", "full"))),
+        ),
+        "order": draw(st.sampled_from(("best", "best", "oldest", ("program", "skew")))),
+        "slots": draw(st.sampled_from((None, (1, 2), (1, 2, None), (3,)))),
+        "objectives": draw(st.sampled_from(OBJECTIVES)),
+    }
+    return spec, asked
+
+
+def explored(spec: Spec, asked: Data, **more: Any) -> Exploration:
+    """An exploration of few variants of a mapping that has a legal shape."""
+    try:
+        found = polylat.explore(spec, **asked, **more)
+    except (MappingError, UnsupportedError):
+        assume(False)
+        raise
+    return found
+
+
+def agrees(result: Result) -> None:
+    """A result says what `analyze` says of its variant."""
+    try:
+        report = polylat.analyze(result.spec)
+    except PolylatError as error:
+        assert result.latency is None
+        assert result.error.startswith(type(error).__name__)
+        return
+    assert (result.latency, result.order, result.waits_for_background, result.exact) == (
+        report.latency,
+        report.order,
+        report.waits_for_background,
+        report.exact,
+    )
+    peaks: dict[str, Any] = {}
+    for memory in report.occupancy:
+        peak = known_peak(memory)
+        assert peak is not None
+        peaks[memory.component] = max(peaks.get(memory.component, 0), peak)
+    assert result.peaks == peaks
+
+
+@FEWER
+@given(explorations(), st.randoms(use_true_random=False))
+def test_results_are_those_of_analyze(case: tuple[Spec, Data], random: Any) -> None:
+    spec, asked = case
+    found = explored(spec, asked, exhaustive=True)
+    assert found.evaluated == found.variants
+    for result in random.sample(found.results, min(4, len(found.results))):
+        agrees(result)
+
+
+@FEWER
+@given(explorations())
+def test_bounds_lose_no_member_of_the_front(case: tuple[Spec, Data]) -> None:
+    spec, asked = case
+    few = explored(spec, asked)
+    every = explored(spec, asked, exhaustive=True)
+    assert every.evaluated == every.variants == few.evaluated + few.excluded
+    assert few.front == every.front
+    assert all(every.results[result.number] == result for result in few.results)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), max_size=30))
+def test_the_front_is_what_nothing_dominates(points: list[tuple[int, ...]]) -> None:
+    def dominates(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+        return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+    front = front_of(zip(points, range(len(points)), strict=True))
+    expected = sorted(
+        {p: points.index(p) for p in points if not any(dominates(q, p) for q in points)}.items()
+    )
+    assert front == expected
+
+
+def test_the_bounds_exclude_something() -> None:
+    spec = polylat.load(*FILES)
+    found = polylat.explore(spec, granularity="tile", slots=range(1, 9), objectives=["latency"])
+    assert 0 < found.excluded < found.variants == found.evaluated + found.excluded
+    assert found.complete and found.exact
+
+
+def test_tile_shapes() -> None:
+    spec = polylat.load(*FILES)
+    found = polylat.explore(
+        spec, granularity="flow", tiles={"m#1": [1, 2, 3, 8, 9], "m#2": [1, 4]}, exhaustive=True
+    )
+    assert found.variants == 10 * 8
+    for result in found.results[::7]:
+        agrees(result)
+    assert dict(found.results[-1].choice.tiles) == {"m#1": 9, "m#2": 4}
+    # Tiles of 9 are larger than the rank; and where m#1 has tiles of 2, some m is never reached.
+    assert found.illegal and found.results[-1].error.startswith("MappingError")
+
+
+def test_granularity_of_exploration_is_that_of_the_input() -> None:
+    spec = polylat.load(*FILES)
+    assert polylat.explore(spec).results[0].choice.granularity == "auto"
+
+
+@pytest.mark.parametrize("background", ["o2", "o2@SRAM", [("o2", "SRAM")]])
+def test_write_backs_by_name(background: Any) -> None:
+    found = polylat.explore(polylat.load(*FILES), splits=False, background=background)
+    assert [result.choice.background for result in found.results] == [(), (("o2", "SRAM"),)]
+
+
+def test_what_is_not_explored_is_as_the_input_says() -> None:
+    spec = polylat.load(*FILES, top="Pipeline")
+    given = polylat.Spec(
+        spec.workload, spec.arch, spec.mapping, {"background": (("o2", None),), "slots": 3}
+    )
+    found = polylat.explore(given, splits=False, background=False)
+    assert found.variants == 1
+    result = found.results[0]
+    assert dict(result.choice.splits)["e1+e2|e3"] == "Pipeline"
+    assert result.choice.background == (("o2", "SRAM"),)  # what there is to write back
+    assert result.latency == polylat.analyze(given).latency
+    assert result.report.slots == 3
+
+
+def test_results_of_long_loops_are_those_of_analyze() -> None:
+    """Where not all tile iterations are looked at."""
+    spec = polylat.load(ATTENTION)
+    few: Data = {"granularity": "tile", "max_tiles": 3000}
+    found = polylat.explore(spec, background=False, n_jobs=1, **few)
+    assert found.variants > 1
+    for result in found.results:
+        agrees(result)
+
+
+@pytest.mark.parametrize("trips", [1000, 100_000])
+def test_more_tile_iterations_than_analyze_looks_at(trips: int) -> None:
+    """Exploration looks at all of them up to a number, and beyond it at as few."""
+    spec = Spec.from_dict(fused.chain(trips))
+    options: Data = {"background": False, "granularity": "tile", "objectives": ["latency"]}
+    found = polylat.explore(spec, **options, slots={"o1": [2, 3]}, exhaustive=True)
+    best = found.best
+    assert best is not None and best.report.engine == "periodic"
+    few = polylat.explore(spec, **options, slots={"o1": [2, 3]})
+    assert few.front == found.front
+    assert (best.report.tiles > evaluate.EXPLICIT) == (trips == 100_000)
+    for result in found.results:
+        agrees(result)
+
+
+def test_limited_memories() -> None:
+    spec = polylat.load(*FILES)
+    roomy = polylat.explore(spec, granularity="tile", exhaustive=True)
+    assert len({r.peaks["SRAM"] for r in roomy.results if r.latency is not None}) > 1
+    fitting = polylat.explore(spec, granularity="tile", exhaustive=True, enforce_capacity=True)
+    for one, other in zip(roomy.results, fitting.results, strict=True):
+        report = polylat.analyze(one.spec, enforce_capacity=False)
+        fits = not any(memory.exceeded for memory in report.occupancy)
+        assert (other.latency is not None) == fits
+        assert fits or other.error.startswith("CapacityError")
+
+
+def test_the_same_in_two_processes(tmp_path: Path) -> None:
+    pytest.importorskip("joblib", reason="the extra `explore` is not installed")
+    spec = polylat.load(*FILES)
+    options: Data = {"granularity": "tile", "slots": range(1, 4), "tiles": {"m#1": [1, 2, 4, 8]}}
+    alone, together = polylat.explore(spec, **options), polylat.explore(spec, n_jobs=2, **options)
+    assert alone.results == together.results
+    assert alone.front == together.front
+    assert alone.to_dict() == together.to_dict()
+
+
+def test_spans_cover_every_variant_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = polylat.load(*FILES)
+    whole = polylat.explore(spec, slots=range(1, 6), granularity="tile", exhaustive=True)
+    monkeypatch.setattr(search, "_MOST", 3)
+    pieces = polylat.explore(spec, slots=range(1, 6), granularity="tile", exhaustive=True)
+    assert pieces.results == whole.results
+    assert polylat.explore(spec, slots=range(1, 6), granularity="tile").front == whole.front
+
+
+def test_times_that_do_not_fit_64_bits() -> None:
+    """They are timed one variant after another."""
+    spec = polylat.load(*FILES)
+    big = Spec(
+        type(spec.workload)(spec.workload.einsums, spec.workload.n_instances * (1 << 60)),
+        spec.arch,
+        spec.mapping,
+        {"granularity": "tile"},
+    )
+    for result in polylat.explore(big).results:
+        agrees(result)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tiles": {"m": [1]}}, "say which: m#1, m#2"),
+        ({"tiles": {"q": [1]}}, "loop 'q'"),
+        ({"tiles": {"m#3": [1]}}, "loop 'm#3'"),
+        ({"tiles": {"m#1": []}}, "whole numbers"),
+        ({"tiles": {"m#1": [0]}}, "whole numbers"),
+        ({"background": ["o1"]}, "does not write back"),
+        ({"background": ["o9"]}, "'o9'"),
+        ({"slots": []}, "no number"),
+        ({"slots": {"w1": [1]}}, "makes no difference"),
+        ({"slots": {"w9": [1]}}, "'w9'"),
+        ({"slots": [0]}, "above zero"),
+        ({"objectives": ["energy"]}, "no objective 'energy'"),
+        ({"objectives": ["peak@mac"]}, "no objective 'peak@mac'"),
+        ({"objectives": []}, "no objective"),
+        ({"granularity": "fine"}, "granularity"),
+        ({"order": "worst"}, "order"),
+        ({"n_jobs": 0}, "n_jobs"),
+    ],
+)
+def test_what_cannot_be_explored(options: Data, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        polylat.explore(polylat.load(*FILES), **options)
+
+
+def test_too_many_variants() -> None:
+    with pytest.raises(TooLargeError, match="variants"):
+        polylat.explore(polylat.load(*FILES), slots=range(1, 9_000_000))
+
+
+def test_an_illegal_mapping_everywhere() -> None:
+    spec = polylat.load(*FILES)
+    found = polylat.explore(spec, tiles={"m#1": [9]})
+    assert found.best is None and not found.front
+    assert "MappingError" in str(found)
+    with pytest.raises(MappingError):
+        _ = found.results[0].report
+
+
+# What people and programs see
+
+
+def test_text_and_tables(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="the extra `explore` is not installed")
+    pytest.importorskip("pyarrow", reason="the extra `explore` is not installed")
+    found = polylat.explore(polylat.load(*FILES), granularity="tile", slots=[1, 2, None])
+    assert found.best is not None
+    text = str(found)
+    assert "Best latency" in text and f"{found.best.latency:,}" in text
+    assert all(len(line) <= 100 for line in text.splitlines())
+    frame = found.to_pandas()
+    assert len(frame) == found.evaluated and frame["front"].sum() == len(found.front)
+    found.save(tmp_path / "all.parquet")
+    found.save(tmp_path / "all.csv")
+    back = pandas.read_parquet(tmp_path / "all.parquet")
+    assert list(back["latency_exact"]) == list(frame["latency_exact"])
+    assert list(back.columns) == list(frame.columns)
+    assert len(pandas.read_csv(tmp_path / "all.csv")) == found.evaluated
+    with pytest.raises(OptionError, match="parquet"):
+        found.save(tmp_path / "all.txt")
+
+
+def test_the_page_about_it() -> None:
+    page = EXAMPLES.parent / "docs" / "explore.md"
+    with contextlib.chdir(page.parent.parent):
+        assert doctest.testfile(str(page), module_relative=False) == (0, 5)
+
+
+def run(*arguments: str) -> Any:
+    """Run the command."""
+    from polylat.cli import main
+
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_command(tmp_path: Path) -> None:
+    import json
+
+    output = tmp_path / "all.csv"
+    options = ["--granularity", "tile", "--splits", "--background", "--slots", "1:3"]
+    done = run("explore", *FILES, *options, "-o", str(output))
+    assert done.exit_code == 0, done.output
+    assert "Best latency" in done.stdout and "24 variants" in done.stdout
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 25
+    done = run("explore", *FILES, *options, "--json", "--objective", "latency")
+    found = json.loads(done.stdout)
+    assert found["complete"] and len(found["front"]) == 1
+    assert found["front"][0]["choice"]["slots"] == {"o1": 2}
+    done = run("explore", *FILES, "--granularity", "tile")
+    assert "8 variants" in done.stdout
+    done = run("explore", *FILES, "--granularity", "tile", "--tiles", "m#1=1:2,4")
+    assert "3 variants" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--slots", "3:1"],
+        ["--slots", "x"],
+        ["--slots", "1", "--slots", "o1=2"],
+        ["--tiles", "m"],
+        ["--tiles", "m#1=none"],
+        ["-o", "results.txt"],
+        ["--store", "no/such/folder/results.db"],
+    ],
+)
+def test_command_with_bad_options(options: list[str]) -> None:
+    done = run("explore", *FILES, "--granularity", "tile", *options)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("polylat: ") and done.stderr.count("\n") == 1
+
+
+def test_comparison() -> None:
+    other = [*FILES[:2], str(EXAMPLES / "tap_refetched.yaml"), FILES[2]]
+    done = run("compare", *other, "--granularity", "tile")
+    assert done.exit_code == 0
+    for part in ("Fastest  tap_resident", "32,768", "32,256", "e3 DRAM o2 read", "SRAM[o2]"):
+        assert part in done.stdout
+    reports = {
+        name: polylat.analyze(polylat.load(*FILES[:2], str(EXAMPLES / f"{name}.yaml")))
+        for name in ("untapped", "tap_resident")
+    }
+    found = polylat.compare(reports)
+    assert found.figures[0].values == tuple(r.latency for r in reports.values())
+    keys = {key for report in reports.values() for key in report.accesses}
+    changed = {
+        " ".join(part for part in key if part)
+        for key in keys
+        if len({report.accesses.get(key) for report in reports.values()}) > 1
+    }
+    assert {row.what for row in found.accesses} == changed
+    spreads = [abs((row.values[0] or 0) - (row.values[1] or 0)) for row in found.accesses]
+    assert all(one >= other for one, other in pairwise(spreads))
+    same = polylat.compare({"a": reports["untapped"], "b": reports["untapped"]})
+    assert not (same.mapping or same.ports or same.memories or same.accesses)
+    assert "Nothing differs" in str(same)
+    with pytest.raises(OptionError, match="nothing to compare"):
+        polylat.compare({"a": reports["untapped"]})
+    assert run("compare", *FILES).exit_code == 2
+    assert run("compare", *FILES[:2], "no.yaml", FILES[2]).exit_code == 2

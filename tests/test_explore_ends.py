@@ -1,0 +1,427 @@
+"""Explorations that end early: interrupted, out of workers, out of disk, with a damaged file."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import polylat
+from polylat import Exploration, InterruptedExplorationError, MissingExtraError, Spec
+from polylat.errors import StoreError, WorkerError
+from polylat.exploration import evaluate, parallel, search
+from polylat.exploration.evaluate import Batch
+from polylat.exploration.parallel import runner
+
+Data = dict[str, Any]
+ROOT = Path(__file__).parent.parent
+FILES = [
+    str(ROOT / "examples" / name) for name in ("arch.yaml", "workload.yaml", "tap_resident.yaml")
+]
+OPTIONS: Data = {"granularity": "tile", "slots": range(1, 9), "tiles": {"m#1": [1, 2, 4, 8]}}
+"""256 variants."""
+
+
+@pytest.fixture
+def spec() -> Spec:
+    return polylat.load(*FILES)
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_MOST", 8)
+
+
+@pytest.fixture
+def whole(spec: Spec) -> Exploration:
+    return polylat.explore(spec, **OPTIONS)
+
+
+def after(parts: int, error: BaseException) -> Any:
+    """`evaluate`, but for an error after so many parts."""
+    left = [parts]
+
+    def instead(*arguments: Any) -> Batch:
+        if not left[0]:
+            raise error
+        left[0] -= 1
+        return evaluate.evaluate(*arguments)
+
+    return instead
+
+
+def same(one: Exploration, other: Exploration) -> None:
+    assert one.complete and other.complete
+    assert one.results == other.results and one.excluded == other.excluded
+    assert one.front == other.front
+
+
+# Interrupts
+
+
+def test_interrupted_and_resumed(
+    spec: Spec, whole: Exploration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "results.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "evaluate", after(5, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt) as caught:
+            polylat.explore(spec, store=store, **OPTIONS)
+    error = caught.value
+    assert isinstance(error, InterruptedExplorationError)
+    partial = error.exploration
+    assert isinstance(partial, Exploration) and not partial.complete
+    assert 0 < partial.evaluated < whole.evaluated
+    assert str(store) in str(error) and f"{partial.evaluated} finished results" in str(error)
+    assert all(result in whole.results for result in partial.results[:5])
+    # It goes on from there: what was finished is not evaluated again.
+    counted: list[int] = []
+
+    def counting(*arguments: Any) -> Batch:
+        counted.append(1)
+        return evaluate.evaluate(*arguments)
+
+    monkeypatch.setattr(search, "evaluate", counting)
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+    first = len(counted)
+    assert first > 0
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+    assert len(counted) == first
+
+
+SLOWLY = """
+import sys, time
+from polylat.cli import main
+from polylat.exploration import search
+
+real = search.evaluate
+search._MOST = 8
+search.evaluate = lambda *arguments: (time.sleep(0.1), real(*arguments))[1]
+sys.argv[0] = "polylat"
+main()
+"""
+"""The command with small parts, each of which takes a while."""
+
+
+def command(*arguments: str) -> list[str]:
+    """The command for 512 variants, 64 parts."""
+    options = ["--granularity", "tile", "--splits", "--background", "--slots", "1:64"]
+    return [sys.executable, "-c", SLOWLY, "explore", *FILES, *options, *arguments]
+
+
+def stored(path: Path) -> int:
+    """How many parts a file of results has."""
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
+            return int(file.execute("SELECT count(*) FROM parts").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_on_the_command_line(jobs: str, tmp_path: Path) -> None:
+    """The first signal ends it, with what is finished, and a message."""
+    if jobs != "1":
+        pytest.importorskip("joblib", reason="the extra `explore` is not installed")
+    store, output = tmp_path / "results.db", tmp_path / "results.csv"
+    arguments = ["--store", str(store), "-o", str(output), "--jobs", jobs]
+    process = subprocess.Popen(
+        command(*arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not stored(store) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "interrupted" in err and str(store) in err and "Traceback" not in err
+    assert "Not complete" in out
+    assert stored(store)
+    assert len(output.read_text(encoding="utf-8").splitlines()) > 1
+
+
+# Files
+
+
+def test_a_file_of_another_exploration(spec: Spec, tmp_path: Path) -> None:
+    store = tmp_path / "results.db"
+    polylat.explore(spec, store=store, granularity="tile")
+    before = store.read_bytes()
+    with pytest.raises(StoreError, match="another exploration"):
+        polylat.explore(spec, store=store, granularity="tile", objectives=["latency"])
+    assert store.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"workload: {}\n", b"x" * 5000])
+def test_a_file_that_is_something_else(spec: Spec, tmp_path: Path, content: bytes) -> None:
+    store = tmp_path / "workload.yaml"
+    store.write_bytes(content)
+    with pytest.raises(StoreError, match="no file of results"):
+        polylat.explore(spec, store=store)
+    assert store.read_bytes() == content
+
+
+def test_a_database_of_something_else(spec: Spec, tmp_path: Path) -> None:
+    store = tmp_path / "other.db"
+    with sqlite3.connect(store) as file:
+        file.execute("CREATE TABLE parts (number INTEGER)")
+    file.close()
+    with pytest.raises(StoreError, match="something else"):
+        polylat.explore(spec, store=store)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_truncated_file(spec: Spec, whole: Exploration, tmp_path: Path, share: float) -> None:
+    store = tmp_path / "results.db"
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+    complete = store.read_bytes()
+    store.write_bytes(complete[: int(share * len(complete))])
+    again = polylat.explore(spec, store=store, **OPTIONS)
+    same(again, whole)
+    assert "was damaged" in again.remarks[0] and "was damaged" in str(again)
+    assert (tmp_path / "results.db.damaged").stat().st_size == int(share * len(complete))
+    if share > 0.5:
+        assert " 0 results" not in again.remarks[0]
+    assert not polylat.explore(spec, store=store, **OPTIONS).remarks
+
+
+def test_a_file_truncated_beyond_recovery(spec: Spec, tmp_path: Path) -> None:
+    store = tmp_path / "results.db"
+    polylat.explore(spec, store=store, **OPTIONS)
+    store.write_bytes(store.read_bytes()[:1000])
+    with pytest.raises(StoreError, match=r"damaged|cannot read"):
+        polylat.explore(spec, store=store, **OPTIONS)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 512 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    size = ["-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if mount is None or subprocess.run([mount, *size], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def ends_with_all_results(spec: Spec, whole: Exploration, store: Path, message: str) -> StoreError:
+    with pytest.raises(StoreError, match=message) as caught:
+        polylat.explore(spec, store=store, **OPTIONS)
+    partial = caught.value.exploration
+    assert isinstance(partial, Exploration) and not partial.complete
+    assert partial.evaluated
+    known = {result.number: result for result in whole.results}
+    assert all(known[result.number] == result for result in partial.results)
+    return caught.value
+
+
+def test_a_full_disk(spec: Spec, whole: Exploration, small_disk: Path) -> None:
+    filling = small_disk / "filling"
+    filling.write_bytes(b"x" * (460 << 10))
+    store = small_disk / "results.db"
+    error = ends_with_all_results(spec, whole, store, "full|I/O|space")
+    assert "make room" in str(error)
+    assert stored(store)
+    filling.unlink()
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+
+
+def test_a_limit_to_the_size_of_files(spec: Spec, whole: Exploration, tmp_path: Path) -> None:
+    """As a full disk, where nothing can be mounted."""
+    store = tmp_path / "results.db"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (28 << 10, limits[1]))
+    try:
+        ends_with_all_results(spec, whole, store, "full|I/O|large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert stored(store)
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+
+
+def test_a_read_only_file(
+    spec: Spec, whole: Exploration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions do not bind a superuser: the file is opened read-only instead."""
+    store = tmp_path / "results.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "evaluate", after(3, KeyboardInterrupt()))
+        with pytest.raises(InterruptedExplorationError):
+            polylat.explore(spec, store=store, **OPTIONS)
+    connect = sqlite3.connect
+
+    def read_only(path: Any, *args: Any, **options: Any) -> sqlite3.Connection:
+        file: sqlite3.Connection = connect(f"file:{path}?mode=ro", *args, uri=True, **options)
+        return file
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", read_only)
+        with pytest.raises(StoreError, match=r"readonly.*To mend it: make the file"):
+            polylat.explore(spec, store=store, **OPTIONS)
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+
+
+def test_a_disk_that_becomes_read_only(
+    spec: Spec, whole: Exploration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "results.db"
+
+    def turned(*arguments: Any) -> Batch:
+        batch = evaluate.evaluate(*arguments)
+        if stored(store) == 3:
+            (tmp_path / "results.db-journal").mkdir(exist_ok=True)  # no journal can be made
+        return batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "evaluate", turned)
+        ends_with_all_results(spec, whole, store, "cannot write")
+    (tmp_path / "results.db-journal").rmdir()
+    assert stored(store) == 3
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+
+
+def test_output_that_cannot_be_written(spec: Spec, tmp_path: Path) -> None:
+    found = polylat.explore(spec, granularity="tile")
+    with pytest.raises(StoreError, match="cannot write"):
+        found.save(tmp_path / "no" / "folder" / "results.csv")
+
+
+# Workers
+
+
+def dies_once(flag: str, number: int) -> int:
+    """A worker that dies, the first time that it is asked for a certain number."""
+    if number == 3 and not Path(flag).exists():
+        Path(flag).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.02)
+    return number * number
+
+
+def dies_always(number: int) -> int:
+    """A worker that dies."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.filterwarnings("ignore:A worker stopped:UserWarning")
+def test_a_process_that_dies(tmp_path: Path) -> None:
+    pytest.importorskip("joblib", reason="the extra `explore` is not installed")
+    with runner(2, None) as run:
+        found = list(run(dies_once, [(str(tmp_path / "flag"), n) for n in range(12)]))
+    assert sorted(found) == [(n, n * n) for n in range(12)]
+
+
+@pytest.mark.filterwarnings("ignore:A worker stopped:UserWarning")
+def test_processes_that_die_again_and_again() -> None:
+    pytest.importorskip("joblib", reason="the extra `explore` is not installed")
+    with runner(2, None) as run, pytest.raises(WorkerError, match="died"):
+        list(run(dies_always, [(n,) for n in range(4)]))
+
+
+def test_an_exploration_whose_workers_die(
+    spec: Spec, whole: Exploration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clear message, and everything that was finished before."""
+    store = tmp_path / "results.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "evaluate", after(5, WorkerError("worker processes died")))
+        with pytest.raises(WorkerError, match="died") as caught:
+            polylat.explore(spec, store=store, **OPTIONS)
+    partial = caught.value.exploration
+    assert isinstance(partial, Exploration) and partial.evaluated and not partial.complete
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+
+
+def kills_its_worker_once(flag: str, *arguments: Any) -> Batch:
+    """`evaluate`, in a worker that is killed in the middle of the space, once."""
+    if arguments[1][0][0] > 12 and not Path(flag).exists():
+        Path(flag).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return evaluate.evaluate(*arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_cluster_of_which_a_worker_is_killed(
+    spec: Spec, whole: Exploration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    pytest.importorskip("joblib", reason="the extra `dask` is not installed")
+    flag = str(tmp_path / "flag")
+    store = tmp_path / "results.db"
+
+    def killing(*arguments: Any) -> Any:
+        return kills_its_worker_once(flag, *arguments)
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
+        workers = {worker.pid for worker in cluster.workers.values()}
+        assert len(workers) == 2
+        with monkeypatch.context() as patch:
+            patch.setattr(search, "evaluate", killing)
+            found = polylat.explore(spec, dask=cluster.scheduler_address, store=store, **OPTIONS)
+        assert Path(flag).exists()
+        assert {worker.pid for worker in cluster.workers.values()} != workers
+    same(found, whole)
+    same(polylat.explore(spec, store=store, **OPTIONS), whole)
+
+
+def test_no_scheduler(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    monkeypatch.setattr(parallel, "PATIENCE", "0.5s")
+    with pytest.raises(WorkerError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1"):
+        polylat.explore(spec, dask="tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "options"),
+    [
+        ("joblib", "explore", {"n_jobs": 2}),
+        ("joblib", "explore", {"dask": "tcp://127.0.0.1:1"}),
+        ("distributed", "dask", {"dask": "tcp://127.0.0.1:1"}),
+        ("tqdm.auto", "explore", {"progress": True}),
+    ],
+)
+def test_missing_extras(
+    spec: Spec, missing: str, extra: str, options: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing == "distributed":
+        pytest.importorskip("joblib", reason="the extra `explore` is not installed")
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError, match=rf"polylat\[{extra}\]"):
+        polylat.explore(spec, granularity="tile", **options)
+
+
+def test_no_progress_bar_is_needed(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    assert polylat.explore(spec, granularity="tile").complete
+
+
+def test_progress(spec: Spec, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm", reason="the extra `explore` is not installed")
+    polylat.explore(spec, granularity="tile")
+    assert not capsys.readouterr().err  # not a terminal
+    polylat.explore(spec, granularity="tile", progress=True)
+    assert "8/8" in capsys.readouterr().err
