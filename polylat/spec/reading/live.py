@@ -112,7 +112,8 @@ def spec_of(
     live: Any = value
     if is_mappings(live):
         number = _index(len(live), index)
-        spec, mapping = live.spec, live.mapping(number)
+        spec = live.spec
+        mapping = spec.mapping if _evaluated(live, number) else live.mapping(number)
         names = _SharedLoops(spec, mapping, live.data, number)
     elif is_spec(live) and index is None:
         spec, mapping = live, live.mapping
@@ -218,7 +219,7 @@ class _Reader:
         for name, field in cls.model_fields.items():
             if name in _IGNORED.get(self.part, ()):
                 continue
-            found = getattr(value, name)
+            found = getattr(value, name, None)  # of an older version, if it was pickled
             if found is None or _is_default(found, field):
                 continue
             if known is not None and name not in known.model_fields:
@@ -248,8 +249,8 @@ class _SharedLoops:
 
     Such a loop has a set of rank variables. Of an Einsum that has several of them, the set does not
     say which one is meant. Two others do: some versions of AccelForge split such loops when asked;
-    and the mapper's table has each Einsum's own mapping, whose loops have one variable each, so that
-    the shared loop is the one that the others leave over.
+    and the mapper's table has each Einsum's own mapping, whose loops have one variable each, so
+    that the shared loop is the one that the others leave over.
 
     Parameters
     ----------
@@ -263,8 +264,7 @@ class _SharedLoops:
 
     def __init__(self, spec: Any, mapping: Any, table: Any = None, index: int = 0) -> None:
         self._found: dict[int, dict[str, str]] = {}
-        variables = {e.name: set(e.rank_variables) for e in spec.workload.einsums}
-        for einsum, loops in _paths(mapping, ()):
+        for einsum, loops in _paths(mapping):
             shared = [loop for loop in loops if isinstance(loop.rank_variable, AbstractSet)]
             if not shared or self._split(einsum, mapping, loops):
                 continue
@@ -272,7 +272,9 @@ class _SharedLoops:
             for loop in loops:
                 if loop not in shared and _said(loop) in own:
                     own.remove(_said(loop))
-            self._match(einsum, shared, variables.get(einsum, set()), own)
+            einsums = (e for e in spec.workload.einsums if e.name == einsum)
+            variables = {str(variable) for e in einsums for variable in e.rank_variables}
+            self._match(einsum, shared, variables, own)
 
     def of(self, loop: Any) -> dict[str, str]:
         """Einsum → its rank variable, for a loop of the mapping; empty if that is not known."""
@@ -314,25 +316,73 @@ class _SharedLoops:
             self._found.setdefault(id(loop), {})[einsum] = variable
 
 
-def _paths(node: Any, above: tuple[Any, ...]) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """(Einsum, the loops above it) for every leaf of a mapping."""
+def _evaluated(mappings: Any, index: int) -> bool:
+    """Whether one of the Mappings is what the Spec's own mapping was evaluated to.
+
+    AccelForge keeps the mappings of the Einsums, each by itself, and joins them anew when asked for
+    the whole. That is the mapping that its mapper means. Of one that was evaluated it is another
+    one: what several Einsums found in a holder above a split, each has now in a holder of its own,
+    and Pipelines are Sequential.
+    """
+    wholes = list(_leaves(mappings.spec.mapping, ()))
+    for einsum, nodes in wholes:
+        alone = _alone(mappings.data, index, einsum)
+        tensors = {
+            t.name
+            for e in mappings.spec.workload.einsums
+            if e.name == einsum
+            for t in e.tensor_accesses
+        }
+        if not alone or _steps(nodes, tensors) != _steps(alone[0][1], tensors):
+            return False
+    return bool(wholes)
+
+
+def _steps(nodes: Sequence[Any], tensors: AbstractSet[str]) -> list[tuple[Any, ...]]:
+    """What stands above a leaf, without what does not concern its Einsum."""
+    found: list[tuple[Any, ...]] = []
+    for node in nodes:
+        if hasattr(node, "rank_variable"):
+            several = isinstance(node.rank_variable, AbstractSet)
+            found.append(
+                (type(node).__name__, None if several else node.rank_variable, node.tile_shape)
+            )
+        elif hasattr(node, "tensors"):
+            kind = type(node).__name__
+            found += [(kind, node.component, t) for t in node.tensors if t in tensors]
+    return found
+
+
+def _leaves(node: Any, above: tuple[Any, ...]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """(Einsum, the nodes above it) for every leaf of a mapping."""
     for inner in node.nodes:
         if hasattr(inner, "nodes"):
-            yield from _paths(inner, above)
-        elif hasattr(inner, "rank_variable"):
-            above = (*above, inner)
+            yield from _leaves(inner, above)
         elif hasattr(inner, "einsum"):
             yield inner.einsum, above
+        else:
+            above = (*above, inner)
 
 
-def _own(table: Any, index: int, einsum: str) -> list[tuple[str, str, Any]]:
-    """The loops of an Einsum's own mapping in the mapper's table."""
+def _paths(node: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """(Einsum, the loops above it) for every leaf of a mapping."""
+    for einsum, nodes in _leaves(node, ()):
+        yield einsum, tuple(inner for inner in nodes if hasattr(inner, "rank_variable"))
+
+
+def _alone(table: Any, index: int, einsum: str) -> list[tuple[str, tuple[Any, ...]]]:
+    """The leaf of an Einsum's own mapping in the mapper's table; nothing if it is not there."""
     column = f"{einsum}<SEP>mapping"
     if table is None or column not in table.columns:
         return []
     alone = table[column].iloc[index]
-    paths = _paths(alone, ()) if hasattr(alone, "nodes") else ()
-    return [_said(loop) for _, path in paths for loop in path]
+    return list(_leaves(alone, ())) if hasattr(alone, "nodes") else []
+
+
+def _own(table: Any, index: int, einsum: str) -> list[tuple[str, str, Any]]:
+    """The loops of an Einsum's own mapping in the mapper's table."""
+    nodes = [node for _, above in _alone(table, index, einsum) for node in above]
+    return [_said(node) for node in nodes if hasattr(node, "rank_variable")]
 
 
 def _said(loop: Any) -> tuple[str, str, Any]:
