@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,6 @@ with warnings.catch_warnings():
     af: Any = pytest.importorskip("accelforge", reason="AccelForge is not installed")
     import pandas as pd
     import sympy
-    from accelforge.frontend import mapping as nodes
-    from accelforge.frontend.mapper.metrics import Metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # AccelForge's and pandas's own
 
@@ -88,7 +88,7 @@ def test_a_changed_object_is_another_input() -> None:
     live = af.Spec.from_yaml(str(OURS / "issue_o2_to_dram.yaml"))
     live.arch.nodes["DRAM"].actions["read"].throughput = "1 / 2"
     live.workload.rank_sizes["M"] = 4
-    live.mapping.nodes[-1] = nodes.Pipeline(nodes=live.mapping.nodes[-1].nodes)
+    live.mapping.nodes[-1] = af.mapping.Pipeline(nodes=live.mapping.nodes[-1].nodes)
     report = polylat.analyze(live)
     assert report.accesses["e1", "mac", None, "compute"] == 4 * 8 * 8
     assert report.sequential is not None
@@ -107,7 +107,7 @@ def test_an_evaluated_spec_is_refused() -> None:
 
 def test_a_spec_without_a_mapping_is_refused() -> None:
     live = af.Spec.from_yaml(str(OURS / "issue_o2_to_dram.yaml"))
-    live.mapping = nodes.Mapping()
+    live.mapping = af.Mapping()
     with pytest.raises(SpecError, match="the Spec has no mapping"):
         polylat.analyze(live)
     with pytest.raises(SpecError, match="needs no index"):
@@ -190,7 +190,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("mapper")
     (folder / "keys.yaml").write_text(ARCH + KEYS, encoding="utf-8")
     spec = af.Spec.from_yaml(str(folder / "keys.yaml"))
-    spec.mapper.metrics = Metrics.LATENCY | Metrics.ENERGY | Metrics.RESOURCE_USAGE
+    spec.mapper.metrics = af.Metrics.LATENCY | af.Metrics.ENERGY | af.Metrics.RESOURCE_USAGE
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # the mapper leaves a drawing behind
         yield spec.map_workload_to_arch(print_progress=False)
@@ -316,7 +316,7 @@ def test_what_is_evaluated_is_the_mapping_of_the_spec(mapping: str, top: str) ->
     live = tapped(mapping, top=top)
     evaluated = live.evaluate_mapping()
     assert to_spec(evaluated) == to_spec(live)
-    live.mapping = nodes.Mapping()  # the figures are of the mapping as it was
+    live.mapping = af.Mapping()  # the figures are of the mapping as it was
     assert to_spec(evaluated) == to_spec(evaluated, 0)
     assert polylat.roofline(evaluated).latency == evaluated.latency()
 
@@ -346,3 +346,78 @@ def test_the_winner_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(table["rank"]) == [1, 2]
     assert list(table["accelforge_rank"]) == [1, 1]
     assert list(table["pareto"]) == [True, True]
+
+
+# The example and the README ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def example() -> Any:
+    """The example as a module."""
+    found = spec_from_file_location("from_mapper", EXAMPLES / "from_mapper.py")
+    assert found is not None and found.loader is not None
+    module = module_from_spec(found)
+    sys.modules["from_mapper"] = module  # its dataclass asks for it
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def mappings(example: Any) -> Any:
+    """What the mapper finds for the motivating problem."""
+    return example.search(example.problem("tapped"))
+
+
+@needs_dot
+def test_another_mapping_is_the_fastest_where_stages_overlap(mappings: Any) -> None:
+    assert min(mappings.data["Total<SEP>latency"]) == 29696
+    given = rerank(mappings, quiet=True)
+    assert not given.attrs["winner_changes"]
+    overlapped = rerank(mappings, quiet=True, pipelined=True, verify=True)
+    assert overlapped.attrs["winner_changes"]
+    before = overlapped.loc[overlapped.attrs["accelforge_winner"]]
+    best = overlapped.loc[overlapped.attrs["winner"]]
+    assert before["accelforge"] < best["accelforge"]
+    assert best["latency"] < before["latency"]
+    assert set(overlapped["certificate"]) == {"proven"}
+
+
+@needs_dot
+def test_the_example(
+    example: Any,
+    mappings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(example, "search", lambda spec: mappings)
+    example.main(["tapped"])
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert lines[0].startswith(f"tapped: the same, and o2 written to DRAM as well ({len(mappings)}")
+    assert max(map(len, lines[:8])) <= 80
+    assert "…" not in printed
+    spec, report = example.fastest(mappings)
+    table = rerank(mappings, quiet=True, pipelined=True, background=["o1", "o2", "o3"])
+    assert report.latency == table["latency"].iloc[0]
+    assert f"Latency  {report.latency:,}" in lines
+    assert f"AccelForge's figure for it: {polylat.roofline(spec).latency:,}" in lines
+    assert any(line.startswith("Proven: the schedule of") for line in lines)
+
+
+@needs_dot
+@pytest.mark.parametrize("page", ["README.md", "docs/accelforge.md"])
+def test_what_the_pages_show(
+    page: str, mappings: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(af.Spec, "map_workload_to_arch", lambda self: mappings)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            if shown := re.fullmatch(r"(polylat\..*?)  # (\d+).*", line):
+                assert eval(shown[1], names) == int(shown[2])
+            else:
+                exec(line, names)
+    assert "The fastest mapping changes:" in capsys.readouterr().out
+    assert names["table"].attrs["winner_changes"]

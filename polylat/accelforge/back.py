@@ -25,7 +25,7 @@ def from_spec(spec: Spec) -> Any:
 
     Returns
     -------
-    accelforge.frontend.mapping.Mapping
+    accelforge.Mapping
         The same tree: `to_spec` makes the same mapping of it again. Reservations, which
         AccelForge's mapper adds and its model does not need, are not restored.
 
@@ -39,7 +39,7 @@ def from_spec(spec: Spec) -> Any:
         several.
     """
     try:
-        from accelforge.frontend import mapping as theirs
+        from accelforge import mapping as theirs
     except ImportError as error:
         raise MissingExtraError(
             "AccelForge is not installed",

@@ -19,7 +19,6 @@ from polylat.errors import (
 from polylat.exact import Number
 from polylat.report import Report
 from polylat.spec import Spec
-from polylat.spec.mapping import Branch, Compute, Pipeline
 from polylat.spec.reading.live import is_mappings, spec_of
 
 if TYPE_CHECKING:
@@ -160,15 +159,7 @@ def _told(mappings: Any, metric: str) -> list[float]:
 
 def _spec(mappings: Any, number: int, pipelined: bool) -> Spec:
     spec = spec_of(mappings, number)
-    return replace(spec, mapping=_overlapped(spec.mapping)) if pipelined else spec
-
-
-def _overlapped(branch: Branch) -> Branch:
-    """The same with a Pipeline for every split."""
-    if isinstance(branch.end, Compute):
-        return branch
-    stages = tuple(map(_overlapped, branch.end.branches))
-    return replace(branch, end=Pipeline(stages, branch.end.where))
+    return replace(spec, mapping=spec.mapping.with_pipelines()) if pipelined else spec
 
 
 def _certificate(report: Report) -> str:

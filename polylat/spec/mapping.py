@@ -7,7 +7,7 @@ loops and storage nodes that ends in a Split or in a Compute.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -130,3 +130,10 @@ class Branch:
         else:
             for branch in self.end.branches:
                 yield from branch.leaves()
+
+    def with_pipelines(self) -> Branch:
+        """The same with a Pipeline for every Sequential split below: stages overlap."""
+        if isinstance(self.end, Compute):
+            return self
+        stages = tuple(branch.with_pipelines() for branch in self.end.branches)
+        return replace(self, end=Pipeline(stages, self.end.where))
