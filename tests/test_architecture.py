@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"click", "islpy", "jinja2", "networkx", "numba", "numpy", "pydantic", "rich", "ruamel"}
+HEAVY = {
+    "accelforge",
+    "click",
+    "islpy",
+    "jinja2",
+    "networkx",
+    "numba",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "rich",
+    "ruamel",
+}
 STANDARD = set(sys.stdlib_module_names)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import cascades
 
 import polylat
@@ -96,8 +97,7 @@ def outcome(spec: Spec, options: dict[str, Any]) -> Any:
     return figures(report)
 
 
-@pytest.mark.parametrize("name", [own, swapped])
-@given(drawn=cascades())
+@given(st.sampled_from((own, swapped)), cascades())
 def test_names_of_rank_variables_mean_nothing(
     name: Name, drawn: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:
