@@ -270,7 +270,7 @@ class _SharedLoops:
                 continue
             own = _own(table, index, einsum)
             for loop in loops:
-                if loop not in shared and _said(loop) in own:
+                if not isinstance(loop.rank_variable, AbstractSet) and _said(loop) in own:
                     own.remove(_said(loop))
             einsums = (e for e in spec.workload.einsums if e.name == einsum)
             variables = {str(variable) for e in einsums for variable in e.rank_variables}
@@ -295,22 +295,22 @@ class _SharedLoops:
         return True
 
     def _match(
-        self, einsum: str, shared: list[Any], variables: set[str], own: list[tuple[str, str, Any]]
+        self, einsum: str, shared: list[Any], variables: set[str], own: list[tuple[str, Any, Any]]
     ) -> None:
-        left = list(shared)
+        """Find one loop after another of which only one variable is possible."""
+        left = {id(loop): loop for loop in shared}
         while left:
-            for loop in left:
-                mine = variables & set(loop.rank_variable)
+            for loop in left.values():
+                kind, names, tile = _said(loop)
+                mine = variables & set(names)
                 if len(mine) > 1:
-                    kind, _, tile = _said(loop)
                     mine = {v for v in mine if (kind, v, tile) in own}
                 if len(mine) == 1:
                     break
             else:
                 return
-            left.remove(loop)
+            del left[id(loop)]
             (variable,) = mine
-            kind, _, tile = _said(loop)
             if (kind, variable, tile) in own:
                 own.remove((kind, variable, tile))
             self._found.setdefault(id(loop), {})[einsum] = variable
@@ -326,31 +326,32 @@ def _evaluated(mappings: Any, index: int) -> bool:
     """
     wholes = list(_leaves(mappings.spec.mapping, ()))
     for einsum, nodes in wholes:
+        einsums = (e for e in mappings.spec.workload.einsums if e.name == einsum)
+        tensors = {access.name for e in einsums for access in e.tensor_accesses}
         alone = _alone(mappings.data, index, einsum)
-        tensors = {
-            t.name
-            for e in mappings.spec.workload.einsums
-            if e.name == einsum
-            for t in e.tensor_accesses
-        }
-        if not alone or _steps(nodes, tensors) != _steps(alone[0][1], tensors):
+        if not alone or not _alike(_steps(nodes, tensors), _steps(alone[0][1], tensors)):
             return False
     return bool(wholes)
 
 
-def _steps(nodes: Sequence[Any], tensors: AbstractSet[str]) -> list[tuple[Any, ...]]:
+def _steps(nodes: Sequence[Any], tensors: AbstractSet[str]) -> list[tuple[str, Any, Any]]:
     """What stands above a leaf, without what does not concern its Einsum."""
-    found: list[tuple[Any, ...]] = []
+    found: list[tuple[str, Any, Any]] = []
     for node in nodes:
         if hasattr(node, "rank_variable"):
-            several = isinstance(node.rank_variable, AbstractSet)
-            found.append(
-                (type(node).__name__, None if several else node.rank_variable, node.tile_shape)
-            )
+            found.append(_said(node))
         elif hasattr(node, "tensors"):
             kind = type(node).__name__
-            found += [(kind, node.component, t) for t in node.tensors if t in tensors]
+            found += [(kind, t, node.component) for t in node.tensors if t in tensors]
     return found
+
+
+def _alike(whole: Sequence[tuple[str, Any, Any]], alone: Sequence[tuple[str, Any, Any]]) -> bool:
+    """Whether two are the same: of a set of rank variables, an Einsum has its own."""
+    return len(whole) == len(alone) and all(
+        a == b or (isinstance(a[1], AbstractSet) and b[1] in a[1] and a[::2] == b[::2])
+        for a, b in zip(whole, alone, strict=True)
+    )
 
 
 def _leaves(node: Any, above: tuple[Any, ...]) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -379,13 +380,13 @@ def _alone(table: Any, index: int, einsum: str) -> list[tuple[str, tuple[Any, ..
     return list(_leaves(alone, ())) if hasattr(alone, "nodes") else []
 
 
-def _own(table: Any, index: int, einsum: str) -> list[tuple[str, str, Any]]:
+def _own(table: Any, index: int, einsum: str) -> list[tuple[str, Any, Any]]:
     """The loops of an Einsum's own mapping in the mapper's table."""
     nodes = [node for _, above in _alone(table, index, einsum) for node in above]
     return [_said(node) for node in nodes if hasattr(node, "rank_variable")]
 
 
-def _said(loop: Any) -> tuple[str, str, Any]:
+def _said(loop: Any) -> tuple[str, Any, Any]:
     return type(loop).__name__, loop.rank_variable, loop.tile_shape
 
 
