@@ -349,6 +349,30 @@ def test_the_winner_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(table["pareto"]) == [True, True]
 
 
+def test_mappings_without_figures_and_without_an_analysis() -> None:
+    """AccelForge was not asked for latency and energy; and one of the mappings is illegal here."""
+    found = [tapped(mapping).evaluate_mapping() for mapping in ("tap_refetched", "untapped")]
+    data = pd.concat([one.data for one in found]).drop(
+        columns=["Total<SEP>latency", "Total<SEP>energy"]
+    )
+    both = found[0]._update(data=data, spec=af.Spec(arch=found[0].spec.arch))
+    both.spec.workload = found[0].spec.workload
+    table = rerank(both, quiet=True, granularity="tile")
+    assert list(table["accelforge"]) == [31744, 32768]
+    assert table["energy"].isna().all()
+    wrong = found[0].data["e3<SEP>mapping"].iloc[0]
+    wrong.nodes = [n for n in wrong.nodes if getattr(n, "rank_variable", "") != "n3"]
+    table = rerank(both, granularity="tile")
+    assert list(table.index) == [1, 0]
+    assert table.loc[0, "error"].startswith("mapping.nodes")
+    assert table.loc[1, "error"] == ""
+    assert table["latency"].isna().tolist() == [False, True]
+    assert "1 of 2 could not be analysed" in table.attrs["message"]
+    only = rerank(both[0], quiet=True)
+    assert only.attrs["winner"] is None
+    assert not only.attrs["winner_changes"]
+
+
 # The example and the README ----------------------------------------------------------------------
 
 

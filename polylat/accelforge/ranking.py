@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import inf, isfinite, nan
+from math import inf, isfinite, isnan, nan
 from typing import TYPE_CHECKING, Any
 
 from polylat.analysis import analyze
@@ -119,7 +119,8 @@ def rerank(
             found.append(_Ranked(number, time, energy, None, NOT_ASKED, str(error)))
         else:
             state = _certificate(report) if verify else NOT_ASKED
-            found.append(_Ranked(number, time, energy, report, state))
+            known = float(report.roofline) if isnan(time) else time
+            found.append(_Ranked(number, known, energy, report, state))
     found.sort(key=_Ranked.by_latency)
     table = pd.DataFrame([_row(one, found) for one in found]).set_index("mapping")
     table.attrs.update(_verdict(found))
@@ -139,14 +140,17 @@ class _Ranked:
     certificate: str
     error: str = ""
 
-    def by_latency(self) -> tuple[bool, Number, float, int]:
+    def by_latency(self) -> tuple[Number | float, float, int]:
         """Key for sorting: the fastest first, and what was not analysed last."""
-        latency = self.accelforge if self.report is None else self.report.latency
-        return self.report is None, Fraction(latency), self.energy, self.number
+        return _latency(self), _or_last(self.energy), self.number
 
     def by_accelforge(self) -> tuple[float, float, int]:
         """Key for sorting as AccelForge would."""
-        return self.accelforge, self.energy, self.number
+        return _or_last(self.accelforge), _or_last(self.energy), self.number
+
+
+def _or_last(value: float) -> float:
+    return inf if isnan(value) else value
 
 
 def _told(mappings: Any, metric: str) -> list[float]:
@@ -202,14 +206,14 @@ def _row(one: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
 def _memories(report: Report) -> dict[str, Any]:
     """Peaks by memory (the largest, where stages have units of their own), and whether all fit."""
     peaks: dict[str, Any] = {}
-    fits = True
+    fits: bool | float = True
     for memory in report.occupancy:
         name = f"peak {memory.component}"
         try:
             peaks[name] = max(peaks.get(name, 0), _plain(memory.peak))
-            fits &= not memory.exceeded
-        except UnsupportedError:
-            peaks[name] = nan
+            fits = fits and not memory.exceeded
+        except UnsupportedError:  # it is not known
+            peaks[name] = fits = nan
     return peaks | {"fits": fits}
 
 
