@@ -48,8 +48,9 @@ bench: $(DEV) ## benchmarks; with AccelForge's if `make accelforge` was run
 bench-smoke: $(DEV) ## the benchmarks, small: do all sides agree?
 	$(RUN) -m benchmarks --smoke
 
-accelforge: $(ACCELFORGE) ## compare with AccelForge itself (needs Python 3.12 or newer)
+accelforge: $(ACCELFORGE) ## test with AccelForge itself, its objects and its mapper (Python 3.12)
 	$(VENV_ACCELFORGE)/bin/python -m benchmarks.accelforge_compare tests/data/accelforge
+	$(VENV_ACCELFORGE)/bin/python -m pytest tests/test_accelforge.py
 
 clean: ## remove the environments
 	rm -rf $(VENV) $(VENV_ACCELFORGE)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from polylat.bounds import rank_bounds
 from polylat.errors import MappingError, UnsupportedError
@@ -39,6 +39,7 @@ from polylat.spec.mapping import (
     Temporal,
     Toll,
 )
+from polylat.spec.reading.live import as_spec
 from polylat.spec.workload import Einsum, TensorAccess, Workload
 
 __all__ = ["AccessKey", "Number", "Roofline", "roofline"]
@@ -76,13 +77,14 @@ class Roofline:
         return {einsum: max(busy, key=busy.__getitem__) for einsum, busy in self.per_einsum.items()}
 
 
-def roofline(spec: Spec) -> Roofline:
+def roofline(spec: Spec | Any) -> Roofline:
     """AccelForge's latency and action counts of a mapping.
 
     Parameters
     ----------
     spec
-        Workload, architecture and mapping. A Pipeline counts as a Sequential, as in AccelForge.
+        Workload, architecture and mapping. A Pipeline counts as a Sequential, as in AccelForge. Or
+        AccelForge's ``Spec`` with a mapping, or its ``Mappings`` of one mapping.
 
     Returns
     -------
@@ -150,6 +152,7 @@ def roofline(spec: Spec) -> Roofline:
     >>> figures.accesses["total", "DRAM", "Z", "read"]
     5
     """
+    spec = as_spec(spec)
     sizes = _sizes(spec.workload)
     shared = _shared(spec.workload)
     einsums = {einsum.name: einsum for einsum in spec.workload.einsums}
@@ -346,7 +349,7 @@ def _loops(
     for position, node in enumerate(nodes):
         if not isinstance(node, (Temporal, Spatial)):
             continue
-        variable = node.rank_variable
+        variable = node.variable(einsum.name)
         if variable not in shape:
             raise MappingError(
                 f"a loop over {variable!r} stands above Einsum {einsum.name!r}, which does not "

@@ -23,6 +23,7 @@ from polylat.spec.options import (
     normalize_order,
     normalize_slots,
 )
+from polylat.spec.reading.live import as_spec
 from polylat.tasks import own_stages, separations, total_count
 from polylat.visits import Solved, in_turn, solve
 
@@ -55,7 +56,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def analyze(
-    spec: Spec,
+    spec: Spec | Any,
     *,
     granularity: str = _DEFAULTS["granularity"],
     order: str = _DEFAULTS["order"],
@@ -71,7 +72,7 @@ def analyze(
     Parameters
     ----------
     spec
-        The input.
+        The input; or AccelForge's ``Spec`` with a mapping, or its ``Mappings`` of one mapping.
     granularity
         How finely tile iterations are told apart: ``"tile"`` (the loops above the innermost
         Storage, Toll or split), ``"flow"`` (also those that index exchanged tensors), ``"full"``
@@ -119,6 +120,7 @@ def analyze(
     >>> report.latency, report.sequential, report.optimal
     (31744, 32256, True)
     """
+    spec = as_spec(spec)
     given = {
         "granularity": granularity,
         "order": order,

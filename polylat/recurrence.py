@@ -89,8 +89,15 @@ def _outermost(lowered: Lowered) -> PathLoop | None:
         ):
             return None
         if first.temporal_trips[place] > 1:
-            tied = any(loop.variable in c.variables for x in lowered.leaves for c in x.coupled)
-            return None if tied else loop
+            # What the leaves call it, and whether it is the same for all.
+            variables = [leaf.temporal[place].variable for leaf in lowered.leaves]
+            tied = any(
+                v in c.variables
+                for leaf, v in zip(lowered.leaves, variables, strict=True)
+                for c in leaf.coupled
+            )
+            trips = {leaf.temporal_trips[place] for leaf in lowered.leaves}
+            return None if tied or len(trips) > 1 else loop
     return None
 
 
@@ -98,8 +105,9 @@ def _shortened(lowered: Lowered, loop: PathLoop, by: int) -> Lowered:
     """The mapping with fewer iterations of a loop."""
 
     def shorter(leaf: Leaf) -> Leaf:
-        low, high = leaf.ranges[loop.variable]
-        return replace(leaf, ranges={**leaf.ranges, loop.variable: (low, high - by * loop.tile)})
+        variable = next(x.variable for x in leaf.temporal if x.node == loop.node)
+        low, high = leaf.ranges[variable]
+        return replace(leaf, ranges={**leaf.ranges, variable: (low, high - by * loop.tile)})
 
     return replace(lowered, leaves=tuple(map(shorter, lowered.leaves)))
 

@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {
-    *("click", "distributed", "islpy", "jinja2", "joblib", "networkx", "numba", "numpy", "pandas"),
-    *("pyarrow", "pydantic", "rich", "ruamel", "tqdm"),
+    *("accelforge", "click", "distributed", "islpy", "jinja2", "joblib", "networkx", "numba"),
+    *("numpy", "pandas", "pyarrow", "pydantic", "rich", "ruamel", "tqdm"),
 }
 STANDARD = set(sys.stdlib_module_names)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from polylat.cli import main
 
 ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "docs/accelforge.md", "docs/json.md", "docs/model.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -55,14 +56,14 @@ def test_the_demo() -> None:
     assert block.splitlines() == printed
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/model.md", "docs/json.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/model.md", "docs/json.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_headings(page: str) -> None:
     path = ROOT / page
     for target, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text(encoding="utf-8")):

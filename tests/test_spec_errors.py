@@ -875,7 +875,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
         (
             lambda d: node(d, 1).update(rank_variable=["m", "n"]),
             UnsupportedError,
-            "mapping.nodes[1].rank_variable: the loop runs over a set of rank variables",
+            "mapping.nodes[1].rank_variable: the loop runs over one of 'm', 'n' of 'e1'",
         ),
         (
             lambda d: node(d, 1).update(tile_shape=0),

@@ -6,7 +6,7 @@ it needs. Whether the data is there when it is read is decided from relations, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, pairwise
@@ -18,6 +18,7 @@ from polylat.spec.affine import Affine
 from polylat.spec.mapping import (
     Branch,
     Compute,
+    Loop,
     Pipeline,
     Spatial,
     Split,
@@ -171,7 +172,7 @@ class Leaf:
 class _Above:
     """What stands above a point of the tree while it is walked."""
 
-    loops: tuple[PathLoop, ...] = ()
+    loops: tuple[tuple[int, Loop], ...] = ()  # number of the node, loop
     holders: tuple[tuple[str, PathHolder], ...] = ()
     splits: tuple[PathSplit, ...] = ()
     fixed_depth: int = 0
@@ -208,13 +209,10 @@ def _walk(
 ) -> None:
     loops, holders, fixed = list(above.loops), list(above.holders), above.fixed_depth
     for node in branch.nodes:
-        depth = sum(loop.unit is None for loop in loops)
+        depth = _temporal(loops)
         match node:
-            case Temporal():
-                loops.append(PathLoop(next(numbers), node.rank_variable, node.tile_shape))
-            case Spatial():
-                unit = (node.component, node.dimension)
-                loops.append(PathLoop(next(numbers), node.rank_variable, node.tile_shape, unit))
+            case Temporal() | Spatial():
+                loops.append((next(numbers), node))
             case Storage() | Toll():
                 fixed = depth
                 identity = next(numbers)
@@ -229,7 +227,7 @@ def _walk(
                         where=node.where,
                     )
                     holders.append((tensor, holder))
-    depth = sum(loop.unit is None for loop in loops)
+    depth = _temporal(loops)
     if isinstance(branch.end, Compute):
         here = _Above(tuple(loops), tuple(holders), above.splits, fixed)
         found.append(_leaf(spec, branch.end, here, len(found)))
@@ -242,6 +240,15 @@ def _walk(
         _walk(spec, child, below, numbers, found)
 
 
+def _temporal(loops: Sequence[tuple[int, Loop]]) -> int:
+    return sum(isinstance(loop, Temporal) for _, loop in loops)
+
+
+def _path_loop(number: int, loop: Loop, einsum: str) -> PathLoop:
+    unit = (loop.component, loop.dimension) if isinstance(loop, Spatial) else None
+    return PathLoop(number, loop.variable(einsum), loop.tile_shape, unit)
+
+
 def _leaf(spec: Spec, node: Compute, above: _Above, number: int) -> Leaf:
     einsum = spec.workload.einsum(node.einsum)
     place = f"{node.where or 'mapping'} (Compute {node.einsum})"
@@ -251,16 +258,17 @@ def _leaf(spec: Spec, node: Compute, above: _Above, number: int) -> Leaf:
         held = tuple(h for t, h in above.holders if t == tensor)
         _check_holders(spec, einsum, tensor, held, place)
         holders[tensor] = held
-    _check_loops(spec, einsum, above.loops, ranges, place)
+    loops = tuple(_path_loop(number, loop, einsum.name) for number, loop in above.loops)
+    _check_loops(spec, einsum, loops, ranges, place)
     coupled = tuple(
         c
         for c in einsum.constraints
         if len(c.terms) > 1
         and c.constant + sum(k * ranges[v][0 if k > 0 else 1] for v, k in c.terms) < 0
     )
-    _check_units(spec, einsum, above.loops, holders, place)
+    _check_units(spec, einsum, loops, holders, place)
     tied = {v for c in coupled for v in c.variables}
-    for loop in above.loops:
+    for loop in loops:
         if loop.unit is not None and loop.variable in tied:
             raise UnsupportedError(
                 f"a Spatial loop over {loop.variable!r}, whose range depends on other variables",
@@ -271,7 +279,7 @@ def _leaf(spec: Spec, node: Compute, above: _Above, number: int) -> Leaf:
         number=number,
         einsum=einsum,
         component=node.component,
-        loops=above.loops,
+        loops=loops,
         holders=holders,
         splits=above.splits,
         ranges=ranges,

@@ -7,27 +7,57 @@ loops and storage nodes that ends in a Split or in a Compute.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
 class Temporal:
-    """A loop over time: tiles of `tile_shape` values of the rank variable, one after another."""
+    """A loop over time: tiles of `tile_shape` values of the rank variable, one after another.
+
+    Parameters
+    ----------
+    rank_variable
+        Its rank variable. Where the Einsums below it go by different ones: all of them, in text.
+    tile_shape
+        How many values a tile has.
+    where
+        Where it stands in the input.
+    by_einsum
+        (Einsum, its rank variable), where the Einsums below go by different ones.
+    """
 
     rank_variable: str
     tile_shape: int
     where: str = field(default="", compare=False)
+    by_einsum: tuple[tuple[str, str], ...] = ()
+
+    def variable(self, einsum: str) -> str:
+        """The rank variable over which it runs for an Einsum."""
+        return dict(self.by_einsum).get(einsum, self.rank_variable)
 
 
 @dataclass(frozen=True)
 class Spatial:
-    """A loop over the units of a component's spatial dimension."""
+    """A loop over the units of a component's spatial dimension.
+
+    Parameters
+    ----------
+    rank_variable, tile_shape, where, by_einsum
+        As for `Temporal`.
+    component, dimension
+        The component whose units it runs over, and along which of its dimensions.
+    """
 
     rank_variable: str
     tile_shape: int
     component: str
     dimension: str
     where: str = field(default="", compare=False)
+    by_einsum: tuple[tuple[str, str], ...] = ()
+
+    def variable(self, einsum: str) -> str:
+        """The rank variable over which it runs for an Einsum."""
+        return dict(self.by_einsum).get(einsum, self.rank_variable)
 
 
 @dataclass(frozen=True)
@@ -100,3 +130,10 @@ class Branch:
         else:
             for branch in self.end.branches:
                 yield from branch.leaves()
+
+    def with_pipelines(self) -> Branch:
+        """The same with a Pipeline for every Sequential split below: stages overlap."""
+        if isinstance(self.end, Compute):
+            return self
+        stages = tuple(branch.with_pipelines() for branch in self.end.branches)
+        return replace(self, end=Pipeline(stages, self.end.where))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from polylat.spec.affine import Affine
@@ -66,7 +66,7 @@ class Einsum:
     accesses: tuple[TensorAccess, ...]
     is_copy: bool = False
     n_instances: Fraction = Fraction(1)
-    where: str = ""
+    where: str = field(default="", compare=False)
 
     def access(self, tensor: str) -> TensorAccess:
         """The access of a tensor of this Einsum."""

@@ -11,6 +11,7 @@ from polylat.errors import SpecError
 from polylat.spec import Spec
 from polylat.spec.reading.build import build
 from polylat.spec.reading.files import find_paths, has_template, pick, read_text
+from polylat.spec.reading.live import is_mappings, is_spec, spec_of
 from polylat.spec.reading.tree import Map, Seq, plain
 from polylat.spec.reading.yaml_text import parse
 
@@ -20,7 +21,7 @@ PathLike = str | os.PathLike[str]
 
 
 def load(
-    *files: PathLike | Iterable[PathLike],
+    *files: PathLike | Iterable[PathLike] | Any,
     jinja_parse_data: Mapping[str, Any] | None = None,
     **variables: Any,
 ) -> Spec:
@@ -31,7 +32,8 @@ def load(
     *files
         One or more files, which together have the top-level keys ``workload``, ``arch`` and
         ``mapping`` (and ``variables``, ``renames``, ``schedule`` if need be). Where several files
-        have a key, the first one counts, as in AccelForge. A name may be a pattern.
+        have a key, the first one counts, as in AccelForge. A name may be a pattern. Instead of
+        files: AccelForge's ``Spec`` with a mapping, or its ``Mappings`` of one mapping.
     jinja_parse_data
         Variables for the files' Jinja templates only.
     **variables
@@ -43,6 +45,8 @@ def load(
     PolylatError
         Where the files are no input that polylat can analyse; says what, where and what to do.
     """
+    if len(files) == 1 and (is_spec(files[0]) or is_mappings(files[0])):
+        return spec_of(files[0], given=variables)
     paths = _paths(files)
     data = {**(jinja_parse_data or {}), **variables}
     merged = Map()

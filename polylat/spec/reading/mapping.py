@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polylat.errors import MappingError, UnsupportedError
@@ -23,9 +23,11 @@ from polylat.spec.mapping import (
 from polylat.spec.reading import models as m
 from polylat.spec.reading.expressions import whole
 from polylat.spec.reading.scope import Scope
-from polylat.spec.reading.suggest import did_you_mean, shown
+from polylat.spec.reading.suggest import did_you_mean
 from polylat.spec.reading.tree import At
 from polylat.spec.workload import Workload
+
+_UNSEEN = (m.ReservationModel, m.TextBoxModel)
 
 
 def build_mapping(
@@ -92,7 +94,10 @@ class _Reader:
                         else f"put them above the {kind}",
                     )
                 return Branch(tuple(nodes), self.end(inner, place))
-            nodes.append(self.node(inner, place))
+            if isinstance(inner, m.LoopModel):
+                nodes.append(self.loop(inner, place, node))
+            else:
+                nodes.append(self.holder(inner, place))
         raise MappingError(
             "the branch does not end in a Compute, a Sequential or a Pipeline",
             where=str(at),
@@ -110,9 +115,7 @@ class _Reader:
                 mend="write Sequential or Pipeline",
             )
         kept = [
-            (n, at / "nodes" / i)
-            for i, n in enumerate(node.nodes)
-            if not isinstance(n, m.ReservationModel)
+            (n, at / "nodes" / i) for i, n in enumerate(node.nodes) if not isinstance(n, _UNSEEN)
         ]
         if not kept:
             raise MappingError(
@@ -140,10 +143,8 @@ class _Reader:
         self.computed[node.einsum] = str(at)
         return Compute(node.einsum, node.component, where=str(at))
 
-    def node(self, node: Any, at: At) -> Loop | Holder:
-        """A loop or a storage node."""
-        if isinstance(node, m.LoopModel):
-            return self.loop(node, at)
+    def holder(self, node: Any, at: At) -> Holder:
+        """A storage node or a Toll."""
         assert isinstance(node, m.HolderNodeModel)
         is_toll = isinstance(node, m.TollNodeModel)
         kind = "Toll" if is_toll else "Memory"
@@ -162,27 +163,79 @@ class _Reader:
         made = Toll if is_toll else Storage
         return made(node.component, tuple(node.tensors), where=str(at))
 
-    def loop(self, node: m.LoopModel, at: At) -> Loop:
-        """A loop."""
-        variable = node.rank_variable
-        if not isinstance(variable, str):
-            raise UnsupportedError(
-                f"the loop runs over a set of rank variables: {shown(variable)}",
-                where=str(at / "rank_variable"),
-                mend="give the Einsums one name for the rank variable that they share",
-            )
-        if variable not in self.rank_variables:
-            raise MappingError(
-                f"no Einsum has the rank variable {variable!r}",
-                where=str(at / "rank_variable"),
-                mend=did_you_mean(variable, self.rank_variables),
-            )
+    def loop(self, node: m.LoopModel, at: At, run: Any) -> Loop:
+        """A loop; `run` is the model of the run of nodes that it is one of."""
+        here = at / "rank_variable"
+        by_einsum: tuple[tuple[str, str], ...] = ()
+        if isinstance(node.rank_variable, str):
+            variable = node.rank_variable
+            self.rank_variable(variable, here)
+        else:
+            below = [c.einsum for c in _computes(run) if c.einsum in self.einsums]
+            by_einsum = self.by_einsum(node.rank_variable, below, here)
+            variable = ",".join(sorted({mine for _, mine in by_einsum}))
+        if "," not in variable:
+            by_einsum = ()
         shape = whole(node.tile_shape, self.variables, at / "tile_shape", what="the tile shape")
         if not isinstance(node, m.SpatialLoopModel):
-            return Temporal(variable, shape, where=str(at))
+            return Temporal(variable, shape, str(at), by_einsum)
         if node.component not in self.kinds:
             self.component(node.component, at / "component", tuple(self.kinds), "Spatial")
-        return Spatial(variable, shape, node.component, node.name, where=str(at))
+        return Spatial(variable, shape, node.component, node.name, str(at), by_einsum)
+
+    def rank_variable(self, name: str, at: At) -> None:
+        """Check that some Einsum has a rank variable."""
+        if name not in self.rank_variables:
+            raise MappingError(
+                f"no Einsum has the rank variable {name!r}",
+                where=str(at),
+                mend=did_you_mean(name, self.rank_variables),
+            )
+
+    def by_einsum(self, given: Any, below: list[str], at: At) -> tuple[tuple[str, str], ...]:
+        """(Einsum, its rank variable), for a loop over several.
+
+        A set of rank variables is AccelForge's way of saying that Einsums share a loop and call it
+        by different names; which of them is an Einsum's own follows if it has one of them only.
+        """
+        if isinstance(given, dict):
+            for name in given:
+                if name not in below:
+                    raise MappingError(
+                        f"the loop is not above an Einsum {name!r}",
+                        where=str(at / name),
+                        mend=did_you_mean(name, below),
+                    )
+                self.rank_variable(given[name], at / name)
+        else:
+            for index, name in enumerate(given):
+                self.rank_variable(name, at / index)
+        found = []
+        for einsum in below:
+            has = self.einsums[einsum].rank_variables
+            if isinstance(given, dict):
+                mine = [given[einsum]] if given.get(einsum) in has else []
+            else:
+                mine = [v for v in given if v in has]
+            if not mine:
+                raise MappingError(
+                    f"the loop over {', '.join(map(repr, _names(given)))} stands above {einsum!r},"
+                    " which has none of these rank variables"
+                    if not isinstance(given, dict)
+                    else f"the loop does not say which rank variable of {einsum!r} it runs over",
+                    where=str(at),
+                    mend=f"name one of {', '.join(has)}",
+                )
+            if len(mine) > 1:
+                raise UnsupportedError(
+                    f"the loop runs over one of {', '.join(map(repr, mine))} of {einsum!r}, which"
+                    " has them all: which one it is, the set does not say",
+                    where=str(at),
+                    mend=f"say it for each Einsum: {{{einsum}: {mine[0]}, …}}; or, if AccelForge's"
+                    " mapper made it, give polylat the Mappings rather than the Mapping",
+                )
+            found.append((einsum, mine[0]))
+        return tuple(found)
 
     def component(self, name: str, at: At, allowed: tuple[str, ...], node: str) -> None:
         """Check that a component exists and is of the right kind."""
@@ -207,11 +260,23 @@ class _Reader:
 def _unnested(node: Any, at: At) -> list[tuple[Any, At]]:
     """The nodes of a run, one below the other, with what Nested nodes contain in their place."""
     if not isinstance(node, m.NestedModel):
-        return [] if isinstance(node, m.ReservationModel) else [(node, at)]
+        return [] if isinstance(node, _UNSEEN) else [(node, at)]
     found: list[tuple[Any, At]] = []
     for index, inner in enumerate(node.nodes):
         found.extend(_unnested(inner, at / "nodes" / index))
     return found
+
+
+def _computes(node: Any) -> Iterator[m.ComputeNodeModel]:
+    """The Compute nodes of a run."""
+    if isinstance(node, m.ComputeNodeModel):
+        yield node
+    for inner in getattr(node, "nodes", ()):
+        yield from _computes(inner)
+
+
+def _names(given: Any) -> list[str]:
+    return list(dict.fromkeys(given.values() if isinstance(given, dict) else given))
 
 
 def _kind(node: Any) -> str:
@@ -246,7 +311,7 @@ def _check_path(
     for node in path:
         if (
             isinstance(node, (Temporal, Spatial))
-            and node.rank_variable not in einsum.rank_variables
+            and node.variable(einsum.name) not in einsum.rank_variables
         ):
             raise MappingError(
                 f"the loop over {node.rank_variable!r} stands above {leaf.einsum!r}, which "

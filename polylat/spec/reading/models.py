@@ -396,14 +396,23 @@ class ArchModel(HierarchicalModel):
 
 
 def _variable(value: Any) -> Any:
-    if isinstance(value, (list, set, tuple, dict)):
-        return value
+    if isinstance(value, list) and value:
+        return [_name(each) for each in value]
+    if isinstance(value, dict) and value:
+        return {einsum: _name(each) for einsum, each in value.items()}
     return _name(value)
 
 
-class LoopModel(NodeModel):
+class MappingNodeModel(NodeModel):
+    """A node of the mapping; `text` is what drawings say."""
+
+    text: Any = None
+
+
+class LoopModel(MappingNodeModel):
     """A loop."""
 
+    # Of one name, or of several: a list, or by Einsum.
     rank_variable: Annotated[Any, AfterValidator(_variable)]
     tile_shape: Scalar
     initial_tile_shape: Any = None
@@ -421,7 +430,7 @@ class SpatialLoopModel(LoopModel):
     component_object: Any = None
 
 
-class HolderNodeModel(NodeModel):
+class HolderNodeModel(MappingNodeModel):
     """A component holds tensors from here down."""
 
     tensors: Names
@@ -440,7 +449,7 @@ class TollNodeModel(HolderNodeModel):
     """Tensors pass through a Toll."""
 
 
-class ComputeNodeModel(NodeModel):
+class ComputeNodeModel(MappingNodeModel):
     """A leaf."""
 
     einsum: Name
@@ -448,12 +457,16 @@ class ComputeNodeModel(NodeModel):
     component_object: Any = None
 
 
-class ReservationModel(NodeModel):
+class ReservationModel(MappingNodeModel):
     """A note of the mapper, without a meaning here."""
 
     purposes: Any = None
     resource: Any = None
     persistent: Any = False
+
+
+class TextBoxModel(MappingNodeModel):
+    """Words in a drawing."""
 
 
 MAPPING_NODES = (
@@ -468,6 +481,7 @@ MAPPING_NODES = (
     "Reservation",
     "Mapping",
     "Split",
+    "TextBox",
 )
 
 MappingNode = Annotated[
@@ -481,18 +495,20 @@ MappingNode = Annotated[
     | Annotated[TollNodeModel, Tag("Toll")]
     | Annotated[ReservationModel, Tag("Reservation")]
     | Annotated["NestedModel", Tag("Mapping")]
-    | Annotated["SplitModel", Tag("Split")],
+    | Annotated["SplitModel", Tag("Split")]
+    | Annotated[TextBoxModel, Tag("TextBox")],
     Discriminator(node_type),
 ]
 
 
-class NestedModel(NodeModel):
-    """Nodes one below the other."""
+class NestedModel(MappingNodeModel):
+    """Nodes one below the other; `title` is what drawings say."""
 
+    title: Any = None
     nodes: Annotated[list[MappingNode], Listed] = Field(default_factory=list)
 
 
-class SplitModel(NodeModel):
+class SplitModel(MappingNodeModel):
     """A split that does not say how its branches run."""
 
     nodes: Annotated[list[MappingNode], Listed] = Field(default_factory=list)

@@ -1,0 +1,140 @@
+"""From AccelForge's mapper to the fastest overlapped schedule.
+
+::
+
+    python examples/from_mapper.py              # o2 tapped, and attention
+    python examples/from_mapper.py chain mlp    # others: see PROBLEMS
+
+AccelForge's mapper searches for mappings, and polylat ranks what it finds by overlapped latency.
+This needs ``pip install 'polylat[accelforge]'``, Python 3.12 and Graphviz (the mapper draws). It
+takes one to four minutes per problem, nearly all of them the mapper's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import accelforge as af
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import polylat
+from polylat.accelforge import from_spec, rerank, to_spec
+
+HERE = Path(__file__).parent
+PROBLEMS = {
+    "untapped": "three matrix multiplications",
+    "tapped": "the same, and o2 written to DRAM as well",
+    "chain": "four matrix multiplications",
+    "attention": "attention, with a softmax",
+    "mlp": "a multi-layer perceptron",
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to run the mappings: options of `rerank`."""
+
+    name: str
+    options: dict[str, Any]
+
+
+def problem(name: str) -> Any:
+    """AccelForge's Spec, without a mapping."""
+    if name in ("untapped", "tapped"):
+        spec = af.Spec.from_yaml(str(HERE / "arch.yaml"), str(HERE / "workload.yaml"))
+        if name == "tapped":
+            spec.arch.nodes["DRAM"].tensors.keep = "(~Intermediates) | o2"
+    else:
+        folder = HERE / "mapper"
+        spec = af.Spec.from_yaml(str(folder / "arch.yaml"), str(folder / f"{name}.yaml"))
+    # What the memories hold counts, too: else only a mapping or two would be left.
+    spec.mapper.metrics = af.Metrics.LATENCY | af.Metrics.ENERGY | af.Metrics.RESOURCE_USAGE
+    return spec
+
+
+@cache
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """Where AccelForge's mapper and its workers, which stay there, leave a drawing."""
+    return tempfile.TemporaryDirectory()
+
+
+def search(spec: Any) -> Any:
+    """AccelForge's Mappings."""
+    with contextlib.chdir(scratch().name), contextlib.redirect_stdout(io.StringIO()):
+        return spec.map_workload_to_arch(print_progress=False)
+
+
+def ways(spec: Any) -> list[Way]:
+    """As the mapper has it; with stages that overlap; and with writes that nobody waits for."""
+    produced = [t.name for e in spec.workload.einsums for t in e.tensor_accesses if t.output]
+    return [
+        Way("as they are", {}),
+        Way("stages overlap", {"pipelined": True}),
+        Way("+ background", {"pipelined": True, "background": produced}),
+    ]
+
+
+def story(name: str, mappings: Any) -> Table:
+    """Per way: the mapping that AccelForge has first, and the one that is the fastest."""
+    title = f"{name}: {PROBLEMS[name]} ({len(mappings)} mappings)"
+    table = Table(
+        title=title, title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("way", no_wrap=True)
+    for heading in ("AccelForge's first", "the fastest", "bound", "gain"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for way in ways(mappings.spec):
+        ranked = rerank(mappings, quiet=True, **way.options)
+        first = ranked.loc[ranked.attrs["accelforge_winner"]]
+        best = ranked.loc[ranked.attrs["winner"]]
+        gain = first["latency"] / best["latency"] - 1
+        table.add_row(
+            way.name,
+            said(first),
+            said(best),
+            "reached" if best["optimal"] else f"{best['resource_bound']:,.0f}",
+            f"{gain:.1%}" if gain else "-",
+        )
+    return table
+
+
+def said(row: Any) -> str:
+    """Number of a mapping, AccelForge's latency and polylat's."""
+    return f"{row.name}: {row['accelforge']:,.0f} -> {row['latency']:,.0f}"
+
+
+def fastest(mappings: Any) -> tuple[polylat.Spec, polylat.Report]:
+    """The fastest of all ways and mappings, as an input and as its report."""
+    way = ways(mappings.spec)[-1]
+    ranked = rerank(mappings, quiet=True, **way.options)
+    spec = to_spec(mappings, ranked.attrs["winner"])
+    overlapped = replace(spec, mapping=spec.mapping.with_pipelines())
+    return overlapped, polylat.analyze(overlapped, background=way.options["background"])
+
+
+def main(names: Sequence[str]) -> None:
+    """Search, rank, and prove the fastest schedule."""
+    console = Console(width=80)
+    for name in names:
+        mappings = search(problem(name))
+        console.print(story(name, mappings))
+        spec, report = fastest(mappings)
+        print(str(report).partition("\n\n")[0])  # print(report) for all of it
+        print(str(report.verify()).partition("\n")[0])
+        live = problem(name)
+        live.mapping = from_spec(spec)  # back in AccelForge, where a Pipeline costs a Sequential
+        print(f"AccelForge's figure for it: {live.evaluate_mapping().latency():,}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["tapped", "attention"])

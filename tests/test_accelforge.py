@@ -1,0 +1,458 @@
+"""With AccelForge itself (Python 3.12, ``make accelforge``): its objects and its mapper."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import polylat
+from polylat.accelforge import from_spec, rerank, to_spec
+from polylat.errors import MissingExtraError, OptionError, PolylatError, SpecError, UnsupportedError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    af: Any = pytest.importorskip("accelforge", reason="AccelForge is not installed")
+    pd: Any = pytest.importorskip("pandas")
+    import sympy
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # AccelForge's and pandas's own
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+OURS = Path(__file__).parent / "data" / "accelforge"
+CORPUS = Path(os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelforge-corpus"))
+CASES = {p.stem: p for folder in (CORPUS, OURS) for p in sorted(folder.glob("*.yaml"))}
+
+needs_dot = pytest.mark.skipif(
+    shutil.which("dot") is None, reason="AccelForge's mapper needs Graphviz"
+)
+
+
+def ranked(*mappings: Any, **options: Any) -> Any:
+    """A table of `rerank`: pandas's types are of no help here."""
+    return rerank(*mappings, **options)
+
+
+def said(path: Path, live: bool) -> Any:
+    """The report on a case as plain data, or what is wrong with it."""
+    source: Any = af.Spec.from_yaml(str(path)) if live else polylat.load(path)
+    try:
+        return polylat.analyze(source, granularity="tile").to_dict()
+    except PolylatError as error:
+        return type(error), error.what, error.mend
+
+
+@pytest.mark.parametrize("path", CASES.values(), ids=list(CASES))
+def test_an_object_and_its_yaml_are_the_same(path: Path) -> None:
+    live = af.Spec.from_yaml(str(path))
+    try:
+        spec = polylat.load(path)
+    except PolylatError as error:
+        with pytest.raises(type(error)) as caught:
+            to_spec(live)
+        assert (caught.value.what, caught.value.mend) == (error.what, error.mend)
+        return
+    assert to_spec(live) == polylat.load(live) == spec
+    assert polylat.roofline(live) == polylat.roofline(spec)
+    assert said(path, live=True) == said(path, live=False)
+
+
+@pytest.mark.parametrize("path", CASES.values(), ids=list(CASES))
+def test_a_mapping_goes_back(path: Path) -> None:
+    live = af.Spec.from_yaml(str(path))
+    try:
+        spec = polylat.load(path)
+    except UnsupportedError:
+        pytest.skip("polylat does not model it")
+    live.mapping = from_spec(spec)
+    assert to_spec(live) == spec
+
+
+@pytest.mark.parametrize("name", ["t_chain2_pipeline_node", "t_mm_toll", "t_chain2_fused_spatial"])
+def test_accelforge_evaluates_what_goes_back(name: str) -> None:
+    live = af.Spec.from_yaml(str(OURS / f"{name}.yaml"))
+    before = live.evaluate_mapping().latency()
+    live.mapping = from_spec(polylat.load(OURS / f"{name}.yaml"))
+    evaluated = live.evaluate_mapping()
+    assert evaluated.latency() == before
+    assert polylat.roofline(evaluated).latency == pytest.approx(before, rel=1e-6)
+
+
+def test_a_changed_object_is_another_input() -> None:
+    live = af.Spec.from_yaml(str(OURS / "issue_o2_to_dram.yaml"))
+    live.arch.nodes["DRAM"].actions["read"].throughput = "1 / 2"
+    live.workload.rank_sizes["M"] = 4
+    live.mapping.nodes[-1] = af.mapping.Pipeline(nodes=live.mapping.nodes[-1].nodes)
+    report = polylat.analyze(live)
+    assert report.accesses["e1", "mac", None, "compute"] == 4 * 8 * 8
+    assert report.sequential is not None
+    assert report.latency < report.sequential
+    durations = {
+        d for p in to_spec(live).arch.component("e1", "DRAM").ports for d in p.durations.items()
+    }
+    assert durations == {("read", Fraction(2)), ("write", Fraction(1))}
+
+
+def test_an_evaluated_spec_is_refused() -> None:
+    live = af.Spec.from_yaml(str(OURS / "issue_o2_to_dram.yaml"))
+    with pytest.raises(SpecError, match="has been evaluated for one Einsum"):
+        to_spec(live.calculate_component_costs(einsum_name="e1"))
+
+
+def test_a_spec_without_a_mapping_is_refused() -> None:
+    live = af.Spec.from_yaml(str(OURS / "issue_o2_to_dram.yaml"))
+    live.mapping = af.Mapping()
+    with pytest.raises(SpecError, match="the Spec has no mapping"):
+        polylat.analyze(live)
+    with pytest.raises(SpecError, match="needs no index"):
+        to_spec(live, 0)
+
+
+def test_a_loop_whose_tiles_are_not_known_is_refused() -> None:
+    live = af.Spec.from_yaml(str(OURS / "t_mm_one_level.yaml"))
+    live.mapping.nodes[1].tile_shape = sympy.Symbol("stride0")
+    with pytest.raises(SpecError, match=r"mapping.nodes\[1\].tile_shape.*'stride0' is a symbol"):
+        polylat.analyze(live)
+
+
+def test_polylat_does_not_import_accelforge() -> None:
+    code = "import polylat.accelforge, sys; print('accelforge' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "False\n"
+
+
+def test_pandas_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'polylat\[accelforge\]'"):
+        ranked(None)
+
+
+# AccelForge's mapper -----------------------------------------------------------------------------
+
+ARCH = """
+arch:
+  nodes:
+    - !Memory
+      name: DRAM
+      size: inf
+      leak_power: 0
+      area: 0
+      tensors: {keep: ~Intermediates, may_keep: ~Intermediates}
+      actions:
+        - {name: read, energy: 10, throughput: 8}
+        - {name: write, energy: 10, throughput: 8}
+    - !Memory
+      name: SRAM
+      size: 60
+      leak_power: 0
+      area: 0
+      tensors: {keep: ~DRAM, may_keep: All}
+      actions:
+        - {name: read, energy: 1, throughput: 32}
+        - {name: write, energy: 1, throughput: 32}
+    - !Compute
+      name: mac
+      leak_power: 0
+      area: 0
+      actions:
+        - {name: compute, energy: 1, throughput: 1}
+"""
+
+# Keys, which are made by position m, and scores, in which that position is p and m is another. The
+# keys do not fit into the SRAM, so that the two share a loop, of m here and of p there.
+KEYS = """
+workload:
+  rank_sizes: {M: 8, P: 8, D: 2, E: 1}
+  bits_per_value: {All: 8}
+  einsums:
+    - name: K
+      tensor_accesses:
+        - {name: X, projection: [m, d]}
+        - {name: W, projection: [d, e]}
+        - {name: K, projection: [m, e], output: true}
+    - name: QK
+      tensor_accesses:
+        - {name: Q, projection: [m, e]}
+        - {name: K, projection: {M: p, E: e}}
+        - {name: S, projection: [m, p], output: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """What the mapper finds for keys and scores."""
+    folder = tmp_path_factory.mktemp("mapper")
+    (folder / "keys.yaml").write_text(ARCH + KEYS, encoding="utf-8")
+    spec = af.Spec.from_yaml(str(folder / "keys.yaml"))
+    spec.mapper.metrics = af.Metrics.LATENCY | af.Metrics.ENERGY | af.Metrics.RESOURCE_USAGE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # the mapper leaves a drawing behind
+        yield spec.map_workload_to_arch(print_progress=False)
+
+
+def shared_loops(spec: polylat.Spec) -> list[Any]:
+    return [n for n in spec.mapping.nodes if getattr(n, "by_einsum", ())]
+
+
+@needs_dot
+def test_what_the_mapper_finds(keys: Any) -> None:
+    assert len(keys) >= 2
+    for index in range(len(keys)):
+        spec = to_spec(keys, index)
+        assert polylat.load(keys[index]) == spec
+        assert polylat.roofline(spec).latency == pytest.approx(
+            keys.data["Total<SEP>latency"].iloc[index]
+        )
+        report = polylat.analyze(keys[index])
+        assert report.latency >= report.resource_bound
+        report.verify()
+    assert to_spec(keys, -1) == to_spec(keys, len(keys) - 1)
+
+
+@needs_dot
+def test_sets_of_rank_variables(keys: Any) -> None:
+    """Where K and QK share a loop, it is one over m for the one and over p for the other."""
+    found = 0
+    for index in range(len(keys)):
+        spec = to_spec(keys, index)
+        for loop in shared_loops(spec):
+            assert (loop.rank_variable, dict(loop.by_einsum)) == ("m,p", {"K": "m", "QK": "p"})
+            found += 1
+            with pytest.raises(UnsupportedError, match="'p' for 'QK', which has 'm', too"):
+                from_spec(spec)
+            alone = keys.spec.model_copy()
+            alone.mapping = keys.mapping(index)
+            if hasattr(alone.mapping, "split_loop_with_multiple_rank_variables"):
+                assert to_spec(alone) == spec
+                assert to_spec(alone.evaluate_mapping()) == spec
+            else:
+                with pytest.raises(UnsupportedError, match="give polylat the Mappings"):
+                    to_spec(alone)
+    assert found
+
+
+@needs_dot
+def test_which_mapping_is_meant(keys: Any) -> None:
+    takers: tuple[Any, ...] = (polylat.analyze, polylat.roofline, polylat.load, to_spec)
+    for function in takers:
+        with pytest.raises(SpecError, match=f"there are {len(keys)} mappings") as error:
+            function(keys)
+        assert "mappings[i]" in str(error.value)
+    wrong: list[tuple[Any, str]] = [(len(keys), "is no mapping"), ("0", "must be a whole number")]
+    for index, match in wrong:
+        with pytest.raises(SpecError, match=match):
+            to_spec(keys, index)
+    nothing = keys._update(data=keys.data.iloc[:0])
+    for function in takers[-1], rerank:
+        with pytest.raises(SpecError, match="there are no mappings"):
+            function(nothing)
+
+
+@needs_dot
+def test_reranked(keys: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    table = ranked(keys, verify=True)
+    assert capsys.readouterr().out.splitlines()[-1] == table.attrs["message"]
+    assert sorted(table.index) == list(range(len(keys)))
+    order = [(row.latency, row.energy) for row in table.itertuples()]
+    assert order == sorted(order)
+    assert set(table["certificate"]) == {"proven"}
+    assert set(table["error"]) == {""}
+    row: Any
+    index: Any
+    for index, row in table.iterrows():
+        report = polylat.analyze(to_spec(keys, index))
+        assert row["latency"] == report.latency
+        assert row["lower_bound"] == report.lower_bound
+        assert (row["resource_bound"], row["dependence_bound"]) == (
+            report.resource_bound,
+            report.dependence_bound,
+        )
+        assert row["order"] == report.order
+        assert bool(row["optimal"]) == report.optimal
+        assert row["accelforge"] == pytest.approx(keys.data["Total<SEP>latency"].iloc[index])
+        assert row["energy"] == pytest.approx(keys.data["Total<SEP>energy"].iloc[index])
+        assert row["speedup"] == pytest.approx(float(Fraction(row["accelforge"]) / report.latency))
+        for memory in report.occupancy:
+            assert row[f"peak {memory.component}"] == memory.peak
+        better = (table["latency"] <= row["latency"]) & (table["energy"] <= row["energy"])
+        strictly = (table["latency"] < row["latency"]) | (table["energy"] < row["energy"])
+        assert bool(row["pareto"]) == (not (better & strictly).any())
+    first = table.index[0]
+    assert table.attrs["winner_changes"] == (
+        table["latency"].min() < table.loc[table.attrs["accelforge_winner"], "latency"]
+    )
+    if table.attrs["winner_changes"]:
+        assert table.attrs["winner"] == first
+
+
+@needs_dot
+def test_reranked_with_options(keys: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    given, overlapped = ranked(keys, quiet=True), ranked(keys, quiet=True, pipelined=True)
+    assert capsys.readouterr().out.count("fastest") == 0
+    assert (overlapped["latency"].sort_index() <= given["latency"].sort_index()).all()
+    assert set(given["certificate"]) == {"not asked for"}
+    with pytest.raises(OptionError, match="granularity"):
+        ranked(keys, granularity="coarse")
+    with pytest.raises(SpecError, match="cannot rank a Spec"):
+        ranked(keys.spec)
+
+
+def tapped(mapping: str, **variables: str) -> Any:
+    """The example's problem with one of its mappings, as AccelForge's Spec."""
+    files = ("arch.yaml", "workload.yaml", f"{mapping}.yaml")
+    paths = [str(EXAMPLES / file) for file in files]
+    return af.Spec.from_yaml(*paths, jinja_parse_data=variables)
+
+
+@pytest.mark.parametrize("top", ["Sequential", "Pipeline"])
+@pytest.mark.parametrize("mapping", ["tap_resident", "tap_refetched", "untapped"])
+def test_what_is_evaluated_is_the_mapping_of_the_spec(mapping: str, top: str) -> None:
+    """AccelForge's own ``Mappings.mapping()`` has no Pipelines, and nothing shared but backing."""
+    live = tapped(mapping, top=top)
+    evaluated = live.evaluate_mapping()
+    assert to_spec(evaluated) == to_spec(live)
+    live.mapping = af.Mapping()  # the figures are of the mapping as it was
+    assert to_spec(evaluated) == to_spec(evaluated, 0)
+    assert polylat.roofline(evaluated).latency == evaluated.latency()
+
+
+def test_the_winner_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two that AccelForge prices alike: with one of them nobody waits for the other's write."""
+    found = [tapped(mapping).evaluate_mapping() for mapping in ("tap_refetched", "untapped")]
+    found[0].data["Total<SEP>latency"] = 31744
+    both = type(found[0])(
+        spec=af.Spec(arch=found[0].spec.arch, workload=found[0].spec.workload),
+        einsum_names=found[0].einsum_names,
+        data=pd.concat([one.data for one in found]),
+        total_mappings=2,
+        valid_mappings=2,
+        flattened_arches=found[0].flattened_arches,
+        evaluated_specs=found[0].evaluated_specs,
+    )
+    both.data["Total<SEP>energy"] = [1.0, 2.0]
+    table = ranked(both, granularity="tile", background="o2")
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "The fastest mapping changes: 1 (31,744; AccelForge: 31,744) instead of 0 (32,256;"
+        " AccelForge: 31,744)."
+    )
+    assert table.attrs["winner_changes"]
+    assert (table.attrs["winner"], table.attrs["accelforge_winner"]) == (1, 0)
+    assert list(table.index) == [1, 0]
+    assert list(table["rank"]) == [1, 2]
+    assert list(table["accelforge_rank"]) == [1, 1]
+    assert list(table["pareto"]) == [True, True]
+
+
+def test_mappings_without_figures_and_without_an_analysis() -> None:
+    """AccelForge was not asked for latency and energy; and one of the mappings is illegal here."""
+    found = [tapped(mapping).evaluate_mapping() for mapping in ("tap_refetched", "untapped")]
+    data = pd.concat([one.data for one in found]).drop(
+        columns=["Total<SEP>latency", "Total<SEP>energy"]
+    )
+    both = found[0]._update(data=data, spec=af.Spec(arch=found[0].spec.arch))
+    both.spec.workload = found[0].spec.workload
+    table = ranked(both, quiet=True, granularity="tile")
+    assert list(table["accelforge"]) == [31744, 32768]
+    assert table["energy"].isna().all()
+    wrong = found[0].data["e3<SEP>mapping"].iloc[0]
+    wrong.nodes = [n for n in wrong.nodes if getattr(n, "rank_variable", "") != "n3"]
+    table = ranked(both, granularity="tile")
+    assert list(table.index) == [1, 0]
+    assert table.loc[0, "error"].startswith("mapping.nodes")
+    assert table.loc[1, "error"] == ""
+    assert table["latency"].isna().tolist() == [False, True]
+    assert "1 of 2 could not be analysed" in table.attrs["message"]
+    only = ranked(both[0], quiet=True)
+    assert only.attrs["winner"] is None
+    assert not only.attrs["winner_changes"]
+
+
+# The example and the README ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def example() -> Any:
+    """The example as a module."""
+    found = spec_from_file_location("from_mapper", EXAMPLES / "from_mapper.py")
+    assert found is not None and found.loader is not None
+    module = module_from_spec(found)
+    sys.modules["from_mapper"] = module  # its dataclass asks for it
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def mappings(example: Any) -> Any:
+    """What the mapper finds for the motivating problem."""
+    return example.search(example.problem("tapped"))
+
+
+@needs_dot
+def test_another_mapping_is_the_fastest_where_stages_overlap(mappings: Any) -> None:
+    assert min(mappings.data["Total<SEP>latency"]) == 29696
+    given = ranked(mappings, quiet=True)
+    assert not given.attrs["winner_changes"]
+    overlapped = ranked(mappings, quiet=True, pipelined=True, verify=True)
+    assert overlapped.attrs["winner_changes"]
+    before = overlapped.loc[overlapped.attrs["accelforge_winner"]]
+    best = overlapped.loc[overlapped.attrs["winner"]]
+    assert before["accelforge"] < best["accelforge"]
+    assert best["latency"] < before["latency"]
+    assert set(overlapped["certificate"]) == {"proven"}
+
+
+@needs_dot
+def test_the_example(
+    example: Any,
+    mappings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(example, "search", lambda spec: mappings)
+    example.main(["tapped"])
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert lines[0].startswith(f"tapped: the same, and o2 written to DRAM as well ({len(mappings)}")
+    assert max(map(len, lines[:8])) <= 80
+    assert "…" not in printed
+    spec, report = example.fastest(mappings)
+    table = ranked(mappings, quiet=True, pipelined=True, background=["o1", "o2", "o3"])
+    assert report.latency == table["latency"].iloc[0]
+    assert f"Latency  {report.latency:,}" in lines
+    assert f"AccelForge's figure for it: {polylat.roofline(spec).latency:,}" in lines
+    assert any(line.startswith("Proven: the schedule of") for line in lines)
+
+
+@needs_dot
+@pytest.mark.parametrize("page", ["README.md", "docs/accelforge.md"])
+def test_what_the_pages_show(
+    page: str, mappings: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(af.Spec, "map_workload_to_arch", lambda self: mappings)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        lines = block.splitlines()
+        for statement in ast.parse(block).body:
+            code = ast.get_source_segment(block, statement) or ""
+            assert statement.end_lineno is not None
+            behind = lines[statement.end_lineno - 1][statement.end_col_offset :]
+            if shown := re.match(r"  # (\d+)\b", behind):
+                assert eval(code, names) == int(shown[1])
+            else:
+                exec(code, names)
+    assert "The fastest mapping changes:" in capsys.readouterr().out
+    assert names["table"].attrs["winner_changes"]

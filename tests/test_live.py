@@ -1,0 +1,270 @@
+"""Reading AccelForge's objects, on stand-ins: AccelForge itself need not be there.
+
+The stand-ins have the names, fields and defaults of AccelForge's classes, those of its newer
+versions included. ``test_accelforge.py`` has the same with AccelForge itself.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+import polylat
+from polylat.accelforge import from_spec, rerank, to_spec
+from polylat.errors import MissingExtraError, SpecError, UnsupportedError
+from polylat.spec import Spec
+
+
+class Stand(BaseModel):
+    """A model of AccelForge's: unknown fields are an error."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+def model(name: str, /, **fields: Any) -> Any:
+    """A class of AccelForge's, with the defaults of its fields."""
+    body: dict[str, Any] = {"__annotations__": dict.fromkeys(fields, Any), **fields}
+    body["__module__"] = "accelforge.frontend.stand_in"
+    return type(name, (Stand,), body)
+
+
+Access = model("TensorAccess", name=None, projection=None, output=False, bits_per_value=None)
+Einsum = model("Einsum", name=None, tensor_accesses=[], n_instances=1)
+Workload = model("Workload", einsums=[], rank_sizes={}, bits_per_value={}, iteration_space_shape={})
+Tensors = model("Tensors", keep="<Defaults to Nothing>")
+Action = model("Action", name=None, energy=None, throughput=None, latency_scale=1)
+Default = "sum(a.n_calls / a.throughput for a in actions)"
+Memory = model(
+    "Memory", name=None, size=None, actions=[], tensors=Tensors(), total_latency=Default, later=0
+)
+Spatial = model("Spatial", name=None, fanout=1, may_reuse="<Defaults to All>")
+MacUnit = model("Compute", name=None, actions=[], total_latency=Default, spatial=[])
+Arch = model("Arch", nodes=[])
+Temporal = model("Temporal", rank_variable=None, tile_shape="symbol", text=None)
+Storage = model("Storage", tensors=[], component=None, component_object=None, binding=[], text=None)
+Compute = model("Compute", einsum=None, component=None, text=None)
+TextBox = model("TextBox", text=None)
+Reservation = model("Reservation", purposes=[], resource=None)
+Mapping = model("Mapping", nodes=[], title=None)
+Nested = model("Nested", nodes=[])
+Strange = model("Strange", nodes=[])
+
+
+class Extras(Stand):
+    """Whatever names the input gives."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+Variables: Any = Extras
+
+
+class LiteralString(str):
+    """A text that is no expression."""
+
+    __slots__ = ()
+
+
+class Symbol:
+    """A number that is not known yet, as computer algebra systems have it."""
+
+    free_symbols = frozenset(("stride0",))
+
+    def __str__(self) -> str:
+        return "stride0"
+
+
+class Integer:
+    """A number of a computer algebra system."""
+
+    is_Integer = True  # noqa: N815
+
+    def __int__(self) -> int:
+        return 4
+
+
+class Evaluated(Stand):
+    """A set of tensors, which stands where an expression was evaluated."""
+
+    instance: Any = frozenset()
+    full_space: Any = frozenset()
+
+
+def stand_in(**changes: Any) -> Any:
+    """AccelForge's Spec of a sum of four values."""
+    actions = [Action(name="read", throughput=2), Action(name="write", throughput=2)]
+    fields = {
+        "arch": Arch(
+            nodes=[
+                Memory(name="DRAM", size="inf", actions=actions),
+                MacUnit(name="mac", actions=[Action(name="compute", throughput=1)]),
+            ]
+        ),
+        "mapping": mapping(),
+        "workload": Workload(
+            einsums=[
+                Einsum(
+                    name="total",
+                    tensor_accesses=[
+                        Access(name="A", projection={"K": "k"}),
+                        Access(name="Z", projection={}, output=True),
+                    ],
+                )
+            ],
+            rank_sizes={"K": "size"},
+            bits_per_value={"All": 8},
+        ),
+        "variables": Variables(size=4, what=LiteralString("a + b")),
+        "renames": model("Renames", einsums=[])(),
+    }
+    fields |= changes
+    made: Any = model("Spec", **dict.fromkeys(fields))(**fields)
+    return made
+
+
+def mapping(tile: Any = 1, *more: Any, **keys: Any) -> Any:
+    nodes = [
+        TextBox(text="a drawing of"),
+        Storage(component="DRAM", tensors=["A", "Z"], component_object=object()),
+        Reservation(purposes=["A"], resource="DRAM"),
+        *more,
+        Temporal(rank_variable="k", tile_shape=tile, text="the loop"),
+        Compute(einsum="total", component="mac"),
+    ]
+    return Mapping(nodes=nodes, **keys)
+
+
+def same() -> Spec:
+    actions = [{"name": "read", "throughput": 2}, {"name": "write", "throughput": 2}]
+    accesses = [
+        {"name": "A", "projection": ["k"]},
+        {"name": "Z", "projection": [], "output": True},
+    ]
+    return Spec.from_dict(
+        {
+            "arch": {
+                "nodes": [
+                    {"type": "Memory", "name": "DRAM", "size": "inf", "actions": actions},
+                    {
+                        "type": "Compute",
+                        "name": "mac",
+                        "actions": [{"name": "compute", "throughput": 1}],
+                    },
+                ]
+            },
+            "workload": {
+                "rank_sizes": {"K": 4},
+                "bits_per_value": {"All": 8},
+                "einsums": [{"name": "total", "tensor_accesses": accesses}],
+            },
+            "mapping": {
+                "nodes": [
+                    {"type": "Storage", "component": "DRAM", "tensors": ["A", "Z"]},
+                    {"type": "Temporal", "rank_variable": "k", "tile_shape": 1},
+                    {"type": "Compute", "einsum": "total", "component": "mac"},
+                ]
+            },
+        }
+    )
+
+
+def test_analyze_roofline_and_load_take_the_object() -> None:
+    assert polylat.load(stand_in()) == same()
+    assert polylat.analyze(stand_in()).to_dict() == polylat.analyze(same()).to_dict()
+    assert polylat.roofline(stand_in()) == polylat.roofline(same())
+
+
+def test_what_drawings_say_is_no_matter() -> None:
+    titled = stand_in(mapping=mapping(1, title="A sum"))
+    nested = stand_in(mapping=Mapping(nodes=[Nested(nodes=mapping().nodes)]))
+    assert polylat.load(titled) == polylat.load(nested) == same()
+
+
+def test_variables_can_be_overridden() -> None:
+    latency = polylat.analyze(polylat.load(stand_in(), size=8)).latency
+    assert latency == 2 * polylat.analyze(same()).latency + Fraction(8, 2)
+
+
+@pytest.mark.parametrize("tile", [2, 2.0, "size / 2", Fraction(2)])
+def test_numbers_and_expressions(tile: Any) -> None:
+    tiled = mapping(1, Temporal(rank_variable="k", tile_shape=tile))
+    (loop, _) = polylat.load(stand_in(mapping=tiled)).mapping.nodes[1:]
+    assert getattr(loop, "tile_shape", None) == 2
+
+
+def test_numbers_of_computer_algebra_systems() -> None:
+    tiled = mapping(1, Temporal(rank_variable="k", tile_shape=Integer()))
+    (loop, _) = polylat.load(stand_in(mapping=tiled)).mapping.nodes[1:]
+    assert getattr(loop, "tile_shape", None) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "match"),
+    [
+        ({"mapping": Mapping()}, SpecError, "mapping: the Spec has no mapping"),
+        (
+            {"mapping": mapping(Symbol())},
+            SpecError,
+            r"mapping.nodes\[3\].tile_shape: the value 'stride0' is a symbol",
+        ),
+        (
+            {"mapping": mapping(object())},
+            SpecError,
+            r"mapping.nodes\[3\].tile_shape: cannot use a value of type object",
+        ),
+        ({"mapping": mapping(float("nan"))}, SpecError, "cannot use this number"),
+        (
+            {"mapping": mapping(1, Strange())},
+            UnsupportedError,
+            r"mapping.nodes\[3\]: polylat does not know AccelForge's Strange",
+        ),
+        (
+            {"arch": Arch(nodes=[Memory(name="DRAM", size=1, later=2)])},
+            UnsupportedError,
+            r"arch.nodes\[0\].later: polylat does not know the field 'later' of AccelForge's",
+        ),
+        (
+            {"variables": Variables(some=Evaluated())},
+            SpecError,
+            "variables.some: this Spec has been evaluated for one Einsum",
+        ),
+        ({"variables": Variables(some={1: 2})}, SpecError, "variables.some: the key 1 is no text"),
+    ],
+)
+def test_bad_input(changes: dict[str, Any], kind: type[Exception], match: str) -> None:
+    with pytest.raises(kind, match=match):
+        polylat.analyze(stand_in(**changes))
+
+
+@pytest.mark.parametrize("value", ["a.yaml", None, 3, {"workload": {}}])
+def test_what_is_no_input(value: Any) -> None:
+    for function in (polylat.analyze, polylat.roofline):
+        with pytest.raises(SpecError, match=f"cannot analyse a {type(value).__name__}") as error:
+            function(value)
+        assert "AccelForge's Spec or Mappings" in str(error.value)
+
+
+@pytest.mark.parametrize("reuse", [{"A"}, frozenset(("A", "Z")), set(), "A | Z"])
+def test_sets_are_expressions(reuse: Any) -> None:
+    actions = [Action(name="compute", throughput=1)]
+    wide = MacUnit(
+        name="mac", actions=actions, spatial=[Spatial(name="X", fanout=2, may_reuse=reuse)]
+    )
+    spec = polylat.load(stand_in(arch=Arch(nodes=[*stand_in().arch.nodes[:1], wide])))
+    (dim,) = spec.arch.component("total", "mac").spatial
+    assert dim.may_reuse == ({"A", "Z"} if isinstance(reuse, str) else reuse)
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str) -> None:
+        assert name == "accelforge"
+
+    monkeypatch.setattr("polylat.accelforge.find_spec", nothing)
+    monkeypatch.setitem(__import__("sys").modules, "accelforge", None)
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    for function in (to_spec, from_spec, rerank):
+        with pytest.raises(MissingExtraError, match=r"pip install 'polylat\[accelforge\]'"):
+            function(same())
