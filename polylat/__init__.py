@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from polylat.report import Report
     from polylat.spec import Spec
     from polylat.spec.reading.load import load
+    from polylat.timeline import compare
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "TooLargeError",
     "UnsupportedError",
     "analyze",
+    "compare",
     "load",
     "roofline",
 ]
@@ -57,6 +59,7 @@ _LAZY = {
     "Roofline": "polylat.accounting",
     "Spec": "polylat.spec",
     "analyze": "polylat.analysis",
+    "compare": "polylat.timeline",
     "load": "polylat.spec.reading.load",
     "roofline": "polylat.accounting",
 }

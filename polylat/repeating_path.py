@@ -26,7 +26,7 @@ from polylat.schedule.graph import Ints
 from polylat.schedule.periodic import Events, PeriodicPlan
 from polylat.schedule.timing import Timing
 
-__all__ = ["RepeatingPath", "Repetition", "Stay", "repeating_path"]
+__all__ = ["RepeatingPath", "Repetition", "Stay", "Walk", "repeating_path"]
 
 Digits = tuple[int, ...]
 K = TypeVar("K")
@@ -266,7 +266,7 @@ def _stays(items: Sequence[Item], times: int) -> Iterator[tuple[Stay, int]]:
 
 def repeating_path(model: Model, timing: Timing) -> RepeatingPath:
     """The critical path of a schedule in which tile iterations stand for others."""
-    return RepeatingPath(model, _Walk(model, timing).back())
+    return RepeatingPath(model, Walk(model, timing).back())
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,15 @@ class _Waits:
         return at if at < mine.stop and self.rule[at] == rule else None
 
 
-class _Walk:
+class Walk:
+    """Follows a schedule in which tile iterations stand for others back in time.
+
+    Parameters
+    ----------
+    model, timing
+        The schedule.
+    """
+
     def __init__(self, model: Model, timing: Timing) -> None:
         plan = model.plan
         assert isinstance(plan, PeriodicPlan)
@@ -612,6 +620,15 @@ class _Walk:
                 raise _lost()
             now, why = starts[0]
             reason = why if reason == START else reason
+
+    def reason(self, task: int) -> int:
+        """What a task that is looked at waited for; `PORT` where that cannot be followed."""
+        event = task + self.task0
+        digits = self._digits(event, ())
+        try:
+            return self._previous(_Instance(event, (0,) * len(digits), digits))[1]
+        except UnsupportedError:
+            return PORT
 
     def _order(self, instance: _Instance) -> int:
         """Foreground blocks before others."""

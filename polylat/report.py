@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from polylat.retime import Retimer
     from polylat.schedule.timing import Timing
     from polylat.sensitivity import Curve, Sensitivity, Throughput, ThroughputKey, WhatIf
+    from polylat.timeline import Timeline
 
 __all__ = ["AccessKey", "Number", "PortUse", "Report", "Step", "WaitedFor"]
 
@@ -324,6 +325,22 @@ class Report:
         from polylat.network import task_graph
 
         return task_graph(self._model, self._timing, limit=limit, window=window)
+
+    def timeline(
+        self,
+        *,
+        window: tuple[Number, Number] | None = None,
+        fold: bool | None = None,
+        limit: int = 400,
+        title: str | None = None,
+    ) -> Timeline:
+        """What every port serves when, and how full the memories are: a value that draws itself.
+
+        See `polylat.timeline.timeline`.
+        """
+        from polylat.timeline import timeline
+
+        return timeline(self, window=window, fold=fold, limit=limit, title=title)
 
     def verify(self) -> Certificate:
         """Prove that the schedule keeps every rule of the model and ends at the latency.
