@@ -790,11 +790,11 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def plain_text(renderable: RenderableType) -> str:
+def plain_text(renderable: RenderableType, *, width: int = WIDTH) -> str:
     """What a rich console without colour prints, without blanks at the ends of lines."""
     out = StringIO()
     console = Console(
-        file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, emoji=False
+        file=out, width=width, color_system=None, force_terminal=False, highlight=False, emoji=False
     )
     console.print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"

@@ -55,6 +55,7 @@ BARS = 400
 """Up to so many bars are shown one by one; of more, what repeats is shown once."""
 
 MOST_SEGMENTS = 20
+MOST_STEPS = 1000
 BINS = 160
 PERIODS = 3
 """From so many periods on, what repeats is shown once."""
@@ -202,7 +203,7 @@ class Segment:
         What the ports serve, in order of time. What begins before or ends after the segment is
         there, too.
     critical
-        The critical path through it.
+        The critical path through it; if it has thousands of steps, those at some instants.
     levels
         How full the memories are.
     """
@@ -578,9 +579,8 @@ class _Scene:
         start, finish = self._number(low), self._number(high)
         bars: tuple[Bar, ...] = ()
         shades: tuple[Shade, ...] = ()
-        critical: tuple[Step, ...] = ()
+        critical = self._critical(start, finish)
         if seen.number(low, high) <= self.limit:
-            critical = self._critical(start, finish)
             bars = self._bars(seen.single(low, high), critical)
         else:
             shades = self._shades(seen, low, high)
@@ -594,7 +594,11 @@ class _Scene:
             return ()
         first = bisect_right(path, start, key=lambda step: step.finish)
         last = bisect_left(path, finish, key=lambda step: step.start)
-        return tuple(path[first:last])
+        if last - first <= MOST_STEPS:
+            return tuple(path[first:last])
+        each = Fraction(finish - start) / BINS
+        at = [bisect_right(path, start + k * each, key=lambda step: step.finish) for k in range(BINS)]
+        return tuple(path[k] for k in dict.fromkeys(at))
 
     # Bars
 
