@@ -774,16 +774,18 @@ class _Scene:
             peak: Number | None
             try:
                 peak = memory.peak
-                steps = _coarse(memory.steps_between(start, finish), start, finish)
+                steps = _coarse(memory.steps_between(start, finish), start, finish, self.limit)
             except UnsupportedError:
                 peak = steps = None
             found.append(Level(memory.component, memory.stages, memory.size, peak, steps))
         return tuple(found)
 
 
-def _coarse(steps: Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:
+def _coarse(
+    steps: Pairs, start: Number, finish: Number, limit: int
+) -> tuple[tuple[Number, Number], ...]:
     """Few steps: of many, the highest in each of some bins."""
-    if len(steps) <= 2 * BINS:
+    if len(steps) <= max(limit, 2 * BINS):
         return tuple(steps)
     width = Fraction(finish - start) / BINS
     found: list[tuple[Number, Number]] = []

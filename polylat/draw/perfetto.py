@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def _events(line: Timeline) -> Iterator[dict[str, Any]]:
             before = segment.bars[bar.after]
             about = {"name": bar.waited_for, "cat": bar.waited_for, "id": flow, "pid": _PORTS}
             # A flow begins and ends inside of slices: its ends are bound to those around them.
-            middle = before.start + before.duration / 2
+            middle = Fraction(before.start) + Fraction(before.duration) / 2
             yield {**about, "ph": "s", "ts": _time(middle), "tid": before.lane + 1}
             begin = _time(bar.start)
             yield {**about, "ph": "f", "bp": "e", "ts": begin, "tid": bar.lane + 1}
