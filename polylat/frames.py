@@ -31,8 +31,8 @@ _ACCESS = ("einsum", "component", "tensor", "action")
 def accesses_frame(report: Report) -> pd.DataFrame:
     """A row per access.
 
-    Columns: *einsum*, *component*, *tensor* (None for a computation), *action*, *actions*, *critical*
-    (time on the critical path), *share* (of the latency).
+    Columns: *einsum*, *component*, *tensor* (None for a computation), *action*, *actions*,
+    *critical* (time on the critical path), *share* (of the latency).
 
     Raises
     ------
@@ -89,8 +89,8 @@ def critical_frame(report: Report, limit: int = 10_000) -> pd.DataFrame:
 def sensitivity_frame(report: Report) -> pd.DataFrame:
     """A row per access: what the latency is sensitive to.
 
-    Columns: *einsum*, *component*, *tensor*, *action*, *critical*, *count*, *duration*, *slack* (how
-    many times slower for free), *latency_if_free*; the last three may be missing.
+    Columns: *einsum*, *component*, *tensor*, *action*, *critical*, *count*, *duration*, *slack*
+    (how many times slower for free), *latency_if_free*; the last three may be missing.
     """
     rows = [
         (
@@ -109,9 +109,7 @@ def sensitivity_frame(report: Report) -> pd.DataFrame:
     return _frame((*_ACCESS, "critical", "count", "duration", "slack", "latency_if_free"), rows)
 
 
-def occupancy_frame(
-    report: Report, window: tuple[Number, Number] | None = None
-) -> pd.DataFrame:
+def occupancy_frame(report: Report, window: tuple[Number, Number] | None = None) -> pd.DataFrame:
     """A row per change of what a memory holds.
 
     Columns: *memory*, *time*, *bits* (from then on), *size* (missing if unlimited). Memories of

@@ -338,6 +338,7 @@ class Walk:
         self.task0 = blocks
         self.iteration = self.events.iteration
         self.leaf = graph.leaf
+        self._moved: dict[tuple[int, int, bool, int], list[Digits]] = {}
         self._index_waits()
 
     # Waits of starts: the tasks and starts that they wait for, rule by rule.
@@ -544,6 +545,14 @@ class Walk:
 
         Per period, as it does across the stretch; or as far as from a period earlier.
         """
+        key = (event, loop, waits is self.starts, w)
+        if key not in self._moved:
+            self._moved[key] = self._find_moves(event, loop, waits, w, digits)
+        return self._moved[key]
+
+    def _find_moves(
+        self, event: int, loop: int, waits: _Waits, w: int, digits: Digits
+    ) -> list[Digits]:
         found = []
         after, periods = self._after[loop, int(self.iteration[event])]
         at = waits.like(self._like(event, after), waits.rule[w])
@@ -575,6 +584,24 @@ class Walk:
             for awaited in self._awaited(instance, waits, w):
                 yield awaited, int(waits.reason[w])
 
+    @cached_property
+    def _before(self) -> list[int]:
+        """Per task that is looked at, the one whose end on its port it waited for; -1: not so."""
+        graph, waits = self.graph, self.served
+        begin = self.timing.task_begin
+        blocks = graph.task_block
+        start = np.where(graph.kind[blocks] == 0, blocks, graph.owner[blocks])
+        waited = np.asarray(begin != self.values[start], dtype=np.bool_)
+        single = np.flatnonzero(~waits.copies.any(axis=0))
+        task = waits.target[single] - self.task0
+        tight = np.asarray(self.values[waits.source[single]] == begin[task], dtype=np.bool_)
+        before = np.full(graph.tasks, -1, dtype=np.int64)
+        # The first of those that wait alike holds, as in `_before_on_port`.
+        before[task[tight][::-1]] = waits.source[single][tight][::-1]
+        moved = np.unique(waits.target[waits.copies.any(axis=0)] - self.task0)
+        before[moved] = -1
+        return [int(b) for b in np.where(waited, before, -1)]
+
     def _before_on_port(self, instance: _Instance, time: int) -> _Instance:
         """What the port of a task served until it began it."""
         for w in self.served.of(instance.event):
@@ -599,6 +626,10 @@ class Walk:
         time = self.time(instance) - int(self.graph.task_duration[task])
         if time == 0:
             return None, START
+        if not any(instance.copies):
+            before = self._before[task]
+            if before >= 0:
+                return _Instance(before, instance.copies, self._digits(before, ())), PORT
         block = int(self.graph.task_block[task])
         start = block if self.graph.kind[block] == 0 else int(self.graph.owner[block])
         now = _Instance(start, instance.copies, instance.digits)
@@ -636,14 +667,27 @@ class Walk:
         return int(kind != 1)
 
     def _stay(self, instance: _Instance, reason: int) -> Stay:
-        graph = self.graph
-        task = instance.event - self.task0
-        leaf = self._leaf_of(instance.event)
-        block = self.model.layout.blocks[leaf][int(graph.sequence[graph.task_block[task]])]
-        position = np.array([int(self.iteration[instance.event]) - self.bases[leaf]])
-        found = parts_of(self.model, leaf, block, int(graph.task_port[task]), position)
-        parts = tuple((what, int(times[0])) for what, which, times in found if len(which))
-        return Stay(parts, leaf, instance.digits, reason)
+        parts = self._parts[instance.event - self.task0]
+        return Stay(parts, self._leaf_of(instance.event), instance.digits, reason)
+
+    @cached_property
+    def _parts(self) -> list[tuple[tuple[What, int], ...]]:
+        """Per task, the accesses that it is made of."""
+        graph, layout = self.graph, self.model.layout
+        found: list[list[tuple[What, int]]] = [[] for _ in range(graph.tasks)]
+        leaves = graph.leaf[graph.owner[graph.task_block]]
+        sequence = graph.sequence[graph.task_block]
+        positions = graph.owner[graph.task_block] - np.array(self.bases)[leaves]
+        order = np.lexsort((graph.task_port, sequence, leaves))
+        kinds = np.stack((leaves, sequence, graph.task_port))[:, order]
+        changes = np.flatnonzero((kinds[:, 1:] != kinds[:, :-1]).any(axis=0)) + 1
+        for tasks in np.split(order, changes) if len(order) else ():
+            leaf, port = int(leaves[tasks[0]]), int(graph.task_port[tasks[0]])
+            block = layout.blocks[leaf][int(sequence[tasks[0]])]
+            for what, which, times in parts_of(self.model, leaf, block, port, positions[tasks]):
+                for task, time in zip(tasks[which].tolist(), times.tolist(), strict=True):
+                    found[task].append((what, int(time)))
+        return [tuple(parts) for parts in found]
 
     def back(self) -> tuple[Item, ...]:
         """The path in order of time."""

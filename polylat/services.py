@@ -182,9 +182,7 @@ class Runs:
             begun = np.clip(-((first - now) // step), 0, count)
             whole = done * deeper * self.duration[which]
             np.add.at(total, slot, whole)
-            row, copy = spread(
-                done.astype(np.int64), np.maximum(begun - done, 0).astype(np.int64)
-            )
+            row, copy = spread(done.astype(np.int64), np.maximum(begun - done, 0).astype(np.int64))
             first = first[row] + copy.astype(first.dtype) * step[row]
             which, now, slot = which[row], now[row], slot[row]
         np.add.at(total, slot, np.clip(now - first, 0, self.duration[which]))
@@ -236,7 +234,8 @@ def _joined(parts: list[Runs]) -> Runs:
 
 def services(model: Model, timing: Timing) -> tuple[Runs, tuple[tuple[int, int], ...]]:
     """All services of a schedule, and which (leaf, block) each stream is."""
-    parts, names = [], []
+    parts: list[Runs] = []
+    names: list[tuple[int, int]] = []
     depth = model.layout.depth
     for stream in streams_of(model, timing):
         for port, families in stream.tasks.items():

@@ -22,7 +22,7 @@ from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number, number
 from polylat.lowering.scan import Ints
 from polylat.report import Report, Step, WaitedFor
-from polylat.schedule.critical import PORT, START
+from polylat.schedule.critical import START
 from polylat.schedule.periodic import Events
 from polylat.schedule.timing import Plan
 from polylat.services import Runs, services
@@ -205,7 +205,7 @@ class Segment:
     critical
         The critical path through it; if it has thousands of steps, those at some instants.
     levels
-        How full the memories are.
+        How full the memories are; if it repeats, the first time.
     """
 
     start: Number
@@ -536,7 +536,8 @@ class _Scene:
         runs = self.runs.seen(low, high)
         if fold is None:
             fold = runs.number(low, high) > self.limit
-        pieces, repeats = [_Piece(low, high, 1)], ()
+        pieces: list[_Piece] = [_Piece(low, high, 1)]
+        repeats: tuple[_Fold, ...] = ()
         if fold and low < high:
             pieces, repeats = _folded(runs, low, high, self.limit)
         return Timeline(
@@ -592,12 +593,12 @@ class _Scene:
             path = self.report.critical_path
         except UnsupportedError:
             return ()
-        first = bisect_right(path, start, key=lambda step: step.finish)
-        last = bisect_left(path, finish, key=lambda step: step.start)
+        first = bisect_right(path, Fraction(start), key=_finish)
+        last = bisect_left(path, Fraction(finish), key=_start)
         if last - first <= MOST_STEPS:
             return tuple(path[first:last])
         each = Fraction(finish - start) / BINS
-        at = [bisect_right(path, start + k * each, key=lambda step: step.finish) for k in range(BINS)]
+        at = (bisect_right(path, start + k * each, key=_finish) for k in range(BINS))
         return tuple(path[k] for k in dict.fromkeys(at))
 
     # Bars
@@ -822,8 +823,16 @@ def _linked(
             after = None
         else:
             before = [k for k in other if k in on_path] if critical else other
-            after = (before or other or [None])[0]
+            after = next(iter(before or other), None)
         yield replace(bar, waited_for=reason, after=after, critical=critical)
+
+
+def _start(step: Step) -> Fraction:
+    return Fraction(step.start)
+
+
+def _finish(step: Step) -> Fraction:
+    return Fraction(step.finish)
 
 
 # What repeats -------------------------------------------------------------------------------------
@@ -832,9 +841,7 @@ _Fold = tuple[int, int, int, int]
 """(first segment, last one, count, period)"""
 
 
-def _folded(
-    runs: Runs, low: int, high: int, limit: int
-) -> tuple[list[_Piece], tuple[_Fold, ...]]:
+def _folded(runs: Runs, low: int, high: int, limit: int) -> tuple[list[_Piece], tuple[_Fold, ...]]:
     """The segments of a window, with what repeats once: as far inwards as there is room for."""
     best: tuple[list[_Piece], tuple[_Fold, ...]] = [_Piece(low, high, 1)], ()
     for depth in range(1, len(runs.rate) + 1):
@@ -941,7 +948,9 @@ def _accounting(title: str, roofline: Roofline) -> Timeline:
     """AccelForge's accounting as a timeline: a component per lane, Einsums back to back."""
     names = list(dict.fromkeys(c for busy in roofline.per_einsum.values() for c in busy))
     total = {
-        name: number(sum((Fraction(b.get(name, 0)) for b in roofline.per_einsum.values()), Fraction(0)))
+        name: number(
+            sum((Fraction(b.get(name, 0)) for b in roofline.per_einsum.values()), Fraction(0))
+        )
         for name in names
     }
     lanes = tuple(Lane(name, "", (), total[name]) for name in names)

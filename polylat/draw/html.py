@@ -54,9 +54,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
     )
     body = "".join(
         "<tr>"
-        + "".join(
-            f"<td{side}>{escape(cell)}</td>" for cell, side in zip(row, right, strict=True)
-        )
+        + "".join(f"<td{side}>{escape(cell)}</td>" for cell, side in zip(row, right, strict=True))
         + "</tr>"
         for row in rows
     )
@@ -137,9 +135,7 @@ def certificate_html(certificate: Certificate) -> str:
         f" latency {show(certificate.latency)}. {certificate.tasks:,} services by ports,"
         f" {certificate.pieces:,} pieces, {certificate.asked:,} decisions by ISL.</p>"
     )
-    rows = [
-        [p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven
-    ]
+    rows = [[p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven]
     notes = "".join(f"<p>Not checked: {escape(note)}.</p>" for note in certificate.notes)
     names = ["Proven", ">Relations", ">Decisions", "What it says"]
     return fragment(head, table(names, rows), notes)

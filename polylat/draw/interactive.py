@@ -23,7 +23,7 @@ def figure(stack: Stack) -> Figure:
     each to scale, and the hover texts tell the times.
     """
     try:
-        from plotly.graph_objects import Figure
+        from plotly import graph_objects
         from plotly.subplots import make_subplots
     except ImportError as error:
         raise MissingExtraError(
@@ -42,7 +42,7 @@ def figure(stack: Stack) -> Figure:
     seen: set[str] = set()
     for row, line in enumerate(stack.timelines, 1):
         place = {name: k for k, name in enumerate(stack.einsums)}
-        for trace in _traces(line, place, seen):
+        for trace in _traces(graph_objects, line, place, seen):
             result.add_trace(trace, row=row, col=1)
         result.update_yaxes(
             autorange="reversed",
@@ -95,11 +95,8 @@ def _offset(line: Timeline, segment: int) -> float:
     return float(sum((s.duration for s in line.segments[:segment]), 0))
 
 
-def _traces(line: Timeline, place: dict[str, int], seen: set[str]) -> list[Any]:
-    from plotly.graph_objects import Bar as Bars
-    from plotly.graph_objects import Scatter
-
-    rows: dict[tuple[str, str], list[tuple[float, float, int, float, str]]] = {}
+def _traces(kinds: Any, line: Timeline, place: dict[str, int], seen: set[str]) -> list[Any]:
+    rows: dict[tuple[str, str], list[tuple[float, float, float, float, str]]] = {}
     path: tuple[list[float | None], list[int | None]] = ([], [])
     for number, segment in enumerate(line.segments):
         begin = _offset(line, number)
@@ -120,12 +117,12 @@ def _traces(line: Timeline, place: dict[str, int], seen: set[str]) -> list[Any]:
             low, high = at(shade.start), at(shade.finish)
             words = shade_words(shade, line.lanes[shade.lane]).replace("\n", "<br>")
             base = 0.0
-            for einsum, kind, time in shade.busy:
+            for einsum, what, time in shade.busy:
                 share = 0.7 * float(time / (shade.finish - shade.start))
                 middle = shade.lane + 0.35 - base - share / 2
                 base += share
-                mine = rows.setdefault((einsum, kind), [])
-                mine.append((low, high - low, middle, share, words))  # type: ignore[arg-type]
+                mine = rows.setdefault((einsum, what), [])
+                mine.append((low, high - low, middle, share, words))
         path[0].append(None)
         path[1].append(None)
     traces: list[Any] = []
@@ -133,7 +130,7 @@ def _traces(line: Timeline, place: dict[str, int], seen: set[str]) -> list[Any]:
         name = einsum if kind == "foreground" else f"{einsum} ({kind})"
         hatch = {"background": "/", "fill": "."}.get(kind, "")
         traces.append(
-            Bars(
+            kinds.Bar(
                 base=[low for low, *_ in mine],
                 x=[wide for _, wide, *_ in mine],
                 y=[lane for _, _, lane, *_ in mine],
@@ -150,7 +147,7 @@ def _traces(line: Timeline, place: dict[str, int], seen: set[str]) -> list[Any]:
         seen.add(name)
     if any(x is not None for x in path[0]):
         traces.append(
-            Scatter(
+            kinds.Scatter(
                 x=path[0],
                 y=path[1],
                 mode="lines",

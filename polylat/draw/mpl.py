@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.draw.scene import Box, Label, Line, scene
 from polylat.draw.style import CRITICAL, DARK, LIGHT, colour
-from polylat.draw.svg import _ON
+from polylat.draw.svg import ON
 from polylat.errors import MissingExtraError
 from polylat.timeline import Stack
 
@@ -91,7 +91,7 @@ def _label(axes: Axes, label: Label, look: dict[str, str]) -> None:
     colours = {"note": "faint", "tick": "faint", "wait": "faint", "bound": "faint"}
     ink = look[colours.get(name, "ink")]
     if name == "bar":
-        ink = _ON[int(label.style.split()[1].removeprefix("e"))]
+        ink = ON[int(label.style.split()[1].removeprefix("e"))]
     sizes = {"title": 13, "note": 10, "tick": 10, "wait": 10, "bound": 10, "bar": 10}
     axes.text(
         label.x,
@@ -110,10 +110,16 @@ def _line(axes: Axes, line: Line, look: dict[str, str]) -> None:
     name = line.style.split()[-1]
     xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
     if name == "level":
-        axes.fill(xs, ys, facecolor=look["level"], edgecolor=look["faint"], linewidth=0.5, alpha=0.6)
+        axes.fill(
+            xs, ys, facecolor=look["level"], edgecolor=look["faint"], linewidth=0.5, alpha=0.6
+        )
         return
     red = name in ("critical", "size")
-    ink = CRITICAL if red else look[{"grid": "grid", "axis": "ink", "bound": "ink"}.get(name, "faint")]
+    ink = (
+        CRITICAL
+        if red
+        else look[{"grid": "grid", "axis": "ink", "bound": "ink"}.get(name, "faint")]
+    )
     axes.plot(
         xs,
         ys,

@@ -18,8 +18,8 @@ from polylat.draw.style import PALETTE, WAITS
 from polylat.draw.svg import paint, style
 from polylat.draw.words import tile_words
 from polylat.errors import UnsupportedError
-from polylat.explain import compare, port_users
 from polylat.exact import Number
+from polylat.explain import compare, port_users
 from polylat.schedule.timing import Plan
 from polylat.text import percent, report_text, show
 from polylat.timeline import Stack
@@ -161,7 +161,9 @@ def _left(picture: Scene) -> float:
 
 
 def _scroll(text: str, name: str) -> str:
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{text}</div>'
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{text}</div>'
+    )
 
 
 def _meter(share: float) -> str:
@@ -313,9 +315,7 @@ def _certificate(certificate: Certificate | None) -> str:
             "<p>Not asked for. <code>polylat report FILES --verify</code> proves that the schedule"
             " keeps every rule for all tile iterations.</p>"
         )
-    rows = [
-        [p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven
-    ]
+    rows = [[p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven]
     head = (
         f"<p><b>Proven</b> for all {certificate.tiles:,} tile iterations: {certificate.tasks:,}"
         f" services by ports, {certificate.pieces:,} pieces, {certificate.asked:,} decisions by"
@@ -370,8 +370,10 @@ def _sensitivity(report: Report, wanted: bool) -> str:
         )
     found = report.sensitivity()
     parts = [
-        '<p class="faint">For the order in which the ports serve now; analysed anew, another order'
-        " may be faster still.</p>",
+        (
+            '<p class="faint">For the order in which the ports serve now; analysed anew, another order'
+            " may be faster still.</p>"
+        ),
         _scroll(_sensitive(found.components, report), "Sensitivity"),
     ]
     curves = []
@@ -415,9 +417,11 @@ def _curves(curves: Sequence[Curve], report: Report) -> str:
         return f"{x:.1f} {top + high * (1 - min(value / peak, 1)):.1f}"
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img" viewBox="0 0 760'
-        f' {high + 60:.0f}" width="760" height="{high + 60:.0f}"><title>Latency against bandwidth,'
-        " from an eighth to eight times what it is now; the table below has the figures.</title>"
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img" viewBox="0 0 760'
+            f' {high + 60:.0f}" width="760" height="{high + 60:.0f}"><title>Latency against bandwidth,'
+            " from an eighth to eight times what it is now; the table below has the figures.</title>"
+        )
     ]
     for k, factor in enumerate(_FACTORS):
         g = float(log2(factor))

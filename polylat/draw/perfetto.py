@@ -64,14 +64,18 @@ def _names(line: Timeline) -> Iterator[dict[str, Any]]:
 
 def _events(line: Timeline) -> Iterator[dict[str, Any]]:
     flow = 0
-    for segment in line.segments:
-        for bar in segment.bars:
+    for number, segment in enumerate(line.segments):
+        # What began before a segment is in the one before, or another repetition of it.
+        shown = [bar for bar in segment.bars if number == 0 or bar.start >= segment.start]
+        for bar in shown:
             yield _slice(bar)
-        for bar in segment.bars:
+        for bar in shown:
             if bar.after is None or bar.waited_for in (None, "port"):
                 continue
-            flow += 1
             before = segment.bars[bar.after]
+            if number and before.start < segment.start:
+                continue
+            flow += 1
             about = {"name": bar.waited_for, "cat": bar.waited_for, "id": flow, "pid": _PORTS}
             # A flow begins and ends inside of slices: its ends are bound to those around them.
             middle = Fraction(before.start) + Fraction(before.duration) / 2

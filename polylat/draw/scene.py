@@ -229,9 +229,7 @@ class _Frame:
         if until - since > len(str(bar.waited_for)) * LETTER + 6:
             yield Label((since + until) / 2, y - 3, str(bar.waited_for), "middle", "wait")
 
-    def _critical(
-        self, segment: Segment, span: tuple[float, float], top: float
-    ) -> Iterator[Item]:
+    def _critical(self, segment: Segment, span: tuple[float, float], top: float) -> Iterator[Item]:
         points: list[tuple[float, float]] = []
         on_path = sorted((b for b in segment.bars if b.critical), key=lambda b: b.start)
         if not on_path and segment.critical:
@@ -328,7 +326,9 @@ class _Frame:
 def _legend(stack: Stack, left: float, y: float, width: float) -> Iterator[Item]:
     x = left
     kinds = {bar.kind for line in stack.timelines for bar in line.bars}
-    kinds |= {k for line in stack.timelines for s in line.segments for h in s.shades for _, k, _ in h.busy}
+    kinds |= {
+        k for line in stack.timelines for s in line.segments for h in s.shades for _, k, _ in h.busy
+    }
     entries: list[tuple[str, int | None, Kind | None]] = [
         (name, k, "foreground") for k, name in enumerate(stack.einsums)
     ]

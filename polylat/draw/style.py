@@ -13,7 +13,7 @@ from polylat.report import WaitedFor
 
 __all__ = ["CRITICAL", "DARK", "KINDS", "LIGHT", "PALETTE", "WAITS", "colour"]
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c8c")
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#56b4e9", "#d55e00", "#b0b0b0")
 """Colours of Einsums, one after another."""
 
 LIGHT: Mapping[str, str] = {

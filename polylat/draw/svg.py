@@ -9,10 +9,10 @@ from polylat.draw.scene import Box, Item, Label, Scene, scene
 from polylat.draw.style import CRITICAL, DARK, LIGHT, PALETTE
 from polylat.timeline import Stack
 
-__all__ = ["paint", "style", "timeline_svg"]
+__all__ = ["ON", "paint", "style", "timeline_svg"]
 
-# Black or white letters on each of the colours of the palette.
-_ON = ("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000")
+ON = ("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000")
+"""Colours of letters on each of the palette's colours."""
 
 
 def timeline_svg(stack: Stack, *, width: float = 1000, dark: bool | None = None) -> str:
@@ -67,8 +67,10 @@ def style(dark: bool | None, selector: str = ".polylat") -> str:
         ".polylat path{fill:none;stroke:var(--faint)}",
         ".polylat .l-grid{stroke:var(--grid)}",
         ".polylat .l-axis{stroke:var(--ink)}",
-        f".polylat .l-critical{{stroke:{CRITICAL};stroke-width:2.5;stroke-linejoin:round;"
-        "pointer-events:none}",
+        (
+            f".polylat .l-critical{{stroke:{CRITICAL};stroke-width:2.5;stroke-linejoin:round;"
+            "pointer-events:none}"
+        ),
         ".polylat .l-bound{stroke:var(--ink);stroke-dasharray:4 3}",
         f".polylat .l-size{{stroke:{CRITICAL};stroke-dasharray:2 3}}",
         ".polylat .l-level{fill:var(--level);fill-opacity:.55;stroke:var(--faint)}",
@@ -80,7 +82,7 @@ def style(dark: bool | None, selector: str = ".polylat") -> str:
         ".polylat rect:focus,.polylat rect:hover{stroke:var(--ink);stroke-width:2}",
     ]
     rules += [f".polylat .e{k}{{fill:{c}}}" for k, c in enumerate(PALETTE)]
-    rules += [f".polylat text.e{k}{{fill:{c}}}" for k, c in enumerate(_ON)]
+    rules += [f".polylat text.e{k}{{fill:{c}}}" for k, c in enumerate(ON)]
     return "".join(rules)
 
 

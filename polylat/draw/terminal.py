@@ -32,7 +32,7 @@ def timeline_text(line: Timeline, *, width: int = 100) -> str:
     order program, o2@SRAM in the background
     latency 31,744 · resource bound 24,576 · dependence bound
     31,744
-    DRAM │AAAAAAAAAAABBBBBb            AAAAAAAAAAABBBBBb   
+    DRAM │AAAAAAAAAAABBBBBb            AAAAAAAAAAABBBBBb
     SRAM │AAAAAAAAAAABBBBBBBBBBBBBBBBBAAAAAAAAAAABBBBBBBBBBBBBBB
     """
     return plain_text(render_timeline(line, width), width=width)
@@ -101,7 +101,7 @@ def _lane(line: Timeline, segment: Segment, lane: int, columns: int) -> Text:
     def add(start: Number, finish: Number, what: tuple[str, str], rate: float = 1.0) -> None:
         low, high = Fraction(start - first) / each, Fraction(finish - first) / each
         for k in range(max(int(low), 0), min(-int(-high // 1), columns)):
-            part = float(min(high, k + 1) - max(low, k)) * rate
+            part = float(min(high, Fraction(k + 1)) - max(low, Fraction(k))) * rate
             if part > 0:
                 shares[k][what] = shares[k].get(what, 0.0) + part
 
@@ -109,7 +109,8 @@ def _lane(line: Timeline, segment: Segment, lane: int, columns: int) -> Text:
         if bar.lane == lane:
             add(bar.start, bar.finish, (bar.einsum, bar.kind))
             if bar.critical:
-                low, high = (int((t - first) / each) for t in (bar.start, bar.finish))
+                low = int(Fraction(bar.start - first) / each)
+                high = int(Fraction(bar.finish - first) / each)
                 for k in range(max(low, 0), min(high, columns)):
                     path[k] = True
     for shade in segment.shades:
@@ -120,7 +121,7 @@ def _lane(line: Timeline, segment: Segment, lane: int, columns: int) -> Text:
     place = {name: k for k, name in enumerate(line.einsums)}
     text = Text()
     for share, critical in zip(shares, path, strict=True):
-        (einsum, kind), most = max(share.items(), key=lambda item: item[1], default=(("", ""), 0.0))
+        (einsum, what), most = max(share.items(), key=lambda item: item[1], default=(("", ""), 0.0))
         if most == 0:
             text.append(" ")
         elif most < 0.25:
@@ -128,7 +129,7 @@ def _lane(line: Timeline, segment: Segment, lane: int, columns: int) -> Text:
         else:
             letter = _letter(place[einsum])
             style = colour(place[einsum]) + (" underline" if critical else "")
-            text.append(letter.lower() if kind == "background" else letter, style=style)
+            text.append(letter.lower() if what == "background" else letter, style=style)
     return text
 
 

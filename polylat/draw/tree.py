@@ -8,14 +8,18 @@ from fractions import Fraction
 from html import escape
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from polylat.draw.style import CRITICAL
 from polylat.spec.mapping import Branch, Compute, Pipeline, Spatial, Storage, Temporal
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from polylat.report import Report
     from polylat.spec import Spec
 
-__all__ = ["Flow", "Row", "Tree", "mapping_tree"]
+__all__ = ["Flow", "Row", "Tree", "mapping_tree", "render_tree"]
 
 _WIDE, _HIGH, _STEP = 6.8, 19, 18
 
@@ -94,10 +98,11 @@ class Tree:
                 text += f"  ({row.note})"
             lines.append(text + _mark(row))
         for flow in self.flows:
-            lines.append(self._said(flow))
+            lines.append(self.said(flow))
         return "\n".join(lines) + "\n"
 
-    def _said(self, flow: Flow) -> str:
+    def said(self, flow: Flow) -> str:
+        """A flow in words."""
         source, target = (self.rows[k].text.split()[0] for k in (flow.source, flow.target))
         how = "" if flow.produced else " (fetched)"
         return f"{source} -> {target}: {flow.tensor} through {flow.component}{how}"
@@ -108,17 +113,22 @@ class Tree:
 
         texts = [row.text + (f"  {row.note}" if row.note else "") + _mark(row) for row in self.rows]
         wide = max(
-            (len(r.branches) * _STEP + len(t) * _WIDE for r, t in zip(self.rows, texts, strict=True)),
+            (
+                len(r.branches) * _STEP + len(t) * _WIDE
+                for r, t in zip(self.rows, texts, strict=True)
+            ),
             default=0,
         )
         names = [f"{flow.tensor} in {flow.component}" for flow in self.flows]
         right = 60 + 16 * len(self.flows) + max(map(len, names), default=0) * 6
         width, height = round(wide + right), 16 + _HIGH * len(self.rows)
-        said = "; ".join([t.strip() for t in texts] + [self._said(f) for f in self.flows])
+        said = "; ".join([t.strip() for t in texts] + [self.said(f) for f in self.flows])
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img"'
-            f' viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-            f"<title>Mapping. {escape(said)}</title>"
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img"'
+                f' viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+                f"<title>Mapping. {escape(said)}</title>"
+            )
         ]
         if alone:
             rules = ".polylat .n-note{fill:var(--faint)}"
@@ -158,6 +168,21 @@ class Tree:
 
     def _repr_svg_(self) -> str:
         return self.to_svg()
+
+
+def render_tree(tree: Tree) -> RenderableType:
+    """A tree for a rich console."""
+    colours = {"split": "bold", "compute": "bold green", "storage": "cyan", "toll": "cyan"}
+    text = Text()
+    for row in tree.rows:
+        text.append(_stem(row), style="dim")
+        text.append(row.text, style=colours.get(row.kind, ""))
+        if row.note:
+            text.append(f"  ({row.note})", style="dim")
+        text.append(f"{_mark(row)}\n", style="bold red")
+    for flow in tree.flows:
+        text.append(f"{tree.said(flow)}\n")
+    return text
 
 
 def _stem(row: Row) -> str:
@@ -250,9 +275,9 @@ class _Builder:
             if source.leaf is not None:
                 reader = order[number]
                 component = reader.storages(tensor)[source.level].component
-                names = order[source.leaf].einsum.name, reader.einsum.name
-                there = (self.where[name] for name in names)
-                flows.append(Flow(*there, tensor, component, source.produces))
+                brings, reads = order[source.leaf].einsum.name, reader.einsum.name
+                ends = self.where[brings], self.where[reads]
+                flows.append(Flow(*ends, tensor, component, source.produces))
         return Tree(tuple(self.rows), tuple(flows))
 
     def _branch(self, branch: Branch, above: tuple[bool, ...], loops: int) -> None:
@@ -331,4 +356,3 @@ def _sizes(report: Report) -> Mapping[tuple[str, str, str], int]:
                 most = int(tile_elements(tiles, components, tensor, level).max(initial=0))
                 found[leaf.einsum.name, tensor, holder.component] = most
     return found
-
