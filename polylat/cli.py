@@ -353,11 +353,12 @@ def timeline(
     report = _report(files, variables, **options)
     between = None if window is None else (_time(window[0]), _time(window[1]))
     with _waiting("drawing"):
-        if output is not None and output.endswith(".json"):
-            return f"wrote {report.to_perfetto(output, window=between)}"
-        line = report.timeline(window=between, fold=fold)
         if output is not None:
-            return f"wrote {line.save(output)}"
+            with _writing(output):
+                if output.endswith(".json"):
+                    return f"wrote {report.to_perfetto(output, window=between)}"
+                return f"wrote {report.timeline(window=between, fold=fold).save(output)}"
+        line = report.timeline(window=between, fold=fold)
         from polylat.draw.terminal import render_timeline
         from polylat.text import WIDTH
 
@@ -449,8 +450,14 @@ def tree(
 def _write(path: str, text: str) -> None:
     from pathlib import Path
 
-    try:
+    with _writing(path):
         Path(path).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise OptionError(
             f"cannot write {path}: {error.strerror}", mend="give another --output"

@@ -476,10 +476,10 @@ def timeline(
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
     >>> line = report.timeline()
     >>> [lane.name for lane in line.lanes], len(line.bars), line.bars[0].parts[0].tensor
-    (['DRAM', 'SRAM', 'mac'], 59, 'i1')
+    (['DRAM', 'SRAM', 'mac'], 67, 'i1')
     >>> long = polylat.analyze(polylat.load("examples/attention.yaml")).timeline()
     >>> [(repeat.count, repeat.period) for repeat in long.repeats]
-    [(31, 262144)]
+    [(27, 8192), (29, 262144), (28, 8192), (28, 8192), (28, 8192)]
     """
     if limit < 1:
         raise OptionError(f"limit={limit}: no bar could be shown", mend="use at least 1")

@@ -67,7 +67,7 @@ def _box(axes: Axes, box: Box, paper: str, ink: str) -> None:
     from matplotlib.patches import Rectangle
 
     hatched = box.kind == "background"
-    fill = box.kind == "fill"
+    fill = box.kind == "fill" and not box.shade
     axes.add_patch(
         Rectangle(
             (box.x, box.y),
@@ -78,6 +78,7 @@ def _box(axes: Axes, box: Box, paper: str, ink: str) -> None:
             linewidth=0.8 if box.critical and not hatched else (0.5 if hatched or fill else 0),
             linestyle=":" if fill else "-",
             alpha=0.7 if fill else None,
+            antialiased=not box.shade,
             hatch="//////" if hatched else None,
         )
     )

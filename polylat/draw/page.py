@@ -20,7 +20,6 @@ from polylat.draw.words import tile_words
 from polylat.errors import UnsupportedError
 from polylat.exact import Number
 from polylat.explain import compare, port_users
-from polylat.schedule.timing import Plan
 from polylat.text import percent, report_text, show
 from polylat.timeline import Stack
 
@@ -34,8 +33,8 @@ __all__ = ["report_page", "timeline_page"]
 WIDTH = 1120
 ROWS = 24
 STEPS = 40
-QUICK_TASKS = 4_000
-"""Sensitivities are on the page unless the schedule is periodic with more tasks to look at."""
+QUICK = {"explicit": 50_000, "periodic": 4_000}
+"""With up to so many tasks to look at, sensitivities are on the page unasked."""
 
 
 def report_page(
@@ -60,14 +59,11 @@ def report_page(
     certificate
         What `Report.verify` has proven, if it was asked.
     sensitivity
-        Whether sensitivities and bandwidth curves are on the page. None: unless they would take
-        longer than all the rest.
+        Whether sensitivities and bandwidth curves are on the page. None: what of them does not
+        take longer than all the rest.
     title
         The title of the page.
     """
-    if sensitivity is None:
-        graph = report._model.graph
-        sensitivity = isinstance(report._model.plan, Plan) or graph.tasks <= QUICK_TASKS
     sections = [
         ("headline", "Latency", headline(report)),
         ("comparison", "From AccelForge's figure to the latency", _comparison(report)),
@@ -362,20 +358,26 @@ def _versions() -> Iterator[list[str]]:
 # Sensitivity --------------------------------------------------------------------------------------
 
 
-def _sensitivity(report: Report, wanted: bool) -> str:
-    if not wanted:
+def _sensitivity(report: Report, wanted: bool | None) -> str:
+    quick = report._model.graph.tasks <= QUICK[report.engine]
+    curves_only = wanted is None and not quick and report.engine == "explicit"
+    if wanted is None:
+        wanted = quick
+    if not wanted and not curves_only:
         return (
             "<p>Left out, as it takes a while for this schedule: <code>polylat report FILES"
             " --sensitivity</code>, or <code>polylat explain FILES</code>.</p>"
         )
-    found = report.sensitivity()
-    parts = [
-        (
-            '<p class="faint">For the order in which the ports serve now; analysed anew, another order'
-            " may be faster still.</p>"
-        ),
-        _scroll(_sensitive(found.components, report), "Sensitivity"),
-    ]
+    stays = (
+        "For the order in which the ports serve now; analysed anew, another may be faster still."
+    )
+    parts = [f'<p class="faint">{stays}</p>']
+    if curves_only:
+        more = "<code>polylat explain FILES</code> says how much each action could cost for free."
+        parts.append(f"<p>{more}</p>")
+    else:
+        rows = report.sensitivity().components
+        parts.append(_scroll(_sensitive(rows, report), "Sensitivity"))
     curves = []
     for component in dict.fromkeys(port.component for port in report.ports):
         try:

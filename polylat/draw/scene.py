@@ -11,7 +11,7 @@ from polylat.draw.words import bar_words, bounds_words, shade_words
 from polylat.exact import Number
 from polylat.report import Step
 from polylat.text import show
-from polylat.timeline import Bar, Kind, Level, Segment, Stack, Timeline
+from polylat.timeline import Bar, Kind, Level, Segment, Shade, Stack, Timeline
 
 __all__ = ["Box", "Item", "Label", "Line", "Scene", "scene"]
 
@@ -41,6 +41,8 @@ class Box:
         Whether it is on the critical path.
     words
         What it says when asked.
+    shade
+        Whether it shows how busy a port is, and no single bar.
     """
 
     x: float
@@ -51,6 +53,7 @@ class Box:
     kind: Kind | None
     critical: bool
     words: str
+    shade: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,14 +200,15 @@ class _Frame:
 
     def _segment(self, segment: Segment, span: tuple[float, float], top: float) -> Iterator[Item]:
         height = LANE - 2 * PAD
-        for shade in segment.shades:
+        for shade in _wide(segment.shades):
             x0, x1 = (self._x(segment, span, t) for t in (shade.start, shade.finish))
             y = top + shade.lane * LANE + LANE - PAD
             words = shade_words(shade, self.line.lanes[shade.lane])
             for einsum, kind, time in shade.busy:
                 part = height * float(time / Fraction(shade.finish - shade.start))
                 y -= part
-                yield Box(x0, y, x1 - x0, part, self.place[einsum], kind, False, words)
+                where = self.place[einsum]
+                yield Box(x0, y, x1 - x0, part, where, kind, False, words, shade=True)
         ends = [span[0]] * len(self.line.lanes)
         for bar in segment.bars:
             x0, x1 = (self._x(segment, span, t) for t in (bar.start, bar.finish))
@@ -321,6 +325,32 @@ class _Frame:
             size = "no limit" if level.size is None else f"size {show(level.size)}"
             words = f"peak {show(level.peak)} bits, {size}"
         yield Label(self.left + 4, y + LANE + 10, words, "start", "note")
+
+
+def _wide(shades: Sequence[Shade]) -> Iterator[Shade]:
+    """Shades, neighbours that are alike as one."""
+    last: dict[int, Shade] = {}
+    for shade in shades:
+        before = last.get(shade.lane)
+        if before is not None:
+            if before.finish == shade.start and _alike(before, shade):
+                pairs = zip(before.busy, shade.busy, strict=True)
+                busy = tuple((e, k, t + more) for (e, k, t), (_, _, more) in pairs)
+                last[shade.lane] = Shade(shade.lane, before.start, shade.finish, busy)
+                continue
+            yield before
+        last[shade.lane] = shade
+    yield from last.values()
+
+
+def _alike(one: Shade, other: Shade) -> bool:
+    """Whether a port is as busy in both, by the same."""
+
+    def shares(shade: Shade) -> list[tuple[str, str, int]]:
+        total = Fraction(shade.finish - shade.start)
+        return [(e, k, round(500 * Fraction(t) / total)) for e, k, t in shade.busy]
+
+    return shares(one) == shares(other)
 
 
 def _legend(stack: Stack, left: float, y: float, width: float) -> Iterator[Item]:
