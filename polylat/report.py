@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from polylat.retime import Retimer
     from polylat.schedule.timing import Timing
     from polylat.sensitivity import Curve, Sensitivity, Throughput, ThroughputKey, WhatIf
-    from polylat.timeline import Timeline
+    from polylat.timeline import Scene, Timeline
 
 __all__ = ["AccessKey", "Number", "PortUse", "Report", "Step", "WaitedFor"]
 
@@ -344,6 +344,12 @@ class Report:
         from polylat.timeline import timeline
 
         return timeline(self, window=window, fold=fold, limit=limit, title=title)
+
+    @cached_property
+    def _scene(self) -> Scene:
+        from polylat.timeline import Scene
+
+        return Scene(self)
 
     def to_perfetto(
         self,

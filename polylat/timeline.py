@@ -40,6 +40,7 @@ __all__ = [
     "Level",
     "Part",
     "Repeat",
+    "Scene",
     "Segment",
     "Shade",
     "Stack",
@@ -483,7 +484,8 @@ def timeline(
     """
     if limit < 1:
         raise OptionError(f"limit={limit}: no bar could be shown", mend="use at least 1")
-    return _Scene(report, limit).timeline(window, fold, _titled(report) if title is None else title)
+    name = _titled(report) if title is None else title
+    return report._scene.timeline(window, fold, name, limit)
 
 
 def _titled(report: Report) -> str:
@@ -503,12 +505,17 @@ class _Piece:
     times: int
 
 
-class _Scene:
-    """Takes segments out of a schedule."""
+class Scene:
+    """Takes segments out of a schedule.
 
-    def __init__(self, report: Report, limit: int) -> None:
+    Parameters
+    ----------
+    report
+        The report of the schedule.
+    """
+
+    def __init__(self, report: Report) -> None:
         self.report = report
-        self.limit = limit
         self.model, self.timing = report._model, report._timing
         self.scale = self.model.costs.scale
         self.runs, self.streams = services(self.model, self.timing)
@@ -529,17 +536,18 @@ class _Scene:
         return number(Fraction(steps, self.scale))
 
     def timeline(
-        self, window: tuple[Number, Number] | None, fold: bool | None, title: str
+        self, window: tuple[Number, Number] | None, fold: bool | None, title: str, limit: int
     ) -> Timeline:
+        """The timeline of a window."""
         report = self.report
         low, high = self._window(window)
         runs = self.runs.seen(low, high)
         if fold is None:
-            fold = runs.number(low, high) > self.limit
+            fold = runs.number(low, high) > limit
         pieces: list[_Piece] = [_Piece(low, high, 1)]
         repeats: tuple[_Fold, ...] = ()
         if fold and low < high:
-            pieces, repeats = _folded(runs, low, high, self.limit)
+            pieces, repeats = _folded(runs, low, high, limit)
         return Timeline(
             title=title,
             start=self._number(low),
@@ -547,7 +555,7 @@ class _Scene:
             latency=report.latency,
             lanes=self.lanes,
             einsums=tuple(leaf.einsum.name for leaf in self.model.lowered.leaves),
-            segments=tuple(self._segment(runs, piece) for piece in pieces),
+            segments=tuple(self._segment(runs, piece, limit) for piece in pieces),
             repeats=tuple(
                 Repeat(first, last, count, self._number(period))
                 for first, last, count, period in repeats
@@ -574,18 +582,18 @@ class _Scene:
             )
         return low, min(high, self.timing.makespan)
 
-    def _segment(self, runs: Runs, piece: _Piece) -> Segment:
+    def _segment(self, runs: Runs, piece: _Piece, limit: int) -> Segment:
         low, high = piece.start, piece.finish
         seen = runs.seen(low, high)
         start, finish = self._number(low), self._number(high)
         bars: tuple[Bar, ...] = ()
         shades: tuple[Shade, ...] = ()
         critical = self._critical(start, finish)
-        if seen.number(low, high) <= self.limit:
+        if seen.number(low, high) <= limit:
             bars = self._bars(seen.single(low, high), critical)
         else:
             shades = self._shades(seen, low, high)
-        levels = self._levels(start, finish)
+        levels = self._levels(start, finish, limit)
         return Segment(start, finish, piece.times, bars, shades, critical, levels)
 
     def _critical(self, start: Number, finish: Number) -> tuple[Step, ...]:
@@ -768,14 +776,14 @@ class _Scene:
 
     # Memories
 
-    def _levels(self, start: Number, finish: Number) -> tuple[Level, ...]:
+    def _levels(self, start: Number, finish: Number, limit: int) -> tuple[Level, ...]:
         found = []
         for memory in self.report.occupancy:
             steps: tuple[tuple[Number, Number], ...] | None
             peak: Number | None
             try:
                 peak = memory.peak
-                steps = _coarse(memory.steps_between(start, finish), start, finish, self.limit)
+                steps = _coarse(memory.steps_between(start, finish), start, finish, limit)
             except UnsupportedError:
                 peak = steps = None
             found.append(Level(memory.component, memory.stages, memory.size, peak, steps))

@@ -183,7 +183,7 @@ class _Frame:
         for number, level in enumerate(shown):
             yield Label(self.left - 6, y + LANE / 2 + 4, level.name, "end", "lane")
             yield from self._memory(number, level, y)
-            y += LANE + 12
+            y += LANE + 17
         self.bottom = y
 
     def _depth(self, number: int) -> int:
@@ -347,8 +347,8 @@ def _alike(one: Shade, other: Shade) -> bool:
     """Whether a port is as busy in both, by the same."""
 
     def shares(shade: Shade) -> list[tuple[str, str, int]]:
-        total = Fraction(shade.finish - shade.start)
-        return [(e, k, round(500 * Fraction(t) / total)) for e, k, t in shade.busy]
+        total = float(shade.finish - shade.start)
+        return [(e, k, round(500 * float(t) / total)) for e, k, t in shade.busy]
 
     return shares(one) == shares(other)
 

@@ -77,9 +77,9 @@ def style(dark: bool | None, selector: str = ".polylat") -> str:
         ".polylat .l-flow{stroke-dasharray:none}",
         ".polylat .l-barrier{stroke-dasharray:6 3}",
         ".polylat .l-capacity{stroke-dasharray:1 3;stroke-width:2}",
-        ".polylat .shade{shape-rendering:crispEdges;stroke:none;fill-opacity:1}",
         ".polylat .crit{stroke:var(--ink);stroke-width:1.4}",
         ".polylat .fill{stroke:var(--ink);stroke-dasharray:2 2;fill-opacity:.6}",
+        ".polylat .shade{shape-rendering:crispEdges;stroke:none;fill-opacity:1}",
         ".polylat rect:focus,.polylat rect:hover{stroke:var(--ink);stroke-width:2}",
     ]
     rules += [f".polylat .e{k}{{fill:{c}}}" for k, c in enumerate(PALETTE)]
