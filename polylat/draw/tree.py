@@ -112,15 +112,13 @@ class Tree:
         from polylat.draw.svg import style
 
         texts = [row.text + (f"  {row.note}" if row.note else "") + _mark(row) for row in self.rows]
-        wide = max(
-            (
-                len(r.branches) * _STEP + len(t) * _WIDE
-                for r, t in zip(self.rows, texts, strict=True)
-            ),
-            default=0,
-        )
+        ends = [
+            len(row.branches) * _STEP + len(text) * _WIDE
+            for row, text in zip(self.rows, texts, strict=True)
+        ]
+        wide = max(ends, default=0)
         names = [f"{flow.tensor} in {flow.component}" for flow in self.flows]
-        right = 60 + 16 * len(self.flows) + max(map(len, names), default=0) * 6
+        right = 90 + max(map(len, names), default=0) * 6
         width, height = round(wide + right), 16 + _HIGH * len(self.rows)
         said = "; ".join([t.strip() for t in texts] + [self.said(f) for f in self.flows])
         parts = [
@@ -139,10 +137,10 @@ class Tree:
             parts += _drawn(row, number)
         for number, flow in enumerate(self.flows):
             y0, y1 = (8 + _HIGH * k + 10 for k in (flow.source, flow.target))
-            x, out = wide + 12, wide + 30 + 14 * number
+            out = max(ends[flow.source : flow.target + 1]) + 34 + 14 * (number % 3)
             dash = "" if flow.produced else ' stroke-dasharray="3 2"'
             parts.append(
-                f'<path d="M{x:.0f} {y0}H{out:.0f}V{y1}H{x:.0f}m6 -4l-6 4l6 4"{dash}/>'
+                f'<path d="M{ends[flow.source] + 8:.0f} {y0}H{out:.0f}V{y1}H{ends[flow.target] + 10:.0f}m6 -4l-6 4l6 4"{dash}/>'
                 f'<text class="note" x="{out + 4:.0f}" y="{(y0 + y1) / 2 + 4 + 11 * (number % 2)}">'
                 f"{escape(names[number])}</text>"
             )
@@ -158,7 +156,7 @@ class Tree:
                 if own:
                     yield f'<path d="M{x} {y - 3}V{y + 10}h8"/>'
                 if not last:
-                    yield f'<path d="M{x} {y - 9}V{y + 10}"/>'
+                    yield f'<path d="M{x} {y - 3}V{y + 16}"/>'
 
     def __str__(self) -> str:
         return self.to_text()
