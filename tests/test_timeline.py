@@ -25,6 +25,7 @@ FEW = settings(
     max_examples=max(settings().max_examples // 5, 10),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
+FEWER = settings(FEW, max_examples=max(settings().max_examples // 10, 8))
 SOME = settings(max_examples=max(settings().max_examples // 2, 15))
 EXAMPLE = [f"examples/{name}.yaml" for name in ("arch", "workload", "tap_resident")]
 WHOLE = 10**9
@@ -279,7 +280,7 @@ def test_folded_timelines_unfold(case: tuple[Data, Data]) -> None:
     check_folded(report, whole, 60)
 
 
-@FEW
+@FEWER
 @given(long_cascades(), st.data())
 def test_periodic_schedules_have_the_same_bars(
     case: tuple[Data, Data], data: st.DataObject
