@@ -7,11 +7,13 @@ these loops do: what repeats is kept once, with its number of times.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from math import floor
 from typing import TypeVar, overload
 
 import numpy as np
@@ -153,26 +155,57 @@ class RepeatingPath(Sequence[Step]):
             return tuple(self._step(i) for i in range(*index.indices(self._length)))
         return self._step(range(self._length)[index])
 
+    @cached_property
+    def _ends(self) -> tuple[list[int], list[int]]:
+        """Where each item ends: as a number of steps, and in time."""
+        steps = accumulate(item.steps for item in self.items)
+        return list(steps), list(accumulate(item.duration for item in self.items))
+
+    def index_at(self, time: Number) -> int:
+        """The step that is served at a time: the first that ends later; their number if none."""
+        steps = floor(Fraction(time) * self.model.costs.scale)
+        number = bisect_right(self._ends[1], steps)
+        if number == len(self.items):
+            return len(self)
+        index, since = (ends[number - 1] if number else 0 for ends in self._ends)
+        steps -= since
+        item = self.items[number]
+        while isinstance(item, Repetition):
+            times, steps = divmod(steps, item.once)
+            index += times * (item.steps // item.count)
+            for inner in item.body:
+                if steps < inner.duration:
+                    break
+                steps -= inner.duration
+                index += inner.steps
+            item = inner
+        for _, duration in item.parts:
+            if steps < duration:
+                break
+            steps -= duration
+            index += 1
+        return index
+
     def _step(self, index: int) -> Step:
-        time = 0
-        items: Sequence[Item] = self.items
+        number = bisect_right(self._ends[0], index)
+        before, time = (ends[number - 1] if number else 0 for ends in self._ends)
+        index -= before
+        item = self.items[number]
         moves: list[tuple[tuple[Digits, ...], int]] = []
         at = [0]
-        while True:
-            for item in items:
-                if index < item.steps:
-                    break
-                index -= item.steps
-                time += item.duration
-                at = [a + len(item.places) for a in at]
-            if isinstance(item, Stay):
-                return self._in_stay(item, index, time, moves, at)
-            inside = item.steps // item.count
-            times, index = divmod(index, inside)
+        while isinstance(item, Repetition):
+            times, index = divmod(index, item.steps // item.count)
             time += times * item.once
             moves.append((item.shifts, times))
             at.append(0)
-            items = item.body
+            for inner in item.body:
+                if index < inner.steps:
+                    break
+                index -= inner.steps
+                time += inner.duration
+                at = [a + len(inner.places) for a in at]
+            item = inner
+        return self._in_stay(item, index, time, moves, at)
 
     def _in_stay(
         self,

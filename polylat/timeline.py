@@ -6,7 +6,7 @@ with the number of its repetitions, and where there is too much to see, ports ar
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -598,16 +598,17 @@ class Scene:
 
     def _critical(self, start: Number, finish: Number) -> tuple[Step, ...]:
         try:
-            path = self.report.critical_path
+            path = self.report._critical_path
         except UnsupportedError:
             return ()
-        first = bisect_right(path, Fraction(start), key=_finish)
-        last = bisect_left(path, Fraction(finish), key=_start)
+        first, last = path.index_at(start), path.index_at(finish)
+        if last < len(path) and path[last].start < finish:
+            last += 1
         if last - first <= MOST_STEPS:
             return tuple(path[first:last])
         each = Fraction(finish - start) / BINS
-        at = (bisect_right(path, start + k * each, key=_finish) for k in range(BINS))
-        return tuple(path[k] for k in dict.fromkeys(at))
+        some = dict.fromkeys(path.index_at(start + k * each) for k in range(BINS))
+        return tuple(path[k] for k in some)
 
     # Bars
 
@@ -833,14 +834,6 @@ def _linked(
             before = [k for k in other if k in on_path] if critical else other
             after = next(iter(before or other), None)
         yield replace(bar, waited_for=reason, after=after, critical=critical)
-
-
-def _start(step: Step) -> Fraction:
-    return Fraction(step.start)
-
-
-def _finish(step: Step) -> Fraction:
-    return Fraction(step.finish)
 
 
 # What repeats -------------------------------------------------------------------------------------
