@@ -371,6 +371,14 @@ class Walk:
         self.task0 = blocks
         self.iteration = self.events.iteration
         self.leaf = graph.leaf
+        # Numbers that are looked up one by one, as Python has them: much quicker than in arrays.
+        self._value: list[int] = [int(value) for value in self.values.tolist()]
+        self._iteration: list[int] = self.iteration.tolist()
+        self._leaf: list[int] = self.leaf[self.iteration].tolist()
+        self._task_block: list[int] = graph.task_block.tolist()
+        self._task_port: list[int] = graph.task_port.tolist()
+        self._sequence: list[int] = graph.sequence.tolist()
+        self._before_it: list[list[int]] = self.repeats.earlier.tolist()
         self._moved: dict[tuple[int, int, bool, int], list[Digits]] = {}
         self._index_waits()
 
@@ -458,32 +466,31 @@ class Walk:
 
     def time(self, instance: _Instance) -> int:
         """When a start is, or a task ends."""
-        value = int(self.values[instance.event])
+        value = self._value[instance.event]
         for k, copies in enumerate(instance.copies):
             if copies:
                 earlier = self._earlier(instance.event, k)
-                value += copies * (int(self.values[instance.event]) - int(self.values[earlier]))
+                value += copies * (self._value[instance.event] - self._value[earlier])
         return value
 
     def _earlier(self, event: int, loop: int) -> int:
-        iteration = int(self.repeats.earlier[loop, self.iteration[event]])
+        iteration = self._before_it[loop][self._iteration[event]]
         if iteration < 0:
             raise _lost()
         return self._like(event, iteration)
 
     def _like(self, event: int, iteration: int) -> int:
         """The event like this one in another tile iteration that is looked at."""
-        graph = self.graph
-        if event < graph.iterations:
+        if event < self.graph.iterations:
             return iteration
         fill = event < self.task0
-        block = event if fill else int(graph.task_block[event - self.task0])
-        there = self._blocks.get((iteration, int(graph.sequence[block])))
+        block = event if fill else self._task_block[event - self.task0]
+        there = self._blocks.get((iteration, self._sequence[block]))
         if there is None:
             raise _lost()
         if fill:
             return there
-        task = self._tasks.get((there, int(graph.task_port[event - self.task0])))
+        task = self._tasks.get((there, self._task_port[event - self.task0]))
         if task is None:
             raise _lost()
         return task + self.task0
@@ -506,7 +513,7 @@ class Walk:
         ]
 
     def _leaf_of(self, event: int) -> int:
-        return int(self.leaf[self.iteration[event]])
+        return self._leaf[event]
 
     def instance(self, event: int, digits: Digits) -> _Instance:
         """The event like this one in another tile iteration."""
@@ -525,7 +532,7 @@ class Walk:
 
     def _digits(self, event: int, copies: Ints | Sequence[int]) -> Digits:
         leaf = self._leaf_of(event)
-        position = int(self.iteration[event]) - self.bases[leaf]
+        position = self._iteration[event] - self.bases[leaf]
         digits = self._places[leaf][position]
         if not any(copies):
             return digits
@@ -587,7 +594,7 @@ class Walk:
         self, event: int, loop: int, waits: _Waits, w: int, digits: Digits
     ) -> list[Digits]:
         found = []
-        after, periods = self._after[loop, int(self.iteration[event])]
+        after, periods = self._after[loop, self._iteration[event]]
         at = waits.like(self._like(event, after), waits.rule[w])
         if at is not None:
             behind = self._digits(int(waits.source[at]), waits.copies[:, at])
