@@ -91,10 +91,15 @@ def test_help_has_examples(command: str) -> None:
 
 
 def on_a_terminal(*arguments: str, **environment: str) -> str:
-    """What a terminal shows."""
+    """What a terminal shows of a command."""
+    return shown("-m", "polylat", *arguments, **environment)
+
+
+def shown(*arguments: str, **environment: str) -> str:
+    """What a terminal shows of a run of Python."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "polylat", *arguments],
+        [sys.executable, *arguments],
         stdout=theirs,
         stderr=theirs,
         stdin=theirs,
@@ -121,6 +126,14 @@ def test_colours_on_a_terminal_and_off_by_no_color() -> None:
     assert colour.search(on_a_terminal("tree", *FILES))
     plain = on_a_terminal("tree", *FILES, NO_COLOR="1")
     assert "DRAM keeps w1, i1, w2" in plain and not colour.search(plain)
+
+
+def test_progress_is_shown_after_a_second() -> None:
+    code = (
+        "import time\nfrom polylat.cli import _waiting\nwith _waiting('thinking'): time.sleep({})"
+    )
+    assert "thinking ..." in shown("-c", code.format(1.6))
+    assert "thinking" not in shown("-c", code.format(0))
 
 
 def test_completion() -> None:
