@@ -13,7 +13,7 @@ BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
 ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 
-.PHONY: help demo test test-quick lint format bench bench-smoke accelforge nightly clean
+.PHONY: help demo pictures test test-quick lint format bench bench-smoke accelforge nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,14 @@ demo: $(BASE) ## two examples: a write in the background, and a block of attenti
 	$(RUN) examples/tapped_cascade.py
 	@echo
 	$(RUN) examples/attention_block.py
+	@mkdir -p build
+	@echo
+	@$(RUN) -m polylat report examples/arch.yaml examples/workload.yaml examples/tap_resident.yaml \
+		--granularity tile --background o2 --verify -o build/report.html
+	@echo "Open build/report.html in a browser: why the write of o2 is off the critical path."
+
+pictures: $(BASE) ## draw the pictures of the documentation
+	$(RUN) examples/pictures.py
 
 test: $(DEV) ## tests, and the examples in docstrings and README
 	$(RUN) -m pytest -n $(WORKERS)

@@ -30,11 +30,12 @@ from polylat.errors import (
 if TYPE_CHECKING:
     from polylat.accounting import Roofline, roofline
     from polylat.analysis import analyze
-    from polylat.comparison import Comparison, compare
+    from polylat.comparison import Comparison, differences
     from polylat.exploration import Exploration, explore
     from polylat.report import Report
     from polylat.spec import Spec
     from polylat.spec.reading.load import load
+    from polylat.timeline import compare
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,7 @@ __all__ = [
     "WorkerError",
     "analyze",
     "compare",
+    "differences",
     "explore",
     "load",
     "roofline",
@@ -73,7 +75,8 @@ _LAZY = {
     "Roofline": "polylat.accounting",
     "Spec": "polylat.spec",
     "analyze": "polylat.analysis",
-    "compare": "polylat.comparison",
+    "compare": "polylat.timeline",
+    "differences": "polylat.comparison",
     "explore": "polylat.exploration",
     "load": "polylat.spec.reading.load",
     "roofline": "polylat.accounting",

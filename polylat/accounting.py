@@ -76,6 +76,11 @@ class Roofline:
         """Einsum → the component with the largest busy time, the outermost if there are several."""
         return {einsum: max(busy, key=busy.__getitem__) for einsum, busy in self.per_einsum.items()}
 
+    def _repr_html_(self) -> str:
+        from polylat.draw.html import roofline_html
+
+        return roofline_html(self)
+
 
 def roofline(spec: Spec | Any) -> Roofline:
     """AccelForge's latency and action counts of a mapping.

@@ -101,6 +101,11 @@ class Certificate:
     seconds: float
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from polylat.draw.html import certificate_html
+
+        return certificate_html(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The certificate as plain data for JSON."""
         return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -20,6 +21,8 @@ from polylat.errors import (
 from polylat.spec.options import GRANULARITIES, ORDERS
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from rich.console import RenderableType
 
     from polylat.report import Report
@@ -108,6 +111,8 @@ def _print(result: dict[str, Any] | RenderableType) -> None:
         "polylat explore mapping.yaml --splits --background --slots 1:3",
         "polylat compare arch.yaml workload.yaml mapping_a.yaml mapping_b.yaml",
         "polylat roofline mapping.yaml",
+        "polylat timeline mapping.yaml",
+        "polylat report mapping.yaml -o report.html",
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -125,6 +130,11 @@ def _input(command: Callable[..., Any]) -> Callable[..., Any]:
     as_json = click.option(
         "--json", "as_json", is_flag=True, help="Print JSON, as docs/json.md describes it."
     )
+    return as_json(_files(command))
+
+
+def _files(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The files, and variables for them."""
     variables = click.option(
         "--set",
         "variables",
@@ -133,7 +143,7 @@ def _input(command: Callable[..., Any]) -> Callable[..., Any]:
         help="A variable for the files' templates and expressions. Repeatable.",
     )
     files = click.argument("files", nargs=-1, required=True, metavar="FILES...")
-    return files(variables(as_json(command)))
+    return files(variables(command))
 
 
 def _schedule(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -383,13 +393,12 @@ def compare(
     Files that have a mapping are compared; those that have none, such as an architecture, belong to
     all of them. The options are those of polylat analyze.
     """
-    from polylat.comparison import compare as compared
-    from polylat.comparison import inputs, render_comparison
+    from polylat.comparison import differences, inputs, render_comparison
 
     reports = {
         name: _report(some, variables, **options) for name, some in inputs(list(files)).items()
     }
-    found = compared(reports)
+    found = differences(reports)
     return found.to_dict() if as_json else render_comparison(found)
 
 
@@ -415,6 +424,198 @@ def roofline(
     return render_roofline(figures)
 
 
+@main.command(
+    short_help="What every port serves when: in letters, as a picture or a trace.",
+    epilog=_examples(
+        "polylat timeline arch.yaml workload.yaml mapping.yaml",
+        "polylat timeline mapping.yaml --window 0 5000",
+        "polylat timeline mapping.yaml --background o2@SRAM -o timeline.svg",
+        "polylat timeline mapping.yaml -o trace.json  # for Perfetto",
+    ),
+)
+@_files
+@_schedule
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write a picture (.svg, .pdf, .png), a page (.html) or a trace for Perfetto (.json).",
+)
+@click.option(
+    "--window",
+    nargs=2,
+    metavar="FROM TO",
+    help="Only what is served between these times.",
+)
+@click.option(
+    "--fold/--no-fold",
+    default=None,
+    help="Whether what repeats is shown once.  [default: if there is much of it]",
+)
+def timeline(
+    files: Sequence[str],
+    variables: Sequence[str],
+    output: str | None,
+    window: tuple[str, str] | None,
+    fold: bool | None,
+    **options: Any,
+) -> RenderableType:
+    """What every port serves when, and how full the memories are.
+
+    In letters on the terminal: one per Einsum, small for what is in the background. A long schedule
+    shows what repeats once, with the number of its repetitions.
+    """
+    report = _report(files, variables, **options)
+    between = None if window is None else (_time(window[0]), _time(window[1]))
+    with _waiting("drawing"):
+        if output is not None:
+            with _writing(output):
+                if output.endswith(".json"):
+                    return f"wrote {report.to_perfetto(output, window=between)}"
+                return f"wrote {report.timeline(window=between, fold=fold).save(output)}"
+        line = report.timeline(window=between, fold=fold)
+        from polylat.draw.terminal import render_timeline
+        from polylat.text import WIDTH
+
+        return render_timeline(line, _columns(WIDTH))
+
+
+@main.command(
+    short_help="Everything about a mapping as one page of HTML.",
+    epilog=_examples(
+        "polylat report arch.yaml workload.yaml mapping.yaml -o report.html",
+        "polylat report mapping.yaml --background o2@SRAM --verify -o report.html",
+    ),
+)
+@_files
+@_schedule
+@click.option(
+    "-o", "--output", metavar="FILE", default="report.html", show_default=True, help="The page."
+)
+@click.option("--verify", is_flag=True, help="Prove the schedule, and say what was proven.")
+@click.option(
+    "--sensitivity/--no-sensitivity",
+    default=None,
+    help="Whether what would change the latency is on the page.  [default: unless it takes long]",
+)
+def report(
+    files: Sequence[str],
+    variables: Sequence[str],
+    output: str,
+    verify: bool,
+    sensitivity: bool | None,
+    **options: Any,
+) -> RenderableType:
+    """Everything about a mapping as one self-contained page of HTML, which works offline.
+
+    Latency, comparison with AccelForge, timeline, ports, critical path, what would change it,
+    memories, the mapping as a tree, the certificate, and the inputs.
+    """
+    from pathlib import Path
+
+    found = _report(files, variables, **options)
+    certificate = None
+    if verify:
+        with _waiting("proving"):
+            certificate = found.verify()
+    with _waiting("drawing"):
+        page = found.to_html(
+            inputs=list(files),
+            variables=_variables(variables),
+            certificate=certificate,
+            sensitivity=sensitivity,
+            title=f"polylat report: {', '.join(Path(name).stem for name in files)}",
+        )
+    _write(output, page)
+    return f"wrote {output}"
+
+
+@main.command(
+    short_help="The mapping as a tree.",
+    epilog=_examples(
+        "polylat tree arch.yaml workload.yaml mapping.yaml",
+        "polylat tree mapping.yaml --critical",
+        "polylat tree mapping.yaml -o mapping.svg",
+    ),
+)
+@_files
+@_schedule
+@click.option("--critical", is_flag=True, help="Analyse it, and mark what is on the critical path.")
+@click.option("-o", "--output", metavar="FILE", help="Write it as SVG.")
+def tree(
+    files: Sequence[str],
+    variables: Sequence[str],
+    critical: bool,
+    output: str | None,
+    **options: Any,
+) -> RenderableType:
+    """The mapping as a tree: loops with their trip counts, what is kept where, what flows."""
+    if critical:
+        found = _report(files, variables, **options).mapping_tree()
+    else:
+        found = _load(files, variables).tree()
+    if output is not None:
+        _write(output, found.to_svg())
+        return f"wrote {output}"
+    from polylat.draw.tree import render_tree
+
+    return render_tree(found)
+
+
+def _write(path: str, text: str) -> None:
+    from pathlib import Path
+
+    with _writing(path):
+        Path(path).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OptionError(
+            f"cannot write {path}: {error.strerror}", mend="give another --output"
+        ) from error
+
+
+def _time(text: str) -> Fraction:
+    from fractions import Fraction
+
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise OptionError(f"--window: {text!r} is no time", mend="write --window 0 5000") from None
+
+
+def _columns(most: int) -> int:
+    """Columns of the terminal, or of plain text."""
+    from rich.console import Console
+
+    console = Console()
+    return min(console.width, most) if console.is_terminal else most
+
+
+@contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    """Say on the terminal what takes more than a second, while it does."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from threading import Timer
+
+    from rich.console import Console
+
+    status = Console(stderr=True).status(f"{what} ...")
+    timer = Timer(1.0, status.start)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        status.stop()
+
+
 def _report(
     files: Sequence[str],
     variables: Sequence[str],
@@ -428,17 +629,24 @@ def _report(
         options["background"] = list(background)
     if slots:
         options["slots"] = _slots(slots, spec.workload.tensors)
-    return polylat.analyze(spec, **options)
+    with _waiting("analysing"):
+        return polylat.analyze(spec, **options)
 
 
 def _load(files: Sequence[str], variables: Iterable[str]) -> Spec:
+    given = _variables(variables)
+    with _waiting("reading"):
+        return polylat.load(list(files), **given)
+
+
+def _variables(variables: Iterable[str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for variable in variables:
         name, equals, value = variable.partition("=")
         if not equals or not name.isidentifier() or name == "jinja_parse_data":
             raise OptionError(f"--set {variable}: not NAME=VALUE", mend="write --set top=Pipeline")
         given[name] = _whole(value)
-    return polylat.load(list(files), **given)
+    return given
 
 
 def _whole(value: str) -> int | str:

@@ -20,7 +20,7 @@ from polylat.report import Report
 from polylat.spec.mapping import Branch, Compute, Pipeline, Sequential, Storage, Temporal, Toll
 from polylat.text import plain_text, show
 
-__all__ = ["Comparison", "Difference", "compare", "inputs", "render_comparison"]
+__all__ = ["Comparison", "Difference", "differences", "inputs", "render_comparison"]
 
 _ROWS = 12
 
@@ -104,7 +104,7 @@ class Comparison:
         return plain_text(render_comparison(self))
 
 
-def compare(reports: Mapping[str, Report]) -> Comparison:
+def differences(reports: Mapping[str, Report]) -> Comparison:
     """Compare the reports of several mappings.
 
     Parameters
@@ -127,7 +127,7 @@ def compare(reports: Mapping[str, Report]) -> Comparison:
     ...     )
     ...     for name in ("tap_refetched", "tap_resident")
     ... }
-    >>> found = polylat.compare(reports)
+    >>> found = polylat.differences(reports)
     >>> found.fastest, found.figures[0]
     ('tap_resident', Difference(what='latency', values=(32768, 32256)))
     """

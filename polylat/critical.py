@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 from typing import TypeVar, overload
 
 import numpy as np
@@ -105,6 +106,11 @@ class CriticalPath(Sequence[Step]):
             finish=self._time(int(self.end[i])),
             waited_for=REASONS[int(self.reason[i])],
         )
+
+    def index_at(self, time: Number) -> int:
+        """The step that is served at a time: the first that ends later; their number if none."""
+        steps = floor(Fraction(time) * self.model.costs.scale)
+        return int(np.searchsorted(self.end, steps, side="right"))
 
     def _time(self, steps: int) -> Number:
         return number(Fraction(steps, self.model.costs.scale))

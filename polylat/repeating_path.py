@@ -7,11 +7,13 @@ these loops do: what repeats is kept once, with its number of times.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from math import floor
 from typing import TypeVar, overload
 
 import numpy as np
@@ -26,7 +28,7 @@ from polylat.schedule.graph import Ints
 from polylat.schedule.periodic import Events, PeriodicPlan
 from polylat.schedule.timing import Timing
 
-__all__ = ["RepeatingPath", "Repetition", "Stay", "repeating_path"]
+__all__ = ["RepeatingPath", "Repetition", "Stay", "Walk", "repeating_path"]
 
 Digits = tuple[int, ...]
 K = TypeVar("K")
@@ -154,8 +156,7 @@ class RepeatingPath(Sequence[Step]):
             if chosen.step == 1:
                 return tuple(self._between(chosen.start, chosen.stop))
             return tuple(self[i] for i in chosen)
-        at = range(self._length)[index]
-        return next(self._between(at, at + 1))
+        return self._step(range(self._length)[index])
 
     def __iter__(self) -> Iterator[Step]:
         return self._between(0, self._length)
@@ -200,6 +201,58 @@ class RepeatingPath(Sequence[Step]):
                         )
             low, high, time = low - size, high - size, time + item.duration
             at = tuple(n + len(item.places) for n in at)
+
+    @cached_property
+    def _ends(self) -> tuple[list[int], list[int]]:
+        """Where each item ends: as a number of steps, and in time."""
+        steps = accumulate(item.steps for item in self.items)
+        return list(steps), list(accumulate(item.duration for item in self.items))
+
+    def index_at(self, time: Number) -> int:
+        """The step that is served at a time: the first that ends later; their number if none."""
+        steps = floor(Fraction(time) * self.model.costs.scale)
+        number = bisect_right(self._ends[1], steps)
+        if number == len(self.items):
+            return len(self)
+        index, since = (ends[number - 1] if number else 0 for ends in self._ends)
+        steps -= since
+        item = self.items[number]
+        while isinstance(item, Repetition):
+            times, steps = divmod(steps, item.once)
+            index += times * (item.steps // item.count)
+            for inner in item.body:
+                if steps < inner.duration:
+                    break
+                steps -= inner.duration
+                index += inner.steps
+            item = inner
+        for _, duration in item.parts:
+            if steps < duration:
+                break
+            steps -= duration
+            index += 1
+        return index
+
+    def _step(self, index: int) -> Step:
+        number = bisect_right(self._ends[0], index)
+        before, time = (ends[number - 1] if number else 0 for ends in self._ends)
+        index -= before
+        item = self.items[number]
+        moves: list[tuple[tuple[Digits, ...], int]] = []
+        at = [0]
+        while isinstance(item, Repetition):
+            times, index = divmod(index, item.steps // item.count)
+            time += times * item.once
+            moves.append((item.shifts, times))
+            at.append(0)
+            for inner in item.body:
+                if index < inner.steps:
+                    break
+                index -= inner.steps
+                time += inner.duration
+                at = [a + len(inner.places) for a in at]
+            item = inner
+        return self._in_stay(item, index, time, moves, at)
 
     def _in_stay(
         self,
@@ -293,7 +346,7 @@ def _stays(items: Sequence[Item], times: int) -> Iterator[tuple[Stay, int]]:
 
 def repeating_path(model: Model, timing: Timing) -> RepeatingPath:
     """The critical path of a schedule in which tile iterations stand for others."""
-    return RepeatingPath(model, _Walk(model, timing).back())
+    return RepeatingPath(model, Walk(model, timing).back())
 
 
 @dataclass(frozen=True)
@@ -336,7 +389,15 @@ class _Waits:
         return at if at < mine.stop and self.rule[at] == rule else None
 
 
-class _Walk:
+class Walk:
+    """Follows a schedule in which tile iterations stand for others back in time.
+
+    Parameters
+    ----------
+    model, timing
+        The schedule.
+    """
+
     def __init__(self, model: Model, timing: Timing) -> None:
         plan = model.plan
         assert isinstance(plan, PeriodicPlan)
@@ -357,6 +418,15 @@ class _Walk:
         self.task0 = blocks
         self.iteration = self.events.iteration
         self.leaf = graph.leaf
+        # Numbers that are looked up one by one, as Python has them: much quicker than in arrays.
+        self._value: list[int] = [int(value) for value in self.values.tolist()]
+        self._iteration: list[int] = self.iteration.tolist()
+        self._leaf: list[int] = self.leaf[self.iteration].tolist()
+        self._task_block: list[int] = graph.task_block.tolist()
+        self._task_port: list[int] = graph.task_port.tolist()
+        self._sequence: list[int] = graph.sequence.tolist()
+        self._before_it: list[list[int]] = self.repeats.earlier.tolist()
+        self._moved: dict[tuple[int, int, bool, int], list[Digits]] = {}
         self._index_waits()
 
     # Waits of starts: the tasks and starts that they wait for, rule by rule.
@@ -443,32 +513,31 @@ class _Walk:
 
     def time(self, instance: _Instance) -> int:
         """When a start is, or a task ends."""
-        value = int(self.values[instance.event])
+        value = self._value[instance.event]
         for k, copies in enumerate(instance.copies):
             if copies:
                 earlier = self._earlier(instance.event, k)
-                value += copies * (int(self.values[instance.event]) - int(self.values[earlier]))
+                value += copies * (self._value[instance.event] - self._value[earlier])
         return value
 
     def _earlier(self, event: int, loop: int) -> int:
-        iteration = int(self.repeats.earlier[loop, self.iteration[event]])
+        iteration = self._before_it[loop][self._iteration[event]]
         if iteration < 0:
             raise _lost()
         return self._like(event, iteration)
 
     def _like(self, event: int, iteration: int) -> int:
         """The event like this one in another tile iteration that is looked at."""
-        graph = self.graph
-        if event < graph.iterations:
+        if event < self.graph.iterations:
             return iteration
         fill = event < self.task0
-        block = event if fill else int(graph.task_block[event - self.task0])
-        there = self._blocks.get((iteration, int(graph.sequence[block])))
+        block = event if fill else self._task_block[event - self.task0]
+        there = self._blocks.get((iteration, self._sequence[block]))
         if there is None:
             raise _lost()
         if fill:
             return there
-        task = self._tasks.get((there, int(graph.task_port[event - self.task0])))
+        task = self._tasks.get((there, self._task_port[event - self.task0]))
         if task is None:
             raise _lost()
         return task + self.task0
@@ -491,7 +560,7 @@ class _Walk:
         ]
 
     def _leaf_of(self, event: int) -> int:
-        return int(self.leaf[self.iteration[event]])
+        return self._leaf[event]
 
     def instance(self, event: int, digits: Digits) -> _Instance:
         """The event like this one in another tile iteration."""
@@ -510,7 +579,7 @@ class _Walk:
 
     def _digits(self, event: int, copies: Ints | Sequence[int]) -> Digits:
         leaf = self._leaf_of(event)
-        position = int(self.iteration[event]) - self.bases[leaf]
+        position = self._iteration[event] - self.bases[leaf]
         digits = self._places[leaf][position]
         if not any(copies):
             return digits
@@ -563,8 +632,16 @@ class _Walk:
 
         Per period, as it does across the stretch; or as far as from a period earlier.
         """
+        key = (event, loop, waits is self.starts, w)
+        if key not in self._moved:
+            self._moved[key] = self._find_moves(event, loop, waits, w, digits)
+        return self._moved[key]
+
+    def _find_moves(
+        self, event: int, loop: int, waits: _Waits, w: int, digits: Digits
+    ) -> list[Digits]:
         found = []
-        after, periods = self._after[loop, int(self.iteration[event])]
+        after, periods = self._after[loop, self._iteration[event]]
         at = waits.like(self._like(event, after), waits.rule[w])
         if at is not None:
             behind = self._digits(int(waits.source[at]), waits.copies[:, at])
@@ -594,6 +671,24 @@ class _Walk:
             for awaited in self._awaited(instance, waits, w):
                 yield awaited, int(waits.reason[w])
 
+    @cached_property
+    def _before(self) -> list[int]:
+        """Per task that is looked at, the one whose end on its port it waited for; -1: not so."""
+        graph, waits = self.graph, self.served
+        begin = self.timing.task_begin
+        blocks = graph.task_block
+        start = np.where(graph.kind[blocks] == 0, blocks, graph.owner[blocks])
+        waited = np.asarray(begin != self.values[start], dtype=np.bool_)
+        single = np.flatnonzero(~waits.copies.any(axis=0))
+        task = waits.target[single] - self.task0
+        tight = np.asarray(self.values[waits.source[single]] == begin[task], dtype=np.bool_)
+        before = np.full(graph.tasks, -1, dtype=np.int64)
+        # The first of those that wait alike holds, as in `_before_on_port`.
+        before[task[tight][::-1]] = waits.source[single][tight][::-1]
+        moved = np.unique(waits.target[waits.copies.any(axis=0)] - self.task0)
+        before[moved] = -1
+        return [int(b) for b in np.where(waited, before, -1)]
+
     def _before_on_port(self, instance: _Instance, time: int) -> _Instance:
         """What the port of a task served until it began it."""
         for w in self.served.of(instance.event):
@@ -618,6 +713,10 @@ class _Walk:
         time = self.time(instance) - int(self.graph.task_duration[task])
         if time == 0:
             return None, START
+        if not any(instance.copies):
+            before = self._before[task]
+            if before >= 0:
+                return _Instance(before, instance.copies, self._digits(before, ())), PORT
         block = int(self.graph.task_block[task])
         start = block if self.graph.kind[block] == 0 else int(self.graph.owner[block])
         now = _Instance(start, instance.copies, instance.digits)
@@ -640,20 +739,42 @@ class _Walk:
             now, why = starts[0]
             reason = why if reason == START else reason
 
+    def reason(self, task: int) -> int:
+        """What a task that is looked at waited for; `PORT` where that cannot be followed."""
+        event = task + self.task0
+        digits = self._digits(event, ())
+        try:
+            return self._previous(_Instance(event, (0,) * len(digits), digits))[1]
+        except UnsupportedError:
+            return PORT
+
     def _order(self, instance: _Instance) -> int:
         """Foreground blocks before others."""
         kind = self.graph.kind[self.graph.task_block[instance.event - self.task0]]
         return int(kind != 1)
 
     def _stay(self, instance: _Instance, reason: int) -> Stay:
-        graph = self.graph
-        task = instance.event - self.task0
-        leaf = self._leaf_of(instance.event)
-        block = self.model.layout.blocks[leaf][int(graph.sequence[graph.task_block[task]])]
-        position = np.array([int(self.iteration[instance.event]) - self.bases[leaf]])
-        found = parts_of(self.model, leaf, block, int(graph.task_port[task]), position)
-        parts = tuple((what, int(times[0])) for what, which, times in found if len(which))
-        return Stay(parts, leaf, instance.digits, reason)
+        parts = self._parts[instance.event - self.task0]
+        return Stay(parts, self._leaf_of(instance.event), instance.digits, reason)
+
+    @cached_property
+    def _parts(self) -> list[tuple[tuple[What, int], ...]]:
+        """Per task, the accesses that it is made of."""
+        graph, layout = self.graph, self.model.layout
+        found: list[list[tuple[What, int]]] = [[] for _ in range(graph.tasks)]
+        leaves = graph.leaf[graph.owner[graph.task_block]]
+        sequence = graph.sequence[graph.task_block]
+        positions = graph.owner[graph.task_block] - np.array(self.bases)[leaves]
+        order = np.lexsort((graph.task_port, sequence, leaves))
+        kinds = np.stack((leaves, sequence, graph.task_port))[:, order]
+        changes = np.flatnonzero((kinds[:, 1:] != kinds[:, :-1]).any(axis=0)) + 1
+        for tasks in np.split(order, changes) if len(order) else ():
+            leaf, port = int(leaves[tasks[0]]), int(graph.task_port[tasks[0]])
+            block = layout.blocks[leaf][int(sequence[tasks[0]])]
+            for what, which, times in parts_of(self.model, leaf, block, port, positions[tasks]):
+                for task, time in zip(tasks[which].tolist(), times.tolist(), strict=True):
+                    found[task].append((what, int(time)))
+        return [tuple(parts) for parts in found]
 
     def back(self) -> tuple[Item, ...]:
         """The path in order of time."""

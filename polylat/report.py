@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.exact import Number
 
 if TYPE_CHECKING:
     import networkx as nx
+    import pandas as pd
     from islpy import UnionMap
 
     from polylat.accounting import Roofline
     from polylat.certificate import Certificate
     from polylat.critical import CriticalPath
+    from polylat.draw.tree import Tree
     from polylat.intervals import InitiationInterval
     from polylat.model import Model
     from polylat.occupancy import Occupancy
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from polylat.retime import Retimer
     from polylat.schedule.timing import Timing
     from polylat.sensitivity import Curve, Sensitivity, Throughput, ThroughputKey, WhatIf
+    from polylat.timeline import Scene, Timeline
 
 __all__ = ["AccessKey", "Number", "PortUse", "Report", "Step", "WaitedFor"]
 
@@ -324,6 +328,106 @@ class Report:
         from polylat.network import task_graph
 
         return task_graph(self._model, self._timing, limit=limit, window=window)
+
+    def timeline(
+        self,
+        *,
+        window: tuple[Number, Number] | None = None,
+        fold: bool | None = None,
+        limit: int = 400,
+        title: str | None = None,
+    ) -> Timeline:
+        """What every port serves when, and how full the memories are: a value that draws itself.
+
+        See `polylat.timeline.timeline`.
+        """
+        from polylat.timeline import timeline
+
+        return timeline(self, window=window, fold=fold, limit=limit, title=title)
+
+    @cached_property
+    def _scene(self) -> Scene:
+        from polylat.timeline import Scene
+
+        return Scene(self)
+
+    def to_perfetto(
+        self,
+        path: str | Path,
+        *,
+        window: tuple[Number, Number] | None = None,
+        limit: int = 100_000,
+    ) -> Path:
+        """Write a trace that Perfetto and ``chrome://tracing`` load.
+
+        One track per port, what bars waited for as arrows, and the memories as counters. A unit
+        of time is a microsecond there.
+
+        Parameters
+        ----------
+        path
+            Where to.
+        window
+            (from, to): only what is served between these times.
+        limit
+            Of more bars, what repeats is there once.
+        """
+        from polylat.draw.perfetto import write_trace
+
+        return write_trace(self.timeline(window=window, limit=limit), path)
+
+    def mapping_tree(self) -> Tree:
+        """The mapping as a tree, what is on the critical path marked, to be drawn."""
+        from polylat.draw.tree import mapping_tree
+
+        return mapping_tree(self._model.lowered.spec.mapping, report=self)
+
+    def to_html(self, **options: Any) -> str:
+        """All of it as one self-contained page, which works offline.
+
+        Parameters
+        ----------
+        **options
+            As for `polylat.draw.page.report_page`.
+        """
+        from polylat.draw.page import report_page
+
+        return report_page(self, **options)
+
+    def accesses_frame(self) -> pd.DataFrame:
+        """A row per access: actions, and time on the critical path. See `polylat.frames`."""
+        from polylat.frames import accesses_frame
+
+        return accesses_frame(self)
+
+    def ports_frame(self) -> pd.DataFrame:
+        """A row per port and Einsum: how long it is busy. See `polylat.frames`."""
+        from polylat.frames import ports_frame
+
+        return ports_frame(self)
+
+    def critical_frame(self, limit: int = 10_000) -> pd.DataFrame:
+        """A row per step of the critical path. See `polylat.frames`."""
+        from polylat.frames import critical_frame
+
+        return critical_frame(self, limit)
+
+    def sensitivity_frame(self) -> pd.DataFrame:
+        """A row per access: slack, and the latency without it. See `polylat.frames`."""
+        from polylat.frames import sensitivity_frame
+
+        return sensitivity_frame(self)
+
+    def occupancy_frame(self, *, window: tuple[Number, Number] | None = None) -> pd.DataFrame:
+        """A row per change of what a memory holds. See `polylat.frames`."""
+        from polylat.frames import occupancy_frame
+
+        return occupancy_frame(self, window)
+
+    def _repr_html_(self) -> str:
+        from polylat.draw.html import report_html
+
+        return report_html(self)
 
     def verify(self) -> Certificate:
         """Prove that the schedule keeps every rule of the model and ends at the latency.

@@ -26,6 +26,7 @@ __all__ = [
     "WIDTH",
     "curve_text",
     "explanation_text",
+    "percent",
     "plain_text",
     "render_curve",
     "render_explanation",
@@ -251,7 +252,7 @@ def _signed(value: Number) -> str:
     return show(value) if value < 0 else f"+{show(value)}"
 
 
-def _percent(part: Number, whole: Number) -> str:
+def percent(part: Number, whole: Number) -> str:
     """A share; what is not nothing is not shown as nothing, nor what is not all as all."""
     if not whole:
         return ""
@@ -352,7 +353,7 @@ def _optimal(report: Report) -> Text:
         )
     larger = max(report.resource_bound, report.dependence_bound)
     gap = report.latency - larger
-    share = _percent(gap, report.latency)
+    share = percent(gap, report.latency)
     return Text.assemble(
         ("Not proven optimal", "bold yellow"),
         f": {show(gap)} ({share}) above the {report.binding} bound.",
@@ -492,7 +493,7 @@ def _ports(report: Report) -> RenderableType:
         return Text("Nothing takes time.")
     table = _table("Port", ">Busy", ">Utilisation", "Used by")
     for port, users in zip(report.ports, port_users(report), strict=True):
-        parts = [f"{name} {_percent(busy, port.busy)}" for name, busy in users.items()]
+        parts = [f"{name} {percent(busy, port.busy)}" for name, busy in users.items()]
         shown = ", ".join(parts[:4])
         if len(parts) > 4:
             shown += f", {len(parts) - 4} more"
@@ -500,7 +501,7 @@ def _ports(report: Report) -> RenderableType:
         table.add_row(
             Text(port.name, style=style),
             Text(show(port.busy), style=style),
-            _percent(port.busy, report.latency),
+            percent(port.busy, report.latency),
             Text(shown),
         )
     return table
@@ -525,11 +526,11 @@ def _critical(report: Report) -> RenderableType | None:
         return Text("Empty: nothing takes time.")
     table = _table("Einsum", "Component", "Tensor", "Action", ">Time", ">Share")
     for key, time in list(totals.items())[:_ROWS]:
-        table.add_row(*_access(key), show(time), _percent(time, report.latency))
+        table.add_row(*_access(key), show(time), percent(time, report.latency))
     if len(totals) > _ROWS:
         rest = sum((Fraction(t) for t in list(totals.values())[_ROWS:]), Fraction(0))
         more = f"{len(totals) - _ROWS} more"
-        table.add_row(more, "", "", "", show(rest), _percent(rest, report.latency))
+        table.add_row(more, "", "", "", show(rest), percent(rest, report.latency))
     return Group(table, Text(f"Time by what the access had waited for: {_waits(report)}."))
 
 
@@ -549,7 +550,7 @@ _WAITS = {
 
 def _waits(report: Report) -> str:
     return ", ".join(
-        f"{_WAITS[why]} {show(time)} ({_percent(time, report.latency)})"
+        f"{_WAITS[why]} {show(time)} ({percent(time, report.latency)})"
         for why, time in report.critical_waits.items()
     )
 
@@ -592,7 +593,7 @@ def _memories(report: Report) -> RenderableType:
             Text(name),
             _NONE if peak is None else show(peak),
             "unlimited" if memory.size is None else show(memory.size),
-            "" if memory.size is None or peak is None else _percent(peak, memory.size),
+            "" if memory.size is None or peak is None else percent(peak, memory.size),
             note,
         )
     if not exceeded:
@@ -617,7 +618,7 @@ def _change(change: Change | None, report: Report) -> Text:
         (_subject(change.component, change.action), "bold"),
         f" twice as fast: {show(report.latency)} becomes ",
         (show(change.latency), "bold green"),
-        f", {show(gained)} ({_percent(gained, report.latency)}) less.",
+        f", {show(gained)} ({percent(gained, report.latency)}) less.",
     )
 
 
@@ -643,7 +644,7 @@ def _sensitive(report: Report, rows: Sequence[Row]) -> RenderableType:
             Text(row.component),
             Text(row.action),
             show(row.critical),
-            _percent(row.critical, report.latency),
+            percent(row.critical, report.latency),
             show(row.count),
             "varies" if row.duration is None else show(row.duration),
             "not settled" if row.latency_if_free is None else show(row.latency_if_free),
@@ -790,11 +791,11 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def plain_text(renderable: RenderableType) -> str:
+def plain_text(renderable: RenderableType, *, width: int = WIDTH) -> str:
     """What a rich console without colour prints, without blanks at the ends of lines."""
     out = StringIO()
     console = Console(
-        file=out, width=WIDTH, color_system=None, force_terminal=False, highlight=False, emoji=False
+        file=out, width=width, color_system=None, force_terminal=False, highlight=False, emoji=False
     )
     console.print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"

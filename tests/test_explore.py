@@ -363,7 +363,7 @@ def test_comparison() -> None:
         name: polylat.analyze(polylat.load(*FILES[:2], str(EXAMPLES / f"{name}.yaml")))
         for name in ("untapped", "tap_resident")
     }
-    found = polylat.compare(reports)
+    found = polylat.differences(reports)
     assert found.figures[0].values == tuple(r.latency for r in reports.values())
     keys = {key for report in reports.values() for key in report.accesses}
     changed = {
@@ -374,10 +374,10 @@ def test_comparison() -> None:
     assert {row.what for row in found.accesses} == changed
     spreads = [abs((row.values[0] or 0) - (row.values[1] or 0)) for row in found.accesses]
     assert all(one >= other for one, other in pairwise(spreads))
-    same = polylat.compare({"a": reports["untapped"], "b": reports["untapped"]})
+    same = polylat.differences({"a": reports["untapped"], "b": reports["untapped"]})
     assert not (same.mapping or same.ports or same.memories or same.accesses)
     assert "Nothing differs" in str(same)
     with pytest.raises(OptionError, match="nothing to compare"):
-        polylat.compare({"a": reports["untapped"]})
+        polylat.differences({"a": reports["untapped"]})
     assert run("compare", *FILES).exit_code == 2
     assert run("compare", *FILES[:2], "no.yaml", FILES[2]).exit_code == 2

@@ -192,7 +192,8 @@ class Events:
         return keys[order], order, width
 
     @cached_property
-    def _task_keys(self) -> tuple[Ints, Ints]:
+    def task_keys(self) -> tuple[Ints, Ints]:
+        """Tasks by block and port: ``block * ports + port``, increasing, and the task of each."""
         keys = self.graph.task_block * self.graph.ports + self.graph.task_port
         order = np.argsort(keys, kind="stable")
         return keys[order], order
@@ -204,7 +205,7 @@ class Events:
 
     def task_at(self, blocks: Ints, like: Ints) -> Ints:
         """Per task, the one on the same port of another block (-1: none)."""
-        keys, order = self._task_keys
+        keys, order = self.task_keys
         wanted = blocks * self.graph.ports + self.graph.task_port[like]
         return np.where(blocks < 0, -1, _look_up(keys, order, wanted))
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polylat.spec.arch import Arch
 from polylat.spec.mapping import Branch
 from polylat.spec.workload import Workload
+
+if TYPE_CHECKING:
+    from polylat.draw.tree import Tree
 
 __all__ = ["Spec"]
 
@@ -51,3 +54,14 @@ class Spec:
         from polylat.spec.reading.tree import plain
 
         return build(plain(data), plain(variables))
+
+    def tree(self) -> Tree:
+        """The mapping as a tree with trip counts and flows, to be drawn."""
+        from polylat.draw.tree import mapping_tree
+
+        return mapping_tree(self.mapping, spec=self)
+
+    def _repr_html_(self) -> str:
+        from polylat.draw.html import spec_html
+
+        return spec_html(self)

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polylat.draw.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -137,3 +141,24 @@ class Branch:
             return self
         stages = tuple(branch.with_pipelines() for branch in self.end.branches)
         return replace(self, end=Pipeline(stages, self.end.where))
+
+    def tree(self) -> Tree:
+        """The tree, to be drawn: in text (`str`), as SVG, in a notebook.
+
+        `Spec.tree` knows more: trip counts, and what leaves exchange; `Report.mapping_tree` also
+        what is on the critical path.
+        """
+        from polylat.draw.tree import mapping_tree
+
+        return mapping_tree(self)
+
+    def to_text(self) -> str:
+        """The tree in letters."""
+        return self.tree().to_text()
+
+    def to_svg(self) -> str:
+        """The tree as SVG."""
+        return self.tree().to_svg()
+
+    def _repr_html_(self) -> str:
+        return self.to_svg()

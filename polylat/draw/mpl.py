@@ -1,0 +1,131 @@
+"""Scenes by Matplotlib: vector pictures for papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polylat.draw.scene import Box, Label, Line, scene
+from polylat.draw.style import CRITICAL, DARK, LIGHT, colour
+from polylat.draw.svg import ON
+from polylat.errors import MissingExtraError
+from polylat.timeline import Stack
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["figure", "save"]
+
+_PIXELS = 100
+"""Of the scene, per inch."""
+_POINTS = 72 / _PIXELS
+_DASHES: dict[str, Any] = {
+    "bound": (0, (4, 3)),
+    "size": (0, (2, 3)),
+    "barrier": (0, (6, 3)),
+    "capacity": (0, (1, 3)),
+}
+
+
+def figure(stack: Stack, *, width: float = 10.0, dark: bool = False) -> Figure:
+    """Timelines as a figure, `width` inches wide; it belongs to no window."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            "Matplotlib is not installed", mend="pip install 'polylat[plot]'"
+        ) from error
+    picture = scene(stack, width * _PIXELS)
+    look = DARK if dark else LIGHT
+    result = Figure(figsize=(width, picture.height / _PIXELS), facecolor=look["paper"])
+    axes = result.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, picture.width)
+    axes.set_ylim(picture.height, 0)
+    axes.axis("off")
+    for item in picture.items:
+        if isinstance(item, Box):
+            _box(axes, item, look["paper"], look["ink"])
+        elif isinstance(item, Label):
+            _label(axes, item, dict(look))
+        else:
+            _line(axes, item, dict(look))
+    return result
+
+
+def save(drawn: Figure, path: Path) -> None:
+    """Write a figure: the same bytes every time, and text as text."""
+    import matplotlib as mpl
+
+    kind = path.suffix.lower()
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(kind, {})
+    with mpl.rc_context({"svg.hashsalt": "polylat", "svg.fonttype": "none", "pdf.fonttype": 42}):
+        drawn.savefig(path, metadata=metadata, dpi=2 * _PIXELS)
+
+
+def _box(axes: Axes, box: Box, paper: str, ink: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    hatched = box.kind == "background"
+    fill = box.kind == "fill" and not box.shade
+    axes.add_patch(
+        Rectangle(
+            (box.x, box.y),
+            max(box.width, 0.4),
+            box.height,
+            facecolor=colour(box.einsum or 0),
+            edgecolor=paper if hatched else (ink if box.critical or fill else "none"),
+            linewidth=0.8 if box.critical and not hatched else (0.5 if hatched or fill else 0),
+            linestyle=":" if fill else "-",
+            alpha=0.7 if fill else None,
+            antialiased=not box.shade,
+            hatch="//////" if hatched else None,
+        )
+    )
+    if hatched and box.critical:
+        frame = (box.x, box.y), box.width, box.height
+        axes.add_patch(Rectangle(*frame, fill=False, edgecolor=ink, linewidth=0.8))
+
+
+def _label(axes: Axes, label: Label, look: dict[str, str]) -> None:
+    name = label.style.split()[0]
+    colours = {"note": "faint", "tick": "faint", "wait": "faint", "bound": "faint"}
+    ink = look[colours.get(name, "ink")]
+    if name == "bar":
+        ink = ON[int(label.style.split()[1].removeprefix("e"))]
+    sizes = {"title": 13, "note": 10, "tick": 10, "wait": 10, "bound": 10, "bar": 10}
+    axes.text(
+        label.x,
+        label.y,
+        label.text.replace("$", r"\$"),
+        ha={"start": "left", "middle": "center", "end": "right"}[label.anchor],
+        va="baseline",
+        fontsize=sizes.get(name, 11) * _POINTS,
+        fontweight="bold" if name == "title" else "normal",
+        fontstyle="italic" if name == "wait" else "normal",
+        color=ink,
+    )
+
+
+def _line(axes: Axes, line: Line, look: dict[str, str]) -> None:
+    name = line.style.split()[-1]
+    xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
+    if name == "level":
+        axes.fill(
+            xs, ys, facecolor=look["level"], edgecolor=look["faint"], linewidth=0.5, alpha=0.6
+        )
+        return
+    red = name in ("critical", "size")
+    ink = (
+        CRITICAL
+        if red
+        else look[{"grid": "grid", "axis": "ink", "bound": "ink"}.get(name, "faint")]
+    )
+    axes.plot(
+        xs,
+        ys,
+        color=ink,
+        linewidth=1.6 if name == "critical" else 0.7,
+        linestyle=_DASHES.get(name, "-"),
+        solid_joinstyle="round",
+    )

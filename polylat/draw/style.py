@@ -1,0 +1,58 @@
+"""Colours and names that all renderers share.
+
+The colours are those of Okabe and Ito, which colour-blind readers tell apart, in an order in which
+neighbours differ in lightness, so that they differ in grey as well. What is in the background is
+hatched, and a prefetched fill is framed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from polylat.report import WaitedFor
+
+__all__ = ["CRITICAL", "DARK", "KINDS", "LIGHT", "PALETTE", "WAITS", "colour"]
+
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#56b4e9", "#d55e00", "#b0b0b0")
+"""Colours of Einsums, one after another."""
+
+LIGHT: Mapping[str, str] = {
+    "ink": "#1c2024",
+    "faint": "#5b6570",
+    "grid": "#d5dae0",
+    "paper": "#ffffff",
+    "level": "#9aa5b1",
+}
+DARK: Mapping[str, str] = {
+    "ink": "#e8eaed",
+    "faint": "#a3adb8",
+    "grid": "#3a424b",
+    "paper": "#14181c",
+    "level": "#66717d",
+}
+CRITICAL = "#c8102e"
+"""Colour of the critical path, which is a line of its own width, too."""
+
+WAITS: Mapping[WaitedFor | None, str] = {
+    "port": "its port",
+    "flow": "data",
+    "barrier": "a barrier",
+    "capacity": "space",
+    None: "nothing",
+}
+KINDS = {
+    "fill": "prefetched fill",
+    "foreground": "foreground",
+    "background": "background write-back",
+}
+
+
+def colour(einsum: int) -> str:
+    """The colour of an Einsum, by its place.
+
+    Examples
+    --------
+    >>> colour(0), colour(8) == colour(0)
+    ('#0072b2', True)
+    """
+    return PALETTE[einsum % len(PALETTE)]

@@ -1,0 +1,133 @@
+"""Scenes as SVG: no library needed, light and dark as the reader's screen is set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from polylat.draw.scene import Box, Item, Label, Scene, scene
+from polylat.draw.style import CRITICAL, DARK, LIGHT, PALETTE
+from polylat.timeline import Stack
+
+__all__ = ["ON", "paint", "style", "timeline_svg"]
+
+ON = ("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000")
+"""Colours of letters on each of the palette's colours."""
+
+
+def timeline_svg(stack: Stack, *, width: float = 1000, dark: bool | None = None) -> str:
+    """Timelines as an SVG text; `dark` None: as the reader's screen is set."""
+    return paint(scene(stack, width), dark=dark)
+
+
+def paint(picture: Scene, *, dark: bool | None = None, alone: bool = True) -> str:
+    """A scene as SVG.
+
+    Parameters
+    ----------
+    picture
+        The scene.
+    dark
+        Light or dark; None: as the reader's screen is set.
+    alone
+        Whether the picture brings its own style and background, for a page of others.
+    """
+    width, height = _n(picture.width), _n(picture.height)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img"'
+        f' viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        f"<title>{escape(picture.words)}</title>"
+    )
+    parts = [head]
+    if alone:
+        parts.append(f"<style>{style(dark)}</style>")
+        parts.append(f'<rect class="paper" width="{width}" height="{height}"/>')
+    parts.append(_patterns())
+    parts += [text for item in picture.items for text in _item(item)]
+    return "".join([*parts, "</svg>"])
+
+
+def style(dark: bool | None, selector: str = ".polylat") -> str:
+    """The style of pictures."""
+
+    def colours(values: dict[str, str]) -> str:
+        return "".join(f"--{name}:{value};" for name, value in values.items())
+
+    light, night = colours(dict(LIGHT)), colours(dict(DARK))
+    rules = [f"{selector}{{{night if dark else light}}}"]
+    if dark is None:
+        rules.append(f"@media(prefers-color-scheme:dark){{{selector}{{{night}}}}}")
+    rules += [
+        ".polylat text{font:11px system-ui,sans-serif;fill:var(--ink)}",
+        ".polylat .paper{fill:var(--paper)}",
+        ".polylat .title{font-weight:600;font-size:13px}",
+        ".polylat .note,.polylat .tick,.polylat .wait,.polylat .bound{fill:var(--faint);font-size:10px}",
+        ".polylat .bar{font-size:10px;pointer-events:none}",
+        ".polylat .wait{font-style:italic;pointer-events:none}",
+        ".polylat path{fill:none;stroke:var(--faint)}",
+        ".polylat .l-grid{stroke:var(--grid)}",
+        ".polylat .l-axis{stroke:var(--ink)}",
+        (
+            f".polylat .l-critical{{stroke:{CRITICAL};stroke-width:2.5;stroke-linejoin:round;"
+            "pointer-events:none}"
+        ),
+        ".polylat .l-bound{stroke:var(--ink);stroke-dasharray:4 3}",
+        f".polylat .l-size{{stroke:{CRITICAL};stroke-dasharray:2 3}}",
+        ".polylat .l-level{fill:var(--level);fill-opacity:.55;stroke:var(--faint)}",
+        ".polylat .l-flow{stroke-dasharray:none}",
+        ".polylat .l-barrier{stroke-dasharray:6 3}",
+        ".polylat .l-capacity{stroke-dasharray:1 3;stroke-width:2}",
+        ".polylat .crit{stroke:var(--ink);stroke-width:1.4}",
+        ".polylat .fill{stroke:var(--ink);stroke-dasharray:2 2;fill-opacity:.6}",
+        ".polylat .shade{shape-rendering:crispEdges;stroke:none;fill-opacity:1}",
+        ".polylat rect:focus,.polylat rect:hover{stroke:var(--ink);stroke-width:2}",
+    ]
+    rules += [f".polylat .e{k}{{fill:{c}}}" for k, c in enumerate(PALETTE)]
+    rules += [f".polylat text.e{k}{{fill:{c}}}" for k, c in enumerate(ON)]
+    return "".join(rules)
+
+
+def _patterns() -> str:
+    """Hatched colours, for what is in the background."""
+    found = [
+        f'<pattern id="h{k}" width="6" height="6" patternUnits="userSpaceOnUse"'
+        f' patternTransform="rotate(45)"><rect width="6" height="6" fill="{c}"/>'
+        '<rect width="2.6" height="6" fill="var(--paper)"/></pattern>'
+        for k, c in enumerate(PALETTE)
+    ]
+    return f"<defs>{''.join(found)}</defs>"
+
+
+def _item(item: Item) -> Iterator[str]:
+    if isinstance(item, Box):
+        yield _box(item)
+    elif isinstance(item, Label):
+        yield (
+            f'<text x="{_n(item.x)}" y="{_n(item.y)}" class="{item.style}"'
+            f' text-anchor="{item.anchor}">{escape(item.text)}</text>'
+        )
+    else:
+        path = "L".join(f"{_n(x)} {_n(y)}" for x, y in item.points)
+        name = item.style.split()[-1]
+        yield f'<path class="l-{name}" d="M{path}"/>'
+
+
+def _box(box: Box) -> str:
+    colour = (box.einsum or 0) % len(PALETTE)
+    names = [f"e{colour}"]
+    if box.kind == "fill":
+        names.append("fill")
+    if box.shade:
+        names.append("shade")
+    if box.critical:
+        names.append("crit")
+    hatched = f' style="fill:url(#h{colour})"' if box.kind == "background" else ""
+    return (
+        f'<rect class="{" ".join(names)}" x="{_n(box.x)}" y="{_n(box.y)}"'
+        f' width="{_n(max(box.width, 0.4))}" height="{_n(box.height)}"{hatched}>'
+        f"<title>{escape(box.words)}</title></rect>"
+    )
+
+
+def _n(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

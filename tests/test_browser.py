@@ -1,0 +1,200 @@
+"""Pages in a real browser: headless Chromium, driven by Selenium. Skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import polylat
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+ROOT = Path(__file__).parent.parent
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    pytest.importorskip("selenium", reason="the extra `test` is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium and chromedriver here")
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = Chrome(options=options, service=ChromeService(driver))
+    yield started
+    started.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
+    report = polylat.analyze(polylat.load(files), granularity="tile", background="o2")
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(report.to_html(inputs=files), encoding="utf-8")
+    return path
+
+
+def opened(browser: Chrome, page: Path, width: int = 1280, **media: str) -> None:
+    """Open a page at a width, with media features such as ``prefers_color_scheme``."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": k.replace("_", "-"), "value": v} for k, v in media.items()]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(page.as_uri())
+
+
+def js(browser: Chrome, script: str) -> Any:
+    return browser.execute_script(f"return {script}")
+
+
+def pressed(browser: Chrome, *keys: str) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.by import By
+
+    pane = browser.find_element(By.CSS_SELECTOR, "[data-timeline] .scroll")
+    browser.execute_script("arguments[0].focus()", pane)
+    for key in keys:
+        ActionChains(browser).send_keys(key).perform()
+
+
+def told(browser: Chrome) -> str:
+    return str(js(browser, "document.querySelector('.told').textContent"))
+
+
+def test_nothing_is_wrong(browser: Chrome, page: Path) -> None:
+    """No message on the console, and no request but for the page."""
+    opened(browser, page)
+    pressed(browser, "+", "-")
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    fetched = js(browser, "performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in fetched if not name.startswith("data:")] == []
+
+
+def test_zoom(browser: Chrome, page: Path) -> None:
+    from selenium.webdriver.common.by import By
+
+    opened(browser, page)
+    width = "document.querySelector('[data-timeline] svg').getBoundingClientRect().width"
+    before = js(browser, width)
+    for name, factor in (("in", 2), ("in", 4), ("out", 2), ("all", 1)):
+        browser.find_element(By.CSS_SELECTOR, f"button[data-zoom={name}]").click()
+        zoom = js(browser, "document.querySelector('[data-timeline]').dataset.zoom")
+        assert float(zoom) == factor
+        assert (js(browser, width) > 1.5 * before) == (factor > 1)
+    # Bars grow with the axis, letters do not; names of lanes stay in sight.
+    pressed(browser, "+", "+", "+")
+    bars = "document.querySelectorAll('[data-timeline] rect.e0')[0].getBoundingClientRect().width"
+    wide = js(browser, bars)
+    browser.execute_script("document.querySelector('[data-timeline] .scroll').scrollLeft = 3000")
+    browser.implicitly_wait(0)
+    at = js(
+        browser,
+        "new Promise(done => requestAnimationFrame(() => done(document.querySelector("
+        "'[data-timeline] text.lane').getBoundingClientRect().x)))",
+    )
+    assert 0 <= at < 200
+    pressed(browser, "0")
+    assert js(browser, bars) * 7.9 < wide < js(browser, bars) * 8.1
+
+
+def test_keys(browser: Chrome, page: Path) -> None:
+    """The timeline is read out bar by bar, without a mouse."""
+    from selenium.webdriver.common.keys import Keys
+
+    opened(browser, page)
+    assert told(browser) == "Nothing chosen."
+    pressed(browser, Keys.ARROW_RIGHT)
+    first = told(browser)
+    assert "e1" in first and "duration" in first and "slack" in first
+    pressed(browser, Keys.ARROW_RIGHT)
+    second = told(browser)
+    assert second != first and second.split("\n")[1].split(",")[0] == "DRAM"
+    pressed(browser, Keys.ARROW_DOWN)
+    assert told(browser).split("\n")[1].startswith("SRAM")
+    pressed(browser, Keys.ARROW_UP, Keys.ARROW_LEFT)
+    assert told(browser).split("\n")[1].startswith("DRAM")
+    assert js(browser, "document.querySelectorAll('.chosen').length") == 1
+    live = "document.querySelector('.told').getAttribute('aria-live')"
+    assert js(browser, live) == "polite"
+
+
+def test_mouse(browser: Chrome, page: Path) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.by import By
+
+    opened(browser, page)
+    bar = browser.find_elements(By.CSS_SELECTOR, "[data-timeline] rect.e2")[0]
+    ActionChains(browser).move_to_element(bar).click().perform()
+    assert told(browser).startswith("e3")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_page_is_too_wide(browser: Chrome, page: Path, width: int) -> None:
+    """What is wide scrolls by itself, not the page."""
+    opened(browser, page, width)
+    assert js(browser, "document.documentElement.scrollWidth") <= width
+    overlong = js(
+        browser,
+        "[...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, pre') &&"
+        " e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName)",
+    )
+    assert overlong == []
+
+
+def test_light_and_dark(browser: Chrome, page: Path) -> None:
+    from selenium.webdriver.common.by import By
+
+    paper = "getComputedStyle(document.body).backgroundColor"
+    ink = "getComputedStyle(document.querySelector('.polylat text')).fill"
+    opened(browser, page, prefers_color_scheme="light")
+    light = js(browser, paper), js(browser, ink)
+    opened(browser, page, prefers_color_scheme="dark")
+    dark = js(browser, paper), js(browser, ink)
+    assert light[0] == "rgb(255, 255, 255)" and light[0] != dark[0] and light[1] != dark[1]
+    browser.find_element(By.ID, "theme").click()
+    assert (js(browser, paper), js(browser, ink)) == light
+
+
+def test_every_control_has_a_name(browser: Chrome, page: Path) -> None:
+    opened(browser, page)
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    roles = {"button", "link", "region", "img", "table", "heading", "navigation"}
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        role = node.get("role", {}).get("value", "")
+        if not node.get("ignored") and role in roles:
+            found.setdefault(role, []).append(node.get("name", {}).get("value", ""))
+    assert set(found) >= {"button", "link", "region", "heading", "table"}
+    for role in roles - {"table"}:
+        assert all(found.get(role, [])), role
+    assert len(found["heading"]) >= 11
+
+
+def test_print(browser: Chrome, page: Path) -> None:
+    """On paper there are no controls, and it is some pages."""
+    opened(browser, page)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert js(browser, "getComputedStyle(document.querySelector('.tools')).display") == "none"
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {})["data"]
+    assert len(printed) > 10_000
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

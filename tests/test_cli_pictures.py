@@ -1,0 +1,157 @@
+"""The commands that draw: `timeline`, `report`, `tree`; and terminals, pipes and progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from polylat.cli import main
+
+ROOT = Path(__file__).parent.parent
+FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
+OPTIONS = [*FILES, "--granularity", "tile", "--background", "o2"]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_timeline() -> None:
+    done = run("timeline", *OPTIONS)
+    assert done.exit_code == 0
+    assert "DRAM │AA" in done.output and "\x1b" not in done.output
+    assert max(map(len, done.output.splitlines())) <= 100
+    part = run("timeline", *OPTIONS, "--window", "20000", "41000/2")
+    assert part.exit_code == 0 and "DRAM │CCC" in part.output
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("t.svg", "<?xml"), ("t.html", "<!DOCTYPE html>"), ("t.json", '{"traceEv')]
+)
+def test_timeline_to_a_file(name: str, start: str, tmp_path: Path) -> None:
+    if name == "t.svg":
+        pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    path = tmp_path / name
+    done = run("timeline", *OPTIONS, "-o", str(path))
+    assert (done.exit_code, done.output) == (0, f"wrote {path}\n")
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(start)
+    if name.endswith("json"):
+        assert json.loads(text)["otherData"]["latency"] == 31744
+
+
+def test_report(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    done = run("report", *OPTIONS, "--set", "top=Sequential", "--verify", "-o", str(path))
+    assert (done.exit_code, done.output) == (0, f"wrote {path}\n")
+    text = path.read_text(encoding="utf-8")
+    assert "tap_resident.yaml" in text and "Proven" in text and "Sequential" in text
+
+
+def test_tree(tmp_path: Path) -> None:
+    done = run("tree", *FILES)
+    assert done.exit_code == 0 and "├─ DRAM keeps w1, i1, w2" in done.output
+    assert "critical" not in done.output
+    assert "◀ critical" in run("tree", *OPTIONS, "--critical").output
+    path = tmp_path / "tree.svg"
+    assert run("tree", *FILES, "-o", str(path)).exit_code == 0
+    assert path.read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["timeline", *FILES, "--window", "a", "5"], "'a' is no time"),
+        (["timeline", *FILES, "--window", "9", "5"], "window"),
+        (["timeline", *FILES, "-o", "/nowhere/at/all.html"], "cannot write"),
+        (["timeline", *FILES, "-o", "/nowhere/at/all.json"], "cannot write"),
+        (["timeline", *FILES, "-o", "picture.gif"], "pictures are"),
+        (["report", *FILES, "-o", "/nowhere/at/all.html"], "cannot write"),
+        (["tree", *FILES, "-o", "/nowhere/at/all.svg"], "cannot write"),
+    ],
+)
+def test_bad_input(arguments: list[str], words: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr and done.stderr.count("\n") == 1 and not done.stdout
+
+
+@pytest.mark.parametrize("command", ["timeline", "report", "tree"])
+def test_help_has_examples(command: str) -> None:
+    assert f"polylat {command} " in run(command, "--help").output.split("Examples:")[1]
+
+
+def on_a_terminal(*arguments: str, **environment: str) -> str:
+    """What a terminal shows of a command."""
+    return shown("-m", "polylat", *arguments, **environment)
+
+
+def shown(*arguments: str, **environment: str) -> str:
+    """What a terminal shows of a run of Python."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=theirs,
+        stderr=theirs,
+        stdin=theirs,
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", **environment},
+    ) as started:
+        os.close(theirs)
+        found = b""
+        while True:
+            try:
+                more = os.read(ours, 65536)
+            except OSError:
+                break
+            if not more:
+                break
+            found += more
+        assert started.wait() == 0
+    os.close(ours)
+    return found.decode()
+
+
+def test_colours_on_a_terminal_and_off_by_no_color() -> None:
+    colour = re.compile(r"\x1b\[[0-9;]*(?:3[0-9]|4[0-9])[0-9;]*m")
+    assert colour.search(on_a_terminal("tree", *FILES))
+    plain = on_a_terminal("tree", *FILES, NO_COLOR="1")
+    assert "DRAM keeps w1, i1, w2" in plain and not colour.search(plain)
+
+
+def test_progress_is_shown_after_a_second() -> None:
+    code = (
+        "import time\nfrom polylat.cli import _waiting\nwith _waiting('thinking'): time.sleep({})"
+    )
+    assert "thinking ..." in shown("-c", code.format(1.6))
+    assert "thinking" not in shown("-c", code.format(0))
+
+
+def test_completion() -> None:
+    """The shell is told the commands, as the README says."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from polylat.cli import main; main(prog_name='polylat')"],
+        env={**os.environ, "_POLYLAT_COMPLETE": "bash_complete", "COMP_WORDS": "polylat t",
+             "COMP_CWORD": "1"},
+        check=False, capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert {"plain,timeline", "plain,tree"} <= set(done.stdout.split())
+
+
+def test_pictures_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in docs/ is what the script draws."""
+    monkeypatch.setattr(sys, "argv", ["pictures.py", str(tmp_path)])
+    runpy.run_path(str(ROOT / "examples" / "pictures.py"), run_name="__main__")
+    for path in tmp_path.iterdir():
+        committed = (ROOT / "docs" / path.name).read_text(encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == committed
+    assert "docs/timeline.svg" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,389 @@
+"""Timelines: what their bars, shades and segments add up to, on random cascades."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from strategies import cascades
+from test_periodic import explicit_up_to, long_cascades
+
+import polylat
+from polylat import MappingError, OptionError, Report, ScheduleError, Spec
+from polylat.schedule.timing import Plan
+from polylat.timeline import Bar, Segment, Timeline
+
+Data = dict[str, Any]
+FEW = settings(
+    max_examples=max(settings().max_examples // 5, 10),
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+FEWER = settings(FEW, max_examples=max(settings().max_examples // 10, 8))
+SOME = settings(max_examples=max(settings().max_examples // 2, 15))
+EXAMPLE = [f"examples/{name}.yaml" for name in ("arch", "workload", "tap_resident")]
+WHOLE = 10**9
+
+
+def analyzed(data: Data, **options: Any) -> Report:
+    try:
+        return polylat.analyze(Spec.from_dict(data), **options)
+    except (MappingError, ScheduleError):
+        assume(False)
+        raise
+
+
+def example(**options: Any) -> Report:
+    return polylat.analyze(polylat.load(EXAMPLE), **{"granularity": "tile", **options})
+
+
+def lanes(bars: tuple[Bar, ...]) -> Iterator[list[Bar]]:
+    for lane in sorted({bar.lane for bar in bars}):
+        yield [bar for bar in bars if bar.lane == lane]
+
+
+@SOME
+@given(cascades())
+def test_random_cascades(case: tuple[Data, Data]) -> None:
+    data, options = case
+    report = analyzed(data, **options)
+    line = report.timeline(fold=False, limit=WHOLE)
+    check_bars(report, line)
+    check_critical_path(report, line)
+    check_waits(line)
+    check_slack(report, line)
+
+
+def check_bars(report: Report, line: Timeline) -> None:
+    """Ports serve one bar at a time; bars add up to accesses, to loads and to the latency."""
+    (segment,) = line.segments
+    assert segment.times == 1 and not segment.shades and not line.folded
+    assert [lane.name for lane in line.lanes] == [port.name for port in report.ports]
+    for mine in lanes(line.bars):
+        assert all(a.finish <= b.start for a, b in pairwise(mine))
+    for number, port in enumerate(report.ports):
+        assert line.busy(number) == port.busy
+        assert sum(bar.duration for bar in line.bars if bar.lane == number) == port.busy
+    assert max((bar.finish for bar in line.bars), default=0) == report.latency == line.latency
+    assert all(bar.duration == sum(part.duration for part in bar.parts) for bar in line.bars)
+    assert Counter({k: v for k, v in times(line).items() if v}) == expected_times(report)
+    for einsum, index in {(bar.einsum, bar.tile) for bar in line.bars}:
+        leaf = next(x for x in report._model.lowered.leaves if x.einsum.name == einsum)
+        assert [v for v, _ in index] == [x.variable for x in leaf.temporal][: len(index)]
+
+
+def times(line: Timeline) -> Counter[tuple[Any, ...]]:
+    """Time by access and port, as the bars tell."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for bar in line.bars:
+        lane = line.lanes[bar.lane]
+        for part in bar.parts:
+            key = (bar.einsum, lane.component, lane.port, part.tensor, part.action)
+            found[key] += part.duration  # type: ignore[assignment]
+    return found
+
+
+def expected_times(report: Report) -> Counter[tuple[Any, ...]]:
+    """The same from the numbers of actions, and what one takes."""
+    spec = report._model.lowered.spec
+    found: Counter[tuple[Any, ...]] = Counter()
+    for einsum in spec.workload.einsums:
+        repeat = einsum.n_instances * spec.workload.n_instances
+        for component in spec.arch.paths[einsum.name]:
+            for port in component.ports:
+                for (name, where, tensor, action), actions in report.accesses.items():
+                    if (name, where) == (einsum.name, component.name):
+                        each = port.durations.get(action, Fraction(0)) * repeat
+                        key = (name, where, port.name, tensor, action)
+                        found[key] += actions * each  # type: ignore[assignment]
+    return Counter({key: time for key, time in found.items() if time})
+
+
+def check_critical_path(report: Report, line: Timeline) -> None:
+    """It goes through bars from 0 to the latency without a gap."""
+    path = tuple(report.critical_path)
+    (segment,) = line.segments
+    if len(path) <= 1000:
+        assert segment.critical == path
+    critical = [bar for bar in line.bars if bar.critical]
+    assert sum((bar.duration for bar in critical), Fraction(0)) == report.latency
+    at: int | Fraction = 0
+    for bar in sorted(critical, key=lambda b: b.start):
+        assert bar.start == at
+        at = bar.finish
+    firsts = {step.start: step.waited_for for step in path}
+    assert all(bar.waited_for == firsts[bar.start] for bar in critical)
+
+
+def check_waits(line: Timeline) -> None:
+    """Who waits for something that is shown starts when that has been served."""
+    for bar in line.bars:
+        assert (bar.waited_for is None) == (bar.start == 0)
+        if bar.after is not None:
+            assert line.bars[bar.after].finish == bar.start
+        if bar.waited_for == "port" and bar.start:
+            assert bar.after is not None
+            assert line.bars[bar.after].lane == bar.lane
+        if bar.waited_for in ("flow", "barrier", "capacity"):
+            assert any(other.finish == bar.start for other in line.bars)
+
+
+def check_slack(report: Report, line: Timeline) -> None:
+    """None is negative, critical bars have none, and slower accesses are as free as they say."""
+    if report.engine != "explicit":
+        return
+    for bar in line.bars:
+        assert bar.slack is not None and bar.slack >= 0
+        assert bar.finish + bar.slack <= report.latency
+        if bar.critical:
+            assert bar.slack == 0
+    # A factor by which all such accesses could be slower for free is free for each of them alone.
+    for row in report.sensitivity().accesses:
+        if row.slack is None:
+            continue
+        for bar in line.bars:
+            component = line.lanes[bar.lane].component
+            mine = sum(
+                (
+                    part.duration
+                    for part in bar.parts
+                    if (bar.einsum, component, part.tensor, part.action)
+                    == (row.einsum, row.component, row.tensor, row.action)
+                ),
+                Fraction(0),
+            )
+            assert bar.slack is not None
+            assert bar.slack >= (Fraction(row.slack) - 1) * mine
+
+
+@FEW
+@given(cascades(), st.integers(0, 10**6))
+def test_slack_is_the_most_that_is_free(case: tuple[Data, Data], pick: int) -> None:
+    """One task that takes longer by its slack leaves the latency, and by more it does not."""
+    data, options = case
+    report = analyzed(data, **options)
+    assume(report.engine == "explicit" and report.latency > 0)
+    from polylat.retime import explicit_retimer
+    from polylat.schedule.slack import slacks
+
+    model, timing = report._model, report._timing
+    assert isinstance(model.plan, Plan)
+    free = slacks(model.graph, timing)
+    task = pick % model.graph.tasks
+    retimer = explicit_retimer(model, model.plan, timing)
+    for more, late in ((0, False), (1, True)):
+        durations = model.graph.task_duration.copy()
+        durations[task] += free[task] + more
+        makespan, _ = retimer._critical_tasks(durations)
+        assert (makespan > timing.makespan) == late
+
+
+@FEW
+@given(cascades(), st.integers(1, 30))
+def test_shades_add_up(case: tuple[Data, Data], limit: int) -> None:
+    """Where bars are too many to show, the shades are as busy as they are."""
+    data, options = case
+    report = analyzed(data, **options)
+    line = report.timeline(fold=False, limit=limit)
+    whole = report.timeline(fold=False, limit=WHOLE)
+    for number, port in enumerate(report.ports):
+        assert line.busy(number) == port.busy
+    for shade in line.segments[0].shades:
+        served: Counter[tuple[str, str]] = Counter()
+        for bar in whole.bars:
+            if bar.lane == shade.lane:
+                inside = min(bar.finish, shade.finish) - max(bar.start, shade.start)
+                if inside > 0:
+                    served[bar.einsum, bar.kind] += inside  # type: ignore[assignment]
+        assert served == Counter({(e, k): t for e, k, t in shade.busy})
+
+
+def rolled_out(line: Timeline) -> list[tuple[Segment, Fraction]]:
+    """Segments with how much later they are than they say, repetitions one after another."""
+
+    def between(first: int, last: int, later: Fraction, depth: int) -> Iterator[Any]:
+        at = first
+        while at <= last:
+            mine = [
+                r
+                for k, r in enumerate(line.repeats)
+                if r.first == at and r.last <= last and nested(k) == depth
+            ]
+            if mine:
+                (repeat,) = mine
+                for turn in range(repeat.count):
+                    again = later + turn * repeat.period
+                    yield from between(repeat.first, repeat.last, again, depth + 1)
+                at = repeat.last + 1
+            else:
+                yield line.segments[at], later
+                at += 1
+
+    def nested(number: int) -> int:
+        mine = line.repeats[number]
+        return sum(r.first <= mine.first and mine.last <= r.last for r in line.repeats[:number])
+
+    return list(between(0, len(line.segments) - 1, Fraction(0), 0))
+
+
+def seen(bar: Bar, later: Fraction) -> tuple[Any, ...]:
+    durations = tuple((p.tensor, p.action, p.duration) for p in bar.parts)
+    return (bar.lane, bar.einsum, bar.kind, bar.start + later, bar.duration, durations)
+
+
+def check_folded(report: Report, whole: Timeline, limit: int) -> bool:
+    """What is folded unfolds to the whole timeline. Returns whether anything is folded."""
+    line = report.timeline(fold=True, limit=limit)
+    shown = rolled_out(line)
+    at: Fraction = Fraction(0)
+    for segment, later in shown:
+        assert segment.start + later == at
+        at = Fraction(segment.finish) + later
+    assert at == report.latency
+    counts = Counter(id(segment) for segment, _ in shown)
+    assert all(counts[id(segment)] == segment.times for segment in line.segments)
+    for number, port in enumerate(report.ports):
+        assert line.busy(number) == port.busy
+    if all(not segment.shades for segment in line.segments):
+        found = [
+            seen(bar, later)
+            for segment, later in shown
+            for bar in segment.bars
+            if bar.start >= segment.start
+        ]
+        assert Counter(found) == Counter(seen(bar, Fraction(0)) for bar in whole.bars)
+    for segment, later in shown[:40]:
+        if later:
+            continue  # memories may come to their steady state later than the ports
+        for level, memory in zip(segment.levels, report.occupancy, strict=True):
+            if level.steps is not None and len(level.steps) < 100:
+                low, high = segment.start + later, segment.finish + later
+                there = memory.steps_between(low, high)
+                assert [(t + later, bits) for t, bits in level.steps] == list(there)
+    return line.folded
+
+
+@FEW
+@given(long_cascades())
+def test_folded_timelines_unfold(case: tuple[Data, Data]) -> None:
+    """What repeats is shown once: rolled out, it is the timeline without folding."""
+    data, options = case
+    report = analyzed(data, **options)
+    assume(report.tiles <= 3000)
+    whole = report.timeline(fold=False, limit=WHOLE)
+    check_folded(report, whole, 60)
+
+
+@FEWER
+@given(long_cascades(), st.data())
+def test_periodic_schedules_have_the_same_bars(
+    case: tuple[Data, Data], data: st.DataObject
+) -> None:
+    """Where tile iterations stand for others, the bars of any window are the same."""
+    spec, options = case
+    with explicit_up_to(WHOLE):
+        every = analyzed(spec, **options)
+    assume(every.tiles <= 3000)
+    with explicit_up_to(0):
+        some = analyzed(spec, **options)
+    assume(some.engine == "periodic" and some.order == every.order and every.latency > 0)
+    start = Fraction(data.draw(st.integers(0, 99)), 100) * every.latency
+    window = (start, start + Fraction(every.latency, data.draw(st.integers(1, 20))))
+    here, there = (r.timeline(window=window, fold=False, limit=WHOLE) for r in (some, every))
+    assert here.start == there.start and here.finish == there.finish
+
+    def plain(line: Timeline) -> list[Bar]:
+        free = {"waited_for": None, "after": None, "slack": None, "critical": False}
+        return [replace(bar, **free) for bar in line.bars]  # type: ignore[arg-type]
+
+    assert plain(here) == plain(there)
+    assert {b.start for b in here.bars if b.waited_for is None} <= {0}
+    check_folded(some, every.timeline(fold=False, limit=WHOLE), 60)
+
+
+def test_any_number_of_iterations_fits_one_screen() -> None:
+    """An attention block of 10^9 tile iterations: few segments, and nothing is lost."""
+    from benchmarks.fused import attention
+
+    report = polylat.analyze(Spec.from_dict(attention(10**6)), granularity="tile")
+    assert report.engine == "periodic"
+    line = report.timeline()
+    assert line.folded and len(line.segments) <= 20
+    assert sum(s.duration * s.times for s in line.segments) == report.latency
+    for number, port in enumerate(report.ports):
+        assert line.busy(number) == port.busy
+    assert max(repeat.count for repeat in line.repeats) > 900
+
+
+def test_the_example() -> None:
+    line = example(background="o2").timeline()
+    assert [lane.name for lane in line.lanes] == ["DRAM", "SRAM", "mac"]
+    write = [bar for bar in line.bars if bar.kind == "background" and bar.lane == 0]
+    assert len(write) == 8 and not any(bar.critical for bar in write)
+    assert {part.tensor for bar in write for part in bar.parts} == {"o2"}
+    assert all(bar.slack for bar in write)
+    waited = example().timeline()
+    writes = [
+        bar
+        for bar in waited.bars
+        if any((part.tensor, part.action) == ("o2", "write") for part in bar.parts)
+    ]
+    assert writes and all(bar.kind == "foreground" for bar in writes)
+    assert line.bounds == (("resource bound", 24576), ("dependence bound", 31744))
+    assert [level.name for level in line.segments[0].levels] == ["DRAM", "SRAM"]
+
+
+def test_a_window() -> None:
+    report = example()
+    line = report.timeline(window=(1000, 2000))
+    assert (line.start, line.finish) == (1000, 2000)
+    assert all(bar.finish > 1000 and bar.start < 2000 for bar in line.bars)
+    assert report.timeline(window=(32000, 10**9)).finish == report.latency
+
+
+@pytest.mark.parametrize("window", [(5, 5), (7, 3), (-1, 4), (32256, 40000)])
+def test_an_empty_window(window: tuple[int, int]) -> None:
+    with pytest.raises(OptionError, match="window"):
+        example().timeline(window=window)
+
+
+def test_a_limit_of_nothing() -> None:
+    with pytest.raises(OptionError, match="limit"):
+        example().timeline(limit=0)
+
+
+def test_compare() -> None:
+    spec = polylat.load(EXAMPLE)
+    stack = polylat.compare({"AccelForge": polylat.roofline(spec), "here": polylat.analyze(spec)})
+    theirs, ours = stack.timelines
+    assert theirs.latency == 32768 == max(bar.finish for bar in theirs.bars)
+    assert sum(bar.duration for bar in theirs.bars if bar.critical) == 32768
+    assert [lane.name for lane in theirs.lanes] == [lane.name for lane in ours.lanes]
+    assert ours.title == "here" and not ours.folded
+    same = polylat.compare([polylat.roofline(spec), polylat.analyze(spec)])
+    assert [line.title for line in same.timelines] == ["AccelForge", "order program"]
+
+
+@pytest.mark.parametrize("items", [[], {}, ["a"], [None]])
+def test_compare_what_cannot_be(items: Any) -> None:
+    with pytest.raises(OptionError):
+        polylat.compare(items)
+
+
+def test_a_mapping_that_takes_no_time() -> None:
+    spec = polylat.load(EXAMPLE)
+    for path in spec.arch.paths.values():
+        for component in path:
+            object.__setattr__(component, "ports", ())
+    report = polylat.analyze(spec)
+    line = report.timeline()
+    assert line.latency == 0 and line.bars == ()
+    shown: list[Callable[[], Any]] = [line.to_text, line.to_svg, line.to_html, line.to_matplotlib]
+    for show in shown:
+        assert show()
