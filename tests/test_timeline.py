@@ -25,7 +25,7 @@ FEW = settings(
     max_examples=max(settings().max_examples // 5, 10),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
-FEWER = settings(FEW, max_examples=max(settings().max_examples // 10, 8))
+FEWER = settings(FEW, max_examples=max(settings().max_examples // 16, 6))
 SOME = settings(max_examples=max(settings().max_examples // 2, 15))
 EXAMPLE = [f"examples/{name}.yaml" for name in ("arch", "workload", "tap_resident")]
 WHOLE = 10**9
