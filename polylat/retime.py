@@ -6,7 +6,7 @@ piecewise linear function of every duration.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -27,7 +27,7 @@ from polylat.schedule import kernels
 from polylat.schedule.graph import Times
 from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan, time_periodic
 from polylat.schedule.timing import Order, Plan, Timing
-from polylat.visits import QUICK, Search
+from polylat.visits import QUICK, Search, in_turn
 
 __all__ = ["OVERHEAD", "Evaluation", "ExplicitRetimer", "Retimer", "explicit_retimer", "retimer"]
 
@@ -281,6 +281,8 @@ def retimer(report: Report) -> Retimer:
     model = report._model
     if isinstance(model.plan, Plan):
         return explicit_retimer(model, model.plan, report._timing)
+    if in_turn(model):
+        return TurnRetimer(model, report._timing)
     return PeriodicRetimer(model, report._timing)
 
 
@@ -305,17 +307,7 @@ class PeriodicRetimer:
     @cached_property
     def loads(self) -> Mapping[AccessKey, Number]:
         """What takes time, and for how long it keeps its busiest port busy at scale 1."""
-        model, parts = self._parts
-        graph = model.graph
-        times = graph.multiplicity[graph.owner[graph.task_block]].astype(object)
-        steps: dict[tuple[AccessKey, int], int] = {}
-        for part in parts:
-            at = part.key, int(graph.task_port[part.tasks[0]])
-            steps[at] = steps.get(at, 0) + int((part.steps * times[part.tasks]).sum())
-        most: dict[AccessKey, int] = {}
-        for (key, _), load in steps.items():
-            most[key] = max(most.get(key, 0), load)
-        return {key: number(Fraction(n, model.costs.scale)) for key, n in most.items()}
+        return _loads(*self._parts)
 
     def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
         """The latency with all durations of some accesses scaled; see `Retimer`.
@@ -408,6 +400,108 @@ def explicit_retimer(model: Model, plan: Plan, timing: Timing) -> ExplicitRetime
     start = np.zeros(graph.ports + 1, dtype=np.int64)
     np.cumsum(np.bincount(graph.task_port, minlength=graph.ports), out=start[1:])
     return ExplicitRetimer(model, plan, (tasks, start), tuple(_parts(model)))
+
+
+class TurnRetimer:
+    """Times a schedule anew in which leaves run one after another.
+
+    Of every *turn* of a leaf, its tile iterations between two barriers, the busiest port says how
+    long it takes.
+
+    Parameters
+    ----------
+    model, timing
+        The schedule: no Pipeline, no prefetched fills, nothing in the background.
+    """
+
+    def __init__(self, model: Model, timing: Timing) -> None:
+        self._model = model
+        self._timing = timing
+        self._parts = tuple(_parts(model))
+
+    @cached_property
+    def loads(self) -> Mapping[AccessKey, Number]:
+        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+        return _loads(self._model, self._parts)
+
+    def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
+        """The latency with all durations of some accesses scaled; see `Retimer`."""
+        used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
+        scale = self._model.costs.scale
+        if all(factor == 1 for factor in used.values()):
+            # Where several ports are as busy, those of the report's critical path.
+            return Evaluation(number(Fraction(self._timing.makespan, scale)), self._now, self._now)
+        unit = lcm(*(factor.denominator for factor in used.values()))
+        ports, (times, rows) = self._model.graph.ports, self._turns
+        busy = np.full(len(times) * ports, 0, dtype=object)
+        for key, (where, steps) in rows.items():
+            busy[where] += steps * int(used[key] * unit)
+        by_turn = busy.reshape(len(times), ports)
+        busiest = np.arange(len(times)) * ports + by_turn.argmax(axis=1)
+        counts = np.full(len(busy), 0, dtype=object)
+        counts[busiest] = times
+        found = {key: int((steps * counts[where]).sum()) for key, (where, steps) in rows.items()}
+        time = {key: number(Fraction(n, scale) * used[key]) for key, n in found.items()}
+        return Evaluation(
+            number(Fraction(int((busy * counts).sum()), scale * unit)),
+            dict(sorted(((k, t) for k, t in time.items() if t), key=lambda item: -item[1])),
+            {key: number(Fraction(n, scale)) for key, n in found.items() if n},
+        )
+
+    @cached_property
+    def _now(self) -> Mapping[AccessKey, Number]:
+        return repeating_path(self._model, self._timing).totals()
+
+    @cached_property
+    def _turns(self) -> tuple[Times, Mapping[AccessKey, tuple[Ints, Times]]]:
+        """Turns of leaves, and how long they keep which ports busy.
+
+        Returns
+        -------
+        (times, rows)
+            Per turn, how often there is one like it. By access, where (turn times the number of
+            ports plus the port) and for how long.
+        """
+        graph, layout = self._model.graph, self._model.layout
+        turn_of = np.zeros(graph.iterations, dtype=np.int64)
+        inner = np.full(graph.iterations, 1, dtype=object)
+        times: list[int] = []
+        for tiles, base in zip(layout.tiles, layout.bases, strict=True):
+            depth = max((split.depth for split in tiles.leaf.splits), default=0)
+            mine = slice(base, base + tiles.size)
+            firsts = tiles.firsts(depth)
+            turn = np.searchsorted(firsts, np.arange(tiles.size), side="right") - 1
+            turn_of[mine] = len(times) + turn
+            outer = np.full(tiles.size, 1, dtype=object)
+            for k, kept in enumerate(tiles.kept):
+                many = outer if k < depth else inner[mine]
+                many *= kept.multiplicity[tiles.places[k]].astype(object)
+            times += outer[firsts].tolist()
+        rows: dict[AccessKey, tuple[Ints, Times]] = {}
+        owner = graph.owner[graph.task_block]
+        for part in self._parts:
+            at = turn_of[owner[part.tasks]] * graph.ports + graph.task_port[part.tasks]
+            where, steps = rows.get(part.key, (at[:0], inner[:0]))
+            where, which = np.unique(np.concatenate((where, at)), return_inverse=True)
+            total = np.full(len(where), 0, dtype=object)
+            more = part.steps.astype(object) * inner[owner[part.tasks]]
+            np.add.at(total, which, np.concatenate((steps, more)))
+            rows[part.key] = where, total
+        return np.array(times, dtype=object), rows
+
+
+def _loads(model: Model, parts: Sequence[_Part]) -> Mapping[AccessKey, Number]:
+    """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+    graph = model.graph
+    times = graph.multiplicity[graph.owner[graph.task_block]].astype(object)
+    steps: dict[tuple[AccessKey, int], int] = {}
+    for part in parts:
+        at = part.key, int(graph.task_port[part.tasks[0]])
+        steps[at] = steps.get(at, 0) + int((part.steps * times[part.tasks]).sum())
+    most: dict[AccessKey, int] = {}
+    for (key, _), load in steps.items():
+        most[key] = max(most.get(key, 0), load)
+    return {key: number(Fraction(n, model.costs.scale)) for key, n in most.items()}
 
 
 def _parts(model: Model) -> Iterator[_Part]:
