@@ -480,7 +480,7 @@ def timeline(
     (['DRAM', 'SRAM', 'mac'], 67, 'i1')
     >>> long = polylat.analyze(polylat.load("examples/attention.yaml")).timeline()
     >>> [(repeat.count, repeat.period) for repeat in long.repeats]
-    [(27, 8192), (29, 262144), (28, 8192), (28, 8192), (28, 8192)]
+    [(12, 16384), (29, 262144), (13, 16384), (13, 16384), (13, 16384)]
     """
     if limit < 1:
         raise OptionError(f"limit={limit}: no bar could be shown", mend="use at least 1")
@@ -851,7 +851,8 @@ def _folded(runs: Runs, low: int, high: int, limit: int) -> tuple[list[_Piece], 
         _fold(runs, (low, high), depth, limit, 1, pieces, folds)
         if len(pieces) > MOST_SEGMENTS:
             break
-        best = pieces, tuple(sorted(folds, key=lambda f: (f[0], -f[1])))
+        # Outer ones first: of two around the same segments, the one that was closed last.
+        best = pieces, tuple(sorted(reversed(folds), key=lambda f: (f[0], -f[1])))
     return best
 
 

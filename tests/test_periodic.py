@@ -382,10 +382,10 @@ def test_bracket() -> None:
     """Too fine to be settled: a schedule, a bound, and nothing is passed off as exact."""
     files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
     spec = polylat.load(*files)
-    exact = polylat.analyze(spec, granularity="full")
+    exact = polylat.analyze(spec, granularity="full", background="o2")
     with explicit_up_to(0):
         limit = polylat.analyze(spec, granularity="tile").tiles
-        report = polylat.analyze(spec, granularity="full", max_tiles=limit)
+        report = polylat.analyze(spec, granularity="full", background="o2", max_tiles=limit)
     assert report.tiles == exact.tiles
     assert report.lower_bound <= exact.latency <= report.latency
     assert not report.exact
