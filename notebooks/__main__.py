@@ -47,6 +47,7 @@ def execute(source: Path, folder: Path) -> str:
         notebook,
         kernel_name="python3",
         timeout=SECONDS,
+        extra_arguments=["--log-level=40"],  # errors only
         resources={"metadata": {"path": str(source.parent)}},
     )
     began = perf_counter()

@@ -93,8 +93,8 @@ for bar in line.bars:
 assert waited.latency - hidden.latency == 8 * 64
 
 # %% [markdown]
-# No schedule of this mapping is faster: the latency equals a bound, the longest chain of dependences. And ISL proves the
-# schedule, tile iteration by tile iteration.
+# No schedule of this mapping is faster: the latency equals a bound, the longest chain of dependences. And a
+# certificate proves the schedule, for every tile iteration.
 
 # %%
 assert hidden.optimal and hidden.binding == "dependence"

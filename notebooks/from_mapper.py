@@ -46,8 +46,8 @@ assert found.exact and found.best is not None
 assert found.best.latency == 25088
 
 # %% [markdown]
-# From 32,768 to 25,088, by the schedule alone. No schedule of the mapping is faster, and ISL proves that this one is
-# legal.
+# From 32,768 to 25,088, by the schedule alone. No schedule of the mapping is faster, and a certificate proves that
+# this one keeps all rules.
 
 # %%
 best = found.best.report

@@ -78,7 +78,7 @@ def test_a_missing_extra_ends_a_notebook_and_is_no_failure(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "ended early: no X. To mend it: install [x]." in done.stdout
     first, second, third = outputs(tmp_path)
-    assert first[0]["data"]["text/plain"] == "2"
+    assert first[0]["data"]["text/plain"] == ["2"]
     assert second[0]["ename"] == "MissingExtraError"
     assert third == []
     assert "install [x]" in (tmp_path / "some.html").read_text(encoding="utf-8")
