@@ -13,7 +13,7 @@ BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
 ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 
-.PHONY: help demo pictures test test-quick lint format bench bench-smoke accelforge nightly clean
+.PHONY: help demo pictures notebooks test test-quick lint format bench bench-smoke accelforge nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ demo: $(BASE) ## two examples: a write in the background, and a block of attenti
 
 pictures: $(BASE) ## draw the pictures of the documentation
 	$(RUN) examples/pictures.py
+
+notebooks: $(DEV) ## execute the notebooks, to build/notebooks/*.html and *.ipynb
+	$(RUN) -m notebooks
 
 test: $(DEV) ## tests, and the examples in docstrings and README
 	$(RUN) -m pytest -n $(WORKERS)
@@ -59,6 +62,7 @@ bench-smoke: $(DEV) ## the benchmarks, small: do all sides agree?
 accelforge: $(ACCELFORGE) ## test with AccelForge itself, its objects and its mapper (Python 3.12)
 	$(VENV_ACCELFORGE)/bin/python -m benchmarks.accelforge_compare tests/data/accelforge
 	$(VENV_ACCELFORGE)/bin/python -m pytest tests/test_accelforge.py
+	cd notebooks && ../$(VENV_ACCELFORGE)/bin/python from_mapper.py >/dev/null
 
 clean: ## remove the environments
 	rm -rf $(VENV) $(VENV_ACCELFORGE)
@@ -73,7 +77,7 @@ $(BASE): pyproject.toml requirements/lock.txt | $(VENV)/bin/python
 	@touch $@
 
 $(DEV): $(BASE)
-	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[bench,dask,explore,lint,test]'
+	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[bench,dask,explore,lint,notebooks,test]'
 	@touch $@
 
 # AccelForge brings islpy-barvinok, polylat asks for islpy, and both are the module islpy: so polylat

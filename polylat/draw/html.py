@@ -29,9 +29,10 @@ __all__ = [
 STYLE = (
     ".polylat-html{font:14px/1.45 system-ui,sans-serif}"
     ".polylat-html table{border-collapse:collapse;margin:.4em 0}"
-    ".polylat-html th,.polylat-html td{padding:.2em .8em .2em 0;text-align:left;"
+    # The class twice: to prevail over what Jupyter says of tables.
+    ".polylat-html.polylat-html th,.polylat-html.polylat-html td{padding:.2em .8em .2em 0;text-align:left;"
     "vertical-align:top;border-bottom:1px solid #8884}"
-    ".polylat-html .n{text-align:right;font-variant-numeric:tabular-nums}"
+    ".polylat-html.polylat-html .n{text-align:right;font-variant-numeric:tabular-nums}"
     ".polylat-html caption{text-align:left;font-weight:600}"
     ".polylat-html svg{max-width:100%;height:auto}"
     ".polylat-html .big{font-size:1.5em;font-weight:600}"
