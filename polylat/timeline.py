@@ -852,7 +852,8 @@ def _folded(runs: Runs, low: int, high: int, limit: int) -> tuple[list[_Piece], 
         if len(pieces) > MOST_SEGMENTS:
             break
         # Outer ones first: of two around the same segments, the one that was closed last.
-        best = pieces, tuple(sorted(reversed(folds), key=lambda f: (f[0], -f[1])))
+        order = sorted(range(len(folds)), key=lambda k: (folds[k][0], -folds[k][1], -k))
+        best = pieces, tuple(folds[k] for k in order)
     return best
 
 

@@ -240,6 +240,11 @@ class Exploration:
 
         return exploration_text(self)
 
+    def _repr_html_(self) -> str:
+        from polylat.exploration.tables import exploration_html
+
+        return exploration_html(self)
+
 
 def _json(value: Number | None) -> int | str | None:
     return value if value is None or isinstance(value, int) else str(value)

@@ -23,7 +23,14 @@ from polylat.text import plain_text, show
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["data_frame", "exploration_text", "render_exploration", "rows", "save"]
+__all__ = [
+    "data_frame",
+    "exploration_html",
+    "exploration_text",
+    "render_exploration",
+    "rows",
+    "save",
+]
 
 _ROWS = 30
 _COLUMNS = 4
@@ -32,6 +39,33 @@ _COLUMNS = 4
 def exploration_text(found: Exploration) -> str:
     """An exploration as plain text."""
     return plain_text(render_exploration(found))
+
+
+def exploration_html(found: Exploration) -> str:
+    """An exploration for a notebook: the best result, the front, and what was looked at."""
+    from html import escape
+
+    from polylat.draw.html import fragment, table
+
+    best = found.best
+    parts = ["<p>No variant is legal.</p>"]
+    if best is not None and best.latency is not None:
+        parts = [
+            f'<p><span class="big">{escape(show(best.latency))}</span> best latency:'
+            f" {escape(str(best.choice))}</p>"
+        ]
+    if found.front:
+        shown = ["latency", *(n for n in _varying(found) if n != "latency")]
+        lines = []
+        for result in found.front[:_ROWS]:
+            values = [_objective(name, result) for name in shown]
+            cells = ["unlimited" if value is None else show(value) for value in values]
+            cells[0] += "" if result.exact else " (at most)"
+            lines.append([*cells, result.order, str(result.choice)])
+        heads = [*(f">{_title(name)}" for name in shown), "Order", "Choice"]
+        parts.append(table(heads, lines, "The front"))
+    parts.append(f"<p>{escape(_counts(found).plain)}</p>")
+    return fragment(*parts)
 
 
 def render_exploration(found: Exploration) -> RenderableType:
