@@ -11,9 +11,10 @@ PIP := -m pip --quiet --disable-pip-version-check install
 RUN := $(VENV)/bin/python
 BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
+DOCS := $(VENV)/.docs
 ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 
-.PHONY: help demo pictures notebooks test test-quick lint format bench bench-smoke accelforge nightly clean
+.PHONY: help demo pictures docs notebooks test test-quick lint format bench bench-smoke accelforge nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +31,11 @@ demo: $(BASE) ## two examples: a write in the background, and a block of attenti
 
 pictures: $(BASE) ## draw the pictures of the documentation
 	$(RUN) examples/pictures.py
+	$(RUN) docs/rules.py
+
+docs: $(DOCS) ## build the documentation: build/docs/index.html
+	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "Open build/docs/index.html in a browser."
 
 notebooks: $(DEV) ## execute the notebooks, to build/notebooks/*.html and *.ipynb
 	$(RUN) -m notebooks
@@ -78,6 +84,10 @@ $(BASE): pyproject.toml requirements/lock.txt | $(VENV)/bin/python
 
 $(DEV): $(BASE)
 	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[bench,dask,explore,lint,notebooks,test]'
+	@touch $@
+
+$(DOCS): $(BASE)
+	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[docs]'
 	@touch $@
 
 # AccelForge brings islpy-barvinok, polylat asks for islpy, and both are the module islpy: so polylat

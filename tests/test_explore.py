@@ -381,3 +381,10 @@ def test_comparison() -> None:
         polylat.differences({"a": reports["untapped"]})
     assert run("compare", *FILES).exit_code == 2
     assert run("compare", *FILES[:2], "no.yaml", FILES[2]).exit_code == 2
+
+
+def test_notebooks_show_the_front() -> None:
+    found = polylat.explore(polylat.load(FILES))
+    assert found.best is not None
+    html = found._repr_html_()
+    assert "24,576" in html and str(found.best.choice) in html

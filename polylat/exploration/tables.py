@@ -50,10 +50,8 @@ def exploration_html(found: Exploration) -> str:
     best = found.best
     parts = ["<p>No variant is legal.</p>"]
     if best is not None and best.latency is not None:
-        parts = [
-            f'<p><span class="big">{escape(show(best.latency))}</span> best latency:'
-            f" {escape(str(best.choice))}</p>"
-        ]
+        latency, choice = escape(show(best.latency)), escape(str(best.choice))
+        parts = [f'<p><span class="big">{latency}</span> best latency: {choice}</p>']
     if found.front:
         shown = ["latency", *(n for n in _varying(found) if n != "latency")]
         lines = []
