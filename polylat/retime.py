@@ -6,7 +6,7 @@ piecewise linear function of every duration.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -39,7 +39,7 @@ _LIMIT = 1 << 62
 _ROUNDS = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """A latency under changed durations, and the critical path that it comes of.
 
@@ -47,17 +47,34 @@ class Evaluation:
     ----------
     latency
         The last finish.
-    time
-        Time on the critical path by (Einsum, component, tensor or None, action), largest first;
-        what takes none is left out. The times add up to the latency.
-    unscaled
-        How long the same accesses take at scale 1. Times the scales, they add up to the latency,
-        and to no more than the latency under any other scales: they are its slopes here.
+    scales
+        Access → what its durations were multiplied by.
+    follow
+        Follows the critical path, which takes longer than to find the latency: by access, how long
+        those on it take at scale 1.
     """
 
     latency: Number
-    time: Mapping[AccessKey, Number]
-    unscaled: Mapping[AccessKey, Number]
+    scales: Mapping[AccessKey, Fraction]
+    follow: Callable[[], Mapping[AccessKey, Number]]
+
+    @cached_property
+    def unscaled(self) -> Mapping[AccessKey, Number]:
+        """How long the accesses on the critical path take at scale 1.
+
+        Times the scales, they add up to the latency, and to no more than the latency under any
+        other scales: they are its slopes here.
+        """
+        return self.follow()
+
+    @cached_property
+    def time(self) -> Mapping[AccessKey, Number]:
+        """Time on the critical path by (Einsum, component, tensor or None, action), largest first.
+
+        What takes none is left out. The times add up to the latency.
+        """
+        times = {key: number(Fraction(n) * self.scales[key]) for key, n in self.unscaled.items()}
+        return dict(sorted(((k, t) for k, t in times.items() if t), key=lambda item: -item[1]))
 
 
 class Retimer(Protocol):
@@ -147,12 +164,8 @@ class ExplicitRetimer:
             if found:
                 steps[part.key] = steps.get(part.key, 0) + found
         scale = self.model.costs.scale
-        time = {key: number(Fraction(n, scale) * used[key]) for key, n in steps.items()}
-        return Evaluation(
-            number(Fraction(latency, scale * unit)),
-            dict(sorted(((k, t) for k, t in time.items() if t), key=lambda item: -item[1])),
-            {key: number(Fraction(n, scale)) for key, n in steps.items()},
-        )
+        unscaled = {key: number(Fraction(n, scale)) for key, n in steps.items()}
+        return Evaluation(number(Fraction(latency, scale * unit)), used, lambda: unscaled)
 
     def _durations(self, factors: Mapping[AccessKey, int]) -> Times:
         total = sum(part.total * factors[part.key] for part in self.parts)
@@ -372,14 +385,8 @@ class PeriodicRetimer:
         again = replace(model, plan=PeriodicPlan(graph, plan.repeats))
         timing = time_periodic(graph, plan.repeats, self._order)
         assert timing.legal
-        path = repeating_path(again, timing)
-        steps = path.totals()
-        time = {key: number(Fraction(steps[key]) * used[key]) for key in steps if used[key]}
-        return Evaluation(
-            number(Fraction(timing.makespan, scale * unit)),
-            dict(sorted(((k, t) for k, t in time.items() if t), key=lambda item: -item[1])),
-            steps,
-        )
+        latency = number(Fraction(timing.makespan, scale * unit))
+        return Evaluation(latency, used, lambda: repeating_path(again, timing).totals())
 
 
 def explicit_retimer(model: Model, plan: Plan, timing: Timing) -> ExplicitRetimer:
@@ -430,7 +437,8 @@ class TurnRetimer:
         scale = self._model.costs.scale
         if all(factor == 1 for factor in used.values()):
             # Where several ports are as busy, those of the report's critical path.
-            return Evaluation(number(Fraction(self._timing.makespan, scale)), self._now, self._now)
+            latency = number(Fraction(self._timing.makespan, scale))
+            return Evaluation(latency, used, lambda: self._now)
         unit = lcm(*(factor.denominator for factor in used.values()))
         ports, (times, rows) = self._model.graph.ports, self._turns
         busy = np.full(len(times) * ports, 0, dtype=object)
@@ -441,12 +449,9 @@ class TurnRetimer:
         counts = np.full(len(busy), 0, dtype=object)
         counts[busiest] = times
         found = {key: int((steps * counts[where]).sum()) for key, (where, steps) in rows.items()}
-        time = {key: number(Fraction(n, scale) * used[key]) for key, n in found.items()}
-        return Evaluation(
-            number(Fraction(int((busy * counts).sum()), scale * unit)),
-            dict(sorted(((k, t) for k, t in time.items() if t), key=lambda item: -item[1])),
-            {key: number(Fraction(n, scale)) for key, n in found.items() if n},
-        )
+        unscaled = {key: number(Fraction(n, scale)) for key, n in found.items() if n}
+        latency = number(Fraction(int((busy * counts).sum()), scale * unit))
+        return Evaluation(latency, used, lambda: unscaled)
 
     @cached_property
     def _now(self) -> Mapping[AccessKey, Number]:

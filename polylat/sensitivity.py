@@ -524,13 +524,13 @@ def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Nu
     while True:
         try:
             found = retimer.evaluate(dict.fromkeys(keys, scale))
+            if found.latency == now.latency:
+                return number(scale)
+            line = _line(found, keys, scale)
         except UnsupportedError:
             return _proven_slack(retimer, keys, now, scale)
-        if found.latency == now.latency:
-            return number(scale)
         # The latency is no less than its line here, so nothing slower than where that line leaves
         # the present latency is free. Lines become less steep, and there are finitely many.
-        line = _line(found, keys, scale)
         scale = (now.latency - line.rest) / line.slope
 
 
