@@ -20,7 +20,7 @@ from polylat.repeats import Served, rivals, served_like, shortened
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.oldest import check_oldest
 from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan, Waits, time_periodic
-from polylat.schedule.timing import Timing, plan
+from polylat.schedule.timing import Timing, plan, service_order
 
 __all__ = ["seen_elsewhere", "time_as_dated", "time_as_seen"]
 
@@ -71,11 +71,7 @@ def _seen(graph: TaskGraph) -> tuple[Ints, Ints]:
     timing = plan(graph).time("oldest")
     if not timing.legal:
         raise NotPeriodicError([])
-    # No two tasks of a port begin together: each takes some time.
-    order = np.lexsort((timing.task_begin, graph.task_port))
-    start = np.zeros(graph.ports + 1, dtype=np.int64)
-    np.cumsum(np.bincount(graph.task_port, minlength=graph.ports), out=start[1:])
-    return order, start
+    return service_order(graph, timing)
 
 
 def seen_elsewhere(model: Model, other: Model) -> Model:

@@ -26,7 +26,7 @@ from polylat.report import AccessKey, Report
 from polylat.schedule import kernels
 from polylat.schedule.graph import Times
 from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan, time_periodic
-from polylat.schedule.timing import Order, Plan, Timing
+from polylat.schedule.timing import Order, Plan, Timing, service_order
 from polylat.visits import QUICK, Search, in_turn
 
 __all__ = ["OVERHEAD", "Evaluation", "ExplicitRetimer", "Retimer", "explicit_retimer", "retimer"]
@@ -401,12 +401,7 @@ def explicit_retimer(model: Model, plan: Plan, timing: Timing) -> ExplicitRetime
     timing
         The schedule.
     """
-    graph = plan.graph
-    # No two tasks of a port begin together: each takes some time.
-    tasks = np.lexsort((timing.task_begin, graph.task_port))
-    start = np.zeros(graph.ports + 1, dtype=np.int64)
-    np.cumsum(np.bincount(graph.task_port, minlength=graph.ports), out=start[1:])
-    return ExplicitRetimer(model, plan, (tasks, start), tuple(_parts(model)))
+    return ExplicitRetimer(model, plan, service_order(plan.graph, timing), tuple(_parts(model)))
 
 
 class TurnRetimer:

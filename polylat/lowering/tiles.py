@@ -148,9 +148,8 @@ class Tiles:
         places, copies = np.zeros_like(digits), np.zeros_like(digits)
         for k, kept in enumerate(self.kept):
             places[k], copies[k], _ = kept.locate(digits[k])
-        keys = self.keys_of(places)
-        found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
-        if (self.keys[found] != keys).any():
+        found = self.at_places(places)
+        if (found < 0).any():
             raise IrregularError("a tile iteration that stands for others does not exist")
         return found, copies
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from polylat.schedule.graph import Ints, TaskGraph, Times
 
-__all__ = ["ORDERS", "Order", "Plan", "Timing", "plan"]
+__all__ = ["ORDERS", "Order", "Plan", "Timing", "plan", "service_order"]
 
 Order = Literal["program", "skew", "oldest"]
 ORDERS: tuple[Order, ...] = ("program", "skew", "oldest")
@@ -153,6 +153,15 @@ def plan(graph: TaskGraph) -> Plan:
     start, other = kernels.by_key(graph.owner[graph.iterations :], graph.iterations)
     edges = kernels.by_key(graph.edge_source, graph.blocks)
     return Plan(graph, tasks, (start, other + graph.iterations), edges)
+
+
+def service_order(graph: TaskGraph, timing: Timing) -> tuple[Ints, Ints]:
+    """Tasks in the order in which ports serve them, port by port, and where each port's begin."""
+    # No two tasks of a port begin together: each takes some time.
+    tasks = np.lexsort((timing.task_begin, graph.task_port))
+    start = np.zeros(graph.ports + 1, dtype=np.int64)
+    np.cumsum(np.bincount(graph.task_port, minlength=graph.ports), out=start[1:])
+    return tasks, start
 
 
 def _zeros(size: int, dtype: Any) -> Times:
