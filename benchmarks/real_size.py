@@ -18,7 +18,7 @@ from benchmarks.answer import Answer, shown
 from benchmarks.measure import forget, seconds, table
 from polylat.analysis import analyze
 from polylat.spec import Spec
-from polylat.spec.mapping import Branch, Compute, Pipeline
+from polylat.spec.mapping import Compute
 from polylat.spec.reading.load import load
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "PATTERNS",
     "SMOKE_PATTERNS",
     "Row",
-    "pipelined",
     "real_size",
     "show",
     "summary",
@@ -100,20 +99,12 @@ def real_size(
         if spec is None:
             rows.append(Row(path.stem, "", took, error=f"when loaded: {error}"))
             continue
-        whole = replace(spec, mapping=pipelined(spec.mapping))
+        whole = replace(spec, mapping=spec.mapping.with_pipelines())
         splits = "none" if isinstance(spec.mapping.end, Compute) else "as written"
         rows.append(_row(path.stem, splits, spec, repeats))
         if whole != spec:
             rows.append(_row(path.stem, "Pipeline", whole, repeats))
     return rows
-
-
-def pipelined(branch: Branch) -> Branch:
-    """The same mapping with every split as a Pipeline."""
-    if isinstance(branch.end, Compute):
-        return branch
-    stages = tuple(map(pipelined, branch.end.branches))
-    return replace(branch, end=Pipeline(stages, branch.end.where))
 
 
 def _row(case: str, splits: str, spec: Spec, repeats: int) -> Row:

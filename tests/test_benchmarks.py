@@ -148,7 +148,7 @@ def test_the_attention_block_is_the_example() -> None:
         sequential.mapping
         == polylat.Spec.from_dict(attention_block(32, 32, split="Sequential")).mapping
     )
-    assert real_size.pipelined(sequential.mapping) == example.mapping
+    assert sequential.mapping.with_pipelines() == example.mapping
 
 
 def without_places(workload: Workload) -> Workload:
@@ -169,10 +169,10 @@ def test_the_example_of_real_size() -> None:
 def test_every_split_becomes_a_pipeline() -> None:
     spec = polylat.load(real_size.OURS / "map_attn_a2.yaml")
     assert {type(split) for split in splits(spec.mapping)} == {Sequential}
-    changed = list(splits(real_size.pipelined(spec.mapping)))
+    changed = list(splits(spec.mapping.with_pipelines()))
     assert len(changed) == 2
     assert {type(split) for split in changed} == {Pipeline}
-    assert list(real_size.pipelined(spec.mapping).leaves()) == list(spec.mapping.leaves())
+    assert list(spec.mapping.with_pipelines().leaves()) == list(spec.mapping.leaves())
 
 
 def splits(branch: Branch) -> Iterator[Sequential | Pipeline]:
