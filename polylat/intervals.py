@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from polylat.exact import Number, number
 from polylat.model import Lowered, Model
-from polylat.repeating_path import Item, RepeatingPath, Repetition, Stay, repeating_path
+from polylat.repeating_path import RepeatingPath, repeating_path
+from polylat.repetition import Item, Repetition, Stay
 from polylat.report import AccessKey, Report
 from polylat.schedule.timing import Order, Timing
 from polylat.visits import MOST_VISITED, Search, oldest

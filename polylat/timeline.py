@@ -521,7 +521,6 @@ class Scene:
         self.runs, self.streams = services(self.model, self.timing)
         self.lanes = tuple(Lane(p.component, p.port, p.stages, p.busy) for p in report.ports)
         self.events = Events(self.model.graph)
-        self._known: dict[int, WaitedFor | None] = {}
         # (Einsum, component, name of the port) → lane: a leaf has one of each.
         self.lane_of: dict[tuple[str, str, str], int] = {}
         for stream, port in {*zip(self.runs.stream.tolist(), self.runs.port.tolist(), strict=True)}:
@@ -692,7 +691,7 @@ class Scene:
     def _waits(self, tasks: Sequence[int]) -> list[WaitedFor | None]:
         """Per task, what it waited for."""
         if not isinstance(self.model.plan, Plan):
-            return [self._periodic_wait(task) for task in tasks]
+            return [REASONS[reason] for reason in self._walk.reasons(tasks)]
         graph, timing, reasons = self.model.graph, self.timing, self._ready
         found: list[WaitedFor | None] = []
         for task in tasks:
@@ -705,14 +704,9 @@ class Scene:
                 found.append("port" if timing.task_begin[task] > 0 else None)
         return found
 
-    def _periodic_wait(self, task: int) -> WaitedFor | None:
-        if task not in self._known:
-            self._known[task] = REASONS[self._walk.reason(task)]
-        return self._known[task]
-
     @cached_property
     def _walk(self) -> Any:
-        from polylat.repeating_path import Walk
+        from polylat.walk import Walk
 
         return Walk(self.model, self.timing)
 
