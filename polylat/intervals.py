@@ -129,7 +129,7 @@ def _moves(lowered: Lowered, repetition: Repetition) -> dict[int, int]:
     """Loops (tree nodes) in which a repetition goes on, and by how many iterations."""
     moved: dict[int, int] = {}
     for stay, shift in zip(_stays(repetition.body), repetition.shifts, strict=True):
-        loops = lowered.leaves[stay.leaf].temporal
+        loops = lowered.leaves[stay.served.leaf].temporal
         for loop, by in zip(loops, shift, strict=False):
             if by > 0:
                 moved[loop.node] = by
@@ -143,8 +143,8 @@ def _interval(
     loop = next(loop for loop in below[0].temporal if loop.node == node)
     cycle: dict[AccessKey, int] = {}
     for stay, times in _counted(repetition.body, 1):
-        einsum = lowered.leaves[stay.leaf].einsum.name
-        for what, duration in stay.parts:
+        einsum = lowered.leaves[stay.served.leaf].einsum.name
+        for what, duration in stay.served.parts:
             key = (einsum, what.component, what.tensor, what.action)
             cycle[key] = cycle.get(key, 0) + times * duration
     return InitiationInterval(

@@ -108,7 +108,7 @@ class RepeatingPath(Sequence[Step]):
                             (*at, 0),
                         )
             low, high, time = low - size, high - size, time + item.duration
-            at = tuple(n + len(item.places) for n in at)
+            at = tuple(n + item.stays for n in at)
 
     @cached_property
     def _ends(self) -> tuple[list[int], list[int]]:
@@ -134,7 +134,7 @@ class RepeatingPath(Sequence[Step]):
                 steps -= inner.duration
                 index += inner.steps
             item = inner
-        for _, duration in item.parts:
+        for _, duration in item.served.parts:
             if steps < duration:
                 break
             steps -= duration
@@ -158,7 +158,7 @@ class RepeatingPath(Sequence[Step]):
                     break
                 index -= inner.steps
                 time += inner.duration
-                at = [a + len(inner.places) for a in at]
+                at = [a + inner.stays for a in at]
             item = inner
         return self._in_stay(item, index, time, moves, at)
 
@@ -173,9 +173,9 @@ class RepeatingPath(Sequence[Step]):
         digits = list(stay.digits)
         for (shifts, times), place in zip(moves, at[1:], strict=True):
             digits = [d + times * s for d, s in zip(digits, shifts[place], strict=True)]
-        leaf = self.model.lowered.leaves[stay.leaf]
-        time += sum(duration for _, duration in stay.parts[:index])
-        what, duration = stay.parts[index]
+        leaf = self.model.lowered.leaves[stay.served.leaf]
+        time += sum(duration for _, duration in stay.served.parts[:index])
+        what, duration = stay.served.parts[index]
         return Step(
             einsum=leaf.einsum.name,
             tile=tuple(
@@ -211,8 +211,8 @@ class RepeatingPath(Sequence[Step]):
         """Time per (Einsum, component, tensor or None, action), largest first."""
         found: dict[AccessKey, int] = {}
         for stay, times in _stays(self.items, 1):
-            einsum = self.model.lowered.leaves[stay.leaf].einsum.name
-            for what, duration in stay.parts:
+            einsum = self.model.lowered.leaves[stay.served.leaf].einsum.name
+            for what, duration in stay.served.parts:
                 key = (einsum, what.component, what.tensor, what.action)
                 found[key] = found.get(key, 0) + times * duration
         return self._ordered(found)
@@ -221,7 +221,7 @@ class RepeatingPath(Sequence[Step]):
         """Time of the steps by what they had waited for, largest first."""
         found: dict[WaitedFor | None, int] = {}
         for stay, times in _stays(self.items, 1):
-            for place, (_, duration) in enumerate(stay.parts):
+            for place, (_, duration) in enumerate(stay.served.parts):
                 reason = REASONS[PORT if place else stay.reason]
                 found[reason] = found.get(reason, 0) + times * duration
         return self._ordered(found)

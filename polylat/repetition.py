@@ -4,52 +4,67 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from polylat.critical import What
 
-__all__ = ["Digits", "Item", "Repetition", "Stay"]
+__all__ = ["Digits", "Item", "Repetition", "Served", "Stay"]
 
 Digits = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Stay:
-    """What the path does on a port: one or more accesses of a block, without a gap.
+class Served:
+    """What a port serves of a block without a gap.
 
     Parameters
     ----------
+    leaf
+        The block's leaf.
     parts
         (what, duration) of each access, in steps of time.
-    leaf, digits
-        The tile iteration.
-    reason
-        What it waited for.
     """
 
-    parts: tuple[tuple[What, int], ...]
     leaf: int
-    digits: Digits
-    reason: int
+    parts: tuple[tuple[What, int], ...]
 
     @cached_property
     def duration(self) -> int:
         """How long it takes."""
         return sum(duration for _, duration in self.parts)
 
-    @cached_property
+
+class Stay(NamedTuple):
+    """What the path does on a port: one or more accesses of a block, without a gap.
+
+    Parameters
+    ----------
+    served
+        The accesses; many stays share one such value.
+    digits
+        The tile iteration.
+    reason
+        What it waited for.
+    """
+
+    served: Served
+    digits: Digits
+    reason: int
+
+    @property
+    def duration(self) -> int:
+        """How long it takes."""
+        return self.served.duration
+
+    @property
     def steps(self) -> int:
         """Number of accesses."""
-        return len(self.parts)
+        return len(self.served.parts)
 
     @property
-    def shape(self) -> tuple[object, ...]:
-        """What it is, wherever in the loops."""
-        return self.parts, self.leaf, self.reason
-
-    @property
-    def places(self) -> tuple[Digits, ...]:
-        """Where in the loops it is."""
-        return (self.digits,)
+    def stays(self) -> int:
+        """Number of stays in it: itself."""
+        return 1
 
 
 @dataclass(frozen=True)
@@ -87,14 +102,9 @@ class Repetition:
         return self.count * sum(item.steps for item in self.body)
 
     @cached_property
-    def shape(self) -> tuple[object, ...]:
-        """What it is, wherever in the loops."""
-        return tuple(item.shape for item in self.body), self.count, self.shifts
-
-    @cached_property
-    def places(self) -> tuple[Digits, ...]:
-        """Where in the loops each `Stay` is the first time."""
-        return tuple(place for item in self.body for place in item.places)
+    def stays(self) -> int:
+        """Number of stays in one round."""
+        return sum(item.stays for item in self.body)
 
 
 Item = Stay | Repetition

@@ -12,10 +12,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from polylat.critical import What, parts_of
+from polylat.critical import parts_of
 from polylat.errors import UnsupportedError
 from polylat.model import Model
-from polylat.repetition import Digits, Item, Repetition, Stay
+from polylat.repetition import Digits, Item, Repetition, Served, Stay
 from polylat.schedule.back import (
     CHILD,
     COUNT,
@@ -38,8 +38,6 @@ from polylat.schedule.periodic import Events, PeriodicPlan, Waits, runs
 from polylat.schedule.timing import Timing
 
 __all__ = ["Walk"]
-
-Parts = tuple[tuple[What, int], ...]
 
 
 class Walk:
@@ -259,10 +257,10 @@ class Walk:
     # Words
 
     @cached_property
-    def _kinds(self) -> tuple[Ints, list[tuple[int, Parts]]]:
-        """Per task, a number for the accesses it is made of; by that, its leaf and these."""
+    def _kinds(self) -> tuple[Ints, list[Served]]:
+        """Per task, a number for what it is made of; and by number, that."""
         graph, layout = self.graph, self.model.layout
-        kinds: dict[tuple[int, Parts], int] = {}
+        kinds: dict[Served, int] = {}
         number = np.zeros(graph.tasks, dtype=np.int64)
         owner = graph.owner[graph.task_block]
         leaves, sequence = graph.leaf[owner], graph.sequence[graph.task_block]
@@ -282,7 +280,7 @@ class Walk:
                     at = int(np.searchsorted(which, task))
                     if at < len(which) and which[at] == task:
                         made.append((what, int(times[at])))
-                known.append(kinds.setdefault((leaf, tuple(made)), len(kinds)))
+                known.append(kinds.setdefault(Served(leaf, tuple(made)), len(kinds)))
             number[tasks] = np.array(known, dtype=np.int64)[alike]
         return number, list(kinds)
 
@@ -319,7 +317,7 @@ class _Items:
     Parameters
     ----------
     kinds
-        Leaf and accesses by kind of task.
+        What tasks are made of, by kind.
     depths
         Number of loops per leaf.
     trail, items, shapes
@@ -328,7 +326,7 @@ class _Items:
 
     def __init__(
         self,
-        kinds: Sequence[tuple[int, Parts]],
+        kinds: Sequence[Served],
         depths: Sequence[int],
         trail: Trail,
         items: int,
@@ -358,8 +356,9 @@ class _Items:
 
     def _item(self, shape: int, places: Iterator[list[int]]) -> Item:
         if shape < self.stays:
-            leaf, parts = self.kinds[shape // REASONS]
-            return Stay(parts, leaf, tuple(next(places)[: self.depths[leaf]]), shape % REASONS)
+            served = self.kinds[shape // REASONS]
+            digits = tuple(next(places)[: self.depths[served.leaf]])
+            return Stay(served, digits, shape % REASONS)
         number = shape - self.stays
         body = tuple(self._item(child, places) for child in reversed(self.children[number]))
         return Repetition(body, self.count[number], self._back[number])
@@ -386,7 +385,7 @@ class _Items:
             mine = []
             for child in children:
                 if child < self.stays:
-                    mine.append(self.kinds[child // REASONS][0])
+                    mine.append(self.kinds[child // REASONS].leaf)
                 else:
                     mine += found[child - self.stays]
             found.append(mine)

@@ -245,12 +245,16 @@ def _groups(families: Families, loop: int, residues: int) -> Ints:
             columns += [families.low[k], families.stride[k], families.count[k], families.rate[k]]
     if residues > 1:
         columns.append(families.low[loop] % residues)
-    group = np.zeros(families.size, dtype=np.int64)
+    keys: list[Ints] = []
     for column in columns:
         if (column == column[0]).all():
             continue
-        _, numbers = np.unique(column, return_inverse=True)
-        numbers = numbers.reshape(-1).astype(np.int64)
-        _, group = np.unique(group * (int(numbers.max()) + 1) + numbers, return_inverse=True)
-        group = group.reshape(-1).astype(np.int64)
+        # Python's integers are not sorted along with others, their ranks are.
+        exact = column.dtype == object
+        keys.append(np.unique(column, return_inverse=True)[1].reshape(-1) if exact else column)
+    group = np.zeros(families.size, dtype=np.int64)
+    if keys:
+        order = np.lexsort(keys[::-1])
+        table = np.array(keys, dtype=np.int64)[:, order]
+        group[order[1:]] = np.cumsum((table[:, 1:] != table[:, :-1]).any(axis=0))
     return group
