@@ -1,4 +1,4 @@
-"""`analyze` on workloads of real size: as they are, and with every split a Pipeline.
+"""`analyze` and the report page on workloads of real size: as they are, and with Pipelines.
 
 The cases are the ``auto_*`` and ``map_ex_*`` of AccelForge's corpus (POLYLAT_CORPUS names the
 folder). A case that fails is a row with its error.
@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from benchmarks.answer import Answer, shown
-from benchmarks.measure import forget, seconds, table
+from benchmarks.measure import forget, processor_seconds, seconds, table
 from polylat.analysis import analyze
 from polylat.spec import Spec
 from polylat.spec.mapping import Compute
@@ -53,6 +53,9 @@ class Row:
     seconds, warm
         Median times of `analyze`: with empty caches, and with what the run before left in them.
         Where it failed, the time until then.
+    page
+        Median processor time of the report's page, with empty caches: to load, to analyse and to
+        make the page; 0 where the analysis failed.
     answer
         What `analyze` says, None where it raises an error.
     error
@@ -63,6 +66,7 @@ class Row:
     splits: str
     seconds: float
     warm: float | None = None
+    page: float = 0.0
     answer: Answer | None = None
     error: str = ""
 
@@ -101,14 +105,15 @@ def real_size(
             continue
         whole = replace(spec, mapping=spec.mapping.with_pipelines())
         splits = "none" if isinstance(spec.mapping.end, Compute) else "as written"
-        rows.append(_row(path.stem, splits, spec, repeats))
+        rows.append(_row(path, splits, spec, repeats))
         if whole != spec:
-            rows.append(_row(path.stem, "Pipeline", whole, repeats))
+            rows.append(_row(path, "Pipeline", whole, repeats))
     return rows
 
 
-def _row(case: str, splits: str, spec: Spec, repeats: int) -> Row:
-    fresh, warm = [], []
+def _row(path: Path, splits: str, spec: Spec, repeats: int) -> Row:
+    case = path.stem
+    fresh, warm, page = [], [], []
     for _ in range(repeats):
         forget()
         took, answer, error = _tried(lambda: _analyzed(spec))
@@ -118,11 +123,22 @@ def _row(case: str, splits: str, spec: Spec, repeats: int) -> Row:
         took, again = seconds(lambda: _analyzed(spec))
         warm.append(took)
         assert again == answer, f"{case}: {again} from caches, not {answer}"
-    return Row(case, splits, statistics.median(fresh), statistics.median(warm), answer)
+    for _ in range(repeats):
+        forget()
+        page.append(processor_seconds(lambda: _page(path, splits)))
+    first, later, whole = map(statistics.median, (fresh, warm, page))
+    return Row(case, splits, first, later, whole, answer)
 
 
 def _analyzed(spec: Spec) -> Answer:
     return Answer.of(analyze(spec, granularity="auto"))
+
+
+def _page(path: Path, splits: str) -> str:
+    spec = load(path)
+    if splits == "Pipeline":
+        spec = replace(spec, mapping=spec.mapping.with_pipelines())
+    return analyze(spec, granularity="auto").to_html(inputs=[str(path)])
 
 
 def _tried(run: Callable[[], T]) -> tuple[float, T | None, str]:
@@ -151,16 +167,23 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
             "worst_seconds": worst.seconds,
             "worst": f"{worst.case} ({worst.splits})",
         }
+        slowest = max(done, key=lambda row: row.page)
+        found |= {
+            "median_page": statistics.median(row.page for row in done),
+            "worst_page": slowest.page,
+            "slowest_page": f"{slowest.case} ({slowest.splits})",
+        }
     return found
 
 
 def show(rows: Sequence[Row]) -> None:
     """Print the rows, and what they come to."""
     head = ["case", "splits", "granularity", "tile iterations", "engine", "latency", "bound", ""]
-    head += ["analyze", "warm"]
+    head += ["analyze", "warm", "page"]
     lines = []
     for row in rows:
-        took = [f"{s * 1000:,.1f} ms" if s is not None else "" for s in (row.seconds, row.warm)]
+        times = (row.seconds, row.warm, row.page or None)
+        took = [f"{s * 1000:,.1f} ms" if s is not None else "" for s in times]
         if row.answer is None:
             lines.append((row.case, row.splits, "", "", "", "failed", "", "", *took))
             continue
@@ -189,3 +212,5 @@ def show(rows: Sequence[Row]) -> None:
     if "worst" in found:
         median, worst = (found[f"{which}_seconds"] * 1000 for which in ("median", "worst"))
         print(f"median {median:,.1f} ms, worst {worst:,.1f} ms: {found['worst']}")
+        median, worst = (found[f"{which}_page"] * 1000 for which in ("median", "worst"))
+        print(f"page: median {median:,.1f} ms, worst {worst:,.1f} ms: {found['slowest_page']}")

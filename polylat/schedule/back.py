@@ -189,7 +189,7 @@ def moduli_for(most: int) -> Ints:
     """
     found: list[int] = []
     candidate = (1 << 31) - 1
-    while prod(found) <= 2 * most:
+    while prod(found) <= max(2 * most, 1):
         if gcd(candidate, prod(found)) == 1:
             found.append(candidate)
         candidate -= 1
