@@ -74,7 +74,8 @@ def check_oldest(plan: PeriodicPlan, timing: Timing, rivals: Rivals) -> None:
     count = int(rivals.streams.max(initial=0)) + 1
     keys = rivals.tasks * count + rivals.streams
     order = np.argsort(keys, kind="stable")
-    events = Events(graph)
+    sorted_keys = keys[order]
+    events = checked.events
     iteration = graph.owner[graph.task_block[rivals.tasks]]
     wrong = []
     for stretch in repeats.stretches:
@@ -91,7 +92,7 @@ def check_oldest(plan: PeriodicPlan, timing: Timing, rivals: Rivals) -> None:
         ) -> tuple[Ints, Mask]:
             tasks = events.at(numbers, iterations) - graph.blocks
             wanted = tasks * count + rivals.streams[stand]
-            found = order[np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)]
+            found = order[np.minimum(np.searchsorted(sorted_keys, wanted), len(keys) - 1)]
             return found, keys[found] == wanted
 
         before, known = same(stretch.before[at])
