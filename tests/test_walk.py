@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import polylat
 from benchmarks.fused import attention, chain
 from polylat.repetition import Digits, Item, Stay
+from polylat.schedule import back
 from polylat.schedule.back import moduli_for, residues
 from polylat.schedule.periodic import PeriodicPlan
 from polylat.walk import Walk, _alike
@@ -97,3 +98,10 @@ def test_what_tasks_on_the_path_waited_for(report: polylat.Report) -> None:
     assert seen
     for stay in stays:
         assert stay.reason in tasks.get((stay.served.leaf, stay.digits), {stay.reason})
+
+
+def test_tables_are_packed_in_order() -> None:
+    """The compiled code finds each table by a constant of its name."""
+    assert [getattr(back, name.upper()) for name in back.Tables._fields] == list(range(33))
+    sizes = (back.N_MODULI, back.LOOPS, back.EVENTS, back.BLOCKS, back.ITERATIONS, back.TASKS)
+    assert list(map(int, sizes)) == list(range(33, 39))

@@ -42,7 +42,7 @@ ROUNDS = 3
 
 # Rows of the room for intermediate results, each with an entry per loop: copies of instances;
 # numbers of ways; then, from `MOVES` on, two for each loop.
-HERE, NOW, FOUND, CHOSEN, START, DIGITS, NEAREST, WAYS, MOVES = np.arange(9)
+HERE, NOW, FOUND, CHOSEN, START, SOUGHT, NEAREST, WAYS, MOVES = np.arange(9)
 
 
 class Tables(NamedTuple):
@@ -281,7 +281,7 @@ def _room(tables: Tables) -> tuple[Ints, Ints]:
     SERVED_START,
     SERVED,
     LEAF,
-    INDEX,
+    DIGITS,
     PERIOD,
     KEYS,
     BASES,
@@ -380,13 +380,13 @@ def _like(t: Any, event: Any, iteration: Any) -> Any:
 
 @_njit
 def _locate(t: Any, work: Any, event: Any, row: Any) -> Any:
-    """The event that stands for one like this at `DIGITS`, its copies into a row; `NONE`."""
+    """The event that stands for one like this at `SOUGHT`, its copies into a row; `NONE`."""
     leaf = t[t[LEAF] + t[t[ITERATION] + event]]
     key = ZERO
     for k in range(t[LOOPS]):
         work[row, k] = 0
         loop = leaf * t[LOOPS] + k
-        trips, place = t[t[TRIPS] + loop], work[DIGITS, k]
+        trips, place = t[t[TRIPS] + loop], work[SOUGHT, k]
         if not trips:
             continue
         if place < 0 or place >= trips:
@@ -421,7 +421,7 @@ def _place(t: Any, wait: Any, k: Any) -> Any:
     """Index in a loop of what is waited for."""
     at = t[t[ITERATION] + t[t[WAIT_SOURCE] + wait]] * t[LOOPS] + k
     copies = t[t[WAIT_COPIES] + wait * t[LOOPS] + k]
-    return t[t[INDEX] + at] + copies * t[t[PERIOD] + at]
+    return t[t[DIGITS] + at] + copies * t[t[PERIOD] + at]
 
 
 @_njit
@@ -470,13 +470,13 @@ def _awaited(t: Any, work: Any, row: Any, wait: Any, way: Any) -> Any:
     """What an instance waits for if that moved in one of the ways, copies in `FOUND`; `NONE`."""
     loops = t[LOOPS]
     for k in range(loops):
-        work[DIGITS, k] = _place(t, wait, k)
+        work[SOUGHT, k] = _place(t, wait, k)
     for loop in range(loops - 1, -1, -1):
         if work[row, loop]:
             move = MOVES + 2 * loop + way % work[WAYS, loop]
             way //= work[WAYS, loop]
             for k in range(loops):
-                work[DIGITS, k] += work[row, loop] * work[move, k]
+                work[SOUGHT, k] += work[row, loop] * work[move, k]
     return _locate(t, work, t[t[WAIT_SOURCE] + wait], FOUND)
 
 
@@ -515,8 +515,8 @@ def _nearer(t: Any, work: Any, event: Any, than: Any) -> Any:
     if t[leaves + t[t[ITERATION] + event]] != t[leaves + t[t[ITERATION] + than]]:
         return False
     for k in range(t[LOOPS]):
-        if work[DIGITS, k] != work[NEAREST, k]:
-            return work[DIGITS, k] > work[NEAREST, k]
+        if work[SOUGHT, k] != work[NEAREST, k]:
+            return work[SOUGHT, k] > work[NEAREST, k]
     front, other = _kind_of(t, event) == 1, _kind_of(t, than) == 1
     return front if front != other else event > than
 
@@ -556,7 +556,7 @@ def _previous(t: Any, work: Any, time: Any, event: Any, none: Any, port: Any) ->
                         end_reason = t[t[WAIT_REASON] + wait] if end < 0 else end_reason
                         end = found
                         _copy(work, FOUND, CHOSEN)
-                        _copy(work, DIGITS, NEAREST)
+                        _copy(work, SOUGHT, NEAREST)
                 elif start < 0:
                     start, start_reason = found, t[t[WAIT_REASON] + wait]
                     _copy(work, FOUND, START)
@@ -633,11 +633,11 @@ def _further(
     further.
     """
     for k in range(t[LOOPS]):
-        work[DIGITS, k] = places[middle, k]
+        work[SOUGHT, k] = places[middle, k]
     before = _locate(t, work, event, FOUND)
     for k in range(t[LOOPS]):
         # That is where the way was a round ago; it is one round further already.
-        work[DIGITS, k] -= (times + 1) * (places[low, k] - places[middle, k])
+        work[SOUGHT, k] -= (times + 1) * (places[low, k] - places[middle, k])
     there = _locate(t, work, event, CHOSEN)
     if before < 0 or there < 0:
         return LOST
@@ -808,7 +808,7 @@ def _walk(
             return FULL, 0
         for k in range(loops):
             at = iteration * loops + k
-            places[place, k] = t[t[INDEX] + at] + work[HERE, k] * t[t[PERIOD] + at]
+            places[place, k] = t[t[DIGITS] + at] + work[HERE, k] * t[t[PERIOD] + at]
         places[place, loops] = t[t[LEAF] + iteration]
         items[SHAPE, end] = REASONS * t[t[TASK_KIND] + event - t[BLOCKS]] + reason
         items[EVENT, end] = event
