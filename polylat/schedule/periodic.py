@@ -31,6 +31,7 @@ __all__ = [
     "PortWaits",
     "Repeats",
     "Stretch",
+    "System",
     "Waits",
     "extrapolations",
     "runs",
@@ -319,25 +320,8 @@ class PeriodicTimer:
         self._order = order
         self._events = events = Events(graph)
         waits = _waits(graph, events, repeats, order)
-        into, edges = by_key(waits.target, events.count)
-        which, factor, later, back = extrapolations(events, repeats.earlier, waits)
-        rank = np.empty(len(edges), dtype=np.int64)
-        rank[edges] = np.arange(len(edges))
-        # Terms by wait, in the order in which waits stand by target.
-        terms, by_edge = by_key(rank[which], len(edges))
-        self._waits = (
-            into,
-            waits.source[edges],
-            terms,
-            factor[by_edge],
-            later[by_edge],
-            back[by_edge],
-        )
-        needs = np.concatenate((waits.source, later, back))
-        needed_by = np.concatenate((waits.target, waits.target[which], waits.target[which]))
-        self._waiting = np.bincount(needed_by, minlength=events.count).astype(np.int64)
-        self._sequence = _sequence(*_grouped(needs, needed_by, events.count), self._waiting)
-        self._undone = events.count - len(self._sequence)
+        terms = extrapolations(events, repeats.earlier, waits)
+        self._system = System(events.count, waits.source, waits.target, terms)
         self._stretches = repeats.stretches
         self._around = _around(graph, events, repeats.stretches, order)
 
@@ -350,10 +334,10 @@ class PeriodicTimer:
             What is left out does not repeat what stands before it.
         """
         durations = self._by_event(task_duration)
-        values = np.full_like(durations, 0)
-        if not self._run(_evaluate, durations, values):
+        values = self._system.latest(durations)
+        if values.dtype != durations.dtype:
             return self.values(task_duration.astype(object))
-        if not self._undone:
+        if not self._system.undone:
             wrong = self._wrong(durations, values)
             if wrong:
                 late = {where: excess for where, excess in wrong if excess is not None}
@@ -374,8 +358,8 @@ class PeriodicTimer:
             block_finish=values[blocks + tasks : 2 * blocks + tasks],
             fill_begin=fill_begin,
             task_begin=values[blocks : blocks + tasks] - task_duration,
-            waiting=self._waiting,
-            undone=self._undone,
+            waiting=self._system.waiting,
+            undone=self._system.undone,
         )
 
     def slope(self, task_duration: Times, values: Times, grows: Times) -> int | None:
@@ -398,13 +382,13 @@ class PeriodicTimer:
             The slope from the left: there is a path to the last finish on which what grows adds up
             to it. None where that does not repeat as the times do.
         """
-        assert not self._undone
+        assert not self._system.undone
         if object in (values.dtype, grows.dtype):
             values, grows = values.astype(object), grows.astype(object)
         durations = self._by_event(task_duration.astype(values.dtype))
         rises = self._by_event(grows)
-        slopes = np.full_like(rises, 0)
-        if not self._run(_sink, durations, values, rises, slopes):
+        slopes = self._system.least(durations, values, rises)
+        if slopes.dtype != rises.dtype:
             return self.slope(task_duration, values, grows.astype(object))
         if self._wrong(rises, slopes):
             return None
@@ -415,14 +399,6 @@ class PeriodicTimer:
         durations = np.full(self._events.count, 0, dtype=task_duration.dtype)
         durations[self._graph.blocks : self._graph.blocks + self._graph.tasks] = task_duration
         return durations
-
-    def _run(self, kernel: Any, *arrays: Times) -> bool:
-        """Run a kernel; False if times do not fit 64 bits."""
-        into, sources, terms, factor, later, back = self._waits
-        exact = arrays[0].dtype == object
-        waits = into, sources, terms, factor.astype(object) if exact else factor, later, back
-        run = kernel.py_func if exact else kernel
-        return bool(run(self._sequence, *waits, inf if exact else _LIMIT, *arrays))
 
     def _wrong(
         self, durations: Times, values: Times
@@ -440,6 +416,59 @@ class PeriodicTimer:
             lost = number in around.unlike or unlike[mine].any()
             found.append((self._stretches[number].where, None if lost else int(late[mine].max())))
         return found
+
+
+class System:
+    """Equations of times: each event happens a while after the last of what it waits for.
+
+    Parameters
+    ----------
+    count
+        Number of events.
+    source, target
+        Waits: `target` waits for `source`.
+    terms
+        (wait, factor, later, back): what it waits for is so many times further than `source` as
+        `later` is than `back`.
+    """
+
+    def __init__(
+        self, count: int, source: Ints, target: Ints, terms: tuple[Ints, Ints, Ints, Ints]
+    ) -> None:
+        which, factor, later, back = terms
+        into, edges = by_key(target, count)
+        rank = np.empty(len(edges), dtype=np.int64)
+        rank[edges] = np.arange(len(edges))
+        # Terms by wait, in the order in which waits stand by target.
+        start, by_edge = by_key(rank[which], len(edges))
+        self._waits = into, source[edges], start, factor[by_edge], later[by_edge], back[by_edge]
+        needs = np.concatenate((source, later, back))
+        needed_by = np.concatenate((target, target[which], target[which]))
+        self.waiting: Ints = np.bincount(needed_by, minlength=count).astype(np.int64)
+        self._sequence = _sequence(*_grouped(needs, needed_by, count), self.waiting)
+        self.undone = count - len(self._sequence)
+
+    def latest(self, durations: Times) -> Times:
+        """When everything happens; Python integers (dtype object) if it does not fit 64 bits."""
+        values = np.full_like(durations, 0)
+        if self._run(_evaluate, durations, values):
+            return values
+        return self.latest(durations.astype(object))
+
+    def least(self, durations: Times, values: Times, rises: Times) -> Times:
+        """Of all that an event really waits for, the least slope, and its own; see `latest`."""
+        slopes = np.full_like(rises, 0)
+        if self._run(_sink, durations, values, rises, slopes):
+            return slopes
+        return self.least(*(array.astype(object) for array in (durations, values, rises)))
+
+    def _run(self, kernel: Any, *arrays: Times) -> bool:
+        """Run a kernel; False if something does not fit 64 bits."""
+        into, sources, terms, factor, later, back = self._waits
+        exact = arrays[0].dtype == object
+        waits = into, sources, terms, factor.astype(object) if exact else factor, later, back
+        run = kernel.py_func if exact else kernel
+        return bool(run(self._sequence, *waits, inf if exact else _LIMIT, *arrays))
 
 
 @dataclass(frozen=True, eq=False)
