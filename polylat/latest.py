@@ -88,9 +88,11 @@ class Latest:
         lost |= gaps.unlike(tails, source, target, copies, np.asarray(tight, dtype=np.bool_))
         lost[waits.source[np.asarray(early, dtype=np.bool_)]] = True
         # All that depends on what is not as it was taken to be is not known.
-        moved = copies.any(axis=0)
-        start, order = by_key(np.concatenate((ahead.at, target[moved])), count)
-        reached(start, np.concatenate((source, source[moved]))[order], lost)
+        moved, left_out = copies.any(axis=0), waits.copies.any(axis=0)
+        needs = np.concatenate((ahead.at, target[moved], waits.target[left_out]))
+        needed_by = np.concatenate((source, source[moved], waits.source[left_out]))
+        start, order = by_key(needs, count)
+        reached(start, needed_by[order], lost)
         self._unknown = lost
 
     def slacks(self, tasks: Ints, copies: Ints, begin: Times) -> list[int | None]:
