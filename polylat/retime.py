@@ -6,7 +6,7 @@ piecewise linear function of every duration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -25,7 +25,7 @@ from polylat.repeating_path import repeating_path
 from polylat.report import AccessKey, Report
 from polylat.schedule import kernels
 from polylat.schedule.graph import Times
-from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan, time_periodic
+from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan
 from polylat.schedule.timing import Order, Plan, Timing, service_order
 from polylat.visits import QUICK, Search, in_turn
 
@@ -33,6 +33,8 @@ __all__ = ["OVERHEAD", "Evaluation", "ExplicitRetimer", "Retimer", "explicit_ret
 
 OVERHEAD = "overhead"
 """The action that stands for the constant in a component's ``total_latency``."""
+
+_Totals = Callable[[], Mapping[AccessKey, Number]]
 
 _PROGRAM = 0  # The mode of `kernels.simulate` in which ports serve in the order given.
 _LIMIT = 1 << 62
@@ -52,11 +54,14 @@ class Evaluation:
     follow
         Follows the critical path, which takes longer than to find the latency: by access, how long
         those on it take at scale 1.
+    sink
+        The slope for some accesses, where it is known without following the critical path.
     """
 
     latency: Number
     scales: Mapping[AccessKey, Fraction]
-    follow: Callable[[], Mapping[AccessKey, Number]]
+    follow: _Totals
+    sink: Callable[[Collection[AccessKey]], Fraction | None] = lambda _: None
 
     @cached_property
     def unscaled(self) -> Mapping[AccessKey, Number]:
@@ -75,6 +80,13 @@ class Evaluation:
         """
         times = {key: number(Fraction(n) * self.scales[key]) for key, n in self.unscaled.items()}
         return dict(sorted(((k, t) for k, t in times.items() if t), key=lambda item: -item[1]))
+
+    def slope(self, keys: Collection[AccessKey]) -> Fraction:
+        """How long some accesses take at scale 1, all together, on a critical path."""
+        found = self.sink(keys)
+        if found is None:
+            found = sum((Fraction(self.unscaled.get(key, 0)) for key in keys), Fraction(0))
+        return found
 
 
 class Retimer(Protocol):
@@ -295,8 +307,8 @@ def retimer(report: Report) -> Retimer:
     if isinstance(model.plan, Plan):
         return explicit_retimer(model, model.plan, report._timing)
     if in_turn(model):
-        return TurnRetimer(model, report._timing)
-    return PeriodicRetimer(model, report._timing)
+        return TurnRetimer(model, report._timing, lambda: report.critical_totals)
+    return PeriodicRetimer(model, report._timing, lambda: report.critical_totals)
 
 
 class PeriodicRetimer:
@@ -308,19 +320,22 @@ class PeriodicRetimer:
     ----------
     model, timing
         The schedule.
+    now
+        Its critical path: by access, how long those on it take.
     """
 
-    def __init__(self, model: Model, timing: Timing) -> None:
+    def __init__(self, model: Model, timing: Timing, now: _Totals) -> None:
         assert timing.order is not None
-        assert isinstance(model.plan, PeriodicPlan)
         self._order: Order = timing.order
         self._model = model
-        self._parts: tuple[Model, tuple[_Part, ...]] = (model, tuple(_parts(model)))
+        self._now = now
+        self._parts = tuple(_parts(model))
+        self._looked = _Looked(model, self._parts, self._order)
 
     @cached_property
     def loads(self) -> Mapping[AccessKey, Number]:
         """What takes time, and for how long it keeps its busiest port busy at scale 1."""
-        return _loads(*self._parts)
+        return _loads(self._model, self._parts)
 
     def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
         """The latency with all durations of some accesses scaled; see `Retimer`.
@@ -332,9 +347,9 @@ class PeriodicRetimer:
         """
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
         try:
-            return self._timed(self._model, used)
+            return self._timed(self._looked, used)
         except NotPeriodicError:
-            found = self._search().run(lambda model: self._timed(model, used))
+            found = self._search().run(lambda model: self._timed(self._look(model), used))
         if found is None:
             raise UnsupportedError(
                 "with these durations the schedule repeats in too many tile iterations to look at",
@@ -364,29 +379,78 @@ class PeriodicRetimer:
             prepare=lambda some: seen_elsewhere(model, some),
         )
 
-    def _timed(self, model: Model, used: Mapping[AccessKey, Fraction]) -> Evaluation:
-        if self._parts[0] is not model:
-            self._parts = model, tuple(_parts(model))
-        parts = self._parts[1]
-        plan = model.plan
-        assert isinstance(plan, PeriodicPlan)
+    def _fits(self, factors: Mapping[AccessKey, int]) -> Any:
+        """A type of numbers that holds all such durations: no more than all work together."""
+        total = sum(self._work[key] * factor for key, factor in factors.items())
+        return np.int64 if total < _LIMIT else object
+
+    @cached_property
+    def _work(self) -> Mapping[AccessKey, int]:
+        """For how long each access keeps ports busy, all together, in steps of time."""
+        work: dict[AccessKey, int] = {}
+        for (key, _), steps in _busy(self._model, self._parts).items():
+            work[key] = work.get(key, 0) + steps
+        return work
+
+    def _look(self, model: Model) -> _Looked:
+        return _Looked(model, tuple(_parts(model)), self._order)
+
+    def _timed(self, looked: _Looked, used: Mapping[AccessKey, Fraction]) -> Evaluation:
         unit = lcm(*(scale.denominator for scale in used.values()))
         factors = {key: int(scale * unit) for key, scale in used.items()}
-        scale = model.costs.scale
-        # No time is longer than all work one thing after another.
-        total = sum(
-            self.loads[part.key] * scale * factors[part.key] * model.graph.ports for part in parts
-        )
-        dtype: Any = np.int64 if total < _LIMIT else object
-        durations = np.full(model.graph.tasks, 0, dtype=dtype)
-        for part in parts:
-            durations[part.tasks] += part.steps.astype(dtype) * factors[part.key]
-        graph = replace(model.graph, task_duration=durations)
-        again = replace(model, plan=PeriodicPlan(graph, plan.repeats))
-        timing = time_periodic(graph, plan.repeats, self._order)
+        scale = self._model.costs.scale
+        durations = looked.durations(factors, unit, self._fits(factors))
+        values = looked.timer.values(durations)
+        timing = looked.timer.timing(durations, values)
         assert timing.legal
-        latency = number(Fraction(timing.makespan, scale * unit))
-        return Evaluation(latency, used, lambda: repeating_path(again, timing).totals())
+        now = looked is self._looked and all(factor == unit for factor in factors.values())
+
+        def follow() -> Mapping[AccessKey, Number]:
+            if now:
+                return self._now()
+            again = looked.timed(durations)
+            return repeating_path(again, timing).totals()
+
+        def sink(keys: Collection[AccessKey]) -> Fraction | None:
+            alone = dict.fromkeys(keys, 1)
+            grows = looked.durations(alone, 0, self._fits(alone))
+            slope = looked.timer.slope(durations, values, grows)
+            return None if slope is None else Fraction(slope, scale)
+
+        return Evaluation(number(Fraction(timing.makespan, scale * unit)), used, follow, sink)
+
+
+class _Looked:
+    """A schedule in which some tile iterations are looked at, ready to be timed anew.
+
+    Parameters
+    ----------
+    model, parts, order
+        The mapping, what the durations of its tasks are made of, and the order.
+    """
+
+    def __init__(self, model: Model, parts: Sequence[_Part], order: Order) -> None:
+        assert isinstance(model.plan, PeriodicPlan)
+        self._model = model
+        self._plan = model.plan
+        self.timer = model.plan.timer(order)
+        self._parts: dict[AccessKey, list[_Part]] = {}
+        for part in parts:
+            self._parts.setdefault(part.key, []).append(part)
+
+    def durations(self, factors: Mapping[AccessKey, int], unit: int, dtype: Any) -> Times:
+        """Durations of tasks: of all accesses times `unit`, or a factor of their own."""
+        durations = self._model.graph.task_duration.astype(dtype) * unit
+        for key, factor in factors.items():
+            if factor != unit:
+                for part in self._parts.get(key, ()):
+                    durations[part.tasks] += part.steps.astype(dtype) * (factor - unit)
+        return durations
+
+    def timed(self, durations: Times) -> Model:
+        """The mapping under such durations."""
+        graph = replace(self._model.graph, task_duration=durations)
+        return replace(self._model, plan=PeriodicPlan(graph, self._plan.repeats))
 
 
 def explicit_retimer(model: Model, plan: Plan, timing: Timing) -> ExplicitRetimer:
@@ -414,11 +478,14 @@ class TurnRetimer:
     ----------
     model, timing
         The schedule: no Pipeline, no prefetched fills, nothing in the background.
+    now
+        Its critical path: by access, how long those on it take.
     """
 
-    def __init__(self, model: Model, timing: Timing) -> None:
+    def __init__(self, model: Model, timing: Timing, now: _Totals) -> None:
         self._model = model
         self._timing = timing
+        self._now = now
         self._parts = tuple(_parts(model))
 
     @cached_property
@@ -433,7 +500,7 @@ class TurnRetimer:
         if all(factor == 1 for factor in used.values()):
             # Where several ports are as busy, those of the report's critical path.
             latency = number(Fraction(self._timing.makespan, scale))
-            return Evaluation(latency, used, lambda: self._now)
+            return Evaluation(latency, used, self._now)
         unit = lcm(*(factor.denominator for factor in used.values()))
         ports, (times, rows) = self._model.graph.ports, self._turns
         busy = np.full(len(times) * ports, 0, dtype=object)
@@ -447,10 +514,6 @@ class TurnRetimer:
         unscaled = {key: number(Fraction(n, scale)) for key, n in found.items() if n}
         latency = number(Fraction(int((busy * counts).sum()), scale * unit))
         return Evaluation(latency, used, lambda: unscaled)
-
-    @cached_property
-    def _now(self) -> Mapping[AccessKey, Number]:
-        return repeating_path(self._model, self._timing).totals()
 
     @cached_property
     def _turns(self) -> tuple[Times, Mapping[AccessKey, tuple[Ints, Times]]]:
@@ -492,16 +555,21 @@ class TurnRetimer:
 
 def _loads(model: Model, parts: Sequence[_Part]) -> Mapping[AccessKey, Number]:
     """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+    most: dict[AccessKey, int] = {}
+    for (key, _), steps in _busy(model, parts).items():
+        most[key] = max(most.get(key, 0), steps)
+    return {key: number(Fraction(n, model.costs.scale)) for key, n in most.items()}
+
+
+def _busy(model: Model, parts: Sequence[_Part]) -> Mapping[tuple[AccessKey, int], int]:
+    """For how long each access keeps each port busy at scale 1, in steps of time."""
     graph = model.graph
     times = graph.multiplicity[graph.owner[graph.task_block]].astype(object)
     steps: dict[tuple[AccessKey, int], int] = {}
     for part in parts:
         at = part.key, int(graph.task_port[part.tasks[0]])
         steps[at] = steps.get(at, 0) + int((part.steps * times[part.tasks]).sum())
-    most: dict[AccessKey, int] = {}
-    for (key, _), load in steps.items():
-        most[key] = max(most.get(key, 0), load)
-    return {key: number(Fraction(n, model.costs.scale)) for key, n in most.items()}
+    return steps
 
 
 def _parts(model: Model) -> Iterator[_Part]:

@@ -424,7 +424,7 @@ def _tangents(retimer: Retimer, keys: Collection[AccessKey]) -> _Tangents:
 
 
 def _line(found: Evaluation, keys: Collection[AccessKey], scale: Fraction) -> _Line:
-    slope = sum((Fraction(found.unscaled.get(key, 0)) for key in keys), Fraction(0))
+    slope = found.slope(keys)
     return _Line(found.latency - slope * scale, slope)
 
 

@@ -23,6 +23,7 @@ from polylat.exact import Number, number
 from polylat.lowering.scan import Ints
 from polylat.report import Report, Step, WaitedFor
 from polylat.schedule.critical import START
+from polylat.schedule.graph import Times
 from polylat.schedule.periodic import Events
 from polylat.schedule.timing import Plan
 from polylat.services import Runs, services
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure as PlotlyFigure
 
     from polylat.accounting import Roofline
+    from polylat.latest import Latest
 
 __all__ = [
     "Bar",
@@ -120,8 +122,9 @@ class Bar:
     critical
         Whether it is on the critical path.
     slack
-        How much later it could be served, alone, with the same latency and order of service. None
-        where that is not known: where tile iterations stand for others.
+        How much later it could be served, alone, with the same latency and order of service; of
+        what repeats, the first time. None where that is not known: where tile iterations stand for
+        others, and what comes after it does not wait evenly.
     """
 
     lane: int
@@ -616,13 +619,14 @@ class Scene:
         tasks = np.zeros(count, dtype=np.int64)
         parts: list[list[Part]] = [[] for _ in range(count)]
         tiles: list[tuple[tuple[str, int], ...]] = [()] * count
+        later = np.zeros((self.model.layout.depth, count), dtype=np.int64)
         key = single.stream * (len(self.lanes) + 1) + single.port
         for value in np.unique(key).tolist():
             some = np.flatnonzero(key == value)
             stream, port = int(single.stream[some[0]]), int(single.port[some[0]])
             leaf, block = self.streams[stream]
             of = self.model.layout.tiles[leaf]
-            iterations, _ = of.locate(single.digits[: of.depth, some])
+            iterations, later[: of.depth, some] = of.locate(single.digits[: of.depth, some])
             tasks[some] = self._tasks(leaf, block, port, iterations)
             names = [loop.variable for loop in of.leaf.temporal[: of.depth]]
             for bar, digits in zip(some.tolist(), single.digits[:, some].T.tolist(), strict=True):
@@ -632,7 +636,7 @@ class Scene:
                 for bar, time in zip(some[which].tolist(), times.tolist(), strict=True):
                     made = Part(part.tensor, part.action, self._number(time))
                     parts[bar].append(made)
-        free = self._slacks[tasks] if self._slacks is not None else None
+        slacks = self._slacks(tasks, later, single.first)
         bars = [
             Bar(
                 lane=int(single.port[bar]),
@@ -642,7 +646,7 @@ class Scene:
                 parts=tuple(parts[bar]),
                 start=self._number(int(single.first[bar])),
                 duration=self._number(int(single.duration[bar])),
-                slack=None if free is None else self._number(int(free[bar])),
+                slack=slacks[bar],
             )
             for bar in range(count)
         ]
@@ -664,13 +668,33 @@ class Scene:
         keys, order = self.events.task_keys
         return order[np.searchsorted(keys, blocks * graph.ports + port)]
 
+    def _slacks(self, tasks: Ints, later: Ints, begin: Times) -> list[Number | None]:
+        """The slack of tasks, so many periods later, that begin at these times."""
+        free: list[int | None]
+        if self._free is not None:
+            free = self._free[tasks].tolist()
+        elif self._latest is not None:
+            free = self._latest.slacks(tasks, later, begin)
+        else:
+            free = [None] * len(tasks)
+        return [None if steps is None else self._number(steps) for steps in free]
+
     @cached_property
-    def _slacks(self) -> Any:
+    def _free(self) -> Times | None:
         if not isinstance(self.model.plan, Plan):
             return None
         from polylat.schedule.slack import slacks
 
         return slacks(self.model.graph, self.timing)
+
+    @cached_property
+    def _latest(self) -> Latest | None:
+        from polylat.latest import Latest, UnknownError
+
+        try:
+            return Latest(self._walk)
+        except UnknownError:
+            return None
 
     def _on_path(self, bars: Sequence[Bar], critical: Sequence[Step]) -> dict[int, Step]:
         """Bars on the critical path, and their first step there."""
@@ -827,7 +851,8 @@ def _linked(
         else:
             before = [k for k in other if k in on_path] if critical else other
             after = next(iter(before or other), None)
-        yield replace(bar, waited_for=reason, after=after, critical=critical)
+        slack = 0 if critical else bar.slack  # what is on a critical path cannot wait
+        yield replace(bar, waited_for=reason, after=after, critical=critical, slack=slack)
 
 
 # What repeats -------------------------------------------------------------------------------------

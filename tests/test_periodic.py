@@ -138,6 +138,13 @@ def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> N
     expected, found = mine.evaluate(drawn), other.evaluate(drawn)
     assert found.latency == expected.latency
     assert sum(found.time.values()) == found.latency
+    keys = {key for key, scale in drawn.items() if scale and data.draw(st.booleans())}
+    little = Fraction(1, 10**9)
+    below = mine.evaluate({key: scale - little * (key in keys) for key, scale in drawn.items()})
+    line = found.latency - found.slope(keys) * little
+    assert line <= below.latency
+    if found.sink(keys) is not None:  # the slope from the left, found without the path
+        assert line == below.latency
 
 
 @FEWER

@@ -303,8 +303,41 @@ def test_periodic_schedules_have_the_same_bars(
         return [replace(bar, **free) for bar in line.bars]  # type: ignore[arg-type]
 
     assert plain(here) == plain(there)
+    for mine, other in zip(here.bars, there.bars, strict=True):
+        assert mine.slack == other.slack or (mine.slack is None and not mine.critical)
     assert {b.start for b in here.bars if b.waited_for is None} <= {0}
     check_folded(some, every.timeline(fold=False, limit=WHOLE), 60)
+
+
+@pytest.mark.parametrize("background", ["o2", ()])
+def test_slack_where_tile_iterations_stand_for_others(background: str | tuple[()]) -> None:
+    """Of fused matrix multiplications all slack is known, and as if all were looked at."""
+    from benchmarks.fused import chain
+
+    spec = Spec.from_dict(chain(600))
+    lines = []
+    for tiles, engine in ((WHOLE, "explicit"), (0, "periodic")):
+        with explicit_up_to(tiles):
+            report = polylat.analyze(
+                spec, granularity="tile", order="program", background=background
+            )
+        assert report.engine == engine
+        lines.append(report.timeline(fold=False, limit=WHOLE))
+    there, here = lines
+    assert [bar.slack for bar in here.bars] == [bar.slack for bar in there.bars]
+    assert len({bar.slack for bar in here.bars}) > 1
+    assert all(bar.slack == 0 for bar in here.bars if bar.critical)
+
+
+def test_slack_that_is_not_known_is_said_to_be() -> None:
+    """A bar's words say so where it cannot be told."""
+    from polylat.draw.words import bar_words
+
+    line = example(background="o2").timeline()
+    bar = line.bars[0]
+    assert f"slack {bar.slack}" in bar_words(bar, line.lanes[bar.lane])
+    unknown = bar_words(replace(bar, slack=None), line.lanes[bar.lane])
+    assert "slack not known" in unknown
 
 
 def test_any_number_of_iterations_fits_one_screen() -> None:

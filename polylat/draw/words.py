@@ -32,6 +32,8 @@ def bar_words(bar: Bar, lane: Lane) -> str:
         lines[-1] += "; on the critical path"
     if bar.slack is not None:
         lines.append(f"slack {show(bar.slack)}")
+    elif bar.tile:
+        lines.append("slack not known")
     return "\n".join(lines)
 
 

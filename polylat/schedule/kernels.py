@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["by_key", "simulate", "walk_back"]
+__all__ = ["by_key", "reached", "simulate", "walk_back"]
 
 # numba's decorators are untyped.
 _njit: Any = numba.njit(cache=True, nogil=True)
@@ -31,6 +31,26 @@ def by_key(keys: Any, count: int) -> Any:
         entries[place[k]] = i
         place[k] += 1
     return start, entries
+
+
+@_njit
+def reached(start: Any, out: Any, marked: Any) -> None:
+    """Mark all that can be reached from what is marked, along edges grouped by where they begin."""
+    count = len(marked)
+    stack = np.empty(count, np.int64)
+    top = 0
+    for k in range(count):
+        if marked[k]:
+            stack[top] = k
+            top += 1
+    while top > 0:
+        top -= 1
+        k = stack[top]
+        for e in range(start[k], start[k + 1]):
+            if not marked[out[e]]:
+                marked[out[e]] = True
+                stack[top] = out[e]
+                top += 1
 
 
 @_njit

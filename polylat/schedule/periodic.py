@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,19 @@ __all__ = [
     "Events",
     "NotPeriodicError",
     "PeriodicPlan",
+    "PeriodicTimer",
     "PortWaits",
     "Repeats",
     "Stretch",
+    "System",
     "Waits",
     "extrapolations",
     "runs",
     "time_periodic",
 ]
+
+
+_LIMIT = float(1 << 61)
 
 
 def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
@@ -261,6 +267,10 @@ class PeriodicPlan:
     graph: TaskGraph
     repeats: Repeats
 
+    def timer(self, order: Order | None) -> PeriodicTimer:
+        """What times it under a static order (None: nothing waits for a port)."""
+        return PeriodicTimer(self.graph, self.repeats, order)
+
     def time(self, order: Order | None) -> Timing:
         """Earliest times under a static order (None: nothing waits for a port)."""
         return time_periodic(self.graph, self.repeats, order)
@@ -283,43 +293,237 @@ def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Ti
     NotPeriodicError
         What is left out does not repeat what stands before it.
     """
-    events = Events(graph)
-    waits = _waits(graph, events, repeats, order)
-    exact = graph.task_duration.dtype == object
-    values = np.full(events.count, 0, dtype=object if exact else np.int64)
-    durations = values.copy()
-    durations[graph.blocks : graph.blocks + graph.tasks] = graph.task_duration
-    into, sources = _grouped(waits.target, waits.source, events.count)
-    edges, terms = (
-        by_key(waits.target, events.count)[1],
-        extrapolations(events, repeats.earlier, waits),
-    )
-    term_start, term_order = by_key(terms[0], len(waits.source))
-    rank = np.empty(len(edges), dtype=np.int64)
-    rank[edges] = np.arange(len(edges))
-    # Terms by edge, in the order in which edges stand by target.
-    counts = np.diff(term_start)[edges]
-    starts = np.concatenate(([0], np.cumsum(counts)))
-    by_edge = np.argsort(rank[terms[0]], kind="stable")
-    factor, later, back = terms[1][by_edge], terms[2][by_edge], terms[3][by_edge]
-    needs = np.concatenate((waits.source, terms[2], terms[3]))
-    needed_by = np.concatenate((waits.target, waits.target[terms[0]], waits.target[terms[0]]))
-    out_start, out = _grouped(needs, needed_by, events.count)
-    pending = np.bincount(needed_by, minlength=events.count).astype(np.int64)
-    if exact:
-        factor = factor.astype(object)
-    run = _evaluate.py_func if exact else _evaluate
-    undone = run(
-        durations, into, sources, starts, factor, later, back, out_start, out, pending, values
-    )
-    del term_order
-    timing = _timing(graph, order, values, durations, pending, int(undone))
-    if timing.legal:
-        wrong = _wrong(graph, events, repeats, values, durations, order)
-        if wrong:
-            late = {where: excess for where, excess in wrong if excess is not None}
-            raise NotPeriodicError([where for where, _ in wrong], timing, late)
-    return timing
+    timer = PeriodicTimer(graph, repeats, order)
+    return timer.timing(graph.task_duration, timer.values(graph.task_duration))
+
+
+class PeriodicTimer:
+    """Times a task graph under a static order, for one set of durations after another.
+
+    What waits for what is sorted once, so that to time it anew takes one pass over the waits.
+
+    Parameters
+    ----------
+    graph, repeats
+        The task graph, and how its tile iterations stand for others.
+    order
+        In which order ports serve (None: nothing waits for a port).
+
+    Raises
+    ------
+    NotPeriodicError
+        There is nothing to extrapolate from.
+    """
+
+    def __init__(self, graph: TaskGraph, repeats: Repeats, order: Order | None) -> None:
+        self._graph = graph
+        self._order = order
+        self._events = events = Events(graph)
+        waits = _waits(graph, events, repeats, order)
+        terms = extrapolations(events, repeats.earlier, waits)
+        self._system = System(events.count, waits.source, waits.target, terms)
+        self._stretches = repeats.stretches
+        self._around = _around(graph, events, repeats.stretches, order)
+
+    def values(self, task_duration: Times) -> Times:
+        """When everything happens, event by event, if tasks take so long.
+
+        Raises
+        ------
+        NotPeriodicError
+            What is left out does not repeat what stands before it.
+        """
+        durations = self._by_event(task_duration)
+        values = self._system.latest(durations)
+        if values.dtype != durations.dtype:
+            return self.values(task_duration.astype(object))
+        if not self._system.undone:
+            wrong = self._wrong(durations, values)
+            if wrong:
+                late = {where: excess for where, excess in wrong if excess is not None}
+                places = [where for where, _ in wrong]
+                raise NotPeriodicError(places, self.timing(task_duration, values), late)
+        return values
+
+    def timing(self, task_duration: Times, values: Times) -> Timing:
+        """The schedule in which everything happens at such times."""
+        graph = self._graph
+        n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
+        fill_begin = values[:blocks].copy()
+        fill_begin[graph.kind != 0] = 0
+        return Timing(
+            self._order,
+            begin=values[:n],
+            finish=values[2 * blocks + tasks :],
+            block_finish=values[blocks + tasks : 2 * blocks + tasks],
+            fill_begin=fill_begin,
+            task_begin=values[blocks : blocks + tasks] - task_duration,
+            waiting=self._system.waiting,
+            undone=self._system.undone,
+        )
+
+    def slope(self, task_duration: Times, values: Times, grows: Times) -> int | None:
+        """How fast the last finish sinks while durations shrink.
+
+        The same earliest times, of durations that are less by something infinitesimal: of what
+        happens at the same time, that holds which shrinks least. What is left out is extrapolated
+        and checked as the times are.
+
+        Parameters
+        ----------
+        task_duration, values
+            Durations of tasks, and when everything happens.
+        grows
+            By how much the durations of the tasks differ per unit.
+
+        Returns
+        -------
+        int or None
+            The slope from the left: there is a path to the last finish on which what grows adds up
+            to it. None where that does not repeat as the times do.
+        """
+        assert not self._system.undone
+        if object in (values.dtype, grows.dtype):
+            values, grows = values.astype(object), grows.astype(object)
+        durations = self._by_event(task_duration.astype(values.dtype))
+        rises = self._by_event(grows)
+        slopes = self._system.least(durations, values, rises)
+        if slopes.dtype != rises.dtype:
+            return self.slope(task_duration, values, grows.astype(object))
+        if self._wrong(rises, slopes):
+            return None
+        ends = np.flatnonzero(values == self.timing(task_duration, values).makespan)
+        return int(slopes[ends[ends >= self._graph.blocks]].min())
+
+    def _by_event(self, task_duration: Times) -> Times:
+        durations = np.full(self._events.count, 0, dtype=task_duration.dtype)
+        durations[self._graph.blocks : self._graph.blocks + self._graph.tasks] = task_duration
+        return durations
+
+    def _wrong(
+        self, durations: Times, values: Times
+    ) -> list[tuple[tuple[int, int, int], int | None]]:
+        """The stretches behind which not all is where its copies would go on; how much later."""
+        around = self._around
+        stand, before, after = around.stand, around.before, around.after
+        late = values[after] - values[stand]
+        late -= around.periods.astype(values.dtype) * (values[stand] - values[before])
+        unlike = (durations[stand] != durations[before]) | (durations[stand] != durations[after])
+        bad = np.asarray(unlike | (late != 0), dtype=np.bool_)
+        found: list[tuple[tuple[int, int, int], int | None]] = []
+        for number in sorted({*around.unlike, *np.unique(around.which[bad]).tolist()}):
+            mine = around.which == number
+            lost = number in around.unlike or unlike[mine].any()
+            found.append((self._stretches[number].where, None if lost else int(late[mine].max())))
+        return found
+
+
+class System:
+    """Equations of times: each event happens a while after the last of what it waits for.
+
+    Parameters
+    ----------
+    count
+        Number of events.
+    source, target
+        Waits: `target` waits for `source`.
+    terms
+        (wait, factor, later, back): what it waits for is so many times further than `source` as
+        `later` is than `back`.
+    """
+
+    def __init__(
+        self, count: int, source: Ints, target: Ints, terms: tuple[Ints, Ints, Ints, Ints]
+    ) -> None:
+        which, factor, later, back = terms
+        into, edges = by_key(target, count)
+        rank = np.empty(len(edges), dtype=np.int64)
+        rank[edges] = np.arange(len(edges))
+        # Terms by wait, in the order in which waits stand by target.
+        start, by_edge = by_key(rank[which], len(edges))
+        self._waits = into, source[edges], start, factor[by_edge], later[by_edge], back[by_edge]
+        needs = np.concatenate((source, later, back))
+        needed_by = np.concatenate((target, target[which], target[which]))
+        self.waiting: Ints = np.bincount(needed_by, minlength=count).astype(np.int64)
+        self._sequence = _sequence(*_grouped(needs, needed_by, count), self.waiting)
+        self.undone = count - len(self._sequence)
+
+    def latest(self, durations: Times) -> Times:
+        """When everything happens; Python integers (dtype object) if it does not fit 64 bits."""
+        values = np.full_like(durations, 0)
+        if self._run(_evaluate, durations, values):
+            return values
+        return self.latest(durations.astype(object))
+
+    def least(self, durations: Times, values: Times, rises: Times) -> Times:
+        """Of all that an event really waits for, the least slope, and its own; see `latest`."""
+        slopes = np.full_like(rises, 0)
+        if self._run(_sink, durations, values, rises, slopes):
+            return slopes
+        return self.least(*(array.astype(object) for array in (durations, values, rises)))
+
+    def _run(self, kernel: Any, *arrays: Times) -> bool:
+        """Run a kernel; False if something does not fit 64 bits."""
+        into, sources, terms, factor, later, back = self._waits
+        exact = arrays[0].dtype == object
+        waits = into, sources, terms, factor.astype(object) if exact else factor, later, back
+        run = kernel.py_func if exact else kernel
+        return bool(run(self._sequence, *waits, inf if exact else _LIMIT, *arrays))
+
+
+@dataclass(frozen=True, eq=False)
+class _Around:
+    """Events around what is left out.
+
+    Parameters
+    ----------
+    unlike
+        The stretches around which not the same happens.
+    which
+        Per event, the number of the stretch.
+    stand, before, after
+        What stands for copies, what is a period earlier, and what comes first behind the stretch.
+    periods
+        How many periods later than `stand` that is.
+    """
+
+    unlike: frozenset[int]
+    which: Ints
+    stand: Ints
+    before: Ints
+    after: Ints
+    periods: Ints
+
+
+def _around(
+    graph: TaskGraph, events: Events, stretches: Sequence[Stretch], order: Order | None
+) -> _Around:
+    n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
+    used = np.ones(events.count, dtype=np.bool_)
+    used[n:blocks] = graph.kind[n:] == 0
+    if order is not None:
+        used[blocks + tasks :] = False  # what waits for these events waits for what they are of
+    by_iteration = np.argsort(events.iteration, kind="stable")
+    starts = np.searchsorted(events.iteration[by_iteration], np.arange(n + 1))
+    every = np.diff(starts)
+    parts: list[tuple[Ints, ...]] = []
+    unlike = set()
+    for number, stretch in enumerate(stretches):
+        lengths = every[stretch.stand]
+        mine, place = runs(starts[stretch.stand], lengths)
+        stand = by_iteration[place]
+        keep = used[stand]
+        mine, stand = mine[keep], stand[keep]
+        before = events.at(stand, stretch.before[mine])
+        after = events.at(stand, stretch.after[mine])
+        if (before < 0).any() or (after < 0).any() or (every[stretch.after] != lengths).any():
+            unlike.add(number)
+            continue
+        numbers, periods = (np.full(len(stand), k) for k in (number, stretch.copies + 1))
+        parts.append((numbers, stand, before, after, periods))
+    parts.append((np.zeros(0, dtype=np.int64),) * 5)
+    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Around(frozenset(unlike), *columns)
 
 
 def _grouped(keys: Ints, values: Ints, count: int) -> tuple[Ints, Ints]:
@@ -392,107 +596,108 @@ def extrapolations(events: Events, earlier: Ints, waits: Waits) -> tuple[Ints, I
     return which, waits.copies[loops, which], source, back
 
 
-def _timing(
-    graph: TaskGraph,
-    order: Order | None,
-    values: Times,
-    durations: Times,
-    pending: Ints,
-    undone: int,
-) -> Timing:
-    n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
-    fill_begin = values[:blocks].copy()
-    fill_begin[graph.kind != 0] = 0
-    return Timing(
-        order,
-        begin=values[:n],
-        finish=values[2 * blocks + tasks :],
-        block_finish=values[blocks + tasks : 2 * blocks + tasks],
-        fill_begin=fill_begin,
-        task_begin=values[blocks : blocks + tasks] - durations[blocks : blocks + tasks],
-        waiting=pending,
-        undone=undone,
-    )
+def _sequence_plain(out_start: Any, out: Any, waiting: Any) -> Any:
+    """Events, each after all that it needs; without those that never have it.
 
-
-def _wrong(
-    graph: TaskGraph,
-    events: Events,
-    repeats: Repeats,
-    values: Times,
-    durations: Times,
-    order: Order | None,
-) -> list[tuple[tuple[int, int, int], int | None]]:
-    """The stretches behind which not all is where its copies would go on, and how much later."""
-    wrong: list[tuple[tuple[int, int, int], int | None]] = []
-    n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
-    used = np.ones(events.count, dtype=np.bool_)
-    used[n:blocks] = graph.kind[n:] == 0
-    if order is not None:
-        used[blocks + tasks :] = False  # what waits for these events waits for what they are of
-    by_iteration = np.argsort(events.iteration, kind="stable")
-    starts = np.searchsorted(events.iteration[by_iteration], np.arange(n + 1))
-    for stretch in repeats.stretches:
-        lengths = (starts[1:] - starts[:-1])[stretch.stand]
-        mine, place = runs(starts[stretch.stand], lengths)
-        stand = by_iteration[place]
-        keep = used[stand]
-        mine, stand = mine[keep], stand[keep]
-        before = events.at(stand, stretch.before[mine])
-        after = events.at(stand, stretch.after[mine])
-        there = (starts[1:] - starts[:-1])[stretch.after]
-        if (before < 0).any() or (after < 0).any() or (there != lengths).any():
-            wrong.append((stretch.where, None))
-            continue
-        grown = values[stand] + (stretch.copies + 1) * (values[stand] - values[before])
-        alike = (durations[stand] == durations[before]) & (durations[stand] == durations[after])
-        if not alike.all():
-            wrong.append((stretch.where, None))
-        elif (values[after] != grown).any():
-            wrong.append((stretch.where, int((values[after] - grown).max())))
-    return wrong
-
-
-def _evaluate_plain(
-    durations: Any,
-    into: Any,
-    sources: Any,
-    terms: Any,
-    factor: Any,
-    later: Any,
-    back: Any,
-    out_start: Any,
-    out: Any,
-    pending: Any,
-    values: Any,
-) -> int:
-    """Settle events once all that they need is settled; the number of those that never are."""
-    count = len(values)
+    `waiting`, how much each needs, becomes how much it still waits for.
+    """
+    count = len(waiting)
+    sequence = np.empty(count, np.int64)
     stack = np.empty(count, np.int64)
     top = 0
     for event in range(count):
-        if pending[event] == 0:
+        if waiting[event] == 0:
             stack[top] = event
             top += 1
     settled = 0
     while top > 0:
         top -= 1
         event = stack[top]
+        sequence[settled] = event
         settled += 1
+        for k in range(out_start[event], out_start[event + 1]):
+            target = out[k]
+            waiting[target] -= 1
+            if waiting[target] == 0:
+                stack[top] = target
+                top += 1
+    return sequence[:settled]
+
+
+def _evaluate_plain(
+    sequence: Any,
+    into: Any,
+    sources: Any,
+    terms: Any,
+    factor: Any,
+    later: Any,
+    back: Any,
+    limit: float,
+    durations: Any,
+    values: Any,
+) -> bool:
+    """Earliest times: each event happens at the last of the times that it waits for.
+
+    False if something comes near a limit.
+    """
+    for event in sequence:
         best = durations[event] * 0
         for edge in range(into[event], into[event + 1]):
             value = values[sources[edge]]
             for term in range(terms[edge], terms[edge + 1]):
-                value += factor[term] * (values[later[term]] - values[back[term]])
+                grown = values[later[term]] - values[back[term]]
+                if abs(grown) > limit / factor[term]:
+                    return False
+                value += factor[term] * grown
+                if abs(value) > limit:
+                    return False
             best = max(best, value)
         values[event] = best + durations[event]
-        for k in range(out_start[event], out_start[event + 1]):
-            target = out[k]
-            pending[target] -= 1
-            if pending[target] == 0:
-                stack[top] = target
-                top += 1
-    return count - settled
+        if values[event] > limit:
+            return False
+    return True
+
+
+def _sink_plain(
+    sequence: Any,
+    into: Any,
+    sources: Any,
+    terms: Any,
+    factor: Any,
+    later: Any,
+    back: Any,
+    limit: float,
+    durations: Any,
+    values: Any,
+    rises: Any,
+    slopes: Any,
+) -> bool:
+    """Slopes of earliest times: the least of what each event really waits for, and its own.
+
+    False if something comes near a limit.
+    """
+    for event in sequence:
+        start = values[event] - durations[event]
+        least = rises[event] * 0
+        known = start == 0
+        for edge in range(into[event], into[event + 1]):
+            value = values[sources[edge]]
+            slope = slopes[sources[edge]]
+            for term in range(terms[edge], terms[edge + 1]):
+                risen = slopes[later[term]] - slopes[back[term]]
+                if abs(risen) > limit / factor[term]:
+                    return False
+                value += factor[term] * (values[later[term]] - values[back[term]])
+                slope += factor[term] * risen
+                if abs(slope) > limit:
+                    return False
+            if value == start and (not known or slope < least):
+                least = slope
+                known = True
+        slopes[event] = least + rises[event]
+        if slopes[event] > limit:
+            return False
+    return True
 
 
 def _compiled(function: Any) -> Any:
@@ -501,4 +706,6 @@ def _compiled(function: Any) -> Any:
     return numba.njit(cache=True, nogil=True)(function)
 
 
+_sequence: Any = _compiled(_sequence_plain)
 _evaluate: Any = _compiled(_evaluate_plain)
+_sink: Any = _compiled(_sink_plain)
