@@ -24,11 +24,11 @@ import numpy.typing as npt
 
 from polylat.dependences.layout import Layout
 from polylat.lowering.scan import Ints
-from polylat.repeating_path import Walk
 from polylat.schedule.graph import Times
 from polylat.schedule.kernels import by_key, reached
 from polylat.schedule.periodic import Events, PeriodicPlan, System
 from polylat.schedule.timing import Timing
+from polylat.walk import Walk
 
 __all__ = ["Latest", "UnknownError"]
 
@@ -271,15 +271,15 @@ class _Waits:
         self._layout, self._gaps, self._events = layout, gaps, gaps.events
         self._iteration = gaps.iteration
         self._leaf = graph.leaf
-        starts, served = walk.starts, walk.served
+        _, waits, rules, _ = walk.waits
         tasks = np.arange(graph.tasks)
         ready = np.where(graph.kind == 0, np.arange(graph.blocks), graph.owner)
         none = np.zeros((layout.depth, graph.tasks), dtype=np.int64)
-        most = int(max(starts.rule.max(initial=0), served.rule.max(initial=0))) + 1
-        self.source = np.concatenate((starts.source, served.source, ready[graph.task_block]))
-        self.target = np.concatenate((starts.target, served.target, tasks + graph.blocks))
-        self.copies = np.concatenate((starts.copies, served.copies, none), axis=1)
-        rule = np.concatenate((starts.rule, served.rule, np.full(graph.tasks, most)))
+        most = int(rules.max(initial=0)) + 1
+        self.source = np.concatenate((waits.source, ready[graph.task_block]))
+        self.target = np.concatenate((waits.target, tasks + graph.blocks))
+        self.copies = np.concatenate((waits.copies, none), axis=1)
+        rule = np.concatenate((rules, np.full(graph.tasks, most)))
         self._width = most + 1
         self._rule = rule
         keys = self.target * self._width + rule

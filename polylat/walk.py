@@ -123,7 +123,7 @@ class Walk:
         moduli = moduli_for(self._most(values, earlier))
         own = np.lexsort((graph.sequence, graph.owner))
         served_start, served = by_key(graph.task_block, graph.blocks)
-        wait_start, waits, rule, reason = self._waits
+        wait_start, waits, rule, reason = self.waits
         return Tables(
             moduli=moduli,
             values=residues(values, moduli),
@@ -198,7 +198,7 @@ class Walk:
         return found | {"trips": trips, "places": count, "cut_start": start}
 
     @cached_property
-    def _waits(self) -> tuple[Ints, Waits, Ints, Ints]:
+    def waits(self) -> tuple[Ints, Waits, Ints, Ints]:
         """Waits of starts and of ends of tasks: where each event's begin, they, rules, reasons.
 
         What waits for a block waits for its start and for each of its tasks: a rule is that of
