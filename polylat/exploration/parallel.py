@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -88,7 +89,9 @@ def _elsewhere(
             pool = joblib.Parallel(
                 n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
             )
-            for number, result in pool(calls):
+            with _workers_not_interrupted():
+                results = pool(calls)
+            for number, result in results:
                 yield number, result
                 del left[number]
         except Exception as error:
@@ -101,6 +104,27 @@ def _elsewhere(
                 ) from error
         if not left:
             return
+
+
+@contextmanager
+def _workers_not_interrupted() -> Iterator[None]:
+    """Processes that are started herein do not hear Ctrl-C: their caller does, and ends them.
+
+    A terminal sends the signal to all of them. They inherit what is blocked; to the caller a
+    signal comes when this is left.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    # Python's tracker starts with the first process, and ends what is blocked: start it now.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _numbered(number: int, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[int, T]:

@@ -405,7 +405,8 @@ class _Search:
         order = [len(self.parts) - 1, *range(len(self.parts) - 1)]
         known = {} if self.store is None else self.store.finished
         front: list[tuple[Vector, int]] = []
-        at, size = 0, FIRST
+        # Where nothing is excluded no part waits for another one.
+        at, size = 0, len(order) if self.exhaustive else FIRST
         while at < len(order):
             here = order[at : at + size]
             found: list[Batch] = []
