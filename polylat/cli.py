@@ -18,6 +18,7 @@ from polylat.errors import (
     OptionError,
     PolylatError,
 )
+from polylat.files import write
 from polylat.spec.options import GRANULARITIES, ORDERS
 
 if TYPE_CHECKING:
@@ -469,10 +470,9 @@ def timeline(
     between = None if window is None else (_time(window[0]), _time(window[1]))
     with _waiting("drawing"):
         if output is not None:
-            with _writing(output):
-                if output.endswith(".json"):
-                    return f"wrote {report.to_perfetto(output, window=between)}"
-                return f"wrote {report.timeline(window=between, fold=fold).save(output)}"
+            if output.endswith(".json"):
+                return f"wrote {report.to_perfetto(output, window=between)}"
+            return f"wrote {report.timeline(window=between, fold=fold).save(output)}"
         line = report.timeline(window=between, fold=fold)
         from polylat.draw.terminal import render_timeline
         from polylat.text import WIDTH
@@ -526,7 +526,7 @@ def report(
             sensitivity=sensitivity,
             title=f"polylat report: {', '.join(Path(name).stem for name in files)}",
         )
-    _write(output, page)
+    write(output, page)
     return f"wrote {output}"
 
 
@@ -555,28 +555,11 @@ def tree(
     else:
         found = _load(files, variables).tree()
     if output is not None:
-        _write(output, found.to_svg())
+        write(output, found.to_svg())
         return f"wrote {output}"
     from polylat.draw.tree import render_tree
 
     return render_tree(found)
-
-
-def _write(path: str, text: str) -> None:
-    from pathlib import Path
-
-    with _writing(path):
-        Path(path).write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _writing(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OptionError(
-            f"cannot write {path}: {error.strerror}", mend="give another --output"
-        ) from error
 
 
 def _time(text: str) -> Fraction:

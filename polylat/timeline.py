@@ -20,6 +20,7 @@ import numpy as np
 from polylat.critical import REASONS, parts_of
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number, number
+from polylat.files import write, writing
 from polylat.lowering.scan import Ints
 from polylat.report import Report, Step, WaitedFor
 from polylat.schedule.critical import START
@@ -414,16 +415,17 @@ class Stack:
         Raises
         ------
         OptionError
-            The name ends otherwise.
+            The name ends otherwise, or the file cannot be written.
         """
         path = Path(path)
         kind = path.suffix.lower()
         if kind == ".html":
-            path.write_text(self.to_html(), encoding="utf-8")
+            write(path, self.to_html())
         elif kind in (".svg", ".pdf", ".png"):
             from polylat.draw.mpl import save
 
-            save(self.to_matplotlib(**options), path)
+            with writing(path):
+                save(self.to_matplotlib(**options), path)
         else:
             raise OptionError(
                 f"{path}: pictures are .svg, .pdf, .png or .html", mend="name it timeline.svg"
@@ -571,12 +573,17 @@ class Scene:
     def _window(self, window: tuple[Number, Number] | None) -> tuple[int, int]:
         if window is None:
             return 0, self.timing.makespan
-        first, last = window
+        try:
+            first, last = map(Fraction, window)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise OptionError(
+                f"{window!r} is no window", mend="give two times, (from, to), from 0 on"
+            ) from error
         if not 0 <= first < last:
             raise OptionError(
                 f"the window from {first} to {last} is empty", mend="give (from, to), from 0 on"
             )
-        low, high = floor(Fraction(first) * self.scale), ceil(Fraction(last) * self.scale)
+        low, high = floor(first * self.scale), ceil(last * self.scale)
         if low >= self.timing.makespan:
             raise OptionError(
                 f"the window begins at {first}, and all is over at {self.report.latency}",

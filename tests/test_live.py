@@ -177,6 +177,12 @@ def test_analyze_roofline_and_load_take_the_object() -> None:
     assert polylat.roofline(stand_in()) == polylat.roofline(same())
 
 
+def test_explore_takes_the_object() -> None:
+    assert polylat.explore(stand_in()).to_dict() == polylat.explore(same()).to_dict()
+    with pytest.raises(SpecError):
+        polylat.explore("x")
+
+
 def test_what_drawings_say_is_no_matter() -> None:
     titled = stand_in(mapping=mapping(1, title="A sum"))
     nested = stand_in(mapping=Mapping(nodes=[Nested(nodes=mapping().nodes)]))

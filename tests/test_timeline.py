@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -380,10 +381,23 @@ def test_a_window() -> None:
     assert report.timeline(window=(32000, 10**9)).finish == report.latency
 
 
-@pytest.mark.parametrize("window", [(5, 5), (7, 3), (-1, 4), (32256, 40000)])
-def test_an_empty_window(window: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "window", [(5, 5), (7, 3), (-1, 4), (32256, 40000), (5,), 5, ("a", 3), (0.5, float("inf"))]
+)
+def test_no_window(window: Any) -> None:
     with pytest.raises(OptionError, match="window"):
         example().timeline(window=window)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    report, nowhere = example(), tmp_path / "no" / "where"
+    for write in (
+        lambda: report.timeline().save(nowhere.with_suffix(".html")),
+        lambda: report.to_perfetto(nowhere),
+        lambda: report.to_html(inputs=[str(nowhere)]),
+    ):
+        with pytest.raises(OptionError, match=r"cannot (write|read) .*where"):
+            write()
 
 
 def test_a_limit_of_nothing() -> None:

@@ -17,7 +17,7 @@ from polylat.draw.scene import Scene, scene
 from polylat.draw.style import PALETTE, WAITS
 from polylat.draw.svg import paint, style
 from polylat.draw.words import tile_words
-from polylat.errors import UnsupportedError
+from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number
 from polylat.explain import compare, port_users
 from polylat.text import percent, report_text, show
@@ -333,7 +333,10 @@ def _inputs(report: Report, inputs: Sequence[str], variables: Mapping[str, objec
     ]
     parts = ["<h3>Options</h3>", table(["Option", "Value"], options)]
     for path in inputs:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        try:
+            text = Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
         name = escape(Path(path).name)
         parts.append(f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>")
     parts.append("<h3>Versions</h3>")

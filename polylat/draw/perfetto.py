@@ -15,6 +15,7 @@ from typing import Any
 
 from polylat.draw.words import tile_words
 from polylat.exact import Number
+from polylat.files import write
 from polylat.timeline import Bar, Segment, Timeline
 
 __all__ = ["trace", "write_trace"]
@@ -24,9 +25,7 @@ _PORTS, _MEMORIES = 1, 2
 
 def write_trace(line: Timeline, path: str | Path) -> Path:
     """Write a timeline as a trace."""
-    path = Path(path)
-    path.write_text(json.dumps(trace(line), separators=(",", ":")), encoding="utf-8")
-    return path
+    return write(path, json.dumps(trace(line), separators=(",", ":")))
 
 
 def trace(line: Timeline) -> dict[str, Any]:

@@ -40,6 +40,9 @@ def explored(
         splits = background = True
     if output is not None and Path(output).suffix.lower() not in (".parquet", ".csv"):
         raise OptionError(f"-o {output}: results are written as .parquet or .csv")
+    if output is not None and not Path(output).parent.is_dir():
+        # Better known before the work than after it.
+        raise OptionError(f"-o {output}: there is no folder {Path(output).parent}")
     try:
         found = explore(
             spec,

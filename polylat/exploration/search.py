@@ -33,6 +33,7 @@ from polylat.model import lower
 from polylat.report import Report
 from polylat.spec import Spec
 from polylat.spec.options import normalize_enforce_capacity, normalize_max_tiles
+from polylat.spec.reading.live import as_spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,7 +252,7 @@ def _json(value: Number | None) -> int | str | None:
 
 
 def explore(
-    spec: Spec,
+    spec: Any,
     *,
     splits: bool = True,
     background: bool | Iterable[str | tuple[str, str]] = True,
@@ -276,7 +277,8 @@ def explore(
     Parameters
     ----------
     spec
-        The input. What is not explored is as it says.
+        The input, or AccelForge's ``Spec`` or ``Mappings`` of one mapping. What is not explored is
+        as it says.
     splits
         Whether to explore each split as Sequential and as Pipeline.
     background
@@ -315,6 +317,8 @@ def explore(
 
     Raises
     ------
+    SpecError
+        The input is none of these.
     OptionError
         A choice does not exist.
     TooLargeError
@@ -338,6 +342,7 @@ def explore(
     >>> found.best.report.optimal
     True
     """
+    spec = as_spec(spec)
     given = spec.schedule
     space = Space.of(
         spec,

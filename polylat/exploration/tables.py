@@ -48,7 +48,8 @@ def exploration_html(found: Exploration) -> str:
     from polylat.draw.html import fragment, table
 
     best = found.best
-    parts = ["<p>No variant is legal.</p>"]
+    nothing = "is legal" if found.evaluated else "was evaluated"
+    parts = [f"<p>No variant {nothing}.</p>"]
     if best is not None and best.latency is not None:
         latency, choice = escape(show(best.latency)), escape(str(best.choice))
         parts = [f'<p><span class="big">{latency}</span> best latency: {choice}</p>']
@@ -79,6 +80,8 @@ def render_exploration(found: Exploration) -> RenderableType:
 
 def _headline(found: Exploration) -> RenderableType:
     best = found.best
+    if not found.evaluated:
+        return Text("No variant was evaluated", style="bold red")
     if best is None or best.latency is None:
         text = Text("No variant is legal", style="bold red")
         if found.results:
