@@ -323,6 +323,8 @@ class _Frame:
             words = "occupancy not known: not periodic"
         else:
             size = "no limit" if level.size is None else f"size {show(level.size)}"
+            if level.size is not None and top is not None and level.size > top:
+                size += ": off the scale"
             words = f"peak {show(level.peak)} bits, {size}"
         yield Label(self.left + 4, y + LANE + 10, words, "start", "note")
 
