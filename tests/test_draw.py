@@ -54,6 +54,8 @@ def test_svg_has_every_bar(report: Report) -> None:
     title = drawn.findtext(f"{SVG}title")
     assert title is not None and "latency 31,744" in title
     assert drawn.get("role") == "img"
+    texts = {t.text for t in drawn.iter(f"{SVG}text")}
+    assert "waits for data (flow)" in texts and "waits for space (capacity)" not in texts
     classes = {p.get("class") for p in drawn.iter(f"{SVG}path")}
     assert {"l-critical", "l-bound", "l-level", "l-flow"} <= classes
 
