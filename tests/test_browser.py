@@ -190,10 +190,24 @@ def test_every_control_has_a_name(browser: Chrome, page: Path) -> None:
     assert len(found["heading"]) >= 11
 
 
-def test_print(browser: Chrome, page: Path) -> None:
-    """On paper there are no controls, and it is some pages."""
-    opened(browser, page)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+@pytest.mark.parametrize("chosen", ["light", "dark"])
+@pytest.mark.parametrize("screen", ["light", "dark"])
+def test_print(browser: Chrome, page: Path, screen: str, chosen: str) -> None:
+    """On paper there are no controls, it is some pages, and ink is dark whatever the screen is."""
+    colours = (
+        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color,"
+        " getComputedStyle(document.querySelector('.polylat text')).fill,"
+        " getComputedStyle(document.querySelector('.polylat .l-grid')).stroke,"
+        " getComputedStyle(document.querySelector('pre')).backgroundColor]"
+    )
+    opened(browser, page, prefers_color_scheme="light")
+    light = js(browser, colours)
+    opened(browser, page, prefers_color_scheme=screen)
+    browser.execute_script(f"document.documentElement.dataset.theme = '{chosen}'")
+    features = [{"name": "prefers-color-scheme", "value": screen}]
+    media = {"media": "print", "features": features}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    assert js(browser, colours) == light
     assert js(browser, "getComputedStyle(document.querySelector('.tools')).display") == "none"
     printed = browser.execute_cdp_cmd("Page.printToPDF", {})["data"]
     assert len(printed) > 10_000

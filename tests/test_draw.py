@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import re
@@ -53,6 +54,8 @@ def test_svg_has_every_bar(report: Report) -> None:
     title = drawn.findtext(f"{SVG}title")
     assert title is not None and "latency 31,744" in title
     assert drawn.get("role") == "img"
+    texts = {t.text for t in drawn.iter(f"{SVG}text")}
+    assert "waits for data (flow)" in texts and "waits for space (capacity)" not in texts
     classes = {p.get("class") for p in drawn.iter(f"{SVG}path")}
     assert {"l-critical", "l-bound", "l-level", "l-flow"} <= classes
 
@@ -62,6 +65,22 @@ def test_svg_of_what_repeats(attention: Report) -> None:
     texts = [t.text or "" for t in ET.fromstring(line.to_svg()).iter(f"{SVG}text")]
     for repeat in line.repeats:
         assert any(text.startswith(f"× {repeat.count:,}") for text in texts)
+
+
+@pytest.mark.parametrize(("factor", "off"), [(8, False), (9, True)])
+def test_sizes_off_the_scale(report: Report, factor: int, off: bool) -> None:
+    """The line of a memory's size is in the picture, or it says that it is not."""
+    line = report.timeline()
+    segment = line.segments[0]
+    level = next(lv for lv in segment.levels if lv.peak)
+    assert level.peak is not None
+    only = dataclasses.replace(level, size=factor * level.peak)
+    segment = dataclasses.replace(segment, levels=(only,))
+    drawn = ET.fromstring(dataclasses.replace(line, segments=(segment,)).to_svg())
+    texts = [t.text or "" for t in drawn.iter(f"{SVG}text")]
+    assert any(text.endswith(": off the scale") for text in texts) == off
+    lines = [p for p in drawn.iter(f"{SVG}path") if p.get("class") == "l-size"]
+    assert len(lines) == (not off)
 
 
 @pytest.mark.parametrize("width", [400, 1000])

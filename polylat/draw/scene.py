@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, log10
 
+from polylat.draw.style import WAITS
 from polylat.draw.words import bar_words, bounds_words, shade_words
 from polylat.exact import Number
 from polylat.report import Step
@@ -111,7 +112,8 @@ def scene(stack: Stack, width: float = 1000) -> Scene:
         frame = _Frame(line, stack.einsums, left, width - MARGIN - 12, last)
         items += frame.items(y)
         y = frame.bottom + 16
-    items += _legend(stack, left, y, width)
+    drawn = {item.style for item in items if isinstance(item, Line)}
+    items += _legend(stack, left, y, width, drawn)
     height = max((_low(item) for item in items), default=y) + 12
     titles = "; ".join(f"{line.title}: {bounds_words(line)}" for line in stack.timelines)
     return Scene(width, height, tuple(items), f"Timeline. {titles}")
@@ -323,6 +325,8 @@ class _Frame:
             words = "occupancy not known: not periodic"
         else:
             size = "no limit" if level.size is None else f"size {show(level.size)}"
+            if level.size is not None and top is not None and level.size > top:
+                size += ": off the scale"
             words = f"peak {show(level.peak)} bits, {size}"
         yield Label(self.left + 4, y + LANE + 10, words, "start", "note")
 
@@ -353,7 +357,7 @@ def _alike(one: Shade, other: Shade) -> bool:
     return shares(one) == shares(other)
 
 
-def _legend(stack: Stack, left: float, y: float, width: float) -> Iterator[Item]:
+def _legend(stack: Stack, left: float, y: float, width: float, drawn: Set[str]) -> Iterator[Item]:
     x = left
     kinds = {bar.kind for line in stack.timelines for bar in line.bars}
     kinds |= {
@@ -366,12 +370,16 @@ def _legend(stack: Stack, left: float, y: float, width: float) -> Iterator[Item]
         entries.append(("in the background", 0, "background"))
     if "fill" in kinds:
         entries.append(("prefetched", 0, "fill"))
-    for text, einsum, kind in [*entries, ("critical path", None, None)]:
+    lines = {"critical path": "critical"}
+    for why in ("flow", "barrier", "capacity"):
+        if f"wait {why}" in drawn:
+            lines[f"waits for {WAITS[why]} ({why})"] = f"wait {why}"
+    for text, einsum, kind in [*entries, *((text, None, None) for text in lines)]:
         wide = len(text) * LETTER + 30
         if x + wide > width and x > left:
             x, y = left, y + 18
         if kind is None:
-            yield Line(((x, y + 5), (x + 14, y + 5)), "critical")
+            yield Line(((x, y + 5), (x + 14, y + 5)), lines[text])
         else:
             yield Box(x, y, 14, 10, einsum, kind, False, text)
         yield Label(x + 19, y + 9, text, "start", "legend")
