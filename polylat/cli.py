@@ -126,6 +126,19 @@ def main() -> None:
     """
 
 
+_FILE = click.Path(readable=False)
+"""A name of a file, which shells complete; what is wrong with it is said where it is opened."""
+
+
+def _words(words: Iterable[str]) -> Callable[..., list[str]]:
+    """What shells complete an option with; what else is given is refused with our own words."""
+
+    def found(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+        return [word for word in words if word.startswith(begun)]
+
+    return found
+
+
 def _input(command: Callable[..., Any]) -> Callable[..., Any]:
     """What the commands have in common: files, variables, the form of the output."""
     as_json = click.option(
@@ -143,7 +156,7 @@ def _files(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME=VALUE",
         help="A variable for the files' templates and expressions. Repeatable.",
     )
-    files = click.argument("files", nargs=-1, required=True, metavar="FILES...")
+    files = click.argument("files", nargs=-1, required=True, metavar="FILES...", type=_FILE)
     return files(variables(command))
 
 
@@ -166,11 +179,13 @@ def _schedule(command: Callable[..., Any]) -> Callable[..., Any]:
     granularity = click.option(
         "--granularity",
         metavar="|".join(GRANULARITIES),
+        shell_complete=_words(GRANULARITIES),
         help="How finely tile iterations are told apart.  [default: auto]",
     )
     order = click.option(
         "--order",
         metavar="|".join(ORDERS),
+        shell_complete=_words(ORDERS),
         help="The order in which ports serve.  [default: best]",
     )
     max_tiles = click.option(
@@ -325,14 +340,25 @@ def curve(
     " Repeatable.",
 )
 @click.option(
-    "--granularity", multiple=True, metavar="|".join(GRANULARITIES), help="One or several."
+    "--granularity",
+    multiple=True,
+    metavar="|".join(GRANULARITIES),
+    shell_complete=_words(GRANULARITIES),
+    help="One or several.",
 )
-@click.option("--order", multiple=True, metavar="|".join(ORDERS), help="One or several.")
+@click.option(
+    "--order",
+    multiple=True,
+    metavar="|".join(ORDERS),
+    shell_complete=_words(ORDERS),
+    help="One or several.",
+)
 @click.option(
     "--objective",
     "objectives",
     multiple=True,
     metavar="latency|peak[@MEMORY]|slots",
+    shell_complete=_words(("latency", "peak", "slots")),
     help="What to make small. Repeatable.  [default: latency and peak]",
 )
 @click.option("--exhaustive", is_flag=True, help="Evaluate what the bounds exclude, too.")
@@ -347,11 +373,16 @@ def curve(
 @click.option("--dask", metavar="ADDRESS", help="Work on the Dask cluster of this scheduler.")
 @click.option(
     "--store",
+    type=_FILE,
     metavar="FILE",
     help="Write finished results here, and go on from them if there are some.",
 )
 @click.option(
-    "-o", "--output", metavar="FILE", help="Write all results to a .parquet or .csv file."
+    "-o",
+    "--output",
+    type=_FILE,
+    metavar="FILE",
+    help="Write all results to a .parquet or .csv file.",
 )
 def explore(
     files: Sequence[str],
@@ -374,6 +405,10 @@ def explore(
         if error.exploration is not None:
             _print(results(error.exploration, as_json=as_json))
         raise
+    if found.best is None and found.complete:
+        # As `analyze` of any of them ends.
+        _print(results(found, as_json=as_json))
+        sys.exit(BAD_INPUT)
     return results(found, as_json=as_json)
 
 
@@ -439,6 +474,7 @@ def roofline(
 @click.option(
     "-o",
     "--output",
+    type=_FILE,
     metavar="FILE",
     help="Write a picture (.svg, .pdf, .png), a page (.html) or a trace for Perfetto (.json).",
 )
@@ -490,7 +526,13 @@ def timeline(
 @_files
 @_schedule
 @click.option(
-    "-o", "--output", metavar="FILE", default="report.html", show_default=True, help="The page."
+    "-o",
+    "--output",
+    type=_FILE,
+    metavar="FILE",
+    default="report.html",
+    show_default=True,
+    help="The page.",
 )
 @click.option("--verify", is_flag=True, help="Prove the schedule, and say what was proven.")
 @click.option(
@@ -541,7 +583,7 @@ def report(
 @_files
 @_schedule
 @click.option("--critical", is_flag=True, help="Analyse it, and mark what is on the critical path.")
-@click.option("-o", "--output", metavar="FILE", help="Write it as SVG.")
+@click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write it as SVG.")
 def tree(
     files: Sequence[str],
     variables: Sequence[str],

@@ -136,15 +136,41 @@ def test_progress_is_shown_after_a_second() -> None:
     assert "thinking" not in shown("-c", code.format(0))
 
 
-def test_completion() -> None:
-    """The shell is told the commands, as the README says."""
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["t"], {"plain,timeline", "plain,tree"}),
+        (["analyze", "examples/ar"], {"file,examples/ar"}),
+        (["report", "a.yaml", "-o", "re"], {"file,re"}),
+        (["analyze", "a.yaml", "--order", "s"], {"plain,skew"}),
+        (["explore", "a.yaml", "--granularity", "fl"], {"plain,flow"}),
+        (["explore", "a.yaml", "--objective", ""], {"plain,latency", "plain,peak", "plain,slots"}),
+    ],
+)
+def test_completion(words: list[str], found: set[str]) -> None:
+    """The shell is told commands, values and that names of files are wanted, as the README says."""
     done = subprocess.run(
         [sys.executable, "-c", "from polylat.cli import main; main(prog_name='polylat')"],
-        env={**os.environ, "_POLYLAT_COMPLETE": "bash_complete", "COMP_WORDS": "polylat t",
-             "COMP_CWORD": "1"},
+        env={**os.environ, "_POLYLAT_COMPLETE": "bash_complete",
+             "COMP_WORDS": " ".join(["polylat", *words]), "COMP_CWORD": str(len(words))},
         check=False, capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
-    assert {"plain,timeline", "plain,tree"} <= set(done.stdout.split())
+    assert found <= set(done.stdout.split())
+    assert len(words) == 1 or found == set(done.stdout.split())
+
+
+def test_when_no_variant_is_legal() -> None:
+    done = run("explore", *FILES, "--tiles", "m#1=4")
+    assert done.exit_code == 2
+    assert "No variant is legal: MappingError" in done.stdout
+
+
+def test_nothing_is_said_of_what_was_not_evaluated() -> None:
+    pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    done = run("explore", *FILES, "--dask", "nowhere")
+    assert done.exit_code == 2
+    assert not done.stdout
+    assert "no Dask scheduler answers at nowhere" in done.stderr
 
 
 def test_pictures_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

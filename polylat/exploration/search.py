@@ -330,7 +330,8 @@ def explore(
     WorkerError
         Too many workers have died, or the scheduler does not answer.
     InterruptedExplorationError
-        Ctrl-C. This one and the two above have what was finished, as ``exploration``.
+        Ctrl-C. This one and the two above have what was finished, as ``exploration``, if anything
+        was.
 
     Examples
     --------
@@ -372,7 +373,8 @@ def explore(
             for _ in search.rounds(run, bar):
                 pass
     except (StoreError, WorkerError) as error:
-        error.exploration = search.exploration(complete=False)
+        if search.outcomes:
+            error.exploration = search.exploration(complete=False)
         raise
     except KeyboardInterrupt as error:
         where = f": they are in {store}, from which it goes on" if saved is not None else ""
