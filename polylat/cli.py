@@ -241,7 +241,10 @@ def analyze(
     its default.
     """
     report = _report(files, variables, **options)
-    certificate = report.verify() if verify else None
+    certificate = None
+    if verify:
+        with _waiting("proving"):
+            certificate = report.verify()
     if as_json:
         data = report.to_dict(steps=steps or 0)
         return data | {"certificate": certificate.to_dict()} if certificate else data
@@ -268,13 +271,14 @@ def explain(
     find a better one. The options are those of polylat analyze.
     """
     report = _report(files, variables, **options)
-    if as_json:
-        from polylat.jsonform import explanation_to_dict
+    with _waiting("finding what would change it"):
+        if as_json:
+            from polylat.jsonform import explanation_to_dict
 
-        return explanation_to_dict(report)
-    from polylat.text import render_explanation
+            return explanation_to_dict(report)
+        from polylat.text import render_explanation
 
-    return render_explanation(report)
+        return render_explanation(report)
 
 
 @main.command(
@@ -302,7 +306,8 @@ def curve(
     find a better one. The options are those of polylat analyze.
     """
     report = _report(files, variables, **options)
-    found = report.curve(component, action)
+    with _waiting("finding the curve"):
+        found = report.curve(component, action)
     if as_json:
         from polylat.jsonform import curve_to_dict
 

@@ -9,6 +9,8 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,32 @@ def test_progress_is_shown_after_a_second() -> None:
     )
     assert "thinking ..." in shown("-c", code.format(1.6))
     assert "thinking" not in shown("-c", code.format(0))
+
+
+@pytest.mark.parametrize(
+    ("command", "last"),
+    [
+        (["analyze"], "analysing"),
+        (["analyze", "--verify"], "proving"),
+        (["explain"], "finding what would change it"),
+        (["explain", "--json"], "finding what would change it"),
+        (["curve", "--component", "DRAM"], "finding the curve"),
+        (["timeline"], "drawing"),
+    ],
+)
+def test_what_takes_long_says_so(
+    command: list[str], last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    @contextmanager
+    def waiting(what: str) -> Iterator[None]:
+        said.append(what)
+        yield
+
+    monkeypatch.setattr("polylat.cli._waiting", waiting)
+    assert run(command[0], *FILES, *command[1:]).exit_code == 0
+    assert said[:2] == ["reading", "analysing"] and said[-1] == last
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Colours and names that all renderers share.
 
 The colours are those of Okabe and Ito, which colour-blind readers tell apart, in an order in which
-neighbours differ in lightness, so that they differ in grey as well. What is in the background is
-hatched, and a prefetched fill is framed.
+neighbours differ in lightness, so that they differ in grey as well; from the ninth on darker and
+paler ones. What is in the background is hatched, and a prefetched fill is framed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from polylat.report import WaitedFor
 
 __all__ = ["CRITICAL", "DARK", "KINDS", "LIGHT", "PALETTE", "WAITS", "colour"]
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#56b4e9", "#d55e00", "#b0b0b0")
-"""Colours of Einsums, one after another."""
+PALETTE = (
+    *("#0072b2", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#56b4e9", "#d55e00", "#b0b0b0"),
+    *("#003f63", "#ffd37f", "#00503a", "#fff4a8", "#7d3a5e", "#b8e0f7", "#7a3600", "#cfc4a8"),
+)
+"""Colours of Einsums, one after another: eight, and then darker and paler ones of these."""
 
 LIGHT: Mapping[str, str] = {
     "ink": "#1c2024",
@@ -52,7 +55,7 @@ def colour(einsum: int) -> str:
 
     Examples
     --------
-    >>> colour(0), colour(8) == colour(0)
+    >>> colour(0), colour(16) == colour(0)
     ('#0072b2', True)
     """
     return PALETTE[einsum % len(PALETTE)]

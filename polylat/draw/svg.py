@@ -11,7 +11,10 @@ from polylat.timeline import Stack
 
 __all__ = ["ON", "paint", "style", "timeline_svg"]
 
-ON = ("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000")
+ON = (
+    *("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000"),
+    *("#ffffff", "#000000", "#ffffff", "#000000", "#ffffff", "#000000", "#ffffff", "#000000"),
+)
 """Colours of letters on each of the palette's colours."""
 
 
