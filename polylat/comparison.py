@@ -104,7 +104,7 @@ class Comparison:
         return plain_text(render_comparison(self))
 
 
-def differences(reports: Mapping[str, Report]) -> Comparison:
+def differences(reports: Mapping[str, Report] | Any) -> Comparison:
     """Compare the reports of several mappings.
 
     Parameters
@@ -115,7 +115,7 @@ def differences(reports: Mapping[str, Report]) -> Comparison:
     Raises
     ------
     OptionError
-        There are fewer than two.
+        There are fewer than two, or something else than reports.
 
     Examples
     --------
@@ -131,6 +131,10 @@ def differences(reports: Mapping[str, Report]) -> Comparison:
     >>> found.fastest, found.figures[0]
     ('tap_resident', Difference(what='latency', values=(32768, 32256)))
     """
+    if not isinstance(reports, Mapping) or not all(
+        isinstance(report, Report) for report in reports.values()
+    ):
+        raise OptionError("what is compared is reports by name", mend='give {"a": report, ...}')
     if len(reports) < 2:
         raise OptionError("there is nothing to compare with", mend="give two mappings or more")
     some = tuple(reports.values())

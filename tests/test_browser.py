@@ -113,6 +113,16 @@ def test_zoom(browser: Chrome, page: Path) -> None:
         "'[data-timeline] text.lane').getBoundingClientRect().x)))",
     )
     assert 0 <= at < 200
+    svg = "document.querySelectorAll('[data-timeline] svg')[0]"
+    on_top = (
+        f"(() => [...{svg}.querySelectorAll('text.lane')].map(t => {{"
+        " const b = t.getBoundingClientRect();"
+        " const top = document.elementFromPoint(b.x + 2, b.y + b.height / 2);"
+        " return top.getAttribute('class'); }))()"
+    )
+    assert set(js(browser, on_top)) <= {"lane", "paper"}, "bars pass beneath the names"
+    legend = f"[...{svg}.querySelectorAll('text.legend')].map(t => t.getBoundingClientRect().right)"
+    assert all(0 < right <= 1280 for right in js(browser, legend)), "the legend stays in sight"
     pressed(browser, "0")
     assert js(browser, bars) * 7.9 < wide < js(browser, bars) * 8.1
 
@@ -134,6 +144,15 @@ def test_keys(browser: Chrome, page: Path) -> None:
     pressed(browser, Keys.ARROW_UP, Keys.ARROW_LEFT)
     assert told(browser).split("\n")[1].startswith("DRAM")
     assert js(browser, "document.querySelectorAll('.chosen').length") == 1
+    lanes = js(browser, "document.querySelectorAll('[data-timeline] svg text.lane').length")
+    pressed(browser, *[Keys.ARROW_DOWN] * (lanes + 2))
+    assert "\n" in told(browser), "a bar, and no box of the legend"
+    heard = [told(browser)]
+    for _ in range(5):
+        pressed(browser, Keys.ARROW_RIGHT)
+        heard.append(told(browser))
+    last = heard.index(heard[-1])
+    assert len(set(heard)) == last + 1 and set(heard[last:]) == {heard[-1]}, "each bar once"
     live = "document.querySelector('.told').getAttribute('aria-live')"
     assert js(browser, live) == "polite"
 

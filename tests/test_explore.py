@@ -244,6 +244,8 @@ def test_times_that_do_not_fit_64_bits() -> None:
     [
         ({"tiles": {"m": [1]}}, "say which: m#1, m#2"),
         ({"tiles": {"q": [1]}}, "loop 'q'"),
+        ({"tiles": ["m"]}, "no mapping"),
+        ({"splits": ["zz"]}, "splits"),
         ({"tiles": {"m#3": [1]}}, "loop 'm#3'"),
         ({"tiles": {"m#1": []}}, "whole numbers"),
         ({"tiles": {"m#1": [0]}}, "whole numbers"),
@@ -379,6 +381,8 @@ def test_comparison() -> None:
     assert "Nothing differs" in str(same)
     with pytest.raises(OptionError, match="nothing to compare"):
         polylat.differences({"a": reports["untapped"]})
+    with pytest.raises(OptionError, match="reports by name"):
+        polylat.differences({"a": 3, "b": 4})
     assert run("compare", *FILES).exit_code == 2
     assert run("compare", *FILES[:2], "no.yaml", FILES[2]).exit_code == 2
 

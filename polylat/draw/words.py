@@ -37,12 +37,14 @@ def bar_words(bar: Bar, lane: Lane) -> str:
     return "\n".join(lines)
 
 
+_SHORT = {"fill": " (prefetch)", "foreground": "", "background": " (background)"}
+
+
 def shade_words(shade: Shade, lane: Lane) -> str:
     """What a shade is."""
     total = shade.finish - shade.start
     parts = [
-        f"{einsum}{' (background)' if kind == 'background' else ''} {float(time / total):.0%}"
-        for einsum, kind, time in shade.busy
+        f"{einsum}{_SHORT[kind]} {float(time / total):.0%}" for einsum, kind, time in shade.busy
     ]
     when = f"{show(shade.start)} to {show(shade.finish)}"
     return f"{lane.name}, busy from {when}:\n{', '.join(parts)}"

@@ -276,6 +276,12 @@ class Space:
         TooLargeError
             There are too many variants.
         """
+        if not isinstance(tiles, Mapping):
+            raise OptionError(
+                f"tiles is {tiles!r}, and no mapping", mend='give {"m": [1, 2, 4]}: loop and shapes'
+            )
+        if not isinstance(splits, bool):
+            raise OptionError(f"splits is {splits!r}", mend="give True or False: all, or none")
         lowered = lower(spec, "tile")
         tensors, components = spec.workload.tensors, spec.arch.order
         pairs = write_backs(lowered)

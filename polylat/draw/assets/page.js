@@ -19,26 +19,50 @@
     const width = svg.viewBox.baseVal.width;
     const left = Number(box.dataset.left);
     const moved = [];
-    const fixed = [];
+    const pinned = [];
+    const height = (node) => Number(node.getAttribute("y"));
+    const legend = Math.min(...[...svg.querySelectorAll("text.legend")].map(height)) - 12;
     for (const node of svg.querySelectorAll("rect,text,path")) {
       if (node.closest("defs")) continue;
       if (node.tagName === "path") {
         const points = node.getAttribute("d").slice(1).split("L").map((p) => p.split(" ").map(Number));
-        moved.push({ node, points });
+        if (points.every(([, y]) => y > legend)) pinned.push(node);
+        else moved.push({ node, points });
       } else {
         const x = Number(node.getAttribute("x"));
-        if (x < left) fixed.push({ node, x });
+        if (node.classList.contains("paper")) moved.push({ node, x, wide: Number(node.getAttribute("width")) });
+        else if (x < left || height(node) > legend) pinned.push(node);
         else moved.push({ node, x, wide: Number(node.getAttribute("width")) });
       }
     }
-    const bars = [...svg.querySelectorAll("rect")].filter((r) => r.querySelector("title") && !r.closest("defs"));
+    // Names of lanes, and the legend, stay in sight; bars pass beneath them.
+    const cover = document.createElementNS(svg.namespaceURI, "rect");
+    cover.setAttribute("class", "paper");
+    cover.setAttribute("width", left - 1);
+    cover.setAttribute("height", svg.viewBox.baseVal.height);
+    cover.style.display = "none";
+    svg.append(cover, ...pinned);
+    pinned.push(cover);
+
+    const words = (bar) => bar.querySelector("title").textContent;
+    const bars = [...svg.querySelectorAll("rect")].filter(
+      (r) => r.querySelector("title") && !r.closest("defs") && height(r) < legend);
+    const names = [...svg.querySelectorAll("text.lane")].map(height).sort((a, b) => a - b);
+    const rowOf = (bar) => {
+      const middle = height(bar) + Number(bar.getAttribute("height")) / 2 + 4;
+      const apart = names.map((y) => Math.abs(y - middle));
+      return apart.indexOf(Math.min(...apart));
+    };
+    // A bar for each thing that there is to say: what is busy for a while is several boxes.
     const lanes = new Map();
     for (const bar of bars) {
-      const y = Math.round(Number(bar.getAttribute("y")));
-      if (!lanes.has(y)) lanes.set(y, []);
-      lanes.get(y).push(bar);
+      const row = rowOf(bar);
+      if (!lanes.has(row)) lanes.set(row, new Map());
+      if (!lanes.get(row).has(words(bar))) lanes.get(row).set(words(bar), bar);
     }
     const rows = [...lanes.keys()].sort((a, b) => a - b);
+    const along = new Map(rows.map((row) => [row, [...lanes.get(row).values()].sort(
+      (a, b) => Number(a.getAttribute("x")) - Number(b.getAttribute("x")))]));
     let zoom = 1;
     let chosen = null;
 
@@ -60,7 +84,8 @@
     }
 
     function stick() {
-      for (const { node, x } of fixed) node.setAttribute("x", x + pane.scrollLeft);
+      cover.style.display = zoom > 1 ? "" : "none";
+      for (const node of pinned) node.setAttribute("transform", `translate(${pane.scrollLeft},0)`);
     }
 
     function setZoom(value, around) {
@@ -78,7 +103,7 @@
       chosen = bar;
       if (!bar) return;
       bar.classList.add("chosen");
-      told.textContent = bar.querySelector("title").textContent;
+      told.textContent = words(bar);
       if (follow) {
         const x = Number(bar.getAttribute("x"));
         if (x < pane.scrollLeft + left || x > pane.scrollLeft + pane.clientWidth - 20)
@@ -86,13 +111,9 @@
       }
     }
 
-    function lane(bar) {
-      return rows.indexOf(Math.round(Number(bar.getAttribute("y"))));
-    }
-
     function nearest(row, x) {
       let best = null;
-      for (const bar of lanes.get(rows[row])) {
+      for (const bar of along.get(rows[row])) {
         const apart = Math.abs(Number(bar.getAttribute("x")) - x);
         if (!best || apart < best[0]) best = [apart, bar];
       }
@@ -100,15 +121,15 @@
     }
 
     function step(dx, dy) {
-      if (!chosen) return choose(bars[0], true);
-      const row = lane(chosen);
+      if (!chosen) return choose(along.get(rows[0])[0], true);
+      const row = rows.indexOf(rowOf(chosen));
       if (dy) {
         const next = row + dy;
         if (next >= 0 && next < rows.length) choose(nearest(next, Number(chosen.getAttribute("x"))), true);
         return;
       }
-      const mine = lanes.get(rows[row]);
-      const next = mine.indexOf(chosen) + dx;
+      const mine = along.get(rows[row]);
+      const next = mine.findIndex((bar) => words(bar) === words(chosen)) + dx;
       if (next >= 0 && next < mine.length) choose(mine[next], true);
     }
 
