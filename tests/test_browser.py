@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +122,17 @@ def test_zoom(browser: Chrome, page: Path) -> None:
         " return top.getAttribute('class'); }))()"
     )
     assert set(js(browser, on_top)) <= {"lane", "paper"}, "bars pass beneath the names"
+    pane = f"{svg}.closest('.scroll').getBoundingClientRect()"
+    ticks = (
+        f"[...{svg}.querySelectorAll('text.tick')].filter(t => {{"
+        f" const x = t.getBoundingClientRect().x; return x > {pane}.left && x < {pane}.right; }})"
+        ".filter(t => t.getAttribute('text-anchor') === 'middle')"
+        ".map(t => [Number(t.textContent.replaceAll(',', '')), Number(t.getAttribute('x'))])"
+    )
+    seen = sorted(js(browser, ticks))
+    assert len(seen) >= 5, "times can be read wherever it is zoomed to"
+    rates = [(x1 - x0) / (t1 - t0) for (t0, x0), (t1, x1) in itertools.pairwise(seen)]
+    assert max(rates) - min(rates) < 0.001, "and they are to scale"
     legend = f"[...{svg}.querySelectorAll('text.legend')].map(t => t.getBoundingClientRect().right)"
     assert all(0 < right <= 1280 for right in js(browser, legend)), "the legend stays in sight"
     pressed(browser, "0")

@@ -63,6 +63,15 @@
     const rows = [...lanes.keys()].sort((a, b) => a - b);
     const along = new Map(rows.map((row) => [row, [...lanes.get(row).values()].sort(
       (a, b) => Number(a.getAttribute("x")) - Number(b.getAttribute("x")))]));
+    // Axes to scale: their ticks, as drawn, tell times from places.
+    const axes = new Map();
+    for (const tick of svg.querySelectorAll('text.tick[text-anchor="middle"]')) {
+      const y = height(tick);
+      if (!axes.has(y)) axes.set(y, []);
+      axes.get(y).push([Number(tick.textContent.replaceAll(",", "")), Number(tick.getAttribute("x"))]);
+    }
+    const finer = document.createElementNS(svg.namespaceURI, "g");
+    cover.before(finer);
     let zoom = 1;
     let chosen = null;
 
@@ -83,7 +92,30 @@
       stick();
     }
 
+    // Ticks between those that are drawn, where there is room for them, in what is in sight.
+    function ticks() {
+      const marks = [];
+      for (const [y, drawn] of axes) {
+        if (zoom === 1 || drawn.length < 2) continue;
+        const [[time, place], [next, there]] = drawn;
+        const step = next - time;
+        const room = scale(there) - scale(place);
+        const parts = [1, 2, 5, 10, 20, 50, 100, 200].filter((n) => room / n >= 90).pop() || 1;
+        const last = (pane.scrollLeft + pane.clientWidth - scale(place)) / room * parts;
+        const end = Math.min(last, (scale(width) - scale(place)) / room * parts);
+        for (let n = Math.max(1, Math.ceil((pane.scrollLeft - scale(place)) / room * parts)); n <= end; n++) {
+          if (n % parts === 0) continue;
+          const x = scale(place) + n * room / parts;
+          const told = (time + n * step / parts).toLocaleString("en-US", { maximumFractionDigits: 3 });
+          marks.push(`<path class="l-axis" d="M${x} ${y - 15}L${x} ${y - 11}"/>`
+            + `<text class="tick" text-anchor="middle" x="${x}" y="${y}">${told}</text>`);
+        }
+      }
+      finer.innerHTML = marks.join("");
+    }
+
     function stick() {
+      ticks();
       cover.style.display = zoom > 1 ? "" : "none";
       for (const node of pinned) node.setAttribute("transform", `translate(${pane.scrollLeft},0)`);
     }
