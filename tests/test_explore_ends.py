@@ -210,6 +210,19 @@ def test_a_file_truncated_beyond_recovery(spec: Spec, tmp_path: Path) -> None:
         polylat.explore(spec, store=store, **OPTIONS)
 
 
+def test_a_truncated_file_is_never_taken_for_another(spec: Spec, tmp_path: Path) -> None:
+    store = tmp_path / "results.db"
+    few: Data = {"granularity": "tile", "splits": False}
+    whole = polylat.explore(spec, store=store, **few)
+    complete = store.read_bytes()
+    for size in range(904, len(complete), 2048):
+        store.write_bytes(complete[:size])
+        try:
+            same(polylat.explore(spec, store=store, **few), whole)
+        except StoreError as error:
+            assert "damaged" in str(error) or "cannot read" in str(error), size
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on a disk of 512 KiB."""

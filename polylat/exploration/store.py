@@ -15,6 +15,8 @@ from polylat.exploration.pareto import Outcome, as_fraction
 __all__ = ["Store"]
 
 _APPLICATION = 0x706C6174  # "plat"
+_DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError)
+"""Pages that are lost, and rows that have lost something or are half there."""
 _MAGIC = b"SQLite format 3\0"
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -96,7 +98,7 @@ class Store:
             sound = self._read(key)
         except sqlite3.OperationalError as error:
             raise self._error("read", error) from error
-        except sqlite3.DatabaseError:
+        except _DAMAGED:
             sound = False
         if not sound:
             self._recover(key)
@@ -124,7 +126,9 @@ class Store:
                 mend="give another name",
             )
         about = dict(file.execute("SELECT name, value FROM about"))
-        if about.get("key") != key:
+        if "key" not in about:
+            raise sqlite3.DatabaseError("what it is about is lost")
+        if about["key"] != key:
             raise StoreError(
                 f"{self.path} has the results of another exploration: of another input, other"
                 " choices or other objectives",
@@ -194,7 +198,7 @@ def _salvaged(file: sqlite3.Connection, part: int) -> Batch | None:
             "SELECT excluded, results FROM parts WHERE number = ?", (part,)
         ).fetchone()
         return None if row is None else _batch(*row)
-    except (sqlite3.DatabaseError, ValueError):
+    except _DAMAGED:
         return None
 
 
