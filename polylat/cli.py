@@ -130,13 +130,15 @@ _FILE = click.Path(readable=False)
 """A name of a file, which shells complete; what is wrong with it is said where it is opened."""
 
 
-def _words(words: Iterable[str]) -> Callable[..., list[str]]:
-    """What shells complete an option with; what else is given is refused with our own words."""
+def _option(
+    *names: str, words: Iterable[str], metavar: str = "", **more: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option that shells complete with words; what else is given is refused with our own."""
 
     def found(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
         return [word for word in words if word.startswith(begun)]
 
-    return found
+    return click.option(*names, metavar=metavar or "|".join(words), shell_complete=found, **more)
 
 
 def _input(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -176,17 +178,13 @@ def _schedule(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Tiles that an exchange holder keeps, for all tensors or for one; none: unlimited."
         " Repeatable.  [default: 2]",
     )
-    granularity = click.option(
+    granularity = _option(
         "--granularity",
-        metavar="|".join(GRANULARITIES),
-        shell_complete=_words(GRANULARITIES),
+        words=GRANULARITIES,
         help="How finely tile iterations are told apart.  [default: auto]",
     )
-    order = click.option(
-        "--order",
-        metavar="|".join(ORDERS),
-        shell_complete=_words(ORDERS),
-        help="The order in which ports serve.  [default: best]",
+    order = _option(
+        "--order", words=ORDERS, help="The order in which ports serve.  [default: best]"
     )
     max_tiles = click.option(
         "--max-tiles",
@@ -344,26 +342,14 @@ def curve(
     help="Explore tile shapes of a loop: a rank variable, or m#2 for the second loop over m."
     " Repeatable.",
 )
-@click.option(
-    "--granularity",
-    multiple=True,
-    metavar="|".join(GRANULARITIES),
-    shell_complete=_words(GRANULARITIES),
-    help="One or several.",
-)
-@click.option(
-    "--order",
-    multiple=True,
-    metavar="|".join(ORDERS),
-    shell_complete=_words(ORDERS),
-    help="One or several.",
-)
-@click.option(
+@_option("--granularity", words=GRANULARITIES, multiple=True, help="One or several.")
+@_option("--order", words=ORDERS, multiple=True, help="One or several.")
+@_option(
     "--objective",
     "objectives",
-    multiple=True,
+    words=("latency", "peak", "slots"),
     metavar="latency|peak[@MEMORY]|slots",
-    shell_complete=_words(("latency", "peak", "slots")),
+    multiple=True,
     help="What to make small. Repeatable.  [default: latency and peak]",
 )
 @click.option("--exhaustive", is_flag=True, help="Evaluate what the bounds exclude, too.")
