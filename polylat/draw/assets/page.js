@@ -30,8 +30,8 @@
         else moved.push({ node, points });
       } else {
         const x = Number(node.getAttribute("x"));
-        if (node.classList.contains("paper")) moved.push({ node, x, wide: Number(node.getAttribute("width")) });
-        else if (x < left || height(node) > legend) pinned.push(node);
+        const paper = node.classList.contains("paper");
+        if (!paper && (x < left || height(node) > legend)) pinned.push(node);
         else moved.push({ node, x, wide: Number(node.getAttribute("width")) });
       }
     }
