@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -26,7 +26,7 @@ from polylat.schedule.critical import (
 from polylat.schedule.graph import Times
 from polylat.schedule.timing import Plan, Timing
 
-__all__ = ["REASONS", "CriticalPath", "What", "critical_path", "parts_of"]
+__all__ = ["REASONS", "CriticalPath", "What", "critical_path", "parts_of", "same_tasks"]
 
 K = TypeVar("K")
 
@@ -188,6 +188,24 @@ def critical_path(model: Model, timing: Timing) -> CriticalPath:
 
 
 _PLACES = 1 << 16
+
+
+def same_tasks(model: Model) -> Iterator[tuple[int, Block, int, Ints, Ints]]:
+    """Tasks block by block and port by port: leaf, block, port, tasks, and their tile iterations.
+
+    Tile iterations are numbered within the leaf.
+    """
+    graph, layout = model.graph, model.layout
+    owner = graph.owner[graph.task_block]
+    leaves, sequence = graph.leaf[owner], graph.sequence[graph.task_block]
+    positions = owner - np.array(layout.bases, dtype=np.int64)[leaves]
+    order = np.lexsort((graph.task_port, sequence, leaves))
+    kinds = np.stack((leaves, sequence, graph.task_port))[:, order]
+    changes = np.flatnonzero((kinds[:, 1:] != kinds[:, :-1]).any(axis=0)) + 1
+    for tasks in np.split(order, changes) if len(order) else ():
+        leaf, port = int(leaves[tasks[0]]), int(graph.task_port[tasks[0]])
+        block = layout.blocks[leaf][int(sequence[tasks[0]])]
+        yield leaf, block, port, tasks, positions[tasks]
 
 
 def parts_of(

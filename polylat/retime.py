@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from polylat.accesses.blocks import Block
+from polylat.critical import same_tasks
 from polylat.errors import UnsupportedError
 from polylat.exact import Number, number
 from polylat.greedy import seen_elsewhere
@@ -574,18 +575,8 @@ def _busy(model: Model, parts: Sequence[_Part]) -> Mapping[tuple[AccessKey, int]
 
 def _parts(model: Model) -> Iterator[_Part]:
     """What the durations of the tasks are made of, access by access."""
-    graph, layout = model.graph, model.layout
-    owners = graph.owner[graph.task_block]
-    bases = np.array(layout.bases, dtype=np.int64)
-    leaf_of = np.searchsorted(bases, owners, side="right") - 1
-    sequence = graph.sequence[graph.task_block]
-    order = np.lexsort((graph.task_port, sequence, leaf_of))
-    kinds = np.stack((leaf_of, sequence, graph.task_port))[:, order]
-    changes = np.flatnonzero((kinds[:, 1:] != kinds[:, :-1]).any(axis=0)) + 1
-    for tasks in np.split(order, changes) if len(order) else ():
-        leaf, port = int(leaf_of[tasks[0]]), int(graph.task_port[tasks[0]])
-        block = layout.blocks[leaf][int(sequence[tasks[0]])]
-        yield from _block_parts(model, leaf, block, port, tasks, owners[tasks] - bases[leaf])
+    for leaf, block, port, tasks, iterations in same_tasks(model):
+        yield from _block_parts(model, leaf, block, port, tasks, iterations)
 
 
 def _block_parts(

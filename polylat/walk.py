@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from polylat.critical import parts_of
+from polylat.critical import parts_of, same_tasks
 from polylat.errors import UnsupportedError
 from polylat.model import Model
 from polylat.repetition import Digits, Item, Repetition, Served, Stay
@@ -32,7 +32,7 @@ from polylat.schedule.back import (
     walk_round,
 )
 from polylat.schedule.critical import PORT, START
-from polylat.schedule.graph import Ints, Times
+from polylat.schedule.graph import Ints, Times, starts_of
 from polylat.schedule.kernels import by_key
 from polylat.schedule.periodic import Events, PeriodicPlan, Waits, runs
 from polylat.schedule.timing import Timing
@@ -137,7 +137,7 @@ class Walk:
             task_block=_plain(graph.task_block),
             task_port=_plain(graph.task_port),
             task_kind=self._kinds[0],
-            own_start=_starts(graph.owner, n),
+            own_start=starts_of(graph.owner, n),
             own=_plain(own),
             served_start=_plain(served_start),
             served=_plain(served),
@@ -194,7 +194,7 @@ class Walk:
         columns = np.array(cuts, dtype=np.int64).reshape(-1, 4).T
         names = ("cut_place", "cut_period", "cut_copies", "cut_stand")
         found = {name: _plain(column) for name, column in zip(names, columns, strict=True)}
-        start = _starts(np.array(where, dtype=np.int64), count.size)
+        start = starts_of(np.array(where, dtype=np.int64), count.size)
         return found | {"trips": trips, "places": count, "cut_start": start}
 
     @cached_property
@@ -251,7 +251,7 @@ class Walk:
         copies = np.concatenate([part[2] for part in parts], axis=1)
         order = np.lexsort((rule, target))
         waits = Waits(source[order], target[order], copies[:, order])
-        starts = _starts(target, blocks + graph.tasks)
+        starts = starts_of(target, blocks + graph.tasks)
         return starts, waits, _plain(rule[order]), _plain(reason[order])
 
     # Words
@@ -259,19 +259,10 @@ class Walk:
     @cached_property
     def _kinds(self) -> tuple[Ints, list[Served]]:
         """Per task, a number for what it is made of; and by number, that."""
-        graph, layout = self.graph, self.model.layout
         kinds: dict[Served, int] = {}
-        number = np.zeros(graph.tasks, dtype=np.int64)
-        owner = graph.owner[graph.task_block]
-        leaves, sequence = graph.leaf[owner], graph.sequence[graph.task_block]
-        positions = owner - np.array(layout.bases)[leaves]
-        order = np.lexsort((graph.task_port, sequence, leaves))
-        sorted_ = np.stack((leaves, sequence, graph.task_port))[:, order]
-        changes = np.flatnonzero((sorted_[:, 1:] != sorted_[:, :-1]).any(axis=0)) + 1
-        for tasks in np.split(order, changes) if len(order) else ():
-            leaf, port = int(leaves[tasks[0]]), int(graph.task_port[tasks[0]])
-            block = layout.blocks[leaf][int(sequence[tasks[0]])]
-            parts = parts_of(self.model, leaf, block, port, positions[tasks])
+        number = np.zeros(self.graph.tasks, dtype=np.int64)
+        for leaf, block, port, tasks, iterations in same_tasks(self.model):
+            parts = parts_of(self.model, leaf, block, port, iterations)
             first, alike = _alike(len(tasks), [(which, times) for _, which, times in parts])
             known = []
             for task in first.tolist():
@@ -406,10 +397,3 @@ class _Items:
 def _plain(values: Ints) -> Ints:
     """As the compiled code takes it: 64 bits, contiguous."""
     return np.ascontiguousarray(values, dtype=np.int64)
-
-
-def _starts(keys: Ints, count: int) -> Ints:
-    """Where things with each key begin, when sorted by it."""
-    found = np.zeros(count + 1, dtype=np.int64)
-    np.cumsum(np.bincount(keys, minlength=count), out=found[1:])
-    return found

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Dates", "TaskGraph", "ranks"]
+__all__ = ["Dates", "TaskGraph", "ranks", "starts_of"]
 
 Ints = npt.NDArray[np.int64]
 Times = npt.NDArray[Any]
@@ -150,3 +150,10 @@ def ranks(columns: Ints) -> Ints:
     rank = np.empty(count, dtype=np.int64)
     rank[order] = np.arange(count)
     return rank
+
+
+def starts_of(keys: Ints, count: int) -> Ints:
+    """Where things with each key begin, when sorted by it; and the end."""
+    found = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum(np.bincount(keys, minlength=count), out=found[1:])
+    return found

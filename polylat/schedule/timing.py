@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from polylat.schedule.graph import Ints, TaskGraph, Times
+from polylat.schedule.graph import Ints, TaskGraph, Times, starts_of
 
 __all__ = ["ORDERS", "Order", "Plan", "Timing", "plan", "service_order"]
 
@@ -159,9 +159,7 @@ def service_order(graph: TaskGraph, timing: Timing) -> tuple[Ints, Ints]:
     """Tasks in the order in which ports serve them, port by port, and where each port's begin."""
     # No two tasks of a port begin together: each takes some time.
     tasks = np.lexsort((timing.task_begin, graph.task_port))
-    start = np.zeros(graph.ports + 1, dtype=np.int64)
-    np.cumsum(np.bincount(graph.task_port, minlength=graph.ports), out=start[1:])
-    return tasks, start
+    return tasks, starts_of(graph.task_port, graph.ports)
 
 
 def _zeros(size: int, dtype: Any) -> Times:
