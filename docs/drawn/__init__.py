@@ -1,0 +1,1 @@
+"""Small examples of the model's rules: mappings that polylat analyses."""

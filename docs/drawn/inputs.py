@@ -1,0 +1,119 @@
+"""What the examples are made of: an input in a few words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import polylat
+
+Data: TypeAlias = dict[str, Any]
+Panel: TypeAlias = polylat.Report | polylat.Roofline
+Panels: TypeAlias = Mapping[str, Panel]
+"""What is shown below each other, with titles."""
+
+
+def memory(name: str, read: Any = "inf", write: Any = None, *, bits: int = 8, **more: Any) -> Data:
+    """A memory that reads and writes so many values per unit of time; one port serves both."""
+    rates = {"read": read, "write": read if write is None else write}
+    actions = [
+        {"name": action, "throughput": rate, "bits_per_action": bits}
+        for action, rate in rates.items()
+    ]
+    return {"type": "Memory", "name": name, "size": "inf", "actions": actions, **more}
+
+
+def unit(name: str, throughput: Any = 1, fanout: int = 1, **more: Any) -> Data:
+    """Units that compute so many operations per unit of time each."""
+    return {
+        "type": "Compute",
+        "name": name,
+        "spatial": [{"name": "X", "fanout": fanout, **more}],
+        "actions": [{"name": "compute", "throughput": throughput}],
+    }
+
+
+def keeps(component: str, *tensors: str) -> Data:
+    """What holds the tensors from here on."""
+    return {"type": "Storage", "component": component, "tensors": list(tensors)}
+
+
+def loop(variable: str, tile: int = 1) -> Data:
+    """A loop over tiles of so many."""
+    return {"type": "Temporal", "rank_variable": variable, "tile_shape": tile}
+
+
+def leaf(einsum: str, unit: str) -> Data:
+    """An Einsum and what computes it."""
+    return {"type": "Compute", "einsum": einsum, "component": unit}
+
+
+def split(kind: str, *branches: list[Data]) -> Data:
+    """Branches, one after another or as stages."""
+    return {"type": kind, "nodes": [{"type": "Nested", "nodes": nodes} for nodes in branches]}
+
+
+def accesses(text: str) -> list[Data]:
+    """The accesses of an Einsum such as ``c[m] = a[m] * b[H: m + r]``, its output last."""
+    output, *inputs = re.findall(r"(\w+)\[(.*?)\]", text)
+    return [
+        {"name": name, "projection": projection(indices), "output": (name, indices) == output}
+        for name, indices in (*inputs, output)
+    ]
+
+
+def projection(indices: str) -> Any:
+    """Rank variables, or one rank with its expression."""
+    rank, colon, expression = indices.partition(":")
+    return {rank: expression.strip()} if colon else re.findall(r"\w+", indices)
+
+
+def spec(
+    nodes: list[Data], arch: list[Data], *einsums: str, copy: bool = False, **sizes: int
+) -> polylat.Spec:
+    """A mapping of Einsums e1, e2, … (values of 8 bits); loops over `sizes`."""
+    workload = {
+        "iteration_space_shape": {name: f"0 <= {name} < {size}" for name, size in sizes.items()},
+        "bits_per_value": {"All": 8},
+        "einsums": [
+            {"name": f"e{n}", "tensor_accesses": accesses(text), "is_copy_operation": copy}
+            for n, text in enumerate(einsums, start=1)
+        ],
+    }
+    return polylat.Spec.from_dict(
+        {"workload": workload, "arch": {"nodes": arch}, "mapping": {"nodes": nodes}}
+    )
+
+
+TWO = ("b[m] = a[m]", "c[m] = b[m]")
+"""Two Einsums, element by element."""
+
+
+def two_units(first: Any = "1/2", second: Any = "1/3") -> list[Data]:
+    """A unit of its own for each Einsum; only computing takes time."""
+    return [memory("DRAM"), memory("SRAM"), unit("mac1", first), unit("mac2", second)]
+
+
+def stages(kind: str) -> list[Data]:
+    """Both Einsums in one split, each with a loop over m of its own."""
+    return [
+        keeps("DRAM", "a", "c"),
+        keeps("SRAM", "b"),
+        split(kind, [loop("m"), leaf("e1", "mac1")], [loop("m"), leaf("e2", "mac2")]),
+    ]
+
+
+def tiled(kind: str, *kept: str, backing: str = "ac") -> list[Data]:
+    """Both Einsums in one split, in a loop over tiles of what SRAM keeps."""
+    return [
+        keeps("DRAM", *backing),
+        loop("m"),
+        keeps("SRAM", *kept),
+        split(kind, [leaf("e1", "mac1")], [leaf("e2", "mac2")]),
+    ]
+
+
+def full(spec: polylat.Spec, **options: Any) -> polylat.Report:
+    """Every loop told apart."""
+    return polylat.analyze(spec, **{"granularity": "full", **options})

@@ -1,0 +1,95 @@
+"""Ports and their orders, bounds, memories, and what repeats."""
+
+from __future__ import annotations
+
+from drawn.inputs import (
+    TWO,
+    Panels,
+    full,
+    keeps,
+    leaf,
+    loop,
+    memory,
+    spec,
+    split,
+    stages,
+    tiled,
+    two_units,
+    unit,
+)
+
+
+def blocks() -> Panels:
+    """What one port serves of a tile iteration: a fill, the foreground, a write-back."""
+    nodes = [
+        keeps("DRAM", "a", "x", "b"),
+        keeps("SRAM", "c"),
+        loop("m"),
+        keeps("SRAM", "a", "b"),
+        split("Sequential", [leaf("e1", "mac1")], [leaf("e2", "mac2")]),
+    ]
+    arch = [memory("DRAM", 1), memory("SRAM"), unit("mac1"), unit("mac2", "1/2")]
+    mapping = spec(nodes, arch, "b[m] = a[m] * x[m]", "c[m] = b[m]", m=3)
+    return {"DRAM serves a, then x, then b": full(mapping, background="b")}
+
+
+def orders() -> Panels:
+    """Three orders in which a shared port serves."""
+    nodes = [
+        keeps("DRAM", "a", "d"),
+        loop("m"),
+        keeps("SRAM", "b", "c"),
+        split("Pipeline", [leaf("e1", "mac1")], [leaf("e2", "mac2")], [leaf("e3", "mac1")]),
+    ]
+    mapping = spec(nodes, two_units("1/2", "1/5"), *TWO, "d[m] = c[m]", m=4)
+    return {
+        f'order="{order}"': full(mapping, order=order) for order in ("program", "skew", "oldest")
+    }
+
+
+def bounds() -> Panels:
+    """A bound that the latency attains: a busy port, or a chain of dependences."""
+    shared = [
+        keeps("DRAM", "a", "c"),
+        keeps("SRAM", "b"),
+        split("Pipeline", [loop("m"), leaf("e1", "mac")], [loop("m"), leaf("e2", "mac")]),
+    ]
+    one = [memory("DRAM"), memory("SRAM"), unit("mac", "1/2")]
+    alternating = spec(tiled("Sequential", "b"), two_units("1/2", "1/2"), *TWO, m=4)
+    return {
+        "one unit for both stages is never idle": full(spec(shared, one, *TWO, m=4)),
+        "one after the other, tile by tile: each waits": full(alternating),
+        "two units, two tiles of room: neither": full(
+            spec(tiled("Pipeline", "b"), two_units(1, "1/3"), *TWO, m=4)
+        ),
+    }
+
+
+def occupancy() -> Panels:
+    """Which tile a memory holds when."""
+    arch = two_units(1, "1/2")
+    arch[1]["size"] = 16
+    mapping = spec(tiled("Pipeline", "b"), arch, *TWO, m=4)
+    return {
+        f"slots={slots}: {said}": full(mapping, slots=slots)
+        for slots, said in (
+            (1, "a tile of b at a time, half of SRAM"),
+            (2, "two tiles fill it"),
+            (None, "e1 runs ahead, and three are too many"),
+        )
+    }
+
+
+def repetition() -> Panels:
+    """What repeats is drawn once."""
+    mapping = spec(tiled("Pipeline", "b"), two_units(1, "1/3"), *TWO, m=1_000_000)
+    return {"a million tiles of b": full(mapping)}
+
+
+def bracket() -> Panels:
+    """Two numbers where a granularity is too fine to be looked at."""
+    mapping = spec(stages("Pipeline"), two_units(), *TWO, m=1000)
+    return {
+        "max_tiles=8: one tile iteration for each Einsum": full(mapping, max_tiles=8),
+        "max_tiles=10: enough to see what repeats": full(mapping, max_tiles=10),
+    }
