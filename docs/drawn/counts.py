@@ -137,10 +137,10 @@ def tolls() -> Panels:
 
 def copies() -> Panels:
     """A copy Einsum computes nothing."""
-    nodes = [keeps("DRAM", "b"), keeps("SRAM", "a"), loop("m", 2), loop("m"), leaf("e1", "mac")]
+    nodes = [keeps("DRAM", "b"), loop("m", 2), keeps("SRAM", "a"), loop("m"), leaf("e1", "mac")]
     arch = [memory("DRAM", "1/2"), memory("SRAM", 1), unit("mac")]
     mapping = spec(nodes, arch, "b[m] = a[m]", copy=True, m=4)
-    return {"a copy in two tiles of 2": polylat.analyze(mapping)}
+    return {"a copy out of SRAM, in two tiles": polylat.analyze(mapping)}
 
 
 def residency() -> Panels:
