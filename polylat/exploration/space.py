@@ -12,6 +12,8 @@ from itertools import islice, product
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from polylat.errors import OptionError, TooLargeError
 from polylat.exploration.structure import capacity_tensors, write_backs
 from polylat.model import lower
@@ -198,6 +200,12 @@ class Space:
     def slot_table(self) -> tuple[tuple[int | None, ...], ...]:
         """All ways to give slots: how many each tensor has."""
         return tuple(product(*(numbers for _, numbers in self.slots)))
+
+    @cached_property
+    def slot_counts(self) -> np.ndarray:
+        """The same as numbers, shape (ways, tensors); 0: unlimited."""
+        table = [[count or 0 for count in counts] for counts in self.slot_table]
+        return np.array(table, dtype=np.int64).reshape(self.widths[1], len(self.slots))
 
     def choice(self, index: int) -> Choice:
         """The variant of a number."""
