@@ -180,6 +180,8 @@ class Level:
         The most that it ever holds, None if not known.
     steps
         (time, bits from then on), from the start of the segment on; None if not known.
+    exact
+        Whether these are all changes. Of too many, it is the most from one time to the next.
     """
 
     component: str
@@ -187,6 +189,7 @@ class Level:
     size: Number | None
     peak: Number | None
     steps: tuple[tuple[Number, Number], ...] | None
+    exact: bool = True
 
     @property
     def name(self) -> str:
@@ -320,15 +323,20 @@ class Timeline:
         """
         return Stack((self,)).to_matplotlib(width=width, dark=dark)
 
-    def to_plotly(self) -> PlotlyFigure:
+    def to_plotly(self, *, dark: bool | None = None) -> PlotlyFigure:
         """A figure of Plotly: zoom, and hover for what each bar is.
+
+        Parameters
+        ----------
+        dark
+            On light or dark paper; None: without paper, to be read on either.
 
         Raises
         ------
         MissingExtraError
             Plotly is not installed: it comes with the extra ``plot``.
         """
-        return Stack((self,)).to_plotly()
+        return Stack((self,)).to_plotly(dark=dark)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write a picture; see `Stack.save`."""
@@ -390,8 +398,13 @@ class Stack:
 
         return figure(self, width=width, dark=dark)
 
-    def to_plotly(self) -> PlotlyFigure:
+    def to_plotly(self, *, dark: bool | None = None) -> PlotlyFigure:
         """A figure of Plotly: zoom, and hover for what each bar is.
+
+        Parameters
+        ----------
+        dark
+            On light or dark paper; None: without paper, to be read on either.
 
         Raises
         ------
@@ -400,7 +413,7 @@ class Stack:
         """
         from polylat.draw.interactive import figure
 
-        return figure(self)
+        return figure(self, dark=dark)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write a picture: by Matplotlib (.svg, .pdf, .png), or as a page (.html).
@@ -807,21 +820,20 @@ class Scene:
         for memory in self.report.occupancy:
             steps: tuple[tuple[Number, Number], ...] | None
             peak: Number | None
+            exact = True
             try:
                 peak = memory.peak
-                steps = _coarse(memory.steps_between(start, finish), start, finish, limit)
+                every = memory.steps_between(start, finish)
+                exact = len(every) <= max(limit, 2 * BINS)
+                steps = tuple(every) if exact else _coarse(every, start, finish)
             except UnsupportedError:
                 peak = steps = None
-            found.append(Level(memory.component, memory.stages, memory.size, peak, steps))
+            found.append(Level(memory.component, memory.stages, memory.size, peak, steps, exact))
         return tuple(found)
 
 
-def _coarse(
-    steps: Pairs, start: Number, finish: Number, limit: int
-) -> tuple[tuple[Number, Number], ...]:
-    """Few steps: of many, the highest in each of some bins."""
-    if len(steps) <= max(limit, 2 * BINS):
-        return tuple(steps)
+def _coarse(steps: Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:
+    """Few steps of many: the highest in each of some bins."""
     width = Fraction(finish - start) / BINS
     found: list[tuple[Number, Number]] = []
     at, level = 0, steps[0][1]

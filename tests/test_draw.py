@@ -17,8 +17,10 @@ import pytest
 
 import polylat
 from polylat import MissingExtraError, OptionError, Report, Spec
+from polylat.draw.layout import LETTER, marks
 from polylat.draw.perfetto import trace
-from polylat.draw.style import PALETTE
+from polylat.draw.style import DARK, LIGHT, PALETTE
+from polylat.draw.words import bounds_words
 
 ROOT = Path(__file__).parent.parent
 FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
@@ -94,14 +96,14 @@ def test_everything_is_inside(report: Report, width: int) -> None:
             assert x >= 0 and y >= 0 and x + w <= wide + 0.5 and y + h <= high + 0.5
 
 
+def lightness(colour: str) -> float:
+    parts = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    weights = (0.2126, 0.7152, 0.0722)
+    return sum(w * float(p**2.2) for w, p in zip(weights, parts, strict=True))
+
+
 def test_colours_differ_in_grey() -> None:
     """Neighbours in the palette differ in lightness, so that grey prints can be read."""
-
-    def lightness(colour: str) -> float:
-        parts = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-        weights = (0.2126, 0.7152, 0.0722)
-        return sum(w * float(p**2.2) for w, p in zip(weights, parts, strict=True))
-
     greys = [lightness(c) for c in PALETTE]
     assert all(abs(a - b) > 0.1 for a, b in itertools.pairwise(greys))
 
@@ -121,17 +123,74 @@ def test_matplotlib(report: Report, kind: str, tmp_path: Path) -> None:
 
 def test_plotly(report: Report, attention: Report, spec: Spec) -> None:
     pytest.importorskip("plotly", reason="the extra `plot` is not installed")
-    figure = report.timeline().to_plotly()
-    bars = [t for t in figure.data if t.type == "bar"]
-    assert sum(len(t.x) for t in bars) == len(report.timeline().bars)
+    line = report.timeline()
+    figure = line.to_plotly()
+    bars = [t for t in figure.data if t.type == "bar" and t.orientation == "h"]
+    assert sum(len(t.x) for t in bars) == len(line.bars)
     assert {t.marker.pattern.shape for t in bars} == {"", "/"}
     assert any("slack" in text for t in bars for text in t.hovertext)
-    assert any(t.name == "critical path" for t in figure.data)
+    named = [t.name for t in figure.data if t.type == "scatter" and t.name]
+    assert named == ["critical path", "waits for data (flow)", "waits for a barrier (barrier)"]
+    words = [a.text for a in figure.layout.annotations]
+    assert words[:2] == [f"<b>{line.title}</b>", bounds_words(line)]
     assert any(
         "× 29" in (a.text or "") for a in attention.timeline().to_plotly().layout.annotations
     )
     stack = polylat.compare({"theirs": polylat.roofline(spec), "ours": report}).to_plotly()
-    assert [a.text for a in stack.layout.annotations[:2]] == ["theirs", "ours"]
+    titles = [a.text for a in stack.layout.annotations if a.text.startswith("<b>")]
+    assert titles == ["<b>theirs</b>", "<b>ours</b>"]
+    assert stack.layout.xaxis2.matches == "x"
+
+
+def test_memories_by_plotly(report: Report, attention: Report) -> None:
+    """Under the lanes, on the same axis of time: what every memory holds, and its size."""
+    pytest.importorskip("plotly", reason="the extra `plot` is not installed")
+    for line in (report.timeline(), attention.timeline()):
+        figure = line.to_plotly()
+        told = [t for t in figure.data if t.type == "bar" and t.orientation != "h"]
+        for k, drawn in enumerate(told):
+            levels = [segment.levels[k] for segment in line.segments]
+            steps = [step for level in levels for step in level.steps or ()]
+            assert drawn.xaxis == "x" and list(drawn.y) == [float(bits) for _, bits in steps]
+            (first, bits), (then, _), *_ = steps
+            assert drawn.hovertext[0].startswith(
+                f"{levels[0].name}, {first:,} to {then:,}:<br>{bits:,} bits<br>peak "
+            )
+        assert len(told) == len(line.segments[0].levels)
+        rows = [figure.layout[f"yaxis{k or ''}"].domain for k in ("", *range(2, 2 + len(told)))]
+        assert all(below[1] < above[0] for above, below in itertools.pairwise(rows))
+    sizes = [s.y0 for s in figure.layout.shapes if s.line.dash == "dot"]
+    assert sizes == [134217728, 16]
+
+
+@pytest.mark.parametrize("dark", [True, False, None])
+def test_plotly_can_be_read(report: Report, dark: bool | None) -> None:
+    """Letters stand out from the paper; without one of its own, from a light and a dark one."""
+    pytest.importorskip("plotly", reason="the extra `plot` is not installed")
+    layout = report.timeline().to_plotly(dark=dark).layout
+    papers = [LIGHT["paper"], DARK["paper"]] if dark is None else [layout.paper_bgcolor]
+    inks = {layout.font.color, *(a.font.color for a in layout.annotations)}
+    for ink, paper in itertools.product(inks, papers):
+        low, high = sorted(lightness(colour) + 0.05 for colour in (ink, paper))
+        assert high / low > (4 if dark is None else 4.5)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [(100, 100), (99, 100), (1, 2), (1, 100), (50, 51), (30, 70), (90, 100), (45, 60), (5, 20)],
+)
+def test_names_of_bounds(report: Report, times: tuple[int, int]) -> None:
+    """No name of a bound is over another, nor over the other's line."""
+    line = report.timeline()
+    bounds = tuple((n, t * 317) for (n, _), t in zip(line.bounds, times, strict=True))
+    line = dataclasses.replace(line, bounds=bounds)
+    one, other = marks(line, [(80.0, 380.0)])
+    low = [m.x - (len(m.text) * LETTER if m.anchor == "end" else 0) for m in (one, other)]
+    apart = low[0] + len(one.text) * LETTER < low[1] or low[1] + len(other.text) * LETTER < low[0]
+    assert apart or one.row != other.row
+    for mine, its, start in ((one, other, low[0]), (other, one, low[1])):
+        over = start < its.x < start + len(mine.text) * LETTER
+        assert not over or its.row < mine.row
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polylat.draw.scene import Box, Label, Line, scene
-from polylat.draw.style import CRITICAL, DARK, LIGHT, colour
-from polylat.draw.svg import ON
+from polylat.draw.style import CRITICAL, DARK, LIGHT, ON, colour
 from polylat.errors import MissingExtraError
 from polylat.timeline import Stack
 

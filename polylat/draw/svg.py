@@ -6,16 +6,10 @@ from collections.abc import Iterator
 from html import escape
 
 from polylat.draw.scene import Box, Item, Label, Scene, scene
-from polylat.draw.style import CRITICAL, DARK, LIGHT, PALETTE
+from polylat.draw.style import CRITICAL, DARK, LIGHT, ON, PALETTE
 from polylat.timeline import Stack
 
-__all__ = ["ON", "paint", "style", "timeline_svg"]
-
-ON = (
-    *("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000"),
-    *("#ffffff", "#000000", "#ffffff", "#000000", "#ffffff", "#000000", "#ffffff", "#000000"),
-)
-"""Colours of letters on each of the palette's colours."""
+__all__ = ["paint", "style", "timeline_svg"]
 
 
 def timeline_svg(stack: Stack, *, width: float = 1000, dark: bool | None = None) -> str:
