@@ -17,10 +17,12 @@ import pytest
 
 import polylat
 from polylat import MissingExtraError, OptionError, Report, Spec
-from polylat.draw.layout import LETTER, marks
+from polylat.draw.layout import LETTER, marks, queued
 from polylat.draw.perfetto import trace
+from polylat.draw.scene import Box, Label, Line, scene
 from polylat.draw.style import DARK, LIGHT, PALETTE
 from polylat.draw.words import bounds_words
+from polylat.timeline import Stack
 
 ROOT = Path(__file__).parent.parent
 FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
@@ -60,6 +62,29 @@ def test_svg_has_every_bar(report: Report) -> None:
     assert "waits for data (flow)" in texts and "waits for space (capacity)" not in texts
     classes = {p.get("class") for p in drawn.iter(f"{SVG}path")}
     assert {"l-critical", "l-bound", "l-level", "l-flow"} <= classes
+
+
+def test_who_waits_for_a_port(report: Report) -> None:
+    """A tick where a wide bar begins for which its port was not free, and nowhere else."""
+    line = report.timeline()
+    picture = scene(Stack((line,)))
+    boxes = [i for i in picture.items if isinstance(i, Box)][: len(line.bars)]
+    waits = [
+        (box.x, box.y)
+        for box, bar in zip(boxes, line.bars, strict=True)
+        if bar.waited_for == "port" and box.width >= 5
+    ]
+    assert len(waits) == 8  # for the write of o2 to DRAM: SRAM is read for it
+    ticks = [i for i in picture.items if isinstance(i, Line) and i.style == "wait port"]
+    *on_bars, legend = [tick.points[0] for tick in ticks]
+    assert [(round(x - 0.7, 6), y) for x, y in on_bars] == [(round(x, 6), y) for x, y in waits]
+    assert any("waits for its port (port)" in w.text for w in picture.items if isinstance(w, Label))
+    assert legend[1] > max(y for _, y in waits)
+    # What came before a window is not in sight.
+    start = next(bar.start for bar in line.bars if bar.waited_for == "port")
+    there = report.timeline(window=(start, start + 2000))
+    first = next(bar for bar in there.bars if bar.start == start and bar.waited_for == "port")
+    assert not queued(there.segments[0], first)
 
 
 def test_svg_of_what_repeats(attention: Report) -> None:
@@ -130,7 +155,8 @@ def test_plotly(report: Report, attention: Report, spec: Spec) -> None:
     assert {t.marker.pattern.shape for t in bars} == {"", "/"}
     assert any("slack" in text for t in bars for text in t.hovertext)
     named = [t.name for t in figure.data if t.type == "scatter" and t.name]
-    assert named == ["critical path", "waits for data (flow)", "waits for a barrier (barrier)"]
+    waits = [f"waits for {w}" for w in ("data (flow)", "a barrier (barrier)", "its port (port)")]
+    assert named == ["critical path", *waits]
     words = [a.text for a in figure.layout.annotations]
     assert words[:2] == [f"<b>{line.title}</b>", bounds_words(line)]
     assert any(
@@ -197,7 +223,7 @@ def test_names_of_bounds(report: Report, times: tuple[int, int]) -> None:
     ("module", "extra", "call"),
     [
         ("matplotlib.figure", "plot", lambda r: r.timeline().to_matplotlib()),
-        ("plotly.subplots", "plot", lambda r: r.timeline().to_plotly()),
+        ("plotly", "plot", lambda r: r.timeline().to_plotly()),
         ("pandas", "frames", lambda r: r.ports_frame()),
     ],
 )

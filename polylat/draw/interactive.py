@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.draw.layout import (
     LETTER,
+    QUEUED,
     Bracket,
     Mark,
     brackets,
     idle,
     marks,
     on_path,
+    queued,
     spans,
     top_of,
     within,
@@ -257,6 +259,7 @@ class _Panel:
         yield from self._bars()
         yield from self._path()
         yield from self._waits()
+        yield from self._queued()
         for k in range(len(self.levels)):
             yield from self._level(k)
 
@@ -336,6 +339,21 @@ class _Panel:
                 line = {"color": self.look["faint"], "width": 1.2, "dash": dash}
                 told = {"hovertext": words, "hoverinfo": "text"}
                 yield self._line(x, y, wait_words(why), 10_001 + k, line=line, **told)
+
+    def _queued(self) -> Iterator[Any]:
+        """A tick on each bar that has waited for its port, and is wide enough for it."""
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for number, segment in enumerate(self.line.segments):
+            for bar in segment.bars:
+                low, high = self.at(number, bar.start), self.at(number, bar.finish)
+                if high - low >= QUEUED * self.pixel and queued(segment, bar):
+                    x.append(low)
+                    y.append(bar.lane - BAR / 2 - 0.07)
+        if x:
+            line = {"color": self.look["ink"], "width": 1.4}
+            marker = {"symbol": "line-ns", "size": 5, "line": line}
+            yield self._line(x, y, wait_words("port"), 10_010, mode="markers", marker=marker)
 
     def _line(
         self, x: list[float | None], y: list[float | None], name: str, rank: int, **how: Any

@@ -14,12 +14,14 @@ from polylat.timeline import Bar, Level, Segment, Timeline
 __all__ = [
     "GAP",
     "LETTER",
+    "QUEUED",
     "Bracket",
     "Mark",
     "brackets",
     "idle",
     "marks",
     "on_path",
+    "queued",
     "spans",
     "top_of",
     "within",
@@ -28,6 +30,9 @@ __all__ = [
 GAP = 14
 LETTER = 6.2
 """Width of the gap between segments, and of a letter, in pixels."""
+
+QUEUED = 5
+"""Bars of so many pixels have a tick where they have waited for their port."""
 
 
 def spans(line: Timeline, left: float, right: float, last: Number) -> list[tuple[float, float]]:
@@ -163,6 +168,15 @@ def idle(segment: Segment) -> Iterator[tuple[Bar, Number]]:
         ends[bar.lane] = bar.finish
         if since < bar.start and bar.waited_for not in (None, "port"):
             yield bar, since
+
+
+def queued(segment: Segment, bar: Bar) -> bool:
+    """Whether a bar of a segment was ready before, and starts as its port has served another.
+
+    The port is not idle, so there is no gap to show it in. Where it is the segment that begins,
+    what came before is not in sight.
+    """
+    return bar.waited_for == "port" and bar.after is not None and bar.start >= segment.start
 
 
 def on_path(line: Timeline, segment: Segment) -> list[tuple[Number, Number, int]]:

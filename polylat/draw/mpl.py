@@ -118,13 +118,13 @@ def _line(axes: Axes, line: Line, look: dict[str, str]) -> None:
     ink = (
         CRITICAL
         if red
-        else look[{"grid": "grid", "axis": "ink", "bound": "ink"}.get(name, "faint")]
+        else look[{"grid": "grid", "axis": "ink", "bound": "ink", "port": "ink"}.get(name, "faint")]
     )
     axes.plot(
         xs,
         ys,
         color=ink,
-        linewidth=1.6 if name == "critical" else 0.7,
+        linewidth={"critical": 1.6, "port": 1.0}.get(name, 0.7),
         linestyle=_DASHES.get(name, "-"),
         solid_joinstyle="round",
     )

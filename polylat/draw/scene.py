@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, log10
 
-from polylat.draw.layout import GAP, LETTER, brackets, idle, marks, on_path, spans, top_of, within
+from polylat.draw.layout import (
+    GAP,
+    LETTER,
+    QUEUED,
+    brackets,
+    idle,
+    marks,
+    on_path,
+    queued,
+    spans,
+    top_of,
+    within,
+)
 from polylat.draw.words import (
     bar_words,
     bounds_words,
@@ -217,6 +229,8 @@ class _Frame:
             wide = x1 - x0
             framed = bar.critical and wide > 5
             yield Box(x0, y, wide, height, where, bar.kind, framed, words)
+            if wide >= QUEUED and queued(segment, bar):
+                yield _tick(x0, y)
             if wide > len(bar.einsum) * LETTER + 4 and bar.kind != "background":
                 middle = (x0 + x1) / 2
                 yield Label(middle, y + height / 2 + 4, bar.einsum, "middle", f"bar e{where % 8}")
@@ -288,6 +302,11 @@ def _wait(why: str, since: float, until: float, y: float) -> Iterator[Item]:
         yield Label((since + until) / 2, y - 3, why, "middle", "wait")
 
 
+def _tick(x: float, y: float) -> Line:
+    """A tick on a bar that begins here and has waited for its port."""
+    return Line(((x + 0.7, y), (x + 0.7, y - 4)), "wait port")
+
+
 def _wide(shades: Sequence[Shade]) -> Iterator[Shade]:
     """Shades, neighbours that are alike as one."""
     last: dict[int, Shade] = {}
@@ -328,14 +347,17 @@ def _legend(stack: Stack, left: float, y: float, width: float, drawn: Set[str]) 
     if "fill" in kinds:
         entries.append(("prefetched", 0, "fill"))
     lines = {"critical path": "critical"}
-    for why in ("flow", "barrier", "capacity"):
+    for why in ("flow", "barrier", "capacity", "port"):
         if f"wait {why}" in drawn:
             lines[wait_words(why)] = f"wait {why}"
     for text, einsum, kind in [*entries, *((text, None, None) for text in lines)]:
         wide = len(text) * LETTER + 30
         if x + wide > width and x > left:
             x, y = left, y + 18
-        if kind is None:
+        if text == wait_words("port"):
+            yield Line(((x, y + 7), (x + 14, y + 7)), "repeat")
+            yield _tick(x + 6, y + 7)
+        elif kind is None:
             yield Line(((x, y + 5), (x + 14, y + 5)), lines[text])
         else:
             yield Box(x, y, 14, 10, einsum, kind, False, text)

@@ -73,6 +73,7 @@ def style(dark: bool | None, selector: str = ".polylat") -> str:
         ".polylat .l-level{fill:var(--level);fill-opacity:.55;stroke:var(--faint)}",
         ".polylat .l-flow{stroke-dasharray:none}",
         ".polylat .l-barrier{stroke-dasharray:6 3}",
+        ".polylat .l-port{stroke:var(--ink);stroke-width:1.4}",
         ".polylat .l-capacity{stroke-dasharray:1 3;stroke-width:2}",
         ".polylat .crit{stroke:var(--ink);stroke-width:1.4}",
         ".polylat .fill{stroke:var(--ink);stroke-dasharray:2 2;fill-opacity:.6}",
