@@ -987,7 +987,7 @@ def _line(title: str | None, item: Any, limit: int) -> Timeline:
 
 def _accounting(title: str, roofline: Roofline) -> Timeline:
     """AccelForge's accounting as a timeline: a component per lane, Einsums back to back."""
-    names = list(dict.fromkeys(c for busy in roofline.per_einsum.values() for c in busy))
+    names = roofline.components
     total = {
         name: number(
             sum((Fraction(b.get(name, 0)) for b in roofline.per_einsum.values()), Fraction(0))

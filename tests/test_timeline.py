@@ -417,6 +417,17 @@ def test_compare() -> None:
     assert [line.title for line in same.timelines] == ["AccelForge", "order program"]
 
 
+def test_lanes_are_in_the_order_of_the_architecture() -> None:
+    """In AccelForge's accounting, too, although its first Einsum does not use the vector unit."""
+    spec = polylat.load("examples/attention.yaml")
+    for line in polylat.compare([polylat.roofline(spec), polylat.analyze(spec)]).timelines:
+        found = list(dict.fromkeys(lane.component for lane in line.lanes))
+        assert found == [name for name in spec.arch.order if name in found]
+        assert {"vector", "register", "mac"} <= {*found}
+        for einsum, lane in {(bar.einsum, line.lanes[bar.lane].component) for bar in line.bars}:
+            assert lane in {component.name for component in spec.arch.paths[einsum]}
+
+
 @pytest.mark.parametrize("items", [[], {}, ["a"], [None]])
 def test_compare_what_cannot_be(items: Any) -> None:
     with pytest.raises(OptionError):
