@@ -513,6 +513,8 @@ def test_frames(report: Report) -> None:
     assert len(report.critical_frame(limit=3)) == 3
     rows = report.sensitivity_frame()
     assert rows["critical"].sum() == report.latency
+    late = report.occupancy_frame(window=(31000, 10**9))
+    assert {*late["time"]} and min(late["time"]) == 31000 and max(late["time"]) < report.latency
     memory = report.occupancy_frame()
     assert memory.groupby("memory")["bits"].max().to_dict() == {
         m.component: m.peak for m in report.occupancy
