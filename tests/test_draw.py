@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import xml.etree.ElementTree as ET
+from collections import Counter
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,7 +23,7 @@ from polylat.draw.perfetto import trace
 from polylat.draw.scene import Box, Label, Line, scene
 from polylat.draw.style import DARK, LIGHT, PALETTE
 from polylat.draw.words import bounds_words
-from polylat.timeline import Stack
+from polylat.timeline import Kind, Stack
 
 ROOT = Path(__file__).parent.parent
 FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
@@ -92,6 +93,33 @@ def test_svg_of_what_repeats(attention: Report) -> None:
     texts = [t.text or "" for t in ET.fromstring(line.to_svg()).iter(f"{SVG}text")]
     for repeat in line.repeats:
         assert any(text.startswith(f"× {repeat.count:,}") for text in texts)
+
+
+@pytest.mark.parametrize("kind", ["foreground", "background", "fill"])
+def test_textures(report: Report, kind: Kind) -> None:
+    """What is in the background or prefetched looks unlike the rest, in the legend, too."""
+    line = report.timeline()
+    (segment,) = line.segments
+    bars = tuple(dataclasses.replace(bar, kind=kind) for bar in segment.bars)
+    line = dataclasses.replace(line, segments=(dataclasses.replace(segment, bars=bars),))
+    drawn = ET.fromstring(line.to_svg())
+    boxes = [r for r in drawn.iter(f"{SVG}rect") if r.find(f"{SVG}title") is not None]
+    textures = Counter((r.get("style") or "").partition("(")[2].rstrip(")") for r in boxes)
+    plain = len(line.einsums) + (len(bars) if kind == "foreground" else 0)
+    assert textures.pop("") == plain  # in the legend, Einsums are plain
+    assert sum(textures.values()) == (0 if kind == "foreground" else len(bars) + 1)
+    assert {f"#{p.get('id')}" for p in drawn.iter(f"{SVG}pattern")} == {*textures}
+    assert {t[1] for t in textures} == ({kind[0]} if kind != "foreground" else set())
+    words = {"fill": "prefetched", "background": "in the background"}
+    texts = {t.text for t in drawn.iter(f"{SVG}text")}
+    assert {w for w in words.values() if w in texts} == {w for k, w in words.items() if k == kind}
+    pytest.importorskip("plotly", reason="the extra `plot` is not installed")
+    shapes = {
+        t.marker.pattern.shape
+        for t in line.to_plotly().data
+        if t.type == "bar" and t.orientation == "h"
+    }
+    assert shapes == {{"foreground": "", "background": "/", "fill": "."}[kind]}
 
 
 @pytest.mark.parametrize(("factor", "off"), [(8, False), (9, True)])

@@ -59,7 +59,7 @@ TICKS = 26
 """Heights in pixels; that of a bar in lanes."""
 
 DASHES: Mapping[WaitedFor, str] = {"flow": "solid", "barrier": "dash", "capacity": "dot"}
-KINDS = {"fill": ", prefetched", "foreground": "", "background": ", in the background"}
+KINDS = {"foreground": "", "background": ", in the background", "fill": ", prefetched"}
 
 
 def figure(stack: Stack, *, dark: bool | None = None) -> Figure:
@@ -304,7 +304,11 @@ class _Panel:
                 name=name,
                 legendgroup=name,
                 legendrank=10 * place + list(KINDS).index(what),
-                marker={"color": colour(place), "line": {"width": 0}, **_texture(what)},
+                marker={
+                    "color": colour(place),
+                    "line": {"width": 0},
+                    "pattern": _texture(what, place),
+                },
                 xaxis=self.x,
                 yaxis=self.y,
             )
@@ -514,9 +518,14 @@ def _steps(segment: Segment, k: int) -> Iterator[tuple[Number, Number, Number, L
         yield start, finish, bits, level
 
 
-def _texture(kind: str) -> dict[str, Any]:
-    shape = {"background": "/", "fill": "."}.get(kind, "")
-    return {"pattern": {"shape": shape}}
+def _texture(kind: str, place: int) -> dict[str, Any]:
+    """The texture of a bar: hatched in the background, dotted where prefetched."""
+    if kind == "background":
+        return {"shape": "/"}
+    if kind == "fill":
+        plain, letters = colour(place), ON[place % len(ON)]
+        return {"shape": ".", "bgcolor": plain, "fgcolor": letters, "size": 5, "solidity": 0.25}
+    return {"shape": ""}
 
 
 def _lines(words: str) -> str:

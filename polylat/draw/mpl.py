@@ -65,25 +65,21 @@ def save(drawn: Figure, path: Path) -> None:
 def _box(axes: Axes, box: Box, paper: str, ink: str) -> None:
     from matplotlib.patches import Rectangle
 
-    hatched = box.kind == "background"
-    fill = box.kind == "fill" and not box.shade
+    where = (box.x, box.y), max(box.width, 0.4), box.height
+    # The edge has the colour of the texture; what is critical has a frame over it.
+    edges = {"background": paper, "fill": ON[(box.einsum or 0) % len(ON)]}
     axes.add_patch(
         Rectangle(
-            (box.x, box.y),
-            max(box.width, 0.4),
-            box.height,
+            *where,
             facecolor=colour(box.einsum or 0),
-            edgecolor=paper if hatched else (ink if box.critical or fill else "none"),
-            linewidth=0.8 if box.critical and not hatched else (0.5 if hatched or fill else 0),
-            linestyle=":" if fill else "-",
-            alpha=0.7 if fill else None,
+            edgecolor=edges.get(str(box.kind), "none"),
+            linewidth=0.5 if box.kind == "background" else 0,
             antialiased=not box.shade,
-            hatch="//////" if hatched else None,
+            hatch={"background": "//////", "fill": "...."}.get(str(box.kind)),
         )
     )
-    if hatched and box.critical:
-        frame = (box.x, box.y), box.width, box.height
-        axes.add_patch(Rectangle(*frame, fill=False, edgecolor=ink, linewidth=0.8))
+    if box.critical:
+        axes.add_patch(Rectangle(*where, fill=False, edgecolor=ink, linewidth=0.8))
 
 
 def _label(axes: Axes, label: Label, look: dict[str, str]) -> None:

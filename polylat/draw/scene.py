@@ -231,7 +231,7 @@ class _Frame:
             yield Box(x0, y, wide, height, where, bar.kind, framed, words)
             if wide >= QUEUED and queued(segment, bar):
                 yield _tick(x0, y)
-            if wide > len(bar.einsum) * LETTER + 4 and bar.kind != "background":
+            if wide > len(bar.einsum) * LETTER + 4 and bar.kind == "foreground":
                 middle = (x0 + x1) / 2
                 yield Label(middle, y + height / 2 + 4, bar.einsum, "middle", f"bar e{where % 8}")
         yield from self._critical(segment, span, top)

@@ -2,7 +2,7 @@
 
 The colours are those of Okabe and Ito, which colour-blind readers tell apart, in an order in which
 neighbours differ in lightness, so that they differ in grey as well; from the ninth on darker and
-paler ones. What is in the background is hatched, and a prefetched fill is framed.
+paler ones. What is in the background is hatched, and what is prefetched is dotted.
 """
 
 from __future__ import annotations
