@@ -279,6 +279,21 @@ def test_text(report: Report, attention: Report) -> None:
     assert "×29" in folded and max(map(len, folded.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("width", [200, 400, 1000])
+def test_counts_of_what_repeats(attention: Report, width: int) -> None:
+    """However narrow the picture is, every count is there, and none over another."""
+    line = attention.timeline()
+    drawn = scene(Stack((line,)), width)
+    labels = [i for i in drawn.items if isinstance(i, Label) and i.style == "repeat"]
+    assert len(labels) == len(line.repeats)
+    for label, repeat in zip(labels, line.repeats, strict=True):
+        assert label.text.split(" of ")[0] == f"× {repeat.count:,}"
+        assert label.x + len(label.text) * LETTER / 2 <= width
+    for one, other in itertools.combinations(labels, 2):
+        half = (len(one.text) + len(other.text)) * LETTER / 2
+        assert abs(one.x - other.x) >= half or abs(one.y - other.y) >= 15
+
+
 # Traces -------------------------------------------------------------------------------------------
 
 _EVENT = {"ph": {"type": "string"}, "name": {"type": "string", "minLength": 1}}
