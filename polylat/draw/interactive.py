@@ -415,6 +415,7 @@ class _Panel:
             marker={"color": "rgba(0,0,0,0)", "line": {"width": 0}},
             hovertext=words_,
             hoverinfo="text",
+            hoverlabel={"bgcolor": LIGHT["faint"], "font": {"color": LIGHT["paper"]}},
             **where,
         )
 
