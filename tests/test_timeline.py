@@ -474,3 +474,4 @@ def test_a_mapping_that_takes_no_time() -> None:
     shown: list[Callable[[], Any]] = [line.to_text, line.to_svg, line.to_html, line.to_matplotlib]
     for show in shown:
         assert show()
+    assert line.to_plotly().to_html()

@@ -129,9 +129,11 @@ def marks(line: Timeline, spans: Sequence[tuple[float, float]]) -> list[Mark]:
         for name, time in line.bounds
         if line.start < time <= line.finish
     ]
-    wide = max((len(text) for text, _, _ in known), default=0) * LETTER + 6
+    if not known:
+        return []
+    wide = max(len(text) for text, _, _ in known) * LETTER + 6
     places = [x for _, _, x in known]
-    if min(places, default=span[1]) - wide >= span[0]:
+    if min(places) - wide >= span[0]:
         middle = span[0]
     elif max(places) + wide <= span[1]:
         middle = span[1]
