@@ -78,7 +78,7 @@ def test_who_waits_for_a_port(report: Report) -> None:
     assert len(waits) == 8  # for the write of o2 to DRAM: SRAM is read for it
     ticks = [i for i in picture.items if isinstance(i, Line) and i.style == "wait port"]
     *on_bars, legend = [tick.points[0] for tick in ticks]
-    assert [(round(x - 0.7, 6), y) for x, y in on_bars] == [(round(x, 6), y) for x, y in waits]
+    assert on_bars == waits
     assert any("waits for its port (port)" in w.text for w in picture.items if isinstance(w, Label))
     assert legend[1] > max(y for _, y in waits)
     # What came before a window is not in sight.

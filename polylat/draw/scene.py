@@ -197,9 +197,9 @@ class _Frame:
         yield from self._axis(axis)
         for mark in bounds:
             high = lanes - 3 - BOUND * mark.row
-            yield Line(((mark.x, high - 8), (mark.x, axis)), "bound")
-            beside = mark.x + (3 if mark.anchor == "start" else -3)
-            yield Label(beside, high, mark.text, mark.anchor, "bound")
+            yield Line(((mark.x, high), (mark.x, axis)), "bound")
+            # Exactly at the line, to stay with it where a page stretches the axis.
+            yield Label(mark.x, high - 2, mark.text, mark.anchor, "bound")
         y = axis + 22
         for number, level in enumerate(line.segments[0].levels if line.segments else ()):
             yield Label(self.left - 6, y + LANE / 2 + 4, level.name, "end", "lane")
@@ -304,7 +304,7 @@ def _wait(why: str, since: float, until: float, y: float) -> Iterator[Item]:
 
 def _tick(x: float, y: float) -> Line:
     """A tick on a bar that begins here and has waited for its port."""
-    return Line(((x + 0.7, y), (x + 0.7, y - 4)), "wait port")
+    return Line(((x, y), (x, y - 4)), "wait port")
 
 
 def _wide(shades: Sequence[Shade]) -> Iterator[Shade]:
