@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import polylat
 from polylat import MissingExtraError, OptionError, Report, Spec
+from polylat.draw.curves import round_ticks
 from polylat.draw.perfetto import trace
 from polylat.draw.style import PALETTE
+from polylat.text import show
 
 ROOT = Path(__file__).parent.parent
 FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
@@ -348,11 +352,11 @@ def test_a_page(report: Report) -> None:
     assert any(tag == "html" and a.get("lang") == "en" for tag, a in page.tags)
     headings = [tag for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert headings[0] == "h1" and headings.count("h1") == 1
-    for tag, given in page.tags:
-        if given.get("tabindex") == "0":
-            assert given.get("aria-label"), (tag, given)
+    for tag, attributes in page.tags:
+        if attributes.get("tabindex") == "0":
+            assert attributes.get("aria-label"), (tag, attributes)
         if tag == "th":
-            assert given.get("scope") == "col"
+            assert attributes.get("scope") == "col"
 
 
 def test_pages_are_small(attention: Report) -> None:
@@ -367,6 +371,31 @@ def test_what_would_change_it(report: Report) -> None:
     text = report.to_html(sensitivity=True)
     assert "Latency by bandwidth" in text and "25,792" in text  # DRAM twice as fast
     assert "Left out" not in text
+    (drawn,) = [
+        ET.fromstring(svg)
+        for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+        if 'class="polylat curves"' in svg
+    ]
+    texts = [t.text or "" for t in drawn.iter(f"{SVG}text")]
+    assert {"0", "20,000", "100,000", "1/4 x", "8 x", "now: 31,744"} <= set(texts)
+    assert any(t.startswith("Latency, from 0") for t in texts) and any("times" in t for t in texts)
+    # Each place where a curve turns is marked, and told.
+    rings = [t.text for t in drawn.iterfind(f".//{SVG}circle/{SVG}title")]
+    for component in ("DRAM", "SRAM"):
+        curve = report.curve(component)
+        inside = [at for scale, at in curve.breakpoints if scale and 1 <= 8 * scale <= 32]
+        assert inside and all(any(f": {show(at)}" in str(r) for r in rings) for at in inside)
+    assert "DRAM</b>: more gains up to 2.831 x, where the latency is 24,064" in text
+    assert "mac</b>: more gains nothing; 0.0625 x would do (flat" in text
+
+
+@given(st.fractions(Fraction(1, 10**9), 10**15))
+def test_ticks_are_round(most: Fraction) -> None:
+    ticks = round_ticks(most)
+    assert ticks[0] == 0 and ticks[-2] < most <= ticks[-1] and 3 <= len(ticks) <= 7
+    steps = {b - a for a, b in itertools.pairwise(ticks)}
+    assert len(steps) == 1
+    assert f"{float(steps.pop()):e}"[:8] in ("1.000000", "2.000000", "5.000000")
 
 
 def test_a_page_of_a_timeline(report: Report, tmp_path: Path) -> None:

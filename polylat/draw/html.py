@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING
 
 from polylat.text import percent, show, show_large
@@ -22,6 +22,7 @@ __all__ = [
     "ports_table",
     "report_html",
     "roofline_html",
+    "scrolling",
     "spec_html",
     "table",
 ]
@@ -61,6 +62,15 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def scrolling(text: str, name: str = "") -> str:
+    """What may be wider than the page, which scrolls by itself; a table's caption names it."""
+    if not name:
+        name = unescape(text.partition("<caption>")[2].partition("</caption>")[0])
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{text}</div>'
+    )
 
 
 def fragment(*parts: str) -> str:

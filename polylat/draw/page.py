@@ -8,13 +8,13 @@ from fractions import Fraction
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
-from math import log2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polylat.draw.curves import curves_html
 from polylat.draw.html import headline, table
 from polylat.draw.scene import Scene, scene
-from polylat.draw.style import PALETTE, WAITS
+from polylat.draw.style import WAITS
 from polylat.draw.svg import paint, style
 from polylat.draw.words import tile_words
 from polylat.errors import OptionError, UnsupportedError
@@ -26,7 +26,7 @@ from polylat.timeline import Stack
 if TYPE_CHECKING:
     from polylat.certificate import Certificate
     from polylat.report import Report
-    from polylat.sensitivity import Curve, Row
+    from polylat.sensitivity import Row
 
 __all__ = ["report_page", "timeline_page"]
 
@@ -388,8 +388,7 @@ def _sensitivity(report: Report, wanted: bool | None) -> str:
         except UnsupportedError:
             continue
     if curves:
-        parts.append("<h3>Latency by bandwidth</h3>")
-        parts.append(_scroll(_curves(curves, report), "Latency by bandwidth"))
+        parts.append(f"<h3>Latency by bandwidth</h3>{curves_html(curves)}")
     return "".join(parts)
 
 
@@ -403,67 +402,3 @@ def _sensitive(rows: Sequence[Row], report: Report) -> str:
         listed.append((cells, share))
     names = ["Component", "Action", ">On the critical path", ">Free slowdown", ">Latency if free"]
     return _metered(names, listed)
-
-
-_FACTORS = [Fraction(2) ** k for k in range(-3, 4)]
-
-
-def _curves(curves: Sequence[Curve], report: Report) -> str:
-    """The latency against each component's bandwidth: a picture, and a table."""
-    wide, high, left, top = 560.0, 220.0, 64.0, 12.0
-    x0, x1 = float(log2(_FACTORS[0])), float(log2(_FACTORS[-1]))
-    grid = [x0 + (x1 - x0) * k / 60 for k in range(61)]
-    values = [[float(c.at(Fraction(2.0**-g))) for g in grid] for c in curves]
-    now = float(report.latency) or 1.0
-    peak = min(max(max(v) for v in values), 8 * now) or 1.0
-
-    def at(g: float, value: float) -> str:
-        x = left + (g - x0) / (x1 - x0) * wide
-        return f"{x:.1f} {top + high * (1 - min(value / peak, 1)):.1f}"
-
-    parts = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img" viewBox="0 0 760'
-            f' {high + 60:.0f}" width="760" height="{high + 60:.0f}"><title>Latency against bandwidth,'
-            " from an eighth to eight times what it is now; the table below has the figures.</title>"
-        )
-    ]
-    for k, factor in enumerate(_FACTORS):
-        g = float(log2(factor))
-        x = left + (g - x0) / (x1 - x0) * wide
-        parts.append(f'<path class="l-grid" d="M{x:.1f} {top}V{top + high}"/>')
-        label = f"{factor} x" if k != 3 else "now"
-        parts.append(
-            f'<text class="tick" text-anchor="middle" x="{x:.1f}" y="{top + high + 16}">{label}</text>'
-        )
-    level = top + high * (1 - now / peak)
-    parts.append(f'<path class="l-bound" d="M{left} {level:.1f}H{left + wide}"/>')
-    parts.append(
-        f'<text class="tick" text-anchor="end" x="{left - 4}" y="{level + 4:.1f}">'
-        f"{show(report.latency)}</text>"
-    )
-    dashes = ("", "6 3", "2 3", "8 3 2 3", "1 2")
-    for k, (curve, line) in enumerate(zip(curves, values, strict=True)):
-        colour, dash = PALETTE[k % len(PALETTE)], dashes[k % len(dashes)]
-        path = "L".join(at(g, v) for g, v in zip(grid, line, strict=True))
-        look = f"stroke:{colour};stroke-width:2.2"
-        parts.append(f'<path d="M{path}" style="{look}" stroke-dasharray="{dash}"/>')
-        y = top + 16 * k + 8
-        x = left + wide + 14
-        parts.append(f'<path d="M{x} {y}h22" style="{look}" stroke-dasharray="{dash}"/>')
-        parts.append(f'<text x="{x + 28}" y="{y + 4}">{escape(curve.component)}</text>')
-    parts.append(
-        f'<text class="tick" text-anchor="middle" x="{left + wide / 2}" y="{top + high + 34}">'
-        "bandwidth, times what it is now</text></svg>"
-    )
-    rows = [
-        [
-            curve.component,
-            *(show(curve.at_bandwidth(f)) for f in _FACTORS),
-            show(curve.at(0)),
-            "never" if curve.beyond is None else f"{float(curve.beyond):.4g} x",
-        ]
-        for curve in curves
-    ]
-    names = ["Bandwidth of", *(f">{f} x" for f in _FACTORS), ">infinite", ">More is no use from"]
-    return "".join(parts) + table(names, rows)
