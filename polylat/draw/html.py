@@ -42,21 +42,21 @@ STYLE = (
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """A table; a column whose name starts with ``>`` is aligned to the right.
+    """A table; a column whose name starts with ``>`` is aligned to the right, with ``~`` is prose.
 
     Examples
     --------
     >>> table(["a", ">b"], [["<", "1"]])
     '<table><thead><tr><th scope="col">a</th><th scope="col" class="n">b</th></tr></thead><tbody><tr><td>&lt;</td><td class="n">1</td></tr></tbody></table>'
     """
-    right = [' class="n"' if name.startswith(">") else "" for name in names]
+    looks = [{">": ' class="n"', "~": ' class="w"'}.get(name[:1], "") for name in names]
     head = "".join(
-        f'<th scope="col"{side}>{escape(name.removeprefix(">"))}</th>'
-        for name, side in zip(names, right, strict=True)
+        f'<th scope="col"{look}>{escape(name.lstrip(">~"))}</th>'
+        for name, look in zip(names, looks, strict=True)
     )
     body = "".join(
         "<tr>"
-        + "".join(f"<td{side}>{escape(cell)}</td>" for cell, side in zip(row, right, strict=True))
+        + "".join(f"<td{look}>{escape(cell)}</td>" for cell, look in zip(row, looks, strict=True))
         + "</tr>"
         for row in rows
     )

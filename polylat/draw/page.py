@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polylat.draw.curves import curves_html
-from polylat.draw.html import headline, table
+from polylat.draw.html import headline, scrolling, table
 from polylat.draw.scene import Scene, scene
 from polylat.draw.style import WAITS
 from polylat.draw.svg import paint, style
@@ -82,7 +82,8 @@ def report_page(
 def timeline_page(stack: Stack) -> str:
     """Timelines as one self-contained page of HTML."""
     title = "; ".join(line.title for line in stack.timelines)
-    return _page(f"Timeline: {title}", [("timeline", "Timeline", _interactive(stack, "t0"))])
+    drawn = _HELP + _interactive(stack, "t0")
+    return _page(f"Timeline: {title}", [("timeline", "Timeline", drawn)])
 
 
 def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
@@ -105,7 +106,7 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
         ".polylat .n-note{fill:var(--faint)}</style></head><body>"
         '<a class="skip" href="#main">To the content</a>'
         f"<header><h1>{escape(title)}</h1>"
-        '<button id="theme" type="button" aria-pressed="false">Light or dark</button>'
+        '<button id="theme" type="button" aria-pressed="false">Dark colours</button>'
         f'<nav aria-label="Sections">{links}</nav></header>'
         f'<main id="main">{body}</main>'
         "<footer>Times are exact, in the architecture's unit of time; ≈ marks what is rounded."
@@ -118,7 +119,7 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
 
 def _timelines(report: Report) -> str:
     whole = report.timeline(fold=False, limit=300, title="To scale")
-    parts = [_interactive(Stack((whole,)), "t0")]
+    parts = [_HELP, _interactive(Stack((whole,)), "t0")]
     if not whole.bars:
         folded = report.timeline(fold=True, limit=120, title="What repeats, once")
         if folded.folded:
@@ -126,22 +127,25 @@ def _timelines(report: Report) -> str:
     return "".join(parts)
 
 
+_HELP = (
+    '<p class="faint" id="timeline-keys">Point at a bar, or go from bar to bar with the arrow keys:'
+    " what it is, how long it takes, its slack and what it waited for are told below. Zoom with the"
+    " buttons, with Ctrl and the wheel, or with + and -; 0 shows all.</p>"
+)
+
+
 def _interactive(stack: Stack, name: str) -> str:
     picture = scene(stack, WIDTH)
-    keys = (
-        "Zoom with + and -, all with 0; arrow keys go from bar to bar. Each bar says what it is, how"
-        " long it takes, its slack and what it waited for."
-    )
+    title = escape("; ".join(line.title for line in stack.timelines))
     return (
         f'<div data-timeline="{name}" data-left="{_left(picture):.1f}" data-zoom="1">'
-        '<div class="tools" role="group" aria-label="Zoom">'
+        f'<div class="tools" role="group" aria-label="Zoom: {title}">'
         '<button type="button" data-zoom="in">Zoom in</button>'
         '<button type="button" data-zoom="out">Zoom out</button>'
-        '<button type="button" data-zoom="all">All</button>'
-        f'<span class="faint" id="{name}-keys">{keys}</span></div>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline"'
-        f' aria-describedby="{name}-keys">{paint(picture, alone=False)}</div>'
-        f'<div class="told" role="status" aria-live="polite">Nothing chosen.</div></div>'
+        '<button type="button" data-zoom="all">All</button></div>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline: {title}"'
+        f' aria-describedby="timeline-keys">{paint(picture, alone=False)}</div>'
+        '<div class="told" role="status" aria-live="polite"></div></div>'
     )
 
 
@@ -156,29 +160,19 @@ def _left(picture: Scene) -> float:
 # Tables -------------------------------------------------------------------------------------------
 
 
-def _scroll(text: str, name: str) -> str:
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{text}</div>'
-    )
-
-
 def _meter(share: float) -> str:
     wide = min(max(share, 0.0), 1.0) * 100
     return f'<td class="bar"><span class="meter" style="width:{wide:.2f}%"></span></td>'
 
 
-def _metered(names: Sequence[str], rows: Sequence[tuple[Sequence[str], float]]) -> str:
+def _metered(
+    names: Sequence[str], rows: Sequence[tuple[Sequence[str], float]], caption: str
+) -> str:
     """A table whose last column is a bar."""
-    text = table(names, [row for row, _ in rows])
-    head, *lines = text.split("<tr>")
-    shares = iter([0.0, *(share for _, share in rows)])
-    cells = []
-    for number, line in enumerate(lines):
-        cell = '<th scope="col">Share</th>' if number == 0 else _meter(next(shares))
-        if number == 0:
-            next(shares)
-        cells.append(line.replace("</tr>", f"{cell}</tr>", 1))
-    return "<tr>".join([head, *cells])
+    head, *lines = table(names, [row for row, _ in rows], caption).split("<tr>")
+    bars = ['<th scope="col" class="bar">Share</th>', *(_meter(share) for _, share in rows)]
+    cells = [line.replace("</tr>", f"{bar}</tr>", 1) for line, bar in zip(lines, bars, strict=True)]
+    return scrolling("<tr>".join([head, *cells]))
 
 
 def _comparison(report: Report) -> str:
@@ -194,19 +188,11 @@ def _comparison(report: Report) -> str:
         ([name, "illegal" if time is None else show(time), what], float(Fraction(time or 0) / most))
         for name, time, what in steps
     ]
-    text = _metered(["Step", ">Time", "What it is"], rows)
-    orders = [
-        [order, "not settled" if order in report.unsettled else "contradicts the dependences"]
-        if latency is None
-        else [order, show(latency)]
-        for order, latency in report.latency_by_order.items()
-    ]
+    names = ["~Step", ">Time", "~What it is"]
+    text = _metered(names, rows, "Times, from AccelForge's model to polylat's")
     charges = [
         [
-            c.einsum,
-            c.component,
-            c.tensor or "-",
-            c.action,
+            " ".join(part for part in (c.einsum, c.component, c.tensor, c.action) if part),
             show(c.accelforge),
             show(c.polylat),
             f"found in {c.found_in}, where {c.brought_by} left it" if c.found_in else "exact count",
@@ -214,10 +200,19 @@ def _comparison(report: Report) -> str:
         for c in found.charges[:ROWS]
     ]
     if charges:
-        names = ["Einsum", "Component", "Tensor", "Action", ">AccelForge", ">polylat", "Why"]
-        text += "<h3>Accesses that the two count differently</h3>" + table(names, charges)
-    text += "<h3>Latency by order of the ports</h3>" + table(["Order", ">Latency"], orders)
-    return _scroll(text, "Comparison")
+        names = ["Access", ">AccelForge", ">polylat", "~Why"]
+        text += scrolling(
+            table(names, charges, "Numbers of actions that the two count differently")
+        )
+    orders = [
+        [order, "not settled" if order in report.unsettled else "contradicts the dependences"]
+        if latency is None
+        else [order, show(latency)]
+        for order, latency in report.latency_by_order.items()
+    ]
+    return text + scrolling(
+        table(["Order", ">Latency"], orders, "Latency by the order in which ports serve")
+    )
 
 
 def _ports(report: Report) -> str:
@@ -226,7 +221,8 @@ def _ports(report: Report) -> str:
         used = ", ".join(f"{name} {percent(busy, port.busy)}" for name, busy in users.items())
         share = float(port.utilization)
         rows.append(([port.name, show(port.busy), percent(port.busy, report.latency), used], share))
-    text = _metered(["Port", ">Busy", ">Utilisation", "Used by"], rows)
+    names = ["Port", ">Busy", ">Utilisation", "~Used by"]
+    text = _metered(names, rows, "How long each port is busy, and for which Einsums")
     for pipeline in report.contention:
         text += f"<p>Pipeline {escape(' | '.join(pipeline.stages))}:"
         if pipeline.shared:
@@ -234,7 +230,7 @@ def _ports(report: Report) -> str:
         if pipeline.own:
             text += f" Each has units of its own of {escape(', '.join(pipeline.own))}."
         text += "</p>"
-    return _scroll(text, "Ports")
+    return text
 
 
 def _critical(report: Report) -> str:
@@ -248,7 +244,7 @@ def _critical(report: Report) -> str:
         cells = [einsum, component, tensor or "-", action, show(time)]
         rows.append(([*cells, percent(time, report.latency)], share))
     names = ["Einsum", "Component", "Tensor", "Action", ">Time", ">Of the latency"]
-    text = _metered(names, rows)
+    text = _metered(names, rows, "Accesses on the critical path; their times add up to the latency")
     waited = ", ".join(
         f"{WAITS[why]} {show(time)} ({percent(time, report.latency)})"
         for why, time in report.critical_waits.items()
@@ -268,11 +264,11 @@ def _critical(report: Report) -> str:
         for s in path[:STEPS]
     ]
     heads = [">Start", ">Finish", "Einsum", "Tile", "Port", "Access", "After"]
-    text += (
+    listed = scrolling(table(heads, steps, "Steps of the critical path"))
+    return text + (
         f"<details><summary>Step by step: the first {len(steps)} of {len(path):,}</summary>"
-        f"{table(heads, steps)}</details>"
+        f"{listed}</details>"
     )
-    return _scroll(text, "Critical path")
 
 
 def _memories(report: Report) -> str:
@@ -290,8 +286,8 @@ def _memories(report: Report) -> str:
             share = float(Fraction(peak) / Fraction(memory.size))
             note = percent(peak, memory.size) + (" exceeded" if memory.exceeded else "")
         rows.append(([name, known, size, note], share))
-    text = _metered(["Memory", ">Peak (bits)", ">Size (bits)", ">Of its size"], rows)
-    return _scroll(text, "Memories") + (
+    names = ["Memory", ">Peak (bits)", ">Size (bits)", ">Of its size"]
+    return _metered(names, rows, "The most that each memory holds at any time") + (
         '<p class="faint">Tiles count as filled whole. The levels over time are under the'
         " timeline.</p>"
     )
@@ -300,8 +296,8 @@ def _memories(report: Report) -> str:
 def _mapping(report: Report) -> str:
     tree = report.mapping_tree()
     return (
-        _scroll(tree.to_svg(alone=False), "Mapping")
-        + f"<details><summary>As text</summary><pre>{escape(tree.to_text())}</pre></details>"
+        scrolling(tree.to_svg(alone=False), "The mapping as a tree")
+        + f"<details><summary>As text</summary>{_pre(tree.to_text(), 'The mapping')}</details>"
     )
 
 
@@ -318,8 +314,8 @@ def _certificate(certificate: Certificate | None) -> str:
         " ISL.</p>"
     )
     notes = "".join(f"<p>Not checked: {escape(note)}.</p>" for note in certificate.notes)
-    names = ["Proven", ">Relations", ">Decisions", "What it says"]
-    return _scroll(head + table(names, rows) + notes, "Certificate")
+    names = ["Proven", ">Relations", ">Decisions", "~What it says"]
+    return head + scrolling(table(names, rows, "What was proven")) + notes
 
 
 def _inputs(report: Report, inputs: Sequence[str], variables: Mapping[str, object]) -> str:
@@ -331,19 +327,22 @@ def _inputs(report: Report, inputs: Sequence[str], variables: Mapping[str, objec
         ["engine", report.engine],
         *([name, str(value)] for name, value in variables.items()),
     ]
-    parts = ["<h3>Options</h3>", table(["Option", "Value"], options)]
+    parts = [scrolling(table(["Option", "Value"], options, "Options"))]
     for path in inputs:
         try:
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
-        name = escape(Path(path).name)
-        parts.append(f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>")
-    parts.append("<h3>Versions</h3>")
-    parts.append(table(["Package", "Version"], list(_versions())))
-    text = escape(report_text(report))
-    parts.append(f"<details><summary>The report as text</summary><pre>{text}</pre></details>")
-    return _scroll("".join(parts), "Inputs and versions")
+        name = Path(path).name
+        parts.append(f"<details><summary>{escape(name)}</summary>{_pre(text, name)}</details>")
+    parts.append(scrolling(table(["Package", "Version"], list(_versions()), "Versions")))
+    text = _pre(report_text(report), "The report as text")
+    parts.append(f"<details><summary>The report as text</summary>{text}</details>")
+    return "".join(parts)
+
+
+def _pre(text: str, name: str) -> str:
+    return f'<pre tabindex="0" role="region" aria-label="{escape(name)}">{escape(text)}</pre>'
 
 
 def _versions() -> Iterator[list[str]]:
@@ -380,7 +379,7 @@ def _sensitivity(report: Report, wanted: bool | None) -> str:
         parts.append(f"<p>{more}</p>")
     else:
         rows = report.sensitivity().components
-        parts.append(_scroll(_sensitive(rows, report), "Sensitivity"))
+        parts.append(_sensitive(rows, report))
     curves = []
     for component in dict.fromkeys(port.component for port in report.ports):
         try:
@@ -401,4 +400,4 @@ def _sensitive(rows: Sequence[Row], report: Report) -> str:
         share = float(Fraction(row.critical) / Fraction(report.latency or 1))
         listed.append((cells, share))
     names = ["Component", "Action", ">On the critical path", ">Free slowdown", ">Latency if free"]
-    return _metered(names, listed)
+    return _metered(names, listed, "How much the latency depends on each action")
