@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import polylat
+from polylat.draw.tree import Flow, Row, Tree
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -190,6 +192,50 @@ def test_no_page_is_too_wide(browser: Chrome, page: Path, width: int) -> None:
         " e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName)",
     )
     assert overlong == []
+
+
+def many_flows() -> Tree:
+    """A tree whose flows nest, cross, and fan out."""
+    rows = [Row("split", "Sequential", "", (), False)]
+    for k in range(6):
+        above = (k == 5,)
+        rows.append(Row("storage", f"SRAM keeps o{k}", "elements per tile: o 8" * k, above, True))
+        rows.append(Row("compute", f"e{k} on mac", "", above, False, Fraction(1, 3) * (k % 2)))
+    leaves = [2 * k + 2 for k in range(6)]
+    pairs = [(0, 1), (0, 5), (1, 2), (1, 4), (1, 3), (2, 5), (3, 4), (4, 5)]
+    flows = [Flow(leaves[a], leaves[b], f"o{a}", "SRAM", a % 2 == 0) for a, b in pairs]
+    return Tree(tuple(rows), (*flows, Flow(leaves[0], leaves[1], "i", "a memory", False)))
+
+
+@pytest.mark.parametrize("name", ["attention", "many_flows"])
+def test_nothing_overlaps_in_a_tree(browser: Chrome, tmp_path: Path, name: str) -> None:
+    """No words stand on others, and no line goes through words."""
+    tree = many_flows()
+    if name == "attention":
+        tree = polylat.load(ROOT / "examples/attention.yaml").tree()
+    path = tmp_path / "tree.html"
+    path.write_text(f"<!DOCTYPE html><title>a tree</title>{tree.to_svg()}", encoding="utf-8")
+    opened(browser, path)
+    boxes = js(
+        browser,
+        "[...document.querySelectorAll('svg text')].map(t => { const b = t.getBBox();"
+        " return [b.x, b.y, b.x + b.width, b.y + b.height]; })",
+    )
+    for (a, b, c, d), (e, f, g, h) in itertools.combinations(boxes, 2):
+        assert c <= e or g <= a or d - 2 <= f or h - 2 <= b
+    points = js(
+        browser,
+        "[...document.querySelectorAll('svg path')].flatMap(p => { const all = [];"
+        " for (let at = 0; at <= p.getTotalLength(); at += 2) all.push(p.getPointAtLength(at));"
+        " return all.map(q => [q.x, q.y]); })",
+    )
+    assert len(points) > 500
+    through = [(x, y) for x, y in points for a, b, c, d in boxes if a < x < c and b + 2 < y < d - 2]
+    assert through == []
+    width, height = js(
+        browser, "(b => [b.width, b.height])(document.querySelector('svg').viewBox.baseVal)"
+    )
+    assert all(c <= width and d <= height for _, _, c, d in boxes)
 
 
 def test_light_and_dark(browser: Chrome, page: Path) -> None:

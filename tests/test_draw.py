@@ -411,7 +411,7 @@ def test_trees(spec: Spec, report: Report) -> None:
     plain = spec.mapping.tree()
     assert "for m  (tiles of 1)" in plain.to_text() and not plain.flows
     known = spec.tree()
-    assert "for m  (8 x 1)" in known.to_text()
+    assert "for m  (8 tiles of 1)" in known.to_text()
     flows = {(f.tensor, f.component) for f in known.flows}
     assert flows == {("o1", "SRAM"), ("o2", "SRAM")}
     marked = report.mapping_tree()
@@ -420,6 +420,9 @@ def test_trees(spec: Spec, report: Report) -> None:
     assert total == 1
     for tree in (plain, known, marked):
         drawn = ET.fromstring(tree.to_svg())
+        words = " ".join(tree.legend())
+        assert ("critical" in words, "arrow" in words) == (tree is marked, tree is not plain)
+        assert "Sequential:" in words and "Pipeline:" not in words and "spatial" not in words
         spans = ["".join(t.itertext()) for t in drawn.iter(f"{SVG}text")]
         assert all(any(row.text in s for s in spans) for row in tree.rows)
 

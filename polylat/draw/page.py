@@ -102,8 +102,7 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         # No request of any kind leaves the page, not even for an icon.
         '<link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{css}{drawing}"
-        ".polylat .n-note{fill:var(--faint)}</style></head><body>"
+        f"<title>{escape(title)}</title><style>{css}{drawing}</style></head><body>"
         '<a class="skip" href="#main">To the content</a>'
         f"<header><h1>{escape(title)}</h1>"
         '<button id="theme" type="button" aria-pressed="false">Dark colours</button>'
@@ -297,6 +296,7 @@ def _mapping(report: Report) -> str:
     tree = report.mapping_tree()
     return (
         scrolling(tree.to_svg(alone=False), "The mapping as a tree")
+        + f'<ul class="legend">{"".join(f"<li>{escape(line)}</li>" for line in tree.legend())}</ul>'
         + f"<details><summary>As text</summary>{_pre(tree.to_text(), 'The mapping')}</details>"
     )
 
