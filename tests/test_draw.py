@@ -365,6 +365,21 @@ def test_pages_are_small(attention: Report) -> None:
     assert len(text.encode()) < 1_500_000
     assert text.count("data-timeline=") == 2
     assert "Left out" in text
+    assert "report.to_html(sensitivity=True)" in text and "FILES" not in text
+
+
+def test_first_answers(report: Report, attention: Report) -> None:
+    """How long, why, which writes are on the critical path, and what would help."""
+    text = report.to_html()
+    head = text[text.index('id="headline"') : text.index('id="comparison"')]
+    answers = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", head))
+    assert answers["Critical path"].startswith("SRAM read 35.5%, DRAM read 27.4%")
+    assert answers["Writes on it"].startswith("o2 to SRAM by e2 12.9%")
+    assert answers["Writes not on it"] == "o2 to DRAM by e2"
+    assert answers["What would help"].startswith("twice the bandwidth of DRAM: 25,792, 1.231")
+    assert "no schedule has a shorter chain of dependences" in head
+    head = attention.to_html(sensitivity=False)
+    assert "What would help" not in head and "Critical path</dt><dd>mac compute 99.9%" in head
 
 
 def test_what_would_change_it(report: Report) -> None:

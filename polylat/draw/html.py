@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape, unescape
 from typing import TYPE_CHECKING
 
-from polylat.text import percent, show, show_large
+from polylat.text import bound_meaning, percent, show, show_large
 
 if TYPE_CHECKING:
     from polylat.accounting import Roofline
@@ -86,7 +86,7 @@ def headline(report: Report) -> str:
         pairs = ", ".join(f"{t}@{c}" for t, c in report.background)
         how.append(f"background: {pairs}")
     if report.optimal:
-        proven = f"Proven optimal by the {report.binding} bound."
+        proven = f"Proven optimal by the {report.binding} bound: {bound_meaning(report)}."
     elif report.exact:
         proven = f"Not proven optimal: the {report.binding} bound is lower."
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -26,13 +27,14 @@ from polylat.timeline import Stack
 if TYPE_CHECKING:
     from polylat.certificate import Certificate
     from polylat.report import Report
-    from polylat.sensitivity import Row
+    from polylat.sensitivity import Curve, Row
 
 __all__ = ["report_page", "timeline_page"]
 
 WIDTH = 1120
 ROWS = 24
 STEPS = 40
+LISTED = 5
 QUICK = {"explicit": 50_000, "periodic": 4_000}
 """With up to so many tasks to look at, sensitivities are on the page unasked."""
 
@@ -44,6 +46,7 @@ def report_page(
     variables: Mapping[str, object] | None = None,
     certificate: Certificate | None = None,
     sensitivity: bool | None = None,
+    arguments: str | None = None,
     title: str = "polylat report",
 ) -> str:
     """A report as one self-contained page of HTML.
@@ -61,22 +64,40 @@ def report_page(
     sensitivity
         Whether sensitivities and bandwidth curves are on the page. None: what of them does not
         take longer than all the rest.
+    arguments
+        What `polylat report` was given on the command line. Hints are commands then, else Python.
     title
         The title of the page.
     """
+    hints = _Hints(arguments)
+    change, curves = _sensitivity(report, sensitivity, hints)
     sections = [
-        ("headline", "Latency", headline(report)),
+        ("headline", "Latency", headline(report) + _answers(report, curves)),
         ("comparison", "From AccelForge's figure to the latency", _comparison(report)),
         ("timeline", "Timeline", _timelines(report)),
         ("ports", "Ports", _ports(report)),
         ("critical", "Critical path", _critical(report)),
-        ("sensitivity", "What would change it", _sensitivity(report, sensitivity)),
+        ("sensitivity", "What would change it", change),
         ("memories", "Memories", _memories(report)),
         ("mapping", "Mapping", _mapping(report)),
-        ("certificate", "Certificate", _certificate(certificate)),
+        ("certificate", "Certificate", _certificate(certificate, hints)),
         ("inputs", "Inputs and versions", _inputs(report, inputs, variables or {})),
     ]
     return _page(title, sections)
+
+
+@dataclass(frozen=True)
+class _Hints:
+    """How to ask for more: on the command line if that is where the page was asked for."""
+
+    arguments: str | None
+
+    def code(self, option: str, python: str) -> str:
+        """The command with one more option, or else Python."""
+        words = python
+        if self.arguments is not None:
+            words = f"polylat report {self.arguments} {option}"
+        return f"<code>{escape(words)}</code>"
 
 
 def timeline_page(stack: Stack) -> str:
@@ -111,6 +132,67 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
         "<footer>Times are exact, in the architecture's unit of time; ≈ marks what is rounded."
         f"</footer><script>{script}</script></body></html>\n"
     )
+
+
+# First answers ------------------------------------------------------------------------------------
+
+
+def _answers(report: Report, curves: Sequence[Curve]) -> str:
+    """Why it takes so long, which writes it waits for, and what would change it: in a few words."""
+    answers = [*_why(report), *_changing(report, curves)]
+    rows = (f"<dt>{name}</dt><dd>{text}</dd>" for name, text in answers)
+    return f'<dl class="answers">{"".join(rows)}</dl>'
+
+
+def _why(report: Report) -> Iterator[tuple[str, str]]:
+    try:
+        totals = report.critical_totals
+    except UnsupportedError:
+        return
+    kinds: dict[str, Fraction] = {}
+    writes: dict[str, Fraction] = {}
+    for einsum, component, tensor, action in report.accesses:
+        time = Fraction(totals.get((einsum, component, tensor, action), 0))
+        if action == "write":
+            name = f"{tensor} to {component} by {einsum}"
+            writes[name] = writes.get(name, Fraction(0)) + time
+        kinds[f"{component} {action}"] = kinds.get(f"{component} {action}", Fraction(0)) + time
+    on = _shares(kinds, report)
+    if on:
+        yield "Critical path", f'{_listed(on)} (<a href="#critical">all of it</a>)'
+    if writes:
+        off = [name for name, time in writes.items() if not time]
+        on = _shares(writes, report)
+        yield "Writes on it", _listed(on) if on else "none"
+        if off:
+            yield "Writes not on it", _listed(off)
+
+
+def _shares(times: Mapping[str, Fraction], report: Report) -> list[str]:
+    """What takes time, with its share of the latency, the largest first."""
+    ordered = sorted(times.items(), key=lambda item: -item[1])
+    return [f"{name} {percent(time, report.latency)}" for name, time in ordered if time]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return escape(", ".join(names[:LISTED]) + more)
+
+
+def _changing(report: Report, curves: Sequence[Curve]) -> Iterator[tuple[str, str]]:
+    """The component of which twice the bandwidth gains most."""
+    if not curves:
+        return
+    best = min(curves, key=lambda curve: Fraction(curve.at_bandwidth(2)))
+    latency = Fraction(best.at_bandwidth(2))
+    text = "twice the bandwidth of any one component gains nothing"
+    if latency and latency < report.latency:
+        times = f"{float(report.latency / latency):.3f}"
+        text = (
+            f"twice the bandwidth of {escape(best.component)}: {show(best.at_bandwidth(2))},"
+            f" {times} times as fast"
+        )
+    yield "What would help", f'{text} (<a href="#sensitivity">more</a>)'
 
 
 # Timelines ----------------------------------------------------------------------------------------
@@ -301,12 +383,10 @@ def _mapping(report: Report) -> str:
     )
 
 
-def _certificate(certificate: Certificate | None) -> str:
+def _certificate(certificate: Certificate | None, hints: _Hints) -> str:
     if certificate is None:
-        return (
-            "<p>Not asked for. <code>polylat report FILES --verify</code> proves that the schedule"
-            " keeps every rule for all tile iterations.</p>"
-        )
+        asked = hints.code("--verify", "report.to_html(certificate=report.verify())")
+        return f"<p>Not asked for. To prove that the schedule keeps every rule: {asked}</p>"
     rows = [[p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven]
     head = (
         f"<p><b>Proven</b> for all {certificate.tiles:,} tile iterations: {certificate.tasks:,}"
@@ -360,26 +440,24 @@ def _versions() -> Iterator[list[str]]:
 # Sensitivity --------------------------------------------------------------------------------------
 
 
-def _sensitivity(report: Report, wanted: bool | None) -> str:
+def _sensitivity(
+    report: Report, wanted: bool | None, hints: _Hints
+) -> tuple[str, tuple[Curve, ...]]:
     quick = report._model.graph.tasks <= QUICK[report.engine]
     curves_only = wanted is None and not quick and report.engine == "explicit"
     if wanted is None:
         wanted = quick
+    asked = hints.code("--sensitivity", "report.to_html(sensitivity=True)")
     if not wanted and not curves_only:
-        return (
-            "<p>Left out, as it takes a while for this schedule: <code>polylat report FILES"
-            " --sensitivity</code>, or <code>polylat explain FILES</code>.</p>"
-        )
+        return f"<p>Left out, as it takes a while for this schedule. To see it: {asked}</p>", ()
     stays = (
         "For the order in which the ports serve now; analysed anew, another may be faster still."
     )
     parts = [f'<p class="faint">{stays}</p>']
     if curves_only:
-        more = "<code>polylat explain FILES</code> says how much each action could cost for free."
-        parts.append(f"<p>{more}</p>")
+        parts.append(f"<p>To see how much each action could cost for free: {asked}</p>")
     else:
-        rows = report.sensitivity().components
-        parts.append(_sensitive(rows, report))
+        parts.append(_sensitive(report.sensitivity().components, report))
     curves = []
     for component in dict.fromkeys(port.component for port in report.ports):
         try:
@@ -388,7 +466,7 @@ def _sensitivity(report: Report, wanted: bool | None) -> str:
             continue
     if curves:
         parts.append(f"<h3>Latency by bandwidth</h3>{curves_html(curves)}")
-    return "".join(parts)
+    return "".join(parts), tuple(curves)
 
 
 def _sensitive(rows: Sequence[Row], report: Report) -> str:

@@ -251,8 +251,8 @@ class _Wire:
                 f'<path d="M{self.x:.0f} {y}H{self.ends[row]:.0f}"{dash}/>'
                 f'<path d="M{self.ends[row] + 6:.0f} {y - 4}l-6 4l6 4"/>'
             )
-        y = 8 + _HIGH * ((self.low + self.high + 1) // 2) + 4.5
-        yield f'<text class="note" x="{self.x + 5:.0f}" y="{y}">{escape(self.label)}</text>'
+        below = 8 + _HIGH * ((self.low + self.high + 1) // 2)
+        yield f'<text class="note" x="{self.x + 5:.0f}" y="{below + 4.5}">{escape(self.label)}</text>'
 
 
 def tree_style(dark: bool | None) -> str:
