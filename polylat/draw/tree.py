@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from polylat.draw.style import CRITICAL, CRITICAL_DARK
-from polylat.spec.mapping import Branch, Compute, Pipeline, Spatial, Storage, Temporal
+from polylat.spec.mapping import Branch, Compute, Pipeline, Spatial, Storage, Temporal, Toll
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from polylat.report import Report
     from polylat.spec import Spec
 
-__all__ = ["Flow", "Row", "Tree", "mapping_tree", "render_tree", "tree_style"]
+__all__ = ["Flow", "Row", "Tree", "mapping_tree", "node_words", "render_tree", "tree_style"]
 
 _WIDE, _BOLD, _HIGH, _SMALL, _STEP = 6.8, 7.6, 19, 15, 18
 
@@ -318,6 +318,21 @@ def _drawn(row: Row, number: int) -> Iterator[str]:
     yield f'<text x="{x}" y="{y + 14}"><tspan{weight}>{escape(row.text)}</tspan>{note}{mark}</text>'
 
 
+def node_words(node: Temporal | Spatial | Storage | Toll | Compute) -> str:
+    """A node of a mapping in words, without its trip count and sizes."""
+    match node:
+        case Temporal():
+            return f"for {node.rank_variable}"
+        case Spatial():
+            return f"for {node.rank_variable} over {node.component}.{node.dimension}"
+        case Storage():
+            return f"{node.component} keeps {', '.join(node.tensors)}"
+        case Toll():
+            return f"{node.component} passes on {', '.join(node.tensors)}"
+        case Compute():
+            return f"{node.einsum} on {node.component}"
+
+
 def mapping_tree(
     mapping: Branch, *, spec: Spec | None = None, report: Report | None = None
 ) -> Tree:
@@ -402,15 +417,10 @@ class _Builder:
                         trips = max(leaf.trips[loops] for leaf in known)
                         note = f"{trips:,} tiles of {node.tile_shape:,}"
                     loops += 1
-                    text = f"for {node.rank_variable}"
-                    kind = "loop"
-                    if isinstance(node, Spatial):
-                        kind, text = "spatial", f"{text} over {node.component}.{node.dimension}"
-                    self.rows.append(Row(kind, text, note, above, first))
+                    kind = "spatial" if isinstance(node, Spatial) else "loop"
+                    self.rows.append(Row(kind, node_words(node), note, above, first))
                 case _:
                     kind = "storage" if isinstance(node, Storage) else "toll"
-                    word = "keeps" if kind == "storage" else "passes on"
-                    text = f"{node.component} {word} {', '.join(node.tensors)}"
                     sizes = {
                         tensor: max(found)
                         for tensor in node.tensors
@@ -420,13 +430,12 @@ class _Builder:
                     note = ", ".join(f"{t} {n:,}" for t, n in sizes.items())
                     share = self._share(below, node.component, node.tensors)
                     note = f"elements per tile: {note}" if note else ""
-                    self.rows.append(Row(kind, text, note, above, first, share))
+                    self.rows.append(Row(kind, node_words(node), note, above, first, share))
             first = False
         if isinstance(branch.end, Compute):
             self.where[branch.end.einsum] = len(self.rows)
-            text = f"{branch.end.einsum} on {branch.end.component}"
             share = self._share(below, branch.end.component, None)
-            self.rows.append(Row("compute", text, "", above, first, share))
+            self.rows.append(Row("compute", node_words(branch.end), "", above, first, share))
             return
         name = "Pipeline" if isinstance(branch.end, Pipeline) else "Sequential"
         self.rows.append(Row("split", name, "", above, first))
