@@ -252,6 +252,68 @@ def test_light_and_dark(browser: Chrome, page: Path) -> None:
     assert (js(browser, paper), js(browser, ink)) == light
 
 
+CONTRASTS = """(() => {
+  const parts = (c) => [...c.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
+  const linear = (v) => v <= 10 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = parts(getComputedStyle(e).backgroundColor);
+      if (colour[3]) return colour;
+    }
+  };
+  document.querySelectorAll("details").forEach((d) => { d.open = true; });
+  const found = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const e = walk.currentNode.parentElement;
+    // Letters on bars have their colour from the palette.
+    if (!walk.currentNode.textContent.trim() || e.closest("script,title,.bar")) continue;
+    const own = getComputedStyle(e);
+    const [a, b] = [light(parts(e.closest("svg") ? own.fill : own.color)), light(behind(e))];
+    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), walk.currentNode.textContent]);
+  }
+  return found;
+})()"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(browser: Chrome, page: Path, scheme: str) -> None:
+    """Text is as distinct from what is behind it as WCAG 2 asks for (AA)."""
+    opened(browser, page, prefers_color_scheme=scheme)
+    found = js(browser, CONTRASTS)
+    assert len(found) > 200 and any("critical" in text for _, text in found)
+    assert [(ratio, text) for ratio, text in found if ratio < 4.5] == []
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_what_scrolls_is_reached_by_keys_and_shaded(
+    browser: Chrome, page: Path, width: int
+) -> None:
+    """And what does not scroll is no stop on the way, except for timelines."""
+    opened(browser, page, width)
+    panes = js(
+        browser,
+        "new Promise(done => requestAnimationFrame(() => setTimeout(() => done("
+        "[...document.querySelectorAll('main .scroll')].filter(p => p.checkVisibility()).map(p => ["
+        "p.scrollWidth > p.clientWidth, p.tabIndex, !!p.closest('[data-timeline]'),"
+        " getComputedStyle(p).backgroundImage.includes('gradient')])))))",
+    )
+    assert any(scrolls for scrolls, *_ in panes) == (width == 400)
+    for scrolls, stop, timeline, shaded in panes:
+        assert (stop == 0) == (scrolls or timeline) and shaded
+
+
+def test_headings_and_tables(browser: Chrome, page: Path) -> None:
+    opened(browser, page)
+    levels = js(browser, "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
+    assert levels[0] == 1 and all(b <= a + 1 for a, b in itertools.pairwise(levels))
+    captions = js(
+        browser, "[...document.querySelectorAll('table')].map(t => t.caption?.textContent)"
+    )
+    assert all(captions) and len(set(captions)) == len(captions)
+
+
 def test_every_control_has_a_name(browser: Chrome, page: Path) -> None:
     opened(browser, page)
     nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
@@ -286,6 +348,8 @@ def test_print(browser: Chrome, page: Path, screen: str, chosen: str) -> None:
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     assert js(browser, colours) == light
     assert js(browser, "getComputedStyle(document.querySelector('.tools')).display") == "none"
+    shade = "getComputedStyle(document.querySelector('.scroll')).backgroundImage"
+    assert js(browser, shade) == "none"
     printed = browser.execute_cdp_cmd("Page.printToPDF", {})["data"]
     assert len(printed) > 10_000
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
