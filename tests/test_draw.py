@@ -380,6 +380,8 @@ def test_first_answers(report: Report, attention: Report) -> None:
     assert "no schedule has a shorter chain of dependences" in head
     head = attention.to_html(sensitivity=False)
     assert "What would help" not in head and "Critical path</dt><dd>mac compute 99.9%" in head
+    # Write-backs are named before fills.
+    assert "Writes on it</dt><dd>none</dd><dt>Writes not on it</dt><dd>S to SRAM by QK, " in head
 
 
 def test_what_would_change_it(report: Report) -> None:

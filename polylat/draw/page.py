@@ -149,10 +149,13 @@ def _why(report: Report) -> Iterator[tuple[str, str]]:
         totals = report.critical_totals
     except UnsupportedError:
         return
+    outputs = {leaf.einsum.name: leaf.einsum.outputs for leaf in report._model.lowered.leaves}
     kinds: dict[str, Fraction] = {}
     writes: dict[str, Fraction] = {}
-    for einsum, component, tensor, action in report.accesses:
-        time = Fraction(totals.get((einsum, component, tensor, action), 0))
+    # What an Einsum produces comes before what it fetches, which is written, too.
+    for key in sorted(report.accesses, key=lambda key: key[2] not in outputs[key[0]]):
+        einsum, component, tensor, action = key
+        time = Fraction(totals.get(key, 0))
         if action == "write":
             name = f"{tensor} to {component} by {einsum}"
             writes[name] = writes.get(name, Fraction(0)) + time
