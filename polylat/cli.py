@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from shlex import join
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -557,6 +558,7 @@ def report(
             variables=_variables(variables),
             certificate=certificate,
             sensitivity=sensitivity,
+            arguments=_arguments(files, variables, options | {"verify": verify, "output": output}),
             title=f"polylat report: {', '.join(Path(name).stem for name in files)}",
         )
     write(output, page)
@@ -593,6 +595,20 @@ def tree(
     from polylat.draw.tree import render_tree
 
     return render_tree(found)
+
+
+def _arguments(files: Sequence[str], variables: Sequence[str], options: Mapping[str, Any]) -> str:
+    """Files and options as a shell reads them, to name a command for the same schedule."""
+    given: dict[str, Any] = {"set": variables, **options}
+    words = [*files]
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif value:
+            many = value if isinstance(value, list | tuple) else [value]
+            words += [word for each in many for word in (flag, str(each))]
+    return join(words)
 
 
 def _time(text: str) -> Fraction:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WIDTH",
+    "bound_meaning",
     "curve_text",
     "explanation_text",
     "percent",
@@ -344,10 +345,7 @@ def _speedup(speedup: Fraction, sequential: Number) -> Text:
 
 def _optimal(report: Report) -> Text:
     if report.optimal:
-        reason = {
-            "resource": f"no schedule keeps {_busiest(report) or 'a port'} busy for less",
-            "dependence": "no schedule has a shorter chain of dependences",
-        }[report.binding]
+        reason = bound_meaning(report)
         return Text.assemble(
             ("Proven optimal", "bold green"), f" by the {report.binding} bound: {reason}."
         )
@@ -358,6 +356,14 @@ def _optimal(report: Report) -> Text:
         ("Not proven optimal", "bold yellow"),
         f": {show(gap)} ({share}) above the {report.binding} bound.",
     )
+
+
+def bound_meaning(report: Report) -> str:
+    """Why no schedule of the mapping is faster than the bound that binds."""
+    return {
+        "resource": f"no schedule keeps {_busiest(report) or 'a port'} busy for less",
+        "dependence": "no schedule has a shorter chain of dependences",
+    }[report.binding]
 
 
 def _bounds(report: Report) -> Text:

@@ -7,10 +7,12 @@ import os
 import pty
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,24 @@ def test_report(tmp_path: Path) -> None:
     assert (done.exit_code, done.output) == (0, f"wrote {path}\n")
     text = path.read_text(encoding="utf-8")
     assert "tap_resident.yaml" in text and "Proven" in text and "Sequential" in text
+
+
+def test_hints_of_a_report_can_be_pasted(tmp_path: Path) -> None:
+    """They name the user's own files and options, quoted where a shell needs it."""
+    mapping = tmp_path / "my mapping.yaml"
+    mapping.write_bytes(Path(FILES[-1]).read_bytes())
+    path = tmp_path / "it's.html"
+    asked = [*FILES[:-1], str(mapping), "--granularity", "tile", "--background", "o2", "--slots"]
+    run("report", *asked, "o1=3", "--slots", "2", "--no-sensitivity", "-o", str(path))
+    pasted = re.findall("<code>(.*?)</code>", path.read_text(encoding="utf-8"))
+    assert [shlex.split(unescape(line))[-1] for line in pasted] == ["--sensitivity", "--verify"]
+    for line in pasted:
+        name, *arguments = shlex.split(unescape(line))
+        assert name == "polylat" and str(mapping) in arguments and "o1=3" in arguments
+        assert run(*arguments).output == f"wrote {path}\n"
+        text = path.read_text(encoding="utf-8")
+        assert "Left out" not in text
+        assert ("Not asked for" in text) == ("--verify" not in line)
 
 
 def test_tree(tmp_path: Path) -> None:

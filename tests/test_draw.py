@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import polylat
 from polylat import MissingExtraError, OptionError, Report, Spec
+from polylat.draw.curves import round_ticks
 from polylat.draw.layout import LETTER, marks, queued
 from polylat.draw.perfetto import trace
 from polylat.draw.scene import Box, Label, Line, scene
 from polylat.draw.style import DARK, LIGHT, PALETTE
 from polylat.draw.words import bounds_words
+from polylat.text import show
 from polylat.timeline import Kind, Stack
 
 ROOT = Path(__file__).parent.parent
@@ -476,11 +480,11 @@ def test_a_page(report: Report) -> None:
     assert any(tag == "html" and a.get("lang") == "en" for tag, a in page.tags)
     headings = [tag for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert headings[0] == "h1" and headings.count("h1") == 1
-    for tag, given in page.tags:
-        if given.get("tabindex") == "0":
-            assert given.get("aria-label"), (tag, given)
+    for tag, attributes in page.tags:
+        if attributes.get("tabindex") == "0":
+            assert attributes.get("aria-label"), (tag, attributes)
         if tag == "th":
-            assert given.get("scope") == "col"
+            assert attributes.get("scope") == "col"
 
 
 def test_pages_are_small(attention: Report) -> None:
@@ -489,12 +493,54 @@ def test_pages_are_small(attention: Report) -> None:
     assert len(text.encode()) < 1_500_000
     assert text.count("data-timeline=") == 2
     assert "Left out" in text
+    assert "report.to_html(sensitivity=True)" in text and "FILES" not in text
+
+
+def test_first_answers(report: Report, attention: Report) -> None:
+    """How long, why, which writes are on the critical path, and what would help."""
+    text = report.to_html()
+    head = text[text.index('id="headline"') : text.index('id="comparison"')]
+    answers = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", head))
+    assert answers["Critical path"].startswith("SRAM read 35.5%, DRAM read 27.4%")
+    assert answers["Writes on it"].startswith("o2 to SRAM by e2 12.9%")
+    assert answers["Writes not on it"] == "o2 to DRAM by e2"
+    assert answers["What would help"].startswith("twice the bandwidth of DRAM: 25,792, 1.231")
+    assert "no schedule has a shorter chain of dependences" in head
+    head = attention.to_html(sensitivity=False)
+    assert "What would help" not in head and "Critical path</dt><dd>mac compute 99.9%" in head
+    # Write-backs are named before fills.
+    assert "Writes on it</dt><dd>none</dd><dt>Writes not on it</dt><dd>S to SRAM by QK, " in head
 
 
 def test_what_would_change_it(report: Report) -> None:
     text = report.to_html(sensitivity=True)
     assert "Latency by bandwidth" in text and "25,792" in text  # DRAM twice as fast
     assert "Left out" not in text
+    (drawn,) = [
+        ET.fromstring(svg)
+        for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+        if 'class="polylat curves"' in svg
+    ]
+    texts = [t.text or "" for t in drawn.iter(f"{SVG}text")]
+    assert {"0", "20,000", "100,000", "1/4 x", "8 x", "now: 31,744"} <= set(texts)
+    assert any(t.startswith("Latency, from 0") for t in texts) and any("times" in t for t in texts)
+    # Each place where a curve turns is marked, and told.
+    rings = [t.text for t in drawn.iterfind(f".//{SVG}circle/{SVG}title")]
+    for component in ("DRAM", "SRAM"):
+        curve = report.curve(component)
+        inside = [at for scale, at in curve.breakpoints if scale and 1 <= 8 * scale <= 32]
+        assert inside and all(any(f": {show(at)}" in str(r) for r in rings) for at in inside)
+    assert "DRAM</b>: more gains up to 2.831 x, where the latency is 24,064" in text
+    assert "mac</b>: more gains nothing; 0.0625 x would do (flat" in text
+
+
+@given(st.fractions(Fraction(1, 10**9), 10**15))
+def test_ticks_are_round(most: Fraction) -> None:
+    ticks = round_ticks(most)
+    assert ticks[0] == 0 and ticks[-2] < most <= ticks[-1] and 3 <= len(ticks) <= 7
+    steps = {b - a for a, b in itertools.pairwise(ticks)}
+    assert len(steps) == 1
+    assert f"{float(steps.pop()):e}"[:8] in ("1.000000", "2.000000", "5.000000")
 
 
 def test_a_page_of_a_timeline(report: Report, tmp_path: Path) -> None:
@@ -510,7 +556,7 @@ def test_trees(spec: Spec, report: Report) -> None:
     plain = spec.mapping.tree()
     assert "for m  (tiles of 1)" in plain.to_text() and not plain.flows
     known = spec.tree()
-    assert "for m  (8 x 1)" in known.to_text()
+    assert "for m  (8 tiles of 1)" in known.to_text()
     flows = {(f.tensor, f.component) for f in known.flows}
     assert flows == {("o1", "SRAM"), ("o2", "SRAM")}
     marked = report.mapping_tree()
@@ -519,6 +565,9 @@ def test_trees(spec: Spec, report: Report) -> None:
     assert total == 1
     for tree in (plain, known, marked):
         drawn = ET.fromstring(tree.to_svg())
+        words = " ".join(tree.legend())
+        assert ("critical" in words, "arrow" in words) == (tree is marked, tree is not plain)
+        assert "Sequential:" in words and "Pipeline:" not in words and "spatial" not in words
         spans = ["".join(t.itertext()) for t in drawn.iter(f"{SVG}text")]
         assert all(any(row.text in s for s in spans) for row in tree.rows)
 

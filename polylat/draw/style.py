@@ -11,7 +11,18 @@ from collections.abc import Mapping
 
 from polylat.report import WaitedFor
 
-__all__ = ["BOTH", "CRITICAL", "DARK", "KINDS", "LIGHT", "ON", "PALETTE", "WAITS", "colour"]
+__all__ = [
+    "BOTH",
+    "CRITICAL",
+    "CRITICAL_DARK",
+    "DARK",
+    "KINDS",
+    "LIGHT",
+    "ON",
+    "PALETTE",
+    "WAITS",
+    "colour",
+]
 
 PALETTE = (
     *("#0072b2", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#56b4e9", "#d55e00", "#b0b0b0"),
@@ -50,6 +61,8 @@ BOTH: Mapping[str, str] = {
 
 CRITICAL = "#c8102e"
 """Colour of the critical path, which is a line of its own width, too."""
+CRITICAL_DARK = "#ff7285"
+"""The same for letters on dark, where they are to be read."""
 
 WAITS: Mapping[WaitedFor | None, str] = {
     "port": "its port",
