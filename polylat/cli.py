@@ -421,10 +421,11 @@ def compare(
     all of them. The options are those of polylat analyze.
     """
     from polylat.comparison import differences, inputs, render_comparison
+    from polylat.spec.reading.load import load_each
 
-    reports = {
-        name: _report(some, variables, **options) for name, some in inputs(list(files)).items()
-    }
+    with _waiting("reading"):
+        specs = load_each(inputs(list(files)), _variables(variables))
+    reports = {name: _analyzed(spec, **options) for name, spec in specs.items()}
     found = differences(reports)
     return found.to_dict() if as_json else render_comparison(found)
 
@@ -632,14 +633,13 @@ def _waiting(what: str) -> Iterator[None]:
         status.stop()
 
 
-def _report(
-    files: Sequence[str],
-    variables: Sequence[str],
-    background: Sequence[str],
-    slots: Sequence[str],
-    **options: Any,
+def _report(files: Sequence[str], variables: Sequence[str], **options: Any) -> Report:
+    return _analyzed(_load(files, variables), **options)
+
+
+def _analyzed(
+    spec: Spec, background: Sequence[str], slots: Sequence[str], **options: Any
 ) -> Report:
-    spec = _load(files, variables)
     options = {name: value for name, value in options.items() if value is not None}
     if background:
         options["background"] = list(background)

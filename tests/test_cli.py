@@ -166,6 +166,13 @@ def test_version() -> None:
             "--set top: not NAME=VALUE. To mend it: write --set top=Pipeline.",
         ),
         (
+            ["compare", *FILES, str(EXAMPLES / "untapped.yaml"), "--set", "tops=Pipeline"],
+            (
+                "the input has no variable 'tops' (it has: inner, top)."
+                " To mend it: did you mean 'top'?"
+            ),
+        ),
+        (
             ["analyze", *FILES, "--max-tiles", "3"],
             (
                 "mapping: the mapping has 17 tile iterations at granularity 'tile', and more than"
