@@ -134,7 +134,6 @@ def analyze(
     solved, lowered, chosen, of = timed.solved, timed.lowered, timed.chosen, timed.model
     model, timings = solved.model, solved.timings
     written = _written_back(model)
-    named = {(tensor, c) for tensor, c in options["background"] if c is not None}
     own_roofline = roofline(spec)
     scale = model.costs.scale
     latency = _time(chosen.makespan, of.costs.scale)
@@ -161,7 +160,7 @@ def analyze(
         accesses=_accesses(model),
         ports=_ports(of, chosen),
         background=tuple(sorted(model.background & written)),
-        idle_background=tuple(sorted(named - written)),
+        idle_background=_idle(options["background"], written),
         slots=options["slots"],
         contention=_contention(model),
         engine=of.engine,
@@ -344,6 +343,14 @@ def _written_back(model: Model) -> set[tuple[str, str]]:
         for block in blocks
         if block.kind == "background" and block.tensor is not None
     }
+
+
+def _idle(
+    asked: Iterable[tuple[str, str | None]], written: set[tuple[str, str]]
+) -> tuple[tuple[str, str | None], ...]:
+    """What was asked for and is not written back; None: from no component."""
+    all_written = {*written, *((tensor, None) for tensor, _ in written)}
+    return tuple(sorted(set(asked) - all_written, key=lambda pair: (pair[0], pair[1] or "")))
 
 
 def _choose(

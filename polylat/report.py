@@ -140,7 +140,8 @@ class Report:
     background
         (tensor, component written back from) pairs of the write-backs in the background.
     idle_background
-        Pairs asked for that the mapping does not write back: they change nothing.
+        Pairs asked for that the mapping does not write back: they change nothing. None instead
+        of a component: the tensor is written back from none.
     slots
         How many tiles the holders named by the capacity rule keep.
     contention
@@ -172,7 +173,7 @@ class Report:
     accesses: Mapping[AccessKey, Number]
     ports: tuple[PortUse, ...]
     background: tuple[tuple[str, str], ...]
-    idle_background: tuple[tuple[str, str], ...]
+    idle_background: tuple[tuple[str, str | None], ...]
     slots: int | Mapping[str, int | None] | None
     contention: tuple[Contention, ...]
     engine: str
