@@ -384,6 +384,8 @@ def test_comparison() -> None:
     with pytest.raises(OptionError, match="reports by name"):
         polylat.differences({"a": 3, "b": 4})
     assert run("compare", *FILES).exit_code == 2
+    twice = run("compare", *FILES, str(EXAMPLES / ".." / "examples" / "tap_resident.yaml"))
+    assert twice.exit_code == 2 and "is named twice" in twice.stderr
     assert run("compare", *FILES[:2], "no.yaml", FILES[2]).exit_code == 2
 
 
