@@ -15,14 +15,7 @@ from polylat.model import Granularity, Lowered, Model, lower
 from polylat.report import AccessKey, Contention, PortUse, Report
 from polylat.schedule.timing import ORDERS, Timing
 from polylat.spec import Spec
-from polylat.spec.options import (
-    normalize_background,
-    normalize_enforce_capacity,
-    normalize_granularity,
-    normalize_max_tiles,
-    normalize_order,
-    normalize_slots,
-)
+from polylat.spec.options import normalize_option
 from polylat.spec.reading.live import as_spec
 from polylat.tasks import own_stages, separations, total_count
 from polylat.visits import Solved, in_turn, solve
@@ -311,20 +304,7 @@ def _least(solved: Solved) -> Fraction:
 def _option(spec: Spec, name: str, value: Any) -> Any:
     if isinstance(value, _Unset):
         value = spec.schedule.get(name, value.default)
-    tensors, components = spec.workload.tensors, spec.arch.order
-    match name:
-        case "granularity":
-            return normalize_granularity(value)
-        case "order":
-            return normalize_order(value)
-        case "background":
-            return normalize_background(value, tensors, components)
-        case "slots":
-            return normalize_slots(value, tensors)
-        case "max_tiles":
-            return normalize_max_tiles(value)
-        case _:
-            return normalize_enforce_capacity(value)
+    return normalize_option(name, value, tensors=spec.workload.tensors, components=spec.arch.order)
 
 
 def _background(spec: Spec, asked: Iterable[tuple[str, str | None]]) -> frozenset[tuple[str, str]]:

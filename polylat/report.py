@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.exact import Number
+from polylat.files import ending
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -367,14 +368,20 @@ class Report:
         Parameters
         ----------
         path
-            Where to.
+            Where to: a name that ends in ``.json``.
         window
             (from, to): only what is served between these times.
         limit
             Of more bars, what repeats is there once.
+
+        Raises
+        ------
+        OptionError
+            The name ends otherwise, or the file cannot be written.
         """
         from polylat.draw.perfetto import write_trace
 
+        ending(path, (".json",), "traces")
         return write_trace(self.timeline(window=window, limit=limit), path)
 
     def mapping_tree(self) -> Tree:

@@ -5,7 +5,7 @@ Each function takes what a user may write and gives its one normal form, or rais
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,6 +13,7 @@ from polylat.errors import OptionError
 
 GRANULARITIES = ("auto", "tile", "flow", "full")
 ORDERS = ("best", "program", "skew", "oldest")
+OPTIONS = ("granularity", "order", "background", "slots", "max_tiles", "enforce_capacity")
 
 Background = tuple[tuple[str, str | None], ...]
 Slots = int | None | Mapping[str, int | None]
@@ -124,6 +125,41 @@ def normalize_enforce_capacity(value: object, *, where: str | None = None) -> bo
     raise OptionError(f"enforce_capacity must be true or false, not {_shown(value)}", where=where)
 
 
+def normalize_option(
+    name: str,
+    value: object,
+    *,
+    tensors: Collection[str],
+    components: Collection[str],
+    where: str | None = None,
+) -> Any:
+    """An option of `analyze` in its normal form.
+
+    Parameters
+    ----------
+    name, value
+        The option.
+    tensors, components
+        The names that exist.
+    where
+        Where it stands in the input, for messages.
+    """
+    match name:
+        case "granularity":
+            return normalize_granularity(value, where=where)
+        case "order":
+            return normalize_order(value, where=where)
+        case "background":
+            return normalize_background(value, tensors, components, where=where)
+        case "slots":
+            return normalize_slots(value, tensors, where=where)
+        case "max_tiles":
+            return normalize_max_tiles(value, where=where)
+        case "enforce_capacity":
+            return normalize_enforce_capacity(value, where=where)
+    raise OptionError(f"there is no option {_shown(name)}", where=where, mend=_mend(name, OPTIONS))
+
+
 def normalize_schedule(
     options: Mapping[str, Any],
     *,
@@ -133,22 +169,20 @@ def normalize_schedule(
 ) -> dict[str, Any]:
     """All options that are given, each in its normal form, under its own name."""
     place = where or "schedule"
-    known: dict[str, Callable[[Any, str], Any]] = {
-        "granularity": lambda v, w: normalize_granularity(v, where=w),
-        "order": lambda v, w: normalize_order(v, where=w),
-        "background": lambda v, w: normalize_background(v, tensors, components, where=w),
-        "slots": lambda v, w: normalize_slots(v, tensors, where=w),
-        "max_tiles": lambda v, w: normalize_max_tiles(v, where=w),
-        "enforce_capacity": lambda v, w: normalize_enforce_capacity(v, where=w),
-    }
     for name in options:
-        if name not in known:
+        if name not in OPTIONS:
             raise OptionError(
-                f"there is no option {_shown(name)}", where=place, mend=_mend(name, known)
+                f"there is no option {_shown(name)}", where=place, mend=_mend(name, OPTIONS)
             )
     head, _, tail = place.partition(" ")
     return {
-        name: known[name](value, f"{head}.{name}{' ' + tail if tail else ''}")
+        name: normalize_option(
+            name,
+            value,
+            tensors=tensors,
+            components=components,
+            where=f"{head}.{name}{' ' + tail if tail else ''}",
+        )
         for name, value in options.items()
     }
 
