@@ -618,11 +618,10 @@ def tree(
 
 
 def _time(text: str) -> Fraction:
-    from polylat.spec.reading.numbers import BadNumber, decimal
+    from polylat.spec.reading.numbers import BadNumber, ratio
 
     try:
-        above, slash, below = text.partition("/")
-        time = Fraction(decimal(above)) / Fraction(decimal(below) if slash else 1)
+        time = Fraction(ratio(text))
     except (BadNumber, ArithmeticError):
         raise OptionError(f"--window: {text!r} is no time", mend="write --window 0 5000") from None
     if time < 0:

@@ -394,3 +394,22 @@ def test_notebooks_show_the_front() -> None:
     assert found.best is not None
     html = found._repr_html_()
     assert "24,576" in html and str(found.best.choice) in html
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"granularity": []},
+        {"granularity": 3},
+        {"order": ()},
+        {"order": 3},
+        {"objectives": None},
+        {"objectives": [3]},
+        {"tiles": {1: [2]}},
+        {"slots": 10**13},
+        {"background": "o1@"},
+    ],
+)
+def test_options_of_other_kinds(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        polylat.explore(polylat.load(*FILES), **options)

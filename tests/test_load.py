@@ -585,3 +585,14 @@ def test_lines_of_a_template(write: Write) -> None:
 def test_included_files_must_be_regular(write: Write) -> None:
     with pytest.raises(SpecError, match="this is no regular file"):
         load(write("{{ include('.') }}"))
+
+
+@pytest.mark.parametrize("file", ["", "\ud800"])
+def test_names_that_no_file_has(file: str) -> None:
+    with pytest.raises(SpecError, match="name of a file"):
+        load(file)
+
+
+def test_templates_data_that_is_none(write: Write) -> None:
+    with pytest.raises(SpecError, match="jinja_parse_data must be a mapping, not 3"):
+        load(write(WHOLE), jinja_parse_data=3)  # type: ignore[arg-type]

@@ -14,6 +14,9 @@ from polylat.errors import OptionError
 GRANULARITIES = ("auto", "tile", "flow", "full")
 ORDERS = ("best", "program", "skew", "oldest")
 OPTIONS = ("granularity", "order", "background", "slots", "max_tiles", "enforce_capacity")
+MOST_SLOTS = 10**12
+"""Tiles are counted in 64 bits."""
+_UNLIMITED = "for as many as there are tiles, leave it unlimited"
 
 Background = tuple[tuple[str, str | None], ...]
 Slots = int | None | Mapping[str, int | None]
@@ -63,9 +66,9 @@ def normalize_background(
     if value is None:
         return ()
     if isinstance(value, (str, Mapping)) or _is_pair(value, components):
-        items: list[object] = [value]
+        items: Iterable[object] = [value]
     elif isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
-        items = list(value)
+        items = value
     else:
         raise OptionError(
             f"background must be a list of write-backs, not {_shown(value)}",
@@ -157,7 +160,14 @@ def normalize_option(
             return normalize_max_tiles(value, where=where)
         case "enforce_capacity":
             return normalize_enforce_capacity(value, where=where)
-    raise OptionError(f"there is no option {_shown(name)}", where=where, mend=_mend(name, OPTIONS))
+    raise _no_option(name, where)
+
+
+def check_names(names: Iterable[object], *, where: str | None = None) -> None:
+    """Refuse what is no option of `analyze`."""
+    for name in names:
+        if name not in OPTIONS:
+            raise _no_option(name, where)
 
 
 def normalize_schedule(
@@ -169,11 +179,7 @@ def normalize_schedule(
 ) -> dict[str, Any]:
     """All options that are given, each in its normal form, under its own name."""
     place = where or "schedule"
-    for name in options:
-        if name not in OPTIONS:
-            raise OptionError(
-                f"there is no option {_shown(name)}", where=place, mend=_mend(name, OPTIONS)
-            )
+    check_names(options, where=place)
     head, _, tail = place.partition(" ")
     return {
         name: normalize_option(
@@ -187,11 +193,15 @@ def normalize_schedule(
     }
 
 
+def _no_option(name: object, where: str | None) -> OptionError:
+    return OptionError(f"there is no option {_shown(name)}", where=where, mend=_mend(name, OPTIONS))
+
+
 def _write_back(item: object, where: str | None) -> tuple[str, str | None]:
     form = 'write "tensor", "tensor@component", [tensor, component] or {tensor: …, component: …}'
     if isinstance(item, str):
-        tensor, _, component = item.partition("@")
-        return tensor.strip(), component.strip() or None
+        tensor, at, component = item.partition("@")
+        return tensor.strip(), component.strip() if at else None
     if isinstance(item, Mapping):
         unknown = [key for key in item if key not in ("tensor", "component")]
         if not unknown and isinstance(item.get("tensor"), str):
@@ -216,9 +226,14 @@ def _is_pair(value: object, components: Collection[str]) -> bool:
 
 
 def _slot(value: object, what: str, where: str | None) -> int | None:
-    if value is None or value in ("unlimited", "inf") or value == float("inf"):
+    if value is None or (
+        isinstance(value, (str, float)) and value in ("unlimited", "inf", float("inf"))
+    ):
         return None
-    return _whole(value, what, where)
+    count = _whole(value, what, where)
+    if count > MOST_SLOTS:
+        raise OptionError(f"{what} must be at most {MOST_SLOTS}", where=where, mend=_UNLIMITED)
+    return count
 
 
 def _whole(value: object, what: str, where: str | None) -> int:

@@ -13,6 +13,7 @@ from polylat.spec.reading.build import build_with
 from polylat.spec.reading.files import find_paths, has_template, pick, read_text
 from polylat.spec.reading.given import Given, refuse_unused
 from polylat.spec.reading.live import is_mappings, is_spec, spec_of
+from polylat.spec.reading.suggest import shown
 from polylat.spec.reading.tree import Map, Seq, plain
 from polylat.spec.reading.yaml_text import parse
 
@@ -49,6 +50,11 @@ def load(
     """
     if len(files) == 1 and (is_spec(files[0]) or is_mappings(files[0])):
         return spec_of(files[0], given=variables)
+    if not isinstance(jinja_parse_data, Mapping | None):
+        raise SpecError(
+            f"jinja_parse_data must be a mapping, not {shown(jinja_parse_data)}",
+            mend="give variables by name, such as {'M': 4}",
+        )
     spec, given = _read(files, variables, jinja_parse_data or {})
     refuse_unused([given])
     return spec
@@ -124,8 +130,14 @@ def _name(file: object) -> str:
     if isinstance(file, (str, os.PathLike)):
         name = os.fspath(file)
         if isinstance(name, str):
+            if not name:
+                raise SpecError("the name of a file is empty", mend="name a file, or leave it out")
             if "\0" in name:
                 raise SpecError("the name of a file contains a null character")
+            try:
+                os.fsencode(name)
+            except UnicodeEncodeError:
+                raise SpecError(f"{shown(name)} can be no name of a file") from None
             return name
     raise SpecError(f"a file must be named by a text, not by a {type(file).__name__}")
 
