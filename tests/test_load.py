@@ -596,3 +596,10 @@ def test_names_that_no_file_has(file: str) -> None:
 def test_templates_data_that_is_none(write: Write) -> None:
     with pytest.raises(SpecError, match="jinja_parse_data must be a mapping, not 3"):
         load(write(WHOLE), jinja_parse_data=3)  # type: ignore[arg-type]
+
+
+def test_halves_of_characters(write: Write) -> None:
+    with pytest.raises(SpecError, match=r"line 5: .*no text that can be written"):
+        load(write(WHOLE.replace("name: DRAM", 'name: "\\ud800"')))
+    with pytest.raises(SpecError, match=r"x: .*no text that can be written"):
+        load(write("variables: {x: 1}\n" + WHOLE), x="\ud800")
