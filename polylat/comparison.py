@@ -353,6 +353,14 @@ def inputs(files: Sequence[str]) -> dict[str, list[str]]:
             mend="name two files or more that have the top-level key 'mapping'; those without it"
             " are taken to belong to all of them",
         )
+    found: dict[Path, str] = {}
+    for file in having:
+        same = found.setdefault(Path(file).resolve(), file)
+        if same is not file:
+            raise OptionError(
+                f"{file} is named twice, and there is one mapping in it",
+                mend="name it once; to compare options, there is polylat.differences",
+            )
     shared = [file for file in files if file not in having]
     stems = [Path(file).stem for file in having]
     names = stems if len(set(stems)) == len(stems) else having
@@ -361,7 +369,7 @@ def inputs(files: Sequence[str]) -> dict[str, list[str]]:
 
 def _has_mapping(file: str) -> bool:
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise OptionError(f"cannot read {file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -27,6 +27,7 @@ __all__ = [
     "bound_meaning",
     "curve_text",
     "explanation_text",
+    "idle_write_backs",
     "percent",
     "plain_text",
     "render_curve",
@@ -280,8 +281,7 @@ def _headline(report: Report) -> RenderableType:
     if report.background:
         how.append(f"background: {', '.join(_write_backs(report))}")
     lines: list[Text] = [Text(" · ".join(how))]
-    for tensor, component in report.idle_background:
-        lines.append(Text(f"Nothing is written back from {component} for {tensor}."))
+    lines += map(Text, idle_write_backs(report))
     if report.waits_for_background:
         lines.append(Text("The fastest schedule waits for the write-backs, background or not."))
     if report.sequential is None:
@@ -476,6 +476,14 @@ def _overlap(report: Report, gained: Number) -> str:
     if gained > 0:
         return f"slower in this order: {' and '.join(causes)}"
     return " and ".join(causes)
+
+
+def idle_write_backs(report: Report) -> list[str]:
+    """A sentence for each write-back asked for that the mapping does not have."""
+    return [
+        f"Nothing is written back{f' from {component}' if component else ''} for {tensor}."
+        for tensor, component in report.idle_background
+    ]
 
 
 def _write_backs(report: Report) -> list[str]:

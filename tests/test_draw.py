@@ -386,6 +386,8 @@ def check_trace(data: dict[str, Any]) -> None:
 
 
 def test_a_trace(report: Report, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"traces are written as \.json"):
+        report.to_perfetto(tmp_path / "trace.svg")
     path = report.to_perfetto(tmp_path / "trace.json")
     data = json.loads(path.read_text(encoding="utf-8"))
     check_trace(data)

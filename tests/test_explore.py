@@ -399,6 +399,8 @@ def test_comparison() -> None:
     with pytest.raises(OptionError, match="reports by name"):
         polylat.differences({"a": 3, "b": 4})
     assert run("compare", *FILES).exit_code == 2
+    twice = run("compare", *FILES, str(EXAMPLES / ".." / "examples" / "tap_resident.yaml"))
+    assert twice.exit_code == 2 and "is named twice" in twice.stderr
     assert run("compare", *FILES[:2], "no.yaml", FILES[2]).exit_code == 2
 
 
@@ -407,3 +409,22 @@ def test_notebooks_show_the_front() -> None:
     assert found.best is not None
     html = found._repr_html_()
     assert "24,576" in html and str(found.best.choice) in html
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"granularity": []},
+        {"granularity": 3},
+        {"order": ()},
+        {"order": 3},
+        {"objectives": None},
+        {"objectives": [3]},
+        {"tiles": {1: [2]}},
+        {"slots": 10**13},
+        {"background": "o1@"},
+    ],
+)
+def test_options_of_other_kinds(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        polylat.explore(polylat.load(*FILES), **options)

@@ -422,7 +422,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     report, nowhere = example(), tmp_path / "no" / "where"
     for write in (
         lambda: report.timeline().save(nowhere.with_suffix(".html")),
-        lambda: report.to_perfetto(nowhere),
+        lambda: report.to_perfetto(nowhere.with_suffix(".json")),
         lambda: report.to_html(inputs=[str(nowhere)]),
     ):
         with pytest.raises(OptionError, match=r"cannot (write|read) .*where"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape, unescape
 from typing import TYPE_CHECKING
 
-from polylat.text import bound_meaning, percent, show, show_large
+from polylat.text import bound_meaning, idle_write_backs, percent, show, show_large
 
 if TYPE_CHECKING:
     from polylat.accounting import Roofline
@@ -99,9 +99,10 @@ def headline(report: Report) -> str:
         f"Bounds: resource {show(report.resource_bound)},"
         f" dependence {show(report.dependence_bound)}. AccelForge: {show(report.roofline)}."
     )
+    lines = [" · ".join(how), *idle_write_backs(report), proven + speedup, bounds]
     return (
         f'<p>Latency <span class="big">{show_large(report.latency)}</span><br>'
-        f"{escape(' · '.join(how))}<br>{escape(proven + speedup)}<br>{escape(bounds)}</p>"
+        f"{'<br>'.join(map(escape, lines))}</p>"
     )
 
 

@@ -313,8 +313,12 @@ class Space:
         space = Space(
             spec,
             _tile_axes(spec.mapping, tiles),
-            tuple(dict.fromkeys(normalize_granularity(g) for g in _several(granularity))),
-            tuple(dict.fromkeys(normalize_order(o) for o in _several(order))),
+            tuple(
+                dict.fromkeys(
+                    normalize_granularity(g) for g in _several(granularity, "granularity")
+                )
+            ),
+            tuple(dict.fromkeys(normalize_order(o) for o in _several(order, "order"))),
             tuple(
                 (name, ("Sequential", "Pipeline") if splits else (kind,))
                 for name, kind in split_kinds(spec.mapping).items()
@@ -342,8 +346,14 @@ def _digits(number: int, radices: Sequence[int]) -> list[int]:
     return digits[::-1]
 
 
-def _several(value: str | Sequence[str]) -> Sequence[str]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _several(value: Any, what: str) -> Sequence[Any]:
+    """One or several: at least one."""
+    several = (
+        (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    )
+    if not several:
+        raise OptionError(f"{what} names none", mend="leave it out, or give one")
+    return several
 
 
 def _slot_axes(
@@ -466,7 +476,7 @@ def _tile_axes(
     walk(mapping, ())
     axes = []
     for name, shapes in asked.items():
-        variable, mark, _ = name.partition("#")
+        variable, mark, _ = str(name).partition("#")
         if variable not in paths or (mark and name not in loops):
             raise OptionError(
                 f"tiles names the loop {name!r}, which the mapping does not have",
