@@ -40,7 +40,22 @@ CASES: tuple[tuple[str, str], ...] = (
 SMOKE = CASES[:1]
 SLOTS = range(1, 5)
 SAMPLE = 6
-LARGE: dict[str, Any] = {"granularity": "flow", "slots": range(1, 11)}
+LARGE: dict[str, tuple[Callable[[], Spec], dict[str, Any]]] = {
+    "64 tile shapes, splits, 3 numbers of slots": (
+        lambda: Spec.from_dict(fused.chain(128)),
+        {
+            "granularity": "tile",
+            "slots": [1, 2, 3],
+            "tiles": {"m": [16, 32, 64, 128], "n1#1": [4, 8, 16, 32], "n2#1": [4, 8, 16, 32]},
+        },
+    ),
+    "map_mlp_a2_small flow, 10 numbers of slots": (
+        lambda: load(OURS / "map_mlp_a2_small.yaml"),
+        {"granularity": "flow", "slots": range(1, 11)},
+    ),
+}
+"""One of many tile shapes; and one of two cells, one of which has nearly all of the work, most of
+which its variants share."""
 SHAPES: dict[str, dict[str, Any]] = {
     "7 tile shapes": {"splits": False, "background": False},
     "7 tile shapes, splits, write-backs, 3 numbers of slots": {"slots": [1, 2, 3]},
@@ -139,13 +154,17 @@ def _accelforge(path: Path) -> Callable[[], object] | None:
     return evaluated
 
 
-def scaling(options: dict[str, Any] = LARGE, turns: int = 3) -> dict[str, Any]:
+def scaling(turns: int = 5) -> list[dict[str, Any]]:
     """One process beside two, which are running already.
 
     On a machine that does other work at the same time, elapsed times say little. So there is the
     processor time, too: what one process takes ÷ what the busier of two does and the caller does.
     """
-    spec = load(OURS / "map_mlp_a2_small.yaml")
+    return [{"space": name, **_scaling(*large, turns)} for name, large in LARGE.items()]
+
+
+def _scaling(given: Callable[[], Spec], options: dict[str, Any], turns: int) -> dict[str, Any]:
+    spec = given()
     times: dict[int, list[float]] = {1: [], 2: []}
     spent: dict[int, list[float]] = {1: [], 2: []}
     known: Exploration | None = None
@@ -176,7 +195,7 @@ def scaling(options: dict[str, Any] = LARGE, turns: int = 3) -> dict[str, Any]:
 
 
 def _workers() -> dict[int, float]:
-    """Processor time of each of two worker processes so far."""
+    """Processor time of each of two worker processes so far; they forget what they know."""
     import joblib
 
     found: dict[int, float] = {}
@@ -188,6 +207,7 @@ def _workers() -> dict[int, float]:
 
 def _spent() -> tuple[int, float]:
     sleep(0.02)  # so that each process gets some
+    evaluate.forget()
     return os.getpid(), process_time()
 
 
@@ -222,7 +242,9 @@ def tile_shapes(turns: int = 3) -> list[dict[str, Any]]:
 
 
 def show(
-    rows: Sequence[Row], pair: dict[str, Any] | None, shapes: Sequence[dict[str, Any]] | None
+    rows: Sequence[Row],
+    pairs: Sequence[dict[str, Any]] | None,
+    shapes: Sequence[dict[str, Any]] | None,
 ) -> None:
     """Print the tables."""
     head = ("space", "variants", "tiles", "explore", "variants/s", "analyze", "", "AccelForge", "")
@@ -246,10 +268,10 @@ def show(
     print(table(head, lines))
     excluded = ", ".join(f"{r.name} {r.granularity} {r.excluded:,}" for r in rows if r.excluded)
     print(f"excluded by their bounds: {excluded or 'none'}")
-    if pair is not None:
+    for pair in pairs or ():
         print(
-            f"two processes on {pair['variants']:,} variants: {pair['one']:.2f} s and"
-            f" {pair['two']:.2f} s, {pair['ratio']:.2f}×; by processor time"
+            f"two processes on {pair['space']}, {pair['variants']:,} variants:"
+            f" {pair['one']:.2f} s and {pair['two']:.2f} s, {pair['ratio']:.2f}×; by processor time"
             f" {pair['busy_one']:.2f} s and {pair['busy_two']:.2f} s, {pair['busy_ratio']:.2f}×"
         )
     for space in shapes or ():
@@ -263,10 +285,10 @@ def show(
 def figures(*, smoke: bool) -> dict[str, Any]:
     """Measure all, and print it."""
     rows = explorations(SMOKE, 3, 1) if smoke else explorations()
-    pair = None if smoke else scaling()
+    pairs = None if smoke else scaling()
     shapes = None if smoke else tile_shapes()
-    show(rows, pair, shapes)
-    return {"spaces": [asdict(row) for row in rows], "scaling": pair, "tile_shapes": shapes}
+    show(rows, pairs, shapes)
+    return {"spaces": [asdict(row) for row in rows], "scaling": pairs, "tile_shapes": shapes}
 
 
 def main() -> None:

@@ -64,12 +64,15 @@ class Roofline:
         of the Einsum: what its latency is made of. Zeros are listed, as AccelForge does.
     totals
         The same over all units and all instances: AccelForge's action counts.
+    components
+        Names of the components in `per_einsum`, in the order of the architecture.
     """
 
     latency: Number
     per_einsum: Mapping[str, Mapping[str, Number]]
     accesses: Mapping[AccessKey, Number]
     totals: Mapping[AccessKey, Number]
+    components: tuple[str, ...]
 
     @property
     def bottleneck(self) -> dict[str, str]:
@@ -198,7 +201,9 @@ def roofline(spec: Spec | Any) -> Roofline:
     latency: Number = 0
     for times in per_einsum.values():
         latency += max((time for time in times.values() if time), default=0)
-    return Roofline(number(latency), per_einsum, accesses, totals)
+    used = {name for times in per_einsum.values() for name in times}
+    components = tuple(name for name in spec.arch.order if name in used)
+    return Roofline(number(latency), per_einsum, accesses, totals, components)
 
 
 def _busy(component: Component, actions: Mapping[str, Number]) -> Number:

@@ -15,14 +15,7 @@ from polylat.model import Granularity, Lowered, Model, lower
 from polylat.report import AccessKey, Contention, PortUse, Report
 from polylat.schedule.timing import ORDERS, Timing
 from polylat.spec import Spec
-from polylat.spec.options import (
-    normalize_background,
-    normalize_enforce_capacity,
-    normalize_granularity,
-    normalize_max_tiles,
-    normalize_order,
-    normalize_slots,
-)
+from polylat.spec.options import normalize_option
 from polylat.spec.reading.live import as_spec
 from polylat.tasks import own_stages, separations, total_count
 from polylat.visits import Solved, in_turn, solve
@@ -134,7 +127,6 @@ def analyze(
     solved, lowered, chosen, of = timed.solved, timed.lowered, timed.chosen, timed.model
     model, timings = solved.model, solved.timings
     written = _written_back(model)
-    named = {(tensor, c) for tensor, c in options["background"] if c is not None}
     own_roofline = roofline(spec)
     scale = model.costs.scale
     latency = _time(chosen.makespan, of.costs.scale)
@@ -161,7 +153,7 @@ def analyze(
         accesses=_accesses(model),
         ports=_ports(of, chosen),
         background=tuple(sorted(model.background & written)),
-        idle_background=tuple(sorted(named - written)),
+        idle_background=_idle(options["background"], written),
         slots=options["slots"],
         contention=_contention(model),
         engine=of.engine,
@@ -312,20 +304,7 @@ def _least(solved: Solved) -> Fraction:
 def _option(spec: Spec, name: str, value: Any) -> Any:
     if isinstance(value, _Unset):
         value = spec.schedule.get(name, value.default)
-    tensors, components = spec.workload.tensors, spec.arch.order
-    match name:
-        case "granularity":
-            return normalize_granularity(value)
-        case "order":
-            return normalize_order(value)
-        case "background":
-            return normalize_background(value, tensors, components)
-        case "slots":
-            return normalize_slots(value, tensors)
-        case "max_tiles":
-            return normalize_max_tiles(value)
-        case _:
-            return normalize_enforce_capacity(value)
+    return normalize_option(name, value, tensors=spec.workload.tensors, components=spec.arch.order)
 
 
 def _background(spec: Spec, asked: Iterable[tuple[str, str | None]]) -> frozenset[tuple[str, str]]:
@@ -344,6 +323,14 @@ def _written_back(model: Model) -> set[tuple[str, str]]:
         for block in blocks
         if block.kind == "background" and block.tensor is not None
     }
+
+
+def _idle(
+    asked: Iterable[tuple[str, str | None]], written: set[tuple[str, str]]
+) -> tuple[tuple[str, str | None], ...]:
+    """What was asked for and is not written back; None: from no component."""
+    all_written = {*written, *((tensor, None) for tensor, _ in written)}
+    return tuple(sorted(set(asked) - all_written, key=lambda pair: (pair[0], pair[1] or "")))
 
 
 def _choose(

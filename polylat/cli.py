@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
+from shlex import join
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -18,12 +20,10 @@ from polylat.errors import (
     OptionError,
     PolylatError,
 )
-from polylat.files import write
-from polylat.spec.options import GRANULARITIES, ORDERS
+from polylat.files import target, write
+from polylat.spec.options import GRANULARITIES, ORDERS, normalize_option
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from rich.console import RenderableType
 
     from polylat.report import Report
@@ -34,6 +34,10 @@ __all__ = ["main"]
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+_PICTURES = (".svg", ".pdf", ".png", ".html", ".json")
+_PAGES = (".html", ".htm")
+_TREES = (".svg",)
 
 
 class _Commands(click.Group):
@@ -53,7 +57,8 @@ class _Commands(click.Group):
             if isinstance(result, int):  # of --help and --version
                 sys.exit(result)
             _print(result)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is if the shell has closed it
+                sys.stdout.flush()
         except (click.Abort, KeyboardInterrupt) as error:
             if isinstance(error.__cause__, InterruptedExplorationError):
                 print(f"polylat: {error.__cause__}", file=sys.stderr)
@@ -66,12 +71,21 @@ class _Commands(click.Group):
         except PolylatError as error:
             _fail(str(error))
         except BrokenPipeError:
-            # Whatever is left in the buffer has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()
             sys.exit(PIPE_CLOSED)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            _forget_output()
+            _fail(f"the output cannot be written: {error.strerror or error}")
         except MemoryError:
             _fail("there is not enough memory; use --granularity tile, or a smaller input")
         sys.exit(0)
+
+
+def _forget_output() -> None:
+    """Whatever is left in the buffer has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _examples(*commands: str) -> str:
@@ -421,10 +435,11 @@ def compare(
     all of them. The options are those of polylat analyze.
     """
     from polylat.comparison import differences, inputs, render_comparison
+    from polylat.spec.reading.load import load_each
 
-    reports = {
-        name: _report(some, variables, **options) for name, some in inputs(list(files)).items()
-    }
+    with _waiting("reading"):
+        specs = load_each(inputs(list(files)), _variables(variables))
+    reports = {name: _analyzed(spec, **options) for name, spec in specs.items()}
     found = differences(reports)
     return found.to_dict() if as_json else render_comparison(found)
 
@@ -493,11 +508,14 @@ def timeline(
     In letters on the terminal: one per Einsum, small for what is in the background. A long schedule
     shows what repeats once, with the number of its repetitions.
     """
-    report = _report(files, variables, **options)
+    kind = None if output is None else target(output, _PICTURES, "timelines")
+    if kind == ".json" and fold is not None:
+        raise OptionError(f"--fold is for pictures, and {output} is a trace", mend="leave it out")
     between = None if window is None else (_time(window[0]), _time(window[1]))
+    report = _report(files, variables, **options)
     with _waiting("drawing"):
         if output is not None:
-            if output.endswith(".json"):
+            if kind == ".json":
                 return f"wrote {report.to_perfetto(output, window=between)}"
             return f"wrote {report.timeline(window=between, fold=fold).save(output)}"
         line = report.timeline(window=between, fold=fold)
@@ -546,6 +564,7 @@ def report(
     """
     from pathlib import Path
 
+    target(output, _PAGES, "reports")
     found = _report(files, variables, **options)
     certificate = None
     if verify:
@@ -557,6 +576,7 @@ def report(
             variables=_variables(variables),
             certificate=certificate,
             sensitivity=sensitivity,
+            arguments=_arguments(files, variables, options | {"verify": verify, "output": output}),
             title=f"polylat report: {', '.join(Path(name).stem for name in files)}",
         )
     write(output, page)
@@ -583,10 +603,14 @@ def tree(
     **options: Any,
 ) -> RenderableType:
     """The mapping as a tree: loops with their trip counts, what is kept where, what flows."""
+    if output is not None:
+        target(output, _TREES, "trees")
+    spec = _load(files, variables)
     if critical:
-        found = _report(files, variables, **options).mapping_tree()
+        found = _analyzed(spec, **options).mapping_tree()
     else:
-        found = _load(files, variables).tree()
+        _check(spec, **options)
+        found = spec.tree()
     if output is not None:
         write(output, found.to_svg())
         return f"wrote {output}"
@@ -595,13 +619,32 @@ def tree(
     return render_tree(found)
 
 
+def _arguments(files: Sequence[str], variables: Sequence[str], options: Mapping[str, Any]) -> str:
+    """Files and options as a shell reads them, to name a command for the same schedule."""
+    given: dict[str, Any] = {"set": variables, **options}
+    words = [*files]
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif value:
+            many = value if isinstance(value, list | tuple) else [value]
+            words += [word for each in many for word in (flag, str(each))]
+    return join(words)
+
+
 def _time(text: str) -> Fraction:
-    from fractions import Fraction
+    from polylat.spec.reading.numbers import BadNumber, ratio
 
     try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
+        time = Fraction(ratio(text))
+    except (BadNumber, ArithmeticError):
         raise OptionError(f"--window: {text!r} is no time", mend="write --window 0 5000") from None
+    if time < 0:
+        raise OptionError(
+            f"--window: times begin at 0, not at {text}", mend="write --window 0 5000"
+        )
+    return time
 
 
 def _columns(most: int) -> int:
@@ -632,21 +675,33 @@ def _waiting(what: str) -> Iterator[None]:
         status.stop()
 
 
-def _report(
-    files: Sequence[str],
-    variables: Sequence[str],
-    background: Sequence[str],
-    slots: Sequence[str],
-    **options: Any,
-) -> Report:
-    spec = _load(files, variables)
+def _report(files: Sequence[str], variables: Sequence[str], **options: Any) -> Report:
+    return _analyzed(_load(files, variables), **options)
+
+
+def _analyzed(spec: Spec, **options: Any) -> Report:
+    given = _given(spec, **options)
+    with _waiting("analysing"):
+        return polylat.analyze(spec, **given)
+
+
+def _check(spec: Spec, **options: Any) -> None:
+    """Refuse options that cannot be used, where nothing is analysed."""
+    tensors, components = spec.workload.tensors, spec.arch.order
+    for name, value in _given(spec, **options).items():
+        normalize_option(name, value, tensors=tensors, components=components)
+
+
+def _given(
+    spec: Spec, background: Sequence[str], slots: Sequence[str], **options: Any
+) -> dict[str, Any]:
+    """The options of `analyze` that are given."""
     options = {name: value for name, value in options.items() if value is not None}
     if background:
         options["background"] = list(background)
     if slots:
         options["slots"] = _slots(slots, spec.workload.tensors)
-    with _waiting("analysing"):
-        return polylat.analyze(spec, **options)
+    return options
 
 
 def _load(files: Sequence[str], variables: Iterable[str]) -> Spec:

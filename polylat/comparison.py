@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from polylat.draw.tree import node_words
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number
 from polylat.report import Report
-from polylat.spec.mapping import Branch, Compute, Pipeline, Sequential, Storage, Temporal, Toll
+from polylat.spec.mapping import Branch, Compute, Spatial, Temporal
 from polylat.text import plain_text, show
 
 __all__ = ["Comparison", "Difference", "differences", "inputs", "render_comparison"]
 
 _ROWS = 12
+_MAPPING = "What differs in the mapping"
+_WAY = "The nodes from the root down to an Einsum, as in polylat tree; … is the same in all."
+_SPLIT = " A split, which has the Einsums of its branches as its name: its kind."
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Comparison:
     figures
         Latency, bounds and so on, the same or not.
     mapping
-        What differs in the trees: each Einsum's path, and the splits.
+        What differs in the trees: the way down to each Einsum, a node in each line, and the
+        splits, named by the Einsums of their branches.
     ports, memories
         Ports that are not equally busy; memories that do not hold as much at most.
     accesses
@@ -184,29 +190,26 @@ def _figures(reports: Sequence[Report]) -> list[Difference]:
 
 
 def _tree(mapping: Branch) -> dict[str, str]:
-    """Per Einsum the nodes on its path, and per split its kind."""
+    """Per Einsum the nodes on its path, one a line, and per split its kind."""
     found: dict[str, str] = {}
 
-    def walk(branch: Branch, above: str) -> None:
-        path = above
+    def walk(branch: Branch, above: tuple[str, ...]) -> None:
+        path = list(above)
         for node in branch.nodes:
-            if isinstance(node, Storage | Toll):
-                path += f" {node.component}[{' '.join(node.tensors)}]"
-            elif isinstance(node, Temporal):
-                path += f" {node.rank_variable}:{node.tile_shape}"
-            else:
-                path += f" {node.rank_variable}:{node.tile_shape}@{node.component}"
+            words = node_words(node)
+            if isinstance(node, Temporal | Spatial):
+                words += f", tiles of {node.tile_shape:,}"
+            path.append(words)
         end = branch.end
         if isinstance(end, Compute):
-            found[end.einsum] = f"{path} {end.component}".strip()
+            found[end.einsum] = "\n".join([*path, node_words(end)])
             return
-        if isinstance(end, Sequential | Pipeline):
-            name = "|".join("+".join(c.einsum for c in b.leaves()) for b in end.branches)
-            found[name] = type(end).__name__
-        for number, below in enumerate(end.branches):
-            walk(below, f"{path} /{number}")
+        name = " | ".join(", ".join(c.einsum for c in b.leaves()) for b in end.branches)
+        found[name] = type(end).__name__
+        for number, below in enumerate(end.branches, 1):
+            walk(below, (*path, f"branch {number} of {len(end.branches)}"))
 
-    walk(mapping, "")
+    walk(mapping, ())
     return found
 
 
@@ -251,8 +254,9 @@ def render_comparison(found: Comparison) -> RenderableType:
         Text(),
         _table(found.names, found.figures, "", best=True),
     ]
+    mapping = [_without_common_lines(row) for row in found.mapping]
     sections = (
-        ("What differs in the mapping", found.mapping, "Einsum or split"),
+        (_MAPPING, mapping, "Einsum or split"),
         ("Busy time of ports", found.ports, "Port"),
         ("Peak of memories (bits)", found.memories, "Memory"),
         ("Numbers of actions", found.accesses, "Access"),
@@ -260,6 +264,9 @@ def render_comparison(found: Comparison) -> RenderableType:
     for title, rows, head in sections:
         if rows:
             parts += [Text(), Text(title, "bold")]
+            if title == _MAPPING:
+                splits = any(" | " in row.what for row in rows)
+                parts.append(Padding(Text(_WAY + _SPLIT * splits, "dim"), (0, 0, 1, 2)))
             table = _table(found.names, rows[:_ROWS], head, best=False)
             parts.append(Padding(table, (0, 0, 0, 2)))
             if len(rows) > _ROWS:
@@ -284,6 +291,28 @@ def _table(
         style = "dim" if alike and best else ""
         table.add_row(Text(row.what, style=style), *(Text(cell, style=style) for cell in cells))
     return table
+
+
+def _without_common_lines(row: Difference) -> Difference:
+    """The lines that differ; … stands for those before and after them that do not."""
+    columns = [value.split("\n") for value in row.values if value is not None]
+    before = _common(columns)
+    after = _common([lines[: before - 1 if before else None : -1] for lines in columns])
+
+    def shown(value: str | None) -> str | None:
+        if value is None:
+            return None
+        lines = value.split("\n")
+        between = lines[before : len(lines) - after]
+        return "\n".join([*["…"][:before], *(between or ["(nothing)"]), *["…"][:after]])
+
+    return Difference(row.what, tuple(shown(value) for value in row.values))
+
+
+def _common(columns: Sequence[Sequence[str]]) -> int:
+    """How many lines all columns begin with."""
+    alike = (len(set(lines)) == 1 for lines in zip(*columns, strict=False))
+    return sum(1 for _ in takewhile(bool, alike))
 
 
 def _shown(what: str, value: Any) -> str:
@@ -324,6 +353,14 @@ def inputs(files: Sequence[str]) -> dict[str, list[str]]:
             mend="name two files or more that have the top-level key 'mapping'; those without it"
             " are taken to belong to all of them",
         )
+    found: dict[Path, str] = {}
+    for file in having:
+        same = found.setdefault(Path(file).resolve(), file)
+        if same is not file:
+            raise OptionError(
+                f"{file} is named twice, and there is one mapping in it",
+                mend="name it once; to compare options, there is polylat.differences",
+            )
     shared = [file for file in files if file not in having]
     stems = [Path(file).stem for file in having]
     names = stems if len(set(stems)) == len(stems) else having
@@ -332,7 +369,7 @@ def inputs(files: Sequence[str]) -> dict[str, list[str]]:
 
 def _has_mapping(file: str) -> bool:
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise OptionError(f"cannot read {file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -1,14 +1,67 @@
-"""Files that are written: what goes wrong is told in a sentence."""
+"""Files that are written: what goes wrong is told in a sentence, before the work if possible."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from polylat.errors import OptionError
 
-__all__ = ["write", "writing"]
+__all__ = ["ending", "target", "write", "writing"]
+
+
+def ending(path: str | Path, known: Sequence[str], what: str) -> str:
+    """What a name ends in, in small letters.
+
+    Parameters
+    ----------
+    path
+        The name.
+    known
+        What it may end in: the first is suggested.
+    what
+        What is to be written, in the plural.
+
+    Raises
+    ------
+    OptionError
+        It ends otherwise.
+
+    Examples
+    --------
+    >>> ending("a.SVG", [".png", ".svg"], "pictures")
+    '.svg'
+    """
+    path = Path(path)
+    found = path.suffix.lower()
+    if found not in known:
+        *others, last = known
+        told = f"{', '.join(others)} or {last}" if others else last
+        raise OptionError(
+            f"{path}: {what} are written as {told}",
+            mend=f"name it {path.stem or 'result'}{known[0]}",
+        )
+    return found
+
+
+def target(path: str | Path, known: Sequence[str], what: str) -> str:
+    """What a name ends in, as `ending` has it, where there may be such a file.
+
+    Raises
+    ------
+    OptionError
+        It ends otherwise, or its folder does not exist, or it is a folder itself.
+    """
+    found = ending(path, known, what)
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise OptionError(
+            f"{path}: there is no folder {path.parent}", mend="make it, or name another"
+        )
+    if path.is_dir():
+        raise OptionError(f"{path}: this is a folder", mend="name a file")
+    return found
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from polylat.errors import MissingExtraError, UnsupportedError
 from polylat.explain import port_users
 from polylat.report import Number, Report
+from polylat.timeline import window_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,11 +115,24 @@ def occupancy_frame(report: Report, window: tuple[Number, Number] | None = None)
 
     Columns: *memory*, *time*, *bits* (from then on), *size* (missing if unlimited). Memories of
     which it is not known are left out.
+
+    Parameters
+    ----------
+    report
+        The report.
+    window
+        (from, to): only what is so between these times, until the end if that is earlier; None for
+        all.
+
+    Raises
+    ------
+    OptionError
+        The window is empty, or not within the schedule.
     """
+    start, end = (0, report.latency) if window is None else window_of(window, report.latency)
     rows = []
     for memory in report.occupancy:
         name = memory.component + "".join(f"[{stage}]" for stage in memory.stages)
-        start, end = window or (0, report.latency)
         try:
             steps = memory.steps_between(start, end)
         except UnsupportedError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.exact import Number
+from polylat.files import ending
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -140,7 +141,8 @@ class Report:
     background
         (tensor, component written back from) pairs of the write-backs in the background.
     idle_background
-        Pairs asked for that the mapping does not write back: they change nothing.
+        Pairs asked for that the mapping does not write back: they change nothing. None instead
+        of a component: the tensor is written back from none.
     slots
         How many tiles the holders named by the capacity rule keep.
     contention
@@ -172,7 +174,7 @@ class Report:
     accesses: Mapping[AccessKey, Number]
     ports: tuple[PortUse, ...]
     background: tuple[tuple[str, str], ...]
-    idle_background: tuple[tuple[str, str], ...]
+    idle_background: tuple[tuple[str, str | None], ...]
     slots: int | Mapping[str, int | None] | None
     contention: tuple[Contention, ...]
     engine: str
@@ -366,14 +368,20 @@ class Report:
         Parameters
         ----------
         path
-            Where to.
+            Where to: a name that ends in ``.json``.
         window
             (from, to): only what is served between these times.
         limit
             Of more bars, what repeats is there once.
+
+        Raises
+        ------
+        OptionError
+            The name ends otherwise, or the file cannot be written.
         """
         from polylat.draw.perfetto import write_trace
 
+        ending(path, (".json",), "traces")
         return write_trace(self.timeline(window=window, limit=limit), path)
 
     def mapping_tree(self) -> Tree:

@@ -18,6 +18,7 @@ from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number, number
 from polylat.report import AccessKey, Report
 from polylat.retime import OVERHEAD, Evaluation, Retimer
+from polylat.spec.reading.numbers import BadNumber, exact, ratio
 
 __all__ = [
     "Change",
@@ -299,6 +300,11 @@ def what_if(report: Report, throughputs: Mapping[ThroughputKey, Throughput]) -> 
     >>> report.what_if({"DRAM": 2}).latency, report.what_if({("SRAM", "read"): "inf"}).latency
     (25792, 24576)
     """
+    if not isinstance(throughputs, Mapping):
+        raise OptionError(
+            f"throughputs must be a mapping, not {_shown(throughputs)}",
+            mend='write {"DRAM": 2} for twice as fast',
+        )
     retimer = report._retimer
     given: dict[ThroughputKey, Fraction] = {}
     for name, factor in throughputs.items():
@@ -637,13 +643,13 @@ def _known(kind: str, name: object, known: Sequence[str], where: str | None = No
 
 def _scale(factor: object, what: str) -> Fraction:
     """The factor on durations that a factor on throughput means."""
-    if factor in ("inf", inf):
+    if isinstance(factor, (str, float)) and factor in ("inf", inf):
         return Fraction(0)
     value: Fraction | None = None
     if isinstance(factor, (int, Fraction, Decimal, str)) and not isinstance(factor, bool):
         try:
-            value = Fraction(factor)
-        except (ValueError, OverflowError, ZeroDivisionError):
+            value = Fraction(ratio(factor) if isinstance(factor, str) else exact(factor))
+        except (BadNumber, ArithmeticError):
             value = None
     if value is None or value <= 0:
         raise OptionError(

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WIDTH",
+    "bound_meaning",
     "curve_text",
     "explanation_text",
+    "idle_write_backs",
     "percent",
     "plain_text",
     "render_curve",
@@ -279,8 +281,7 @@ def _headline(report: Report) -> RenderableType:
     if report.background:
         how.append(f"background: {', '.join(_write_backs(report))}")
     lines: list[Text] = [Text(" · ".join(how))]
-    for tensor, component in report.idle_background:
-        lines.append(Text(f"Nothing is written back from {component} for {tensor}."))
+    lines += map(Text, idle_write_backs(report))
     if report.waits_for_background:
         lines.append(Text("The fastest schedule waits for the write-backs, background or not."))
     if report.sequential is None:
@@ -344,10 +345,7 @@ def _speedup(speedup: Fraction, sequential: Number) -> Text:
 
 def _optimal(report: Report) -> Text:
     if report.optimal:
-        reason = {
-            "resource": f"no schedule keeps {_busiest(report) or 'a port'} busy for less",
-            "dependence": "no schedule has a shorter chain of dependences",
-        }[report.binding]
+        reason = bound_meaning(report)
         return Text.assemble(
             ("Proven optimal", "bold green"), f" by the {report.binding} bound: {reason}."
         )
@@ -358,6 +356,14 @@ def _optimal(report: Report) -> Text:
         ("Not proven optimal", "bold yellow"),
         f": {show(gap)} ({share}) above the {report.binding} bound.",
     )
+
+
+def bound_meaning(report: Report) -> str:
+    """Why no schedule of the mapping is faster than the bound that binds."""
+    return {
+        "resource": f"no schedule keeps {_busiest(report) or 'a port'} busy for less",
+        "dependence": "no schedule has a shorter chain of dependences",
+    }[report.binding]
 
 
 def _bounds(report: Report) -> Text:
@@ -470,6 +476,14 @@ def _overlap(report: Report, gained: Number) -> str:
     if gained > 0:
         return f"slower in this order: {' and '.join(causes)}"
     return " and ".join(causes)
+
+
+def idle_write_backs(report: Report) -> list[str]:
+    """A sentence for each write-back asked for that the mapping does not have."""
+    return [
+        f"Nothing is written back{f' from {component}' if component else ''} for {tensor}."
+        for tensor, component in report.idle_background
+    ]
 
 
 def _write_backs(report: Report) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,6 +51,7 @@ __all__ = [
     "Timeline",
     "compare",
     "timeline",
+    "window_of",
 ]
 
 Kind = Literal["fill", "foreground", "background"]
@@ -180,6 +182,8 @@ class Level:
         The most that it ever holds, None if not known.
     steps
         (time, bits from then on), from the start of the segment on; None if not known.
+    exact
+        Whether these are all changes. Of too many, it is the most from one time to the next.
     """
 
     component: str
@@ -187,6 +191,7 @@ class Level:
     size: Number | None
     peak: Number | None
     steps: tuple[tuple[Number, Number], ...] | None
+    exact: bool = True
 
     @property
     def name(self) -> str:
@@ -305,10 +310,14 @@ class Timeline:
         return number(total)
 
     def to_svg(self, *, width: int = 1000, dark: bool | None = None) -> str:
-        """A picture as SVG; `dark` None: as the reader's screen is set."""
-        from polylat.draw.svg import timeline_svg
+        """A picture as SVG; `dark` None: as the reader's screen is set.
 
-        return timeline_svg(Stack((self,)), width=width, dark=dark)
+        Raises
+        ------
+        OptionError
+            It would be less than 200 or more than 10,000 pixels wide.
+        """
+        return Stack((self,)).to_svg(width=width, dark=dark)
 
     def to_matplotlib(self, *, width: float = 10.0, dark: bool = False) -> Figure:
         """A figure of Matplotlib, `width` inches wide.
@@ -317,18 +326,25 @@ class Timeline:
         ------
         MissingExtraError
             Matplotlib is not installed: it comes with the extra ``plot``.
+        OptionError
+            It would be less than 2 or more than 100 inches wide.
         """
         return Stack((self,)).to_matplotlib(width=width, dark=dark)
 
-    def to_plotly(self) -> PlotlyFigure:
+    def to_plotly(self, *, dark: bool | None = None) -> PlotlyFigure:
         """A figure of Plotly: zoom, and hover for what each bar is.
+
+        Parameters
+        ----------
+        dark
+            On light or dark paper; None: without paper, to be read on either.
 
         Raises
         ------
         MissingExtraError
             Plotly is not installed: it comes with the extra ``plot``.
         """
-        return Stack((self,)).to_plotly()
+        return Stack((self,)).to_plotly(dark=dark)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write a picture; see `Stack.save`."""
@@ -339,10 +355,16 @@ class Timeline:
         return Stack((self,)).to_html()
 
     def to_text(self, *, width: int = 100) -> str:
-        """The timeline in letters, at most so many columns wide."""
+        """The timeline in letters, at most so many columns wide.
+
+        Raises
+        ------
+        OptionError
+            It would be less than 20 or more than 1,000 columns wide.
+        """
         from polylat.draw.terminal import timeline_text
 
-        return timeline_text(self, width=width)
+        return timeline_text(self, width=int(_width(width, 20, 1_000, "columns")))
 
     def __str__(self) -> str:
         return self.to_text()
@@ -373,10 +395,16 @@ class Stack:
         return tuple(dict.fromkeys(e for line in self.timelines for e in line.einsums))
 
     def to_svg(self, *, width: int = 1000, dark: bool | None = None) -> str:
-        """A picture as SVG; `dark` None: as the reader's screen is set."""
+        """A picture as SVG; `dark` None: as the reader's screen is set.
+
+        Raises
+        ------
+        OptionError
+            It would be less than 200 or more than 10,000 pixels wide.
+        """
         from polylat.draw.svg import timeline_svg
 
-        return timeline_svg(self, width=width, dark=dark)
+        return timeline_svg(self, width=_width(width, 200, 10_000, "pixels"), dark=dark)
 
     def to_matplotlib(self, *, width: float = 10.0, dark: bool = False) -> Figure:
         """A figure of Matplotlib, `width` inches wide.
@@ -385,13 +413,20 @@ class Stack:
         ------
         MissingExtraError
             Matplotlib is not installed: it comes with the extra ``plot``.
+        OptionError
+            It would be less than 2 or more than 100 inches wide.
         """
         from polylat.draw.mpl import figure
 
-        return figure(self, width=width, dark=dark)
+        return figure(self, width=_width(width, 2, 100, "inches"), dark=dark)
 
-    def to_plotly(self) -> PlotlyFigure:
+    def to_plotly(self, *, dark: bool | None = None) -> PlotlyFigure:
         """A figure of Plotly: zoom, and hover for what each bar is.
+
+        Parameters
+        ----------
+        dark
+            On light or dark paper; None: without paper, to be read on either.
 
         Raises
         ------
@@ -400,7 +435,7 @@ class Stack:
         """
         from polylat.draw.interactive import figure
 
-        return figure(self)
+        return figure(self, dark=dark)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write a picture: by Matplotlib (.svg, .pdf, .png), or as a page (.html).
@@ -445,6 +480,16 @@ class Stack:
         return self.to_svg()
 
 
+def _width(value: Any, least: int, most: int, unit: str) -> float:
+    """A width that can be drawn."""
+    if isinstance(value, Real) and least <= float(value) <= most:
+        return float(value)
+    raise OptionError(
+        f"width={value!r}: pictures are from {least} to {most:,} {unit} wide",
+        mend="give a width in between",
+    )
+
+
 def timeline(
     report: Report,
     *,
@@ -460,7 +505,8 @@ def timeline(
     report
         The report.
     window
-        (from, to): only what is served between these times; None for all.
+        (from, to): only what is served between these times, until the end if that is earlier
+        (`Timeline.finish` says so); None for all.
     fold
         Whether what repeats is shown once, with the number of its repetitions. None: if there
         are more than `limit` bars.
@@ -491,6 +537,31 @@ def timeline(
         raise OptionError(f"limit={limit}: no bar could be shown", mend="use at least 1")
     name = _titled(report) if title is None else title
     return report._scene.timeline(window, fold, name, limit)
+
+
+def window_of(window: tuple[Number, Number], latency: Number) -> tuple[Number, Number]:
+    """The part of a window in which there is a schedule: nothing is served after its end.
+
+    Raises
+    ------
+    OptionError
+        The window is empty, or not within the schedule.
+    """
+    try:
+        first, last = map(Fraction, window)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise OptionError(
+            f"{window!r} is no window", mend="give two times, (from, to), from 0 on"
+        ) from error
+    if not 0 <= first < last:
+        raise OptionError(
+            f"the window from {first} to {last} is empty", mend="give (from, to), from 0 on"
+        )
+    if first >= latency:
+        raise OptionError(
+            f"the window begins at {first}, and all is over at {latency}", mend="begin earlier"
+        )
+    return number(first), number(min(last, Fraction(latency)))
 
 
 def _titled(report: Report) -> str:
@@ -573,23 +644,8 @@ class Scene:
     def _window(self, window: tuple[Number, Number] | None) -> tuple[int, int]:
         if window is None:
             return 0, self.timing.makespan
-        try:
-            first, last = map(Fraction, window)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise OptionError(
-                f"{window!r} is no window", mend="give two times, (from, to), from 0 on"
-            ) from error
-        if not 0 <= first < last:
-            raise OptionError(
-                f"the window from {first} to {last} is empty", mend="give (from, to), from 0 on"
-            )
-        low, high = floor(first * self.scale), ceil(last * self.scale)
-        if low >= self.timing.makespan:
-            raise OptionError(
-                f"the window begins at {first}, and all is over at {self.report.latency}",
-                mend="begin earlier",
-            )
-        return low, min(high, self.timing.makespan)
+        first, last = window_of(window, self.report.latency)
+        return floor(first * self.scale), ceil(last * self.scale)
 
     def _segment(self, runs: Runs, piece: _Piece, limit: int) -> Segment:
         low, high = piece.start, piece.finish
@@ -807,21 +863,20 @@ class Scene:
         for memory in self.report.occupancy:
             steps: tuple[tuple[Number, Number], ...] | None
             peak: Number | None
+            exact = True
             try:
                 peak = memory.peak
-                steps = _coarse(memory.steps_between(start, finish), start, finish, limit)
+                every = memory.steps_between(start, finish)
+                exact = len(every) <= max(limit, 2 * BINS)
+                steps = tuple(every) if exact else _coarse(every, start, finish)
             except UnsupportedError:
                 peak = steps = None
-            found.append(Level(memory.component, memory.stages, memory.size, peak, steps))
+            found.append(Level(memory.component, memory.stages, memory.size, peak, steps, exact))
         return tuple(found)
 
 
-def _coarse(
-    steps: Pairs, start: Number, finish: Number, limit: int
-) -> tuple[tuple[Number, Number], ...]:
-    """Few steps: of many, the highest in each of some bins."""
-    if len(steps) <= max(limit, 2 * BINS):
-        return tuple(steps)
+def _coarse(steps: Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:
+    """Few steps of many: the highest in each of some bins."""
     width = Fraction(finish - start) / BINS
     found: list[tuple[Number, Number]] = []
     at, level = 0, steps[0][1]
@@ -975,7 +1030,7 @@ def _line(title: str | None, item: Any, limit: int) -> Timeline:
 
 def _accounting(title: str, roofline: Roofline) -> Timeline:
     """AccelForge's accounting as a timeline: a component per lane, Einsums back to back."""
-    names = list(dict.fromkeys(c for busy in roofline.per_einsum.values() for c in busy))
+    names = roofline.components
     total = {
         name: number(
             sum((Fraction(b.get(name, 0)) for b in roofline.per_einsum.values()), Fraction(0))

@@ -317,6 +317,10 @@ def test_background_that_is_not_there() -> None:
     assert report.idle_background == (("o1", "SRAM"),)
     assert "Nothing is written back from SRAM for o1." in str(report)
     assert polylat.analyze(spec, background="o2@SRAM").latency == report.latency
+    none = polylat.analyze(spec, background=["o1", "o2", "i1@SRAM"])
+    assert none.idle_background == (("i1", "SRAM"), ("o1", None))
+    assert "Nothing is written back for o1." in str(none)
+    assert "<br>Nothing is written back for o1.<br>" in none._repr_html_()
 
 
 def test_options_in_the_file() -> None:

@@ -166,6 +166,13 @@ def test_version() -> None:
             "--set top: not NAME=VALUE. To mend it: write --set top=Pipeline.",
         ),
         (
+            ["compare", *FILES, str(EXAMPLES / "untapped.yaml"), "--set", "tops=Pipeline"],
+            (
+                "the input has no variable 'tops' (it has: inner, top)."
+                " To mend it: did you mean 'top'?"
+            ),
+        ),
+        (
             ["analyze", *FILES, "--max-tiles", "3"],
             (
                 "mapping: the mapping has 17 tile iterations at granularity 'tile', and more than"
@@ -255,6 +262,33 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is none on this system")
+@pytest.mark.parametrize("arguments", [["analyze", *FILES], ["roofline", *FILES, "--json"], ["-h"]])
+def test_a_full_disk_gives_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            encoding="utf-8",
+            env=environment(),
+        )
+    assert done.returncode == 2
+    assert done.stderr == "polylat: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells of another kind")
+def test_a_closed_output_is_no_error() -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$@" >&-', "sh", *COMMAND, "roofline", *FILES],
+        stderr=subprocess.PIPE,
+        check=False,
+        env=environment(),
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@ import os
 import pty
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,24 @@ def test_report(tmp_path: Path) -> None:
     assert "tap_resident.yaml" in text and "Proven" in text and "Sequential" in text
 
 
+def test_hints_of_a_report_can_be_pasted(tmp_path: Path) -> None:
+    """They name the user's own files and options, quoted where a shell needs it."""
+    mapping = tmp_path / "my mapping.yaml"
+    mapping.write_bytes(Path(FILES[-1]).read_bytes())
+    path = tmp_path / "it's.html"
+    asked = [*FILES[:-1], str(mapping), "--granularity", "tile", "--background", "o2", "--slots"]
+    run("report", *asked, "o1=3", "--slots", "2", "--no-sensitivity", "-o", str(path))
+    pasted = re.findall("<code>(.*?)</code>", path.read_text(encoding="utf-8"))
+    assert [shlex.split(unescape(line))[-1] for line in pasted] == ["--sensitivity", "--verify"]
+    for line in pasted:
+        name, *arguments = shlex.split(unescape(line))
+        assert name == "polylat" and str(mapping) in arguments and "o1=3" in arguments
+        assert run(*arguments).output == f"wrote {path}\n"
+        text = path.read_text(encoding="utf-8")
+        assert "Left out" not in text
+        assert ("Not asked for" in text) == ("--verify" not in line)
+
+
 def test_tree(tmp_path: Path) -> None:
     done = run("tree", *FILES)
     assert done.exit_code == 0 and "├─ DRAM keeps w1, i1, w2" in done.output
@@ -74,17 +94,33 @@ def test_tree(tmp_path: Path) -> None:
     [
         (["timeline", *FILES, "--window", "a", "5"], "'a' is no time"),
         (["timeline", *FILES, "--window", "9", "5"], "window"),
-        (["timeline", *FILES, "-o", "/nowhere/at/all.html"], "cannot write"),
-        (["timeline", *FILES, "-o", "/nowhere/at/all.json"], "cannot write"),
-        (["timeline", *FILES, "-o", "picture.gif"], "pictures are"),
-        (["report", *FILES, "-o", "/nowhere/at/all.html"], "cannot write"),
-        (["tree", *FILES, "-o", "/nowhere/at/all.svg"], "cannot write"),
+        (["timeline", *FILES, "--window", "-5", "100"], "times begin at 0, not at -5"),
+        (["timeline", *FILES, "--window", "0", "1e99999"], "'1e99999' is no time"),
+        (["timeline", *FILES, "--window", "0", "inf"], "'inf' is no time"),
+        (["timeline", *FILES, "-o", "/nowhere/at/all.html"], "there is no folder /nowhere/at"),
+        (["timeline", *FILES, "--no-fold", "-o", "a.JSON"], "a.JSON is a trace"),
+        (["timeline", *FILES, "-o", "a.gif"], ".svg, .pdf, .png, .html or .json. To mend it: name"),
+        (["report", *FILES, "-o", "/nowhere/at/all.html"], "there is no folder /nowhere/at"),
+        (["report", *FILES, "-o", "a.txt"], "as .html or .htm. To mend it: name it a.html."),
+        (["report", "none.yaml", "-o", "a.txt"], "a.txt"),  # before the work
+        (["tree", *FILES, "-o", "/nowhere/at/all.svg"], "there is no folder /nowhere/at"),
+        (["tree", *FILES, "-o", "a.pdf"], "as .svg. To mend it: name it a.svg."),
+        (["explore", *FILES, "-o", "a.txt"], "as .parquet or .csv."),
+        (["tree", *FILES, "--order", "bogus"], "order must be one of best, program"),
+        (["tree", *FILES, "--background", "o9"], "'o9', which does not exist"),
+        (["tree", *FILES, "--slots", "x=2"], "the tensor 'x', which does not exist"),
     ],
 )
 def test_bad_input(arguments: list[str], words: str) -> None:
     done = run(*arguments)
     assert done.exit_code == 2
     assert words in done.stderr and done.stderr.count("\n") == 1 and not done.stdout
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "a.svg"
+    folder.mkdir()
+    assert "this is a folder" in run("tree", *FILES, "-o", str(folder)).stderr
 
 
 @pytest.mark.parametrize("command", ["timeline", "report", "tree"])

@@ -8,17 +8,26 @@ import json
 import re
 import sys
 import xml.etree.ElementTree as ET
+from collections import Counter
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import polylat
 from polylat import MissingExtraError, OptionError, Report, Spec
+from polylat.draw.curves import round_ticks
+from polylat.draw.layout import LETTER, marks, queued
 from polylat.draw.perfetto import trace
-from polylat.draw.style import PALETTE
+from polylat.draw.scene import Box, Label, Line, scene
+from polylat.draw.style import DARK, LIGHT, PALETTE
+from polylat.draw.words import bounds_words
+from polylat.text import show
+from polylat.timeline import Kind, Stack
 
 ROOT = Path(__file__).parent.parent
 FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
@@ -60,11 +69,61 @@ def test_svg_has_every_bar(report: Report) -> None:
     assert {"l-critical", "l-bound", "l-level", "l-flow"} <= classes
 
 
+def test_who_waits_for_a_port(report: Report) -> None:
+    """A tick where a wide bar begins for which its port was not free, and nowhere else."""
+    line = report.timeline()
+    picture = scene(Stack((line,)))
+    boxes = [i for i in picture.items if isinstance(i, Box)][: len(line.bars)]
+    waits = [
+        (box.x, box.y)
+        for box, bar in zip(boxes, line.bars, strict=True)
+        if bar.waited_for == "port" and box.width >= 5
+    ]
+    assert len(waits) == 8  # for the write of o2 to DRAM: SRAM is read for it
+    ticks = [i for i in picture.items if isinstance(i, Line) and i.style == "wait port"]
+    *on_bars, legend = [tick.points[0] for tick in ticks]
+    assert on_bars == waits
+    assert any("waits for its port (port)" in w.text for w in picture.items if isinstance(w, Label))
+    assert legend[1] > max(y for _, y in waits)
+    # What came before a window is not in sight.
+    start = next(bar.start for bar in line.bars if bar.waited_for == "port")
+    there = report.timeline(window=(start, start + 2000))
+    first = next(bar for bar in there.bars if bar.start == start and bar.waited_for == "port")
+    assert not queued(there.segments[0], first)
+
+
 def test_svg_of_what_repeats(attention: Report) -> None:
     line = attention.timeline()
     texts = [t.text or "" for t in ET.fromstring(line.to_svg()).iter(f"{SVG}text")]
     for repeat in line.repeats:
         assert any(text.startswith(f"× {repeat.count:,}") for text in texts)
+
+
+@pytest.mark.parametrize("kind", ["foreground", "background", "fill"])
+def test_textures(report: Report, kind: Kind) -> None:
+    """What is in the background or prefetched looks unlike the rest, in the legend, too."""
+    line = report.timeline()
+    (segment,) = line.segments
+    bars = tuple(dataclasses.replace(bar, kind=kind) for bar in segment.bars)
+    line = dataclasses.replace(line, segments=(dataclasses.replace(segment, bars=bars),))
+    drawn = ET.fromstring(line.to_svg())
+    boxes = [r for r in drawn.iter(f"{SVG}rect") if r.find(f"{SVG}title") is not None]
+    textures = Counter((r.get("style") or "").partition("(")[2].rstrip(")") for r in boxes)
+    plain = len(line.einsums) + (len(bars) if kind == "foreground" else 0)
+    assert textures.pop("") == plain  # in the legend, Einsums are plain
+    assert sum(textures.values()) == (0 if kind == "foreground" else len(bars) + 1)
+    assert {f"#{p.get('id')}" for p in drawn.iter(f"{SVG}pattern")} == {*textures}
+    assert {t[1] for t in textures} == ({kind[0]} if kind != "foreground" else set())
+    words = {"fill": "prefetched", "background": "in the background"}
+    texts = {t.text for t in drawn.iter(f"{SVG}text")}
+    assert {w for w in words.values() if w in texts} == {w for k, w in words.items() if k == kind}
+    pytest.importorskip("plotly", reason="the extra `plot` is not installed")
+    shapes = {
+        t.marker.pattern.shape
+        for t in line.to_plotly().data
+        if t.type == "bar" and t.orientation == "h"
+    }
+    assert shapes == {{"foreground": "", "background": "/", "fill": "."}[kind]}
 
 
 @pytest.mark.parametrize(("factor", "off"), [(8, False), (9, True)])
@@ -94,14 +153,14 @@ def test_everything_is_inside(report: Report, width: int) -> None:
             assert x >= 0 and y >= 0 and x + w <= wide + 0.5 and y + h <= high + 0.5
 
 
+def lightness(colour: str) -> float:
+    parts = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    weights = (0.2126, 0.7152, 0.0722)
+    return sum(w * float(p**2.2) for w, p in zip(weights, parts, strict=True))
+
+
 def test_colours_differ_in_grey() -> None:
     """Neighbours in the palette differ in lightness, so that grey prints can be read."""
-
-    def lightness(colour: str) -> float:
-        parts = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-        weights = (0.2126, 0.7152, 0.0722)
-        return sum(w * float(p**2.2) for w, p in zip(weights, parts, strict=True))
-
     greys = [lightness(c) for c in PALETTE]
     assert all(abs(a - b) > 0.1 for a, b in itertools.pairwise(greys))
 
@@ -121,24 +180,82 @@ def test_matplotlib(report: Report, kind: str, tmp_path: Path) -> None:
 
 def test_plotly(report: Report, attention: Report, spec: Spec) -> None:
     pytest.importorskip("plotly", reason="the extra `plot` is not installed")
-    figure = report.timeline().to_plotly()
-    bars = [t for t in figure.data if t.type == "bar"]
-    assert sum(len(t.x) for t in bars) == len(report.timeline().bars)
+    line = report.timeline()
+    figure = line.to_plotly()
+    bars = [t for t in figure.data if t.type == "bar" and t.orientation == "h"]
+    assert sum(len(t.x) for t in bars) == len(line.bars)
     assert {t.marker.pattern.shape for t in bars} == {"", "/"}
     assert any("slack" in text for t in bars for text in t.hovertext)
-    assert any(t.name == "critical path" for t in figure.data)
+    named = [t.name for t in figure.data if t.type == "scatter" and t.name]
+    waits = [f"waits for {w}" for w in ("data (flow)", "a barrier (barrier)", "its port (port)")]
+    assert named == ["critical path", *waits]
+    words = [a.text for a in figure.layout.annotations]
+    assert words[:2] == [f"<b>{line.title}</b>", bounds_words(line)]
     assert any(
         "× 29" in (a.text or "") for a in attention.timeline().to_plotly().layout.annotations
     )
     stack = polylat.compare({"theirs": polylat.roofline(spec), "ours": report}).to_plotly()
-    assert [a.text for a in stack.layout.annotations[:2]] == ["theirs", "ours"]
+    titles = [a.text for a in stack.layout.annotations if a.text.startswith("<b>")]
+    assert titles == ["<b>theirs</b>", "<b>ours</b>"]
+    assert stack.layout.xaxis2.matches == "x"
+
+
+def test_memories_by_plotly(report: Report, attention: Report) -> None:
+    """Under the lanes, on the same axis of time: what every memory holds, and its size."""
+    pytest.importorskip("plotly", reason="the extra `plot` is not installed")
+    for line in (report.timeline(), attention.timeline()):
+        figure = line.to_plotly()
+        told = [t for t in figure.data if t.type == "bar" and t.orientation != "h"]
+        for k, drawn in enumerate(told):
+            levels = [segment.levels[k] for segment in line.segments]
+            steps = [step for level in levels for step in level.steps or ()]
+            assert drawn.xaxis == "x" and list(drawn.y) == [float(bits) for _, bits in steps]
+            (first, bits), (then, _), *_ = steps
+            assert drawn.hovertext[0].startswith(
+                f"{levels[0].name}, {first:,} to {then:,}:<br>{bits:,} bits<br>peak "
+            )
+        assert len(told) == len(line.segments[0].levels)
+        rows = [figure.layout[f"yaxis{k or ''}"].domain for k in ("", *range(2, 2 + len(told)))]
+        assert all(below[1] < above[0] for above, below in itertools.pairwise(rows))
+    sizes = [s.y0 for s in figure.layout.shapes if s.line.dash == "dot"]
+    assert sizes == [134217728, 16]
+
+
+@pytest.mark.parametrize("dark", [True, False, None])
+def test_plotly_can_be_read(report: Report, dark: bool | None) -> None:
+    """Letters stand out from the paper; without one of its own, from a light and a dark one."""
+    pytest.importorskip("plotly", reason="the extra `plot` is not installed")
+    layout = report.timeline().to_plotly(dark=dark).layout
+    papers = [LIGHT["paper"], DARK["paper"]] if dark is None else [layout.paper_bgcolor]
+    inks = {layout.font.color, *(a.font.color for a in layout.annotations)}
+    for ink, paper in itertools.product(inks, papers):
+        low, high = sorted(lightness(colour) + 0.05 for colour in (ink, paper))
+        assert high / low > (4 if dark is None else 4.5)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [(100, 100), (99, 100), (1, 2), (1, 100), (50, 51), (30, 70), (90, 100), (45, 60), (5, 20)],
+)
+def test_names_of_bounds(report: Report, times: tuple[int, int]) -> None:
+    """No name of a bound is over another, nor over the other's line."""
+    line = report.timeline()
+    bounds = tuple((n, t * 317) for (n, _), t in zip(line.bounds, times, strict=True))
+    line = dataclasses.replace(line, bounds=bounds)
+    one, other = marks(line, [(80.0, 380.0)])
+    low = [m.x - (len(m.text) * LETTER if m.anchor == "end" else 0) for m in (one, other)]
+    apart = low[0] + len(one.text) * LETTER < low[1] or low[1] + len(other.text) * LETTER < low[0]
+    assert apart or one.row != other.row
+    for mine, its, start in ((one, other, low[0]), (other, one, low[1])):
+        over = start < its.x < start + len(mine.text) * LETTER
+        assert not over or its.row < mine.row
 
 
 @pytest.mark.parametrize(
     ("module", "extra", "call"),
     [
         ("matplotlib.figure", "plot", lambda r: r.timeline().to_matplotlib()),
-        ("plotly.subplots", "plot", lambda r: r.timeline().to_plotly()),
+        ("plotly", "plot", lambda r: r.timeline().to_plotly()),
         ("pandas", "frames", lambda r: r.ports_frame()),
     ],
 )
@@ -164,6 +281,21 @@ def test_text(report: Report, attention: Report) -> None:
     assert "A e1  B e2  C e3" in text
     folded = attention.timeline().to_text(width=80)
     assert "×29" in folded and max(map(len, folded.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [200, 400, 1000])
+def test_counts_of_what_repeats(attention: Report, width: int) -> None:
+    """However narrow the picture is, every count is there, and none over another."""
+    line = attention.timeline()
+    drawn = scene(Stack((line,)), width)
+    labels = [i for i in drawn.items if isinstance(i, Label) and i.style == "repeat"]
+    assert len(labels) == len(line.repeats)
+    for label, repeat in zip(labels, line.repeats, strict=True):
+        assert label.text.split(" of ")[0] == f"× {repeat.count:,}"
+        assert label.x + len(label.text) * LETTER / 2 <= width
+    for one, other in itertools.combinations(labels, 2):
+        half = (len(one.text) + len(other.text)) * LETTER / 2
+        assert abs(one.x - other.x) >= half or abs(one.y - other.y) >= 15
 
 
 # Traces -------------------------------------------------------------------------------------------
@@ -254,6 +386,8 @@ def check_trace(data: dict[str, Any]) -> None:
 
 
 def test_a_trace(report: Report, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"traces are written as \.json"):
+        report.to_perfetto(tmp_path / "trace.svg")
     path = report.to_perfetto(tmp_path / "trace.json")
     data = json.loads(path.read_text(encoding="utf-8"))
     check_trace(data)
@@ -348,11 +482,11 @@ def test_a_page(report: Report) -> None:
     assert any(tag == "html" and a.get("lang") == "en" for tag, a in page.tags)
     headings = [tag for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert headings[0] == "h1" and headings.count("h1") == 1
-    for tag, given in page.tags:
-        if given.get("tabindex") == "0":
-            assert given.get("aria-label"), (tag, given)
+    for tag, attributes in page.tags:
+        if attributes.get("tabindex") == "0":
+            assert attributes.get("aria-label"), (tag, attributes)
         if tag == "th":
-            assert given.get("scope") == "col"
+            assert attributes.get("scope") == "col"
 
 
 def test_pages_are_small(attention: Report) -> None:
@@ -361,12 +495,54 @@ def test_pages_are_small(attention: Report) -> None:
     assert len(text.encode()) < 1_500_000
     assert text.count("data-timeline=") == 2
     assert "Left out" in text
+    assert "report.to_html(sensitivity=True)" in text and "FILES" not in text
+
+
+def test_first_answers(report: Report, attention: Report) -> None:
+    """How long, why, which writes are on the critical path, and what would help."""
+    text = report.to_html()
+    head = text[text.index('id="headline"') : text.index('id="comparison"')]
+    answers = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", head))
+    assert answers["Critical path"].startswith("SRAM read 35.5%, DRAM read 27.4%")
+    assert answers["Writes on it"].startswith("o2 to SRAM by e2 12.9%")
+    assert answers["Writes not on it"] == "o2 to DRAM by e2"
+    assert answers["What would help"].startswith("twice the bandwidth of DRAM: 25,792, 1.231")
+    assert "no schedule has a shorter chain of dependences" in head
+    head = attention.to_html(sensitivity=False)
+    assert "What would help" not in head and "Critical path</dt><dd>mac compute 99.9%" in head
+    # Write-backs are named before fills.
+    assert "Writes on it</dt><dd>none</dd><dt>Writes not on it</dt><dd>S to SRAM by QK, " in head
 
 
 def test_what_would_change_it(report: Report) -> None:
     text = report.to_html(sensitivity=True)
     assert "Latency by bandwidth" in text and "25,792" in text  # DRAM twice as fast
     assert "Left out" not in text
+    (drawn,) = [
+        ET.fromstring(svg)
+        for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+        if 'class="polylat curves"' in svg
+    ]
+    texts = [t.text or "" for t in drawn.iter(f"{SVG}text")]
+    assert {"0", "20,000", "100,000", "1/4 x", "8 x", "now: 31,744"} <= set(texts)
+    assert any(t.startswith("Latency, from 0") for t in texts) and any("times" in t for t in texts)
+    # Each place where a curve turns is marked, and told.
+    rings = [t.text for t in drawn.iterfind(f".//{SVG}circle/{SVG}title")]
+    for component in ("DRAM", "SRAM"):
+        curve = report.curve(component)
+        inside = [at for scale, at in curve.breakpoints if scale and 1 <= 8 * scale <= 32]
+        assert inside and all(any(f": {show(at)}" in str(r) for r in rings) for at in inside)
+    assert "DRAM</b>: more gains up to 2.831 x, where the latency is 24,064" in text
+    assert "mac</b>: more gains nothing; 0.0625 x would do (flat" in text
+
+
+@given(st.fractions(Fraction(1, 10**9), 10**15))
+def test_ticks_are_round(most: Fraction) -> None:
+    ticks = round_ticks(most)
+    assert ticks[0] == 0 and ticks[-2] < most <= ticks[-1] and 3 <= len(ticks) <= 7
+    steps = {b - a for a, b in itertools.pairwise(ticks)}
+    assert len(steps) == 1
+    assert f"{float(steps.pop()):e}"[:8] in ("1.000000", "2.000000", "5.000000")
 
 
 def test_a_page_of_a_timeline(report: Report, tmp_path: Path) -> None:
@@ -382,7 +558,7 @@ def test_trees(spec: Spec, report: Report) -> None:
     plain = spec.mapping.tree()
     assert "for m  (tiles of 1)" in plain.to_text() and not plain.flows
     known = spec.tree()
-    assert "for m  (8 x 1)" in known.to_text()
+    assert "for m  (8 tiles of 1)" in known.to_text()
     flows = {(f.tensor, f.component) for f in known.flows}
     assert flows == {("o1", "SRAM"), ("o2", "SRAM")}
     marked = report.mapping_tree()
@@ -391,6 +567,9 @@ def test_trees(spec: Spec, report: Report) -> None:
     assert total == 1
     for tree in (plain, known, marked):
         drawn = ET.fromstring(tree.to_svg())
+        words = " ".join(tree.legend())
+        assert ("critical" in words, "arrow" in words) == (tree is marked, tree is not plain)
+        assert "Sequential:" in words and "Pipeline:" not in words and "spatial" not in words
         spans = ["".join(t.itertext()) for t in drawn.iter(f"{SVG}text")]
         assert all(any(row.text in s for s in spans) for row in tree.rows)
 
@@ -428,6 +607,8 @@ def test_frames(report: Report) -> None:
     assert len(report.critical_frame(limit=3)) == 3
     rows = report.sensitivity_frame()
     assert rows["critical"].sum() == report.latency
+    late = report.occupancy_frame(window=(31000, 10**9))
+    assert {*late["time"]} and min(late["time"]) == 31000 and max(late["time"]) < report.latency
     memory = report.occupancy_frame()
     assert memory.groupby("memory")["bits"].max().to_dict() == {
         m.component: m.peak for m in report.occupancy

@@ -359,7 +359,7 @@ def test_comparison() -> None:
     other = [*FILES[:2], str(EXAMPLES / "tap_refetched.yaml"), FILES[2]]
     done = run("compare", *other, "--granularity", "tile")
     assert done.exit_code == 0
-    for part in ("Fastest  tap_resident", "32,768", "32,256", "e3 DRAM o2 read", "SRAM[o2]"):
+    for part in ("Fastest  tap_resident", "32,768", "32,256", "e3 DRAM o2 read", "SRAM keeps o2"):
         assert part in done.stdout
     reports = {
         name: polylat.analyze(polylat.load(*FILES[:2], str(EXAMPLES / f"{name}.yaml")))
@@ -376,6 +376,21 @@ def test_comparison() -> None:
     assert {row.what for row in found.accesses} == changed
     spreads = [abs((row.values[0] or 0) - (row.values[1] or 0)) for row in found.accesses]
     assert all(one >= other for one, other in pairwise(spreads))
+    # The way down to each Einsum; what is the same in all is not shown.
+    way = next(row for row in found.mapping if row.what == "e1").values
+    first = ["SRAM keeps o2", "branch 1 of 2", "DRAM keeps w1, i1, w2", "for m, tiles of 1"]
+    assert way[0].split("\n")[:4] == first and way[1] == "DRAM keeps o2\n" + way[0]
+    assert way[0].endswith("\ne1 on mac")
+    rows = str(found).split("What differs in the mapping")[1].split("Busy time")[0].splitlines()
+    (at,) = (k for k, row in enumerate(rows) if row.split()[:1] == ["e1"])
+    shown = [row.split() for row in rows[at : at + 2]]
+    assert shown == [["e1", "(nothing)", "DRAM", "keeps", "o2"], ["…", "…"]]
+    kinds = {
+        top: polylat.analyze(polylat.load(*FILES[:2], str(EXAMPLES / "untapped.yaml"), top=top))
+        for top in ("Sequential", "Pipeline")
+    }
+    (split,) = polylat.differences(kinds).mapping
+    assert (split.what, split.values) == ("e1, e2 | e3", ("Sequential", "Pipeline"))
     same = polylat.differences({"a": reports["untapped"], "b": reports["untapped"]})
     assert not (same.mapping or same.ports or same.memories or same.accesses)
     assert "Nothing differs" in str(same)
@@ -384,6 +399,8 @@ def test_comparison() -> None:
     with pytest.raises(OptionError, match="reports by name"):
         polylat.differences({"a": 3, "b": 4})
     assert run("compare", *FILES).exit_code == 2
+    twice = run("compare", *FILES, str(EXAMPLES / ".." / "examples" / "tap_resident.yaml"))
+    assert twice.exit_code == 2 and "is named twice" in twice.stderr
     assert run("compare", *FILES[:2], "no.yaml", FILES[2]).exit_code == 2
 
 
@@ -392,3 +409,22 @@ def test_notebooks_show_the_front() -> None:
     assert found.best is not None
     html = found._repr_html_()
     assert "24,576" in html and str(found.best.choice) in html
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"granularity": []},
+        {"granularity": 3},
+        {"order": ()},
+        {"order": 3},
+        {"objectives": None},
+        {"objectives": [3]},
+        {"tiles": {1: [2]}},
+        {"slots": 10**13},
+        {"background": "o1@"},
+    ],
+)
+def test_options_of_other_kinds(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        polylat.explore(polylat.load(*FILES), **options)

@@ -7,19 +7,21 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 import polylat
 from polylat import Exploration, InterruptedExplorationError, MissingExtraError, Spec
-from polylat.errors import StoreError, WorkerError
+from polylat.errors import OptionError, StoreError, WorkerError
 from polylat.exploration import evaluate, parallel, search
 from polylat.exploration.evaluate import Batch
 from polylat.exploration.parallel import runner
@@ -405,16 +407,48 @@ def test_a_dask_cluster_of_which_a_worker_is_killed(
 
 def test_no_scheduler(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="the extra `dask` is not installed")
-    monkeypatch.setattr(parallel, "PATIENCE", "0.5s")
+    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
     with pytest.raises(WorkerError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1"):
         polylat.explore(spec, dask="tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [(None, "it says nothing"), (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, "something else")],
+)
+def test_what_answers_is_no_scheduler(
+    answer: bytes | None, why: str, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            connections.append(connection)
+            if answer is not None:
+                connection.sendall(answer)
+
+        connections: list[socket.socket] = []
+        Thread(target=serve, daemon=True).start()
+        with pytest.raises(WorkerError, match=why):
+            polylat.explore(spec, dask=f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.parametrize("options", [{"dask": " "}, {"dask": 3}, {"n_jobs": 10**20}])
+def test_jobs_that_cannot_be(options: Data, spec: Spec) -> None:
+    pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    with pytest.raises(OptionError):
+        polylat.explore(spec, **options)
 
 
 @pytest.mark.parametrize(
     ("missing", "extra", "options"),
     [
         ("joblib", "explore", {"n_jobs": 2}),
-        ("joblib", "explore", {"dask": "tcp://127.0.0.1:1"}),
+        ("joblib", "dask", {"dask": "tcp://127.0.0.1:1"}),
         ("distributed", "dask", {"dask": "tcp://127.0.0.1:1"}),
         ("tqdm.auto", "explore", {"progress": True}),
     ],

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 import polylat
 from polylat.accelforge import from_spec, rerank, to_spec
-from polylat.errors import MissingExtraError, SpecError, UnsupportedError
+from polylat.errors import MissingExtraError, OptionError, SpecError, UnsupportedError
 from polylat.spec import Spec
 
 
@@ -274,3 +274,10 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for function in (to_spec, from_spec, rerank):
         with pytest.raises(MissingExtraError, match=r"pip install 'polylat\[accelforge\]'"):
             function(same())
+
+
+def test_what_accelforge_cannot_take() -> None:
+    with pytest.raises(SpecError, match="cannot make a mapping of a int"):
+        from_spec(3)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"no option 'ordr'\. To mend it: did you mean 'order'"):
+        rerank(3, ordr="skew")

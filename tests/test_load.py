@@ -292,7 +292,7 @@ def test_variables_reach_expressions_and_templates(write: Write) -> None:
     assert read_time(spec) == 3
     assert "-m + 15" in [str(c) for c in spec.workload.einsums[0].constraints]
     with pytest.raises(
-        SpecError, match=r"line 13: the template .*'M' is undefined.*load\(…, M=…\)"
+        SpecError, match=r"line 13: the template .*'M' is undefined.*load\(…, M=…\), or --set M=…"
     ):
         load(write(text), T=1)
     with pytest.raises(SpecError, match="'T' is not defined"):
@@ -306,7 +306,34 @@ def test_variables_of_odd_kinds(write: Write) -> None:
         load(write(WHOLE), x=object())
     with pytest.raises(SpecError, match="x: cannot use this number"):
         load(write(WHOLE), x=float("nan"))
-    load(write(WHOLE), x=[1, {"a": None}], y=True)
+    load(write("variables: {x: 1, y: 2}\n" + WHOLE), x=[1, {"a": None}], y=True)
+
+
+def test_a_variable_that_nothing_uses_is_a_misspelt_one(write: Write) -> None:
+    template = WHOLE.replace("M: 4", "M: {{ sizes | default(4) }}{% if 0 %}{{ other }}{% endif %}")
+    path = write("variables: {T: 5}\n" + template)
+    load(path, sizes=4, other=1, T=2)
+    with pytest.raises(
+        SpecError,
+        match=r"^the input has no variable 'size' \(it has: T, other, sizes\)\."
+        r" To mend it: did you mean 'sizes'\?$",
+    ):
+        load(path, T=2, size=4)
+    with pytest.raises(SpecError, match=r"no variable 'q'\. To mend it: use one of: T, other, si"):
+        load(path, q=4)
+    plain = write(WHOLE, "plain.yaml")
+    for name in ("q", "m", "Z", "DRAM", "variables", "M", "max"):
+        with pytest.raises(SpecError, match=f"no variable '{name}'. To mend it: leave it out"):
+            load(plain, jinja_parse_data=None, **{name: 4})
+    load(path, jinja_parse_data={"q": 4})  # for other files, too
+
+
+def test_a_variable_may_be_used_where_nothing_is_evaluated(write: Write) -> None:
+    text = WHOLE.replace("throughput: 8", "throughput: 8 if 1 else T, energy: 2 * E")
+    assert read_time(load(write(text), T=3, E="1/2")) == Fraction(1, 8)
+    included = write("{M: {{ size }}, N: 4, K: 4}", "sizes.yaml")
+    whole = WHOLE.replace("{M: 4, N: 4, K: 4}", f"{{{{ include('{included.name}') }}}}")
+    load(write(whole, "including.yaml"), size=4)
 
 
 # Templates ---------------------------------------------------------------------------------------
@@ -558,3 +585,21 @@ def test_lines_of_a_template(write: Write) -> None:
 def test_included_files_must_be_regular(write: Write) -> None:
     with pytest.raises(SpecError, match="this is no regular file"):
         load(write("{{ include('.') }}"))
+
+
+@pytest.mark.parametrize("file", ["", "\ud800"])
+def test_names_that_no_file_has(file: str) -> None:
+    with pytest.raises(SpecError, match="name of a file"):
+        load(file)
+
+
+def test_templates_data_that_is_none(write: Write) -> None:
+    with pytest.raises(SpecError, match="jinja_parse_data must be a mapping, not 3"):
+        load(write(WHOLE), jinja_parse_data=3)  # type: ignore[arg-type]
+
+
+def test_halves_of_characters(write: Write) -> None:
+    with pytest.raises(SpecError, match=r"line 5: .*no text that can be written"):
+        load(write(WHOLE.replace("name: DRAM", 'name: "\\ud800"')))
+    with pytest.raises(SpecError, match=r"x: .*no text that can be written"):
+        load(write("variables: {x: 1}\n" + WHOLE), x="\ud800")

@@ -413,6 +413,12 @@ def test_bad_throughputs(throughputs: Any, message: str) -> None:
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize("throughputs", [3, "DRAM", ["DRAM"], {"DRAM": "1e999999999"}])
+def test_what_is_no_throughput(throughputs: Any) -> None:
+    with pytest.raises(OptionError):
+        example().what_if(throughputs)
+
+
 def test_bad_curves() -> None:
     report = example()
     with pytest.raises(OptionError, match="there is no component 'sram'"):

@@ -1032,6 +1032,11 @@ def test_mapping(change: Change, kind: type[PolylatError], message: str) -> None
         ),
         ({"background": 3}, "schedule.background: background must be a list of write-backs, not 3"),
         (
+            {"background": "T@"},
+            "schedule.background: background names the component '', which does not exist.",
+        ),
+        ({"slots": 10**13}, "schedule.slots: slots must be at most 1000000000000. To mend it: for"),
+        (
             {"background": [["T", "SRAM", "x"]]},
             (
                 "schedule.background: background: ['T', 'SRAM', 'x'] is no write-back. To mend it: "

@@ -378,22 +378,51 @@ def test_a_window() -> None:
     line = report.timeline(window=(1000, 2000))
     assert (line.start, line.finish) == (1000, 2000)
     assert all(bar.finish > 1000 and bar.start < 2000 for bar in line.bars)
-    assert report.timeline(window=(32000, 10**9)).finish == report.latency
+    # Nothing is served after the end, and the timeline ends there.
+    late = report.timeline(window=(32000, 10**9))
+    assert (late.start, late.finish) == (32000, report.latency)
 
 
 @pytest.mark.parametrize(
     "window", [(5, 5), (7, 3), (-1, 4), (32256, 40000), (5,), 5, ("a", 3), (0.5, float("inf"))]
 )
 def test_no_window(window: Any) -> None:
-    with pytest.raises(OptionError, match="window"):
-        example().timeline(window=window)
+    report = example()
+    told = []
+    for show in (report.timeline, report.occupancy_frame):
+        with pytest.raises(OptionError, match="window") as error:
+            show(window=window)
+        told.append(str(error.value))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "widths", "allowed"),
+    [
+        ("to_svg", (199, -5, 10_001, "1000"), "from 200 to 10,000 pixels"),
+        ("to_matplotlib", (0, float("nan"), 101), "from 2 to 100 inches"),
+        ("to_text", (1, 19, 1_001, None), "from 20 to 1,000 columns"),
+    ],
+)
+def test_no_width(name: str, widths: tuple[Any, ...], allowed: str) -> None:
+    line = example().timeline()
+    for width in widths:
+        with pytest.raises(OptionError) as error:
+            getattr(line, name)(width=width)
+        assert f"width={width!r}" in str(error.value) and allowed in str(error.value)
+
+
+def test_narrow_widths() -> None:
+    line = polylat.analyze(polylat.load("examples/attention.yaml")).timeline()
+    assert max(map(len, line.to_text(width=20).splitlines())) <= 20
+    assert 'width="200"' in line.to_svg(width=200)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     report, nowhere = example(), tmp_path / "no" / "where"
     for write in (
         lambda: report.timeline().save(nowhere.with_suffix(".html")),
-        lambda: report.to_perfetto(nowhere),
+        lambda: report.to_perfetto(nowhere.with_suffix(".json")),
         lambda: report.to_html(inputs=[str(nowhere)]),
     ):
         with pytest.raises(OptionError, match=r"cannot (write|read) .*where"):
@@ -417,6 +446,17 @@ def test_compare() -> None:
     assert [line.title for line in same.timelines] == ["AccelForge", "order program"]
 
 
+def test_lanes_are_in_the_order_of_the_architecture() -> None:
+    """In AccelForge's accounting, too, although its first Einsum does not use the vector unit."""
+    spec = polylat.load("examples/attention.yaml")
+    for line in polylat.compare([polylat.roofline(spec), polylat.analyze(spec)]).timelines:
+        found = list(dict.fromkeys(lane.component for lane in line.lanes))
+        assert found == [name for name in spec.arch.order if name in found]
+        assert {"vector", "register", "mac"} <= {*found}
+        for einsum, lane in {(bar.einsum, line.lanes[bar.lane].component) for bar in line.bars}:
+            assert lane in {component.name for component in spec.arch.paths[einsum]}
+
+
 @pytest.mark.parametrize("items", [[], {}, ["a"], [None]])
 def test_compare_what_cannot_be(items: Any) -> None:
     with pytest.raises(OptionError):
@@ -434,3 +474,4 @@ def test_a_mapping_that_takes_no_time() -> None:
     shown: list[Callable[[], Any]] = [line.to_text, line.to_svg, line.to_html, line.to_matplotlib]
     for show in shown:
         assert show()
+    assert line.to_plotly().to_html()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from polylat.errors import MissingExtraError, UnsupportedError
+from polylat.errors import MissingExtraError, SpecError, UnsupportedError
 from polylat.spec import Spec
 from polylat.spec.mapping import Branch, Compute, Loop, Pipeline, Spatial, Storage, Temporal, Toll
 from polylat.spec.workload import Workload
@@ -31,6 +31,8 @@ def from_spec(spec: Spec) -> Any:
 
     Raises
     ------
+    SpecError
+        It is no `polylat.Spec`.
     MissingExtraError
         AccelForge is not installed.
     UnsupportedError
@@ -38,6 +40,11 @@ def from_spec(spec: Spec) -> Any:
         names is a loop over a set there, which does not say which is whose if an Einsum has
         several.
     """
+    if not isinstance(spec, Spec):
+        raise SpecError(
+            f"cannot make a mapping of a {type(spec).__name__}",
+            mend="give a polylat.Spec, as polylat.load and to_spec make it",
+        )
     try:
         from accelforge import mapping as theirs
     except ImportError as error:

@@ -19,6 +19,7 @@ from polylat.errors import (
 from polylat.exact import Number
 from polylat.report import Report
 from polylat.spec import Spec
+from polylat.spec.options import check_names
 from polylat.spec.reading.live import is_mappings, spec_of
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def rerank(
     OptionError
         An option cannot be used.
     """
+    check_names(options)
     try:
         import pandas as pd
     except ImportError as error:

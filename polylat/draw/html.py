@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING
 
-from polylat.text import percent, show, show_large
+from polylat.text import bound_meaning, idle_write_backs, percent, show, show_large
 
 if TYPE_CHECKING:
     from polylat.accounting import Roofline
@@ -22,6 +22,7 @@ __all__ = [
     "ports_table",
     "report_html",
     "roofline_html",
+    "scrolling",
     "spec_html",
     "table",
 ]
@@ -41,26 +42,35 @@ STYLE = (
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """A table; a column whose name starts with ``>`` is aligned to the right.
+    """A table; a column whose name starts with ``>`` is aligned to the right, with ``~`` is prose.
 
     Examples
     --------
     >>> table(["a", ">b"], [["<", "1"]])
     '<table><thead><tr><th scope="col">a</th><th scope="col" class="n">b</th></tr></thead><tbody><tr><td>&lt;</td><td class="n">1</td></tr></tbody></table>'
     """
-    right = [' class="n"' if name.startswith(">") else "" for name in names]
+    looks = [{">": ' class="n"', "~": ' class="w"'}.get(name[:1], "") for name in names]
     head = "".join(
-        f'<th scope="col"{side}>{escape(name.removeprefix(">"))}</th>'
-        for name, side in zip(names, right, strict=True)
+        f'<th scope="col"{look}>{escape(name.lstrip(">~"))}</th>'
+        for name, look in zip(names, looks, strict=True)
     )
     body = "".join(
         "<tr>"
-        + "".join(f"<td{side}>{escape(cell)}</td>" for cell, side in zip(row, right, strict=True))
+        + "".join(f"<td{look}>{escape(cell)}</td>" for cell, look in zip(row, looks, strict=True))
         + "</tr>"
         for row in rows
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def scrolling(text: str, name: str = "") -> str:
+    """What may be wider than the page, which scrolls by itself; a table's caption names it."""
+    if not name:
+        name = unescape(text.partition("<caption>")[2].partition("</caption>")[0])
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{text}</div>'
+    )
 
 
 def fragment(*parts: str) -> str:
@@ -76,7 +86,7 @@ def headline(report: Report) -> str:
         pairs = ", ".join(f"{t}@{c}" for t, c in report.background)
         how.append(f"background: {pairs}")
     if report.optimal:
-        proven = f"Proven optimal by the {report.binding} bound."
+        proven = f"Proven optimal by the {report.binding} bound: {bound_meaning(report)}."
     elif report.exact:
         proven = f"Not proven optimal: the {report.binding} bound is lower."
     else:
@@ -89,9 +99,10 @@ def headline(report: Report) -> str:
         f"Bounds: resource {show(report.resource_bound)},"
         f" dependence {show(report.dependence_bound)}. AccelForge: {show(report.roofline)}."
     )
+    lines = [" · ".join(how), *idle_write_backs(report), proven + speedup, bounds]
     return (
         f'<p>Latency <span class="big">{show_large(report.latency)}</span><br>'
-        f"{escape(' · '.join(how))}<br>{escape(proven + speedup)}<br>{escape(bounds)}</p>"
+        f"{'<br>'.join(map(escape, lines))}</p>"
     )
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polylat.draw.scene import Box, Label, Line, scene
-from polylat.draw.style import CRITICAL, DARK, LIGHT, colour
-from polylat.draw.svg import ON
+from polylat.draw.style import CRITICAL, DARK, LIGHT, ON, colour
 from polylat.errors import MissingExtraError
 from polylat.timeline import Stack
 
@@ -66,25 +65,21 @@ def save(drawn: Figure, path: Path) -> None:
 def _box(axes: Axes, box: Box, paper: str, ink: str) -> None:
     from matplotlib.patches import Rectangle
 
-    hatched = box.kind == "background"
-    fill = box.kind == "fill" and not box.shade
+    where = (box.x, box.y), max(box.width, 0.4), box.height
+    # The edge has the colour of the texture; what is critical has a frame over it.
+    edges = {"background": paper, "fill": ON[(box.einsum or 0) % len(ON)]}
     axes.add_patch(
         Rectangle(
-            (box.x, box.y),
-            max(box.width, 0.4),
-            box.height,
+            *where,
             facecolor=colour(box.einsum or 0),
-            edgecolor=paper if hatched else (ink if box.critical or fill else "none"),
-            linewidth=0.8 if box.critical and not hatched else (0.5 if hatched or fill else 0),
-            linestyle=":" if fill else "-",
-            alpha=0.7 if fill else None,
+            edgecolor=edges.get(str(box.kind), "none"),
+            linewidth=0.5 if box.kind == "background" else 0,
             antialiased=not box.shade,
-            hatch="//////" if hatched else None,
+            hatch={"background": "//////", "fill": "...."}.get(str(box.kind)),
         )
     )
-    if hatched and box.critical:
-        frame = (box.x, box.y), box.width, box.height
-        axes.add_patch(Rectangle(*frame, fill=False, edgecolor=ink, linewidth=0.8))
+    if box.critical:
+        axes.add_patch(Rectangle(*where, fill=False, edgecolor=ink, linewidth=0.8))
 
 
 def _label(axes: Axes, label: Label, look: dict[str, str]) -> None:
@@ -119,13 +114,13 @@ def _line(axes: Axes, line: Line, look: dict[str, str]) -> None:
     ink = (
         CRITICAL
         if red
-        else look[{"grid": "grid", "axis": "ink", "bound": "ink"}.get(name, "faint")]
+        else look[{"grid": "grid", "axis": "ink", "bound": "ink", "port": "ink"}.get(name, "faint")]
     )
     axes.plot(
         xs,
         ys,
         color=ink,
-        linewidth=1.6 if name == "critical" else 0.7,
+        linewidth={"critical": 1.6, "port": 1.0}.get(name, 0.7),
         linestyle=_DASHES.get(name, "-"),
         solid_joinstyle="round",
     )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
-from math import log2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polylat.draw.html import headline, table
+from polylat.draw.curves import curves_html
+from polylat.draw.html import headline, scrolling, table
 from polylat.draw.scene import Scene, scene
-from polylat.draw.style import PALETTE, WAITS
+from polylat.draw.style import WAITS
 from polylat.draw.svg import paint, style
 from polylat.draw.words import tile_words
 from polylat.errors import OptionError, UnsupportedError
@@ -33,6 +34,7 @@ __all__ = ["report_page", "timeline_page"]
 WIDTH = 1120
 ROWS = 24
 STEPS = 40
+LISTED = 5
 QUICK = {"explicit": 50_000, "periodic": 4_000}
 """With up to so many tasks to look at, sensitivities are on the page unasked."""
 
@@ -44,6 +46,7 @@ def report_page(
     variables: Mapping[str, object] | None = None,
     certificate: Certificate | None = None,
     sensitivity: bool | None = None,
+    arguments: str | None = None,
     title: str = "polylat report",
 ) -> str:
     """A report as one self-contained page of HTML.
@@ -61,28 +64,47 @@ def report_page(
     sensitivity
         Whether sensitivities and bandwidth curves are on the page. None: what of them does not
         take longer than all the rest.
+    arguments
+        What `polylat report` was given on the command line. Hints are commands then, else Python.
     title
         The title of the page.
     """
+    hints = _Hints(arguments)
+    change, curves = _sensitivity(report, sensitivity, hints)
     sections = [
-        ("headline", "Latency", headline(report)),
+        ("headline", "Latency", headline(report) + _answers(report, curves)),
         ("comparison", "From AccelForge's figure to the latency", _comparison(report)),
         ("timeline", "Timeline", _timelines(report)),
         ("ports", "Ports", _ports(report)),
         ("critical", "Critical path", _critical(report)),
-        ("sensitivity", "What would change it", _sensitivity(report, sensitivity)),
+        ("sensitivity", "What would change it", change),
         ("memories", "Memories", _memories(report)),
         ("mapping", "Mapping", _mapping(report)),
-        ("certificate", "Certificate", _certificate(certificate)),
+        ("certificate", "Certificate", _certificate(certificate, hints)),
         ("inputs", "Inputs and versions", _inputs(report, inputs, variables or {})),
     ]
     return _page(title, sections)
 
 
+@dataclass(frozen=True)
+class _Hints:
+    """How to ask for more: on the command line if that is where the page was asked for."""
+
+    arguments: str | None
+
+    def code(self, option: str, python: str) -> str:
+        """The command with one more option, or else Python."""
+        words = python
+        if self.arguments is not None:
+            words = f"polylat report {self.arguments} {option}"
+        return f"<code>{escape(words)}</code>"
+
+
 def timeline_page(stack: Stack) -> str:
     """Timelines as one self-contained page of HTML."""
     title = "; ".join(line.title for line in stack.timelines)
-    return _page(f"Timeline: {title}", [("timeline", "Timeline", _interactive(stack, "t0"))])
+    drawn = _HELP + _interactive(stack, "t0")
+    return _page(f"Timeline: {title}", [("timeline", "Timeline", drawn)])
 
 
 def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
@@ -101,11 +123,10 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         # No request of any kind leaves the page, not even for an icon.
         '<link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{css}{drawing}"
-        ".polylat .n-note{fill:var(--faint)}</style></head><body>"
+        f"<title>{escape(title)}</title><style>{css}{drawing}</style></head><body>"
         '<a class="skip" href="#main">To the content</a>'
         f"<header><h1>{escape(title)}</h1>"
-        '<button id="theme" type="button" aria-pressed="false">Light or dark</button>'
+        '<button id="theme" type="button" aria-pressed="false">Dark colours</button>'
         f'<nav aria-label="Sections">{links}</nav></header>'
         f'<main id="main">{body}</main>'
         "<footer>Times are exact, in the architecture's unit of time; ≈ marks what is rounded."
@@ -113,12 +134,76 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
     )
 
 
+# First answers ------------------------------------------------------------------------------------
+
+
+def _answers(report: Report, curves: Sequence[Curve]) -> str:
+    """Why it takes so long, which writes it waits for, and what would change it: in a few words."""
+    answers = [*_why(report), *_changing(report, curves)]
+    rows = (f"<dt>{name}</dt><dd>{text}</dd>" for name, text in answers)
+    return f'<dl class="answers">{"".join(rows)}</dl>'
+
+
+def _why(report: Report) -> Iterator[tuple[str, str]]:
+    try:
+        totals = report.critical_totals
+    except UnsupportedError:
+        return
+    outputs = {leaf.einsum.name: leaf.einsum.outputs for leaf in report._model.lowered.leaves}
+    kinds: dict[str, Fraction] = {}
+    writes: dict[str, Fraction] = {}
+    # What an Einsum produces comes before what it fetches, which is written, too.
+    for key in sorted(report.accesses, key=lambda key: key[2] not in outputs[key[0]]):
+        einsum, component, tensor, action = key
+        time = Fraction(totals.get(key, 0))
+        if action == "write":
+            name = f"{tensor} to {component} by {einsum}"
+            writes[name] = writes.get(name, Fraction(0)) + time
+        kinds[f"{component} {action}"] = kinds.get(f"{component} {action}", Fraction(0)) + time
+    on = _shares(kinds, report)
+    if on:
+        yield "Critical path", f'{_listed(on)} (<a href="#critical">all of it</a>)'
+    if writes:
+        off = [name for name, time in writes.items() if not time]
+        on = _shares(writes, report)
+        yield "Writes on it", _listed(on) if on else "none"
+        if off:
+            yield "Writes not on it", _listed(off)
+
+
+def _shares(times: Mapping[str, Fraction], report: Report) -> list[str]:
+    """What takes time, with its share of the latency, the largest first."""
+    ordered = sorted(times.items(), key=lambda item: -item[1])
+    return [f"{name} {percent(time, report.latency)}" for name, time in ordered if time]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return escape(", ".join(names[:LISTED]) + more)
+
+
+def _changing(report: Report, curves: Sequence[Curve]) -> Iterator[tuple[str, str]]:
+    """The component of which twice the bandwidth gains most."""
+    if not curves:
+        return
+    best = min(curves, key=lambda curve: Fraction(curve.at_bandwidth(2)))
+    latency = Fraction(best.at_bandwidth(2))
+    text = "twice the bandwidth of any one component gains nothing"
+    if latency and latency < report.latency:
+        times = f"{float(report.latency / latency):.3f}"
+        text = (
+            f"twice the bandwidth of {escape(best.component)}: {show(best.at_bandwidth(2))},"
+            f" {times} times as fast"
+        )
+    yield "What would help", f'{text} (<a href="#sensitivity">more</a>)'
+
+
 # Timelines ----------------------------------------------------------------------------------------
 
 
 def _timelines(report: Report) -> str:
     whole = report.timeline(fold=False, limit=300, title="To scale")
-    parts = [_interactive(Stack((whole,)), "t0")]
+    parts = [_HELP, _interactive(Stack((whole,)), "t0")]
     if not whole.bars:
         folded = report.timeline(fold=True, limit=120, title="What repeats, once")
         if folded.folded:
@@ -126,22 +211,25 @@ def _timelines(report: Report) -> str:
     return "".join(parts)
 
 
+_HELP = (
+    '<p class="faint" id="timeline-keys">Point at a bar, or go from bar to bar with the arrow keys:'
+    " what it is, how long it takes, its slack and what it waited for are told below. Zoom with the"
+    " buttons, with Ctrl and the wheel, or with + and -; 0 shows all.</p>"
+)
+
+
 def _interactive(stack: Stack, name: str) -> str:
     picture = scene(stack, WIDTH)
-    keys = (
-        "Zoom with + and -, all with 0; arrow keys go from bar to bar. Each bar says what it is, how"
-        " long it takes, its slack and what it waited for."
-    )
+    title = escape("; ".join(line.title for line in stack.timelines))
     return (
         f'<div data-timeline="{name}" data-left="{_left(picture):.1f}" data-zoom="1">'
-        '<div class="tools" role="group" aria-label="Zoom">'
+        f'<div class="tools" role="group" aria-label="Zoom: {title}">'
         '<button type="button" data-zoom="in">Zoom in</button>'
         '<button type="button" data-zoom="out">Zoom out</button>'
-        '<button type="button" data-zoom="all">All</button>'
-        f'<span class="faint" id="{name}-keys">{keys}</span></div>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline"'
-        f' aria-describedby="{name}-keys">{paint(picture, alone=False)}</div>'
-        f'<div class="told" role="status" aria-live="polite">Nothing chosen.</div></div>'
+        '<button type="button" data-zoom="all">All</button></div>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline: {title}"'
+        f' aria-describedby="timeline-keys">{paint(picture, alone=False)}</div>'
+        '<div class="told" role="status" aria-live="polite"></div></div>'
     )
 
 
@@ -156,29 +244,19 @@ def _left(picture: Scene) -> float:
 # Tables -------------------------------------------------------------------------------------------
 
 
-def _scroll(text: str, name: str) -> str:
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{text}</div>'
-    )
-
-
 def _meter(share: float) -> str:
     wide = min(max(share, 0.0), 1.0) * 100
     return f'<td class="bar"><span class="meter" style="width:{wide:.2f}%"></span></td>'
 
 
-def _metered(names: Sequence[str], rows: Sequence[tuple[Sequence[str], float]]) -> str:
+def _metered(
+    names: Sequence[str], rows: Sequence[tuple[Sequence[str], float]], caption: str
+) -> str:
     """A table whose last column is a bar."""
-    text = table(names, [row for row, _ in rows])
-    head, *lines = text.split("<tr>")
-    shares = iter([0.0, *(share for _, share in rows)])
-    cells = []
-    for number, line in enumerate(lines):
-        cell = '<th scope="col">Share</th>' if number == 0 else _meter(next(shares))
-        if number == 0:
-            next(shares)
-        cells.append(line.replace("</tr>", f"{cell}</tr>", 1))
-    return "<tr>".join([head, *cells])
+    head, *lines = table(names, [row for row, _ in rows], caption).split("<tr>")
+    bars = ['<th scope="col" class="bar">Share</th>', *(_meter(share) for _, share in rows)]
+    cells = [line.replace("</tr>", f"{bar}</tr>", 1) for line, bar in zip(lines, bars, strict=True)]
+    return scrolling("<tr>".join([head, *cells]))
 
 
 def _comparison(report: Report) -> str:
@@ -194,19 +272,11 @@ def _comparison(report: Report) -> str:
         ([name, "illegal" if time is None else show(time), what], float(Fraction(time or 0) / most))
         for name, time, what in steps
     ]
-    text = _metered(["Step", ">Time", "What it is"], rows)
-    orders = [
-        [order, "not settled" if order in report.unsettled else "contradicts the dependences"]
-        if latency is None
-        else [order, show(latency)]
-        for order, latency in report.latency_by_order.items()
-    ]
+    names = ["~Step", ">Time", "~What it is"]
+    text = _metered(names, rows, "Times, from AccelForge's model to polylat's")
     charges = [
         [
-            c.einsum,
-            c.component,
-            c.tensor or "-",
-            c.action,
+            " ".join(part for part in (c.einsum, c.component, c.tensor, c.action) if part),
             show(c.accelforge),
             show(c.polylat),
             f"found in {c.found_in}, where {c.brought_by} left it" if c.found_in else "exact count",
@@ -214,10 +284,19 @@ def _comparison(report: Report) -> str:
         for c in found.charges[:ROWS]
     ]
     if charges:
-        names = ["Einsum", "Component", "Tensor", "Action", ">AccelForge", ">polylat", "Why"]
-        text += "<h3>Accesses that the two count differently</h3>" + table(names, charges)
-    text += "<h3>Latency by order of the ports</h3>" + table(["Order", ">Latency"], orders)
-    return _scroll(text, "Comparison")
+        names = ["Access", ">AccelForge", ">polylat", "~Why"]
+        text += scrolling(
+            table(names, charges, "Numbers of actions that the two count differently")
+        )
+    orders = [
+        [order, "not settled" if order in report.unsettled else "contradicts the dependences"]
+        if latency is None
+        else [order, show(latency)]
+        for order, latency in report.latency_by_order.items()
+    ]
+    return text + scrolling(
+        table(["Order", ">Latency"], orders, "Latency by the order in which ports serve")
+    )
 
 
 def _ports(report: Report) -> str:
@@ -226,7 +305,8 @@ def _ports(report: Report) -> str:
         used = ", ".join(f"{name} {percent(busy, port.busy)}" for name, busy in users.items())
         share = float(port.utilization)
         rows.append(([port.name, show(port.busy), percent(port.busy, report.latency), used], share))
-    text = _metered(["Port", ">Busy", ">Utilisation", "Used by"], rows)
+    names = ["Port", ">Busy", ">Utilisation", "~Used by"]
+    text = _metered(names, rows, "How long each port is busy, and for which Einsums")
     for pipeline in report.contention:
         text += f"<p>Pipeline {escape(' | '.join(pipeline.stages))}:"
         if pipeline.shared:
@@ -234,7 +314,7 @@ def _ports(report: Report) -> str:
         if pipeline.own:
             text += f" Each has units of its own of {escape(', '.join(pipeline.own))}."
         text += "</p>"
-    return _scroll(text, "Ports")
+    return text
 
 
 def _critical(report: Report) -> str:
@@ -248,7 +328,7 @@ def _critical(report: Report) -> str:
         cells = [einsum, component, tensor or "-", action, show(time)]
         rows.append(([*cells, percent(time, report.latency)], share))
     names = ["Einsum", "Component", "Tensor", "Action", ">Time", ">Of the latency"]
-    text = _metered(names, rows)
+    text = _metered(names, rows, "Accesses on the critical path; their times add up to the latency")
     waited = ", ".join(
         f"{WAITS[why]} {show(time)} ({percent(time, report.latency)})"
         for why, time in report.critical_waits.items()
@@ -268,11 +348,11 @@ def _critical(report: Report) -> str:
         for s in path[:STEPS]
     ]
     heads = [">Start", ">Finish", "Einsum", "Tile", "Port", "Access", "After"]
-    text += (
+    listed = scrolling(table(heads, steps, "Steps of the critical path"))
+    return text + (
         f"<details><summary>Step by step: the first {len(steps)} of {len(path):,}</summary>"
-        f"{table(heads, steps)}</details>"
+        f"{listed}</details>"
     )
-    return _scroll(text, "Critical path")
 
 
 def _memories(report: Report) -> str:
@@ -290,8 +370,8 @@ def _memories(report: Report) -> str:
             share = float(Fraction(peak) / Fraction(memory.size))
             note = percent(peak, memory.size) + (" exceeded" if memory.exceeded else "")
         rows.append(([name, known, size, note], share))
-    text = _metered(["Memory", ">Peak (bits)", ">Size (bits)", ">Of its size"], rows)
-    return _scroll(text, "Memories") + (
+    names = ["Memory", ">Peak (bits)", ">Size (bits)", ">Of its size"]
+    return _metered(names, rows, "The most that each memory holds at any time") + (
         '<p class="faint">Tiles count as filled whole. The levels over time are under the'
         " timeline.</p>"
     )
@@ -300,17 +380,16 @@ def _memories(report: Report) -> str:
 def _mapping(report: Report) -> str:
     tree = report.mapping_tree()
     return (
-        _scroll(tree.to_svg(alone=False), "Mapping")
-        + f"<details><summary>As text</summary><pre>{escape(tree.to_text())}</pre></details>"
+        scrolling(tree.to_svg(alone=False), "The mapping as a tree")
+        + f'<ul class="legend">{"".join(f"<li>{escape(line)}</li>" for line in tree.legend())}</ul>'
+        + f"<details><summary>As text</summary>{_pre(tree.to_text(), 'The mapping')}</details>"
     )
 
 
-def _certificate(certificate: Certificate | None) -> str:
+def _certificate(certificate: Certificate | None, hints: _Hints) -> str:
     if certificate is None:
-        return (
-            "<p>Not asked for. <code>polylat report FILES --verify</code> proves that the schedule"
-            " keeps every rule for all tile iterations.</p>"
-        )
+        asked = hints.code("--verify", "report.to_html(certificate=report.verify())")
+        return f"<p>Not asked for. To prove that the schedule keeps every rule: {asked}</p>"
     rows = [[p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven]
     head = (
         f"<p><b>Proven</b> for all {certificate.tiles:,} tile iterations: {certificate.tasks:,}"
@@ -318,8 +397,8 @@ def _certificate(certificate: Certificate | None) -> str:
         " ISL.</p>"
     )
     notes = "".join(f"<p>Not checked: {escape(note)}.</p>" for note in certificate.notes)
-    names = ["Proven", ">Relations", ">Decisions", "What it says"]
-    return _scroll(head + table(names, rows) + notes, "Certificate")
+    names = ["Proven", ">Relations", ">Decisions", "~What it says"]
+    return head + scrolling(table(names, rows, "What was proven")) + notes
 
 
 def _inputs(report: Report, inputs: Sequence[str], variables: Mapping[str, object]) -> str:
@@ -331,19 +410,22 @@ def _inputs(report: Report, inputs: Sequence[str], variables: Mapping[str, objec
         ["engine", report.engine],
         *([name, str(value)] for name, value in variables.items()),
     ]
-    parts = ["<h3>Options</h3>", table(["Option", "Value"], options)]
+    parts = [scrolling(table(["Option", "Value"], options, "Options"))]
     for path in inputs:
         try:
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
-        name = escape(Path(path).name)
-        parts.append(f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>")
-    parts.append("<h3>Versions</h3>")
-    parts.append(table(["Package", "Version"], list(_versions())))
-    text = escape(report_text(report))
-    parts.append(f"<details><summary>The report as text</summary><pre>{text}</pre></details>")
-    return _scroll("".join(parts), "Inputs and versions")
+        name = Path(path).name
+        parts.append(f"<details><summary>{escape(name)}</summary>{_pre(text, name)}</details>")
+    parts.append(scrolling(table(["Package", "Version"], list(_versions()), "Versions")))
+    text = _pre(report_text(report), "The report as text")
+    parts.append(f"<details><summary>The report as text</summary>{text}</details>")
+    return "".join(parts)
+
+
+def _pre(text: str, name: str) -> str:
+    return f'<pre tabindex="0" role="region" aria-label="{escape(name)}">{escape(text)}</pre>'
 
 
 def _versions() -> Iterator[list[str]]:
@@ -361,26 +443,24 @@ def _versions() -> Iterator[list[str]]:
 # Sensitivity --------------------------------------------------------------------------------------
 
 
-def _sensitivity(report: Report, wanted: bool | None) -> str:
+def _sensitivity(
+    report: Report, wanted: bool | None, hints: _Hints
+) -> tuple[str, tuple[Curve, ...]]:
     quick = report._model.graph.tasks <= QUICK[report.engine]
     curves_only = wanted is None and not quick and report.engine == "explicit"
     if wanted is None:
         wanted = quick
+    asked = hints.code("--sensitivity", "report.to_html(sensitivity=True)")
     if not wanted and not curves_only:
-        return (
-            "<p>Left out, as it takes a while for this schedule: <code>polylat report FILES"
-            " --sensitivity</code>, or <code>polylat explain FILES</code>.</p>"
-        )
+        return f"<p>Left out, as it takes a while for this schedule. To see it: {asked}</p>", ()
     stays = (
         "For the order in which the ports serve now; analysed anew, another may be faster still."
     )
     parts = [f'<p class="faint">{stays}</p>']
     if curves_only:
-        more = "<code>polylat explain FILES</code> says how much each action could cost for free."
-        parts.append(f"<p>{more}</p>")
+        parts.append(f"<p>To see how much each action could cost for free: {asked}</p>")
     else:
-        rows = report.sensitivity().components
-        parts.append(_scroll(_sensitive(rows, report), "Sensitivity"))
+        parts.append(_sensitive(report.sensitivity().components, report))
     curves = []
     for component in dict.fromkeys(port.component for port in report.ports):
         try:
@@ -388,9 +468,8 @@ def _sensitivity(report: Report, wanted: bool | None) -> str:
         except UnsupportedError:
             continue
     if curves:
-        parts.append("<h3>Latency by bandwidth</h3>")
-        parts.append(_scroll(_curves(curves, report), "Latency by bandwidth"))
-    return "".join(parts)
+        parts.append(f"<h3>Latency by bandwidth</h3>{curves_html(curves)}")
+    return "".join(parts), tuple(curves)
 
 
 def _sensitive(rows: Sequence[Row], report: Report) -> str:
@@ -402,68 +481,4 @@ def _sensitive(rows: Sequence[Row], report: Report) -> str:
         share = float(Fraction(row.critical) / Fraction(report.latency or 1))
         listed.append((cells, share))
     names = ["Component", "Action", ">On the critical path", ">Free slowdown", ">Latency if free"]
-    return _metered(names, listed)
-
-
-_FACTORS = [Fraction(2) ** k for k in range(-3, 4)]
-
-
-def _curves(curves: Sequence[Curve], report: Report) -> str:
-    """The latency against each component's bandwidth: a picture, and a table."""
-    wide, high, left, top = 560.0, 220.0, 64.0, 12.0
-    x0, x1 = float(log2(_FACTORS[0])), float(log2(_FACTORS[-1]))
-    grid = [x0 + (x1 - x0) * k / 60 for k in range(61)]
-    values = [[float(c.at(Fraction(2.0**-g))) for g in grid] for c in curves]
-    now = float(report.latency) or 1.0
-    peak = min(max(max(v) for v in values), 8 * now) or 1.0
-
-    def at(g: float, value: float) -> str:
-        x = left + (g - x0) / (x1 - x0) * wide
-        return f"{x:.1f} {top + high * (1 - min(value / peak, 1)):.1f}"
-
-    parts = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img" viewBox="0 0 760'
-            f' {high + 60:.0f}" width="760" height="{high + 60:.0f}"><title>Latency against bandwidth,'
-            " from an eighth to eight times what it is now; the table below has the figures.</title>"
-        )
-    ]
-    for k, factor in enumerate(_FACTORS):
-        g = float(log2(factor))
-        x = left + (g - x0) / (x1 - x0) * wide
-        parts.append(f'<path class="l-grid" d="M{x:.1f} {top}V{top + high}"/>')
-        label = f"{factor} x" if k != 3 else "now"
-        parts.append(
-            f'<text class="tick" text-anchor="middle" x="{x:.1f}" y="{top + high + 16}">{label}</text>'
-        )
-    level = top + high * (1 - now / peak)
-    parts.append(f'<path class="l-bound" d="M{left} {level:.1f}H{left + wide}"/>')
-    parts.append(
-        f'<text class="tick" text-anchor="end" x="{left - 4}" y="{level + 4:.1f}">'
-        f"{show(report.latency)}</text>"
-    )
-    dashes = ("", "6 3", "2 3", "8 3 2 3", "1 2")
-    for k, (curve, line) in enumerate(zip(curves, values, strict=True)):
-        colour, dash = PALETTE[k % len(PALETTE)], dashes[k % len(dashes)]
-        path = "L".join(at(g, v) for g, v in zip(grid, line, strict=True))
-        look = f"stroke:{colour};stroke-width:2.2"
-        parts.append(f'<path d="M{path}" style="{look}" stroke-dasharray="{dash}"/>')
-        y = top + 16 * k + 8
-        x = left + wide + 14
-        parts.append(f'<path d="M{x} {y}h22" style="{look}" stroke-dasharray="{dash}"/>')
-        parts.append(f'<text x="{x + 28}" y="{y + 4}">{escape(curve.component)}</text>')
-    parts.append(
-        f'<text class="tick" text-anchor="middle" x="{left + wide / 2}" y="{top + high + 34}">'
-        "bandwidth, times what it is now</text></svg>"
-    )
-    rows = [
-        [
-            curve.component,
-            *(show(curve.at_bandwidth(f)) for f in _FACTORS),
-            show(curve.at(0)),
-            "never" if curve.beyond is None else f"{float(curve.beyond):.4g} x",
-        ]
-        for curve in curves
-    ]
-    names = ["Bandwidth of", *(f">{f} x" for f in _FACTORS), ">infinite", ">More is no use from"]
-    return "".join(parts) + table(names, rows)
+    return _metered(names, listed, "How much the latency depends on each action")

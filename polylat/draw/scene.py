@@ -7,23 +7,42 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, log10
 
-from polylat.draw.style import WAITS
-from polylat.draw.words import bar_words, bounds_words, shade_words
+from polylat.draw.layout import (
+    GAP,
+    LETTER,
+    QUEUED,
+    brackets,
+    idle,
+    marks,
+    on_path,
+    queued,
+    spans,
+    top_of,
+    within,
+)
+from polylat.draw.words import (
+    bar_words,
+    bounds_words,
+    heading,
+    level_words,
+    shade_words,
+    wait_words,
+)
 from polylat.exact import Number
-from polylat.report import Step
 from polylat.text import show
-from polylat.timeline import Bar, Kind, Level, Segment, Shade, Stack, Timeline
+from polylat.timeline import Kind, Level, Segment, Shade, Stack, Timeline
 
 __all__ = ["Box", "Item", "Label", "Line", "Scene", "scene"]
 
 LANE = 26
 PAD = 5
-LETTER = 6.2
-"""Height of a lane, what it keeps free, and the width of a letter, in pixels."""
+"""Height of a lane, and what it keeps free, in pixels."""
 
 MARGIN = 16
-GAP = 14
-"""Between segments."""
+BRACKET = 15
+BOUND = 11
+HEAD = 13
+"""Heights of a row of brackets, of names of bounds, and of a heading."""
 
 
 @dataclass(frozen=True)
@@ -136,39 +155,35 @@ class _Frame:
         self.line = line
         self.place = {name: k for k, name in enumerate(einsums)}
         self.left, self.right = left, right
-        # x0, x1 of each segment. Segments are to scale each; short ones are given some room.
-        count = len(line.segments)
-        room = right - left - GAP * (count - 1)
-        if count == 1:
-            share = [float((line.finish - line.start) / Fraction(last - line.start or 1))]
-        else:
-            whole = sum((Fraction(s.duration) for s in line.segments), Fraction(0)) or Fraction(1)
-            weight = [float(s.duration / whole) ** 0.5 + 0.15 for s in line.segments]
-            share = [w / sum(weight) for w in weight]
-        self.spans: list[tuple[float, float]] = []
-        x = left
-        for part in share:
-            self.spans.append((x, x + room * part))
-            x += room * part + GAP
+        self.spans = spans(line, left, right, last)
         self.bottom = 0.0
 
     def items(self, top: float) -> Iterator[Item]:
         """Boxes, lines and labels from `top` on."""
         line = self.line
         y = top + 12
-        yield Label(4, y, line.title, "start", "title")
-        yield Label(self.right, y, bounds_words(line), "end", "note")
-        deepest = max((self._depth(k) for k in range(len(line.repeats))), default=-1) + 1
+        titles, words = heading(line, self.right / (1.15 * LETTER))
+        one_line = len(titles) == len(words) == 1
+        letters = 1.15 * len(titles[0]) + len(words[0])
+        for number, text in enumerate(titles):
+            yield Label(4, y + HEAD * number, text, "start", "title")
+        if one_line and letters * LETTER < self.right - 16:
+            yield Label(self.right, y, words[0], "end", "note")
+        else:
+            y += HEAD * len(titles)
+            for number, text in enumerate(words):
+                yield Label(4, y + HEAD * number, text, "start", "note")
+            y += HEAD * (len(words) - 1)
         y += 10
-        for number, repeat in enumerate(line.repeats):
-            x0, x1 = self.spans[repeat.first][0], self.spans[repeat.last][1]
-            at = y + 8 + 15 * self._depth(number)
+        shown = brackets(line, self.spans, self.right + MARGIN)
+        for bracket in shown:
+            at = y + 8 + BRACKET * bracket.row
+            x0, x1 = bracket.x0, bracket.x1
             yield Line(((x0, at + 5), (x0, at + 1), (x1, at + 1), (x1, at + 5)), "repeat")
-            text = f"× {repeat.count:,}"
-            longer = f"{text} of {show(repeat.period)}"
-            fits = len(longer) * LETTER < x1 - x0
-            yield Label((x0 + x1) / 2, at - 1, longer if fits else text, "middle", "repeat")
-        y += 15 * deepest + (14 if len(line.segments) == 1 and line.bounds else 4)
+            yield Label(bracket.middle, at - 1, bracket.text, "middle", "repeat")
+        y += BRACKET * (max((b.row for b in shown), default=-1) + 1) + 4
+        bounds = marks(line, self.spans)
+        y += BOUND * (max((m.row for m in bounds), default=-1) + 1)
         lanes = y
         for lane in line.lanes:
             yield Label(self.left - 6, y + LANE / 2 + 4, lane.name, "end", "lane")
@@ -179,31 +194,23 @@ class _Frame:
         for segment, span in zip(line.segments, self.spans, strict=True):
             yield from self._segment(segment, span, lanes)
         axis = y + 4
-        yield from self._axis(axis, lanes)
+        yield from self._axis(axis)
+        for mark in bounds:
+            high = lanes - 3 - BOUND * mark.row
+            yield Line(((mark.x, high), (mark.x, axis)), "bound")
+            # Exactly at the line, to stay with it where a page stretches the axis.
+            yield Label(mark.x, high - 2, mark.text, mark.anchor, "bound")
         y = axis + 22
-        shown = line.segments[0].levels if line.segments else ()
-        for number, level in enumerate(shown):
+        for number, level in enumerate(line.segments[0].levels if line.segments else ()):
             yield Label(self.left - 6, y + LANE / 2 + 4, level.name, "end", "lane")
             yield from self._memory(number, level, y)
             y += LANE + 17
         self.bottom = y
 
-    def _depth(self, number: int) -> int:
-        mine = self.line.repeats[number]
-        return sum(
-            r.first <= mine.first and mine.last <= r.last and r is not mine
-            for r in self.line.repeats[:number]
-        )
-
-    def _x(self, segment: Segment, span: tuple[float, float], time: Number) -> float:
-        first, last = span
-        inside = float((time - segment.start) / Fraction(segment.duration or 1))
-        return first + (last - first) * min(max(inside, 0.0), 1.0)
-
     def _segment(self, segment: Segment, span: tuple[float, float], top: float) -> Iterator[Item]:
         height = LANE - 2 * PAD
         for shade in _wide(segment.shades):
-            x0, x1 = (self._x(segment, span, t) for t in (shade.start, shade.finish))
+            x0, x1 = (within(segment, span, t) for t in (shade.start, shade.finish))
             y = top + shade.lane * LANE + LANE - PAD
             words = shade_words(shade, self.line.lanes[shade.lane])
             for einsum, kind, time in shade.busy:
@@ -211,44 +218,30 @@ class _Frame:
                 y -= part
                 where = self.place[einsum]
                 yield Box(x0, y, x1 - x0, part, where, kind, False, words, shade=True)
-        ends = [span[0]] * len(self.line.lanes)
+        for bar, since in idle(segment):
+            x0, x1 = (within(segment, span, t) for t in (since, bar.start))
+            yield from _wait(str(bar.waited_for), x0, x1, top + bar.lane * LANE + LANE / 2)
         for bar in segment.bars:
-            x0, x1 = (self._x(segment, span, t) for t in (bar.start, bar.finish))
+            x0, x1 = (within(segment, span, t) for t in (bar.start, bar.finish))
             y = top + bar.lane * LANE + PAD
-            yield from self._wait(bar, ends[bar.lane], x0, y + height / 2)
-            ends[bar.lane] = x1
             words = bar_words(bar, self.line.lanes[bar.lane])
             where = self.place[bar.einsum]
             wide = x1 - x0
             framed = bar.critical and wide > 5
             yield Box(x0, y, wide, height, where, bar.kind, framed, words)
-            if wide > len(bar.einsum) * LETTER + 4 and bar.kind != "background":
+            if wide >= QUEUED and queued(segment, bar):
+                yield _tick(x0, y)
+            if wide > len(bar.einsum) * LETTER + 4 and bar.kind == "foreground":
                 middle = (x0 + x1) / 2
                 yield Label(middle, y + height / 2 + 4, bar.einsum, "middle", f"bar e{where % 8}")
         yield from self._critical(segment, span, top)
 
-    def _wait(self, bar: Bar, since: float, until: float, y: float) -> Iterator[Item]:
-        """What a port that is idle waits for, where there is room to say so."""
-        if until - since < 4 or bar.waited_for in (None, "port"):
-            return
-        yield Line(((since + 1, y), (until - 1, y)), f"wait {bar.waited_for}")
-        if until - since > len(str(bar.waited_for)) * LETTER + 6:
-            yield Label((since + until) / 2, y - 3, str(bar.waited_for), "middle", "wait")
-
     def _critical(self, segment: Segment, span: tuple[float, float], top: float) -> Iterator[Item]:
         points: list[tuple[float, float]] = []
-        on_path = sorted((b for b in segment.bars if b.critical), key=lambda b: b.start)
-        if not on_path and segment.critical:
-            # The bars are too many to show: the path goes from lane to lane.
-            steps = [(s.start, s.finish, self._lane(s)) for s in segment.critical]
-        elif segment.critical or not self.line.bounds:
-            steps = [(b.start, b.finish, b.lane) for b in on_path]
-        else:
-            steps = []
-        for start, finish, lane in steps:
+        for start, finish, lane in on_path(self.line, segment):
             y = top + lane * LANE + LANE - PAD
             for time in (start, finish):
-                x = self._x(segment, span, time)
+                x = within(segment, span, time)
                 if len(points) > 1 and points[-1][1] == points[-2][1] == y:
                     points[-1] = (x, y)
                 else:
@@ -256,16 +249,7 @@ class _Frame:
         if len(points) > 1:
             yield Line(tuple(points), "critical")
 
-    def _lane(self, step: Step) -> int:
-        """The port that serves a step: of several stages' own, that of its Einsum's stage."""
-        return next(
-            k
-            for k, lane in enumerate(self.line.lanes)
-            if (lane.component, lane.port) == (step.component, step.port)
-            and all(step.einsum in stage.split("+") for stage in lane.stages)
-        )
-
-    def _axis(self, y: float, top: float) -> Iterator[Item]:
+    def _axis(self, y: float) -> Iterator[Item]:
         line = self.line
         alone = len(line.segments) == 1
         for number, (segment, (x0, x1)) in enumerate(zip(line.segments, self.spans, strict=True)):
@@ -276,10 +260,9 @@ class _Frame:
                     yield Line(((at - 2, y + 4), (at + 2, y - 4)), "axis")
             if alone:
                 for tick in _ticks(segment.start, segment.finish, (x1 - x0) / 90):
-                    x = self._x(segment, (x0, x1), tick)
+                    x = within(segment, (x0, x1), tick)
                     yield Line(((x, y), (x, y + 4)), "axis")
                     yield Label(x, y + 15, show(tick), "middle", "tick")
-                yield from self._bounds(segment, (x0, x1), top, y)
             else:
                 text = show(segment.start)
                 if number == 0 or len(text) * LETTER < x1 - x0 + GAP:
@@ -289,31 +272,17 @@ class _Frame:
                     if both:
                         yield Label(x1, y + 15, show(segment.finish), "end", "tick")
 
-    def _bounds(
-        self, segment: Segment, span: tuple[float, float], top: float, y: float
-    ) -> Iterator[Item]:
-        """Lower bounds on the latency, and the latency."""
-        for name, time in self.line.bounds:
-            if segment.start < time <= segment.finish:
-                x = self._x(segment, span, time)
-                yield Line(((x, top - 3), (x, y)), "bound")
-                anchor = "end" if x > span[1] - 60 else "middle"
-                anchor = "start" if x < span[0] + 40 else anchor
-                yield Label(x, top - 5, name.split()[0], anchor, "bound")
-
     def _memory(self, number: int, level: Level, y: float) -> Iterator[Item]:
-        top = max((t for t in (level.size, level.peak) if t is not None), default=None)
-        if level.size is not None and level.peak is not None and level.size > 8 * level.peak:
-            top = 8 * level.peak or 1  # so that what there is can be seen
+        top = top_of(level)
         for segment, (x0, x1) in zip(self.line.segments, self.spans, strict=True):
             yield Line(((x0, y + LANE), (x1, y + LANE)), "grid")
             mine = segment.levels[number]
-            if mine.steps is None or not top:
+            if mine.steps is None or top is None:
                 continue
             points = [(x0, y + LANE)]
             height = y + LANE
             for time, bits in mine.steps:
-                x = self._x(segment, (x0, x1), time)
+                x = within(segment, (x0, x1), time)
                 points.append((x, height))
                 height = y + LANE - LANE * float(Fraction(bits) / Fraction(top))
                 points.append((x, height))
@@ -321,14 +290,21 @@ class _Frame:
             yield Line(tuple(points), "level")
         if level.size is not None and level.size == top:
             yield Line(((self.left, y), (self.right, y)), "size")
-        if level.peak is None:
-            words = "occupancy not known: not periodic"
-        else:
-            size = "no limit" if level.size is None else f"size {show(level.size)}"
-            if level.size is not None and top is not None and level.size > top:
-                size += ": off the scale"
-            words = f"peak {show(level.peak)} bits, {size}"
-        yield Label(self.left + 4, y + LANE + 10, words, "start", "note")
+        yield Label(self.left + 4, y + LANE + 10, level_words(level, top), "start", "note")
+
+
+def _wait(why: str, since: float, until: float, y: float) -> Iterator[Item]:
+    """What a port that is idle waits for, where there is room to say so."""
+    if until - since < 4:
+        return
+    yield Line(((since + 1, y), (until - 1, y)), f"wait {why}")
+    if until - since > len(why) * LETTER + 6:
+        yield Label((since + until) / 2, y - 3, why, "middle", "wait")
+
+
+def _tick(x: float, y: float) -> Line:
+    """A tick on a bar that begins here and has waited for its port."""
+    return Line(((x, y), (x, y - 4)), "wait port")
 
 
 def _wide(shades: Sequence[Shade]) -> Iterator[Shade]:
@@ -371,14 +347,17 @@ def _legend(stack: Stack, left: float, y: float, width: float, drawn: Set[str]) 
     if "fill" in kinds:
         entries.append(("prefetched", 0, "fill"))
     lines = {"critical path": "critical"}
-    for why in ("flow", "barrier", "capacity"):
+    for why in ("flow", "barrier", "capacity", "port"):
         if f"wait {why}" in drawn:
-            lines[f"waits for {WAITS[why]} ({why})"] = f"wait {why}"
+            lines[wait_words(why)] = f"wait {why}"
     for text, einsum, kind in [*entries, *((text, None, None) for text in lines)]:
         wide = len(text) * LETTER + 30
         if x + wide > width and x > left:
             x, y = left, y + 18
-        if kind is None:
+        if text == wait_words("port"):
+            yield Line(((x, y + 7), (x + 14, y + 7)), "repeat")
+            yield _tick(x + 6, y + 7)
+        elif kind is None:
             yield Line(((x, y + 5), (x + 14, y + 5)), lines[text])
         else:
             yield Box(x, y, 14, 10, einsum, kind, False, text)

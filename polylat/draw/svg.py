@@ -6,16 +6,10 @@ from collections.abc import Iterator
 from html import escape
 
 from polylat.draw.scene import Box, Item, Label, Scene, scene
-from polylat.draw.style import CRITICAL, DARK, LIGHT, PALETTE
+from polylat.draw.style import CRITICAL, DARK, LIGHT, ON, PALETTE
 from polylat.timeline import Stack
 
-__all__ = ["ON", "paint", "style", "timeline_svg"]
-
-ON = (
-    *("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000"),
-    *("#ffffff", "#000000", "#ffffff", "#000000", "#ffffff", "#000000", "#ffffff", "#000000"),
-)
-"""Colours of letters on each of the palette's colours."""
+__all__ = ["paint", "style", "timeline_svg"]
 
 
 def timeline_svg(stack: Stack, *, width: float = 1000, dark: bool | None = None) -> str:
@@ -45,7 +39,7 @@ def paint(picture: Scene, *, dark: bool | None = None, alone: bool = True) -> st
     if alone:
         parts.append(f"<style>{style(dark)}</style>")
         parts.append(f'<rect class="paper" width="{width}" height="{height}"/>')
-    parts.append(_patterns())
+    parts.append(_patterns(picture))
     parts += [text for item in picture.items for text in _item(item)]
     return "".join([*parts, "</svg>"])
 
@@ -79,9 +73,9 @@ def style(dark: bool | None, selector: str = ".polylat") -> str:
         ".polylat .l-level{fill:var(--level);fill-opacity:.55;stroke:var(--faint)}",
         ".polylat .l-flow{stroke-dasharray:none}",
         ".polylat .l-barrier{stroke-dasharray:6 3}",
+        ".polylat .l-port{stroke:var(--ink);stroke-width:1.4}",
         ".polylat .l-capacity{stroke-dasharray:1 3;stroke-width:2}",
         ".polylat .crit{stroke:var(--ink);stroke-width:1.4}",
-        ".polylat .fill{stroke:var(--ink);stroke-dasharray:2 2;fill-opacity:.6}",
         ".polylat .shade{shape-rendering:crispEdges;stroke:none;fill-opacity:1}",
         ".polylat rect:focus,.polylat rect:hover{stroke:var(--ink);stroke-width:2}",
     ]
@@ -90,15 +84,36 @@ def style(dark: bool | None, selector: str = ".polylat") -> str:
     return "".join(rules)
 
 
-def _patterns() -> str:
-    """Hatched colours, for what is in the background."""
+def _patterns(picture: Scene) -> str:
+    """The colours that need a texture: hatched in the background, dotted where prefetched."""
+    used = {
+        (box.kind, (box.einsum or 0) % len(PALETTE))
+        for box in picture.items
+        if isinstance(box, Box) and box.kind in _TEXTURES
+    }
     found = [
-        f'<pattern id="h{k}" width="6" height="6" patternUnits="userSpaceOnUse"'
-        f' patternTransform="rotate(45)"><rect width="6" height="6" fill="{c}"/>'
-        '<rect width="2.6" height="6" fill="var(--paper)"/></pattern>'
-        for k, c in enumerate(PALETTE)
+        _TEXTURES[kind].format(id=_texture(kind, k), colour=PALETTE[k], on=ON[k])
+        for kind, k in sorted(used)
     ]
     return f"<defs>{''.join(found)}</defs>"
+
+
+_TEXTURES = {
+    "background": (
+        '<pattern id="{id}" width="6" height="6" patternUnits="userSpaceOnUse"'
+        ' patternTransform="rotate(45)"><rect width="6" height="6" fill="{colour}"/>'
+        '<rect width="2.6" height="6" fill="var(--paper)"/></pattern>'
+    ),
+    "fill": (
+        '<pattern id="{id}" width="5" height="5" patternUnits="userSpaceOnUse">'
+        '<rect width="5" height="5" fill="{colour}"/><path style="fill:{on};stroke:none"'
+        ' d="M0 .5h1.6v1.6h-1.6zM2.5 3h1.6v1.6h-1.6z"/></pattern>'
+    ),
+}
+
+
+def _texture(kind: str, colour: int) -> str:
+    return f"{kind[0]}{colour}"
 
 
 def _item(item: Item) -> Iterator[str]:
@@ -118,16 +133,15 @@ def _item(item: Item) -> Iterator[str]:
 def _box(box: Box) -> str:
     colour = (box.einsum or 0) % len(PALETTE)
     names = [f"e{colour}"]
-    if box.kind == "fill":
-        names.append("fill")
     if box.shade:
         names.append("shade")
     if box.critical:
         names.append("crit")
-    hatched = f' style="fill:url(#h{colour})"' if box.kind == "background" else ""
+    textured = box.kind in _TEXTURES
+    look = f' style="fill:url(#{_texture(str(box.kind), colour)})"' if textured else ""
     return (
         f'<rect class="{" ".join(names)}" x="{_n(box.x)}" y="{_n(box.y)}"'
-        f' width="{_n(max(box.width, 0.4))}" height="{_n(box.height)}"{hatched}>'
+        f' width="{_n(max(box.width, 0.4))}" height="{_n(box.height)}"{look}>'
         f"<title>{escape(box.words)}</title></rect>"
     )
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from polylat.draw.style import CRITICAL
-from polylat.spec.mapping import Branch, Compute, Pipeline, Spatial, Storage, Temporal
+from polylat.draw.style import CRITICAL, CRITICAL_DARK
+from polylat.spec.mapping import Branch, Compute, Pipeline, Spatial, Storage, Temporal, Toll
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from polylat.report import Report
     from polylat.spec import Spec
 
-__all__ = ["Flow", "Row", "Tree", "mapping_tree", "render_tree"]
+__all__ = ["Flow", "Row", "Tree", "mapping_tree", "node_words", "render_tree", "tree_style"]
 
-_WIDE, _HIGH, _STEP = 6.8, 19, 18
+_WIDE, _BOLD, _HIGH, _SMALL, _STEP = 6.8, 7.6, 19, 15, 18
 
 
 @dataclass(frozen=True)
@@ -112,39 +112,70 @@ class Tree:
         from polylat.draw.svg import style
 
         texts = [row.text + (f"  {row.note}" if row.note else "") + _mark(row) for row in self.rows]
-        ends = [
-            len(row.branches) * _STEP + len(text) * _WIDE
-            for row, text in zip(self.rows, texts, strict=True)
-        ]
-        wide = max(ends, default=0)
-        names = [f"{flow.tensor} in {flow.component}" for flow in self.flows]
-        right = 90 + max(map(len, names), default=0) * 6
-        width, height = round(wide + right), 16 + _HIGH * len(self.rows)
+        wires = self._wires()
+        legend = list(self.legend()) if alone else []
+        foot = 16 + _HIGH * len(self.rows)
         said = "; ".join([t.strip() for t in texts] + [self.said(f) for f in self.flows])
-        parts = [
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img"'
-                f' viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-                f"<title>Mapping. {escape(said)}</title>"
-            )
-        ]
-        if alone:
-            rules = ".polylat .n-note{fill:var(--faint)}"
-            parts.append(f"<style>{style(dark)}{rules}</style>")
-            parts.append(f'<rect class="paper" width="{width}" height="{height}"/>')
-        parts += self._lines()
+        lines = [*self._lines()]
         for number, row in enumerate(self.rows):
-            parts += _drawn(row, number)
-        for number, flow in enumerate(self.flows):
-            y0, y1 = (8 + _HIGH * k + 10 for k in (flow.source, flow.target))
-            out = max(ends[flow.source : flow.target + 1]) + 34 + 14 * (number % 3)
-            dash = "" if flow.produced else ' stroke-dasharray="3 2"'
-            parts.append(
-                f'<path d="M{ends[flow.source] + 8:.0f} {y0}H{out:.0f}V{y1}H{ends[flow.target] + 10:.0f}m6 -4l-6 4l6 4"{dash}/>'
-                f'<text class="note" x="{out + 4:.0f}" y="{(y0 + y1) / 2 + 4 + 11 * (number % 2)}">'
-                f"{escape(names[number])}</text>"
-            )
-        return "".join([*parts, "</svg>"])
+            lines += _drawn(row, number)
+        for wire in wires:
+            lines += wire.drawn()
+        for number, line in enumerate(legend):
+            y = foot + 12 + _SMALL * number
+            lines.append(f'<text class="n-note" x="8" y="{y}">{escape(line)}</text>')
+        right = [_end(row) for row in self.rows] + [wire.right for wire in wires]
+        right += [8 + len(line) * _WIDE for line in legend]
+        width, height = round(max(right)) + 8, foot + 8 + _SMALL * len(legend)
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat" role="img"'
+            f' viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+            f"<title>Mapping. {escape(said)}</title>"
+        )
+        if alone:
+            head += f"<style>{style(dark)}{tree_style(dark)}</style>"
+            head += f'<rect class="paper" width="{width}" height="{height}"/>'
+        return "".join([head, *lines, "</svg>"])
+
+    def _wires(self) -> list[_Wire]:
+        """A line for each tensor that a leaf brings, right of all that stands in its rows."""
+        targets: dict[tuple[int, str, str, bool], list[int]] = {}
+        for flow in self.flows:
+            key = flow.source, flow.tensor, flow.component, flow.produced
+            targets.setdefault(key, []).append(flow.target)
+        wires: list[_Wire] = []
+        # The short ones first: they stand nearest to the tree.
+        for key, rows in sorted(targets.items(), key=lambda i: max(i[1]) - i[0][0]):
+            source, tensor, component, produced = key
+            low, high = min(source, *rows), max(source, *rows)
+            taken = [w.right for w in wires if w.low <= high and low <= w.high]
+            x = max([_end(row) for row in self.rows[low : high + 1]] + taken) + 22
+            ends = {row: _end(self.rows[row]) for row in (source, *rows)}
+            wires.append(_Wire(source, tuple(rows), f"{tensor} in {component}", produced, x, ends))
+        return wires
+
+    def legend(self) -> Iterator[str]:
+        """What the words of the tree mean, those that are in it; a picture that is alone has it."""
+        kinds = {row.kind for row in self.rows}
+        names = {row.text for row in self.rows if row.kind == "split"}
+        if kinds & {"loop", "spatial"}:
+            yield "for m, 8 tiles of 1: a loop over the rank variable m, one tile after another"
+        if "spatial" in kinds:
+            yield "for m over array.row: a spatial loop, its tiles side by side on units"
+        if "storage" in kinds:
+            yield "keeps: a Storage node; tiles of its tensors stay there for what is below"
+        if "toll" in kinds:
+            yield "passes on: a Toll node; its tensors take time to pass, and do not stay"
+        if "Sequential" in names:
+            yield "Sequential: one branch after another"
+        if "Pipeline" in names:
+            yield "Pipeline: the branches run at the same time, tile by tile"
+        if any(flow.produced for flow in self.flows):
+            yield "arrow: an Einsum produces a tensor, another finds it there"
+        if any(not flow.produced for flow in self.flows):
+            yield "dashed arrow: an Einsum has fetched a tensor, another finds it there"
+        if any(row.share for row in self.rows):
+            yield "◀ critical: for how much of the latency these are the critical path"
 
     def _lines(self) -> Iterator[str]:
         """The stems from splits to their branches."""
@@ -166,6 +197,74 @@ class Tree:
 
     def _repr_svg_(self) -> str:
         return self.to_svg()
+
+
+@dataclass(frozen=True)
+class _Wire:
+    """The way of a tensor from the leaf that brings it to those that read it.
+
+    Parameters
+    ----------
+    source, targets
+        Rows.
+    label
+        What it says.
+    produced
+        Whether the source produces the tensor.
+    x
+        Where its vertical stands.
+    ends
+        Row → where its text ends.
+    """
+
+    source: int
+    targets: tuple[int, ...]
+    label: str
+    produced: bool
+    x: float
+    ends: Mapping[int, float]
+
+    @property
+    def low(self) -> int:
+        return min(self.ends)
+
+    @property
+    def high(self) -> int:
+        return max(self.ends)
+
+    @property
+    def right(self) -> float:
+        return self.x + 5 + len(self.label) * 6.2
+
+    def drawn(self) -> Iterator[str]:
+        """Lines leave and arrive in the middle of rows; the label stands between two rows."""
+        dash = "" if self.produced else ' stroke-dasharray="3 2"'
+        # What arrives does so a little above what leaves, so that neither hides the other.
+        out = _middle(self.source) + 4
+        down = [_middle(row) - 3 for row in self.targets]
+        yield (
+            f'<path d="M{self.ends[self.source]:.0f} {out}H{self.x:.0f}'
+            f'M{self.x:.0f} {min(out, *down)}V{max(out, *down)}"{dash}/>'
+        )
+        for row, y in zip(self.targets, down, strict=True):
+            yield (
+                f'<path d="M{self.x:.0f} {y}H{self.ends[row]:.0f}"{dash}/>'
+                f'<path d="M{self.ends[row] + 6:.0f} {y - 4}l-6 4l6 4"/>'
+            )
+        below = 8 + _HIGH * ((self.low + self.high + 1) // 2)
+        yield f'<text class="note" x="{self.x + 5:.0f}" y="{below + 4.5}">{escape(self.label)}</text>'
+
+
+def tree_style(dark: bool | None) -> str:
+    """The style of trees, beside that of all pictures."""
+    rules = ".polylat .n-note{fill:var(--faint)}"
+    rules += f".polylat .n-critical{{fill:{CRITICAL_DARK if dark else CRITICAL};font-weight:600}}"
+    if dark is None:
+        rules += (
+            "@media screen and (prefers-color-scheme:dark)"
+            f"{{.polylat .n-critical{{fill:{CRITICAL_DARK}}}}}"
+        )
+    return rules
 
 
 def render_tree(tree: Tree) -> RenderableType:
@@ -196,14 +295,42 @@ def _mark(row: Row) -> str:
     return f"  ◀ critical {max(float(row.share), 0.001):.1%}"
 
 
+def _middle(row: int) -> int:
+    return 8 + _HIGH * row + 10
+
+
+def _end(row: Row) -> float:
+    """Where a row ends, with some room; letters are as wide as in the widest of usual fonts."""
+    bold = _BOLD if row.kind in ("split", "compute") else _WIDE
+    width = len(row.text) * bold
+    width += 8 + len(row.note) * _WIDE if row.note else 0
+    width += 8 + len(_mark(row).strip()) * _BOLD if row.share else 0
+    return 16 + _STEP * len(row.branches) + width
+
+
 def _drawn(row: Row, number: int) -> Iterator[str]:
     x, y = 8 + _STEP * len(row.branches), 8 + _HIGH * number
     note = f'<tspan class="n-note" dx="8">{escape(row.note)}</tspan>' if row.note else ""
     mark = ""
     if row.share:
-        mark = f'<tspan dx="8" font-weight="600" style="fill:{CRITICAL}">{escape(_mark(row).strip())}</tspan>'
+        mark = f'<tspan dx="8" class="n-critical">{escape(_mark(row).strip())}</tspan>'
     weight = ' font-weight="600"' if row.kind in ("split", "compute") else ""
     yield f'<text x="{x}" y="{y + 14}"><tspan{weight}>{escape(row.text)}</tspan>{note}{mark}</text>'
+
+
+def node_words(node: Temporal | Spatial | Storage | Toll | Compute) -> str:
+    """A node of a mapping in words, without its trip count and sizes."""
+    match node:
+        case Temporal():
+            return f"for {node.rank_variable}"
+        case Spatial():
+            return f"for {node.rank_variable} over {node.component}.{node.dimension}"
+        case Storage():
+            return f"{node.component} keeps {', '.join(node.tensors)}"
+        case Toll():
+            return f"{node.component} passes on {', '.join(node.tensors)}"
+        case Compute():
+            return f"{node.einsum} on {node.component}"
 
 
 def mapping_tree(
@@ -230,19 +357,19 @@ def mapping_tree(
     SRAM keeps o2
     Sequential
     ├─ DRAM keeps w1, i1, w2
-    │  for m  (8 x 1)
+    │  for m  (8 tiles of 1)
     │  SRAM keeps o1
     │  Sequential
-    │  ├─ for n0  (8 x 1)
-    │  │  for n1  (8 x 1)
+    │  ├─ for n0  (8 tiles of 1)
+    │  │  for n1  (8 tiles of 1)
     │  │  e1 on mac
-    │  └─ for n1  (8 x 1)
-    │     for n2  (8 x 1)
+    │  └─ for n1  (8 tiles of 1)
+    │     for n2  (8 tiles of 1)
     │     e2 on mac
     └─ DRAM keeps w3, o3
-       for m  (8 x 1)
-       for n2  (8 x 1)
-       for n3  (8 x 1)
+       for m  (8 tiles of 1)
+       for n2  (8 tiles of 1)
+       for n3  (8 tiles of 1)
        e3 on mac
     e1 -> e2: o1 through SRAM
     e2 -> e3: o2 through SRAM
@@ -288,17 +415,12 @@ class _Builder:
                     note = f"tiles of {node.tile_shape}"
                     if known:
                         trips = max(leaf.trips[loops] for leaf in known)
-                        note = f"{trips:,} x {node.tile_shape:,}"
+                        note = f"{trips:,} tiles of {node.tile_shape:,}"
                     loops += 1
-                    text = f"for {node.rank_variable}"
-                    kind = "loop"
-                    if isinstance(node, Spatial):
-                        kind, text = "spatial", f"{text} over {node.component}.{node.dimension}"
-                    self.rows.append(Row(kind, text, note, above, first))
+                    kind = "spatial" if isinstance(node, Spatial) else "loop"
+                    self.rows.append(Row(kind, node_words(node), note, above, first))
                 case _:
                     kind = "storage" if isinstance(node, Storage) else "toll"
-                    word = "keeps" if kind == "storage" else "passes on"
-                    text = f"{node.component} {word} {', '.join(node.tensors)}"
                     sizes = {
                         tensor: max(found)
                         for tensor in node.tensors
@@ -308,13 +430,12 @@ class _Builder:
                     note = ", ".join(f"{t} {n:,}" for t, n in sizes.items())
                     share = self._share(below, node.component, node.tensors)
                     note = f"elements per tile: {note}" if note else ""
-                    self.rows.append(Row(kind, text, note, above, first, share))
+                    self.rows.append(Row(kind, node_words(node), note, above, first, share))
             first = False
         if isinstance(branch.end, Compute):
             self.where[branch.end.einsum] = len(self.rows)
-            text = f"{branch.end.einsum} on {branch.end.component}"
             share = self._share(below, branch.end.component, None)
-            self.rows.append(Row("compute", text, "", above, first, share))
+            self.rows.append(Row("compute", node_words(branch.end), "", above, first, share))
             return
         name = "Pipeline" if isinstance(branch.end, Pipeline) else "Sequential"
         self.rows.append(Row("split", name, "", above, first))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polylat.errors import ExplorationError, OptionError
 from polylat.exploration.search import Exploration, explore
+from polylat.files import target
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,11 +38,10 @@ def explored(
     """
     if not (splits or background or slots or tiles):
         splits = background = True
-    if output is not None and Path(output).suffix.lower() not in (".parquet", ".csv"):
-        raise OptionError(f"-o {output}: results are written as .parquet or .csv")
-    if output is not None and not Path(output).parent.is_dir():
-        # Better known before the work than after it.
-        raise OptionError(f"-o {output}: there is no folder {Path(output).parent}")
+    if output is not None:
+        from polylat.exploration.tables import TABLES
+
+        target(output, TABLES, "results")
     try:
         found = explore(
             spec,

@@ -138,10 +138,10 @@ class Evaluator:
         if shape.structure is None:
             return self._one_by_one(shape, kinds, order, base, numbers, bar)
         mine = shape.cell(kinds)
-        left = list(numbers)
+        left: Sequence[int] = numbers
         if bar is not None:
             left = self._admitted(shape, mine, bar, base, numbers)
-        found = shape.quickly(mine, order, [self._choices(n) for n in left])
+        found = shape.quickly(mine, order, left)
         outcomes = [(base + n, outcome) for n, outcome in zip(left, found, strict=True)]
         return outcomes, len(numbers) - len(left)
 
@@ -290,44 +290,34 @@ class _Shape:
         varied = [p for p, here in zip(self.space.background, chosen, strict=True) if here]
         return frozenset({*self.space.fixed_background, *varied})
 
-    def _slots(self, counts: Sequence[int | None]) -> list[int]:
-        """Per tensor of the structure, its slots; 0: unlimited."""
-        assert self.structure is not None
-        return [
-            (default if place < 0 else counts[place]) or 0 for place, default in self._slot_places
-        ]
-
     @cached_property
-    def _slot_places(self) -> list[tuple[int, int | None]]:
-        """Per tensor of the structure: place among those explored (-1: none), and default."""
+    def _slots(self) -> np.ndarray:
+        """Per way to give slots and tensor of the structure, how many it has; 0: unlimited."""
         assert self.structure is not None
         explored = [tensor for tensor, _ in self.space.slots]
         others = self.space.other_slots
-        return [
-            (
-                explored.index(tensor) if tensor in explored else -1,
-                others.get(tensor, 2) if isinstance(others, Mapping) else others,
-            )
-            for tensor in self.structure.tensors
-        ]
+        tensors = self.structure.tensors
+        table = np.empty((self.space.widths[1], len(tensors)), dtype=np.int64)
+        for column, tensor in enumerate(tensors):
+            if tensor in explored:
+                table[:, column] = self.space.slot_counts[:, explored.index(tensor)]
+            else:
+                default = others.get(tensor, 2) if isinstance(others, Mapping) else others
+                table[:, column] = default or 0
+        return table
 
     # Evaluation
 
-    def quickly(
-        self,
-        cell: Cell,
-        order: str,
-        choices: Sequence[tuple[tuple[bool, ...], tuple[int | None, ...]]],
-    ) -> list[Outcome]:
-        """What variants come to, from the structure that they share."""
-        if not choices:
+    def quickly(self, cell: Cell, order: str, numbers: Sequence[int]) -> list[Outcome]:
+        """What variants of a cell come to, from the structure that they share."""
+        if not numbers:
             return []
-        backs = {chosen: self.background(chosen) for chosen, _ in choices}
-        counted = {counts: self._slots(counts) for _, counts in choices}
-        size = len(choices)
-        background = np.array([backs[chosen] for chosen, _ in choices], dtype=np.bool_)
-        slots = np.array([counted[counts] for _, counts in choices], dtype=np.int64)
-        background, slots = background.reshape(size, -1), slots.reshape(size, -1)
+        size = len(numbers)
+        backs, slot = np.divmod(np.array(numbers), self.space.widths[1])
+        some, of = np.unique(backs, return_inverse=True)
+        chosen = [self.background(self.space.backgrounds(int(back))) for back in some]
+        background = np.array(chosen, dtype=np.bool_).reshape(len(some), -1)[of]
+        slots = self._slots[slot]
         orders = (0, 1, 2) if order == "best" else (ORDERS.index(order),)
         if order == "best" and background.any():
             # The schedules that wait for the write-backs are schedules of these variants, too.
@@ -335,8 +325,9 @@ class _Shape:
             slots = np.concatenate((slots, slots))
         rows, which = cell.rows(background, slots, orders)
         own, waiting = which[:size], which[-size:]
-        makespans = np.array([row.makespan for row in rows], dtype=np.int64)
-        mine, other = makespans[own], makespans[waiting]
+        unlike, place = np.unique(which, return_inverse=True)
+        makespans = np.array([rows[n].makespan for n in unlike], dtype=np.int64)[place]
+        mine, other = makespans[:size], makespans[-size:]
         waits = (other >= 0) & ((mine < 0) | (other < mine))
         known: dict[tuple[int, bool], Outcome] = {}
         outcomes = []

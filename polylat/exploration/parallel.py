@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from threading import Thread
 from typing import Any, TypeVar
 
 from polylat.errors import MissingExtraError, OptionError, WorkerError
@@ -16,8 +18,10 @@ T = TypeVar("T")
 Run = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
 """Calls a function with each of several tuples of arguments; yields numbers and results."""
 
-PATIENCE = "10s"
-"""So long a scheduler may take to answer."""
+PATIENCE = 10
+"""So many seconds a scheduler may take to answer."""
+_MOST_JOBS = 10_000
+_ADDRESS = "give one such as tcp://host:8786"
 _ATTEMPTS = 3
 _DEATHS = ("BrokenProcessPool", "CommClosedError", "FutureCancelledError", "KilledWorker")
 """Of joblib's processes (concurrent.futures), and of distributed."""
@@ -44,23 +48,20 @@ def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
     """
     if n_jobs is not None and (n_jobs == 0 or type(n_jobs) is not int):
         raise OptionError(f"n_jobs must be a whole number other than 0, not {n_jobs!r}")
+    if n_jobs is not None and abs(n_jobs) > _MOST_JOBS:
+        raise OptionError(f"n_jobs must be at most {_MOST_JOBS}", mend="give -1: one for each core")
+    if isinstance(dask, str) and not dask.strip():
+        raise OptionError("the address of the Dask scheduler is empty", mend=_ADDRESS)
     if dask is None and (n_jobs == 1 or (n_jobs is None and not _configured())):
         yield _here
         return
-    joblib = _import("joblib", "explore")
+    joblib = _import("joblib", "explore" if dask is None else "dask")
     with ExitStack() as stack:
         if dask is not None:
             distributed = _import("distributed", "dask")
             client = dask
             if not isinstance(dask, distributed.Client):
-                try:
-                    client = stack.enter_context(distributed.Client(dask, timeout=PATIENCE))
-                except (OSError, ValueError) as error:
-                    raise WorkerError(
-                        f"no Dask scheduler answers at {dask}: {error}",
-                        mend="start one with `dask scheduler`, and workers with `dask worker"
-                        " ADDRESS`",
-                    ) from error
+                client = stack.enter_context(_connected(distributed, dask))
             stack.enter_context(joblib.parallel_config(backend="dask", client=client))
 
         def run(
@@ -69,6 +70,37 @@ def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
             return _elsewhere(joblib, n_jobs, function, arguments)
 
         yield run
+
+
+def _connected(distributed: Any, address: Any) -> Any:
+    """A client of a scheduler.
+
+    It connects in a thread of its own: who accepts and then says nothing is waited for without
+    end. What is no scheduler may answer anything, of which any error may come.
+    """
+    if not isinstance(address, str) and not hasattr(address, "scheduler_address"):
+        raise OptionError(
+            f"dask must be an address or a distributed.Client, not a {type(address).__name__}",
+            mend=_ADDRESS,
+        )
+    client: Future[Any] = Future()
+
+    def connect() -> None:
+        try:
+            client.set_result(distributed.Client(address, timeout=PATIENCE))
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            client.set_exception(error)
+
+    Thread(target=connect, daemon=True).start()
+    try:
+        return client.result(timeout=PATIENCE + 2)
+    except Exception as error:
+        told = isinstance(error, (OSError, TypeError, ValueError))
+        why = (str(error) or "it says nothing") if told else "what answers is something else"
+        raise WorkerError(
+            f"no Dask scheduler answers at {address}: {why}",
+            mend="start one with `dask scheduler`, and workers with `dask worker ADDRESS`",
+        ) from error
 
 
 def _here(

@@ -40,11 +40,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Exploration", "Result", "explore"]
 
-FIRST, ROUND = 2, 16
+FIRST, ROUND = 1, 16
 """So many parts are evaluated at a time, at first and at most: all that was found before them may
 exclude some of theirs, whatever the number of processes."""
-_MOST, _WORK = 4000, 4_000_000
+_MOST, _WORK = 1000, 10_000_000
 """Most variants of a part; and about so many tile iterations in all of them."""
+_PARTS, _FEW = 32, 64
+"""So many parts are enough to share out; and so few variants are not worth sharing out."""
+_SHAPE = 64
+"""To lower a mapping with other tile shapes takes about as long as so many variants of it."""
 _FORMAT = 1
 
 
@@ -469,12 +473,27 @@ def _memories(spec: Spec, leaves: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _parts(space: Space, tiles: int) -> list[tuple[Span, ...]]:
-    """What is evaluated at a time: some variants, of the same tile shapes where they can be."""
-    most = 4 if tiles > EXPLICIT else max(1, min(_MOST, _WORK // max(tiles, 1)))
+    """What is evaluated at a time: not so much that others wait, and together what shares most.
+
+    Tile shapes and cells stay in one piece where they are no more than a part may hold.
+    """
+    shapes = space.cells // space.cells_per_shape
+    fair = max(_FEW, (space.size + _SHAPE * shapes) // _PARTS)
+    most = 4 if tiles > EXPLICIT else max(1, min(_MOST, _WORK // max(tiles, 1), fair))
+    shape = min(_SHAPE, most // 2)
     parts: list[tuple[Span, ...]] = []
     spans: list[Span] = []
     room = most
     for cell in range(space.cells):
+        opens = cell % space.cells_per_shape == 0
+        need = space.inner
+        if opens:
+            need = shape + space.cells_per_shape * space.inner
+        if spans and need > room:
+            parts.append(tuple(spans))
+            spans, room = [], most
+        if opens:
+            room = max(1, room - shape)
         first = 0
         while first < space.inner:
             end = min(space.inner, first + room)

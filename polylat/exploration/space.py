@@ -12,6 +12,8 @@ from itertools import islice, product
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from polylat.errors import OptionError, TooLargeError
 from polylat.exploration.structure import capacity_tensors, write_backs
 from polylat.model import lower
@@ -199,6 +201,12 @@ class Space:
         """All ways to give slots: how many each tensor has."""
         return tuple(product(*(numbers for _, numbers in self.slots)))
 
+    @cached_property
+    def slot_counts(self) -> np.ndarray:
+        """The same as numbers, shape (ways, tensors); 0: unlimited."""
+        table = [[count or 0 for count in counts] for counts in self.slot_table]
+        return np.array(table, dtype=np.int64).reshape(self.widths[1], len(self.slots))
+
     def choice(self, index: int) -> Choice:
         """The variant of a number."""
         cell, rest = divmod(index, self.inner)
@@ -305,8 +313,12 @@ class Space:
         space = Space(
             spec,
             _tile_axes(spec.mapping, tiles),
-            tuple(dict.fromkeys(normalize_granularity(g) for g in _several(granularity))),
-            tuple(dict.fromkeys(normalize_order(o) for o in _several(order))),
+            tuple(
+                dict.fromkeys(
+                    normalize_granularity(g) for g in _several(granularity, "granularity")
+                )
+            ),
+            tuple(dict.fromkeys(normalize_order(o) for o in _several(order, "order"))),
             tuple(
                 (name, ("Sequential", "Pipeline") if splits else (kind,))
                 for name, kind in split_kinds(spec.mapping).items()
@@ -334,8 +346,14 @@ def _digits(number: int, radices: Sequence[int]) -> list[int]:
     return digits[::-1]
 
 
-def _several(value: str | Sequence[str]) -> Sequence[str]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _several(value: Any, what: str) -> Sequence[Any]:
+    """One or several: at least one."""
+    several = (
+        (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    )
+    if not several:
+        raise OptionError(f"{what} names none", mend="leave it out, or give one")
+    return several
 
 
 def _slot_axes(
@@ -458,7 +476,7 @@ def _tile_axes(
     walk(mapping, ())
     axes = []
     for name, shapes in asked.items():
-        variable, mark, _ = name.partition("#")
+        variable, mark, _ = str(name).partition("#")
         if variable not in paths or (mark and name not in loops):
             raise OptionError(
                 f"tiles names the loop {name!r}, which the mapping does not have",

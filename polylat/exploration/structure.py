@@ -39,6 +39,8 @@ Pair = tuple[str, str]
 """(tensor, component written back from)"""
 _KINDS = {"fill": 0, "foreground": 1, "background": 2}
 _LIMIT = 1 << 61
+_MOST_KNOWN = 10_000
+"""With more rows than this, those of a cell are forgotten."""
 
 
 class TooCostlyError(Exception):
@@ -136,6 +138,25 @@ class Row:
     makespan: int
     order: int
     peaks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was timed of a cell in some orders.
+
+    Parameters
+    ----------
+    numbers
+        (write-backs in the background, slots of each tensor, 0: unlimited), as bytes → row.
+    rows
+        What it comes to.
+    held
+        Per row, shape (tensors, numbers of slots): what it keeps within, whether it has to or not.
+    """
+
+    numbers: dict[bytes, int]
+    rows: list[Row]
+    held: list[np.ndarray]
 
 
 class Structure:
@@ -506,6 +527,7 @@ class Cell:
     def __init__(self, structure: Structure, pipelines: frozenset[int]) -> None:
         self.structure = structure
         self.pipelines = pipelines
+        self._known: dict[tuple[int, ...], _Known] = {}
         spec = structure.spec
         leaves = [
             replace(
@@ -614,35 +636,48 @@ class Cell:
         Returns
         -------
         (rows, which)
-            What was found, and which of that each variant is.
+            What is known of the cell in these orders, and which of that each variant is.
         """
         if self.skew is self.structure.program and len(orders) > 1:
             # The second order is the first one again, and comes after it.
             orders = [order for order in orders if order != 1]
-        modes = tuple(_MODES[order] for order in orders)
-        pairs, tensors = background.shape[1], np.arange(slots.shape[1])
+        known = self._known.get(tuple(orders))
+        if known is None or len(known.rows) > _MOST_KNOWN:
+            known = self._known[tuple(orders)] = _Known({}, [], [])
+        tensors = np.arange(slots.shape[1])
         limit = np.searchsorted(np.array(self.structure.limits), slots)
-        rows: list[Row] = []
         which = np.full(len(slots), -1, dtype=np.int64)
         kept = np.zeros_like(slots)
         left = np.arange(len(slots))
         while len(left):
             asked = np.concatenate((background[left].astype(np.int64), kept[left]), axis=1)
             some, of = np.unique(asked, axis=0, return_inverse=True)
-            of = of.reshape(-1)
-            back, limits = some[:, :pairs].astype(np.bool_), some[:, pairs:]
-            makespans, best, most, held = self._run(back, limits, modes, peaks=True)
-            broken = ~held[of[:, None], tensors, limit[left]] & (kept[left] == 0)
+            numbers = self._timed(some, background.shape[1], known, orders)[of.reshape(-1)]
+            unlike, where = np.unique(numbers, return_inverse=True)
+            held = np.array([known.held[n] for n in unlike])
+            broken = ~held[where[:, None], tensors, limit[left]] & (kept[left] == 0)
             broken &= slots[left] > 0
             done = ~broken.any(axis=1)
-            which[left[done]] = len(rows) + of[done]
-            rows += [
-                Row(int(makespan), orders[int(order)], tuple(peaks.tolist()))
-                for makespan, order, peaks in zip(makespans, best, most, strict=True)
-            ]
+            which[left[done]] = numbers[done]
             kept[left] = np.where(broken, slots[left], kept[left])
             left = left[~done]
-        return rows, which
+        return known.rows, which
+
+    def _timed(self, asked: np.ndarray, pairs: int, known: _Known, orders: Sequence[int]) -> Ints:
+        """Numbers of the rows for these write-backs and limits; what is not known yet is timed."""
+        keys = [row.tobytes() for row in asked]
+        new = [k for k, key in enumerate(keys) if key not in known.numbers]
+        if new:
+            back, limits = asked[new, :pairs].astype(np.bool_), asked[new, pairs:]
+            modes = [_MODES[order] for order in orders]
+            makespans, best, most, held = self._run(back, limits, modes, peaks=True)
+            for k, makespan, order, peaks, mine in zip(
+                new, makespans, best, most, held, strict=True
+            ):
+                known.numbers[keys[k]] = len(known.rows)
+                known.rows.append(Row(int(makespan), orders[int(order)], tuple(peaks.tolist())))
+                known.held.append(mine)
+        return np.array([known.numbers[key] for key in keys], dtype=np.int64)
 
     def _run(
         self, background: np.ndarray, slots: np.ndarray, modes: Sequence[int], *, peaks: bool

@@ -15,15 +15,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from polylat.errors import MissingExtraError, OptionError, PolylatError, StoreError
+from polylat.errors import MissingExtraError, PolylatError, StoreError
 from polylat.exact import Number
 from polylat.exploration.search import Exploration, Result
+from polylat.files import ending
 from polylat.text import plain_text, show
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TABLES = (".parquet", ".csv")
+
 __all__ = [
+    "TABLES",
     "data_frame",
     "exploration_html",
     "exploration_text",
@@ -239,16 +243,12 @@ def data_frame(found: Exploration) -> pd.DataFrame:
 
 def save(found: Exploration, path: Path) -> None:
     """Write all results as ``.parquet`` or ``.csv``, whole or not at all."""
-    ending = path.suffix.lower()
-    if ending not in (".parquet", ".csv"):
-        raise OptionError(
-            f"{path}: results are written as .parquet or .csv", mend="give such a name"
-        )
+    kind = ending(path, TABLES, "results")
     table = rows(found)
     columns = list(dict.fromkeys(name for row in table for name in row))
     part = path.with_name(path.name + ".part")
     try:
-        if ending == ".parquet":
+        if kind == ".parquet":
             arrow, parquet = _import("pyarrow"), _import("pyarrow.parquet")
             filled = [{name: row.get(name) for name in columns} for row in table]
             parquet.write_table(arrow.Table.from_pylist(filled), part)

@@ -72,31 +72,31 @@ def check_oldest(plan: PeriodicPlan, timing: Timing, rivals: Rivals) -> None:
     graph, repeats = plan.graph, plan.repeats
     holds, rows = checked.holds, checked.rows()
     count = int(rivals.streams.max(initial=0)) + 1
-    keys = rivals.tasks * count + rivals.streams
-    order = np.argsort(keys, kind="stable")
-    sorted_keys = keys[order]
+    row_of = np.full(graph.tasks * count, -1, dtype=np.int64)
+    row_of[rivals.tasks * count + rivals.streams] = np.arange(len(rivals.tasks))
     events = checked.events
-    iteration = graph.owner[graph.task_block[rivals.tasks]]
+    iteration = graph.owner[graph.task_block]
     wrong = []
     for stretch in repeats.stretches:
-        at = np.searchsorted(stretch.stand, iteration)
-        at = np.minimum(at, max(len(stretch.stand) - 1, 0))
-        inside = stretch.stand[at] == iteration if len(stretch.stand) else at < 0
-        stand, at = np.flatnonzero(inside), at[inside]
+        place = np.full(graph.iterations, -1, dtype=np.int64)
+        place[stretch.stand] = np.arange(len(stretch.stand))
+        at = place[iteration]
+        inside = np.flatnonzero(at >= 0)
+        stand = np.flatnonzero(at[rivals.tasks] >= 0)
         if not len(stand):
             continue
-        numbers = events.task(rivals.tasks[stand])
 
         def same(
-            iterations: Ints, numbers: Ints = numbers, stand: Ints = stand
+            iterations: Ints, at: Ints = at, inside: Ints = inside, stand: Ints = stand
         ) -> tuple[Ints, Mask]:
-            tasks = events.at(numbers, iterations) - graph.blocks
-            wanted = tasks * count + rivals.streams[stand]
-            found = order[np.minimum(np.searchsorted(sorted_keys, wanted), len(keys) - 1)]
-            return found, keys[found] == wanted
+            there = np.full(graph.tasks, -1, dtype=np.int64)
+            there[inside] = events.at(events.task(inside), iterations[at[inside]]) - graph.blocks
+            tasks = there[rivals.tasks[stand]]
+            found = row_of[tasks * count + rivals.streams[stand]]
+            return found, (tasks >= 0) & (found >= 0)
 
-        before, known = same(stretch.before[at])
-        after, also = same(stretch.after[at])
+        before, known = same(stretch.before)
+        after, also = same(stretch.after)
         fine = known & also & ((holds[stand] & holds[before] & holds[after]) > 0)
         for row in rows:
             once = row[..., stand] - row[..., before]

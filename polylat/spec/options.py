@@ -5,7 +5,7 @@ Each function takes what a user may write and gives its one normal form, or rais
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,6 +13,10 @@ from polylat.errors import OptionError
 
 GRANULARITIES = ("auto", "tile", "flow", "full")
 ORDERS = ("best", "program", "skew", "oldest")
+OPTIONS = ("granularity", "order", "background", "slots", "max_tiles", "enforce_capacity")
+MOST_SLOTS = 10**12
+"""Tiles are counted in 64 bits."""
+_UNLIMITED = "for as many as there are tiles, leave it unlimited"
 
 Background = tuple[tuple[str, str | None], ...]
 Slots = int | None | Mapping[str, int | None]
@@ -62,9 +66,9 @@ def normalize_background(
     if value is None:
         return ()
     if isinstance(value, (str, Mapping)) or _is_pair(value, components):
-        items: list[object] = [value]
+        items: Iterable[object] = [value]
     elif isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
-        items = list(value)
+        items = value
     else:
         raise OptionError(
             f"background must be a list of write-backs, not {_shown(value)}",
@@ -124,6 +128,48 @@ def normalize_enforce_capacity(value: object, *, where: str | None = None) -> bo
     raise OptionError(f"enforce_capacity must be true or false, not {_shown(value)}", where=where)
 
 
+def normalize_option(
+    name: str,
+    value: object,
+    *,
+    tensors: Collection[str],
+    components: Collection[str],
+    where: str | None = None,
+) -> Any:
+    """An option of `analyze` in its normal form.
+
+    Parameters
+    ----------
+    name, value
+        The option.
+    tensors, components
+        The names that exist.
+    where
+        Where it stands in the input, for messages.
+    """
+    match name:
+        case "granularity":
+            return normalize_granularity(value, where=where)
+        case "order":
+            return normalize_order(value, where=where)
+        case "background":
+            return normalize_background(value, tensors, components, where=where)
+        case "slots":
+            return normalize_slots(value, tensors, where=where)
+        case "max_tiles":
+            return normalize_max_tiles(value, where=where)
+        case "enforce_capacity":
+            return normalize_enforce_capacity(value, where=where)
+    raise _no_option(name, where)
+
+
+def check_names(names: Iterable[object], *, where: str | None = None) -> None:
+    """Refuse what is no option of `analyze`."""
+    for name in names:
+        if name not in OPTIONS:
+            raise _no_option(name, where)
+
+
 def normalize_schedule(
     options: Mapping[str, Any],
     *,
@@ -133,31 +179,29 @@ def normalize_schedule(
 ) -> dict[str, Any]:
     """All options that are given, each in its normal form, under its own name."""
     place = where or "schedule"
-    known: dict[str, Callable[[Any, str], Any]] = {
-        "granularity": lambda v, w: normalize_granularity(v, where=w),
-        "order": lambda v, w: normalize_order(v, where=w),
-        "background": lambda v, w: normalize_background(v, tensors, components, where=w),
-        "slots": lambda v, w: normalize_slots(v, tensors, where=w),
-        "max_tiles": lambda v, w: normalize_max_tiles(v, where=w),
-        "enforce_capacity": lambda v, w: normalize_enforce_capacity(v, where=w),
-    }
-    for name in options:
-        if name not in known:
-            raise OptionError(
-                f"there is no option {_shown(name)}", where=place, mend=_mend(name, known)
-            )
+    check_names(options, where=place)
     head, _, tail = place.partition(" ")
     return {
-        name: known[name](value, f"{head}.{name}{' ' + tail if tail else ''}")
+        name: normalize_option(
+            name,
+            value,
+            tensors=tensors,
+            components=components,
+            where=f"{head}.{name}{' ' + tail if tail else ''}",
+        )
         for name, value in options.items()
     }
+
+
+def _no_option(name: object, where: str | None) -> OptionError:
+    return OptionError(f"there is no option {_shown(name)}", where=where, mend=_mend(name, OPTIONS))
 
 
 def _write_back(item: object, where: str | None) -> tuple[str, str | None]:
     form = 'write "tensor", "tensor@component", [tensor, component] or {tensor: …, component: …}'
     if isinstance(item, str):
-        tensor, _, component = item.partition("@")
-        return tensor.strip(), component.strip() or None
+        tensor, at, component = item.partition("@")
+        return tensor.strip(), component.strip() if at else None
     if isinstance(item, Mapping):
         unknown = [key for key in item if key not in ("tensor", "component")]
         if not unknown and isinstance(item.get("tensor"), str):
@@ -182,9 +226,14 @@ def _is_pair(value: object, components: Collection[str]) -> bool:
 
 
 def _slot(value: object, what: str, where: str | None) -> int | None:
-    if value is None or value in ("unlimited", "inf") or value == float("inf"):
+    if value is None or (
+        isinstance(value, (str, float)) and value in ("unlimited", "inf", float("inf"))
+    ):
         return None
-    return _whole(value, what, where)
+    count = _whole(value, what, where)
+    if count > MOST_SLOTS:
+        raise OptionError(f"{what} must be at most {MOST_SLOTS}", where=where, mend=_UNLIMITED)
+    return count
 
 
 def _whole(value: object, what: str, where: str | None) -> int:

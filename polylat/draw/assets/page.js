@@ -2,15 +2,24 @@
 (() => {
   const root = document.documentElement;
   const theme = document.getElementById("theme");
-  if (theme) theme.addEventListener("click", () => {
-    const dark = root.dataset.theme
-      ? root.dataset.theme === "dark"
-      : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
-    theme.setAttribute("aria-pressed", String(!dark));
+  const screen = matchMedia("(prefers-color-scheme: dark)");
+  const dark = () => (root.dataset.theme || (screen.matches ? "dark" : "light")) === "dark";
+  const pressed = () => theme.setAttribute("aria-pressed", String(dark()));
+  theme.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    pressed();
   });
+  screen.addEventListener("change", pressed);
+  pressed();
 
   for (const box of document.querySelectorAll("[data-timeline]")) interactive(box);
+
+  // What does not scroll now is no stop for the keyboard; timelines have keys of their own.
+  const panes = [...document.querySelectorAll(".scroll,pre")].filter((p) => !p.closest("[data-timeline]"));
+  const sized = new ResizeObserver((all) => {
+    for (const { target } of all) target.tabIndex = target.scrollWidth > target.clientWidth ? 0 : -1;
+  });
+  for (const pane of panes) sized.observe(pane);
 
   function interactive(box) {
     const svg = box.querySelector("svg");

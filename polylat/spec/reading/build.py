@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from polylat.errors import SpecError
@@ -12,6 +12,7 @@ from polylat.spec.reading.arch import build_arch, kinds
 from polylat.spec.reading.check import check
 from polylat.spec.reading.components import variables_table
 from polylat.spec.reading.einsum_text import expand
+from polylat.spec.reading.given import Given, refuse_unused, sort_out
 from polylat.spec.reading.mapping import build_mapping, check_paths
 from polylat.spec.reading.scope import Scope
 from polylat.spec.reading.tree import At
@@ -29,6 +30,32 @@ def build(tree: Any, given: Mapping[str, Any] | None = None, *, main: str | None
         Variables given by the caller: they override the input's own.
     main
         The file whose lines messages give without its name.
+
+    Raises
+    ------
+    PolylatError
+        It is no input that polylat can analyse, or does not use one of the variables given.
+    """
+    spec, variables = build_with(tree, given or {}, main=main)
+    refuse_unused([variables])
+    return spec
+
+
+def build_with(
+    tree: Any,
+    given: Mapping[str, Any],
+    *,
+    main: str | None = None,
+    rendered: Collection[str] = (),
+) -> tuple[Spec, Given]:
+    """The `Spec` that a tree describes, and which of the variables given it does not use.
+
+    Parameters
+    ----------
+    tree, given, main
+        As for `build`.
+    rendered
+        Names of variables in the templates that the tree comes from.
     """
     if not isinstance(tree, dict):
         raise SpecError(
@@ -45,9 +72,7 @@ def build(tree: Any, given: Mapping[str, Any] | None = None, *, main: str | None
     model = check(tree, root)
     table: dict[str, Any] = {}
     variables = Scope(table)
-    table.update(
-        variables_table({**model.variables, **(given or {})}, variables, root / "variables")
-    )
+    table.update(variables_table({**model.variables, **given}, variables, root / "variables"))
     workload = build_workload(model.workload, model.renames, variables, root)
     components = kinds(model.arch, root)
     mapping = build_mapping(model.mapping, workload.workload, components, variables, root)
@@ -60,4 +85,5 @@ def build(tree: Any, given: Mapping[str, Any] | None = None, *, main: str | None
         components=arch.order,
         where=str(root / "schedule"),
     )
-    return Spec(workload.workload, arch, mapping, schedule)
+    spec = Spec(workload.workload, arch, mapping, schedule)
+    return spec, sort_out(given, model.variables, rendered, table, tree, spec)

@@ -9,9 +9,11 @@ from typing import Any
 
 from polylat.errors import SpecError
 from polylat.spec import Spec
-from polylat.spec.reading.build import build
+from polylat.spec.reading.build import build_with
 from polylat.spec.reading.files import find_paths, has_template, pick, read_text
+from polylat.spec.reading.given import Given, refuse_unused
 from polylat.spec.reading.live import is_mappings, is_spec, spec_of
+from polylat.spec.reading.suggest import shown
 from polylat.spec.reading.tree import Map, Seq, plain
 from polylat.spec.reading.yaml_text import parse
 
@@ -38,7 +40,8 @@ def load(
         Variables for the files' Jinja templates only.
     **variables
         Variables for templates and expressions alike; in expressions they override those under
-        ``variables``. A text is an expression: ``load("a.yaml", T="1/2")``.
+        ``variables``. A text is an expression: ``load("a.yaml", T="1/2")``. One that the files do
+        not use is an error.
 
     Raises
     ------
@@ -47,11 +50,35 @@ def load(
     """
     if len(files) == 1 and (is_spec(files[0]) or is_mappings(files[0])):
         return spec_of(files[0], given=variables)
+    if not isinstance(jinja_parse_data, Mapping | None):
+        raise SpecError(
+            f"jinja_parse_data must be a mapping, not {shown(jinja_parse_data)}",
+            mend="give variables by name, such as {'M': 4}",
+        )
+    spec, given = _read(files, variables, jinja_parse_data or {})
+    refuse_unused([given])
+    return spec
+
+
+def load_each(
+    inputs: Mapping[str, Iterable[PathLike]], variables: Mapping[str, Any]
+) -> dict[str, Spec]:
+    """Several inputs by name, for which variables are given that not all of them need to use."""
+    read = {name: _read(files, variables, {}) for name, files in inputs.items()}
+    refuse_unused([given for _, given in read.values()])
+    return {name: spec for name, (spec, _) in read.items()}
+
+
+def _read(
+    files: Iterable[object], variables: Mapping[str, Any], more: Mapping[str, Any]
+) -> tuple[Spec, Given]:
+    """The input that files describe, and which of the variables given they do not use."""
     paths = _paths(files)
-    data = {**(jinja_parse_data or {}), **variables}
+    data = {**more, **variables}
     merged = Map()
+    names: set[str] = set()
     for path in paths:
-        tree = _load(path, data, [], 0)
+        tree = _load(path, data, [], 0, names)
         name = os.path.basename(path)
         if tree is None:
             raise SpecError(
@@ -69,7 +96,7 @@ def load(
                 if key in tree.lines:
                     merged.lines[key] = tree.lines[key]
     main = os.path.basename(paths[0]) if len(paths) == 1 else None
-    return build(merged, plain(variables), main=main)
+    return build_with(merged, plain(variables), main=main, rendered=names)
 
 
 def _paths(files: Iterable[object]) -> list[str]:
@@ -103,27 +130,35 @@ def _name(file: object) -> str:
     if isinstance(file, (str, os.PathLike)):
         name = os.fspath(file)
         if isinstance(name, str):
+            if not name:
+                raise SpecError("the name of a file is empty", mend="name a file, or leave it out")
             if "\0" in name:
                 raise SpecError("the name of a file contains a null character")
+            try:
+                os.fsencode(name)
+            except UnicodeEncodeError:
+                raise SpecError(f"{shown(name)} can be no name of a file") from None
             return name
     raise SpecError(f"a file must be named by a text, not by a {type(file).__name__}")
 
 
-def _load(path: str, data: Mapping[str, Any], include_dirs: list[str], depth: int) -> Any:
-    """The tree of a file, its template rendered."""
+def _load(
+    path: str, data: Mapping[str, Any], include_dirs: list[str], depth: int, names: set[str]
+) -> Any:
+    """The tree of a file, its template rendered; the template's variables are added to names."""
     name = os.path.basename(path)
     if depth > MAX_INCLUDES:
         raise SpecError(f"files include each other more than {MAX_INCLUDES} deep", where=name)
 
     def load_other(other: str, more: Mapping[str, Any], dirs: list[str]) -> Any:
-        return _load(other, more, list(dirs), depth + 1)
+        return _load(other, more, list(dirs), depth + 1, names)
 
     text = read_text(path, included=depth > 0)
     loaded: Mapping[str, Any] = {}
     if has_template(text):
         from polylat.spec.reading.template import render  # Jinja takes time to import
 
-        rendered = render(path, text, data, include_dirs, load_other)
+        rendered = render(path, text, data, include_dirs, load_other, names)
         if rendered.text.count("\n") != text.rstrip("\n").count("\n"):
             name += " as rendered"  # its lines are not those of the file
         text, loaded, include_dirs = rendered.text, rendered.loaded, rendered.include_dirs

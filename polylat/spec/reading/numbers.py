@@ -84,6 +84,18 @@ def decimal(text: str) -> Number:
         raise BadNumber("not a number") from error
 
 
+def ratio(text: str) -> Number:
+    """The number that a decimal text spells, or two of them with ``/`` between.
+
+    Examples
+    --------
+    >>> ratio("1/3"), ratio("0.5")
+    (Fraction(1, 3), Fraction(1, 2))
+    """
+    above, slash, below = text.partition("/")
+    return exact(Fraction(decimal(above)) / Fraction(decimal(below))) if slash else decimal(text)
+
+
 def is_decimal(text: str) -> bool:
     """Whether a text spells a number (or ``inf``) and nothing else."""
     return text.strip().lower() in _SPECIAL or (

@@ -21,6 +21,11 @@ class Lazy:
         self._busy = False
         self._value: Any = None
 
+    @property
+    def done(self) -> bool:
+        """Whether it was asked for."""
+        return self._done
+
     def get(self) -> Any:
         """The value; raises `Circular` where it needs itself."""
         if not self._done:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, nodes, pass_context
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, meta, nodes, pass_context
 from jinja2.compiler import CodeGenerator
 from jinja2.exceptions import (
     SecurityError,
@@ -75,6 +75,7 @@ def render(
     data: Mapping[str, Any],
     include_dirs: Iterable[str],
     load: Load,
+    names: set[str],
     depth: int = 0,
 ) -> Rendered:
     """Render a file.
@@ -91,12 +92,14 @@ def render(
         Where else to look for included files.
     load
         How to load the tree of an included file.
+    names
+        To which the names of the template's variables are added.
     depth
         How many includes of text lead here.
     """
     if depth > 20:
         raise SpecError("files include each other more than 20 deep", where=os.path.basename(path))
-    helpers = _Helpers(path, data, list(include_dirs), load, depth)
+    helpers = _Helpers(path, data, list(include_dirs), load, names, depth)
     environment = _Environment(
         loader=FileSystemLoader(os.path.dirname(path)),
         undefined=StrictUndefined,
@@ -109,6 +112,7 @@ def render(
     line: int | None = None
     mend: str | None = None
     try:
+        names |= meta.find_undeclared_variables(environment.parse(text)) - set(environment.globals)
         result = environment.from_string(text).render(dict(data))
         if len(result) > MAX_OUTPUT:
             raise TooMuch("its output is too long")
@@ -120,7 +124,7 @@ def render(
     except UndefinedError as error:
         why = str(error.message)
         missing = re.match(r"'(\w+)' is undefined", why)
-        mend = f"give it as a variable: load(…, {missing[1]}=…)" if missing else None
+        mend = _as_variable(missing[1]) if missing else None
         line = _line(error)
     except SecurityError as error:
         why, line = f"not allowed in a template: {error}", _line(error)
@@ -140,6 +144,10 @@ def render(
     raise SpecError(f"the template cannot be rendered: {why}", where=where, mend=mend)
 
 
+def _as_variable(name: str) -> str:
+    return f"give it as a variable: load(…, {name}=…), or --set {name}=… on the command line"
+
+
 def _line(error: BaseException) -> int | None:
     """The line of the template on which an error arose; Jinja puts it into the traceback."""
     found, step = None, error.__traceback__
@@ -154,10 +162,16 @@ class _Helpers:
     """AccelForge's helper functions, for one file."""
 
     def __init__(
-        self, path: str, data: Mapping[str, Any], include_dirs: list[str], load: Load, depth: int
+        self,
+        path: str,
+        data: Mapping[str, Any],
+        include_dirs: list[str],
+        load: Load,
+        names: set[str],
+        depth: int,
     ) -> None:
         self.path, self.data, self.include_dirs = path, data, include_dirs
-        self.load, self.depth = load, depth
+        self.load, self.names, self.depth = load, names, depth
         self.loaded: dict[str, Any] = {}
 
     def table(self) -> dict[str, Any]:
@@ -224,7 +238,9 @@ class _Helpers:
         for path in find_paths(pattern, self.path, self.include_dirs):
             text = read_text(path, included=True)
             if has_template(text):
-                rendered = render(path, text, data, self.include_dirs, self.load, self.depth + 1)
+                rendered = render(
+                    path, text, data, self.include_dirs, self.load, self.names, self.depth + 1
+                )
                 self.loaded.update(rendered.loaded)
                 text = rendered.text
             texts.append(text.removesuffix("\n"))

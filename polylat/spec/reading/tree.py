@@ -23,6 +23,11 @@ MAX_ITEMS = 500_000
 MAX_KEY = 400
 
 
+def writable(text: str) -> bool:
+    """Whether a text has no halves of characters (surrogates), which no file can hold."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 class Quoted(str):
     """A string that the file writes in quotes: under ``variables:``, a text, not an expression."""
 
@@ -156,6 +161,10 @@ class _Plain:
         if self.items > MAX_ITEMS:
             raise SpecError(f"the input has more than {MAX_ITEMS} values")
         if isinstance(data, str):
+            if not writable(data):
+                raise SpecError(
+                    f"{shown(data)} is no text that can be written", where=path_text(path)
+                )
             return Quoted(data) if isinstance(data, Quoted) else str(data)
         if data is None or isinstance(data, bool):
             return data

@@ -14,7 +14,7 @@ from polylat.errors import SpecError
 from polylat.spec.reading.models import TAGS
 from polylat.spec.reading.numbers import BadNumber, bounded, decimal
 from polylat.spec.reading.suggest import did_you_mean, shown
-from polylat.spec.reading.tree import MAX_DEPTH, MAX_ITEMS, MAX_KEY, Map, Quoted, Seq
+from polylat.spec.reading.tree import MAX_DEPTH, MAX_ITEMS, MAX_KEY, Map, Quoted, Seq, writable
 
 MAX_CHARACTERS = 5_000_000
 _STANDARD = "tag:yaml.org,2002:"
@@ -219,6 +219,8 @@ class _Reader:
     def scalar(self, node: Any) -> Any:
         """A scalar: a text, an exact number, a boolean or None."""
         tag, text = self.tag(node), str(node.value)
+        if not writable(text):
+            raise SpecError(f"{shown(text)} is no text that can be written", where=self.where(node))
         if tag in _INCLUDES:
             if self.include is None:
                 raise SpecError(f"!{tag} is not available here", where=self.where(node))

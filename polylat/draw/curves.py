@@ -1,0 +1,166 @@
+"""The latency against bandwidths: a picture, what it says in words, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from html import escape
+from math import log2
+
+from polylat.draw.html import scrolling, table
+from polylat.draw.style import PALETTE
+from polylat.exact import Number
+from polylat.sensitivity import Curve
+from polylat.text import show
+
+__all__ = ["curves_html", "round_ticks"]
+
+FACTORS = tuple(Fraction(2) ** k for k in range(-3, 4))
+"""Multiples of the bandwidth in the table; the picture leaves out the first, which is steep."""
+
+_SEEN = FACTORS[1:]
+_TURNS = 12
+"""With more turning points than that, only the one from which more is no use is marked."""
+_COLOURS = tuple(PALETTE[k] for k in (0, 6, 2, 4, 1, 5))
+"""Those of the palette that can be seen both on light and on dark, first."""
+_DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 2")
+# The picture is as wide as a telephone; where there is room it grows, but its letters do not.
+_WIDE, _HIGH, _TOP, _BOTTOM, _RIGHT = 366.0, 250.0, 34.0, 42.0, 12.0
+
+
+def round_ticks(most: Number, count: int = 6) -> list[Fraction]:
+    """Multiples of 1, 2 or 5 times a power of ten, from 0 up to no less than `most` above 0.
+
+    Examples
+    --------
+    >>> [int(tick) for tick in round_ticks(98304)]
+    [0, 20000, 40000, 60000, 80000, 100000]
+    >>> [str(tick) for tick in round_ticks(Fraction(1, 3))]
+    ['0', '1/10', '1/5', '3/10', '2/5']
+    """
+    most = Fraction(most)
+    power = Fraction(1)
+    while power * count < most:
+        power *= 10
+    while power * count > most:
+        power /= 10
+    step = next(power * k for k in (1, 2, 5, 10) if power * k * count >= most)
+    return [step * k for k in range(-int(-most // step) + 1)]
+
+
+def curves_html(curves: Sequence[Curve]) -> str:
+    """The latency against each component's bandwidth."""
+    drawn = [c for c in curves if any(c.at_bandwidth(f) != c.latency for f in _SEEN)]
+    looks = {curve.component: _look(k) for k, curve in enumerate(drawn)}
+    words = "".join(
+        f"<li>{_swatch(looks.get(c.component))}<b>{escape(c.component)}</b>: {_words(c)}"
+        f"{'' if c.component in looks else ' (flat here, not drawn)'}</li>"
+        for c in curves
+    )
+    picture = _picture(drawn, looks) if drawn else ""
+    parts = [f'<div class="plot">{picture}<ul class="key">{words}</ul></div>', _figures(curves)]
+    turns = [[c.component, _times(f), show(at)] for c in curves for f, at in _turns(c)]
+    if turns:
+        listed = table(["Bandwidth of", ">Times now", ">Latency"], turns, "Where the curves turn")
+        summary = "Where the curves turn: the rings in the picture"
+        parts.append(f"<details><summary>{summary}</summary>{scrolling(listed)}</details>")
+    return "".join(parts)
+
+
+def _times(factor: Number) -> str:
+    return f"{float(factor):.4g} x"
+
+
+def _words(curve: Curve) -> str:
+    """What more of the bandwidth gains, and how little of it would do."""
+    beyond = curve.beyond
+    if beyond is None:
+        return "more always gains something"
+    if beyond == 0:
+        return "does not matter; it serves nothing that takes time"
+    if beyond > 1:
+        return f"more gains up to {_times(beyond)}, where the latency is {show(curve.at(0))}"
+    if beyond == 1:
+        return "more gains nothing, less costs"
+    return f"more gains nothing; {_times(beyond)} would do"
+
+
+def _turns(curve: Curve) -> list[tuple[Fraction, Number]]:
+    """(bandwidth, latency) where the curve turns in the picture, the least bandwidth first."""
+    found = [(1 / Fraction(scale), at) for scale, at in reversed(curve.breakpoints) if scale]
+    seen = [turn for turn in found if _SEEN[0] <= turn[0] <= _SEEN[-1]]
+    return seen if len(seen) <= _TURNS else [t for t in seen if t[0] == curve.beyond]
+
+
+def _look(number: int) -> str:
+    colour, dash = _COLOURS[number % len(_COLOURS)], _DASHES[number % len(_DASHES)]
+    return f'style="stroke:{colour}" stroke-dasharray="{dash}"'
+
+
+def _swatch(look: str | None) -> str:
+    line = f'<path class="l-curve" d="M0 6H28" {look}/>' if look else ""
+    return f'<svg class="polylat" width="30" height="12" aria-hidden="true">{line}</svg>'
+
+
+def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
+    now = curves[0].latency
+    ticks = round_ticks(max(c.at_bandwidth(_SEEN[0]) for c in curves))
+    left = 8 + 6.4 * max(len(show(tick)) for tick in ticks)
+    low, high = log2(_SEEN[0]), log2(_SEEN[-1])
+    right, foot = _WIDE - _RIGHT, _HIGH - _BOTTOM
+
+    def x(factor: Number) -> float:
+        return left + (log2(factor) - low) / (high - low) * (right - left)
+
+    def y(latency: Number) -> float:
+        return foot - float(Fraction(latency) / ticks[-1]) * (foot - _TOP)
+
+    def lines() -> Iterator[str]:
+        for tick in ticks:
+            yield f'<path class="l-grid" d="M{left:.1f} {y(tick):.1f}H{right:.1f}"/>'
+            yield _text(left - 4, y(tick) + 3.5, show(tick), "end")
+        for factor in _SEEN:
+            name = "l-bound" if factor == 1 else "l-grid"
+            yield f'<path class="{name}" d="M{x(factor):.1f} {_TOP}V{foot}"/>'
+            yield _text(x(factor), foot + 14, f"{factor} x", "middle")
+        yield _text(4, 14, "Latency, from 0, in the architecture's unit of time", "start")
+        yield _text((left + right) / 2, foot + 32, "Bandwidth, times what it is now", "middle")
+        for curve in curves:
+            turns = _turns(curve)
+            between = [Fraction(2.0 ** (low + (high - low) * k / 60)) for k in range(61)]
+            factors = sorted({*between, *(f for f, _ in turns)})
+            path = "L".join(f"{x(f):.1f} {y(curve.at_bandwidth(f)):.1f}" for f in factors)
+            yield f'<path class="l-curve" d="M{path}" {looks[curve.component]}/>'
+            for factor, latency in turns:
+                said = f"{curve.component}, {_times(factor)}: {show(latency)}"
+                yield (
+                    f'<circle cx="{x(factor):.1f}" cy="{y(latency):.1f}" r="2.4"'
+                    f" {looks[curve.component]}><title>{escape(said)}</title></circle>"
+                )
+        yield f'<circle class="now" cx="{x(1):.1f}" cy="{y(now):.1f}" r="3"/>'
+        yield _text(x(1) + 5, y(now) - 7, f"now: {show(now)}", "start", "now")
+
+    title = "Latency against bandwidth, from a quarter to eight times what it is now"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat curves" role="img"'
+        f' viewBox="0 0 {_WIDE:.0f} {_HIGH:.0f}"><title>{title}; the table has the figures.</title>'
+        f"{''.join(lines())}</svg>"
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str, style: str = "axis") -> str:
+    return f'<text class="{style}" text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _figures(curves: Sequence[Curve]) -> str:
+    rows = [
+        [
+            curve.component,
+            *(show(curve.at_bandwidth(f)) for f in FACTORS),
+            show(curve.at(0)),
+            "never" if curve.beyond is None else _times(curve.beyond),
+        ]
+        for curve in curves
+    ]
+    names = ["Bandwidth of", *(f">{f} x" for f in FACTORS), ">infinite", ">More is no use from"]
+    return scrolling(table(names, rows, "Latency at multiples of a component's bandwidth"))
