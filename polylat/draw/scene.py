@@ -288,8 +288,10 @@ class _Frame:
                 points.append((x, height))
             points += [(x1, height), (x1, y + LANE)]
             yield Line(tuple(points), "level")
-        if level.size is not None and level.size == top:
-            yield Line(((self.left, y), (self.right, y)), "size")
+        if level.size is not None and top is not None and level.size <= top:
+            # As far as there is a schedule, and above a peak that exceeds it no less.
+            at = y + LANE - LANE * float(Fraction(level.size) / Fraction(top))
+            yield Line(((self.left, at), (self.spans[-1][1], at)), "size")
         yield Label(self.left + 4, y + LANE + 10, level_words(level, top), "start", "note")
 
 

@@ -97,7 +97,7 @@ def _headline(found: Exploration) -> RenderableType:
         ratio = float(Fraction(given) / Fraction(best.latency))
         head.append(f"   as given {show(given)}, {ratio:.4g} times as long")
     elif given is not None:
-        head.append("   as the mapping as it was given")
+        head.append("   that of the mapping as given, too")
     return Group(head, Padding(Text(str(best.choice)), (0, 0, 0, 2)))
 
 
