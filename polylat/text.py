@@ -184,7 +184,8 @@ def show(value: Number) -> str:
     value = Fraction(value)
     if value.denominator == 1 and abs(value) < 10**18:
         return f"{value.numerator:,}"
-    decimals = _decimals(value.denominator)
+    # A long denominator takes long to take apart, and has too many decimals.
+    decimals = _decimals(value.denominator) if value.denominator <= 10**40 else None
     small = 0 < abs(value) < Fraction(1, 1000)
     if decimals is not None and abs(value.numerator) * 10**decimals < 10**40:
         digits = len(str(abs(value.numerator) * (10**decimals // value.denominator)).rstrip("0"))
