@@ -18,9 +18,10 @@ from rich.text import Text
 from polylat.draw.tree import node_words
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number
+from polylat.jsonform import exact
 from polylat.report import Report
 from polylat.spec.mapping import Branch, Compute, Spatial, Temporal
-from polylat.text import plain_text, show
+from polylat.text import four_digits, plain_text, show
 
 __all__ = ["Comparison", "Difference", "differences", "inputs", "render_comparison"]
 
@@ -241,7 +242,8 @@ def _by_size(rows: Sequence[Difference]) -> tuple[Difference, ...]:
 
 
 def _json(value: Any) -> Any:
-    return str(value) if isinstance(value, Fraction) else value
+    number = isinstance(value, int | Fraction) and not isinstance(value, bool)
+    return exact(value) if number else value
 
 
 # For people
@@ -321,7 +323,7 @@ def _shown(what: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if what.startswith("times"):
-        return f"{float(value):.4g}"
+        return four_digits(value)
     return show(value) if isinstance(value, int | Fraction) else str(value)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from polylat.errors import MissingExtraError, UnsupportedError
 from polylat.explain import port_users
 from polylat.report import Number, Report
+from polylat.text import double
 from polylat.timeline import window_of
 
 if TYPE_CHECKING:
@@ -162,4 +163,4 @@ def _column(values: list[Any]) -> list[Any]:
     """Fractions as floats, and all numbers of a column with one."""
     if not any(isinstance(value, Fraction) for value in values):
         return values
-    return [float(v) if isinstance(v, int | Fraction) else v for v in values]
+    return [double(v) if isinstance(v, int | Fraction) else v for v in values]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from polylat.errors import UnsupportedError
 from polylat.explain import compare, port_users
 from polylat.report import AccessKey, Number, Report, Step
 from polylat.sensitivity import Curve, Row, best_change
@@ -23,6 +24,7 @@ __all__ = [
     "REPORT_SCHEMA",
     "ROOFLINE_SCHEMA",
     "curve_to_dict",
+    "exact",
     "explanation_to_dict",
     "report_to_dict",
     "roofline_to_dict",
@@ -32,6 +34,9 @@ CURVE_SCHEMA = "polylat.curve/1"
 EXPLANATION_SCHEMA = "polylat.explanation/1"
 REPORT_SCHEMA = "polylat.report/1"
 ROOFLINE_SCHEMA = "polylat.roofline/1"
+
+_MOST_BITS = 14_000
+"""Python writes integers of up to 4300 digits."""
 
 
 def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
     """
     return {
         "schema": REPORT_SCHEMA,
-        "latency": _exact(report.latency),
+        "latency": exact(report.latency),
         "latency_by_order": {
             order: _optional(latency) for order, latency in report.latency_by_order.items()
         },
@@ -71,13 +76,13 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
         ],
         "waits_for_background": report.waits_for_background,
         "slots": dict(report.slots) if isinstance(report.slots, Mapping) else report.slots,
-        "resource_bound": _exact(report.resource_bound),
-        "dependence_bound": _exact(report.dependence_bound),
+        "resource_bound": exact(report.resource_bound),
+        "dependence_bound": exact(report.dependence_bound),
         "binding": report.binding,
         "optimal": report.optimal,
         "sequential": _optional(report.sequential),
         "speedup": _optional(report.speedup),
-        "roofline": _exact(report.roofline),
+        "roofline": exact(report.roofline),
         "comparison": _comparison(report),
         "ports": _ports(report),
         "pipelines": [
@@ -89,15 +94,15 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
         "accesses": _accesses(report.accesses.items(), "actions"),
         "engine": report.engine,
         "exact": report.exact,
-        "lower_bound": _exact(report.lower_bound),
-        "gap": _exact(report.gap),
+        "lower_bound": exact(report.lower_bound),
+        "gap": exact(report.gap),
         "unsettled": list(report.unsettled),
         "initiation_intervals": [
             {
                 "variable": found.variable,
                 "tile": found.tile,
                 "einsums": list(found.einsums),
-                "interval": _exact(found.interval),
+                "interval": exact(found.interval),
                 "iterations": found.iterations,
                 "period": found.period,
                 "cycle": [
@@ -106,7 +111,7 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
                         "component": component,
                         "tensor": tensor,
                         "action": action,
-                        "time": _exact(time),
+                        "time": exact(time),
                     }
                     for (einsum, component, tensor, action), time in found.cycle
                 ],
@@ -122,10 +127,10 @@ def explanation_to_dict(report: Report) -> dict[str, Any]:
     change = best_change(report)
     return {
         "schema": EXPLANATION_SCHEMA,
-        "latency": _exact(report.latency),
+        "latency": exact(report.latency),
         "order": report.order,
-        "resource_bound": _exact(report.resource_bound),
-        "dependence_bound": _exact(report.dependence_bound),
+        "resource_bound": exact(report.resource_bound),
+        "dependence_bound": exact(report.dependence_bound),
         "binding": report.binding,
         "optimal": report.optimal,
         "waited_for": _waited_for(report),
@@ -139,7 +144,7 @@ def explanation_to_dict(report: Report) -> dict[str, Any]:
             "component": change.component,
             "action": change.action,
             "factor": change.factor,
-            "latency": _exact(change.latency),
+            "latency": exact(change.latency),
             "speedup": _optional(change.speedup),
         },
     }
@@ -151,12 +156,12 @@ def curve_to_dict(curve: Curve) -> dict[str, Any]:
         "schema": CURVE_SCHEMA,
         "component": curve.component,
         "action": curve.action,
-        "latency": _exact(curve.latency),
+        "latency": exact(curve.latency),
         "beyond": _optional(curve.beyond),
         "below": _optional(curve.below),
         "alone": curve.alone,
         "pieces": [
-            {"scale": _exact(scale), "latency": _exact(latency), "slope": _exact(slope)}
+            {"scale": exact(scale), "latency": exact(latency), "slope": exact(slope)}
             for (scale, latency), slope in zip(curve.breakpoints, curve.slopes, strict=True)
         ],
     }
@@ -166,17 +171,17 @@ def roofline_to_dict(roofline: Roofline) -> dict[str, Any]:
     """AccelForge's figures as plain data."""
     return {
         "schema": ROOFLINE_SCHEMA,
-        "latency": _exact(roofline.latency),
+        "latency": exact(roofline.latency),
         "einsums": [
             {
                 "einsum": einsum,
                 "slowest": roofline.bottleneck[einsum] if busy else None,
-                "busy": {component: _exact(time) for component, time in busy.items()},
+                "busy": {component: exact(time) for component, time in busy.items()},
             }
             for einsum, busy in roofline.per_einsum.items()
         ],
         "accesses": [
-            {**access, "total": _exact(total)}
+            {**access, "total": exact(total)}
             for access, total in zip(
                 _accesses(roofline.accesses.items(), "actions"),
                 (roofline.totals[key] for key in roofline.accesses),
@@ -189,19 +194,19 @@ def roofline_to_dict(roofline: Roofline) -> dict[str, Any]:
 def _comparison(report: Report) -> dict[str, Any]:
     comparison = compare(report)
     return {
-        "accelforge": _exact(comparison.accelforge),
-        "back_to_back": _exact(comparison.back_to_back),
+        "accelforge": exact(comparison.accelforge),
+        "back_to_back": exact(comparison.back_to_back),
         "sequential": _optional(comparison.sequential),
-        "latency": _exact(comparison.latency),
+        "latency": exact(comparison.latency),
         "charges": [
             {
                 "einsum": charge.einsum,
                 "component": charge.component,
                 "tensor": charge.tensor,
                 "action": charge.action,
-                "accelforge": _exact(charge.accelforge),
-                "polylat": _exact(charge.polylat),
-                "time": _exact(charge.time),
+                "accelforge": exact(charge.accelforge),
+                "polylat": exact(charge.polylat),
+                "time": exact(charge.time),
                 "found_in": charge.found_in,
                 "brought_by": charge.brought_by,
                 "produced": charge.produced,
@@ -218,9 +223,9 @@ def _ports(report: Report) -> list[dict[str, Any]]:
             "component": port.component,
             "port": port.port,
             "stages": list(port.stages),
-            "busy": _exact(port.busy),
-            "utilization": _exact(port.utilization),
-            "users": {einsum: _exact(busy) for einsum, busy in users.items()},
+            "busy": exact(port.busy),
+            "utilization": exact(port.utilization),
+            "users": {einsum: exact(busy) for einsum, busy in users.items()},
         }
         for port, users in zip(report.ports, port_users(report), strict=True)
     ]
@@ -237,15 +242,15 @@ def _critical(report: Report, steps: int | None) -> dict[str, Any]:
 
 
 def _waited_for(report: Report) -> dict[str, Any]:
-    return {why or "start": _exact(time) for why, time in report.critical_waits.items()}
+    return {why or "start": exact(time) for why, time in report.critical_waits.items()}
 
 
 def _row(row: Row) -> dict[str, Any]:
     return {
         "component": row.component,
         "action": row.action,
-        "critical": _exact(row.critical),
-        "count": _exact(row.count),
+        "critical": exact(row.critical),
+        "count": exact(row.count),
         "duration": _optional(row.duration),
         "slack": _optional(row.slack),
         "latency_if_free": _optional(row.latency_if_free),
@@ -260,8 +265,8 @@ def _step(step: Step) -> dict[str, Any]:
         "port": step.port,
         "tensor": step.tensor,
         "action": step.action,
-        "start": _exact(step.start),
-        "finish": _exact(step.finish),
+        "start": exact(step.start),
+        "finish": exact(step.finish),
         "waited_for": step.waited_for,
     }
 
@@ -273,14 +278,14 @@ def _accesses(items: Iterable[tuple[AccessKey, Number]], what: str) -> list[dict
             "component": component,
             "tensor": tensor,
             "action": action,
-            what: _exact(value),
+            what: exact(value),
         }
         for (einsum, component, tensor, action), value in items
     ]
 
 
 def _optional(value: Number | None) -> int | str | None:
-    return None if value is None else _exact(value)
+    return None if value is None else exact(value)
 
 
 def _memory(memory: Occupancy) -> dict[str, Any]:
@@ -296,7 +301,19 @@ def _memory(memory: Occupancy) -> dict[str, Any]:
     }
 
 
-def _exact(value: Number) -> int | str:
-    """An int where it is whole, else ``"p/q"``."""
+def exact(value: Number) -> int | str:
+    """A number for JSON: an int where it is whole, else ``"p/q"``.
+
+    Raises
+    ------
+    UnsupportedError
+        Python would not write so many digits.
+    """
     fraction = Fraction(value)
+    bits = max(fraction.numerator.bit_length(), fraction.denominator.bit_length())
+    if bits > _MOST_BITS:
+        raise UnsupportedError(
+            f"a number of {bits:,} bits is too long to be written",
+            mend="use figures with fewer digits in the architecture",
+        )
     return fraction.numerator if fraction.denominator == 1 else str(fraction)

@@ -182,7 +182,8 @@ class ExplicitRetimer:
 
     def _durations(self, factors: Mapping[AccessKey, int]) -> Times:
         total = sum(part.total * factors[part.key] for part in self.parts)
-        dtype: Any = np.int64 if total < _LIMIT else object
+        most = max(total, *factors.values(), 0)  # what takes no time may have a large factor
+        dtype: Any = np.int64 if most < _LIMIT else object
         durations = np.full(self.plan.graph.tasks, 0, dtype=dtype)
         for part in self.parts:
             durations[part.tasks] += part.steps.astype(dtype) * factors[part.key]

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from polylat.errors import UnsupportedError
 from polylat.explain import Charge, Comparison, compare, port_users
 from polylat.report import AccessKey, Number, Report
 from polylat.retime import OVERHEAD
@@ -183,15 +184,17 @@ def show(value: Number) -> str:
     value = Fraction(value)
     if value.denominator == 1 and abs(value) < 10**18:
         return f"{value.numerator:,}"
-    decimals = _decimals(value.denominator)
+    # A long denominator takes long to take apart, and has too many decimals.
+    decimals = _decimals(value.denominator) if value.denominator <= 10**40 else None
     small = 0 < abs(value) < Fraction(1, 1000)
-    if decimals is not None and len(str(abs(value.numerator) * 10**decimals)) <= 40:
+    if decimals is not None and abs(value.numerator) * 10**decimals < 10**40:
         digits = len(str(abs(value.numerator) * (10**decimals // value.denominator)).rstrip("0"))
         if digits <= 12 and (small or abs(value) >= 10**18):
             return _engineering(value, digits)
         if digits <= 12 and decimals <= 9:
             return f"{_rounded(value, decimals)}"
-    if decimals is None and len(f"{value.numerator}{value.denominator}") <= 8:
+    short = abs(value.numerator) * value.denominator < 10**8  # the others may be endless
+    if short and decimals is None and len(f"{value.numerator}{value.denominator}") <= 8:
         return f"{value.numerator:,}/{value.denominator:,}"
     if small or abs(value) >= 10**15:
         return f"≈{_engineering(value, _DIGITS)}"
@@ -210,6 +213,40 @@ def show_large(value: Number) -> str:
     if not 10**6 <= abs(Fraction(value)) < 10**18:
         return show(value)
     return f"{show(value)} ({_engineering(Fraction(value), 4)})"
+
+
+def four_digits(value: Number) -> str:
+    """How many times, to four digits.
+
+    Examples
+    --------
+    >>> four_digits(Fraction(4, 3)), four_digits(10**400)
+    ('1.333', '10e399')
+    """
+    try:
+        return f"{float(value):.4g}"
+    except OverflowError:
+        return _engineering(Fraction(value), 4)
+
+
+def double(value: Number) -> float:
+    """The nearest floating-point number, for libraries that know no others.
+
+    Raises
+    ------
+    UnsupportedError
+        It is too large for one, or so small that it would be nothing.
+    """
+    try:
+        found = float(value)
+    except OverflowError:
+        found = 0.0
+    if value and not found:
+        raise UnsupportedError(
+            f"{show(value)} is beyond the range of floating-point numbers (1e-323 to 1e308)",
+            mend="use another unit of time or of bits, or what shows exact numbers, such as SVG",
+        )
+    return found
 
 
 def _decimals(denominator: int) -> int | None:
@@ -233,7 +270,9 @@ def _engineering(value: Fraction, digits: int) -> str:
     """To so many significant digits, with an exponent that is a multiple of three."""
     if value == 0:
         return "0"
-    exponent, size = 0, abs(value)
+    bits = value.numerator.bit_length() - value.denominator.bit_length()
+    exponent = 3 * int(bits / 10)  # about; what is left are a few steps
+    size = abs(value) / Fraction(1000) ** (exponent // 3)
     while size >= 1000:
         size, exponent = size / 1000, exponent + 3
     while size < 1:

@@ -309,6 +309,18 @@ def test_max_tiles() -> None:
         polylat.analyze(spec, max_tiles=10)
 
 
+def test_absurdly_many_tiles(tmp_path: Path) -> None:
+    """The message does not spell their number."""
+    examples = Path(__file__).parent.parent / "examples"
+    large = tmp_path / "workload.yaml"
+    text = (examples / "workload.yaml").read_text(encoding="utf-8")
+    large.write_text(text.replace(": 8,", f": 1{'0' * 60},"), encoding="utf-8")
+    spec = polylat.load(examples / "arch.yaml", large, examples / "untapped.yaml")
+    with pytest.raises(TooLargeError, match=r"2\^62 tiles or more") as error:
+        polylat.analyze(spec, granularity="full")
+    assert len(str(error.value)) < 200
+
+
 def test_background_that_is_not_there() -> None:
     """A pair that the mapping does not write back changes nothing, and is named."""
     spec = corpus("issue_o2_to_dram")

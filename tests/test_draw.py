@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import polylat
-from polylat import MissingExtraError, OptionError, Report, Spec
+from polylat import MissingExtraError, OptionError, Report, Spec, UnsupportedError
 from polylat.draw.curves import round_ticks
 from polylat.draw.layout import LETTER, marks, queued
 from polylat.draw.perfetto import trace
@@ -623,3 +623,22 @@ def test_frames_of_fractions() -> None:
     frame = _frame(("a", "b"), [(1, None), (Fraction(1, 2), 10**30)])
     assert frame["a"].tolist() == [1.0, 0.5]
     assert pandas.isna(frame["b"][0]) and frame["b"][1] == 10**30
+
+
+@pytest.mark.parametrize("throughput", ["1e-4000", "1e4000"])
+def test_times_beyond_floats(throughput: str, tmp_path: Path) -> None:
+    """They are drawn as any others; what counts in floats says that it cannot."""
+    arch = Path(FILES[0]).read_text(encoding="utf-8")
+    slow = tmp_path / "arch.yaml"
+    slow.write_text(arch.replace("throughput: 1}", f"throughput: {throughput}}}"), encoding="utf-8")
+    files = [str(slow), *FILES[1:]]
+    report = polylat.analyze(polylat.load(files), granularity="tile", background="o2")
+    for limit in (5, 400):
+        line = report.timeline(fold=False, limit=limit)
+        assert "<rect" in line.to_svg()
+        with pytest.raises(UnsupportedError, match="floating-point"):
+            line.to_plotly()
+    assert report._repr_html_()
+    assert report.curve("mac").at(0)
+    with pytest.raises(UnsupportedError, match="floating-point"):
+        report.to_perfetto(tmp_path / "trace.json")

@@ -8,10 +8,11 @@ from html import escape
 from math import log2
 
 from polylat.draw.html import scrolling, table
+from polylat.draw.layout import round_step
 from polylat.draw.style import PALETTE
 from polylat.exact import Number
 from polylat.sensitivity import Curve
-from polylat.text import show
+from polylat.text import four_digits, show
 
 __all__ = ["curves_html", "round_ticks"]
 
@@ -38,13 +39,7 @@ def round_ticks(most: Number, count: int = 6) -> list[Fraction]:
     >>> [str(tick) for tick in round_ticks(Fraction(1, 3))]
     ['0', '1/10', '1/5', '3/10', '2/5']
     """
-    most = Fraction(most)
-    power = Fraction(1)
-    while power * count < most:
-        power *= 10
-    while power * count > most:
-        power /= 10
-    step = next(power * k for k in (1, 2, 5, 10) if power * k * count >= most)
+    step = round_step(Fraction(most) / count)
     return [step * k for k in range(-int(-most // step) + 1)]
 
 
@@ -67,8 +62,8 @@ def curves_html(curves: Sequence[Curve]) -> str:
     return "".join(parts)
 
 
-def _times(factor: Number) -> str:
-    return f"{float(factor):.4g} x"
+def _times(times: Number) -> str:
+    return f"{four_digits(times)} x"
 
 
 def _words(curve: Curve) -> str:

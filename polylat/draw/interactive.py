@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ from polylat.draw.words import (
 from polylat.errors import MissingExtraError
 from polylat.exact import Number
 from polylat.report import WaitedFor
-from polylat.text import show
+from polylat.text import double, show
 from polylat.timeline import Level, Segment, Stack, Timeline
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class _Panel:
         self.levels = [_axis("y", down + 1 + k) for k in range(len(rows.memories))]
         self.broken = len(self.line.segments) != 1
         self.spans = spans(self.line, 0, BROKEN, self.line.finish)
-        long = float(last - self.line.start) or 1.0
+        long = double(last - self.line.start) or 1.0
         self.long = BROKEN if self.broken else long
         self.pixel = self.long / USUAL
 
@@ -184,7 +185,7 @@ class _Panel:
         segment = self.line.segments[number]
         if self.broken:
             return within(segment, self.spans[number], time)
-        return float(min(max(time, segment.start), segment.finish))
+        return double(min(max(time, segment.start), segment.finish))
 
     def up(self, pixels: float) -> float:
         """A height on the paper."""
@@ -209,7 +210,7 @@ class _Panel:
         }
         for k, (name, y) in enumerate(zip(self.levels, rows.memories, strict=True)):
             level = line.segments[0].levels[k]
-            top = float(top_of(level) or 1)
+            top = double(top_of(level) or 1)
             found[_long(name)] = {
                 **common,
                 "domain": [self.up(y + MEMORY), self.up(y)],
@@ -232,7 +233,7 @@ class _Panel:
         }
         room = 0.01 * self.long
         if not self.broken:
-            start = float(line.start)
+            start = double(line.start)
             axis |= {"range": [start - room, start + self.long + room], "tickformat": ","}
             return axis if shared is None else axis | {"matches": shared}
         values: list[float] = []
@@ -279,7 +280,7 @@ class _Panel:
                 words = _lines(shade_words(shade, self.line.lanes[shade.lane]))
                 bottom = shade.lane + BAR / 2
                 for einsum, kind, time in shade.busy:
-                    part = BAR * float(time / (shade.finish - shade.start))
+                    part = BAR * float(time / Fraction(shade.finish - shade.start))
                     mine = found.setdefault((self.place[einsum], kind), [])
                     mine.append((low, high - low, bottom - part / 2, part, words, ""))
                     bottom -= part
@@ -387,9 +388,9 @@ class _Panel:
             for start, finish, bits, level in steps:
                 low, high = self.at(number, start), self.at(number, finish)
                 x += [low, high]
-                y += [float(bits), float(bits)]
+                y += [double(bits), double(bits)]
                 words = _lines(step_words(level, start, finish, bits, top_of(level)))
-                bars.append((low, high - low, float(bits), words))
+                bars.append((low, high - low, double(bits), words))
             if steps:
                 x += [self.at(number, segment.finish), None]
                 y += [0, None]
@@ -431,7 +432,7 @@ class _Panel:
             for x0, x1, end in ((low, high, y), (low, low, y + 4), (high, high, y + 4)):
                 yield self._stroke(x0, x1, y, end, ink)
         for mark in rows.marks:
-            x = float(mark.time)
+            x = double(mark.time)
             top = rows.lanes - BOUND * (mark.row + 1) + 2
             dashed = {"color": self.look["ink"], "width": 1, "dash": "dash"}
             yield self._stroke(x, x, top, rows.axis, dashed)
@@ -445,8 +446,8 @@ class _Panel:
                     "yref": name,
                     "x0": 0,
                     "x1": 1,
-                    "y0": float(level.size),
-                    "y1": float(level.size),
+                    "y0": double(level.size),
+                    "y1": double(level.size),
                     "line": {"color": CRITICAL, "width": 1, "dash": "dot"},
                 }
 
@@ -488,7 +489,7 @@ class _Panel:
         for mark in rows.marks:
             y = rows.lanes - BOUND * (mark.row + 1) - 2
             anchor, shift = ("left", 3) if mark.anchor == "start" else ("right", -3)
-            where = {"xref": self.x, "x": float(mark.time), "xanchor": anchor, "xshift": shift}
+            where = {"xref": self.x, "x": double(mark.time), "xanchor": anchor, "xshift": shift}
             yield self._label(mark.text, y, 10, **where)
         for k, y in enumerate(rows.memories):
             level = self.line.segments[0].levels[k]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor, log10
 
 from polylat.exact import Number
 from polylat.report import Step
@@ -22,6 +23,7 @@ __all__ = [
     "marks",
     "on_path",
     "queued",
+    "round_step",
     "spans",
     "top_of",
     "within",
@@ -62,6 +64,21 @@ def spans(line: Timeline, left: float, right: float, last: Number) -> list[tuple
         found.append((x, x + room * part))
         x += room * part + GAP
     return found
+
+
+def round_step(least: Fraction) -> Fraction:
+    """The first of 1, 2 and 5 times a power of ten that is no less than `least` (above 0).
+
+    Examples
+    --------
+    >>> [str(round_step(Fraction(n, 100))) for n in (11, 20, 300, 9900)]
+    ['1/5', '1/5', '5', '100']
+    """
+    bits = least.numerator.bit_length() - least.denominator.bit_length()
+    power = Fraction(10) ** (floor(bits * log10(2)) - 1)
+    while power * 10 < least:
+        power *= 10
+    return next(power * k for k in (1, 2, 5, 10) if power * k >= least)
 
 
 def within(segment: Segment, span: tuple[float, float], time: Number) -> float:

@@ -21,7 +21,7 @@ from polylat.draw.words import tile_words
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number
 from polylat.explain import compare, port_users
-from polylat.text import percent, report_text, show
+from polylat.text import four_digits, percent, report_text, show
 from polylat.timeline import Stack
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _changing(report: Report, curves: Sequence[Curve]) -> Iterator[tuple[str, st
     latency = Fraction(best.at_bandwidth(2))
     text = "twice the bandwidth of any one component gains nothing"
     if latency and latency < report.latency:
-        times = f"{float(report.latency / latency):.3f}"
+        times = f"{float(Fraction(report.latency) / latency):.3f}"
         text = (
             f"twice the bandwidth of {escape(best.component)}: {show(best.at_bandwidth(2))},"
             f" {times} times as fast"
@@ -475,7 +475,7 @@ def _sensitivity(
 def _sensitive(rows: Sequence[Row], report: Report) -> str:
     listed = []
     for row in rows[:ROWS]:
-        slack = "-" if row.slack is None else f"{float(row.slack):.4g} x"
+        slack = "-" if row.slack is None else f"{four_digits(row.slack)} x"
         free = "not settled" if row.latency_if_free is None else show(row.latency_if_free)
         cells = [row.component, row.action, show(row.critical), slack, free]
         share = float(Fraction(row.critical) / Fraction(report.latency or 1))

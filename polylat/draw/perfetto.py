@@ -16,6 +16,8 @@ from typing import Any
 from polylat.draw.words import tile_words
 from polylat.exact import Number
 from polylat.files import write
+from polylat.jsonform import exact
+from polylat.text import double
 from polylat.timeline import Bar, Segment, Timeline
 
 __all__ = ["trace", "write_trace"]
@@ -38,13 +40,13 @@ def trace(line: Timeline) -> dict[str, Any]:
         "displayTimeUnit": "ns",
         "otherData": {
             "title": line.title,
-            "latency": _exact(line.latency),
+            "latency": exact(line.latency),
             "repeats": [
                 {
-                    "from": _exact(line.segments[r.first].start),
-                    "to": _exact(line.segments[r.last].finish),
+                    "from": exact(line.segments[r.first].start),
+                    "to": exact(line.segments[r.last].finish),
                     "count": r.count,
-                    "period": _exact(r.period),
+                    "period": exact(r.period),
                 }
                 for r in line.repeats
             ],
@@ -82,7 +84,7 @@ def _events(line: Timeline) -> Iterator[dict[str, Any]]:
             begin = _time(bar.start)
             yield {**about, "ph": "f", "bp": "e", "ts": begin, "tid": bar.lane + 1}
         for shade in segment.shades:
-            share = sum(float(time) for *_, time in shade.busy)
+            busy = sum((Fraction(time) for *_, time in shade.busy), Fraction(0))
             yield {
                 "ph": "X",
                 "name": "+".join(dict.fromkeys(einsum for einsum, *_ in shade.busy)),
@@ -91,7 +93,7 @@ def _events(line: Timeline) -> Iterator[dict[str, Any]]:
                 "tid": shade.lane + 1,
                 "ts": _time(shade.start),
                 "dur": _time(shade.finish - shade.start),
-                "args": {"busy": share / float(shade.finish - shade.start)},
+                "args": {"busy": float(busy / (shade.finish - shade.start))},
             }
         yield from _counters(segment)
 
@@ -109,10 +111,10 @@ def _slice(bar: Bar) -> dict[str, Any]:
         "args": {
             "einsum": bar.einsum,
             "tile": tile_words(bar.tile),
-            "accesses": [f"{p.tensor or '-'} {p.action} {_exact(p.duration)}" for p in bar.parts],
+            "accesses": [f"{p.tensor or '-'} {p.action} {exact(p.duration)}" for p in bar.parts],
             "waited_for": bar.waited_for or "nothing",
             "critical": bar.critical,
-            **({} if bar.slack is None else {"slack": _exact(bar.slack)}),
+            **({} if bar.slack is None else {"slack": exact(bar.slack)}),
         },
     }
 
@@ -132,8 +134,4 @@ def _counters(segment: Segment) -> Iterator[dict[str, Any]]:
 
 def _time(value: Number) -> int | float:
     """A number of JSON: whole where it is, else the nearest double."""
-    return int(value) if value.denominator == 1 else float(value)
-
-
-def _exact(value: Number) -> int | str:
-    return int(value) if value.denominator == 1 else str(value)
+    return int(value) if value.denominator == 1 and -(2**63) < value < 2**63 else double(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor, log10
+from math import ceil, floor
 
 from polylat.draw.layout import (
     GAP,
@@ -16,6 +16,7 @@ from polylat.draw.layout import (
     marks,
     on_path,
     queued,
+    round_step,
     spans,
     top_of,
     within,
@@ -329,8 +330,8 @@ def _alike(one: Shade, other: Shade) -> bool:
     """Whether a port is as busy in both, by the same."""
 
     def shares(shade: Shade) -> list[tuple[str, str, int]]:
-        total = float(shade.finish - shade.start)
-        return [(e, k, round(500 * float(t) / total)) for e, k, t in shade.busy]
+        total = Fraction(shade.finish - shade.start)
+        return [(e, k, round(500 * t / total)) for e, k, t in shade.busy]
 
     return shares(one) == shares(other)
 
@@ -367,14 +368,12 @@ def _legend(stack: Stack, left: float, y: float, width: float, drawn: Set[str]) 
         x += wide
 
 
-def _ticks(low: Number, high: Number, most: float) -> list[int]:
-    """Round times between two, no more than so many."""
-    span = float(high - low)
-    if span <= 0:
+def _ticks(low: Number, high: Number, most: float) -> list[Number]:
+    """Round times between two, no more than so many; whole ones where both are whole."""
+    if low >= high:
         return []
-    rough = span / max(most, 1)
-    power = 10.0 ** floor(log10(rough)) if rough > 0 else 1.0
-    step = next((m * power for m in (1, 2, 5, 10) if m * power >= rough), 10 * power)
-    step_ = max(int(step), 1)
-    first = -(-int(low) // step_) * step_
-    return list(range(first, int(high) + 1, step_))
+    step: Number = round_step(Fraction(high - low) / Fraction(max(most, 1)))
+    if isinstance(low, int) and isinstance(high, int):
+        step = max(step, 1)
+    first, last = ceil(low / Fraction(step)), floor(high / Fraction(step))
+    return [k * step for k in range(first, last + 1)]

@@ -371,15 +371,14 @@ def tiles(leaf: Leaf, depth: int, kept: Mapping[int, Kept]) -> Tiles:
     mine = tuple(kept[loop.node] for loop in leaf.temporal[:depth])
     if prod(some.trips for some in mine) >= 1 << 62:
         raise TooLargeError(
-            f"the loops of Einsum {leaf.einsum.name!r} have"
-            f" {prod(some.trips for some in mine)} tiles",
+            f"the loops of Einsum {leaf.einsum.name!r} have 2^62 tiles or more",
             where=leaf.where or "mapping",
             mend="use granularity='tile', or larger tiles",
         )
     shape = tuple(some.count for some in mine)
     if prod(shape) > _LARGEST_GRID:
         raise TooLargeError(
-            f"Einsum {leaf.einsum.name!r} has up to {prod(shape)} tile iterations",
+            f"Einsum {leaf.einsum.name!r} has more than {_LARGEST_GRID:,} tile iterations",
             where=leaf.where or "mapping",
             mend="use granularity='tile', or larger tiles",
         )
