@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from polylat.dependences.layout import BARRIER, CAPACITY, FLOW
-from polylat.errors import MissingExtraError, OptionError, TooLargeError
+from polylat.errors import MissingExtraError, TooLargeError
 from polylat.exact import Number, number
 from polylat.lowering.scan import Ints
 from polylat.model import Model
 from polylat.schedule.timing import Timing
+from polylat.spec.options import normalize_limit, normalize_window
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -71,7 +72,7 @@ def task_graph(
             "networkx is not installed", mend="pip install 'polylat[graph]'"
         ) from error
     some = _inside(model, timing, window)
-    if len(some) > limit:
+    if len(some) > normalize_limit(limit):
         raise TooLargeError(
             f"the task graph has {len(some)} tasks, more than limit={limit}",
             mend="raise the limit, or give a shorter window",
@@ -91,9 +92,7 @@ def _inside(model: Model, timing: Timing, window: tuple[Number, Number] | None) 
     end = start + model.graph.task_duration
     if window is None:
         return np.arange(len(start))
-    first, last = (Fraction(t) * model.costs.scale for t in window)
-    if first > last:
-        raise OptionError(f"the window ends before it begins: {window}", mend="turn it round")
+    first, last = (time * model.costs.scale for time in normalize_window(window))
     # In whole steps: strictly inside.
     low, high = int(first // 1), int(-(-last // 1))
     inside = np.asarray(end > low, dtype=np.bool_) & np.asarray(start < high, dtype=np.bool_)

@@ -29,6 +29,7 @@ from polylat.schedule.graph import Times
 from polylat.schedule.periodic import Events
 from polylat.schedule.timing import Plan
 from polylat.services import Runs, services
+from polylat.spec.options import normalize_limit, normalize_window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -533,10 +534,8 @@ def timeline(
     >>> [(repeat.count, repeat.period) for repeat in long.repeats]
     [(12, 16384), (29, 262144), (13, 16384), (13, 16384), (13, 16384)]
     """
-    if limit < 1:
-        raise OptionError(f"limit={limit}: no bar could be shown", mend="use at least 1")
     name = _titled(report) if title is None else title
-    return report._scene.timeline(window, fold, name, limit)
+    return report._scene.timeline(window, fold, name, normalize_limit(limit))
 
 
 def window_of(window: tuple[Number, Number], latency: Number) -> tuple[Number, Number]:
@@ -547,20 +546,9 @@ def window_of(window: tuple[Number, Number], latency: Number) -> tuple[Number, N
     OptionError
         The window is empty, or not within the schedule.
     """
-    try:
-        first, last = map(Fraction, window)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise OptionError(
-            f"{window!r} is no window", mend="give two times, (from, to), from 0 on"
-        ) from error
-    if not 0 <= first < last:
-        raise OptionError(
-            f"the window from {first} to {last} is empty", mend="give (from, to), from 0 on"
-        )
+    first, last = normalize_window(window)
     if first >= latency:
-        raise OptionError(
-            f"the window begins at {first}, and all is over at {latency}", mend="begin earlier"
-        )
+        raise OptionError("the window begins when all is over", mend="begin before the latency")
     return number(first), number(min(last, Fraction(latency)))
 
 

@@ -475,3 +475,19 @@ def test_a_mapping_that_takes_no_time() -> None:
     for show in shown:
         assert show()
     assert line.to_plotly().to_html()
+
+
+@pytest.mark.parametrize("window", [3, (1, 2, 3), (0, "x"), (0, "1e999999999"), (5, 1), (-1, 5)])
+def test_windows_that_are_none(window: Any) -> None:
+    report = polylat.analyze(polylat.load(EXAMPLE), granularity="tile")
+    for asked in (report.timeline, report.occupancy_frame, report.to_networkx):
+        with pytest.raises(OptionError, match="window"):
+            asked(window=window)
+
+
+@pytest.mark.parametrize("limit", [None, 0, 1.5, True])
+def test_limits_that_are_none(limit: Any) -> None:
+    report = polylat.analyze(polylat.load(EXAMPLE), granularity="tile")
+    for asked in (report.timeline, report.to_networkx):
+        with pytest.raises(OptionError, match="limit must be a whole number above zero"):
+            asked(limit=limit)

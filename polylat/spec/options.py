@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from fractions import Fraction
 from typing import Any
 
 from polylat.errors import OptionError
+from polylat.spec.reading.numbers import exact, ratio
 
 GRANULARITIES = ("auto", "tile", "flow", "full")
 ORDERS = ("best", "program", "skew", "oldest")
@@ -234,6 +236,32 @@ def _slot(value: object, what: str, where: str | None) -> int | None:
     if count > MOST_SLOTS:
         raise OptionError(f"{what} must be at most {MOST_SLOTS}", where=where, mend=_UNLIMITED)
     return count
+
+
+def normalize_window(value: object) -> tuple[Fraction, Fraction]:
+    """Two times, (from, to), from 0 on, the first before the second.
+
+    Examples
+    --------
+    >>> normalize_window((0, "1/2"))
+    (Fraction(0, 1), Fraction(1, 2))
+    """
+    mend = "give two times, (from, to), from 0 on"
+    try:
+        first, last = (
+            Fraction(ratio(time) if isinstance(time, str) else exact(time))
+            for time in value  # type: ignore[attr-defined]
+        )
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise OptionError(f"{_shown(value)} is no window", mend=mend) from error
+    if not 0 <= first < last:
+        raise OptionError(f"the window {_shown(value)} is empty, or begins before 0", mend=mend)
+    return first, last
+
+
+def normalize_limit(value: object) -> int:
+    """How many at most: a whole number above zero."""
+    return _whole(value, "limit", None)
 
 
 def _whole(value: object, what: str, where: str | None) -> int:
