@@ -11,7 +11,7 @@ from typing import Any
 from polylat.accounting import roofline
 from polylat.errors import CapacityError, ScheduleError, TooLargeError
 from polylat.exact import Number, number
-from polylat.model import Granularity, Lowered, Model, lower
+from polylat.model import Granularity, Lowered, Model, coarsest, lower
 from polylat.report import AccessKey, Contention, PortUse, Report
 from polylat.schedule.timing import ORDERS, Timing
 from polylat.spec import Spec
@@ -373,11 +373,13 @@ def _no_order(model: Model, timing: Timing, which: str) -> ScheduleError:
 
 
 def _sequential(solved: Solved, options: Mapping[str, Any]) -> Number | None:
-    model = solved.model
-    pipelines = any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
+    model, lowered = solved.model, solved.model.lowered
+    pipelines = any(s.pipeline for leaf in lowered.leaves for s in leaf.splits)
     if pipelines or model.background:
+        if not any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks):
+            lowered = coarsest(lowered)  # all is `in_turn` then, however fine
         limit = options["max_tiles"]
-        solved = solve(model.lowered, frozenset(), model.slots, limit, sequential=True)
+        solved = solve(lowered, frozenset(), model.slots, limit, sequential=True)
     legal = [t.makespan for t, _ in solved.timings.values() if t.legal]
     return _time(min(legal), solved.model.costs.scale) if legal else None
 

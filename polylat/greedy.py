@@ -12,14 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from polylat.dependences.follow import shared_depth
 from polylat.lowering.scan import Ints
 from polylat.lowering.tiles import IrregularError
 from polylat.model import Model
 from polylat.repeats import Served, rivals, served_like, shortened
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.oldest import check_oldest
-from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan, Waits, time_periodic
+from polylat.schedule.periodic import NotPeriodicError, PeriodicPlan, Waits
 from polylat.schedule.timing import Timing, plan, service_order
 
 __all__ = ["seen_elsewhere", "time_as_dated", "time_as_seen"]
@@ -59,7 +58,7 @@ def time_as_seen(model: Model) -> tuple[Timing, Model]:
     order, start = _seen(shortened(model.layout, graph, model.shifts))
     seen = served_like(model.layout, graph, order, start)
     found = PeriodicPlan(graph, replace(repeats, ports=replace(repeats.ports, seen=seen)))
-    timing = time_periodic(graph, found.repeats, "oldest")
+    timing = found.time("oldest")
     if not timing.legal:
         raise NotPeriodicError([stretch.where for stretch in repeats.stretches])
     check_oldest(found, timing, rivals(model.layout, graph, order, start))
@@ -103,10 +102,7 @@ def seen_elsewhere(model: Model, other: Model) -> Model:
     source = seen.source[wait]
     # What a copy was served after is as many periods later, in the loops that both are in.
     later = digits[:, tasks] - old.digits(alike[tasks])
-    tiles = model.layout.tiles
-    shared = np.array([[a.depth if a is b else shared_depth(a, b) for b in tiles] for a in tiles])[
-        new.leaf[tasks], old.leaf[source]
-    ]
+    shared = model.layout.shared[new.leaf[tasks], old.leaf[source]]
     later[np.arange(len(later))[:, None] >= shared] = 0
     moved = old.digits(source, seen.copies[:, wait]) + later
     found, copies = new.located(old.leaf[source], moved, old.sequence[source], old.port[source])

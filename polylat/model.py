@@ -23,7 +23,7 @@ from polylat.schedule.timing import Plan, plan
 from polylat.spec import Spec
 from polylat.tasks import Costs, build_graph, costs
 
-__all__ = ["Granularity", "Lowered", "Model", "lower", "sequential_leaves"]
+__all__ = ["Granularity", "Lowered", "Model", "coarsest", "lower", "sequential_leaves"]
 
 Granularity = Literal["tile", "flow", "full"]
 
@@ -162,6 +162,11 @@ def sequential_leaves(lowered: Lowered) -> Lowered:
         for leaf in lowered.leaves
     )
     return replace(lowered, leaves=changed)
+
+
+def coarsest(lowered: Lowered) -> Lowered:
+    """The same mapping at granularity "tile"."""
+    return replace(lowered, granularity="tile", depths=_depths(lowered.leaves, "tile"))
 
 
 def _depths(found: Sequence[Leaf], granularity: Granularity) -> tuple[int, ...]:

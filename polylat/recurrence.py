@@ -25,7 +25,6 @@ from polylat.schedule.periodic import (
     NotPeriodicError,
     PeriodicPlan,
     Waits,
-    time_periodic,
 )
 from polylat.schedule.timing import Plan, Timing
 
@@ -163,10 +162,11 @@ def _try(
     seen = _seen(model.plan, timing, copies)
     repeats = replace(model.plan.repeats, ports=replace(model.plan.repeats.ports, seen=seen))
     # Timed in the order in which ports were seen to serve, all must be as it was.
-    again = time_periodic(model.graph, repeats, "oldest")
+    plan = PeriodicPlan(model.graph, repeats)
+    again = plan.time("oldest")
     if not again.legal or (again.task_begin != timing.task_begin).any():
         return None
-    return again, replace(model, plan=PeriodicPlan(model.graph, repeats))
+    return again, replace(model, plan=plan)
 
 
 def _seen(plan: PeriodicPlan, timing: Timing, copies: int) -> Waits:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
-from polylat.dependences.follow import follow, shared_depth
+from polylat.dependences.follow import follow
 from polylat.dependences.layout import Layout
 from polylat.lowering.kept import Kept
 from polylat.lowering.scan import Ints
@@ -39,31 +40,31 @@ def repeats(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[int]
     for tiles, base in zip(layout.tiles, layout.bases, strict=True):
         mine = tiles.earlier
         earlier[: tiles.depth, base : base + tiles.size] = np.where(mine < 0, -1, mine + base)
-    program = _program(layout, graph)
+    served = Served(layout, graph)
+    program = _program(served)
     same = np.array_equal(graph.dates.program, graph.dates.skew)
-    ends, rules = _finishes(layout, graph)
+    ends, rules = _finishes(served)
     return Repeats(
         earlier,
         _chain(layout),
         tuple(_stretches(layout)),
-        PortWaits(program, program if same else _skew(layout, graph, shifts)),
+        PortWaits(program, program if same else _skew(served, shifts)),
         ends,
         rules,
-        _skips(layout, graph),
+        _skips(served),
     )
 
 
-def _skips(layout: Layout, graph: TaskGraph) -> np.ndarray:
+def _skips(served: Served) -> np.ndarray:
     """Per task, whether some are left out between it and the next of its block and port."""
-    served = Served(layout, graph)
-    skips = np.zeros(graph.tasks, dtype=np.bool_)
-    stream = (served.leaf * served.width + served.sequence) * graph.ports + graph.task_port
+    skips = np.zeros(served.graph.tasks, dtype=np.bool_)
+    stream = (served.leaf * served.width + served.sequence) * served.graph.ports + served.port
     order = np.lexsort((served.iteration, stream))
-    for some in np.split(order, np.flatnonzero(np.diff(stream[order])) + 1):
-        if len(some) > 1:
-            for _, target, copies in served.waits(some[:-1], some[1:]):
-                at = np.searchsorted(served.iteration[some], served.iteration[target])
-                skips[some[at - 1]] = copies.any(axis=0)
+    at = np.flatnonzero(stream[order[1:]] == stream[order[:-1]])
+    before = np.empty_like(order)
+    before[order[at + 1]] = order[at]
+    for _, target, copies in served.waits(order[at], order[at + 1]):
+        skips[before[target]] = copies.any(axis=0)
     return skips
 
 
@@ -129,45 +130,57 @@ def rivals(layout: Layout, graph: TaskGraph, order: Ints, start: Ints) -> Rivals
     """
     served = Served(layout, graph)
     stream = served.leaf * served.width + served.sequence
-    parts: list[tuple[Ints, ...]] = []
-    nothing = np.zeros(0, dtype=np.int64)
+    first, width = (np.zeros(graph.tasks, dtype=np.int64) for _ in range(2))
+    streams: list[Ints] = []
+    columns: list[tuple[Ints, Ints, Ints]] = []
     for port in range(graph.ports):
         mine = order[start[port] : start[port + 1]]
-        for one in np.unique(stream[mine]):
-            at = np.flatnonzero(stream[mine] == one)
-            other = mine[at]
+        kinds = np.unique(stream[mine])
+        width[mine] = len(kinds)
+        first[mine] = sum(len(row) for row, _, _ in columns) + len(kinds) * np.arange(len(mine))
+        for number, kind in enumerate(kinds):
+            here = stream[mine] == kind
+            other = mine[here]
             if (np.diff(served.iteration[other]) < 0).any():
                 raise NotPeriodicError([])  # not served in order
-            place = np.searchsorted(at, np.arange(len(mine)), side="right")
-            there = place < len(at)
-            following = np.full(len(mine), -1)
-            copies = np.zeros((layout.depth, len(mine)), dtype=np.int64)
-            following[there], copies[:, there] = served.beside(mine[there], other[place[there]])
-            # What comes before it comes so many periods later as it does itself.
-            previous, earlier = np.full(len(mine), other[-1]), np.zeros_like(copies)
-            previous[there], earlier[:, there] = served.shifted(
-                *_within(served, other), following[there], copies[:, there]
-            )
-            parts.append(
-                (mine, np.full(len(mine), one), following, previous, copies, earlier)
-                + (served.digits(mine), served.digits(following, copies))
-            )
-    if not parts:
-        none = np.zeros((layout.depth, 0), dtype=np.int64)
-        parts.append((nothing, nothing, nothing, nothing, none, none, none, none))
-    return Rivals(*(np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)))
+            following = np.append(other, -1)[np.cumsum(here)]
+            columns.append((first[mine] + number, np.full(len(mine), len(streams)), following))
+            streams.append(other)
+    columns.append((np.zeros(0, dtype=np.int64),) * 3)
+    row, column, following = (np.concatenate(part) for part in zip(*columns, strict=True))
+    tasks, gaps = np.repeat(order, width[order]), np.empty_like(row)
+    copies = np.zeros((layout.depth, len(row)), dtype=np.int64)
+    there = np.flatnonzero(following >= 0)
+    following[there], copies[:, there] = served.beside(tasks[row[there]], following[there])
+    # From task to task, down each column: a gap goes on while what follows is the same.
+    new = np.ones(len(row), dtype=np.bool_)
+    new[1:] = np.any([part[1:] != part[:-1] for part in (column, following, *copies)], axis=0)
+    opens = np.flatnonzero(new)
+    gaps[row] = np.repeat(np.arange(len(opens)), np.diff(opens, append=len(row)))
+    following, copies = following[opens], copies[:, opens]
+    # What comes before it comes so many periods later as it does itself.
+    finals = np.array([other[-1] for other in streams], dtype=np.int64)
+    previous, earlier = finals[column[opens]], np.zeros_like(copies)
+    there = np.flatnonzero(following >= 0)
+    previous[there], earlier[:, there] = served.shifted(
+        *_within(served, streams), following[there], copies[:, there]
+    )
+    own, digits = served.digits(np.arange(graph.tasks)), served.digits(following, copies)
+    return Rivals(first, width, tasks, gaps, following, previous, copies, earlier, own, digits)
 
 
-def _within(served: Served, tasks: Ints) -> tuple[Ints, Ints]:
+def _within(served: Served, streams: Sequence[Ints]) -> tuple[Ints, Ints]:
     """Per task of the graph, the one before it in its stream (-1: none), and copies of that."""
     previous = np.full(served.graph.tasks, -1, dtype=np.int64)
     copies = np.zeros((served.layout.depth, served.graph.tasks), dtype=np.int64)
-    if len(tasks) > 1:
-        previous[tasks[1:]], copies[:, tasks[1:]] = served.beside(tasks[1:], tasks[:-1])
+    none = np.zeros(0, dtype=np.int64)
+    tasks = np.concatenate([none, *(some[1:] for some in streams)])
+    before = np.concatenate([none, *(some[:-1] for some in streams)])
+    previous[tasks], copies[:, tasks] = served.beside(tasks, before)
     return previous, copies
 
 
-def _finishes(layout: Layout, graph: TaskGraph) -> tuple[Waits, Waits]:
+def _finishes(served: Served) -> tuple[Waits, Waits]:
     """What a tile iteration's finish is made of: on each port the last task up to it.
 
     A port serves the tasks of a leaf in order, so that the last one ends last.
@@ -178,28 +191,30 @@ def _finishes(layout: Layout, graph: TaskGraph) -> tuple[Waits, Waits]:
         Tasks and the tile iterations whose finish waits for them; tasks and the edges (by number)
         whose source's finish does.
     """
-    served = Served(layout, graph)
+    layout, graph = served.layout, served.graph
     kinds = graph.kind[graph.task_block]
     ends: list[tuple[Ints, Ints, Ints]] = []
     rules: list[tuple[Ints, Ints, Ints]] = []
     edges = np.flatnonzero(graph.edge_source < graph.iterations)
     edge_leaf = served.block_leaf[graph.edge_source[edges]]
     for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
-        mine = np.flatnonzero((served.leaf == leaf) & (kinds != 2))
+        mine = served.by_leaf[leaf]
+        mine = mine[kinds[mine] != 2]
+        ports = np.unique(served.port[mine])
         every = np.arange(tiles.size)
         nothing = np.zeros((tiles.depth, tiles.size), dtype=np.int64)
         some = edges[edge_leaf == leaf]
         position = graph.edge_source[some] - base
         copies = graph.edge_copies[: tiles.depth, some]
-        for port in np.unique(graph.task_port[mine]):
-            tasks = mine[graph.task_port[mine] == port]
-            tasks = tasks[np.lexsort((served.sequence[tasks], served.iteration[tasks]))]
-            for found, who, at, later in (
-                (ends, base + every, every, nothing),
-                (rules, some, position, copies),
-            ):
-                source, which, copied = served.last(tiles, base, tasks, at, later)
-                found.append((source, who[which], copied))
+        for found, who, at, later in (
+            (ends, base + every, every, nothing),
+            (rules, some, position, copies),
+        ):
+            times = len(ports)
+            source, which, copied = served.last(
+                leaf, mine, np.repeat(ports, len(at)), np.tile(at, times), np.tile(later, times)
+            )
+            found.append((source, np.tile(who, times)[which], copied))
     return _joined(layout, ends), _joined(layout, rules)
 
 
@@ -288,6 +303,14 @@ class Served:
         self._sorted = self.keys[self.order]
         self.width = width
 
+    @cached_property
+    def by_leaf(self) -> list[Ints]:
+        """Per leaf its tasks, port by port in order."""
+        order = np.lexsort((self.sequence, self.iteration, self.port, self.leaf))
+        return np.split(
+            order, np.cumsum(np.bincount(self.leaf, minlength=len(self.layout.tiles)))[:-1]
+        )
+
     def at(self, iterations: Ints, like: Ints) -> Ints:
         """Tasks like some (same block, same port) in other tile iterations."""
         wanted = (iterations * self.width + self.sequence[like]) * self.graph.ports
@@ -299,17 +322,11 @@ class Served:
 
     def digits(self, tasks: Ints, copies: Ints | None = None) -> Ints:
         """Indices of the loops of tasks (-1: none, all 0), so many periods later."""
-        found = np.zeros((self.layout.depth, len(tasks)), dtype=np.int64)
-        for leaf, (tiles, base) in enumerate(
-            zip(self.layout.tiles, self.layout.bases, strict=True)
-        ):
-            mine = np.flatnonzero((tasks >= 0) & (self.leaf[tasks] == leaf))
-            position = self.iteration[tasks[mine]] - base
-            for k, kept in enumerate(tiles.kept):
-                row = tiles.digits[k, position]
-                if kept.cuts and copies is not None:
-                    row = row + copies[k, mine] * kept.periods[tiles.places[k, position]]
-                found[k, mine] = row
+        iterations = self.iteration[tasks]
+        found = self.layout.digits[:, iterations]
+        if copies is not None:
+            found += copies * self.layout.periods[:, iterations]
+        found[:, tasks < 0] = 0
         return found
 
     def located(self, leaves: Ints, digits: Ints, sequence: Ints, port: Ints) -> tuple[Ints, Ints]:
@@ -344,35 +361,31 @@ class Served:
         (tasks, copies)
             As `Tiles.locate` gives them.
         """
+        places, digits = self.layout.places, self.layout.digits
+        a, b = self.iteration[tasks], self.iteration[others]
+        depth = self.layout.shared[self.leaf[tasks], self.leaf[others]]
+        wanted = []
+        alike = np.arange(len(others))
+        for k in range(self.layout.depth):
+            alike = alike[depth[alike] > k]
+            mine, theirs = a[alike], b[alike]
+            step = places[k, theirs] - places[k, mine]
+            over = np.flatnonzero(digits[k, theirs] - digits[k, mine] != step)
+            there = digits[:, theirs[over]]
+            there[k] = digits[k, mine[over]] + step[over]
+            wanted.append((alike[over], there))
+            alike = alike[step == 0]
+        some = np.concatenate([which for which, _ in wanted])
+        like = others[some]
+        located, later = self.located(
+            self.leaf[like],
+            np.concatenate([there for _, there in wanted], axis=1),
+            self.sequence[like],
+            self.port[like],
+        )
+        known = located >= 0
         found, copies = others.copy(), np.zeros((self.layout.depth, len(others)), dtype=np.int64)
-        pairs = self.leaf[tasks] * len(self.layout.tiles) + self.leaf[others]
-        for pair in np.unique(pairs):
-            mine, theirs = divmod(int(pair), len(self.layout.tiles))
-            tiles, those = self.layout.tiles[mine], self.layout.tiles[theirs]
-            if those.whole:
-                continue
-            which = np.flatnonzero(pairs == pair)
-            depth = tiles.depth if mine == theirs else shared_depth(tiles, those)
-            a = tiles.places[:, self.iteration[tasks[which]] - self.layout.bases[mine]]
-            there = self.iteration[others[which]] - self.layout.bases[theirs]
-            b, digits = those.places[:, there], those.digits[:, there].copy()
-            same = np.ones(len(which), dtype=np.bool_)
-            moved = np.zeros(len(which), dtype=np.bool_)
-            for k in range(depth):
-                offset = those.kept[k].digits - np.arange(those.kept[k].count)
-                over = same & (offset[a[k]] != offset[b[k]])
-                digits[k, over] = b[k, over] + offset[a[k, over]]
-                moved |= over
-                same &= a[k] == b[k]
-            some = which[moved]
-            if len(some):
-                like = others[some]
-                tasks_there, later = self.located(
-                    self.leaf[like], digits[:, moved], self.sequence[like], self.port[like]
-                )
-                known = tasks_there >= 0
-                found[some[known]] = tasks_there[known]
-                copies[:, some[known]] = later[:, known]
+        found[some[known]], copies[:, some[known]] = located[known], later[:, known]
         return found, copies
 
     def shifted(self, source: Ints, earlier: Ints, tasks: Ints, copies: Ints) -> tuple[Ints, Ints]:
@@ -398,37 +411,34 @@ class Served:
         return found, later
 
     def last(
-        self, tiles: Tiles, base: int, tasks: Ints, position: Ints, copies: Ints
+        self, leaf: int, tasks: Ints, port: Ints, position: Ints, copies: Ints
     ) -> tuple[Ints, Ints, Ints]:
         """The last of a leaf's tasks on a port up to each of some tile iterations.
 
         Parameters
         ----------
-        tiles, base
-            The leaf's tile iterations.
-        tasks
-            The tasks, in order.
-        position, copies
-            Tile iterations, as `Tiles.locate` gives them.
+        leaf, tasks
+            The leaf; its tasks, port by port in order.
+        port, position, copies
+            Ports, and tile iterations of the leaf as `Tiles.locate` gives them.
 
         Returns
         -------
         (tasks, which, copies)
             The task, for which of the tile iterations, and how many periods later.
         """
-        occurs = self.iteration[tasks] - base
-        at = np.searchsorted(occurs, position, side="right") - 1
-        which = np.flatnonzero(at >= 0)
-        at, position, copies = at[which], position[which], copies[:, which]
-        digits = tiles.digits[:, position].copy()
-        for k, kept in enumerate(tiles.kept):
-            if kept.cuts:
-                digits[k] += copies[k] * kept.periods[tiles.places[k][position]]
-        found, later = _moved(tiles, position, copies, digits, occurs[at])
-        source = tasks[at].copy()
-        changed = found != occurs[at]
+        tiles, base = self.layout.tiles[leaf], self.layout.bases[leaf]
+        keys = self.port[tasks] * tiles.size + self.iteration[tasks] - base
+        at = np.searchsorted(keys, port * tiles.size + position, side="right") - 1
+        which = np.flatnonzero((at >= 0) & (self.port[tasks[at]] == port))
+        source, position, copies = tasks[at[which]], position[which], copies[:, which]
+        occurs = self.iteration[source] - base
+        past = np.flatnonzero(occurs != position)
+        found = occurs.copy()
+        found[past], copies[:, past] = _moved(tiles, position[past], copies[:, past], occurs[past])
+        changed = found != occurs
         source[changed] = self.at(base + found[changed], source[changed])
-        return source, which, later
+        return source, which, copies
 
     def waits(self, source: Ints, target: Ints) -> list[tuple[Ints, Ints, Ints]]:
         """The tasks `target` wait for `source`, or what that stands for; by leaves."""
@@ -439,7 +449,7 @@ class Served:
             which = np.flatnonzero(pairs == pair)
             tiles, others = self.layout.tiles[mine], self.layout.tiles[theirs]
             base, start = self.layout.bases[mine], self.layout.bases[theirs]
-            depth = tiles.depth if mine == theirs else shared_depth(tiles, others)
+            depth = int(self.layout.shared[mine, theirs])
             before = self.iteration[source[which]] - start
             found, copies = follow(
                 tiles,
@@ -456,62 +466,51 @@ class Served:
         return parts
 
 
-def _program(layout: Layout, graph: TaskGraph) -> Waits:
-    served = Served(layout, graph)
-    tasks, start = graph.port_order(skewed=False)
+def _program(served: Served) -> Waits:
+    tasks, start = served.graph.port_order(skewed=False)
     follows = np.ones(len(tasks), dtype=np.bool_)
     follows[start[:-1][start[:-1] < start[1:]]] = False
     at = np.flatnonzero(follows)
-    return _joined(layout, served.waits(tasks[at - 1], tasks[at]))
+    return _joined(served.layout, served.waits(tasks[at - 1], tasks[at]))
 
 
-def _skew(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[int]]) -> Waits:
-    served = Served(layout, graph)
+def _skew(served: Served, shifts: Mapping[int, Sequence[int]]) -> Waits:
     parts: list[tuple[Ints, Ints, Ints]] = []
-    group = graph.task_port * len(layout.tiles) + served.leaf
-    order = np.lexsort((served.sequence, served.iteration, group))
-    cuts = np.flatnonzero(np.diff(group[order])) + 1
-    lists: dict[int, dict[int, Ints]] = {}
-    for some in np.split(order, cuts):
-        if len(some):
-            lists.setdefault(int(graph.task_port[some[0]]), {})[int(served.leaf[some[0]])] = some
-            parts += served.waits(some[:-1], some[1:])
-    for by_leaf in lists.values():
-        for mine, tasks in by_leaf.items():
-            iterations = served.iteration[tasks]
-            first = np.concatenate(([True], iterations[1:] != iterations[:-1]))
-            targets = tasks[first]
-            for theirs, others in by_leaf.items():
-                if theirs != mine:
-                    parts.append(
-                        _last_served(layout, served, mine, targets, theirs, others, shifts)
-                    )
-    return _joined(layout, parts)
+    firsts = []
+    for tasks in served.by_leaf:
+        new_port = np.diff(served.port[tasks], prepend=-1) != 0
+        parts += served.waits(tasks[:-1][~new_port[1:]], tasks[1:][~new_port[1:]])
+        firsts.append(tasks[new_port | (np.diff(served.iteration[tasks], prepend=-1) != 0)])
+    for mine, targets in enumerate(firsts):
+        for theirs, tasks in enumerate(served.by_leaf):
+            serves = np.bincount(served.port[tasks], minlength=served.graph.ports) > 0
+            both = targets[serves[served.port[targets]]]
+            if theirs != mine and len(both):
+                parts.append(_last_served(served, mine, both, theirs, shifts))
+    return _joined(served.layout, parts)
 
 
 def _last_served(
-    layout: Layout,
-    served: Served,
-    mine: int,
-    targets: Ints,
-    theirs: int,
-    tasks: Ints,
-    shifts: Mapping[int, Sequence[int]],
+    served: Served, mine: int, targets: Ints, theirs: int, shifts: Mapping[int, Sequence[int]]
 ) -> tuple[Ints, Ints, Ints]:
-    """Of another leaf's tasks on a port, the last one with an earlier skewed date than each."""
+    """Of another leaf's tasks on its port, the last one with an earlier skewed date than each."""
+    layout = served.layout
     tiles, others = layout.tiles[mine], layout.tiles[theirs]
-    base, start = layout.bases[mine], layout.bases[theirs]
-    digits, there = _before(tiles, served.iteration[targets] - base, others, shifts)
+    digits, there = _before(tiles, served.iteration[targets] - layout.bases[mine], others, shifts)
     targets = targets[there]
     position, copies = others.locate_before(digits[:, there])
-    source, which, later = served.last(others, start, tasks, position, copies)
+    source, which, later = served.last(
+        theirs, served.by_leaf[theirs], served.port[targets], position, copies
+    )
     return source, targets[which], later
 
 
-def _moved(
-    tiles: Tiles, position: Ints, copies: Ints, digits: Ints, occurrence: Ints
-) -> tuple[Ints, Ints]:
-    """The last occurrence at or before tile iterations, from that before their stand-ins."""
+def _moved(tiles: Tiles, position: Ints, copies: Ints, occurrence: Ints) -> tuple[Ints, Ints]:
+    """The last occurrence before tile iterations, from that before their stand-ins."""
+    digits = tiles.digits[:, position].copy()
+    for k, kept in enumerate(tiles.kept):
+        if kept.cuts:
+            digits[k] += copies[k] * kept.periods[tiles.places[k][position]]
     wanted = tiles.digits[:, occurrence].copy()
     same = np.ones(len(position), dtype=np.bool_)
     for k in range(tiles.depth):

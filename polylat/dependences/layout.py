@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from polylat.accesses.blocks import Block
 from polylat.dependences.arrays import union_of
+from polylat.dependences.follow import shared_depth
 from polylat.lowering.scan import Ints
 from polylat.lowering.tiles import Tiles
 
@@ -53,6 +57,39 @@ class Layout:
     def depth(self) -> int:
         """Largest number of loops that index the tile iterations of a leaf."""
         return max((tiles.depth for tiles in self.tiles), default=0)
+
+    @cached_property
+    def places(self) -> Ints:
+        """Shape (loops, tile iterations): `Tiles.places`; 0 in loops that a leaf does not have."""
+        return self._rows([tiles.places for tiles in self.tiles])
+
+    @cached_property
+    def digits(self) -> Ints:
+        """Shape (loops, tile iterations): `Tiles.digits`; 0 in loops that a leaf does not have."""
+        return self._rows([tiles.digits for tiles in self.tiles])
+
+    @cached_property
+    def periods(self) -> Ints:
+        """Shape (loops, tile iterations): the period of the cut that each stands before, or 0."""
+        return self._rows(
+            [
+                [kept.periods[row] for kept, row in zip(tiles.kept, tiles.places, strict=True)]
+                for tiles in self.tiles
+            ]
+        )
+
+    @cached_property
+    def shared(self) -> Ints:
+        """Per pair of leaves, the number of loops that index the tile iterations of both."""
+        some = self.tiles
+        return np.array([[a.depth if a is b else shared_depth(a, b) for b in some] for a in some])
+
+    def _rows(self, by_leaf: Sequence[Sequence[Ints] | Ints]) -> Ints:
+        found = np.zeros((self.depth, self.iterations), dtype=np.int64)
+        for tiles, base, rows in zip(self.tiles, self.bases, by_leaf, strict=True):
+            for k, row in enumerate(rows):
+                found[k, base : base + tiles.size] = row
+        return found
 
     @staticmethod
     def of(tiles: Sequence[Tiles], blocks: Sequence[tuple[Block, ...]]) -> Layout:

@@ -191,7 +191,6 @@ class Tiles:
             } | _first_units(self.leaf, loop.variable, positions[k])
             start, end = interval(self.leaf, loop.variable, outer)
             last = np.minimum(self.kept[k].trips, -(-(end - start) // loop.tile)) - 1
-            last = np.broadcast_to(np.asarray(last), found[k].shape)
             given = (k < fixed) & ~free
             free |= given & (found[k] > last)
             found[k] = np.where(given, np.minimum(found[k], last), last)

@@ -24,6 +24,7 @@ from polylat.schedule.kernels import by_key
 from polylat.schedule.timing import Order, Timing
 
 __all__ = [
+    "Around",
     "Events",
     "NotPeriodicError",
     "PeriodicPlan",
@@ -35,7 +36,6 @@ __all__ = [
     "Waits",
     "extrapolations",
     "runs",
-    "time_periodic",
 ]
 
 
@@ -267,13 +267,30 @@ class PeriodicPlan:
     graph: TaskGraph
     repeats: Repeats
 
+    @cached_property
+    def events(self) -> Events:
+        """Numbers of what happens."""
+        return Events(self.graph)
+
+    @cached_property
+    def around(self) -> Around:
+        """What happens around what is left out."""
+        return _around(self.events, self.repeats.stretches)
+
     def timer(self, order: Order | None) -> PeriodicTimer:
         """What times it under a static order (None: nothing waits for a port)."""
-        return PeriodicTimer(self.graph, self.repeats, order)
+        return PeriodicTimer(self, order)
 
     def time(self, order: Order | None) -> Timing:
-        """Earliest times under a static order (None: nothing waits for a port)."""
-        return time_periodic(self.graph, self.repeats, order)
+        """Earliest times under a static order (None: nothing waits for a port).
+
+        Raises
+        ------
+        NotPeriodicError
+            What is left out does not repeat what stands before it.
+        """
+        timer = self.timer(order)
+        return timer.timing(self.graph.task_duration, timer.values(self.graph.task_duration))
 
     def time_static(self) -> dict[Order, Timing]:
         """Earliest times under the static orders."""
@@ -285,18 +302,6 @@ class PeriodicPlan:
         }
 
 
-def time_periodic(graph: TaskGraph, repeats: Repeats, order: Order | None) -> Timing:
-    """Earliest times under a static order (None: nothing waits for a port).
-
-    Raises
-    ------
-    NotPeriodicError
-        What is left out does not repeat what stands before it.
-    """
-    timer = PeriodicTimer(graph, repeats, order)
-    return timer.timing(graph.task_duration, timer.values(graph.task_duration))
-
-
 class PeriodicTimer:
     """Times a task graph under a static order, for one set of durations after another.
 
@@ -304,7 +309,7 @@ class PeriodicTimer:
 
     Parameters
     ----------
-    graph, repeats
+    plan
         The task graph, and how its tile iterations stand for others.
     order
         In which order ports serve (None: nothing waits for a port).
@@ -315,15 +320,16 @@ class PeriodicTimer:
         There is nothing to extrapolate from.
     """
 
-    def __init__(self, graph: TaskGraph, repeats: Repeats, order: Order | None) -> None:
-        self._graph = graph
+    def __init__(self, plan: PeriodicPlan, order: Order | None) -> None:
+        self._graph = graph = plan.graph
         self._order = order
-        self._events = events = Events(graph)
+        self._events = events = plan.events
+        repeats = plan.repeats
         waits = _waits(graph, events, repeats, order)
         terms = extrapolations(events, repeats.earlier, waits)
         self._system = System(events.count, waits.source, waits.target, terms)
         self._stretches = repeats.stretches
-        self._around = _around(graph, events, repeats.stretches, order)
+        self._around = plan.around.only(_timed(events, order))
 
     def values(self, task_duration: Times) -> Times:
         """When everything happens, event by event, if tasks take so long.
@@ -472,7 +478,7 @@ class System:
 
 
 @dataclass(frozen=True, eq=False)
-class _Around:
+class Around:
     """Events around what is left out.
 
     Parameters
@@ -494,36 +500,46 @@ class _Around:
     after: Ints
     periods: Ints
 
+    def only(self, timed: npt.NDArray[np.bool_]) -> Around:
+        """Of these events some; and none of stretches around which not the same happens."""
+        some = timed[self.stand]
+        lost = some & ((self.before < 0) | (self.after < 0))
+        unlike = self.unlike | frozenset(self.which[lost].tolist())
+        if unlike:
+            some &= ~np.isin(self.which, list(unlike))
+        columns = self.which, self.stand, self.before, self.after, self.periods
+        return Around(unlike, *(column[some] for column in columns))
 
-def _around(
-    graph: TaskGraph, events: Events, stretches: Sequence[Stretch], order: Order | None
-) -> _Around:
-    n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
-    used = np.ones(events.count, dtype=np.bool_)
-    used[n:blocks] = graph.kind[n:] == 0
+
+def _timed(events: Events, order: Order | None) -> npt.NDArray[np.bool_]:
+    """Which events are timed on their own."""
+    graph = events.graph
+    timed = np.ones(events.count, dtype=np.bool_)
+    timed[graph.iterations : graph.blocks] = graph.kind[graph.iterations :] == 0
     if order is not None:
-        used[blocks + tasks :] = False  # what waits for these events waits for what they are of
+        # What waits for these events waits for what they are of.
+        timed[graph.blocks + graph.tasks :] = False
+    return timed
+
+
+def _around(events: Events, stretches: Sequence[Stretch]) -> Around:
+    """Events around what is left out; `before` and `after` are -1 where there is no such thing."""
     by_iteration = np.argsort(events.iteration, kind="stable")
-    starts = np.searchsorted(events.iteration[by_iteration], np.arange(n + 1))
-    every = np.diff(starts)
-    parts: list[tuple[Ints, ...]] = []
+    every = np.bincount(events.iteration, minlength=events.graph.iterations)
+    starts = np.cumsum(every) - every
+    parts: list[tuple[Ints, ...]] = [(np.zeros(0, dtype=np.int64),) * 5]
     unlike = set()
     for number, stretch in enumerate(stretches):
-        lengths = every[stretch.stand]
-        mine, place = runs(starts[stretch.stand], lengths)
+        mine, place = runs(starts[stretch.stand], every[stretch.stand])
         stand = by_iteration[place]
-        keep = used[stand]
-        mine, stand = mine[keep], stand[keep]
         before = events.at(stand, stretch.before[mine])
         after = events.at(stand, stretch.after[mine])
-        if (before < 0).any() or (after < 0).any() or (every[stretch.after] != lengths).any():
+        if (every[stretch.after] != every[stretch.stand]).any():
             unlike.add(number)
-            continue
         numbers, periods = (np.full(len(stand), k) for k in (number, stretch.copies + 1))
         parts.append((numbers, stand, before, after, periods))
-    parts.append((np.zeros(0, dtype=np.int64),) * 5)
     columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _Around(frozenset(unlike), *columns)
+    return Around(frozenset(unlike), *columns)
 
 
 def _grouped(keys: Ints, values: Ints, count: int) -> tuple[Ints, Ints]:
