@@ -7,6 +7,7 @@ piecewise linear function of every duration.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -40,6 +41,7 @@ _Totals = Callable[[], Mapping[AccessKey, Number]]
 _PROGRAM = 0  # The mode of `kernels.simulate` in which ports serve in the order given.
 _LIMIT = 1 << 62
 _ROUNDS = 12
+_LOOKS = 4  # So many are kept: they may be large.
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,9 @@ class Retimer(Protocol):
     def loads(self) -> Mapping[AccessKey, Number]:
         """What takes time, and for how long it keeps its busiest port busy at scale 1."""
 
-    def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
+    def evaluate(
+        self, scales: Mapping[AccessKey, Fraction], /, *, quick: bool = False
+    ) -> Evaluation:
         """The latency with all durations of some accesses scaled.
 
         Parameters
@@ -105,6 +109,13 @@ class Retimer(Protocol):
         scales
             (Einsum, component, tensor or None, action) → what its durations are multiplied by,
             1 where nothing is said. At 0, the limit: it takes no time, and keeps its turn.
+        quick
+            Give up where other tile iterations would have to be looked at than before.
+
+        Raises
+        ------
+        UnsupportedError
+            Too many tile iterations must be looked at.
         """
 
 
@@ -163,7 +174,13 @@ class ExplicitRetimer:
             most[key] = max(most.get(key, 0), load)
         return {key: number(Fraction(n, self.model.costs.scale)) for key, n in most.items()}
 
-    def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
+    def evaluate(
+        self,
+        scales: Mapping[AccessKey, Fraction],
+        /,
+        *,
+        quick: bool = False,  # noqa: ARG002 - all of them are looked at
+    ) -> Evaluation:
         """The latency with all durations of some accesses scaled; see `Retimer`."""
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
         unit = lcm(*(scale.denominator for scale in used.values()))
@@ -332,26 +349,22 @@ class PeriodicRetimer:
         self._model = model
         self._now = now
         self._parts = tuple(_parts(model))
-        self._looked = _Looked(model, self._parts, self._order)
+        self._looks = [_Looked(model, self._parts, self._order)]
 
     @cached_property
     def loads(self) -> Mapping[AccessKey, Number]:
         """What takes time, and for how long it keeps its busiest port busy at scale 1."""
         return _loads(self._model, self._parts)
 
-    def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
-        """The latency with all durations of some accesses scaled; see `Retimer`.
-
-        Raises
-        ------
-        UnsupportedError
-            Too many tile iterations must be looked at.
-        """
+    def evaluate(
+        self, scales: Mapping[AccessKey, Fraction], /, *, quick: bool = False
+    ) -> Evaluation:
+        """The latency with all durations of some accesses scaled; see `Retimer`."""
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
-        try:
-            return self._timed(self._looked, used)
-        except NotPeriodicError:
-            found = self._search().run(lambda model: self._timed(self._look(model), used))
+        for looked in self._looks:
+            with suppress(NotPeriodicError):
+                return self._timed(looked, used)
+        found = None if quick else self._search().run(lambda model: self._look(model, used))
         if found is None:
             raise UnsupportedError(
                 "with these durations the schedule repeats in too many tile iterations to look at",
@@ -394,8 +407,13 @@ class PeriodicRetimer:
             work[key] = work.get(key, 0) + steps
         return work
 
-    def _look(self, model: Model) -> _Looked:
-        return _Looked(model, tuple(_parts(model)), self._order)
+    def _look(self, model: Model, used: Mapping[AccessKey, Fraction]) -> Evaluation:
+        """Time a model, and keep it: under other durations, too, it may tell what all others do."""
+        looked = _Looked(model, tuple(_parts(model)), self._order)
+        found = self._timed(looked, used)
+        self._looks.insert(1, looked)
+        del self._looks[_LOOKS:]
+        return found
 
     def _timed(self, looked: _Looked, used: Mapping[AccessKey, Fraction]) -> Evaluation:
         unit = lcm(*(scale.denominator for scale in used.values()))
@@ -405,7 +423,7 @@ class PeriodicRetimer:
         values = looked.timer.values(durations)
         timing = looked.timer.timing(durations, values)
         assert timing.legal
-        now = looked is self._looked and all(factor == unit for factor in factors.values())
+        now = looked is self._looks[0] and all(factor == unit for factor in factors.values())
 
         def follow() -> Mapping[AccessKey, Number]:
             if now:
@@ -495,7 +513,13 @@ class TurnRetimer:
         """What takes time, and for how long it keeps its busiest port busy at scale 1."""
         return _loads(self._model, self._parts)
 
-    def evaluate(self, scales: Mapping[AccessKey, Fraction], /) -> Evaluation:
+    def evaluate(
+        self,
+        scales: Mapping[AccessKey, Fraction],
+        /,
+        *,
+        quick: bool = False,  # noqa: ARG002 - nothing else is looked at
+    ) -> Evaluation:
         """The latency with all durations of some accesses scaled; see `Retimer`."""
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
         scale = self._model.costs.scale

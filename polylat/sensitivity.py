@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
-from math import inf
+from math import ceil, inf
 
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number, number
@@ -525,19 +525,45 @@ def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Nu
         return None
     if any(key in now.time for key in keys):
         return 1
-    # Slower than this, some port alone is busy for longer.
-    scale = Fraction(now.latency) / max(retimer.loads[key] for key in keys)
+    # Slower than this, some port alone is busy for longer; a whole number is timed sooner.
+    scale = Fraction(ceil(Fraction(now.latency) / max(retimer.loads[key] for key in keys)))
     while True:
         try:
-            found = retimer.evaluate(dict.fromkeys(keys, scale))
-            if found.latency == now.latency:
+            probe, found = _probe(retimer, keys, now, scale)
+            if probe == scale and found.latency == now.latency:
                 return number(scale)
-            line = _line(found, keys, scale)
+            line = _line(found, keys, probe)
         except UnsupportedError:
             return _proven_slack(retimer, keys, now, scale)
         # The latency is no less than its line here, so nothing slower than where that line leaves
         # the present latency is free. Lines become less steep, and there are finitely many.
         scale = (now.latency - line.rest) / line.slope
+
+
+def _probe(
+    retimer: Retimer, keys: Collection[AccessKey], now: Evaluation, scale: Fraction
+) -> tuple[Fraction, Evaluation]:
+    """The schedule at a scale, or at one below it that is not free either, if that is quicker.
+
+    Where two rates are nearly the same, many tile iterations must be looked at; further away, few.
+    """
+    probe, free, slow = scale, Fraction(1), scale
+    for _ in range(_PROBES):
+        try:
+            found = retimer.evaluate(dict.fromkeys(keys, probe), quick=True)
+        except UnsupportedError:
+            slow = probe
+        else:
+            if probe == scale or found.latency > now.latency:
+                return probe, found
+            free = probe
+        probe = ((free + slow) / 2).limit_denominator(1000)
+        if not free < probe < slow:
+            break
+    return scale, retimer.evaluate(dict.fromkeys(keys, scale))
+
+
+_PROBES = 8
 
 
 def _proven_slack(

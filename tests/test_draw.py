@@ -514,6 +514,12 @@ def test_first_answers(report: Report, attention: Report) -> None:
     assert "Writes on it</dt><dd>none</dd><dt>Writes not on it</dt><dd>S to SRAM by QK, " in head
 
 
+def test_pages_say_unasked_what_would_help(attention: Report) -> None:
+    """At the size of a block, too."""
+    text = attention.to_html()
+    assert "Left out" not in text and "What would help" in text and "Latency by bandwidth" in text
+
+
 def test_what_would_change_it(report: Report) -> None:
     text = report.to_html(sensitivity=True)
     assert "Latency by bandwidth" in text and "25,792" in text  # DRAM twice as fast

@@ -18,10 +18,18 @@ from hypothesis import strategies as st
 from strategies import cascades
 
 import polylat
-from polylat import MappingError, OptionError, Report, ScheduleError, Spec
+from polylat import (
+    MappingError,
+    OptionError,
+    Report,
+    ScheduleError,
+    Spec,
+    UnsupportedError,
+)
 from polylat.cli import main
 from polylat.jsonform import curve_to_dict, explanation_to_dict
-from polylat.retime import OVERHEAD, retimer
+from polylat.report import AccessKey
+from polylat.retime import OVERHEAD, PeriodicRetimer, retimer
 from polylat.sensitivity import Change, Curve, best_change
 from polylat.text import curve_text, explanation_text
 
@@ -211,6 +219,31 @@ def test_the_best_change_is_the_best(case: tuple[Data, Data]) -> None:
         assert change.latency == min(latencies) < report.latency
         assert report.what_if({(change.component, change.action): 2}).latency == change.latency
         assert change.speedup == Fraction(report.latency) / Fraction(change.latency)
+
+
+# At real size ------------------------------------------------------------------------------------
+
+
+def test_an_attention_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rates meet is found from where they do not: nothing more has to be looked at."""
+    report = polylat.analyze(polylat.load(EXAMPLES / "attention.yaml"))
+    retimer = report._retimer
+    with monkeypatch.context() as patched:
+        patched.delattr(PeriodicRetimer, "_search")
+        rows = {
+            (r.einsum, r.component, r.tensor, r.action): r for r in report.sensitivity().accesses
+        }
+    key = ("AV", "SRAM", "V", "read")
+    assert rows[key].slack == 6
+    assert rows["QK", "DRAM", "K", "read"].slack == Fraction(127, 32)
+    assert rows["QK", "SRAM", "K", "write"].slack == Fraction(223, 32)
+    # Here this port is as busy as the array, but for a few tile iterations.
+    near: dict[AccessKey, Fraction] = {key: Fraction(11253, 1024)}
+    with pytest.raises(UnsupportedError):
+        retimer.evaluate(near, quick=True)
+    found = retimer.evaluate(near)
+    assert found.latency > report.latency
+    assert retimer.evaluate(near, quick=True).latency == found.latency
 
 
 # By hand -----------------------------------------------------------------------------------------

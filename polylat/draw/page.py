@@ -35,7 +35,7 @@ WIDTH = 1120
 ROWS = 24
 STEPS = 40
 LISTED = 5
-QUICK = {"explicit": 50_000, "periodic": 4_000}
+QUICK = {"explicit": 500_000, "periodic": 20_000}
 """With up to so many tasks to look at, sensitivities are on the page unasked."""
 
 
@@ -446,21 +446,15 @@ def _versions() -> Iterator[list[str]]:
 def _sensitivity(
     report: Report, wanted: bool | None, hints: _Hints
 ) -> tuple[str, tuple[Curve, ...]]:
-    quick = report._model.graph.tasks <= QUICK[report.engine]
-    curves_only = wanted is None and not quick and report.engine == "explicit"
     if wanted is None:
-        wanted = quick
-    asked = hints.code("--sensitivity", "report.to_html(sensitivity=True)")
-    if not wanted and not curves_only:
+        wanted = report._model.graph.tasks <= QUICK[report.engine]
+    if not wanted:
+        asked = hints.code("--sensitivity", "report.to_html(sensitivity=True)")
         return f"<p>Left out, as it takes a while for this schedule. To see it: {asked}</p>", ()
     stays = (
         "For the order in which the ports serve now; analysed anew, another may be faster still."
     )
-    parts = [f'<p class="faint">{stays}</p>']
-    if curves_only:
-        parts.append(f"<p>To see how much each action could cost for free: {asked}</p>")
-    else:
-        parts.append(_sensitive(report.sensitivity().components, report))
+    parts = [f'<p class="faint">{stays}</p>', _sensitive(report.sensitivity().components, report)]
     curves = []
     for component in dict.fromkeys(port.component for port in report.ports):
         try:
