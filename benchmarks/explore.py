@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter, process_time, sleep
+from time import perf_counter, sleep
 from typing import Any
 
 from benchmarks import fused
@@ -155,60 +154,52 @@ def _accelforge(path: Path) -> Callable[[], object] | None:
 
 
 def scaling(turns: int = 5) -> list[dict[str, Any]]:
-    """One process beside two, which are running already.
+    """One process beside two, which are running already; and what two could reach here at best.
 
-    On a machine that does other work at the same time, elapsed times say little. So there is the
-    processor time, too: what one process takes ÷ what the busier of two does and the caller does.
+    Two programs that have nothing to do with each other share caches, memory and the machine's
+    power. So there is the `ceiling`, too: twice the time of one process ÷ that of two which both do
+    all of it, at the same time.
     """
     return [{"space": name, **_scaling(*large, turns)} for name, large in LARGE.items()]
 
 
 def _scaling(given: Callable[[], Spec], options: dict[str, Any], turns: int) -> dict[str, Any]:
+    import joblib
+
     spec = given()
-    times: dict[int, list[float]] = {1: [], 2: []}
-    spent: dict[int, list[float]] = {1: [], 2: []}
-    known: Exploration | None = None
-    explore(spec, n_jobs=2, exhaustive=True, **options)  # starts processes that load all code
+    pool = joblib.Parallel(n_jobs=2, batch_size=1)
+    alone = joblib.delayed(_alone)
+    known = explore(spec, n_jobs=2, exhaustive=True, **options)  # starts processes
+    pool(alone(spec, options) for _ in range(2))  # which load all code
+    times: dict[str, list[float]] = {"one": [], "two": [], "apart": []}
     for _ in range(turns):
-        for jobs, some in times.items():
+        for name, some in times.items():
+            pool(joblib.delayed(_forgets)() for _ in range(8))
             evaluate.forget()
-            before, start, mine = _workers(), perf_counter(), process_time()
-            found = explore(spec, n_jobs=jobs, exhaustive=True, **options)
+            start = perf_counter()
+            if name == "apart":
+                pool(alone(spec, options) for _ in range(2))
+            else:
+                jobs = 1 if name == "one" else 2
+                found = explore(spec, n_jobs=jobs, exhaustive=True, **options)
+                assert found.results == known.results
             some.append(perf_counter() - start)
-            mine = process_time() - mine
-            theirs = [took - before.get(worker, 0.0) for worker, took in _workers().items()]
-            spent[jobs].append(mine + (max(theirs) if jobs > 1 else 0.0))
-            assert known is None or found.results == known.results
-            known = found
-    assert known is not None
-    medians = {jobs: statistics.median(some) for jobs, some in times.items()}
-    busy = {jobs: statistics.median(some) for jobs, some in spent.items()}
+    medians = {name: statistics.median(some) for name, some in times.items()}
     return {
         "variants": known.variants,
-        "one": medians[1],
-        "two": medians[2],
-        "ratio": medians[1] / medians[2],
-        "busy_one": busy[1],
-        "busy_two": busy[2],
-        "busy_ratio": busy[1] / busy[2],
+        **medians,
+        "ratio": medians["one"] / medians["two"],
+        "ceiling": 2 * medians["one"] / medians["apart"],
     }
 
 
-def _workers() -> dict[int, float]:
-    """Processor time of each of two worker processes so far; they forget what they know."""
-    import joblib
-
-    found: dict[int, float] = {}
-    pool = joblib.Parallel(n_jobs=2, batch_size=1)
-    for worker, took in pool(joblib.delayed(_spent)() for _ in range(8)):
-        found[worker] = max(found.get(worker, 0.0), took)
-    return found
+def _alone(spec: Spec, options: dict[str, Any]) -> int:
+    return explore(spec, n_jobs=1, exhaustive=True, **options).evaluated
 
 
-def _spent() -> tuple[int, float]:
+def _forgets() -> None:
     sleep(0.02)  # so that each process gets some
     evaluate.forget()
-    return os.getpid(), process_time()
 
 
 def tile_shapes(turns: int = 3) -> list[dict[str, Any]]:
@@ -271,8 +262,9 @@ def show(
     for pair in pairs or ():
         print(
             f"two processes on {pair['space']}, {pair['variants']:,} variants:"
-            f" {pair['one']:.2f} s and {pair['two']:.2f} s, {pair['ratio']:.2f}×; by processor time"
-            f" {pair['busy_one']:.2f} s and {pair['busy_two']:.2f} s, {pair['busy_ratio']:.2f}×"
+            f" {pair['one']:.2f} s and {pair['two']:.2f} s, {pair['ratio']:.2f}×;"
+            f" all of it in each of two at once {pair['apart']:.2f} s:"
+            f" at best {pair['ceiling']:.2f}×"
         )
     for space in shapes or ():
         print(
