@@ -176,14 +176,15 @@ def _scaling(given: Callable[[], Spec], options: dict[str, Any], turns: int) -> 
         for name, some in times.items():
             pool(joblib.delayed(_forgets)() for _ in range(8))
             evaluate.forget()
-            start = perf_counter()
             if name == "apart":
-                pool(alone(spec, options) for _ in range(2))
+                took, _ = seconds(lambda: pool(alone(spec, options) for _ in range(2)))
             else:
                 jobs = 1 if name == "one" else 2
-                found = explore(spec, n_jobs=jobs, exhaustive=True, **options)
+                took, found = seconds(
+                    lambda: explore(spec, n_jobs=jobs, exhaustive=True, **options)  # noqa: B023
+                )
                 assert found.results == known.results
-            some.append(perf_counter() - start)
+            some.append(took)
     medians = {name: statistics.median(some) for name, some in times.items()}
     return {
         "variants": known.variants,
