@@ -25,7 +25,7 @@ from polylat import (
     TooLargeError,
     UnsupportedError,
 )
-from polylat.exploration import Result, evaluate, search
+from polylat.exploration import Result, evaluate, search, structure
 from polylat.exploration.pareto import front_of
 from polylat.occupancy import known_peak
 
@@ -224,6 +224,27 @@ def test_spans_cover_every_variant_once(monkeypatch: pytest.MonkeyPatch) -> None
     pieces = polylat.explore(spec, slots=range(1, 6), granularity="tile", exhaustive=True)
     assert pieces.results == whole.results
     assert polylat.explore(spec, slots=range(1, 6), granularity="tile").front == whole.front
+
+
+def test_what_parts_share_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = polylat.load(*FILES)
+    timed: list[int] = []
+    run = structure.Cell._run
+
+    def counting(self: structure.Cell, background: Any, *some: Any, **more: Any) -> Any:
+        timed.append(len(background))
+        return run(self, background, *some, **more)
+
+    monkeypatch.setattr(structure.Cell, "_run", counting)
+    options: Data = {"slots": range(1, 6), "granularity": "tile", "exhaustive": True}
+    evaluate.forget()
+    found = polylat.explore(spec, **options)
+    whole = sum(timed)
+    monkeypatch.setattr(search, "_MOST", 3)
+    evaluate.forget()
+    timed.clear()
+    polylat.explore(spec, **options)
+    assert sum(timed) == whole < found.variants
 
 
 def test_times_that_do_not_fit_64_bits() -> None:
