@@ -598,8 +598,14 @@ def test_templates_data_that_is_none(write: Write) -> None:
         load(write(WHOLE), jinja_parse_data=3)  # type: ignore[arg-type]
 
 
-def test_halves_of_characters(write: Write) -> None:
-    with pytest.raises(SpecError, match=r"line 5: .*no text that can be written"):
-        load(write(WHOLE.replace("name: DRAM", 'name: "\\ud800"')))
+@pytest.mark.parametrize("escape", ["\\ud800", "\\e[31mDRAM", "D\\x07RAM", "\\x9b2J"])
+def test_characters_that_are_none(write: Write, escape: str) -> None:
+    """Halves of characters, which no file can hold, and what controls terminals."""
+    with pytest.raises(SpecError, match=r"line 5: .*no text that can be written") as error:
+        load(write(WHOLE.replace("name: DRAM", f'name: "{escape}"')))
+    assert str(error.value).isprintable()
+    with pytest.raises(SpecError, match=r"no text that can be written|unknown key|does not") as key:
+        load(write(f'"{escape}": 1\n' + WHOLE))
+    assert all(line.isprintable() for line in str(key.value).splitlines())
     with pytest.raises(SpecError, match=r"x: .*no text that can be written"):
         load(write("variables: {x: 1}\n" + WHOLE), x="\ud800")

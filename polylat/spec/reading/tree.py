@@ -7,6 +7,7 @@ numbers, booleans and None. Everything after that is the same for both.
 from __future__ import annotations
 
 import numbers
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -23,9 +24,12 @@ MAX_ITEMS = 500_000
 MAX_KEY = 400
 
 
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+
+
 def writable(text: str) -> bool:
-    """Whether a text has no halves of characters (surrogates), which no file can hold."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    """Whether a text has no halves of characters, and nothing that would control a terminal."""
+    return _UNWRITABLE.search(text) is None
 
 
 class Quoted(str):
