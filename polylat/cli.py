@@ -282,7 +282,7 @@ def explain(
     All of it for the order in which the ports serve now; analysing anew with other throughputs may
     find a better one. The options are those of polylat analyze.
     """
-    report = _report(files, variables, **options)
+    report = _told(_report(files, variables, **options))
     with _waiting("finding what would change it"):
         if as_json:
             from polylat.jsonform import explanation_to_dict
@@ -317,7 +317,7 @@ def curve(
     All of it for the order in which the ports serve now; analysing anew at another bandwidth may
     find a better one. The options are those of polylat analyze.
     """
-    report = _report(files, variables, **options)
+    report = _told(_report(files, variables, **options))
     with _waiting("finding the curve"):
         found = report.curve(component, action)
     if as_json:
@@ -512,7 +512,7 @@ def timeline(
     if kind == ".json" and fold is not None:
         raise OptionError(f"--fold is for pictures, and {output} is a trace", mend="leave it out")
     between = None if window is None else (_time(window[0]), _time(window[1]))
-    report = _report(files, variables, **options)
+    report = _told(_report(files, variables, **options))
     with _waiting("drawing"):
         if output is not None:
             if kind == ".json":
@@ -607,7 +607,7 @@ def tree(
         target(output, _TREES, "trees")
     spec = _load(files, variables)
     if critical:
-        found = _analyzed(spec, **options).mapping_tree()
+        found = _told(_analyzed(spec, **options)).mapping_tree()
     else:
         _check(spec, **options)
         found = spec.tree()
@@ -683,6 +683,15 @@ def _analyzed(spec: Spec, **options: Any) -> Report:
     given = _given(spec, **options)
     with _waiting("analysing"):
         return polylat.analyze(spec, **given)
+
+
+def _told(report: Report) -> Report:
+    """The report, of which is told what it does not show: what was asked for, and is not there."""
+    from polylat.text import idle_write_backs
+
+    for sentence in idle_write_backs(report):
+        click.echo(sentence, err=True)
+    return report
 
 
 def _check(spec: Spec, **options: Any) -> None:

@@ -298,3 +298,14 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polylat, "load", interrupted)
     result = run("analyze", *FILES)
     assert (result.exit_code, result.output.strip()) == (130, "")
+
+
+@pytest.mark.parametrize(
+    "command", [["explain"], ["curve", "--component", "DRAM"], ["timeline"], ["tree", "--critical"]]
+)
+def test_what_is_not_written_back_is_told(command: list[str]) -> None:
+    name, *more = command
+    result = run(name, *FILES, *more, "--background", "o1")
+    assert result.exit_code == 0
+    assert result.stderr == "Nothing is written back for o1.\n"
+    assert "Nothing is written back" not in result.stdout
