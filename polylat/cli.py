@@ -282,7 +282,7 @@ def explain(
     All of it for the order in which the ports serve now; analysing anew with other throughputs may
     find a better one. The options are those of polylat analyze.
     """
-    report = _told(_report(files, variables, **options))
+    report = _report(files, variables, **options)
     with _waiting("finding what would change it"):
         if as_json:
             from polylat.jsonform import explanation_to_dict

@@ -301,7 +301,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["explain"], ["curve", "--component", "DRAM"], ["timeline"], ["tree", "--critical"]]
+    "command", [["curve", "--component", "DRAM"], ["timeline"], ["tree", "--critical"]]
 )
 def test_what_is_not_written_back_is_told(command: list[str]) -> None:
     name, *more = command
