@@ -40,8 +40,8 @@ docs: $(DOCS) ## build the documentation: build/docs/index.html
 notebooks: $(DEV) ## execute the notebooks, to build/notebooks/*.html and *.ipynb
 	$(RUN) -m notebooks
 
-test: $(DEV) ## tests, and the examples in docstrings and README
-	$(RUN) -m pytest -n $(WORKERS)
+test: $(DEV) ## tests, and the examples in docstrings and README; the same random examples every time
+	HYPOTHESIS_PROFILE=ci $(RUN) -m pytest -n $(WORKERS)
 
 test-quick: $(DEV) ## the same with few random examples
 	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow"

@@ -284,6 +284,13 @@ def test_uniform_pipeline(durations: list[int], tiles: int, slots: int | None) -
     assert sum(report.critical_totals.values()) == expected
 
 
+@pytest.mark.xfail(raises=polylat.TooLargeError, strict=True, reason="a limit: it gives up")
+def test_uniform_pipeline_that_is_not_settled() -> None:
+    """Three slots between a fast pair and a slow one: where it repeats is not found."""
+    report = polylat.analyze(pipeline([1, 1, 17, 25], 10**6), slots=3, max_tiles=50_000)
+    assert report.latency == 44 + (10**6 - 1) * 25
+
+
 @given(DURATIONS, st.sampled_from((10**4, 10**9)))
 def test_one_slot(durations: list[int], tiles: int) -> None:
     """With one slot neighbours take turns: the slowest pair sets the pace."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import cascades
 
@@ -102,7 +102,11 @@ def test_names_of_rank_variables_mean_nothing(
     name: Name, drawn: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:
     data, options = drawn
-    spec = Spec.from_dict(data)
+    try:
+        spec = Spec.from_dict(data)
+    except MappingError:
+        assume(False)  # a few of the mappings that are drawn are illegal
+        raise
     assert outcome(renamed(spec, name), options) == outcome(spec, options)
 
 
