@@ -26,7 +26,7 @@ from polylat.dependences.layout import Layout
 from polylat.lowering.scan import Ints
 from polylat.schedule.graph import Times
 from polylat.schedule.kernels import by_key, reached
-from polylat.schedule.periodic import Events, PeriodicPlan, System
+from polylat.schedule.periodic import PeriodicPlan, System
 from polylat.schedule.timing import Timing
 from polylat.walk import Walk
 
@@ -146,7 +146,7 @@ class _Gaps:
 
     def __init__(self, layout: Layout, plan: PeriodicPlan) -> None:
         graph = plan.graph
-        self.events = Events(graph)
+        self.events = plan.events
         self.count = graph.blocks + graph.tasks
         self.iteration = self.events.iteration[: self.count]
         shape = (layout.depth, graph.iterations)
@@ -285,22 +285,7 @@ class _Waits:
         keys = self.target * self._width + rule
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
-        self._digits = self._indices()
-
-    def _indices(self) -> Ints:
-        """Shape (loops, waits): indices of the loops of what is waited for."""
-        digits = np.zeros(self.copies.shape, dtype=np.int64)
-        iteration = self._iteration[self.source]
-        leaf = self._leaf[iteration]
-        for number, (tiles, base) in enumerate(
-            zip(self._layout.tiles, self._layout.bases, strict=True)
-        ):
-            mine = np.flatnonzero(leaf == number)
-            position = iteration[mine] - base
-            for k, kept in enumerate(tiles.kept):
-                later = self.copies[k, mine] * kept.periods[tiles.places[k, position]]
-                digits[k, mine] = tiles.digits[k, position] + later
-        return digits
+        self._digits = self._layout.later(self._iteration[self.source], self.copies)
 
     def turned(self) -> tuple[Ints, Ints, Ints]:
         """All waits for what is looked at, those of what is left out included.

@@ -21,7 +21,6 @@ from polylat.lowering.tiles import IrregularError, shared_radices
 from polylat.model import Lowered, Model, build
 from polylat.schedule.graph import TaskGraph, Times
 from polylat.schedule.periodic import (
-    Events,
     NotPeriodicError,
     PeriodicPlan,
     Waits,
@@ -176,7 +175,7 @@ def _seen(plan: PeriodicPlan, timing: Timing, copies: int) -> Waits:
     among the first or the last ones.
     """
     graph, earlier = plan.graph, plan.repeats.earlier
-    events = Events(graph)
+    events = plan.events
     loops, _ = np.nonzero(earlier >= 0)
     level = int(loops[0]) if len(loops) else 0
     owner = graph.owner[graph.task_block]

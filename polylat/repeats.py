@@ -323,9 +323,10 @@ class Served:
     def digits(self, tasks: Ints, copies: Ints | None = None) -> Ints:
         """Indices of the loops of tasks (-1: none, all 0), so many periods later."""
         iterations = self.iteration[tasks]
-        found = self.layout.digits[:, iterations]
-        if copies is not None:
-            found += copies * self.layout.periods[:, iterations]
+        if copies is None:
+            found = self.layout.digits[:, iterations]
+        else:
+            found = self.layout.later(iterations, copies)
         found[:, tasks < 0] = 0
         return found
 
@@ -435,7 +436,10 @@ class Served:
         occurs = self.iteration[source] - base
         past = np.flatnonzero(occurs != position)
         found = occurs.copy()
-        found[past], copies[:, past] = _moved(tiles, position[past], copies[:, past], occurs[past])
+        digits = self.layout.later(base + position[past], copies[:, past])
+        found[past], copies[:, past] = _moved(
+            tiles, position[past], copies[:, past], digits, occurs[past]
+        )
         changed = found != occurs
         source[changed] = self.at(base + found[changed], source[changed])
         return source, which, copies
@@ -505,12 +509,10 @@ def _last_served(
     return source, targets[which], later
 
 
-def _moved(tiles: Tiles, position: Ints, copies: Ints, occurrence: Ints) -> tuple[Ints, Ints]:
+def _moved(
+    tiles: Tiles, position: Ints, copies: Ints, digits: Ints, occurrence: Ints
+) -> tuple[Ints, Ints]:
     """The last occurrence before tile iterations, from that before their stand-ins."""
-    digits = tiles.digits[:, position].copy()
-    for k, kept in enumerate(tiles.kept):
-        if kept.cuts:
-            digits[k] += copies[k] * kept.periods[tiles.places[k][position]]
     wanted = tiles.digits[:, occurrence].copy()
     same = np.ones(len(position), dtype=np.bool_)
     for k in range(tiles.depth):

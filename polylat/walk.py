@@ -34,7 +34,7 @@ from polylat.schedule.back import (
 from polylat.schedule.critical import PORT, START
 from polylat.schedule.graph import Ints, Times, starts_of
 from polylat.schedule.kernels import by_key
-from polylat.schedule.periodic import Events, PeriodicPlan, Waits, runs
+from polylat.schedule.periodic import PeriodicPlan, Waits, runs
 from polylat.schedule.timing import Timing
 
 __all__ = ["Walk"]
@@ -55,6 +55,7 @@ class Walk:
         self.model = model
         self.timing = timing
         self.graph = plan.graph
+        self.events = plan.events
         self.repeats = plan.repeats
         self.tiles = model.layout.tiles
         self.loops = len(plan.repeats.earlier)
@@ -97,7 +98,7 @@ class Walk:
     @cached_property
     def _tables(self) -> Tables:
         graph, timing = self.graph, self.timing
-        n, events = graph.iterations, Events(graph)
+        n, events = graph.iterations, self.events
         count = graph.blocks + graph.tasks
         every = np.arange(count)
         iteration = events.iteration[:count]
@@ -163,20 +164,13 @@ class Walk:
 
     def _places(self) -> dict[str, Ints]:
         """Where tile iterations are in the loops."""
-        n = self.graph.iterations
-        digits = np.zeros((n, self.loops), dtype=np.int64)
-        period = np.zeros((n, self.loops), dtype=np.int64)
-        bases = [*self.model.layout.bases, n]
-        for tiles, low, high in zip(self.tiles, bases[:-1], bases[1:], strict=True):
-            for k, kept in enumerate(tiles.kept):
-                digits[low:high, k] = kept.digits[tiles.places[k]]
-                period[low:high, k] = kept.periods[tiles.places[k]]
+        layout = self.model.layout
         keys = np.concatenate([tiles.keys for tiles in self.tiles])
         return {
-            "digits": digits,
-            "period": period,
+            "digits": np.ascontiguousarray(layout.digits.T),
+            "period": np.ascontiguousarray(layout.periods.T),
             "keys": _plain(keys),
-            "bases": np.array(bases, dtype=np.int64),
+            "bases": np.array([*layout.bases, layout.iterations], dtype=np.int64),
         }
 
     def _cuts(self) -> dict[str, Ints]:

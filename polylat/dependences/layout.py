@@ -84,6 +84,11 @@ class Layout:
         some = self.tiles
         return np.array([[a.depth if a is b else shared_depth(a, b) for b in some] for a in some])
 
+    def later(self, iterations: Ints, copies: Ints) -> Ints:
+        """Shape (loops, some): indices of the loops of tile iterations so many periods later."""
+        loops = slice(len(copies))
+        return self.digits[loops, iterations] + copies * self.periods[loops, iterations]
+
     def _rows(self, by_leaf: Sequence[Sequence[Ints] | Ints]) -> Ints:
         found = np.zeros((self.depth, self.iterations), dtype=np.int64)
         for tiles, base, rows in zip(self.tiles, self.bases, by_leaf, strict=True):
