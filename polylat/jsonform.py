@@ -26,6 +26,7 @@ __all__ = [
     "curve_to_dict",
     "exact",
     "explanation_to_dict",
+    "optional",
     "report_to_dict",
     "roofline_to_dict",
 ]
@@ -62,7 +63,7 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
         "schema": REPORT_SCHEMA,
         "latency": exact(report.latency),
         "latency_by_order": {
-            order: _optional(latency) for order, latency in report.latency_by_order.items()
+            order: optional(latency) for order, latency in report.latency_by_order.items()
         },
         "order": report.order,
         "granularity": report.granularity,
@@ -80,8 +81,8 @@ def report_to_dict(report: Report, *, steps: int | None = 0) -> dict[str, Any]:
         "dependence_bound": exact(report.dependence_bound),
         "binding": report.binding,
         "optimal": report.optimal,
-        "sequential": _optional(report.sequential),
-        "speedup": _optional(report.speedup),
+        "sequential": optional(report.sequential),
+        "speedup": optional(report.speedup),
         "roofline": exact(report.roofline),
         "comparison": _comparison(report),
         "ports": _ports(report),
@@ -145,7 +146,7 @@ def explanation_to_dict(report: Report) -> dict[str, Any]:
             "action": change.action,
             "factor": change.factor,
             "latency": exact(change.latency),
-            "speedup": _optional(change.speedup),
+            "speedup": optional(change.speedup),
         },
     }
 
@@ -157,8 +158,8 @@ def curve_to_dict(curve: Curve) -> dict[str, Any]:
         "component": curve.component,
         "action": curve.action,
         "latency": exact(curve.latency),
-        "beyond": _optional(curve.beyond),
-        "below": _optional(curve.below),
+        "beyond": optional(curve.beyond),
+        "below": optional(curve.below),
         "alone": curve.alone,
         "pieces": [
             {"scale": exact(scale), "latency": exact(latency), "slope": exact(slope)}
@@ -196,7 +197,7 @@ def _comparison(report: Report) -> dict[str, Any]:
     return {
         "accelforge": exact(comparison.accelforge),
         "back_to_back": exact(comparison.back_to_back),
-        "sequential": _optional(comparison.sequential),
+        "sequential": optional(comparison.sequential),
         "latency": exact(comparison.latency),
         "charges": [
             {
@@ -251,9 +252,9 @@ def _row(row: Row) -> dict[str, Any]:
         "action": row.action,
         "critical": exact(row.critical),
         "count": exact(row.count),
-        "duration": _optional(row.duration),
-        "slack": _optional(row.slack),
-        "latency_if_free": _optional(row.latency_if_free),
+        "duration": optional(row.duration),
+        "slack": optional(row.slack),
+        "latency_if_free": optional(row.latency_if_free),
     }
 
 
@@ -284,7 +285,8 @@ def _accesses(items: Iterable[tuple[AccessKey, Number]], what: str) -> list[dict
     ]
 
 
-def _optional(value: Number | None) -> int | str | None:
+def optional(value: Number | None) -> int | str | None:
+    """`exact`, of what there may be."""
     return None if value is None else exact(value)
 
 
@@ -295,8 +297,8 @@ def _memory(memory: Occupancy) -> dict[str, Any]:
     return {
         "component": memory.component,
         "stages": list(memory.stages),
-        "peak": _optional(peak),
-        "size": _optional(memory.size),
+        "peak": optional(peak),
+        "size": optional(memory.size),
         "exceeded": None if peak is None else memory.exceeded,
     }
 

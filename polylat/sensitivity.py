@@ -39,6 +39,8 @@ ThroughputKey = str | tuple[str, str] | AccessKey
 Throughput = int | float | str | Fraction | Decimal
 """A factor on throughput: a whole number, a Fraction, a decimal as text or Decimal, or inf."""
 
+_PROBES = 8
+
 
 @dataclass(frozen=True)
 class Row:
@@ -561,9 +563,6 @@ def _probe(
         if not free < probe < slow:
             break
     return scale, retimer.evaluate(dict.fromkeys(keys, scale))
-
-
-_PROBES = 8
 
 
 def _proven_slack(

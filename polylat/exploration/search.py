@@ -29,6 +29,7 @@ from polylat.exploration.pareto import (
 )
 from polylat.exploration.space import Choice, Space, fingerprint
 from polylat.exploration.store import Store
+from polylat.jsonform import optional
 from polylat.model import lower
 from polylat.report import Report
 from polylat.spec import Spec
@@ -108,11 +109,11 @@ class Result:
         return {
             "number": self.number,
             "choice": self.choice.to_dict(),
-            "latency": _json(self.latency),
+            "latency": optional(self.latency),
             "order": self.order,
             "waits_for_background": self.waits_for_background,
             "exact": self.exact,
-            "peaks": {memory: _json(peak) for memory, peak in self.peaks.items()},
+            "peaks": {memory: optional(peak) for memory, peak in self.peaks.items()},
             "error": self.error or None,
         }
 
@@ -249,10 +250,6 @@ class Exploration:
         from polylat.exploration.tables import exploration_html
 
         return exploration_html(self)
-
-
-def _json(value: Number | None) -> int | str | None:
-    return value if value is None or isinstance(value, int) else str(value)
 
 
 def explore(
