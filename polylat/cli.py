@@ -35,7 +35,6 @@ BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
-_PICTURES = (".svg", ".pdf", ".png", ".html", ".json")
 _PAGES = (".html", ".htm")
 _TREES = (".svg",)
 
@@ -508,7 +507,9 @@ def timeline(
     In letters on the terminal: one per Einsum, small for what is in the background. A long schedule
     shows what repeats once, with the number of its repetitions.
     """
-    kind = None if output is None else target(output, _PICTURES, "timelines")
+    from polylat.timeline import PICTURES
+
+    kind = None if output is None else target(output, (*PICTURES, ".json"), "timelines")
     if kind == ".json" and fold is not None:
         raise OptionError(f"--fold is for pictures, and {output} is a trace", mend="leave it out")
     between = None if window is None else (_time(window[0]), _time(window[1]))

@@ -21,7 +21,7 @@ import numpy as np
 from polylat.critical import REASONS, parts_of
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number, number
-from polylat.files import write, writing
+from polylat.files import ending, write, writing
 from polylat.lowering.scan import Ints
 from polylat.report import Report, Step, WaitedFor
 from polylat.schedule.critical import START
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from polylat.latest import Latest
 
 __all__ = [
+    "PICTURES",
     "Bar",
     "Kind",
     "Lane",
@@ -57,6 +58,9 @@ __all__ = [
 
 Kind = Literal["fill", "foreground", "background"]
 Pairs = Sequence[tuple[Number, Number]]
+
+PICTURES = (".svg", ".pdf", ".png", ".html")
+"""How names of pictures may end."""
 
 BARS = 400
 """Up to so many bars are shown one by one; of more, what repeats is shown once."""
@@ -454,18 +458,13 @@ class Stack:
             The name ends otherwise, or the file cannot be written.
         """
         path = Path(path)
-        kind = path.suffix.lower()
-        if kind == ".html":
+        if ending(path, PICTURES, "pictures") == ".html":
             write(path, self.to_html())
-        elif kind in (".svg", ".pdf", ".png"):
+        else:
             from polylat.draw.mpl import save
 
             with writing(path):
                 save(self.to_matplotlib(**options), path)
-        else:
-            raise OptionError(
-                f"{path}: pictures are .svg, .pdf, .png or .html", mend="name it timeline.svg"
-            )
         return path
 
     def to_html(self) -> str:

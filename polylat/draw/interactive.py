@@ -18,6 +18,7 @@ from polylat.draw.layout import (
     marks,
     on_path,
     queued,
+    size_in_sight,
     spans,
     top_of,
     within,
@@ -437,25 +438,22 @@ class _Panel:
             dashed = {"color": self.look["ink"], "width": 1, "dash": "dash"}
             yield self._stroke(x, x, top, rows.axis, dashed)
         for k, name in enumerate(self.levels):
-            level = self.line.segments[0].levels[k]
-            top_ = top_of(level)
-            if level.size is not None and top_ is not None and level.size <= top_:
+            size = size_in_sight(self.line.segments[0].levels[k])
+            if size is not None:
                 yield {
                     "type": "line",
                     "xref": f"{self.x} domain",
                     "yref": name,
                     "x0": 0,
                     "x1": 1,
-                    "y0": double(level.size),
-                    "y1": double(level.size),
+                    "y0": double(size),
+                    "y1": double(size),
                     "line": {"color": CRITICAL, "width": 1, "dash": "dot"},
                 }
 
     def _wide(self, bracket: Bracket) -> tuple[float, float]:
         """From where to where a bracket is on the axis."""
-        number = self.rows.brackets.index(bracket)
-        repeat = self.line.repeats[number]
-        return self.spans[repeat.first][0], self.spans[repeat.last][1]
+        return self.spans[bracket.repeat.first][0], self.spans[bracket.repeat.last][1]
 
     def _stroke(
         self, x0: float, x1: float, y0: float, y1: float, how: Mapping[str, Any]

@@ -10,7 +10,7 @@ from math import floor, log10
 from polylat.exact import Number
 from polylat.report import Step
 from polylat.text import show
-from polylat.timeline import Bar, Level, Segment, Timeline
+from polylat.timeline import Bar, Level, Repeat, Segment, Timeline
 
 __all__ = [
     "GAP",
@@ -24,6 +24,7 @@ __all__ = [
     "on_path",
     "queued",
     "round_step",
+    "size_in_sight",
     "spans",
     "top_of",
     "within",
@@ -92,6 +93,7 @@ def within(segment: Segment, span: tuple[float, float], time: Number) -> float:
 class Bracket:
     """What repeats: from `x0` to `x1`, its count about `middle`, in a row from above."""
 
+    repeat: Repeat
     x0: float
     x1: float
     middle: float
@@ -117,7 +119,7 @@ def brackets(line: Timeline, spans: Sequence[tuple[float, float]], right: float)
         ]
         least = max(around, default=-1) + 1
         row = rows.add(min(x0, middle - half), max(x1, middle + half), least)
-        found.append(Bracket(x0, x1, middle, text, row))
+        found.append(Bracket(repeat, x0, x1, middle, text, row))
     return found
 
 
@@ -226,3 +228,9 @@ def top_of(level: Level) -> Number | None:
     if level.size is not None and level.size > 8 * level.peak:
         return 8 * level.peak or 1  # so that what there is can be seen
     return max(level.size or 0, level.peak) or None
+
+
+def size_in_sight(level: Level) -> Number | None:
+    """The size of a memory, if that is no higher than its picture."""
+    top = top_of(level)
+    return level.size if level.size is not None and top is not None and level.size <= top else None

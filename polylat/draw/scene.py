@@ -17,6 +17,7 @@ from polylat.draw.layout import (
     on_path,
     queued,
     round_step,
+    size_in_sight,
     spans,
     top_of,
     within,
@@ -289,9 +290,10 @@ class _Frame:
                 points.append((x, height))
             points += [(x1, height), (x1, y + LANE)]
             yield Line(tuple(points), "level")
-        if level.size is not None and top is not None and level.size <= top:
-            # As far as there is a schedule, and above a peak that exceeds it no less.
-            at = y + LANE - LANE * float(Fraction(level.size) / Fraction(top))
+        size = size_in_sight(level)
+        if size is not None and top is not None:
+            # As far as there is a schedule, and below a peak that exceeds it no less.
+            at = y + LANE - LANE * float(Fraction(size) / Fraction(top))
             yield Line(((self.left, at), (self.spans[-1][1], at)), "size")
         yield Label(self.left + 4, y + LANE + 10, level_words(level, top), "start", "note")
 
