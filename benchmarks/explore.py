@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from operator import truediv
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
@@ -153,8 +156,12 @@ def _accelforge(path: Path) -> Callable[[], object] | None:
     return evaluated
 
 
-def scaling(turns: int = 5) -> list[dict[str, Any]]:
+def scaling(turns: int = 9) -> list[dict[str, Any]]:
     """One process beside two, which are running already; and what two could reach here at best.
+
+    Cores need not be equally fast: where others use the same machine, one may take half as long
+    again as its neighbour. So one process runs on each of two cores in turn, and counts with the
+    mean of their speeds; and ratios are those of each turn.
 
     Two programs that have nothing to do with each other share caches, memory and the machine's
     power. So there is the `ceiling`, too: twice the time of one process ÷ that of two which both do
@@ -171,27 +178,52 @@ def _scaling(given: Callable[[], Spec], options: dict[str, Any], turns: int) -> 
     alone = joblib.delayed(_alone)
     known = explore(spec, n_jobs=2, exhaustive=True, **options)  # starts processes
     pool(alone(spec, options) for _ in range(2))  # which load all code
-    times: dict[str, list[float]] = {"one": [], "two": [], "apart": []}
+
+    def took(jobs: int) -> float:
+        pool(joblib.delayed(_forgets)() for _ in range(8))
+        evaluate.forget()
+        if not jobs:
+            return seconds(lambda: pool(alone(spec, options) for _ in range(2)))[0]
+        time, found = seconds(lambda: explore(spec, n_jobs=jobs, exhaustive=True, **options))
+        assert found.results == known.results
+        return time
+
+    ones, twos, aparts = [], [], []
     for _ in range(turns):
-        for name, some in times.items():
-            pool(joblib.delayed(_forgets)() for _ in range(8))
-            evaluate.forget()
-            if name == "apart":
-                took, _ = seconds(lambda: pool(alone(spec, options) for _ in range(2)))
-            else:
-                jobs = 1 if name == "one" else 2
-                took, found = seconds(
-                    lambda: explore(spec, n_jobs=jobs, exhaustive=True, **options)  # noqa: B023
-                )
-                assert found.results == known.results
-            some.append(took)
-    medians = {name: statistics.median(some) for name, some in times.items()}
+        each = []
+        for core in _cores():
+            with _on(core):
+                each.append(took(1))
+        ones.append(statistics.harmonic_mean(each))
+        twos.append(took(2))
+        aparts.append(took(0))
     return {
         "variants": known.variants,
-        **medians,
-        "ratio": medians["one"] / medians["two"],
-        "ceiling": 2 * medians["one"] / medians["apart"],
+        "one": statistics.median(ones),
+        "two": statistics.median(twos),
+        "apart": statistics.median(aparts),
+        "ratio": statistics.median(map(truediv, ones, twos)),
+        "ceiling": 2 * statistics.median(map(truediv, ones, aparts)),
     }
+
+
+def _cores() -> Sequence[int | None]:
+    """Two cores; None where they cannot be chosen."""
+    return sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else [None]
+
+
+@contextmanager
+def _on(core: int | None) -> Iterator[None]:
+    """Keep this process on a core."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _alone(spec: Spec, options: dict[str, Any]) -> int:

@@ -11,10 +11,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -157,6 +158,34 @@ def test_ctrl_c_on_the_command_line(jobs: str, tmp_path: Path) -> None:
     assert "Not complete" in out
     assert stored(store)
     assert len(output.read_text(encoding="utf-8").splitlines()) > 1
+
+
+class _Manager(threading.Thread):
+    """It fails as joblib's thread does that looks for what has just been withdrawn."""
+
+    def __init__(self, *, kill_workers: bool) -> None:
+        super().__init__()
+        self.executor_flags = SimpleNamespace(kill_workers=kill_workers)
+
+    def run(self) -> None:
+        raise KeyError(1)
+
+
+def test_of_killed_workers_nothing_is_printed() -> None:
+    pytest.importorskip("joblib", reason="the extra `explore` is not installed")
+    told: list[str | None] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", lambda args: told.append(args.exc_type.__name__))
+        with runner(2, None):
+            for kill in (True, False):
+                thread = _Manager(kill_workers=kill)
+                thread.start()
+                thread.join()
+                assert told == ([] if kill else ["KeyError"])
+        thread = _Manager(kill_workers=True)
+        thread.start()
+        thread.join()
+        assert told == ["KeyError", "KeyError"]
 
 
 # Files
@@ -430,7 +459,7 @@ def test_what_answers_is_no_scheduler(
                 connection.sendall(answer)
 
         connections: list[socket.socket] = []
-        Thread(target=serve, daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
         with pytest.raises(WorkerError, match=why):
             polylat.explore(spec, dask=f"tcp://127.0.0.1:{server.getsockname()[1]}")
         for connection in connections:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from threading import Thread
 from typing import Any, TypeVar
 
 from polylat.errors import MissingExtraError, OptionError, WorkerError
@@ -57,6 +57,7 @@ def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
         return
     joblib = _import("joblib", "explore" if dask is None else "dask")
     with ExitStack() as stack:
+        stack.enter_context(_killed_quietly())
         if dask is not None:
             distributed = _import("distributed", "dask")
             client = dask
@@ -91,7 +92,7 @@ def _connected(distributed: Any, address: Any) -> Any:
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             client.set_exception(error)
 
-    Thread(target=connect, daemon=True).start()
+    threading.Thread(target=connect, daemon=True).start()
     try:
         return client.result(timeout=PATIENCE + 2)
     except Exception as error:
@@ -157,6 +158,26 @@ def _workers_not_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _killed_quietly() -> Iterator[None]:
+    """Where processes are killed on purpose, what joblib's thread for them says is not printed.
+
+    It may just be looking for work that has been withdrawn.
+    """
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        flags = getattr(args.thread, "executor_flags", None)
+        if not getattr(flags, "kill_workers", False):
+            before(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _numbered(number: int, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[int, T]:

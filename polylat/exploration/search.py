@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Exploration", "Result", "explore"]
 
-FIRST, ROUND = 1, 16
-"""So many parts are evaluated at a time, at first and at most: all that was found before them may
-exclude some of theirs, whatever the number of processes."""
+_GROWTH = 4
+"""So many times as many parts as were evaluated before are evaluated at a time: what was found
+before may exclude some of theirs, whatever the number of processes."""
 _MOST, _WORK = 1000, 10_000_000
 """Most variants of a part; and about so many tile iterations in all of them."""
-_PARTS, _FEW = 32, 64
+_PARTS, _FEW = 64, 64
 """So many parts are enough to share out; and so few variants are not worth sharing out."""
 _SHAPE = 64
 """To lower a mapping with other tile shapes takes about as long as so many variants of it."""
@@ -371,8 +371,7 @@ def explore(
     search = _Search(space, targets, parts, exhaustive, saved)
     try:
         with runner(n_jobs, dask) as run, _bar(space.size, progress) as bar:
-            for _ in search.rounds(run, bar):
-                pass
+            search.finish(run, bar)
     except (StoreError, WorkerError) as error:
         if search.outcomes:
             error.exploration = search.exploration(complete=False)
@@ -408,19 +407,18 @@ class _Search:
         self.outcomes: dict[int, Outcome] = {}
         self.excluded = 0
 
-    def rounds(self, run: Run, bar: Any) -> Iterator[None]:
-        """Evaluate round by round: what a round excludes depends on the rounds before it only."""
+    def finish(self, run: Run, bar: Any) -> None:
+        """Evaluate all parts, the last of the space first: what most may overlap."""
         order = [len(self.parts) - 1, *range(len(self.parts) - 1)]
         known = {} if self.store is None else self.store.finished
         front: list[tuple[Vector, int]] = []
-        # Where nothing is excluded no part waits for another one.
-        at, size = 0, len(order) if self.exhaustive else FIRST
+        at = 0
         while at < len(order):
+            # Processes wait for each other at the end of a turn: so there are few of them, and
+            # one only where nothing is excluded.
+            size = len(order) if self.exhaustive else max(1, _GROWTH * at)
             here = order[at : at + size]
-            found: list[Batch] = []
-            for part in here:
-                if part in known:
-                    found.append(self._take(known[part], bar))
+            found = [self._take(known[part], bar) for part in here if part in known]
             limit = None if self.exhaustive else Bar(self.targets, tuple(front))
             todo = [part for part in here if part not in known]
             calls = [(self.space, self.parts[part], limit) for part in todo]
@@ -432,8 +430,7 @@ class _Search:
             for batch in found:
                 front += members(self.space, self.targets, batch.outcomes)
             front = front_of(front)
-            at, size = at + size, min(2 * size, ROUND)
-            yield
+            at += size
 
     def _take(self, batch: Batch, bar: Any) -> Batch:
         self.outcomes.update(batch.outcomes)

@@ -425,6 +425,27 @@ class Structure:
             np.concatenate([empty, *(np.full(len(f[0]), f[4]) for f in found)]),
         )
 
+    @cached_property
+    def at_work(self) -> tuple[Ints, Ints, np.ndarray]:
+        """Foreground blocks and the tiles that are resident while these are at work.
+
+        Returns
+        -------
+        (block, tile, used)
+            Each pair once; and per tile whether it is in one of them.
+        """
+        tasks, touches = self.tasks, self.touches
+        served = np.zeros(len(self.spec.arch.order) * self.blocks, dtype=np.bool_)
+        mine = (tasks.pair < 0) & (tasks.load > 0)
+        component = self.column_component[tasks.column[mine]]
+        served[component * self.blocks + tasks.block[mine]] = True
+        some = (touches.pair < 0) & served[touches.component * self.blocks + touches.block]
+        tiles = len(self.held.bits)
+        block, tile = np.divmod(np.unique(touches.block[some] * tiles + touches.tile[some]), tiles)
+        used = np.zeros(tiles, dtype=np.bool_)
+        used[tile] = True
+        return block, tile, used
+
     def _accessing(self, leaf: Leaf, tensor: str, component: str) -> list[tuple[Ints, Ints, int]]:
         """Tile iterations, their blocks, and the write-back that these are (-1: none)."""
         layout = self.layout
@@ -584,21 +605,11 @@ class Cell:
         while it does, and so is what stays from the start or to the end.
         """
         structure, held = self.structure, self.structure.held
-        tasks, touches = structure.tasks, structure.touches
-        count = len(structure.spec.arch.order)
-        served = np.zeros(count * structure.blocks, dtype=np.bool_)
-        mine = (tasks.pair < 0) & (tasks.load > 0)
-        component = structure.column_component[tasks.column[mine]]
-        served[component * structure.blocks + tasks.block[mine]] = True
-        some = (touches.pair < 0) & served[touches.component * structure.blocks + touches.block]
+        block, tile, used = structure.at_work
         memory = self.memory[held.holder]
         least = [0] * len(self.memories)
-        tile, block = touches.tile[some], touches.block[some]
-        together = np.unique(np.stack((block, tile)), axis=1)
         sums = np.zeros((structure.blocks, len(self.memories)), dtype=np.int64)
-        np.add.at(sums, (together[0], memory[together[1]]), held.bits[together[1]])
-        used = np.zeros(len(held.bits), dtype=np.bool_)
-        used[tile] = True
+        np.add.at(sums, (block, memory[tile]), held.bits[tile])
         for number in range(len(self.memories)):
             here = used & (memory == number)
             ends = [int(held.bits[here & stays].sum()) for stays in (held.first, held.last)]
