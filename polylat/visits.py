@@ -17,6 +17,7 @@ from polylat.lowering.kept import Cut, Kept
 from polylat.lowering.tiles import IrregularError, shared_radices
 from polylat.model import Lowered, Model, build, sequential_leaves
 from polylat.recurrence import recurrent
+from polylat.schedule.graph import TaskGraph
 from polylat.schedule.periodic import Events, NotPeriodicError, PeriodicPlan
 from polylat.schedule.timing import ORDERS, Order, Plan, Timing
 
@@ -125,6 +126,13 @@ def in_turn(model: Model) -> bool:
     ) and not any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
 
 
+def _no_rivals(graph: TaskGraph) -> bool:
+    """Whether every port serves blocks of one kind, of one leaf."""
+    owner, sequence = graph.owner[graph.task_block], graph.sequence[graph.task_block]
+    served = np.unique(np.stack((graph.task_port, graph.leaf[owner], sequence)), axis=1)
+    return len(np.unique(served[0])) == served.shape[1]
+
+
 _What = tuple[Lowered, frozenset[tuple[str, str]], Slots]
 
 
@@ -143,8 +151,9 @@ def _settled(model: Model, what: _What, most: int) -> Solved:
         order: (timing, model) for order, timing in model.plan.time_static().items()
     }
     unlimited = model.plan.time(None)
-    if in_turn(model):
-        # Only one leaf's blocks may start at a time: ports have nothing to choose from.
+    if in_turn(model) or _no_rivals(model.graph):
+        # Only one leaf's blocks may start at a time, or no port serves others than one leaf's, in
+        # order: ports have nothing to choose from.
         timings["oldest"] = replace(timings["program"][0], order="oldest"), model
         return Solved(model, timings, unlimited)
     try:
@@ -444,10 +453,12 @@ def _period(model: Model, timing: Timing, leaf: int, loop: int, number: int) -> 
     owner = model.graph.owner[model.graph.task_block] - base
     ends = timing.task_begin + model.graph.task_duration
     before = tiles.kept[loop].cuts[number - 1].place if number else 0
-    for period in range(cut.period, max((cut.place - before) // 3, cut.period) + 1):
-        mine = np.flatnonzero((owner >= 0) & (owner < tiles.size))
-        place = tiles.places[loop][owner[mine]]
-        mine = mine[(place >= cut.place - period) & (place < cut.place)]
+    most = max((cut.place - before) // 3, cut.period)
+    # Within a period all may happen at once: a shorter one is only seen not to be one from afar.
+    mine = np.flatnonzero((owner >= 0) & (owner < tiles.size))
+    place = tiles.places[loop][owner[mine]]
+    mine = mine[(place >= cut.place - most) & (place < cut.place)]
+    for period in range(cut.period, most + 1):
         once = events.earlier_tasks(mine, base + tiles.shifted(owner[mine], loop, period))
         twice = events.earlier_tasks(mine, base + tiles.shifted(owner[mine], loop, 2 * period))
         if len(mine) and (once >= 0).all() and (twice >= 0).all():
