@@ -130,7 +130,7 @@ def _no_rivals(graph: TaskGraph) -> bool:
     """Whether every port serves blocks of one kind, of one leaf."""
     owner, sequence = graph.owner[graph.task_block], graph.sequence[graph.task_block]
     served = np.unique(np.stack((graph.task_port, graph.leaf[owner], sequence)), axis=1)
-    return len(np.unique(served[0])) == served.shape[1]
+    return bool(len(np.unique(served[0])) == served.shape[1])
 
 
 _What = tuple[Lowered, frozenset[tuple[str, str]], Slots]
