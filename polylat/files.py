@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from polylat.errors import OptionError
 
-__all__ = ["ending", "target", "write", "writing"]
+__all__ = ["ending", "named", "target", "write", "writing"]
+
+
+def named(path: str | Path) -> Path:
+    """The path of a file.
+
+    Raises
+    ------
+    OptionError
+        It is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"{path!r} is not the name of a file", mend="give a string or a Path")
+    return Path(path)
 
 
 def ending(path: str | Path, known: Sequence[str], what: str) -> str:
@@ -33,7 +47,7 @@ def ending(path: str | Path, known: Sequence[str], what: str) -> str:
     >>> ending("a.SVG", [".png", ".svg"], "pictures")
     '.svg'
     """
-    path = Path(path)
+    path = named(path)
     found = path.suffix.lower()
     if found not in known:
         *others, last = known
@@ -90,7 +104,7 @@ def write(path: str | Path, text: str) -> Path:
     OptionError
         The file cannot be written.
     """
-    path = Path(path)
+    path = named(path)
     with writing(path):
         path.write_text(text, encoding="utf-8")
     return path

@@ -7,7 +7,7 @@ with the number of its repetitions, and where there is too much to see, ports ar
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -21,7 +21,7 @@ import numpy as np
 from polylat.critical import REASONS, parts_of
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number, number
-from polylat.files import ending, write, writing
+from polylat.files import ending, named, write, writing
 from polylat.lowering.scan import Ints
 from polylat.report import Report, Step, WaitedFor
 from polylat.schedule.critical import START
@@ -29,7 +29,7 @@ from polylat.schedule.graph import Times
 from polylat.schedule.periodic import Events
 from polylat.schedule.timing import Plan
 from polylat.services import Runs, services
-from polylat.spec.options import normalize_limit, normalize_window
+from polylat.spec.options import normalize_limit, normalize_title, normalize_window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -457,7 +457,7 @@ class Stack:
         OptionError
             The name ends otherwise, or the file cannot be written.
         """
-        path = Path(path)
+        path = named(path)
         if ending(path, PICTURES, "pictures") == ".html":
             write(path, self.to_html())
         else:
@@ -533,7 +533,7 @@ def timeline(
     >>> [(repeat.count, repeat.period) for repeat in long.repeats]
     [(12, 16384), (29, 262144), (13, 16384), (13, 16384), (13, 16384)]
     """
-    name = _titled(report) if title is None else title
+    name = _titled(report) if title is None else normalize_title(title)
     return report._scene.timeline(window, fold, name, normalize_limit(limit))
 
 
@@ -992,13 +992,20 @@ def compare(
     >>> [(line.title, line.latency) for line in stack.timelines]
     [('AccelForge', 32768), ('sequential', 32256), ('background', 31744)]
     """
-    if isinstance(items, Mapping):
-        titled: list[tuple[str | None, Any]] = list(items.items())
+    given: Any = items
+    if isinstance(given, Mapping):
+        titled: list[tuple[str | None, Any]] = list(given.items())
     else:
-        titled = [(None, item) for item in items]
+        several = isinstance(given, Iterable)
+        titled = [(None, item) for item in (given if several else [given])]
     if not titled:
         raise OptionError("nothing to compare", mend="give at least one report")
-    return Stack(tuple(_line(title, item, limit) for title, item in titled))
+    return Stack(
+        tuple(
+            _line(None if title is None else normalize_title(title), item, limit)
+            for title, item in titled
+        )
+    )
 
 
 def _line(title: str | None, item: Any, limit: int) -> Timeline:

@@ -324,6 +324,8 @@ def test_text_and_tables(tmp_path: Path) -> None:
     assert len(pandas.read_csv(tmp_path / "all.csv")) == found.evaluated
     with pytest.raises(OptionError, match="parquet"):
         found.save(tmp_path / "all.txt")
+    with pytest.raises(OptionError, match="not the name of a file"):
+        found.save(None)  # type: ignore[arg-type]
 
 
 def test_the_page_about_it() -> None:
@@ -444,6 +446,9 @@ def test_notebooks_show_the_front() -> None:
         {"tiles": {1: [2]}},
         {"slots": 10**13},
         {"background": "o1@"},
+        {"store": 3},
+        {"exhaustive": "yes"},
+        {"progress": "yes"},
     ],
 )
 def test_options_of_other_kinds(options: dict[str, Any]) -> None:

@@ -457,10 +457,37 @@ def test_lanes_are_in_the_order_of_the_architecture() -> None:
             assert lane in {component.name for component in spec.arch.paths[einsum]}
 
 
-@pytest.mark.parametrize("items", [[], {}, ["a"], [None]])
+@pytest.mark.parametrize("items", [[], {}, ["a"], [None], 3, None])
 def test_compare_what_cannot_be(items: Any) -> None:
     with pytest.raises(OptionError):
         polylat.compare(items)
+
+
+def test_titles_are_strings() -> None:
+    report = polylat.analyze(polylat.load(EXAMPLE))
+    calls: list[Callable[[Any], object]] = [
+        lambda title: report.timeline(title=title),
+        lambda title: polylat.compare({title: report}),
+        lambda title: report.to_html(title=title),
+    ]
+    for call in calls:
+        for title in (3, b"title"):
+            with pytest.raises(OptionError, match="a title is a string"):
+                call(title)
+
+
+def test_names_of_files_are_names() -> None:
+    report = polylat.analyze(polylat.load(EXAMPLE))
+    calls: list[Callable[[Any], object]] = [
+        report.timeline().save,
+        report.to_perfetto,
+        lambda path: report.to_html(inputs=path),
+        lambda path: report.to_html(inputs=[path]),
+    ]
+    for call in calls:
+        for path in (None, 3):
+            with pytest.raises(OptionError, match="not the name of a file"):
+                call(path)
 
 
 def test_a_mapping_that_takes_no_time() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polylat.draw.curves import curves_html
 from polylat.draw.html import headline, scrolling, table
@@ -21,6 +21,8 @@ from polylat.draw.words import tile_words
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number
 from polylat.explain import compare, port_users
+from polylat.files import named
+from polylat.spec.options import normalize_title
 from polylat.text import four_digits, percent, report_text, show
 from polylat.timeline import Stack
 
@@ -83,7 +85,7 @@ def report_page(
         ("certificate", "Certificate", _certificate(certificate, hints)),
         ("inputs", "Inputs and versions", _inputs(report, inputs, variables or {})),
     ]
-    return _page(title, sections)
+    return _page(normalize_title(title), sections)
 
 
 @dataclass(frozen=True)
@@ -411,17 +413,22 @@ def _inputs(report: Report, inputs: Sequence[str], variables: Mapping[str, objec
         *([name, str(value)] for name, value in variables.items()),
     ]
     parts = [scrolling(table(["Option", "Value"], options, "Options"))]
-    for path in inputs:
+    for path in _named(inputs):
         try:
-            text = Path(path).read_text(encoding="utf-8", errors="replace")
+            text = path.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
-        name = Path(path).name
+        name = path.name
         parts.append(f"<details><summary>{escape(name)}</summary>{_pre(text, name)}</details>")
     parts.append(scrolling(table(["Package", "Version"], list(_versions()), "Versions")))
     text = _pre(report_text(report), "The report as text")
     parts.append(f"<details><summary>The report as text</summary>{text}</details>")
     return "".join(parts)
+
+
+def _named(inputs: Any) -> list[Path]:
+    several = isinstance(inputs, Iterable) and not isinstance(inputs, str)
+    return [named(path) for path in (inputs if several else [inputs])]
 
 
 def _pre(text: str, name: str) -> str:

@@ -29,11 +29,16 @@ from polylat.exploration.pareto import (
 )
 from polylat.exploration.space import Choice, Space, fingerprint
 from polylat.exploration.store import Store
+from polylat.files import named
 from polylat.jsonform import optional
 from polylat.model import lower
 from polylat.report import Report
 from polylat.spec import Spec
-from polylat.spec.options import normalize_enforce_capacity, normalize_max_tiles
+from polylat.spec.options import (
+    normalize_enforce_capacity,
+    normalize_flag,
+    normalize_max_tiles,
+)
 from polylat.spec.reading.live import as_spec
 
 if TYPE_CHECKING:
@@ -224,7 +229,7 @@ class Exploration:
         """
         from polylat.exploration.tables import save
 
-        save(self, Path(path))
+        save(self, named(path))
 
     def to_dict(self) -> dict[str, Any]:
         """The front as plain data for JSON, as ``docs/json.md`` describes it."""
@@ -344,6 +349,9 @@ def explore(
     >>> found.best.report.optimal
     True
     """
+    exhaustive = normalize_flag("exhaustive", exhaustive)
+    if progress is not None:
+        progress = normalize_flag("progress", progress)
     spec = as_spec(spec)
     given = spec.schedule
     space = Space.of(
@@ -367,7 +375,7 @@ def explore(
     saved = None
     if store is not None:
         key = fingerprint([_FORMAT, space.key, targets, exhaustive, parts[:3], len(parts)])
-        saved = Store(Path(store), key, len(parts))
+        saved = Store(named(store), key, len(parts))
     search = _Search(space, targets, parts, exhaustive, saved)
     try:
         with runner(n_jobs, dask) as run, _bar(space.size, progress) as bar:

@@ -264,6 +264,20 @@ def normalize_limit(value: object) -> int:
     return _whole(value, "limit", None)
 
 
+def normalize_title(value: object) -> str:
+    """The title of a picture or a page."""
+    if isinstance(value, str):
+        return value
+    raise OptionError(f"a title is a string, not {_shown(value)}")
+
+
+def normalize_flag(name: str, value: object) -> bool:
+    """Something that is done or not."""
+    if isinstance(value, bool):
+        return value
+    raise OptionError(f"{name} is {_shown(value)}", mend="give True or False")
+
+
 def _whole(value: object, what: str, where: str | None) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
