@@ -98,7 +98,7 @@ def render_report(
 
 def render_roofline(roofline: Roofline) -> RenderableType:
     """AccelForge's figures for a rich console."""
-    components = list(dict.fromkeys(c for busy in roofline.per_einsum.values() for c in busy))
+    components = roofline.components
     table = _table("Einsum", *(f">{c}" for c in components), ">slowest")
     for einsum, busy in roofline.per_einsum.items():
         slowest = roofline.bottleneck.get(einsum) if busy else None

@@ -124,7 +124,7 @@ def report_html(report: Report) -> str:
 
 def roofline_html(roofline: Roofline) -> str:
     """What a notebook shows of AccelForge's figures."""
-    components = list(dict.fromkeys(c for busy in roofline.per_einsum.values() for c in busy))
+    components = roofline.components
     rows = [
         [
             einsum,
