@@ -15,6 +15,9 @@ from polylat.spec.affine import Affine
 
 __all__ = ["GroupCount", "operations"]
 
+_REMEMBERED = 100_000
+"""Tables up to this size are kept."""
+
 
 class GroupCount:
     """Counts for one group of variables and the indices that they make.
@@ -127,6 +130,10 @@ class GroupCount:
         spatial = [p for p in mine if self.leaf.loops[p].unit is not None]
         shown = self._shown(loops, summed)
         fixed = [p for p in spatial if p in first_unit and p not in shown]
+        key = variable, tuple(loops), tuple(summed), tuple(fixed)
+        known = self.tiles.lengths.get(key)
+        if known is not None:
+            return known
         innermost = max([*summed, *fixed], default=-1)
         inside = [p for p in mine if p < innermost and p not in shown and p not in spatial]
         axes = [self.kept[k].digits for k in loops]
@@ -144,7 +151,10 @@ class GroupCount:
             digits[p] = axis.reshape([-1 if i == j else 1 for j in range(len(axes))])
         start, end = interval(self.leaf, variable, digits)
         lengths: Ints = np.broadcast_to(np.maximum(np.asarray(end - start), 0), shape)
-        return _sum_tail(lengths, len(shown))
+        total = _sum_tail(lengths, len(shown))
+        if total.size <= _REMEMBERED:
+            self.tiles.lengths[key] = total
+        return total
 
     def _look_up(self, loops: Sequence[int], table: Ints) -> Ints:
         """Table over the places of the loops' indices → per tile iteration."""

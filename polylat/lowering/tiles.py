@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -80,6 +80,11 @@ class Tiles:
     def keys(self) -> Ints:
         """Mixed-radix number of each tile iteration: increasing."""
         return self.prefix_keys(self.depth)
+
+    @cached_property
+    def lengths(self) -> dict[Hashable, Ints]:
+        """Lengths of tiles of variables that have been asked for: many accesses ask the same."""
+        return {}
 
     def radix(self, loop: int) -> int:
         """Largest trip count of a Temporal loop, for any leaf below it."""
