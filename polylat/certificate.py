@@ -128,20 +128,24 @@ class Certificate:
             "not_checked": list(self.notes),
         }
 
-    def __str__(self) -> str:
-        how = (
+    @property
+    def how(self) -> str:
+        """How it was proven, in a few words."""
+        if self.method != "pieces":
+            return f"{self.tasks:,} services by ports, each looked at"
+        return (
             f"{self.pieces:,} affine pieces stand for {self.tasks:,} services by ports;"
             f" {self.asked:,} decisions by ISL, the others by bounds"
-            if self.method == "pieces"
-            else f"{self.tasks:,} services by ports, each looked at"
         )
+
+    def __str__(self) -> str:
         relations = max(len(f"{p.relations:,}") for p in self.proven)
         decisions = max(len(f"{p.decisions:,}") for p in self.proven)
         first = (
             f"Proven: the schedule of {self.tiles:,} tile iterations keeps every rule, and its"
             f" latency is {_said(self.latency)}."
         )
-        lines = [first, f"  engine {self.engine} · {how} · {self.seconds:.2f} s"]
+        lines = [first, f"  engine {self.engine} · {self.how} · {self.seconds:.2f} s"]
         for p in self.proven:
             counts = f"{p.relations:>{relations},} relations, {p.decisions:>{decisions},} decisions"
             lines.append(f"  {p.kind:<9} {counts}: {p.meaning}")

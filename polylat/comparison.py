@@ -139,7 +139,7 @@ def differences(reports: Mapping[str, Report] | Any) -> Comparison:
     ('tap_resident', Difference(what='latency', values=(32768, 32256)))
     """
     if not isinstance(reports, Mapping) or not all(
-        isinstance(report, Report) for report in reports.values()
+        isinstance(name, str) and isinstance(report, Report) for name, report in reports.items()
     ):
         raise OptionError("what is compared is reports by name", mend='give {"a": report, ...}')
     if len(reports) < 2:
@@ -373,7 +373,9 @@ def _has_mapping(file: str) -> bool:
     try:
         text = Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise OptionError(f"cannot read {file}: {error.strerror or error}") from error
+        raise OptionError(
+            f"cannot read {file}: {error.strerror or error}", mend="check the path"
+        ) from error
     except UnicodeDecodeError as error:
         raise UnsupportedError(f"{file} is no UTF-8 text", mend="save it as UTF-8") from error
     return re.search(r"(?m)^mapping\s*:", text) is not None

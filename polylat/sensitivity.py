@@ -13,6 +13,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
 from math import ceil, inf
+from numbers import Real
 
 from polylat.errors import OptionError, UnsupportedError
 from polylat.exact import Number, number
@@ -175,9 +176,10 @@ class Curve:
 
     def at(self, scale: Number) -> Number:
         """The latency at a scale of the durations, at least 0."""
-        if scale < 0:
+        if not (isinstance(scale, Real) and 0 <= scale < inf):
             raise OptionError(
-                f"a scale of durations is at least 0, not {scale}", mend="1 is as it is now"
+                f"a scale of durations is a number from 0 on, not {scale!r}",
+                mend="1 is as it is now",
             )
         piece = bisect_right([start for start, _ in self.breakpoints], scale) - 1
         start, latency = self.breakpoints[piece]

@@ -130,7 +130,7 @@ def render_explanation(report: Report) -> RenderableType:
     sections = [
         _headline(report),
         _section("Steady state: the initiation interval of each loop", _paces(report)),
-        _section("What would help most", _change(best_change(report), report)),
+        _section("What would help most, of single actions", _change(best_change(report), report)),
         _section(
             "What binds: time on the critical path",
             _sensitive(report, found.components),
@@ -349,8 +349,7 @@ def _certificate(found: Certificate) -> RenderableType:
         )
     head = Text.assemble(
         ("Proven", "bold green"),
-        f" for all {found.tiles:,} tile iterations, of which {found.tasks:,} services by ports are"
-        f" {_count(found.pieces, 'affine piece')}; {found.asked:,} decisions by ISL.",
+        f" for all {found.tiles:,} tile iterations: {found.how}.",
     )
     notes = [Text(f"Not checked: {note}.") for note in found.notes]
     return Group(head, table, *notes)

@@ -29,7 +29,7 @@ from polylat.schedule.graph import Times
 from polylat.schedule.periodic import Events
 from polylat.schedule.timing import Plan
 from polylat.services import Runs, services
-from polylat.spec.options import normalize_limit, normalize_title, normalize_window
+from polylat.spec.options import normalize_flag, normalize_limit, normalize_title, normalize_window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -534,6 +534,8 @@ def timeline(
     [(12, 16384), (29, 262144), (13, 16384), (13, 16384), (13, 16384)]
     """
     name = _titled(report) if title is None else normalize_title(title)
+    if fold is not None:
+        fold = normalize_flag("fold", fold)
     return report._scene.timeline(window, fold, name, normalize_limit(limit))
 
 

@@ -302,6 +302,12 @@ def test_what_scrolls_is_reached_by_keys_and_shaded(
     assert any(scrolls for scrolls, *_ in panes) == (width == 400)
     for scrolls, stop, timeline, shaded in panes:
         assert (stop == 0) == (scrolls or timeline) and shaded
+    # The heading of a table is read without scrolling.
+    ends = js(
+        browser,
+        "[...document.querySelectorAll('caption span')].map(c => c.getBoundingClientRect().right)",
+    )
+    assert ends and max(ends) <= width
 
 
 def test_headings_and_tables(browser: Chrome, page: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -268,8 +269,8 @@ def test_times_that_do_not_fit_64_bits() -> None:
         ({"tiles": ["m"]}, "no mapping"),
         ({"splits": ["zz"]}, "splits"),
         ({"tiles": {"m#3": [1]}}, "loop 'm#3'"),
-        ({"tiles": {"m#1": []}}, "whole numbers"),
-        ({"tiles": {"m#1": [0]}}, "whole numbers"),
+        ({"tiles": {"m#1": []}}, "names none"),
+        ({"tiles": {"m#1": [0]}}, "whole number above zero"),
         ({"background": ["o1"]}, "does not write back"),
         ({"background": ["o9"]}, "'o9'"),
         ({"slots": []}, "no number"),
@@ -287,6 +288,30 @@ def test_times_that_do_not_fit_64_bits() -> None:
 def test_what_cannot_be_explored(options: Data, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         polylat.explore(polylat.load(*FILES), **options)
+
+
+def test_slots_of_a_tensor_several_times() -> None:
+    """On the command line they add up, as tile shapes do."""
+    once, twice = (
+        json.loads(run("explore", *FILES, *some, "--json").output)
+        for some in (["--slots", "o1=1:3"], ["--slots", "o1=3", "--slots", "o1=1,2"])
+    )
+    assert once == twice
+
+
+def test_numbers_of_numpy() -> None:
+    """Which come out of tables; and one number where there may be several."""
+    numpy = pytest.importorskip("numpy")
+    spec = polylat.load(*FILES)
+    assert polylat.explore(spec, slots=numpy.arange(1, 4)).results == (
+        polylat.explore(spec, slots=[1, 2, 3]).results
+    )
+    options: Data = {"splits": False, "background": False}
+    one = polylat.explore(spec, tiles={"m#1": numpy.int64(4)}, **options)
+    assert one.results == polylat.explore(spec, tiles={"m#1": [4]}, **options).results
+    assert (
+        polylat.analyze(spec, slots=numpy.int64(2), max_tiles=numpy.int64(5_000)).latency == 32256
+    )
 
 
 def test_too_many_variants() -> None:
@@ -421,6 +446,8 @@ def test_comparison() -> None:
         polylat.differences({"a": reports["untapped"]})
     with pytest.raises(OptionError, match="reports by name"):
         polylat.differences({"a": 3, "b": 4})
+    with pytest.raises(OptionError, match="reports by name"):
+        polylat.differences({1: reports["untapped"], 2: reports["untapped"]})
     assert run("compare", *FILES).exit_code == 2
     twice = run("compare", *FILES, str(EXAMPLES / ".." / "examples" / "tap_resident.yaml"))
     assert twice.exit_code == 2 and "is named twice" in twice.stderr
@@ -447,6 +474,8 @@ def test_notebooks_show_the_front() -> None:
         {"slots": 10**13},
         {"background": "o1@"},
         {"store": 3},
+        {"tiles": {"m": []}},
+        {"tiles": {"m": ["a"]}},
         {"exhaustive": "yes"},
         {"progress": "yes"},
     ],

@@ -458,8 +458,10 @@ def test_bad_curves() -> None:
         report.curve("sram")
     with pytest.raises(OptionError, match="component 'mac': there is no action 'read'"):
         report.curve("mac", "read")
-    with pytest.raises(OptionError, match="a scale of durations is at least 0, not -1"):
+    with pytest.raises(OptionError, match="a scale of durations is a number from 0 on, not -1"):
         report.curve("mac").at(-1)
+    with pytest.raises(OptionError, match="a scale of durations is a number from 0 on, not 'x'"):
+        report.curve("mac").at("x")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="bandwidth: a factor must be"):
         report.curve("mac").at_bandwidth(0)
 

@@ -19,7 +19,7 @@ from polylat.errors import (
 from polylat.exact import Number
 from polylat.report import Report
 from polylat.spec import Spec
-from polylat.spec.options import check_names
+from polylat.spec.options import check_names, normalize_flag
 from polylat.spec.reading.live import is_mappings, spec_of
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def rerank(
         raise MissingExtraError(
             "pandas is not installed", mend="pip install 'polylat[accelforge]'"
         ) from error
+    for name, value in (("pipelined", pipelined), ("verify", verify), ("quiet", quiet)):
+        normalize_flag(name, value)
     if not is_mappings(mappings):
         raise SpecError(
             f"cannot rank a {type(mappings).__name__}",

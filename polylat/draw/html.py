@@ -60,14 +60,14 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
         + "</tr>"
         for row in rows
     )
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    title = f"<caption><span>{escape(caption)}</span></caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def scrolling(text: str, name: str = "") -> str:
     """What may be wider than the page, which scrolls by itself; a table's caption names it."""
     if not name:
-        name = unescape(text.partition("<caption>")[2].partition("</caption>")[0])
+        name = unescape(text.partition("<caption><span>")[2].partition("</span></caption>")[0])
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{text}</div>'
     )
@@ -144,8 +144,7 @@ def certificate_html(certificate: Certificate) -> str:
     """What a notebook shows of a certificate."""
     head = (
         f"<p><span class='big'>Proven</span> for all {certificate.tiles:,} tile iterations:"
-        f" latency {show(certificate.latency)}. {certificate.tasks:,} services by ports,"
-        f" {certificate.pieces:,} pieces, {certificate.asked:,} decisions by ISL.</p>"
+        f" latency {show(certificate.latency)}. {certificate.how}.</p>"
     )
     rows = [[p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven]
     notes = "".join(f"<p>Not checked: {escape(note)}.</p>" for note in certificate.notes)

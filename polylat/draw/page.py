@@ -41,6 +41,9 @@ QUICK = {"explicit": 500_000, "periodic": 20_000}
 """With up to so many tasks to look at, sensitivities are on the page unasked."""
 
 
+_NOTHING = "<p>Nothing takes time.</p>"
+
+
 def report_page(
     report: Report,
     *,
@@ -204,6 +207,8 @@ def _changing(report: Report, curves: Sequence[Curve]) -> Iterator[tuple[str, st
 
 
 def _timelines(report: Report) -> str:
+    if not report.latency:
+        return _NOTHING
     whole = report.timeline(fold=False, limit=300, title="To scale")
     parts = [_HELP, _interactive(Stack((whole,)), "t0")]
     if not whole.bars:
@@ -307,6 +312,8 @@ def _ports(report: Report) -> str:
         used = ", ".join(f"{name} {percent(busy, port.busy)}" for name, busy in users.items())
         share = float(port.utilization)
         rows.append(([port.name, show(port.busy), percent(port.busy, report.latency), used], share))
+    if not rows:
+        return _NOTHING
     names = ["Port", ">Busy", ">Utilisation", "~Used by"]
     text = _metered(names, rows, "How long each port is busy, and for which Einsums")
     for pipeline in report.contention:
@@ -324,6 +331,8 @@ def _critical(report: Report) -> str:
         totals = report.critical_totals
     except UnsupportedError as error:
         return f"<p>{escape(str(error))}</p>"
+    if not totals:
+        return _NOTHING
     rows = []
     for (einsum, component, tensor, action), time in list(totals.items())[:ROWS]:
         share = float(Fraction(time) / Fraction(report.latency or 1))
@@ -393,11 +402,7 @@ def _certificate(certificate: Certificate | None, hints: _Hints) -> str:
         asked = hints.code("--verify", "report.to_html(certificate=report.verify())")
         return f"<p>Not asked for. To prove that the schedule keeps every rule: {asked}</p>"
     rows = [[p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven]
-    head = (
-        f"<p><b>Proven</b> for all {certificate.tiles:,} tile iterations: {certificate.tasks:,}"
-        f" services by ports, {certificate.pieces:,} pieces, {certificate.asked:,} decisions by"
-        " ISL.</p>"
-    )
+    head = f"<p><b>Proven</b> for all {certificate.tiles:,} tile iterations: {certificate.how}.</p>"
     notes = "".join(f"<p>Not checked: {escape(note)}.</p>" for note in certificate.notes)
     names = ["Proven", ">Relations", ">Decisions", "~What it says"]
     return head + scrolling(table(names, rows, "What was proven")) + notes

@@ -137,8 +137,10 @@ def _level(segment: Segment, number: int, columns: int) -> str:
     """How full a memory is in each column, against its size or else its peak."""
     level = segment.levels[number]
     top = level.size or level.peak
-    if level.steps is None or not top:
+    if level.steps is None:
         return "?" * columns
+    if not top or not segment.duration:
+        return " " * columns
     each = Fraction(segment.duration) / columns
     highest = [Fraction(0)] * columns
     now = Fraction(0)

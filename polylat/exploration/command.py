@@ -81,9 +81,9 @@ def _slots(texts: Sequence[str]) -> Any:
         tensor, equals, numbers = text.rpartition("=")
         counts = _numbers(numbers, f"--slots {text}", unlimited=True)
         if equals:
-            by_tensor[tensor] = counts
+            by_tensor[tensor] = [*by_tensor.get(tensor, ()), *counts]
         else:
-            everywhere = counts
+            everywhere = [*(everywhere or ()), *counts]
     if by_tensor and everywhere is not None:
         raise OptionError(
             "--slots is given for all tensors and for some",

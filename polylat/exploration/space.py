@@ -21,6 +21,7 @@ from polylat.spec import Spec
 from polylat.spec.mapping import Branch, Pipeline, Sequential, Spatial, Temporal
 from polylat.spec.options import (
     normalize_background,
+    normalize_count,
     normalize_granularity,
     normalize_order,
     normalize_slots,
@@ -489,10 +490,12 @@ def _tile_axes(
                 f"tiles names {name!r}, over which several branches have loops of their own",
                 mend=f"say which: {several}, in tree order",
             )
-        if not shapes or any(type(s) is not int or s < 1 for s in shapes):
-            raise OptionError(f"tile shapes of {name!r} must be whole numbers above zero")
+        some = [
+            normalize_count(f"a tile shape of {name!r}", shape)
+            for shape in _several(shapes, f"tiles of {name!r}")
+        ]
         loop = Loop(name, loops[name if mark else f"{variable}#1"])
-        axes.append((loop, tuple(dict.fromkeys(shapes))))
+        axes.append((loop, tuple(dict.fromkeys(some))))
     if len({loop.number for loop, _ in axes}) < len(axes):
         raise OptionError("tiles names a loop twice")
     return tuple(axes)

@@ -182,7 +182,9 @@ class Store:
     def _error(self, what: str, error: Exception) -> StoreError:
         text = str(error)
         mend = "give a file in a folder that can be written to"
-        if "full" in text or "disk I/O" in text or "space" in text:
+        if self.path.exists() and not self.path.is_file():
+            mend = "give a file that is no device and no folder"
+        elif "full" in text or "disk I/O" in text or "space" in text:
             mend = "make room on the disk and run it again: it goes on from there"
         elif "readonly" in text or "read-only" in text.lower():
             mend = "make the file and its folder writable, or give another name"

@@ -218,7 +218,7 @@ def rows(found: Exploration) -> list[dict[str, Any]]:
         row |= {
             "order": result.order or None,
             "waits_for_background": result.waits_for_background,
-            "exact": result.exact,
+            "exact": result.exact and result.latency is not None,
             "granularity": choice.granularity,
             "order_asked": choice.order,
         }

@@ -6,9 +6,11 @@ Each function takes what a user may write and gives its one normal form, or rais
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 from polylat.errors import OptionError
 from polylat.spec.reading.numbers import exact, ratio
@@ -255,13 +257,18 @@ def normalize_window(value: object) -> tuple[Fraction, Fraction]:
     except (TypeError, ValueError, ArithmeticError) as error:
         raise OptionError(f"{_shown(value)} is no window", mend=mend) from error
     if not 0 <= first < last:
-        raise OptionError(f"the window {_shown(value)} is empty, or begins before 0", mend=mend)
+        raise OptionError(f"the window ({first}, {last}) is empty, or begins before 0", mend=mend)
     return first, last
 
 
 def normalize_limit(value: object) -> int:
     """How many at most: a whole number above zero."""
     return _whole(value, "limit", None)
+
+
+def normalize_count(name: str, value: object) -> int:
+    """A whole number above zero."""
+    return _whole(value, name, None)
 
 
 def normalize_title(value: object) -> str:
@@ -279,8 +286,11 @@ def normalize_flag(name: str, value: object) -> bool:
 
 
 def _whole(value: object, what: str, where: str | None) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        with suppress(TypeError):  # arrays of NumPy
+            count = index(value)
+            if count >= 1:
+                return count
     raise OptionError(f"{what} must be a whole number above zero, not {_shown(value)}", where=where)
 
 
