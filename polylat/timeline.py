@@ -1002,17 +1002,14 @@ def compare(
         titled = [(None, item) for item in (given if several else [given])]
     if not titled:
         raise OptionError("nothing to compare", mend="give at least one report")
-    return Stack(
-        tuple(
-            _line(None if title is None else normalize_title(title), item, limit)
-            for title, item in titled
-        )
-    )
+    return Stack(tuple(_line(title, item, limit) for title, item in titled))
 
 
 def _line(title: str | None, item: Any, limit: int) -> Timeline:
     from polylat.accounting import Roofline
 
+    if title is not None:
+        title = normalize_title(title)
     if isinstance(item, Report):
         return timeline(item, fold=False, limit=limit, title=title)
     if isinstance(item, Roofline):

@@ -128,9 +128,11 @@ def in_turn(model: Model) -> bool:
 
 def _no_rivals(graph: TaskGraph) -> bool:
     """Whether every port serves blocks of one kind, of one leaf."""
-    owner, sequence = graph.owner[graph.task_block], graph.sequence[graph.task_block]
-    served = np.unique(np.stack((graph.task_port, graph.leaf[owner], sequence)), axis=1)
-    return bool(len(np.unique(served[0])) == served.shape[1])
+    leaf = graph.leaf[graph.owner[graph.task_block]]
+    kind = leaf * (graph.sequence.max(initial=0) + 1) + graph.sequence[graph.task_block]
+    one_of = np.empty(graph.ports, dtype=np.int64)
+    one_of[graph.task_port] = kind
+    return bool((one_of[graph.task_port] == kind).all())
 
 
 _What = tuple[Lowered, frozenset[tuple[str, str]], Slots]
