@@ -1,4 +1,4 @@
-# What a newcomer runs: make demo, make test. `make help` lists the rest.
+# Start with: make demo, make test. `make help` lists all targets.
 
 PYTHON ?= python3
 PYTHON_ACCELFORGE ?= python3.12
@@ -19,7 +19,7 @@ ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(BASE) ## two examples: a write in the background, and a block of attention
+demo: $(BASE) ## two examples: a background write-back, and an attention block
 	$(RUN) examples/tapped_cascade.py
 	@echo
 	$(RUN) examples/attention_block.py
@@ -27,7 +27,7 @@ demo: $(BASE) ## two examples: a write in the background, and a block of attenti
 	@echo
 	@$(RUN) -m polylat report examples/arch.yaml examples/workload.yaml examples/tap_resident.yaml \
 		--granularity tile --background o2 --verify -o build/report.html
-	@echo "Open build/report.html in a browser: why the write of o2 is off the critical path."
+	@echo "Open build/report.html in a browser: it shows why the write of o2 is off the critical path."
 
 pictures: $(BASE) ## draw the pictures of the documentation
 	$(RUN) examples/pictures.py
@@ -40,32 +40,32 @@ docs: $(DOCS) ## build the documentation: build/docs/index.html
 notebooks: $(DEV) ## execute the notebooks, to build/notebooks/*.html and *.ipynb
 	$(RUN) -m notebooks
 
-test: $(DEV) ## tests, and the examples in docstrings and README; the same random examples every time
+test: $(DEV) ## tests and doctests (docstrings, README), with a fixed random seed
 	HYPOTHESIS_PROFILE=ci $(RUN) -m pytest -n $(WORKERS)
 
-test-quick: $(DEV) ## the same with few random examples
+test-quick: $(DEV) ## the fast tests, with few random examples
 	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow"
 
 nightly: $(DEV) ## the property tests with many random examples
 	HYPOTHESIS_PROFILE=nightly $(RUN) -m pytest -n $(WORKERS)
 
-lint: $(DEV) ## lint, format, types, direction of imports
+lint: $(DEV) ## lint, format, types, import layers
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
 
-format: $(DEV) ## format, and mend what ruff can mend
+format: $(DEV) ## format, and apply ruff's automatic fixes
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: $(DEV) ## benchmarks; with AccelForge's if `make accelforge` was run
+bench: $(DEV) ## benchmarks, including AccelForge after `make accelforge`
 	$(RUN) -m benchmarks -o $(BENCH_OUTPUT)
 
-bench-smoke: $(DEV) ## the benchmarks, small: do all sides agree?
+bench-smoke: $(DEV) ## small benchmarks: check that all tools agree
 	$(RUN) -m benchmarks --smoke
 
-accelforge: $(ACCELFORGE) ## test with AccelForge itself, its objects and its mapper (Python 3.12)
+accelforge: $(ACCELFORGE) ## test with AccelForge, its objects and its mapper (Python 3.12)
 	$(VENV_ACCELFORGE)/bin/python -m benchmarks.accelforge_compare tests/data/accelforge
 	$(VENV_ACCELFORGE)/bin/python -m pytest tests/test_accelforge.py
 	cd notebooks && ../$(VENV_ACCELFORGE)/bin/python from_mapper.py >/dev/null
@@ -90,8 +90,8 @@ $(DOCS): $(BASE)
 	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[docs]'
 	@touch $@
 
-# AccelForge brings islpy-barvinok, polylat asks for islpy, and both are the module islpy: so polylat
-# goes in without what it asks for, which the list has.
+# AccelForge depends on islpy-barvinok, polylat on islpy, and both install the module islpy. So polylat
+# is installed without its dependencies, which requirements/accelforge.txt lists.
 $(ACCELFORGE): pyproject.toml requirements/accelforge.txt
 	@$(PYTHON_ACCELFORGE) -c 'import sys; sys.exit(None if sys.version_info >= (3, 12) else "AccelForge needs Python 3.12 or newer: make accelforge PYTHON_ACCELFORGE=...")'
 	$(PYTHON_ACCELFORGE) -m venv $(VENV_ACCELFORGE)

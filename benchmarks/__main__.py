@@ -19,7 +19,8 @@ from benchmarks import explore, longest_path, real_size, simulation, trip_counts
 from benchmarks.cascades import cascades
 from benchmarks.cases import cascade
 from benchmarks.measure import interleaved, machine, table
-from polylat.model import build, lower
+from polylat.engine.model import build
+from polylat.lowering.lowered import lower
 from polylat.schedule.graph import TaskGraph
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -25,9 +25,9 @@ from accelforge.frontend.mapping import Compute
 from accelforge.model.main import evaluate_mapping
 
 from benchmarks.measure import interleaved, machine, seconds, table
-from polylat.accounting import roofline
-from polylat.analysis import analyze
+from polylat.analysis.roofline import roofline
 from polylat.errors import PolylatError
+from polylat.report import analyze
 from polylat.spec.reading.load import load
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from polylat.exact import Number
+from polylat.numbers import Number
 from polylat.report import Report
 
 __all__ = ["Answer", "shown"]

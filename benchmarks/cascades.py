@@ -18,8 +18,9 @@ from typing import Any
 
 from benchmarks.cases import cascade
 from benchmarks.measure import seconds
-from polylat.analysis import analyze
-from polylat.model import build, lower
+from polylat.engine.model import build
+from polylat.lowering.lowered import lower
+from polylat.report import analyze
 from polylat.schedule.timing import ORDERS
 
 __all__ = ["cascades", "phases"]

@@ -21,8 +21,9 @@ from typing import Any
 
 from benchmarks import fused
 from benchmarks.measure import machine, seconds, table
-from polylat.analysis import analyze
-from polylat.exploration import Exploration, evaluate, explore
+from polylat.exploration import evaluate
+from polylat.explorer import Exploration, explore
+from polylat.report import analyze
 from polylat.spec import Spec
 from polylat.spec.reading.load import load
 
@@ -140,7 +141,7 @@ def explorations(
 
 def _explore(spec: Spec, granularity: str, *, exhaustive: bool = True) -> Exploration:
     """Explore with nothing remembered but ISL's relations, which `analyze` remembers, too."""
-    evaluate.forget()
+    evaluate.clear_cache()
     return explore(spec, granularity=granularity, slots=SLOTS, exhaustive=exhaustive, n_jobs=1)
 
 
@@ -181,7 +182,7 @@ def _scaling(given: Callable[[], Spec], options: dict[str, Any], turns: int) -> 
 
     def took(jobs: int) -> float:
         pool(joblib.delayed(_forgets)() for _ in range(8))
-        evaluate.forget()
+        evaluate.clear_cache()
         if not jobs:
             return seconds(lambda: pool(alone(spec, options) for _ in range(2)))[0]
         time, found = seconds(lambda: explore(spec, n_jobs=jobs, exhaustive=True, **options))
@@ -232,7 +233,7 @@ def _alone(spec: Spec, options: dict[str, Any]) -> int:
 
 def _forgets() -> None:
     sleep(0.02)  # so that each process gets some
-    evaluate.forget()
+    evaluate.clear_cache()
 
 
 def tile_shapes(turns: int = 3) -> list[dict[str, Any]]:
@@ -244,7 +245,7 @@ def tile_shapes(turns: int = 3) -> list[dict[str, Any]]:
         found = explore(spec, exhaustive=True, n_jobs=1, **options)
         times, each = [], []
         for _ in range(turns):
-            evaluate.forget()
+            evaluate.clear_cache()
             start = perf_counter()
             explore(spec, exhaustive=True, n_jobs=1, **options)
             times.append((perf_counter() - start) / found.variants)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import rustworkx as rx
 
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.timing import plan
+from polylat.schedule.list_scheduling import plan
 
 __all__ = ["Events", "by_networkx", "by_polylat", "by_rustworkx", "events"]
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from benchmarks.answer import Answer, shown
 from benchmarks.measure import forget, processor_seconds, seconds, table
-from polylat.analysis import analyze
+from polylat.report import analyze
 from polylat.spec import Spec
 from polylat.spec.mapping import Compute
 from polylat.spec.reading.load import load

@@ -15,8 +15,9 @@ import numpy as np
 import simpy
 from simpy.events import Event
 
-from polylat.schedule.graph import Ints, TaskGraph
-from polylat.schedule.timing import plan
+from polylat.schedule.arrays import Ints
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.list_scheduling import plan
 
 __all__ = ["by_polylat", "by_simpy"]
 

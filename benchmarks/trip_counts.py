@@ -17,10 +17,12 @@ from benchmarks import longest_path, simulation
 from benchmarks.answer import Answer, shown
 from benchmarks.fused import attention, chain
 from benchmarks.measure import forget, interleaved, seconds, table
-from polylat.analysis import analyze
+from polylat.engine.model import Model, build
 from polylat.errors import PolylatError
-from polylat.model import Model, build, lower
-from polylat.schedule.timing import Order, Plan
+from polylat.lowering.lowered import lower
+from polylat.report import analyze
+from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.timing import Order
 from polylat.spec import Spec
 
 __all__ = ["MOST", "REFERENCE", "SMOKE_MOST", "SMOKE_TRIPS", "TRIPS", "Row", "show", "trip_counts"]

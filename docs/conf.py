@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: ``make docs``. Nothing is fetched, and a warning is an error."""
+"""Sphinx configuration (``make docs``). Nothing is downloaded, and warnings are errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 project = "polylat"
 author = "polylat"
-copyright = "the authors of polylat; MIT licence"  # noqa: A001 - Sphinx's name
+copyright = "the authors of polylat; MIT license"  # noqa: A001 - Sphinx's name
 version = release = polylat.__version__
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc"]
@@ -24,12 +24,12 @@ nitpicky = True
 myst_enable_extensions = ["attrs_block", "deflist"]
 myst_heading_anchors = 3
 
-# A name in single backquotes in a docstring is a parameter or a name of polylat's: code.
+# In docstrings, single backquotes mark parameters and names of polylat: code.
 default_role = "code"
 add_module_names = False
-autodoc_typehints = "none"  # numpydoc's sections say it in words, signatures would be too long
+autodoc_typehints = "none"  # numpydoc's sections describe the types; signatures would be too long
 autodoc_member_order = "groupwise"
-autodoc_class_signature = "separated"  # results are not made by hand
+autodoc_class_signature = "separated"  # users do not construct results
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -48,10 +48,10 @@ html_theme_options = {
 
 
 def _without_the_last_blank_line(_: Sphinx, __: str, source: list[str]) -> None:
-    """Doctest needs one at the end of a block; a reader does not."""
+    """Remove the blank line that doctest needs at the end of a block."""
     source[0] = re.sub(r"(```pycon\n.*?)\n\n( *```\n)", r"\1\n\2", source[0], flags=re.DOTALL)
 
 
 def setup(app: Sphinx) -> None:
-    """Tell Sphinx about the above."""
+    """Register the source filter with Sphinx."""
     app.connect("source-read", _without_the_last_blank_line)

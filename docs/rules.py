@@ -1,7 +1,7 @@
 """Draw a small example of every rule of the model: ``python docs/rules.py [FOLDER]``.
 
-The folder is docs/pictures unless one is given. Each picture is a mapping that polylat analyses
-(docs/drawn has them), drawn by `Report.timeline`; nothing in it is drawn by hand.
+The folder is docs/pictures by default. Each picture shows mappings of docs/drawn, analyzed by
+polylat and drawn by `Report.timeline`; nothing is drawn by hand.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ RULES: Mapping[str, Callable[[], Panels]] = {
         results.bracket,
     )
 }
-"""Name of a picture → what it shows, in the order of docs/model.md."""
+"""Name of a picture → function that returns its panels, in the order of docs/model.md."""
 
 
 def draw(panels: Panels) -> str:
-    """A picture as SVG that follows the reader's light or dark screen."""
+    """Return a picture as SVG that follows the light or dark mode of the reader."""
     lines = [
         panel.timeline(title=title)
         if isinstance(panel, polylat.Report)
-        else polylat.compare({title: panel}).timelines[0]
+        else polylat.timelines({title: panel}).timelines[0]
         for title, panel in panels.items()
     ]
-    return polylat.compare(lines).to_svg(width=WIDTH)
+    return polylat.timelines(lines).to_svg(width=WIDTH)
 
 
 def main() -> None:
-    """Draw them all."""
+    """Write all pictures to the folder."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for name, rule in RULES.items():

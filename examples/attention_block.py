@@ -1,7 +1,7 @@
-"""A block of attention at real size: is it as fast as can be? The proof is part of the answer.
+"""Analyze an attention block at real size, and prove that its schedule is optimal.
 
-32 heads, 4096 tokens: Q K^T, softmax and A V overlap in a Pipeline. `make demo` runs this after the
-tapped cascade.
+32 heads, 4096 tokens: Q K^T, softmax and A V overlap in a Pipeline. `make demo` runs this script
+after the tapped cascade.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Analyse the block, prove the schedule, and print what matters."""
+    """Analyze the block, prove the schedule, and print the main results."""
     console = Console(highlight=False)
     spec = polylat.load(str(HERE / "attention.yaml"))
     began = perf_counter()
     report = polylat.analyze(spec)
     took = perf_counter() - began
-    console.print("[bold]A block of attention: 32 heads, 4096 tokens, three stages[/bold]\n")
+    console.print("[bold]Attention block: 32 heads, 4096 tokens, three stages[/bold]\n")
     console.print(f"  AccelForge  {report.roofline:>12,}")
     proven = "optimal: no schedule of this mapping is faster" if report.optimal else "not optimal"
     console.print(f"  polylat     {report.latency:>12,}  {proven}")
     operations = sum(n for (_, _, _, action), n in report.accesses.items() if action == "compute")
     console.print(
         f"\n{report.tiles:,} tile iterations, {operations:,} computations: {took:.2f} s."
-        " What one more iteration of each loop takes, and what sets the pace:\n"
+        " Time per iteration of each loop in the steady state, and its critical cycle:\n"
     )
-    for pace in report.initiation_interval:
-        console.print(f"  {pace}")
+    for ii in report.initiation_interval:
+        console.print(f"  {ii}")
     console.print()
     console.print(str(report.verify()), soft_wrap=True)
-    console.print("\nThe whole report: polylat analyze examples/attention.yaml --verify")
+    console.print("\nThe full report: polylat analyze examples/attention.yaml --verify")
 
 
 if __name__ == "__main__":

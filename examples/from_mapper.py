@@ -1,13 +1,13 @@
-"""From AccelForge's mapper to the fastest overlapped schedule.
+"""Find the fastest overlapped schedule among the results of AccelForge's mapper.
 
 ::
 
     python examples/from_mapper.py              # o2 tapped, and attention
-    python examples/from_mapper.py chain mlp    # others: see PROBLEMS
+    python examples/from_mapper.py chain mlp    # others of PROBLEMS
 
-AccelForge's mapper searches for mappings, and polylat ranks what it finds by overlapped latency.
-This needs ``pip install 'polylat[accelforge]'``, Python 3.12 and Graphviz (the mapper draws). It
-takes one to four minutes per problem, nearly all of them the mapper's.
+AccelForge's mapper searches for mappings, and polylat ranks them by overlapped latency. This needs
+``pip install 'polylat[accelforge]'``, Python 3.12 and Graphviz (for the mapper's drawings).
+It takes one to four minutes per problem, nearly all of it in the mapper.
 """
 
 from __future__ import annotations
@@ -42,14 +42,22 @@ PROBLEMS = {
 
 @dataclass(frozen=True)
 class Way:
-    """A way to run the mappings: options of `rerank`."""
+    """A way to run the mappings.
+
+    Parameters
+    ----------
+    name
+        Its name in the table.
+    options
+        Options of `rerank`.
+    """
 
     name: str
     options: dict[str, Any]
 
 
 def problem(name: str) -> Any:
-    """AccelForge's Spec, without a mapping."""
+    """Return AccelForge's Spec of a problem, without a mapping."""
     if name in ("untapped", "tapped"):
         spec = af.Spec.from_yaml(str(HERE / "arch.yaml"), str(HERE / "workload.yaml"))
         if name == "tapped":
@@ -57,25 +65,25 @@ def problem(name: str) -> Any:
     else:
         folder = HERE / "mapper"
         spec = af.Spec.from_yaml(str(folder / "arch.yaml"), str(folder / f"{name}.yaml"))
-    # What the memories hold counts, too: else only a mapping or two would be left.
+    # RESOURCE_USAGE as well: otherwise only one or two mappings would remain.
     spec.mapper.metrics = af.Metrics.LATENCY | af.Metrics.ENERGY | af.Metrics.RESOURCE_USAGE
     return spec
 
 
 @cache
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """Where AccelForge's mapper and its workers, which stay there, leave a drawing."""
+    """Return a folder for the drawings of AccelForge's mapper and its persistent workers."""
     return tempfile.TemporaryDirectory()
 
 
 def search(spec: Any) -> Any:
-    """AccelForge's Mappings."""
+    """Run AccelForge's mapper and return its Mappings."""
     with contextlib.chdir(scratch().name), contextlib.redirect_stdout(io.StringIO()):
         return spec.map_workload_to_arch(print_progress=False)
 
 
 def ways(spec: Any) -> list[Way]:
-    """As the mapper has it; with stages that overlap; and with writes that nobody waits for."""
+    """Return three ways: as mapped; with overlapping stages; also with background write-backs."""
     produced = [t.name for e in spec.workload.einsums for t in e.tensor_accesses if t.output]
     return [
         Way("as they are", {}),
@@ -85,7 +93,7 @@ def ways(spec: Any) -> list[Way]:
 
 
 def story(name: str, mappings: Any) -> Table:
-    """Per way: the mapping that AccelForge has first, and the one that is the fastest."""
+    """Return a table with AccelForge's first choice and the fastest mapping for each way."""
     title = f"{name}: {PROBLEMS[name]} ({len(mappings)} mappings)"
     table = Table(
         title=title, title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
@@ -109,12 +117,12 @@ def story(name: str, mappings: Any) -> Table:
 
 
 def said(row: Any) -> str:
-    """Number of a mapping, AccelForge's latency and polylat's."""
+    """Return the number of a mapping, AccelForge's latency and polylat's as text."""
     return f"{row.name}: {row['accelforge']:,.0f} -> {row['latency']:,.0f}"
 
 
 def fastest(mappings: Any) -> tuple[polylat.Spec, polylat.Report]:
-    """The fastest of all ways and mappings, as an input and as its report."""
+    """Return the fastest of all ways and mappings, and its report."""
     way = ways(mappings.spec)[-1]
     ranked = rerank(mappings, quiet=True, **way.options)
     spec = to_spec(mappings, ranked.attrs["winner"])
@@ -129,10 +137,10 @@ def main(names: Sequence[str]) -> None:
         mappings = search(problem(name))
         console.print(story(name, mappings))
         spec, report = fastest(mappings)
-        print(str(report).partition("\n\n")[0])  # print(report) for all of it
+        print(str(report).partition("\n\n")[0])  # print(report) for the full report
         print(str(report.verify()).partition("\n")[0])
         live = problem(name)
-        live.mapping = from_spec(spec)  # back in AccelForge, where a Pipeline costs a Sequential
+        live.mapping = from_spec(spec)  # AccelForge evaluates Pipelines as Sequentials
         print(f"AccelForge's figure for it: {live.evaluate_mapping().latency():,}\n")
 
 

@@ -1,6 +1,6 @@
 """Draw the pictures of the documentation: ``python examples/pictures.py [FOLDER]``.
 
-The folder is docs/ unless one is given. They are SVG, light or dark as the reader's screen is.
+The folder is docs/ by default. The pictures are SVG and follow the reader's light or dark mode.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ HERE = Path(__file__).resolve().parent
 
 
 def tapped_cascade() -> str:
-    """The motivating problem, four ways: where the write of o2 to DRAM goes."""
+    """Draw four schedules of the motivating problem, with the write of o2 to DRAM."""
     files = [HERE / name for name in ("arch.yaml", "workload.yaml", "tap_resident.yaml")]
     spec = polylat.load(*files)
     pipelined = polylat.load(*files, top="Pipeline", inner="Pipeline")
-    stack = polylat.compare(
+    stack = polylat.timelines(
         {
             "AccelForge's accounting": polylat.roofline(spec),
-            "o2 kept in SRAM, everybody waits for its write to DRAM": polylat.analyze(
+            "o2 kept in SRAM, its write to DRAM in the foreground": polylat.analyze(
                 spec, granularity="tile"
             ),
             "the same, written in the background": polylat.analyze(
@@ -38,7 +38,7 @@ PICTURES: Mapping[str, Callable[[], str]] = {"timeline.svg": tapped_cascade}
 
 
 def main() -> None:
-    """Draw them."""
+    """Write all pictures to the folder."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "docs"
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in PICTURES.items():

@@ -1,6 +1,6 @@
-"""Is the write of o2 to DRAM on the critical path? Three matrix multiplications tell.
+"""Determine what it costs to write o2 to DRAM, and whether the write is on the critical path.
 
-Run it from anywhere: ``python examples/tapped_cascade.py``.
+Run from any folder: ``python examples/tapped_cascade.py``.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ PIPELINED = ("Pipeline", "Pipeline")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A mapping, and how it is run.
+    """A mapping and options of its analysis.
 
     Parameters
     ----------
     title
-        What it is, in words.
+        Its description.
     mapping
-        The file of its mapping.
+        The file of the mapping.
     splits
-        Kinds of the top and of the inner split.
+        Kinds of the top split and of the inner split.
     granularity
         Granularity of the analysis.
     background
-        Write-backs that nobody waits for.
+        Background write-backs.
     """
 
     title: str
@@ -43,13 +43,13 @@ class Scenario:
     background: tuple[str, ...] = ()
 
     def load(self) -> polylat.Spec:
-        """Read its files."""
+        """Load its input files."""
         top, inner = self.splits
         files = ("arch.yaml", "workload.yaml", self.mapping)
         return polylat.load(*(HERE / file for file in files), top=top, inner=inner)
 
     def analyze(self) -> polylat.Report:
-        """Analyse it."""
+        """Analyze it."""
         return polylat.analyze(
             self.load(), granularity=self.granularity, background=self.background
         )
@@ -68,7 +68,7 @@ STORY = (
 
 
 def story() -> Table:
-    """AccelForge's and polylat's latency of each scenario."""
+    """Return a table of AccelForge's and polylat's latency of each scenario."""
     table = Table(title="e1 -> o1 -> e2 -> o2 -> e3: what does it cost to write o2 to DRAM?")
     table.add_column("mapping and schedule")
     for heading in ("AccelForge", "polylat", "bound"):
@@ -87,14 +87,14 @@ def story() -> Table:
 
 
 def limit(report: polylat.Report) -> str:
-    """What the larger bound is: a chain of dependences, or a port that is always busy."""
+    """Return what attains the larger bound: a chain of dependences, or an always busy port."""
     if report.binding == "dependence":
         return "dependences"
     return f"busy {max(report.ports, key=lambda port: port.busy).name}"
 
 
 def extra() -> Table:
-    """Where AccelForge's extra latency of the mapper's tap comes from."""
+    """Return a table that attributes AccelForge's extra latency to Einsums."""
     without, with_tap = (polylat.roofline(s.load()) for s in (UNTAPPED, REFETCHED))
     title = f"AccelForge's extra {with_tap.latency - without.latency:,}, Einsum by Einsum"
     table = Table(title=title)
@@ -102,7 +102,7 @@ def extra() -> Table:
         table.add_column(heading)
     for heading in ("no tap", "tap"):
         table.add_column(heading, justify="right")
-    table.add_column("what was added there")
+    table.add_column("additional accesses")
     for einsum, component in with_tap.bottleneck.items():
         added = [
             f"{number - without.accesses.get(key, 0):,} {action}s of {tensor}"
@@ -122,7 +122,7 @@ def extra() -> Table:
 
 
 def styled(table: Table) -> Table:
-    """The same look for all tables."""
+    """Apply the common style to a table."""
     table.box = box.SIMPLE_HEAD
     table.padding = (0, 1, 0, 0)
     table.pad_edge = False
@@ -132,12 +132,12 @@ def styled(table: Table) -> Table:
 
 
 def main() -> None:
-    """Print the story."""
+    """Print the tables."""
     console = Console(highlight=False)
     console.print(story())
     console.print(extra())
-    console.print("Optimal: the latency equals a bound that no schedule of the mapping beats.")
-    console.print("The whole report of a row, such as the fourth:\n")
+    console.print("Optimal: the latency equals a lower bound on all schedules of the mapping.")
+    console.print("The full report of a row, such as the fourth:\n")
     console.print("  polylat analyze examples/{arch,workload,tap_resident}.yaml \\")
     console.print("    --granularity tile --background o2")
 

@@ -3,11 +3,11 @@
 ::
 
     python -m notebooks                           # all, to build/notebooks
-    python -m notebooks -o FOLDER FILE.py ...     # some, to elsewhere
+    python -m notebooks -o FOLDER FILE.py ...     # some, to FOLDER
 
-Each runs in a kernel of its own, in the folder of its source. The first error in any of them is a
-failure. One is not: where an optional library is missing (`polylat.MissingExtraError`), the
-notebook ends there, and shows the error, which names the extra.
+Each notebook runs in its own kernel, in the folder of its source. An error in any notebook is a
+failure, except for a missing optional library (`polylat.MissingExtraError`): the notebook then
+ends with this error, which names the extra to install.
 """
 
 from __future__ import annotations
@@ -26,21 +26,28 @@ from nbconvert import HTMLExporter
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 1800
-"""How long a cell may take: AccelForge's mapper takes minutes."""
+"""Time limit per cell; AccelForge's mapper takes minutes."""
 
 
 def sources() -> list[Path]:
-    """The notebooks, by name."""
+    """Return the notebooks, sorted by name."""
     return sorted(path for path in HERE.glob("*.py") if not path.name.startswith("_"))
 
 
 def execute(source: Path, folder: Path) -> str:
-    """Execute a notebook, and write it as it is then, complete or not.
+    """Execute a notebook and write it with its outputs, even if it fails.
+
+    Parameters
+    ----------
+    source
+        The notebook.
+    folder
+        Where to write it.
 
     Returns
     -------
     str
-        What went wrong; empty if nothing did.
+        The error message; empty if there was none.
     """
     notebook = jupytext.read(source)
     client = NotebookClient(
@@ -68,7 +75,7 @@ def execute(source: Path, folder: Path) -> str:
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write a notebook as ``.ipynb`` and as HTML; titled by its first heading."""
+    """Write a notebook as ``.ipynb`` and as HTML, with its first heading as the title."""
     headings = (line for cell in notebook.cells for line in cell.source.splitlines())
     title = next((line[2:] for line in headings if line.startswith("# ")), path.name)
     notebook.metadata["title"] = title
@@ -84,7 +91,7 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     default="build/notebooks",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where to write.",
+    help="Output folder.",
 )
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def main(folder: Path, files: Sequence[Path]) -> None:

@@ -2,8 +2,8 @@
 # # Pipelining a block of attention
 #
 # `Q Kᵀ`, softmax and `A V` with 32 heads, 4096 tokens and a head dimension of 128. The two matrix multiplications
-# share an array of 128 × 128 units, the softmax has a vector unit of its own. What does it gain to let the three
-# overlap, what sets the pace, and what does it cost in SRAM?
+# share an array of 128 × 128 units, the softmax has a vector unit of its own. What is the speedup if the three
+# overlap, what limits the throughput, and how much SRAM does the overlap need?
 
 # %%
 from fractions import Fraction
@@ -13,10 +13,10 @@ import polylat
 
 FILE = Path("../examples/attention.yaml")
 blocks = {kind: polylat.load(FILE, split=kind) for kind in ("Sequential", "Pipeline")}
-blocks["Pipeline"].mapping
+polylat.tree(blocks["Pipeline"])
 
 # %% [markdown]
-# AccelForge prices both alike; the dependences do not.
+# AccelForge's latency is the same for both; polylat's is not.
 
 # %%
 one_by_one = polylat.analyze(blocks["Sequential"])
@@ -30,9 +30,9 @@ assert overlapped.latency == 8388608
 assert overlapped.speedup == Fraction(3, 2)
 
 # %% [markdown]
-# ## Is that the best?
+# ## Is that the best schedule?
 #
-# Yes: the array is busy from the first to the last cycle, so no schedule of this mapping is faster.
+# Yes: the array is busy in every cycle, so no schedule of this mapping is faster.
 
 # %%
 assert overlapped.optimal and overlapped.binding == "resource"
@@ -43,7 +43,7 @@ busiest = max(overlapped.ports, key=lambda port: port.busy)
 assert busiest.name == "mac" and busiest.utilization == 1
 
 # %% [markdown]
-# Which stages have units of their own, and what do they contend for? The array is one; the pipeline shares it.
+# Which components does each stage have for itself, and for which do the stages contend? All stages share the array.
 
 # %%
 (pipeline,) = overlapped.contention
@@ -55,15 +55,15 @@ assert pipeline.own == ("vector",)
 assert "mac" in pipeline.shared
 
 # %% [markdown]
-# ## What sets the pace
+# ## What limits the throughput
 #
-# What one more iteration of each loop takes, and the accesses on the cycle that says so. Sequentially, the softmax
-# is on it; in the pipeline it is not.
+# The initiation interval of each loop is the time per iteration in the steady state, and its critical cycle lists the
+# accesses that determine it. In the Sequential, the softmax is on the critical cycle; in the Pipeline it is not.
 
 # %%
 for report in (one_by_one, overlapped):
-    for pace in report.initiation_interval[:2]:
-        print(pace)
+    for ii in report.initiation_interval[:2]:
+        print(ii)
     print()
 
 before, after = (report.initiation_interval[0] for report in (one_by_one, overlapped))
@@ -72,18 +72,19 @@ assert "softmax" in {key[0] for key, _ in before.cycle}
 assert "softmax" not in {key[0] for key, _ in after.cycle}
 
 # %% [markdown]
-# ## The picture
+# ## The timeline
 #
-# A beginning of it: while the softmax is at 128 queries, the array multiplies for others.
+# The beginning of the schedule: while the vector unit computes the softmax of 128 queries, the array multiplies for
+# others.
 
 # %%
 overlapped.timeline(window=(0, 40960))
 
 # %% [markdown]
-# ## What it costs
+# ## How much SRAM the overlap needs
 #
-# The stages hand tiles of scores to each other. How many of them need SRAM at once? `explore` evaluates
-# the choices and gives the exact front of latency and of the bits that SRAM holds at most.
+# The stages pass tiles of scores to each other through SRAM. How many slots for these tiles are needed? `explore`
+# evaluates the choices and returns the exact Pareto front of latency and peak SRAM occupancy.
 
 # %%
 found = polylat.explore(
@@ -96,12 +97,12 @@ assert found.exact
 assert points == [(8388608, 50855936), (8392704, 33816576), (12582912, 33554432)]
 
 # %% [markdown]
-# The second is worth a look: with a single tile for what the softmax makes, it loses 4,096 cycles of 8 million, and
-# needs a third less SRAM.
+# The second point is interesting: with a single slot for the output of the softmax, the latency is only 4,096 cycles
+# longer (of 8 million), and SRAM usage is a third lower.
 #
 # ## A proof
 #
-# 66,560 tile iterations, of which polylat looked at some. ISL checks the schedule of all of them.
+# Of the 66,560 tile iterations, polylat sampled some. ISL proves the schedule of all of them.
 
 # %%
 assert (overlapped.tiles, overlapped.engine, overlapped.exact) == (66560, "periodic", True)

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Is the write on the critical path?
 #
-# Three matrix multiplications in a row, `e1 → o1 → e2 → o2 → e3`. Somebody wants `o2` in DRAM as well.
-# AccelForge's figure for the mapping grows by 1,024. Is that so, or can the write happen while `e3` computes?
+# Three matrix multiplications in a row, `e1 → o1 → e2 → o2 → e3`. Now `o2` is needed in DRAM as well. AccelForge's
+# latency of the mapping increases by 1,024. Is that so, or can the write take place while `e3` computes?
 #
-# The inputs are AccelForge's own files, as they are: an architecture, a workload, and three mappings.
+# The inputs are AccelForge files: an architecture, a workload, and three mappings.
 
 # %%
 from pathlib import Path
@@ -15,7 +15,7 @@ EXAMPLES = Path("../examples")
 
 
 def load(mapping: str, splits: str = "Sequential") -> polylat.Spec:
-    """The example with one of its mappings, and both of its splits of a kind."""
+    """Load the example with one of its mappings, and with the given kind for both splits."""
     files = ("arch.yaml", "workload.yaml", mapping)
     return polylat.load(*(EXAMPLES / file for file in files), top=splits, inner=splits)
 
@@ -23,16 +23,16 @@ def load(mapping: str, splits: str = "Sequential") -> polylat.Spec:
 print((EXAMPLES / "workload.yaml").read_text())
 
 # %% [markdown]
-# The mapping that keeps `o2` in SRAM for `e3`, and writes it to DRAM, too:
+# The mapping that keeps `o2` in SRAM for `e3`, and also writes it to DRAM:
 
 # %%
 resident = load("tap_resident.yaml")
-resident.mapping
+polylat.tree(resident)
 
 # %% [markdown]
-# ## What AccelForge says
+# ## AccelForge's latency
 #
-# For each Einsum the time of its busiest component, and the sum of these. `polylat.roofline` does the same, to the
+# For each Einsum the time of its slowest component, and the sum of these. `polylat.roofline` repeats it, to the
 # digit.
 
 # %%
@@ -48,12 +48,12 @@ for what, figure in figures.items():
 assert list(figures.values()) == [31744, 32768, 32768]
 
 # %% [markdown]
-# Whether `e3` fetches `o2` back or finds it in SRAM makes no difference there: each Einsum is charged for what it
-# reads. Nor can a mapping say that nobody waits for the write.
+# Whether `e3` fetches `o2` back or finds it in SRAM makes no difference: AccelForge charges each Einsum for its
+# reads. Nor can a mapping express that nothing waits for the write.
 #
-# ## What the dependences say
+# ## The latency from the dependences
 #
-# `analyze` works out which access waits for which, and what every port serves when.
+# `analyze` derives which access waits for which, and schedules the accesses on the ports.
 
 # %%
 without = polylat.analyze(untapped, granularity="tile")
@@ -64,11 +64,11 @@ hidden = polylat.analyze(resident, granularity="tile", background="o2")
 assert without.latency == 31744
 assert fetched.latency == 32768
 assert waited.latency == 32256  # e3 reads the copy in SRAM: 512 less
-assert hidden.latency == 31744  # nobody waits for the write: another 512 less
+assert hidden.latency == 31744  # nothing waits for the write: another 512 less
 hidden
 
 # %% [markdown]
-# So the write costs nothing, if nobody waits for it. Is it on the critical path?
+# So the write costs nothing if it is in the background. Is it on the critical path?
 
 # %%
 write = ("e2", "DRAM", "o2", "write")
@@ -79,13 +79,13 @@ assert hidden.accesses[write] == 512
 assert write not in hidden.critical_totals
 
 # %% [markdown]
-# What did the 512 consist of, that waiting for it cost? To write a row of `o2` back, it is read from SRAM, which takes
-# 64. In the foreground, the next row of `e1` waits for that. In the background, `e1` fetches its operands meanwhile.
+# Why does waiting for the write cost 512? To write a row of `o2` back, it is read from SRAM, which takes 64. In the
+# foreground, the next row of `e1` waits for that. In the background, `e1` fetches its operands meanwhile.
 
 # %%
 line = hidden.timeline()
 for bar in line.bars:
-    if bar.start <= 2496 < bar.finish:  # the moment at which e2 is done with its first row
+    if bar.start <= 2496 < bar.finish:  # the time at which e2 finishes its first row
         served = ", ".join(f"{part.action} {part.tensor or ''}".rstrip() for part in bar.parts)
         name = line.lanes[bar.lane].name
         print(f"{name:4} serves {bar.einsum} ({bar.kind}) until {bar.finish:,}: {served}")
@@ -93,8 +93,8 @@ for bar in line.bars:
 assert waited.latency - hidden.latency == 8 * 64
 
 # %% [markdown]
-# No schedule of this mapping is faster: the latency equals a bound, the longest chain of dependences. And a
-# certificate proves the schedule, for every tile iteration.
+# No schedule of this mapping is faster: the latency equals the dependence bound. And a certificate proves the
+# schedule, for every tile iteration.
 
 # %%
 assert hidden.optimal and hidden.binding == "dependence"
@@ -104,8 +104,8 @@ hidden.verify()
 # %% [markdown]
 # ## Let the stages overlap
 #
-# With both splits a `Pipeline`, `e1`, `e2` and `e3` work at the same time, and DRAM is busy throughout. Now the
-# write does cost its 512: not because somebody waits for it, but because DRAM does nothing else meanwhile.
+# With both splits a `Pipeline`, `e1`, `e2` and `e3` work at the same time, and DRAM is busy throughout. Now the write
+# does cost its 512: nothing waits for it, but DRAM, which is the bottleneck, has to serve it.
 
 # %%
 kept = polylat.analyze(load("untapped.yaml", "Pipeline"), granularity="flow")
@@ -118,15 +118,15 @@ assert dram.utilization == 1 and tapped.binding == "resource"
 tapped.ports_frame()
 
 # %% [markdown]
-# ## The picture
+# ## The timelines
 #
-# One lane per port, one axis of time; the critical path is drawn in red, and what is in the background is hatched.
+# One lane per port, one time axis; the critical path is red, and background write-backs are hatched.
 
 # %%
-polylat.compare(
+polylat.timelines(
     {
         "AccelForge's accounting": polylat.roofline(resident),
-        "o2 kept in SRAM, everybody waits for its write to DRAM": waited,
+        "o2 kept in SRAM, its write to DRAM in the foreground": waited,
         "the same, written in the background": hidden,
         "stages overlap": tapped,
     }

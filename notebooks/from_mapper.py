@@ -1,11 +1,11 @@
 # %% [markdown]
 # # From AccelForge's mapper to the best schedule
 #
-# AccelForge's mapper finds mappings and ranks them by a latency without overlap. polylat finds the best schedule of a
-# mapping, and ranks mappings by that.
+# AccelForge's mapper finds mappings and ranks them by a latency without overlap. polylat finds the best schedule of
+# each mapping, and ranks mappings by its latency.
 #
-# The first half needs polylat alone. The second runs the mapper, and needs `pip install 'polylat[accelforge]'`, Python
-# 3.12 or newer, and Graphviz; where AccelForge is missing, the notebook ends there with an error that says so.
+# The first half needs polylat only. The second half runs the mapper, and needs `pip install 'polylat[accelforge]'`,
+# Python 3.12 or newer, and Graphviz; if AccelForge is missing, the notebook ends there with an error that says so.
 
 # %%
 import contextlib
@@ -20,13 +20,13 @@ import polylat.accelforge
 EXAMPLES = Path("../examples").resolve()
 files = [EXAMPLES / name for name in ("arch.yaml", "workload.yaml", "tap_refetched.yaml")]
 spec = polylat.load(*files)
-spec.mapping
+polylat.tree(spec)
 
 # %% [markdown]
-# ## A mapping of the mapper's, in a file
+# ## A mapping from the mapper
 #
-# Three matrix multiplications, and `o2` goes to DRAM as well. This mapping is the mapper's: `e3` fetches `o2` back.
-# AccelForge says 32,768, and so does polylat of its tile iterations one after another.
+# Three matrix multiplications, with `o2` written to DRAM as well. The mapper found this mapping, in which `e3`
+# fetches `o2` back. AccelForge's latency is 32,768, and so is polylat's, as nothing overlaps.
 
 # %%
 as_given = polylat.analyze(spec, granularity="tile")
@@ -35,8 +35,9 @@ assert as_given.roofline == as_given.latency == 32768
 # %% [markdown]
 # ## Its best schedule
 #
-# The mapping leaves open which splits overlap, who waits for write-backs, and how many tiles a buffer keeps. `explore`
-# evaluates all of it, and gives the exact front of latency and of the bits in each memory.
+# The mapping leaves open which splits overlap, which write-backs are in the background, and how many slots a buffer
+# has. `explore` evaluates all combinations, and returns the exact Pareto front of latency and peak occupancy of each
+# memory.
 
 # %%
 found = polylat.explore(spec, granularity="tile", slots=range(1, 4), progress=False)
@@ -46,14 +47,14 @@ assert found.exact and found.best is not None
 assert found.best.latency == 25088
 
 # %% [markdown]
-# From 32,768 to 25,088, by the schedule alone. No schedule of the mapping is faster, and a certificate proves that
-# this one keeps all rules.
+# The latency falls from 32,768 to 25,088 through the schedule alone. No schedule of the mapping is faster, and a
+# certificate proves that this schedule obeys all rules.
 
 # %%
 best = found.best.report
 assert best.optimal and best.binding == "resource"
 assert best.verify().latency == 25088
-polylat.compare({"as given": as_given, "the best schedule": best})
+polylat.timelines({"as given": as_given, "best schedule": best})
 
 # %% [markdown]
 # ## Back in AccelForge
@@ -65,7 +66,7 @@ mapping = polylat.accelforge.from_spec(found.best.spec)
 print(type(mapping))
 
 # %% [markdown]
-# AccelForge evaluates it, and prices its Pipelines as Sequentials:
+# AccelForge evaluates it, with the same latency for a Pipeline as for a Sequential:
 
 # %%
 import accelforge as af
@@ -79,8 +80,8 @@ assert live.evaluate_mapping().latency() == 32768
 # %% [markdown]
 # ## The mapper itself
 #
-# It returns a Pareto set. What the memories hold is asked for as well, else only a mapping or two would be left. This
-# takes a minute or more. (The mapper prints, and leaves a drawing where it runs.)
+# The mapper returns a Pareto set. `RESOURCE_USAGE` is requested as well, as otherwise only one or two mappings would
+# remain. This takes a minute or more. (The mapper prints messages, and writes a drawing to its working directory.)
 
 # %%
 problem = af.Spec.from_yaml(*(str(file) for file in files[:2]))
@@ -92,7 +93,7 @@ with contextlib.chdir(scratch.name), contextlib.redirect_stdout(io.StringIO()):
 print(f"{len(mappings)} mappings")
 
 # %% [markdown]
-# `rerank` orders them by overlapped latency.
+# `rerank` sorts them by overlapped latency.
 
 # %%
 ranked = polylat.accelforge.rerank(mappings, pipelined=True, background="o2")
@@ -104,8 +105,8 @@ assert (ranked.loc[winner, "accelforge"], ranked.loc[winner, "latency"]) == (327
 ranked.head()
 
 # %% [markdown]
-# What AccelForge has first takes 29,184 with stages that overlap; the fastest takes 25,088, though AccelForge has it
-# at 32,768. It is optimal, and proven:
+# With overlap, AccelForge's first choice takes 29,184; the fastest mapping takes 25,088, although its latency in
+# AccelForge is 32,768. It is optimal, and proven:
 
 # %%
 chosen = polylat.accelforge.to_spec(mappings, winner)
@@ -116,7 +117,7 @@ assert report.latency == 25088 and report.optimal
 report.verify()
 
 # %% [markdown]
-# Does it need all of that room? The exact front of its schedules:
+# Does it need all of these slots? The exact Pareto front of its schedules:
 
 # %%
 front = polylat.explore(chosen, slots=range(1, 4), progress=False)

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # How the model works
 #
-# From a mapping to ISL relations, and from these to the schedule, each printed. The example is the one of the other
+# This notebook goes from a mapping to ISL relations, and from these to the schedule. The example is that of the other
 # notebooks: `e1 → o1 → e2 → o2 → e3`, where `o2` is kept in SRAM and written to DRAM as well.
 #
-# `polylat.lowering` is internal, and may change. What it makes is shown here to say what `polylat.analyze` means;
-# the schedule at the end is public.
+# The relations of sections 1 to 3 are written out by hand here. `polylat.analyze` derives the same relations from the
+# mapping; the notebook checks them against its report. The schedule of section 4 is part of the report.
 
 # %%
 from pathlib import Path
@@ -13,126 +13,148 @@ from pathlib import Path
 import islpy as isl
 
 import polylat
-from polylat.lowering import relations
-from polylat.model import lower
 
 EXAMPLES = Path("../examples")
 files = ("arch.yaml", "workload.yaml", "tap_resident.yaml")
 spec = polylat.load(*(EXAMPLES / file for file in files))
-spec.mapping
+polylat.tree(spec)
 
 # %% [markdown]
-# ## 1. Leaves and their operations
+# ## 1. Operations and tile iterations
 #
-# Each Compute node is a leaf. Its *domain* has a point per operation. How many of its loops make a *tile
-# iteration* is the granularity: with `"tile"`, the loops above the innermost storage or split.
+# Each Compute node is a leaf. Its *domain* is the set of its operations, one integer point each. Its outer loops
+# distinguish *tile iterations*; the granularity selects these loops. With `"tile"`, they are the loops above the
+# innermost storage or split: the loop over `m` for `e1` and `e2`, and none for `e3`, which is a single tile iteration.
+# The *tiling* maps a tile iteration to its operations.
 
 # %%
-lowered = lower(spec, "tile")
-e1, e2, e3 = lowered.leaves
-for leaf, depth in zip(lowered.leaves, lowered.depths, strict=True):
-    print(f"{leaf.einsum.name}, {depth} loops make a tile iteration:")
-    print(f"  domain {relations.domain(leaf)}")
-    print(f"  tiling {relations.tiling(leaf, depth)}")
+domains = {
+    "e1": isl.Set("{ e1[m, n0, n1] : 0 <= m, n0, n1 < 8 }"),
+    "e2": isl.Set("{ e2[m, n1, n2] : 0 <= m, n1, n2 < 8 }"),
+    "e3": isl.Set("{ e3[m, n2, n3] : 0 <= m, n2, n3 < 8 }"),
+}
+tilings = {
+    "e1": isl.Map("{ e1_tile[m] -> e1[m, n0, n1] : 0 <= m, n0, n1 < 8 }"),
+    "e2": isl.Map("{ e2_tile[m] -> e2[m, n1, n2] : 0 <= m, n1, n2 < 8 }"),
+    "e3": isl.Map("{ e3_tile[] -> e3[m, n2, n3] : 0 <= m, n2, n3 < 8 }"),
+}
 
-assert lowered.depths == (1, 1, 0)
-assert relations.domain(e1).count_val().to_python() == 8 * 8 * 8
-for leaf, depth in zip(lowered.leaves, lowered.depths, strict=True):
-    tiling = relations.tiling(leaf, depth)  # every operation is in one tile iteration
-    assert tiling.range() == relations.domain(leaf)
-    assert tiling.is_injective()
 
-# %% [markdown]
-# ## 2. What they touch
-#
-# The *access* relation says which element an operation needs. The *footprint* is what a tile iteration touches: tiling,
-# then access.
+def count(points: isl.Set) -> int:
+    """Return the number of points of a set."""
+    return int(points.count_val().to_python())
 
-# %%
-for leaf, depth in ((e1, 1), (e2, 1), (e3, 0)):
-    for tensor in leaf.einsum.tensors:
-        print(f"access    {relations.access(leaf, tensor)}")
-        print(f"footprint {relations.footprint(leaf, tensor, depth)}\n")
 
-row = relations.footprint(e2, "o2", 1)
-assert row == isl.Map("{ e2_tile[i] -> o2[i, j] : 0 <= i < 8 and 0 <= j < 8 }")
+for name, tiling in tilings.items():
+    print(tiling)
+    assert tiling.range() == domains[name]  # every operation is in a tile iteration,
+    assert tiling.is_injective()  # and in one only
 
-# %% [markdown]
-# Footprints, counted, are the accesses' sizes: a tile iteration of `e2` writes 8 elements of `o2`, of 8 bits each, to
-# DRAM; 8 of them write 512 bits. Reads at the leaf are one per operation.
-
-# %%
 report = polylat.analyze(spec, granularity="tile", background="o2")
-elements = row.wrap().count_val().to_python()
-operations = relations.domain(e1).count_val().to_python()
+assert report.tiles == sum(count(tiling.domain()) for tiling in tilings.values()) == 17
+
+# %% [markdown]
+# ## 2. Accesses and footprints
+#
+# The *access relation* maps an operation to the element that it accesses. The *footprint* of a tile iteration is the
+# set of elements that it touches: the composition of tiling and access relation.
+
+# %%
+accesses = {
+    ("e1", "o1"): isl.Map("{ e1[m, n0, n1] -> o1[m, n1] }"),
+    ("e2", "o1"): isl.Map("{ e2[m, n1, n2] -> o1[m, n1] }"),
+    ("e2", "o2"): isl.Map("{ e2[m, n1, n2] -> o2[m, n2] }"),
+    ("e3", "o2"): isl.Map("{ e3[m, n2, n3] -> o2[m, n2] }"),
+}
+footprints = {
+    (einsum, tensor): tilings[einsum].apply_range(access)
+    for (einsum, tensor), access in accesses.items()
+}
+for footprint in footprints.values():
+    print(footprint)
+
+row = footprints["e2", "o2"]
+assert row == isl.Map("{ e2_tile[m] -> o2[m, n2] : 0 <= m, n2 < 8 }")
+
+# %% [markdown]
+# The size of an access is the number of elements of the footprint: a tile iteration of `e2` writes 8 elements of `o2`,
+# of 8 bits each, to DRAM; the 8 tile iterations write 512 bits. At the leaf, each operation reads each operand once.
+
+# %%
+elements, operations = count(row.wrap()), count(domains["e1"])
 
 assert report.accesses["e2", "DRAM", "o2", "write"] == elements * 8 == 512
 assert report.accesses["e1", "DRAM", "w1", "read"] == operations * 8 == 4096
 assert report.accesses["e1", "mac", None, "compute"] == operations == 512
 
 # %% [markdown]
-# ## 3. What waits for what
+# ## 3. Dependences
 #
-# *Flow*: two tile iterations that touch the same element, of which the first brings it. Never by the names of
-# loops; ISL joins the footprints. `e2` needs the same row of `o1`, and `e3`, which is a single tile iteration, all of
-# `o2`.
+# There is a *flow* dependence between two tile iterations if the first one produces or fetches an element that the
+# second one reads. It is the composition of one footprint with the inverse of another, so it does not depend on the
+# names of loops. `e2` needs the same row of `o1`; `e3` needs all of `o2`.
 
 # %%
-o1 = relations.flow(e2, e1, "o1", 0, (1, 1))
-o2 = relations.flow(e3, e2, "o2", 1, (1, 0))  # 1: in SRAM, the second that holds it
-print(o1, o2, sep="\n")
+flows = {
+    tensor: footprints[producer, tensor].apply_range(footprints[consumer, tensor].reverse())
+    for producer, tensor, consumer in (("e1", "o1", "e2"), ("e2", "o2", "e3"))
+}
+print(*flows.values(), sep="\n")
 
-assert o1 == isl.Map("{ e1_tile[i] -> e2_tile[i] : 0 <= i < 8 }")
-assert o2 == isl.Map("{ e2_tile[i] -> e3_tile[] : 0 <= i < 8 }")
+assert flows["o1"] == isl.Map("{ e1_tile[m] -> e2_tile[m] : 0 <= m < 8 }")
+assert flows["o2"] == isl.Map("{ e2_tile[m] -> e3_tile[] : 0 <= m < 8 }")
 
 # %% [markdown]
-# *Dates* say in which order the mapping's tree runs them: per split the loops above it, then the branch. They are
-# compared from left to right.
+# *Dates* give the order in which the mapping's tree executes tile iterations: for each split the index of the loops
+# above it, then the number of the branch. They are compared lexicographically. Here, the top split has no loops above
+# it, and the inner split is below the loop over `m`. A mapping is only legal if every dependence goes forward.
 
 # %%
-for leaf, depth in zip(lowered.leaves, lowered.depths, strict=True):
-    print(f"{relations.dates(leaf, depth)}  {relations.date_tags(leaf, depth)}")
-
-before = relations.dates(e1, 1).lex_lt_map(relations.dates(e2, 1))
-assert o1.is_subset(before)  # what brings is dated before what needs it
+dates = isl.UnionMap(
+    "{ e1_tile[m] -> [0, 0, m, 0]; e2_tile[m] -> [0, 0, m, 1]; e3_tile[] -> [0, 1, 0, 0] }"
+)
+before = dates.lex_lt_union_map(dates)
+assert all(isl.UnionMap.from_map(flow).is_subset(before) for flow in flows.values())
 
 # %% [markdown]
 # ## 4. The schedule
 #
-# Every access, as early as the rules and its port allow. The result is a relation again: access of a tile iteration →
-# when it starts. It says all that there is to know, and its size does not depend on trip counts.
+# Every access starts as early as the precedences and its port allow. The result is the *schedule relation*: access of
+# a tile iteration → start time. It contains the complete schedule, and its size does not depend on trip counts.
 
 # %%
 schedule = report.schedule()
-assert report.time_scale == 1  # its steps are the unit of time
+assert report.time_scale == 1  # one step is one unit of time
 pieces: list[isl.Map] = []
 schedule.foreach_map(pieces.append)
 print(*sorted(map(str, pieces)), sep="\n")
 
 # %% [markdown]
-# It can be asked. When does the last write of `o2` to DRAM start, and when does `e3` compute?
+# ISL can answer questions about it. When does the last write of `o2` to DRAM finish, and when does `e3` start to
+# compute?
 
 
 # %%
 def starts(access: str) -> isl.Set:
-    """When an access starts, of all tile iterations."""
+    """Return the start times of an access in all tile iterations."""
     (found,) = (piece for piece in pieces if piece.get_tuple_name(isl.dim_type.in_) == access)
     return found.range()
 
 
 def largest(times: isl.Set) -> int:
-    """The last of some times."""
+    """Return the largest of a set of times."""
     return int(times.dim_max_val(0).to_python())
 
 
 last_write = largest(starts("e2_DRAM_o2_write")) + 64
 e3_computes = largest(starts("e3_mac_compute"))
-print(f"the last write ends at {last_write:,}, and e3 computes from {e3_computes:,} on")
+print(f"the last write finishes at {last_write:,}, and e3 starts to compute at {e3_computes:,}")
 
 assert (last_write, e3_computes) == (19072, 19968)
 
 # %% [markdown]
-# The latency is the last start and its duration: `e3` writes `o3`, 4,096 bits of it, at a bit per unit of time.
+# The latency is the last start time plus its duration: `e3` writes `o3`, which has 4,096 bits, at one bit per unit of
+# time.
 
 # %%
 final = largest(starts("e3_DRAM_o3_write"))
@@ -142,9 +164,9 @@ print(f"{final:,} + {duration:,} = {final + duration:,}")
 assert final + duration == report.latency == 31744
 
 # %% [markdown]
-# ## 5. Looking at it
+# ## 5. The timeline
 #
-# The same as a picture: the relation's pieces are the bars.
+# The same schedule as a picture: the pieces of the relation are the bars.
 
 # %%
 report.timeline()

@@ -1,8 +1,8 @@
 """polylat: the latency of a fused tensor-accelerator mapping, from its dependences.
 
 >>> import polylat
->>> sorted(polylat.__all__)[:3]
-['CapacityError', 'Comparison', 'Exploration']
+>>> polylat.analyze.__module__
+'polylat.report'
 """
 
 from __future__ import annotations
@@ -28,58 +28,168 @@ from polylat.errors import (
 )
 
 if TYPE_CHECKING:
-    from polylat.accounting import Roofline, roofline
-    from polylat.analysis import analyze
-    from polylat.comparison import Comparison, differences
-    from polylat.exploration import Exploration, explore
-    from polylat.report import Report
+    from polylat.analysis.access import AccessKey, Contention, PortUse, Step, WaitedFor
+    from polylat.analysis.bandwidth_curve import Curve
+    from polylat.analysis.comparison import Comparison, Difference, compare
+    from polylat.analysis.occupancy import Occupancy, ResidentTile
+    from polylat.analysis.roofline import Roofline, roofline
+    from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
+    from polylat.analysis.steady_state import InitiationInterval
+    from polylat.analysis.timeline import Bar, Lane, Level, Part, Repeat, Segment, Shade
+    from polylat.exploration.space import Choice
+    from polylat.explorer import Exploration, Result, explore
+    from polylat.numbers import Number
+    from polylat.proof.certificate import Certificate, CertificateError, Proven
+    from polylat.report import Report, analyze
     from polylat.spec import Spec
+    from polylat.spec.arch import Arch, Component
+    from polylat.spec.mapping import (
+        Branch,
+        Compute,
+        Pipeline,
+        Sequential,
+        Spatial,
+        Storage,
+        Temporal,
+        Toll,
+    )
     from polylat.spec.reading.load import load
-    from polylat.timeline import compare
+    from polylat.spec.workload import Einsum, Workload
+    from polylat.tables import Column, Table
+    from polylat.views.timeline import Stack, Timeline, timelines
+    from polylat.views.tree import Tree, tree
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessKey",
+    "Arch",
+    "Bar",
+    "Branch",
     "CapacityError",
+    "Certificate",
+    "CertificateError",
+    "Change",
+    "Choice",
+    "Column",
     "Comparison",
+    "Component",
+    "Compute",
+    "Contention",
+    "Curve",
+    "Difference",
+    "Einsum",
     "Exploration",
     "ExplorationError",
     "ExpressionError",
+    "InitiationInterval",
     "InterruptedExplorationError",
+    "Lane",
+    "Level",
     "MappingError",
     "MissingExtraError",
+    "Number",
+    "Occupancy",
     "OptionError",
+    "Part",
+    "Pipeline",
     "PolylatError",
+    "PortUse",
+    "Proven",
+    "Repeat",
     "Report",
+    "ResidentTile",
+    "Result",
     "Roofline",
     "ScheduleError",
+    "Segment",
+    "Sensitivity",
+    "Sequential",
+    "Shade",
+    "Spatial",
     "Spec",
     "SpecError",
+    "Stack",
+    "Step",
+    "Storage",
     "StoreError",
+    "Table",
+    "Temporal",
+    "Timeline",
+    "Toll",
     "TooLargeError",
+    "Tree",
     "UnsupportedError",
+    "WaitedFor",
+    "WhatIf",
     "WorkerError",
+    "Workload",
     "analyze",
     "compare",
-    "differences",
     "explore",
     "load",
     "roofline",
+    "timelines",
+    "tree",
 ]
 
-# Imported when first used: numpy, islpy, numba and the readers take their time.
+# Imported when first used: NumPy, islpy, numba and the readers are slow to import.
 _LAZY = {
-    "Comparison": "polylat.comparison",
-    "Exploration": "polylat.exploration",
+    "AccessKey": "polylat.analysis.access",
+    "Arch": "polylat.spec.arch",
+    "Bar": "polylat.analysis.timeline",
+    "Branch": "polylat.spec.mapping",
+    "Certificate": "polylat.proof.certificate",
+    "CertificateError": "polylat.proof.certificate",
+    "Change": "polylat.analysis.sensitivity",
+    "Choice": "polylat.exploration.space",
+    "Column": "polylat.tables",
+    "Comparison": "polylat.analysis.comparison",
+    "Component": "polylat.spec.arch",
+    "Compute": "polylat.spec.mapping",
+    "Contention": "polylat.analysis.access",
+    "Curve": "polylat.analysis.bandwidth_curve",
+    "Difference": "polylat.analysis.comparison",
+    "Einsum": "polylat.spec.workload",
+    "Exploration": "polylat.explorer",
+    "InitiationInterval": "polylat.analysis.steady_state",
+    "Lane": "polylat.analysis.timeline",
+    "Level": "polylat.analysis.timeline",
+    "Number": "polylat.numbers",
+    "Occupancy": "polylat.analysis.occupancy",
+    "Part": "polylat.analysis.timeline",
+    "Pipeline": "polylat.spec.mapping",
+    "PortUse": "polylat.analysis.access",
+    "Proven": "polylat.proof.certificate",
+    "Repeat": "polylat.analysis.timeline",
     "Report": "polylat.report",
-    "Roofline": "polylat.accounting",
+    "ResidentTile": "polylat.analysis.occupancy",
+    "Result": "polylat.explorer",
+    "Roofline": "polylat.analysis.roofline",
+    "Segment": "polylat.analysis.timeline",
+    "Sensitivity": "polylat.analysis.sensitivity",
+    "Sequential": "polylat.spec.mapping",
+    "Shade": "polylat.analysis.timeline",
+    "Spatial": "polylat.spec.mapping",
     "Spec": "polylat.spec",
-    "analyze": "polylat.analysis",
-    "compare": "polylat.timeline",
-    "differences": "polylat.comparison",
-    "explore": "polylat.exploration",
+    "Stack": "polylat.views.timeline",
+    "Step": "polylat.analysis.access",
+    "Storage": "polylat.spec.mapping",
+    "Table": "polylat.tables",
+    "Temporal": "polylat.spec.mapping",
+    "Timeline": "polylat.views.timeline",
+    "Toll": "polylat.spec.mapping",
+    "Tree": "polylat.views.tree",
+    "WaitedFor": "polylat.analysis.access",
+    "WhatIf": "polylat.analysis.sensitivity",
+    "Workload": "polylat.spec.workload",
+    "analyze": "polylat.report",
+    "compare": "polylat.analysis.comparison",
+    "explore": "polylat.explorer",
     "load": "polylat.spec.reading.load",
-    "roofline": "polylat.accounting",
+    "roofline": "polylat.analysis.roofline",
+    "timelines": "polylat.views.timeline",
+    "tree": "polylat.views.tree",
 }
 
 

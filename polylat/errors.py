@@ -1,23 +1,23 @@
-"""Every exception that polylat raises on purpose.
+"""The exceptions that polylat raises on purpose.
 
-A message says three things: what is wrong, where in the input (a path of keys, the line where it
-is known), and what would mend it.
+A message has three parts: what is wrong, where in the input (a path of keys and, where known, the
+line), and how to fix it.
 """
 
 from __future__ import annotations
 
 
 class PolylatError(Exception):
-    """Base of all errors that a user can cause.
+    """Base class of all errors that a user can cause.
 
     Parameters
     ----------
     what
-        What is wrong, as a sentence without a final full stop.
+        What is wrong, as a sentence without a final period.
     where
-        Where in the input: a path of keys, a node of the mapping, a file and line.
+        Location in the input: a path of keys, a node of the mapping, or a file and line.
     mend
-        What would put it right.
+        How to fix it, as an imperative or a question.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class PolylatError(Exception):
 
 
 class SpecError(PolylatError, ValueError):
-    """The input is not what its format asks for: a wrong key, type, value or name."""
+    """The input does not conform to its format: a wrong key, type, value or name."""
 
 
 class ExpressionError(SpecError):
@@ -50,7 +50,7 @@ class ExpressionError(SpecError):
 
 
 class UnsupportedError(PolylatError, NotImplementedError):
-    """The input is meaningful to AccelForge, but polylat does not model it."""
+    """The input is valid in AccelForge, but polylat does not model it."""
 
 
 class OptionError(PolylatError, ValueError):
@@ -62,7 +62,7 @@ class MappingError(PolylatError, ValueError):
 
 
 class ScheduleError(PolylatError):
-    """No order of the ports agrees with the dependences; names the cycle."""
+    """No order of service agrees with the dependences; the message names the cycle."""
 
 
 class CapacityError(PolylatError):
@@ -70,20 +70,22 @@ class CapacityError(PolylatError):
 
 
 class TooLargeError(PolylatError):
-    """The analysis would visit more tile iterations than ``max_tiles`` allows."""
+    """The analysis would sample more tile iterations than ``max_tiles`` allows."""
 
 
 class MissingExtraError(PolylatError, ImportError):
-    """A library of an optional extra is not installed; names the extra."""
+    """A library of an optional extra is not installed; the message names the extra."""
 
 
 class ExplorationError(PolylatError):
-    """An exploration ended early; `exploration` has all that was finished (None: nothing).
+    """An exploration ended early.
 
     Parameters
     ----------
+    what, where, mend
+        As for `PolylatError`.
     exploration
-        What was finished.
+        The `Exploration` of the variants that were finished; None if there are none.
     """
 
     def __init__(
@@ -99,11 +101,11 @@ class ExplorationError(PolylatError):
 
 
 class StoreError(ExplorationError, OSError):
-    """The file of results cannot be read or written."""
+    """The result file cannot be read or written."""
 
 
 class WorkerError(ExplorationError, RuntimeError):
-    """A process or machine that an exploration uses has died, or cannot be reached."""
+    """A worker process or machine of an exploration has died or cannot be reached."""
 
 
 class InterruptedExplorationError(ExplorationError, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Files that are written: what goes wrong is told in a sentence, before the work if possible."""
+"""Write output files; errors are reported in a sentence, and before the work where possible."""
 
 from __future__ import annotations
 
@@ -13,12 +13,22 @@ __all__ = ["ending", "named", "target", "write", "writing"]
 
 
 def named(path: str | Path) -> Path:
-    """The path of a file.
+    """Convert a file name to a path.
+
+    Parameters
+    ----------
+    path
+        The file name.
+
+    Returns
+    -------
+    Path
+        The path.
 
     Raises
     ------
     OptionError
-        It is no path.
+        `path` is neither a string nor a path.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise OptionError(f"{path!r} is not the name of a file", mend="give a string or a Path")
@@ -26,21 +36,26 @@ def named(path: str | Path) -> Path:
 
 
 def ending(path: str | Path, known: Sequence[str], what: str) -> str:
-    """What a name ends in, in small letters.
+    """Return the extension of a file name, in lower case.
 
     Parameters
     ----------
     path
-        The name.
+        The file name.
     known
-        What it may end in: the first is suggested.
+        The allowed extensions; the first one is suggested.
     what
-        What is to be written, in the plural.
+        Description of the contents for messages, in the plural.
+
+    Returns
+    -------
+    str
+        One of `known`.
 
     Raises
     ------
     OptionError
-        It ends otherwise.
+        The name has another extension.
 
     Examples
     --------
@@ -51,27 +66,37 @@ def ending(path: str | Path, known: Sequence[str], what: str) -> str:
     found = path.suffix.lower()
     if found not in known:
         *others, last = known
-        told = f"{', '.join(others)} or {last}" if others else last
+        allowed = f"{', '.join(others)} or {last}" if others else last
         raise OptionError(
-            f"{path}: {what} are written as {told}",
+            f"{path}: {what} are written as {allowed}",
             mend=f"name it {path.stem or 'result'}{known[0]}",
         )
     return found
 
 
 def target(path: str | Path, known: Sequence[str], what: str) -> str:
-    """What a name ends in, as `ending` has it, where there may be such a file.
+    """Check that a file can be written under a name, and return its extension.
+
+    Parameters
+    ----------
+    path, known, what
+        As for `ending`.
+
+    Returns
+    -------
+    str
+        One of `known`.
 
     Raises
     ------
     OptionError
-        It ends otherwise, or its folder does not exist, or it is a folder itself.
+        The name has another extension, its folder does not exist, or it is a folder.
     """
     found = ending(path, known, what)
     path = Path(path)
     if not path.parent.is_dir():
         raise OptionError(
-            f"{path}: there is no folder {path.parent}", mend="make it, or name another"
+            f"{path}: there is no folder {path.parent}", mend="create it, or name another folder"
         )
     if path.is_dir():
         raise OptionError(f"{path}: this is a folder", mend="name a file")
@@ -80,7 +105,17 @@ def target(path: str | Path, known: Sequence[str], what: str) -> str:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Say what is wrong if a file cannot be written.
+    """Convert an operating-system error while writing a file to an `OptionError`.
+
+    Parameters
+    ----------
+    path
+        The file, for the message.
+
+    Yields
+    ------
+    None
+        Nothing; the body writes the file.
 
     Raises
     ------
@@ -92,12 +127,24 @@ def writing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         raise OptionError(
             f"cannot write {path}: {error.strerror or error}",
-            mend="give a file in a folder that can be written to",
+            mend="name a file in a writable folder",
         ) from error
 
 
 def write(path: str | Path, text: str) -> Path:
-    """Write a text.
+    """Write a text to a file, in UTF-8.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        The text.
+
+    Returns
+    -------
+    Path
+        The path of the file.
 
     Raises
     ------

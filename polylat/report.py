@@ -1,335 +1,74 @@
-"""The result of `analyze`: what it is, why, and what binds it."""
+"""`analyze`: from a mapping to its `Report`, the results with their output methods."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from polylat.exact import Number
+from polylat.analysis.access_counts import (
+    access_counts,
+    background_write_backs,
+    contention,
+    missing_write_backs,
+    port_uses,
+)
+from polylat.analysis.results import Results
+from polylat.analysis.roofline import roofline
+from polylat.analysis.timeline_builder import TimelineBuilder
+from polylat.engine.orders import schedule_mapping, sequential_makespan
+from polylat.engine.solution import Solution
+from polylat.errors import CapacityError
 from polylat.files import ending
+from polylat.numbers import Number
+from polylat.proof.certificate import Certificate, verify_results
+from polylat.schedule.timing import ORDERS
+from polylat.spec import Spec
+from polylat.spec.options import normalize_option
+from polylat.spec.reading.live import as_spec
+from polylat.views import frames
+from polylat.views.as_json import report_to_dict
+from polylat.views.notebook import report_html
+from polylat.views.page import report_page
+from polylat.views.perfetto import write_trace
+from polylat.views.text import report_text
+from polylat.views.timeline import Timeline, timeline
+from polylat.views.tree import Tree, mapping_tree
 
 if TYPE_CHECKING:
-    import networkx as nx
     import pandas as pd
-    from islpy import UnionMap
 
-    from polylat.accounting import Roofline
-    from polylat.certificate import Certificate
-    from polylat.critical import CriticalPath
-    from polylat.draw.tree import Tree
-    from polylat.intervals import InitiationInterval
-    from polylat.model import Model
-    from polylat.occupancy import Occupancy
-    from polylat.repeating_path import RepeatingPath
-    from polylat.retime import Retimer
-    from polylat.schedule.timing import Timing
-    from polylat.sensitivity import Curve, Sensitivity, Throughput, ThroughputKey, WhatIf
-    from polylat.timeline import Scene, Timeline
+__all__ = ["DEFAULT_MAX_TILES", "Report", "analyze"]
 
-__all__ = ["AccessKey", "Number", "PortUse", "Report", "Step", "WaitedFor"]
-
-AccessKey = tuple[str, str, str | None, str]
-"""(Einsum, component, tensor or None, action)"""
-WaitedFor = Literal["flow", "barrier", "capacity", "port"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """An access on the critical path.
-
-    Parameters
-    ----------
-    einsum
-        Its Einsum.
-    tile
-        Its tile iteration: (rank variable, index) per Temporal loop, outer to inner.
-    component, port
-        Where it is served. `port` is empty where the component has one only.
-    tensor, action
-        What is done: the tensor is None for a computation, and for ``"overhead"``, the constant
-        in a component's ``total_latency``.
-    start, finish
-        When.
-    waited_for
-        Why it starts no earlier: *flow* (data), *barrier* (a Sequential), *capacity* (the place
-        of a tile), *port* (the port was busy); None at time 0.
-    """
-
-    einsum: str
-    tile: tuple[tuple[str, int], ...]
-    component: str
-    port: str
-    tensor: str | None
-    action: str
-    start: Number
-    finish: Number
-    waited_for: WaitedFor | None
-
-    @property
-    def duration(self) -> Number:
-        """How long it is served."""
-        return self.finish - self.start
-
-
-@dataclass(frozen=True)
-class PortUse:
-    """How busy a port is.
-
-    Parameters
-    ----------
-    component, port
-        The port. `port` is empty where the component has one only.
-    stages
-        The Pipeline stages whose own units these are, each as its Einsums joined by ``+``; empty
-        where the stages contend for the port.
-    busy
-        Time that it serves accesses, background included.
-    utilization
-        Busy time as a fraction of the latency.
-    """
-
-    component: str
-    port: str
-    stages: tuple[str, ...]
-    busy: Number
-    utilization: Fraction
-
-    @property
-    def name(self) -> str:
-        """The port in one word, such as ``SRAM``, ``SRAM.read`` or ``mac[e1]``."""
-        name = f"{self.component}.{self.port}" if self.port else self.component
-        return name + "".join(f"[{stage}]" for stage in self.stages)
+DEFAULT_MAX_TILES = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
-    """Latency of a mapping that respects its dependences, and where it comes from.
-
-    Times are exact, in the architecture's unit of time.
+class Report(Results):
+    """The result of `analyze`: the latency of a mapping, why it is that, and what binds it.
 
     Parameters
     ----------
-    latency
-        The last finish of any access, background included.
-    latency_by_order
-        The same for each order of the ports, with the background write-backs asked for; None
-        where the order contradicts the dependences, or is `unsettled`.
-    order
-        The order that `latency` belongs to.
-    waits_for_background
-        Whether `latency` is that of the schedule without background write-backs, which is one
-        of the background mapping too (only with ``order="best"``).
-    granularity, tiles
-        The granularity used, and the number of tile iterations.
-    resource_bound
-        The largest total busy time of a port.
-    dependence_bound
-        The last finish when no access waits for a port.
-    roofline
-        AccelForge's figure for the mapping.
-    sequential
-        This model's latency with every Pipeline as Sequential and no background; None where
-        that is illegal. The best that is known where the latency is not exact.
-    accesses
-        (Einsum, component, tensor or None, action) → number of actions (of the busiest unit).
-    ports
-        Every port that serves anything.
-    background
-        (tensor, component written back from) pairs of the write-backs in the background.
-    idle_background
-        Pairs asked for that the mapping does not write back: they change nothing. None instead
-        of a component: the tensor is written back from none.
-    slots
-        How many tiles the holders named by the capacity rule keep.
-    contention
-        Per Pipeline, as the Einsums of its stages: components of which each stage has units of
-        its own, and components for which the stages contend.
-    engine
-        What computed it: ``"explicit"`` visited every tile iteration, ``"periodic"`` some, of
-        which the others are copies. The result is the same.
-    exact
-        Whether `latency` is the latency; otherwise there is a schedule that takes so long, and
-        there may be a better one.
-    lower_bound
-        No schedule of the mapping that was asked for takes less: `latency` where that is exact,
-        else the larger of the two bounds.
-    unsettled
-        Orders of which it is not known what latency they have: theirs is None, too.
+    latency, latency_by_order, ...
+        As in `polylat.analysis.results.Results`.
     """
 
-    latency: Number
-    latency_by_order: Mapping[str, Number | None]
-    order: str
-    waits_for_background: bool
-    granularity: str
-    tiles: int
-    resource_bound: Number
-    dependence_bound: Number
-    roofline: Number
-    sequential: Number | None
-    accesses: Mapping[AccessKey, Number]
-    ports: tuple[PortUse, ...]
-    background: tuple[tuple[str, str], ...]
-    idle_background: tuple[tuple[str, str | None], ...]
-    slots: int | Mapping[str, int | None] | None
-    contention: tuple[Contention, ...]
-    engine: str
-    exact: bool
-    lower_bound: Number
-    unsettled: tuple[str, ...]
-    _model: Model = field(repr=False, kw_only=True)
-    _timing: Timing = field(repr=False, kw_only=True)
-    _roofline: Roofline = field(repr=False, kw_only=True)
-
-    @property
-    def optimal(self) -> bool:
-        """Whether the latency equals the larger bound: no schedule of this mapping is faster."""
-        return self.latency == max(self.resource_bound, self.dependence_bound)
-
-    @property
-    def gap(self) -> Fraction:
-        """By how much the latency may be too large, as a fraction of `lower_bound`; 0 if exact."""
-        if not self.lower_bound:
-            return Fraction(0)
-        return Fraction(self.latency) / Fraction(self.lower_bound) - 1
-
-    @property
-    def binding(self) -> Literal["resource", "dependence"]:
-        """Which of the two bounds is the larger one."""
-        return "resource" if self.resource_bound >= self.dependence_bound else "dependence"
-
-    @property
-    def speedup(self) -> Fraction | None:
-        """How many times faster than `sequential`."""
-        if self.sequential is None or self.latency == 0:
-            return None
-        return Fraction(self.sequential) / Fraction(self.latency)
-
-    @property
-    def critical_path(self) -> Sequence[Step]:
-        """A chain of accesses from time 0 to the latency, without a gap.
-
-        Each starts when the one before it finishes. Where several chains are as long, one that
-        waits for data rather than for a port.
-        """
-        return self._critical_path
-
-    @cached_property
-    def critical_totals(self) -> Mapping[AccessKey, Number]:
-        """Time on the critical path per (Einsum, component, tensor or None, action).
-
-        The times add up to the latency. Largest first.
-        """
-        return self._critical_path.totals()
-
-    @cached_property
-    def critical_waits(self) -> Mapping[WaitedFor | None, Number]:
-        """Time on the critical path by what the accesses had waited for. Largest first."""
-        return self._critical_path.waits()
-
-    @cached_property
-    def _critical_path(self) -> CriticalPath | RepeatingPath:
-        if self.engine == "periodic":
-            from polylat.repeating_path import repeating_path
-
-            return repeating_path(self._model, self._timing)
-        from polylat.critical import critical_path
-
-        return critical_path(self._model, self._timing)
-
-    @cached_property
-    def initiation_interval(self) -> tuple[InitiationInterval, ...]:
-        """Per loop along which the critical path repeats: its pace, and what determines it."""
-        from polylat.intervals import initiation_intervals
-
-        return initiation_intervals(self)
-
-    @cached_property
-    def occupancy(self) -> tuple[Occupancy, ...]:
-        """Occupancy of every memory: which tiles are resident when, the peak, and the size."""
-        from polylat.occupancy import occupancies
-
-        return occupancies(self._model, self._timing)
-
     def to_dict(self, *, steps: int | None = 0) -> dict[str, Any]:
-        """The report as plain data for JSON, as ``docs/json.md`` describes it.
+        """Return the report as plain data for JSON, as ``docs/json.md`` describes it.
 
         Parameters
         ----------
         steps
             How many steps of the critical path to list, from time 0 on; None for all.
-        """
-        from polylat.jsonform import report_to_dict
 
+        Returns
+        -------
+        dict
+            Numbers are integers, or texts such as ``"1/3"``.
+        """
         return report_to_dict(self, steps=steps)
-
-    def sensitivity(self) -> Sensitivity:
-        """Which durations count, and which could be longer for free; the order of service stays."""
-        from polylat.sensitivity import sensitivity
-
-        return sensitivity(self)
-
-    def what_if(self, throughputs: Mapping[ThroughputKey, Throughput]) -> WhatIf:
-        """The latency with other throughputs, such as ``{"DRAM": 2}``; the order of service stays.
-
-        See `polylat.sensitivity.what_if`.
-        """
-        from polylat.sensitivity import what_if
-
-        return what_if(self, throughputs)
-
-    def curve(self, component: str, action: str | None = None) -> Curve:
-        """The latency as a function of a component's bandwidth; the order of service stays.
-
-        See `polylat.sensitivity.curve`.
-        """
-        from polylat.sensitivity import curve
-
-        return curve(self, component, action)
-
-    @cached_property
-    def _retimer(self) -> Retimer:
-        from polylat.retime import retimer
-
-        return retimer(self)
-
-    def schedule(self) -> UnionMap:
-        """The schedule as an ISL relation: access of a tile iteration → when it starts.
-
-        Times are steps of ``1 / time_scale``. See `polylat.relation.schedule_relation`.
-        """
-        from polylat.relation import schedule_relation
-
-        return schedule_relation(self._model, self._timing)
-
-    @property
-    def time_scale(self) -> int:
-        """Steps of time in `schedule` and `occupancy_relation` per unit of time."""
-        return self._model.costs.scale
-
-    def occupancy_relation(self, component: str) -> UnionMap:
-        """The occupancy of a memory as an ISL relation: time → tiles that are resident then.
-
-        See `polylat.relation.occupancy_relation`.
-        """
-        from polylat.relation import occupancy_relation
-
-        return occupancy_relation(self._model, self._timing, component)
-
-    def to_networkx(
-        self, *, limit: int = 10_000, window: tuple[Number, Number] | None = None
-    ) -> nx.DiGraph[int]:
-        """The task graph, or what of it is served in a window of time.
-
-        See `polylat.network.task_graph`.
-        """
-        from polylat.network import task_graph
-
-        return task_graph(self._model, self._timing, limit=limit, window=window)
 
     def timeline(
         self,
@@ -339,19 +78,48 @@ class Report:
         limit: int = 400,
         title: str | None = None,
     ) -> Timeline:
-        """What every port serves when, and how full the memories are: a value that draws itself.
+        """Return when every port serves which access, and how full the memories are.
 
-        See `polylat.timeline.timeline`.
+        Parameters
+        ----------
+        window
+            (from, to): only accesses served between these times; None for all.
+        fold
+            Whether repetitions are shown once, with their number. None: if there are more than
+            `limit` bars.
+        limit
+            Up to this number of bars are shown one by one in each segment; of more, only how
+            busy the ports are.
+        title
+            The title; None: the order and the write-backs in the background.
+
+        Returns
+        -------
+        Timeline
+            A value that draws itself.
+
+        Raises
+        ------
+        OptionError
+            The window is empty, or not within the schedule.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+        >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
+        >>> line = report.timeline()
+        >>> [lane.name for lane in line.lanes], len(line.bars), line.bars[0].parts[0].tensor
+        (['DRAM', 'SRAM', 'mac'], 67, 'i1')
+        >>> long = polylat.analyze(polylat.load("examples/attention.yaml")).timeline()
+        >>> [(repeat.count, repeat.period) for repeat in long.repeats]
+        [(12, 16384), (29, 262144), (13, 16384), (13, 16384), (13, 16384)]
         """
-        from polylat.timeline import timeline
-
-        return timeline(self, window=window, fold=fold, limit=limit, title=title)
+        return timeline(self._timelines, window=window, fold=fold, limit=limit, title=title)
 
     @cached_property
-    def _scene(self) -> Scene:
-        from polylat.timeline import Scene
-
-        return Scene(self)
+    def _timelines(self) -> TimelineBuilder:
+        return TimelineBuilder(self)
 
     def to_perfetto(
         self,
@@ -362,113 +130,290 @@ class Report:
     ) -> Path:
         """Write a trace that Perfetto and ``chrome://tracing`` load.
 
-        One track per port, what bars waited for as arrows, and the memories as counters. A unit
-        of time is a microsecond there.
+        It has one track per port, what bars waited for as arrows, and the memories as counters. A
+        unit of time is a microsecond there.
 
         Parameters
         ----------
         path
-            Where to: a name that ends in ``.json``.
+            File to write: a name that ends in ``.json``.
         window
-            (from, to): only what is served between these times.
+            (from, to): only accesses served between these times.
         limit
-            Of more bars, what repeats is there once.
+            Up to this number of bars are listed; of more, repetitions are listed once.
+
+        Returns
+        -------
+        Path
+            The file.
 
         Raises
         ------
         OptionError
             The name ends otherwise, or the file cannot be written.
         """
-        from polylat.draw.perfetto import write_trace
-
         ending(path, (".json",), "traces")
         return write_trace(self.timeline(window=window, limit=limit), path)
 
     def mapping_tree(self) -> Tree:
-        """The mapping as a tree, what is on the critical path marked, to be drawn."""
-        from polylat.draw.tree import mapping_tree
+        """Return the mapping as a tree to be drawn, with the critical path marked.
 
-        return mapping_tree(self._model.lowered.spec.mapping, report=self)
+        Returns
+        -------
+        Tree
+            A value that draws itself.
+        """
+        return mapping_tree(self.solution.model.lowered.spec.mapping, results=self)
 
     def to_html(self, **options: Any) -> str:
-        """All of it as one self-contained page, which works offline.
+        """Return the report as one self-contained page, which works offline.
 
         Parameters
         ----------
         **options
-            As for `polylat.draw.page.report_page`.
-        """
-        from polylat.draw.page import report_page
+            As for `polylat.views.page.report_page`.
 
-        return report_page(self, **options)
+        Returns
+        -------
+        str
+            HTML.
+        """
+        return report_page(self, self._timelines, **options)
 
     def accesses_frame(self) -> pd.DataFrame:
-        """A row per access: actions, and time on the critical path. See `polylat.frames`."""
-        from polylat.frames import accesses_frame
+        """Return a row per access: actions, and time on the critical path.
 
-        return accesses_frame(self)
+        Returns
+        -------
+        pandas.DataFrame
+            See `polylat.views.frames.accesses_frame`.
+        """
+        return frames.accesses_frame(self)
 
     def ports_frame(self) -> pd.DataFrame:
-        """A row per port and Einsum: how long it is busy. See `polylat.frames`."""
-        from polylat.frames import ports_frame
+        """Return a row per port and Einsum: how long it is busy.
 
-        return ports_frame(self)
+        Returns
+        -------
+        pandas.DataFrame
+            See `polylat.views.frames.ports_frame`.
+        """
+        return frames.ports_frame(self)
 
     def critical_frame(self, limit: int = 10_000) -> pd.DataFrame:
-        """A row per step of the critical path. See `polylat.frames`."""
-        from polylat.frames import critical_frame
+        """Return a row per step of the critical path.
 
-        return critical_frame(self, limit)
+        Parameters
+        ----------
+        limit
+            Largest number of rows.
+
+        Returns
+        -------
+        pandas.DataFrame
+            See `polylat.views.frames.critical_frame`.
+        """
+        return frames.critical_frame(self, limit)
 
     def sensitivity_frame(self) -> pd.DataFrame:
-        """A row per access: slack, and the latency without it. See `polylat.frames`."""
-        from polylat.frames import sensitivity_frame
+        """Return a row per access: slack, and the latency without it.
 
-        return sensitivity_frame(self)
+        Returns
+        -------
+        pandas.DataFrame
+            See `polylat.views.frames.sensitivity_frame`.
+        """
+        return frames.sensitivity_frame(self)
 
     def occupancy_frame(self, *, window: tuple[Number, Number] | None = None) -> pd.DataFrame:
-        """A row per change of what a memory holds. See `polylat.frames`."""
-        from polylat.frames import occupancy_frame
+        """Return a row per change of what a memory holds.
 
-        return occupancy_frame(self, window)
+        Parameters
+        ----------
+        window
+            (from, to): only changes between these times; None for all.
 
-    def _repr_html_(self) -> str:
-        from polylat.draw.html import report_html
-
-        return report_html(self)
+        Returns
+        -------
+        pandas.DataFrame
+            See `polylat.views.frames.occupancy_frame`.
+        """
+        return frames.occupancy_frame(self, window)
 
     def verify(self) -> Certificate:
         """Prove that the schedule keeps every rule of the model and ends at the latency.
 
+        Returns
+        -------
+        Certificate
+            What was proven, and how.
+
         Raises
         ------
         CertificateError
-            It does not.
+            A rule is violated, or cannot be proven.
         """
-        from polylat.certificate import verify_report
-
-        return verify_report(self)
+        return verify_results(self)
 
     def __str__(self) -> str:
-        from polylat.text import report_text
-
         return report_text(self)
 
+    def _repr_html_(self) -> str:
+        return report_html(self, self._timelines)
 
-@dataclass(frozen=True)
-class Contention:
-    """Whether the stages of a Pipeline share an array or contend for it.
+
+class _Unset:
+    """An option that is not given: the file's ``schedule:`` key applies, or else the default."""
+
+    def __init__(self, default: object) -> None:
+        self.default = default
+
+    def __repr__(self) -> str:
+        return repr(self.default)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "granularity": _Unset("auto"),
+    "order": _Unset("best"),
+    "background": _Unset(()),
+    "slots": _Unset(2),
+    "max_tiles": _Unset(DEFAULT_MAX_TILES),
+    "enforce_capacity": _Unset(False),
+}
+
+
+def analyze(
+    spec: Spec | Any,
+    *,
+    granularity: str = _DEFAULTS["granularity"],
+    order: str = _DEFAULTS["order"],
+    background: str | Iterable[str | tuple[str, str]] = _DEFAULTS["background"],
+    slots: int | Mapping[str, int | None] | None = _DEFAULTS["slots"],
+    max_tiles: int = _DEFAULTS["max_tiles"],
+    enforce_capacity: bool = _DEFAULTS["enforce_capacity"],
+) -> Report:
+    """Compute the latency of a mapping that respects its dependences.
+
+    An option that is not given takes its value from the input's ``schedule:`` key, or else its
+    default.
 
     Parameters
     ----------
-    stages
-        The stages, each as its Einsums joined by ``+``.
-    own
-        Components of which each stage has units of its own.
-    shared
-        Components for whose ports the stages contend.
-    """
+    spec
+        The input; or AccelForge's ``Spec`` with a mapping, or its ``Mappings`` of one mapping.
+    granularity
+        Which Temporal loops distinguish tile iterations: ``"tile"`` (those above the innermost
+        Storage, Toll or split), ``"flow"`` (also those that index exchanged tensors), ``"full"``
+        (all of them), or ``"auto"``: flow where that gives at most `max_tiles`, else tile.
+    order
+        In which order a port serves: ``"program"`` (depth first), ``"skew"`` (by skewed date),
+        ``"oldest"`` (work-conserving), or ``"best"``: whichever gives the least latency.
+    background
+        Write-backs that no other Einsum waits for: tensors, or (tensor, component written back
+        from) pairs.
+    slots
+        Number of tiles that an exchange holder or the holder of a prefetched fill keeps (None:
+        unlimited), for all tensors or by tensor.
+    max_tiles
+        Largest number of tile iterations.
+    enforce_capacity
+        Whether it is an error if a memory holds more than its size.
 
-    stages: tuple[str, ...]
-    own: tuple[str, ...]
-    shared: tuple[str, ...]
+    Returns
+    -------
+    Report
+        Latency, bounds, and what they consist of.
+
+    Raises
+    ------
+    MappingError
+        The mapping is illegal.
+    ScheduleError
+        The order (or all of them) contradicts the dependences; the message names a cycle.
+    OptionError
+        An option cannot be used.
+    CapacityError
+        With `enforce_capacity`: a memory holds more than its size.
+    TooLargeError
+        There are more than `max_tiles` tile iterations.
+    UnsupportedError
+        The input is not modelled.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> spec = polylat.load(*files)
+    >>> report = polylat.analyze(spec, granularity="tile", background="o2")
+    >>> report.latency, report.sequential, report.optimal
+    (31744, 32256, True)
+    """
+    spec = as_spec(spec)
+    given = {
+        "granularity": granularity,
+        "order": order,
+        "background": background,
+        "slots": slots,
+        "max_tiles": max_tiles,
+        "enforce_capacity": enforce_capacity,
+    }
+    options = {name: _option(spec, name, value) for name, value in given.items()}
+    choice = schedule_mapping(spec, options)
+    solved, solution = choice.solved, choice.chosen
+    model, solutions = solved.model, solved.solutions
+    written = background_write_backs(model)
+    accelforge = roofline(spec)
+    in_time = Solution(model, solved.unlimited)
+    resource = in_time.time(max(model.graph.loads, default=0))
+    # Coarser tile iterations wait longer, so that their bound is none for finer ones.
+    dependence = 0 if choice.coarse else in_time.makespan
+    report = Report(
+        latency=solution.makespan,
+        latency_by_order={
+            order: solutions[order].makespan
+            if order in solutions and solutions[order].legal
+            else None
+            for order in ORDERS
+        },
+        order=solution.order or "",
+        waits_for_background=solution.model.background != model.background,
+        granularity=choice.lowered.granularity,
+        tiles=choice.lowered.size,
+        resource_bound=resource,
+        dependence_bound=dependence,
+        roofline=accelforge.latency,
+        sequential=sequential_makespan(solved, options["max_tiles"]),
+        accesses=access_counts(model),
+        ports=port_uses(solution),
+        background=tuple(sorted(model.background & written)),
+        idle_background=missing_write_backs(options["background"], written),
+        slots=options["slots"],
+        contention=contention(model),
+        engine=solution.model.engine,
+        exact=choice.exact,
+        lower_bound=solution.makespan if choice.exact else max(resource, dependence),
+        unsettled=tuple(order for order in ORDERS if order not in solutions),
+        solution=solution,
+        accelforge=accelforge,
+    )
+    if options["enforce_capacity"]:
+        _check_capacity(report)
+    return report
+
+
+def _option(spec: Spec, name: str, value: Any) -> Any:
+    if isinstance(value, _Unset):
+        value = spec.schedule.get(name, value.default)
+    return normalize_option(name, value, tensors=spec.workload.tensors, components=spec.arch.order)
+
+
+def _check_capacity(results: Results) -> None:
+    for memory in results.occupancy:
+        if memory.exceeded:
+            raise CapacityError(
+                f"memory {memory.component!r} holds up to {memory.peak} bits, and its size is"
+                f" {memory.size}",
+                where=f"arch, component {memory.component!r}",
+                mend="use smaller tiles, fewer slots or a larger memory; or do not enforce"
+                " capacity",
+            )

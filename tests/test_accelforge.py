@@ -116,7 +116,7 @@ def test_a_spec_without_a_mapping_is_refused() -> None:
     live.mapping = af.Mapping()
     with pytest.raises(SpecError, match="the Spec has no mapping"):
         polylat.analyze(live)
-    with pytest.raises(SpecError, match="needs no index"):
+    with pytest.raises(SpecError, match="takes no index"):
         to_spec(live, 0)
 
 

@@ -25,7 +25,8 @@ from benchmarks.answer import Answer
 from benchmarks.cases import ITERATIONS_PER_ROW, cascade
 from benchmarks.fused import attention, attention_block, chain
 from benchmarks.measure import forget, interleaved, seconds, table
-from polylat.model import Model, build, lower
+from polylat.engine.model import Model, build
+from polylat.lowering.lowered import lower
 from polylat.spec.mapping import Branch, Compute, Pipeline, Sequential
 from polylat.spec.workload import Workload
 

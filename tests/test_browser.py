@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import polylat
-from polylat.draw.tree import Flow, Row, Tree
+from polylat.views.tree import Flow, Row, Tree
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -81,7 +81,7 @@ def pressed(browser: Chrome, *keys: str) -> None:
 
 
 def told(browser: Chrome) -> str:
-    return str(js(browser, "document.querySelector('.told').textContent"))
+    return str(js(browser, "document.querySelector('.readout').textContent"))
 
 
 def test_nothing_is_wrong(browser: Chrome, page: Path) -> None:
@@ -167,7 +167,7 @@ def test_keys(browser: Chrome, page: Path) -> None:
         heard.append(told(browser))
     last = heard.index(heard[-1])
     assert len(set(heard)) == last + 1 and set(heard[last:]) == {heard[-1]}, "each bar once"
-    live = "document.querySelector('.told').getAttribute('aria-live')"
+    live = "document.querySelector('.readout').getAttribute('aria-live')"
     assert js(browser, live) == "polite"
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 import polylat
 from polylat.cli import main
-from polylat.text import report_text, roofline_text
+from polylat.views.text import report_text, roofline_text
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FILES = [str(EXAMPLES / f"{name}.yaml") for name in ("arch", "workload", "tap_resident")]

@@ -75,8 +75,8 @@ def test_hints_of_a_report_can_be_pasted(tmp_path: Path) -> None:
         assert name == "polylat" and str(mapping) in arguments and "o1=3" in arguments
         assert run(*arguments).output == f"wrote {path}\n"
         text = path.read_text(encoding="utf-8")
-        assert "Left out" not in text
-        assert ("Not asked for" in text) == ("--verify" not in line)
+        assert "Omitted" not in text
+        assert ("Not requested" in text) == ("--verify" not in line)
 
 
 def test_tree(tmp_path: Path) -> None:

@@ -20,14 +20,15 @@ from hypothesis import strategies as st
 
 import polylat
 from polylat import MissingExtraError, OptionError, Report, Spec, UnsupportedError
-from polylat.draw.curves import round_ticks
-from polylat.draw.layout import LETTER, marks, queued
-from polylat.draw.perfetto import trace
-from polylat.draw.scene import Box, Label, Line, scene
-from polylat.draw.style import DARK, LIGHT, PALETTE
-from polylat.draw.words import bounds_words
-from polylat.text import show
-from polylat.timeline import Kind, Stack
+from polylat.analysis.timeline import Kind
+from polylat.numbers import show
+from polylat.views.captions import bounds_words
+from polylat.views.curves import round_ticks
+from polylat.views.perfetto import trace
+from polylat.views.scene import Box, Label, Line, scene
+from polylat.views.style import DARK, LIGHT, PALETTE
+from polylat.views.timeline import Stack
+from polylat.views.timeline_layout import LETTER, marks, queued
 
 ROOT = Path(__file__).parent.parent
 FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
@@ -494,7 +495,7 @@ def test_pages_are_small(attention: Report) -> None:
     text = attention.to_html(sensitivity=False)
     assert len(text.encode()) < 1_500_000
     assert text.count("data-timeline=") == 2
-    assert "Left out" in text
+    assert "Omitted" in text
     assert "report.to_html(sensitivity=True)" in text and "FILES" not in text
 
 
@@ -504,26 +505,27 @@ def test_first_answers(report: Report, attention: Report) -> None:
     head = text[text.index('id="headline"') : text.index('id="comparison"')]
     answers = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", head))
     assert answers["Critical path"].startswith("SRAM read 35.5%, DRAM read 27.4%")
-    assert answers["Writes on it"].startswith("o2 to SRAM by e2 12.9%")
-    assert answers["Writes not on it"] == "o2 to DRAM by e2"
+    assert answers["Writes on the critical path"].startswith("o2 to SRAM by e2 12.9%")
+    assert answers["Writes off the critical path"] == "o2 to DRAM by e2"
     assert answers["What would help"].startswith("twice the bandwidth of DRAM: 25,792, 1.231")
     assert "no schedule has a shorter chain of dependences" in head
     head = attention.to_html(sensitivity=False)
     assert "What would help" not in head and "Critical path</dt><dd>mac compute 99.9%" in head
     # Write-backs are named before fills.
-    assert "Writes on it</dt><dd>none</dd><dt>Writes not on it</dt><dd>S to SRAM by QK, " in head
+    assert "Writes on the critical path</dt><dd>none</dd>" in head
+    assert "Writes off the critical path</dt><dd>S to SRAM by QK, " in head
 
 
 def test_pages_say_unasked_what_would_help(attention: Report) -> None:
     """At the size of a block, too."""
     text = attention.to_html()
-    assert "Left out" not in text and "What would help" in text and "Latency by bandwidth" in text
+    assert "Omitted" not in text and "What would help" in text and "Latency by bandwidth" in text
 
 
 def test_what_would_change_it(report: Report) -> None:
     text = report.to_html(sensitivity=True)
     assert "Latency by bandwidth" in text and "25,792" in text  # DRAM twice as fast
-    assert "Left out" not in text
+    assert "Omitted" not in text
     (drawn,) = [
         ET.fromstring(svg)
         for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)
@@ -531,15 +533,15 @@ def test_what_would_change_it(report: Report) -> None:
     ]
     texts = [t.text or "" for t in drawn.iter(f"{SVG}text")]
     assert {"0", "20,000", "100,000", "1/4 x", "8 x", "now: 31,744"} <= set(texts)
-    assert any(t.startswith("Latency, from 0") for t in texts) and any("times" in t for t in texts)
+    assert any(t.startswith("Latency, from 0") for t in texts) and any("relative to" in t for t in texts)
     # Each place where a curve turns is marked, and told.
     rings = [t.text for t in drawn.iterfind(f".//{SVG}circle/{SVG}title")]
     for component in ("DRAM", "SRAM"):
         curve = report.curve(component)
         inside = [at for scale, at in curve.breakpoints if scale and 1 <= 8 * scale <= 32]
         assert inside and all(any(f": {show(at)}" in str(r) for r in rings) for at in inside)
-    assert "DRAM</b>: more gains up to 2.831 x, where the latency is 24,064" in text
-    assert "mac</b>: more gains nothing; 0.0625 x would do (flat" in text
+    assert "DRAM</b>: more bandwidth reduces the latency, down to 24,064 at 2.831 x" in text
+    assert "mac</b>: more bandwidth does not reduce the latency; 0.0625 x suffices (flat" in text
 
 
 @given(st.fractions(Fraction(1, 10**9), 10**15))
@@ -624,7 +626,7 @@ def test_frames(report: Report) -> None:
 def test_frames_of_fractions() -> None:
     """A column with a fraction is one of floats, and what is missing stays missing."""
     pandas = pytest.importorskip("pandas", reason="the extra `frames` is not installed")
-    from polylat.frames import _frame
+    from polylat.views.frames import _frame
 
     frame = _frame(("a", "b"), [(1, None), (Fraction(1, 2), 10**30)])
     assert frame["a"].tolist() == [1.0, 0.5]

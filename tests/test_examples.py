@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import polylat
-from polylat.explain import compare
+from polylat.analysis.attribution import latency_steps
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -101,7 +101,7 @@ def test_overlapping_stages_keep_dram_busy(background: tuple[str, ...]) -> None:
 
 def test_from_accelforges_figure_to_the_latency() -> None:
     spec = load("tap_resident", "Pipeline", "Pipeline")
-    found = compare(polylat.analyze(spec, background="o2"))
+    found = latency_steps(polylat.analyze(spec, background="o2"))
     steps = (found.accelforge, found.back_to_back, found.sequential, found.latency)
     assert steps == (32768, 32256, 32256, 24576)
     assert [(c.einsum, c.component, c.action, c.time, c.found_in) for c in found.charges] == [

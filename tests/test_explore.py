@@ -26,9 +26,10 @@ from polylat import (
     TooLargeError,
     UnsupportedError,
 )
-from polylat.exploration import Result, evaluate, search, structure
+from polylat.analysis.occupancy import known_peak
+from polylat.exploration import cell, evaluate, search
 from polylat.exploration.pareto import front_of
-from polylat.occupancy import known_peak
+from polylat.explorer import Result
 
 Data = dict[str, Any]
 Draw = Any
@@ -191,7 +192,7 @@ def test_more_tile_iterations_than_analyze_looks_at(trips: int) -> None:
     assert best is not None and best.report.engine == "periodic"
     few = polylat.explore(spec, **options, slots={"o1": [2, 3]})
     assert few.front == found.front
-    assert (best.report.tiles > evaluate.EXPLICIT) == (trips == 100_000)
+    assert (best.report.tiles > evaluate.MOST_SHARED) == (trips == 100_000)
     for result in found.results:
         agrees(result)
 
@@ -221,7 +222,7 @@ def test_the_same_in_two_processes(tmp_path: Path) -> None:
 def test_spans_cover_every_variant_once(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = polylat.load(*FILES)
     whole = polylat.explore(spec, slots=range(1, 6), granularity="tile", exhaustive=True)
-    monkeypatch.setattr(search, "_MOST", 3)
+    monkeypatch.setattr(search, "_MOST_VARIANTS", 3)
     pieces = polylat.explore(spec, slots=range(1, 6), granularity="tile", exhaustive=True)
     assert pieces.results == whole.results
     assert polylat.explore(spec, slots=range(1, 6), granularity="tile").front == whole.front
@@ -230,19 +231,19 @@ def test_spans_cover_every_variant_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_parts_share_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = polylat.load(*FILES)
     timed: list[int] = []
-    run = structure.Cell._run
+    run = cell.Cell._simulate
 
-    def counting(self: structure.Cell, background: Any, *some: Any, **more: Any) -> Any:
+    def counting(self: cell.Cell, background: Any, *some: Any, **more: Any) -> Any:
         timed.append(len(background))
         return run(self, background, *some, **more)
 
-    monkeypatch.setattr(structure.Cell, "_run", counting)
+    monkeypatch.setattr(cell.Cell, "_simulate", counting)
     options: Data = {"slots": range(1, 6), "granularity": "tile", "exhaustive": True}
-    evaluate.forget()
+    evaluate.clear_cache()
     found = polylat.explore(spec, **options)
     whole = sum(timed)
-    monkeypatch.setattr(search, "_MOST", 3)
-    evaluate.forget()
+    monkeypatch.setattr(search, "_MOST_VARIANTS", 3)
+    evaluate.clear_cache()
     timed.clear()
     polylat.explore(spec, **options)
     assert sum(timed) == whole < found.variants
@@ -264,16 +265,16 @@ def test_times_that_do_not_fit_64_bits() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tiles": {"m": [1]}}, "say which: m#1, m#2"),
+        ({"tiles": {"m": [1]}}, "name one of them: m#1, m#2"),
         ({"tiles": {"q": [1]}}, "loop 'q'"),
-        ({"tiles": ["m"]}, "no mapping"),
+        ({"tiles": ["m"]}, "must map loops"),
         ({"splits": ["zz"]}, "splits"),
         ({"tiles": {"m#3": [1]}}, "loop 'm#3'"),
-        ({"tiles": {"m#1": []}}, "names none"),
+        ({"tiles": {"m#1": []}}, "has no value"),
         ({"tiles": {"m#1": [0]}}, "whole number above zero"),
         ({"background": ["o1"]}, "does not write back"),
         ({"background": ["o9"]}, "'o9'"),
-        ({"slots": []}, "no number"),
+        ({"slots": []}, "has no value"),
         ({"slots": {"w1": [1]}}, "makes no difference"),
         ({"slots": {"w9": [1]}}, "'w9'"),
         ({"slots": [0]}, "above zero"),

@@ -43,7 +43,7 @@ def spec() -> Spec:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "_MOST", 8)
+    monkeypatch.setattr(search, "_MOST_VARIANTS", 8)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ from polylat.cli import main
 from polylat.exploration import search
 
 real = search.evaluate
-search._MOST = 8
+search._MOST_VARIANTS = 8
 search.evaluate = lambda *arguments: (time.sleep(0.1), real(*arguments))[1]
 sys.argv[0] = "polylat"
 main()
@@ -443,7 +443,7 @@ def test_no_scheduler(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "why"),
-    [(None, "it says nothing"), (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, "something else")],
+    [(None, "no answer"), (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, "is no Dask scheduler")],
 )
 def test_what_answers_is_no_scheduler(
     answer: bytes | None, why: str, spec: Spec, monkeypatch: pytest.MonkeyPatch

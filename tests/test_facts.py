@@ -13,7 +13,8 @@ from strategies import cascades
 
 import polylat
 from polylat import MappingError, Report, ScheduleError, Spec
-from polylat.model import build, lower
+from polylat.engine.model import build
+from polylat.lowering.lowered import lower
 
 Data = dict[str, Any]
 ORDERS = ("program", "skew", "oldest")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import polylat
-from polylat.jsonform import report_to_dict, roofline_to_dict
+from polylat.views.as_json import report_to_dict, roofline_to_dict
 
 ROOT = Path(__file__).parent.parent
 CASES = ROOT / "tests" / "data" / "accelforge"

@@ -237,7 +237,11 @@ def test_numbers_of_computer_algebra_systems() -> None:
             SpecError,
             "variables.some: this Spec has been evaluated for one Einsum",
         ),
-        ({"variables": Variables(some={1: 2})}, SpecError, "variables.some: the key 1 is no text"),
+        (
+            {"variables": Variables(some={1: 2})},
+            SpecError,
+            "variables.some: the key 1 is not a string",
+        ),
     ],
 )
 def test_bad_input(changes: dict[str, Any], kind: type[Exception], match: str) -> None:
@@ -248,7 +252,7 @@ def test_bad_input(changes: dict[str, Any], kind: type[Exception], match: str) -
 @pytest.mark.parametrize("value", ["a.yaml", None, 3, {"workload": {}}])
 def test_what_is_no_input(value: Any) -> None:
     for function in (polylat.analyze, polylat.roofline):
-        with pytest.raises(SpecError, match=f"cannot analyse a {type(value).__name__}") as error:
+        with pytest.raises(SpecError, match=f"cannot analyze a {type(value).__name__}") as error:
             function(value)
         assert "AccelForge's Spec or Mappings" in str(error.value)
 

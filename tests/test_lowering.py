@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from strategies import cascades
 
 from polylat import MappingError, Spec
-from polylat.accesses.counting import tile_elements
-from polylat.dependences.exchange import Exchange
-from polylat.dependences.skew import shifts
-from polylat.lowering.kept import Kept
+from polylat.engine.model import build
+from polylat.lowering.accesses.counting import tile_elements
+from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.skew import shifts
+from polylat.lowering.enumeration import count_iterations, shared_radices, tiles
+from polylat.lowering.iterations import Tiles
+from polylat.lowering.lowered import Lowered, lower
 from polylat.lowering.paths import Leaf
+from polylat.lowering.points import points
 from polylat.lowering.relations import (
     access,
     date_tags,
@@ -26,9 +30,7 @@ from polylat.lowering.relations import (
     footprint,
     tiling,
 )
-from polylat.lowering.scan import points
-from polylat.lowering.tiles import Tiles, count_tiles, shared_radices, tiles
-from polylat.model import Lowered, build, lower
+from polylat.lowering.sampling import Kept
 
 Data = dict[str, Any]
 COEFFICIENT = st.integers(-3, 3)
@@ -102,7 +104,7 @@ def test_tilings_partition_the_domain(case: tuple[Data, Data]) -> None:
         assert relation.range() == domain(leaf)
         assert relation.reverse().is_single_valued()
         assert points(relation.domain()).tolist() == some.digits.T.tolist()
-        assert some.size == count_tiles(leaf, some.depth)
+        assert some.size == count_iterations(leaf, some.depth)
 
 
 @given(cascades())

@@ -1,4 +1,4 @@
-"""Occupancy where tile iterations stand for others: the same as if all were looked at."""
+"""Occupancy extrapolated from sampled tile iterations: the same as if all were visited."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import polylat
-from polylat import MappingError, Report, ScheduleError, Spec, levels, occupancy, residency, visits
+from polylat import MappingError, Report, ScheduleError, Spec
+from polylat.analysis import levels, occupancy, residency, residency_pieces
+from polylat.analysis.levels import ChangeSeries, merge_series, peak_level
+from polylat.analysis.occupancy import Occupancy, ResidentTile
+from polylat.engine import solve as visits
 from polylat.errors import UnsupportedError
-from polylat.jsonform import report_to_dict
-from polylat.levels import Changes, highest, joined
-from polylat.model import lower
-from polylat.occupancy import Occupancy, ResidentTile
-from polylat.text import report_text
+from polylat.lowering.lowered import lower
+from polylat.views.as_json import report_to_dict
+from polylat.views.text import report_text
 
 Data = dict[str, Any]
 ROOT = Path(__file__).parent
@@ -105,21 +107,21 @@ def check_same(some: Occupancy, every: Occupancy, times: list[Fraction]) -> None
 )
 @given(long_cascades(), st.integers(0, 2**32), st.booleans())
 def test_same_occupancy(case: tuple[Data, Data], seed: int, sparing: bool) -> None:
-    """What stands for others tells where all tiles are, and nothing has to be looked at again."""
+    """The sampled tiles determine where all tiles are, without visiting further ones."""
     every, some = both(*case)
     chance = random.Random(seed)
     times = [Fraction(chance.randrange(0, 1001), 1000) * every.latency for _ in range(4)]
     times += [Fraction(0), Fraction(every.latency)]
     with pytest.MonkeyPatch.context() as patch:
         if sparing:
-            patch.setattr(levels, "FEW_CHANGES", 0)
+            patch.setattr(levels, "MIN_SKIPPED_CHANGES", 0)
         for mine, theirs in zip(some.occupancy, every.occupancy, strict=True):
             check_same(mine, theirs, times)
 
 
 def test_few_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nearly all occupancies are told from few tile iterations."""
-    monkeypatch.setattr(occupancy, "MOST_EXPLICIT", 0)
+    """Nearly all occupancies are determined by few tile iterations."""
+    monkeypatch.setattr(occupancy, "MAX_EXPLICIT", 0)
     chance = random.Random(1)
     memories = refused = 0
     while memories < 100:
@@ -220,32 +222,34 @@ def test_too_many_steps() -> None:
     assert sram.peak_between(5, 5) == 0
 
 
-# Where tile iterations do not tell ---------------------------------------------------------------
+# Where sampled tile iterations do not suffice ----------------------------------------------------
 
 
-def unlike(*args: Any) -> NoReturn:
-    raise residency.UnlikeError
+def not_periodic(*args: Any) -> NoReturn:
+    raise residency.IrregularResidencyError
 
 
-def test_what_is_not_periodic_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tile iterations are looked at where few do not tell, if these are not too many."""
+def test_all_iterations_are_visited_where_occupancy_is_not_periodic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All tile iterations are visited where the sampled ones do not suffice, up to a limit."""
     found = backlog(6_000)
-    real = residency.residents
+    real = residency_pieces.holder_residency
 
-    def only_whole(model: Any, *args: Any) -> residency.Residents:
-        return real(model, *args) if model.layout.whole else unlike()
+    def only_whole(solution: Any, *args: Any) -> residency.HolderResidency:
+        return real(solution, *args) if solution.model.layout.whole else not_periodic()
 
-    monkeypatch.setattr(occupancy, "residents", only_whole)
+    monkeypatch.setattr(occupancy, "holder_residency", only_whole)
     assert found.occupancy[1].peak == 8 * (6_000 - 5_999 // 2)
 
 
-def test_what_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where too many would have to be looked at, a memory has no peak, and never a wrong one."""
-    monkeypatch.setattr(occupancy, "MOST_EXPLICIT", 0)
-    monkeypatch.setattr(occupancy, "residents", unlike)
+def test_undetermined_occupancy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where too many would have to be visited, a memory has no peak rather than a wrong one."""
+    monkeypatch.setattr(occupancy, "MAX_EXPLICIT", 0)
+    monkeypatch.setattr(occupancy, "holder_residency", not_periodic)
     found = backlog(6_000)
     for ask in ("peak", "steps"):
-        with pytest.raises(UnsupportedError, match="'SRAM' do not come and go at constant rates"):
+        with pytest.raises(UnsupportedError, match="'SRAM' do not start and end at constant rates"):
             getattr(found.occupancy[1], ask)
     with pytest.raises(UnsupportedError, match="not periodic"):
         found.occupancy[1].at(0)
@@ -289,19 +293,21 @@ def test_levels(
         events += [(t, weight) for t in times]
         table = np.array(dimensions, dtype=np.int64).reshape(-1, 2).T
         parts.append(
-            Changes(np.array([first]), table[0][:, None], table[1][:, None], np.array([weight]))
+            ChangeSeries(
+                np.array([first]), table[0][:, None], table[1][:, None], np.array([weight])
+            )
         )
 
     def level(time: int) -> int:
         return sum(weight for t, weight in events if t <= time)
 
-    changes = joined(parts)
+    changes = merge_series(parts)
     high = low + size
     with pytest.MonkeyPatch.context() as patch:
         if sparing:
-            patch.setattr(levels, "FEW_CHANGES", 0)
-        assert highest(changes, low, high) == max(level(t) for t in range(low, high))
-    moments, found = levels.levels(changes, low, high, 10**6)
+            patch.setattr(levels, "MIN_SKIPPED_CHANGES", 0)
+        assert peak_level(changes, low, high) == max(level(t) for t in range(low, high))
+    moments, found = levels.level_steps(changes, low, high, 10**6)
     assert moments[0] == low
     assert all(level(t) == b for t, b in zip(moments, found, strict=True))
     assert set(moments[1:].tolist()) == {
@@ -310,16 +316,16 @@ def test_levels(
 
 
 def test_rates_without_a_common_period() -> None:
-    """Many rates that differ a little are looked at as long as they have to be, and no longer."""
+    """Many slightly different periods are visited as long as necessary, and no longer."""
     primes = (1_000_003, 1_000_033, 1_000_037, 1_000_039)
     parts = [
-        Changes(
+        ChangeSeries(
             np.array([0, p // 2]), np.full((1, 2), p), np.full((1, 2), 10**12), np.array([1, -1])
         )
         for p in primes
     ]
-    with pytest.raises(UnsupportedError, match="no short time is a multiple"):
-        highest(joined(parts), 0, 10**18)
+    with pytest.raises(UnsupportedError, match="common multiple is too long"):
+        peak_level(merge_series(parts), 0, 10**18)
 
 
 Affine = tuple[int, tuple[int, ...]]
@@ -332,7 +338,7 @@ def lines(draw: st.DrawFn, depth: int) -> Affine:
 
 
 @given(st.data(), st.integers(1, 2))
-def test_copies_are_taken_apart(data: st.DataObject, depth: int) -> None:
+def test_boxes_are_split(data: st.DataObject, depth: int) -> None:
     """Each part has one start and one end, and together they are all."""
     counts = tuple(data.draw(st.integers(1, 9)) for _ in range(depth))
     group = st.lists(lines(depth), min_size=1, max_size=3)
@@ -344,7 +350,7 @@ def test_copies_are_taken_apart(data: st.DataObject, depth: int) -> None:
         return line[0] + sum(g * n for g, n in zip(line[1], at, strict=True))
 
     seen = set()
-    for first, sizes, start, end in residency._pieces(starts, ends, zero, counts):
+    for first, sizes, start, end in residency_pieces._split_box(starts, ends, zero, counts):
         for more in np.ndindex(*sizes):
             at = tuple(a + b for a, b in zip(first, more, strict=True))
             assert at not in seen

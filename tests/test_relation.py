@@ -23,8 +23,8 @@ from polylat import (
     Spec,
     TooLargeError,
 )
-from polylat.lowering.scan import points
-from polylat.relation import access_names
+from polylat.analysis.relation import access_names
+from polylat.lowering.points import points
 
 Data = dict[str, Any]
 Starts = dict[str, set[tuple[int, ...]]]
@@ -62,7 +62,7 @@ def starts(relation: isl.UnionMap) -> Starts:
 
 def starts_of_arrays(report: Report) -> Starts:
     """The same from the timing, task by task."""
-    model, timing = report._model, report._timing
+    model, timing = report.solution.model, report.solution.schedule
     graph, layout, costs = model.graph, model.layout, model.costs
     names = access_names(model)
     tasks: dict[tuple[int, int], int] = {}
@@ -167,7 +167,7 @@ def test_occupancy(case: tuple[Data, Data], data: st.DataObject) -> None:
 
 def test_occupancy_of_what_holds_nothing() -> None:
     report = polylat.analyze(polylat.load(*EXAMPLE))
-    with pytest.raises(OptionError, match="holds nothing"):
+    with pytest.raises(OptionError, match="holds no tensor"):
         report.occupancy_relation("mac")
 
 
@@ -177,7 +177,7 @@ def test_edges_of_the_task_graph_hold(case: tuple[Data, Data], order: str) -> No
     if report is None:
         return
     graph = report.to_networkx()
-    assert len(graph) == report._model.graph.tasks
+    assert len(graph) == report.solution.model.graph.tasks
     for source, target, attributes in graph.edges(data=True):
         before, after = graph.nodes[source], graph.nodes[target]
         reason = attributes["reason"]

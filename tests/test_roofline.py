@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polylat.accounting import Roofline, roofline
-from polylat.bounds import rank_bounds
+from polylat.analysis.roofline import Roofline, roofline
 from polylat.errors import MappingError, SpecError, UnsupportedError
+from polylat.lowering.rank_bounds import rank_bounds
 from polylat.spec import Spec
 from polylat.spec.affine import Affine
 from polylat.spec.reading.load import load

@@ -11,7 +11,7 @@ import pytest
 
 import polylat
 from drawn.inputs import Panel
-from polylat.exact import Number
+from polylat.numbers import Number
 from rules import RULES, draw
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -30,7 +30,7 @@ def count(panel: Panel, component: str, tensor: str, action: str) -> Number:
     return sum(actions for (_, *at), actions in panel.accesses.items() if tuple(at) == where)
 
 
-def bars(panel: Panel, component: str) -> list[polylat.timeline.Bar]:
+def bars(panel: Panel, component: str) -> list[polylat.analysis.timeline.Bar]:
     """What a component's port serves, in order of time."""
     assert isinstance(panel, polylat.Report)
     line = panel.timeline()

@@ -26,12 +26,14 @@ from polylat import (
     Spec,
     UnsupportedError,
 )
+from polylat.analysis.access import OVERHEAD, AccessKey
+from polylat.analysis.bandwidth_curve import Curve
+from polylat.analysis.periodic_retiming import PeriodicRetimer
+from polylat.analysis.retiming import retimer
+from polylat.analysis.sensitivity import Change, best_change
 from polylat.cli import main
-from polylat.jsonform import curve_to_dict, explanation_to_dict
-from polylat.report import AccessKey
-from polylat.retime import OVERHEAD, PeriodicRetimer, retimer
-from polylat.sensitivity import Change, Curve, best_change
-from polylat.text import curve_text, explanation_text
+from polylat.views.as_json import curve_to_dict, explanation_to_dict
+from polylat.views.text import curve_text, explanation_text
 
 Data = dict[str, Any]
 ROOT = Path(__file__).parent.parent

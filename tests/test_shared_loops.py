@@ -223,7 +223,7 @@ def test_the_two_may_differ_in_size() -> None:
 
 
 def test_a_set_that_does_not_say_which_is_meant() -> None:
-    with pytest.raises(UnsupportedError, match=r"one of 'm', 'k' of 'e1', which has them all") as e:
+    with pytest.raises(UnsupportedError, match=r"'e1' has several .* 'm', 'k'") as e:
         Spec.from_dict(data(["m", "x", "k"]))
     assert "mapping.nodes[1].rank_variable" in str(e.value)
     assert "{e1: m, …}" in str(e.value)
@@ -232,11 +232,11 @@ def test_a_set_that_does_not_say_which_is_meant() -> None:
 @pytest.mark.parametrize(
     ("shared", "match"),
     [
-        (["k"], r"stands above 'e2', which has none of these"),
+        (["k"], r"is above 'e2', which has none of these"),
         (["m", "q"], r"rank_variable\[1\]: no Einsum has the rank variable 'q'"),
         ({"e1": "m"}, r"does not say which rank variable of 'e2'"),
         ({"e1": "m", "e2": "k"}, r"does not say which rank variable of 'e2'"),
-        ({"e1": "m", "e3": "x"}, r"the loop is not above an Einsum 'e3'"),
+        ({"e1": "m", "e3": "x"}, r"there is no Einsum 'e3' below the loop"),
     ],
 )
 def test_a_loop_that_is_not_every_einsums(shared: Any, match: str) -> None:

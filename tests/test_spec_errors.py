@@ -166,7 +166,7 @@ def test_the_example_is_right() -> None:
         (
             lambda d: d.pop("mapping"),
             (
-                "the key 'mapping' is missing. To mend it: add the mapping to analyse; "
+                "the key 'mapping' is missing. To mend it: add the mapping to analyze; "
                 "AccelForge's mapper can find one."
             ),
         ),
@@ -198,23 +198,23 @@ def test_the_example_is_right() -> None:
         ),
         (
             lambda d: part(d, 0).update(type="Memroy"),
-            "arch.nodes[0]: unknown type of node: 'Memroy'. To mend it: did you mean 'Memory'?",
+            "arch.nodes[0]: unknown node type 'Memroy'. To mend it: did you mean 'Memory'?",
         ),
         (
             lambda d: part(d, 0).update(type="Storage"),
             (
-                "arch.nodes[0]: unknown type of node: 'Storage'. To mend it: use one of: Memory, "
+                "arch.nodes[0]: unknown node type 'Storage'. To mend it: use one of: Memory, "
                 "Compute, Toll, Container, Hierarchical, Fork, Array, Network."
             ),
         ),
         (
             lambda d: node(d, 0).pop("type"),
             (
-                "mapping.nodes[0]: the node does not say its type. "
-                "To mend it: give it a tag such as !Storage, or a key type: Storage."
+                "mapping.nodes[0]: the node has no type. "
+                "To mend it: add a tag such as !Storage, or a key such as type: Storage."
             ),
         ),
-        (lambda d: node(d, 0).update(type="Memory"), "mapping.nodes[0]: unknown type of node:"),
+        (lambda d: node(d, 0).update(type="Memory"), "mapping.nodes[0]: unknown node type"),
         (
             lambda d: d["mapping"]["nodes"].insert(0, "Storage"),
             "mapping.nodes[0]: must be a node, not 'Storage'",
@@ -263,11 +263,11 @@ def test_the_example_is_right() -> None:
         ),
         (
             lambda d: d["workload"].update(iteration_space_shape={"m": 4}),
-            "workload.iteration_space_shape.m: must be a text, not 4",
+            "workload.iteration_space_shape.m: must be a string, not 4",
         ),
         (
             lambda d: einsum(d).update(renames={"x": 3}),
-            "workload.einsums[0].renames.x: must be a text, not 3",
+            "workload.einsums[0].renames.x: must be a string, not 3",
         ),
         (
             lambda d: einsum(d).update(renames=[{"name": "x", "sorce": "A"}]),
@@ -314,36 +314,36 @@ def test_shape(change: Change, message: str) -> None:
         (
             lambda d: einsum(d).update(is_copy_operation=True),
             SpecError,
-            "workload.einsums[0]: Einsum 'e1' is a copy operation of 2 inputs",
+            "workload.einsums[0]: Einsum 'e1' is a copy operation with 2 inputs",
         ),
         (
             lambda d: einsum(d)["tensor_accesses"][0].update(projection=["m", "M"]),
             SpecError,
-            "workload.einsums[0].tensor_accesses[0].projection[1]: 'M' is no rank variable",
+            "workload.einsums[0].tensor_accesses[0].projection[1]: 'M' is not a rank variable",
         ),
         (
             lambda d: einsum(d)["tensor_accesses"][0].update(projection=["m", "p + r"]),
             SpecError,
             (
-                "workload.einsums[0].tensor_accesses[0].projection[1]: 'p + r' is no rank "
-                "variable. To mend it: in a list stand names that start with a small letter; for "
+                "workload.einsums[0].tensor_accesses[0].projection[1]: 'p + r' is not a rank "
+                "variable. To mend it: list only names that start with a lowercase letter; for "
                 "expressions give a mapping {RANK: expression}"
             ),
         ),
         (
             lambda d: einsum(d)["tensor_accesses"][0].update(projection=["m", "m"]),
             SpecError,
-            "workload.einsums[0].tensor_accesses[0].projection[1]: the rank variable 'm' stands",
+            "workload.einsums[0].tensor_accesses[0].projection[1]: the rank variable 'm' occurs",
         ),
         (
             lambda d: einsum(d)["tensor_accesses"][0].update(projection={"m": "m"}),
             SpecError,
-            "workload.einsums[0].tensor_accesses[0].projection.m: 'm' is no rank",
+            "workload.einsums[0].tensor_accesses[0].projection.m: 'm' is not a rank",
         ),
         (
             lambda d: einsum(d)["tensor_accesses"][0].update(projection={"M N": "m"}),
             SpecError,
-            "workload.einsums[0].tensor_accesses[0].projection['M N']: 'M N' is no name of a rank",
+            "workload.einsums[0].tensor_accesses[0].projection['M N']: 'M N' is not the name of a",
         ),
         (
             lambda d: einsum(d)["tensor_accesses"][0].update(projection={"M": "m", "K": "k * k"}),
@@ -371,7 +371,7 @@ def test_shape(change: Change, message: str) -> None:
             SpecError,
             (
                 "workload.einsums[0].tensor_accesses[2]: the tensor 'T' has no bits_per_value. "
-                "To mend it: add it to workload.bits_per_value, for instance All: 8"
+                "To mend it: add it to workload.bits_per_value, for example All: 8"
             ),
         ),
         (
@@ -428,19 +428,19 @@ def test_shape(change: Change, message: str) -> None:
         (
             lambda d: d["workload"]["rank_sizes"].update(k=4),
             SpecError,
-            "workload.rank_sizes.k: 'k' is no rank: those start with a capital",
+            "workload.rank_sizes.k: 'k' is not a rank, which starts with a capital",
         ),
         (
             lambda d: d["workload"].update(iteration_space_shape={"K": "0 <= k < 4"}),
             SpecError,
-            "workload.iteration_space_shape.K: 'K' is no rank variable",
+            "workload.iteration_space_shape.K: 'K' is not a rank variable",
         ),
         (
             lambda d: d["workload"].update(iteration_space_shape={"k": "0 <= k < kmax"}),
             SpecError,
             (
                 "workload.iteration_space_shape.k: 'kmax' in '0 <= k < kmax' is neither a rank "
-                "variable of Einsum 'e1' nor a variable with a number"
+                "variable of Einsum 'e1' nor a variable that is a number"
             ),
         ),
         (
@@ -495,18 +495,18 @@ def test_workload(change: Change, kind: type[PolylatError], message: str) -> Non
     [
         ("Z[m]", "an Einsum has exactly one '='"),
         ("Z[m] = A[m] = B[m]", "an Einsum has exactly one '='"),
-        ("Z = A[m]", "left of '=' stands one tensor with its ranks in brackets"),
-        ("Z[m] = A", "right of '=' stands at least one tensor"),
+        ("Z = A[m]", "the left side of '=' must be one tensor with its ranks in brackets"),
+        ("Z[m] = A", "the right side of '=' must have at least one tensor"),
         ("Z[m] = A[m] * B]", "its brackets do not match"),
         ("Z[m] = A[]", "a rank of 'A' is empty"),
         ("Z[m] = A[m,]", "a rank of 'A' is empty"),
-        ("Z[m] = A[M]", "'M' is no rank variable"),
-        ("Z[m] = A[m+1]", "'m+1' is no rank variable"),
+        ("Z[m] = A[M]", "'M' is not a rank variable"),
+        ("Z[m] = A[m+1]", "'m+1' is not a rank variable"),
         ("Z[m] = A[k: m]", "'k:m' is not of the form RANK: expression"),
         ("Z[m] = A[K:]", "'K:' is not of the form RANK: expression"),
         ("Z[m] = A[m, M: k]", "the rank 'M' of 'A' is given twice"),
-        ("Z[m] = A[m] * A[k]", "the tensor 'A' stands in it twice"),
-        ("Z[m] = Z[m] + A[m]", "the tensor 'Z' stands in it twice"),
+        ("Z[m] = A[m] * A[k]", "the tensor 'A' occurs twice"),
+        ("Z[m] = Z[m] + A[m]", "the tensor 'Z' occurs twice"),
         ("Z[" + "m" * 20_000 + "] = A[m]", "it is too long"),
     ],
 )
@@ -534,7 +534,7 @@ def test_einsums_as_text(text: str, why: str) -> None:
         ),
         (
             {"einsum": "Z[m] = A[m]", "tensor_accesses": [{"name": "A", "output": True}]},
-            "workload.einsums[2].tensor_accesses[0].output: output is given by the Einsum's text",
+            "workload.einsums[2].tensor_accesses[0].output: output is already given by the Einsum",
         ),
         (3, "workload.einsums[2]: must be a mapping, not 3"),
         ([[[[[[[[[[[[[]]]]]]]]]]]]], "workload.einsums[2]"),
@@ -578,7 +578,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
             lambda d: d["arch"]["nodes"].append({"type": "Network", "name": "mesh"}),
             UnsupportedError,
             (
-                "arch.nodes[6]: the component 'mesh' is a Network. To mend it: leave it out, or "
+                "arch.nodes[6]: the component 'mesh' is a Network. To mend it: remove it, or "
                 "model its bandwidth as a Toll"
             ),
         ),
@@ -588,7 +588,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
             (
                 "arch.nodes[0].actions[1], for Einsum 'e1': the action 'write' of 'DRAM' has no "
                 "throughput. To mend it: add {name: write, throughput: …} to its actions; inf if "
-                "it costs no time"
+                "it takes no time"
             ),
         ),
         (
@@ -596,7 +596,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
             SpecError,
             (
                 "arch.nodes[0].actions, for Einsum 'e1': the action 'read' of 'DRAM' has no "
-                "throughput (AccelForge would ask its component model 'LPDDR4')"
+                "throughput (AccelForge would query its component model 'LPDDR4')"
             ),
         ),
         (
@@ -655,7 +655,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
             ExpressionError,
             (
                 "arch.nodes[0].actions_scale, for Einsum 'e1': cannot evaluate 'size': "
-                "it needs its own value"
+                "it depends on its own value"
             ),
         ),
         (
@@ -697,7 +697,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
         (
             lambda d: part(d, 1).update(direction="sideways"),
             SpecError,
-            "arch.nodes[1].direction, for Einsum 'e1': 'sideways' is no direction",
+            "arch.nodes[1].direction, for Einsum 'e1': 'sideways' is not a direction",
         ),
         (
             lambda d: part(d, 1).update(direction={"Inputs": "up"}),
@@ -708,9 +708,9 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
             lambda d: part(d, 0).update(total_latency="min(a.n_calls for a in actions)"),
             UnsupportedError,
             (
-                "arch.nodes[0].total_latency, for Einsum 'e1': the total_latency of 'DRAM' is no "
-                "maximum of sums: which argument of min() is the least depends on the numbers of "
-                "calls"
+                "arch.nodes[0].total_latency, for Einsum 'e1': the total_latency of 'DRAM' is not "
+                "a maximum of sums: which argument of min() is the least depends on the numbers "
+                "of calls"
             ),
         ),
         (
@@ -726,12 +726,12 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
         (
             lambda d: part(d, 0).update(total_latency="inf"),
             ExpressionError,
-            "arch.nodes[0].total_latency, for Einsum 'e1': 'inf' must give a finite time, not inf",
+            "arch.nodes[0].total_latency, for Einsum 'e1': 'inf' must be a finite time, not inf",
         ),
         (
             lambda d: part(d, 0).update(total_latency="actions"),
             ExpressionError,
-            "arch.nodes[0].total_latency, for Einsum 'e1': 'actions' must give a finite time",
+            "arch.nodes[0].total_latency, for Einsum 'e1': 'actions' must be a finite time",
         ),
         (
             lambda d: part(d, 0).update(total_latency="actions['refresh'].n_calls"),
@@ -754,12 +754,12 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
         (
             lambda d: d["arch"]["nodes"].insert(0, _array({"type": "Fork", "nodes": []})),
             SpecError,
-            "arch.nodes[0].nodes[0]: an Array contains components only",
+            "arch.nodes[0].nodes[0]: an Array may contain components only",
         ),
         (
             lambda d: d["arch"]["nodes"].insert(0, _array({"type": "Compute", "name": "c"})),
             SpecError,
-            "arch.nodes[0].nodes[0]: the Compute 'c' stands in an Array",
+            "arch.nodes[0].nodes[0]: the Compute 'c' is inside an Array",
         ),
         (
             lambda d: d["arch"]["nodes"].insert(
@@ -812,7 +812,8 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[2].nodes[1].nodes[2]: the Einsum 'e1' is computed twice. To mend "
-                "it: keep one Compute node for it; the other is mapping.nodes[2].nodes[0].nodes[3]"
+                "it: keep one Compute node for it; the other is at "
+                "mapping.nodes[2].nodes[0].nodes[3]"
             ),
         ),
         (
@@ -828,7 +829,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
         (
             lambda d: node(d, 0)["tensors"].append("A"),
             MappingError,
-            "mapping.nodes[0].tensors[5]: the tensor 'A' is named twice",
+            "mapping.nodes[0].tensors[5]: the tensor 'A' is listed twice",
         ),
         (
             lambda d: node(d, 0).update(component="Link"),
@@ -870,12 +871,12 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
         (
             lambda d: node(d, 1).update(rank_variable="k"),
             MappingError,
-            "mapping.nodes[1]: the loop over 'k' stands above 'e2', which does not have this rank",
+            "mapping.nodes[1]: the loop over 'k' is above 'e2', which does not have this rank",
         ),
         (
             lambda d: node(d, 1).update(rank_variable=["m", "n"]),
             UnsupportedError,
-            "mapping.nodes[1].rank_variable: the loop runs over one of 'm', 'n' of 'e1'",
+            "mapping.nodes[1].rank_variable: the loop is ambiguous: 'e1' has several of its rank",
         ),
         (
             lambda d: node(d, 1).update(tile_shape=0),
@@ -896,16 +897,16 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             lambda d: d["mapping"]["nodes"].append(node(d, 1)),
             MappingError,
             (
-                "mapping.nodes[3]: nodes stand below a Sequential, in the same list. To mend it: "
-                "put them into its branches"
+                "mapping.nodes[3]: there are nodes below a Sequential, in the same list. To mend "
+                "it: move them into its branches"
             ),
         ),
         (
             lambda d: node(d, 2, 0)["nodes"].append(node(d, 2, 0, 1)),
             MappingError,
             (
-                "mapping.nodes[2].nodes[0].nodes[4]: nodes stand below a Compute, in the same "
-                "list. To mend it: put them above the Compute"
+                "mapping.nodes[2].nodes[0].nodes[4]: there are nodes below a Compute, in the same "
+                "list. To mend it: move them above the Compute"
             ),
         ),
         (
@@ -925,8 +926,8 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             lambda d: node(d, 2).update(type="Split"),
             UnsupportedError,
             (
-                "mapping.nodes[2]: a Split does not say how its branches run. To mend it: write "
-                "Sequential or Pipeline"
+                "mapping.nodes[2]: a Split does not say how its branches are scheduled. To mend "
+                "it: write Sequential or Pipeline"
             ),
         ),
         (
@@ -971,8 +972,8 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             ),
             MappingError,
             (
-                "mapping.nodes[0]: the Toll 'Link' is the outermost to hold 'T', which several "
-                "Einsums access"
+                "mapping.nodes[0]: the Toll 'Link' is the outermost holder of 'T', which "
+                "several Einsums access"
             ),
         ),
         (
@@ -1039,7 +1040,7 @@ def test_mapping(change: Change, kind: type[PolylatError], message: str) -> None
         (
             {"background": [["T", "SRAM", "x"]]},
             (
-                "schedule.background: background: ['T', 'SRAM', 'x'] is no write-back. To mend it: "
+                "schedule.background: background: ['T', 'SRAM', 'x'] is not a write-back. To mend it: "
                 'write "tensor"'
             ),
         ),

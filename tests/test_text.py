@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 
 import polylat
-from polylat.explain import compare
-from polylat.text import render_report, report_text, roofline_text, show, show_large
+from polylat.analysis.attribution import latency_steps
+from polylat.numbers import show, show_large
+from polylat.views.text import render_report, report_text, roofline_text
 
 ROOT = Path(__file__).parent.parent
 CASES = ROOT / "tests" / "data" / "accelforge"
@@ -136,7 +137,7 @@ def test_pipelines_are_named_as_the_reason() -> None:
 
 def test_barriers_may_cost() -> None:
     report = polylat.analyze(polylat.load(CASES / "map_attn_a2.yaml"))
-    comparison = compare(report)
+    comparison = latency_steps(report)
     assert (comparison.accelforge, comparison.back_to_back) == (1168, 1168)
     assert (comparison.sequential, comparison.latency) == (1181, 1181)
     assert "barriers and prefetch +13 branches start when those before have finished" in flat(
@@ -240,7 +241,7 @@ def test_roofline() -> None:
 def test_every_case_prints_within_its_width(path: Path) -> None:
     spec = polylat.load(path)
     report = polylat.analyze(spec)
-    comparison = compare(report)
+    comparison = latency_steps(report)
     assert comparison.latency == report.latency
     for text in (report_text(report, steps=3), roofline_text(polylat.roofline(spec))):
         assert max(map(len, text.splitlines())) <= 100

@@ -18,8 +18,9 @@ from test_periodic import explicit_up_to, long_cascades
 
 import polylat
 from polylat import MappingError, OptionError, Report, ScheduleError, Spec
-from polylat.schedule.timing import Plan
-from polylat.timeline import Bar, Segment, Timeline
+from polylat.analysis.timeline import Bar, Segment
+from polylat.schedule.list_scheduling import Plan
+from polylat.views.timeline import Timeline
 
 Data = dict[str, Any]
 FEW = settings(
@@ -170,7 +171,7 @@ def test_slack_is_the_most_that_is_free(case: tuple[Data, Data], pick: int) -> N
     data, options = case
     report = analyzed(data, **options)
     assume(report.engine == "explicit" and report.latency > 0)
-    from polylat.retime import explicit_retimer
+    from polylat.analysis.explicit_retiming import explicit_retimer
     from polylat.schedule.slack import slacks
 
     model, timing = report._model, report._timing
@@ -332,13 +333,13 @@ def test_slack_where_tile_iterations_stand_for_others(background: str | tuple[()
 
 def test_slack_that_is_not_known_is_said_to_be() -> None:
     """A bar's words say so where it cannot be told."""
-    from polylat.draw.words import bar_words
+    from polylat.views.captions import bar_words
 
     line = example(background="o2").timeline()
     bar = line.bars[0]
     assert f"slack {bar.slack}" in bar_words(bar, line.lanes[bar.lane])
     unknown = bar_words(replace(bar, slack=None), line.lanes[bar.lane])
-    assert "slack not known" in unknown
+    assert "slack not determined" in unknown
 
 
 def test_any_number_of_iterations_fits_one_screen() -> None:
@@ -472,7 +473,7 @@ def test_titles_are_strings() -> None:
     ]
     for call in calls:
         for title in (3, b"title"):
-            with pytest.raises(OptionError, match="a title is a string"):
+            with pytest.raises(OptionError, match="a title must be a string"):
                 call(title)
 
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 import polylat
 from benchmarks.fused import attention, chain
-from polylat.repetition import Digits, Item, Stay
-from polylat.schedule import back
-from polylat.schedule.back import moduli_for, residues
-from polylat.schedule.periodic import PeriodicPlan
-from polylat.walk import Walk, _alike
+from polylat.analysis.critical_walk import Walk, _alike
+from polylat.analysis.repetition import Digits, Item, Stay
+from polylat.schedule import backtrack_kernels
+from polylat.schedule.backtrack import Tables, moduli_for, residues
+from polylat.schedule.extrapolation import PeriodicPlan
 
 WHOLE = st.integers(-(10**40), 10**40)
 
@@ -102,6 +102,13 @@ def test_what_tasks_on_the_path_waited_for(report: polylat.Report) -> None:
 
 def test_tables_are_packed_in_order() -> None:
     """The compiled code finds each table by a constant of its name."""
-    assert [getattr(back, name.upper()) for name in back.Tables._fields] == list(range(33))
-    sizes = (back.N_MODULI, back.LOOPS, back.EVENTS, back.BLOCKS, back.ITERATIONS, back.TASKS)
+    assert [getattr(backtrack_kernels, name.upper()) for name in Tables._fields] == list(range(33))
+    sizes = (
+        backtrack_kernels.N_MODULI,
+        backtrack_kernels.LOOPS,
+        backtrack_kernels.EVENTS,
+        backtrack_kernels.BLOCKS,
+        backtrack_kernels.ITERATIONS,
+        backtrack_kernels.TASKS,
+    )
     assert list(map(int, sizes)) == list(range(33, 39))

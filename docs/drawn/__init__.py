@@ -1,1 +1,1 @@
-"""Small examples of the model's rules: mappings that polylat analyses."""
+"""Small examples of the model's rules: mappings that polylat analyzes."""

@@ -23,7 +23,7 @@ from drawn.inputs import (
 
 
 def ports() -> Panels:
-    """What a component can serve at a time."""
+    """Ports of a component, and a constant in its latency."""
 
     def one(**more: Any) -> polylat.Report:
         dram = memory("DRAM", 1, **more)
@@ -34,24 +34,24 @@ def ports() -> Panels:
     return {
         "one port: reads and writes in turn": one(),
         "separate_read_write_ports: true": one(separate_read_write_ports=True),
-        'total_latency: "3 + sum(...)": the constant comes once': one(total_latency=f"3 + {busy}"),
+        'total_latency: "3 + sum(...)": the constant counts once': one(total_latency=f"3 + {busy}"),
     }
 
 
 def granularity() -> Panels:
-    """How finely loops are told apart."""
+    """Two granularities of one Pipeline."""
     mapping = spec(stages("Pipeline"), two_units(), *TWO, m=4)
     return {
         f'"{grain}": {said}': polylat.analyze(mapping, granularity=grain)
         for grain, said in (
             ("tile", "loops below the split are one tile iteration"),
-            ("flow", "down to the loops over what is exchanged"),
+            ("flow", "down to the loops over exchanged tensors"),
         )
     }
 
 
 def fills() -> Panels:
-    """A loop above a holder fills it again, a loop below does not."""
+    """A loop above a holder refills it, a loop below does not."""
     arch = [memory("DRAM", "1/2", "inf"), memory("SRAM"), unit("mac")]
 
     def nest(*nodes: Data) -> polylat.Report:
@@ -62,14 +62,14 @@ def fills() -> Panels:
         "SRAM holds a above the loop over n: two tiles": nest(
             loop("m"), keeps("SRAM", "a"), loop("n")
         ),
-        "SRAM holds a below it: every iteration fetches": nest(
+        "SRAM holds a below it: a fetch per iteration": nest(
             loop("m"), loop("n"), keeps("SRAM", "a")
         ),
     }
 
 
 def readback() -> Panels:
-    """A reduction loop above an output's holder writes partial sums out, and reads them back."""
+    """A reduction loop above an output's holder writes partial sums back, and reads them again."""
 
     def nest(*nodes: Data, **more: bool) -> polylat.Report:
         arch = [memory("DRAM", 1, **more), memory("SRAM"), unit("mac")]
@@ -84,14 +84,14 @@ def readback() -> Panels:
 
 
 def operations() -> Panels:
-    """What an operation reads and writes."""
+    """Reads and writes of one operation."""
     nodes = [keeps("SRAM", "a", "z"), loop("k"), leaf("e1", "mac")]
     mapping = spec(nodes, [memory("SRAM", 1), unit("mac")], "z[m] = a[m, k]", m=1, k=4)
     return {"four operations on one output": full(mapping)}
 
 
 def actions() -> Panels:
-    """How many values an action moves."""
+    """Number of values that an action moves."""
 
     def wide(bits: int) -> polylat.Report:
         arch = [memory("SRAM", 1, bits=bits), unit("mac")]
@@ -102,7 +102,7 @@ def actions() -> Panels:
 
 
 def imperfect() -> Panels:
-    """Loops run over what there is of a tile."""
+    """Loops are clipped to their parent's tile."""
     nodes = [keeps("DRAM", "a", "b"), loop("m", 3), loop("m", 2), keeps("SRAM", "a")]
     arch = [memory("DRAM", "1/2", "inf"), memory("SRAM"), unit("mac")]
     mapping = spec([*nodes, loop("m"), leaf("e1", "mac")], arch, "b[m] = a[m]", m=5)
@@ -122,7 +122,7 @@ def spatial() -> Panels:
 
 
 def tolls() -> Panels:
-    """What passes through a Toll is charged to it."""
+    """Data that passes through a Toll is charged to it."""
 
     def link(direction: str) -> polylat.Report:
         actions = [{"name": "read", "throughput": 1, "bits_per_action": 8}]
@@ -144,7 +144,7 @@ def copies() -> Panels:
 
 
 def residency() -> Panels:
-    """What is held above a split is there for all branches."""
+    """A tile held above a split is resident for all branches."""
     nodes = tiled("Sequential", "a", "b")
     arch = [memory("DRAM", "1/2", "inf"), memory("SRAM"), unit("mac1"), unit("mac2")]
     mapping = spec(nodes, arch, "b[m] = a[m]", "c[m] = a[m] * b[m]", m=3)
@@ -155,11 +155,11 @@ def residency() -> Panels:
 
 
 def footprint() -> Panels:
-    """What lies between the elements that are touched does not count."""
+    """Gaps between the elements that are touched do not count."""
     nodes = [keeps("DRAM", "a"), keeps("SRAM", "a", "z"), loop("p"), loop("r"), leaf("e1", "mac")]
     arch = [memory("DRAM", 1, "inf"), memory("SRAM"), unit("mac", 2)]
     mapping = spec(nodes, arch, "z[p] = a[H: 3*p + r]", p=3, r=2)
     return {
-        "AccelForge counts the box around windows of 2, 3 apart": polylat.roofline(mapping),
+        "AccelForge counts the bounding box of windows of 2, 3 apart": polylat.roofline(mapping),
         "polylat counts their elements": polylat.analyze(mapping, granularity="tile"),
     }

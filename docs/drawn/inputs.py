@@ -1,4 +1,4 @@
-"""What the examples are made of: an input in a few words."""
+"""Concise constructors for the inputs of the examples."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import polylat
 Data: TypeAlias = dict[str, Any]
 Panel: TypeAlias = polylat.Report | polylat.Roofline
 Panels: TypeAlias = Mapping[str, Panel]
-"""What is shown below each other, with titles."""
+"""Title → what is drawn under it, from top to bottom."""
 
 
 def memory(name: str, read: Any = "inf", write: Any = None, *, bits: int = 8, **more: Any) -> Data:
-    """A memory that reads and writes so many values per unit of time; one port serves both."""
+    """Return a memory; throughputs are in actions of `bits` bits; one port serves both."""
     rates = {"read": read, "write": read if write is None else write}
     actions = [
         {"name": action, "throughput": rate, "bits_per_action": bits}
@@ -25,7 +25,7 @@ def memory(name: str, read: Any = "inf", write: Any = None, *, bits: int = 8, **
 
 
 def unit(name: str, throughput: Any = 1, fanout: int = 1, **more: Any) -> Data:
-    """Units that compute so many operations per unit of time each."""
+    """Return a Compute whose `fanout` units have this throughput each."""
     return {
         "type": "Compute",
         "name": name,
@@ -35,27 +35,27 @@ def unit(name: str, throughput: Any = 1, fanout: int = 1, **more: Any) -> Data:
 
 
 def keeps(component: str, *tensors: str) -> Data:
-    """What holds the tensors from here on."""
+    """Return a Storage node that holds the tensors."""
     return {"type": "Storage", "component": component, "tensors": list(tensors)}
 
 
 def loop(variable: str, tile: int = 1) -> Data:
-    """A loop over tiles of so many."""
+    """Return a Temporal loop over tiles of the given size."""
     return {"type": "Temporal", "rank_variable": variable, "tile_shape": tile}
 
 
 def leaf(einsum: str, unit: str) -> Data:
-    """An Einsum and what computes it."""
+    """Return a Compute node: an Einsum on a unit."""
     return {"type": "Compute", "einsum": einsum, "component": unit}
 
 
 def split(kind: str, *branches: list[Data]) -> Data:
-    """Branches, one after another or as stages."""
+    """Return a split of the given kind."""
     return {"type": kind, "nodes": [{"type": "Nested", "nodes": nodes} for nodes in branches]}
 
 
 def accesses(text: str) -> list[Data]:
-    """The accesses of an Einsum such as ``c[m] = a[m] * b[H: m + r]``, its output last."""
+    """Return the accesses of an Einsum such as ``c[m] = a[m] * b[H: m + r]``, its output last."""
     output, *inputs = re.findall(r"(\w+)\[(.*?)\]", text)
     return [
         {"name": name, "projection": projection(indices), "output": (name, indices) == output}
@@ -64,7 +64,7 @@ def accesses(text: str) -> list[Data]:
 
 
 def projection(indices: str) -> Any:
-    """Rank variables, or one rank with its expression."""
+    """Return a projection: rank variables, or one rank with its expression."""
     rank, colon, expression = indices.partition(":")
     return {rank: expression.strip()} if colon else re.findall(r"\w+", indices)
 
@@ -72,7 +72,7 @@ def projection(indices: str) -> Any:
 def spec(
     nodes: list[Data], arch: list[Data], *einsums: str, copy: bool = False, **sizes: int
 ) -> polylat.Spec:
-    """A mapping of Einsums e1, e2, … (values of 8 bits); loops over `sizes`."""
+    """Return a mapping of Einsums e1, e2, … (values of 8 bits) with the given rank sizes."""
     workload = {
         "iteration_space_shape": {name: f"0 <= {name} < {size}" for name, size in sizes.items()},
         "bits_per_value": {"All": 8},
@@ -87,16 +87,16 @@ def spec(
 
 
 TWO = ("b[m] = a[m]", "c[m] = b[m]")
-"""Two Einsums, element by element."""
+"""Two element-wise Einsums."""
 
 
 def two_units(first: Any = "1/2", second: Any = "1/3") -> list[Data]:
-    """A unit of its own for each Einsum; only computing takes time."""
+    """Return an architecture with a unit per Einsum, in which only computation takes time."""
     return [memory("DRAM"), memory("SRAM"), unit("mac1", first), unit("mac2", second)]
 
 
 def stages(kind: str) -> list[Data]:
-    """Both Einsums in one split, each with a loop over m of its own."""
+    """Return a split of both Einsums, each with a loop over m of its own."""
     return [
         keeps("DRAM", "a", "c"),
         keeps("SRAM", "b"),
@@ -105,7 +105,7 @@ def stages(kind: str) -> list[Data]:
 
 
 def tiled(kind: str, *kept: str, backing: str = "ac") -> list[Data]:
-    """Both Einsums in one split, in a loop over tiles of what SRAM keeps."""
+    """Return a split of both Einsums in a loop over m; SRAM keeps tiles of `kept`."""
     return [
         keeps("DRAM", *backing),
         loop("m"),
@@ -115,5 +115,5 @@ def tiled(kind: str, *kept: str, backing: str = "ac") -> list[Data]:
 
 
 def full(spec: polylat.Spec, **options: Any) -> polylat.Report:
-    """Every loop told apart."""
+    """Analyze at granularity ``"full"``."""
     return polylat.analyze(spec, **{"granularity": "full", **options})

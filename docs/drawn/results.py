@@ -1,4 +1,4 @@
-"""Ports and their orders, bounds, memories, and what repeats."""
+"""Ports and their orders, bounds, occupancy and periodic schedules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drawn.inputs import (
 
 
 def blocks() -> Panels:
-    """What one port serves of a tile iteration: a fill, the foreground, a write-back."""
+    """Blocks of a tile iteration on one port: a fill, the foreground, a write-back."""
     nodes = [
         keeps("DRAM", "a", "x", "b"),
         keeps("SRAM", "c"),
@@ -34,7 +34,7 @@ def blocks() -> Panels:
 
 
 def orders() -> Panels:
-    """Three orders in which a shared port serves."""
+    """Three orders of service on a shared port."""
     nodes = [
         keeps("DRAM", "a", "d"),
         loop("m"),
@@ -59,14 +59,14 @@ def bounds() -> Panels:
     return {
         "one unit for both stages is never idle": full(spec(shared, one, *TWO, m=4)),
         "one after the other, tile by tile: each waits": full(alternating),
-        "two units, two tiles of room: neither": full(
+        "two units, two slots: neither bound": full(
             spec(tiled("Pipeline", "b"), two_units(1, "1/3"), *TWO, m=4)
         ),
     }
 
 
 def occupancy() -> Panels:
-    """Which tile a memory holds when."""
+    """Occupancy of a memory for several numbers of slots."""
     arch = two_units(1, "1/2")
     arch[1]["size"] = 16
     mapping = spec(tiled("Pipeline", "b"), arch, *TWO, m=4)
@@ -75,21 +75,21 @@ def occupancy() -> Panels:
         for slots, said in (
             (1, "a tile of b at a time, half of SRAM"),
             (2, "two tiles fill it"),
-            (None, "e1 runs ahead, and three are too many"),
+            (None, "e1 runs ahead: three tiles exceed it"),
         )
     }
 
 
 def repetition() -> Panels:
-    """What repeats is drawn once."""
+    """A repeating part is drawn once."""
     mapping = spec(tiled("Pipeline", "b"), two_units(1, "1/3"), *TWO, m=1_000_000)
     return {"a million tiles of b": full(mapping)}
 
 
 def bracket() -> Panels:
-    """Two numbers where a granularity is too fine to be looked at."""
+    """A bracket where a granularity needs too many samples."""
     mapping = spec(stages("Pipeline"), two_units(), *TWO, m=1000)
     return {
         "max_tiles=8: one tile iteration for each Einsum": full(mapping, max_tiles=8),
-        "max_tiles=10: enough to see what repeats": full(mapping, max_tiles=10),
+        "max_tiles=10: enough to find the period": full(mapping, max_tiles=10),
     }

@@ -1,4 +1,4 @@
-"""What waits for what."""
+"""Dependences and precedences: which access waits for which."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def streaming() -> Panels:
 
 
 def flow() -> Panels:
-    """A tile iteration starts when what it reads is there."""
+    """A tile iteration starts when its data has arrived."""
     mapping = spec(stages("Pipeline"), two_units(), *TWO, m=4)
-    return {"Pipeline: e2 starts on an element when e1 has made it": full(mapping)}
+    return {"Pipeline: e2 starts on an element when e1 has computed it": full(mapping)}
 
 
 def barrier() -> Panels:
-    """A Sequential's branch starts when all of the branch before has finished."""
+    """A branch of a Sequential starts when all of the previous branch has finished."""
     mapping = spec(stages("Sequential"), two_units(), *TWO, m=4)
     return {"Sequential: e2 starts when all of e1 has finished": full(mapping)}
 
 
 def capacity() -> Panels:
-    """A producer waits for room."""
+    """A producer waits for a free slot."""
     mapping = spec(tiled("Pipeline", "b"), two_units(1, "1/3"), *TWO, m=5)
     return {
         f"slots={slots}: {said}": full(mapping, slots=slots)
-        for slots, said in ((1, "e1 waits until e2 is through"), (2, "e1 is one tile ahead"))
+        for slots, said in ((1, "e1 waits for each e2"), (2, "e1 is one tile ahead"))
     }
 
 
 def room() -> Panels:
-    """A producer waits until its own tile is written back in the background."""
+    """A producer waits until its own tile has been written back in the background."""
     producer = [loop("m"), keeps("SRAM", "b"), leaf("e1", "mac1")]
     consumer = [loop("m"), leaf("e2", "mac2")]
     nodes = [keeps("DRAM", "a", "b"), keeps("SRAM", "c"), split("Pipeline", producer, consumer)]
@@ -57,14 +57,14 @@ def room() -> Panels:
     return {
         f"slots={slots}: {said}": full(mapping, slots=slots, background="b")
         for slots, said in (
-            (1, "e1 waits until its last tile is in DRAM"),
-            (2, "it waits for the one before that"),
+            (1, "e1 waits until its previous tile is in DRAM"),
+            (2, "it waits for the tile before that"),
         )
     }
 
 
 def prefetch() -> Panels:
-    """A fill of what is held above a split runs ahead."""
+    """A fill of a holder above a split is prefetched."""
     inside = [
         keeps("DRAM", "a", "w", "c"),
         loop("m"),
@@ -76,30 +76,30 @@ def prefetch() -> Panels:
     return {
         title: full(spec(nodes, slow, "b[m] = a[m]", "c[m] = w[m] * b[m]", m=4))
         for title, nodes in (
-            ("w held below the split: its fill is a part of e2", inside),
+            ("w held below the split: its fill belongs to e2's foreground", inside),
             ("w held above the split: its fill runs ahead", above),
         )
     }
 
 
 def ahead() -> Panels:
-    """A fill needs room, too."""
+    """A prefetched fill waits for a free slot."""
     arch = [memory("DRAM", "1/2", "inf"), memory("SRAM"), unit("mac1"), unit("mac2")]
     nodes = tiled("Sequential", "a", "b")
     mapping = spec(nodes, arch, "b[m] = a[m]", "c[m] = a[m] * b[m]", m=3)
     return {
         f"slots={slots}: {said}": full(mapping, slots=slots)
-        for slots, said in ((1, "e2 needs the tile of a first"), (2, "the next one is fetched"))
+        for slots, said in ((1, "the next fill waits for e2"), (2, "the next fill runs ahead"))
     }
 
 
 def background() -> Panels:
-    """Nobody waits for a write-back in the background."""
+    """Nothing waits for a background write-back."""
     arch = [memory("DRAM", "inf", "1/2"), *two_units(1, "1/3")[1:]]
     mapping = spec(tiled("Sequential", "b", backing="abc"), arch, *TWO, m=4)
     return {
         "foreground: e2 waits until b is in DRAM": full(mapping),
-        "background: b goes to DRAM while e2 computes": full(mapping, background="b"),
+        "background: b is written back while e2 computes": full(mapping, background="b"),
     }
 
 
@@ -116,11 +116,11 @@ def in_order() -> Panels:
     ]
     arch = [memory("DRAM", "1/6"), memory("SRAM"), unit("mac1"), unit("mac2")]
     mapping = spec(nodes, arch, "b[m] = a[m] * w[]", "c[m] = b[M: 3 - m]", m=4)
-    return {"e1 finishes nothing before w is there": full(mapping)}
+    return {"no e1 finishes before w has arrived": full(mapping)}
 
 
 def finish() -> Panels:
-    """The last access ends the schedule, write-backs included."""
+    """The schedule ends with its last access, write-backs included."""
     nodes = [
         keeps("DRAM", "a", "c"),
         loop("m"),
@@ -131,12 +131,12 @@ def finish() -> Panels:
     mapping = spec(nodes, arch, *TWO, m=3)
     return {
         "foreground: each iteration ends with its write-back": full(mapping),
-        "background: nobody waits, but the last one ends it": full(mapping, background="c"),
+        "background: nothing waits; the last write ends it": full(mapping, background="c"),
     }
 
 
 def sharing() -> Panels:
-    """Stages with units of their own, or contending for one."""
+    """Stages that contend for one unit, and stages with units of their own."""
     stages = ([loop("m"), leaf("e1", "mac")], [loop("m"), leaf("e2", "mac")])
     nodes = [keeps("DRAM", "a", "c"), keeps("SRAM", "b"), split("Pipeline", *stages)]
     return {

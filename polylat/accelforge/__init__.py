@@ -16,8 +16,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from polylat.accelforge.back import from_spec
-from polylat.accelforge.ranking import rerank
+from polylat.accelforge.export import from_spec
+from polylat.accelforge.rerank import rerank
 from polylat.errors import MissingExtraError
 from polylat.spec import Spec
 from polylat.spec.reading.live import spec_of

@@ -1,8 +1,1 @@
-"""Exploration: which schedule of a mapping, of all that its choices allow, is the best."""
-
-from __future__ import annotations
-
-from polylat.exploration.search import Exploration, Result, explore
-from polylat.exploration.space import Choice
-
-__all__ = ["Choice", "Exploration", "Result", "explore"]
+"""Exploration of the variants of a mapping: which of all its schedules are on the Pareto front."""

@@ -1,4 +1,4 @@
-"""From numbers of variants to what they come to; what is shared is remembered."""
+"""Evaluate variants by their numbers: what variants share is computed once and cached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from polylat.analysis import time_mapping
+from polylat.analysis.occupancy import known_peak, occupancies
+from polylat.engine.orders import schedule_mapping
+from polylat.engine.solve import Solved, solve
 from polylat.errors import (
     CapacityError,
     MappingError,
@@ -20,43 +22,48 @@ from polylat.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from polylat.exact import Number, number
-from polylat.exploration.pareto import Bar, Objective, Outcome, Vector, vector
-from polylat.exploration.space import Space, split_name, with_tiles
-from polylat.exploration.structure import Cell, Row, Structure, TooCostlyError
-from polylat.model import Granularity, Lowered, lower
-from polylat.occupancy import known_peak, occupancies
+from polylat.exploration.axes import WriteBack, split_name
+from polylat.exploration.cell import Cell, TimedVariant
+from polylat.exploration.pareto import Incumbents, Objective, Outcome, Vector, vector
+from polylat.exploration.space import Space, with_tiles
+from polylat.exploration.tile_accesses import IntegerRangeError
+from polylat.exploration.variants import VariantGraph
+from polylat.lowering.lowered import Granularity, Lowered, lower
+from polylat.numbers import Number, number
 from polylat.schedule.timing import ORDERS
-from polylat.visits import Solved, solve
 
-__all__ = ["EXPLICIT", "Batch", "Evaluator", "evaluate", "evaluator", "forget", "members"]
+__all__ = ["MOST_SHARED", "Batch", "Span", "clear_cache", "evaluate", "points"]
 
-EXPLICIT = 100_000
-"""Up to this many tile iterations all of them are timed, and share a structure."""
+MOST_SHARED = 100_000
+"""Up to this number of tile iterations all are visited, and variants share a `VariantGraph`."""
 
+_MOST_EVALUATORS, _MOST_SHAPES, _MOST_CELLS, _MOST_SOLVED = 2, 2, 16, 32
+"""Largest sizes of the caches."""
 _ILLEGAL = (MappingError, ScheduleError, CapacityError, TooLargeError, UnsupportedError)
+"""The errors of `analyze` that make a variant illegal."""
+
 Span = tuple[int, int, int]
-"""(cell, first, end): some variants of a cell."""
+"""(cell, first, end): the variants of a cell from `first` to `end` − 1, counted in the cell."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some variants and what they come to.
+    """Evaluated variants.
 
     Parameters
     ----------
     outcomes
-        (number of the variant, what it comes to)
+        (number of the variant, its evaluation)
     excluded
-        How many others cannot be in the front.
+        Number of variants that were not evaluated, because they cannot be in the front.
     """
 
     outcomes: tuple[tuple[int, Outcome], ...]
     excluded: int
 
 
-def evaluate(space: Space, spans: Sequence[Span], bar: Bar | None) -> Batch:
-    """Evaluate some variants.
+def evaluate(space: Space, spans: Sequence[Span], incumbents: Incumbents | None) -> Batch:
+    """Evaluate variants, except those that cannot be in the front.
 
     Parameters
     ----------
@@ -64,193 +71,214 @@ def evaluate(space: Space, spans: Sequence[Span], bar: Bar | None) -> Batch:
         The space.
     spans
         The variants.
-    bar
-        What they have to beat to be evaluated; None: all are.
+    incumbents
+        The front so far; None: evaluate all variants.
+
+    Returns
+    -------
+    Batch
+        The evaluated variants, and the number of the others.
     """
-    mine = evaluator(space)
+    evaluator = _evaluator(space)
     outcomes: list[tuple[int, Outcome]] = []
     excluded = 0
     for span in spans:
-        found, out = mine.span(span, bar)
+        found, count = evaluator.evaluate(span, incumbents)
         outcomes += found
-        excluded += out
-        if bar is not None and found:
-            bar = bar.with_members(members(space, bar.objectives, found))
+        excluded += count
+        if incumbents is not None and found:
+            incumbents = incumbents.with_members(points(space, incumbents.objectives, found))
     return Batch(tuple(outcomes), excluded)
 
 
-def members(
+def points(
     space: Space, objectives: Sequence[Objective], outcomes: Iterable[tuple[int, Outcome]]
 ) -> Iterator[tuple[Vector, int]]:
-    """Values and numbers of the legal variants; of those known to come to the same, the first."""
+    """Yield the values of the objectives of legal variants.
+
+    Parameters
+    ----------
+    space
+        The space.
+    objectives
+        The objectives.
+    outcomes
+        (number of the variant, its evaluation)
+
+    Yields
+    ------
+    (Vector, int)
+        Values and number of the variant. Of variants that share one `Outcome`, only the first,
+        unless slots are an objective.
+    """
     slots = any(objective.name == "slots" for objective in objectives)
     seen: set[int] = set()
     for index, outcome in outcomes:
         if outcome.latency is None or (not slots and id(outcome) in seen):
             continue
         seen.add(id(outcome))
-        counts = space.slot_table[index % space.widths[1]] if slots else ()
+        counts = space.slot_table[index % space.slot_assignments] if slots else ()
         yield vector(objectives, outcome.latency, dict(outcome.peaks), counts), index
 
 
-_EVALUATORS: OrderedDict[str, Evaluator] = OrderedDict()
+_EVALUATORS: OrderedDict[str, _Evaluator] = OrderedDict()
+"""Key of a space → its evaluator in this process."""
 
 
-def forget() -> None:
-    """Forget what is remembered of spaces."""
+def clear_cache() -> None:
+    """Discard everything that is cached between calls of `evaluate`."""
     _EVALUATORS.clear()
 
 
-def evaluator(space: Space) -> Evaluator:
-    """What evaluates a space in this process."""
-    known = _EVALUATORS.get(space.key)
-    if known is None:
-        known = _EVALUATORS[space.key] = Evaluator(space)
-        while len(_EVALUATORS) > 2:
+def _evaluator(space: Space) -> _Evaluator:
+    if space.key not in _EVALUATORS:
+        _EVALUATORS[space.key] = _Evaluator(space)
+        while len(_EVALUATORS) > _MOST_EVALUATORS:
             _EVALUATORS.popitem(last=False)
-    return known
+    return _EVALUATORS[space.key]
 
 
-class Evaluator:
-    """Evaluates the variants of a space.
-
-    Parameters
-    ----------
-    space
-        The space.
-    """
+class _Evaluator:
+    """Evaluates the variants of a space."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self._shapes: OrderedDict[tuple[tuple[int, ...], str], _Shape] = OrderedDict()
+        self._shapes: OrderedDict[tuple[tuple[int, ...], str], _TiledMapping] = OrderedDict()
 
-    def span(self, span: Span, bar: Bar | None) -> tuple[list[tuple[int, Outcome]], int]:
-        """What some variants of a cell come to, and how many others cannot be in the front."""
+    def evaluate(
+        self, span: Span, incumbents: Incumbents | None
+    ) -> tuple[list[tuple[int, Outcome]], int]:
+        """Return the outcomes by number of the variant, and the number of excluded variants."""
         space = self.space
         cell, first, end = span
-        shapes, granularity, order, kinds = space.outer(cell)
-        base = cell * space.inner
+        common = space.cell_choice(cell)
+        base = cell * space.variants_per_cell
         numbers = range(first, end)
-        shape = self._shape(shapes, granularity)
-        if shape.error:
-            outcome = Outcome(None, error=shape.error)
+        mapping = self._mapping(common.shapes, common.granularity)
+        if mapping.error:
+            outcome = Outcome(None, error=mapping.error)
             return [(base + n, outcome) for n in numbers], 0
-        if shape.structure is None:
-            return self._one_by_one(shape, kinds, order, base, numbers, bar)
-        mine = shape.cell(kinds)
-        left: Sequence[int] = numbers
-        if bar is not None:
-            left = self._admitted(shape, mine, bar, base, numbers)
-        found = shape.quickly(mine, order, left)
-        outcomes = [(base + n, outcome) for n, outcome in zip(left, found, strict=True)]
-        return outcomes, len(numbers) - len(left)
+        if mapping.graph is None:
+            return self._one_by_one(mapping, common.kinds, common.order, base, numbers, incumbents)
+        graph_cell = mapping.cell(common.kinds)
+        admitted: Sequence[int] = numbers
+        if incumbents is not None:
+            admitted = self._admitted(mapping, graph_cell, incumbents, base, numbers)
+        found = mapping.evaluate_together(graph_cell, common.order, admitted)
+        outcomes = [(base + n, outcome) for n, outcome in zip(admitted, found, strict=True)]
+        return outcomes, len(numbers) - len(admitted)
 
     def _one_by_one(
         self,
-        shape: _Shape,
+        mapping: _TiledMapping,
         kinds: tuple[str, ...],
         order: str,
         base: int,
         numbers: range,
-        bar: Bar | None,
+        incumbents: Incumbents | None,
     ) -> tuple[list[tuple[int, Outcome]], int]:
-        """Variants of which not all tile iterations are timed."""
+        """Evaluate variants that do not share a graph."""
         outcomes: list[tuple[int, Outcome]] = []
-        fewest = [some[0] for _, some in self.space.slots]
+        fewest_slots = [counts[0] for _, counts in self.space.slots]
         for n in numbers:
-            bound = shape.busiest.get(kinds)
-            if bar is not None and bound is not None:
-                least = vector(bar.objectives, bound, {}, fewest)
-                if bar.excludes(least, base + n):
+            bound = mapping.resource_bounds.get(kinds)
+            if incumbents is not None and bound is not None:
+                bounds = vector(incumbents.objectives, bound, {}, fewest_slots)
+                if incumbents.excludes(bounds, base + n):
                     continue
-            outcomes.append((base + n, shape.fully(kinds, order, *self._choices(n))))
-            if bar is not None:
-                bar = bar.with_members(members(self.space, bar.objectives, outcomes[-1:]))
+            background_set, assignment = divmod(n, self.space.slot_assignments)
+            mask = self.space.background_mask(background_set)
+            counts = self.space.slot_table[assignment]
+            outcomes.append((base + n, mapping.evaluate_alone(kinds, order, mask, counts)))
+            if incumbents is not None:
+                found = points(self.space, incumbents.objectives, outcomes[-1:])
+                incumbents = incumbents.with_members(found)
         return outcomes, len(numbers) - len(outcomes)
 
-    def _choices(self, inner: int) -> tuple[tuple[bool, ...], tuple[int | None, ...]]:
-        back, slot = divmod(inner, self.space.widths[1])
-        return self.space.backgrounds(back), self.space.slot_table[slot]
-
-    def _shape(self, shapes: tuple[int, ...], granularity: str) -> _Shape:
+    def _mapping(self, shapes: tuple[int, ...], granularity: str) -> _TiledMapping:
         key = shapes, granularity
-        known = self._shapes.get(key)
-        if known is None:
-            known = self._shapes[key] = _Shape(self.space, shapes, granularity)
-            while len(self._shapes) > 2:
+        if key not in self._shapes:
+            self._shapes[key] = _TiledMapping(self.space, shapes, granularity)
+            while len(self._shapes) > _MOST_SHAPES:
                 self._shapes.popitem(last=False)
-        return known
+        return self._shapes[key]
 
     def _admitted(
-        self, shape: _Shape, cell: Cell, bar: Bar, base: int, numbers: range
+        self, mapping: _TiledMapping, cell: Cell, incumbents: Incumbents, base: int, numbers: range
     ) -> list[int]:
-        """The variants that the bounds do not exclude from the front."""
-        structure = cell.structure
-        assert structure is not None
-        width = self.space.widths[1]
+        """Return the variants that their lower bounds do not exclude from the front.
+
+        The bounds of the whole cell are compared first, then those of each set of write-backs.
+        """
+        graph = cell.graph
+        width = self.space.slot_assignments
         peaks = {
-            component: Fraction(peak, structure.held.denominator)
-            for component, peak in cell.least_peaks.items()
+            component: Fraction(peak, graph.held.denominator)
+            for component, peak in cell.peak_bounds.items()
         }
-        fewest = [some[0] for _, some in self.space.slots]
+        fewest_slots = [counts[0] for _, counts in self.space.slots]
 
-        def least(steps: int) -> Any:
-            latency = Fraction(max(cell.resource_bound, steps), structure.costs.scale)
-            return vector(bar.objectives, latency, peaks, fewest)
+        def bounds(dependence_bound: int) -> Vector:
+            steps = max(cell.resource_bound, dependence_bound)
+            latency = Fraction(steps, graph.costs.scale)
+            return vector(incumbents.objectives, latency, peaks, fewest_slots)
 
-        backs = range(numbers[0] // width, numbers[-1] // width + 1)
-        chosen = [shape.background(self.space.backgrounds(back)) for back in backs]
-        every = np.logical_or.reduce(np.array(chosen, dtype=np.bool_), axis=0)[None]
-        overall = cell.dependence_bounds(every)[0]
-        if bar.excludes(least(overall), base + numbers[0]):
+        sets = range(numbers[0] // width, numbers[-1] // width + 1)
+        masks = np.array(
+            [mapping.background(self.space.background_mask(n)) for n in sets], dtype=np.bool_
+        )
+        union = np.logical_or.reduce(masks, axis=0)[None]
+        if incumbents.excludes(bounds(cell.dependence_bounds(union)[0]), base + numbers[0]):
             return []
-        if width < 2:  # a bound takes as long as half a variant
+        if width < 2:  # a bound takes half as long as a variant
             return list(numbers)
-        bounds = cell.dependence_bounds(np.array(chosen, dtype=np.bool_))
         admitted: list[int] = []
-        for back, steps in zip(backs, bounds, strict=True):
-            some = range(max(back * width, numbers[0]), min((back + 1) * width, numbers[-1] + 1))
-            if not bar.excludes(least(steps), base + some[0]):
-                admitted += some
+        for n, steps in zip(sets, cell.dependence_bounds(masks), strict=True):
+            with_set = range(max(n * width, numbers[0]), min((n + 1) * width, numbers[-1] + 1))
+            if not incumbents.excludes(bounds(steps), base + with_set[0]):
+                admitted += with_set
         return admitted
 
 
-class _Shape:
-    """The mapping with some tile shapes, at a granularity."""
+class _TiledMapping:
+    """The mapping with some tile shapes, at one granularity."""
 
     def __init__(self, space: Space, shapes: tuple[int, ...], granularity: str) -> None:
         self.space = space
         self.granularity = granularity
-        self.structure: Structure | None = None
+        self.graph: VariantGraph | None = None
+        """The graph of all variants; None where there are too many tile iterations."""
         self.error = ""
-        self.busiest: dict[tuple[str, ...], Number] = {}
-        """Per kinds of splits, the busy time of the busiest port, once it is known."""
+        """Why all variants are illegal; otherwise empty."""
+        self.resource_bounds: dict[tuple[str, ...], Number] = {}
+        """Per kinds of splits, the busy time of the busiest port, once it is determined."""
         self._cells: dict[tuple[str, ...], Cell] = {}
         self._lowered: dict[tuple[Granularity, tuple[str, ...]], Lowered] = {}
-        self._waiting: OrderedDict[Any, Solved] = OrderedDict()
+        self._solved: OrderedDict[Any, Solved] = OrderedDict()
         numbers = {loop.number: shape for (loop, _), shape in zip(space.tiles, shapes, strict=True)}
         try:
             self.spec = with_tiles(space.spec, numbers)
-            asked: Any = "flow" if granularity == "auto" else granularity
-            self.lowered = lower(self.spec, asked)
-            if self.lowered.size <= min(EXPLICIT, space.max_tiles):
-                pairs = (*space.fixed_background, *space.background)
-                self.structure = Structure(self.lowered, pairs, self._limits())
-        except TooCostlyError:
+            finest: Any = "flow" if granularity == "auto" else granularity
+            self.lowered = lower(self.spec, finest)
+            if self.lowered.size <= min(MOST_SHARED, space.max_tiles):
+                write_backs = (*space.fixed_background, *space.background)
+                self.graph = VariantGraph(self.lowered, write_backs, self._slot_counts())
+        except IntegerRangeError:
             pass
         except _ILLEGAL as error:
-            self.error = said(error)
+            self.error = _one_line(error)
 
-    def _limits(self) -> list[int | None]:
+    def _slot_counts(self) -> list[int | None]:
+        """Return the slot counts that any tensor has in any variant."""
         others = self.space.other_slots
         fixed = [*others.values(), 2] if isinstance(others, Mapping) else [others]
-        return [*fixed, *(n for _, some in self.space.slots for n in some)]
+        return [*fixed, *(count for _, counts in self.space.slots for count in counts)]
 
-    # Splits
+    # Choices
 
     @cached_property
-    def _nodes(self) -> dict[str, int]:
-        """Names of splits and their tree nodes."""
+    def _split_nodes(self) -> dict[str, int]:
+        """Name of a split → its tree node."""
         branches: dict[int, dict[int, list[str]]] = {}
         for leaf in self.lowered.leaves:
             for split in leaf.splits:
@@ -259,8 +287,9 @@ class _Shape:
         return {split_name(below.values()): n for n, below in branches.items() if len(below) > 1}
 
     def _pipelines(self, kinds: Sequence[str]) -> frozenset[int]:
+        """Return the tree nodes of the splits that are Pipelines."""
         names = [name for name, _ in self.space.splits]
-        chosen = {self._nodes[name]: kind for name, kind in zip(names, kinds, strict=True)}
+        chosen = {self._split_nodes[name]: kind for name, kind in zip(names, kinds, strict=True)}
         return frozenset(
             split.node
             for leaf in self.lowered.leaves
@@ -269,120 +298,107 @@ class _Shape:
         )
 
     def cell(self, kinds: tuple[str, ...]) -> Cell:
-        """The variants with splits of these kinds."""
-        assert self.structure is not None
+        """Return the variants with splits of these kinds."""
+        assert self.graph is not None
         if kinds not in self._cells:
-            if len(self._cells) > 16:
+            if len(self._cells) > _MOST_CELLS:
                 self._cells.clear()
-            self._cells[kinds] = self.structure.cell(self._pipelines(kinds))
+            self._cells[kinds] = Cell(self.graph, self._pipelines(kinds))
         return self._cells[kinds]
 
-    # What is in the background, and how many slots
+    def background(self, mask: Sequence[bool]) -> list[bool]:
+        """Return, per write-back of the graph, whether it is in the background."""
+        assert self.graph is not None
+        chosen = self._write_backs(mask)
+        return [pair in chosen for pair in self.graph.write_backs]
 
-    def background(self, chosen: Sequence[bool]) -> list[bool]:
-        """Per write-back of the structure, whether it is in the background."""
-        assert self.structure is not None
-        pairs = self.pairs(chosen)
-        return [pair in pairs for pair in self.structure.pairs]
-
-    def pairs(self, chosen: Sequence[bool]) -> frozenset[tuple[str, str]]:
-        """The write-backs in the background."""
-        varied = [p for p, here in zip(self.space.background, chosen, strict=True) if here]
-        return frozenset({*self.space.fixed_background, *varied})
+    def _write_backs(self, mask: Sequence[bool]) -> frozenset[WriteBack]:
+        """Return the write-backs in the background."""
+        explored = [p for p, here in zip(self.space.background, mask, strict=True) if here]
+        return frozenset({*self.space.fixed_background, *explored})
 
     @cached_property
     def _slots(self) -> np.ndarray:
-        """Per way to give slots and tensor of the structure, how many it has; 0: unlimited."""
-        assert self.structure is not None
+        """Shape (slot assignments, tensors of the graph): slot counts; 0: unlimited."""
+        assert self.graph is not None
         explored = [tensor for tensor, _ in self.space.slots]
         others = self.space.other_slots
-        tensors = self.structure.tensors
-        table = np.empty((self.space.widths[1], len(tensors)), dtype=np.int64)
+        tensors = self.graph.tensors
+        table = np.empty((self.space.slot_assignments, len(tensors)), dtype=np.int64)
         for column, tensor in enumerate(tensors):
             if tensor in explored:
-                table[:, column] = self.space.slot_counts[:, explored.index(tensor)]
+                table[:, column] = self.space.slot_array[:, explored.index(tensor)]
             else:
-                default = others.get(tensor, 2) if isinstance(others, Mapping) else others
-                table[:, column] = default or 0
+                count = others.get(tensor, 2) if isinstance(others, Mapping) else others
+                table[:, column] = count or 0
         return table
 
     # Evaluation
 
-    def quickly(self, cell: Cell, order: str, numbers: Sequence[int]) -> list[Outcome]:
-        """What variants of a cell come to, from the structure that they share."""
+    def evaluate_together(self, cell: Cell, order: str, numbers: Sequence[int]) -> list[Outcome]:
+        """Evaluate variants of a cell on the graph that they share."""
         if not numbers:
             return []
         size = len(numbers)
-        backs, slot = np.divmod(np.array(numbers), self.space.widths[1])
-        some, of = np.unique(backs, return_inverse=True)
-        chosen = [self.background(self.space.backgrounds(int(back))) for back in some]
-        background = np.array(chosen, dtype=np.bool_).reshape(len(some), -1)[of]
-        slots = self._slots[slot]
+        background_sets, assignments = np.divmod(np.array(numbers), self.space.slot_assignments)
+        unique, of = np.unique(background_sets, return_inverse=True)
+        masks = [self.background(self.space.background_mask(int(n))) for n in unique]
+        background = np.array(masks, dtype=np.bool_).reshape(len(unique), -1)[of]
+        slots = self._slots[assignments]
         orders = (0, 1, 2) if order == "best" else (ORDERS.index(order),)
         if order == "best" and background.any():
-            # The schedules that wait for the write-backs are schedules of these variants, too.
+            # Schedules that wait for the write-backs are legal for these variants, too.
             background = np.concatenate((background, np.zeros_like(background)))
             slots = np.concatenate((slots, slots))
-        rows, which = cell.rows(background, slots, orders)
+        timed, which = cell.time(background, slots, orders)
         own, waiting = which[:size], which[-size:]
-        unlike, place = np.unique(which, return_inverse=True)
-        makespans = np.array([rows[n].makespan for n in unlike], dtype=np.int64)[place]
-        mine, other = makespans[:size], makespans[-size:]
-        waits = (other >= 0) & ((mine < 0) | (other < mine))
-        known: dict[tuple[int, bool], Outcome] = {}
+        distinct, at = np.unique(which, return_inverse=True)
+        makespans = np.array([timed[n].makespan for n in distinct], dtype=np.int64)[at]
+        own_makespan, waiting_makespan = makespans[:size], makespans[-size:]
+        waits = waiting_makespan >= 0
+        waits &= (own_makespan < 0) | (waiting_makespan < own_makespan)
+        made: dict[tuple[int, bool], Outcome] = {}
         outcomes = []
         for key in zip(np.where(waits, waiting, own).tolist(), waits.tolist(), strict=True):
-            if key not in known:
-                known[key] = self._outcome(cell, rows[key[0]], key[1], order)
-            outcomes.append(known[key])
+            if key not in made:
+                made[key] = self._outcome(cell, timed[key[0]], key[1], order)
+            outcomes.append(made[key])
         return outcomes
 
-    def _outcome(self, cell: Cell, row: Row, waits: bool, order: str) -> Outcome:
-        structure = cell.structure
-        if row.makespan < 0:
+    def _outcome(self, cell: Cell, timed: TimedVariant, waits: bool, order: str) -> Outcome:
+        graph = cell.graph
+        if timed.makespan < 0:
             which = "every order of the ports" if order == "best" else f"order {order!r}"
             return Outcome(None, error=f"ScheduleError: {which} contradicts the dependences")
         peaks = {
-            component: number(Fraction(peak, structure.held.denominator))
-            for component, peak in cell.by_component(row).items()
+            component: number(Fraction(peak, graph.held.denominator))
+            for component, peak in cell.peaks_by_component(timed).items()
         }
-        return self._checked(
-            Outcome(
-                number(Fraction(row.makespan, structure.costs.scale)),
-                ORDERS[row.order],
-                waits,
-                True,
-                tuple(sorted(peaks.items())),
-            )
-        )
+        latency = number(Fraction(timed.makespan, graph.costs.scale))
+        outcome = Outcome(latency, ORDERS[timed.order], waits, True, tuple(sorted(peaks.items())))
+        return self._checked(outcome)
 
-    def fully(
+    def evaluate_alone(
         self,
         kinds: tuple[str, ...],
         order: str,
-        chosen: tuple[bool, ...],
+        mask: tuple[bool, ...],
         counts: tuple[int | None, ...],
     ) -> Outcome:
-        """What a variant comes to, by itself: not all of its tile iterations are looked at."""
-        others = self.space.other_slots
-        slots: Any = others
-        mine = dict(zip((t for t, _ in self.space.slots), counts, strict=True))
-        if mine:
-            fixed = others if isinstance(others, Mapping) else {}
-            default = 2 if isinstance(others, Mapping) else others
-            slots = {**dict.fromkeys(self.space.tensors, default), **fixed, **mine}
+        """Evaluate one variant as `analyze` does, from a sample of its tile iterations."""
+        explored = (tensor for tensor, _ in self.space.slots)
         options = {
             "granularity": self.granularity,
             "order": order,
-            "background": tuple(sorted(self.pairs(chosen))),
-            "slots": slots,
+            "background": tuple(sorted(self._write_backs(mask))),
+            "slots": self.space.slots_with(dict(zip(explored, counts, strict=True))),
             "max_tiles": self.space.max_tiles,
         }
 
         def lowering(granularity: Granularity) -> Lowered:
             key = granularity, kinds
             if key not in self._lowered:
-                if len(self._lowered) > 16:
+                if len(self._lowered) > _MOST_CELLS:
                     self._lowered.clear()
                 base = lower(self.spec, granularity)
                 pipelines = self._pipelines(kinds)
@@ -396,40 +412,43 @@ class _Shape:
                 self._lowered[key] = replace(base, leaves=leaves)
             return self._lowered[key]
 
-        def solver(lowered: Lowered, pairs: Any, slots: Any, limit: int, **how: Any) -> Solved:
-            if pairs or how:
-                return solve(lowered, pairs, slots, limit, **how)
+        def solver(lowered: Lowered, background: Any, slots: Any, limit: int, **how: Any) -> Solved:
+            if background or how:
+                return solve(lowered, background, slots, limit, **how)
+            # All sets of background write-backs are compared with the schedule without any.
             frozen = tuple(slots.items()) if isinstance(slots, Mapping) else slots
             key = lowered.depths, kinds, frozen, limit
-            if key not in self._waiting:
-                self._waiting[key] = solve(lowered, pairs, slots, limit)
-                while len(self._waiting) > 32:
-                    self._waiting.popitem(last=False)
-            return self._waiting[key]
+            if key not in self._solved:
+                self._solved[key] = solve(lowered, background, slots, limit)
+                while len(self._solved) > _MOST_SOLVED:
+                    self._solved.popitem(last=False)
+            return self._solved[key]
 
         try:
-            timed = time_mapping(self.spec, options, lowering=lowering, solver=solver)
+            choice = schedule_mapping(self.spec, options, lowering=lowering, solver=solver)
         except _ILLEGAL as error:
-            return Outcome(None, error=said(error))
-        model = timed.solved.model
+            return Outcome(None, error=_one_line(error))
+        model, solution = choice.solved.model, choice.chosen
         load = Fraction(max(model.graph.loads, default=0), model.costs.scale)
-        self.busiest[kinds] = number(load)
+        self.resource_bounds[kinds] = number(load)
         peaks: dict[str, Number | None] = {}
-        for memory in occupancies(timed.model, timed.chosen):
+        for memory in occupancies(solution):
             peak, known = known_peak(memory), peaks.get(memory.component, 0)
-            unknown = peak is None or known is None
-            peaks[memory.component] = None if unknown else max(peak, known)  # type: ignore[type-var]
-        latency = number(Fraction(timed.chosen.makespan, timed.model.costs.scale))
-        waits = timed.model.background != timed.solved.model.background
+            peaks[memory.component] = None if peak is None or known is None else max(peak, known)
+        waits = solution.model.background != model.background
         return self._checked(
             Outcome(
-                latency, timed.chosen.order or "", waits, timed.exact, tuple(sorted(peaks.items()))
+                solution.makespan,
+                solution.order or "",
+                waits,
+                choice.exact,
+                tuple(sorted(peaks.items())),
             )
         )
 
     @cached_property
     def _sizes(self) -> dict[str, Fraction]:
-        """Bits that memories can hold, where that is limited."""
+        """Memory → its size in bits, if it is limited."""
         sizes: dict[str, Fraction] = {}
         for leaf in self.lowered.leaves:
             for component in self.spec.arch.paths[leaf.einsum.name]:
@@ -439,6 +458,7 @@ class _Shape:
         return sizes
 
     def _checked(self, outcome: Outcome) -> Outcome:
+        """Return the outcome; an illegal one if capacity is enforced and a memory exceeds it."""
         if self.space.enforce_capacity:
             for component, peak in outcome.peaks:
                 size = self._sizes.get(component)
@@ -448,6 +468,6 @@ class _Shape:
         return outcome
 
 
-def said(error: PolylatError) -> str:
-    """An error in one line."""
+def _one_line(error: PolylatError) -> str:
+    """Return the class and the message of an error on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,4 +1,4 @@
-"""Variants of one structure, timed one after another: compiled."""
+"""Compiled loops that time the variants of one graph, and find the peaks of their memories."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 import numba
 import numpy as np
 
-from polylat.schedule.kernels import simulate
+from polylat.schedule.list_scheduling import simulate
 
-__all__ = ["variants"]
+__all__ = ["time_variants"]
 
 # numba's decorators are untyped.
 _njit: Any = numba.njit(cache=True, nogil=True)
 
-_FAR = 1 << 62
+_NEVER = 1 << 62
 
 
 @_njit
-def variants(
+def time_variants(
     modes: Any,
     peaks: bool,
     background: Any,
@@ -27,155 +27,188 @@ def variants(
     leaf_starts: Any,
     owner: Any,
     kind: Any,
-    block_pair: Any,
+    block_write_back: Any,
     own_start: Any,
     own: Any,
     edge_source: Any,
     edge_target: Any,
-    edge_group: Any,
-    groups: Any,
-    limits: int,
+    edge_condition: Any,
+    conditions: Any,
+    slot_counts: int,
     sequential: Any,
-    part_block: Any,
-    part_load: Any,
-    part_pair: Any,
-    part_port: Any,
-    part_component: Any,
+    candidate_block: Any,
+    candidate_duration: Any,
+    candidate_write_back: Any,
+    candidate_port: Any,
+    candidate_component: Any,
     added_task: Any,
-    added_load: Any,
-    added_pair: Any,
-    program: Any,
-    skew: Any,
+    added_duration: Any,
+    added_write_back: Any,
+    program_order: Any,
+    skewed_order: Any,
     ports: int,
-    touch_tile: Any,
-    touch_component: Any,
-    touch_block: Any,
-    touch_own: Any,
-    touch_pair: Any,
+    access_tile: Any,
+    access_component: Any,
+    access_block: Any,
+    access_own_block: Any,
+    access_write_back: Any,
     tile_bits: Any,
-    tile_first: Any,
-    tile_last: Any,
+    tile_from_start: Any,
+    tile_to_end: Any,
     tile_memory: Any,
     memories: int,
     components: int,
 ) -> Any:
-    """Time variants, and find the most bits that are resident in each memory.
+    """Time variants by list scheduling, and find the peak of each memory.
 
     Parameters
     ----------
     modes
-        Orders to try: 0 program, 1 skew, 3 oldest; 2: nothing waits for a port.
+        Orders to try: 0: program, 1: skew, 3: oldest; 2: no task waits for a port.
     peaks
-        Whether the peaks are wanted.
-    background, slots
-        Per variant and write-back, whether it is in the background; per variant and tensor, how
-        many slots it has (-1: unlimited).
+        Whether peaks and kept slot counts are wanted.
+    background
+        Shape (n, write-backs): whether each write-back is in the background.
+    slots
+        Shape (n, tensors): the slot count of each tensor; 0: unlimited.
     bound
-        No makespan is less: where one is as little, no other order is tried.
-    others
-        See `polylat.exploration.structure`.
+        A lower bound on all makespans in steps: where it is reached, no other order is tried.
+    leaf_starts, owner, kind
+        As in `polylat.schedule.graph.TaskGraph`.
+    block_write_back
+        Shape (blocks,): the write-back that each block is, or -1.
+    own_start, own
+        The blocks other than foreground blocks, by tile iteration.
+    edge_source, edge_target, edge_condition
+        Shape (edges,): the edges, by source; the condition of each edge.
+    conditions
+        Shape (conditions, 5): `VariantGraph.conditions`.
+    slot_counts
+        Number of slot counts that a tensor may have, with unlimited.
+    sequential
+        Shape (splits,): whether each split is Sequential.
+    candidate_block, candidate_duration, candidate_write_back
+        Shape (tasks,): `CandidateTasks`.
+    candidate_port, candidate_component
+        Shape (tasks,): the port of each task, and its component.
+    added_task, added_duration, added_write_back
+        `ForegroundWriteBacks`.
+    program_order, skewed_order
+        Shape (tasks,): the tasks in program order, and by skewed date.
+    ports
+        Number of ports.
+    access_tile, access_component, access_block, access_own_block, access_write_back
+        `TileAccesses`.
+    tile_bits, tile_from_start, tile_to_end
+        Shape (tiles,): `HeldTiles`.
+    tile_memory
+        Shape (tiles,): the memory that holds each tile.
+    memories, components
+        Number of memories and of components.
 
     Returns
     -------
-    (makespans, best, peaks, held)
-        The least makespan, -1 if there is none; which of the modes it is of, the first if several
-        are; shape (variants, memories): the peaks in that order. Shape (variants, tensors, limits):
-        whether what was timed keeps within so many slots anyway, limited to them or not.
+    (makespans, best, most, fits)
+        Shape (n,): the least makespan in steps, -1 if there is none; shape (n,): the mode that it
+        is of, as an index into `modes`, the first one of several; shape (n, memories): the peaks
+        of that schedule; shape (n, tensors, slot counts): whether every schedule that was tried
+        keeps to that slot count of that tensor, whether it is enforced or not.
 
     Notes
     -----
-    Where a schedule keeps a rule that it need not keep, it is the schedule under that rule, too:
-    times are the earliest possible, and ports choose at each instant among the same blocks. What
-    waits for something at the very instant at which that ends might be in a circle of things that
-    take no time, if there are any such; then it does not count as kept.
+    A schedule that satisfies additional precedences is also the schedule under these precedences:
+    all times are the earliest possible, and at each instant a port chooses among the same blocks.
+    The exception is an event that starts at the very instant at which its additional predecessor
+    finishes: it might be on a cycle of blocks without duration, if there are such blocks. Then the
+    slot count does not count as kept.
     """
     count = len(background)
     n = len(leaf_starts)
     blocks = len(owner)
-    parts = len(part_block)
+    candidates = len(candidate_block)
     edges = len(edge_source)
     makespans = np.full(count, -1, np.int64)
-    held = np.ones((count, slots.shape[1], limits), np.bool_)
+    fits = np.ones((count, slots.shape[1], slot_counts), np.bool_)
     best = np.zeros(count, np.int64)
     most = np.zeros((count, memories if peaks else 0), np.int64)
-    load = np.empty(parts, np.int64)
-    number = np.empty(parts, np.int32)
-    task_block = np.empty(parts, np.int32)
-    task_port = np.empty(parts, np.int32)
-    task_component = np.empty(parts, np.int32)
-    duration = np.empty(parts, np.int64)
+    duration_of = np.empty(candidates, np.int64)
+    number = np.empty(candidates, np.int32)
+    task_block = np.empty(candidates, np.int32)
+    task_port = np.empty(candidates, np.int32)
+    task_component = np.empty(candidates, np.int32)
+    duration = np.empty(candidates, np.int64)
     block_start = np.empty(blocks + 1, np.int32)
-    numbers = np.arange(max(parts, edges)).astype(np.int32)
+    numbers = np.arange(max(candidates, edges)).astype(np.int32)
     edges_start = np.empty(blocks + 1, np.int32)
     target = np.empty(edges, np.int32)
-    active = np.empty(len(groups), np.bool_)
-    order = np.empty(parts, np.int32)
+    active = np.empty(len(conditions), np.bool_)
+    order = np.empty(candidates, np.int32)
     order_start = np.empty(ports + 1, np.int64)
-    place = np.empty(ports + 1, np.int64)
+    cursor = np.empty(ports + 1, np.int64)
     begin = np.empty(n, np.int64)
     finish = np.empty(n, np.int64)
     block_finish = np.empty(blocks, np.int64)
     fill_begin = np.empty(blocks, np.int64)
-    all_task_begin = np.empty(parts, np.int64)
-    all_wait = np.empty(2 * (n + blocks) + parts, np.int32)
-    kept_begin = np.empty(n, np.int64)
-    kept_block_finish = np.empty(blocks, np.int64)
-    kept_fill_begin = np.empty(blocks, np.int64)
-    kept_task_begin = np.empty(parts, np.int64)
+    all_task_begin = np.empty(candidates, np.int64)
+    all_wait = np.empty(2 * (n + blocks) + candidates, np.int32)
+    best_begin = np.empty(n, np.int64)
+    best_block_finish = np.empty(blocks, np.int64)
+    best_fill_begin = np.empty(blocks, np.int64)
+    best_task_begin = np.empty(candidates, np.int64)
     for v in range(count):
-        # Tasks: what takes time.
-        for x in range(parts):
-            load[x] = part_load[x]
-            if part_pair[x] >= 0 and not background[v, part_pair[x]]:
-                load[x] = 0
+        # The tasks of the variant are the candidates with a duration.
+        for x in range(candidates):
+            duration_of[x] = candidate_duration[x]
+            if candidate_write_back[x] >= 0 and not background[v, candidate_write_back[x]]:
+                duration_of[x] = 0
         for a in range(len(added_task)):
-            if not background[v, added_pair[a]]:
-                load[added_task[a]] += added_load[a]
+            if not background[v, added_write_back[a]]:
+                duration_of[added_task[a]] += added_duration[a]
         tasks = 0
         at = 0
-        for x in range(parts):
-            if load[x] > 0:
-                while at <= part_block[x]:
+        for x in range(candidates):
+            if duration_of[x] > 0:
+                while at <= candidate_block[x]:
                     block_start[at] = tasks
                     at += 1
                 number[x] = tasks
-                task_block[tasks] = part_block[x]
-                task_port[tasks] = part_port[x]
-                task_component[tasks] = part_component[x]
-                duration[tasks] = load[x]
+                task_block[tasks] = candidate_block[x]
+                task_port[tasks] = candidate_port[x]
+                task_component[tasks] = candidate_component[x]
+                duration[tasks] = duration_of[x]
                 tasks += 1
         while at <= blocks:
             block_start[at] = tasks
             at += 1
-        # Edges: those of the choices that are made.
-        for g in range(len(groups)):
-            split, pair, tensor, limit, _ = groups[g]
-            here = True
+        # The edges of the variant are those whose conditions hold.
+        for g in range(len(conditions)):
+            split, write_back, tensor, limit, _ = conditions[g]
+            holds = True
             if split >= 0:
-                here = sequential[split]
-            if pair >= 0:
-                here = here and background[v, pair]
+                holds = sequential[split]
+            if write_back >= 0:
+                holds = holds and background[v, write_back]
             if tensor >= 0:
-                here = here and slots[v, tensor] == limit
-            active[g] = here
-        some = 0
+                holds = holds and slots[v, tensor] == limit
+            active[g] = holds
+        chosen = 0
         at = 0
         for e in range(edges):
-            if active[edge_group[e]]:
+            if active[edge_condition[e]]:
                 while at <= edge_source[e]:
-                    edges_start[at] = some
+                    edges_start[at] = chosen
                     at += 1
-                target[some] = edge_target[e]
-                some += 1
+                target[chosen] = edge_target[e]
+                chosen += 1
         while at <= blocks:
-            edges_start[at] = some
+            edges_start[at] = chosen
             at += 1
-        instant = False
+        has_empty_block = False
         for b in range(blocks):
             if block_start[b] == block_start[b + 1]:
-                pair = block_pair[b]
-                if pair < 0 or background[v, pair]:
-                    instant = True
+                write_back = block_write_back[b]
+                if write_back < 0 or background[v, write_back]:
+                    has_empty_block = True
         task_begin = all_task_begin[:tasks]
         wait = all_wait[: 2 * (n + blocks) + tasks]
         least = -1
@@ -184,20 +217,20 @@ def variants(
             mode = modes[m]
             dates = 1 if mode in (1, 3) else 0
             if dates != last_dates:
-                # Ports: their tasks by date.
-                wanted = skew if dates == 1 else program
+                # The tasks of each port by date: a counting sort by port.
+                by_date = skewed_order if dates == 1 else program_order
                 order_start[:] = 0
                 for x in range(tasks):
                     order_start[task_port[x] + 1] += 1
                 for q in range(ports):
                     order_start[q + 1] += order_start[q]
-                place[:] = order_start
-                for k in range(parts):
-                    x = wanted[k]
-                    if load[x] > 0:
-                        q = part_port[x]
-                        order[place[q]] = number[x]
-                        place[q] += 1
+                cursor[:] = order_start
+                for k in range(candidates):
+                    x = by_date[k]
+                    if duration_of[x] > 0:
+                        q = candidate_port[x]
+                        order[cursor[q]] = number[x]
+                        cursor[q] += 1
                 last_dates = dates
             begin[:] = 0
             finish[:] = 0
@@ -205,7 +238,7 @@ def variants(
             fill_begin[:] = 0
             task_begin[:] = 0
             wait[:] = 0
-            undone = simulate(
+            unreached = simulate(
                 1 if mode == 3 else 2 if mode == 2 else 0,
                 leaf_starts,
                 owner,
@@ -215,8 +248,8 @@ def variants(
                 own_start,
                 own,
                 edges_start,
-                numbers[:some],
-                target[:some],
+                numbers[:chosen],
+                target[:chosen],
                 task_block[:tasks],
                 task_port[:tasks],
                 duration[:tasks],
@@ -229,22 +262,22 @@ def variants(
                 task_begin,
                 wait,
             )
-            if undone > 0:
+            if unreached > 0:
                 continue
             if peaks:
                 for e in range(edges):
-                    _, pair, tensor, _, which = groups[edge_group[e]]
-                    if tensor < 0 or not held[v, tensor, which]:
+                    _, write_back, tensor, _, which = conditions[edge_condition[e]]
+                    if tensor < 0 or not fits[v, tensor, which]:
                         continue
-                    if pair >= 0 and not background[v, pair]:
+                    if write_back >= 0 and not background[v, write_back]:
                         continue
                     source = edge_source[e]
                     ends = finish[source] if source < n else block_finish[source]
                     waits = begin[edge_target[e]] if edge_target[e] < n else 0
                     if edge_target[e] >= n:
                         waits = fill_begin[edge_target[e]]
-                    if ends > waits or (instant and ends == waits):
-                        held[v, tensor, which] = False
+                    if ends > waits or (has_empty_block and ends == waits):
+                        fits[v, tensor, which] = False
             makespan = 0
             for i in range(n):
                 if finish[i] > makespan:
@@ -256,10 +289,10 @@ def variants(
                 least = makespan
                 best[v] = m
                 if peaks:
-                    kept_begin[:] = begin
-                    kept_block_finish[:] = block_finish
-                    kept_fill_begin[:] = fill_begin
-                    kept_task_begin[:tasks] = task_begin
+                    best_begin[:] = begin
+                    best_block_finish[:] = block_finish
+                    best_fill_begin[:] = fill_begin
+                    best_task_begin[:tasks] = task_begin
             if least == bound:
                 break
         makespans[v] = least
@@ -273,22 +306,22 @@ def variants(
                 task_block[:tasks],
                 task_component[:tasks],
                 duration[:tasks],
-                kept_begin,
-                kept_block_finish,
-                kept_fill_begin,
-                kept_task_begin[:tasks],
-                touch_tile,
-                touch_component,
-                touch_block,
-                touch_own,
-                touch_pair,
+                best_begin,
+                best_block_finish,
+                best_fill_begin,
+                best_task_begin[:tasks],
+                access_tile,
+                access_component,
+                access_block,
+                access_own_block,
+                access_write_back,
                 tile_bits,
-                tile_first,
-                tile_last,
+                tile_from_start,
+                tile_to_end,
                 tile_memory,
                 components,
             )
-    return makespans, best, most, held
+    return makespans, best, most, fits
 
 
 @_njit
@@ -305,25 +338,26 @@ def _peaks(
     block_finish: Any,
     fill_begin: Any,
     task_begin: Any,
-    touch_tile: Any,
-    touch_component: Any,
-    touch_block: Any,
-    touch_own: Any,
-    touch_pair: Any,
+    access_tile: Any,
+    access_component: Any,
+    access_block: Any,
+    access_own_block: Any,
+    access_write_back: Any,
     tile_bits: Any,
-    tile_first: Any,
-    tile_last: Any,
+    tile_from_start: Any,
+    tile_to_end: Any,
     tile_memory: Any,
     components: int,
 ) -> None:
-    """The most bits that are resident in each memory; as `polylat.occupancy` has it."""
+    """Find the most bits that are resident in each memory, as `polylat.analysis.occupancy` does."""
     blocks = len(owner)
     tiles = len(tile_bits)
-    # When a component serves a block; if it does not, when the last port begins to.
+    # The span in which a component serves a block; an access without duration happens when the
+    # last port of its block begins.
     ready = np.empty(blocks, np.int64)
     for b in range(blocks):
         ready[b] = fill_begin[b] if kind[b] == 0 else begin[owner[b]]
-    first = np.full((components, blocks), _FAR, np.int64)
+    first = np.full((components, blocks), _NEVER, np.int64)
     last = np.zeros((components, blocks), np.int64)
     for x in range(len(task_block)):
         b, c = task_block[x], task_component[x]
@@ -335,38 +369,38 @@ def _peaks(
             last[c, b] = task_begin[x] + duration[x]
     start = np.full(tiles, makespan, np.int64)
     end = np.zeros(tiles, np.int64)
-    for t in range(len(touch_tile)):
-        b = touch_block[t]
-        if touch_pair[t] >= 0 and background[touch_pair[t]]:
-            b = touch_own[t]
-        c, tile = touch_component[t], touch_tile[t]
-        served = first[c, b] < _FAR
-        opens = first[c, b] if served else ready[b]
-        closes = last[c, b] if served else block_finish[b]
-        if opens < start[tile]:
-            start[tile] = opens
-        if closes > end[tile]:
-            end[tile] = closes
+    for t in range(len(access_tile)):
+        b = access_block[t]
+        if access_write_back[t] >= 0 and background[access_write_back[t]]:
+            b = access_own_block[t]
+        c, tile = access_component[t], access_tile[t]
+        served = first[c, b] < _NEVER
+        from_time = first[c, b] if served else ready[b]
+        to_time = last[c, b] if served else block_finish[b]
+        if from_time < start[tile]:
+            start[tile] = from_time
+        if to_time > end[tile]:
+            end[tile] = to_time
     for tile in range(tiles):
-        if tile_first[tile]:
+        if tile_from_start[tile]:
             start[tile] = 0
-        if tile_last[tile]:
+        if tile_to_end[tile]:
             end[tile] = makespan
         if end[tile] <= start[tile]:
-            # Never resident: it must not count.
-            start[tile] = _FAR
-            end[tile] = _FAR
-    comes = np.argsort(start, kind="mergesort")
-    goes = np.argsort(end, kind="mergesort")
+            # Never resident.
+            start[tile] = _NEVER
+            end[tile] = _NEVER
+    by_start = np.argsort(start, kind="mergesort")
+    by_end = np.argsort(end, kind="mergesort")
     level = np.zeros(len(most), np.int64)
-    gone = 0
+    ended = 0
     for k in range(tiles):
-        tile = comes[k]
-        if start[tile] == _FAR:
+        tile = by_start[k]
+        if start[tile] == _NEVER:
             break
-        while end[goes[gone]] <= start[tile]:
-            level[tile_memory[goes[gone]]] -= tile_bits[goes[gone]]
-            gone += 1
+        while end[by_end[ended]] <= start[tile]:
+            level[tile_memory[by_end[ended]]] -= tile_bits[by_end[ended]]
+            ended += 1
         memory = tile_memory[tile]
         level[memory] += tile_bits[tile]
         if level[memory] > most[memory]:

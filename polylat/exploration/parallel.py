@@ -1,4 +1,4 @@
-"""Parts of an exploration on one core, several, or several machines: joblib's work."""
+"""Run functions in this process, in several processes, or on a Dask cluster, with joblib."""
 
 from __future__ import annotations
 
@@ -16,48 +16,57 @@ __all__ = ["Run", "runner"]
 
 T = TypeVar("T")
 Run = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
-"""Calls a function with each of several tuples of arguments; yields numbers and results."""
+"""Calls a function with several tuples of arguments; yields (index, result) as they finish."""
 
 PATIENCE = 10
-"""So many seconds a scheduler may take to answer."""
+"""Seconds that a scheduler may take to answer."""
 _MOST_JOBS = 10_000
+"""Largest number of processes."""
 _ADDRESS = "give one such as tcp://host:8786"
 _ATTEMPTS = 3
+"""How often calls are repeated whose workers have died."""
 _DEATHS = ("BrokenProcessPool", "CommClosedError", "FutureCancelledError", "KilledWorker")
-"""Of joblib's processes (concurrent.futures), and of distributed."""
+"""Names of the errors of dead workers, in `concurrent.futures` and in distributed."""
 
 
 @contextmanager
 def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
-    """What runs functions: here, in processes, or on a Dask cluster.
+    """Provide a function that runs functions: here, in processes, or on a Dask cluster.
 
     Parameters
     ----------
     n_jobs
-        Number of processes, -1: one for each core; None: what ``joblib.parallel_config`` says,
-        or else one.
+        Number of processes, -1: one per core; None: as ``joblib.parallel_config`` says, or else
+        one.
     dask
-        The address of a Dask scheduler, or a ``distributed.Client``; None: no cluster.
+        Address of a Dask scheduler, or a ``distributed.Client``; None: no cluster.
+
+    Yields
+    ------
+    Run
+        Runs functions. It raises `WorkerError` if too many workers have died.
 
     Raises
     ------
+    OptionError
+        `n_jobs` or `dask` cannot be used.
     MissingExtraError
         joblib or distributed is not installed.
     WorkerError
-        The scheduler cannot be reached; or, from what is yielded, too many workers have died.
+        The scheduler cannot be reached.
     """
     if n_jobs is not None and (n_jobs == 0 or type(n_jobs) is not int):
         raise OptionError(f"n_jobs must be a whole number other than 0, not {n_jobs!r}")
     if n_jobs is not None and abs(n_jobs) > _MOST_JOBS:
-        raise OptionError(f"n_jobs must be at most {_MOST_JOBS}", mend="give -1: one for each core")
+        raise OptionError(f"n_jobs must be at most {_MOST_JOBS}", mend="give -1: one per core")
     if isinstance(dask, str) and not dask.strip():
         raise OptionError("the address of the Dask scheduler is empty", mend=_ADDRESS)
     if dask is None and (n_jobs == 1 or (n_jobs is None and not _configured())):
-        yield _here
+        yield _run_here
         return
     joblib = _import("joblib", "explore" if dask is None else "dask")
     with ExitStack() as stack:
-        stack.enter_context(_killed_quietly())
+        stack.enter_context(_silent_kills())
         if dask is not None:
             distributed = _import("distributed", "dask")
             client = dask
@@ -68,16 +77,16 @@ def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
         def run(
             function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
         ) -> Iterator[tuple[int, Any]]:
-            return _elsewhere(joblib, n_jobs, function, arguments)
+            return _run_with_joblib(joblib, n_jobs, function, arguments)
 
         yield run
 
 
 def _connected(distributed: Any, address: Any) -> Any:
-    """A client of a scheduler.
+    """Return a client of a scheduler.
 
-    It connects in a thread of its own: who accepts and then says nothing is waited for without
-    end. What is no scheduler may answer anything, of which any error may come.
+    Connect in a separate thread: distributed waits forever for a server that accepts the
+    connection and never answers. The answer of another kind of server may cause any error.
     """
     if not isinstance(address, str) and not hasattr(address, "scheduler_address"):
         raise OptionError(
@@ -89,32 +98,33 @@ def _connected(distributed: Any, address: Any) -> Any:
     def connect() -> None:
         try:
             client.set_result(distributed.Client(address, timeout=PATIENCE))
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again by `result`
             client.set_exception(error)
 
     threading.Thread(target=connect, daemon=True).start()
     try:
         return client.result(timeout=PATIENCE + 2)
     except Exception as error:
-        told = isinstance(error, (OSError, TypeError, ValueError))
-        why = (str(error) or "it says nothing") if told else "what answers is something else"
+        why = "the server is no Dask scheduler"
+        if isinstance(error, (OSError, TypeError, ValueError)):
+            why = str(error) or "no answer"
         raise WorkerError(
             f"no Dask scheduler answers at {address}: {why}",
             mend="start one with `dask scheduler`, and workers with `dask worker ADDRESS`",
         ) from error
 
 
-def _here(
+def _run_here(
     function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, T]]:
     for number, some in enumerate(arguments):
         yield number, function(*some)
 
 
-def _elsewhere(
+def _run_with_joblib(
     joblib: Any, n_jobs: int | None, function: Callable[..., Any], arguments: Sequence[Any]
 ) -> Iterator[tuple[int, Any]]:
-    """Where workers die, what they have not finished is done by others."""
+    """Run calls in processes; repeat those whose workers have died."""
     left = dict(enumerate(arguments))
     for attempt in range(_ATTEMPTS):
         calls = [joblib.delayed(_numbered)(number, function, some) for number, some in left.items()]
@@ -122,7 +132,7 @@ def _elsewhere(
             pool = joblib.Parallel(
                 n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
             )
-            with _workers_not_interrupted():
+            with _workers_ignore_interrupts():
                 results = pool(calls)
             for number, result in results:
                 yield number, result
@@ -132,26 +142,26 @@ def _elsewhere(
                 raise
             if attempt + 1 == _ATTEMPTS:
                 raise WorkerError(
-                    "worker processes died again and again: killed, or out of memory",
-                    mend="use fewer of them, or give them more memory",
+                    "worker processes died repeatedly: killed, or out of memory",
+                    mend="use fewer processes, or give them more memory",
                 ) from error
         if not left:
             return
 
 
 @contextmanager
-def _workers_not_interrupted() -> Iterator[None]:
-    """Processes that are started herein do not hear Ctrl-C: their caller does, and ends them.
+def _workers_ignore_interrupts() -> Iterator[None]:
+    """Let processes that are started in this context ignore Ctrl-C: the caller ends them.
 
-    A terminal sends the signal to all of them. They inherit what is blocked; to the caller a
-    signal comes when this is left.
+    A terminal sends the signal to all processes. New processes inherit the set of blocked signals;
+    the caller receives a pending signal at the end of the context.
     """
     if sys.platform == "win32":
         yield
         return
     from multiprocessing import resource_tracker
 
-    # Python's tracker starts with the first process, and ends what is blocked: start it now.
+    # Python's tracker starts with the first process, and unblocks signals: start it now.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -161,10 +171,10 @@ def _workers_not_interrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _killed_quietly() -> Iterator[None]:
-    """Where processes are killed on purpose, what joblib's thread for them says is not printed.
+def _silent_kills() -> Iterator[None]:
+    """Do not print exceptions in joblib's thread for processes that are killed on purpose.
 
-    It may just be looking for work that has been withdrawn.
+    That thread may be about to start a call that has been canceled.
     """
     before = threading.excepthook
 
@@ -185,12 +195,12 @@ def _numbered(number: int, function: Callable[..., T], arguments: tuple[Any, ...
 
 
 def _died(error: BaseException) -> bool:
-    """Whether an error says that workers have died."""
+    """Return whether an error means that workers have died."""
     return any(cls.__name__ in _DEATHS for cls in type(error).__mro__)
 
 
 def _configured() -> bool:
-    """Whether the caller has chosen a backend or a number of jobs with ``parallel_config``."""
+    """Return whether the caller has chosen a backend or a number of jobs by ``parallel_config``."""
     joblib = sys.modules.get("joblib")
     if joblib is None:
         return False

@@ -1,33 +1,36 @@
-"""What is to be made small, and the front of what nothing is better than."""
+"""Objectives, and the Pareto front of the variants that no other variant dominates.
+
+A point (the values of all objectives) dominates another one if it is no larger in any objective and
+smaller in at least one: Pareto dominance, with all objectives minimized.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from math import inf
 
 from polylat.errors import OptionError
-from polylat.exact import Number
-from polylat.spec.options import _mend
+from polylat.numbers import Number
+from polylat.spec.reading.suggest import did_you_mean
 
-__all__ = ["Bar", "Objective", "Outcome", "Vector", "front_of", "objectives_of", "vector"]
+__all__ = ["Incumbents", "Objective", "Outcome", "Vector", "front_of", "objectives_of", "vector"]
 
 Vector = tuple[Number | float, ...]
-"""Values of the objectives; infinite where a value is not known or not limited."""
+"""A point: the value of each objective; infinite where it is not determined or not limited."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Something to be made small.
+    """A quantity to minimize.
 
     Parameters
     ----------
     name
-        ``"latency"``, ``"peak@SRAM"`` (bits that the memory holds at most) or ``"slots"`` (the sum
-        of all slots).
+        ``"latency"``, ``"peak@SRAM"`` (the most bits that the memory holds at a time) or
+        ``"slots"`` (the sum of all explored slot counts).
     component
-        The memory of a peak.
+        The memory of a peak; otherwise empty.
     """
 
     name: str
@@ -36,22 +39,23 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a variant comes to.
+    """The evaluation of one variant.
 
     Parameters
     ----------
     latency
-        Its latency, None where it is illegal.
+        In the architecture's unit of time; None if the variant is illegal.
     order
-        The order of the ports that it is of.
+        The order of the ports in the schedule.
     waits_for_background
-        Whether it is that of the schedule that waits for the write-backs.
+        Whether the schedule waits for the write-backs although they are in the background.
     exact
-        Whether the latency is known exactly.
+        Whether the latency is exact; otherwise it is an upper bound.
     peaks
-        (memory, bits that it holds at most, None if not known); of the stage that needs most.
+        (memory, the most bits that one unit of it holds at a time in the stage that holds most;
+        None if that is not determined).
     error
-        Why it is illegal.
+        Why the variant is illegal; otherwise empty.
     """
 
     latency: Number | None
@@ -63,12 +67,25 @@ class Outcome:
 
 
 def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Objective, ...]:
-    """Objectives by name; ``"peak"`` is the peak of every memory.
+    """Return objectives by name.
+
+    Parameters
+    ----------
+    names
+        One or several of ``"latency"``, ``"peak@M"`` for a memory M, ``"peak"`` for the peaks of
+        all memories, and ``"slots"``.
+    memories
+        The memories that hold tensors.
+
+    Returns
+    -------
+    tuple of Objective
+        The objectives, without repetitions.
 
     Raises
     ------
     OptionError
-        There is no such objective.
+        An objective does not exist, or none is given.
     """
     found: dict[str, Objective] = {}
     for name in [names] if isinstance(names, str) or not isinstance(names, Iterable) else names:
@@ -86,9 +103,9 @@ def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Object
             found[name] = Objective(name, component)
         else:
             known = ["latency", "peak", *(f"peak@{m}" for m in memories), "slots"]
-            raise OptionError(f"there is no objective {name!r}", mend=_mend(name, known))
+            raise OptionError(f"there is no objective {name!r}", mend=did_you_mean(name, known))
     if not found:
-        raise OptionError("there is no objective", mend='give "latency", at least')
+        raise OptionError("there is no objective", mend='give at least one, such as "latency"')
     return tuple(found.values())
 
 
@@ -98,7 +115,24 @@ def vector(
     peaks: Mapping[str, Number | None],
     slots: Iterable[int | None],
 ) -> Vector:
-    """Values of the objectives."""
+    """Return the values of the objectives.
+
+    Parameters
+    ----------
+    objectives
+        The objectives.
+    latency
+        In the architecture's unit of time.
+    peaks
+        Memory → bits, None if not determined; a missing memory holds none.
+    slots
+        All explored slot counts, None: unlimited.
+
+    Returns
+    -------
+    Vector
+        One value per objective.
+    """
     values: list[Number | float] = []
     for objective in objectives:
         if objective.component:
@@ -113,60 +147,95 @@ def vector(
 
 
 @dataclass(frozen=True)
-class Bar:
-    """What a variant has to beat.
+class Incumbents:
+    """The variants of the front so far, with which lower bounds are compared.
 
     Parameters
     ----------
     objectives
-        What is to be made small.
+        The objectives.
     members
-        Variants that are known, as (values, number).
+        (values of the objectives, number of the variant)
+
+    Notes
+    -----
+    Branch and bound with several objectives: a set of variants is excluded without evaluating it
+    if an incumbent dominates the lower bounds of all of them (a bound set of one point per set;
+    Ehrgott and Gandibleux, Bound sets for biobjective combinatorial optimization problems, 2007).
     """
 
     objectives: tuple[Objective, ...]
     members: tuple[tuple[Vector, int], ...]
 
-    def with_members(self, more: Iterable[tuple[Vector, int]]) -> Bar:
-        """The bar with further variants that are known."""
-        return Bar(self.objectives, tuple(front_of([*self.members, *more])))
+    def with_members(self, more: Iterable[tuple[Vector, int]]) -> Incumbents:
+        """Return the incumbents of these and further variants.
 
-    def excludes(self, least: Vector, index: int) -> bool:
-        """Whether variants from a number on, with no smaller values, cannot be in the front.
+        Parameters
+        ----------
+        more
+            (values of the objectives, number of the variant)
 
-        One that is no larger anywhere dominates them, or equals them and stands before them.
+        Returns
+        -------
+        Incumbents
+            The front of all of them.
+        """
+        return Incumbents(self.objectives, tuple(front_of([*self.members, *more])))
+
+    def excludes(self, bounds: Vector, first: int) -> bool:
+        """Return whether variants cannot be in the front, judging by their lower bounds.
+
+        Parameters
+        ----------
+        bounds
+            Lower bounds on the objectives of all these variants.
+        first
+            The smallest number of these variants.
+
+        Returns
+        -------
+        bool
+            Whether an incumbent is no larger than the bounds in any objective: it dominates each
+            of the variants, or has the same values and a smaller number.
         """
         return any(
-            all(mine <= theirs for mine, theirs in zip(values, least, strict=True))
-            and (number < index or values != least)
+            all(value <= bound for value, bound in zip(values, bounds, strict=True))
+            and (number < first or values != bounds)
             for values, number in self.members
         )
 
 
 def front_of(members: Iterable[tuple[Vector, int]]) -> list[tuple[Vector, int]]:
-    """Of all points that no other one dominates, the first variant each; by values.
+    """Return the Pareto front: the points that no other point dominates.
 
-    A point dominates another one if it is no larger in any objective and smaller in one.
+    Parameters
+    ----------
+    members
+        (values of the objectives, number of the variant)
+
+    Returns
+    -------
+    list of (Vector, int)
+        Each point of the front once, with the smallest number of its variants; in lexicographic
+        order of the values.
+
+    Examples
+    --------
+    >>> front_of([((3, 1), 0), ((1, 2), 1), ((3, 3), 2), ((1, 2), 3)])
+    [((1, 2), 1), ((3, 1), 0)]
     """
     first: dict[Vector, int] = {}
-    for values, index in members:
+    for values, number in members:
         known = first.get(values)
-        if known is None or index < known:
-            first[values] = index
-    kept: list[tuple[Vector, int]] = []
+        if known is None or number < known:
+            first[values] = number
+    front: list[tuple[Vector, int]] = []
     for values in sorted(first):
-        # Whatever dominates it is smaller in the first value that differs, so it came before.
+        # A point that dominates this one is smaller in the first value that differs, so that it
+        # came before.
         if not any(
-            all(mine <= theirs for mine, theirs in zip(other, values, strict=True))
-            for other, _ in kept
+            all(other <= value for other, value in zip(others, values, strict=True))
+            for others, _ in front
         ):
-            kept.append((values, first[values]))
-    return kept
-
-
-def as_fraction(text: str | None) -> Number | None:
-    """A number from its text."""
-    if text is None:
-        return None
-    value = Fraction(text)
-    return value.numerator if value.denominator == 1 else value
+            front.append((values, first[values]))
+    return front

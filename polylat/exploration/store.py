@@ -1,4 +1,4 @@
-"""The file of results: finished parts of an exploration, so that it can go on from there."""
+"""The file of results: finished parts, from which an interrupted exploration continues."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 from polylat.errors import StoreError
 from polylat.exploration.evaluate import Batch
-from polylat.exploration.pareto import Outcome, as_fraction
+from polylat.exploration.pareto import Outcome
+from polylat.numbers import Number, number
 
 __all__ = ["Store"]
 
 _APPLICATION = 0x706C6174  # "plat"
 _DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError)
-"""Pages that are lost, and rows that have lost something or are half there."""
+"""The errors of lost pages, and of incomplete rows."""
 _MAGIC = b"SQLite format 3\0"
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -25,46 +27,48 @@ CREATE TABLE parts (number INTEGER PRIMARY KEY, excluded INTEGER NOT NULL, resul
 
 
 class Store:
-    """A file of results; every part is written when it is finished.
+    """A file of results: a SQLite database to which every finished part is written.
 
     Parameters
     ----------
     path
-        The file. It is made where there is none.
+        The file; it is created if it does not exist.
     key
-        A text that tells the exploration from others.
+        Fingerprint of the exploration: its input, choices and objectives.
     parts
         Number of parts of the exploration.
 
     Raises
     ------
     StoreError
-        The file cannot be used: it is something else, another exploration's, or cannot be written.
+        The file is not a file of results, belongs to another exploration, or cannot be written.
 
     Notes
     -----
-    A SQLite database. What a damaged file still has is taken over into a new one, and the damaged
-    one is kept beside it; `remark` says so.
+    The readable parts of a damaged file are copied to a new file, and the damaged file is kept
+    next to it; `remark` says so.
     """
 
     def __init__(self, path: Path, key: str, parts: int) -> None:
         self.path = path
         self.parts = parts
         self.remark = ""
+        """What was done about a damaged file; otherwise empty."""
         self.finished: dict[int, Batch] = {}
+        """Number of a part → its stored results."""
         with self._explained("open"):
             new = not path.exists() or path.stat().st_size == 0
             if not new:
                 with path.open("rb") as file:
                     if file.read(len(_MAGIC)) != _MAGIC:
                         raise StoreError(
-                            f"{path} is no file of results, and is left as it is",
+                            f"{path} is no file of results, and is not changed",
                             mend="give another name",
                         )
             self._file = sqlite3.connect(path, timeout=10, isolation_level=None)
         try:
             if new:
-                self._make(self._file, key)
+                self._create(self._file, key)
             else:
                 self._open(key)
         except BaseException:
@@ -78,15 +82,22 @@ class Store:
     def save(self, part: int, batch: Batch) -> None:
         """Write a part.
 
+        Parameters
+        ----------
+        part
+            The number of the part.
+        batch
+            Its results.
+
         Raises
         ------
         StoreError
-            It cannot be written; what was written before is still there.
+            The part cannot be written; the parts that were written before are kept.
         """
         with self._explained("write"):
             _insert(self._file, part, batch)
 
-    def _make(self, file: sqlite3.Connection, key: str) -> None:
+    def _create(self, file: sqlite3.Connection, key: str) -> None:
         with self._explained("write"):
             file.execute(f"PRAGMA application_id = {_APPLICATION}")
             file.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
@@ -104,44 +115,44 @@ class Store:
             self._recover(key)
             return
         with self._explained("write"):
-            # Whether it can be written is better known before than after the work.
+            # A file that cannot be written is better reported before the work than after it.
             self._file.execute("BEGIN IMMEDIATE")
             self._file.execute("UPDATE about SET value = value WHERE name = 'key'")
             self._file.execute("COMMIT")
 
     def _read(self, key: str) -> bool:
-        """Read all, and say whether the file is sound."""
+        """Read all parts, and return whether the file is undamaged."""
         self._check(self._file, key)
         (sound,) = self._file.execute("PRAGMA quick_check(1)").fetchone()
         rows = list(self._file.execute("SELECT number, excluded, results FROM parts"))
-        self.finished = {number: _batch(excluded, text) for number, excluded, text in rows}
+        self.finished = {part: _batch(excluded, text) for part, excluded, text in rows}
         return bool(sound == "ok")
 
     def _check(self, file: sqlite3.Connection, key: str) -> None:
-        """Check that it is the file of this exploration."""
+        """Check that the file belongs to this exploration."""
         (application,) = file.execute("PRAGMA application_id").fetchone()
         if application != _APPLICATION:
             raise StoreError(
-                f"{self.path} is a database of something else, and is left as it is",
+                f"{self.path} is a database of something else, and is not changed",
                 mend="give another name",
             )
         about = dict(file.execute("SELECT name, value FROM about"))
         if "key" not in about:
-            raise sqlite3.DatabaseError("what it is about is lost")
+            raise sqlite3.DatabaseError("the key is lost")
         if about["key"] != key:
             raise StoreError(
-                f"{self.path} has the results of another exploration: of another input, other"
+                f"{self.path} has the results of another exploration: another input, other"
                 " choices or other objectives",
-                mend="give another name, or the input and options that it was made with",
+                mend="give another name, or the input and options of that exploration",
             )
 
     def _recover(self, key: str) -> None:
-        """Take what can be read over into a new file."""
+        """Copy the readable parts to a new file."""
         self._file.close()
         self.finished = {}
         try:
             with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
-                # Without this, nothing at all is read of a file that lacks its end.
+                # Otherwise SQLite reads nothing of a truncated file.
                 file.execute("PRAGMA writable_schema = ON")
                 self._check(file, key)
                 for part in range(self.parts):
@@ -157,7 +168,7 @@ class Store:
         with self._explained("write"):
             new.unlink(missing_ok=True)
             with closing(sqlite3.connect(new, isolation_level=None)) as file:
-                self._make(file, key)
+                self._create(file, key)
                 for part, batch in self.finished.items():
                     _insert(file, part, batch)
             self.path.replace(old)
@@ -171,7 +182,7 @@ class Store:
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
-        """Say what went wrong, and what would mend it."""
+        """Turn errors of SQLite and of the file system into `StoreError`."""
         try:
             yield
         except StoreError:
@@ -183,9 +194,9 @@ class Store:
         text = str(error)
         mend = "give a file in a folder that can be written to"
         if self.path.exists() and not self.path.is_file():
-            mend = "give a file that is no device and no folder"
+            mend = "give a regular file, no device or folder"
         elif "full" in text or "disk I/O" in text or "space" in text:
-            mend = "make room on the disk and run it again: it goes on from there"
+            mend = "make room on the disk and run it again: it continues from there"
         elif "readonly" in text or "read-only" in text.lower():
             mend = "make the file and its folder writable, or give another name"
         elif "locked" in text:
@@ -194,7 +205,7 @@ class Store:
 
 
 def _salvaged(file: sqlite3.Connection, part: int) -> Batch | None:
-    """A part of a damaged file, if it is there and can be read."""
+    """Return a part of a damaged file, None if it cannot be read."""
     try:
         row = file.execute(
             "SELECT excluded, results FROM parts WHERE number = ?", (part,)
@@ -207,7 +218,7 @@ def _salvaged(file: sqlite3.Connection, part: int) -> Batch | None:
 def _insert(file: sqlite3.Connection, part: int, batch: Batch) -> None:
     rows = [
         [
-            number,
+            variant,
             None if o.latency is None else str(o.latency),
             o.order,
             int(o.waits_for_background),
@@ -215,7 +226,7 @@ def _insert(file: sqlite3.Connection, part: int, batch: Batch) -> None:
             [[c, None if p is None else str(p)] for c, p in o.peaks],
             o.error,
         ]
-        for number, o in batch.outcomes
+        for variant, o in batch.outcomes
     ]
     text = json.dumps(rows, separators=(",", ":"))
     file.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (part, batch.excluded, text))
@@ -225,17 +236,21 @@ def _batch(excluded: int, text: str) -> Batch:
     return Batch(
         tuple(
             (
-                number,
+                variant,
                 Outcome(
-                    as_fraction(latency),
+                    _number(latency),
                     order,
                     bool(waits),
                     bool(exact),
-                    tuple((c, as_fraction(p)) for c, p in peaks),
+                    tuple((c, _number(p)) for c, p in peaks),
                     error,
                 ),
             )
-            for number, latency, order, waits, exact, peaks, error in json.loads(text)
+            for variant, latency, order, waits, exact, peaks, error in json.loads(text)
         ),
         excluded,
     )
+
+
+def _number(text: str | None) -> Number | None:
+    return None if text is None else number(Fraction(text))

@@ -1,1 +1,1 @@
-"""The mapping as paths, ISL relations and arrays of tile iterations. Only here is ISL spoken."""
+"""Lowering of a mapping to paths, ISL relations, tile iterations and a task graph."""

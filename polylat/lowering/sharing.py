@@ -1,4 +1,4 @@
-"""Who shares a holder with whom, and who brings a tensor into it."""
+"""Which leaves share a holder, and which leaf brings a tensor into it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polylat.errors import MappingError
+from polylat.lowering.cascade import cascade_graph, producer_of
 from polylat.lowering.paths import Leaf, PathHolder
 
 __all__ = ["Source", "sharers", "sources"]
@@ -13,17 +14,17 @@ __all__ = ["Source", "sharers", "sources"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a leaf finds an input tensor.
+    """The holder in which a leaf finds an input tensor.
 
     Parameters
     ----------
     level
-        Index, among the storages of the tensor on the reader's path, of the innermost one
-        shared with an earlier leaf that accesses the tensor; 0 if there is none. The reader
-        fills the deeper ones itself.
+        Index, among the storages of the tensor on the reader's path, of the innermost storage
+        that the reader shares with an earlier leaf that accesses the tensor; 0 if there is none.
+        The reader fills the deeper storages itself.
     leaf
-        The leaf that brought the tensor there: its producer, or the leaf that filled it for
-        all. None for the backing storage of a tensor that no Einsum produces.
+        The leaf that brings the tensor there: its producer, or the leaf that fills the storage for
+        all readers. None for the backing storage of a tensor that no Einsum produces.
     produces
         Whether that leaf is the producer.
     """
@@ -34,21 +35,35 @@ class Source:
 
 
 def sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], Source]:
-    """For each leaf and each input tensor of it, where it is found.
+    """Return the holder in which each leaf finds each of its input tensors.
+
+    Parameters
+    ----------
+    leaves
+        The leaves of a mapping, in tree order.
+
+    Returns
+    -------
+    dict
+        (leaf, input tensor) → the holder.
 
     Raises
     ------
     MappingError
-        A tensor's reader shares no storage with its producer.
+        The reader of a tensor shares no storage with its producer.
     """
+    graph = cascade_graph(leaves)
     found: dict[tuple[int, str], Source] = {}
     for leaf in leaves:
         for tensor in leaf.einsum.inputs:
-            found[leaf.number, tensor] = _source(leaves, leaf, tensor)
+            producer = producer_of(graph, leaf.number, tensor)
+            found[leaf.number, tensor] = _source(leaves, leaf, tensor, producer)
     return found
 
 
-def _source(leaves: Sequence[Leaf], leaf: Leaf, tensor: str) -> Source:
+def _source(
+    leaves: Sequence[Leaf], leaf: Leaf, tensor: str, producer: int | None
+) -> Source:
     earlier = [o for o in leaves[: leaf.number] if tensor in o.einsum.tensors]
     nodes = [h.node for h in leaf.storages(tensor)]
     shared = {
@@ -57,17 +72,16 @@ def _source(leaves: Sequence[Leaf], leaf: Leaf, tensor: str) -> Source:
         )
         for other in earlier
     }
-    producer = next((o for o in earlier if tensor in o.einsum.outputs), None)
     level = max(shared.values(), default=-1)
-    if producer is not None and shared[producer.number] == -1:
+    if producer is not None and shared[producer] == -1:
         raise MappingError(
             f"Einsum {leaf.einsum.name!r} reads tensor {tensor!r}, but shares no Storage of it with"
-            f" its producer {producer.einsum.name!r}",
+            f" its producer {leaves[producer].einsum.name!r}",
             where=leaf.where or "mapping",
-            mend=f"put a Storage of {tensor!r} above the split that parts the two",
+            mend=f"put a Storage of {tensor!r} above the split that separates the two Einsums",
         )
-    if producer is not None and shared[producer.number] >= level:
-        return Source(level, producer.number, True)
+    if producer is not None and shared[producer] >= level:
+        return Source(level, producer, True)
     if level <= 0:
         return Source(0, None, False)
     filler = next(o for o in earlier if shared[o.number] >= level)
@@ -75,7 +89,20 @@ def _source(leaves: Sequence[Leaf], leaf: Leaf, tensor: str) -> Source:
 
 
 def sharers(leaves: Sequence[Leaf], tensor: str, holder: PathHolder) -> list[Leaf]:
-    """The leaves that access the tensor through a holder of it."""
+    """Return the leaves that access a tensor through one holder.
+
+    Parameters
+    ----------
+    leaves
+        The leaves of a mapping.
+    tensor, holder
+        The tensor and the holder.
+
+    Returns
+    -------
+    list of Leaf
+        The leaves, in tree order.
+    """
     return [
         leaf for leaf in leaves if any(h.node == holder.node for h in leaf.holders.get(tensor, ()))
     ]

@@ -1,1 +1,1 @@
-"""Proofs about schedules: pieces, the rules as ISL relations, and what decides them."""
+"""Proof that a schedule keeps every rule of the model: rules derived anew, decided by ISL."""

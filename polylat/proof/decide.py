@@ -1,16 +1,18 @@
-"""What decides a rule for all tile iterations at once: bounds where they suffice, else ISL.
+"""Decide a rule for all tile iterations at once: by bounds where they suffice, else by ISL.
 
-A rule says of every tile iteration c of a waiting event: the awaited event of function(c) is over
-by then. Both times are affine on families. For a piece of the function and a pair of families, what
-is to be shown is that an affine function of c is nowhere positive on a bounded set: its bound
-over the box around the set, where that is not positive, is a proof; else ISL decides whether
-the set of exceptions is empty. No pair that can interact is left out.
+A rule demands of every tile iteration c of the waiting event that the awaited event has ended in
+tile iteration function(c). Both times are affine on pieces, and so is each part of the function.
+So for a part of the function and a pair of pieces, the rule holds if an affine function of c is
+nowhere positive on a bounded set. An upper bound over the box around the set proves it where that
+bound is not positive; otherwise ISL decides whether the set of violations is empty (integer set
+emptiness, Verdoolaege 2010, "isl: An Integer Set Library"). Every pair that can interact is
+decided.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
 from typing import Any
@@ -18,12 +20,11 @@ from typing import Any
 import islpy as isl
 import numpy as np
 
-from polylat.lowering.scan import Ints
-from polylat.proof.families import Families
-from polylat.proof.waits import families_set
-from polylat.schedule.graph import Times
+from polylat.analysis.isl_pieces import pieces_to_set
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.pieces import Families
 
-__all__ = ["Decider", "Function", "Pair", "Pieces", "function_of"]
+__all__ = ["AffineTimes", "Counterexample", "Decider", "PiecewiseFunction", "split_function"]
 
 Index = tuple[int, ...]
 _SET, _IN = isl.dim_type.set, isl.dim_type.in_
@@ -31,30 +32,54 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two tile iterations that contradict a rule."""
+class Counterexample:
+    """Two tile iterations that break a rule.
+
+    Parameters
+    ----------
+    waiting, awaited
+        The indices of the waiting tile iteration, and of the one it waits for.
+    """
 
     waiting: Index
     awaited: Index
 
 
-class Pieces:
-    """Families as functions ``(constant + coefficients * index) / scale``, and as ISL objects."""
+class AffineTimes:
+    """Start times as functions ``(constant + coefficients * index) / scale``, and as ISL objects.
 
-    def __init__(self, families: Families) -> None:
-        self.families = families
-        self.scale = lcm(*np.unique(families.stride).tolist()) if families.depth else 1
+    Parameters
+    ----------
+    pieces
+        The pieces of one event.
+    """
+
+    def __init__(self, pieces: Families) -> None:
+        self.pieces = pieces
+        self.scale = lcm(*np.unique(pieces.stride).tolist()) if pieces.depth else 1
         self.sets: dict[int, isl.Set] = {}
         self.affs: dict[tuple[int, int], isl.Aff] = {}
 
     @cached_property
     def whole(self) -> isl.Set:
         """All tile iterations."""
-        return families_set(self.families)
+        return pieces_to_set(self.pieces)
 
     def linear(self, scale: int) -> tuple[Times, Times]:
-        """Constants and coefficients (a row per loop) of the time, times a scale."""
-        f = self.families
+        """Return the start times as affine functions of the index.
+
+        Parameters
+        ----------
+        scale
+            A multiple of every stride.
+
+        Returns
+        -------
+        (constant, slope)
+            Shapes (pieces,) and (loops, pieces): ``constant + slope * index`` is `scale` times the
+            start time.
+        """
+        f = self.pieces
         rate, low = f.rate.astype(object), f.low.astype(object)
         slope = np.asarray(rate * scale // f.stride.astype(object)).reshape(f.depth, f.size)
         constant = f.start.astype(object) * scale - (slope * low).sum(axis=0)
@@ -64,16 +89,40 @@ class Pieces:
         return constant, slope
 
     def set_of(self, which: int) -> isl.Set:
-        """One family's tile iterations."""
+        """Return the tile iterations of one piece.
+
+        Parameters
+        ----------
+        which
+            The index of the piece.
+
+        Returns
+        -------
+        islpy.Set
+            Its tile iterations, as points without a name.
+        """
         if which not in self.sets:
-            self.sets[which] = families_set(self.families.chosen(np.array([which])))
+            self.sets[which] = pieces_to_set(self.pieces.chosen(np.array([which])))
         return self.sets[which]
 
     def aff_of(self, which: int, scale: int) -> isl.Aff:
-        """One family's time, times a scale."""
+        """Return the start time on one piece as an affine expression.
+
+        Parameters
+        ----------
+        which
+            The index of the piece.
+        scale
+            A multiple of every stride.
+
+        Returns
+        -------
+        islpy.Aff
+            Tile iteration → `scale` times its start time.
+        """
         key = which, scale
         if key not in self.affs:
-            f = self.families
+            f = self.pieces
             total = int(f.start[which]) * scale
             terms = []
             for k in range(f.depth):
@@ -87,7 +136,7 @@ class Pieces:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """A piece of a function: where, what, and if it is affine, its matrix and constants."""
+    """A part of a function; `matrix` and `constant` are None where it has floors."""
 
     domain: isl.Set
     value: isl.MultiAff
@@ -98,15 +147,36 @@ class _Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
-    """A piecewise affine function between tile iterations."""
+class PiecewiseFunction:
+    """A piecewise affine function between tile iterations.
+
+    Parameters
+    ----------
+    source
+        The function.
+    parts
+        Its parts, each with the bounding box of its domain.
+    """
 
     source: isl.PwMultiAff
     parts: tuple[_Part, ...]
 
 
-def function_of(source: isl.PwMultiAff, domain: isl.Set) -> Function:
-    """Take a function apart, where it is asked for."""
+def split_function(source: isl.PwMultiAff, domain: isl.Set) -> PiecewiseFunction:
+    """Split a function into its affine parts.
+
+    Parameters
+    ----------
+    source
+        The function.
+    domain
+        The tile iterations where it is evaluated: bounded.
+
+    Returns
+    -------
+    PiecewiseFunction
+        The function, restricted to `domain`.
+    """
     source = source.intersect_domain(domain)
     parts: list[_Part] = []
 
@@ -131,7 +201,7 @@ def function_of(source: isl.PwMultiAff, domain: isl.Set) -> Function:
         parts.append(_Part(where, value, low, high, matrix, constant))
 
     source.foreach_piece(add)
-    return Function(source, tuple(parts))
+    return PiecewiseFunction(source, tuple(parts))
 
 
 def _integer(value: isl.Val) -> int:
@@ -140,35 +210,41 @@ def _integer(value: isl.Val) -> int:
 
 @dataclass
 class Decider:
-    """Decides rules, and counts what it took.
+    """Decide rules on affine pieces, and count the decisions.
 
     Parameters
     ----------
-    bounded
-        Pairs of pieces that bounds have decided.
-    asked
-        Pairs of pieces that ISL has decided.
+    decided_by_bounds
+        Number of pairs of pieces that bounds have decided.
+    decided_by_isl
+        Number of pairs of pieces that ISL has decided.
     """
 
-    bounded: int = 0
-    asked: int = 0
-    _found: list[Pair] = field(default_factory=list)
+    decided_by_bounds: int = 0
+    decided_by_isl: int = 0
 
-    def late(self, function: Function, waiting: Pieces, awaited: Pieces) -> Pair | None:
-        """The first tile iteration that does not wait, None if all do.
+    def first_violation(
+        self, function: PiecewiseFunction, waiting: AffineTimes, awaited: AffineTimes
+    ) -> Counterexample | None:
+        """Find the first tile iteration that starts before the event it waits for has ended.
 
         Parameters
         ----------
         function
             Tile iterations of `waiting` → those of `awaited`.
         waiting, awaited
-            When the one begins, and when the other is over.
+            The starts of the waiting event, and the ends of the awaited one.
+
+        Returns
+        -------
+        Counterexample or None
+            None if every tile iteration waits.
         """
-        found: list[Pair] = []
+        found: list[Counterexample] = []
         scale = lcm(waiting.scale, awaited.scale)
         for part in function.parts:
             for c, p in self._suspects(part, waiting, awaited, scale):
-                self.asked += 1
+                self.decided_by_isl += 1
                 value = part.value
                 there = awaited.set_of(p).preimage_multi_aff(value)
                 bad = part.domain & waiting.set_of(c) & there
@@ -177,71 +253,98 @@ class Decider:
                 bad = bad.intersect(_positive(over))
                 if not bad.is_empty():
                     at = bad.lexmin().sample_point()
-                    found.append(Pair(_coordinates(at), _image(function.source, at)))
+                    found.append(Counterexample(_coordinates(at), _image(function.source, at)))
         return min(found, key=lambda pair: pair.waiting, default=None)
 
     def _suspects(
-        self, part: _Part, waiting: Pieces, awaited: Pieces, scale: int
+        self, part: _Part, waiting: AffineTimes, awaited: AffineTimes, scale: int
     ) -> Iterator[tuple[int, int]]:
-        """Pairs of families that bounds do not clear."""
-        c, p = waiting.families, awaited.families
+        """Yield the pairs of pieces that bounds do not prove."""
+        c, p = waiting.pieces, awaited.pieces
         low = np.maximum(c.low, part.low[:, None]) if c.depth else c.low
         high = np.minimum(c.high, part.high[:, None]) if c.depth else c.high
-        mine = np.flatnonzero((low <= high).all(axis=0))
+        inside = np.flatnonzero((low <= high).all(axis=0))
         constants, slopes = waiting.linear(scale), awaited.linear(scale)
         step = max(1, _CHUNK // max(1, p.size * max(1, c.depth)))
-        for start in range(0, len(mine), step):
-            some = mine[start : start + step]
-            bad = np.asarray(p.last[None, :] > c.first[some][:, None], dtype=np.bool_)
+        for start in range(0, len(inside), step):
+            chunk = inside[start : start + step]
+            bad = np.asarray(p.last[None, :] > c.first[chunk][:, None], dtype=np.bool_)
             if part.matrix is not None and part.constant is not None and bad.any():
-                bad &= _interacting(part, low[:, some], high[:, some], p)
-                over = _bounds(part, some, (low, high), constants, slopes, p)
+                bad &= _interacting(part, low[:, chunk], high[:, chunk], p)
+                over = _bounds(part, chunk, (low, high), constants, slopes, p)
                 bad &= np.asarray(over >= scale, dtype=np.bool_)
-            self.bounded += bad.size - int(bad.sum())
+            self.decided_by_bounds += bad.size - int(bad.sum())
             for i, j in np.argwhere(bad).tolist():
-                yield int(some[i]), j
+                yield int(chunk[i]), j
 
-    def late_any(self, function: Function, waiting: Pieces, awaited: Pieces) -> Pair | None:
-        """The same where all that do not come after the function's value are waited for."""
+    def first_violation_up_to(
+        self, function: PiecewiseFunction, waiting: AffineTimes, awaited: AffineTimes
+    ) -> Counterexample | None:
+        """Find a violation where all tile iterations up to the function's value are awaited.
+
+        Parameters
+        ----------
+        function
+            Tile iterations of `waiting` → the last awaited tile iteration, in lexicographic order.
+        waiting, awaited
+            The starts of the waiting event, and the ends of the awaited one.
+
+        Returns
+        -------
+        Counterexample or None
+            None if every tile iteration waits.
+        """
         scale = lcm(waiting.scale, awaited.scale)
         later = isl.Map("{ [s] -> [t] : t > s }")
         relation = isl.Map.from_pw_multi_aff(function.source)
         every = relation.range().get_space()
         relation = relation.apply_range(isl.Map.lex_ge(every).intersect_range(awaited.whole))
-        for c in range(waiting.families.size):
-            mine = relation.intersect_domain(waiting.set_of(c))
+        for c in range(waiting.pieces.size):
+            awaited_by_piece = relation.intersect_domain(waiting.set_of(c))
             when = isl.Map.from_aff(waiting.aff_of(c, scale))
-            first = waiting.families.first[c]
-            for p in np.flatnonzero(awaited.families.last > first).tolist():
-                self.asked += 1
+            first = waiting.pieces.first[c]
+            for p in np.flatnonzero(awaited.pieces.last > first).tolist():
+                self.decided_by_isl += 1
                 ends = isl.Map.from_aff(awaited.aff_of(p, scale)).reverse()
-                bad = mine.intersect_range(awaited.set_of(p))
+                bad = awaited_by_piece.intersect_range(awaited.set_of(p))
                 bad &= when.apply_range(later).apply_range(ends)
                 if not bad.is_empty():
                     at = _coordinates(bad.wrap().lexmin().sample_point())
-                    size = waiting.families.depth
-                    return Pair(at[:size], at[size:])
+                    size = waiting.pieces.depth
+                    return Counterexample(at[:size], at[size:])
         return None
 
-    def disorder(self, pieces: Pieces) -> Pair | None:
-        """Two tile iterations of which the later one is earlier in time, None if there are none."""
-        f = pieces.families
-        constant, slope = pieces.linear(pieces.scale)
-        found: list[Pair] = []
+    def first_inversion(self, times: AffineTimes) -> Counterexample | None:
+        """Find two tile iterations that start in the wrong order.
+
+        Parameters
+        ----------
+        times
+            The starts of one event.
+
+        Returns
+        -------
+        Counterexample or None
+            The earlier tile iteration as `awaited` and the later one, which starts before it, as
+            `waiting`; None if starts never decrease in lexicographic order.
+        """
+        f = times.pieces
+        constant, slope = times.linear(times.scale)
+        found: list[Counterexample] = []
         for loop in range(f.depth):
             step = max(1, _CHUNK // max(1, f.size * f.depth))
             for start in range(0, f.size, step):
-                some = np.arange(start, min(start + step, f.size))
+                chunk = np.arange(start, min(start + step, f.size))
                 bad = np.asarray(
-                    (f.last - f.duration)[some][:, None] > f.first[None, :], dtype=np.bool_
+                    (f.last - f.duration)[chunk][:, None] > f.first[None, :], dtype=np.bool_
                 )
                 if bad.any():
-                    over = _order_bounds(f, some, loop, constant, slope)
-                    bad &= over >= pieces.scale
-                self.bounded += bad.size - int(bad.sum())
+                    over = _order_bounds(f, chunk, loop, constant, slope)
+                    bad &= over >= times.scale
+                self.decided_by_bounds += bad.size - int(bad.sum())
                 for i, j in np.argwhere(bad).tolist():
-                    self.asked += 1
-                    pair = _disorder(pieces, int(some[i]), j, loop)
+                    self.decided_by_isl += 1
+                    pair = _inversion(times, int(chunk[i]), j, loop)
                     if pair is not None:
                         found.append(pair)
         return min(found, key=lambda pair: pair.awaited, default=None)
@@ -265,7 +368,7 @@ def _image(function: isl.PwMultiAff, point: isl.Point) -> Index:
 
 
 def _interacting(part: _Part, low: Ints, high: Ints, p: Families) -> np.ndarray:
-    """Which families a piece of a function may lead to, from boxes (a column each)."""
+    """Return the mask (tile boxes, pieces) of pairs that a part of a function may relate."""
     matrix, constant = part.matrix, part.constant
     assert matrix is not None and constant is not None
     least = constant[:, None] + np.minimum(matrix, 0) @ high + np.maximum(matrix, 0) @ low
@@ -284,7 +387,7 @@ def _bounds(
     awaited: tuple[Times, Times],
     p: Families,
 ) -> Any:
-    """By how much the awaited may be late: an upper bound per pair of families."""
+    """Return an upper bound on how late the awaited end is, per pair of pieces."""
     matrix, constant = part.matrix, part.constant
     assert matrix is not None and constant is not None
     constants, slopes = waiting[0][some], waiting[1][:, some]
@@ -306,10 +409,10 @@ def _bounds(
 
 
 def _order_bounds(f: Families, some: Ints, loop: int, constant: Times, slope: Times) -> Any:
-    """By how much a tile iteration may be later than one that comes after it, from a loop on.
+    """Return an upper bound on how much later an earlier tile iteration starts, per pair of pieces.
 
-    An upper bound per pair of families: of the first one's time minus the second one's where both
-    agree in the loops before and the first one's index of the loop is less.
+    The pairs of tile iterations agree in the loops before `loop`, and the first one's index of
+    `loop` is smaller.
     """
     dtype = constant.dtype
     nothing = -(1 << 61)
@@ -348,17 +451,17 @@ def _order_bounds(f: Families, some: Ints, loop: int, constant: Times, slope: Ti
     return np.where(possible, total, nothing)
 
 
-def _disorder(pieces: Pieces, a: int, b: int, loop: int) -> Pair | None:
-    """The first pair of tile iterations of two families that are in the wrong order in time."""
-    depth, scale = pieces.families.depth, pieces.scale
-    relation = isl.Map.from_domain_and_range(pieces.set_of(a), pieces.set_of(b))
+def _inversion(times: AffineTimes, a: int, b: int, loop: int) -> Counterexample | None:
+    """Find the first pair of tile iterations of two pieces that start in the wrong order."""
+    depth, scale = times.pieces.depth, times.scale
+    relation = isl.Map.from_domain_and_range(times.set_of(a), times.set_of(b))
     for k in range(loop):
         relation = relation.equate(_IN, k, isl.dim_type.out, k)
     relation = relation.order_lt(_IN, loop, isl.dim_type.out, loop)
     earlier = isl.Map("{ [s] -> [t] : t < s }")
-    when = isl.Map.from_aff(pieces.aff_of(a, scale)).apply_range(earlier)
-    relation &= when.apply_range(isl.Map.from_aff(pieces.aff_of(b, scale)).reverse())
+    when = isl.Map.from_aff(times.aff_of(a, scale)).apply_range(earlier)
+    relation &= when.apply_range(isl.Map.from_aff(times.aff_of(b, scale)).reverse())
     if relation.is_empty():
         return None
     at = _coordinates(relation.wrap().lexmin().sample_point())
-    return Pair(at[depth:], at[:depth])
+    return Counterexample(at[depth:], at[:depth])

@@ -1,4 +1,4 @@
-"""What a schedule must contain: which blocks occur in which tile iterations, and for how long."""
+"""Derive from the mapping which blocks occur in which tile iterations, and for how long."""
 
 from __future__ import annotations
 
@@ -7,24 +7,38 @@ from collections.abc import Mapping
 import islpy as isl
 import numpy as np
 
+from polylat.analysis.isl_pieces import first_within
+from polylat.analysis.starts import piece_per_sample
+from polylat.engine.model import Model
+from polylat.lowering.groups import GroupText, connected_groups
+from polylat.lowering.isl_text import set_text
 from polylat.lowering.paths import Leaf
-from polylat.lowering.relations import GroupText, domain, groups, set_text
-from polylat.lowering.scan import Ints
-from polylat.model import Model
-from polylat.proof.families import Families, merged
-from polylat.proof.schedule import copied
-from polylat.proof.waits import Rules, first_within
-from polylat.schedule.graph import Times
-from polylat.tasks import total_count
+from polylat.lowering.ports import total_count
+from polylat.lowering.relations import domain
+from polylat.proof.rules import RequiredPrecedences
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.pieces import Families, merged
 
-__all__ = ["busy", "loads", "miscounted", "occurs"]
+__all__ = ["expected_iterations", "expected_loads", "operation_count_mismatch"]
 
 
-def occurs(rules: Rules, leaf: int, block: int) -> isl.Set:
-    """The tile iterations that have a block, from relations alone.
+def expected_iterations(rules: RequiredPrecedences, leaf: int, block: int) -> isl.Set:
+    """Derive from relations alone which tile iterations have a block.
 
-    A fill belongs to the first tile iteration in a tile, a background write-back to those that
-    update an element last in it.
+    A fill belongs to the first tile iteration in a tile, a background write-back to the tile
+    iterations that are the last in a tile to update some element.
+
+    Parameters
+    ----------
+    rules
+        The rules of the mapping.
+    leaf, block
+        The number of the leaf, and the index of the block among its blocks.
+
+    Returns
+    -------
+    islpy.Set
+        The tile iterations, as points without a name.
     """
     what = rules.model.layout.blocks[leaf][block]
     space = rules.spaces[leaf]
@@ -40,7 +54,7 @@ def occurs(rules: Rules, leaf: int, block: int) -> isl.Set:
 
 
 def _last_updates(leaf: Leaf, tensor: str, level: int, depth: int) -> list[isl.Set]:
-    """Tile iterations that update an element last in a tile, one group of variables at a time."""
+    """Return, per group of variables, the tile iterations that update an element last in a tile."""
     holder = leaf.storages(tensor)[level]
     temporal = [p for p, loop in enumerate(leaf.loops) if loop.unit is None][:depth]
     units = [p for p in range(holder.position) if leaf.loops[p].unit is not None]
@@ -48,31 +62,45 @@ def _last_updates(leaf: Leaf, tensor: str, level: int, depth: int) -> list[isl.S
     ties = [c.variables for c in leaf.coupled]
     names = [f"i{k}" for k in range(depth)]
     found = []
-    for variables, ranks in groups(
+    for variables, ranks in connected_groups(
         leaf.einsum.rank_variables, [i.variables for i in projection], ties
     ):
-        mine = [p for p in temporal if leaf.loops[p].variable in variables]
-        here = [p for p in units if leaf.loops[p].variable in variables]
-        text = GroupText(leaf, variables, "x", [*mine, *here])
+        loops = [p for p in temporal if leaf.loops[p].variable in variables]
+        spatial = [p for p in units if leaf.loops[p].variable in variables]
+        text = GroupText(leaf, variables, "x", [*loops, *spatial])
         equal = [f"z{r} = {text.index(projection[r])}" for r in ranks]
-        outer = [p for p in mine if p < holder.position]
-        inner = [p for p in mine if p >= holder.position]
-        source = [*(text.shown[p] for p in [*outer, *here]), *(f"z{r}" for r in ranks)]
+        outer = [p for p in loops if p < holder.position]
+        inner = [p for p in loops if p >= holder.position]
+        source = [*(text.shown[p] for p in [*outer, *spatial]), *(f"z{r}" for r in ranks)]
         dims = [*source, *(text.shown[p] for p in inner)]
-        some = isl.Map.from_range(
+        updates = isl.Map.from_range(
             isl.Set(set_text(dims, text.hidden, [*text.conditions, *equal]))
         ).move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, len(source))
-        last = some.lexmax().wrap().flatten()
+        last = updates.lexmax().wrap().flatten()
         given = [f"a{k}" for k in range(len(dims))]
-        where = {p: f"a{dims.index(text.shown[p])}" for p in mine}
+        where = {p: f"a{dims.index(text.shown[p])}" for p in loops}
         tied = " and ".join(f"i{temporal.index(p)} = {name}" for p, name in where.items())
         spread = isl.Map(f"{{ [{', '.join(given)}] -> [{', '.join(names)}] : {tied or '1 = 1'} }}")
         found.append(last.apply(spread))
     return found
 
 
-def loads(model: Model, leaf: int, block: int) -> Mapping[int, Families]:
-    """Per port, how long it serves each occurrence of a block (all start at 0)."""
+def expected_loads(model: Model, leaf: int, block: int) -> Mapping[int, Families]:
+    """Derive how long each port serves a block.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    leaf, block
+        The number of the leaf, and the index of the block among its blocks.
+
+    Returns
+    -------
+    dict
+        Port → pieces of the tile iterations that it serves, with the durations in steps of 1/scale
+        and all start times 0.
+    """
     costs, tiles = model.costs, model.layout.tiles[leaf]
     dtype: type = object if costs.exact else np.int64
     found: dict[int, Times] = {}
@@ -100,18 +128,26 @@ def loads(model: Model, leaf: int, block: int) -> Mapping[int, Families]:
 
 def _constant(model: Model, leaf: int, iterations: Ints, duration: Times) -> Families:
     tiles = model.layout.tiles[leaf]
-    return merged(copied(tiles, iterations, duration * 0, duration))
+    return merged(piece_per_sample(tiles, iterations, duration * 0, duration))
 
 
-def busy(families: Families) -> int:
-    """Total duration."""
-    return sum(n * int(d) for n, d in zip(families.sizes, families.duration.tolist(), strict=True))
+def operation_count_mismatch(model: Model, leaf: int) -> tuple[int, int] | None:
+    """Compare the computations that are counted with the operations of the iteration domain.
 
+    Leaves with Spatial loops are not compared, as the counts are those of one unit; nor are copy
+    Einsums, which have no operations.
 
-def miscounted(model: Model, leaf: int) -> tuple[int, int] | None:
-    """Computations counted, and operations that there are; None where these agree.
+    Parameters
+    ----------
+    model
+        The mapping.
+    leaf
+        The number of the leaf.
 
-    Where a leaf has Spatial loops, the count is one unit's, and not compared.
+    Returns
+    -------
+    (counted, operations) or None
+        None where the two agree or are not compared.
     """
     path = model.lowered.leaves[leaf]
     if path.einsum.is_copy or any(loop.unit is not None for loop in path.loops):
@@ -128,6 +164,7 @@ def miscounted(model: Model, leaf: int) -> tuple[int, int] | None:
 
 
 def _cardinality(leaf: Leaf) -> int:
+    """Return the number of points of a leaf's iteration domain."""
     total = 1
     tied = {v for c in leaf.coupled for v in c.variables}
     for variable, (low, high) in leaf.ranges.items():

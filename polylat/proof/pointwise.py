@@ -1,6 +1,7 @@
-"""What decides a rule where times are irregular: every tile iteration on its own.
+"""Decide a rule tile iteration by tile iteration, where start times are too irregular for pieces.
 
-The rule's function is evaluated at all tile iterations that wait, and their times are compared.
+The rule's function is evaluated at every tile iteration of the waiting event, and the times are
+compared.
 """
 
 from __future__ import annotations
@@ -10,42 +11,71 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.lowering.scan import Ints, PieceWise
-from polylat.proof.decide import Function, Pair, Pieces
-from polylat.schedule.graph import Times
+from polylat.lowering.points import PieceWise
+from polylat.proof.decide import AffineTimes, Counterexample, PiecewiseFunction
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.pieces import Families
 
-__all__ = ["PointDecider", "Points", "rows"]
+__all__ = ["PointDecider", "TabulatedTimes", "find_overlap_pointwise"]
 
 
-class Points(Pieces):
-    """Families, tile iteration by tile iteration in lexicographic order."""
+class TabulatedTimes(AffineTimes):
+    """Start times of one event as a table, in lexicographic order of the tile iterations.
+
+    Parameters
+    ----------
+    pieces
+        The pieces of the event.
+    """
 
     @cached_property
     def table(self) -> tuple[Ints, Times]:
-        """Indices (a row per tile iteration) and times."""
-        digits, start, _ = self.families.expanded()
+        """Indices, shape (n, loops), and start times, shape (n,), of all n tile iterations."""
+        digits, start, _ = self.pieces.expanded()
         order = np.lexsort(digits[::-1]) if len(digits) else np.arange(len(start))
         return digits[:, order].T, start[order]
 
     @cached_property
     def radices(self) -> list[int]:
-        """Per loop, one more than the largest index."""
-        return [int(high) + 1 for high in self.families.high.max(axis=1, initial=0)]
+        """Per loop, the largest index plus 1."""
+        return [int(high) + 1 for high in self.pieces.high.max(axis=1, initial=0)]
 
     @cached_property
     def keys(self) -> Ints:
-        """Mixed-radix numbers of the tile iterations: increasing."""
+        """Mixed-radix numbers of the tile iterations, shape (n,), increasing."""
         return self.key_of(self.table[0])
 
     def key_of(self, digits: Ints) -> Ints:
-        """Mixed-radix numbers of tile iterations, a row each."""
+        """Number tile iterations in mixed radix.
+
+        Parameters
+        ----------
+        digits
+            Shape (m, loops): the indices of m tile iterations.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (m,): numbers in lexicographic order.
+        """
         key = np.zeros(len(digits), dtype=np.int64)
         for column, radix in zip(digits.T, self.radices, strict=True):
             key = key * radix + column
         return key
 
     def find(self, digits: Ints) -> tuple[Ints, np.ndarray]:
-        """Where tile iterations stand in the table, and whether they do."""
+        """Look up tile iterations in the table.
+
+        Parameters
+        ----------
+        digits
+            Shape (m, loops): the indices of m tile iterations.
+
+        Returns
+        -------
+        (rows, present)
+            Shape (m,) each: the row of each in the table, and whether it is in the table.
+        """
         inside = (digits < np.array(self.radices, dtype=np.int64)[None, :]).all(axis=1)
         if not len(self.keys):
             return np.zeros(len(digits), dtype=np.int64), np.zeros(len(digits), dtype=np.bool_)
@@ -53,9 +83,20 @@ class Points(Pieces):
         at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return at, inside & (self.keys[at] == wanted)
 
-    def last_before(self, digits: Ints) -> Ints:
-        """Where the last one stands that does not come after tile iterations; -1: nowhere."""
-        # Indices beyond all that are here would not fit their radix.
+    def last_at_or_before(self, digits: Ints) -> Ints:
+        """Find the last row at or before each tile iteration, in lexicographic order.
+
+        Parameters
+        ----------
+        digits
+            Shape (m, loops): the indices of m tile iterations.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (m,): the rows; -1 where every row comes later.
+        """
+        # Clip indices beyond the table, which would overflow their radix.
         clipped = digits.copy()
         free = np.zeros(len(digits), dtype=np.bool_)
         for k, radix in enumerate(self.radices):
@@ -66,62 +107,137 @@ class Points(Pieces):
 
 @dataclass
 class PointDecider:
-    """Decides rules by looking at every tile iteration.
+    """Decide rules by comparing the times of every tile iteration.
 
     Parameters
     ----------
-    bounded
-        Tile iterations looked at.
-    asked
-        Always 0: ISL has given the functions.
+    decided_by_bounds
+        Number of tile iterations that were compared.
+    decided_by_isl
+        Always 0: ISL provides the functions only.
     """
 
-    bounded: int = 0
-    asked: int = 0
+    decided_by_bounds: int = 0
+    decided_by_isl: int = 0
 
-    def late(self, function: Function, waiting: Points, awaited: Points) -> Pair | None:
-        """The first tile iteration that does not wait, None if all do."""
+    def first_violation(
+        self, function: PiecewiseFunction, waiting: TabulatedTimes, awaited: TabulatedTimes
+    ) -> Counterexample | None:
+        """Find the first tile iteration that starts before the event it waits for has ended.
+
+        Parameters
+        ----------
+        function
+            Tile iterations of `waiting` → those of `awaited`.
+        waiting, awaited
+            The starts of the waiting event, and the ends of the awaited one.
+
+        Returns
+        -------
+        Counterexample or None
+            None if every tile iteration waits.
+        """
         digits, start = waiting.table
-        self.bounded += len(start)
+        self.decided_by_bounds += len(start)
         values, there = PieceWise(function.source).at(digits)
         at, found = awaited.find(values)
         late = there & found
         late[late] = np.asarray(awaited.table[1][at[late]] > start[late], dtype=np.bool_)
         return _first(late, digits, awaited.table[0][at] if len(awaited.keys) else digits)
 
-    def late_any(self, function: Function, waiting: Points, awaited: Points) -> Pair | None:
-        """The same where all that do not come after the function's value are waited for."""
+    def first_violation_up_to(
+        self, function: PiecewiseFunction, waiting: TabulatedTimes, awaited: TabulatedTimes
+    ) -> Counterexample | None:
+        """Find a violation where all tile iterations up to the function's value are awaited.
+
+        Parameters
+        ----------
+        function
+            Tile iterations of `waiting` → the last awaited tile iteration, in lexicographic order.
+        waiting, awaited
+            The starts of the waiting event, and the ends of the awaited one.
+
+        Returns
+        -------
+        Counterexample or None
+            None if every tile iteration waits.
+        """
         digits, start = waiting.table
-        self.bounded += len(start)
+        self.decided_by_bounds += len(start)
         values, there = PieceWise(function.source).at(digits)
         times = awaited.table[1]
         if not len(times):
             return None
         latest = np.maximum.accumulate(times)
-        at = awaited.last_before(values)
+        at = awaited.last_at_or_before(values)
         late = there & (at >= 0)
         late[late] = np.asarray(latest[at[late]] > start[late], dtype=np.bool_)
         if not late.any():
             return None
         first = int(np.flatnonzero(late)[0])
         worst = int(np.flatnonzero(times[: at[first] + 1] > start[first])[0])
-        return Pair(rows(digits, first), rows(awaited.table[0], worst))
+        return Counterexample(_index_at(digits, first), _index_at(awaited.table[0], worst))
 
-    def disorder(self, pieces: Points) -> Pair | None:
-        """Two tile iterations of which the later one is earlier in time, None if there are none."""
-        digits, start = pieces.table
-        self.bounded += len(start)
+    def first_inversion(self, times: TabulatedTimes) -> Counterexample | None:
+        """Find two tile iterations that start in the wrong order.
+
+        Parameters
+        ----------
+        times
+            The starts of one event.
+
+        Returns
+        -------
+        Counterexample or None
+            The earlier tile iteration as `awaited` and the later one, which starts before it, as
+            `waiting`; None if starts never decrease in lexicographic order.
+        """
+        digits, start = times.table
+        self.decided_by_bounds += len(start)
         wrong = np.asarray(start[1:] < start[:-1], dtype=np.bool_)
         return _first(np.concatenate(([False], wrong))[: len(start)], digits, np.roll(digits, 1, 0))
 
 
-def rows(digits: Ints, which: int) -> tuple[int, ...]:
-    """A tile iteration of a table."""
+def _index_at(digits: Ints, which: int) -> tuple[int, ...]:
+    """Return the index of one row of a table."""
     return tuple(int(x) for x in digits[which])
 
 
-def _first(wrong: np.ndarray, waiting: Ints, awaited: Ints) -> Pair | None:
+def _first(wrong: np.ndarray, waiting: Ints, awaited: Ints) -> Counterexample | None:
+    """Return the first row of a mask as a counterexample."""
     if not wrong.any():
         return None
     at = int(np.flatnonzero(wrong)[0])
-    return Pair(rows(waiting, at), rows(awaited, at))
+    return Counterexample(_index_at(waiting, at), _index_at(awaited, at))
+
+
+def find_overlap_pointwise(
+    served: list[Families],
+) -> tuple[tuple[int, tuple[int, ...]], tuple[int, tuple[int, ...]]] | int:
+    """Find two services of a port that overlap, by sorting all services by start.
+
+    Parameters
+    ----------
+    served
+        The services of each block that the port serves.
+
+    Returns
+    -------
+    ((block, tile iteration), (block, tile iteration)) or int
+        Two services that overlap, with blocks as indices into `served`; where there are none, the
+        number of services.
+    """
+    tables = [f.expanded() for f in served]
+    if not tables:
+        return 0
+    which = np.repeat(np.arange(len(tables)), [len(t[1]) for t in tables])
+    at = np.concatenate([np.arange(len(t[1])) for t in tables])
+    start: Times = np.concatenate([t[1] for t in tables])
+    end = start + np.concatenate([t[2] for t in tables])
+    order = np.argsort(start, kind="stable")
+    clash = np.flatnonzero(np.asarray(end[order[:-1]] > start[order[1:]], dtype=np.bool_))
+    if not len(clash):
+        return len(order)
+    pair = order[int(clash[0])], order[int(clash[0]) + 1]
+    first, second = ((int(which[x]), tuple(tables[which[x]][0][:, at[x]].tolist())) for x in pair)
+    return first, second

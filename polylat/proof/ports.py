@@ -1,10 +1,12 @@
-"""Whether a port ever serves two things at once: an exact argument over families.
+"""Mutual exclusion of a port: an exact test whether two of its services overlap.
 
-Two families overlap if and only if a difference of two starts falls between two bounds. Such a
-difference is a constant plus a sum of terms ``c * z``, where z runs over an interval. Terms of
-equal c are one term, as the sum of two intervals of integers is an interval; and so are those of
-c and m * c where the first one's interval has m values or more. Of what remains, the term of the
-largest c can only have such values as the others can make up for: these are tried one by one.
+Two services overlap if and only if the difference of their starts lies between two bounds. Over
+two affine pieces that difference is a constant plus a sum of terms ``c * z``, where z ranges over
+an interval of integers: a bounded linear Diophantine inequality. Terms of equal c are merged, as
+the sum of two intervals of integers is an interval; so are the terms of c and ``m * c`` where the
+interval of the former has at least m values. The remaining terms are searched depth-first, the
+largest c first, pruned by interval bounds and by the greatest common divisor of the smaller
+coefficients. ISL decides where that search would take too long, and finds the counterexample.
 """
 
 from __future__ import annotations
@@ -15,25 +17,37 @@ from math import gcd
 import islpy as isl
 import numpy as np
 
-from polylat.proof.decide import Index, Pieces
-from polylat.proof.families import Families
+from polylat.proof.decide import AffineTimes, Index
+from polylat.schedule.pieces import Families
 
-__all__ = ["overlap", "reaches"]
+__all__ = ["find_overlap", "reaches"]
 
-_MOST_TRIED = 10_000
+_MAX_TRIED = 10_000
 
 Term = tuple[int, int, int]
-"""(c, least z, largest z)"""
+"""(coefficient c, smallest z, largest z)"""
 
 
 def reaches(constant: int, terms: Sequence[Term], low: int, high: int) -> bool | None:
-    """Whether a constant plus terms ``c * z`` may lie between two bounds (both included).
+    """Decide whether a constant plus terms ``c * z`` can lie between two bounds.
 
-    None if that is not found out in a reasonable number of steps.
+    Parameters
+    ----------
+    constant
+        The constant.
+    terms
+        Coefficient and interval of each term.
+    low, high
+        The bounds, both included.
+
+    Returns
+    -------
+    bool or None
+        None if the search was given up after `_MAX_TRIED` steps.
 
     Examples
     --------
-    Starts at 0, 10, 20, ... and at 5, 15, ...: never less than 5 apart.
+    Starts at 0, 10, 20, ... and at 5, 15, ...: the distance is never less than 5.
 
     >>> reaches(-5, [(10, 0, 99), (-10, 0, 99)], -4, 4), reaches(-5, [(10, 0, 9)], -4, 5)
     (False, True)
@@ -48,7 +62,7 @@ def reaches(constant: int, terms: Sequence[Term], low: int, high: int) -> bool |
     stack = [(0, low - constant, high - constant)]
     while stack:
         tried += 1
-        if tried > _MOST_TRIED:
+        if tried > _MAX_TRIED:
             return None
         place, low, high = stack.pop()
         below, above, common = tails[place]
@@ -60,14 +74,14 @@ def reaches(constant: int, terms: Sequence[Term], low: int, high: int) -> bool |
         c, least, most = reduced[place]
         below, above, _ = tails[place + 1]
         first, last = max(least, -((above - low) // c)), min(most, (high - below) // c)
-        if last - first > _MOST_TRIED:
+        if last - first > _MAX_TRIED:
             return None
         stack += [(place + 1, low - c * z, high - c * z) for z in range(first, last + 1)]
     return False
 
 
 def _reduced(terms: Sequence[Term]) -> list[Term]:
-    """Terms of different positive factors, the largest first."""
+    """Merge terms into terms of distinct positive coefficients, the largest first."""
     found: dict[int, tuple[int, int]] = {}
     for c, least, most in terms:
         if not c or least == most == 0:
@@ -89,7 +103,7 @@ def _reduced(terms: Sequence[Term]) -> list[Term]:
 
 
 def _pairs(parts: Sequence[Families]) -> Iterator[tuple[int, int]]:
-    """Pairs of families (counted through) whose times overlap on the whole."""
+    """Yield pairs of pieces (numbered across all parts) whose total time spans overlap."""
     first = np.concatenate([p.first for p in parts])
     last = np.concatenate([p.last for p in parts])
     order = np.argsort(first, kind="stable")
@@ -99,19 +113,23 @@ def _pairs(parts: Sequence[Families]) -> Iterator[tuple[int, int]]:
             yield which, other
 
 
-def overlap(pieces: Sequence[Pieces]) -> tuple[tuple[int, Index], tuple[int, Index]] | int:
-    """Two things that a port serves at once, or if there are none, the number of pairs decided.
+def find_overlap(
+    served: Sequence[AffineTimes],
+) -> tuple[tuple[int, Index], tuple[int, Index]] | int:
+    """Find two services of a port that overlap.
 
     Parameters
     ----------
-    pieces
-        What the port serves.
+    served
+        The services of each block that the port serves.
 
     Returns
     -------
-    ((which of the pieces, tile iteration), (which of the pieces, tile iteration)) or int
+    ((block, tile iteration), (block, tile iteration)) or int
+        Two services that overlap, with blocks as indices into `served`; where there are none, the
+        number of pairs of pieces that were decided.
     """
-    parts = [p.families for p in pieces]
+    parts = [p.pieces for p in served]
     if not parts:
         return 0
     owner = np.repeat(np.arange(len(parts)), [p.size for p in parts]).tolist()
@@ -123,13 +141,13 @@ def overlap(pieces: Sequence[Pieces]) -> tuple[tuple[int, Index], tuple[int, Ind
         if a == b:
             clash = _with_itself(columns[a])
         else:
-            (start, duration, mine), (other, length, theirs) = columns[a], columns[b]
-            terms = [*mine, *((-c, x, y) for c, x, y in theirs)]
+            (start, duration, terms_a), (other, length, terms_b) = columns[a], columns[b]
+            terms = [*terms_a, *((-c, x, y) for c, x, y in terms_b)]
             clash = reaches(start - other, terms, 1 - duration, length - 1)
         if clash is False:
             continue
         i, j = owner[a], owner[b]
-        found = _witness(pieces[i], a - base[i], pieces[j], b - base[j], same=a == b)
+        found = _overlapping(served[i], a - base[i], served[j], b - base[j], same=a == b)
         if found is not None:
             return (i, found[0]), (j, found[1])
     return decided
@@ -138,17 +156,17 @@ def overlap(pieces: Sequence[Pieces]) -> tuple[tuple[int, Index], tuple[int, Ind
 _Column = tuple[int, int, list[Term]]
 
 
-def _column(families: Families, f: int) -> _Column:
+def _column(pieces: Families, f: int) -> _Column:
     terms = [
-        (int(families.rate[k, f]), 0, int(families.count[k, f]) - 1)
-        for k in range(families.depth)
-        if families.count[k, f] > 1
+        (int(pieces.rate[k, f]), 0, int(pieces.count[k, f]) - 1)
+        for k in range(pieces.depth)
+        if pieces.count[k, f] > 1
     ]
-    return int(families.start[f]), int(families.duration[f]), terms
+    return int(pieces.start[f]), int(pieces.duration[f]), terms
 
 
 def _with_itself(column: _Column) -> bool | None:
-    """Whether two different tile iterations of a family overlap."""
+    """Decide whether two different tile iterations of a piece overlap."""
     _, duration, terms = column
     for k, (c, _, most) in enumerate(terms):
         later = [(x, -high, high) for x, _, high in terms[k + 1 :]]
@@ -158,11 +176,11 @@ def _with_itself(column: _Column) -> bool | None:
     return False
 
 
-def _witness(
-    a: Pieces, which: int, b: Pieces, other: int, *, same: bool
+def _overlapping(
+    a: AffineTimes, which: int, b: AffineTimes, other: int, *, same: bool
 ) -> tuple[Index, Index] | None:
-    """Tile iterations of two families that overlap, by ISL; None if there are none."""
-    one, two = int(a.families.duration[which]), int(b.families.duration[other])
+    """Find tile iterations of two pieces that overlap, with ISL; None if there are none."""
+    one, two = int(a.pieces.duration[which]), int(b.pieces.duration[other])
     near = isl.Map(
         f"{{ [s] -> [t] : s - t < {two * b.scale * a.scale}"
         f" and t - s < {one * b.scale * a.scale} }}"
@@ -176,7 +194,7 @@ def _witness(
     if relation.is_empty():
         return None
     point = relation.wrap().lexmin().sample_point()
-    size = a.families.depth
+    size = a.pieces.depth
     at = tuple(
         int(point.get_coordinate_val(isl.dim_type.set, k).to_python())
         for k in range(point.get_space().dim(isl.dim_type.set))

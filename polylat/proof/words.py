@@ -1,4 +1,4 @@
-"""A schedule in the user's words."""
+"""Name the parts of a schedule in the user's words."""
 
 from __future__ import annotations
 
@@ -6,56 +6,119 @@ from fractions import Fraction
 
 import numpy as np
 
-from polylat.exact import number
-from polylat.model import Model
-from polylat.proof.families import Families
-from polylat.tasks import PortKey
+from polylat.engine.model import Model
+from polylat.lowering.ports import PortKey
+from polylat.numbers import number
+from polylat.schedule.pieces import Families
 
-__all__ = ["Broken", "Words", "time_at"]
-
-
-class Broken(Exception):
-    """A rule is broken; says how in the user's words."""
+__all__ = ["BrokenRule", "Wording", "time_at"]
 
 
-def time_at(families: Families, index: tuple[int, ...]) -> int | None:
-    """The time of an event in a tile iteration, None if it does not happen there."""
-    x = np.array(index, dtype=np.int64)[:, None] - families.low
-    there = ((x >= 0) & (x % families.stride == 0) & (x // families.stride < families.count)).all(
-        axis=0
-    )
+class BrokenRule(Exception):
+    """A rule is broken; the message says how, in the user's words."""
+
+
+def time_at(pieces: Families, index: tuple[int, ...]) -> int | None:
+    """Return the start time of an event in one tile iteration.
+
+    Parameters
+    ----------
+    pieces
+        The starts of the event.
+    index
+        The indices of the tile iteration.
+
+    Returns
+    -------
+    int or None
+        The start time in steps of 1/scale; None if the event does not occur there.
+    """
+    x = np.array(index, dtype=np.int64)[:, None] - pieces.low
+    there = ((x >= 0) & (x % pieces.stride == 0) & (x // pieces.stride < pieces.count)).all(axis=0)
     at = np.flatnonzero(there)
     if not len(at):
         return None
     f = int(at[0])
-    steps = (x[:, f] // families.stride[:, f]).tolist()
-    rates = families.rate[:, f].tolist()
-    return int(families.start[f] + sum(a * b for a, b in zip(steps, rates, strict=True)))
+    steps = (x[:, f] // pieces.stride[:, f]).tolist()
+    rates = pieces.rate[:, f].tolist()
+    return int(pieces.start[f] + sum(a * b for a, b in zip(steps, rates, strict=True)))
 
 
-class Words:
-    """Names of what a schedule is about."""
+class Wording:
+    """Names of Einsums, tile iterations, times, blocks and ports, for messages.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    """
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.leaves = model.lowered.leaves
 
     def einsum(self, leaf: int) -> str:
-        """An Einsum's name."""
+        """Return an Einsum's name.
+
+        Parameters
+        ----------
+        leaf
+            The number of its leaf.
+
+        Returns
+        -------
+        str
+            The name.
+        """
         return self.leaves[leaf].einsum.name
 
     def tile(self, leaf: int, index: tuple[int, ...]) -> str:
-        """A tile iteration."""
+        """Describe a tile iteration.
+
+        Parameters
+        ----------
+        leaf
+            The number of its leaf.
+        index
+            Its indices.
+
+        Returns
+        -------
+        str
+            Such as ``tile iteration (m: 7) of Einsum 'e2'``.
+        """
         loops = self.leaves[leaf].temporal
-        said = ", ".join(f"{loops[k].variable}: {x}" for k, x in enumerate(index))
-        return f"tile iteration ({said}) of Einsum {self.einsum(leaf)!r}"
+        indices = ", ".join(f"{loops[k].variable}: {x}" for k, x in enumerate(index))
+        return f"tile iteration ({indices}) of Einsum {self.einsum(leaf)!r}"
 
     def time(self, steps: int) -> str:
-        """A time, in the architecture's unit."""
+        """Return a time in the architecture's unit of time.
+
+        Parameters
+        ----------
+        steps
+            The time in steps of 1/scale.
+
+        Returns
+        -------
+        str
+            An integer, or a fraction such as ``7/2``.
+        """
         return str(number(Fraction(steps, self.model.costs.scale)))
 
     def block(self, leaf: int, block: int) -> str:
-        """A block of a leaf."""
+        """Describe a block of a leaf.
+
+        Parameters
+        ----------
+        leaf, block
+            The number of the leaf, and the index of the block among its blocks.
+
+        Returns
+        -------
+        str
+            Such as ``the fill of 'W' in 'SRAM'``; ``the accesses`` for the foreground.
+        """
         found = self.model.layout.blocks[leaf][block]
         if found.tensor is None:
             return "the accesses"
@@ -65,7 +128,18 @@ class Words:
         return f"the write-back of {found.tensor!r} from {component!r}"
 
     def port(self, port: int) -> str:
-        """A port."""
+        """Describe a port.
+
+        Parameters
+        ----------
+        port
+            The number of the port.
+
+        Returns
+        -------
+        str
+            Such as ``port 'read' of 'SRAM'``; ``the port of 'SRAM'`` where there is only one.
+        """
         key: PortKey = self.model.costs.ports[port]
         for path in self.model.lowered.spec.arch.paths.values():
             for component in path:

@@ -1,1 +1,1 @@
-"""Scheduling a task graph. Knows neither mappings nor ISL: arrays in, times out."""
+"""Schedules of task graphs: arrays in, times out; independent of mappings and of ISL."""

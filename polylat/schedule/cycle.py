@@ -1,4 +1,4 @@
-"""Why an order cannot be kept: a cycle of waits."""
+"""Deadlock: a cycle of precedences that makes an order of service impossible."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import networkx as nx
 import numpy as np
 
-from polylat.schedule.graph import Ints
-from polylat.schedule.kernels import by_key
-from polylat.schedule.timing import Plan, Timing
+from polylat.schedule.arrays import Ints, by_key
+from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.reasons import NAMES, Reason
+from polylat.schedule.timing import Timing
 
-__all__ = ["Wait", "find_cycle"]
+__all__ = ["CycleEdge", "find_cycle"]
 
-What = Literal["start", "task", "block", "finish"]
-Event = tuple[What, int]
-Reason = Literal["flow", "barrier", "capacity", "port"]
-_REASONS: tuple[Reason, ...] = ("flow", "barrier", "capacity")
+_Kind = Literal["start", "task", "block", "finish"]
+_Event = tuple[_Kind, int]
+"""The kind of an event, and the number of its tile iteration, task or block."""
 
 
 @dataclass(frozen=True)
-class Wait:
-    """One wait of a cycle: `waiting` may not go on before `awaited`.
+class CycleEdge:
+    """One precedence of a cycle: `waiting` cannot proceed before `awaited`.
 
     Parameters
     ----------
     waiting, awaited
-        Blocks (a foreground block stands for its tile iteration).
+        Blocks; a foreground block represents its tile iteration.
     reason
-        Why.
+        Why it waits.
     """
 
     waiting: int
@@ -37,16 +38,31 @@ class Wait:
     reason: Reason
 
 
-def find_cycle(plan: Plan, timing: Timing) -> tuple[Wait, ...]:
-    """A cycle among what an order never lets happen.
+def find_cycle(plan: Plan, timing: Timing) -> tuple[CycleEdge, ...]:
+    """Return a cycle of precedences among the events that an order never lets happen.
 
-    What has not happened waits for something that has not happened: following that back must come
-    round. Only the waits with a reason are given: those within a leaf go without saying.
+    Parameters
+    ----------
+    plan
+        An explicit task graph.
+    timing
+        An illegal schedule of it.
+
+    Returns
+    -------
+    tuple of CycleEdge
+        The precedences that have a reason, against the direction of time; those within a leaf are
+        omitted.
+
+    Notes
+    -----
+    Every event that never happens waits for another such event, so that following these
+    precedences backwards must close a cycle.
     """
-    return _Search(plan, timing).cycle()
+    return _CycleSearch(plan, timing).cycle()
 
 
-class _Search:
+class _CycleSearch:
     def __init__(self, plan: Plan, timing: Timing) -> None:
         self.plan = plan
         self.graph = plan.graph
@@ -58,37 +74,39 @@ class _Search:
             self.before[tasks[1:]] = tasks[:-1]
             self.before[tasks[start[:-1][start[:-1] < start[1:]]]] = -1
 
-    def cycle(self) -> tuple[Wait, ...]:
-        graph = self.graph
-        event: Event = ("start", int(np.flatnonzero(self.waiting[: graph.iterations])[0]))
-        trail: list[tuple[Event, Reason | None]] = []
-        seen: dict[Event, int] = {}
-        while event not in seen:
-            seen[event] = len(trail)
-            previous, reason = next((e, why) for e, why in self._awaits(event) if self._undone(e))
-            trail.append((event, reason))
-            event = previous
-        ring = trail[seen[event] :]
-        ends = [e for e, _ in ring[1:]] + [event]
+    def cycle(self) -> tuple[CycleEdge, ...]:
+        start = int(np.flatnonzero(self.waiting[: self.graph.iterations])[0])
+        waits = self._first_unmet(("start", start))
         return tuple(
-            Wait(self._block(waiting), self._block(awaited), reason)
-            for (waiting, reason), awaited in zip(ring, ends, strict=True)
-            if reason is not None
+            CycleEdge(self._block(waiting), self._block(awaited), reason)
+            for waiting, awaited in nx.find_cycle(waits, source=("start", start))
+            if (reason := waits.edges[waiting, awaited]["reason"]) is not None
         )
 
-    def _undone(self, event: Event) -> bool:
+    def _first_unmet(self, event: _Event) -> nx.DiGraph[_Event]:
+        """Return the graph of every event's first unmet predecessor, as far as it is reachable."""
+        waits: nx.DiGraph[_Event] = nx.DiGraph()
+        while event not in waits or not waits.out_degree(event):
+            awaited, reason = next(
+                (e, why) for e, why in self._predecessors(event) if self._undone(e)
+            )
+            waits.add_edge(event, awaited, reason=reason)
+            event = awaited
+        return waits
+
+    def _undone(self, event: _Event) -> bool:
         return bool(self.waiting[self._number(event)])
 
-    def _number(self, event: Event) -> int:
+    def _number(self, event: _Event) -> int:
         what, number = event
         blocks, tasks = self.graph.blocks, self.graph.tasks
         offset = {"start": 0, "task": blocks, "block": blocks + tasks}
         return number + offset.get(what, 2 * blocks + tasks)
 
-    def _block(self, event: Event) -> int:
+    def _block(self, event: _Event) -> int:
         return int(self.graph.task_block[event[1]]) if event[0] == "task" else event[1]
 
-    def _awaits(self, event: Event) -> Iterator[tuple[Event, Reason | None]]:
+    def _predecessors(self, event: _Event) -> Iterator[tuple[_Event, Reason | None]]:
         what, number = event
         graph = self.graph
         if what == "task":
@@ -105,14 +123,14 @@ class _Search:
             start, edges = self.into
             for edge in edges[start[target] : start[target + 1]]:
                 source = int(graph.edge_source[edge])
-                kind: What = "finish" if source < graph.iterations else "block"
-                yield (kind, source), _REASONS[int(graph.edge_reason[edge])]
+                kind: _Kind = "finish" if source < graph.iterations else "block"
+                yield (kind, source), NAMES[int(graph.edge_reason[edge])]
             if what == "finish":
                 yield ("block", number), None
             if number < graph.iterations:
                 yield from self._within_leaf(what, number)
 
-    def _within_leaf(self, what: What, number: int) -> Iterator[tuple[Event, None]]:
+    def _within_leaf(self, what: _Kind, number: int) -> Iterator[tuple[_Event, None]]:
         start, own = self.plan.own_blocks
         for block in own[start[number] : start[number + 1]]:
             if self.graph.kind[block] == 0:
@@ -120,6 +138,6 @@ class _Search:
         if not self.graph.leaf_starts[number]:
             yield (what, number - 1), None
 
-    def _start_of(self, block: int) -> Event:
+    def _start_of(self, block: int) -> _Event:
         fill = self.graph.kind[block] == 0
         return ("start", block if fill else int(self.graph.owner[block]))

@@ -1,29 +1,25 @@
-"""The task graph: what is to be served by which port, and what waits for what. Plain arrays."""
+"""The task graph: which port serves which task for how long, and what waits for what."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["Dates", "TaskGraph", "ranks", "starts_of"]
+from polylat.schedule.arrays import Ints, Mask, Times, by_key, ranks
 
-Ints = npt.NDArray[np.int64]
-Times = npt.NDArray[Any]
-"""Times: 64-bit integers where they fit, Python integers (dtype object) where they do not."""
+__all__ = ["Dates", "TaskGraph"]
 
 
 @dataclass(frozen=True, eq=False)
 class Dates:
-    """Logical dates of tile iterations, as columns compared from the first to the last.
+    """Logical dates of tile iterations: columns of integers, compared lexicographically.
 
     Parameters
     ----------
     program, skew
-        Shape (columns, tile iterations): without and with the shifts of the Pipelines.
+        Shape (columns, iterations): without and with the shifts of the Pipelines.
     """
 
     program: Ints
@@ -34,39 +30,48 @@ class Dates:
 class TaskGraph:
     """Tile iterations, blocks, tasks and edges of a mapping.
 
-    Numbering: *blocks* 0 … `iterations` − 1 are the foreground blocks, one per tile iteration,
-    whose number they share; the others (prefetched fills and background write-backs) follow. A
-    *task* is the part of a block that one port serves.
+    *Blocks* 0 … `iterations` − 1 are the foreground blocks, one per tile iteration, and have its
+    number; prefetched fills and background write-backs follow. A *task* is the part of a block
+    that one port serves. Where only some tile iterations are sampled, these represent the skipped
+    ones, and an edge may lead to a target from a source that is some periods later.
 
     Parameters
     ----------
     leaf_starts
-        Per tile iteration, whether it is its leaf's first.
+        Shape (iterations,): whether a tile iteration is the first of its leaf.
     leaf
-        Per tile iteration, its leaf.
+        Shape (iterations,): the leaf of each tile iteration.
     multiplicity
-        Per tile iteration, how many it stands for.
+        Shape (iterations,): how many tile iterations, itself included, each one represents.
     owner
-        Per block, the tile iteration that it belongs to.
+        Shape (blocks,): the tile iteration that each block belongs to.
     kind
-        Per block: 0 prefetched fill, 1 foreground, 2 background.
+        Shape (blocks,): 0 prefetched fill, 1 foreground, 2 background write-back.
     sequence
-        Per block, its place among the blocks of its tile iteration.
+        Shape (blocks,): the position of each block among the blocks of its tile iteration.
     task_block, task_port, task_duration
-        Per task: its block, its port and how long the port serves it (> 0).
+        Shape (tasks,): the block of each task, its port, and for how many steps (> 0) the port
+        serves it.
     ports
         Number of ports.
-    edge_source, edge_target, edge_reason, edge_rule, edge_copies
-        Per edge: a source block (for a foreground one: the finish of its tile iteration) and the
-        target that waits for it: a tile iteration's start, a fill (≥ `iterations`), or from the
-        number of blocks on a tile iteration's finish; `edge_rule` is the relation that an edge is
-        of. `edge_copies` (loops, edges) says how many periods later than the source the target
-        waits for, where tile iterations stand for others.
+    edge_source
+        Shape (edges,): a block that must have finished; a foreground block means the finish of
+        its tile iteration.
+    edge_target
+        Shape (edges,): what waits for it: the start of a tile iteration (< `iterations`) or of a
+        fill (< `blocks`), or the finish of tile iteration `edge_target` − `blocks`.
+    edge_reason
+        Shape (edges,): `FLOW`, `BARRIER` or `CAPACITY` of `reasons`.
+    edge_rule
+        Shape (edges,): the relation that each edge is of.
+    edge_copies
+        Shape (loops, edges): how many periods later than `edge_source` the source is, loop by
+        loop.
     dates
         Logical dates of the tile iterations.
     """
 
-    leaf_starts: npt.NDArray[np.bool_]
+    leaf_starts: Mask
     leaf: Ints
     multiplicity: Ints
     owner: Ints
@@ -100,7 +105,7 @@ class TaskGraph:
 
     @cached_property
     def loads(self) -> list[int]:
-        """Total busy time of every port."""
+        """Busy time of every port, skipped tile iterations included, in steps."""
         times = self.multiplicity[self.owner[self.task_block]]
         busy = self.task_duration * times.astype(self.task_duration.dtype)
         totals = np.full(self.ports, 0, dtype=busy.dtype)
@@ -108,52 +113,28 @@ class TaskGraph:
         return [int(t) for t in totals]
 
     def port_order(self, *, skewed: bool) -> tuple[Ints, Ints]:
-        """Tasks in the order of date, port by port.
+        """Return the tasks of each port in the order of their dates.
+
+        Parameters
+        ----------
+        skewed
+            Whether to order by skewed dates rather than by those of the program.
 
         Returns
         -------
         (tasks, start)
-            `tasks` sorted by port, then date of the tile iteration, then sequence of the block;
-            and per port where its tasks start (one more entry than ports).
+            Shape (tasks,): the tasks by port, then date of the tile iteration, then position of
+            the block; shape (ports + 1,): where the tasks of each port begin in `tasks`.
         """
-        from polylat.schedule.kernels import by_key
-
         rank = ranks(self.dates.skew if skewed else self.dates.program)
         places = int(self.sequence.max(initial=0)) + 1
         order = np.arange(self.tasks)
+        # Radix sort, least significant key first: each pass keeps the order of equal keys.
         for key, count in (
             (self.sequence[self.task_block], places),
             (rank[self.owner[self.task_block]], self.iterations),
             (self.task_port, self.ports),
         ):
-            # Sorting by the least significant key first: each sort keeps the order of equals.
             start, entries = by_key(key[order], count)
             order = order[entries]
         return order, start
-
-
-def ranks(columns: Ints) -> Ints:
-    """Position of each tile iteration when sorted by date (dates are distinct)."""
-    count = columns.shape[1]
-    low = columns.min(axis=1, initial=0)
-    spans = [int(s) for s in columns.max(axis=1, initial=0) - low + 1]
-    total = 1
-    for span in spans:
-        total *= span
-    if total < 1 << 62:
-        key = np.zeros(count, dtype=np.int64)
-        for column, least, span in zip(columns, low, spans, strict=True):
-            key = key * span + (column - least)
-        order = np.argsort(key, kind="stable")
-    else:
-        order = np.lexsort(columns[::-1])
-    rank = np.empty(count, dtype=np.int64)
-    rank[order] = np.arange(count)
-    return rank
-
-
-def starts_of(keys: Ints, count: int) -> Ints:
-    """Where things with each key begin, when sorted by it; and the end."""
-    found = np.zeros(count + 1, dtype=np.int64)
-    np.cumsum(np.bincount(keys, minlength=count), out=found[1:])
-    return found

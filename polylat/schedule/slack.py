@@ -1,4 +1,4 @@
-"""How much later everything could happen: latest times under the order of service of a schedule."""
+"""Slack of tasks in an explicit schedule: latest (ALAP) minus earliest (ASAP) start times."""
 
 from __future__ import annotations
 
@@ -6,35 +6,51 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.graph import Ints, TaskGraph, Times
-from polylat.schedule.kernels import by_key
-from polylat.schedule.periodic import Events
+from polylat.schedule.arrays import Ints, Times, by_key, compiled
+from polylat.schedule.events import Events
+from polylat.schedule.graph import TaskGraph
 from polylat.schedule.timing import Timing
 
 __all__ = ["slacks"]
 
 
 def slacks(graph: TaskGraph, timing: Timing) -> Times:
-    """Per task, how much later its port could serve it with the same makespan (ALAP − ASAP).
+    """Return how much later each task could begin without raising the makespan.
 
-    The ports keep their order of service. All tile iterations must be looked at.
+    The ports keep their order of service.
+
+    Parameters
+    ----------
+    graph
+        An explicit task graph: every tile iteration is sampled.
+    timing
+        An earliest (ASAP) schedule of it.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (tasks,), in steps: latest (ALAP) minus earliest (ASAP) start time.
+
+    Notes
+    -----
+    The backward pass of the critical path method (Kelley and Walker 1959).
     """
     events = Events(graph)
-    source, target = _waits(graph, events, timing)
+    source, target = _precedences(graph, events, timing)
     durations = np.full(events.count, 0, dtype=timing.task_begin.dtype)
     durations[graph.blocks : graph.blocks + graph.tasks] = graph.task_duration
     start, into = by_key(target, events.count)
     pending = np.bincount(source, minlength=events.count).astype(np.int64)
     latest = np.full(events.count, timing.makespan, dtype=durations.dtype)
-    run = _settle.py_func if durations.dtype == object else _settle
+    run = _latest_times.py_func if durations.dtype == object else _latest_times
     run(durations, start, source[into], pending, latest)
     ends = timing.task_begin + graph.task_duration
     free: Times = latest[graph.blocks : graph.blocks + graph.tasks] - ends
     return free
 
 
-def _waits(graph: TaskGraph, events: Events, timing: Timing) -> tuple[Ints, Ints]:
-    """All waits between events, as (source, target): the rules of the model, and the ports."""
+def _precedences(graph: TaskGraph, events: Events, timing: Timing) -> tuple[Ints, Ints]:
+    """All precedences between events, as (source, target): of the model and of the port order."""
     n, blocks = graph.iterations, graph.blocks
     every, tasks = np.arange(blocks), np.arange(graph.tasks)
     after = np.flatnonzero(~graph.leaf_starts)
@@ -64,8 +80,12 @@ def _waits(graph: TaskGraph, events: Events, timing: Timing) -> tuple[Ints, Ints
     return np.concatenate([s for s, _ in pairs]), np.concatenate([t for _, t in pairs])
 
 
-def _settle_plain(durations: Any, start: Any, into: Any, pending: Any, latest: Any) -> None:
-    """Settle events from the last ones back, each once all that waits for it is settled."""
+@compiled
+def _latest_times(durations: Any, start: Any, into: Any, pending: Any, latest: Any) -> None:
+    """Compute latest times in place, in reverse topological order.
+
+    `pending` counts the successors of each event that are not settled.
+    """
     count = len(latest)
     stack = np.empty(count, np.int64)
     top = 0
@@ -84,12 +104,3 @@ def _settle_plain(durations: Any, start: Any, into: Any, pending: Any, latest: A
             if pending[source] == 0:
                 stack[top] = source
                 top += 1
-
-
-def _compiled(function: Any) -> Any:
-    import numba
-
-    return numba.njit(cache=True, nogil=True)(function)
-
-
-_settle: Any = _compiled(_settle_plain)

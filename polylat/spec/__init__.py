@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as MappingType
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from polylat.spec.arch import Arch
-from polylat.spec.mapping import Branch
-from polylat.spec.workload import Workload
-
-if TYPE_CHECKING:
-    from polylat.draw.tree import Tree
+from polylat.spec.parts import SpecParts
+from polylat.spec.reading.evaluate import evaluate
+from polylat.spec.reading.tree import plain
+from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Spec"]
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(SpecParts, Tabular):
     """A cascade, an architecture and the mapping of the one onto the other.
 
     Parameters
@@ -28,40 +26,102 @@ class Spec:
         Options of `analyze` given in the input (top-level key ``schedule``), by name.
     """
 
-    workload: Workload
-    arch: Arch
-    mapping: Branch
-    schedule: MappingType[str, Any] = field(default_factory=dict)
-
     @classmethod
-    def from_dict(cls, data: MappingType[str, Any], **variables: Any) -> Spec:
-        """The Spec that plain data describes, in the shape of AccelForge's YAML.
+    def from_dict(cls, data: Mapping[str, Any], **variables: Any) -> Spec:
+        """Evaluate plain data in the shape of AccelForge's YAML.
 
         Parameters
         ----------
         data
-            The top-level keys ``workload``, ``arch``, ``mapping`` and so on. Nodes say their type:
-            ``{"type": "Storage", ...}``.
+            The top-level keys ``workload``, ``arch``, ``mapping`` and so on. Nodes give their
+            type: ``{"type": "Storage", ...}``.
         **variables
             Variables for its expressions; they override those under ``variables``.
+
+        Returns
+        -------
+        Spec
+            The input.
 
         Raises
         ------
         PolylatError
-            Where the data is no input that polylat can analyse; says what, where and what to do.
+            polylat cannot analyze the data; the message says what is wrong, where, and how to fix
+            it.
         """
-        from polylat.spec.reading.build import build
-        from polylat.spec.reading.tree import plain
+        return cls.from_parts(evaluate(plain(data), plain(variables)))
 
-        return build(plain(data), plain(variables))
+    @classmethod
+    def from_parts(cls, parts: SpecParts) -> Spec:
+        """Make a Spec of its parts.
 
-    def tree(self) -> Tree:
-        """The mapping as a tree with trip counts and flows, to be drawn."""
-        from polylat.draw.tree import mapping_tree
+        Parameters
+        ----------
+        parts
+            The parts, evaluated.
 
-        return mapping_tree(self.mapping, spec=self)
+        Returns
+        -------
+        Spec
+            The input.
+        """
+        return cls(parts.workload, parts.arch, parts.mapping, parts.schedule)
 
-    def _repr_html_(self) -> str:
-        from polylat.draw.html import spec_html
+    def headline(self) -> tuple[str, ...]:
+        """Return the sizes of the input.
 
-        return spec_html(self)
+        Returns
+        -------
+        tuple of str
+            One sentence.
+        """
+        einsums, components = len(self.workload.einsums), len(self.arch.order)
+        return (f"{einsums} Einsums on {components} components",)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the Einsums and the components; `polylat.tree` shows the mapping.
+
+        Returns
+        -------
+        tuple of Table
+            Workload and architecture.
+        """
+        einsums = tuple(
+            (e.name, ", ".join(e.inputs), ", ".join(e.outputs), ", ".join(e.rank_variables))
+            for e in self.workload.einsums
+        )
+        known = {c.name: c for path in self.arch.paths.values() for c in path}
+        components = tuple(
+            (
+                name,
+                known[name].kind,
+                known[name].size,
+                known[name].fanout,
+                ", ".join(port.name or "one" for port in known[name].ports),
+            )
+            for name in self.arch.order
+            if name in known
+        )
+        return (
+            Table(
+                (
+                    Column("einsum", "Einsum"),
+                    Column("reads", "reads"),
+                    Column("produces", "produces"),
+                    Column("rank_variables", "rank variables"),
+                ),
+                einsums,
+                "Workload",
+            ),
+            Table(
+                (
+                    Column("component", "Component"),
+                    Column("kind", "kind"),
+                    Column("size", "size (bits)", "number"),
+                    Column("units", "units", "number"),
+                    Column("ports", "ports"),
+                ),
+                components,
+                "Architecture",
+            ),
+        )

@@ -13,8 +13,8 @@ class Affine:
     Parameters
     ----------
     terms
-        (variable, coefficient) pairs in order of appearance, no zero coefficient, no variable
-        twice.
+        (variable, coefficient) pairs in order of appearance; every coefficient is nonzero and
+        every variable occurs once.
     constant
         The constant term.
 
@@ -35,7 +35,18 @@ class Affine:
         return tuple(variable for variable, _ in self.terms)
 
     def at(self, point: Mapping[str, int]) -> int:
-        """Value at a point that gives every variable."""
+        """Return the value at a point.
+
+        Parameters
+        ----------
+        point
+            A value for every variable.
+
+        Returns
+        -------
+        int
+            ``sum(coefficient * point[variable]) + constant``.
+        """
         return sum(c * point[v] for v, c in self.terms) + self.constant
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The architecture, evaluated: what each Einsum sees of every component on its path."""
+"""The evaluated architecture: the components on the path of each Einsum, as it sees them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ class Port:
     Parameters
     ----------
     name
-        What tells it from the component's other ports: ``""`` if there is one only, else the
-        actions that it serves, such as ``"read"``.
+        Distinguishes the port from the component's other ports: ``""`` if it is the only one, else
+        the actions that it serves, such as ``"read"``.
     durations
-        Per action, the time that one action takes on this port, zero if it is not listed.
-        Throughput, its scales and the number of parallel instances are accounted for.
+        Action → time that one action takes on this port, in the architecture's unit of time; zero
+        if it is not listed. Includes the throughput, its scales and the number of parallel
+        instances.
     constant
-        Time that the port is busy for every Einsum that uses the component, whatever it does.
+        Time that every Einsum that uses the component keeps the port busy, independent of its
+        actions; in the architecture's unit of time.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Component:
-    """A component as one Einsum sees it (expressions may depend on the Einsum's tensors).
+    """A component as one Einsum sees it; its expressions may depend on the Einsum's tensors.
 
     Parameters
     ----------
@@ -62,16 +64,16 @@ class Component:
     spatial
         Its spatial dimensions; units below it are replicated with it.
     size
-        Bits that it can hold, None if unlimited (and for what is not a Memory).
+        Capacity in bits; None if unlimited or if the component is not a Memory.
     actions
         Names of its actions, in order of the input.
     actions_per_value
-        (action, tensor) → actions that one value of the tensor costs, ``actions_scale`` included.
-        For a Compute ``("compute", None)`` → actions of one operation.
+        (action, tensor) → number of actions per value of the tensor, ``actions_scale`` included.
+        For a Compute: ``("compute", None)`` → number of actions per operation.
     ports
-        Its ports (see `Port`). None of them for a Container.
+        Its ports (see `Port`). Empty for a Container.
     skip_initial_output_write
-        False where outputs are filled from above before their first update, too.
+        False if outputs are filled from above also before their first update.
     direction
         For a Toll: tensor → the direction in which it charges.
     bits_per_value
@@ -107,12 +109,25 @@ class Arch:
     order
         Names of all components, in order of the input (outer to inner).
     paths
-        Einsum → the components on the path to its Compute, outer to inner, as it sees them.
+        Einsum → the components on the path to its Compute, outer to inner, as the Einsum sees them.
     """
 
     order: tuple[str, ...]
     paths: Mapping[str, tuple[Component, ...]]
 
     def component(self, einsum: str, name: str) -> Component:
-        """A component as an Einsum sees it."""
+        """Return a component as an Einsum sees it.
+
+        Parameters
+        ----------
+        einsum
+            Name of the Einsum.
+        name
+            Name of a component on the Einsum's path.
+
+        Returns
+        -------
+        Component
+            The component.
+        """
         return next(c for c in self.paths[einsum] if c.name == name)

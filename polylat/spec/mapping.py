@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from polylat.draw.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -21,13 +17,13 @@ class Temporal:
     Parameters
     ----------
     rank_variable
-        Its rank variable. Where the Einsums below it go by different ones: all of them, in text.
+        Its rank variable. If the Einsums below use different ones: all of them, as text.
     tile_shape
-        How many values a tile has.
+        Number of values per tile.
     where
-        Where it stands in the input.
+        Location in the input, for messages.
     by_einsum
-        (Einsum, its rank variable), where the Einsums below go by different ones.
+        (Einsum, its rank variable) pairs, if the Einsums below use different rank variables.
     """
 
     rank_variable: str
@@ -36,7 +32,18 @@ class Temporal:
     by_einsum: tuple[tuple[str, str], ...] = ()
 
     def variable(self, einsum: str) -> str:
-        """The rank variable over which it runs for an Einsum."""
+        """Return the rank variable over which the loop runs for an Einsum.
+
+        Parameters
+        ----------
+        einsum
+            Name of the Einsum.
+
+        Returns
+        -------
+        str
+            Name of the rank variable.
+        """
         return dict(self.by_einsum).get(einsum, self.rank_variable)
 
 
@@ -49,7 +56,7 @@ class Spatial:
     rank_variable, tile_shape, where, by_einsum
         As for `Temporal`.
     component, dimension
-        The component whose units it runs over, and along which of its dimensions.
+        The component whose units the loop runs over, and the spatial dimension of these units.
     """
 
     rank_variable: str
@@ -60,13 +67,34 @@ class Spatial:
     by_einsum: tuple[tuple[str, str], ...] = ()
 
     def variable(self, einsum: str) -> str:
-        """The rank variable over which it runs for an Einsum."""
+        """Return the rank variable over which the loop runs for an Einsum.
+
+        Parameters
+        ----------
+        einsum
+            Name of the Einsum.
+
+        Returns
+        -------
+        str
+            Name of the rank variable.
+        """
         return dict(self.by_einsum).get(einsum, self.rank_variable)
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Tiles of the tensors are kept in the component from here down."""
+    """A storage node: the component keeps tiles of the tensors for all nodes below.
+
+    Parameters
+    ----------
+    component
+        Name of the Memory.
+    tensors
+        Names of the tensors.
+    where
+        Location in the input, for messages.
+    """
 
     component: str
     tensors: tuple[str, ...]
@@ -75,7 +103,17 @@ class Storage:
 
 @dataclass(frozen=True)
 class Toll:
-    """The tensors pass through the component, which charges and does not keep them."""
+    """A node whose tensors pass through the component, which charges for them without storing.
+
+    Parameters
+    ----------
+    component
+        Name of the Toll.
+    tensors
+        Names of the tensors.
+    where
+        Location in the input, for messages.
+    """
 
     component: str
     tensors: tuple[str, ...]
@@ -84,7 +122,17 @@ class Toll:
 
 @dataclass(frozen=True)
 class Compute:
-    """A leaf: the operations of one Einsum."""
+    """A leaf: the operations of one Einsum.
+
+    Parameters
+    ----------
+    einsum
+        Name of the Einsum.
+    component
+        Name of the Compute that runs it.
+    where
+        Location in the input, for messages.
+    """
 
     einsum: str
     component: str
@@ -93,7 +141,15 @@ class Compute:
 
 @dataclass(frozen=True)
 class Sequential:
-    """Branches one after another; the next starts when all of the one before has finished."""
+    """A split whose branches run one after another: each starts when the previous has finished.
+
+    Parameters
+    ----------
+    branches
+        The branches, in order.
+    where
+        Location in the input, for messages.
+    """
 
     branches: tuple[Branch, ...]
     where: str = field(default="", compare=False)
@@ -101,7 +157,15 @@ class Sequential:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Branches (stages) that overlap as far as dependences, capacity and ports allow."""
+    """A split whose branches (stages) overlap as far as dependences, capacity and ports allow.
+
+    Parameters
+    ----------
+    branches
+        The stages, in order.
+    where
+        Location in the input, for messages.
+    """
 
     branches: tuple[Branch, ...]
     where: str = field(default="", compare=False)
@@ -121,14 +185,20 @@ class Branch:
     nodes
         The loops and storage nodes, outer to inner.
     end
-        What stands below them all.
+        The Split or Compute below all of them.
     """
 
     nodes: tuple[Loop | Holder, ...]
     end: Split | Compute
 
     def leaves(self) -> Iterator[Compute]:
-        """The leaves below, in tree order."""
+        """Iterate over the leaves below.
+
+        Yields
+        ------
+        Compute
+            The leaves, in tree order.
+        """
         if isinstance(self.end, Compute):
             yield self.end
         else:
@@ -136,29 +206,40 @@ class Branch:
                 yield from branch.leaves()
 
     def with_pipelines(self) -> Branch:
-        """The same with a Pipeline for every Sequential split below: stages overlap."""
+        """Replace every Sequential split below by a Pipeline.
+
+        Returns
+        -------
+        Branch
+            The branch with overlapping stages.
+        """
         if isinstance(self.end, Compute):
             return self
         stages = tuple(branch.with_pipelines() for branch in self.end.branches)
         return replace(self, end=Pipeline(stages, self.end.where))
 
-    def tree(self) -> Tree:
-        """The tree, to be drawn: in text (`str`), as SVG, in a notebook.
 
-        `Spec.tree` knows more: trip counts, and what leaves exchange; `Report.mapping_tree` also
-        what is on the critical path.
-        """
-        from polylat.draw.tree import mapping_tree
+def node_words(node: Temporal | Spatial | Storage | Toll | Compute) -> str:
+    """Describe a node of a mapping in a few words, without its trip count and sizes.
 
-        return mapping_tree(self)
+    Parameters
+    ----------
+    node
+        The node.
 
-    def to_text(self) -> str:
-        """The tree in letters."""
-        return self.tree().to_text()
-
-    def to_svg(self) -> str:
-        """The tree as SVG."""
-        return self.tree().to_svg()
-
-    def _repr_html_(self) -> str:
-        return self.to_svg()
+    Returns
+    -------
+    str
+        The description, such as ``"for m"``.
+    """
+    match node:
+        case Temporal():
+            return f"for {node.rank_variable}"
+        case Spatial():
+            return f"for {node.rank_variable} over {node.component}.{node.dimension}"
+        case Storage():
+            return f"{node.component} keeps {', '.join(node.tensors)}"
+        case Toll():
+            return f"{node.component} passes on {', '.join(node.tensors)}"
+        case Compute():
+            return f"{node.einsum} on {node.component}"

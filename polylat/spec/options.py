@@ -1,6 +1,6 @@
-"""Options of `analyze`, from the file's ``schedule:`` key or from keyword arguments.
+"""Normalize options, from the file's ``schedule:`` key or from keyword arguments.
 
-Each function takes what a user may write and gives its one normal form, or raises `OptionError`.
+Each function accepts every form that a user may write and returns the one normal form.
 """
 
 from __future__ import annotations
@@ -17,22 +17,57 @@ from polylat.spec.reading.numbers import exact, ratio
 
 GRANULARITIES = ("auto", "tile", "flow", "full")
 ORDERS = ("best", "program", "skew", "oldest")
-OPTIONS = ("granularity", "order", "background", "slots", "max_tiles", "enforce_capacity")
-MOST_SLOTS = 10**12
-"""Tiles are counted in 64 bits."""
-_UNLIMITED = "for as many as there are tiles, leave it unlimited"
+_OPTIONS = ("granularity", "order", "background", "slots", "max_tiles", "enforce_capacity")
+_MAX_SLOTS = 10**12  # tiles are numbered with 64-bit integers
+_UNLIMITED = "for no limit, give unlimited"
 
 Background = tuple[tuple[str, str | None], ...]
 Slots = int | None | Mapping[str, int | None]
 
 
 def normalize_granularity(value: object, *, where: str | None = None) -> str:
-    """One of ``"auto"``, ``"tile"``, ``"flow"``, ``"full"``."""
+    """Normalize the option `granularity`.
+
+    Parameters
+    ----------
+    value
+        ``"auto"``, ``"tile"``, ``"flow"`` or ``"full"``.
+    where
+        Location in the input, for messages.
+
+    Returns
+    -------
+    str
+        The granularity.
+
+    Raises
+    ------
+    OptionError
+        If the value is another one.
+    """
     return _choice("granularity", value, GRANULARITIES, where)
 
 
 def normalize_order(value: object, *, where: str | None = None) -> str:
-    """One of ``"best"``, ``"program"``, ``"skew"``, ``"oldest"``."""
+    """Normalize the option `order`.
+
+    Parameters
+    ----------
+    value
+        ``"best"``, ``"program"``, ``"skew"`` or ``"oldest"``.
+    where
+        Location in the input, for messages.
+
+    Returns
+    -------
+    str
+        The order.
+
+    Raises
+    ------
+    OptionError
+        If the value is another one.
+    """
     return _choice("order", value, ORDERS, where)
 
 
@@ -43,22 +78,27 @@ def normalize_background(
     *,
     where: str | None = None,
 ) -> Background:
-    """The write-backs that happen in the background.
+    """Normalize the option `background`, the write-backs that happen in the background.
 
     Parameters
     ----------
     value
         One or a list of ``"o2"``, ``"o2@SRAM"``, ``("o2", "SRAM")`` and
-        ``{"tensor": "o2", "component": "SRAM"}``. None is none.
+        ``{"tensor": "o2", "component": "SRAM"}``. None means no write-back.
     tensors, components
         The names that exist.
     where
-        Where it stands in the input, for messages.
+        Location in the input, for messages.
 
     Returns
     -------
     tuple of (str, str or None)
-        (tensor, component written back from), None for every component; each pair once.
+        Distinct pairs (tensor, component written back from); None means every component.
+
+    Raises
+    ------
+    OptionError
+        If the value has another form or names a tensor or component that does not exist.
 
     Examples
     --------
@@ -81,16 +121,16 @@ def normalize_background(
         )
     pairs = []
     for item in items:
-        tensor, component = _write_back(item, where)
-        _known("tensor", tensor, tensors, "background", where)
+        tensor, component = _parse_write_back(item, where)
+        _check_exists("tensor", tensor, tensors, "background", where)
         if component is not None:
-            _known("component", component, components, "background", where)
+            _check_exists("component", component, components, "background", where)
         pairs.append((tensor, component))
     return tuple(dict.fromkeys(pairs))
 
 
 def normalize_slots(value: object, tensors: Collection[str], *, where: str | None = None) -> Slots:
-    """How many tiles a holder keeps.
+    """Normalize the option `slots`, the number of tiles that a holder keeps.
 
     Parameters
     ----------
@@ -100,7 +140,17 @@ def normalize_slots(value: object, tensors: Collection[str], *, where: str | Non
     tensors
         The names that exist.
     where
-        Where it stands in the input, for messages.
+        Location in the input, for messages.
+
+    Returns
+    -------
+    int, None or dict
+        The number of slots, None for no limit, or tensor → one of these.
+
+    Raises
+    ------
+    OptionError
+        If a number is out of range or a tensor does not exist.
 
     Examples
     --------
@@ -114,19 +164,55 @@ def normalize_slots(value: object, tensors: Collection[str], *, where: str | Non
                 raise OptionError(
                     f"slots must be given by names of tensors, not {_shown(tensor)}", where=where
                 )
-            _known("tensor", tensor, tensors, "slots", where)
-            found[tensor] = _slot(count, f"slots of {tensor!r}", where)
+            _check_exists("tensor", tensor, tensors, "slots", where)
+            found[tensor] = _slot_count(count, f"slots of {tensor!r}", where)
         return found
-    return _slot(value, "slots", where)
+    return _slot_count(value, "slots", where)
 
 
 def normalize_max_tiles(value: object, *, where: str | None = None) -> int:
-    """A whole number ≥ 1."""
-    return _whole(value, "max_tiles", where)
+    """Normalize the option `max_tiles`, the largest number of tile iterations to visit.
+
+    Parameters
+    ----------
+    value
+        A whole number ≥ 1.
+    where
+        Location in the input, for messages.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    OptionError
+        If the value is not a whole number ≥ 1.
+    """
+    return _positive_int(value, "max_tiles", where)
 
 
 def normalize_enforce_capacity(value: object, *, where: str | None = None) -> bool:
-    """True or False."""
+    """Normalize the option `enforce_capacity`.
+
+    Parameters
+    ----------
+    value
+        True or False.
+    where
+        Location in the input, for messages.
+
+    Returns
+    -------
+    bool
+        The value.
+
+    Raises
+    ------
+    OptionError
+        If the value is not a boolean.
+    """
     if isinstance(value, bool):
         return value
     raise OptionError(f"enforce_capacity must be true or false, not {_shown(value)}", where=where)
@@ -140,16 +226,26 @@ def normalize_option(
     components: Collection[str],
     where: str | None = None,
 ) -> Any:
-    """An option of `analyze` in its normal form.
+    """Normalize an option of `analyze`.
 
     Parameters
     ----------
     name, value
-        The option.
+        Name and value of the option.
     tensors, components
         The names that exist.
     where
-        Where it stands in the input, for messages.
+        Location in the input, for messages.
+
+    Returns
+    -------
+    Any
+        The normal form of the value.
+
+    Raises
+    ------
+    OptionError
+        If there is no such option, or its value cannot be used.
     """
     match name:
         case "granularity":
@@ -168,9 +264,22 @@ def normalize_option(
 
 
 def check_names(names: Iterable[object], *, where: str | None = None) -> None:
-    """Refuse what is no option of `analyze`."""
+    """Refuse names that are not options of `analyze`.
+
+    Parameters
+    ----------
+    names
+        The names.
+    where
+        Location in the input, for messages.
+
+    Raises
+    ------
+    OptionError
+        At the first name that is not an option.
+    """
     for name in names:
-        if name not in OPTIONS:
+        if name not in _OPTIONS:
             raise _no_option(name, where)
 
 
@@ -181,7 +290,27 @@ def normalize_schedule(
     components: Collection[str],
     where: str | None = None,
 ) -> dict[str, Any]:
-    """All options that are given, each in its normal form, under its own name."""
+    """Normalize all options of the file's ``schedule:`` key.
+
+    Parameters
+    ----------
+    options
+        Name → value of every option given.
+    tensors, components
+        The names that exist.
+    where
+        Location of the options in the input, for messages.
+
+    Returns
+    -------
+    dict
+        Name → normal form of the value.
+
+    Raises
+    ------
+    OptionError
+        If there is no such option, or its value cannot be used.
+    """
     place = where or "schedule"
     check_names(options, where=place)
     head, _, tail = place.partition(" ")
@@ -198,10 +327,12 @@ def normalize_schedule(
 
 
 def _no_option(name: object, where: str | None) -> OptionError:
-    return OptionError(f"there is no option {_shown(name)}", where=where, mend=_mend(name, OPTIONS))
+    return OptionError(
+        f"there is no option {_shown(name)}", where=where, mend=_suggestion(name, _OPTIONS)
+    )
 
 
-def _write_back(item: object, where: str | None) -> tuple[str, str | None]:
+def _parse_write_back(item: object, where: str | None) -> tuple[str, str | None]:
     form = 'write "tensor", "tensor@component", [tensor, component] or {tensor: …, component: …}'
     if isinstance(item, str):
         tensor, at, component = item.partition("@")
@@ -216,11 +347,11 @@ def _write_back(item: object, where: str | None) -> tuple[str, str | None]:
         tensor_name, component_name = item
         if isinstance(tensor_name, str) and isinstance(component_name, (str, type(None))):
             return tensor_name, component_name
-    raise OptionError(f"background: {_shown(item)} is no write-back", where=where, mend=form)
+    raise OptionError(f"background: {_shown(item)} is not a write-back", where=where, mend=form)
 
 
 def _is_pair(value: object, components: Collection[str]) -> bool:
-    """Whether a sequence of two is (tensor, component), rather than two tensors."""
+    """Whether the value is one (tensor, component) pair rather than a list of two tensors."""
     return (
         isinstance(value, (list, tuple))
         and len(value) == 2
@@ -229,65 +360,148 @@ def _is_pair(value: object, components: Collection[str]) -> bool:
     )
 
 
-def _slot(value: object, what: str, where: str | None) -> int | None:
+def _slot_count(value: object, what: str, where: str | None) -> int | None:
     if value is None or (
         isinstance(value, (str, float)) and value in ("unlimited", "inf", float("inf"))
     ):
         return None
-    count = _whole(value, what, where)
-    if count > MOST_SLOTS:
-        raise OptionError(f"{what} must be at most {MOST_SLOTS}", where=where, mend=_UNLIMITED)
+    count = _positive_int(value, what, where)
+    if count > _MAX_SLOTS:
+        raise OptionError(f"{what} must be at most {_MAX_SLOTS}", where=where, mend=_UNLIMITED)
     return count
 
 
 def normalize_window(value: object) -> tuple[Fraction, Fraction]:
-    """Two times, (from, to), from 0 on, the first before the second.
+    """Normalize a window of time.
+
+    Parameters
+    ----------
+    value
+        Two times (from, to) with 0 ≤ from < to; numbers or texts such as ``"1/2"``.
+
+    Returns
+    -------
+    tuple of (Fraction, Fraction)
+        The two times, in the architecture's unit of time.
+
+    Raises
+    ------
+    OptionError
+        If the value is not such a pair.
 
     Examples
     --------
     >>> normalize_window((0, "1/2"))
     (Fraction(0, 1), Fraction(1, 2))
     """
-    mend = "give two times, (from, to), from 0 on"
+    mend = "give two times (from, to) with 0 <= from < to"
     try:
         first, last = (
             Fraction(ratio(time) if isinstance(time, str) else exact(time))
             for time in value  # type: ignore[attr-defined]
         )
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise OptionError(f"{_shown(value)} is no window", mend=mend) from error
+        raise OptionError(f"{_shown(value)} is not a window of time", mend=mend) from error
     if not 0 <= first < last:
-        raise OptionError(f"the window ({first}, {last}) is empty, or begins before 0", mend=mend)
+        raise OptionError(f"the window ({first}, {last}) is empty or starts before 0", mend=mend)
     return first, last
 
 
 def normalize_limit(value: object) -> int:
-    """How many at most: a whole number above zero."""
-    return _whole(value, "limit", None)
+    """Normalize an upper limit on a number of items.
+
+    Parameters
+    ----------
+    value
+        A whole number ≥ 1.
+
+    Returns
+    -------
+    int
+        The limit.
+
+    Raises
+    ------
+    OptionError
+        If the value is not a whole number ≥ 1.
+    """
+    return _positive_int(value, "limit", None)
 
 
 def normalize_count(name: str, value: object) -> int:
-    """A whole number above zero."""
-    return _whole(value, name, None)
+    """Normalize a count.
+
+    Parameters
+    ----------
+    name
+        Name of the option, for messages.
+    value
+        A whole number ≥ 1.
+
+    Returns
+    -------
+    int
+        The count.
+
+    Raises
+    ------
+    OptionError
+        If the value is not a whole number ≥ 1.
+    """
+    return _positive_int(value, name, None)
 
 
 def normalize_title(value: object) -> str:
-    """The title of a picture or a page."""
+    """Check the title of a picture or a page.
+
+    Parameters
+    ----------
+    value
+        A string.
+
+    Returns
+    -------
+    str
+        The title.
+
+    Raises
+    ------
+    OptionError
+        If the value is not a string.
+    """
     if isinstance(value, str):
         return value
-    raise OptionError(f"a title is a string, not {_shown(value)}")
+    raise OptionError(f"a title must be a string, not {_shown(value)}")
 
 
 def normalize_flag(name: str, value: object) -> bool:
-    """Something that is done or not."""
+    """Check a flag.
+
+    Parameters
+    ----------
+    name
+        Name of the option, for messages.
+    value
+        True or False.
+
+    Returns
+    -------
+    bool
+        The value.
+
+    Raises
+    ------
+    OptionError
+        If the value is not a boolean.
+    """
     if isinstance(value, bool):
         return value
-    raise OptionError(f"{name} is {_shown(value)}", mend="give True or False")
+    raise OptionError(f"{name} must be True or False, not {_shown(value)}")
 
 
-def _whole(value: object, what: str, where: str | None) -> int:
+def _positive_int(value: object, what: str, where: str | None) -> int:
     if isinstance(value, SupportsIndex) and not isinstance(value, bool):
-        with suppress(TypeError):  # arrays of NumPy
+        with suppress(TypeError):  # NumPy arrays have __index__, but most raise
             count = index(value)
             if count >= 1:
                 return count
@@ -300,20 +514,22 @@ def _choice(what: str, value: object, known: tuple[str, ...], where: str | None)
     raise OptionError(
         f"{what} must be one of {', '.join(known)}, not {_shown(value)}",
         where=where,
-        mend=_mend(value, known) if isinstance(value, str) else None,
+        mend=_suggestion(value, known) if isinstance(value, str) else None,
     )
 
 
-def _known(kind: str, name: str, known: Collection[str], option: str, where: str | None) -> None:
+def _check_exists(
+    kind: str, name: str, known: Collection[str], option: str, where: str | None
+) -> None:
     if name not in known:
         raise OptionError(
             f"{option} names the {kind} {name!r}, which does not exist",
             where=where,
-            mend=_mend(name, known),
+            mend=_suggestion(name, known),
         )
 
 
-def _mend(name: object, known: Collection[str]) -> str | None:
+def _suggestion(name: object, known: Collection[str]) -> str | None:
     close = get_close_matches(str(name)[:200], list(known), n=1)
     if close:
         return f"did you mean {close[0]!r}?"

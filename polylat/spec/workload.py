@@ -21,7 +21,7 @@ class TensorAccess:
     projection
         Per rank, the index as an affine expression of the Einsum's rank variables.
     output
-        True where the Einsum produces the tensor.
+        True if the Einsum produces the tensor.
     bits_per_value
         Bits of one element.
     """
@@ -49,15 +49,15 @@ class Einsum:
     rank_variables
         Its rank variables, in order of first appearance.
     constraints
-        The iteration space: each expression is ≥ 0 in it.
+        The iteration space: the points at which every expression is ≥ 0.
     accesses
         The tensors accessed, in the order of the input.
     is_copy
-        A copy operation: it computes nothing, its inputs are its outputs.
+        True for a copy operation, whose output is its input; it has no computation.
     n_instances
-        How often the Einsum (with everything that it accesses) is repeated.
+        Number of repetitions of the Einsum, including everything that it accesses.
     where
-        Where it stands in the input.
+        Location in the input, for messages.
     """
 
     name: str
@@ -69,7 +69,18 @@ class Einsum:
     where: str = field(default="", compare=False)
 
     def access(self, tensor: str) -> TensorAccess:
-        """The access of a tensor of this Einsum."""
+        """Return the access of a tensor.
+
+        Parameters
+        ----------
+        tensor
+            Name of a tensor that the Einsum accesses.
+
+        Returns
+        -------
+        TensorAccess
+            The access.
+        """
         return next(a for a in self.accesses if a.tensor == tensor)
 
     @property
@@ -97,14 +108,25 @@ class Workload:
     einsums
         The Einsums. A tensor has the same ranks and bits per value in all of them.
     n_instances
-        How often the whole cascade is repeated.
+        Number of repetitions of the whole cascade.
     """
 
     einsums: tuple[Einsum, ...]
     n_instances: Fraction = Fraction(1)
 
     def einsum(self, name: str) -> Einsum:
-        """The Einsum of this name."""
+        """Return an Einsum by its name.
+
+        Parameters
+        ----------
+        name
+            Name of the Einsum.
+
+        Returns
+        -------
+        Einsum
+            The Einsum.
+        """
         return next(e for e in self.einsums if e.name == name)
 
     @property
@@ -113,9 +135,31 @@ class Workload:
         return tuple(dict.fromkeys(t for e in self.einsums for t in e.tensors))
 
     def producers(self, tensor: str) -> tuple[str, ...]:
-        """Names of the Einsums that produce the tensor."""
+        """Return the Einsums that produce a tensor.
+
+        Parameters
+        ----------
+        tensor
+            Name of the tensor.
+
+        Returns
+        -------
+        tuple of str
+            Their names, in program order.
+        """
         return tuple(e.name for e in self.einsums if tensor in e.outputs)
 
     def readers(self, tensor: str) -> tuple[str, ...]:
-        """Names of the Einsums that read the tensor."""
+        """Return the Einsums that read a tensor.
+
+        Parameters
+        ----------
+        tensor
+            Name of the tensor.
+
+        Returns
+        -------
+        tuple of str
+            Their names, in program order.
+        """
         return tuple(e.name for e in self.einsums if tensor in e.inputs)

@@ -1,4 +1,5 @@
-"""Reading the input: YAML or plain data, checked and evaluated.
+"""Read the input, YAML or plain data: check its shape and evaluate its expressions.
 
-The libraries that this needs are imported when it is first used, not with polylat.
+The libraries needed (PyYAML, Jinja, pydantic, simpleeval) are imported on first use, not with
+polylat.
 """

@@ -1,4 +1,4 @@
-"""The actions of a component: their throughput, and how many of them a value costs."""
+"""The actions of a component: their throughput and the number of actions per value."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _ALWAYS = {"Memory": ("read", "write"), "Toll": ("read",), "Compute": ("compute"
 
 
 class Actions:
-    """The actions of a component: those given, then those that its kind always has.
+    """The actions of a component: those given, then the missing ones that its kind always has.
 
     Parameters
     ----------
     model, kind
-        The component.
+        The component and its kind.
     everything
         All tensors of the Einsum.
     scope
         The names that the component's expressions may use.
     at
-        Where the component stands.
+        Location of the component in the input.
     """
 
     def __init__(
@@ -49,23 +49,51 @@ class Actions:
         self.scopes = {name: self._scope(name) for name in self.names}
 
     def throughput(self, name: str) -> Number:
-        """Actions per unit of time, with all scales and the parallel instances."""
-        action, at = self.given[name]
-        key = "n_parallel_instances"
-        instances = number(self.model.n_parallel_instances, self.scope.without(key), self.at / key)
-        above_zero(instances, key, self.at / key)
-        value = _times(self._given_throughput(name), scale_of(self.model, self.scope, self.at))
-        return _times(_times(value, scale_of(action, self.scopes[name], at)), instances)
-
-    def per_value(self, name: str, held: Mapping[str, Fraction]) -> dict[str, Fraction]:
-        """Tensor → actions that one of its values costs.
+        """Return the throughput of an action, with all scales and the parallel instances.
 
         Parameters
         ----------
         name
             The action.
-        held
+
+        Returns
+        -------
+        Number
+            Actions per unit of time of the architecture; infinite if the action takes no time.
+
+        Raises
+        ------
+        SpecError
+            If no throughput is given.
+        ExpressionError
+            If an expression cannot be evaluated or is out of range.
+        """
+        action, at = self.given[name]
+        key = "n_parallel_instances"
+        instances = number(self.model.n_parallel_instances, self.scope.without(key), self.at / key)
+        _require_positive(instances, key, self.at / key)
+        value = _multiply(self._given_throughput(name), scale_of(self.model, self.scope, self.at))
+        return _multiply(_multiply(value, scale_of(action, self.scopes[name], at)), instances)
+
+    def per_value(self, name: str, bits: Mapping[str, Fraction]) -> dict[str, Fraction]:
+        """Return the number of actions per value of each tensor.
+
+        Parameters
+        ----------
+        name
+            The action.
+        bits
             Tensor → bits of one value in this component.
+
+        Returns
+        -------
+        dict
+            Tensor → number of actions per value.
+
+        Raises
+        ------
+        ExpressionError
+            If an expression cannot be evaluated or is out of range.
         """
         action, at = self.given[name]
         model = self.model
@@ -73,22 +101,30 @@ class Actions:
         assert isinstance(action, m.HolderActionModel)
         key = "values_per_action"
         scope = self.scopes[name]
-        mine = set_table(action.values_per_action, self.everything, scope, at / key)
-        theirs = set_table(model.values_per_action, self.everything, self.scope, self.at / key)
+        own = set_table(action.values_per_action, self.everything, scope, at / key)
+        inherited = set_table(model.values_per_action, self.everything, self.scope, self.at / key)
         found: dict[str, Fraction] = {}
-        for tensor, bits in held.items():
-            if tensor in mine:
-                value, place = mine[tensor]
-                found[tensor] = inverse(above_zero(number(value, scope, place), key, place))
-            elif tensor in theirs:
-                value, place = theirs[tensor]
-                found[tensor] = inverse(above_zero(number(value, self.scope, place), key, place))
+        for tensor, bits_per_value in bits.items():
+            if tensor in own:
+                value, place = own[tensor]
+                values_per_action = number(value, scope, place)
+            elif tensor in inherited:
+                value, place = inherited[tensor]
+                values_per_action = number(value, self.scope, place)
             else:
-                found[tensor] = bits * inverse(self._bits_per_action(name))
+                found[tensor] = bits_per_value * inverse(self._bits_per_action(name))
+                continue
+            found[tensor] = inverse(_require_positive(values_per_action, key, place))
         return found
 
     def table(self) -> Table:
-        """The actions as expressions of total_latency see them."""
+        """Return the actions as the expressions of ``total_latency`` see them.
+
+        Returns
+        -------
+        Table
+            Name → attributes of the action, evaluated on first use.
+        """
         return Table("the actions", {name: self._fields(name) for name in self.names})
 
     def _fields(self, name: str) -> Fields:
@@ -104,7 +140,7 @@ class Actions:
         return Fields(f"the action {name!r}", values)
 
     def _scope(self, name: str) -> Scope:
-        """The names that the action's expressions may use: its own fields first."""
+        """Return the names that the action's expressions may use: its own fields first."""
         action, at = self.given[name]
         table: dict[str, Any] = {"name": name}
         scope = Scope(table, self.scope)
@@ -112,13 +148,13 @@ class Actions:
         for key in ("throughput_scale", "latency_scale"):
             table[key] = Lazy(partial(scale_of, action, scope, at))
         for key in ("energy", "energy_scale"):
-            table[key] = Lazy(partial(_field, getattr(action, key), scope, key, at))
+            table[key] = Lazy(partial(_evaluate_field, getattr(action, key), scope, key, at))
         if getattr(action, "bits_per_action", None) is not None:
             table["bits_per_action"] = Lazy(partial(self._bits_per_action, name))
         return scope
 
     def _given_throughput(self, name: str) -> Number:
-        """The throughput before it is scaled."""
+        """Return the throughput without scales."""
         action, at = self.given[name]
         scope = self.scopes[name].without("throughput")
         if action.throughput is not None:
@@ -133,16 +169,20 @@ class Actions:
                 )
             value = _reciprocal(value)
         elif str(self.model.component_class).lower() == "dummy":
-            return _INFINITY  # AccelForge's stand-in for a component without costs
+            return _INFINITY  # AccelForge's class for a component without costs
         else:
-            told = self.model.component_class
-            asks = f" (AccelForge would ask its component model {shown(told)})" if told else ""
-            raise SpecError(
-                f"the action {name!r} of {self.model.name!r} has no throughput{asks}",
-                where=str(at),
-                mend=f"add {{name: {name}, throughput: …}} to its actions; inf if it costs no time",
+            given_class = self.model.component_class
+            note = (
+                f" (AccelForge would query its component model {shown(given_class)})"
+                if given_class
+                else ""
             )
-        return above_zero(value, f"the throughput of {name!r}", at / key)
+            raise SpecError(
+                f"the action {name!r} of {self.model.name!r} has no throughput{note}",
+                where=str(at),
+                mend=f"add {{name: {name}, throughput: …}} to its actions; inf if it takes no time",
+            )
+        return _require_positive(value, f"the throughput of {name!r}", at / key)
 
     def _bits_per_action(self, name: str) -> Number:
         action, at = self.given[name]
@@ -152,56 +192,89 @@ class Actions:
         key = "bits_per_action"
         if action.bits_per_action is not None:
             value = number(action.bits_per_action, self.scopes[name].without(key), at / key)
-            return above_zero(value, key, at / key)
+            return _require_positive(value, key, at / key)
         if model.bits_per_action is not None:
             value = number(model.bits_per_action, self.scope.without(key), self.at / key)
-            return above_zero(value, key, self.at / key)
+            return _require_positive(value, key, self.at / key)
         return 1
 
 
 def scale_of(model: m.ComponentModel | m.ActionModel, scope: Scope, at: At) -> Number:
-    """throughput_scale, or the reciprocal of the latency_scale that it replaced."""
-    given, old = model.throughput_scale, model.latency_scale
-    if given is not None and old is not None and isinstance(model, m.ComponentModel):
+    """Return the ``throughput_scale``, or the reciprocal of the deprecated ``latency_scale``.
+
+    Parameters
+    ----------
+    model
+        A component or an action.
+    scope
+        The names that its expressions may use.
+    at
+        Location of the component or action in the input.
+
+    Returns
+    -------
+    Number
+        The factor on the throughput; 1 if none is given.
+
+    Raises
+    ------
+    SpecError
+        If a component gives both.
+    ExpressionError
+        If the scale is not above zero.
+    """
+    given, deprecated = model.throughput_scale, model.latency_scale
+    if given is not None and deprecated is not None and isinstance(model, m.ComponentModel):
         raise SpecError(
             f"throughput_scale and latency_scale of {model.name!r} are both given",
             where=str(at),
-            mend="leave out latency_scale, which is deprecated",
+            mend="remove latency_scale, which is deprecated",
         )
     if given is not None:
         key = "throughput_scale"
         value = number(given, scope.without(key), at / key)
-    elif old is not None:
+    elif deprecated is not None:
         key = "latency_scale"
-        value = _reciprocal(number(old, scope.without(key), at / key))
+        value = _reciprocal(number(deprecated, scope.without(key), at / key))
     else:
         return 1
-    return above_zero(value, key, at / key)
+    return _require_positive(value, key, at / key)
 
 
-def above_zero(value: Number, what: str, at: At) -> Number:
-    """The value, if it is above zero."""
+def _require_positive(value: Number, what: str, at: At) -> Number:
     if value <= 0:
         raise ExpressionError(f"{what} must be above zero, not {shown(value)}", where=str(at))
     return value
 
 
 def inverse(value: Number) -> Fraction:
-    """One over a value above zero; zero where it is infinite."""
+    """Return the reciprocal of a value above zero.
+
+    Parameters
+    ----------
+    value
+        A number above zero, or infinity.
+
+    Returns
+    -------
+    Fraction
+        The reciprocal; zero for infinity.
+    """
     return Fraction(0) if isinstance(value, float) else 1 / Fraction(value)
 
 
 def _reciprocal(value: Number) -> Number:
+    """Return the reciprocal of a value ≥ 0; infinity is the reciprocal of zero, and vice versa."""
     if isinstance(value, float):
         return 0
     return _INFINITY if value == 0 else exact(1 / Fraction(value))
 
 
-def _times(a: Number, b: Number) -> Number:
+def _multiply(a: Number, b: Number) -> Number:
     if isinstance(a, float) or isinstance(b, float):
-        return _INFINITY  # both are above zero
+        return _INFINITY  # both factors are above zero
     return exact(Fraction(a) * Fraction(b))
 
 
-def _field(value: Any, scope: Scope, name: str, at: At) -> Any:
+def _evaluate_field(value: Any, scope: Scope, name: str, at: At) -> Any:
     return value_of(value, scope.without(name), at / name).get()

@@ -1,4 +1,4 @@
-"""Affine expressions and constraints as text: ``2*p + r``, ``0 <= m < 8 and n >= 1``."""
+"""Parse affine expressions and constraints: ``2*p + r``, ``0 <= m < 8 and n >= 1``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from fractions import Fraction
 from polylat.spec.affine import Affine
 from polylat.spec.reading.numbers import BadNumber, bounded
 
-MAX_LENGTH = 4_000
-MAX_NESTING = 50
+_MAX_LENGTH = 4_000
+_MAX_NESTING = 50
+_MAX_ITEMS = 100
+_MAX_DIGITS = 100
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_#$@][A-Za-z0-9_]*)|(?P<number>[0-9]+)"
@@ -22,7 +24,15 @@ _NOT_AFFINE = {"mod", "floor", "ceil", "exists", "not", "implies", "or", "||", "
 
 
 class BadAffine(ValueError):
-    """A text that is no affine expression, or no conjunction of affine constraints."""
+    """The text is not an affine expression, or not a conjunction of affine constraints.
+
+    Parameters
+    ----------
+    why
+        The reason, for messages.
+    unsupported
+        True if the text has a meaning to AccelForge that is not affine.
+    """
 
     def __init__(self, why: str, *, unsupported: bool = False) -> None:
         super().__init__(why)
@@ -30,18 +40,28 @@ class BadAffine(ValueError):
 
 
 Constants = Callable[[str], int | Fraction | None]
-"""The value of a name that is no rank variable, None if there is none."""
+"""Maps a name to its value if it is a constant, to None if it is a rank variable."""
 
 
 def affine(text: str, variables: Constants | None = None) -> Affine:
-    """The affine expression that a text spells.
+    """Parse an affine expression.
 
     Parameters
     ----------
     text
         Names, whole numbers, ``+ - *`` and parentheses.
     variables
-        Values of names that are constants. A name without one is a rank variable.
+        Values of the names that are constants; all other names are rank variables.
+
+    Returns
+    -------
+    Affine
+        The expression.
+
+    Raises
+    ------
+    BadAffine
+        If the text is not an affine expression.
 
     Examples
     --------
@@ -55,7 +75,24 @@ def affine(text: str, variables: Constants | None = None) -> Affine:
 
 
 def constraints(text: str, variables: Constants | None = None) -> tuple[Affine, ...]:
-    """The expressions that must be ≥ 0 for a conjunction of comparisons to hold.
+    """Parse a conjunction of comparisons.
+
+    Parameters
+    ----------
+    text
+        Comparisons of affine expressions, joined by ``and``, ``&&``, ``&`` or ``;``.
+    variables
+        Values of the names that are constants; all other names are rank variables.
+
+    Returns
+    -------
+    tuple of Affine
+        Expressions; the conjunction holds where all of them are ≥ 0.
+
+    Raises
+    ------
+    BadAffine
+        If the text is not such a conjunction.
 
     Examples
     --------
@@ -73,7 +110,20 @@ def constraints(text: str, variables: Constants | None = None) -> tuple[Affine, 
 
 
 def combine(left: Affine, right: Affine, factor: int = 1) -> Affine:
-    """``left + factor * right``."""
+    """Compute ``left + factor * right``.
+
+    Parameters
+    ----------
+    left, right
+        The expressions.
+    factor
+        The factor on `right`.
+
+    Returns
+    -------
+    Affine
+        The sum, without zero coefficients.
+    """
     terms = dict(left.terms)
     for name, coefficient in right.terms:
         terms[name] = terms.get(name, 0) + factor * coefficient
@@ -83,9 +133,11 @@ def combine(left: Affine, right: Affine, factor: int = 1) -> Affine:
 
 
 class _Parser:
+    """A recursive-descent parser; one method per rule of the grammar."""
+
     def __init__(self, text: str, variables: Constants | None) -> None:
-        if len(text) > MAX_LENGTH:
-            raise BadAffine(f"it is longer than {MAX_LENGTH} characters")
+        if len(text) > _MAX_LENGTH:
+            raise BadAffine(f"it is longer than {_MAX_LENGTH} characters")
         self.variables = variables
         self.nesting = 0
         self.tokens: list[tuple[str, str]] = []
@@ -94,7 +146,7 @@ class _Parser:
             match = _TOKEN.match(text, position)
             if match is None:
                 rest = text[position:].lstrip()
-                raise BadAffine(f"{rest[:1]!r} is not understood here")
+                raise BadAffine(f"unexpected character {rest[:1]!r}")
             self.tokens.append((str(match.lastgroup), str(match[str(match.lastgroup)])))
             position = match.end()
         self.position = 0
@@ -120,28 +172,28 @@ class _Parser:
         if text.lower() in _NOT_AFFINE:
             return BadAffine(f"{text!r} is not affine", unsupported=True)
         if not text:
-            return BadAffine("it ends too early")
-        return BadAffine(f"{text!r} is not understood here")
+            return BadAffine("unexpected end")
+        return BadAffine(f"unexpected {text!r}")
 
     def comparison(self) -> list[Affine]:
         found: list[Affine] = []
-        left = self.list()
+        left = self.expressions()
         if self.peek()[1] not in _COMPARISONS:
             raise self.unexpected(self.peek()[1])
         while (sign := self.take(_COMPARISONS)) is not None:
-            right = self.list()
+            right = self.expressions()
             for a in left:
                 for b in right:
                     found.extend(_compare(a, sign, b))
             left = right
         return found
 
-    def list(self) -> list[Affine]:
+    def expressions(self) -> list[Affine]:
         items = [self.sum()]
         while self.take({","}):
             items.append(self.sum())
-        if len(items) > 100:
-            raise BadAffine("a list of so many expressions")
+        if len(items) > _MAX_ITEMS:
+            raise BadAffine(f"a list of more than {_MAX_ITEMS} expressions")
         return items
 
     def sum(self) -> Affine:
@@ -160,8 +212,10 @@ class _Parser:
             kind, text = self.peek()
             if text == "*":
                 self.position += 1
-            elif not (result.terms == () and (text == "(" or (kind == "name" and not _word(text)))):
-                return result  # isl reads "2p" and "2(p + r)" as products, too
+            elif not (
+                result.terms == () and (text == "(" or (kind == "name" and not _is_keyword(text)))
+            ):
+                return result  # like isl, accept the products "2p" and "2(p + r)"
             right = self.factor()
             if result.terms and right.terms:
                 raise BadAffine(f"{result} times {right} is not affine", unsupported=True)
@@ -179,10 +233,10 @@ class _Parser:
         kind, text = self.peek()
         self.position += 1
         if kind == "number":
-            if len(text) > 100:
+            if len(text) > _MAX_DIGITS:
                 raise BadAffine("a number is too long")
             return Affine((), int(text))
-        if kind == "name" and not _word(text):
+        if kind == "name" and not _is_keyword(text):
             value = self.variables(text) if self.variables is not None else None
             if value is None:
                 return Affine(((text, 1),), 0)
@@ -191,7 +245,7 @@ class _Parser:
             return Affine((), value)
         if text in ("(", "-", "+"):
             self.nesting += 1
-            if self.nesting > MAX_NESTING:
+            if self.nesting > _MAX_NESTING:
                 raise BadAffine("it is nested too deeply")
             if text == "(":
                 inner = self.sum()
@@ -204,22 +258,23 @@ class _Parser:
         raise self.unexpected(text)
 
 
-def _word(text: str) -> bool:
+def _is_keyword(text: str) -> bool:
     return text.lower() in _NOT_AFFINE or text.lower() in _AND
 
 
 def _compare(a: Affine, sign: str, b: Affine) -> list[Affine]:
-    strict = Affine((), 1)
-    up, down = combine(b, a, -1), combine(a, b, -1)  # b - a, a - b
+    """Return the expressions that are ≥ 0 where the comparison of integers holds."""
+    one = Affine((), 1)
+    at_most, at_least = combine(b, a, -1), combine(a, b, -1)  # b - a, a - b
     if sign == "<=":
-        return [up]
+        return [at_most]
     if sign == "<":
-        return [combine(up, strict, -1)]
+        return [combine(at_most, one, -1)]
     if sign == ">=":
-        return [down]
+        return [at_least]
     if sign == ">":
-        return [combine(down, strict, -1)]
-    return [up, down]
+        return [combine(at_least, one, -1)]
+    return [at_most, at_least]
 
 
 def _checked(value: Affine) -> Affine:

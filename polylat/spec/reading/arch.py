@@ -1,4 +1,4 @@
-"""The architecture: from its models to the components that each Einsum sees."""
+"""Evaluate the architecture: from its models to the components that each Einsum sees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from polylat.spec.reading.workload import WorkloadScopes
 
 @dataclass(frozen=True)
 class _Placed:
-    """A component of the architecture and the place where it stands."""
+    """A component of the architecture, its location in the input and the Forks around it."""
 
     model: m.SpatialableModel
     at: At
@@ -25,7 +25,7 @@ class _Placed:
 
     @property
     def kind(self) -> str:
-        """Memory, Toll, Compute, Container, Array or Network."""
+        """The kind: Memory, Toll, Compute, Container, Array or Network."""
         return type(self.model).__name__.removesuffix("Model")
 
 
@@ -36,20 +36,25 @@ def build_arch(
     variables: Scope,
     at: At,
 ) -> Arch:
-    """The components that each Einsum sees, on the path to the Compute that runs it.
+    """Evaluate the components that each Einsum sees on the path to the Compute that runs it.
 
     Parameters
     ----------
     model
         The top-level key ``arch``.
     computes
-        Einsum → name of the Compute that its mapping says.
+        Einsum → name of the Compute that runs it, from the mapping.
     workload
         The evaluated workload and the names that expressions may use.
     variables
-        The variables of the input alone.
+        The input's variables, without those of the architecture.
     at
         The root of the input.
+
+    Returns
+    -------
+    Arch
+        The architecture, with a path for every Einsum in `computes`.
     """
     here = at / "arch"
     components = list(_walk(model.nodes, here / "nodes", ()))
@@ -73,11 +78,31 @@ def build_arch(
 
 
 def kinds(model: m.ArchModel, at: At) -> dict[str, str]:
-    """Name → kind of every component, in order of the input."""
+    """Return the kinds of all components; check that names are unique.
+
+    Parameters
+    ----------
+    model
+        The top-level key ``arch``.
+    at
+        The root of the input.
+
+    Returns
+    -------
+    dict
+        Name → kind, in order of the input.
+
+    Raises
+    ------
+    UnsupportedError
+        If there is a Network, or a component is distributed over an Array.
+    SpecError
+        If there is no component, a name occurs twice, or an Array contains something else.
+    """
     nodes_at = at / "arch" / "nodes"
     _refuse_networks(model.nodes, nodes_at)
     components = list(_walk(model.nodes, nodes_at, ()))
-    _check(components, at / "arch")
+    _check_names(components, at / "arch")
     return {c.model.name: c.kind for c in components}
 
 
@@ -87,7 +112,7 @@ def _refuse_networks(nodes: list[Any], at: At) -> None:
             raise UnsupportedError(
                 f"the component {node.name!r} is a Network",
                 where=str(at / index),
-                mend="leave it out, or model its bandwidth as a Toll",
+                mend="remove it, or model its bandwidth as a Toll",
             )
         _refuse_networks(getattr(node, "nodes", []), at / index / "nodes")
 
@@ -106,16 +131,18 @@ def _walk(nodes: list[Any], at: At, forks: tuple[At, ...]) -> Iterator[_Placed]:
 
 
 def _array(node: m.ArrayModel, place: At, forks: tuple[At, ...]) -> Iterator[_Placed]:
-    """An Array: what it contains stands side by side, above the units of the array itself."""
+    """Iterate over the components in an Array, then the Array; they lie above its units."""
     for index, inner in enumerate(node.nodes):
         where = place / "nodes" / index
         if not isinstance(inner, m.SpatialableModel) or isinstance(inner, m.ArrayModel):
             raise SpecError(
-                "an Array contains components only", where=str(where), mend="put it below the Array"
+                "an Array may contain components only",
+                where=str(where),
+                mend="put it below the Array",
             )
         if isinstance(inner, m.ComputeModel):
             raise SpecError(
-                f"the Compute {inner.name!r} stands in an Array",
+                f"the Compute {inner.name!r} is inside an Array",
                 where=str(where),
                 mend="put it below the Array",
             )
@@ -123,16 +150,16 @@ def _array(node: m.ArrayModel, place: At, forks: tuple[At, ...]) -> Iterator[_Pl
             raise UnsupportedError(
                 f"{inner.name!r} is distributed over the Array {node.name!r}",
                 where=str(where / "spatial"),
-                mend="leave out its spatial: one unit serves the whole Array",
+                mend="remove its key spatial: one unit serves the whole Array",
             )
         yield _Placed(inner, where, forks)
     yield _Placed(node, place, forks)
 
 
-def _check(components: list[_Placed], here: At) -> None:
+def _check_names(components: list[_Placed], here: At) -> None:
     if not components:
         raise SpecError(
-            "the architecture has no components", where=str(here / "nodes"), mend="add some"
+            "the architecture has no components", where=str(here / "nodes"), mend="add one"
         )
     seen: set[str] = set()
     for component in components:
@@ -163,13 +190,13 @@ def _check(components: list[_Placed], here: At) -> None:
 
 
 def _path(components: list[_Placed], compute: str) -> list[_Placed]:
-    """The components from the outermost to a Compute; other branches are left out."""
+    """Return the components from the outermost to a Compute, without those in other branches."""
     target = next(c for c in components if c.model.name == compute)
     path: list[_Placed] = []
     for component in components:
         if component is target:
             return [*path, component]
-        on_the_way = component.forks == target.forks[: len(component.forks)]
-        if on_the_way and component.kind != "Compute":
+        on_path = component.forks == target.forks[: len(component.forks)]
+        if on_path and component.kind != "Compute":
             path.append(component)
     raise AssertionError(compute)

@@ -1,4 +1,4 @@
-"""Check the shape of the input, and say what is wrong with it in its own words."""
+"""Check the shape of the input with pydantic, and report its errors as polylat's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from polylat.errors import SpecError
+from polylat.spec.reading import models
 from polylat.spec.reading.models import (
     ARCH_NODES,
     MAPPING_NODES,
@@ -22,12 +23,24 @@ if TYPE_CHECKING:
 
 
 def check(data: Any, at: At) -> SpecModel:
-    """The input as models.
+    """Validate the input and convert it to models.
+
+    Parameters
+    ----------
+    data
+        The input as a tree of plain values.
+    at
+        The root of the input.
+
+    Returns
+    -------
+    SpecModel
+        The input as models.
 
     Raises
     ------
     SpecError
-        Names the first thing that is wrong, and how many more there are.
+        If the shape is wrong; names the first problem and the number of further ones.
     """
     try:
         return SpecModel.model_validate(data)
@@ -35,8 +48,8 @@ def check(data: Any, at: At) -> SpecModel:
         problems = error.errors(include_url=False, include_context=True)
     except RecursionError:
         raise SpecError("the input is nested too deeply", where=str(at)) from None
-    first = _first(problems)
-    what, mend, path = _told(first, data)
+    first = _most_telling(problems)
+    what, mend, path = _describe(first, data)
     unknown = first["type"] == "extra_forbidden"
     more = len(problems) - 1
     if more:
@@ -48,8 +61,8 @@ def check(data: Any, at: At) -> SpecModel:
     raise SpecError(what, where=where or None, mend=mend)
 
 
-def _first(problems: list[ErrorDetails]) -> ErrorDetails:
-    """The problem to tell: an unknown key explains why another one is missing next to it."""
+def _most_telling(problems: list[ErrorDetails]) -> ErrorDetails:
+    """Return the first problem, or the unknown (misspelt) key that explains a missing one."""
     first = problems[0]
     if first["type"] == "missing":
         for other in problems:
@@ -58,12 +71,13 @@ def _first(problems: list[ErrorDetails]) -> ErrorDetails:
     return first
 
 
-def _told(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str | int]]:
+def _describe(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str | int]]:
+    """Return the problem, its fix and the path of keys to it."""
     kind = error["type"]
     path = _path(error["loc"], data)
     if kind == "extra_forbidden":
         key = path.pop() if path else ""
-        mend = did_you_mean(key, _keys(error["loc"]))
+        mend = did_you_mean(key, _allowed_keys(error["loc"]))
         if isinstance(key, str) and set(key) & set("()[]"):
             mend = "put an expression that contains commas in quotes"
         return f"unknown key {shown(key)}", mend, path
@@ -74,32 +88,34 @@ def _told(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str | i
     if kind == "recursion_loop":
         return "the input contains itself, or is nested too deeply", None, path
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        what, mend = _no_node(error, ARCH_NODES if path[:1] == ["arch"] else MAPPING_NODES)
+        what, mend = _describe_non_node(
+            error, ARCH_NODES if path[:1] == ["arch"] else MAPPING_NODES
+        )
         return what, mend, path
     message = error["msg"]
     message = message[:1].lower() + message[1:]
-    for said, told in (
+    for pydantic_words, words in (
         ("input should be a valid dictionary or instance of ", "must be a mapping, not "),
         ("input should be a valid dictionary", "must be a mapping, not "),
         ("input should be a valid list", "must be a list, not "),
-        ("input should be a valid string", "must be a text, not "),
+        ("input should be a valid string", "must be a string, not "),
     ):
-        if message.startswith(said):
-            message = told + _kind(error["input"])
+        if message.startswith(pydantic_words):
+            message = words + _kind(error["input"])
     return message, None, path
 
 
-def _no_node(error: ErrorDetails, known: tuple[str, ...]) -> tuple[str, str | None]:
+def _describe_non_node(error: ErrorDetails, known: tuple[str, ...]) -> tuple[str, str | None]:
     value = error["input"]
     if not isinstance(value, dict):
         return f"must be a node, not {_kind(value)}", None
     if value.get("type") is None:
         return (
-            "the node does not say its type",
-            f"give it a tag such as !{known[0]}, or a key type: {known[0]}",
+            "the node has no type",
+            f"add a tag such as !{known[0]}, or a key such as type: {known[0]}",
         )
     kind = node_type(value) or value["type"]
-    return f"unknown type of node: {shown(kind)}", did_you_mean(kind, known)
+    return f"unknown node type {shown(kind)}", did_you_mean(kind, known)
 
 
 def _kind(value: Any) -> str:
@@ -111,17 +127,17 @@ def _kind(value: Any) -> str:
 
 
 def _path(loc: tuple[str | int, ...], data: Any) -> list[str | int]:
-    """The path of keys in the input: pydantic's, without the names of the models it tried."""
+    """Return the path of keys in the input: pydantic's, without the names of models it tried."""
     path: list[str | int] = []
     value = data
     for index, key in enumerate(loc):
         if _has(value, key):
             value = value[key]
         elif isinstance(value, dict) and isinstance(key, int) and key < len(value):
-            path.append(list(value)[key])  # renames given as a mapping are checked as a list
+            path.append(list(value)[key])  # renames given as a mapping are validated as a list
             value = value[path[-1]]
             continue
-        elif key in TAGS or (index and _is_choice(key)):
+        elif key in TAGS or (index and _names_a_type(key)):
             continue
         else:
             value = None
@@ -137,16 +153,16 @@ def _has(value: Any, key: str | int) -> bool:
     return isinstance(value, dict) and key in value
 
 
-def _is_choice(key: str | int) -> bool:
-    """Whether a key of pydantic's path is the name of a type that it tried."""
+def _names_a_type(key: str | int) -> bool:
+    """Whether a part of pydantic's path is the name of a type that it tried, not a key."""
     return isinstance(key, str) and (key.startswith(("dict[", "list[", "function-")))
 
 
-def _keys(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that are known where an unknown one stands."""
+def _allowed_keys(loc: tuple[str | int, ...]) -> list[str]:
+    """Return the keys that are allowed at the location of an unknown one."""
     model: Any = SpecModel
     for key in loc[:-1]:
-        if isinstance(key, int) or _is_choice(key):
+        if isinstance(key, int) or _names_a_type(key):
             continue
         found = _model_at(model, key)
         if found is not None:
@@ -155,8 +171,6 @@ def _keys(loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _model_at(model: type[BaseModel], key: str) -> type[BaseModel] | None:
-    from polylat.spec.reading import models
-
     if key in TAGS:
         in_mapping = issubclass(model, (models.NestedModel, models.SplitModel))
         names = [f"{key}LoopModel", f"{key}NodeModel"] if in_mapping else []
@@ -173,7 +187,7 @@ def _first_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if "nodes" in str(annotation) or "Discriminator" in str(annotation):
-        return None  # the tag that follows says which model it is
+        return None  # a list of nodes: the tag that follows selects the model
     for part in get_args(annotation):
         found = _first_model(part)
         if found is not None:

@@ -1,4 +1,4 @@
-"""Components as one Einsum sees them: expressions are evaluated when they are used."""
+"""Evaluate components as one Einsum sees them; expressions are evaluated on first use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import At
 
 _DIRECTIONS = ("up", "down", "up_and_down")
-# What expressions cannot use: it has a meaning of its own, or none here.
+# Fields that expressions cannot use: they have another meaning there, or none.
 _OPAQUE = frozenset(
     ("actions", "component_model", "component_modeling_log", "spatial", "tensors", "total_latency")
     + ("type",)
@@ -41,15 +41,15 @@ class ArchView:
     model
         The top-level key ``arch``.
     components
-        All components, and where they stand.
+        All components, and their locations in the input.
     variables
-        The variables of the input alone.
+        The input's variables, without those of the architecture.
     einsum_scope
         The names that every expression of the Einsum may use.
     everything
         All tensors of the Einsum.
     here
-        Where the architecture stands, for this Einsum.
+        Location of the architecture in the input, in the context of the Einsum.
     """
 
     def __init__(
@@ -71,31 +71,41 @@ class ArchView:
             key: value_of(value, self.outer, extras_at / key)
             for key, value in model.extra_attributes_for_all_component_models.items()
         }
-        mine = variables_table(model.variables, self.outer, here / "variables")
-        mine["variables"] = Fields("variables", {**variables.table, **mine})
-        names.update(mine)
+        own = variables_table(model.variables, self.outer, here / "variables")
+        own["variables"] = Fields("variables", {**variables.table, **own})
+        names.update(own)
         self.tables: dict[str, Mapping[str, Any]] = {}
         self.scopes: dict[str, Scope] = {}
         for component, at in components:
             self.scopes[component.name] = self._scope(component, at.for_einsum(self.einsum))
         for component, _ in components:
-            names.setdefault(component.name, self._fields(component))
+            names.setdefault(component.name, self._attributes(component))
 
     def component(
         self, model: m.SpatialableModel, place: At, bits: Mapping[str, Fraction]
     ) -> Component:
-        """A component as the Einsum sees it.
+        """Evaluate a component as the Einsum sees it.
 
         Parameters
         ----------
         model, place
-            The component and where it stands.
+            The component and its location in the input.
         bits
             Tensor → bits of one value in the workload.
+
+        Returns
+        -------
+        Component
+            The component.
+
+        Raises
+        ------
+        PolylatError
+            If an expression cannot be evaluated, or a value is missing or out of range.
         """
         at, scope = place.for_einsum(self.einsum), self.scopes[model.name]
         spatial = tuple(
-            self._spatial(dim, scope, at / "spatial" / i) for i, dim in enumerate(model.spatial)
+            self._spatial_dim(dim, scope, at / "spatial" / i) for i, dim in enumerate(model.spatial)
         )
         if not isinstance(model, m.ComponentModel):
             return Component(model.name, "Container", spatial)
@@ -106,7 +116,7 @@ class ArchView:
         per_value: dict[tuple[str, str | None], Fraction] = {}
         held: dict[str, Fraction] = {}
         if isinstance(model, m.HolderModel):
-            held = self._bits(model, scope, at / "bits_per_value", bits)
+            held = self._bits_per_value(model, scope, at / "bits_per_value", bits)
             for action in actions.names:
                 for tensor, count in actions.per_value(action, held).items():
                     per_value[action, tensor] = count * scale
@@ -116,7 +126,7 @@ class ArchView:
             name=model.name,
             kind=cast("Kind", kind),
             spatial=spatial,
-            size=_size(model, scope, at) if isinstance(model, m.MemoryModel) else None,
+            size=_evaluate_size(model, scope, at) if isinstance(model, m.MemoryModel) else None,
             actions=actions.names,
             actions_per_value=per_value,
             ports=build_ports(model, actions, self._latency_scope(model.name), at),
@@ -126,14 +136,14 @@ class ArchView:
         )
 
     def _scope(self, model: m.SpatialableModel, at: At) -> Scope:
-        """The names that a component's expressions may use: its own fields first."""
+        """Return the names that a component's expressions may use: its own fields first."""
         extra: dict[str, Any] = dict(self.extras)
         table: dict[str, Any] = {}
         self.tables[model.name] = table
         scope = Scope(table, Scope(extra, self.outer))
         key = "extra_attributes_for_component_model"
         for name, value in getattr(model, key, {}).items():
-            extra[name] = Lazy(partial(_field, value, scope, name, at / key))
+            extra[name] = Lazy(partial(_evaluate_field, value, scope, name, at / key))
         for name in _usable_fields(model):
             value = getattr(model, name)
             if name in ("latency_scale", "throughput_scale"):
@@ -142,20 +152,20 @@ class ArchView:
             elif isinstance(value, (dict, list)) or name in ("name", "component_class"):
                 table[name] = value
             else:
-                table[name] = Lazy(partial(_field, value, scope, name, at))
+                table[name] = Lazy(partial(_evaluate_field, value, scope, name, at))
         return scope
 
-    def _fields(self, model: m.SpatialableModel) -> Fields:
-        """The component as the expressions of others see it."""
+    def _attributes(self, model: m.SpatialableModel) -> Fields:
+        """Return the component as the expressions of other components see it."""
         scope = self.scopes[model.name]
         values = {name: Lazy(partial(scope.lookup, name)) for name in _usable_fields(model)}
         return Fields(f"the component {model.name!r}", values)
 
     def _latency_scope(self, name: str) -> Scope:
-        """The names in total_latency: here the input's variables hide those of the arch."""
+        """Return the names in total_latency: the input's variables hide those of the arch."""
         return Scope(self.tables[name], Scope(self.variables.table, self.scopes[name]))
 
-    def _spatial(self, dim: m.SpatialModel, scope: Scope, at: At) -> SpatialDim:
+    def _spatial_dim(self, dim: m.SpatialModel, scope: Scope, at: At) -> SpatialDim:
         fanout = whole(dim.fanout, scope, at / "fanout", what=f"the fanout of {dim.name!r}")
         if dim.may_reuse is not None:
             reuse = name_set(dim.may_reuse, scope, at / "may_reuse")
@@ -165,10 +175,10 @@ class ArchView:
             reuse = self.everything
         return SpatialDim(dim.name, fanout, frozenset(reuse.names))
 
-    def _bits(
+    def _bits_per_value(
         self, model: m.HolderModel, scope: Scope, at: At, bits: Mapping[str, Fraction]
     ) -> dict[str, Fraction]:
-        """Tensor → bits of one value in the component."""
+        """Return tensor → bits of one value in the component."""
         given = set_table(model.bits_per_value, self.everything, scope, at)
         return {
             **bits,
@@ -183,30 +193,46 @@ class ArchView:
             return {}
         tensors = self.everything.ordered()
         if isinstance(model.direction, str):
-            return dict.fromkeys(tensors, _one_direction(model.direction, at))
+            return dict.fromkeys(tensors, _parse_direction(model.direction, at))
         given = set_table(model.direction, self.everything, scope, at, disjoint=False)
-        found = {t: _one_direction(value, place) for t, (value, place) in given.items()}
+        found = {t: _parse_direction(value, place) for t, (value, place) in given.items()}
         missing = [t for t in tensors if t not in found]
         if missing:
             raise SpecError(
                 f"no direction is given for {', '.join(missing)}",
                 where=str(at),
-                mend="add it, or Other: up_and_down for all the rest",
+                mend="add one for each, or Other: up_and_down for all remaining tensors",
             )
         return {t: found[t] for t in tensors}
 
 
 def variables_table(variables: Mapping[str, Any], scope: Scope, at: At) -> dict[str, Any]:
-    """Variables by name, each evaluated when it is used."""
+    """Return the variables, each evaluated on first use.
+
+    Parameters
+    ----------
+    variables
+        Name → value or expression.
+    scope
+        The names that the expressions may use.
+    at
+        Location of the variables in the input.
+
+    Returns
+    -------
+    dict
+        Name → lazy value; ``"variables"`` → all of them as attributes.
+    """
     table: dict[str, Any] = {
-        name: Lazy(partial(_field, value, scope, name, at)) for name, value in variables.items()
+        name: Lazy(partial(_evaluate_field, value, scope, name, at))
+        for name, value in variables.items()
     }
     table["variables"] = Fields("variables", dict(table))
     return table
 
 
-def _field(value: Any, scope: Scope, name: str, at: At) -> Any:
-    """The value of a field of a scope: if it mentions its own name, it means an outer one."""
+def _evaluate_field(value: Any, scope: Scope, name: str, at: At) -> Any:
+    """Evaluate a field; where its expression uses the field's name, this is the outer name."""
     return value_of(value, scope.without(name), at / name).get()
 
 
@@ -214,17 +240,19 @@ def _usable_fields(model: m.SpatialableModel) -> Iterator[str]:
     return (name for name in type(model).model_fields if name not in _OPAQUE)
 
 
-def _size(model: m.MemoryModel, scope: Scope, at: At) -> Fraction | None:
+def _evaluate_size(model: m.MemoryModel, scope: Scope, at: At) -> Fraction | None:
     size = number(model.size, scope.without("size"), at / "size")
     if size < 0:
         raise ExpressionError(f"the size is negative: {shown(size)}", where=str(at / "size"))
     return None if isinstance(size, float) else Fraction(size)
 
 
-def _one_direction(value: Any, at: At) -> Direction:
+def _parse_direction(value: Any, at: At) -> Direction:
     text = value.strip().strip("'\"") if isinstance(value, str) else value
     if text not in _DIRECTIONS:
         raise SpecError(
-            f"{shown(value)} is no direction", where=str(at), mend=did_you_mean(value, _DIRECTIONS)
+            f"{shown(value)} is not a direction",
+            where=str(at),
+            mend=did_you_mean(value, _DIRECTIONS),
         )
     return cast("Direction", text)

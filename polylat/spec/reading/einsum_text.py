@@ -1,4 +1,4 @@
-"""Einsums written as text: ``Z[b, m] = A[b, M: p] * W[p, m]``."""
+"""Parse Einsums written as text: ``Z[b, m] = A[b, M: p] * W[p, m]``."""
 
 from __future__ import annotations
 
@@ -13,30 +13,49 @@ _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _RANK = re.compile(r"[A-Z#$@]\w*\Z", re.ASCII)
 _TENSOR = re.compile(r"([A-Za-z_]\w*)\[([^\[\]]*)\]", re.ASCII)
 _FORM = 'Z[m, n] = A[m, k] * B[k, n], with "RANK: expression" where a rank needs a name'
-MAX_LENGTH = 10_000
-MAX_NESTING = 10
+_MAX_LENGTH = 10_000
+_MAX_NESTING = 10
 
 
 def expand(data: Any, at: At) -> Any:
-    """The input with Einsums as mappings: texts parsed, nested lists flattened.
+    """Replace Einsums written as text by mappings, and flatten nested lists of Einsums.
 
-    The order and the meaning are AccelForge's: inputs in order of appearance, then the output; the
+    As in AccelForge, the accesses are the inputs in order of appearance, then the output, and the
     Einsum is named after its output.
+
+    Parameters
+    ----------
+    data
+        The input as a tree of plain values.
+    at
+        The root of the input.
+
+    Returns
+    -------
+    Any
+        The input with every Einsum as a mapping; `data` if it has no list of Einsums.
+
+    Raises
+    ------
+    SpecError
+        If a text is not an Einsum, or contradicts the keys next to it.
+    UnsupportedError
+        If a tensor occurs twice with different projections, or as input and output.
     """
     workload = data.get("workload") if isinstance(data, dict) else None
     entries = workload.get("einsums") if isinstance(workload, dict) else None
     if not isinstance(entries, list) or not isinstance(workload, dict):
         return data
     found, lines = Seq(), []
-    for entry, place, line in _flat(entries, at / "workload" / "einsums", 0):
-        found.append(_entry(entry, place))
+    for entry, place, line in _flatten(entries, at / "workload" / "einsums", 0):
+        found.append(_expand_entry(entry, place))
         lines.append(line)
     found.lines = lines
     return _with(data, "workload", _with(workload, "einsums", found))
 
 
 def _with(table: dict[str, Any], key: str, value: Any) -> Map:
-    """A copy of a mapping with one value replaced."""
+    """Return a copy of a mapping with one value replaced."""
     result = Map(table.items())
     result[key] = value
     if isinstance(table, Map):
@@ -44,20 +63,20 @@ def _with(table: dict[str, Any], key: str, value: Any) -> Map:
     return result
 
 
-def _flat(entries: list[Any], at: At, depth: int) -> list[tuple[Any, At, Any]]:
-    if depth > MAX_NESTING:
-        raise SpecError(f"lists nested more than {MAX_NESTING} deep", where=str(at))
+def _flatten(entries: list[Any], at: At, depth: int) -> list[tuple[Any, At, Any]]:
+    if depth > _MAX_NESTING:
+        raise SpecError(f"lists nested more than {_MAX_NESTING} deep", where=str(at))
     found: list[tuple[Any, At, Any]] = []
     for index, entry in enumerate(entries):
         place = at / index
         if isinstance(entry, list):
-            found.extend(_flat(entry, place, depth + 1))
+            found.extend(_flatten(entry, place, depth + 1))
         else:
             found.append((entry, place, place.line))
     return found
 
 
-def _entry(entry: Any, at: At) -> Any:
+def _expand_entry(entry: Any, at: At) -> Any:
     if isinstance(entry, str):
         line = at.line
         entry, text_at = Map([("einsum", entry)]), at
@@ -70,7 +89,7 @@ def _entry(entry: Any, at: At) -> Any:
     text = entry["einsum"]
     if not isinstance(text, str):
         raise SpecError("must be the text of an Einsum", where=str(text_at), mend=f"write {_FORM}")
-    name, accesses = parse(text, text_at)
+    name, accesses = _parse(text, text_at)
     by_name = {access["name"]: access for access in accesses}
     more = entry.get("tensor_accesses") or []
     if not isinstance(more, list):
@@ -89,7 +108,7 @@ def _entry(entry: Any, at: At) -> Any:
                 continue
             if key in by_name[access["name"]]:
                 raise SpecError(
-                    f"{key} is given by the Einsum's text already", where=str(place / key)
+                    f"{key} is already given by the Einsum's text", where=str(place / key)
                 )
             by_name[access["name"]][key] = value
     result = Map((k, v) for k, v in entry.items() if k not in ("einsum", "tensor_accesses"))
@@ -104,13 +123,33 @@ def _entry(entry: Any, at: At) -> Any:
     return result
 
 
-def parse(text: str, at: At) -> tuple[str, list[Map]]:
-    """Name and tensor accesses of an Einsum's text."""
+def _parse(text: str, at: At) -> tuple[str, list[Map]]:
+    """Parse the text of an Einsum.
+
+    Parameters
+    ----------
+    text
+        The text.
+    at
+        Location of the text in the input.
+
+    Returns
+    -------
+    tuple of (str, list of Map)
+        Name of the Einsum, and its tensor accesses: inputs, then the output.
+
+    Raises
+    ------
+    SpecError
+        If the text is not an Einsum.
+    UnsupportedError
+        If a tensor occurs twice with different projections, or as input and output.
+    """
 
     def wrong(why: str) -> SpecError:
         return SpecError(f"{shown(text)}: {why}", where=str(at), mend=f"write {_FORM}")
 
-    if len(text) > MAX_LENGTH:
+    if len(text) > _MAX_LENGTH:
         raise wrong("it is too long")
     bare = re.sub(r"\s+", "", text)
     if bare.count("=") != 1:
@@ -118,10 +157,12 @@ def parse(text: str, at: At) -> tuple[str, list[Map]]:
     left, right = bare.split("=")
     match = re.fullmatch(_TENSOR, left)
     if match is None:
-        raise wrong("left of '=' stands one tensor with its ranks in brackets")
+        raise wrong("the left side of '=' must be one tensor with its ranks in brackets")
     inputs = _TENSOR.findall(right)
     if not inputs:
-        raise wrong("right of '=' stands at least one tensor with its ranks in brackets")
+        raise wrong(
+            "the right side of '=' must have at least one tensor with its ranks in brackets"
+        )
     rest = _TENSOR.sub("", right)
     if "[" in rest or "]" in rest:
         raise wrong("its brackets do not match")
@@ -136,23 +177,23 @@ def parse(text: str, at: At) -> tuple[str, list[Map]]:
                 rank, index = part.upper(), part
                 if not _NAME.match(part) or part[:1].isupper():
                     raise wrong(
-                        f"{part!r} is no rank variable; a name that starts with a small letter"
+                        f"{part!r} is not a rank variable (a name that starts in lower case)"
                         if part
                         else f"a rank of {name!r} is empty"
                     )
             elif not _RANK.match(rank) or not index:
-                raise wrong(f"{part!r} is not of the form RANK: expression, RANK in capitals")
+                raise wrong(f"{part!r} is not of the form RANK: expression, RANK in upper case")
             if rank in projection:
                 raise wrong(f"the rank {rank!r} of {name!r} is given twice")
             projection[rank] = index
         before = next((access for access in accesses if access["name"] == name), None)
         if before is not None:
             if not output and before["projection"] == projection:
-                continue  # A[m] * A[m]: read once, as in AccelForge
+                continue  # A[m] * A[m] is read once, as in AccelForge
             raise UnsupportedError(
-                f"{shown(text)}: the tensor {name!r} stands in it twice",
+                f"{shown(text)}: the tensor {name!r} occurs twice",
                 where=str(at),
-                mend="give each access a tensor of its own",
+                mend="use a separate tensor for each access",
             )
         accesses.append(
             Map([("name", name), ("projection", Map(projection.items())), ("output", output)])

@@ -1,8 +1,8 @@
-"""Expressions in the input: arithmetic, set expressions, latencies.
+"""Evaluate expressions in the input: arithmetic, set expressions, latencies.
 
-They are evaluated by walking their syntax tree (simpleeval), never by Python's ``eval``. Only what
-is listed here exists for them: names of the scope, a few functions, attributes of our own small
-objects. The work per expression is bounded.
+The evaluator walks the syntax tree (simpleeval) and never calls Python's ``eval``. An expression
+can use only the names of its scope, a few functions, and the attributes of polylat's own value
+classes. The work per expression is bounded.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from polylat.spec.reading.sets import NameSet, SetError
 from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import At, Quoted
 
-MAX_LENGTH = 4_000
-MAX_STEPS = 100_000
+_MAX_LENGTH = 4_000
+_MAX_STEPS = 100_000
 
 
 def evaluate(expression: object, scope: Scope, at: At) -> Any:
-    """The value of an expression.
+    """Evaluate an expression.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def evaluate(expression: object, scope: Scope, at: At) -> Any:
     scope
         The names that it may use.
     at
-        Where it stands, for messages.
+        Its location in the input, for messages.
 
     Returns
     -------
@@ -57,9 +57,9 @@ def evaluate(expression: object, scope: Scope, at: At) -> Any:
     Raises
     ------
     ExpressionError
-        Where it cannot be evaluated.
+        If it cannot be evaluated.
     NotLinear
-        Where a latency would not be a maximum of linear forms.
+        If a latency is not a maximum of linear forms.
     """
     if not isinstance(expression, str):
         return expression
@@ -79,69 +79,154 @@ def evaluate(expression: object, scope: Scope, at: At) -> Any:
     except Failure as failure:
         why, mend = failure.why, failure.mend
     except Circular:
-        why, mend = "it needs its own value", "give one of the values as a number"
+        why, mend = "it depends on its own value", "replace one of the values by a number"
     except SyntaxError as error:
         why = f"it is not a valid expression ({error.msg})"
-        mend = "write it with numbers, names, + - * / and functions such as max()"
+        mend = "use numbers, names, + - * / and functions such as max()"
     except ZeroDivisionError:
         why, mend = "division by zero", None
     except (BadNumber, SetError) as error:
         why, mend = str(error), None
     except (RecursionError, MemoryError):
-        why, mend = "it is nested too deeply or too large", "make it simpler"
+        why, mend = "it is nested too deeply or too large", "simplify it"
     except (simpleeval.InvalidExpression, ArithmeticError, TypeError, ValueError) as error:
         why, mend = str(error) or type(error).__name__, None
     raise ExpressionError(f"cannot evaluate {shown(text)}: {why}", where=str(at), mend=mend)
 
 
 def value_of(value: Any, scope: Scope, at: At) -> Lazy:
-    """A value that is an expression, a text in quotes, or data, evaluated when it is used."""
+    """Wrap a value of the input so that it is evaluated on first use.
+
+    Parameters
+    ----------
+    value
+        An expression, a quoted string (which is its own value) or data.
+    scope
+        The names that the expression may use.
+    at
+        Its location in the input, for messages.
+
+    Returns
+    -------
+    Lazy
+        The value, not yet evaluated.
+    """
     if isinstance(value, Quoted):
         return Lazy(partial(str, value))
     return Lazy(partial(evaluate, value, scope, at))
 
 
 def number(expression: object, scope: Scope, at: At) -> Number:
-    """The value of an expression that must be a number."""
+    """Evaluate an expression that must be a number.
+
+    Parameters
+    ----------
+    expression, scope, at
+        As for `evaluate`.
+
+    Returns
+    -------
+    Number
+        The number; a boolean counts as 0 or 1.
+
+    Raises
+    ------
+    ExpressionError
+        If the value is not a number.
+    """
     value = evaluate(expression, scope, at)
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, (int, Fraction, float)):
         return value
     raise ExpressionError(
-        f"{_said(expression, value)} must be a number", where=str(at), mend="give a number"
+        f"{_with_value(expression, value)} must be a number", where=str(at), mend="give a number"
     )
 
 
 def positive(expression: object, scope: Scope, at: At, *, what: str) -> Fraction:
-    """The value of an expression that must be a finite number above zero."""
+    """Evaluate an expression that must be a finite number above zero.
+
+    Parameters
+    ----------
+    expression, scope, at
+        As for `evaluate`.
+    what
+        Description of the value, for messages.
+
+    Returns
+    -------
+    Fraction
+        The number.
+
+    Raises
+    ------
+    ExpressionError
+        If the value is not a finite number above zero.
+    """
     value = number(expression, scope, at)
     if isinstance(value, float) or value <= 0:
         raise ExpressionError(
-            f"{what} must be a finite number above zero, not {_said(expression, value)}",
+            f"{what} must be a finite number above zero, not {_with_value(expression, value)}",
             where=str(at),
         )
     return Fraction(value)
 
 
 def whole(expression: object, scope: Scope, at: At, *, what: str) -> int:
-    """The value of an expression that must be a whole number above zero."""
+    """Evaluate an expression that must be a whole number above zero.
+
+    Parameters
+    ----------
+    expression, scope, at
+        As for `evaluate`.
+    what
+        Description of the value, for messages.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    ExpressionError
+        If the value is not a whole number above zero.
+    """
     value = number(expression, scope, at)
     if not isinstance(value, int) or value < 1:
         raise ExpressionError(
-            f"{what} must be a whole number above zero, not {_said(expression, value)}",
+            f"{what} must be a whole number above zero, not {_with_value(expression, value)}",
             where=str(at),
         )
     return value
 
 
 def name_set(expression: object, scope: Scope, at: At, *, kind: str = "tensor") -> NameSet:
-    """The value of an expression that must be a set of tensors (or of rank variables)."""
+    """Evaluate an expression that must be a set of tensors (or of rank variables).
+
+    Parameters
+    ----------
+    expression, scope, at
+        As for `evaluate`.
+    kind
+        Kind of the elements: ``"tensor"`` or ``"rank variable"``.
+
+    Returns
+    -------
+    NameSet
+        The set.
+
+    Raises
+    ------
+    ExpressionError
+        If the value is not a set of this kind.
+    """
     value = evaluate(expression, scope, at)
     if isinstance(value, NameSet) and value.space.kind == kind:
         return value
     raise ExpressionError(
-        f"{_said(expression, value)} must be a set of {kind}s",
+        f"{_with_value(expression, value)} must be a set of {kind}s",
         where=str(at),
         mend="use a set expression such as All, Inputs, ~Intermediates or a tensor's name",
     )
@@ -155,20 +240,38 @@ def set_table(
     *,
     disjoint: bool = True,
 ) -> dict[str, tuple[Any, At]]:
-    """Values by tensor, from a mapping whose keys are set expressions.
+    """Assign the values of a mapping whose keys are set expressions to the tensors in these sets.
 
-    ``Other`` stands for the tensors that no other key names. With `disjoint`, two keys must not
-    name the same tensor; else the later one counts.
+    Parameters
+    ----------
+    table
+        Set expression → value. ``Other`` is the set of the tensors that no other key names.
+    everything
+        All tensors.
+    scope, at
+        As for `evaluate`.
+    disjoint
+        Whether two keys must not name the same tensor; if False, the later key takes precedence.
+
+    Returns
+    -------
+    dict
+        Tensor → (its value, not yet evaluated; location of the value).
+
+    Raises
+    ------
+    ExpressionError
+        If a key is not a set of tensors, or a tensor is named twice.
     """
     found: dict[str, tuple[Any, At]] = {}
-    left = everything
+    remaining = everything
     mentions_other = [key for key in table if _mentions(key, "Other")]
     if len(mentions_other) > 1:
-        raise ExpressionError("'Other' stands in more than one key", where=str(at))
+        raise ExpressionError("'Other' occurs in more than one key", where=str(at))
     for key in [k for k in table if k not in mentions_other] + mentions_other:
         here = at / key
-        keys = name_set(key, Scope({"Other": left}, scope), here)
-        left = left.difference(keys)
+        keys = name_set(key, Scope({"Other": remaining}, scope), here)
+        remaining = remaining.difference(keys)
         for tensor in keys.ordered():
             if disjoint and tensor in found:
                 raise ExpressionError(
@@ -183,7 +286,7 @@ def set_table(
 
 def _parsed(text: str) -> ast.Expression:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python warns of what it is about to refuse
+        warnings.simplefilter("ignore")  # syntax that the evaluator refuses anyway
         return ast.parse(text, mode="eval")
 
 
@@ -195,27 +298,28 @@ def _mentions(text: str, name: str) -> bool:
     return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
 
 
-def _said(expression: object, value: object) -> str:
-    told = str(value) if isinstance(value, NameSet) else shown(value)
+def _with_value(expression: object, value: object) -> str:
+    """Return an expression and its value as text, for messages."""
+    text = str(value) if isinstance(value, NameSet) else shown(value)
     if isinstance(value, (Fields, Table, Latency)):
-        told = kind_of(value)
-    if isinstance(expression, str) and expression.strip() != told:
-        return f"{shown(expression)} (= {told})"
-    return told
+        text = kind_of(value)
+    if isinstance(expression, str) and expression.strip() != text:
+        return f"{shown(expression)} (= {text})"
+    return text
 
 
 # The evaluator -----------------------------------------------------------------------------------
 
 
 class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
-    """simpleeval with our operators, exact numbers, and a bound on the work."""
+    """simpleeval with polylat's operators, exact numbers, and a bound on the work."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(operators=OPERATORS, functions={}, names={})
         self.scope = scope
         self.locals: list[dict[str, Any]] = []
         self.steps = 0
-        # simpleeval's table of syntax, replaced: what is not listed does not exist.
+        # Replaces simpleeval's table of syntax: any other syntax is refused.
         self.nodes = {
             ast.Attribute: self._attribute,
             ast.BinOp: self._eval_binop,
@@ -234,16 +338,16 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
         }
 
     def run(self, text: str) -> Any:
-        """The value of the expression."""
-        if len(text) > MAX_LENGTH:
-            raise Failure(f"it is longer than {MAX_LENGTH} characters")
+        """Evaluate an expression."""
+        if len(text) > _MAX_LENGTH:
+            raise Failure(f"it is longer than {_MAX_LENGTH} characters")
         if not text:
-            raise Failure("it is empty", "give a value, or leave the key out")
+            raise Failure("it is empty", "give a value, or remove the key")
         return self.eval(text, previously_parsed=_parsed(text).body)
 
     def _eval(self, node: ast.AST) -> Any:
         self.steps += 1
-        if self.steps > MAX_STEPS:
+        if self.steps > _MAX_STEPS:
             raise Failure("it takes too many steps")
         handler = self.nodes.get(type(node))
         if handler is None:
@@ -314,13 +418,13 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
             raise Failure("only functions can be called, not methods")
         name = node.func.id
         if not node.args and not node.keywords and name in self.scope:
-            value = self.scope.lookup(name)  # AccelForge lets a set be called: Nothing()
+            value = self.scope.lookup(name)  # AccelForge allows to call a set: Nothing()
             if isinstance(value, NameSet):
                 return value
         if name not in FUNCTIONS:
             raise Failure(f"there is no function {name!r}", did_you_mean(name, FUNCTIONS))
         if node.keywords:
-            raise Failure(f"{name}() takes no named arguments")
+            raise Failure(f"{name}() takes no keyword arguments")
         values: list[Any] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):

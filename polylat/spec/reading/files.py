@@ -1,4 +1,4 @@
-"""Files: finding and reading them, and the values of those that are included."""
+"""Find and read the files of the input, and select values of included files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,47 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.reading.suggest import did_you_mean
 
-MAX_BYTES = 20_000_000
+_MAX_BYTES = 20_000_000
 
 
 def has_template(text: str) -> bool:
-    """Whether a text contains anything that Jinja would change."""
+    """Return whether a text contains Jinja syntax.
+
+    Parameters
+    ----------
+    text
+        The text.
+
+    Returns
+    -------
+    bool
+        True if Jinja must render the text.
+    """
     return "{{" in text or "{%" in text or "{#" in text
 
 
 def find_paths(pattern: object, path: str, include_dirs: Iterable[str]) -> list[str]:
-    """The files that a pattern names, next to a file and in the include directories."""
+    """Find the files that match a pattern, next to a file and in the include directories.
+
+    Parameters
+    ----------
+    pattern
+        A name, a pattern as for `glob`, or a list of these.
+    path
+        The file that names the pattern.
+    include_dirs
+        Further directories to search.
+
+    Returns
+    -------
+    list of str
+        The absolute paths, each once.
+
+    Raises
+    ------
+    SpecError
+        If no file matches.
+    """
     if isinstance(pattern, (list, tuple)):
         return [p for part in pattern for p in find_paths(part, path, include_dirs)]
     name = str(pattern)
@@ -40,7 +71,7 @@ def find_paths(pattern: object, path: str, include_dirs: Iterable[str]) -> list[
 
 
 def _siblings(path: str) -> list[str]:
-    """Names of the YAML files (or others of that ending) where the file should be."""
+    """Return the names of the YAML files (and files of the same suffix) in the file's directory."""
     endings = {".yaml", ".yml", Path(path).suffix}
     try:
         names = sorted(p.name for p in Path(path).parent.iterdir() if p.is_file())
@@ -50,17 +81,43 @@ def _siblings(path: str) -> list[str]:
 
 
 class Several:
-    """The trees of several included files."""
+    """The trees of several included files.
+
+    Parameters
+    ----------
+    trees
+        One tree per file.
+    """
 
     def __init__(self, trees: list[Any]) -> None:
         self.trees = trees
 
 
 def pick(loaded: Mapping[str, Any], text: str, where: str) -> Any:
-    """The value that ``!include_loaded name.key.key`` stands for."""
+    """Return the value of ``!include_loaded name.key.key``.
+
+    Parameters
+    ----------
+    loaded
+        Name → tree of the included file, or `Several` trees.
+    text
+        The name and the keys, joined by dots.
+    where
+        Location of the tag, for messages.
+
+    Returns
+    -------
+    Any
+        The value; a list with one value per file if the name has `Several` trees.
+
+    Raises
+    ------
+    SpecError
+        If no file was included under the name, or a file does not have the key.
+    """
     name, *keys = text.strip().split(".")
     if name not in loaded:
-        raise SpecError(f"nothing was included as {name!r}", where=where)
+        raise SpecError(f"no file was included as {name!r}", where=where)
     value = loaded[name]
     several = isinstance(value, Several)
     values: list[Any] = value.trees if isinstance(value, Several) else [value]
@@ -83,15 +140,33 @@ def pick(loaded: Mapping[str, Any], text: str, where: str) -> Any:
 
 
 def read_text(path: str, *, included: bool = False) -> str:
-    """The text of a file; an included one must be a regular file, which cannot block."""
+    """Return the text of a file.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    included
+        True for a file included by another; it must be a regular file, which cannot block.
+
+    Returns
+    -------
+    str
+        The text, without a byte-order mark.
+
+    Raises
+    ------
+    SpecError
+        If the file does not exist, cannot be read, is larger than 20 MB or not UTF-8.
+    """
     if included and os.path.exists(path) and not os.path.isfile(path):
-        raise SpecError("this is no regular file", where=os.path.basename(path) or path)
+        raise SpecError("the file is not a regular file", where=os.path.basename(path) or path)
     try:
         with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(_MAX_BYTES + 1)
     except IsADirectoryError:
         raise SpecError(
-            "this is a directory", where=os.path.basename(path) or path, mend="name a file"
+            "the path is a directory", where=os.path.basename(path) or path, mend="name a file"
         ) from None
     except FileNotFoundError:
         raise SpecError(
@@ -103,7 +178,7 @@ def read_text(path: str, *, included: bool = False) -> str:
         raise SpecError(
             f"the file cannot be read: {error.strerror}", where=os.path.basename(path) or path
         ) from None
-    if len(raw) > MAX_BYTES:
+    if len(raw) > _MAX_BYTES:
         raise SpecError("the file is larger than 20 MB", where=os.path.basename(path) or path)
     try:
         return raw.decode("utf-8-sig")

@@ -1,7 +1,7 @@
-"""What expressions can compute: operators, functions and constants.
+"""Operators, functions and constants of expressions.
 
-Numbers stay exact, sets and latencies have operators of their own, and no result can be much
-larger than what it is computed from.
+Numbers stay exact, sets and latencies have their own operators, and the size of every result is
+bounded.
 """
 
 from __future__ import annotations
@@ -19,11 +19,19 @@ from polylat.spec.reading.numbers import Number, decimal, exact, finite, power
 from polylat.spec.reading.scope import Fields, Table
 from polylat.spec.reading.sets import NameSet
 
-MAX_ITEMS = 10_000
+_MAX_ITEMS = 10_000
 
 
 class Failure(Exception):
-    """Why an expression cannot be evaluated, and what would mend it."""
+    """An expression cannot be evaluated.
+
+    Parameters
+    ----------
+    why
+        The reason.
+    mend
+        The fix, as an imperative.
+    """
 
     def __init__(self, why: str, mend: str | None = None) -> None:
         super().__init__(why)
@@ -41,7 +49,18 @@ def _numbers(a: object, b: object, sign: str) -> tuple[Number, Number]:
 
 
 def kind_of(value: object) -> str:
-    """What kind of value it is, for messages."""
+    """Describe the kind of a value, for messages.
+
+    Parameters
+    ----------
+    value
+        The value.
+
+    Returns
+    -------
+    str
+        The description, such as ``"a number"``.
+    """
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, (int, Fraction, float)):
@@ -54,27 +73,27 @@ def kind_of(value: object) -> str:
         return "a latency"
     if isinstance(value, (Fields, Table)):
         return value.title
-    return "a text" if isinstance(value, str) else "a list"
+    return "a string" if isinstance(value, str) else "a list"
 
 
 def _add(a: Any, b: Any) -> Any:
-    if isinstance(a, list) and isinstance(b, list) and len(a) + len(b) <= MAX_ITEMS:
+    if isinstance(a, list) and isinstance(b, list) and len(a) + len(b) <= _MAX_ITEMS:
         return a + b
-    return _symbolic(latency.add, a, b, "+") or exact(operator.add(*_numbers(a, b, "+")))
+    return _on_latencies(latency.add, a, b, "+") or exact(operator.add(*_numbers(a, b, "+")))
 
 
 def _sub(a: Any, b: Any) -> Any:
     if isinstance(a, NameSet) and isinstance(b, NameSet):
         return a.difference(b)
-    return _symbolic(latency.subtract, a, b, "-") or exact(operator.sub(*_numbers(a, b, "-")))
+    return _on_latencies(latency.subtract, a, b, "-") or exact(operator.sub(*_numbers(a, b, "-")))
 
 
 def _mul(a: Any, b: Any) -> Any:
-    return _symbolic(latency.multiply, a, b, "*") or exact(operator.mul(*_numbers(a, b, "*")))
+    return _on_latencies(latency.multiply, a, b, "*") or exact(operator.mul(*_numbers(a, b, "*")))
 
 
 def _div(a: Any, b: Any) -> Any:
-    found = _symbolic(latency.divide, a, b, "/")
+    found = _on_latencies(latency.divide, a, b, "/")
     if found is not None:
         return found
     left, right = _numbers(a, b, "/")
@@ -85,9 +104,10 @@ def _div(a: Any, b: Any) -> Any:
     return exact(Fraction(left) / right)
 
 
-def _symbolic(
+def _on_latencies(
     compute: Callable[[Any, Any], Latency], a: object, b: object, sign: str
 ) -> Latency | None:
+    """Compute with latencies; None if neither operand is one."""
     if not isinstance(a, Latency) and not isinstance(b, Latency):
         return None
     for value in (a, b):
@@ -97,6 +117,8 @@ def _symbolic(
 
 
 def _numeric(compute: Callable[[Any, Any], Any], sign: str) -> Callable[[Any, Any], Any]:
+    """Make an operator on exact numbers that is not defined for latencies."""
+
     def apply(a: Any, b: Any) -> Any:
         if isinstance(a, Latency) or isinstance(b, Latency):
             raise NotLinear(f"{sign} is applied to a number of calls")
@@ -105,7 +127,7 @@ def _numeric(compute: Callable[[Any, Any], Any], sign: str) -> Callable[[Any, An
     return apply
 
 
-def _set_or_bits(
+def _on_sets_or_bits(
     on_sets: Callable[[NameSet, NameSet], NameSet], on_ints: Callable[[int, int], int], sign: str
 ) -> Callable[[Any, Any], Any]:
     def apply(a: Any, b: Any) -> Any:
@@ -135,7 +157,23 @@ def _plus(a: Any) -> Any:
 
 
 def truth(value: Any) -> bool:
-    """Whether a condition holds; it must not depend on numbers of calls."""
+    """Return whether a condition holds.
+
+    Parameters
+    ----------
+    value
+        The value of the condition.
+
+    Returns
+    -------
+    bool
+        Its truth value.
+
+    Raises
+    ------
+    NotLinear
+        If it depends on numbers of calls.
+    """
     if isinstance(value, Latency):
         raise NotLinear("a condition depends on a number of calls")
     return bool(value)
@@ -149,7 +187,7 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _ordered(compute: Callable[[Any, Any], bool], sign: str) -> Callable[[Any, Any], bool]:
+def _ordering(compute: Callable[[Any, Any], bool], sign: str) -> Callable[[Any, Any], bool]:
     def apply(a: Any, b: Any) -> bool:
         if isinstance(a, Latency) or isinstance(b, Latency):
             raise NotLinear("a condition depends on a number of calls")
@@ -172,9 +210,9 @@ def _contains(item: Any, container: Any) -> bool:
     raise Failure(f"'in' needs a set or a list, not {kind_of(container)}")
 
 
-def _same_nothing(a: Any, b: Any) -> bool:
+def _is_none(a: Any, b: Any) -> bool:
     if a is not None and b is not None:
-        raise Failure("'is' only compares with None")
+        raise Failure("'is' can only compare with None")
     return a is b
 
 
@@ -186,23 +224,23 @@ OPERATORS: dict[type, Callable[..., Any]] = {
     ast.FloorDiv: _numeric(operator.floordiv, "//"),
     ast.Mod: _numeric(operator.mod, "%"),
     ast.Pow: _numeric(power, "**"),
-    ast.BitOr: _set_or_bits(NameSet.union, operator.or_, "|"),
-    ast.BitAnd: _set_or_bits(NameSet.intersection, operator.and_, "&"),
-    ast.BitXor: _set_or_bits(NameSet.symmetric_difference, operator.xor, "^"),
+    ast.BitOr: _on_sets_or_bits(NameSet.union, operator.or_, "|"),
+    ast.BitAnd: _on_sets_or_bits(NameSet.intersection, operator.and_, "&"),
+    ast.BitXor: _on_sets_or_bits(NameSet.symmetric_difference, operator.xor, "^"),
     ast.Invert: _invert,
     ast.USub: _negative,
     ast.UAdd: _plus,
     ast.Not: lambda a: not truth(a),
     ast.Eq: _equal,
     ast.NotEq: lambda a, b: not _equal(a, b),
-    ast.Lt: _ordered(operator.lt, "<"),
-    ast.LtE: _ordered(operator.le, "<="),
-    ast.Gt: _ordered(operator.gt, ">"),
-    ast.GtE: _ordered(operator.ge, ">="),
+    ast.Lt: _ordering(operator.lt, "<"),
+    ast.LtE: _ordering(operator.le, "<="),
+    ast.Gt: _ordering(operator.gt, ">"),
+    ast.GtE: _ordering(operator.ge, ">="),
     ast.In: _contains,
     ast.NotIn: lambda a, b: not _contains(a, b),
-    ast.Is: _same_nothing,
-    ast.IsNot: lambda a, b: not _same_nothing(a, b),
+    ast.Is: _is_none,
+    ast.IsNot: lambda a, b: not _is_none(a, b),
 }
 
 
@@ -210,6 +248,7 @@ OPERATORS: dict[type, Callable[..., Any]] = {
 
 
 def _items(values: tuple[Any, ...]) -> list[Any]:
+    """Return the items of the only argument if it is a collection, else the arguments."""
     if len(values) == 1 and isinstance(values[0], (list, tuple, Table, NameSet)):
         return list(values[0])
     return list(values)
@@ -231,7 +270,7 @@ def _extreme(
     def apply(*values: Any) -> Any:
         items = _items(values)
         if not items:
-            raise Failure(f"{name}() of nothing")
+            raise Failure(f"{name}() needs at least one number")
         for item in items:
             if not isinstance(item, (Latency, int, Fraction, float)):
                 raise Failure(f"{name}() needs numbers, not {kind_of(item)}")
@@ -259,19 +298,19 @@ def _range(*values: Any) -> list[int]:
     if not all(isinstance(v, int) for v in values):
         raise Failure("range() needs whole numbers")
     found = range(*values)
-    if len(found) > MAX_ITEMS:
-        raise Failure(f"range() of more than {MAX_ITEMS} numbers")
+    if len(found) > _MAX_ITEMS:
+        raise Failure(f"range() of more than {_MAX_ITEMS} numbers")
     return list(found)
 
 
-def _rounded(compute: Callable[[Any], int]) -> Callable[[Any], Any]:
+def _rounding(compute: Callable[[Any], int]) -> Callable[[Any], Any]:
     def apply(value: Any) -> Any:
-        return exact(compute(finite(_one(value))))
+        return exact(compute(finite(_number(value))))
 
     return apply
 
 
-def _one(value: Any) -> Number:
+def _number(value: Any) -> Number:
     if isinstance(value, Latency):
         raise NotLinear("a function is applied to a number of calls")
     return _numbers(value, 0, "and")[0]
@@ -279,14 +318,14 @@ def _one(value: Any) -> Number:
 
 def _round(value: Any, digits: Any = None) -> Any:
     if digits is None:
-        return exact(round(finite(_one(value))))
+        return exact(round(finite(_number(value))))
     if not isinstance(digits, int) or abs(digits) > 1000:
-        raise Failure("round() needs a small whole number of digits")
-    return exact(round(Fraction(finite(_one(value))), digits))
+        raise Failure("round() needs a whole number of digits, at most 1000")
+    return exact(round(Fraction(finite(_number(value))), digits))
 
 
 def _float(value: Any) -> Any:
-    return decimal(value) if isinstance(value, str) else exact(_one(value))
+    return decimal(value) if isinstance(value, str) else exact(_number(value))
 
 
 def _int(value: Any) -> Any:
@@ -294,32 +333,32 @@ def _int(value: Any) -> Any:
 
 
 def _sqrt(value: Any) -> Any:
-    number = Fraction(finite(_one(value)))
+    number = Fraction(finite(_number(value)))
     if number < 0:
         raise Failure("sqrt() of a negative number")
-    up, down = math.isqrt(number.numerator), math.isqrt(number.denominator)
-    if up * up == number.numerator and down * down == number.denominator:
-        return exact(Fraction(up, down))
+    root = Fraction(math.isqrt(number.numerator), math.isqrt(number.denominator))
+    if root * root == number:
+        return exact(root)
     return exact(math.sqrt(number))
 
 
 def _log2(value: Any) -> Any:
-    number = Fraction(finite(_one(value)))
+    number = Fraction(finite(_number(value)))
     if number <= 0:
-        raise Failure("log2() of a number that is not positive")
-    up, down = number.numerator, number.denominator
-    if up & (up - 1) == 0 and down & (down - 1) == 0:  # a power of two: exact
-        return up.bit_length() - down.bit_length()
-    return exact(math.log2(up) - math.log2(down))
+        raise Failure("log2() needs a number above zero")
+    above, below = number.numerator, number.denominator
+    if above & (above - 1) == 0 and below & (below - 1) == 0:  # a power of two: exact
+        return above.bit_length() - below.bit_length()
+    return exact(math.log2(above) - math.log2(below))
 
 
 def _ints(compute: Callable[..., int], name: str, largest: int) -> Callable[..., Any]:
     def apply(*values: Any) -> Any:
-        items = [_one(v) for v in values]
+        items = [_number(v) for v in values]
         if not all(isinstance(v, int) for v in items):
             raise Failure(f"{name}() needs whole numbers")
         if any(isinstance(v, int) and abs(v) > largest for v in items):
-            raise Failure(f"{name}() of so large a number")
+            raise Failure(f"{name}() of a number that is too large")
         return exact(compute(*items))
 
     return apply
@@ -327,21 +366,37 @@ def _ints(compute: Callable[..., int], name: str, largest: int) -> Callable[...,
 
 def _floats(compute: Callable[..., float]) -> Callable[..., Any]:
     def apply(*values: Any) -> Any:
-        return exact(compute(*(float(_one(v)) for v in values)))
+        return exact(compute(*(float(_number(v)) for v in values)))
 
     return apply
 
 
-def _flag(compute: Callable[[float], bool]) -> Callable[[Any], bool]:
+def _float_test(compute: Callable[[float], bool]) -> Callable[[Any], bool]:
     def apply(value: Any) -> bool:
-        found = _one(value)
+        found = _number(value)
         return compute(found if isinstance(found, float) else 0.0)
 
     return apply
 
 
 def list_of(value: Any = ()) -> list[Any]:
-    """The items of a list, a set or a table."""
+    """Return the items of a list, a set or a table.
+
+    Parameters
+    ----------
+    value
+        The list, set or table.
+
+    Returns
+    -------
+    list
+        Its items.
+
+    Raises
+    ------
+    Failure
+        If the value is something else.
+    """
     if isinstance(value, (list, tuple, NameSet, Table)):
         return list(value)
     raise Failure(f"list() needs a list, not {kind_of(value)}")
@@ -356,21 +411,21 @@ _max = _extreme(latency.maximum, max, "max")
 _min = _extreme(latency.minimum, min, "min")
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": lambda v: exact(abs(_one(v))),
-    "fabs": lambda v: exact(abs(_one(v))),
+    "abs": lambda v: exact(abs(_number(v))),
+    "fabs": lambda v: exact(abs(_number(v))),
     "bool": truth,
-    "ceil": _rounded(math.ceil),
+    "ceil": _rounding(math.ceil),
     "comb": _ints(math.comb, "comb", 2_000),
     "enumerate": _enumerate,
     "factorial": _ints(math.factorial, "factorial", 2_000),
     "float": _float,
-    "floor": _rounded(math.floor),
+    "floor": _rounding(math.floor),
     "fsum": _sum,
     "gcd": _ints(math.gcd, "gcd", _BIG),
     "int": _int,
-    "isfinite": _flag(math.isfinite),
-    "isinf": _flag(math.isinf),
-    "isnan": lambda v: bool(_one(v) != _one(v)),
+    "isfinite": _float_test(math.isfinite),
+    "isinf": _float_test(math.isinf),
+    "isnan": lambda v: bool(_number(v) != _number(v)),
     "isqrt": _ints(math.isqrt, "isqrt", _BIG),
     "lcm": _ints(math.lcm, "lcm", _BIG),
     "len": _len,
@@ -385,7 +440,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "round": _round,
     "sqrt": _sqrt,
     "sum": _sum,
-    "trunc": _rounded(math.trunc),
+    "trunc": _rounding(math.trunc),
     "tuple": list_of,
 }
 _ON_FLOATS: tuple[Callable[..., float], ...] = (

@@ -1,8 +1,8 @@
 """Read AccelForge's live objects: its `Spec`, and the `Mappings` that its mapper finds.
 
-An object becomes the same tree as its YAML (see `polylat.spec.reading.tree`), by its public fields
-and attributes. AccelForge itself is not imported: who has its objects has imported it, and who has
-not pays nothing.
+An object becomes the same tree as its YAML (see `polylat.spec.reading.tree`), through its public
+fields and attributes. AccelForge itself is not imported: a caller who has its objects has imported
+it already, and others need not have it installed.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from typing import Any
 from polylat.errors import SpecError, UnsupportedError
 from polylat.spec import Spec
 from polylat.spec.reading import models as m
-from polylat.spec.reading.build import build
+from polylat.spec.reading.evaluate import evaluate
 from polylat.spec.reading.numbers import BadNumber, exact
 from polylat.spec.reading.suggest import shown
 from polylat.spec.reading.tree import Map, Quoted, Seq, path_text, plain
 
 __all__ = ["as_spec", "is_mappings", "is_spec", "spec_of"]
 
-_QUOTED = {"DoubleQuotedScalarString", "LiteralString", "SingleQuotedScalarString"}
-# What a mapper may do, and what models of components and mappings leave behind.
-_IGNORED = {
+_QUOTED_STRINGS = {"DoubleQuotedScalarString", "LiteralString", "SingleQuotedScalarString"}
+# Options of the mapper, and attributes that AccelForge's component models and mapper add.
+_IGNORED_FIELDS = {
     "arch": {"component_model", "component_modeling_log", "loop_bounds", "tensors"},
     "mapping": {"binding", "component_object"},
 }
 _SECTIONS = ("variables", "workload", "renames", "arch", "mapping")
-# Class of AccelForge → what polylat knows of it. Two classes may have one name: first the place.
+# (Part of the input, AccelForge's class) → polylat's model. The part distinguishes classes with the
+# same name; "" means any part.
 _MODELS: dict[tuple[str, str], type[m.Model]] = {
     ("workload", "Workload"): m.WorkloadModel,
     ("workload", "Einsum"): m.EinsumModel,
@@ -68,24 +69,56 @@ _MODELS: dict[tuple[str, str], type[m.Model]] = {
 
 
 def is_spec(value: object) -> bool:
-    """Whether this is AccelForge's ``Spec``."""
-    return _is(value, "Spec")
+    """Return whether an object is AccelForge's ``Spec``.
+
+    Parameters
+    ----------
+    value
+        Any object.
+
+    Returns
+    -------
+    bool
+        True if its class, or a base class, is AccelForge's ``Spec``.
+    """
+    return _is_instance(value, "Spec")
 
 
 def is_mappings(value: object) -> bool:
-    """Whether these are AccelForge's ``Mappings``."""
-    return _is(value, "Mappings")
+    """Return whether an object is AccelForge's ``Mappings``.
+
+    Parameters
+    ----------
+    value
+        Any object.
+
+    Returns
+    -------
+    bool
+        True if its class, or a base class, is AccelForge's ``Mappings``.
+    """
+    return _is_instance(value, "Mappings")
 
 
 def as_spec(value: object) -> Spec:
-    """The input itself, or what AccelForge's ``Spec`` or ``Mappings`` of one mapping say.
+    """Convert an input to a `Spec` if it is not one already.
+
+    Parameters
+    ----------
+    value
+        A `Spec`, or AccelForge's ``Spec`` with a mapping, or its ``Mappings`` with one mapping.
+
+    Returns
+    -------
+    Spec
+        `value` itself, or the `Spec` that it describes.
 
     Raises
     ------
     SpecError
-        It is none of these.
+        `value` is none of these.
     PolylatError
-        As `spec_of` does.
+        As raised by `spec_of`.
     """
     return value if isinstance(value, Spec) else spec_of(value)
 
@@ -93,36 +126,41 @@ def as_spec(value: object) -> Spec:
 def spec_of(
     value: object, index: int | None = None, given: Mapping[str, Any] | None = None
 ) -> Spec:
-    """The `Spec` that an object of AccelForge describes.
+    """Convert AccelForge's ``Spec`` or ``Mappings`` to a `Spec`.
 
     Parameters
     ----------
     value
         AccelForge's ``Spec``, with a mapping, or its ``Mappings``.
     index
-        Which of the mappings; may be left out if there is only one.
+        Index of the mapping in ``Mappings``; may be omitted if there is only one.
     given
-        Variables that override its own.
+        Variables that override those of the object.
+
+    Returns
+    -------
+    Spec
+        The same `Spec` as for the object's YAML.
 
     Raises
     ------
     PolylatError
-        Where it is no input that polylat can analyse; says what, where and what to do.
+        polylat cannot analyze the object. The message says what is wrong, where, and how to fix it.
     """
     live: Any = value
     if is_mappings(live):
-        number = _index(len(live), index)
+        number = _mapping_number(len(live), index)
         spec = live.spec
-        mapping = spec.mapping if _evaluated(live, number) else live.mapping(number)
-        names = _SharedLoops(spec, mapping, live.data, number)
+        mapping = spec.mapping if _is_spec_mapping(live, number) else live.mapping(number)
+        shared_loops = _SharedLoops(spec, mapping, live.data, number)
     elif is_spec(live) and index is None:
         spec, mapping = live, live.mapping
-        names = _SharedLoops(spec, mapping)
+        shared_loops = _SharedLoops(spec, mapping)
     elif is_spec(live):
-        raise SpecError("a Spec has one mapping, and needs no index", mend="leave the index out")
+        raise SpecError("a Spec has a single mapping: it takes no index", mend="omit the index")
     else:
         raise SpecError(
-            f"cannot analyse a {type(value).__name__}",
+            f"cannot analyze a {type(value).__name__}",
             mend="give a polylat.Spec, as polylat.load makes it, or AccelForge's Spec or Mappings",
         )
     if not list(mapping.nodes):
@@ -135,18 +173,19 @@ def spec_of(
     tree = Map()
     for name in _SECTIONS:
         part = mapping if name == "mapping" else getattr(spec, name)
-        tree[name] = _Reader(name, names).value(part, (name,))
-    return build(tree, plain(given or {}))
+        tree[name] = _Reader(name, shared_loops).value(part, (name,))
+    return Spec.from_parts(evaluate(tree, plain(given or {})))
 
 
-def _is(value: object, name: str) -> bool:
+def _is_instance(value: object, name: str) -> bool:
+    """Whether an object is an instance of one of AccelForge's classes, given by name."""
     return any(
         c.__name__ == name and c.__module__.split(".", 1)[0] == "accelforge"
         for c in type(value).__mro__
     )
 
 
-def _index(count: int, index: Any) -> int:
+def _mapping_number(count: int, index: Any) -> int:
     if count == 0:
         raise SpecError("there are no mappings", mend="let AccelForge's mapper find some")
     if index is None:
@@ -167,26 +206,26 @@ def _index(count: int, index: Any) -> int:
 
 
 class _Reader:
-    """Turns the objects of one part of the input into a tree.
+    """Converts the objects of one part of the input to a tree.
 
     Parameters
     ----------
     part
         The top-level key.
-    names
-        How Einsums call the loops that they share.
+    shared_loops
+        The rank variables of each Einsum in the loops that several Einsums share.
     """
 
-    def __init__(self, part: str, names: _SharedLoops) -> None:
+    def __init__(self, part: str, shared_loops: _SharedLoops) -> None:
         self.part = part
-        self.names = names
+        self.shared_loops = shared_loops
 
     def value(self, value: Any, path: tuple[str | int, ...]) -> Any:
-        """The tree of any value."""
+        """Convert any value."""
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            return Quoted(value) if type(value).__name__ in _QUOTED else str(value)
+            return Quoted(value) if type(value).__name__ in _QUOTED_STRINGS else str(value)
         if hasattr(value, "model_dump"):
             return self.model(value, path)
         if isinstance(value, Mapping):
@@ -198,15 +237,15 @@ class _Reader:
         return _number(value, path)
 
     def model(self, value: Any, path: tuple[str | int, ...]) -> Any:
-        """The tree of one of AccelForge's models: of its fields that are not at their defaults."""
+        """Convert one of AccelForge's models: its fields that differ from their defaults."""
         cls = type(value)
         if hasattr(value, "full_space"):
             raise SpecError(
                 "this Spec has been evaluated for one Einsum: it holds sets of tensors instead of"
                 " expressions",
                 where=path_text(path),
-                mend="give the Spec as it was before calculate_component_costs; AccelForge's"
-                " evaluate_mapping asks for that, too",
+                mend="give the Spec as it was before calculate_component_costs, as AccelForge's"
+                " evaluate_mapping requires, too",
             )
         known = _MODELS.get((self.part, cls.__name__), _MODELS.get(("", cls.__name__)))
         if known is None and value.model_extra is None:
@@ -217,9 +256,9 @@ class _Reader:
         if known is not None and issubclass(known, m.NodeModel):
             tree["type"] = cls.__name__
         for name, field in cls.model_fields.items():
-            if name in _IGNORED.get(self.part, ()):
+            if name in _IGNORED_FIELDS.get(self.part, ()):
                 continue
-            found = getattr(value, name, None)  # of an older version, if it was pickled
+            found = getattr(value, name, None)  # an object pickled by an older version may lack it
             if found is None or _is_default(found, field):
                 continue
             if known is not None and name not in known.model_fields:
@@ -237,20 +276,20 @@ class _Reader:
         return tree
 
     def rank_variables(self, loop: Any, names: Any, path: tuple[str | int, ...]) -> Any:
-        """A set of rank variables: which is whose, or where that is not known the list."""
-        by_einsum = self.names.of(loop)
+        """Convert a set of rank variables: to Einsum → variable if determined, else to a list."""
+        by_einsum = self.shared_loops.of(loop)
         if by_einsum:
             return Map(by_einsum.items())
         return Seq(sorted(_key(name, path) for name in names))
 
 
 class _SharedLoops:
-    """Which rank variable is whose in the loops that Einsums of a mapping share.
+    """The rank variable of each Einsum in the loops that Einsums of a mapping share.
 
-    Such a loop has a set of rank variables. Of an Einsum that has several of them, the set does not
-    say which one is meant. Two others do: some versions of AccelForge split such loops when asked;
-    and the mapper's table has each Einsum's own mapping, whose loops have one variable each, so
-    that the shared loop is the one that the others leave over.
+    Such a loop has a set of rank variables. If an Einsum has several of them, the set alone is
+    ambiguous. There are two other sources: some versions of AccelForge have a method that splits
+    such loops; and the mapper's table has the mapping of each Einsum by itself, whose loops have
+    one variable each, so that the loop that matches no other loop of the path is the shared one.
 
     Parameters
     ----------
@@ -259,7 +298,8 @@ class _SharedLoops:
     mapping
         The mapping.
     table, index
-        The table of AccelForge's ``Mappings``, and which of them it is; None without.
+        The table of AccelForge's ``Mappings`` (None for a single mapping), and the row of the
+        mapping.
     """
 
     def __init__(self, spec: Any, mapping: Any, table: Any = None, index: int = 0) -> None:
@@ -268,94 +308,102 @@ class _SharedLoops:
             shared = [loop for loop in loops if isinstance(loop.rank_variable, AbstractSet)]
             if not shared or self._split(einsum, mapping, loops):
                 continue
-            own = _own(table, index, einsum)
+            unmatched = _single_einsum_loops(table, index, einsum)
             for loop in loops:
-                if not isinstance(loop.rank_variable, AbstractSet) and _said(loop) in own:
-                    own.remove(_said(loop))
+                if not isinstance(loop.rank_variable, AbstractSet) and _loop_key(loop) in unmatched:
+                    unmatched.remove(_loop_key(loop))
             einsums = (e for e in spec.workload.einsums if e.name == einsum)
             variables = {str(variable) for e in einsums for variable in e.rank_variables}
-            self._match(einsum, shared, variables, own)
+            self._match(einsum, shared, variables, unmatched)
 
     def of(self, loop: Any) -> dict[str, str]:
-        """Einsum → its rank variable, for a loop of the mapping; empty if that is not known."""
+        """Return Einsum → its rank variable for a loop; empty if undetermined."""
         return self._found.get(id(loop), {})
 
     def _split(self, einsum: str, mapping: Any, loops: Sequence[Any]) -> bool:
-        """Ask AccelForge to split the loops of a path; whether it could."""
-        alone = type(mapping)(nodes=list(loops))
-        split = getattr(alone, "split_loop_with_multiple_rank_variables", None)
+        """Let AccelForge split the loops of a path; return whether it succeeded."""
+        path = type(mapping)(nodes=list(loops))
+        split = getattr(path, "split_loop_with_multiple_rank_variables", None)
         if split is None:
             return False
         try:
             split(einsum)
-        except (KeyError, ValueError):  # it was not told, either
+        except (KeyError, ValueError):  # undetermined in AccelForge, too
             return False
-        for loop, mine in zip(loops, alone.nodes, strict=True):
-            self._found.setdefault(id(loop), {})[einsum] = mine.rank_variable
+        for loop, split_loop in zip(loops, path.nodes, strict=True):
+            self._found.setdefault(id(loop), {})[einsum] = split_loop.rank_variable
         return True
 
     def _match(
-        self, einsum: str, shared: list[Any], variables: set[str], own: list[tuple[str, Any, Any]]
+        self,
+        einsum: str,
+        shared: list[Any],
+        variables: set[str],
+        unmatched: list[tuple[str, Any, Any]],
     ) -> None:
-        """Find one loop after another of which only one variable is possible."""
-        left = {id(loop): loop for loop in shared}
-        while left:
-            for loop in left.values():
-                kind, names, tile = _said(loop)
-                mine = variables & set(names)
-                if len(mine) > 1:
-                    mine = {v for v in mine if (kind, v, tile) in own}
-                if len(mine) == 1:
+        """Assign, loop by loop, the variable of each shared loop that has one candidate left."""
+        undetermined = {id(loop): loop for loop in shared}
+        while undetermined:
+            for loop in undetermined.values():
+                kind, names, tile = _loop_key(loop)
+                candidates = variables & set(names)
+                if len(candidates) > 1:
+                    candidates = {v for v in candidates if (kind, v, tile) in unmatched}
+                if len(candidates) == 1:
                     break
             else:
                 return
-            del left[id(loop)]
-            (variable,) = mine
-            if (kind, variable, tile) in own:
-                own.remove((kind, variable, tile))
+            del undetermined[id(loop)]
+            (variable,) = candidates
+            if (kind, variable, tile) in unmatched:
+                unmatched.remove((kind, variable, tile))
             self._found.setdefault(id(loop), {})[einsum] = variable
 
 
-def _evaluated(mappings: Any, index: int) -> bool:
-    """Whether one of the Mappings is what the Spec's own mapping was evaluated to.
+def _is_spec_mapping(mappings: Any, index: int) -> bool:
+    """Whether one of the Mappings is the evaluation of the Spec's own mapping.
 
-    AccelForge keeps the mappings of the Einsums, each by itself, and joins them anew when asked for
-    the whole. That is the mapping that its mapper means. Of one that was evaluated it is another
-    one: what several Einsums found in a holder above a split, each has now in a holder of its own,
-    and Pipelines are Sequential.
+    AccelForge stores one mapping per Einsum and joins them on request. For a mapping that its
+    mapper found, the joined mapping is the one to use. For the result of ``evaluate_mapping`` it
+    differs from the mapping that was evaluated: a holder above a split becomes one holder per
+    Einsum, and Pipelines become Sequential. The Spec's own mapping is used then.
     """
     wholes = list(_leaves(mappings.spec.mapping, ()))
     for einsum, nodes in wholes:
         einsums = (e for e in mappings.spec.workload.einsums if e.name == einsum)
         tensors = {access.name for e in einsums for access in e.tensor_accesses}
-        alone = _alone(mappings.data, index, einsum)
-        if not alone or not _alike(_steps(nodes, tensors), _steps(alone[0][1], tensors)):
+        single = _single_einsum_leaves(mappings.data, index, einsum)
+        if not single or not _same_path(
+            _relevant_nodes(nodes, tensors), _relevant_nodes(single[0][1], tensors)
+        ):
             return False
     return bool(wholes)
 
 
-def _steps(nodes: Sequence[Any], tensors: AbstractSet[str]) -> list[tuple[str, Any, Any]]:
-    """What stands above a leaf, without what does not concern its Einsum."""
+def _relevant_nodes(nodes: Sequence[Any], tensors: AbstractSet[str]) -> list[tuple[str, Any, Any]]:
+    """The loops above a leaf, and the holders of its Einsum's tensors, as comparable keys."""
     found: list[tuple[str, Any, Any]] = []
     for node in nodes:
         if hasattr(node, "rank_variable"):
-            found.append(_said(node))
+            found.append(_loop_key(node))
         elif hasattr(node, "tensors"):
             kind = type(node).__name__
             found += [(kind, t, node.component) for t in node.tensors if t in tensors]
     return found
 
 
-def _alike(whole: Sequence[tuple[str, Any, Any]], alone: Sequence[tuple[str, Any, Any]]) -> bool:
-    """Whether two are the same: of a set of rank variables, an Einsum has its own."""
-    return len(whole) == len(alone) and all(
+def _same_path(
+    whole: Sequence[tuple[str, Any, Any]], single: Sequence[tuple[str, Any, Any]]
+) -> bool:
+    """Whether two paths agree, where a set of rank variables agrees with each of its members."""
+    return len(whole) == len(single) and all(
         a == b or (isinstance(a[1], AbstractSet) and b[1] in a[1] and a[::2] == b[::2])
-        for a, b in zip(whole, alone, strict=True)
+        for a, b in zip(whole, single, strict=True)
     )
 
 
 def _leaves(node: Any, above: tuple[Any, ...]) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """(Einsum, the nodes above it) for every leaf of a mapping."""
+    """Yield (Einsum, the nodes above it) for every leaf of a mapping."""
     for inner in node.nodes:
         if hasattr(inner, "nodes"):
             yield from _leaves(inner, above)
@@ -366,45 +414,46 @@ def _leaves(node: Any, above: tuple[Any, ...]) -> Iterator[tuple[str, tuple[Any,
 
 
 def _paths(node: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """(Einsum, the loops above it) for every leaf of a mapping."""
+    """Yield (Einsum, the loops above it) for every leaf of a mapping."""
     for einsum, nodes in _leaves(node, ()):
         yield einsum, tuple(inner for inner in nodes if hasattr(inner, "rank_variable"))
 
 
-def _alone(table: Any, index: int, einsum: str) -> list[tuple[str, tuple[Any, ...]]]:
-    """The leaf of an Einsum's own mapping in the mapper's table; nothing if it is not there."""
+def _single_einsum_leaves(table: Any, index: int, einsum: str) -> list[tuple[str, tuple[Any, ...]]]:
+    """The leaf of an Einsum's own mapping in the mapper's table; empty if there is none."""
     column = f"{einsum}<SEP>mapping"
     if table is None or column not in table.columns:
         return []
-    alone = table[column].iloc[index]
-    return list(_leaves(alone, ())) if hasattr(alone, "nodes") else []
+    single = table[column].iloc[index]
+    return list(_leaves(single, ())) if hasattr(single, "nodes") else []
 
 
-def _own(table: Any, index: int, einsum: str) -> list[tuple[str, Any, Any]]:
+def _single_einsum_loops(table: Any, index: int, einsum: str) -> list[tuple[str, Any, Any]]:
     """The loops of an Einsum's own mapping in the mapper's table."""
-    nodes = [node for _, above in _alone(table, index, einsum) for node in above]
-    return [_said(node) for node in nodes if hasattr(node, "rank_variable")]
+    leaves = _single_einsum_leaves(table, index, einsum)
+    nodes = [node for _, above in leaves for node in above]
+    return [_loop_key(node) for node in nodes if hasattr(node, "rank_variable")]
 
 
-def _said(loop: Any) -> tuple[str, Any, Any]:
+def _loop_key(loop: Any) -> tuple[str, Any, Any]:
     return type(loop).__name__, loop.rank_variable, loop.tile_shape
 
 
 def _is_default(value: Any, field: Any) -> bool:
     try:
         return bool(value == field.get_default(call_default_factory=True))
-    except (TypeError, ValueError):  # arrays and the like do not compare
+    except (TypeError, ValueError):  # arrays, for example, have no single truth value
         return False
 
 
 def _number(value: Any, path: tuple[str | int, ...]) -> Any:
-    """An exact number from any that Python, numpy and computer algebra systems have."""
+    """Convert a number of Python, NumPy or SymPy to an exact one."""
     if getattr(value, "free_symbols", None):
         raise SpecError(
             f"the value {shown(str(value))} is a symbol, not a number",
             where=path_text(path),
-            mend="give a number; in a mapping that AccelForge's mapper makes, Mappings.mapping(i)"
-            " has them",
+            mend="give a number; for a mapping that AccelForge's mapper made, use"
+            " Mappings.mapping(i)",
         )
     if getattr(value, "is_Integer", False):
         value = int(value)
@@ -427,4 +476,4 @@ def _number(value: Any, path: tuple[str | int, ...]) -> Any:
 def _key(key: object, path: tuple[str | int, ...]) -> str:
     if isinstance(key, str):
         return str(key)
-    raise SpecError(f"the key {shown(key)} is no text", where=path_text(path))
+    raise SpecError(f"the key {shown(key)} is not a string", where=path_text(path))

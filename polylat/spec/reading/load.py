@@ -1,4 +1,4 @@
-"""Read AccelForge's YAML files."""
+"""Read AccelForge's YAML files: includes, templates and several files for one input."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 
 from polylat.errors import SpecError
 from polylat.spec import Spec
-from polylat.spec.reading.build import build_with
+from polylat.spec.reading.evaluate import evaluate_with
 from polylat.spec.reading.files import find_paths, has_template, pick, read_text
-from polylat.spec.reading.given import Given, refuse_unused
 from polylat.spec.reading.live import is_mappings, is_spec, spec_of
 from polylat.spec.reading.suggest import shown
+from polylat.spec.reading.template import render
 from polylat.spec.reading.tree import Map, Seq, plain
+from polylat.spec.reading.variables import Given, refuse_unused
 from polylat.spec.reading.yaml_text import parse
 
-MAX_INCLUDES = 20
+_MAX_INCLUDE_DEPTH = 20
 
 PathLike = str | os.PathLike[str]
 
@@ -27,26 +28,32 @@ def load(
     jinja_parse_data: Mapping[str, Any] | None = None,
     **variables: Any,
 ) -> Spec:
-    """The input that AccelForge's YAML files describe.
+    """Read AccelForge's YAML files.
 
     Parameters
     ----------
     *files
         One or more files, which together have the top-level keys ``workload``, ``arch`` and
-        ``mapping`` (and ``variables``, ``renames``, ``schedule`` if need be). Where several files
-        have a key, the first one counts, as in AccelForge. A name may be a pattern. Instead of
-        files: AccelForge's ``Spec`` with a mapping, or its ``Mappings`` of one mapping.
+        ``mapping`` (and optionally ``variables``, ``renames`` and ``schedule``). If several files
+        have the same key, the first one is used, as in AccelForge. A name may be a glob pattern.
+        Instead of files: AccelForge's ``Spec`` with a mapping, or its ``Mappings`` with one
+        mapping.
     jinja_parse_data
-        Variables for the files' Jinja templates only.
+        Variables for the Jinja templates in the files only.
     **variables
-        Variables for templates and expressions alike; in expressions they override those under
-        ``variables``. A text is an expression: ``load("a.yaml", T="1/2")``. One that the files do
-        not use is an error.
+        Variables for both templates and expressions; in expressions they override those under
+        ``variables``. A string is an expression: ``load("a.yaml", T="1/2")``. A variable that the
+        files do not use is an error.
+
+    Returns
+    -------
+    Spec
+        Workload, architecture, mapping and options.
 
     Raises
     ------
     PolylatError
-        Where the files are no input that polylat can analyse; says what, where and what to do.
+        polylat cannot analyze the files. The message says what is wrong, where, and how to fix it.
     """
     if len(files) == 1 and (is_spec(files[0]) or is_mappings(files[0])):
         return spec_of(files[0], given=variables)
@@ -63,7 +70,25 @@ def load(
 def load_each(
     inputs: Mapping[str, Iterable[PathLike]], variables: Mapping[str, Any]
 ) -> dict[str, Spec]:
-    """Several inputs by name, for which variables are given that not all of them need to use."""
+    """Read several inputs with common variables, each of which at least one input must use.
+
+    Parameters
+    ----------
+    inputs
+        Name → files of the input.
+    variables
+        Variables for templates and expressions of all inputs.
+
+    Returns
+    -------
+    dict
+        Name → `Spec`.
+
+    Raises
+    ------
+    PolylatError
+        As raised by `load`.
+    """
     read = {name: _read(files, variables, {}) for name, files in inputs.items()}
     refuse_unused([given for _, given in read.values()])
     return {name: spec for name, (spec, _) in read.items()}
@@ -72,23 +97,23 @@ def load_each(
 def _read(
     files: Iterable[object], variables: Mapping[str, Any], more: Mapping[str, Any]
 ) -> tuple[Spec, Given]:
-    """The input that files describe, and which of the variables given they do not use."""
+    """Read files; return also which of the given variables they use."""
     paths = _paths(files)
     data = {**more, **variables}
     merged = Map()
-    names: set[str] = set()
+    template_names: set[str] = set()
     for path in paths:
-        tree = _load(path, data, [], 0, names)
+        tree = _load(path, data, [], 0, template_names)
         name = os.path.basename(path)
         if tree is None:
             raise SpecError(
-                "the file is empty", where=name, mend="give it content, or leave it out"
+                "the file is empty", where=name, mend="add content to the file, or leave it out"
             )
         if not isinstance(tree, Map):
             raise SpecError(
-                "the file does not hold a mapping",
+                "the file does not contain a mapping",
                 where=name,
-                mend="put keys such as workload, arch and mapping at its top",
+                mend="write keys such as workload, arch and mapping at its top level",
             )
         for key, value in tree.items():
             if key not in merged:
@@ -96,20 +121,22 @@ def _read(
                 if key in tree.lines:
                     merged.lines[key] = tree.lines[key]
     main = os.path.basename(paths[0]) if len(paths) == 1 else None
-    return build_with(merged, plain(variables), main=main, rendered=names)
+    parts, used = evaluate_with(merged, plain(variables), main=main, rendered=template_names)
+    return Spec.from_parts(parts), used
 
 
 def _paths(files: Iterable[object]) -> list[str]:
+    """Absolute paths of the files, patterns expanded, without duplicates."""
     names: list[str] = []
     for file in files:
         if isinstance(file, (str, os.PathLike)):
-            names.append(_name(file))
+            names.append(_file_name(file))
         elif isinstance(file, Iterable) and not isinstance(file, (bytes, bytearray, Mapping)):
-            names.extend(_name(f) for f in file)
+            names.extend(_file_name(f) for f in file)
         else:
             raise SpecError(
                 f"cannot load a {type(file).__name__}",
-                mend="give names of files; for plain data there is Spec.from_dict",
+                mend="give file names; for plain data, use Spec.from_dict",
             )
     if not names:
         raise SpecError("no file is given", mend="name at least one file")
@@ -126,47 +153,49 @@ def _paths(files: Iterable[object]) -> list[str]:
     return found
 
 
-def _name(file: object) -> str:
+def _file_name(file: object) -> str:
     if isinstance(file, (str, os.PathLike)):
         name = os.fspath(file)
         if isinstance(name, str):
             if not name:
-                raise SpecError("the name of a file is empty", mend="name a file, or leave it out")
+                raise SpecError("a file name is empty", mend="name a file, or leave it out")
             if "\0" in name:
-                raise SpecError("the name of a file contains a null character")
+                raise SpecError("a file name contains a null character")
             try:
                 os.fsencode(name)
             except UnicodeEncodeError:
-                raise SpecError(f"{shown(name)} can be no name of a file") from None
+                raise SpecError(f"{shown(name)} is not a valid file name") from None
             return name
-    raise SpecError(f"a file must be named by a text, not by a {type(file).__name__}")
+    raise SpecError(f"a file name must be a string, not a {type(file).__name__}")
 
 
 def _load(
-    path: str, data: Mapping[str, Any], include_dirs: list[str], depth: int, names: set[str]
+    path: str,
+    data: Mapping[str, Any],
+    include_dirs: list[str],
+    depth: int,
+    template_names: set[str],
 ) -> Any:
-    """The tree of a file, its template rendered; the template's variables are added to names."""
+    """Read a file to a tree, render its template and add its variables to `template_names`."""
     name = os.path.basename(path)
-    if depth > MAX_INCLUDES:
-        raise SpecError(f"files include each other more than {MAX_INCLUDES} deep", where=name)
+    if depth > _MAX_INCLUDE_DEPTH:
+        raise SpecError(f"files include each other more than {_MAX_INCLUDE_DEPTH} deep", where=name)
 
     def load_other(other: str, more: Mapping[str, Any], dirs: list[str]) -> Any:
-        return _load(other, more, list(dirs), depth + 1, names)
+        return _load(other, more, list(dirs), depth + 1, template_names)
 
     text = read_text(path, included=depth > 0)
     loaded: Mapping[str, Any] = {}
     if has_template(text):
-        from polylat.spec.reading.template import render  # Jinja takes time to import
-
-        rendered = render(path, text, data, include_dirs, load_other, names)
+        rendered = render(path, text, data, include_dirs, load_other, template_names)
         if rendered.text.count("\n") != text.rstrip("\n").count("\n"):
-            name += " as rendered"  # its lines are not those of the file
+            name += " as rendered"  # line numbers differ from those of the file
         text, loaded, include_dirs = rendered.text, rendered.loaded, rendered.include_dirs
 
-    def include(tag: str, what: str, where: str) -> Any:
+    def include(tag: str, target: str, where: str) -> Any:
         if tag == "include_loaded":
-            return _as_tree(pick(loaded, what, where))
-        bare = what.strip().removesuffix(",")
+            return _as_tree(pick(loaded, target, where))
+        bare = target.strip().removesuffix(",")
         if tag == "include":
             (found, *_) = find_paths(os.path.join(os.path.dirname(path), bare), path, [])
             return load_other(found, data, include_dirs)

@@ -1,4 +1,4 @@
-"""The mapping: from its models to the tree of branches."""
+"""Build the tree of branches from the models of the mapping, and check it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from polylat.spec.reading.suggest import did_you_mean
 from polylat.spec.reading.tree import At
 from polylat.spec.workload import Workload
 
-_UNSEEN = (m.ReservationModel, m.TextBoxModel)
+_IGNORED_NODES = (m.ReservationModel, m.TextBoxModel)
 
 
 def build_mapping(
     model: m.NestedModel, workload: Workload, kinds: Mapping[str, str], variables: Scope, at: At
 ) -> Branch:
-    """The mapping as a tree.
+    """Build the mapping as a tree of branches.
 
     Parameters
     ----------
@@ -47,6 +47,18 @@ def build_mapping(
         The names that tile shapes may use.
     at
         The root of the input.
+
+    Returns
+    -------
+    Branch
+        The root of the mapping.
+
+    Raises
+    ------
+    MappingError
+        The tree is malformed, names something that does not exist, or omits an Einsum.
+    UnsupportedError
+        A node says too little: a plain Split, or a shared loop whose rank variable is ambiguous.
     """
     reader = _Reader(workload, kinds, variables)
     here = at / "mapping"
@@ -56,13 +68,28 @@ def build_mapping(
         raise MappingError(
             f"no Compute node computes {', '.join(map(repr, missing))}",
             where=str(here),
-            mend="add a branch that ends in Compute for each Einsum",
+            mend="add a branch that ends in a Compute node for each Einsum",
         )
     return branch
 
 
 def check_paths(branch: Branch, workload: Workload, arch: Arch) -> None:
-    """Check every path of the tree against the components that its Einsum sees."""
+    """Check every path of the tree against the components on the way to its Compute.
+
+    Parameters
+    ----------
+    branch
+        The root of the mapping.
+    workload
+        The evaluated workload.
+    arch
+        The evaluated architecture.
+
+    Raises
+    ------
+    MappingError
+        A path has a loop or a holder that its Einsum cannot have, or lacks a holder.
+    """
     _check_branch(branch, (), workload, arch)
 
 
@@ -78,7 +105,7 @@ class _Reader:
         self.computed: dict[str, str] = {}
 
     def branch(self, node: Any, at: At) -> Branch:
-        """A run of nodes and what ends it."""
+        """Build a list of nodes with the split or leaf at its end."""
         nodes: list[Loop | Holder] = []
         places = _unnested(node, at)
         for index, (inner, place) in enumerate(places):
@@ -87,11 +114,11 @@ class _Reader:
                 if not last:
                     kind = _kind(inner)
                     raise MappingError(
-                        f"nodes stand below a {kind}, in the same list",
+                        f"there are nodes below a {kind}, in the same list",
                         where=str(places[index + 1][1]),
-                        mend="put them into its branches"
+                        mend="move them into its branches"
                         if isinstance(inner, m.SplitModel)
-                        else f"put them above the {kind}",
+                        else f"move them above the {kind}",
                     )
                 return Branch(tuple(nodes), self.end(inner, place))
             if isinstance(inner, m.LoopModel):
@@ -105,28 +132,32 @@ class _Reader:
         )
 
     def end(self, node: Any, at: At) -> Split | Compute:
-        """A split or a leaf."""
+        """Build a split or a leaf."""
         if isinstance(node, m.ComputeNodeModel):
             return self.compute(node, at)
         if not isinstance(node, (m.SequentialModel, m.PipelineModel)):
             raise UnsupportedError(
-                "a Split does not say how its branches run",
+                "a Split does not say how its branches are scheduled",
                 where=str(at),
                 mend="write Sequential or Pipeline",
             )
         kept = [
-            (n, at / "nodes" / i) for i, n in enumerate(node.nodes) if not isinstance(n, _UNSEEN)
+            (n, at / "nodes" / i)
+            for i, n in enumerate(node.nodes)
+            if not isinstance(n, _IGNORED_NODES)
         ]
         if not kept:
             raise MappingError(
-                f"the {_kind(node)} has no branches", where=str(at), mend="add some, or drop it"
+                f"the {_kind(node)} has no branches",
+                where=str(at),
+                mend="add branches, or remove it",
             )
         branches = tuple(self.branch(inner, place) for inner, place in kept)
         kind = Pipeline if isinstance(node, m.PipelineModel) else Sequential
         return kind(branches, where=str(at))
 
     def compute(self, node: m.ComputeNodeModel, at: At) -> Compute:
-        """A leaf."""
+        """Build a leaf."""
         if node.einsum not in self.einsums:
             raise MappingError(
                 f"the workload has no Einsum {node.einsum!r}",
@@ -137,14 +168,14 @@ class _Reader:
             raise MappingError(
                 f"the Einsum {node.einsum!r} is computed twice",
                 where=str(at),
-                mend=f"keep one Compute node for it; the other is {self.computed[node.einsum]}",
+                mend=f"keep one Compute node for it; the other is at {self.computed[node.einsum]}",
             )
         self.component(node.component, at / "component", ("Compute",), "Compute")
         self.computed[node.einsum] = str(at)
         return Compute(node.einsum, node.component, where=str(at))
 
     def holder(self, node: Any, at: At) -> Holder:
-        """A storage node or a Toll."""
+        """Build a Storage or a Toll."""
         assert isinstance(node, m.HolderNodeModel)
         is_toll = isinstance(node, m.TollNodeModel)
         kind = "Toll" if is_toll else "Memory"
@@ -159,21 +190,21 @@ class _Reader:
                     mend=did_you_mean(tensor, known),
                 )
             if tensor in node.tensors[:index]:
-                raise MappingError(f"the tensor {tensor!r} is named twice", where=str(place))
+                raise MappingError(f"the tensor {tensor!r} is listed twice", where=str(place))
         made = Toll if is_toll else Storage
         return made(node.component, tuple(node.tensors), where=str(at))
 
-    def loop(self, node: m.LoopModel, at: At, run: Any) -> Loop:
-        """A loop; `run` is the model of the run of nodes that it is one of."""
+    def loop(self, node: m.LoopModel, at: At, siblings: Any) -> Loop:
+        """Build a loop; `siblings` is the model of the list that contains it."""
         here = at / "rank_variable"
         by_einsum: tuple[tuple[str, str], ...] = ()
         if isinstance(node.rank_variable, str):
             variable = node.rank_variable
             self.rank_variable(variable, here)
         else:
-            below = [c.einsum for c in _computes(run) if c.einsum in self.einsums]
+            below = [c.einsum for c in _computes(siblings) if c.einsum in self.einsums]
             by_einsum = self.by_einsum(node.rank_variable, below, here)
-            variable = ",".join(sorted({mine for _, mine in by_einsum}))
+            variable = ",".join(sorted({name for _, name in by_einsum}))
         if "," not in variable:
             by_einsum = ()
         shape = whole(node.tile_shape, self.variables, at / "tile_shape", what="the tile shape")
@@ -184,7 +215,7 @@ class _Reader:
         return Spatial(variable, shape, node.component, node.name, str(at), by_einsum)
 
     def rank_variable(self, name: str, at: At) -> None:
-        """Check that some Einsum has a rank variable."""
+        """Check that some Einsum has the rank variable."""
         if name not in self.rank_variables:
             raise MappingError(
                 f"no Einsum has the rank variable {name!r}",
@@ -193,16 +224,16 @@ class _Reader:
             )
 
     def by_einsum(self, given: Any, below: list[str], at: At) -> tuple[tuple[str, str], ...]:
-        """(Einsum, its rank variable), for a loop over several.
+        """Return (Einsum, its rank variable) for a loop over several rank variables.
 
-        A set of rank variables is AccelForge's way of saying that Einsums share a loop and call it
-        by different names; which of them is an Einsum's own follows if it has one of them only.
+        In AccelForge a set of rank variables means that Einsums share a loop under different
+        names. The name in an Einsum is determined if the Einsum has only one of them.
         """
         if isinstance(given, dict):
             for name in given:
                 if name not in below:
                     raise MappingError(
-                        f"the loop is not above an Einsum {name!r}",
+                        f"there is no Einsum {name!r} below the loop",
                         where=str(at / name),
                         mend=did_you_mean(name, below),
                     )
@@ -214,27 +245,28 @@ class _Reader:
         for einsum in below:
             has = self.einsums[einsum].rank_variables
             if isinstance(given, dict):
-                mine = [given[einsum]] if given.get(einsum) in has else []
+                candidates = [given[einsum]] if given.get(einsum) in has else []
             else:
-                mine = [v for v in given if v in has]
-            if not mine:
+                candidates = [v for v in given if v in has]
+            if not candidates:
                 raise MappingError(
-                    f"the loop over {', '.join(map(repr, _names(given)))} stands above {einsum!r},"
+                    f"the loop over {', '.join(map(repr, _names(given)))} is above {einsum!r},"
                     " which has none of these rank variables"
                     if not isinstance(given, dict)
                     else f"the loop does not say which rank variable of {einsum!r} it runs over",
                     where=str(at),
                     mend=f"name one of {', '.join(has)}",
                 )
-            if len(mine) > 1:
+            if len(candidates) > 1:
                 raise UnsupportedError(
-                    f"the loop runs over one of {', '.join(map(repr, mine))} of {einsum!r}, which"
-                    " has them all: which one it is, the set does not say",
+                    f"the loop is ambiguous: {einsum!r} has several of its rank variables,"
+                    f" {', '.join(map(repr, candidates))}, and the set does not say which is meant",
                     where=str(at),
-                    mend=f"say it for each Einsum: {{{einsum}: {mine[0]}, …}}; or, if AccelForge's"
-                    " mapper made it, give polylat the Mappings rather than the Mapping",
+                    mend=f"name one per Einsum: {{{einsum}: {candidates[0]}, …}}; or, if"
+                    " AccelForge's mapper made it, give polylat the Mappings rather than the"
+                    " Mapping",
                 )
-            found.append((einsum, mine[0]))
+            found.append((einsum, candidates[0]))
         return tuple(found)
 
     def component(self, name: str, at: At, allowed: tuple[str, ...], node: str) -> None:
@@ -247,20 +279,20 @@ class _Reader:
             )
         kind = self.kinds[name]
         if kind not in allowed:
-            right = {"Memory": "Storage", "Toll": "Toll", "Compute": "Compute"}.get(kind)
+            suitable = {"Memory": "Storage", "Toll": "Toll", "Compute": "Compute"}.get(kind)
             raise MappingError(
                 f"a {node} node names {name!r}, which is a {kind}",
                 where=str(at),
-                mend=f"write a {right} node"
-                if right and right != "Compute" and node != "Compute"
+                mend=f"write a {suitable} node"
+                if suitable and suitable != "Compute" and node != "Compute"
                 else f"name a {allowed[0]}",
             )
 
 
 def _unnested(node: Any, at: At) -> list[tuple[Any, At]]:
-    """The nodes of a run, one below the other, with what Nested nodes contain in their place."""
+    """The nodes of a list, with Nested nodes replaced by their contents."""
     if not isinstance(node, m.NestedModel):
-        return [] if isinstance(node, _UNSEEN) else [(node, at)]
+        return [] if isinstance(node, _IGNORED_NODES) else [(node, at)]
     found: list[tuple[Any, At]] = []
     for index, inner in enumerate(node.nodes):
         found.extend(_unnested(inner, at / "nodes" / index))
@@ -268,7 +300,7 @@ def _unnested(node: Any, at: At) -> list[tuple[Any, At]]:
 
 
 def _computes(node: Any) -> Iterator[m.ComputeNodeModel]:
-    """The Compute nodes of a run."""
+    """Yield the Compute nodes at or below a node."""
     if isinstance(node, m.ComputeNodeModel):
         yield node
     for inner in getattr(node, "nodes", ()):
@@ -276,6 +308,7 @@ def _computes(node: Any) -> Iterator[m.ComputeNodeModel]:
 
 
 def _names(given: Any) -> list[str]:
+    """Distinct rank variables of a loop over several."""
     return list(dict.fromkeys(given.values() if isinstance(given, dict) else given))
 
 
@@ -314,7 +347,7 @@ def _check_path(
             and node.variable(einsum.name) not in einsum.rank_variables
         ):
             raise MappingError(
-                f"the loop over {node.rank_variable!r} stands above {leaf.einsum!r}, which "
+                f"the loop over {node.rank_variable!r} is above {leaf.einsum!r}, which "
                 "does not have this rank variable",
                 where=node.where,
                 mend="move the loop below the split, into the branches that have it",
@@ -334,25 +367,25 @@ def _check_path(
                     )
                 if isinstance(node, Toll) and tensor not in held and tensor in exchanged:
                     raise MappingError(
-                        f"the Toll {node.component!r} is the outermost to hold {tensor!r}, which "
+                        f"the Toll {node.component!r} is the outermost holder of {tensor!r}, which "
                         "several Einsums access",
                         where=node.where,
                         mend="add a Storage node for it above",
                     )
                 depth = components[node.component]
-                before, name = held.get(tensor, (-1, ""))
-                if depth == before:
+                outer_depth, outer = held.get(tensor, (-1, ""))
+                if depth == outer_depth:
                     raise MappingError(
                         f"{node.component!r} holds {tensor!r} twice on the way to {leaf.einsum!r}",
                         where=node.where,
-                        mend="drop one of the two nodes",
+                        mend="remove one of the two nodes",
                     )
-                if depth < before:
+                if depth < outer_depth:
                     raise MappingError(
-                        f"{node.component!r} holds {tensor!r} below {name!r}, which is closer to "
+                        f"{node.component!r} holds {tensor!r} below {outer!r}, which is closer to "
                         "the compute",
                         where=node.where,
-                        mend="order the nodes as the architecture is",
+                        mend="order the nodes as the components in the architecture",
                     )
                 held[tensor] = (depth, node.component)
     missing = [t for t in einsum.tensors if t not in held]

@@ -1,7 +1,7 @@
-"""The shape of the input: which keys there are and what kind of value each takes.
+"""Pydantic models of the input: which keys exist, and which kind of value each key takes.
 
-Values stay as they were written; what they mean is worked out later. Keys that only matter to
-energy, area or a mapper are accepted with any value.
+Values stay as written; expressions are evaluated later. Keys that only matter for energy, area or
+a mapper are accepted with any value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from polylat.spec.reading.suggest import shown
 
-MAX_NAME = 200
+_MAX_NAME_LENGTH = 200
 
 
 def _scalar(value: Any) -> Any:
@@ -39,7 +39,7 @@ def _optional_scalar(value: Any) -> Any:
 
 
 def _index(value: Any) -> Any:
-    """An index of a projection: text, or a whole number."""
+    """Check an index of a projection: a string or an integer."""
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
     raise PydanticCustomError(
@@ -48,7 +48,7 @@ def _index(value: Any) -> Any:
 
 
 def _projection(value: Any) -> Any:
-    """A list of rank variables, or a mapping from ranks to indices."""
+    """Check a projection: a list of rank variables, or a mapping from ranks to indices."""
     if isinstance(value, dict):
         return {rank: _index(index) for rank, index in value.items()}
     if isinstance(value, list):
@@ -65,13 +65,13 @@ def _text(value: Any) -> Any:
         if value.strip():
             return str(value)
         raise PydanticCustomError("text", "must not be empty", {})
-    raise PydanticCustomError("text", "must be a text, not {got}", {"got": _kind(value)})
+    raise PydanticCustomError("text", "must be a string, not {got}", {"got": _kind(value)})
 
 
 def _name(value: Any) -> Any:
     if not isinstance(value, str):
         raise PydanticCustomError("name", "must be a name, not {got}", {"got": _kind(value)})
-    if len(value) > MAX_NAME:
+    if len(value) > _MAX_NAME_LENGTH:
         raise PydanticCustomError(
             "name", "a name of {size} characters is too long", {"size": len(value)}
         )
@@ -106,6 +106,7 @@ def _table(value: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
+    """A value's kind, for messages."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):
@@ -129,9 +130,10 @@ Names = Annotated[list[Name], Listed]
 
 
 class Model(BaseModel):
-    """Base: an unknown key is an error.
+    """Base class: an unknown key is an error.
 
-    Schemas are built once, for the whole input, which is faster than one for each model.
+    Building the schemas is deferred and done once for the whole input, which is faster than one
+    schema per model.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, defer_build=True)
@@ -141,7 +143,7 @@ class Model(BaseModel):
 
 
 class RenameModel(Model):
-    """One rename: a name for the set that an expression gives."""
+    """A rename: a name for the value of a set expression."""
 
     name: Name
     source: Text
@@ -160,7 +162,7 @@ Renames = Annotated[list[RenameModel], BeforeValidator(_list), BeforeValidator(_
 
 
 class EinsumRenamesModel(Model):
-    """Renames of one Einsum, or of all (``default``)."""
+    """Renames of one Einsum, or of all Einsums (``default``)."""
 
     name: Name
     tensor_accesses: Renames = Field(default_factory=list)
@@ -174,7 +176,7 @@ class RenamesModel(Model):
 
 
 class AccessModel(Model):
-    """How an Einsum accesses a tensor."""
+    """An access of an Einsum to a tensor."""
 
     name: Name
     projection: Projection
@@ -185,7 +187,7 @@ class AccessModel(Model):
 
 
 class EinsumModel(Model):
-    """One Einsum."""
+    """An Einsum."""
 
     name: Name
     tensor_accesses: Annotated[list[AccessModel], Listed]
@@ -244,7 +246,7 @@ class HolderActionModel(ActionModel):
 
 
 class KeptModel(Model):
-    """What a mapper may keep in a component: of no concern to an evaluation."""
+    """Constraints on what a mapper may keep in a component; ignored here."""
 
     keep: Any = None
     may_keep: Any = None
@@ -257,20 +259,20 @@ class KeptModel(Model):
 
 
 class NodeModel(Model):
-    """A node of the architecture or of the mapping: it says its type."""
+    """A node of the architecture or of the mapping, with its type."""
 
     type: Any = None
 
 
 class SpatialableModel(NodeModel):
-    """What may be replicated."""
+    """A node that may be replicated spatially."""
 
     name: Name
     spatial: Annotated[list[SpatialModel], Listed] = Field(default_factory=list)
 
 
 class ComponentModel(SpatialableModel):
-    """What performs actions."""
+    """A component that performs actions."""
 
     component_class: Any = None
     component_model: Any = None
@@ -318,7 +320,7 @@ def _direction(value: Any) -> Any:
 
 
 class TollModel(HolderModel):
-    """A component that data passes through."""
+    """A Toll: a component that data passes through."""
 
     direction: Annotated[Any, AfterValidator(_direction)]
 
@@ -331,11 +333,11 @@ class ComputeModel(ComponentModel):
 
 
 class ContainerModel(SpatialableModel):
-    """A component that only replicates what is below it."""
+    """A component that only replicates the components below it."""
 
 
 class NetworkModel(ComponentModel):
-    """A network: known, and refused."""
+    """A network: recognized, but not supported."""
 
     actions: Annotated[list[ActionModel], Listed] = Field(default_factory=list)
     bits_per_value: Table = Field(default_factory=dict)
@@ -344,7 +346,18 @@ class NetworkModel(ComponentModel):
 
 
 def node_type(value: Any) -> str | None:
-    """The type that a node says it has; None if it says none."""
+    """Return the type of a node.
+
+    Parameters
+    ----------
+    value
+        A model, or the data of one with a key ``type``.
+
+    Returns
+    -------
+    str or None
+        Name of the type without the leading ``!``; None if there is none.
+    """
     if isinstance(value, BaseModel):
         return type(value).__name__.removesuffix("Model")
     kind = value.get("type") if isinstance(value, Mapping) else None
@@ -367,7 +380,7 @@ ArchNode = Annotated[
 
 
 class HierarchicalModel(NodeModel):
-    """Components one below the other."""
+    """A list of components, from the outermost to the innermost."""
 
     nodes: Annotated[list[ArchNode], Listed] = Field(default_factory=list)
 
@@ -395,7 +408,8 @@ class ArchModel(HierarchicalModel):
 # Mapping -----------------------------------------------------------------------------------------
 
 
-def _variable(value: Any) -> Any:
+def _loop_variable(value: Any) -> Any:
+    """Check a loop's rank variable: a name, a list of names, or Einsum → name."""
     if isinstance(value, list) and value:
         return [_name(each) for each in value]
     if isinstance(value, dict) and value:
@@ -404,7 +418,7 @@ def _variable(value: Any) -> Any:
 
 
 class MappingNodeModel(NodeModel):
-    """A node of the mapping; `text` is what drawings say."""
+    """A node of the mapping; `text` is its label in drawings."""
 
     text: Any = None
 
@@ -412,18 +426,17 @@ class MappingNodeModel(NodeModel):
 class LoopModel(MappingNodeModel):
     """A loop."""
 
-    # Of one name, or of several: a list, or by Einsum.
-    rank_variable: Annotated[Any, AfterValidator(_variable)]
+    rank_variable: Annotated[Any, AfterValidator(_loop_variable)]
     tile_shape: Scalar
     initial_tile_shape: Any = None
 
 
 class TemporalModel(LoopModel):
-    """A loop over time."""
+    """A temporal loop."""
 
 
 class SpatialLoopModel(LoopModel):
-    """A loop over space."""
+    """A spatial loop."""
 
     name: Name
     component: Name
@@ -431,7 +444,7 @@ class SpatialLoopModel(LoopModel):
 
 
 class HolderNodeModel(MappingNodeModel):
-    """A component holds tensors from here down."""
+    """A component that holds tensors for the nodes below."""
 
     tensors: Names
     component: Name
@@ -440,17 +453,17 @@ class HolderNodeModel(MappingNodeModel):
 
 
 class StorageModel(HolderNodeModel):
-    """A memory holds tensors."""
+    """A memory that holds tensors."""
 
     binding: Any = None
 
 
 class TollNodeModel(HolderNodeModel):
-    """Tensors pass through a Toll."""
+    """A Toll that tensors pass through."""
 
 
 class ComputeNodeModel(MappingNodeModel):
-    """A leaf."""
+    """A leaf: the computation of an Einsum."""
 
     einsum: Name
     component: Name
@@ -458,7 +471,7 @@ class ComputeNodeModel(MappingNodeModel):
 
 
 class ReservationModel(MappingNodeModel):
-    """A note of the mapper, without a meaning here."""
+    """A note of the mapper; ignored here."""
 
     purposes: Any = None
     resource: Any = None
@@ -466,7 +479,7 @@ class ReservationModel(MappingNodeModel):
 
 
 class TextBoxModel(MappingNodeModel):
-    """Words in a drawing."""
+    """A text in a drawing; ignored here."""
 
 
 MAPPING_NODES = (
@@ -502,24 +515,24 @@ MappingNode = Annotated[
 
 
 class NestedModel(MappingNodeModel):
-    """Nodes one below the other; `title` is what drawings say."""
+    """A list of nodes, outermost first; `title` is its label in drawings."""
 
     title: Any = None
     nodes: Annotated[list[MappingNode], Listed] = Field(default_factory=list)
 
 
 class SplitModel(MappingNodeModel):
-    """A split that does not say how its branches run."""
+    """A split that does not say how its branches are scheduled."""
 
     nodes: Annotated[list[MappingNode], Listed] = Field(default_factory=list)
 
 
 class SequentialModel(SplitModel):
-    """Branches one after another."""
+    """A split whose branches run one after another."""
 
 
 class PipelineModel(SplitModel):
-    """Branches that overlap."""
+    """A split whose branches overlap."""
 
 
 class SpecModel(Model):

@@ -1,7 +1,7 @@
-"""Exact numbers: ``int``, `Fraction`, and the float infinities for what is unlimited.
+"""Exact numbers in the input: ``int``, `Fraction`, and float infinities for unlimited rates.
 
-Nothing here rounds: a decimal is the decimal that was written. Numbers are bounded in size, so
-that no input can make arithmetic take forever.
+Nothing is rounded: a decimal keeps the value that is written. The size of numbers is bounded, so
+that no input makes arithmetic take unbounded time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 Number = int | Fraction | float
-"""``float`` only ever holds an infinity."""
+"""A ``float`` is always an infinity."""
 
 MAX_BITS = 20_000
-MAX_EXPONENT = 4_000
+_MAX_EXPONENT = 4_000
 MAX_TEXT = 10_000
 
 _DECIMAL = re.compile(
@@ -26,11 +26,26 @@ _SPECIAL = {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
 
 
 class BadNumber(ValueError):
-    """A number that cannot be used: not a number, or far too long."""
+    """A value is not a number, or too large or too long to compute with."""
 
 
 def exact(value: object) -> Number:
-    """An exact number from any real number; floats become the decimal that they print as.
+    """Convert a real number to an exact one.
+
+    Parameters
+    ----------
+    value
+        A number of Python or NumPy, or a `Decimal`. A float becomes the decimal of its ``repr``.
+
+    Returns
+    -------
+    int, Fraction or float
+        An ``int`` if it is whole; a ``float`` only if it is infinite.
+
+    Raises
+    ------
+    BadNumber
+        The value is not a real number, or too large.
 
     Examples
     --------
@@ -60,7 +75,22 @@ def exact(value: object) -> Number:
 
 
 def decimal(text: str) -> Number:
-    """The number that a decimal text spells, exactly.
+    """Parse a decimal exactly.
+
+    Parameters
+    ----------
+    text
+        A decimal such as ``7.5e-3``, or ``inf``.
+
+    Returns
+    -------
+    int, Fraction or float
+        An ``int`` if it is whole; a ``float`` only if it is infinite.
+
+    Raises
+    ------
+    BadNumber
+        The text is not a decimal, or the number is too large.
 
     Examples
     --------
@@ -76,7 +106,7 @@ def decimal(text: str) -> Number:
     if match is None:
         raise BadNumber("not a number")
     exponent = match["exponent"]
-    if exponent and (len(exponent) > 6 or abs(int(exponent)) > MAX_EXPONENT):
+    if exponent and (len(exponent) > 6 or abs(int(exponent)) > _MAX_EXPONENT):
         raise BadNumber("its exponent is too large")
     try:
         return exact(Fraction(text.strip().replace("_", "")))
@@ -85,7 +115,24 @@ def decimal(text: str) -> Number:
 
 
 def ratio(text: str) -> Number:
-    """The number that a decimal text spells, or two of them with ``/`` between.
+    """Parse a decimal, or a ratio of two decimals separated by ``/``.
+
+    Parameters
+    ----------
+    text
+        For example ``0.5`` or ``1/3``.
+
+    Returns
+    -------
+    int, Fraction or float
+        An ``int`` if it is whole; a ``float`` only if it is infinite.
+
+    Raises
+    ------
+    BadNumber
+        A part is not a decimal, or too large.
+    ZeroDivisionError
+        The divisor is zero.
 
     Examples
     --------
@@ -97,37 +144,96 @@ def ratio(text: str) -> Number:
 
 
 def is_decimal(text: str) -> bool:
-    """Whether a text spells a number (or ``inf``) and nothing else."""
+    """Return whether a text is a decimal or ``inf``.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    bool
+        True if `decimal` accepts its form; the number may still be too large.
+    """
     return text.strip().lower() in _SPECIAL or (
         len(text) <= MAX_TEXT and _DECIMAL.match(text) is not None
     )
 
 
 def bounded(value: int | Fraction) -> int | Fraction:
-    """The value, if it is not too long to compute with."""
-    if bits(value) > MAX_BITS:
+    """Refuse a number that is too large to compute with.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    int or Fraction
+        The same number.
+
+    Raises
+    ------
+    BadNumber
+        It has too many bits.
+    """
+    if _bits(value) > MAX_BITS:
         raise BadNumber("the number is too large to compute with")
     return value
 
 
-def bits(value: int | Fraction) -> int:
-    """How many bits it takes to write the number."""
+def _bits(value: int | Fraction) -> int:
+    """Number of bits of a number, or of numerator and denominator together."""
     if isinstance(value, int):
         return value.bit_length()
     return value.numerator.bit_length() + value.denominator.bit_length()
 
 
 def finite(value: Number) -> int | Fraction:
-    """The value, if it is finite."""
+    """Refuse an infinite number.
+
+    Parameters
+    ----------
+    value
+        A number.
+
+    Returns
+    -------
+    int or Fraction
+        The same number.
+
+    Raises
+    ------
+    BadNumber
+        It is infinite.
+    """
     if isinstance(value, float):
         raise BadNumber("infinite")
     return value
 
 
 def power(base: Number, exponent: Number) -> Number:
-    """``base ** exponent``: exact for whole exponents, else the nearest float's decimal."""
+    """Raise a number to a power.
+
+    Parameters
+    ----------
+    base, exponent
+        Numbers.
+
+    Returns
+    -------
+    int, Fraction or float
+        Exact for an integer exponent, else the decimal of the nearest float.
+
+    Raises
+    ------
+    BadNumber
+        The power is too large, or not real.
+    """
     if isinstance(exponent, int) and not isinstance(base, float):
-        if bits(base) * abs(exponent) > MAX_BITS and base not in (0, 1, -1):
+        if _bits(base) * abs(exponent) > MAX_BITS and base not in (0, 1, -1):
             raise BadNumber("the power is too large to compute with")
         return exact(Fraction(base) ** exponent)
     result = float(base) ** float(exponent)

@@ -1,4 +1,4 @@
-"""The ports of a component, from its ``total_latency``."""
+"""Derive the ports of a component from its ``total_latency``."""
 
 from __future__ import annotations
 
@@ -16,22 +16,36 @@ from polylat.spec.reading.scope import Scope
 from polylat.spec.reading.suggest import shown
 from polylat.spec.reading.tree import At
 
-DEFAULT_LATENCY = "sum(a.n_calls / a.throughput for a in actions)"
+_DEFAULT_LATENCY = "sum(a.n_calls / a.throughput for a in actions)"
 
 
 def build_ports(
     model: m.ComponentModel, actions: Actions, scope: Scope, at: At
 ) -> tuple[Port, ...]:
-    """One port per argument of the outermost max of the component's total_latency.
+    """Build one port per argument of the outermost ``max`` of a component's ``total_latency``.
 
     Parameters
     ----------
     model, actions
         The component and its actions.
     scope
-        The names that total_latency may use, other than ``actions``.
+        The names that ``total_latency`` may use, other than ``actions``.
     at
-        Where the component stands.
+        Location of the component in the input.
+
+    Returns
+    -------
+    tuple of Port
+        At least one port.
+
+    Raises
+    ------
+    SpecError
+        ``total_latency`` and ``separate_read_write_ports`` are both given.
+    ExpressionError
+        ``total_latency`` is not a finite time.
+    UnsupportedError
+        ``total_latency`` is not a maximum of sums, or subtracts.
     """
     here = at / "total_latency"
     if model.separate_read_write_ports:
@@ -44,12 +58,12 @@ def build_ports(
         reads = [name for name in actions.names if name == "read"]
         rest = [name for name in actions.names if name != "read"]
         return _named([_sum_of(group, actions) for group in (reads, rest) if group])
-    text = DEFAULT_LATENCY if model.total_latency is None else model.total_latency
+    text = _DEFAULT_LATENCY if model.total_latency is None else model.total_latency
     try:
         value = maximum([_latency(text, Scope({"actions": actions.table()}, scope), here)])
     except NotLinear as error:
         raise UnsupportedError(
-            f"the total_latency of {model.name!r} is no maximum of sums: {error}",
+            f"the total_latency of {model.name!r} is not a maximum of sums: {error}",
             where=str(here),
             mend="write it with +, max() and n_calls times or over constants, such as "
             "max(a.n_calls / a.throughput for a in actions)",
@@ -69,9 +83,7 @@ def _latency(text: Any, scope: Scope, at: At) -> Latency | Number:
     value = evaluate(text, scope, at)
     if isinstance(value, (Latency, int, Fraction)):
         return value
-    raise ExpressionError(
-        f"{shown(text)} must give a finite time, not {shown(value)}", where=str(at)
-    )
+    raise ExpressionError(f"{shown(text)} must be a finite time, not {shown(value)}", where=str(at))
 
 
 def _sum_of(names: list[str], actions: Actions) -> Form:
@@ -79,7 +91,7 @@ def _sum_of(names: list[str], actions: Actions) -> Form:
 
 
 def _named(forms: list[Form]) -> tuple[Port, ...]:
-    """Ports, named after their actions where there are several."""
+    """Return one port per form, named after its actions if there are several ports."""
     if len(forms) == 1:
         return (Port("", dict(forms[0].terms), forms[0].constant),)
     ports: list[Port] = []

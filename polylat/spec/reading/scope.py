@@ -1,4 +1,4 @@
-"""Names that an expression may use, looked up outwards and computed when first used."""
+"""Scopes: the names that an expression may use, nested, with values computed on first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ class Circular(Exception):
 
 
 class Lazy:
-    """A value that is computed when it is first asked for."""
+    """A value that is computed on first use.
+
+    Parameters
+    ----------
+    compute
+        The function that returns the value.
+    """
 
     __slots__ = ("_busy", "_compute", "_done", "_value")
 
@@ -23,11 +29,22 @@ class Lazy:
 
     @property
     def done(self) -> bool:
-        """Whether it was asked for."""
+        """Whether the value was computed."""
         return self._done
 
     def get(self) -> Any:
-        """The value; raises `Circular` where it needs itself."""
+        """Return the value; compute it on the first call.
+
+        Returns
+        -------
+        object
+            The value.
+
+        Raises
+        ------
+        Circular
+            The value depends on itself.
+        """
         if not self._done:
             if self._busy:
                 raise Circular
@@ -41,10 +58,19 @@ class Lazy:
 
 
 class Scope:
-    """A table of names inside another one.
+    """A table of names nested in an outer scope.
 
-    A field may mention a name that is its own, such as ``size: size``; it then means the outer
-    one: `without` gives the scope that such a field sees.
+    Parameters
+    ----------
+    names
+        Name → value, or a `Lazy` one.
+    outer
+        The enclosing scope, if any.
+
+    Notes
+    -----
+    A field may mention its own name, such as ``size: size``; this refers to the name in the outer
+    scope. `without` gives the scope for the evaluation of such a field.
     """
 
     def __init__(self, names: Mapping[str, Any], outer: Scope | None = None) -> None:
@@ -57,13 +83,42 @@ class Scope:
         return self._names
 
     def without(self, name: str) -> Scope:
-        """The same scope, its innermost table without a name."""
+        """Return the scope with a name removed from its innermost table.
+
+        Parameters
+        ----------
+        name
+            The name to remove.
+
+        Returns
+        -------
+        Scope
+            A new scope, or this one if its innermost table does not have the name.
+        """
         if name not in self._names:
             return self
         return Scope({k: v for k, v in self._names.items() if k != name}, self._outer)
 
     def lookup(self, name: str) -> Any:
-        """The value of a name; raises KeyError."""
+        """Return the value of a name, from the innermost scope that has it.
+
+        Parameters
+        ----------
+        name
+            The name.
+
+        Returns
+        -------
+        object
+            Its value, computed if necessary.
+
+        Raises
+        ------
+        KeyError
+            No scope has the name.
+        Circular
+            The value depends on itself.
+        """
         scope: Scope | None = self
         while scope is not None:
             if name in scope._names:
@@ -92,31 +147,89 @@ class Scope:
 
 
 class Fields:
-    """A small object for expressions: named attributes, computed when used, and nothing else."""
+    """An object for expressions that has named attributes, computed on first use, and no methods.
+
+    Parameters
+    ----------
+    title
+        Description of the object, for messages.
+    values
+        Attribute → value, or a `Lazy` one.
+    """
 
     def __init__(self, title: str, values: Mapping[str, Any]) -> None:
         self.title = title
         self._values = values
 
     def attribute(self, name: str) -> Any:
-        """The value of an attribute; raises KeyError."""
+        """Return the value of an attribute.
+
+        Parameters
+        ----------
+        name
+            Name of the attribute.
+
+        Returns
+        -------
+        object
+            Its value, computed if necessary.
+
+        Raises
+        ------
+        KeyError
+            There is no such attribute.
+        Circular
+            The value depends on itself.
+        """
         value = self._values[name]
         return value.get() if isinstance(value, Lazy) else value
 
     def names(self) -> list[str]:
-        """Names of the attributes."""
+        """List the names of the attributes.
+
+        Returns
+        -------
+        list of str
+            The names, in order.
+        """
         return list(self._values)
 
 
 class Table:
-    """A list for expressions whose items can be taken by number or by name."""
+    """A list for expressions whose items are accessible by index or by name.
+
+    Parameters
+    ----------
+    title
+        Description of the list, for messages.
+    items
+        Name → item, in order.
+    """
 
     def __init__(self, title: str, items: Mapping[str, Any]) -> None:
         self.title = title
         self._items = items
 
     def item(self, key: object) -> Any:
-        """One item; raises KeyError or IndexError."""
+        """Return an item.
+
+        Parameters
+        ----------
+        key
+            A name or an index.
+
+        Returns
+        -------
+        object
+            The item.
+
+        Raises
+        ------
+        KeyError
+            There is no item of this name, or `key` is neither a name nor an index.
+        IndexError
+            The index is out of range.
+        """
         if isinstance(key, str):
             return self._items[key]
         if isinstance(key, int):
@@ -124,7 +237,13 @@ class Table:
         raise KeyError(key)
 
     def names(self) -> list[str]:
-        """Names of the items."""
+        """List the names of the items.
+
+        Returns
+        -------
+        list of str
+            The names, in order.
+        """
         return list(self._items)
 
     def __iter__(self) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Suggestions for misspelt names."""
+"""Suggestions for misspelled names, and values quoted in messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from fractions import Fraction
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str | None:
-    """What would mend an unknown name: the closest known one, else the list of them.
+    """Return a fix for an unknown name: the closest known name, else a list of all.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    known
+        The names that exist.
+
+    Returns
+    -------
+    str or None
+        A sentence for an error message; None if no names exist.
 
     Examples
     --------
@@ -31,13 +43,25 @@ def did_you_mean(name: object, known: Iterable[str]) -> str | None:
         close = [n for n in names if n.lower().startswith(text.lower())]
     if close:
         return f"did you mean {shown(close[0])}?"
-    told = [n if len(n) <= 60 else f"{n[:59]}…" for n in names[:12]]
-    more = ", …" if len(names) > len(told) else ""
-    return f"use one of: {', '.join(told)}{more}"
+    listed = [n if len(n) <= 60 else f"{n[:59]}…" for n in names[:12]]
+    more = ", …" if len(names) > len(listed) else ""
+    return f"use one of: {', '.join(listed)}{more}"
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """A value as text that fits into a message.
+    """Format a value for an error message.
+
+    Parameters
+    ----------
+    value
+        Any value.
+    limit
+        The largest number of characters; a longer text ends in an ellipsis.
+
+    Returns
+    -------
+    str
+        Its ``repr``, with fractions as decimals where these are exact.
 
     Examples
     --------
@@ -45,10 +69,10 @@ def shown(value: object, limit: int = 80) -> str:
     'abc' 0.5 1/3
     """
     if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) < 10**15:
-        decimal = float(value)  # as it was written, if it was written as a decimal
+        decimal = float(value)  # the input may have it as a decimal
         return repr(decimal) if Fraction(repr(decimal)) == value else str(value)
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
-        return f"a whole number of {value.bit_length()} bits"
+        return f"an integer of {value.bit_length()} bits"
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # digits beyond Python's limit, or nested too deeply

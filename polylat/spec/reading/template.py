@@ -1,8 +1,8 @@
-"""Jinja templates, rendered in a sandbox with a bound on the work.
+"""Render Jinja templates in a sandbox, with a bound on the work.
 
 The helper functions are AccelForge's: ``include``, ``include_all``, ``include_text``, ``cwd``,
 ``find_path``, ``find_paths``, ``path_exists``, ``add_to_path`` and the ``assert`` tag. They read
-files that the user could read; nothing here runs code or changes the environment.
+files with the user's permissions; no template runs code or changes the environment.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, meta, nodes, pass_context
 from jinja2.compiler import CodeGenerator
@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from jinja2.parser import Parser
     from jinja2.runtime import Context
 
-MAX_OUTPUT = 5_000_000
-MAX_STEPS = 200_000
-MAX_TEXT = 1_000_000
+_MAX_OUTPUT = 5_000_000
+"""Largest number of characters of a template, and of its output."""
+_MAX_STEPS = 200_000
+"""Largest number of loop iterations, calls and operations."""
+_MAX_TEXT = 1_000_000
+"""Largest number of characters of a text within a template."""
 
-# What a template may use: nothing whose result can be much larger than what it is given.
+# The filters and methods that a template may use: their results are not much larger than their
+# operands.
 _FILTERS = frozenset(
     ("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby")
     + ("int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject")
@@ -52,21 +56,30 @@ _TEXT_METHODS = frozenset(
 )
 _VALUE_METHODS = frozenset(("copy", "count", "get", "index", "items", "keys", "values"))
 
-Load = Callable[[str, Mapping[str, Any], list[str]], Any]
-"""(path, template's data, include directories) → the tree of another file."""
+_Load = Callable[[str, Mapping[str, Any], list[str]], Any]
+"""(path, template's variables, include directories) → the tree of another file."""
 
 
-class TooMuch(Exception):
-    """A template does more work than it should."""
+class _TooMuchWork(Exception):
+    """A template exceeds the bound on the work."""
 
 
-class Rendered:
-    """A rendered file, and the trees that its includes stand for."""
+class Rendered(NamedTuple):
+    """A rendered file, and the trees of the files that it includes.
 
-    def __init__(self, text: str, loaded: Mapping[str, Any], include_dirs: list[str]) -> None:
-        self.text = text
-        self.loaded = loaded
-        self.include_dirs = include_dirs
+    Parameters
+    ----------
+    text
+        The rendered text, in which tags ``!include_loaded NAME`` refer to `loaded`.
+    loaded
+        Name → tree of an included file.
+    include_dirs
+        Directories to search for included files, with those that the template added.
+    """
+
+    text: str
+    loaded: Mapping[str, Any]
+    include_dirs: list[str]
 
 
 def render(
@@ -74,7 +87,7 @@ def render(
     text: str,
     data: Mapping[str, Any],
     include_dirs: Iterable[str],
-    load: Load,
+    load: _Load,
     names: set[str],
     depth: int = 0,
 ) -> Rendered:
@@ -85,17 +98,28 @@ def render(
     path
         Absolute path of the file.
     text
-        Its text.
+        The text of the file.
     data
         Variables of the template.
     include_dirs
-        Where else to look for included files.
+        Further directories to search for included files.
     load
-        How to load the tree of an included file.
+        Function (path, variables, include directories) → tree of an included file.
     names
-        To which the names of the template's variables are added.
+        A set, to which the names of the template's variables are added.
     depth
-        How many includes of text lead here.
+        Number of nested ``include_text`` calls.
+
+    Returns
+    -------
+    Rendered
+        The text, and the trees of the included files.
+
+    Raises
+    ------
+    PolylatError
+        The template is invalid, uses something that is undefined or not allowed, or exceeds the
+        bound on the work.
     """
     if depth > 20:
         raise SpecError("files include each other more than 20 deep", where=os.path.basename(path))
@@ -107,15 +131,15 @@ def render(
     )
     environment.globals.update(helpers.table())
     name = os.path.basename(path)
-    if len(text) > MAX_OUTPUT:
-        raise SpecError(f"a template of more than {MAX_OUTPUT} characters", where=name)
+    if len(text) > _MAX_OUTPUT:
+        raise SpecError(f"the template has more than {_MAX_OUTPUT} characters", where=name)
     line: int | None = None
     mend: str | None = None
     try:
         names |= meta.find_undeclared_variables(environment.parse(text)) - set(environment.globals)
         result = environment.from_string(text).render(dict(data))
-        if len(result) > MAX_OUTPUT:
-            raise TooMuch("its output is too long")
+        if len(result) > _MAX_OUTPUT:
+            raise _TooMuchWork("its output is too long")
         return Rendered(result, helpers.loaded, helpers.include_dirs)
     except PolylatError:
         raise
@@ -123,33 +147,33 @@ def render(
         why, line = str(error.message), error.lineno
     except UndefinedError as error:
         why = str(error.message)
-        missing = re.match(r"'(\w+)' is undefined", why)
-        mend = _as_variable(missing[1]) if missing else None
+        undefined = re.match(r"'(\w+)' is undefined", why)
+        mend = _variable_hint(undefined[1]) if undefined else None
         line = _line(error)
     except SecurityError as error:
         why, line = f"not allowed in a template: {error}", _line(error)
     except TemplateNotFound as error:
         why = f"there is no file {error.name!r}"
-    except TooMuch as error:
-        why = f"the template does too much: {error}"
+    except _TooMuchWork as error:
+        why = f"the template does too much work: {error}"
     except (RecursionError, MemoryError):
         why = "the template is nested too deeply or too large"
     except AssertionError as error:
         why = f"{error}" if str(error).startswith("assertion") else f"assertion failed: {error}"
     except TemplateError as error:
         why = str(error.message or type(error).__name__)
-    except Exception as error:  # noqa: BLE001 - anything that an expression of the template may raise
+    except Exception as error:  # noqa: BLE001 - an expression of the template may raise any exception
         why, line = f"{type(error).__name__}: {shown(str(error), 200)}", _line(error)
     where = f"{name}, line {line}" if line else name
     raise SpecError(f"the template cannot be rendered: {why}", where=where, mend=mend)
 
 
-def _as_variable(name: str) -> str:
+def _variable_hint(name: str) -> str:
     return f"give it as a variable: load(…, {name}=…), or --set {name}=… on the command line"
 
 
 def _line(error: BaseException) -> int | None:
-    """The line of the template on which an error arose; Jinja puts it into the traceback."""
+    """Line of the template that raised an error; Jinja records it in the traceback."""
     found, step = None, error.__traceback__
     while step is not None:
         if step.tb_frame.f_code.co_filename == "<template>":
@@ -166,7 +190,7 @@ class _Helpers:
         path: str,
         data: Mapping[str, Any],
         include_dirs: list[str],
-        load: Load,
+        load: _Load,
         names: set[str],
         depth: int,
     ) -> None:
@@ -175,25 +199,25 @@ class _Helpers:
         self.loaded: dict[str, Any] = {}
 
     def table(self) -> dict[str, Any]:
-        """The functions by name."""
+        """Name → helper function."""
 
         @pass_context
         def include(
             context: Context, p: Any, indices: str = "", inherit_parse_data: bool = True, **kw: Any
         ) -> str:
-            return self.include(p, True, indices, self.child(context, inherit_parse_data, kw))
+            return self.include(p, True, indices, self.variables(context, inherit_parse_data, kw))
 
         @pass_context
         def include_all(
             context: Context, p: Any, indices: str = "", inherit_parse_data: bool = True, **kw: Any
         ) -> str:
-            return self.include(p, False, indices, self.child(context, inherit_parse_data, kw))
+            return self.include(p, False, indices, self.variables(context, inherit_parse_data, kw))
 
         @pass_context
         def include_text(
             context: Context, p: Any, inherit_parse_data: bool = True, **kw: Any
         ) -> str:
-            return self.include_text(p, self.child(context, inherit_parse_data, kw))
+            return self.include_text(p, self.variables(context, inherit_parse_data, kw))
 
         return {
             "include": include,
@@ -207,21 +231,21 @@ class _Helpers:
             "setenv": self.setenv,
         }
 
-    def child(self, context: Context, inherit: bool, more: Mapping[str, Any]) -> dict[str, Any]:
-        """The variables that an included file sees."""
-        mine = {
+    def variables(self, context: Context, inherit: bool, more: Mapping[str, Any]) -> dict[str, Any]:
+        """Variables of an included file."""
+        inherited = {
             key: value
             for key, value in (context.get_all() if inherit else {}).items()
             if not callable(value) and not key.startswith("_")
         }
-        return {**self.data, **mine, **more}
+        return {**self.data, **inherited, **more}
 
     def include(self, pattern: Any, single: bool, indices: str, data: Mapping[str, Any]) -> str:
-        """The YAML that stands for included files."""
+        """Load included files; return a YAML tag that refers to their tree."""
         paths = find_paths(pattern, self.path, self.include_dirs)
         if single and len(paths) > 1:
             raise SpecError(
-                f"{shown(pattern)} names {len(paths)} files",
+                f"{shown(pattern)} matches {len(paths)} files",
                 where=os.path.basename(self.path),
                 mend="use include_all",
             )
@@ -233,7 +257,7 @@ class _Helpers:
         return f"!include_loaded {name}.{rest}" if rest else f"!include_loaded {name}"
 
     def include_text(self, pattern: Any, data: Mapping[str, Any]) -> str:
-        """The rendered text of included files."""
+        """Return the rendered text of included files."""
         texts = []
         for path in find_paths(pattern, self.path, self.include_dirs):
             text = read_text(path, included=True)
@@ -247,23 +271,23 @@ class _Helpers:
         return "\n".join(texts)
 
     def path_exists(self, pattern: Any) -> bool:
-        """Whether there is such a file."""
+        """Return whether a file matches."""
         try:
             return bool(find_paths(pattern, self.path, self.include_dirs))
         except SpecError:
             return False
 
     def add_to_path(self, pattern: Any) -> str:
-        """Look for included files in a directory, too."""
+        """Add a directory to those that are searched for included files."""
         self.include_dirs += find_paths(pattern, self.path, self.include_dirs)
         return ""
 
     def setenv(self, *_: Any) -> str:
-        """Refused: reading a file does not change the environment."""
+        """Refuse to change the environment."""
         raise UnsupportedError(
             "setenv would change the environment",
             where=os.path.basename(self.path),
-            mend="drop it, and set the variable before you start",
+            mend="remove it, and set the variable before you start polylat",
         )
 
 
@@ -273,7 +297,7 @@ class _Helpers:
 class _Assert(Extension):
     """``{% assert condition, message %}``."""
 
-    tags = {"assert"}  # noqa: RUF012 - so declared by Jinja
+    tags = {"assert"}  # noqa: RUF012 - declared so by Jinja
 
     def parse(self, parser: Parser) -> nodes.Node:
         """Parse the tag."""
@@ -292,18 +316,18 @@ class _Assert(Extension):
 
 
 class _Generator(CodeGenerator):
-    """Compiles loops and concatenations so that they count against the bound."""
+    """Compiles loops and concatenations so that they count as work."""
 
     def visit_For(self, node: nodes.For, frame: Any) -> None:
-        """A loop: over what it iterates is counted."""
-        node.iter = self._through("_counted", [node.iter], node.lineno)
+        """Compile a loop whose iterations are counted."""
+        node.iter = self._call("_counted", [node.iter], node.lineno)
         super().visit_For(node, frame)
 
     def visit_Concat(self, node: nodes.Concat, frame: Any) -> None:
-        """``a ~ b``."""
-        self.visit(self._through("_joined", node.nodes, node.lineno), frame)
+        """Compile a concatenation ``a ~ b`` whose length is counted."""
+        self.visit(self._call("_joined", node.nodes, node.lineno), frame)
 
-    def _through(self, name: str, arguments: list[Any], lineno: int) -> nodes.Expr:
+    def _call(self, name: str, arguments: list[Any], lineno: int) -> nodes.Expr:
         attribute = nodes.EnvironmentAttribute(name)
         call = nodes.Call(attribute, arguments, [], None, None)
         call.set_lineno(lineno)
@@ -330,15 +354,15 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.concat = self._concat  # type: ignore[method-assign]
 
     def step(self, count: int = 1) -> None:
-        """Count work."""
+        """Add to the number of steps, and refuse too many."""
         self.steps += count
-        if self.steps > MAX_STEPS:
-            raise TooMuch(f"more than {MAX_STEPS} steps")
+        if self.steps > _MAX_STEPS:
+            raise _TooMuchWork(f"more than {_MAX_STEPS} steps")
 
     def _range(self, *arguments: int) -> range:
         found = range(*arguments)
-        if len(found) > MAX_STEPS:
-            raise TooMuch(f"a range of more than {MAX_STEPS} numbers")
+        if len(found) > _MAX_STEPS:
+            raise _TooMuchWork(f"a range of more than {_MAX_STEPS} numbers")
         return found
 
     def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
@@ -353,14 +377,14 @@ class _Environment(ImmutableSandboxedEnvironment):
         texts, size = [], 0
         for part in parts:
             size += len(part)
-            if size > MAX_OUTPUT:
-                raise TooMuch("its output is too long")
+            if size > _MAX_OUTPUT:
+                raise _TooMuchWork("its output is too long")
             texts.append(part)
         self.step(1 + size // 1000)
         return "".join(texts)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Methods of texts and containers: only those listed."""
+        """Allow only the listed methods of strings and containers."""
         if not super().is_safe_attribute(obj, attr, value):
             return False
         if isinstance(obj, str):
@@ -370,14 +394,14 @@ class _Environment(ImmutableSandboxedEnvironment):
         return not isinstance(obj, (bytes, bytearray))
 
     def wrap_str_format(self, value: Any) -> Any:
-        """Texts are not formatted: a width can be as large as one likes."""
+        """Refuse to format strings: the width of a field has no bound."""
         found = super().wrap_str_format(value)
         if found is not None:
-            raise SecurityError("format() of a text")
+            raise SecurityError("format() of a string")
         return None
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """A call counts as a step."""
+        """Count a call as a step."""
         self.step()
         return super().call(context, obj, *args, **kwargs)
 
@@ -388,22 +412,22 @@ class _Environment(ImmutableSandboxedEnvironment):
         left: Any,
         right: Any,
     ) -> Any:
-        """Arithmetic whose result could be huge."""
+        """Compute an operation, with a bound on the size of its result."""
         self.step()
         numbers_only = isinstance(left, (int, float)) and isinstance(right, (int, float))
         if sign == "**":
             return self._power(left, right)
         if sign == "%" and not numbers_only:
-            raise SecurityError("% of a text")
+            raise SecurityError("% with a string")
         if sign == "*" and not numbers_only:
-            raise SecurityError("* of a text or list")
+            raise SecurityError("* with a string or list")
         both_whole = isinstance(left, int) and isinstance(right, int)
         if sign == "*" and both_whole and left.bit_length() + right.bit_length() > MAX_BITS:
-            raise TooMuch("a number that is too large")
+            raise _TooMuchWork("a number that is too large")
         if sign == "+" and not numbers_only:
             size = sum(len(v) for v in (left, right) if hasattr(v, "__len__"))
-            if size > MAX_TEXT:
-                raise TooMuch("a text or list that is too long")
+            if size > _MAX_TEXT:
+                raise _TooMuchWork("a text or list that is too long")
             self.step(1 + size // 100)
         return {"+": operator.add, "*": operator.mul, "%": operator.mod}[sign](left, right)
 
@@ -412,58 +436,58 @@ class _Environment(ImmutableSandboxedEnvironment):
             try:
                 value = power(left, right)
             except BadNumber as error:
-                raise TooMuch(str(error)) from None
+                raise _TooMuchWork(str(error)) from None
             return value if isinstance(value, int) else float(value)
         return float(left) ** float(right)
 
 
 def _replace(text: Any, old: Any, new: Any, count: int = -1) -> str:
-    """The filter ``replace``, with a bound on the result."""
+    """Variant of the filter ``replace`` with a bound on the result."""
     text, old, new = str(text), str(old), str(new)
     times = len(text) + 1 if not old else text.count(old)
-    if len(text) + times * len(new) > MAX_TEXT:
-        raise TooMuch("a text that is too long")
+    if len(text) + times * len(new) > _MAX_TEXT:
+        raise _TooMuchWork("a text that is too long")
     return str(text.replace(old, new, count))
 
 
 def _printable(value: Any) -> Any:
-    """The value, if it is not too long as a text."""
-    left = MAX_OUTPUT
+    """Refuse a value whose text would be too long."""
+    budget = _MAX_OUTPUT
     stack = [value]
     while stack:
         item = stack.pop()
-        left -= len(item) + 4 if isinstance(item, str) else 8
-        if left < 0:
-            raise TooMuch("a text that is too long")
+        budget -= len(item) + 4 if isinstance(item, str) else 8
+        if budget < 0:
+            raise _TooMuchWork("a text that is too long")
         if isinstance(item, dict):
             stack.extend(item)
             stack.extend(item.values())
         elif isinstance(item, (list, tuple, set, frozenset)):
             stack.extend(item)
         elif isinstance(item, int) and item.bit_length() > MAX_BITS:
-            raise TooMuch("a number that is too large")
+            raise _TooMuchWork("a number that is too large")
     return value
 
 
 def _text(value: Any) -> str:
-    """The filter ``string``."""
+    """Variant of the filter ``string`` with a bound on the result."""
     return str(_printable(value))
 
 
 def _join(values: Any, separator: Any = "", attribute: Any = None) -> str:
-    """The filter ``join``, with a bound on the result."""
+    """Variant of the filter ``join`` with a bound on the result."""
     if attribute is not None:
         raise SecurityError("join with an attribute")
     items = list(values)
     size = sum(len(_text(item)) for item in items) + len(items) * len(_text(separator))
-    if size > MAX_TEXT:
-        raise TooMuch("a text that is too long")
+    if size > _MAX_TEXT:
+        raise _TooMuchWork("a text that is too long")
     return _text(separator).join(map(_text, items))
 
 
 def _sum(values: Any, start: Any = 0) -> Any:
-    """The filter ``sum``, of numbers."""
+    """Variant of the filter ``sum`` for numbers only."""
     items = [start, *values]
     if not all(isinstance(item, (int, float)) for item in items):
-        raise SecurityError("sum of what is no number")
+        raise SecurityError("sum() of values that are not numbers")
     return sum(items)

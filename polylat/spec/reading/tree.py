@@ -1,7 +1,7 @@
-"""The input as a tree of plain values that know where they stand.
+"""The input as a tree of plain values that record their location in the input.
 
-YAML and plain Python data both become this tree: mappings (`Map`), lists (`Seq`), strings, exact
-numbers, booleans and None. Everything after that is the same for both.
+YAML and plain Python data both become this tree of mappings (`Map`), lists (`Seq`), strings, exact
+numbers, booleans and None; every later step is the same for both.
 """
 
 from __future__ import annotations
@@ -20,26 +20,45 @@ from polylat.spec.reading.numbers import BadNumber, exact
 from polylat.spec.reading.suggest import shown
 
 MAX_DEPTH = 150
+"""Largest depth of nesting."""
 MAX_ITEMS = 500_000
+"""Largest number of values in an input."""
 MAX_KEY = 400
-
+"""Largest number of characters in a key."""
 
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
 def writable(text: str) -> bool:
-    """Whether a text has no halves of characters, and nothing that would control a terminal."""
+    """Return whether a text can be written to a file and to a terminal.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    bool
+        False if it contains surrogates or control characters.
+    """
     return _UNWRITABLE.search(text) is None
 
 
 class Quoted(str):
-    """A string that the file writes in quotes: under ``variables:``, a text, not an expression."""
+    """A string in quotes in the file: under ``variables:`` it is a text, not an expression."""
 
     __slots__ = ()
 
 
 class Map(dict[str, Any]):
-    """A mapping that knows the line of each of its keys."""
+    """A mapping that records the line of each key.
+
+    Parameters
+    ----------
+    items
+        Pairs (key, value).
+    """
 
     __slots__ = ("file", "line", "lines", "nomerge")
 
@@ -52,7 +71,13 @@ class Map(dict[str, Any]):
 
 
 class Seq(list[Any]):
-    """A list that knows the line of each of its items."""
+    """A list that records the line of each item.
+
+    Parameters
+    ----------
+    items
+        The items.
+    """
 
     __slots__ = ("file", "lines", "nomerge")
 
@@ -65,18 +90,18 @@ class Seq(list[Any]):
 
 @dataclass(frozen=True)
 class At:
-    """A place in the input: a path of keys, and the tree in which it can be looked up.
+    """A location in the input: a path of keys, and the tree that contains it.
 
     Parameters
     ----------
     root
         The tree.
     path
-        The keys that lead to the place.
+        The keys from the root to the location.
     einsum
-        The Einsum in whose context something is evaluated there.
+        The Einsum for which an expression is evaluated there, if any.
     main
-        The file whose lines are given without its name.
+        The file whose name is omitted in messages.
     """
 
     root: Any
@@ -88,12 +113,23 @@ class At:
         return replace(self, path=(*self.path, key))
 
     def for_einsum(self, name: str) -> At:
-        """The same place, in the context of an Einsum."""
+        """Return the same location in the context of an Einsum.
+
+        Parameters
+        ----------
+        name
+            Name of the Einsum.
+
+        Returns
+        -------
+        At
+            A new location.
+        """
         return replace(self, einsum=name)
 
     @property
     def line(self) -> tuple[str | None, int] | None:
-        """File and line, where known: of the last part of the path that has one."""
+        """File and line of the last key of the path that has them; None if no key has."""
         value, found = self.root, None
         for key in self.path:
             if isinstance(value, Map) and isinstance(key, str) and key in value:
@@ -108,7 +144,18 @@ class At:
         return found
 
     def with_line_of(self, key: str | int) -> str:
-        """The place as text, with the line of a key in it."""
+        """Format the location, with the line of one of its keys.
+
+        Parameters
+        ----------
+        key
+            A key of the mapping, or an index of the list, at this location.
+
+        Returns
+        -------
+        str
+            The path and, where known, the line.
+        """
         return self._text((self / key).line)
 
     def __str__(self) -> str:
@@ -118,15 +165,25 @@ class At:
         text = path_text(self.path)
         if line is not None:
             file = f"{line[0]}, " if line[0] and line[0] != self.main else ""
-            place = f"({file}line {line[1]})"
-            text = f"{text} {place}" if text else place
+            position = f"({file}line {line[1]})"
+            text = f"{text} {position}" if text else position
         if self.einsum is not None:
             text = f"{text}, for Einsum {self.einsum!r}"
         return text
 
 
 def path_text(path: Sequence[str | int]) -> str:
-    """A path of keys as text.
+    """Format a path of keys.
+
+    Parameters
+    ----------
+    path
+        Keys of mappings and indices of lists.
+
+    Returns
+    -------
+    str
+        The path with dots and brackets.
 
     Examples
     --------
@@ -145,17 +202,29 @@ def path_text(path: Sequence[str | int]) -> str:
 
 
 def plain(data: object) -> Any:
-    """The tree of plain Python data (dicts, lists, numbers, strings, booleans, None).
+    """Convert plain Python data to a tree.
+
+    Parameters
+    ----------
+    data
+        Dicts, lists, numbers, strings, booleans and None.
+
+    Returns
+    -------
+    Map, Seq, str, int, Fraction, float, bool or None
+        The tree.
 
     Raises
     ------
     SpecError
-        For other objects, keys that are no strings, and data that contains itself or is too large.
+        The data has other objects or keys that are not strings, contains itself, or is too large.
     """
-    return _Plain().convert(data, (), 0)
+    return _PlainDataReader().convert(data, (), 0)
 
 
-class _Plain:
+class _PlainDataReader:
+    """Converts plain data to a tree; `items` counts the values."""
+
     def __init__(self) -> None:
         self.items = 0
         self.open: set[int] = set()
@@ -167,7 +236,8 @@ class _Plain:
         if isinstance(data, str):
             if not writable(data):
                 raise SpecError(
-                    f"{shown(data)} is no text that can be written", where=path_text(path)
+                    f"{shown(data)} contains control characters or surrogates",
+                    where=path_text(path),
                 )
             return Quoted(data) if isinstance(data, Quoted) else str(data)
         if data is None or isinstance(data, bool):
@@ -208,7 +278,7 @@ class _Plain:
         for key, value in data.items():
             if not isinstance(key, str):
                 raise SpecError(
-                    f"the key {shown(key)} is no text",
+                    f"the key {shown(key)} is not a string",
                     where=path_text(path),
                     mend="put the key in quotes",
                 )

@@ -1,4 +1,4 @@
-"""The workload: from its models to values, and the names that expressions see per Einsum."""
+"""Build the workload from its models, and the scope of expressions for each Einsum."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from polylat.errors import ExpressionError, SpecError, UnsupportedError
-from polylat.exact import number
+from polylat.numbers import number
 from polylat.spec.affine import Affine
 from polylat.spec.reading.affine_text import BadAffine, affine, combine, constraints
 from polylat.spec.reading.expressions import evaluate, positive, set_table, whole
@@ -28,7 +28,17 @@ from polylat.spec.workload import Einsum, TensorAccess, Workload
 
 @dataclass(frozen=True)
 class WorkloadScopes:
-    """The evaluated workload and, per Einsum, the names of its sets and all of its tensors."""
+    """The evaluated workload, and the scopes of expressions.
+
+    Parameters
+    ----------
+    workload
+        The evaluated workload.
+    scopes
+        Einsum → scope with its sets, tensors, rank variables and renames.
+    tensors
+        Einsum → the set of all its tensors.
+    """
 
     workload: Workload
     scopes: Mapping[str, Scope]
@@ -37,7 +47,7 @@ class WorkloadScopes:
 
 @dataclass(frozen=True)
 class _Access:
-    """A tensor access whose bits per value are not known yet."""
+    """A tensor access whose bits per value are not evaluated yet."""
 
     model: AccessModel
     at: At
@@ -48,7 +58,7 @@ class _Access:
 def build_workload(
     model: WorkloadModel, renames: RenamesModel, variables: Scope, at: At
 ) -> WorkloadScopes:
-    """The evaluated workload.
+    """Build the workload.
 
     Parameters
     ----------
@@ -58,6 +68,20 @@ def build_workload(
         The names that every expression may use.
     at
         The root of the input.
+
+    Returns
+    -------
+    WorkloadScopes
+        The workload and the scopes of expressions.
+
+    Raises
+    ------
+    SpecError
+        Names, ranks or bounds are missing or inconsistent.
+    ExpressionError
+        An expression cannot be evaluated.
+    UnsupportedError
+        An index or constraint is not affine.
     """
     here = at / "workload"
     if not model.einsums:
@@ -83,8 +107,8 @@ def build_workload(
     n_instances = positive(
         model.n_instances, variables, here / "n_instances", what="the number of instances"
     )
-    everything = {name: space.set(space.names) for name, space in spaces.items()}
-    return WorkloadScopes(Workload(tuple(einsums), n_instances), scopes, everything)
+    all_tensors = {name: space.set(space.names) for name, space in spaces.items()}
+    return WorkloadScopes(Workload(tuple(einsums), n_instances), scopes, all_tensors)
 
 
 def _check_names(model: WorkloadModel, here: At) -> None:
@@ -102,7 +126,7 @@ def _check_names(model: WorkloadModel, here: At) -> None:
                 raise SpecError(
                     f"Einsum {einsum.name!r} accesses the tensor {access.name!r} twice",
                     where=str(place / "tensor_accesses" / j),
-                    mend="give each access a tensor of its own",
+                    mend="access each tensor once",
                 )
             tensors.add(access.name)
         if not any(access.output for access in einsum.tensor_accesses):
@@ -114,33 +138,34 @@ def _check_names(model: WorkloadModel, here: At) -> None:
         inputs = [a.name for a in einsum.tensor_accesses if not a.output]
         if einsum.is_copy_operation and len(inputs) != 1:
             raise SpecError(
-                f"Einsum {einsum.name!r} is a copy operation of {len(inputs)} inputs",
+                f"Einsum {einsum.name!r} is a copy operation with {len(inputs)} inputs",
                 where=str(place),
                 mend="a copy operation has exactly one input",
             )
-    for key, table, small in (
+    for key, table, lowercase in (
         ("iteration_space_shape", model.iteration_space_shape, True),
         ("rank_sizes", model.rank_sizes, False),
     ):
         for name in table:
-            _check_case(name, here / key / name, small)
+            _check_case(name, here / key / name, lowercase)
     for i, einsum in enumerate(model.einsums):
         for name in einsum.rank_sizes:
             _check_case(name, here / "einsums" / i / "rank_sizes" / name, False)
 
 
-def _check_case(name: str, at: At, small: bool) -> None:
-    if small and name[:1].isupper():
+def _check_case(name: str, at: At, lowercase: bool) -> None:
+    """Check that a rank variable starts with a lowercase letter, or a rank with a capital."""
+    if lowercase and name[:1].isupper():
         raise SpecError(
-            f"{name!r} is no rank variable: those start with a small letter",
+            f"{name!r} is not a rank variable, which starts with a lowercase letter",
             where=str(at),
-            mend="sizes of ranks, which start with a capital, stand under rank_sizes",
+            mend="move sizes of ranks, which start with a capital, to rank_sizes",
         )
-    if not small and name[:1].islower():
+    if not lowercase and name[:1].islower():
         raise SpecError(
-            f"{name!r} is no rank: those start with a capital",
+            f"{name!r} is not a rank, which starts with a capital",
             where=str(at),
-            mend="bounds of rank variables, which start with a small letter, stand under "
+            mend="move bounds of rank variables, which start with a lowercase letter, to "
             "iteration_space_shape",
         )
 
@@ -152,14 +177,14 @@ def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
         for index, variable in enumerate(model.projection):
             if not variable.isidentifier() or variable[:1].isupper():
                 raise SpecError(
-                    f"{shown(variable)} is no rank variable",
+                    f"{shown(variable)} is not a rank variable",
                     where=str(here / index),
-                    mend="in a list stand names that start with a small letter; for expressions "
-                    "give a mapping {RANK: expression}",
+                    mend="list only names that start with a lowercase letter; for expressions give "
+                    "a mapping {RANK: expression}",
                 )
             if variable.upper() in table:
                 raise SpecError(
-                    f"the rank variable {variable!r} stands in the projection twice",
+                    f"the rank variable {variable!r} occurs twice in the projection",
                     where=str(here / index),
                     mend="give a mapping {RANK: expression}, with a name for each rank",
                 )
@@ -168,30 +193,30 @@ def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
         table = dict(model.projection)
         for rank in table:
             if not rank.isidentifier():
-                raise SpecError(f"{shown(rank)} is no name of a rank", where=str(here / rank))
+                raise SpecError(f"{shown(rank)} is not the name of a rank", where=str(here / rank))
             _check_case(rank, here / rank, False)
     projection = []
     for index, (rank, text) in enumerate(table.items()):
         place = here / (index if isinstance(model.projection, list) else rank)
-        projection.append(_affine(text, variables, place))
+        projection.append(_index_expression(text, variables, place))
     return _Access(model, at, tuple(table), tuple(projection))
 
 
-def _affine(text: str, variables: Scope, at: At) -> Affine:
+def _index_expression(text: str, variables: Scope, at: At) -> Affine:
     try:
         return affine(text, _strides(variables))
     except BadAffine as error:
         form = "an affine expression of rank variables, such as 2*p + r"
-        raise _bad(error, text, at, form) from None
+        raise _unreadable(error, text, at, form) from None
 
 
-def _bad(error: BadAffine, text: str, at: At, form: str) -> SpecError | UnsupportedError:
+def _unreadable(error: BadAffine, text: str, at: At, form: str) -> SpecError | UnsupportedError:
     kind = UnsupportedError if error.unsupported else SpecError
     return kind(f"cannot read {shown(text)}: {error}", where=str(at), mend=f"write {form}")
 
 
 def _constants(variables: Scope, rank_variables: frozenset[str]) -> Any:
-    """Values of the names that are variables of the input and no rank variables."""
+    """Return a function name → value for variables that are not rank variables."""
 
     def value(name: str) -> int | Fraction | None:
         if name in rank_variables or name not in variables:
@@ -205,12 +230,13 @@ def _constants(variables: Scope, rank_variables: frozenset[str]) -> Any:
 
 
 def _strides(variables: Scope) -> Any:
-    """Values of the names in a projection that cannot be rank variables: those in capitals."""
+    """Return a function name → value for variables in capitals, which are not rank variables."""
     constants = _constants(variables, frozenset())
     return lambda name: constants(name) if name[:1].isupper() else None
 
 
 def _check_ranks(accesses: Mapping[str, list[_Access]]) -> None:
+    """Check that a tensor has the same ranks in all accesses."""
     first: dict[str, tuple[str, tuple[str, ...]]] = {}
     for einsum, found in accesses.items():
         for access in found:
@@ -221,7 +247,7 @@ def _check_ranks(accesses: Mapping[str, list[_Access]]) -> None:
                     f"the tensor {name!r} has the ranks {', '.join(access.ranks)} here and "
                     f"{', '.join(ranks)} in Einsum {other!r}",
                     where=str(access.at / "projection"),
-                    mend="a tensor has the same ranks wherever it is accessed",
+                    mend="give the tensor the same ranks in all accesses",
                 )
 
 
@@ -229,12 +255,12 @@ def _check_ranks(accesses: Mapping[str, list[_Access]]) -> None:
 
 
 def _spaces(accesses: Mapping[str, list[_Access]]) -> dict[str, Space]:
-    """Per Einsum: its tensors and the rank variables that index them."""
-    bits: dict[str, object] = {}  # shared: a tensor has the same everywhere
+    """Einsum → the space of its tensors and of the rank variables that index them."""
+    bits: dict[str, object] = {}  # shared: a tensor has the same bits per value in all Einsums
     found = {}
-    for einsum, mine in accesses.items():
-        ranks = Space("rank variable", tuple(dict.fromkeys(v for a in mine for v in _variables(a))))
-        by_tensor = {a.model.name: _variables(a) for a in mine}
+    for einsum, own in accesses.items():
+        ranks = Space("rank variable", tuple(dict.fromkeys(v for a in own for v in _variables(a))))
+        by_tensor = {a.model.name: _variables(a) for a in own}
         found[einsum] = Space("tensor", tuple(by_tensor), bits, by_tensor, child=ranks)
     return found
 
@@ -247,7 +273,7 @@ def _scopes(
     variables: Scope,
     at: At,
 ) -> dict[str, Scope]:
-    """Per Einsum: its sets, tensors, rank variables and renames."""
+    """Einsum → scope with its sets, tensors, rank variables and renames."""
     used_by: dict[str, set[str]] = {}
     read: set[str] = set()
     written: set[str] = set()
@@ -255,18 +281,18 @@ def _scopes(
         for access in found:
             used_by.setdefault(access.model.name, set()).add(name)
             (written if access.model.output else read).add(access.model.name)
-    everywhere = {v for found in accesses.values() for a in found for v in _variables(a)}
+    all_variables = {v for found in accesses.values() for a in found for v in _variables(a)}
     result: dict[str, Scope] = {}
     for i, einsum in enumerate(model.einsums):
-        mine = accesses[einsum.name]
+        own = accesses[einsum.name]
         tensors = spaces[einsum.name]
         names, ranks = tensors.names, tensors.child
         assert ranks is not None
         table: dict[str, Any] = {v: ranks.set((v,)) for v in ranks.names}
-        table.update({v: ranks.set(()) for v in everywhere.difference(ranks.names)})
+        table.update({v: ranks.set(()) for v in all_variables.difference(ranks.names)})
         table.update({t: tensors.set(()) for t in used_by})
         table.update({t: tensors.set((t,)) for t in names})
-        outputs = [a.model.name for a in mine if a.model.output]
+        outputs = [a.model.name for a in own if a.model.output]
         table |= {
             "All": tensors.set(names),
             "Tensors": tensors.set(names),
@@ -275,7 +301,7 @@ def _scopes(
             "Outputs": tensors.set(outputs),
             "Intermediates": tensors.set(n for n in names if n in read and n in written),
             "Shared": tensors.set(n for n in names if len(used_by[n]) > 1),
-            "Persistent": tensors.set(a.model.name for a in mine if a.model.persistent),
+            "Persistent": tensors.set(a.model.name for a in own if a.model.persistent),
         }
         scope = Scope(table, variables)
         for rename, place in _renames(einsum, renames, at, i):
@@ -285,17 +311,18 @@ def _scopes(
 
 
 def _variables(access: _Access) -> tuple[str, ...]:
+    """Distinct rank variables that index a tensor, in order of appearance."""
     return tuple(dict.fromkeys(v for index in access.projection for v in index.variables))
 
 
 def _renames(
     einsum: EinsumModel, renames: RenamesModel, at: At, index: int
 ) -> list[tuple[RenameModel, At]]:
-    """Renames of an Einsum: its own, then those given for it by name, then the defaults."""
+    """Renames of an Einsum: its own, then those under its name, then the defaults."""
     here = at / "workload" / "einsums" / index / "renames"
     found: dict[str, tuple[RenameModel, At]] = {}
     for i, rename in enumerate(einsum.renames):
-        found.setdefault(rename.name, (rename, _item(here, i, rename.name)))
+        found.setdefault(rename.name, (rename, _entry_location(here, i, rename.name)))
     for name in (einsum.name, "default"):
         for i, group in enumerate(renames.einsums):
             if group.name != name:
@@ -303,12 +330,14 @@ def _renames(
             place = at / "renames" / "einsums" / i
             for key in ("tensor_accesses", "rank_variables"):
                 for j, rename in enumerate(getattr(group, key)):
-                    found.setdefault(rename.name, (rename, _item(place / key, j, rename.name)))
+                    found.setdefault(
+                        rename.name, (rename, _entry_location(place / key, j, rename.name))
+                    )
     return list(found.values())
 
 
-def _item(at: At, index: int, name: str) -> At:
-    """The place of an entry of a list, which may be written as a mapping."""
+def _entry_location(at: At, index: int, name: str) -> At:
+    """Location of an entry of a list that may be written as a mapping."""
     value: Any = at.root
     for key in at.path:
         try:
@@ -319,6 +348,7 @@ def _item(at: At, index: int, name: str) -> At:
 
 
 def _renamed(rename: RenameModel, scope: Scope, at: At) -> NameSet:
+    """Evaluate the set that a rename names."""
     value = evaluate(rename.source, scope, at)
     if not isinstance(value, NameSet):
         raise ExpressionError(
@@ -326,12 +356,12 @@ def _renamed(rename: RenameModel, scope: Scope, at: At) -> NameSet:
         )
     expected = evaluate(rename.expected_count, scope, at)
     if expected is not None and expected != len(value):
-        held = ", ".join(value.ordered()) or "none"
+        members = ", ".join(value.ordered()) or "none"
         raise ExpressionError(
-            f"{rename.name!r} = {shown(rename.source)} has {len(value)} elements ({held}), "
+            f"{rename.name!r} = {shown(rename.source)} has {len(value)} elements ({members}), "
             f"but expected_count is {expected}",
             where=str(at),
-            mend="change the source, or rename in the Einsum itself",
+            mend="change the source, or write the rename in the Einsum itself",
         )
     return value
 
@@ -368,7 +398,7 @@ def _einsum(
             raise SpecError(
                 f"the tensor {name!r} has no bits_per_value",
                 where=str(access.at),
-                mend="add it to workload.bits_per_value, for instance All: 8",
+                mend="add it to workload.bits_per_value, for example All: 8",
             )
         bits = positive(given, scope, place, what=f"bits_per_value of {name!r}")
         tensors.bits.setdefault(name, number(bits))
@@ -397,7 +427,7 @@ def _constraints(
     workload_at: At,
     here: At,
 ) -> tuple[Affine, ...]:
-    """The iteration space, as AccelForge puts it together."""
+    """Collect the constraints of the iteration space, from the same sources as AccelForge."""
     known = frozenset(rank_variables)
     constants = _constants(variables, known)
     texts = [
@@ -412,13 +442,13 @@ def _constraints(
         try:
             parts = constraints(text, constants)
         except BadAffine as error:
-            raise _bad(error, text, place, "comparisons such as 0 <= m < 8") from None
+            raise _unreadable(error, text, place, "comparisons such as 0 <= m < 8") from None
         for part in parts:
             for variable in part.variables:
                 if variable not in known:
                     raise SpecError(
                         f"{variable!r} in {shown(text)} is neither a rank variable of Einsum "
-                        f"{einsum.name!r} nor a variable with a number",
+                        f"{einsum.name!r} nor a variable that is a number",
                         where=str(place),
                         mend=did_you_mean(variable, [*rank_variables, *variables]),
                     )
@@ -453,6 +483,7 @@ def _constraints(
 
 
 def _check_bits(einsums: list[Einsum], here: At) -> None:
+    """Check that a tensor has the same bits per value in all Einsums."""
     first: dict[str, tuple[str, Fraction]] = {}
     for i, einsum in enumerate(einsums):
         for j, access in enumerate(einsum.accesses):
@@ -462,5 +493,5 @@ def _check_bits(einsums: list[Einsum], here: At) -> None:
                     f"the tensor {access.tensor!r} has {access.bits_per_value} bits per value "
                     f"here and {bits} in Einsum {other!r}",
                     where=str(here / "einsums" / i / "tensor_accesses" / j),
-                    mend="a tensor has the same bits_per_value wherever it is accessed",
+                    mend="give the tensor the same bits_per_value in all accesses",
                 )

@@ -1,7 +1,7 @@
-"""YAML text to a tree of plain values with the lines on which they stand.
+"""Parse YAML text to a tree of plain values with line numbers.
 
-Only ruamel's composer is used: no object is ever constructed by a tag. Numbers keep the exact
-value of their text; aliases share their value, and are counted, so that they cannot explode.
+Only ruamel's composer is used, so no tag can construct an object. Numbers keep the exact value of
+their text. Aliases share their value but count in full, which bounds nested aliases.
 """
 
 from __future__ import annotations
@@ -16,38 +16,43 @@ from polylat.spec.reading.numbers import BadNumber, bounded, decimal
 from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import MAX_DEPTH, MAX_ITEMS, MAX_KEY, Map, Quoted, Seq, writable
 
-MAX_CHARACTERS = 5_000_000
-_STANDARD = "tag:yaml.org,2002:"
-_PLAIN = frozenset(
+_MAX_CHARACTERS = 5_000_000
+_STANDARD_PREFIX = "tag:yaml.org,2002:"
+_PLAIN_TAGS = frozenset(
     ("str", "int", "float", "bool", "null", "map", "seq", "set", "merge", "timestamp", "value")
 )
 _INTEGER = re.compile(r"([-+]?)(0x[0-9a-f]+|0o[0-7]+|0b[01]+|[0-9]+)\Z")
 
-Include = Callable[[str, str, str], Any]
-"""(tag, text, where) → the tree that an include tag stands for."""
+_Include = Callable[[str, str, str], Any]
+"""(tag, text, location for messages) → the tree of the included file."""
 
-_INCLUDES = ("include_loaded", "include", "includedir")
+_INCLUDE_TAGS = ("include_loaded", "include", "includedir")
 
 
-def parse(text: str, *, file: str | None = None, include: Include | None = None) -> Any:
-    """The tree of a YAML text.
+def parse(text: str, *, file: str | None = None, include: _Include | None = None) -> Any:
+    """Parse a YAML text.
 
     Parameters
     ----------
     text
         The text of one document.
     file
-        Its name, for messages.
+        The file name, for messages.
     include
-        What ``!include`` tags stand for; without it they are errors.
+        Function (tag, text, location) → tree for ``!include`` tags; without it they are errors.
+
+    Returns
+    -------
+    Map, Seq, str, int, Fraction, float, bool or None
+        The tree.
 
     Raises
     ------
     SpecError
-        Where the text is no YAML, or YAML of a kind that has no place here.
+        The text is not valid YAML, has unknown tags, or is too large.
     """
-    if len(text) > MAX_CHARACTERS:
-        raise SpecError(f"more than {MAX_CHARACTERS} characters", where=file)
+    if len(text) > _MAX_CHARACTERS:
+        raise SpecError(f"the text has more than {_MAX_CHARACTERS} characters", where=file)
     node = _compose(text, file)
     if node is None:
         return None
@@ -74,7 +79,7 @@ def _compose(text: str, file: str | None) -> Any:
     except YAMLError as error:
         first = str(error).strip().splitlines() or ["it cannot be parsed"]
         raise SpecError(f"not valid YAML: {first[0]}", where=file) from None
-    except Exception as error:  # noqa: BLE001 - a fault of the parser on a text that it did not expect
+    except Exception as error:  # noqa: BLE001 - the parser itself may fail on unusual texts
         raise SpecError(
             f"not valid YAML: {type(error).__name__}: {shown(str(error))}", where=file
         ) from None
@@ -87,7 +92,9 @@ def _where(file: str | None, line: int | None) -> str | None:
 
 
 class _Reader:
-    def __init__(self, file: str | None, include: Include | None) -> None:
+    """Converts the nodes of a document to a tree; `items` counts the values."""
+
+    def __init__(self, file: str | None, include: _Include | None) -> None:
         self.file = file
         self.include = include
         self.done: dict[int, tuple[Any, int]] = {}
@@ -95,11 +102,11 @@ class _Reader:
         self.items = 0
 
     def where(self, node: Any) -> str:
-        """Where a node stands, for messages."""
+        """Location of a node, for messages."""
         return str(_where(self.file, node.start_mark.line + 1))
 
     def value(self, node: Any, depth: int) -> Any:
-        """The value of a node; an alias shares the value, and counts in full."""
+        """Convert a node; an alias shares the value, but counts in full."""
         if id(node) in self.done:
             value, size = self.done[id(node)]
             self.count(size, node)
@@ -123,31 +130,31 @@ class _Reader:
         return value
 
     def count(self, size: int, node: Any) -> None:
-        """Count values, so that aliases of aliases cannot blow up."""
+        """Add to the number of values, and refuse too many."""
         self.items += size
         if self.items > MAX_ITEMS:
             raise SpecError(
-                f"more than {MAX_ITEMS} values, aliases included", where=self.where(node)
+                f"more than {MAX_ITEMS} values, including aliases", where=self.where(node)
             )
 
     def tag(self, node: Any) -> str:
-        """A node's own tag, empty if it has none; an unknown one is an error."""
+        """Return the explicit tag of a node, empty if it has none; refuse an unknown one."""
         tag = str(node.tag or "")
-        if tag.removeprefix(_STANDARD) in _PLAIN:
+        if tag.removeprefix(_STANDARD_PREFIX) in _PLAIN_TAGS:
             return ""
         name = tag.removeprefix("!")
         if not name:
             return ""
-        if name in TAGS or name in _INCLUDES or name == "nomerge":
+        if name in TAGS or name in _INCLUDE_TAGS or name == "nomerge":
             return name
         raise SpecError(
-            f"unknown tag {shown(tag.replace(_STANDARD, '!!'))}",
+            f"unknown tag {shown(tag.replace(_STANDARD_PREFIX, '!!'))}",
             where=self.where(node),
             mend=did_you_mean(name, TAGS),
         )
 
     def mapping(self, node: Any, depth: int) -> Map:
-        """A mapping; its tag becomes its type."""
+        """Convert a mapping; its tag becomes its type."""
         result = Map()
         result.line, result.file = node.start_mark.line + 1, self.file
         merges: list[tuple[str, Any, Any]] = []
@@ -159,10 +166,9 @@ class _Reader:
             line = key_node.start_mark.line + 1
             if key in result:
                 raise SpecError(
-                    f"the key {shown(str(key))} stands here twice, first on line "
-                    f"{result.lines[key][1]}",
+                    f"duplicate key {shown(str(key))}, first on line {result.lines[key][1]}",
                     where=self.where(key_node),
-                    mend="keep one of them",
+                    mend="keep one of the two",
                 )
             result[str(key)] = self.value(value_node, depth + 1)
             result.lines[str(key)] = (self.file, line)
@@ -176,22 +182,24 @@ class _Reader:
             sources = value if isinstance(value, list) else [value]
             if not all(isinstance(source, dict) for source in sources):
                 raise SpecError(
-                    f"{key} merges mappings only", where=self.where(key_node), mend="give a mapping"
+                    f"{key} can merge only mappings",
+                    where=self.where(key_node),
+                    mend="give a mapping",
                 )
-            for source in _together(sources, key == "<<<"):
+            for source in _combined(sources, key == "<<<"):
                 merge(result, source, deep=key == "<<<")
-            self.count(_size(result), node)
+            self.count(len(result), node)
         tag = self.tag(node)
         if tag == "nomerge":
             result.nomerge = True
-        elif tag in _INCLUDES:
-            raise SpecError(f"!{tag} needs the name of a file", where=self.where(node))
+        elif tag in _INCLUDE_TAGS:
+            raise SpecError(f"!{tag} needs a file name", where=self.where(node))
         elif tag:
             result.setdefault("type", tag)
         return result
 
     def key(self, node: Any, depth: int) -> str:
-        """A key of a mapping: a text."""
+        """Convert a key of a mapping, which must be a string."""
         value = self.value(node, depth + 1)
         if isinstance(value, str) and type(node).__name__ == "ScalarNode":
             if len(value) > MAX_KEY:
@@ -199,17 +207,19 @@ class _Reader:
                     f"a key of {len(value)} characters is too long", where=self.where(node)
                 )
             return value
-        text = shown(node.value) if type(node).__name__ == "ScalarNode" else "that is no text"
+        text = f"{shown(node.value)} " if type(node).__name__ == "ScalarNode" else ""
         raise SpecError(
-            f"a key {text} is no text", where=self.where(node), mend="put the key in quotes"
+            f"the key {text}is not a string", where=self.where(node), mend="put the key in quotes"
         )
 
     def sequence(self, node: Any, depth: int) -> Seq:
-        """A list."""
+        """Convert a list."""
         tag = self.tag(node)
         if tag and tag != "nomerge":
             raise SpecError(
-                f"the tag !{tag} stands before a list", where=self.where(node), mend="drop it"
+                f"the tag !{tag} cannot precede a list",
+                where=self.where(node),
+                mend="remove the tag",
             )
         result = Seq(self.value(item, depth + 1) for item in node.value)
         result.file, result.nomerge = self.file, tag == "nomerge"
@@ -217,11 +227,13 @@ class _Reader:
         return result
 
     def scalar(self, node: Any) -> Any:
-        """A scalar: a text, an exact number, a boolean or None."""
+        """Convert a scalar to a string, an exact number, a boolean or None."""
         tag, text = self.tag(node), str(node.value)
         if not writable(text):
-            raise SpecError(f"{shown(text)} is no text that can be written", where=self.where(node))
-        if tag in _INCLUDES:
+            raise SpecError(
+                f"{shown(text)} contains control characters or surrogates", where=self.where(node)
+            )
+        if tag in _INCLUDE_TAGS:
             if self.include is None:
                 raise SpecError(f"!{tag} is not available here", where=self.where(node))
             return self.include(tag, text, self.where(node))
@@ -231,11 +243,11 @@ class _Reader:
                 empty.line, empty.file = node.start_mark.line + 1, self.file
                 return empty
             raise SpecError(
-                f"the tag !{tag} stands before {shown(text)}",
+                f"the tag !{tag} cannot precede {shown(text)}",
                 where=self.where(node),
-                mend="it belongs before a mapping",
+                mend="write the tag before a mapping",
             )
-        kind = str(node.tag).removeprefix(_STANDARD)
+        kind = str(node.tag).removeprefix(_STANDARD_PREFIX)
         try:
             if kind == "null":
                 return None
@@ -250,13 +262,29 @@ class _Reader:
                 return decimal(lowered.replace(".inf", "inf"))
         except BadNumber as error:
             if kind == "int" and str(error) == "not a number":
-                return text  # an integer of an older YAML, such as 1:30
+                return text  # a sexagesimal integer of YAML 1.1, such as 1:30
             raise SpecError(f"{shown(text)}: {error}", where=self.where(node)) from None
         return Quoted(text) if node.style in ("'", '"') else text
 
 
 def integer(text: str) -> int:
-    """The whole number that a YAML integer spells."""
+    """Parse a YAML integer.
+
+    Parameters
+    ----------
+    text
+        Decimal, or with a prefix ``0x``, ``0o`` or ``0b``; underscores are ignored.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    BadNumber
+        The text is not an integer, or the number is too large.
+    """
     bare = text.strip().lower().replace("_", "")
     match = _INTEGER.match(bare)
     if match is None or len(bare) > 4_000:
@@ -267,8 +295,8 @@ def integer(text: str) -> int:
     return -value if sign == "-" else value
 
 
-def _together(sources: list[Any], deep: bool) -> list[Any]:
-    """What is merged: for ``<<<``, the sources merged into one another first."""
+def _combined(sources: list[Any], deep: bool) -> list[Any]:
+    """The mappings to merge: for ``<<<`` (`deep`), the sources combined into one."""
     if not deep or len(sources) < 2:
         return sources
     combined = Map()
@@ -278,10 +306,17 @@ def _together(sources: list[Any], deep: bool) -> list[Any]:
 
 
 def merge(into: Map, source: dict[str, Any], *, deep: bool) -> None:
-    """Merge a mapping into another whose own keys count more.
+    """Merge a mapping into another one, whose keys take precedence.
 
-    Deep merging also merges mappings in mappings, and appends lists, except where one is marked
-    ``!nomerge``.
+    Parameters
+    ----------
+    into
+        The mapping to change.
+    source
+        The mapping to merge.
+    deep
+        Whether nested mappings are merged and lists appended, too, unless the value in `into` is
+        marked ``!nomerge``.
     """
     for key, value in source.items():
         if key not in into:
@@ -290,21 +325,20 @@ def merge(into: Map, source: dict[str, Any], *, deep: bool) -> None:
             if line is not None:
                 into.lines[key] = line
         elif deep:
-            mine = into[key]
-            if getattr(mine, "nomerge", False):
+            existing = into[key]
+            if getattr(existing, "nomerge", False):
                 continue
-            if isinstance(mine, Map) and isinstance(value, dict):
-                copy = Map(mine.items())
-                copy.lines, copy.line, copy.file = dict(mine.lines), mine.line, mine.file
+            if isinstance(existing, Map) and isinstance(value, dict):
+                copy = Map(existing.items())
+                copy.lines, copy.line, copy.file = (
+                    dict(existing.lines),
+                    existing.line,
+                    existing.file,
+                )
                 merge(copy, value, deep=True)
                 into[key] = copy
-            elif isinstance(mine, Seq) and isinstance(value, list):
-                joined = Seq([*mine, *value])
-                joined.lines = [*mine.lines, *getattr(value, "lines", [])]
-                joined.file = mine.file
+            elif isinstance(existing, Seq) and isinstance(value, list):
+                joined = Seq([*existing, *value])
+                joined.lines = [*existing.lines, *getattr(value, "lines", [])]
+                joined.file = existing.file
                 into[key] = joined
-
-
-def _size(value: Any) -> int:
-    """How many values a mapping directly holds: what a merge copies."""
-    return len(value)

@@ -1,1 +1,0 @@
-"""What a leaf accesses, and when."""

@@ -1,0 +1,1 @@
+"""What is read off a solution: critical path, slack, sensitivities, occupancy, relations."""

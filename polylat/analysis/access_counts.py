@@ -1,0 +1,160 @@
+"""Numbers of actions, ports and Pipelines of a model: what a mapping does, whenever it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from polylat.analysis.access import AccessKey, Contention, PortUse, stage_name
+from polylat.engine.model import Model
+from polylat.engine.solution import Solution
+from polylat.lowering.ports import own_stages, separations, total_count
+from polylat.numbers import Number, number
+
+__all__ = [
+    "access_counts",
+    "background_write_backs",
+    "contention",
+    "missing_write_backs",
+    "port_uses",
+]
+
+
+def access_counts(model: Model) -> dict[AccessKey, Number]:
+    """Count the actions of every access.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+
+    Returns
+    -------
+    dict
+        (Einsum, component, tensor or None, action) → number of actions of the busiest unit.
+    """
+    spec = model.lowered.spec
+    counts: dict[AccessKey, Fraction] = {}
+    for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True):
+        tiles = model.layout.tiles[leaf.number]
+        for block in blocks:
+            for access in block.accesses:
+                component = spec.arch.component(leaf.einsum.name, access.component)
+                each = component.actions_per_value[access.action, access.tensor]
+                key = (leaf.einsum.name, access.component, access.tensor, access.action)
+                counts[key] = counts.get(key, Fraction(0)) + total_count(access, tiles) * each
+    return {key: number(count) for key, count in counts.items()}
+
+
+def port_uses(solution: Solution) -> tuple[PortUse, ...]:
+    """Return how busy every port is.
+
+    Parameters
+    ----------
+    solution
+        The schedule.
+
+    Returns
+    -------
+    tuple of PortUse
+        Busy times in the architecture's unit of time.
+    """
+    model, latency = solution.model, solution.schedule.makespan
+    spec, leaves = model.lowered.spec, model.lowered.leaves
+    found = []
+    for key, load in zip(model.costs.ports, model.graph.loads, strict=True):
+        component = next(
+            c for path in spec.arch.paths.values() for c in path if c.name == key.component
+        )
+        found.append(
+            PortUse(
+                key.component,
+                component.ports[key.index].name,
+                tuple(dict.fromkeys(stage_name(leaves, *s) for s in key.stages)),
+                solution.time(load),
+                Fraction(load, latency) if latency else Fraction(0),
+            )
+        )
+    return tuple(found)
+
+
+def contention(model: Model) -> tuple[Contention, ...]:
+    """Return, per Pipeline, whether its stages share an array or contend for it.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+
+    Returns
+    -------
+    tuple of Contention
+        In the order of the tree.
+    """
+    spec, leaves = model.lowered.spec, model.lowered.leaves
+    separate = separations(spec, leaves)
+    stages: dict[int, int] = {}
+    for leaf in leaves:
+        for split in leaf.splits:
+            if split.pipeline:
+                stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
+    found = []
+    for node, count in stages.items():
+        inside = [leaf for leaf in leaves if any(s.node == node for s in leaf.splits)]
+        own: dict[str, bool] = {}
+        for leaf in inside:
+            path = spec.arch.paths[leaf.einsum.name]
+            stages_of = own_stages(leaf, [c.name for c in path], separate)
+            for component in path:
+                if component.ports:
+                    own[component.name] = any(n == node for n, _ in stages_of[component.name])
+        found.append(
+            Contention(
+                tuple(stage_name(leaves, node, s) for s in range(count)),
+                tuple(name for name, apart in own.items() if apart),
+                tuple(name for name, apart in own.items() if not apart),
+            )
+        )
+    return tuple(found)
+
+
+def background_write_backs(model: Model) -> set[tuple[str, str]]:
+    """Return the write-backs in the background that the mapping has.
+
+    Parameters
+    ----------
+    model
+        The mapping with its options.
+
+    Returns
+    -------
+    set
+        (tensor, component written back from) pairs.
+    """
+    return {
+        (block.tensor, leaf.storages(block.tensor)[block.level].component)
+        for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True)
+        for block in blocks
+        if block.kind == "background" and block.tensor is not None
+    }
+
+
+def missing_write_backs(
+    asked: Iterable[tuple[str, str | None]], written: set[tuple[str, str]]
+) -> tuple[tuple[str, str | None], ...]:
+    """Return the requested write-backs that the mapping does not have.
+
+    Parameters
+    ----------
+    asked
+        (tensor, component) pairs as requested; without a component, any of them.
+    written
+        The pairs that there are.
+
+    Returns
+    -------
+    tuple
+        The others, sorted.
+    """
+    there = {*written, *((tensor, None) for tensor, _ in written)}
+    return tuple(sorted(set(asked) - there, key=lambda pair: (pair[0], pair[1] or "")))

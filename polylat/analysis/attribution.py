@@ -1,0 +1,196 @@
+"""Where a report's figures come from: AccelForge's figure, and who uses the ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from polylat.analysis.access import AccessKey
+from polylat.analysis.results import Results
+from polylat.engine.model import Model
+from polylat.lowering.paths import Leaf
+from polylat.lowering.ports import total_count
+from polylat.numbers import Number, number
+
+__all__ = ["Charge", "LatencySteps", "latency_steps", "port_users"]
+
+
+@dataclass(frozen=True)
+class Charge:
+    """An access of which AccelForge counts another number of actions.
+
+    Parameters
+    ----------
+    einsum, component, tensor, action
+        The access.
+    accelforge, polylat
+        Number of actions (of the busiest unit, in one instance of the Einsum).
+    time
+        What the difference takes on its port, all instances: more than 0 where AccelForge
+        charges more.
+    found_in
+        The component in which the Einsum finds the tensor, so that it need not fetch it; None
+        where the difference is one of counting (imperfect tiles, strided windows).
+    brought_by
+        The Einsum that wrote or fetched it there.
+    produced
+        Whether that Einsum produces the tensor.
+    """
+
+    einsum: str
+    component: str
+    tensor: str | None
+    action: str
+    accelforge: Number
+    polylat: Number
+    time: Number
+    found_in: str | None
+    brought_by: str | None
+    produced: bool
+
+
+@dataclass(frozen=True)
+class LatencySteps:
+    """From AccelForge's figure to the latency.
+
+    Parameters
+    ----------
+    accelforge
+        Its figure: the sum over Einsums of the busy time of their slowest component.
+    back_to_back
+        The same sum over polylat's own accesses. Against `accelforge`: what residency and exact
+        counts change.
+    sequential
+        polylat's latency with every Pipeline as Sequential and no background, None where that is
+        illegal. Against `back_to_back`: what barriers cost and prefetch gains.
+    latency
+        The latency. Against `sequential`: what Pipelines and background write-backs gain.
+    charges
+        The accesses of which the two count different numbers, the largest time first.
+    """
+
+    accelforge: Number
+    back_to_back: Number
+    sequential: Number | None
+    latency: Number
+    charges: tuple[Charge, ...]
+
+
+def latency_steps(results: Results) -> LatencySteps:
+    """Compare a report with AccelForge's accounting of the same mapping.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> from polylat.analysis.attribution import latency_steps
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> found = latency_steps(polylat.analyze(polylat.load(*files), background="o2"))
+    >>> found.accelforge, found.back_to_back, found.sequential, found.latency
+    (32768, 32256, 32256, 31744)
+    >>> for charge in found.charges:
+    ...     print(charge.einsum, charge.component, charge.tensor, charge.action, charge.time)
+    e3 DRAM o2 read 512
+    e3 SRAM o2 write 512
+    """
+    model = results.solution.model
+    total = sum(
+        (max(loads.values(), default=Fraction(0)) for loads in _port_loads(model)), Fraction(0)
+    )
+    return LatencySteps(
+        accelforge=results.roofline,
+        back_to_back=number(total),
+        sequential=results.sequential,
+        latency=results.latency,
+        charges=_charges(model, results.accesses, results.accelforge.accesses),
+    )
+
+
+def port_users(results: Results) -> tuple[dict[str, Number], ...]:
+    """Per port of the report, the Einsums that use it and for how long, the longest first.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> from polylat.analysis.attribution import port_users
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+    >>> report = polylat.analyze(polylat.load(*files))
+    >>> report.ports[0].name, port_users(report)[0]
+    ('DRAM', {'e3': 11776, 'e1': 8192, 'e2': 4096})
+    """
+    model = results.solution.model
+    names = [leaf.einsum.name for leaf in model.lowered.leaves]
+    users: list[dict[str, Number]] = [{} for _ in results.ports]
+    for name, loads in zip(names, _port_loads(model), strict=True):
+        for port, load in loads.items():
+            if load:
+                users[port][name] = number(load)
+    return tuple(dict(sorted(u.items(), key=lambda item: item[1], reverse=True)) for u in users)
+
+
+def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
+    """Per leaf, how long it keeps each port busy."""
+    costs = model.costs
+    found = []
+    for place, blocks in enumerate(model.layout.blocks):
+        steps: dict[int, int] = {}
+        for access in (a for block in blocks for a in block.accesses):
+            count = total_count(access, model.layout.tiles[place])
+            what = (place, access.component, access.tensor, access.action)
+            for port, each in costs.per_value[what].items():
+                steps[port] = steps.get(port, 0) + count * each
+        for (leaf, _), constants in costs.constant.items():
+            if leaf == place:
+                for port, once in constants.items():
+                    steps[port] = steps.get(port, 0) + once
+        found.append({port: Fraction(n, costs.scale) for port, n in sorted(steps.items())})
+    return tuple(found)
+
+
+def _charges(
+    model: Model, ours: Mapping[AccessKey, Number], theirs: Mapping[AccessKey, Number]
+) -> tuple[Charge, ...]:
+    leaves = {leaf.einsum.name: leaf for leaf in model.lowered.leaves}
+    found = []
+    for key in dict.fromkeys((*theirs, *ours)):
+        mine, other = ours.get(key, 0), theirs.get(key, 0)
+        if mine != other:
+            found.append(_charge(model, leaves[key[0]], key, mine, other))
+    order = {name: i for i, name in enumerate(model.lowered.spec.arch.order)}
+    return tuple(sorted(found, key=lambda c: (-abs(Fraction(c.time)), order[c.component])))
+
+
+def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Number) -> Charge:
+    einsum, name, tensor, action = key
+    spec = model.lowered.spec
+    component = spec.arch.component(einsum, name)
+    zero = Fraction(0)
+    each = max((p.durations.get(action, zero) for p in component.ports), default=zero)
+    repeat = leaf.einsum.n_instances * spec.workload.n_instances
+    found_in = brought_by = None
+    produced = False
+    if tensor in leaf.einsum.inputs and tensor is not None:
+        source = model.lowered.found[leaf.number, tensor]
+        storages = leaf.storages(tensor)
+        passed = {h.component for h in leaf.holders[tensor][: _place(leaf, tensor, source.level)]}
+        if source.level > 0 and source.leaf is not None and name in passed:
+            found_in = storages[source.level].component
+            brought_by = model.lowered.leaves[source.leaf].einsum.name
+            produced = source.produces
+    return Charge(
+        einsum,
+        name,
+        tensor,
+        action,
+        accelforge=other,
+        polylat=mine,
+        time=number((Fraction(other) - Fraction(mine)) * each * repeat),
+        found_in=found_in,
+        brought_by=brought_by,
+        produced=produced,
+    )
+
+
+def _place(leaf: Leaf, tensor: str, level: int) -> int:
+    """Number of holders down to the storage at a level, itself included."""
+    return leaf.holders[tensor].index(leaf.storages(tensor)[level]) + 1

@@ -1,0 +1,179 @@
+"""The critical path in the user's words: its tasks, taken apart into accesses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from typing import TypeVar, overload
+
+import numpy as np
+
+from polylat.analysis.access import AccessKey, Step, WaitedFor
+from polylat.engine.model import Model
+from polylat.engine.solution import Solution
+from polylat.lowering.durations import AccessKind, access_durations
+from polylat.numbers import Number, number
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.critical_path import critical_tasks
+from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.reasons import NAMES, PORT, START
+
+__all__ = ["REASONS", "ExplicitPath", "explicit_path"]
+
+K = TypeVar("K")
+
+REASONS: dict[int, WaitedFor | None] = {**NAMES, START: None}
+
+
+@dataclass(frozen=True, eq=False)
+class ExplicitPath(Sequence[Step]):
+    """The steps of a critical path, made when they are looked at: there may be millions.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    kinds, what
+        Kinds of steps, and each step's kind.
+    iteration
+        Each step's tile iteration, counted within its leaf.
+    end
+        When each step ends; the first one begins at 0, every other one where the one before ends.
+    reason
+        What each step waited for.
+    """
+
+    model: Model
+    kinds: tuple[AccessKind, ...]
+    what: Ints
+    iteration: Ints
+    end: Times
+    reason: Ints
+
+    def __len__(self) -> int:
+        return len(self.what)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        if isinstance(index, slice):
+            return tuple(self._step(i) for i in range(*index.indices(len(self))))
+        return self._step(range(len(self))[index])
+
+    def _step(self, i: int) -> Step:
+        kind = self.kinds[self.what[i]]
+        tiles = self.model.layout.tiles[kind.leaf]
+        return Step(
+            einsum=tiles.leaf.einsum.name,
+            tile=tuple(
+                (loop.variable, int(tiles.digits[k, self.iteration[i]]))
+                for k, loop in enumerate(tiles.leaf.temporal[: tiles.depth])
+            ),
+            component=kind.component,
+            port=kind.port,
+            tensor=kind.tensor,
+            action=kind.action,
+            start=self._time(int(self.end[i - 1]) if i else 0),
+            finish=self._time(int(self.end[i])),
+            waited_for=REASONS[int(self.reason[i])],
+        )
+
+    def index_at(self, time: Number) -> int:
+        """The step that is served at a time: the first that ends later; their number if none."""
+        steps = floor(Fraction(time) * self.model.costs.scale)
+        return int(np.searchsorted(self.end, steps, side="right"))
+
+    def _time(self, steps: int) -> Number:
+        return number(Fraction(steps, self.model.costs.scale))
+
+    def totals(self) -> dict[AccessKey, Number]:
+        """Time per (Einsum, component, tensor or None, action), largest first."""
+        leaves = self.model.lowered.leaves
+        return self._sums(
+            self.what,
+            lambda k: (
+                leaves[self.kinds[k].leaf].einsum.name,
+                self.kinds[k].component,
+                self.kinds[k].tensor,
+                self.kinds[k].action,
+            ),
+        )
+
+    def waits(self) -> dict[WaitedFor | None, Number]:
+        """Time of the steps by what they had waited for, largest first."""
+        return self._sums(self.reason, lambda k: REASONS[k])
+
+    def _sums(self, group: Ints, name: Callable[[int], K]) -> dict[K, Number]:
+        durations = np.diff(self.end, prepend=self.end[:1] * 0)
+        found: dict[K, int] = {}
+        for value in np.unique(group).tolist():
+            time = int(durations[group == value].sum())
+            found[name(value)] = found.get(name(value), 0) + time
+        ordered = sorted(found.items(), key=lambda item: -item[1])
+        return {key: self._time(time) for key, time in ordered}
+
+
+def explicit_path(solution: Solution) -> ExplicitPath:
+    """Return the critical path of a schedule all tile iterations of which are visited.
+
+    Parameters
+    ----------
+    solution
+        The schedule.
+
+    Returns
+    -------
+    ExplicitPath
+        The accesses of the path, in order of time.
+    """
+    model = solution.model
+    graph = model.graph
+    assert isinstance(model.plan, Plan)
+    tasks, reasons = critical_tasks(model.plan, solution.schedule)
+    kinds: dict[AccessKind, int] = {}
+    columns: list[list[Times]] = [[np.zeros(0, dtype=np.int64)] for _ in range(4)]
+    blocks = graph.task_block[tasks]
+    owners = graph.owner[blocks]
+    bases = np.array(model.layout.bases)
+    leaf_of = np.searchsorted(bases, owners, side="right") - 1
+    group = (leaf_of * (int(graph.sequence.max(initial=0)) + 1) + graph.sequence[blocks]) * (
+        graph.ports + 1
+    ) + graph.task_port[tasks]
+    for value in np.unique(group):
+        at = np.flatnonzero(group == value)
+        leaf, port = int(leaf_of[at[0]]), int(graph.task_port[tasks[at[0]]])
+        block = model.layout.blocks[leaf][int(graph.sequence[blocks[at[0]]])]
+        iterations = owners[at] - bases[leaf]
+        for place, (what, which, durations) in enumerate(
+            access_durations(model.lowered, model.costs, leaf, block, port, iterations)
+        ):
+            kind = kinds.setdefault(what, len(kinds))
+            order = at[which] * _PLACES + place
+            kind_column = np.full(len(order), kind, dtype=np.int64)
+            for column, values in zip(
+                columns, (order, kind_column, iterations[which], durations), strict=True
+            ):
+                column.append(values)
+    order, what_column, iteration, duration = (np.concatenate(c) for c in columns)
+    sort = np.argsort(order, kind="stable")
+    order = order[sort]
+    # Whichever access of a block is its first there waited; the others came right after it.
+    first = np.concatenate(([True], order[1:] // _PLACES != order[:-1] // _PLACES))[: len(order)]
+    task_reason = reasons[order // _PLACES]
+    return ExplicitPath(
+        model,
+        tuple(kinds),
+        what_column[sort].astype(np.int64),
+        iteration[sort].astype(np.int64),
+        np.cumsum(duration[sort]),
+        np.where(first, task_reason, PORT),
+    )
+
+
+_PLACES = 1 << 16

@@ -1,0 +1,346 @@
+"""The tiles that are resident in each memory, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from math import ceil, floor, lcm
+
+from polylat.analysis.access import stage_name
+from polylat.analysis.levels import ChangeSeries, level_steps, merge_series, peak_level
+from polylat.analysis.residency import (
+    HolderResidency,
+    IrregularResidencyError,
+    ServiceSpans,
+    service_spans,
+)
+from polylat.analysis.residency_pieces import holder_residency
+from polylat.engine.model import build
+from polylat.engine.solution import Solution
+from polylat.errors import UnsupportedError
+from polylat.lowering.ports import own_stages, separations
+from polylat.lowering.sharing import sharers
+from polylat.numbers import Number, number
+from polylat.schedule.arrays import Times
+from polylat.schedule.list_scheduling import Plan
+
+__all__ = ["Occupancy", "ResidentTile", "known_peak", "occupancies"]
+
+MAX_STEPS = 1_000_000
+"""Most changes that are listed at once."""
+
+MAX_EXPLICIT = 1_000_000
+"""Most tile iterations that are all visited where the sampled ones cannot be extrapolated."""
+
+
+@dataclass(frozen=True)
+class ResidentTile:
+    """A tile in a memory.
+
+    Parameters
+    ----------
+    tensor
+        The tensor that it is a tile of.
+    index
+        Indices of the Temporal loops above its holder: (rank variable, index), from outer to inner.
+    start, end
+        The start of its first access and the end of its last one, in the architecture's unit of
+        time.
+    bits
+        Its size in bits.
+    """
+
+    tensor: str
+    index: tuple[tuple[str, int], ...]
+    start: int | Fraction
+    end: int | Fraction
+    bits: int | Fraction
+
+
+@dataclass(frozen=True, eq=False)
+class Occupancy:
+    """Occupancy of a memory over time: a relation from times to resident tiles.
+
+    It is exact for any number of tiles. Where it cannot be extrapolated from the sampled tile
+    iterations, everything but the memory's name, stages and size raises an `UnsupportedError`.
+
+    Parameters
+    ----------
+    component
+        The memory.
+    stages
+        The Pipeline stages that own these units, named by the Einsums that they compute; empty
+        where all stages share the memory.
+    size
+        Bits that one unit can hold; None if unlimited.
+    """
+
+    component: str
+    stages: tuple[str, ...]
+    size: Number | None
+    _held: tuple[HolderResidency, ...] = field(repr=False)
+    _scale: int = field(repr=False)
+    _error: UnsupportedError | None = field(repr=False, default=None)
+
+    @cached_property
+    def steps(self) -> tuple[tuple[Number, Number], ...]:
+        """(time, resident bits from then on) at every change.
+
+        Raises
+        ------
+        UnsupportedError
+            There are more than a million changes, most of them of tiles that were not sampled: use
+            `steps_between`, `peak_between` or `level`.
+        """
+        sampled = 2 * sum(len(held.start) for held in self._residents)
+        times, level = self._levels(-1, self._last + 1, max(sampled, MAX_STEPS))
+        return self._numbers(times[1:], level[1:])
+
+    def steps_between(self, start: Number, end: Number) -> tuple[tuple[Number, Number], ...]:
+        """Return the occupancy in a time window.
+
+        Parameters
+        ----------
+        start, end
+            The window, in the architecture's unit of time.
+
+        Returns
+        -------
+        tuple of (time, bits)
+            The resident bits from `start` on, and from every change after it and before `end` on.
+
+        Raises
+        ------
+        UnsupportedError
+            There are more than a million changes.
+        """
+        if start >= end:
+            return ()
+        low, high = floor(start * self._scale), ceil(end * self._scale)
+        found = self._numbers(*self._levels(low, high, MAX_STEPS))
+        return ((number(start), found[0][1]), *found[1:])
+
+    def level(self, time: Number) -> Number:
+        """Return the occupancy at an instant.
+
+        Parameters
+        ----------
+        time
+            The instant, in the architecture's unit of time.
+
+        Returns
+        -------
+        int or Fraction
+            The resident bits (of one unit).
+        """
+        low = floor(time * self._scale)
+        return self._numbers(*self._levels(low, low + 1, MAX_STEPS))[0][1]
+
+    @cached_property
+    def peak(self) -> Number:
+        """Largest number of resident bits (of one unit)."""
+        return self._peak(-1, self._last + 1)
+
+    def peak_between(self, start: Number, end: Number) -> Number:
+        """Return the largest occupancy in a time window.
+
+        Parameters
+        ----------
+        start, end
+            The window: from `start` on and before `end`, in the architecture's unit of time.
+
+        Returns
+        -------
+        int or Fraction
+            The largest number of resident bits (of one unit); 0 for an empty window.
+        """
+        if start >= end:
+            return 0
+        return self._peak(floor(start * self._scale), ceil(end * self._scale))
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the peak is larger than the memory."""
+        return self.size is not None and self.peak > self.size
+
+    def tiles(self) -> Iterator[ResidentTile]:
+        """List all tiles that are ever resident.
+
+        Yields
+        ------
+        ResidentTile
+            The tiles, tensor by tensor, in the order of the loops above their holder.
+        """
+        for held in self._residents:
+            for piece, periods in held.every():
+                yield self._tile(held, piece, periods)
+
+    def at(self, time: Number) -> tuple[ResidentTile, ...]:
+        """List the tiles that are resident at an instant.
+
+        Parameters
+        ----------
+        time
+            The instant, in the architecture's unit of time.
+
+        Returns
+        -------
+        tuple of ResidentTile
+            The tiles, tensor by tensor, in the order of the loops above their holder.
+        """
+        now = floor(time * self._scale)
+        return tuple(
+            self._tile(held, piece, periods)
+            for held in self._residents
+            for piece, periods in held.at(now)
+        )
+
+    @property
+    def _residents(self) -> tuple[HolderResidency, ...]:
+        if self._error is not None:
+            raise self._error
+        return self._held
+
+    @cached_property
+    def _last(self) -> int:
+        return max((int(held.latest.max(initial=0)) for held in self._residents), default=0)
+
+    @cached_property
+    def _denominator(self) -> int:
+        return lcm(*(held.bits_per_value.denominator for held in self._residents))
+
+    @cached_property
+    def _changes(self) -> ChangeSeries:
+        return merge_series([held.changes(self._denominator) for held in self._residents])
+
+    def _levels(self, low: int, high: int, most: int) -> tuple[Times, Times]:
+        try:
+            return level_steps(self._changes, low, high, most)
+        except UnsupportedError:
+            raise UnsupportedError(
+                f"the occupancy of {self.component!r} changes more than {most} times",
+                mend="call steps_between for a shorter time, or peak_between, level or at",
+            ) from None
+
+    def _peak(self, low: int, high: int) -> Number:
+        return number(Fraction(peak_level(self._changes, low, high), self._denominator))
+
+    def _numbers(self, times: Times, level: Times) -> tuple[tuple[Number, Number], ...]:
+        return tuple(
+            (number(Fraction(int(t), self._scale)), number(Fraction(int(b), self._denominator)))
+            for t, b in zip(times, level, strict=True)
+        )
+
+    def _tile(self, held: HolderResidency, piece: int, periods: Sequence[int]) -> ResidentTile:
+        start, end = held.span(piece, periods)
+        return ResidentTile(
+            held.tensor,
+            tuple(zip(held.variables, held.index(piece, periods), strict=True)),
+            number(Fraction(start, self._scale)),
+            number(Fraction(end, self._scale)),
+            number(int(held.elements[piece]) * held.bits_per_value),
+        )
+
+
+def occupancies(solution: Solution) -> tuple[Occupancy, ...]:
+    """Compute the occupancy of every memory under a schedule.
+
+    A tile is resident from the start of the first access to it in that memory to the end of the
+    last one, background write-backs included. An access that takes no time happens when the last
+    port of its block starts. In the outermost storage, tensors that no Einsum produces are
+    resident from time 0, and tensors that no Einsum reads stay to the end.
+
+    Parameters
+    ----------
+    solution
+        The schedule, with its model.
+
+    Returns
+    -------
+    tuple of Occupancy
+        One per memory, in the order of the architecture; one per stage with units of its own.
+    """
+    model = solution.model
+    found = _occupancies(solution)
+    if any(memory._error for memory in found) and model.lowered.size <= MAX_EXPLICIT:
+        model = build(model.lowered, model.background, model.slots)
+        assert isinstance(model.plan, Plan)
+        found = _occupancies(Solution(model, model.plan.time(solution.schedule.order)))
+    return found
+
+
+def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
+    model = solution.model
+    spec, leaves = model.lowered.spec, model.lowered.leaves
+    separate = separations(spec, leaves)
+    spans: dict[str, ServiceSpans] = {}
+    held: dict[tuple[str, tuple[tuple[int, int], ...]], list[HolderResidency]] = {}
+    errors: dict[tuple[str, tuple[tuple[int, int], ...]], UnsupportedError] = {}
+    sizes: dict[str, Fraction | None] = {}
+    done: set[tuple[int, str]] = set()
+    for leaf in leaves:
+        path = spec.arch.paths[leaf.einsum.name]
+        stages = own_stages(leaf, [c.name for c in path], separate)
+        for component in path:
+            known_size = sizes.get(component.name, component.size)
+            if component.kind == "Memory":
+                limits = [s for s in (known_size, component.size) if s is not None]
+                sizes[component.name] = min(limits, default=None)
+        for tensor in leaf.einsum.tensors:
+            for level, holder in enumerate(leaf.storages(tensor)):
+                if (holder.node, tensor) not in done:
+                    done.add((holder.node, tensor))
+                    sharing = sharers(leaves, tensor, holder)
+                    key = (holder.component, stages[holder.component])
+                    if holder.component not in spans:
+                        spans[holder.component] = service_spans(solution, holder.component)
+                    span = spans[holder.component]
+                    of_memory = held.setdefault(key, [])
+                    try:
+                        of_memory.append(
+                            holder_residency(solution, span, sharing, tensor, level, holder)
+                        )
+                    except IrregularResidencyError:
+                        errors[key] = _not_periodic(holder.component)
+    order = {name: i for i, name in enumerate(spec.arch.order)}
+    return tuple(
+        Occupancy(
+            key[0],
+            tuple(dict.fromkeys(stage_name(leaves, *s) for s in key[1])),
+            None if sizes[key[0]] is None else number(sizes[key[0]]),  # type: ignore[arg-type]
+            tuple(some),
+            model.costs.scale,
+            errors.get(key),
+        )
+        for key, some in sorted(held.items(), key=lambda item: (order.get(item[0][0], 0), item[0]))
+    )
+
+
+def _not_periodic(component: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"the tiles in {component!r} do not start and end at constant rates: its occupancy is not"
+        " periodic",
+        where="mapping",
+        mend="use granularity='tile', or larger tiles",
+    )
+
+
+def known_peak(memory: Occupancy) -> Number | None:
+    """Return a memory's peak, if it is determined.
+
+    Parameters
+    ----------
+    memory
+        The memory's occupancy.
+
+    Returns
+    -------
+    int, Fraction or None
+        The largest number of resident bits; None where it cannot be extrapolated.
+    """
+    try:
+        return memory.peak
+    except UnsupportedError:
+        return None

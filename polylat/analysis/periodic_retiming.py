@@ -1,0 +1,188 @@
+"""Retiming of a schedule in which sampled tile iterations represent the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+from functools import cached_property
+from math import lcm
+from typing import Any
+
+import numpy as np
+
+from polylat.analysis.access import AccessKey
+from polylat.analysis.critical_path import periodic_path
+from polylat.analysis.evaluation import (
+    INT64_LIMIT,
+    CriticalTotals,
+    DurationPart,
+    Evaluation,
+    busiest_loads,
+    duration_parts,
+    port_loads,
+)
+from polylat.engine.model import Model
+from polylat.engine.sampling_search import Inputs, SamplingSearch
+from polylat.engine.solution import Solution
+from polylat.engine.solve import QUICK
+from polylat.engine.work_conserving import seen_elsewhere
+from polylat.errors import UnsupportedError
+from polylat.numbers import Number, number
+from polylat.schedule.arrays import Times
+from polylat.schedule.extrapolation import NotPeriodicError, PeriodicPlan
+from polylat.schedule.timing import Order
+
+__all__ = ["PeriodicRetimer"]
+
+_ROUNDS = 12
+"""How often the sample is enlarged."""
+
+_MOST_SCHEDULES = 4
+"""Number of sampled schedules that are kept: they may be large."""
+
+
+class PeriodicRetimer:
+    """Times a schedule anew in which tile iterations stand for others.
+
+    Under other durations more of them may have to be sampled at.
+
+    Parameters
+    ----------
+    solution
+        The schedule.
+    now
+        Its critical path: by access, how long those on it take.
+    """
+
+    def __init__(self, solution: Solution, now: CriticalTotals) -> None:
+        assert solution.order is not None
+        model = solution.model
+        self.solution = solution
+        self._order: Order = solution.order
+        self._model = model
+        self._now = now
+        self._parts = tuple(duration_parts(model))
+        self._schedules = [_SampledSchedule(model, self._parts, self._order)]
+
+    @cached_property
+    def loads(self) -> Mapping[AccessKey, Number]:
+        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+        return busiest_loads(self._model, self._parts)
+
+    def evaluate(
+        self, scales: Mapping[AccessKey, Fraction], /, *, quick: bool = False
+    ) -> Evaluation:
+        """The latency with all durations of some accesses scaled; see `Retimer`."""
+        used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
+        for sampled in self._schedules:
+            with suppress(NotPeriodicError):
+                return self._timed(sampled, used)
+        found = None if quick else self._search().run(lambda model: self._sample(model, used))
+        if found is None:
+            raise UnsupportedError(
+                "with these durations the schedule repeats in too many tile iterations to look at",
+                where="mapping",
+                mend="use granularity='tile', order='skew', or raise max_tiles",
+            )
+        return found
+
+    def _search(self) -> SamplingSearch:
+        """Looks at more than the report did."""
+        model = self._model
+        assert isinstance(model.plan, PeriodicPlan)
+        inputs = Inputs(model.lowered, model.background, model.slots)
+        if model.plan.repeats.ports.seen is None:
+            return SamplingSearch(inputs, QUICK, rounds=_ROUNDS)
+        cut = frozenset(
+            loop.node
+            for tiles in model.layout.tiles
+            for loop, kept in zip(tiles.leaf.temporal, tiles.kept, strict=False)
+            if kept.cuts
+        )
+        return SamplingSearch(
+            inputs,
+            QUICK,
+            rounds=_ROUNDS,
+            only=cut,
+            prepare=lambda some: seen_elsewhere(model, some),
+        )
+
+    def _fits(self, factors: Mapping[AccessKey, int]) -> Any:
+        """A type of numbers that holds all such durations: no more than all work together."""
+        total = sum(self._work[key] * factor for key, factor in factors.items())
+        return np.int64 if total < INT64_LIMIT else object
+
+    @cached_property
+    def _work(self) -> Mapping[AccessKey, int]:
+        """For how long each access keeps ports busy, all together, in steps of time."""
+        work: dict[AccessKey, int] = {}
+        for (key, _), steps in port_loads(self._model, self._parts).items():
+            work[key] = work.get(key, 0) + steps
+        return work
+
+    def _sample(self, model: Model, used: Mapping[AccessKey, Fraction]) -> Evaluation:
+        """Time a model, and keep it: under other durations, too, it may tell what all others do."""
+        sampled = _SampledSchedule(model, tuple(duration_parts(model)), self._order)
+        found = self._timed(sampled, used)
+        self._schedules.insert(1, sampled)
+        del self._schedules[_MOST_SCHEDULES:]
+        return found
+
+    def _timed(self, sampled: _SampledSchedule, used: Mapping[AccessKey, Fraction]) -> Evaluation:
+        unit = lcm(*(scale.denominator for scale in used.values()))
+        factors = {key: int(scale * unit) for key, scale in used.items()}
+        scale = self._model.costs.scale
+        durations = sampled.durations(factors, unit, self._fits(factors))
+        values = sampled.timer.values(durations)
+        timing = sampled.timer.timing(durations, values)
+        assert timing.legal
+        now = sampled is self._schedules[0] and all(factor == unit for factor in factors.values())
+
+        def follow() -> Mapping[AccessKey, Number]:
+            if now:
+                return self._now()
+            again = sampled.timed(durations)
+            return periodic_path(Solution(again, timing)).totals()
+
+        def sink(keys: Collection[AccessKey]) -> Fraction | None:
+            alone = dict.fromkeys(keys, 1)
+            grows = sampled.durations(alone, 0, self._fits(alone))
+            slope = sampled.timer.slope(durations, values, grows)
+            return None if slope is None else Fraction(slope, scale)
+
+        return Evaluation(number(Fraction(timing.makespan, scale * unit)), used, follow, sink)
+
+
+class _SampledSchedule:
+    """A schedule in which some tile iterations are sampled at, ready to be timed anew.
+
+    Parameters
+    ----------
+    model, parts, order
+        The mapping, what the durations of its tasks are made of, and the order.
+    """
+
+    def __init__(self, model: Model, parts: Sequence[DurationPart], order: Order) -> None:
+        assert isinstance(model.plan, PeriodicPlan)
+        self._model = model
+        self._plan = model.plan
+        self.timer = model.plan.timer(order)
+        self._parts: dict[AccessKey, list[DurationPart]] = {}
+        for part in parts:
+            self._parts.setdefault(part.key, []).append(part)
+
+    def durations(self, factors: Mapping[AccessKey, int], unit: int, dtype: Any) -> Times:
+        """Durations of tasks: of all accesses times `unit`, or a factor of their own."""
+        durations = self._model.graph.task_duration.astype(dtype) * unit
+        for key, factor in factors.items():
+            if factor != unit:
+                for part in self._parts.get(key, ()):
+                    durations[part.tasks] += part.steps.astype(dtype) * (factor - unit)
+        return durations
+
+    def timed(self, durations: Times) -> Model:
+        """The mapping under such durations."""
+        graph = replace(self._model.graph, task_duration=durations)
+        return replace(self._model, plan=PeriodicPlan(graph, self._plan.repeats))

@@ -1,0 +1,371 @@
+"""The sensitivity of a latency: which durations are critical, which have slack, what speed gains.
+
+All figures are exact, and hold for the order of service of the schedule. Where durations change
+much, analyzing the mapping anew may find a better order, and a lower latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from polylat.analysis.access import OVERHEAD, AccessKey
+from polylat.analysis.access_counts import access_counts
+from polylat.analysis.envelope import tangent
+from polylat.analysis.evaluation import Evaluation, Retimer
+from polylat.analysis.throughputs import (
+    Throughput,
+    ThroughputKey,
+    describe_name,
+    duration_factor,
+    shown,
+    timed_keys,
+)
+from polylat.errors import OptionError, UnsupportedError
+from polylat.numbers import Number, number
+
+__all__ = ["Change", "Row", "Sensitivity", "WhatIf", "best_change", "sensitivity", "what_if"]
+
+_PROBES = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """How the latency depends on some durations.
+
+    Parameters
+    ----------
+    einsum, component, tensor, action
+        The accesses. The Einsum and the tensor are None where all of them are meant, the tensor
+        also for a computation and for ``"overhead"``, the constant in ``total_latency``.
+    critical
+        Their time on the critical path.
+    count
+        How many times the duration of one action counts on the critical path: by so much grows
+        the latency, at least, for each unit of time that one action takes longer.
+    duration
+        How long one action takes on its slowest port; None where that depends on the Einsum.
+        `count` times `duration` is `critical`.
+    slack
+        How many times slower they could be for free: the largest factor on all these durations
+        that leaves the latency as it is. None if they take no time. Where a rate comes so near
+        another one that too many tile iterations would have to be looked at, a factor just below
+        that is proven to be free.
+    latency_if_free
+        The latency if they took no time. None where too many tile iterations would have to be
+        looked at to tell.
+    """
+
+    einsum: str | None
+    component: str
+    tensor: str | None
+    action: str
+    critical: Number
+    count: Number
+    duration: Number | None
+    slack: Number | None
+    latency_if_free: Number | None
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What the latency of a schedule is sensitive to. The order of service stays.
+
+    Parameters
+    ----------
+    latency
+        The latency of the report.
+    components
+        A row per (component, action), the most critical first, then the one with least slack.
+    accesses
+        A row per (Einsum, component, tensor, action), in the same order.
+    """
+
+    latency: Number
+    components: tuple[Row, ...]
+    accesses: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A latency under other throughputs. The order of service stays.
+
+    Parameters
+    ----------
+    latency
+        The latency.
+    speedup
+        How many times faster than the report; None if nothing takes time any more.
+    critical
+        Time on the critical path by (Einsum, component, tensor or None, action), largest first.
+        The times add up to the latency.
+    """
+
+    latency: Number
+    speedup: Fraction | None
+    critical: Mapping[AccessKey, Number]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What it gains to make one action of one component faster. The order of service stays.
+
+    Parameters
+    ----------
+    component, action
+        What becomes faster.
+    factor
+        How many times faster.
+    latency
+        The latency then.
+    speedup
+        How many times faster than the report; None if nothing takes time any more.
+    """
+
+    component: str
+    action: str
+    factor: int
+    latency: Number
+    speedup: Fraction | None
+
+
+def sensitivity(retimer: Retimer) -> Sensitivity:
+    """What the latency is sensitive to, by component and action, and by access.
+
+    The order of service stays; analysing anew under other durations may find a better one.
+
+    Parameters
+    ----------
+    retimer
+        Times the schedule anew.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
+    >>> for row in report.sensitivity().components:
+    ...     print(row.component, row.action, row.count, row.duration, row.slack)
+    SRAM read 11264 1 1
+    DRAM read 8704 1 1
+    SRAM write 7680 1 1
+    DRAM write 4096 1 1
+    mac compute 0 1 16
+    """
+    now = retimer.evaluate({})
+    rows: dict[frozenset[AccessKey], tuple[Number | None, Number | None]] = {}
+
+    def row(keys: Sequence[AccessKey], einsum: str | None, tensor: str | None) -> Row:
+        timed = frozenset(key for key in keys if key in retimer.loads)
+        if timed not in rows:
+            rows[timed] = _slack(retimer, timed, now), _if_free(retimer, timed, now)
+        durations = {key: _duration(retimer, key) for key in keys}
+        counts = (Fraction(now.time[k]) / durations[k] for k in timed if k in now.time)
+        slack, free = rows[timed]
+        return Row(
+            einsum=einsum,
+            component=keys[0][1],
+            tensor=tensor,
+            action=keys[0][3],
+            critical=_sum(now.time.get(key, 0) for key in timed),
+            count=_sum(counts),
+            duration=next(iter(durations.values())) if len({*durations.values()}) == 1 else None,
+            slack=slack,
+            latency_if_free=free,
+        )
+
+    every = list(dict.fromkeys((*access_counts(retimer.solution.model), *retimer.loads)))
+    groups: dict[tuple[str, str], list[AccessKey]] = {}
+    for key in every:
+        groups.setdefault((key[1], key[3]), []).append(key)
+    return Sensitivity(
+        now.latency,
+        _ordered(row(keys, None, None) for keys in groups.values()),
+        _ordered(row([key], key[0], key[2]) for key in every),
+    )
+
+
+def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -> WhatIf:
+    """The latency with other throughputs.
+
+    The order of service stays; analysing anew may find a better one. With infinite throughput,
+    accesses take no time, and still wait for their turn.
+
+    Parameters
+    ----------
+    retimer
+        Times the schedule anew.
+    throughputs
+        Component, (component, action), or (Einsum, component, tensor or None, action) → factor
+        on throughput: 2 is twice as fast. Where several fit, the most specific holds.
+        ``"overhead"``, the constant in a ``total_latency``, is an action; a component alone does
+        not mean it.
+
+    Raises
+    ------
+    OptionError
+        A name does not exist, or a factor is not a number above zero.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
+    >>> report.what_if({"DRAM": 2}).latency, report.what_if({("SRAM", "read"): "inf"}).latency
+    (25792, 24576)
+    """
+    if not isinstance(throughputs, Mapping):
+        raise OptionError(
+            f"throughputs must be a mapping, not {shown(throughputs)}",
+            mend='write {"DRAM": 2} for twice as fast',
+        )
+    given: dict[ThroughputKey, Fraction] = {}
+    for name, factor in throughputs.items():
+        given[name] = duration_factor(factor, f"throughput of {describe_name(retimer, name)}")
+    scales = {}
+    for key in retimer.loads:
+        _, component, _, action = key
+        fitting: list[ThroughputKey] = [key, (component, action)]
+        if action != OVERHEAD:
+            fitting.append(component)
+        for name in fitting:
+            if name in given:
+                scales[key] = given[name]
+                break
+    now, found = retimer.evaluate({}), retimer.evaluate(scales)
+    return WhatIf(found.latency, _speedup(now.latency, found.latency), found.time)
+
+
+def best_change(retimer: Retimer, factor: int = 2) -> Change | None:
+    """The action of a component that lowers the latency most when it becomes faster.
+
+    The order of service stays; analysing anew may find a better one.
+
+    Parameters
+    ----------
+    retimer
+        Times the schedule anew.
+    factor
+        How many times faster.
+
+    Returns
+    -------
+    Change or None
+        None where no single action that becomes so much faster is known to lower the latency.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> polylat.analyze(polylat.load(*files), granularity="tile").best_change()
+    Change(component='DRAM', action='read', factor=2, latency=27904, speedup=Fraction(126, 109))
+    """
+    now = retimer.evaluate({})
+    best: Change | None = None
+    # What is not on this critical path leaves it as long as it is.
+    for component, action in dict.fromkeys((key[1], key[3]) for key in now.time):
+        keys = timed_keys(retimer, component, action)
+        try:
+            latency = retimer.evaluate(dict.fromkeys(keys, Fraction(1, factor))).latency
+        except UnsupportedError:  # too many tile iterations would have to be looked at
+            continue
+        if latency < (best.latency if best else now.latency):
+            best = Change(component, action, factor, latency, _speedup(now.latency, latency))
+    return best
+
+
+def _ordered(rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple(sorted(rows, key=lambda r: (-r.critical, r.slack is None, r.slack or 0)))
+
+
+def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Number | None:
+    """The largest factor on durations that leaves the latency as it is; None if unlimited."""
+    if not keys:
+        return None
+    if any(key in now.time for key in keys):
+        return 1
+    # Slower than this, some port alone is busy for longer; a whole number is timed sooner.
+    scale = Fraction(ceil(Fraction(now.latency) / max(retimer.loads[key] for key in keys)))
+    while True:
+        try:
+            probe, found = _probe(retimer, keys, now, scale)
+            if probe == scale and found.latency == now.latency:
+                return number(scale)
+            line = tangent(found, keys, probe)
+        except UnsupportedError:
+            return _proven_slack(retimer, keys, now, scale)
+        # The latency is no less than its line here, so nothing slower than where that line leaves
+        # the present latency is free. Lines become less steep, and there are finitely many.
+        scale = (now.latency - line.rest) / line.slope
+
+
+def _probe(
+    retimer: Retimer, keys: Collection[AccessKey], now: Evaluation, scale: Fraction
+) -> tuple[Fraction, Evaluation]:
+    """The schedule at a scale, or at one below it that is not free either, if that is quicker.
+
+    Where two rates are nearly the same, many tile iterations must be looked at; further away, few.
+    """
+    probe, free, slow = scale, Fraction(1), scale
+    for _ in range(_PROBES):
+        try:
+            found = retimer.evaluate(dict.fromkeys(keys, probe), quick=True)
+        except UnsupportedError:
+            slow = probe
+        else:
+            if probe == scale or found.latency > now.latency:
+                return probe, found
+            free = probe
+        probe = ((free + slow) / 2).limit_denominator(1000)
+        if not free < probe < slow:
+            break
+    return scale, retimer.evaluate(dict.fromkeys(keys, scale))
+
+
+def _proven_slack(
+    retimer: Retimer, keys: Collection[AccessKey], now: Evaluation, scale: Fraction
+) -> Number:
+    """A factor that is free, just below one at which too many tile iterations must be looked at.
+
+    There two rates are so nearly the same that one catches up with the other after very long.
+    """
+    for below in _JUST_BELOW:
+        try:
+            factor = scale.limit_denominator(1000) * below
+            if retimer.evaluate(dict.fromkeys(keys, factor)).latency == now.latency:
+                return number(max(factor, Fraction(1)))
+        except UnsupportedError:
+            continue
+    return 1
+
+
+_JUST_BELOW = tuple(1 - Fraction(1, 10**digits) for digits in (6, 4, 3, 2, 1))
+
+
+def _if_free(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Number | None:
+    """The latency if some accesses took no time."""
+    if not any(key in now.time for key in keys):
+        return now.latency
+    try:
+        return retimer.evaluate(dict.fromkeys(keys, Fraction(0))).latency
+    except UnsupportedError:
+        return None
+
+
+def _duration(retimer: Retimer, key: AccessKey) -> Number:
+    """How long one action takes on its slowest port."""
+    einsum, name, _, action = key
+    ports = retimer.solution.model.lowered.spec.arch.component(einsum, name).ports
+    if action == OVERHEAD:
+        return number(max(port.constant for port in ports))
+    return number(max((p.durations.get(action, Fraction(0)) for p in ports), default=Fraction(0)))
+
+
+def _sum(values: Iterable[Number]) -> Number:
+    return number(sum(values, Fraction(0)))
+
+
+def _speedup(before: Number, latency: Number) -> Fraction | None:
+    return Fraction(before) / Fraction(latency) if latency else None

@@ -1,0 +1,186 @@
+"""The start times of a schedule as affine pieces, per leaf and block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from polylat.engine.solution import Solution
+from polylat.lowering.iterations import Tiles
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.pieces import Families, merged
+
+__all__ = ["BlockStarts", "Starts", "build_starts", "piece_per_sample", "streams_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockStarts:
+    """The starts and services of one block of a leaf, in all its tile iterations.
+
+    Parameters
+    ----------
+    leaf, block
+        The number of the leaf, and the index of the block among its blocks.
+    ready
+        When the block may start: the start of its tile iteration, or a fill's own start.
+    tasks
+        Port → start and duration of its services of the block.
+    """
+
+    leaf: int
+    block: int
+    ready: Families
+    tasks: Mapping[int, Families]
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """All start times of a schedule.
+
+    Parameters
+    ----------
+    scale
+        Steps of time per unit of time.
+    blocks
+        The blocks of all leaves.
+    """
+
+    scale: int
+    blocks: tuple[BlockStarts, ...]
+
+    def blocks_of(self, leaf: int) -> tuple[BlockStarts, ...]:
+        """Return the blocks of a leaf.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+
+        Returns
+        -------
+        tuple of BlockStarts
+            Its blocks.
+        """
+        return tuple(s for s in self.blocks if s.leaf == leaf)
+
+    @property
+    def piece_count(self) -> int:
+        """Number of affine pieces."""
+        return sum(
+            s.ready.size + sum(pieces.size for pieces in s.tasks.values()) for s in self.blocks
+        )
+
+    @property
+    def service_count(self) -> int:
+        """Number of services by a port."""
+        return sum(f.points for s in self.blocks for f in s.tasks.values())
+
+
+def build_starts(solution: Solution) -> Starts:
+    """Represent a schedule by few affine pieces.
+
+    Parameters
+    ----------
+    solution
+        The schedule, with its model.
+
+    Returns
+    -------
+    Starts
+        The start times of all tile iterations, merged into as few pieces as `merged` finds.
+    """
+    return Starts(
+        solution.scale,
+        tuple(
+            BlockStarts(
+                s.leaf, s.block, merged(s.ready), {port: merged(f) for port, f in s.tasks.items()}
+            )
+            for s in streams_of(solution)
+        ),
+    )
+
+
+def streams_of(solution: Solution) -> tuple[BlockStarts, ...]:
+    """Represent a schedule by affine pieces, one per event and sampled tile iteration.
+
+    Parameters
+    ----------
+    solution
+        The schedule, with its model.
+
+    Returns
+    -------
+    tuple of BlockStarts
+        The blocks of all leaves.
+    """
+    model, timing = solution.model, solution.schedule
+    graph, layout = model.graph, model.layout
+    order = np.argsort(graph.task_block, kind="stable")
+    blocks = graph.task_block[order]
+    found = []
+    for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
+        for index, block in enumerate(layout.blocks[leaf]):
+            if block.kind == "foreground":
+                first, iterations = base, np.arange(tiles.size)
+            else:
+                first, iterations = layout.streams[leaf, index]
+            if block.kind == "fill":
+                ready = timing.fill_begin[first : first + len(iterations)]
+            else:
+                ready = timing.begin[base + iterations]
+            low, high = np.searchsorted(blocks, [first, first + len(iterations)])
+            of_block = order[low:high]
+            tasks = {}
+            for port in np.unique(graph.task_port[of_block]).tolist():
+                on_port = of_block[graph.task_port[of_block] == port]
+                tasks[port] = piece_per_sample(
+                    tiles,
+                    iterations[graph.task_block[on_port] - first],
+                    timing.task_begin[on_port],
+                    graph.task_duration[on_port],
+                )
+            pieces = piece_per_sample(tiles, iterations, ready, ready * 0)
+            found.append(BlockStarts(leaf, index, pieces, tasks))
+    return tuple(found)
+
+
+def piece_per_sample(tiles: Tiles, iterations: Ints, start: Times, duration: Times) -> Families:
+    """Return the affine pieces of an event, one per sampled tile iteration.
+
+    A sampled tile iteration in the period before a skipped range represents its translates in that
+    range: its times grow by a constant per period, the difference to one period earlier.
+
+    Parameters
+    ----------
+    tiles
+        The leaf's tile iterations.
+    iterations
+        Shape (n,): the sampled tile iterations that have the event, increasing.
+    start, duration
+        Shape (n,): the start time and the duration of each, in steps of 1/scale.
+
+    Returns
+    -------
+    Families
+        n pieces, which cover the skipped tile iterations too.
+    """
+    digits = tiles.digits[:, iterations]
+    pieces = Families.of_points(digits, start, duration)
+    if tiles.whole:
+        return pieces
+    stride, count = pieces.stride.copy(), pieces.count.copy()
+    rate = pieces.rate.copy()
+    for k, kept in enumerate(tiles.kept):
+        earlier = tiles.earlier[k, iterations]
+        periodic = np.flatnonzero(earlier >= 0)
+        if not len(periodic):
+            continue
+        before = np.searchsorted(iterations, earlier[periodic])
+        assert (iterations[before] == earlier[periodic]).all(), "checked by the engine"
+        place = tiles.places[k, iterations[periodic]]
+        stride[k, periodic] = kept.periods[place]
+        count[k, periodic] = kept.multiplicity[place]
+        rate[k, periodic] = start[periodic] - start[before]
+    return Families(pieces.low, stride, count, start, rate, duration)

@@ -1,0 +1,179 @@
+"""How much time every further iteration of a loop takes, and what sets the pace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from polylat.analysis.access import AccessKey
+from polylat.analysis.critical_path import CriticalPath, PeriodicPath, periodic_path
+from polylat.analysis.repetition import Item, Repetition, Stay
+from polylat.engine.sampling_search import Inputs, SamplingSearch
+from polylat.engine.solution import Solution
+from polylat.engine.solve import MOST_SAMPLED, solve_oldest
+from polylat.lowering.lowered import Lowered
+from polylat.numbers import Number, number
+
+__all__ = ["InitiationInterval", "initiation_intervals"]
+
+
+@dataclass(frozen=True)
+class InitiationInterval:
+    """The pace of a loop in its steady state.
+
+    Parameters
+    ----------
+    variable, tile
+        Rank variable and tile shape of the loop.
+    einsums
+        The Einsums below it.
+    interval
+        How long one more iteration takes.
+    iterations
+        In how many iterations the loop keeps that pace, at a stretch.
+    cycle
+        What determines it: the critical cycle. Time per (Einsum, component, tensor or None,
+        action) of the accesses that wait for one another from one period of the loop to the
+        next, in the order in which they do. The times add up to `period` intervals.
+    period
+        So many iterations make one turn of the cycle.
+    """
+
+    variable: str
+    tile: int
+    einsums: tuple[str, ...]
+    interval: Number
+    iterations: int
+    cycle: tuple[tuple[AccessKey, Number], ...]
+    period: int
+
+    def __str__(self) -> str:
+        def said(key: AccessKey) -> str:
+            einsum, component, tensor, action = key
+            return " ".join(part for part in (einsum, component, tensor, action) if part)
+
+        turn = "; ".join(f"{said(key)} {time}" for key, time in self.cycle)
+        per = "iteration" if self.period == 1 else f"{self.period} iterations"
+        return (
+            f"loop over {self.variable} (tiles of {self.tile}, {'+'.join(self.einsums)}):"
+            f" {self.interval} per iteration; per {per}: {turn}"
+        )
+
+
+def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[InitiationInterval, ...]:
+    """Return the initiation interval of every loop along which the critical path repeats.
+
+    Loops that the path crosses a few times only, or in which it does not repeat, have none.
+
+    Parameters
+    ----------
+    solution
+        The schedule.
+    path
+        Its critical path.
+
+    Returns
+    -------
+    tuple of InitiationInterval
+        From the outermost loop inwards, leaf by leaf; times in the architecture's unit of time.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> report = polylat.analyze(polylat.load("examples/attention.yaml"))
+    >>> print(report.initiation_interval[2])
+    loop over p (tiles of 128, QK): 128 per iteration; per iteration: QK mac compute 128
+    """
+    folded = _folded_path(solution, path)
+    if folded is None:
+        return ()
+    scale = folded.model.costs.scale
+    found: dict[int, InitiationInterval] = {}
+    for repetition in _repetitions(folded.items):
+        for node, by in _moves(folded.model.lowered, repetition).items():
+            known = found.get(node)
+            times = repetition.count * by
+            if known is None or known.iterations < times:
+                found[node] = _interval(folded.model.lowered, node, by, repetition, scale)
+    order = _order(folded.model.lowered)
+    return tuple(found[node] for node in sorted(found, key=order.index))
+
+
+def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
+    """Return the critical path with its repetitions folded; None if none is found."""
+    if isinstance(path, PeriodicPath):
+        return path
+    model, order = solution.model, solution.order
+    assert order is not None
+    inputs = Inputs(model.lowered, model.background, model.slots)
+    if order == "oldest":
+        found = solve_oldest(inputs, MOST_SAMPLED)
+    else:
+        found = SamplingSearch(inputs, MOST_SAMPLED).run(
+            lambda sampled: Solution(sampled, sampled.plan.time(order))
+        )
+    if found is None or found.schedule.makespan != solution.schedule.makespan:
+        return None
+    return periodic_path(found)
+
+
+def _repetitions(items: Sequence[Item]) -> Iterator[Repetition]:
+    for item in items:
+        if isinstance(item, Repetition):
+            yield item
+            yield from _repetitions(item.body)
+
+
+def _stays(items: Sequence[Item]) -> Iterator[Stay]:
+    for item in items:
+        if isinstance(item, Stay):
+            yield item
+        else:
+            yield from _stays(item.body)
+
+
+def _moves(lowered: Lowered, repetition: Repetition) -> dict[int, int]:
+    """Loops (tree nodes) in which a repetition goes on, and by how many iterations."""
+    moved: dict[int, int] = {}
+    for stay, shift in zip(_stays(repetition.body), repetition.shifts, strict=True):
+        loops = lowered.leaves[stay.served.leaf].temporal
+        for loop, by in zip(loops, shift, strict=False):
+            if by > 0:
+                moved[loop.node] = by
+    return moved
+
+
+def _interval(
+    lowered: Lowered, node: int, by: int, repetition: Repetition, scale: int
+) -> InitiationInterval:
+    below = [leaf for leaf in lowered.leaves if any(x.node == node for x in leaf.temporal)]
+    loop = next(loop for loop in below[0].temporal if loop.node == node)
+    cycle: dict[AccessKey, int] = {}
+    for stay, times in _counted(repetition.body, 1):
+        einsum = lowered.leaves[stay.served.leaf].einsum.name
+        for what, duration in stay.served.parts:
+            key = (einsum, what.component, what.tensor, what.action)
+            cycle[key] = cycle.get(key, 0) + times * duration
+    return InitiationInterval(
+        loop.variable,
+        loop.tile,
+        tuple(leaf.einsum.name for leaf in below),
+        number(Fraction(repetition.once, scale * by)),
+        repetition.count * by,
+        tuple((key, number(Fraction(time, scale))) for key, time in cycle.items()),
+        by,
+    )
+
+
+def _counted(items: Sequence[Item], times: int) -> Iterator[tuple[Stay, int]]:
+    for item in items:
+        if isinstance(item, Stay):
+            yield item, times
+        else:
+            yield from _counted(item.body, times * item.count)
+
+
+def _order(lowered: Lowered) -> list[int]:
+    """Loops (tree nodes) from the outermost inwards, leaf by leaf."""
+    return list(dict.fromkeys(loop.node for leaf in lowered.leaves for loop in leaf.temporal))

@@ -1,0 +1,98 @@
+"""Names of accesses and factors on throughput, as users give them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from difflib import get_close_matches
+from fractions import Fraction
+from math import inf
+
+from polylat.analysis.access import OVERHEAD, AccessKey
+from polylat.analysis.access_counts import access_counts
+from polylat.analysis.evaluation import Retimer
+from polylat.errors import OptionError
+from polylat.spec.reading.numbers import BadNumber, exact, ratio
+
+__all__ = ["Throughput", "ThroughputKey", "describe_name", "duration_factor", "shown", "timed_keys"]
+
+ThroughputKey = str | tuple[str, str] | AccessKey
+"""A component, (component, action), or (Einsum, component, tensor or None, action)."""
+Throughput = int | float | str | Fraction | Decimal
+"""A factor on throughput: an integer, a Fraction, a decimal as text or Decimal, or inf."""
+
+
+def timed_keys(retimer: Retimer, component: str, action: str | None) -> frozenset[AccessKey]:
+    """What takes time on a component, by one action or by all but ``"overhead"``."""
+    return frozenset(
+        key
+        for key in retimer.loads
+        if key[1] == component and (key[3] == action if action else key[3] != OVERHEAD)
+    )
+
+
+def describe_name(retimer: Retimer, name: object) -> str:
+    """What a name stands for, in words; raises `OptionError` if it is none."""
+    model = retimer.solution.model
+    arch = model.lowered.spec.arch
+    if isinstance(name, str):
+        _known("component", name, arch.order)
+        return name
+    if not isinstance(name, tuple) or len(name) not in (2, 4):
+        raise OptionError(
+            f"throughputs: {shown(name)} names no accesses",
+            mend="name a component, (component, action) or (einsum, component, tensor, action)",
+        )
+    if len(name) == 2:
+        component, action = name
+        _known("component", component, arch.order)
+        used = [c for path in arch.paths.values() for c in path if c.name == component]
+        actions = [a for c in used for a in c.actions]
+        if any(port.constant for c in used for port in c.ports):
+            actions.append(OVERHEAD)
+        if used:
+            _known("action", action, list(dict.fromkeys(actions)), f"component {component!r}")
+        return f"{component} {action}"
+    known = {*access_counts(model), *retimer.loads}
+    if name not in known:
+        raise OptionError(
+            f"there is no access {shown(name)}",
+            where="throughputs",
+            mend="use one of the keys of report.accesses",
+        )
+    return " ".join(str(part) for part in name if part is not None)
+
+
+def _known(kind: str, name: object, known: Sequence[str], where: str | None = None) -> None:
+    if name not in known:
+        close = get_close_matches(str(name)[:200], known, n=1)
+        use = f"use one of: {', '.join(known)}" if known else None
+        raise OptionError(
+            f"there is no {kind} {shown(name)}",
+            where=where,
+            mend=f"did you mean {close[0]!r}?" if close else use,
+        )
+
+
+def duration_factor(factor: object, what: str) -> Fraction:
+    """The factor on durations that a factor on throughput means."""
+    if isinstance(factor, (str, float)) and factor in ("inf", inf):
+        return Fraction(0)
+    value: Fraction | None = None
+    if isinstance(factor, (int, Fraction, Decimal, str)) and not isinstance(factor, bool):
+        try:
+            value = Fraction(ratio(factor) if isinstance(factor, str) else exact(factor))
+        except (BadNumber, ArithmeticError):
+            value = None
+    if value is None or value <= 0:
+        raise OptionError(
+            f"a factor must be an exact number above zero, or inf, not {shown(factor)}",
+            where=what,
+            mend='write 2, "1.5" or Fraction(3, 2); 2 is twice as fast',
+        )
+    return 1 / value
+
+
+def shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -1,0 +1,383 @@
+"""Build timelines: cut a schedule into segments, list its bars, and say what each waits for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import cached_property
+from math import ceil, floor
+
+import numpy as np
+
+from polylat.analysis.access import Step, WaitedFor
+from polylat.analysis.critical_walk import CriticalWalk
+from polylat.analysis.explicit_path import REASONS
+from polylat.analysis.folding import Fold, Window, folded
+from polylat.analysis.results import Results
+from polylat.analysis.services import Runs, services
+from polylat.analysis.slack import Latest, UnknownError
+from polylat.analysis.timeline import (
+    Bar,
+    Kind,
+    Lane,
+    Level,
+    Part,
+    Repeat,
+    Segment,
+    Shade,
+    TimelineData,
+    window_of,
+)
+from polylat.errors import UnsupportedError
+from polylat.lowering.durations import access_durations
+from polylat.numbers import Number, number
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.events import Events
+from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.reasons import START
+from polylat.schedule.slack import slacks
+
+__all__ = ["TimelineBuilder"]
+
+MOST_STEPS = 1000
+"""Up to this number of steps of the critical path are listed in a segment."""
+
+BINS = 160
+"""Number of shades, and of steps of a memory's level, where there is too much to list."""
+
+Pairs = Sequence[tuple[Number, Number]]
+
+
+class TimelineBuilder:
+    """Takes segments out of a schedule.
+
+    Parameters
+    ----------
+    results
+        The schedule, and what is read off it.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        solution = results.solution
+        self.solution, self.model, self.timing = solution, solution.model, solution.schedule
+        self.scale = self.model.costs.scale
+        self.runs, self.streams = services(self.solution)
+        self.lanes = tuple(Lane(p.component, p.port, p.stages, p.busy) for p in results.ports)
+        self.events = Events(self.model.graph)
+        # (Einsum, component, name of the port) → lane: a leaf has one of each.
+        self.lane_of: dict[tuple[str, str, str], int] = {}
+        for stream, port in {*zip(self.runs.stream.tolist(), self.runs.port.tolist(), strict=True)}:
+            lane = self.lanes[port]
+            einsum = self._einsum(self.streams[stream][0])
+            self.lane_of[einsum, lane.component, lane.port] = port
+
+    def _einsum(self, leaf: int) -> str:
+        return self.model.lowered.leaves[leaf].einsum.name
+
+    def _number(self, steps: int) -> Number:
+        return number(Fraction(steps, self.scale))
+
+    def timeline(
+        self, window: tuple[Number, Number] | None, fold: bool | None, title: str, limit: int
+    ) -> TimelineData:
+        """The timeline of a window."""
+        results = self.results
+        low, high = self._window(window)
+        runs = self.runs.seen(low, high)
+        if fold is None:
+            fold = runs.number(low, high) > limit
+        pieces: list[Window] = [Window(low, high, 1)]
+        repeats: tuple[Fold, ...] = ()
+        if fold and low < high:
+            pieces, repeats = folded(runs, low, high, limit)
+        return TimelineData(
+            title=title,
+            start=self._number(low),
+            finish=self._number(high),
+            latency=results.latency,
+            lanes=self.lanes,
+            einsums=tuple(leaf.einsum.name for leaf in self.model.lowered.leaves),
+            segments=tuple(self._segment(runs, piece, limit) for piece in pieces),
+            repeats=tuple(
+                Repeat(first, last, count, self._number(period))
+                for first, last, count, period in repeats
+            ),
+            bounds=(
+                ("resource bound", results.resource_bound),
+                ("dependence bound", results.dependence_bound),
+            ),
+        )
+
+    def _window(self, window: tuple[Number, Number] | None) -> tuple[int, int]:
+        if window is None:
+            return 0, self.timing.makespan
+        first, last = window_of(window, self.results.latency)
+        return floor(first * self.scale), ceil(last * self.scale)
+
+    def _segment(self, runs: Runs, piece: Window, limit: int) -> Segment:
+        low, high = piece.start, piece.finish
+        seen = runs.seen(low, high)
+        start, finish = self._number(low), self._number(high)
+        bars: tuple[Bar, ...] = ()
+        shades: tuple[Shade, ...] = ()
+        critical = self._critical(start, finish)
+        if seen.number(low, high) <= limit:
+            bars = self._bars(seen.single(low, high), critical)
+        else:
+            shades = self._shades(seen, low, high)
+        levels = self._levels(start, finish, limit)
+        return Segment(start, finish, piece.times, bars, shades, critical, levels)
+
+    def _critical(self, start: Number, finish: Number) -> tuple[Step, ...]:
+        try:
+            path = self.results.critical_path
+        except UnsupportedError:
+            return ()
+        first, last = path.index_at(start), path.index_at(finish)
+        if last < len(path) and path[last].start < finish:
+            last += 1
+        if last - first <= MOST_STEPS:
+            return tuple(path[first:last])
+        each = Fraction(finish - start) / BINS
+        some = dict.fromkeys(path.index_at(start + k * each) for k in range(BINS))
+        return tuple(path[k] for k in some)
+
+    # Bars
+
+    def _bars(self, single: Runs, critical: Sequence[Step]) -> tuple[Bar, ...]:
+        count = single.size
+        tasks = np.zeros(count, dtype=np.int64)
+        parts: list[list[Part]] = [[] for _ in range(count)]
+        tiles: list[tuple[tuple[str, int], ...]] = [()] * count
+        later = np.zeros((self.model.layout.depth, count), dtype=np.int64)
+        key = single.stream * (len(self.lanes) + 1) + single.port
+        for value in np.unique(key).tolist():
+            some = np.flatnonzero(key == value)
+            stream, port = int(single.stream[some[0]]), int(single.port[some[0]])
+            leaf, block = self.streams[stream]
+            of = self.model.layout.tiles[leaf]
+            iterations, later[: of.depth, some] = of.locate(single.digits[: of.depth, some])
+            tasks[some] = self._tasks(leaf, block, port, iterations)
+            names = [loop.variable for loop in of.leaf.temporal[: of.depth]]
+            for bar, digits in zip(some.tolist(), single.digits[:, some].T.tolist(), strict=True):
+                tiles[bar] = tuple(zip(names, digits, strict=False))
+            what = self.model.layout.blocks[leaf][block]
+            for part, which, times in access_durations(
+                self.model.lowered, self.model.costs, leaf, what, port, iterations
+            ):
+                for bar, time in zip(some[which].tolist(), times.tolist(), strict=True):
+                    made = Part(part.tensor, part.action, self._number(time))
+                    parts[bar].append(made)
+        slacks = self._slacks(tasks, later, single.first)
+        bars = [
+            Bar(
+                lane=int(single.port[bar]),
+                einsum=self._einsum(self.streams[int(single.stream[bar])][0]),
+                tile=tiles[bar],
+                kind=self._kind(int(single.stream[bar])),
+                parts=tuple(parts[bar]),
+                start=self._number(int(single.first[bar])),
+                duration=self._number(int(single.duration[bar])),
+                slack=slacks[bar],
+            )
+            for bar in range(count)
+        ]
+        why = self._waits(tasks.tolist())
+        return tuple(_linked(bars, why, self._on_path(bars, critical)))
+
+    def _kind(self, stream: int) -> Kind:
+        leaf, block = self.streams[stream]
+        return self.model.layout.blocks[leaf][block].kind
+
+    def _tasks(self, leaf: int, block: int, port: int, iterations: Ints) -> Ints:
+        """The tasks of a block on a port, for tile iterations that are looked at."""
+        layout, graph = self.model.layout, self.model.graph
+        if layout.blocks[leaf][block].kind == "foreground":
+            blocks = layout.bases[leaf] + iterations
+        else:
+            first, where = layout.streams[leaf, block]
+            blocks = first + np.searchsorted(where, iterations)
+        keys, order = self.events.task_keys
+        return order[np.searchsorted(keys, blocks * graph.ports + port)]
+
+    def _slacks(self, tasks: Ints, later: Ints, begin: Times) -> list[Number | None]:
+        """The slack of tasks, so many periods later, that begin at these times."""
+        free: list[int | None]
+        if self._free is not None:
+            free = self._free[tasks].tolist()
+        elif self._latest is not None:
+            free = self._latest.slacks(tasks, later, begin)
+        else:
+            free = [None] * len(tasks)
+        return [None if steps is None else self._number(steps) for steps in free]
+
+    @cached_property
+    def _free(self) -> Times | None:
+        if not isinstance(self.model.plan, Plan):
+            return None
+        return slacks(self.model.graph, self.timing)
+
+    @cached_property
+    def _latest(self) -> Latest | None:
+        try:
+            return Latest(self._walk)
+        except UnknownError:
+            return None
+
+    def _on_path(self, bars: Sequence[Bar], critical: Sequence[Step]) -> dict[int, Step]:
+        """Bars on the critical path, and their first step there."""
+        starts: dict[int, list[tuple[Number, int]]] = {}
+        for place, bar in enumerate(bars):
+            starts.setdefault(bar.lane, []).append((bar.start, place))
+        found: dict[int, Step] = {}
+        for step in critical:
+            lane = self.lane_of[step.einsum, step.component, step.port]
+            mine = starts.get(lane, [])
+            at = bisect_right(mine, step.start, key=lambda pair: pair[0]) - 1
+            if at >= 0 and bars[mine[at][1]].finish >= step.finish:
+                found.setdefault(mine[at][1], step)
+        return found
+
+    # Waits
+
+    def _waits(self, tasks: Sequence[int]) -> list[WaitedFor | None]:
+        """Per task, what it waited for."""
+        if not isinstance(self.model.plan, Plan):
+            return [REASONS[reason] for reason in self._walk.reasons(tasks)]
+        graph, timing, reasons = self.model.graph, self.timing, self._ready
+        found: list[WaitedFor | None] = []
+        for task in tasks:
+            block = int(graph.task_block[task])
+            event = block if graph.kind[block] == 0 else int(graph.owner[block])
+            begin = timing.fill_begin if graph.kind[block] == 0 else timing.begin
+            if timing.task_begin[task] == begin[event] and reasons[event] != START:
+                found.append(REASONS[int(reasons[event])])
+            else:
+                found.append("port" if timing.task_begin[task] > 0 else None)
+        return found
+
+    @cached_property
+    def _walk(self) -> CriticalWalk:
+        return CriticalWalk(self.solution)
+
+    @cached_property
+    def _ready(self) -> Ints:
+        """Per start (of a tile iteration, of a fill), what it waited for.
+
+        Of what it waits for, the first in the order flow, barrier, capacity that is in time no
+        sooner than it; else what the fill or the tile iteration before that it waits for did.
+        """
+        graph, timing = self.model.graph, self.timing
+        n = graph.iterations
+        begin = timing.fill_begin.copy()
+        begin[:n] = timing.begin
+        reasons = np.full(graph.blocks, START, dtype=np.int64)
+        whole = graph.edge_source < n
+        arrived = np.where(
+            whole,
+            timing.finish[np.minimum(graph.edge_source, n - 1)],
+            timing.block_finish[graph.edge_source],
+        )
+        starts = graph.edge_target < graph.blocks
+        target = np.minimum(graph.edge_target, graph.blocks - 1)
+        tight = np.flatnonzero(starts & np.asarray(arrived == begin[target], dtype=np.bool_))
+        tight = tight[np.asarray(arrived[tight] > 0, dtype=np.bool_)]
+        tight = tight[np.argsort(-graph.edge_reason[tight], kind="stable")]
+        reasons[target[tight]] = graph.edge_reason[tight]
+        fills = n + np.flatnonzero(graph.kind[n:] == 0)
+        owner = graph.owner[fills]
+        same = np.asarray(begin[fills] == begin[owner], dtype=np.bool_) & (reasons[owner] == START)
+        same &= reasons[fills] != START
+        reasons[owner[same]] = reasons[fills[same]]
+        # A tile iteration that starts with the one before it waits for what that did.
+        known = np.flatnonzero((reasons[:n] != START) | graph.leaf_starts)
+        last = known[np.searchsorted(known, np.arange(n), side="right") - 1] if n else known
+        follows = np.asarray(begin[:n] == begin[last], dtype=np.bool_)
+        reasons[:n] = np.where(follows, reasons[last], START)
+        return reasons
+
+    # Shades
+
+    def _shades(self, runs: Runs, low: int, high: int) -> tuple[Shade, ...]:
+        bins = min(BINS, high - low)
+        edges = [low + (high - low) * k // bins for k in range(bins + 1)]
+        busy = np.diff(runs.busy(np.array(edges, dtype=object)), axis=0)
+        names = [
+            (int(port), self._einsum(self.streams[int(stream)][0]), self._kind(int(stream)))
+            for port, stream in zip(runs.port.tolist(), runs.stream.tolist(), strict=True)
+        ]
+        found = []
+        for k, row in enumerate(busy.tolist()):
+            sums: dict[tuple[int, str, Kind], int] = {}
+            for name, time in zip(names, row, strict=True):
+                if time:
+                    sums[name] = sums.get(name, 0) + time
+            by_lane: dict[int, list[tuple[str, Kind, Number]]] = {}
+            for (lane, einsum, kind), time in sums.items():
+                by_lane.setdefault(lane, []).append((einsum, kind, self._number(time)))
+            start, finish = self._number(edges[k]), self._number(edges[k + 1])
+            found += [Shade(lane, start, finish, tuple(b)) for lane, b in sorted(by_lane.items())]
+        return tuple(found)
+
+    # Memories
+
+    def _levels(self, start: Number, finish: Number, limit: int) -> tuple[Level, ...]:
+        found = []
+        for memory in self.results.occupancy:
+            steps: tuple[tuple[Number, Number], ...] | None
+            peak: Number | None
+            exact = True
+            try:
+                peak = memory.peak
+                every = memory.steps_between(start, finish)
+                exact = len(every) <= max(limit, 2 * BINS)
+                steps = tuple(every) if exact else _coarse(every, start, finish)
+            except UnsupportedError:
+                peak = steps = None
+            found.append(Level(memory.component, memory.stages, memory.size, peak, steps, exact))
+        return tuple(found)
+
+
+def _coarse(steps: Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:
+    """Few steps of many: the highest in each of some bins."""
+    width = Fraction(finish - start) / BINS
+    found: list[tuple[Number, Number]] = []
+    at, level = 0, steps[0][1]
+    for k in range(BINS):
+        begin, end = start + k * width, start + (k + 1) * width
+        top = level
+        while at < len(steps) and steps[at][0] < end:
+            level = steps[at][1]
+            top = max(top, level)
+            at += 1
+        found.append((number(Fraction(begin)), top))
+    return tuple(found)
+
+
+def _linked(
+    bars: Sequence[Bar],
+    why: Sequence[WaitedFor | None],
+    on_path: Mapping[int, Step],
+) -> Iterator[Bar]:
+    """The bars with what they waited for, and which of them that was."""
+    ends: dict[Number, list[int]] = {}
+    for place, bar in enumerate(bars):
+        ends.setdefault(bar.finish, []).append(place)
+    for place, (bar, waited) in enumerate(zip(bars, why, strict=True)):
+        critical = place in on_path
+        reason = on_path[place].waited_for if critical else waited
+        ready = [k for k in ends.get(bar.start, ()) if k != place]
+        same = [k for k in ready if bars[k].lane == bar.lane]
+        other = [k for k in ready if bars[k].einsum != bar.einsum] or ready
+        if reason == "port":
+            after = same[0] if same else None
+        elif reason is None:
+            after = None
+        else:
+            before = [k for k in other if k in on_path] if critical else other
+            after = next(iter(before or other), None)
+        slack = 0 if critical else bar.slack  # what is on a critical path cannot wait
+        yield replace(bar, waited_for=reason, after=after, critical=critical, slack=slack)

@@ -1,0 +1,223 @@
+"""The commands that analyze mappings: analyze, explain, curve, compare, roofline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+import polylat
+from polylat.analysis.comparison import compare as compare_reports
+from polylat.cli.options import (
+    analyze_files,
+    analyze_spec,
+    input_options,
+    load_files,
+    parse_variables,
+    schedule_options,
+    status,
+    warn_of_missing,
+)
+from polylat.cli.output import examples
+from polylat.errors import OptionError, UnsupportedError
+from polylat.spec.reading.load import load_each
+from polylat.views.as_json import curve_to_dict, explanation_to_dict, roofline_to_dict
+from polylat.views.text import render_curve, render_explanation, render_report, render_roofline
+
+__all__ = ["analyze", "compare", "curve", "explain", "roofline"]
+
+
+@click.command(
+    epilog=examples(
+        "polylat analyze arch.yaml workload.yaml mapping.yaml",
+        "polylat analyze mapping.yaml --background o2@SRAM --slots o1=3",
+        "polylat analyze mapping.yaml --set top=Pipeline --critical-path 20",
+        "polylat analyze mapping.yaml --json | jq .latency",
+    ),
+)
+@input_options
+@schedule_options
+@click.option(
+    "--critical-path",
+    "steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="List the first N steps of the critical path.",
+)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Prove that the schedule keeps every rule for all tile iterations, and print what was"
+    " proven.",
+)
+def analyze(
+    files: Sequence[str],
+    variables: Sequence[str],
+    steps: int | None,
+    verify: bool,
+    as_json: bool,
+    **options: Any,
+) -> dict[str, Any] | RenderableType:
+    """The exact overlapped latency of a mapping, its bounds, and what binds it.
+
+    An option that is not given is what the files say under their top-level key schedule, or else
+    its default.
+    """
+    report = analyze_files(files, variables, **options)
+    certificate = None
+    if verify:
+        with status("proving"):
+            certificate = report.verify()
+    if as_json:
+        data = report.to_dict(steps=steps or 0)
+        return data | {"certificate": certificate.to_dict()} if certificate else data
+    return render_report(report, steps=steps or 0, certificate=certificate)
+
+
+@click.command(
+    epilog=examples(
+        "polylat explain arch.yaml workload.yaml mapping.yaml",
+        "polylat explain mapping.yaml --background o2@SRAM --json",
+    ),
+)
+@input_options
+@schedule_options
+def explain(
+    files: Sequence[str], variables: Sequence[str], as_json: bool, **options: Any
+) -> dict[str, Any] | RenderableType:
+    """What binds the latency, what has slack, and which single change would help most.
+
+    All of it for the order in which the ports serve now; analysing anew with other throughputs may
+    find a better one. The options are those of polylat analyze.
+    """
+    report = analyze_files(files, variables, **options)
+    with status("finding what would change it"):
+        if as_json:
+            return explanation_to_dict(report)
+        return render_explanation(report)
+
+
+@click.command(
+    epilog=examples(
+        "polylat curve arch.yaml workload.yaml mapping.yaml --component DRAM",
+        "polylat curve mapping.yaml --component DRAM --action read --json",
+    ),
+)
+@input_options
+@click.option("--component", required=True, metavar="NAME", help="The component.")
+@click.option("--action", metavar="NAME", help="One of its actions.  [default: all of them]")
+@schedule_options
+def curve(
+    files: Sequence[str],
+    variables: Sequence[str],
+    component: str,
+    action: str | None,
+    as_json: bool,
+    **options: Any,
+) -> dict[str, Any] | RenderableType:
+    """The latency against the bandwidth of a component, exactly, from none to infinite.
+
+    All of it for the order in which the ports serve now; analysing anew at another bandwidth may
+    find a better one. The options are those of polylat analyze.
+    """
+    report = warn_of_missing(analyze_files(files, variables, **options))
+    with status("finding the curve"):
+        found = report.curve(component, action)
+    if as_json:
+        return curve_to_dict(found)
+    return render_curve(report, found)
+
+
+@click.command(
+    epilog=examples(
+        "polylat compare arch.yaml workload.yaml mapping_a.yaml mapping_b.yaml",
+        "polylat compare a.yaml b.yaml c.yaml --background o2 --json",
+    ),
+)
+@input_options
+@schedule_options
+def compare(
+    files: Sequence[str], variables: Sequence[str], as_json: bool, **options: Any
+) -> dict[str, Any] | RenderableType:
+    """Mappings side by side: their latencies, and what differs between them.
+
+    Files that have a mapping are compared; those that have none, such as an architecture, belong to
+    all of them. The options are those of polylat analyze.
+    """
+    with status("reading"):
+        specs = load_each(_files_by_mapping(list(files)), parse_variables(variables))
+    reports = {name: analyze_spec(spec, **options) for name, spec in specs.items()}
+    found = compare_reports(reports)
+    return found.to_dict() if as_json else found.to_rich()
+
+
+@click.command(
+    epilog=examples(
+        "polylat roofline arch.yaml workload.yaml mapping.yaml",
+        "polylat roofline mapping.yaml --json",
+    ),
+)
+@input_options
+def roofline(
+    files: Sequence[str], variables: Sequence[str], as_json: bool
+) -> dict[str, Any] | RenderableType:
+    """AccelForge's own figures for a mapping: no overlap, and no waiting either."""
+    figures = polylat.roofline(load_files(files, variables))
+    if as_json:
+        return roofline_to_dict(figures)
+    return render_roofline(figures)
+
+
+def _files_by_mapping(files: Sequence[str]) -> dict[str, list[str]]:
+    """Which files make up each mapping: those without a mapping belong to all of them.
+
+    Parameters
+    ----------
+    files
+        Files with a mapping, and files that have none: an architecture, a workload.
+
+    Returns
+    -------
+    dict
+        Name → files. A mapping is named by its file.
+
+    Raises
+    ------
+    OptionError
+        Fewer than two have a mapping.
+    """
+    having = [file for file in files if _has_mapping(file)]
+    if len(having) < 2:
+        raise OptionError(
+            f"{len(having) or 'none'} of these files has a mapping",
+            mend="name two files or more that have the top-level key 'mapping'; those without it"
+            " are taken to belong to all of them",
+        )
+    found: dict[Path, str] = {}
+    for file in having:
+        same = found.setdefault(Path(file).resolve(), file)
+        if same is not file:
+            raise OptionError(
+                f"{file} is named twice, and there is one mapping in it",
+                mend="name it once; to compare options, there is polylat.compare",
+            )
+    shared = [file for file in files if file not in having]
+    stems = [Path(file).stem for file in having]
+    names = stems if len(set(stems)) == len(stems) else having
+    return {name: [*shared, file] for name, file in zip(names, having, strict=True)}
+
+
+def _has_mapping(file: str) -> bool:
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise OptionError(
+            f"cannot read {file}: {error.strerror or error}", mend="check the path"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UnsupportedError(f"{file} is no UTF-8 text", mend="save it as UTF-8") from error
+    return re.search(r"(?m)^mapping\s*:", text) is not None

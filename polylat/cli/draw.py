@@ -1,0 +1,214 @@
+"""The commands that draw: timeline, report, tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from shlex import join
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+
+from polylat.cli.options import (
+    FILE,
+    analyze_files,
+    analyze_spec,
+    check_options,
+    file_options,
+    load_files,
+    parse_variables,
+    schedule_options,
+    status,
+    warn_of_missing,
+)
+from polylat.cli.output import examples
+from polylat.errors import OptionError
+from polylat.files import target, write
+from polylat.spec.reading.numbers import BadNumber, ratio
+from polylat.tables import WIDTH
+from polylat.views.terminal import render_timeline
+from polylat.views.timeline import PICTURES
+from polylat.views.tree import render_tree
+from polylat.views.tree import tree as draw_tree
+
+__all__ = ["report", "timeline", "tree"]
+
+_PAGES = (".html", ".htm")
+_TREES = (".svg",)
+
+
+@click.command(
+    epilog=examples(
+        "polylat timeline arch.yaml workload.yaml mapping.yaml",
+        "polylat timeline mapping.yaml --window 0 5000",
+        "polylat timeline mapping.yaml --background o2@SRAM -o timeline.svg",
+        "polylat timeline mapping.yaml -o trace.json  # for Perfetto",
+    ),
+)
+@file_options
+@schedule_options
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    help="Write a picture (.svg, .pdf, .png), a page (.html) or a trace for Perfetto (.json).",
+)
+@click.option(
+    "--window",
+    nargs=2,
+    metavar="FROM TO",
+    help="Only what is served between these times.",
+)
+@click.option(
+    "--fold/--no-fold",
+    default=None,
+    help="Whether what repeats is shown once.  [default: if there is much of it]",
+)
+def timeline(
+    files: Sequence[str],
+    variables: Sequence[str],
+    output: str | None,
+    window: tuple[str, str] | None,
+    fold: bool | None,
+    **options: Any,
+) -> RenderableType:
+    """What every port serves when, and how full the memories are.
+
+    In letters on the terminal: one per Einsum, small for what is in the background. A long schedule
+    shows what repeats once, with the number of its repetitions.
+    """
+    kind = None if output is None else target(output, (*PICTURES, ".json"), "timelines")
+    if kind == ".json" and fold is not None:
+        raise OptionError(f"--fold is for pictures, and {output} is a trace", mend="leave it out")
+    between = None if window is None else (_parse_time(window[0]), _parse_time(window[1]))
+    report = warn_of_missing(analyze_files(files, variables, **options))
+    with status("drawing"):
+        if output is not None:
+            if kind == ".json":
+                return f"wrote {report.to_perfetto(output, window=between)}"
+            return f"wrote {report.timeline(window=between, fold=fold).save(output)}"
+        line = report.timeline(window=between, fold=fold)
+        return render_timeline(line, _columns(WIDTH))
+
+
+@click.command(
+    epilog=examples(
+        "polylat report arch.yaml workload.yaml mapping.yaml -o report.html",
+        "polylat report mapping.yaml --background o2@SRAM --verify -o report.html",
+    ),
+)
+@file_options
+@schedule_options
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    default="report.html",
+    show_default=True,
+    help="The page.",
+)
+@click.option("--verify", is_flag=True, help="Prove the schedule, and say what was proven.")
+@click.option(
+    "--sensitivity/--no-sensitivity",
+    default=None,
+    help="Whether what would change the latency is on the page.  [default: unless it takes long]",
+)
+def report(
+    files: Sequence[str],
+    variables: Sequence[str],
+    output: str,
+    verify: bool,
+    sensitivity: bool | None,
+    **options: Any,
+) -> RenderableType:
+    """Everything about a mapping as one self-contained page of HTML, which works offline.
+
+    Latency, comparison with AccelForge, timeline, ports, critical path, what would change it,
+    memories, the mapping as a tree, the certificate, and the inputs.
+    """
+    target(output, _PAGES, "reports")
+    found = analyze_files(files, variables, **options)
+    certificate = None
+    if verify:
+        with status("proving"):
+            certificate = found.verify()
+    with status("drawing"):
+        page = found.to_html(
+            inputs=list(files),
+            variables=parse_variables(variables),
+            certificate=certificate,
+            sensitivity=sensitivity,
+            arguments=_arguments(files, variables, options | {"verify": verify, "output": output}),
+            title=f"polylat report: {', '.join(Path(name).stem for name in files)}",
+        )
+    write(output, page)
+    return f"wrote {output}"
+
+
+@click.command(
+    epilog=examples(
+        "polylat tree arch.yaml workload.yaml mapping.yaml",
+        "polylat tree mapping.yaml --critical",
+        "polylat tree mapping.yaml -o mapping.svg",
+    ),
+)
+@file_options
+@schedule_options
+@click.option("--critical", is_flag=True, help="Analyse it, and mark what is on the critical path.")
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it as SVG.")
+def tree(
+    files: Sequence[str],
+    variables: Sequence[str],
+    critical: bool,
+    output: str | None,
+    **options: Any,
+) -> RenderableType:
+    """The mapping as a tree: loops with their trip counts, what is kept where, what flows."""
+    if output is not None:
+        target(output, _TREES, "trees")
+    spec = load_files(files, variables)
+    if critical:
+        found = warn_of_missing(analyze_spec(spec, **options)).mapping_tree()
+    else:
+        check_options(spec, **options)
+        found = draw_tree(spec)
+    if output is not None:
+        write(output, found.to_svg())
+        return f"wrote {output}"
+    return render_tree(found)
+
+
+def _arguments(files: Sequence[str], variables: Sequence[str], options: Mapping[str, Any]) -> str:
+    """Files and options as a shell reads them, to name a command for the same schedule."""
+    given: dict[str, Any] = {"set": variables, **options}
+    words = [*files]
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif value:
+            many = value if isinstance(value, list | tuple) else [value]
+            words += [word for each in many for word in (flag, str(each))]
+    return join(words)
+
+
+def _parse_time(text: str) -> Fraction:
+    try:
+        time = Fraction(ratio(text))
+    except (BadNumber, ArithmeticError):
+        raise OptionError(f"--window: {text!r} is no time", mend="write --window 0 5000") from None
+    if time < 0:
+        raise OptionError(
+            f"--window: times begin at 0, not at {text}", mend="write --window 0 5000"
+        )
+    return time
+
+
+def _columns(most: int) -> int:
+    """Columns of the terminal, or of plain text."""
+    console = Console()
+    return min(console.width, most) if console.is_terminal else most

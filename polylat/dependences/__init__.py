@@ -1,1 +1,0 @@
-"""Dependences between tile iterations: flow, barriers, capacity; and legality."""

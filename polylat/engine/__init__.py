@@ -1,0 +1,1 @@
+"""From a lowered mapping to its schedules: sampling, extrapolation, orders of service."""

@@ -1,0 +1,234 @@
+"""Schedule a mapping under its options: the granularity that is affordable, the order requested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property, partial
+from typing import Any
+
+from polylat.engine.cycle import describe_cycle
+from polylat.engine.solution import Solution
+from polylat.engine.solve import Solved, runs_in_turn, solve
+from polylat.errors import ScheduleError, TooLargeError
+from polylat.lowering.lowered import Granularity, Lowered, coarsest, lower
+from polylat.numbers import Number
+from polylat.spec import Spec
+
+__all__ = ["Choice", "schedule_mapping", "sequential_makespan"]
+
+_REFINEMENTS = 6
+"""How often one more loop is resolved where the requested granularity is too fine for all."""
+
+Solver = Callable[..., Solved]
+"""`solve`, or a version of it that caches its results."""
+_Pairs = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The schedule chosen for a mapping under its options.
+
+    Parameters
+    ----------
+    solved
+        The schedules in all orders.
+    lowered
+        The mapping at the requested granularity: where it has too many tile iterations, the
+        schedules are those of coarser ones.
+    chosen
+        The requested schedule.
+    settled
+        Whether all schedules that it was chosen from are proven.
+    """
+
+    solved: Solved
+    lowered: Lowered
+    chosen: Solution
+    settled: bool
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the tile iterations are coarser than requested."""
+        return self.solved.model.lowered.depths != self.lowered.depths
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether the makespan is the latency."""
+        if (self.settled and not self.coarse) or runs_in_turn(self.solved.model):
+            return True
+        model = self.solved.model
+        bound = Fraction(max(model.graph.loads, default=0), model.costs.scale)
+        if not self.coarse:
+            unlimited = Fraction(self.solved.unlimited.makespan, model.costs.scale)
+            bound = max(bound, unlimited)
+        return self.chosen.makespan == bound
+
+
+def schedule_mapping(
+    spec: Spec,
+    options: Mapping[str, Any],
+    *,
+    lowering: Callable[[Granularity], Lowered] | None = None,
+    solver: Solver = solve,
+) -> Choice:
+    """Schedule a mapping, at the finest granularity that is affordable.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    options
+        All options of `analyze`, in their normal forms.
+    lowering, solver
+        Replacements of `lower` and `solve` that cache their results.
+
+    Returns
+    -------
+    Choice
+        The requested schedule, and the schedules that it was chosen from.
+
+    Raises
+    ------
+    ScheduleError
+        The order (or all of them) contradicts the dependences.
+    TooLargeError
+        There are too many tile iterations.
+    """
+    lowering = lowering or partial(lower, spec)
+    pairs = _background(spec, options["background"])
+    solved, lowered = _solve(lowering, solver, pairs, options)
+    chosen, settled = _choose(solver, solved, options)
+    return Choice(solved, lowered, chosen, settled)
+
+
+def sequential_makespan(solved: Solved, max_tiles: int) -> Number | None:
+    """Return the makespan with every Pipeline as a Sequential and no background write-back.
+
+    Parameters
+    ----------
+    solved
+        The schedules of the mapping as it is.
+    max_tiles
+        Largest number of tile iterations to visit.
+
+    Returns
+    -------
+    Number or None
+        In the architecture's unit of time; None where that mapping is illegal.
+    """
+    model, lowered = solved.model, solved.model.lowered
+    pipelines = any(s.pipeline for leaf in lowered.leaves for s in leaf.splits)
+    if pipelines or model.background:
+        if not any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks):
+            lowered = coarsest(lowered)  # its leaves run in turn: the makespan is the same
+        solved = solve(lowered, frozenset(), model.slots, max_tiles, sequential=True)
+    legal = [solution.makespan for solution in solved.solutions.values() if solution.legal]
+    return min(legal, default=None)
+
+
+def _solve(
+    lowering: Callable[[Granularity], Lowered],
+    solver: Solver,
+    pairs: _Pairs,
+    options: Mapping[str, Any],
+) -> tuple[Solved, Lowered]:
+    granularity, limit = options["granularity"], options["max_tiles"]
+    auto = granularity == "auto"
+    lowered = lowering("flow" if auto else granularity)
+    slots = options["slots"]
+    try:
+        return solver(lowered, pairs, slots, limit, quick=auto), lowered
+    except TooLargeError:
+        coarse = lowering("tile")
+        if coarse.depths == lowered.depths:
+            raise
+        solved = solver(coarse, pairs, slots, limit)
+    if auto:
+        return solved, coarse
+    return _refined(solved, lowered, (pairs, slots, limit)), lowered
+
+
+def _refined(solved: Solved, lowered: Lowered, options: tuple[_Pairs, Any, int]) -> Solved:
+    """Return schedules of the finest affordable tile iterations, where these are faster.
+
+    Resolve one more loop at a time, of the leaf (or of all leaves at once) that lowers the latency
+    most, until it falls no further, or to the resource bound.
+    """
+    pairs, slots, limit = options
+    if runs_in_turn(solved.model):
+        return solved
+    for _ in range(_REFINEMENTS):
+        model = solved.model
+        if _least(solved) == Fraction(max(model.graph.loads, default=0), model.costs.scale):
+            break
+        best = solved
+        for depths in _finer(model.lowered.depths, lowered.depths):
+            try:
+                found = solve(replace(lowered, depths=depths), pairs, slots, limit, quick=True)
+            except TooLargeError:
+                continue
+            if _least(found) < _least(best):
+                best = found
+        if best is solved:
+            break
+        solved = best
+    return solved
+
+
+def _finer(depths: tuple[int, ...], finest: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the depths with one more loop of one leaf, or of every leaf; without the finest."""
+    more = [tuple(n + (i == k) for i, n in enumerate(depths)) for k in range(len(depths))]
+    more.append(tuple(n + 1 for n in depths))
+    clipped = [tuple(map(min, finer, finest)) for finer in more]
+    return [finer for finer in dict.fromkeys(clipped) if finer not in (depths, finest)]
+
+
+def _least(solved: Solved) -> Number:
+    return min((s.makespan for s in solved.solutions.values() if s.legal), default=0)
+
+
+def _background(spec: Spec, asked: Iterable[tuple[str, str | None]]) -> _Pairs:
+    """Return (tensor, component) pairs; a tensor without a component means all components."""
+    return frozenset(
+        (tensor, component)
+        for tensor, named in asked
+        for component in (spec.arch.order if named is None else (named,))
+    )
+
+
+def _choose(solver: Solver, solved: Solved, options: Mapping[str, Any]) -> tuple[Solution, bool]:
+    """Return the requested schedule, and whether all that compete with it are proven."""
+    order, model, solutions = options["order"], solved.model, solved.solutions
+    if order != "best":
+        if order not in solutions:
+            raise TooLargeError(
+                f"order {order!r} is not periodic within few tile iterations, and the mapping has"
+                f" {model.lowered.size} at granularity {model.lowered.granularity!r}",
+                where="mapping",
+                mend="raise max_tiles, or use order='skew' or granularity='tile'",
+            )
+        if not solutions[order].legal:
+            raise _no_order(solutions[order], f"order {order!r}")
+        return solutions[order], True
+    choices = [solution for solution in solutions.values() if solution.legal]
+    settled = solved.settled
+    if model.background:
+        # A schedule that waits for the write-backs is one of the background mapping, too.
+        waiting = solver(model.lowered, frozenset(), options["slots"], options["max_tiles"])
+        choices += [solution for solution in waiting.solutions.values() if solution.legal]
+        settled &= waiting.settled
+    if not choices:
+        raise _no_order(list(solutions.values())[-1], "every order of the ports")
+    return min(choices, key=lambda solution: solution.makespan), settled
+
+
+def _no_order(solution: Solution, which: str) -> ScheduleError:
+    cycle = describe_cycle(solution)
+    return ScheduleError(
+        f"{which} contradicts the dependences: {cycle}",
+        where="mapping",
+        mend="use another order, hold the exchanged tensor above the loops that separate its"
+        " producer from its reader, or give it more slots",
+    )

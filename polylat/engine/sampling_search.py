@@ -1,0 +1,388 @@
+"""Sample iterations of the loops until the schedule of the rest can be extrapolated.
+
+Every loop starts with a small sample: some iterations at its beginning, and some around each of
+its trip counts. Where the extrapolation from that sample fails (`NotPeriodicError`), the sample of
+the loop that failed grows: a longer period, more iterations at its ends, or a restart, an iteration
+from which the loop is sampled as if it began anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import isqrt, lcm, prod
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from polylat.engine.model import Model, build
+from polylat.lowering.dependences.rules import Slots
+from polylat.lowering.enumeration import shared_radices
+from polylat.lowering.iterations import IrregularError
+from polylat.lowering.lowered import Lowered
+from polylat.lowering.sampling import Cut, Kept
+from polylat.schedule.events import Events
+from polylat.schedule.extrapolation import NotPeriodicError
+from polylat.schedule.timing import Timing
+
+__all__ = ["Inputs", "SamplingSearch"]
+
+T = TypeVar("T")
+_Range = tuple[int, int, int]
+"""(leaf, loop, number of the skipped range)"""
+
+_MOST_RESTARTS = 16
+"""How often one loop may change to another periodic regime."""
+
+
+class Inputs(NamedTuple):
+    """What a model is built from.
+
+    Parameters
+    ----------
+    lowered
+        The mapping.
+    background, slots
+        The options.
+    """
+
+    lowered: Lowered
+    background: frozenset[tuple[str, str]]
+    slots: Slots
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Which iterations of a loop are sampled.
+
+    Parameters
+    ----------
+    head, tail
+        Number of iterations at the loop's beginning, and before each of its trip counts.
+    period
+        Number of iterations after which the schedule repeats.
+    restarts
+        Iterations at which another periodic regime begins: a head is sampled from there.
+    """
+
+    head: int
+    tail: int
+    period: int = 1
+    restarts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class _RestartSearch:
+    """The search for the iteration at which a periodic regime of a loop ends.
+
+    Parameters
+    ----------
+    node, number
+        The loop (tree node), and the number of its skipped range.
+    first
+        The first skipped iteration there.
+    holds, fails
+        Numbers of skipped periods for which the extrapolation is known to hold, and to fail.
+    points
+        For the last two numbers of periods that failed: (periods, delay behind the range).
+    sample
+        The sample of the loop before the search.
+    """
+
+    node: int
+    number: int
+    first: int
+    holds: int
+    fails: int
+    points: tuple[tuple[int, int], ...]
+    sample: _Sample
+
+    @property
+    def next(self) -> int:
+        """The number of periods to try next.
+
+        The delay is convex in the number of periods: the secant through two failures leads to the
+        number at which it begins, or to one between. Without a secant: bisection, geometric where
+        the interval is wide.
+        """
+        if len(self.points) == 2:
+            (a, delay_a), (b, delay_b) = self.points
+            if delay_b > delay_a:
+                guess = a - -(-delay_a * (b - a) // (delay_b - delay_a))
+                if self.holds < guess < self.fails:
+                    return guess
+        if self.fails > 8 * (self.holds + 1) and len(self.points) != 1:
+            return isqrt((self.holds + 1) * self.fails)
+        return (self.holds + self.fails) // 2
+
+
+class SamplingSearch:
+    """Samples more and more iterations until the schedule of all can be extrapolated.
+
+    Parameters
+    ----------
+    inputs
+        The mapping and the options.
+    most
+        Largest number of tile iterations to sample.
+    rounds
+        How often at most to enlarge the sample.
+    only
+        The loops (tree nodes) of which iterations may be skipped; None: all.
+    prepare
+        Applied to every model before it is timed.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        most: int,
+        *,
+        rounds: int = 120,
+        only: frozenset[int] | None = None,
+        prepare: Callable[[Model], Model] | None = None,
+    ) -> None:
+        self.inputs = inputs
+        self.most = most
+        self._rounds = rounds
+        self._prepare = prepare
+        lowered = inputs.lowered
+        self._trips = _trips(lowered)
+        self._samples = _initial_samples(lowered, inputs.slots)
+        self._model: Model | None = None
+        self._restart: _RestartSearch | None = None
+        self._tails = {node: sample.tail + 2 for node, sample in self._samples.items()}
+        # Where variables are coupled, the iterations of one loop depend on the other loop's.
+        self._whole = {
+            loop.node
+            for leaf in lowered.leaves
+            for loop in leaf.temporal
+            if any(loop.variable in c.variables for c in leaf.coupled)
+        }
+        if only is not None:
+            self._whole |= self._trips.keys() - only
+
+    def run(self, time: Callable[[Model], T]) -> T | None:
+        """Time models with growing samples until one of them succeeds.
+
+        Parameters
+        ----------
+        time
+            Times a model; raises `NotPeriodicError` where more iterations must be sampled.
+
+        Returns
+        -------
+        T or None
+            The first result of `time`; None if too many tile iterations would have to be sampled.
+        """
+        for _ in range(self._rounds):
+            try:
+                model = self.model()
+                if model is None:
+                    return None
+                return time(model)
+            except IrregularError:
+                return None
+            except NotPeriodicError as error:
+                if not error.places or not self._enlarge(error):
+                    return None
+        return None
+
+    def model(self) -> Model | None:
+        """Build the mapping with the present sample.
+
+        Returns
+        -------
+        Model or None
+            None if the sample is too large, or no smaller than the whole.
+        """
+        if self._model is None:
+            lowered = self.inputs.lowered
+            kept = {
+                node: Kept(trips[-1])
+                if node in self._whole
+                else _loop_sample(trips, self._samples[node])
+                for node, trips in self._trips.items()
+            }
+            if lowered.size > _sampled(lowered, kept) <= self.most:
+                model = build(*self.inputs, kept=kept)
+                self._model = model if self._prepare is None else self._prepare(model)
+        return self._model
+
+    def _enlarge(self, error: NotPeriodicError) -> bool:
+        """Sample more of the loops whose extrapolation failed; False if that cannot help."""
+        model, lowered = self._model, self.inputs.lowered
+        assert model is not None
+        wrong: dict[int, list[_Range]] = {}
+        for place in error.places:
+            wrong.setdefault(lowered.leaves[place[0]].temporal[place[1]].node, []).append(place)
+        if self._restart is not None:
+            self._narrow_restart(wrong.get(self._restart.node, []), error.excess)
+            return True
+        steady = []
+        for node, places in wrong.items():
+            sample = self._samples[node]
+            periods = [
+                _period(model, error.timing, *place) for place in places if error.timing is not None
+            ]
+            if periods and all(period == sample.period for period in periods):
+                steady.append(node)
+                continue
+            found = [period for period in periods if period is not None]
+            if found and len(found) == len(periods):
+                self._samples[node] = replace(sample, period=lcm(sample.period, *found))
+            else:
+                self._samples[node] = replace(sample, head=2 * sample.head, tail=sample.tail + 1)
+        if (
+            len(steady) == len(wrong) == 1
+            and self._samples[steady[0]].tail >= self._tails[steady[0]]
+        ):
+            if len(self._samples[steady[0]].restarts) >= _MOST_RESTARTS:
+                return False
+            self._begin_restart(model, steady[0], wrong[steady[0]], error.excess)
+        else:
+            for node in steady:
+                sample = self._samples[node]
+                self._samples[node] = replace(sample, head=sample.head + 2, tail=sample.tail + 2)
+        self._model = None
+        return True
+
+    # Where a loop is periodic for long and then changes its regime, the iteration at which it
+    # does is searched for: up to there the extrapolation holds.
+
+    def _begin_restart(
+        self,
+        model: Model,
+        node: int,
+        places: Sequence[_Range],
+        excess: Mapping[_Range, int],
+    ) -> None:
+        leaf, loop, number = min(places, key=lambda place: place[2])
+        kept = model.layout.tiles[leaf].kept[loop]
+        cut = kept.cuts[number]
+        first = int(kept.digits[cut.place - 1]) + 1
+        delay = max((excess.get(p, 0) for p in places if p[2] <= number), default=0)
+        points = ((cut.copies, delay),) if delay else ()
+        self._restart = _RestartSearch(
+            node, number, first, 0, cut.copies, points, self._samples[node]
+        )
+        self._try_restart(self._restart.next)
+
+    def _try_restart(self, periods: int) -> None:
+        """Restart the sample of the loop after a number of skipped periods."""
+        search = self._restart
+        assert search is not None
+        digit = search.first + periods * search.sample.period
+        restarts = tuple(sorted({*search.sample.restarts, digit}))
+        self._samples[search.node] = replace(search.sample, restarts=restarts)
+        self._model = None
+
+    def _narrow_restart(self, places: Sequence[_Range], excess: Mapping[_Range, int]) -> None:
+        search = self._restart
+        assert search is not None
+        periods = search.next
+        failed = [place for place in places if place[2] <= search.number]
+        if failed:
+            delay = max(excess.get(place, 0) for place in failed)
+            points = ((periods, delay), *search.points)[:2] if delay else ()
+            self._restart = replace(search, fails=periods, points=points)
+        else:
+            self._restart = replace(search, holds=periods)
+        if self._restart.fails - self._restart.holds > 1:
+            self._try_restart(self._restart.next)
+        else:
+            self._try_restart(self._restart.holds)
+            self._restart = None
+
+
+def _period(model: Model, timing: Timing | None, leaf: int, loop: int, number: int) -> int | None:
+    """Return the period with which times grow before a skipped range, or a multiple of it."""
+    assert timing is not None
+    tiles, base = model.layout.tiles[leaf], model.layout.bases[leaf]
+    cut = tiles.kept[loop].cuts[number]
+    events = Events(model.graph)
+    owner = model.graph.owner[model.graph.task_block] - base
+    ends = timing.task_begin + model.graph.task_duration
+    before = tiles.kept[loop].cuts[number - 1].place if number else 0
+    # Within a period all may happen at once: only a wide window shows that a shorter one fails.
+    window = max((cut.place - before) // 3, cut.period)
+    tasks = np.flatnonzero((owner >= 0) & (owner < tiles.size))
+    place = tiles.places[loop][owner[tasks]]
+    tasks = tasks[(place >= cut.place - window) & (place < cut.place)]
+    for period in range(cut.period, window + 1):
+        once = events.earlier_tasks(tasks, base + tiles.shifted(owner[tasks], loop, period))
+        twice = events.earlier_tasks(tasks, base + tiles.shifted(owner[tasks], loop, 2 * period))
+        if len(tasks) and (once >= 0).all() and (twice >= 0).all():
+            growth = ends[tasks] - ends[once]
+            if (growth == ends[once] - ends[twice]).all():
+                return period
+    return None
+
+
+def _sampled(lowered: Lowered, kept: Mapping[int, Kept]) -> int:
+    """Return the number of sampled tile iterations."""
+    return sum(
+        prod(kept[loop.node].count for loop in leaf.temporal[:depth])
+        for leaf, depth in zip(lowered.leaves, lowered.depths, strict=True)
+    )
+
+
+def _initial_samples(lowered: Lowered, slots: Slots) -> dict[int, _Sample]:
+    """Return a first guess: the transient is as long as the number of buffer slots."""
+    users: dict[int, int] = {}
+    for leaf in lowered.leaves:
+        for loop in leaf.temporal:
+            users[loop.node] = users.get(loop.node, 0) + 1
+    limits = slots.values() if isinstance(slots, Mapping) else [slots]
+    most = max([2, *(n for n in limits if n is not None)])
+    return {
+        node: _Sample(3 + most, 1 + most) if count > 1 else _Sample(3, 2)
+        for node, count in users.items()
+    }
+
+
+def _trips(lowered: Lowered) -> dict[int, tuple[int, ...]]:
+    """Return, per Temporal loop (tree node), the trip counts that occur, increasing."""
+    largest = shared_radices(lowered.leaves)
+    found: dict[int, set[int]] = {}
+    for leaf in lowered.leaves:
+        extents: dict[str, set[int]] = {
+            v: {high - low + 1} for v, (low, high) in leaf.ranges.items()
+        }
+        for loop in leaf.loops:
+            above = extents[loop.variable]
+            counts = {-(-extent // loop.tile) for extent in above}
+            if loop.unit is None:
+                found.setdefault(loop.node, set()).update(counts)
+            rests = {extent % loop.tile for extent in above} - {0}
+            full = {loop.tile} if max(above) >= loop.tile else set()
+            extents[loop.variable] = rests | full
+    return {node: tuple(sorted({*counts, largest[node]})) for node, counts in found.items()}
+
+
+def _loop_sample(trips: Sequence[int], sample: _Sample) -> Kept:
+    """Sample the head of a loop, and the iterations around its trip counts and restarts."""
+    most = trips[-1]
+    head = sample.head + 2 * (sample.period - 1)
+    runs = [(0, head)]
+    around = [
+        (count - sample.tail - sample.period + 1, count + sample.head) for count in trips[:-1]
+    ]
+    around += [(restart, restart + head) for restart in sample.restarts]
+    around.sort()
+    around.append((most - sample.tail - sample.period + 1, most))
+    for low, high in around:
+        gap = low - runs[-1][1]
+        periods = gap // sample.period
+        if periods < 2 or runs[-1][1] - runs[-1][0] < 2 * sample.period + 1:
+            runs[-1] = (runs[-1][0], min(max(runs[-1][1], high), most))
+        else:
+            runs.append((runs[-1][1] + periods * sample.period, min(high, most)))
+    runs[-1] = (runs[-1][0], most)
+    cuts = []
+    skipped = 0
+    for (_, end), (start, _) in pairwise(runs):
+        cuts.append(Cut(end - skipped, sample.period, (start - end) // sample.period))
+        skipped += start - end
+    return Kept(most, tuple(cuts))

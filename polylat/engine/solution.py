@@ -1,0 +1,66 @@
+"""A schedule together with the model that it is a schedule of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from polylat.engine.model import Model
+from polylat.numbers import Number, number
+
+if TYPE_CHECKING:
+    from polylat.schedule.timing import Order, Timing
+
+__all__ = ["Solution"]
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A mapping, its task graph, and one schedule of that graph.
+
+    Parameters
+    ----------
+    model
+        The mapping with its options, down to the task graph.
+    schedule
+        A schedule of that task graph: times in steps of ``1 / scale``.
+    """
+
+    model: Model
+    schedule: Timing
+
+    @property
+    def order(self) -> Order | None:
+        """The order in which the ports serve; None where no block waits for a port."""
+        return self.schedule.order
+
+    @property
+    def legal(self) -> bool:
+        """Whether the order agrees with the dependences."""
+        return self.schedule.legal
+
+    @property
+    def scale(self) -> int:
+        """Steps of time per unit of time."""
+        return self.model.costs.scale
+
+    @property
+    def makespan(self) -> Number:
+        """The last finish, in the architecture's unit of time."""
+        return self.time(self.schedule.makespan)
+
+    def time(self, steps: int) -> Number:
+        """Convert steps of time.
+
+        Parameters
+        ----------
+        steps
+            A number of steps.
+
+        Returns
+        -------
+        Number
+            The same in the architecture's unit of time.
+        """
+        return number(Fraction(steps, self.scale))

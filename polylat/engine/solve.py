@@ -1,0 +1,214 @@
+"""The schedules of a lowered mapping in every order: from all tile iterations, or from a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+import numpy as np
+
+from polylat.engine.model import Model, build
+from polylat.engine.sampling_search import Inputs, SamplingSearch
+from polylat.engine.solution import Solution
+from polylat.engine.work_conserving import time_as_dated, time_as_seen
+from polylat.errors import TooLargeError
+from polylat.lowering.dependences.rules import Slots
+from polylat.lowering.lowered import Lowered, sequential_leaves
+from polylat.schedule.extrapolation import NotPeriodicError, PeriodicPlan
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.timing import ORDERS, Order, Timing
+
+__all__ = ["MOST_SAMPLED", "QUICK", "Solved", "runs_in_turn", "solve", "solve_oldest"]
+
+EXPLICIT = 5_000
+"""Up to this number of tile iterations all are visited: sampling would not be faster."""
+
+MOST_SAMPLED = 200_000
+"""Beyond this number of sampled tile iterations, visiting all of them may be faster."""
+
+QUICK = 30_000
+"""Largest sample that is tried before a coarser granularity is considered."""
+
+_OLDEST_ROUNDS = 8
+"""How often the sample is enlarged for the order "oldest"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A mapping with its schedules in all orders.
+
+    Parameters
+    ----------
+    model
+        The mapping with its options.
+    solutions
+        Per order, its schedule. The model of a solution is the same mapping, but may sample other
+        tile iterations. An order without a proven schedule is missing.
+    unlimited
+        The schedule of `model` in which no block waits for a port.
+    """
+
+    model: Model
+    solutions: Mapping[Order, Solution]
+    unlimited: Timing
+
+    @property
+    def settled(self) -> bool:
+        """Whether the schedule of every order is proven."""
+        return len(self.solutions) == len(ORDERS)
+
+
+def solve(
+    lowered: Lowered,
+    background: frozenset[tuple[str, str]],
+    slots: Slots,
+    max_tiles: int,
+    *,
+    sequential: bool = False,
+    quick: bool = False,
+) -> Solved:
+    """Schedule a mapping in every order.
+
+    Parameters
+    ----------
+    lowered, background, slots
+        The mapping and the options.
+    max_tiles
+        Largest number of tile iterations to visit.
+    sequential
+        Treat every Pipeline as a Sequential.
+    quick
+        Stop at a small sample where there are too many tile iterations to visit all.
+
+    Returns
+    -------
+    Solved
+        The schedules.
+
+    Raises
+    ------
+    TooLargeError
+        More tile iterations would have to be visited.
+    """
+    if sequential:
+        lowered = sequential_leaves(lowered)
+    inputs = Inputs(lowered, background, slots)
+    found = None
+    if lowered.size > min(EXPLICIT, max_tiles):
+        few = QUICK if quick or lowered.size <= max_tiles else MOST_SAMPLED
+        found = _periodic(inputs, min(max_tiles, few))
+        if found is not None and found.settled:
+            return found
+    if lowered.size <= max_tiles:
+        return _explicit(build(*inputs))
+    if found is not None:
+        return found
+    raise TooLargeError(
+        f"the mapping has {lowered.size} tile iterations at granularity {lowered.granularity!r},"
+        f" and more than max_tiles={max_tiles} of them must be visited",
+        where="mapping",
+        mend="raise max_tiles"
+        + ("" if lowered.granularity == "tile" else ", or use granularity='tile'"),
+    )
+
+
+def runs_in_turn(model: Model) -> bool:
+    """Return whether the leaves run one after another, without separate transfers.
+
+    Each leaf then takes the busy time of its busiest port, at any granularity.
+
+    Parameters
+    ----------
+    model
+        The mapping with its options.
+
+    Returns
+    -------
+    bool
+        False where there is a Pipeline, a prefetched fill or a write-back in the background.
+    """
+    return all(
+        block.kind == "foreground" for blocks in model.layout.blocks for block in blocks
+    ) and not any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
+
+
+def _no_rivals(graph: TaskGraph) -> bool:
+    """Return whether every port serves blocks of one kind, of one leaf."""
+    leaf = graph.leaf[graph.owner[graph.task_block]]
+    kind = leaf * (graph.sequence.max(initial=0) + 1) + graph.sequence[graph.task_block]
+    one_of = np.empty(graph.ports, dtype=np.int64)
+    one_of[graph.task_port] = kind
+    return bool((one_of[graph.task_port] == kind).all())
+
+
+def _explicit(model: Model) -> Solved:
+    assert isinstance(model.plan, Plan)
+    timings = model.plan.time_all()
+    return Solved(
+        model,
+        {order: Solution(model, timing) for order, timing in timings.items()},
+        model.plan.time(None),
+    )
+
+
+def _periodic(inputs: Inputs, most: int) -> Solved | None:
+    """Return the schedules from a sample of the tile iterations; None if that proves none."""
+    return SamplingSearch(inputs, most).run(lambda model: _extrapolated(model, inputs, most))
+
+
+def _extrapolated(model: Model, inputs: Inputs, most: int) -> Solved:
+    """Return the schedules of a model in which sampled tile iterations represent the others."""
+    assert isinstance(model.plan, PeriodicPlan)
+    found: dict[Order, Solution] = {
+        order: Solution(model, timing) for order, timing in model.plan.time_static().items()
+    }
+    unlimited = model.plan.time(None)
+    if runs_in_turn(model) or _no_rivals(model.graph):
+        # Only one leaf's blocks may start at a time, or each port serves one leaf only, in order:
+        # no port has a choice.
+        program = found["program"].schedule
+        found["oldest"] = Solution(model, replace(program, order="oldest"))
+        return Solved(model, found, unlimited)
+    try:
+        found["oldest"] = Solution(model, time_as_dated(model, found["skew"].schedule))
+    except NotPeriodicError:
+        oldest = solve_oldest(inputs, most)
+        if oldest is not None:
+            found["oldest"] = oldest
+    return Solved(model, found, unlimited)
+
+
+def solve_oldest(inputs: Inputs, most: int) -> Solution | None:
+    """Schedule a mapping in the order "oldest" from a sample of its tile iterations.
+
+    Parameters
+    ----------
+    inputs
+        The mapping and the options.
+    most
+        Largest number of tile iterations to sample.
+
+    Returns
+    -------
+    Solution or None
+        Its model has the order in which the ports serve. None if no sample proves a schedule.
+    """
+    # Ports that two leaves share rarely alternate in step with loops that only one leaf has.
+    found = None
+    for loops, few in ((_common_loops(inputs.lowered), min(most, QUICK)), (None, most)):
+        if found is None and loops != frozenset():
+            search = SamplingSearch(inputs, few, rounds=_OLDEST_ROUNDS, only=loops)
+            found = search.run(lambda model: Solution(*reversed(time_as_seen(model))))
+    return found
+
+
+def _common_loops(lowered: Lowered) -> frozenset[int]:
+    """Return the loops (tree nodes) that index the tile iterations of all leaves."""
+    nodes = [
+        [loop.node for loop in leaf.temporal[:depth]]
+        for leaf, depth in zip(lowered.leaves, lowered.depths, strict=True)
+    ]
+    alike = takewhile(lambda level: len(set(level)) == 1, zip(*nodes, strict=False))
+    return frozenset(level[0] for level in alike)

@@ -1,0 +1,1 @@
+"""Accesses of leaves: which, in which tile iterations, and of how many values."""

@@ -1,0 +1,54 @@
+"""Accesses of a leaf, and the blocks of accesses that a port serves without interruption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from polylat.schedule.arrays import Ints
+
+__all__ = ["Access", "Block", "BlockKind"]
+
+BlockKind = Literal["fill", "foreground", "background"]
+
+
+@dataclass(frozen=True, eq=False)
+class Access:
+    """The accesses of a leaf to one tensor in one component by one action.
+
+    Parameters
+    ----------
+    component, tensor, action
+        The component, the tensor (None for a computation) and the action.
+    iterations
+        The tile iterations that have the access, increasing, numbered within the leaf: shape (n,).
+    counts
+        Number of values that each accesses, in the busiest unit: shape (n,).
+    """
+
+    component: str
+    tensor: str | None
+    action: str
+    iterations: Ints
+    counts: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Accesses of a leaf that a port serves as one block per tile iteration.
+
+    Parameters
+    ----------
+    kind
+        Prefetched fill, foreground, or background write-back.
+    tensor, level
+        Of a fill or write-back: the tensor, and the index of the storage that is filled or
+        written back from. Of the foreground: None and 0.
+    accesses
+        The accesses, in the order of service.
+    """
+
+    kind: BlockKind
+    tensor: str | None
+    level: int
+    accesses: tuple[Access, ...]

@@ -1,0 +1,335 @@
+"""The accesses of a leaf per tile iteration, counted from footprints.
+
+The rules are AccelForge's, applied element by element instead of on average. All counts are
+numbers of elements; `lowering.ports` turns them into time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from polylat.errors import UnsupportedError
+from polylat.lowering.accesses.blocks import Access, Block
+from polylat.lowering.accesses.elements import GroupCount, operations
+from polylat.lowering.enumeration import tied_groups
+from polylat.lowering.groups import connected_groups
+from polylat.lowering.iterations import Tiles
+from polylat.lowering.paths import PathHolder
+from polylat.lowering.sharing import Source
+from polylat.schedule.arrays import Ints
+from polylat.spec.arch import Component
+
+__all__ = ["leaf_blocks", "tile_elements"]
+
+
+def leaf_blocks(
+    tiles: Tiles,
+    components: Mapping[str, Component],
+    found: Mapping[str, Source],
+    background: frozenset[tuple[str, str]],
+) -> tuple[Block, ...]:
+    """Return the accesses of a leaf as blocks in the order in which a port serves them.
+
+    Parameters
+    ----------
+    tiles
+        The leaf's tile iterations.
+    components
+        Component name → the component as this Einsum sees it.
+    found
+        Input tensor → the holder in which the leaf finds it (`sources`).
+    background
+        (tensor, component) pairs whose write-backs are in the background.
+
+    Returns
+    -------
+    tuple of Block
+        Fills, the foreground, background write-backs.
+
+    Raises
+    ------
+    UnsupportedError
+        A copy Einsum has several inputs.
+    TooLargeError
+        A relation has too many points.
+    """
+    leaf = tiles.leaf
+    if leaf.einsum.is_copy:
+        return (Block("foreground", None, 0, _copies(tiles, components)),)
+    fills: list[tuple[int, int, Block]] = []
+    backs: list[tuple[int, int, Block]] = []
+    foreground: list[Access] = []
+    for rank, access in enumerate(leaf.einsum.accesses):
+        tensor = access.tensor
+        storages = leaf.storages(tensor)
+        counter = _Counter(tiles, tensor, components)
+        for level in range(1, len(storages)):
+            holder = storages[level]
+            place = leaf.holders[tensor].index(holder)
+            if not access.output:
+                if level <= found[tensor].level:
+                    continue
+                fill = counter.fill(level)
+                if holder.above_split:
+                    fills.append((place, rank, Block("fill", tensor, level, fill)))
+                else:
+                    foreground += fill
+                continue
+            foreground += counter.read_back(level)
+            back = counter.write_back(level)
+            if (tensor, holder.component) in background:
+                backs.append((-place, rank, Block("background", tensor, level, back)))
+            else:
+                foreground += back
+        foreground += counter.operands()
+    fills.sort(key=lambda item: item[:2])
+    backs.sort(key=lambda item: item[:2])
+    compute = Access(leaf.component, None, "compute", np.arange(tiles.size), operations(tiles))
+    front = Block("foreground", None, 0, (*foreground, compute))
+    return (*(b for *_, b in fills), front, *(b for *_, b in backs))
+
+
+def _copies(tiles: Tiles, components: Mapping[str, Component]) -> tuple[Access, ...]:
+    """Return the transfers of a copy Einsum as AccelForge counts them.
+
+    The holders of the output count as holders of the input; of several in one component, only the
+    outermost counts. Data flows outwards: each tile is read in its storage and written to the
+    storage above it. There is no computation.
+    """
+    leaf = tiles.leaf
+    if len(leaf.einsum.inputs) != 1:
+        raise UnsupportedError(
+            f"copy Einsum {leaf.einsum.name!r} has {len(leaf.einsum.inputs)} inputs",
+            where=leaf.einsum.where or leaf.where or None,
+            mend="give it one input",
+        )
+    outermost: dict[str, PathHolder] = {}
+    for holder in sorted(
+        (h for holders in leaf.holders.values() for h in holders),
+        key=lambda h: (h.position, h.node),
+    ):
+        outermost.setdefault(holder.component, holder)
+    holders = tuple(outermost.values())
+    counter = _Counter(tiles, leaf.einsum.inputs[0], components, holders)
+    levels = range(1, len(counter.storages))
+    return tuple(access for level in levels for access in counter.push_out(level))
+
+
+def tile_elements(
+    tiles: Tiles, components: Mapping[str, Component], tensor: str, level: int
+) -> Ints:
+    """Return the number of elements of a storage's tile that a leaf touches.
+
+    Parameters
+    ----------
+    tiles, components
+        As for `leaf_blocks`.
+    tensor, level
+        The tensor, and the index of the storage among its storages on the path.
+
+    Returns
+    -------
+    numpy.ndarray
+        Elements in one unit, of the tile that contains each tile iteration: shape (size,).
+    """
+    counter = _Counter(tiles, tensor, components)
+    storage = counter.storages[level]
+    return counter.footprint(level, _Side(storage.component, "read", storage.position))
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """A component that takes part in a transfer; `position` is that of its holder on the path."""
+
+    component: str
+    action: str
+    position: int
+    toll: bool = False
+
+
+class _Counter:
+    """Counts the transfers of one tensor of one leaf."""
+
+    def __init__(
+        self,
+        tiles: Tiles,
+        tensor: str,
+        components: Mapping[str, Component],
+        holders: Sequence[PathHolder] = (),
+    ) -> None:
+        self.tiles = tiles
+        self.leaf = tiles.leaf
+        self.tensor = tensor
+        self.access = tiles.leaf.einsum.access(tensor)
+        self.components = components
+        self.holders = tuple(holders) or self.leaf.holders[tensor]
+        self.storages = tuple(h for h in self.holders if not h.toll)
+        self.groups = connected_groups(
+            self.leaf.einsum.rank_variables,
+            [index.variables for index in self.access.projection],
+            [c.variables for c in self.leaf.coupled],
+        )
+        # Both ends of a transfer usually have the same counts.
+        self._known: dict[tuple[str, int, tuple[int, ...]], Ints] = {}
+
+    def fill(self, level: int) -> tuple[Access, ...]:
+        """Return the fills of a storage: whole tiles, in the tile iterations that enter them."""
+        depth = self.storages[level].depth
+        accesses = [
+            self._access(side, self._at_entry(depth, self.footprint(level, side)))
+            for side in self._sides(level, upward=False)
+        ]
+        return _nonempty(accesses)
+
+    def read_back(self, level: int) -> tuple[Access, ...]:
+        """Return the accesses that bring back elements written back from the storage before."""
+        depth = self.storages[level].depth
+        skip_here = self._skips(level)
+        accesses = []
+        for side in self._sides(level, upward=False):
+            whole = self.footprint(level, side)
+            parent = side.position < self.storages[level].position and not side.toll
+            if skip_here and (not parent or self._skips(level - 1)):
+                whole = whole - self._first(depth, level, side)
+            accesses.append(self._access(side, self._at_entry(depth, whole)))
+        return _nonempty(accesses)
+
+    def push_out(self, level: int) -> tuple[Access, ...]:
+        """Return the transfers of whole tiles to the storage above (copy Einsums)."""
+        depth = self.storages[level].depth
+        accesses = [
+            self._access(side, self._at_entry(depth, self.footprint(level, side)))
+            for side in self._sides(level, upward=True)
+        ]
+        return _nonempty(accesses)
+
+    def write_back(self, level: int) -> tuple[Access, ...]:
+        """Return the write-backs: per tile, each element where it is updated last."""
+        accesses = [
+            self._access(side, self._last(level, side)) for side in self._sides(level, upward=True)
+        ]
+        return _nonempty(accesses)
+
+    def operands(self) -> tuple[Access, ...]:
+        """Return the accesses of the operations to the innermost storage."""
+        level = len(self.storages)
+        if not self.access.output:
+            reads = [
+                self._access(side, self._all(side)) for side in self._sides(level, upward=False)
+            ]
+            return _nonempty(reads)
+        skips = self.components[self.leaf.component].skip_initial_output_write
+        reads = []
+        for side in self._sides(level, upward=False):
+            count = self._all(side)
+            if skips and (side.toll or self._skips(level - 1)):
+                count = count - self._first(self.tiles.depth, level, side)
+            reads.append(self._access(side, count))
+        writes = [self._access(side, self._all(side)) for side in self._sides(level, upward=True)]
+        return _nonempty([*reads, *writes])
+
+    def _skips(self, level: int) -> bool:
+        return self.components[self.storages[level].component].skip_initial_output_write
+
+    def _sides(self, level: int, *, upward: bool) -> list[_Side]:
+        """Return the components that take part in a transfer between neighboring storages."""
+        parent = self.storages[level - 1]
+        child = self.storages[level] if level < len(self.storages) else None
+        at_parent, at_child = ("write", "read") if upward else ("read", "write")
+        sides = [_Side(parent.component, at_parent, parent.position)]
+        for holder in self.holders[self.holders.index(parent) + 1 :]:
+            if not holder.toll:
+                break
+            direction = self.components[holder.component].direction.get(self.tensor)
+            if direction in ("up_and_down", "up" if upward else "down"):
+                sides.append(_Side(holder.component, "read", holder.position, toll=True))
+        if child is not None:
+            sides.append(_Side(child.component, at_child, child.position))
+        return sides
+
+    def _access(self, side: _Side, counts: Ints) -> Access:
+        there = np.flatnonzero(counts)
+        return Access(side.component, self.tensor, side.action, there, counts[there])
+
+    def _at_entry(self, depth: int, per_iteration: Ints) -> Ints:
+        """Return the counts in the tile iterations that enter a new tile, 0 elsewhere."""
+        counts = np.zeros(self.tiles.size, dtype=np.int64)
+        firsts = self.tiles.firsts(depth)
+        counts[firsts] = per_iteration[firsts]
+        return counts
+
+    # Counts per tile iteration are products over the groups.
+
+    def _summed(self, child_position: int, side: _Side) -> list[int]:
+        """Return the Spatial loops between a side and the inner end that multiply its count.
+
+        A loop does not if the tensor does not depend on its variable and the hardware may
+        multicast (inputs) or reduce (outputs) over its dimension.
+        """
+        summed = []
+        for p, loop in enumerate(self.leaf.loops):
+            if loop.unit is None or not side.position <= p < child_position:
+                continue
+            component = self.components[loop.unit[0]]
+            dim = next(d for d in component.spatial if d.name == loop.unit[1])
+            if loop.variable in self.access.variables or self.tensor not in dim.may_reuse:
+                summed.append(p)
+        return summed
+
+    def footprint(self, level: int, side: _Side) -> Ints:
+        storage = self.storages[level]
+        summed = self._summed(storage.position, side)
+        return self._once(
+            ("footprint", level, tuple(summed)),
+            lambda g: g.footprint(storage.depth, summed, range(storage.position)),
+        )
+
+    def _first(self, depth: int, level: int, side: _Side) -> Ints:
+        child = self._child_position(level)
+        summed = self._summed(child, side)
+        return self._once(
+            ("first", level, tuple(summed)), lambda g: g.first(depth, summed, range(child))
+        )
+
+    def _last(self, level: int, side: _Side) -> Ints:
+        storage = self.storages[level]
+        summed = self._summed(storage.position, side)
+        return self._once(
+            ("last", level, tuple(summed)),
+            lambda g: g.last(storage.depth, summed, range(storage.position)),
+        )
+
+    def _all(self, side: _Side) -> Ints:
+        summed = self._summed(len(self.leaf.loops), side)
+        key = ("all", len(self.storages), tuple(summed))
+        if key not in self._known:
+            counts = np.ones(self.tiles.size, dtype=np.int64)
+            for variables in tied_groups(self.leaf):
+                counts = counts * GroupCount(self.tiles, variables, ()).operations(summed)
+            self._known[key] = counts
+        return self._known[key]
+
+    def _child_position(self, level: int) -> int:
+        if level < len(self.storages):
+            return self.storages[level].position
+        return len(self.leaf.loops)
+
+    def _once(
+        self, key: tuple[str, int, tuple[int, ...]], count: Callable[[GroupCount], Ints]
+    ) -> Ints:
+        """Return the product of a count over the groups, computed once per key."""
+        if key not in self._known:
+            total = np.ones(self.tiles.size, dtype=np.int64)
+            for variables, ranks in self.groups:
+                total = total * count(
+                    GroupCount(self.tiles, variables, [self.access.projection[r] for r in ranks])
+                )
+            self._known[key] = total
+        return self._known[key]
+
+
+def _nonempty(accesses: Sequence[Access]) -> tuple[Access, ...]:
+    return tuple(a for a in accesses if len(a.iterations))

@@ -1,0 +1,342 @@
+"""Counts of elements per group of variables: of a tile, touched first, touched last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from polylat.errors import TooLargeError
+from polylat.lowering.enumeration import tied_groups
+from polylat.lowering.groups import GroupText, WantedRanges, solve_group
+from polylat.lowering.isl_text import set_text
+from polylat.lowering.iterations import Tiles, tile_interval
+from polylat.lowering.points import LARGEST_TABLE
+from polylat.schedule.arrays import Ints
+from polylat.spec.affine import Affine
+
+__all__ = ["GroupCount", "operations"]
+
+_REMEMBERED = 100_000
+"""Maximum size of a table that is cached."""
+
+
+class GroupCount:
+    """Counts of elements for one group of variables.
+
+    The tiles of a group of one variable are intervals, which are counted in closed form. Larger
+    groups (windows, constraints that tie variables together) are enumerated by ISL. Counts have
+    shape (size,): one number per tile iteration.
+
+    Parameters
+    ----------
+    tiles
+        The tile iterations of the leaf.
+    variables
+        The variables of the group.
+    indices
+        The index expressions in these variables; none to count 1 where the tile exists.
+    """
+
+    def __init__(self, tiles: Tiles, variables: Sequence[str], indices: Sequence[Affine]) -> None:
+        self.tiles = tiles
+        self.leaf = tiles.leaf
+        self.variables = tuple(variables)
+        self.indices = tuple(indices)
+        self.loops = [
+            k for k, loop in enumerate(self.leaf.temporal) if loop.variable in self.variables
+        ]
+        self.positions = self.leaf.temporal_positions
+        self.kept = dict(enumerate(tiles.kept))
+        self.tied = any(set(c.variables) & set(self.variables) for c in self.leaf.coupled)
+
+    @property
+    def simple(self) -> bool:
+        """Whether the group is one variable that no constraint ties to another."""
+        return len(self.variables) == 1 and not self.tied
+
+    def footprint(self, depth: int, summed: Sequence[int], above: range) -> Ints:
+        """Return the number of elements of the tile that contains each tile iteration.
+
+        Parameters
+        ----------
+        depth
+            Number of Temporal loops above the tile.
+        summed
+            Positions of the Spatial loops whose units are summed over.
+        above
+            Positions of the loops above the storage: of other Spatial loops there, the first unit
+            counts.
+
+        Returns
+        -------
+        numpy.ndarray
+            Elements, shape (size,).
+        """
+        loops = self._within(depth)
+        if self.simple:
+            lengths = self._lengths(loops, self._mine(summed), above)
+            table = lengths if self.indices else np.minimum(lengths, 1)
+            return self._look_up(loops, _sum_tail(table, len(loops)))
+        found = self._points(loops, summed, above)
+        return self._tally(loops, found)
+
+    def first(self, depth: int, summed: Sequence[int], above: range) -> Ints:
+        """Return the number of elements of a tile that no earlier tile touches.
+
+        Parameters
+        ----------
+        depth, summed, above
+            As for `footprint`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Elements, shape (size,).
+        """
+        loops = self._within(depth)
+        if self.simple:
+            table = self._lengths(loops, self._mine(summed), above)
+            if not self.indices:
+                table = _first_existing(table > 0, len(loops))
+            return self._look_up(loops, _sum_tail(table, len(loops)))
+        found = self._extreme(loops, [], summed, above, "lexmin")
+        return self._tally(loops, found)
+
+    def last(self, depth: int, summed: Sequence[int], above: range) -> Ints:
+        """Return the number of elements that no later tile iteration of the tile touches.
+
+        Parameters
+        ----------
+        depth, summed, above
+            As for `footprint`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Elements, shape (size,).
+        """
+        loops = self._within(self.tiles.depth)
+        outer = self._within(depth)
+        if self.simple:
+            # Below the storage, each unit has its own elements (if the index depends on the
+            # unit). So sum over the units of Spatial loops above the innermost Temporal loop.
+            innermost = max((self.positions[k] for k in loops), default=-1)
+            below = [p for p in self._spatial() if p not in above and p < innermost]
+            mine = sorted({*self._mine(summed), *(below if self.indices else ())})
+            table = self._lengths(loops, mine, range(max(len(above), innermost)))
+            if not self.indices:
+                table = _last_existing(table > 0, len(outer), len(loops))
+            return self._look_up(loops, _sum_tail(table, len(loops)))
+        inner = [k for k in loops if k not in outer]
+        found = self._extreme(outer, inner, summed, above, "lexmax")
+        order = [*outer, *inner]
+        columns = [order.index(k) for k in loops]
+        return self._tally(loops, found[:, columns])
+
+    def operations(self, summed: Sequence[int]) -> Ints:
+        """Return the number of operations of each tile iteration.
+
+        Parameters
+        ----------
+        summed
+            Positions of the Spatial loops whose units are summed over; of others, the first unit
+            counts.
+
+        Returns
+        -------
+        numpy.ndarray
+            Operations, shape (size,).
+        """
+        loops = self._within(self.tiles.depth)
+        if self.simple:
+            everywhere = range(len(self.leaf.loops))
+            table = self._lengths(loops, self._mine(summed), everywhere)
+            return self._look_up(loops, _sum_tail(table, len(loops)))
+        mine = self._mine(summed)
+        zero = [p for p, loop in enumerate(self.leaf.loops) if loop.unit and p not in mine]
+        text = GroupText(self.leaf, self.variables, "x", self._shown(loops, mine), zero)
+        dims = [*self._names(text, loops, mine), *text.values.values()]
+        hidden = [h for h in text.hidden if h not in dims]
+        keep = self._keep(loops)
+        return self._tally(loops, solve_group(set_text(dims, hidden, text.conditions), keep=keep))
+
+    def _within(self, depth: int) -> list[int]:
+        return [k for k in self.loops if k < depth]
+
+    def _mine(self, positions: Sequence[int]) -> list[int]:
+        return [p for p in positions if self.leaf.loops[p].variable in self.variables]
+
+    def _spatial(self) -> list[int]:
+        return [
+            p
+            for p, loop in enumerate(self.leaf.loops)
+            if loop.unit is not None and loop.variable in self.variables
+        ]
+
+    def _shown(self, loops: Sequence[int], spatial: Sequence[int]) -> list[int]:
+        return [*(self.positions[k] for k in loops), *spatial]
+
+    def _names(self, text: GroupText, loops: Sequence[int], spatial: Sequence[int]) -> list[str]:
+        return [text.shown[p] for p in self._shown(loops, spatial)]
+
+    def _lengths(self, loops: Sequence[int], summed: Sequence[int], first_unit: range) -> Ints:
+        """Return the lengths of the variable's tiles: one axis per loop, then one per summed loop.
+
+        Other Spatial loops have index 0 if `first_unit` contains their position; elsewhere all
+        units are taken together. Temporal loops above a summed or fixed Spatial loop that are not
+        in `loops` are summed over: a unit's tile is the union of its parts in all of their
+        iterations.
+        """
+        variable = self.variables[0]
+        mine = [p for p, loop in enumerate(self.leaf.loops) if loop.variable == variable]
+        spatial = [p for p in mine if self.leaf.loops[p].unit is not None]
+        shown = self._shown(loops, summed)
+        fixed = [p for p in spatial if p in first_unit and p not in shown]
+        key = variable, tuple(loops), tuple(summed), tuple(fixed)
+        known = self.tiles.lengths.get(key)
+        if known is not None:
+            return known
+        innermost = max([*summed, *fixed], default=-1)
+        inside = [p for p in mine if p < innermost and p not in shown and p not in spatial]
+        axes = [self.kept[k].digits for k in loops]
+        axes += [np.arange(self.leaf.trips[p]) for p in (*summed, *inside)]
+        shape = tuple(len(axis) for axis in axes)
+        if prod(shape) > LARGEST_TABLE:
+            raise TooLargeError(
+                f"the loops over {variable!r} of Einsum {self.leaf.einsum.name!r} have"
+                f" {prod(shape)} tiles to count",
+                where=self.leaf.where or "mapping",
+                mend="use larger tiles",
+            )
+        digits: dict[int, Ints | int] = dict.fromkeys(fixed, 0)
+        for i, (p, axis) in enumerate(zip((*shown, *inside), axes, strict=True)):
+            digits[p] = axis.reshape([-1 if i == j else 1 for j in range(len(axes))])
+        start, end = tile_interval(self.leaf, variable, digits)
+        lengths: Ints = np.broadcast_to(np.maximum(np.asarray(end - start), 0), shape)
+        total = _sum_tail(lengths, len(shown))
+        if total.size <= _REMEMBERED:
+            self.tiles.lengths[key] = total
+        return total
+
+    def _look_up(self, loops: Sequence[int], table: Ints) -> Ints:
+        """Return the entry of each tile iteration in a table over the places of loops."""
+        if not loops:
+            return np.full(self.tiles.size, int(table), dtype=np.int64)
+        index = np.zeros(self.tiles.size, dtype=np.int64)
+        for k in loops:
+            index = index * self.kept[k].count + self.tiles.places[k]
+        return np.ascontiguousarray(table).reshape(-1)[index]
+
+    def _tally(self, loops: Sequence[int], found: Ints) -> Ints:
+        """Return the number of rows with the loop indices of each tile iteration."""
+        shape = [self.kept[k].count for k in loops]
+        index = np.zeros(len(found), dtype=np.int64)
+        for column, (k, radix) in enumerate(zip(loops, shape, strict=True)):
+            index = index * radix + np.searchsorted(self.kept[k].digits, found[:, column])
+        size = int(np.prod(shape, dtype=np.int64))
+        table = np.bincount(index, minlength=size).astype(np.int64)
+        return self._look_up(loops, table.reshape(shape))
+
+    def _text(self, loops: Sequence[int], summed: Sequence[int], above: range) -> GroupText:
+        mine = self._mine(summed)
+        zero = [p for p in above if self.leaf.loops[p].unit is not None and p not in mine]
+        return GroupText(self.leaf, self.variables, "x", self._shown(loops, mine), zero)
+
+    def _keep(self, loops: Sequence[int], columns: Sequence[int] | None = None) -> WantedRanges:
+        """Return the restriction to sampled iterations for the columns of a table."""
+        places = range(len(loops)) if columns is None else columns
+        return tuple(
+            (column, self.kept[k].runs)
+            for column, k in zip(places, loops, strict=True)
+            if self.kept[k].cuts
+        )
+
+    def _elements(self, text: GroupText) -> tuple[list[str], list[str]]:
+        names = [f"z{i}" for i in range(len(self.indices))]
+        equal = [
+            f"{name} = {text.index(index)}" for name, index in zip(names, self.indices, strict=True)
+        ]
+        return names, equal
+
+    def _points(self, loops: Sequence[int], summed: Sequence[int], above: range) -> Ints:
+        text = self._text(loops, summed, above)
+        names, equal = self._elements(text)
+        dims = [*self._names(text, loops, self._mine(summed)), *names]
+        keep = self._keep(loops)
+        return solve_group(set_text(dims, text.hidden, [*text.conditions, *equal]), keep=keep)
+
+    def _extreme(
+        self,
+        outer: Sequence[int],
+        inner: Sequence[int],
+        summed: Sequence[int],
+        above: range,
+        want: str,
+    ) -> Ints:
+        """Return loop indices of the first or last tile iteration that touches each element.
+
+        One row per element, unit and, for ``"lexmax"``, index of the outer loops, which are the
+        first columns. For ``"lexmin"``, `outer` are the loops to minimize and `inner` is empty.
+        """
+        compared = list(inner) if want == "lexmax" else list(outer)
+        fixed = list(outer) if want == "lexmax" else []
+        mine = self._mine(summed)
+        text = self._text([*fixed, *compared], summed, above)
+        names, equal = self._elements(text)
+        source = [*(text.shown[self.positions[k]] for k in fixed), *names]
+        source += [text.shown[p] for p in mine]
+        target = [text.shown[self.positions[k]] for k in compared]
+        relation = set_text([*source, *target], text.hidden, [*text.conditions, *equal])
+        columns = [*range(len(fixed)), *range(len(source), len(source) + len(target))]
+        found = solve_group(
+            relation, want, len(source), keep=self._keep([*fixed, *compared], columns)
+        )
+        return found[:, columns]
+
+
+def operations(tiles: Tiles) -> Ints:
+    """Return the number of operations of each tile iteration.
+
+    Parameters
+    ----------
+    tiles
+        The tile iterations.
+
+    Returns
+    -------
+    numpy.ndarray
+        Operations of the first unit, shape (size,).
+    """
+    counts = np.ones(tiles.size, dtype=np.int64)
+    for variables in tied_groups(tiles.leaf):
+        counts = counts * GroupCount(tiles, variables, ()).operations(())
+    return counts
+
+
+def _sum_tail(table: Ints, axes: int) -> Ints:
+    """Sum over all axes but the first ones."""
+    total: Ints = table.sum(axis=tuple(range(axes, table.ndim)), dtype=np.int64)
+    return total
+
+
+def _first_existing(exists: np.ndarray, axes: int) -> Ints:
+    """Return 1 at the first existing index over the first axes, per unit, and 0 elsewhere."""
+    flat = exists.reshape(int(np.prod(exists.shape[:axes], dtype=np.int64)), -1)
+    first = np.zeros(flat.shape, dtype=np.int64)
+    units = np.arange(flat.shape[1])
+    first[flat.argmax(axis=0), units] = flat.any(axis=0)
+    return first.reshape(exists.shape)
+
+
+def _last_existing(exists: np.ndarray, outer: int, axes: int) -> Ints:
+    """Return 1 at the last existing index per outer index and unit, and 0 elsewhere."""
+    head = int(np.prod(exists.shape[:outer], dtype=np.int64))
+    body = int(np.prod(exists.shape[outer:axes], dtype=np.int64))
+    flat = exists.reshape(head, body, -1)
+    last = np.zeros(flat.shape, dtype=np.int64)
+    where = body - 1 - flat[:, ::-1].argmax(axis=1)
+    rows, units = np.indices(where.shape)
+    last[rows, where, units] = flat.any(axis=1)
+    return last.reshape(exists.shape)

@@ -1,0 +1,1 @@
+"""Dependences between tile iterations and transfers: flow, barriers and capacity."""

@@ -1,0 +1,350 @@
+"""The flow of one tensor from the leaf that brings it into a shared storage to a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+import numpy as np
+
+from polylat.errors import MappingError, TooLargeError
+from polylat.lowering.dependences.tables import (
+    MOST_PAIRS,
+    equal_row_pairs,
+    find_row_ranges,
+    first_of_each_group,
+)
+from polylat.lowering.groups import (
+    GroupText,
+    connected_groups,
+    element_points,
+    elements_text,
+    last_targets,
+    loops_over,
+    missing_point,
+)
+from polylat.lowering.isl_text import set_text
+from polylat.lowering.iterations import Tiles
+from polylat.lowering.paths import Leaf
+from polylat.lowering.points import PieceWise
+from polylat.schedule.arrays import Ints, runs
+from polylat.spec.affine import Affine
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """A leaf that reads a tensor in a shared storage, and the leaf that brings it there.
+
+    Parameters
+    ----------
+    reader, bringer
+        The leaves; the bringer produces the tensor or fills the storage.
+    tensor, level
+        The tensor, and the index of the shared storage among its storages.
+
+    Notes
+    -----
+    The dependences are exact, element by element, as in array dataflow analysis (Feautrier 1991).
+    """
+
+    def __init__(self, reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
+        self.reader = reader
+        self.bringer = bringer
+        self.tensor = tensor
+        self.level = level
+        self.holder = reader.storages(tensor)[level]
+
+    def groups(self, equal_depth: int) -> Iterator[_Group]:
+        """Split both leaves' variables into groups that ranks and shared loops tie together.
+
+        Parameters
+        ----------
+        equal_depth
+            Number of shared Temporal loops whose indices are equal on both sides. Those of Spatial
+            loops above the storage always are.
+
+        Yields
+        ------
+        _Group
+            A group.
+
+        Raises
+        ------
+        MappingError
+            The two sides access different constant indices of a rank.
+        """
+        shared = []
+        temporal = 0
+        for p, loop in enumerate(self.reader.loops):
+            if loop.unit is None:
+                if temporal < equal_depth:
+                    shared.append(p)
+                temporal += 1
+            elif p < self.holder.position:
+                shared.append(p)
+        read = self.reader.einsum.access(self.tensor).projection
+        brought = self.bringer.einsum.access(self.tensor).projection
+        indices = [
+            [*(f"r.{v}" for v in a.variables), *(f"b.{v}" for v in b.variables)]
+            for a, b in zip(read, brought, strict=True)
+        ]
+        ties = [[f"r.{self.reader.loops[p].variable}"] for p in shared]
+        for tie, p in zip(ties, shared, strict=True):
+            tie.append(f"b.{self.bringer.loops[p].variable}")
+        ties += [[f"r.{v}" for v in c.variables] for c in self.reader.coupled]
+        ties += [[f"b.{v}" for v in c.variables] for c in self.bringer.coupled]
+        names = [f"r.{v}" for v in self.reader.einsum.rank_variables]
+        names += [f"b.{v}" for v in self.bringer.einsum.rank_variables]
+        for members, ranks in connected_groups(names, indices, ties):
+            yield _Group(
+                self,
+                [m[2:] for m in members if m.startswith("r.")],
+                [m[2:] for m in members if m.startswith("b.")],
+                ranks,
+                shared,
+            )
+        loose = [
+            r
+            for r, (a, b) in enumerate(zip(read, brought, strict=True))
+            if not a.variables and not b.variables and a.constant != b.constant
+        ]
+        if loose:
+            raise self._nothing_there(
+                f"at rank {self.reader.einsum.access(self.tensor).ranks[loose[0]]}"
+            )
+
+    def check(self) -> None:
+        """Check that every element that the reader reads was brought in the same residency.
+
+        Raises
+        ------
+        MappingError
+            An element is read that was not brought.
+        """
+        for group in self.groups(self.holder.depth):
+            point = group.missing()
+            if point is not None:
+                raise self._nothing_there(point)
+
+    def _nothing_there(self, where: str) -> MappingError:
+        reader, bringer = self.reader.einsum.name, self.bringer.einsum.name
+        did = "produces" if self.tensor in self.bringer.einsum.outputs else "fills"
+        return MappingError(
+            f"Einsum {reader!r} reads elements of tensor {self.tensor!r} in"
+            f" {self.holder.component!r} that are not there: {bringer!r} {did} the tile, but"
+            f" not {where}",
+            where=self.reader.where or self.holder.where or "mapping",
+            mend=f"hold {self.tensor!r} above the loops that separate the two Einsums, or make their"
+            " tiles match",
+        )
+
+    def last(self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles) -> Ints:
+        """Return the last tile iteration of the bringer that each reading depends on.
+
+        Parameters
+        ----------
+        tiles, depth, events
+            The reader's tile iterations, the depth of the tiles that it reads, and the tile
+            iterations that read, shape (n,).
+        theirs
+            The bringer's tile iterations.
+
+        Returns
+        -------
+        numpy.ndarray
+            Loop indices, shape (depth of `theirs`, n).
+        """
+        digits, there = self.last_within(tiles, depth, events, theirs, self.holder.depth)
+        assert there.all(), "`check` has established that every element was brought"
+        return digits
+
+    def last_within(
+        self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles, equal_depth: int
+    ) -> tuple[Ints, np.ndarray]:
+        """Return the last tile iteration of the bringer with equal indices in some loops.
+
+        Parameters
+        ----------
+        tiles, depth, events, theirs
+            As for `last`.
+        equal_depth
+            Number of shared Temporal loops whose indices are equal on both sides.
+
+        Returns
+        -------
+        (digits, there)
+            Loop indices, shape (depth of `theirs`, n), and whether such a tile iteration exists,
+            shape (n,).
+        """
+        digits = np.zeros((theirs.depth, len(events)), dtype=np.int64)
+        there = np.ones(len(events), dtype=np.bool_)
+        for group in self.groups(equal_depth):
+            loops, columns, function = group.last(depth, theirs.depth)
+            shape = tuple(tiles.kept[k].count for k in loops)
+            rows = np.zeros((prod(shape), len(loops)), dtype=np.int64)
+            for column, (k, places) in enumerate(zip(loops, np.indices(shape), strict=True)):
+                rows[:, column] = tiles.kept[k].digits[places.reshape(-1)]
+            values, defined = function.at(rows)
+            at = np.zeros(len(events), dtype=np.int64)
+            for k, size in zip(loops, shape, strict=True):
+                at = at * size + tiles.places[k][events]
+            there &= defined[at]
+            for k, column in zip(columns, values.T, strict=True):
+                digits[k] = column[at]
+        return digits, there
+
+    def bringers(
+        self,
+        theirs: Tiles,
+        written: Ints,
+        tiles: Tiles,
+        depth: int,
+        events: Ints,
+        all_pairs: bool,
+    ) -> tuple[Ints, Ints]:
+        """Return the pairs of a write-back and a reading that share an element.
+
+        Parameters
+        ----------
+        theirs, written
+            The producer's tile iterations, and those that write back.
+        tiles, depth, events
+            As for `last`.
+        all_pairs
+            Whether to return all pairs, or per write-back only the first reading: the later ones
+            start later.
+
+        Returns
+        -------
+        (writes, reads)
+            Positions in `written` and in `events`, shape (pairs,) each.
+
+        Raises
+        ------
+        TooLargeError
+            There are too many pairs.
+        """
+        inner = self.bringer.storages(self.tensor)[self.level + 1].depth
+        whose = np.arange(len(written))
+        digits = np.zeros((depth, len(written)), dtype=np.int64)
+        for group in self.groups(self.holder.depth):
+            mine, other, pairs = group.brought_pairs(theirs.depth, inner, depth)
+            if not all_pairs:
+                pairs = first_of_each_group(pairs, len(mine))
+            lengths, starts = find_row_ranges(theirs, mine, pairs, written[whose])
+            if lengths.sum() > MOST_PAIRS:
+                raise TooLargeError(
+                    f"background write-backs of tensor {self.tensor!r} have more than"
+                    f" {MOST_PAIRS} readings",
+                    mend="use granularity='tile'",
+                )
+            repeat, rows = runs(starts, lengths)
+            whose, digits = whose[repeat], digits[:, repeat]
+            for column, k in enumerate(other):
+                digits[k] = pairs[rows, len(mine) + column]
+        return whose, np.searchsorted(tiles.prefix_keys(depth)[events], tiles.keys_of(digits))
+
+
+class _Group:
+    """One group of a pair's variables, as ISL relations."""
+
+    def __init__(
+        self,
+        pair: Exchange,
+        read: Sequence[str],
+        brought: Sequence[str],
+        ranks: Sequence[int],
+        shared: Sequence[int],
+    ) -> None:
+        self.pair = pair
+        self.read = read
+        self.brought = brought
+        self.ranks = ranks
+        self.shared = [p for p in shared if pair.reader.loops[p].variable in read]
+
+    def missing(self) -> str | None:
+        """Describe an element of a residency that is read and was not brought; None if none."""
+        pair = self.pair
+        wanted = elements_text(pair.reader, self.read, self._indices(pair.reader), self.shared)[0]
+        brought = elements_text(
+            pair.bringer, self.brought, self._indices(pair.bringer), self.shared
+        )[0]
+        point = missing_point(wanted, brought)
+        if point is None:
+            return None
+        names = [pair.reader.loops[p].variable for p in self.shared]
+        names += [pair.reader.einsum.access(pair.tensor).ranks[r] for r in self.ranks]
+        element = ", ".join(
+            f"{n}={x}"
+            for n, x in zip(names[len(self.shared) :], point[len(self.shared) :], strict=True)
+        )
+        tile = ", ".join(
+            f"{n}: {x}" for n, x in zip(names, point[: len(self.shared)], strict=False)
+        )
+        return f"{element or 'in this tile'}" + (f" (tile {tile})" if tile else "")
+
+    def _points(
+        self,
+        leaf: Leaf,
+        variables: Sequence[str],
+        shown: Sequence[int],
+        inner: Sequence[int] = (),
+    ) -> Ints:
+        return element_points(leaf, variables, self._indices(leaf), shown, inner)
+
+    def _indices(self, leaf: Leaf) -> list[Affine]:
+        projection = leaf.einsum.access(self.pair.tensor).projection
+        return [projection[r] for r in self.ranks]
+
+    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], PieceWise]:
+        """Return loops of reader and bringer, and reader indices → last indices of the bringer."""
+        pair = self.pair
+        mine, shown = loops_over(pair.reader, self.read, depth)
+        theirs, shown_there = loops_over(pair.bringer, self.brought, bringer_depth)
+        reader = GroupText(pair.reader, self.read, "r", [*shown, *self.shared])
+        bringer = GroupText(pair.bringer, self.brought, "b", [*shown_there, *self.shared])
+        read = pair.reader.einsum.access(pair.tensor).projection
+        brought = pair.bringer.einsum.access(pair.tensor).projection
+        conditions = [*reader.conditions, *bringer.conditions]
+        conditions += [f"{reader.index(read[r])} = {bringer.index(brought[r])}" for r in self.ranks]
+        conditions += [f"{reader.shown[p]} = {bringer.shown[p]}" for p in self.shared]
+        source = [reader.shown[p] for p in shown]
+        target = [bringer.shown[p] for p in shown_there]
+        hidden = [*reader.hidden, *bringer.hidden]
+        hidden += [reader.shown[p] for p in self.shared if p not in shown]
+        hidden += [bringer.shown[p] for p in self.shared if p not in shown_there]
+        text = set_text([*source, *target], hidden, conditions)
+        return mine, theirs, last_targets(text, len(source))
+
+    def brought_pairs(
+        self, bringer_depth: int, inner_depth: int, depth: int
+    ) -> tuple[list[int], list[int], Ints]:
+        """Return pairs of loop indices of a write-back and a reading that share an element.
+
+        A write-back brings the elements that its tile iteration updates last within the tile of
+        the producer's storage below the shared one, which is at `inner_depth`.
+        """
+        pair = self.pair
+        theirs, shown_there = loops_over(pair.bringer, self.brought, bringer_depth)
+        outer = [p for k, p in zip(theirs, shown_there, strict=True) if k < inner_depth]
+        inner = [p for p in shown_there if p not in outer]
+        mine, shown = loops_over(pair.reader, self.read, depth)
+        units = [p for p in self.shared if pair.bringer.loops[p].unit is not None]
+        brought = self._points(pair.bringer, self.brought, [*outer, *units], inner)
+        read = self._points(pair.reader, self.read, [*shown, *units])
+        # Columns: shown loops (outer, units), elements, inner / shown loops, units, elements.
+        a, b = len(outer), len(units)
+        keys_brought = [outer.index(p) if p in outer else a + units.index(p) for p in self.shared]
+        keys_brought += [a + b + i for i in range(len(self.ranks))]
+        keys_read = [
+            shown.index(p) if p in shown else len(shown) + units.index(p) for p in self.shared
+        ]
+        keys_read += [len(shown) + b + i for i in range(len(self.ranks))]
+        left, right = equal_row_pairs(brought[:, keys_brought], read[:, keys_read])
+        order = [
+            outer.index(p) if p in outer else a + b + len(self.ranks) + inner.index(p)
+            for p in shown_there
+        ]
+        rows = np.column_stack((brought[left][:, order], read[right][:, : len(shown)]))
+        return theirs, mine, np.unique(rows, axis=0) if rows.shape[1] else rows[:1]

@@ -1,0 +1,98 @@
+"""Dependences across skipped iterations.
+
+Where iterations of a loop are skipped, the preceding place may be many iterations earlier.
+Dependences have constant distances in the outermost loop in which the two tile iterations differ:
+there, the awaited index is as far from the waiting one as the places say. The indices of the loops
+inside do not move.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polylat.lowering.iterations import Tiles
+from polylat.schedule.arrays import Ints
+
+__all__ = ["follow", "shared_depth"]
+
+
+def shared_depth(a: Tiles, b: Tiles) -> int:
+    """Return the number of common Temporal loops that index tile iterations of two leaves.
+
+    Parameters
+    ----------
+    a, b
+        The tile iterations of the leaves.
+
+    Returns
+    -------
+    int
+        Number of loops.
+    """
+    depth = 0
+    for mine, theirs in zip(a.leaf.temporal[: a.depth], b.leaf.temporal[: b.depth], strict=False):
+        if mine.node != theirs.node:
+            break
+        depth += 1
+    return depth
+
+
+def follow(
+    tiles: Tiles,
+    waiting: Ints,
+    others: Tiles,
+    awaited: Ints,
+    *,
+    depth: int,
+    occurs: bool = False,
+) -> tuple[Ints, Ints]:
+    """Return which tile iterations are awaited where dependences cross skipped iterations.
+
+    Parameters
+    ----------
+    tiles, waiting
+        The tile iterations of a leaf, and those that wait, shape (n,).
+    others, awaited
+        The tile iterations of a leaf, and those that are awaited if places were iterations,
+        shape (n,).
+    depth
+        Number of loops above both leaves.
+    occurs
+        Whether `awaited` is the last occurrence of an access that not every iteration has. If it
+        is not in the period before a skipped range, the range has no occurrence.
+
+    Returns
+    -------
+    (iterations, copies)
+        The tile iterations that represent the awaited ones, shape (n,), and the number of periods
+        per loop by which the awaited ones are later, shape (depth of `others`, n).
+
+    Raises
+    ------
+    IrregularError
+        A representing tile iteration does not exist.
+    """
+    none = np.zeros((others.depth, len(awaited)), dtype=np.int64)
+    if others.whole:
+        return awaited, none
+    digits = others.digits[:, awaited].copy()
+    same = np.ones(len(awaited), dtype=np.bool_)
+    moved = np.zeros(len(awaited), dtype=np.bool_)
+    for k in range(depth):
+        kept = others.kept[k]
+        mine, theirs = tiles.places[k][waiting], others.places[k][awaited]
+        differ = same & (mine != theirs)
+        same &= ~differ
+        if not kept.cuts:
+            continue
+        for cut in kept.cuts:
+            over = differ & (theirs < cut.place) & (mine >= cut.place)
+            if occurs:
+                over &= theirs >= cut.place - cut.period
+            moved |= over
+            digits[k, over] = kept.digits[mine[over]] - (mine - theirs)[over]
+    if not moved.any():
+        return awaited, none
+    found, copies = awaited.copy(), none
+    found[moved], copies[:, moved] = others.locate(digits[:, moved])
+    return found, copies

@@ -1,0 +1,139 @@
+"""Which tile iteration reads back the elements that another one wrote back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polylat.lowering.dependences.tables import equal_row_pairs, find_rows, first_of_each_group
+from polylat.lowering.groups import connected_groups, element_points, loops_over
+from polylat.lowering.iterations import Tiles
+from polylat.lowering.paths import Leaf
+from polylat.schedule.arrays import Ints
+
+__all__ = ["may_read_back", "next_readers"]
+
+
+def next_readers(tiles: Tiles, written: Ints, tensor: str, level: int) -> tuple[Ints, Ints]:
+    """Return the first tile iteration that reads back an element of each write-back.
+
+    Parameters
+    ----------
+    tiles
+        The tile iterations of a leaf.
+    written
+        Those that write back.
+    tensor, level
+        The tensor, and the index of the storage written back from.
+
+    Returns
+    -------
+    (positions, iterations)
+        Positions in `written` of the write-backs that are read back, and the tile iterations that
+        read: shape (n,) each.
+    """
+    leaf = tiles.leaf
+    depth = leaf.storages(tensor)[level].depth
+    mine: list[Ints] = []
+    reading: list[Ints] = []
+    # The outermost loop in which a later tile differs is the fork; its index is larger there.
+    open_ = np.arange(len(written))
+    for fork in range(depth - 1, -1, -1):
+        if not len(open_):
+            break
+        there, first = _later(tiles, written[open_], tensor, level, fork)
+        mine.append(open_[there])
+        reading.append(first[there])
+        open_ = open_[~there]
+    if not mine:
+        empty = np.zeros(0, dtype=np.int64)
+        return empty, empty
+    return np.concatenate(mine), np.concatenate(reading)
+
+
+def _later(
+    tiles: Tiles, written: Ints, tensor: str, level: int, fork: int
+) -> tuple[np.ndarray, Ints]:
+    """Return whether, and in which tile iteration, a later tile shares a written element first.
+
+    Later tiles here agree with the tile of the write-back in the loops before `fork` and have a
+    larger index in loop `fork`.
+    """
+    leaf = tiles.leaf
+    depth = leaf.storages(tensor)[level].depth
+    access = leaf.einsum.access(tensor)
+    there = np.ones(len(written), dtype=np.bool_)
+    digits = np.zeros((depth, len(written)), dtype=np.int64)
+    ties = [c.variables for c in leaf.coupled]
+    for variables, ranks in connected_groups(
+        leaf.einsum.rank_variables, [i.variables for i in access.projection], ties
+    ):
+        loops, shown = loops_over(leaf, variables, tiles.depth)
+        outer = [p for k, p in zip(loops, shown, strict=True) if k < depth]
+        inner = [p for p in shown if p not in outer]
+        numbers = [k for k in loops if k < depth]
+        units = [
+            p
+            for p, loop in enumerate(leaf.loops)
+            if loop.unit is not None
+            and loop.variable in variables
+            and p < leaf.storages(tensor)[level].position
+        ]
+        indices = [access.projection[r] for r in ranks]
+        last = element_points(leaf, variables, indices, [*outer, *units], inner)
+        touched = element_points(leaf, variables, indices, [*outer, *units])
+        a, b = len(outer), len(units)
+        same = list(range(a, a + b + len(ranks)))
+        left, right = equal_row_pairs(last[:, same], touched[:, same])
+        here, later = last[left][:, :a], touched[right][:, :a]
+        keep = np.ones(len(left), dtype=np.bool_)
+        for column, k in enumerate(numbers):
+            if k < fork:
+                keep &= here[:, column] == later[:, column]
+            elif k == fork:
+                keep &= later[:, column] > here[:, column]
+        order = [
+            outer.index(p) if p in outer else a + b + len(ranks) + inner.index(p) for p in shown
+        ]
+        rows = np.column_stack((last[left][keep][:, order], later[keep]))
+        rows = np.unique(rows, axis=0) if rows.shape[1] else rows[:1]
+        rows = first_of_each_group(rows, len(shown))
+        at, exists = find_rows(tiles, loops, rows[:, : len(shown)], written)
+        there &= exists
+        if len(rows):
+            for column, k in enumerate(numbers):
+                digits[k] = rows[at, len(shown) + column]
+    firsts = tiles.firsts(depth)
+    keys = tiles.prefix_keys(depth)[firsts]
+    at = np.minimum(np.searchsorted(keys, tiles.keys_of(digits)), len(firsts) - 1)
+    return there, firsts[at]
+
+
+def may_read_back(leaf: Leaf, tensor: str, level: int) -> bool:
+    """Return whether several tiles of a storage may share elements, so that some are read back.
+
+    Parameters
+    ----------
+    leaf
+        The leaf.
+    tensor, level
+        An output, and the index of a storage of it.
+
+    Returns
+    -------
+    bool
+        False only if no element is read back.
+    """
+    access = leaf.einsum.access(tensor)
+    ties = [c.variables for c in leaf.coupled]
+    alone = {
+        variables[0]
+        for variables, ranks in connected_groups(
+            leaf.einsum.rank_variables, [i.variables for i in access.projection], ties
+        )
+        if len(variables) == 1 and ranks
+    }
+    above = leaf.storages(tensor)[level].depth
+    return any(
+        trips > 1 and loop.variable not in alone
+        for loop, trips in zip(leaf.temporal[:above], leaf.temporal_trips[:above], strict=True)
+    )

@@ -1,0 +1,115 @@
+"""How long each access of a block occupies each port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from polylat.lowering.accesses.blocks import Block
+from polylat.lowering.lowered import Lowered
+from polylat.lowering.numbering import Layout
+from polylat.lowering.ports import Costs
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.graph import TaskGraph
+
+__all__ = ["AccessKind", "access_durations", "tasks_by_block_and_port"]
+
+
+@dataclass(frozen=True)
+class AccessKind:
+    """The accesses of a leaf to one tensor by one action on one port.
+
+    Parameters
+    ----------
+    leaf
+        Number of the leaf.
+    component, port
+        Names of the component and of its port.
+    tensor, action
+        The tensor (None for a computation and for ``"overhead"``) and the action;
+        ``"overhead"`` is the time that a port is busy once per leaf.
+    """
+
+    leaf: int
+    component: str
+    port: str
+    tensor: str | None
+    action: str
+
+
+def tasks_by_block_and_port(
+    graph: TaskGraph, layout: Layout
+) -> Iterator[tuple[int, Block, int, Ints, Ints]]:
+    """Group the tasks of a graph by block and port.
+
+    Parameters
+    ----------
+    graph
+        The task graph.
+    layout
+        The numbering of its tile iterations and blocks.
+
+    Yields
+    ------
+    (leaf, block, port, tasks, iterations)
+        The number of the leaf, the block, the number of the port, the tasks, shape (n,), and
+        their tile iterations, numbered within the leaf, shape (n,).
+    """
+    owner = graph.owner[graph.task_block]
+    leaves, sequence = graph.leaf[owner], graph.sequence[graph.task_block]
+    iterations = owner - np.array(layout.bases, dtype=np.int64)[leaves]
+    order = np.lexsort((graph.task_port, sequence, leaves))
+    keys = np.stack((leaves, sequence, graph.task_port))[:, order]
+    changes = np.flatnonzero((keys[:, 1:] != keys[:, :-1]).any(axis=0)) + 1
+    for tasks in np.split(order, changes) if len(order) else ():
+        leaf, port = int(leaves[tasks[0]]), int(graph.task_port[tasks[0]])
+        block = layout.blocks[leaf][int(sequence[tasks[0]])]
+        yield leaf, block, port, tasks, iterations[tasks]
+
+
+def access_durations(
+    lowered: Lowered, costs: Costs, leaf: int, block: Block, port: int, iterations: Ints
+) -> list[tuple[AccessKind, Ints, Times]]:
+    """Split the durations of a block on a port into those of its accesses.
+
+    Parameters
+    ----------
+    lowered
+        The mapping.
+    costs
+        Steps that each value takes.
+    leaf, block, port
+        The number of the leaf, the block, and the number of the port.
+    iterations
+        Tile iterations, numbered within the leaf, shape (n,).
+
+    Returns
+    -------
+    list of (kind, positions, steps)
+        One entry per access in the order of service, and one for the overhead of the leaf: the
+        positions in `iterations` that have the access, shape (m,), and the steps that it takes
+        there, shape (m,).
+    """
+    dtype: type = object if costs.exact else np.int64
+    key = costs.ports[port]
+    einsum = lowered.leaves[leaf].einsum
+    component = lowered.spec.arch.component(einsum.name, key.component)
+    name = component.ports[key.index].name
+    found: list[tuple[AccessKind, Ints, Times]] = []
+    for access in block.accesses:
+        each = costs.per_value[leaf, access.component, access.tensor, access.action].get(port, 0)
+        if not each:
+            continue
+        at = np.minimum(np.searchsorted(access.iterations, iterations), len(access.iterations) - 1)
+        positions = np.flatnonzero(access.iterations[at] == iterations)
+        counts: Times = access.counts[at[positions]].astype(dtype)
+        kind = AccessKind(leaf, key.component, name, access.tensor, access.action)
+        found.append((kind, positions, counts * each))
+    once = costs.constant.get((leaf, key.component), {}).get(port, 0)
+    if once and block.kind == "foreground":
+        positions = np.flatnonzero(iterations == 0)
+        steps: Times = np.full(len(positions), once, dtype=dtype)
+        found.append((AccessKind(leaf, key.component, name, None, "overhead"), positions, steps))
+    return found

@@ -1,0 +1,178 @@
+"""The enumeration and the count of the tile iterations of a leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from polylat.errors import TooLargeError
+from polylat.lowering.groups import GroupText, connected_groups, solve_group
+from polylat.lowering.isl_text import set_text
+from polylat.lowering.iterations import Tiles, first_unit_indices, tile_interval
+from polylat.lowering.paths import Leaf
+from polylat.lowering.sampling import Kept
+
+__all__ = ["count_iterations", "shared_radices", "tied_groups", "tiles"]
+
+_LARGEST_GROUP = 1 << 24
+"""Maximum number of tiles of a group of tied variables that are enumerated to be counted."""
+_LARGEST_GRID = 1 << 28
+"""Maximum number of combinations of sampled loop indices of a leaf."""
+
+
+def shared_radices(leaves: Sequence[Leaf]) -> dict[int, int]:
+    """Return the largest trip count of each loop, of all leaves below it.
+
+    Parameters
+    ----------
+    leaves
+        The leaves of a mapping.
+
+    Returns
+    -------
+    dict
+        Tree node of a loop → its trip count.
+    """
+    largest: dict[int, int] = {}
+    for leaf in leaves:
+        for loop, trips in zip(leaf.loops, leaf.trips, strict=True):
+            largest[loop.node] = max(largest.get(loop.node, 1), trips)
+    return largest
+
+
+def tied_groups(leaf: Leaf) -> list[tuple[str, ...]]:
+    """Group the variables of a leaf that constraints of its iteration space tie together.
+
+    Parameters
+    ----------
+    leaf
+        The leaf.
+
+    Returns
+    -------
+    list of tuple of str
+        The groups.
+    """
+    ties = [c.variables for c in leaf.coupled]
+    return [variables for variables, _ in connected_groups(leaf.einsum.rank_variables, (), ties)]
+
+
+def tiles(leaf: Leaf, depth: int, kept: Mapping[int, Kept]) -> Tiles:
+    """Enumerate the sampled tile iterations of a leaf.
+
+    Parameters
+    ----------
+    leaf, depth
+        The leaf, and the number of Temporal loops that index its tile iterations.
+    kept
+        Tree node of a loop → its sampled iterations.
+
+    Returns
+    -------
+    Tiles
+        The tile iterations.
+
+    Raises
+    ------
+    TooLargeError
+        Keys do not fit in 64 bits, or the array would be too large.
+    """
+    mine = tuple(kept[loop.node] for loop in leaf.temporal[:depth])
+    if prod(some.trips for some in mine) >= 1 << 62:
+        raise TooLargeError(
+            f"the loops of Einsum {leaf.einsum.name!r} have 2^62 tiles or more",
+            where=leaf.where or "mapping",
+            mend="use granularity='tile', or larger tiles",
+        )
+    shape = tuple(some.count for some in mine)
+    if prod(shape) > _LARGEST_GRID:
+        raise TooLargeError(
+            f"Einsum {leaf.einsum.name!r} has more than {_LARGEST_GRID:,} tile iterations",
+            where=leaf.where or "mapping",
+            mend="use granularity='tile', or larger tiles",
+        )
+    mask = np.ones(shape, dtype=np.bool_)
+    for variables in tied_groups(leaf):
+        loops, here = _existing(leaf, variables, mine)
+        if not here.all():
+            mask &= here.reshape([n if k in loops else 1 for k, n in enumerate(shape)])
+    places = np.array(np.nonzero(mask)) if depth else np.zeros((0, 1))
+    return Tiles(leaf, depth, places.astype(np.int64), mine)
+
+
+def count_iterations(leaf: Leaf, depth: int) -> int:
+    """Count the tile iterations of a leaf without enumerating them.
+
+    Parameters
+    ----------
+    leaf, depth
+        The leaf, and the number of Temporal loops that index its tile iterations.
+
+    Returns
+    -------
+    int
+        Their number; an upper bound beyond any limit where a group is too large to enumerate.
+    """
+    total = 1
+    for variables in tied_groups(leaf):
+        if len(variables) == 1:
+            total *= _count_existing(leaf, variables[0], depth)
+            continue
+        kept = [Kept(n) for n in leaf.temporal_trips[:depth]]
+        loops = [k for k in range(depth) if leaf.temporal[k].variable in variables]
+        if prod(kept[k].trips for k in loops) > _LARGEST_GROUP:
+            return prod(leaf.temporal_trips[:depth])  # an upper bound
+        total *= int(_existing(leaf, variables, kept)[1].sum())
+    return total
+
+
+def _existing(
+    leaf: Leaf, variables: Sequence[str], kept: Sequence[Kept]
+) -> tuple[list[int], np.ndarray]:
+    """Return the loops over a group of variables, and which of their sampled indices exist.
+
+    The mask has one axis per loop.
+    """
+    loops = [k for k in range(len(kept)) if leaf.temporal[k].variable in variables]
+    positions = leaf.temporal_positions
+    shape = tuple(kept[k].count for k in loops)
+    if len(variables) == 1:
+        digits = {
+            positions[k]: kept[k].digits.reshape([-1 if i == j else 1 for j in range(len(loops))])
+            for i, k in enumerate(loops)
+        } | first_unit_indices(leaf, variables[0], max((positions[k] for k in loops), default=0))
+        start, end = tile_interval(leaf, variables[0], digits)
+        return loops, np.broadcast_to(np.asarray(start < end), shape)
+    mask = np.zeros(shape, dtype=np.bool_)
+    text = GroupText(leaf, variables, "x", [positions[k] for k in loops])
+    found = solve_group(set_text(list(text.shown.values()), text.hidden, text.conditions))
+    mask[tuple(found.T)] = True
+    return loops, mask
+
+
+def _count_existing(leaf: Leaf, variable: str, depth: int) -> int:
+    """Return the number of existing indices of the first `depth` loops over a variable."""
+    # Count how often each extent of the variable's tile occurs; a loop adds at most one extent.
+    # Units run at the same time, and no unit has more iterations than the first one.
+    low, high = leaf.ranges[variable]
+    extents = {high - low + 1: 1}
+    temporal = 0
+    for loop in leaf.loops:
+        temporal += loop.unit is None
+        if temporal > depth:
+            break
+        if loop.variable != variable:
+            continue
+        inner: dict[int, int] = {}
+        for extent, times in extents.items():
+            full, rest = divmod(extent, loop.tile)
+            parts = [(loop.tile, full), (rest, 1)]
+            if loop.unit is not None:
+                parts = [(min(extent, loop.tile), 1)]
+            for length, count in parts:
+                if length and count:
+                    inner[length] = inner.get(length, 0) + times * count
+        extents = inner
+    return sum(extents.values())

@@ -1,0 +1,322 @@
+"""Relations, built and solved one group of variables at a time.
+
+Variables and ranks that no index expression and no constraint ties together are independent. So a
+relation is the product of the relations of its *groups*, its lexicographic minimum consists of
+the minima of the groups, and the size of a footprint is the product of the groups' sizes. Each
+group is a set of a few dimensions, whatever the size of the mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import islpy as isl
+
+from polylat.lowering.isl_text import (
+    affine_text,
+    digits_within,
+    set_text,
+    tile_condition,
+)
+from polylat.lowering.paths import Leaf
+from polylat.lowering.points import PieceWise, points
+from polylat.schedule.arrays import Ints
+from polylat.spec.affine import Affine
+
+__all__ = [
+    "GroupText",
+    "WantedRanges",
+    "connected_groups",
+    "element_points",
+    "elements_text",
+    "last_targets",
+    "loops_over",
+    "missing_point",
+    "solve_group",
+]
+
+
+def connected_groups(
+    variables: Iterable[str],
+    indices: Iterable[Sequence[str]],
+    ties: Iterable[Sequence[str]] = (),
+) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Split variables and ranks into independent groups.
+
+    Parameters
+    ----------
+    variables
+        All variables.
+    indices
+        Per rank, the variables that index it.
+    ties
+        Further sets of variables that constraints tie together.
+
+    Returns
+    -------
+    list of (variables, ranks)
+        The connected components of the (rank, variable) graph, found by union–find, in order of
+        their first variable. Ranks that no variable indexes are omitted.
+
+    Examples
+    --------
+    >>> connected_groups(["p", "r", "k"], [["p", "r"], ["k"]])
+    [(('p', 'r'), (0,)), (('k',), (1,))]
+    """
+    ranks = [tuple(index) for index in indices]
+    leader = {v: v for v in variables}
+
+    def find(v: str) -> str:
+        while leader[v] != v:
+            v = leader[v]
+        return v
+
+    for tied in (*ranks, *map(tuple, ties)):
+        for other in tied[1:]:
+            a, b = find(tied[0]), find(other)
+            if a != b:
+                leader[b] = a
+    members: dict[str, list[str]] = {}
+    for v in leader:
+        members.setdefault(find(v), []).append(v)
+    return [
+        (
+            tuple(group),
+            tuple(r for r, index in enumerate(ranks) if index and find(index[0]) == root),
+        )
+        for root, group in members.items()
+    ]
+
+
+WantedRanges = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+"""(dimension of a set, intervals (first, last) of its wanted values), for some dimensions."""
+
+
+@lru_cache(maxsize=4096)
+def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRanges = ()) -> Ints:
+    """Return the points of a group's relation; equal groups are solved once.
+
+    Parameters
+    ----------
+    text
+        An ISL set: the dimensions of the relation, those of its source first.
+    want
+        ``"points"``: all points; ``"lexmin"`` or ``"lexmax"``: per source, the lexicographically
+        first or last target.
+    split
+        Number of dimensions of the source.
+    keep
+        Restriction of the points.
+
+    Returns
+    -------
+    numpy.ndarray
+        One point per row, in lexicographic order, shape (points, dimensions); read-only.
+    """
+    relation = isl.Set(text)
+    if want != "points":
+        as_map = isl.Map.from_range(relation)
+        as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
+        as_map = as_map.lexmin() if want == "lexmin" else as_map.lexmax()
+        relation = as_map.move_dims(isl.dim_type.out, 0, isl.dim_type.in_, 0, split).range()
+    if keep:
+        names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
+        wanted = " and ".join(
+            "(" + " or ".join(f"{low} <= d{column} <= {high}" for low, high in runs) + ")"
+            for column, runs in keep
+        )
+        relation = relation & isl.Set(f"{{ [{', '.join(names)}] : {wanted} }}")
+    found = points(relation)
+    found.setflags(write=False)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def last_targets(text: str, split: int) -> PieceWise:
+    """Return the function from sources to last targets of a group's relation.
+
+    Parameters
+    ----------
+    text, split
+        As for `solve_group`.
+
+    Returns
+    -------
+    PieceWise
+        Source → its lexicographically last target.
+
+    Notes
+    -----
+    This is parametric integer programming (Feautrier 1988), which isl solves as `lexmax`. It
+    yields the last writer of a value, as in array dataflow analysis (Feautrier 1991).
+    """
+    as_map = isl.Map.from_range(isl.Set(text))
+    as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
+    return PieceWise(as_map.lexmax_pw_multi_aff())
+
+
+@lru_cache(maxsize=4096)
+def missing_point(wanted: str, brought: str) -> tuple[int, ...] | None:
+    """Return a point of one set that another set lacks.
+
+    Parameters
+    ----------
+    wanted, brought
+        Texts of two ISL sets with the same dimensions.
+
+    Returns
+    -------
+    tuple of int or None
+        The lexicographically first such point; None if `brought` contains `wanted`.
+    """
+    rest = isl.Set(wanted) - isl.Set(brought)
+    if rest.is_empty():
+        return None
+    point = rest.lexmin().sample_point()
+    return tuple(
+        int(point.get_coordinate_val(isl.dim_type.set, i).to_python())
+        for i in range(rest.dim(isl.dim_type.set))
+    )
+
+
+class GroupText:
+    """The text of the part of a leaf's relation that concerns some of its variables.
+
+    Parameters
+    ----------
+    leaf
+        The leaf.
+    variables
+        The variables of the group.
+    prefix
+        Prefix of all names, which distinguishes several leaves in one relation.
+    shown
+        Positions (among all loops of the path) of the loops whose index is a dimension.
+    zero
+        Positions of the Spatial loops whose index is 0: only their first unit counts.
+    """
+
+    def __init__(
+        self,
+        leaf: Leaf,
+        variables: Sequence[str],
+        prefix: str,
+        shown: Sequence[int],
+        zero: Sequence[int] = (),
+    ) -> None:
+        mine = set(variables)
+        self.leaf = leaf
+        self.values = {v: f"{prefix}{_position(leaf, v)}" for v in variables}
+        self.shown = {p: f"{prefix}i{p}" for p in shown if leaf.loops[p].variable in mine}
+        inner = digits_within(leaf, variables, self.shown | dict.fromkeys(zero, ""))
+        fixed = {p: "0" for p in zero if p in inner and p not in self.shown}
+        hidden = {p: f"{prefix}u{p}" for p in inner if p not in self.shown and p not in fixed}
+        digits = {**self.shown, **hidden, **fixed}
+        chains = [tile_condition(leaf, v, self.values[v], digits) for v in variables]
+        tied = [
+            f"{affine_text(c, self.values)} >= 0"
+            for c in leaf.coupled
+            if mine.issuperset(c.variables)
+        ]
+        self.conditions = [*chains, *tied]
+        self.hidden = (*self.values.values(), *hidden.values())
+
+    def index(self, expression: Affine) -> str:
+        """Return the text of an index expression.
+
+        Parameters
+        ----------
+        expression
+            An expression in the group's variables.
+
+        Returns
+        -------
+        str
+            The expression in this group's names.
+        """
+        return affine_text(expression, self.values)
+
+
+def elements_text(
+    leaf: Leaf,
+    variables: Sequence[str],
+    indices: Sequence[Affine],
+    shown: Sequence[int],
+    inner: Sequence[int] = (),
+) -> tuple[str, int]:
+    """Return the text of a group's set of (shown loops, element, inner loops).
+
+    Parameters
+    ----------
+    leaf, variables
+        The leaf and the variables of the group.
+    indices
+        The index expressions of the element's ranks that belong to the group.
+    shown, inner
+        Positions of loops.
+
+    Returns
+    -------
+    (text, source size)
+        The text, and the number of dimensions before the inner loops.
+    """
+    text = GroupText(leaf, variables, "x", [*shown, *inner])
+    names = [f"z{i}" for i in range(len(indices))]
+    equal = [f"{n} = {text.index(i)}" for n, i in zip(names, indices, strict=True)]
+    source = [*(text.shown[p] for p in shown), *names]
+    dims = [*source, *(text.shown[p] for p in inner)]
+    return set_text(dims, text.hidden, [*text.conditions, *equal]), len(source)
+
+
+def element_points(
+    leaf: Leaf,
+    variables: Sequence[str],
+    indices: Sequence[Affine],
+    shown: Sequence[int],
+    inner: Sequence[int] = (),
+) -> Ints:
+    """Return which loop indices touch which elements of a group.
+
+    Parameters
+    ----------
+    leaf, variables, indices, shown, inner
+        As for `elements_text`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rows (shown loops, element, inner loops), shape (n, dimensions). With inner loops, one row
+        per (shown loops, element): the last inner indices that touch the element.
+    """
+    text, source = elements_text(leaf, variables, indices, shown, inner)
+    return solve_group(text, "lexmax" if inner else "points", source if inner else 0)
+
+
+def loops_over(leaf: Leaf, variables: Sequence[str], depth: int) -> tuple[list[int], list[int]]:
+    """Return the Temporal loops over some variables among the first `depth` ones.
+
+    Parameters
+    ----------
+    leaf, variables
+        The leaf and its variables.
+    depth
+        Number of Temporal loops to consider.
+
+    Returns
+    -------
+    (numbers, positions)
+        Their numbers among the Temporal loops, and their positions among all loops of the path.
+    """
+    numbers, places, temporal = [], [], 0
+    for p, loop in enumerate(leaf.loops):
+        if loop.unit is None:
+            if temporal < depth and loop.variable in variables:
+                numbers.append(temporal)
+                places.append(p)
+            temporal += 1
+    return numbers, places
+
+
+def _position(leaf: Leaf, variable: str) -> int:
+    return leaf.einsum.rank_variables.index(variable)

@@ -1,0 +1,431 @@
+"""The sampled tile iterations of a leaf as arrays of loop indices."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from polylat.lowering.paths import Leaf
+from polylat.lowering.sampling import Kept
+from polylat.schedule.arrays import Ints
+
+__all__ = [
+    "IrregularError",
+    "Tiles",
+    "common_keys",
+    "first_unit_indices",
+    "tile_interval",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """The sampled tile iterations of a leaf, in execution order.
+
+    A tile iteration has a *number* (its position in these arrays), *digits* (its loop indices) and
+    *places* (the positions of these indices among the sampled iterations of each loop).
+
+    Parameters
+    ----------
+    leaf
+        The leaf.
+    depth
+        Number of Temporal loops that index the tile iterations.
+    places
+        The places of the loop indices, shape (depth, size).
+    kept
+        Per loop, its sampled iterations. The trip count is the largest of all leaves below the
+        loop, so that these leaves number tiles alike.
+    """
+
+    leaf: Leaf
+    depth: int
+    places: Ints
+    kept: tuple[Kept, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of sampled tile iterations."""
+        return int(self.places.shape[1])
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether all tile iterations are sampled."""
+        return not any(kept.cuts for kept in self.kept)
+
+    @cached_property
+    def digits(self) -> Ints:
+        """The loop indices, shape (depth, size)."""
+        if self.whole:
+            return self.places
+        rows = [kept.digits[row] for kept, row in zip(self.kept, self.places, strict=True)]
+        return np.array(rows, dtype=np.int64).reshape(self.places.shape)
+
+    @cached_property
+    def multiplicity(self) -> Ints:
+        """Number of tile iterations that each represents, with itself: shape (size,)."""
+        times = np.ones(self.size, dtype=np.int64)
+        for kept, row in zip(self.kept, self.places, strict=True):
+            if kept.cuts:
+                times *= kept.multiplicity[row]
+        return times
+
+    @cached_property
+    def keys(self) -> Ints:
+        """Mixed-radix number of the places of each tile iteration: increasing, shape (size,)."""
+        return self.prefix_keys(self.depth)
+
+    @cached_property
+    def lengths(self) -> dict[Hashable, Ints]:
+        """Cache of tile lengths, which many accesses share."""
+        return {}
+
+    def radix(self, loop: int) -> int:
+        """Return the largest trip count of a Temporal loop, of all leaves below it.
+
+        Parameters
+        ----------
+        loop
+            Number of the loop among the Temporal loops.
+
+        Returns
+        -------
+        int
+            The trip count.
+        """
+        return self.kept[loop].trips
+
+    def prefix_keys(self, depth: int) -> Ints:
+        """Return the key of the tile at a depth that contains each tile iteration.
+
+        Parameters
+        ----------
+        depth
+            Number of outer loops.
+
+        Returns
+        -------
+        numpy.ndarray
+            Mixed-radix numbers of the places of the first `depth` loops, shape (size,).
+        """
+        return self.keys_of(self.places[:depth])
+
+    def keys_of(self, places: Ints) -> Ints:
+        """Return the mixed-radix numbers of places.
+
+        Parameters
+        ----------
+        places
+            Places of the first loops, shape (loops, n).
+
+        Returns
+        -------
+        numpy.ndarray
+            Keys, shape (n,).
+        """
+        key = np.zeros(places.shape[1], dtype=np.int64)
+        for kept, place in zip(self.kept, places, strict=False):
+            key = key * kept.count + place
+        return key
+
+    def turns(self, digits: Ints, above: int, depth: int) -> Ints:
+        """Return the linearized index of the Temporal loops from `above` to `depth`.
+
+        Parameters
+        ----------
+        digits
+            Loop indices, shape (loops, n).
+        above, depth
+            Numbers of the first loop and of the loop behind the last one.
+
+        Returns
+        -------
+        numpy.ndarray
+            Linearized indices in the loops' trip counts, shape (n,).
+        """
+        turn = np.zeros(digits.shape[1], dtype=np.int64)
+        for k in range(above, depth):
+            turn = turn * self.radix(k) + digits[k]
+        return turn
+
+    def firsts(self, depth: int) -> Ints:
+        """Return the first tile iteration of each tile at a depth.
+
+        Parameters
+        ----------
+        depth
+            Number of outer loops that index the tiles.
+
+        Returns
+        -------
+        numpy.ndarray
+            Tile iterations, increasing, shape (tiles,).
+        """
+        key = self.prefix_keys(depth)
+        return np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
+
+    def lasts(self, depth: int) -> Ints:
+        """Return the last tile iteration of each tile at a depth.
+
+        Parameters
+        ----------
+        depth
+            Number of outer loops that index the tiles.
+
+        Returns
+        -------
+        numpy.ndarray
+            Tile iterations, increasing, shape (tiles,).
+        """
+        firsts = self.firsts(depth)
+        return np.concatenate((firsts[1:], [self.size])) - 1
+
+    def find(self, digits: Ints) -> Ints:
+        """Return the sampled tile iterations with given indices.
+
+        Parameters
+        ----------
+        digits
+            Loop indices of sampled tile iterations, shape (depth, n).
+
+        Returns
+        -------
+        numpy.ndarray
+            Tile iterations, shape (n,).
+        """
+        if self.whole:
+            return np.searchsorted(self.keys, self.keys_of(digits))
+        found, copies = self.locate(digits)
+        assert not copies.any(), "all are sampled"
+        return found
+
+    def at_places(self, places: Ints) -> Ints:
+        """Return the tile iterations at given places.
+
+        Parameters
+        ----------
+        places
+            Places, shape (depth, n).
+
+        Returns
+        -------
+        numpy.ndarray
+            Tile iterations, -1 where none exists: shape (n,).
+        """
+        keys = self.keys_of(places)
+        found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
+        return np.where(self.keys[found] == keys, found, -1)
+
+    def locate(self, digits: Ints) -> tuple[Ints, Ints]:
+        """Return the sampled tile iterations that represent given ones.
+
+        Parameters
+        ----------
+        digits
+            Loop indices of existing tile iterations, shape (depth, n).
+
+        Returns
+        -------
+        (iterations, copies)
+            The representing tile iterations, shape (n,), and the number of periods per loop by
+            which the given ones are later, shape (depth, n).
+
+        Raises
+        ------
+        IrregularError
+            A representing tile iteration does not exist.
+        """
+        places, copies = np.zeros_like(digits), np.zeros_like(digits)
+        for k, kept in enumerate(self.kept):
+            places[k], copies[k], _ = kept.locate(digits[k])
+        found = self.at_places(places)
+        if (found < 0).any():
+            raise IrregularError("a tile iteration that represents skipped ones does not exist")
+        return found, copies
+
+    def locate_before(self, digits: Ints) -> tuple[Ints, Ints]:
+        """Return the tile iterations that represent the last ones up to given indices.
+
+        Loops over variables that constraints tie together must be sampled completely.
+
+        Parameters
+        ----------
+        digits
+            Loop indices, shape (depth, n); a tile iteration with these indices need not exist.
+
+        Returns
+        -------
+        (iterations, copies)
+            As for `locate`, of the last existing tile iterations that are not after the indices.
+
+        Raises
+        ------
+        IrregularError
+            A representing tile iteration does not exist or is not sampled.
+        """
+        if not self.leaf.coupled:
+            return self.locate(digits)
+        places, copies = np.zeros_like(digits), np.zeros_like(digits)
+        for k, kept in enumerate(self.kept):
+            places[k], copies[k], _ = kept.locate(digits[k])
+        found = np.searchsorted(self.keys, self.keys_of(places), side="right") - 1
+        for k, kept in enumerate(self.kept):
+            if kept.cuts and (self.places[k][found] != places[k]).any():
+                raise IrregularError("the predecessor of a tile iteration is not sampled")
+        return found, copies
+
+    def clip_last(self, digits: Ints, fixed: Ints) -> Ints:
+        """Return the indices of the last tile iterations up to given indices.
+
+        Parameters
+        ----------
+        digits
+            Loop indices, shape (depth, n).
+        fixed
+            Number of outer indices that are given, shape (n,). The others are free.
+
+        Returns
+        -------
+        numpy.ndarray
+            Loop indices, shape (depth, n), of the last existing tile iterations that agree with
+            the given indices, or that precede them where none agrees.
+        """
+        found = digits.copy()
+        positions = self.leaf.temporal_positions
+        free = np.zeros(digits.shape[1], dtype=np.bool_)
+        for k in range(self.depth):
+            loop = self.leaf.temporal[k]
+            outer = {
+                positions[j]: found[j]
+                for j in range(k)
+                if self.leaf.temporal[j].variable == loop.variable
+            } | first_unit_indices(self.leaf, loop.variable, positions[k])
+            start, end = tile_interval(self.leaf, loop.variable, outer)
+            last = np.minimum(self.kept[k].trips, -(-(end - start) // loop.tile)) - 1
+            given = (k < fixed) & ~free
+            free |= given & (found[k] > last)
+            found[k] = np.where(given, np.minimum(found[k], last), last)
+        return found
+
+    def shifted(self, iterations: Ints, loop: int, places: int) -> Ints:
+        """Return the tile iterations a number of places earlier in one loop.
+
+        Parameters
+        ----------
+        iterations
+            Tile iterations, shape (n,).
+        loop, places
+            Number of the loop, and by how many places to move back in it.
+
+        Returns
+        -------
+        numpy.ndarray
+            Tile iterations, shape (n,); unchanged where no earlier one exists.
+        """
+        wanted = self.places[:, iterations].copy()
+        wanted[loop] -= places
+        keys = self.keys_of(wanted)
+        found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
+        there = (self.keys[found] == keys) & (wanted[loop] >= 0)
+        return np.where(there, found, iterations)
+
+    @cached_property
+    def earlier(self) -> Ints:
+        """The tile iteration one period earlier per loop, or -1: shape (depth, size).
+
+        It is -1 where a tile iteration represents no skipped ones.
+        """
+        earlier = np.full(self.places.shape, -1, dtype=np.int64)
+        for k, kept in enumerate(self.kept):
+            if not kept.cuts:
+                continue
+            periods = kept.periods[self.places[k]]
+            mine = np.flatnonzero(periods)
+            places = self.places[:, mine].copy()
+            places[k] -= periods[mine]
+            keys = self.keys_of(places)
+            found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
+            if (self.keys[found] != keys).any():
+                raise IrregularError("a tile iteration one period earlier does not exist")
+            earlier[k, mine] = found
+        return earlier
+
+
+class IrregularError(Exception):
+    """Skipped tile iterations are not translates of the sampled ones that represent them."""
+
+
+def common_keys(some: Sequence[Tiles], depth: int) -> Ints:
+    """Return the keys of the tiles at a depth that exist for any of some leaves.
+
+    Parameters
+    ----------
+    some
+        The tile iterations of the leaves.
+    depth
+        Number of outer loops that index the tiles; the leaves share these loops.
+
+    Returns
+    -------
+    numpy.ndarray
+        Keys, increasing, shape (tiles,).
+    """
+    keys = np.sort(np.concatenate([t.prefix_keys(depth)[t.firsts(depth)] for t in some]))
+    return keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
+
+
+def tile_interval(
+    leaf: Leaf, variable: str, digits: Mapping[int, Ints | int]
+) -> tuple[Ints | int, Ints | int]:
+    """Return the interval of a variable's values in a tile.
+
+    Parameters
+    ----------
+    leaf, variable
+        The leaf and its rank variable.
+    digits
+        Position of a loop → its index, or an array of indices. Loops that are not named do not
+        restrict the interval.
+
+    Returns
+    -------
+    (start, end)
+        The first value and the value behind the last one. ``start >= end`` means that the tile
+        does not exist.
+    """
+    low, high = leaf.ranges[variable]
+    start: Ints | int = low
+    end: Ints | int = high + 1
+    for p, loop in enumerate(leaf.loops):
+        if loop.variable == variable and p in digits:
+            start = start + loop.tile * digits[p]
+            end = np.minimum(start + loop.tile, end)
+    return start, end
+
+
+def first_unit_indices(leaf: Leaf, variable: str, position: int) -> dict[int, Ints | int]:
+    """Return index 0 for the Spatial loops over a variable above a position.
+
+    Units run at the same time, and no unit has more iterations than the first one. So a tile
+    iteration exists if it exists for the first unit.
+
+    Parameters
+    ----------
+    leaf, variable
+        The leaf and its rank variable.
+    position
+        A position on the path.
+
+    Returns
+    -------
+    dict
+        Position of a Spatial loop → 0.
+    """
+    return {
+        p: 0
+        for p, loop in enumerate(leaf.loops[:position])
+        if loop.variable == variable and loop.unit is not None
+    }

@@ -1,0 +1,126 @@
+"""A lowered mapping: its leaves, and the granularity of their tile iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from polylat.lowering.cascade import cascade_graph, exchanged_tensors
+from polylat.lowering.enumeration import count_iterations
+from polylat.lowering.paths import Leaf
+from polylat.lowering.sharing import Source, sources
+from polylat.lowering.tree import leaves
+from polylat.spec import Spec
+
+__all__ = ["Granularity", "Lowered", "coarsest", "lower", "sequential_leaves"]
+
+Granularity = Literal["tile", "flow", "full"]
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """The leaves of a mapping and the granularity of their tile iterations.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    leaves
+        The leaves, in tree order.
+    granularity
+        The granularity of the tile iterations.
+    depths
+        Per leaf, the number of Temporal loops that index its tile iterations.
+    found
+        (leaf, input tensor) → the holder in which the leaf finds it.
+    """
+
+    spec: Spec
+    leaves: tuple[Leaf, ...]
+    granularity: Granularity
+    depths: tuple[int, ...]
+    found: Mapping[tuple[int, str], Source]
+
+    @cached_property
+    def size(self) -> int:
+        """Number of tile iterations of all leaves."""
+        return sum(map(count_iterations, self.leaves, self.depths))
+
+
+def lower(spec: Spec, granularity: Granularity) -> Lowered:
+    """Lower a mapping.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    granularity
+        The loops that index tile iterations: ``"tile"``: those above the innermost Storage, Toll
+        or split; ``"flow"``: also down to the innermost loop that indexes an exchanged tensor;
+        ``"full"``: all Temporal loops.
+
+    Returns
+    -------
+    Lowered
+        The lowered mapping.
+
+    Raises
+    ------
+    MappingError, UnsupportedError
+        The mapping is illegal, or not modeled.
+    """
+    found = leaves(spec)
+    return Lowered(spec, found, granularity, _depths(found, granularity), sources(found))
+
+
+def sequential_leaves(lowered: Lowered) -> Lowered:
+    """Return the same mapping with every Pipeline as a Sequential.
+
+    Parameters
+    ----------
+    lowered
+        The mapping.
+
+    Returns
+    -------
+    Lowered
+        The changed mapping.
+    """
+    changed = tuple(
+        replace(leaf, splits=tuple(replace(s, pipeline=False) for s in leaf.splits))
+        for leaf in lowered.leaves
+    )
+    return replace(lowered, leaves=changed)
+
+
+def coarsest(lowered: Lowered) -> Lowered:
+    """Return the same mapping at granularity ``"tile"``.
+
+    Parameters
+    ----------
+    lowered
+        The mapping.
+
+    Returns
+    -------
+    Lowered
+        The mapping at the coarsest granularity.
+    """
+    return replace(lowered, granularity="tile", depths=_depths(lowered.leaves, "tile"))
+
+
+def _depths(found: Sequence[Leaf], granularity: Granularity) -> tuple[int, ...]:
+    exchanged = exchanged_tensors(cascade_graph(found))
+    return tuple(_depth(leaf, exchanged, granularity) for leaf in found)
+
+
+def _depth(leaf: Leaf, exchanged: Iterable[str], granularity: Granularity) -> int:
+    if granularity == "tile":
+        return leaf.fixed_depth
+    if granularity == "full":
+        return len(leaf.temporal)
+    variables = {v for a in leaf.einsum.accesses if a.tensor in exchanged for v in a.variables}
+    indexing = [k + 1 for k, loop in enumerate(leaf.temporal) if loop.variable in variables]
+    return max([leaf.fixed_depth, *indexing])

@@ -1,0 +1,186 @@
+"""The numbering of tile iterations and blocks, and the dependence edges between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from polylat.lowering.accesses.blocks import Block
+from polylat.lowering.dependences.extend import shared_depth
+from polylat.lowering.dependences.tables import union_of
+from polylat.lowering.iterations import Tiles
+from polylat.schedule.arrays import Ints
+
+__all__ = ["Edges", "Layout"]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The numbering of sampled tile iterations and of blocks.
+
+    Tile iterations are numbered consecutively, leaf by leaf; then follow the blocks that are not
+    foreground, stream by stream. A stream is one `Block` of a leaf, which occurs in some of its
+    tile iterations. The number of a tile iteration is also that of its foreground block.
+
+    Parameters
+    ----------
+    tiles
+        Per leaf, its tile iterations.
+    blocks
+        Per leaf, its blocks.
+    bases
+        Per leaf, the number of its first tile iteration.
+    streams
+        (leaf, index of the block) → (number of the stream's first block, its tile iterations,
+        numbered within the leaf).
+    iterations, total
+        Number of tile iterations; number of tile iterations and other blocks together.
+    """
+
+    tiles: tuple[Tiles, ...]
+    blocks: tuple[tuple[Block, ...], ...]
+    bases: tuple[int, ...]
+    streams: Mapping[tuple[int, int], tuple[int, Ints]]
+    iterations: int
+    total: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether all tile iterations are sampled."""
+        return all(tiles.whole for tiles in self.tiles)
+
+    @property
+    def depth(self) -> int:
+        """Largest number of loops that index the tile iterations of a leaf."""
+        return max((tiles.depth for tiles in self.tiles), default=0)
+
+    @cached_property
+    def places(self) -> Ints:
+        """`Tiles.places`, shape (depth, iterations); 0 in loops that a leaf does not have."""
+        return self._rows([tiles.places for tiles in self.tiles])
+
+    @cached_property
+    def digits(self) -> Ints:
+        """`Tiles.digits`, shape (depth, iterations); 0 in loops that a leaf does not have."""
+        return self._rows([tiles.digits for tiles in self.tiles])
+
+    @cached_property
+    def periods(self) -> Ints:
+        """`Kept.periods` of each place, shape (depth, iterations)."""
+        return self._rows(
+            [
+                [kept.periods[row] for kept, row in zip(tiles.kept, tiles.places, strict=True)]
+                for tiles in self.tiles
+            ]
+        )
+
+    @cached_property
+    def shared(self) -> Ints:
+        """Number of loops that index the tile iterations of both leaves, shape (leaves, leaves)."""
+        some = self.tiles
+        return np.array([[a.depth if a is b else shared_depth(a, b) for b in some] for a in some])
+
+    def later(self, iterations: Ints, copies: Ints) -> Ints:
+        """Return the loop indices of tile iterations, numbers of periods later.
+
+        Parameters
+        ----------
+        iterations
+            Tile iterations, shape (n,).
+        copies
+            Number of periods per loop, shape (loops, n).
+
+        Returns
+        -------
+        numpy.ndarray
+            Indices of the first loops, shape (loops, n).
+        """
+        loops = slice(len(copies))
+        return self.digits[loops, iterations] + copies * self.periods[loops, iterations]
+
+    def _rows(self, by_leaf: Sequence[Sequence[Ints] | Ints]) -> Ints:
+        found = np.zeros((self.depth, self.iterations), dtype=np.int64)
+        for tiles, base, rows in zip(self.tiles, self.bases, by_leaf, strict=True):
+            for k, row in enumerate(rows):
+                found[k, base : base + tiles.size] = row
+        return found
+
+    @staticmethod
+    def of(tiles: Sequence[Tiles], blocks: Sequence[tuple[Block, ...]]) -> Layout:
+        """Number the tile iterations and blocks.
+
+        Parameters
+        ----------
+        tiles, blocks
+            Per leaf, its tile iterations and its blocks.
+
+        Returns
+        -------
+        Layout
+            The numbering.
+        """
+        bases, count = [], 0
+        for some in tiles:
+            bases.append(count)
+            count += some.size
+        iterations = count
+        streams: dict[tuple[int, int], tuple[int, Ints]] = {}
+        for leaf, mine in enumerate(blocks):
+            for index, block in enumerate(mine):
+                if block.kind != "foreground":
+                    where = union_of([a.iterations for a in block.accesses], tiles[leaf].size)
+                    streams[leaf, index] = (count, where)
+                    count += len(where)
+        return Layout(tuple(tiles), tuple(blocks), tuple(bases), streams, iterations, count)
+
+    def stream(self, leaf: int, kind: str, tensor: str, level: int) -> tuple[int, Ints] | None:
+        """Return a stream of fills or write-backs of a leaf.
+
+        Parameters
+        ----------
+        leaf
+            Number of the leaf.
+        kind, tensor, level
+            As in `Block`.
+
+        Returns
+        -------
+        (first, iterations) or None
+            The number of its first block and its tile iterations, numbered within the leaf; None
+            if there is no such stream.
+        """
+        for index, block in enumerate(self.blocks[leaf]):
+            if (block.kind, block.tensor, block.level) == (kind, tensor, level):
+                return self.streams[leaf, index]
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Dependence edges: `target` waits until `source` has finished.
+
+    Parameters
+    ----------
+    source
+        A tile iteration (its finish), or a block other than foreground (its finish): shape (n,).
+    target
+        A tile iteration (its start), a fill (its start), or, from `Layout.total` on, a tile
+        iteration's finish: shape (n,).
+    reason
+        `FLOW`, `BARRIER` or `CAPACITY`: shape (n,).
+    rule
+        Number of the relation that the edge belongs to. Where tile iterations are skipped, a
+        target has at most one source per relation. Shape (n,).
+    copies
+        Per loop of the source's leaf, the number of periods by which the awaited instance is later
+        than `source`: shape (depth, n), or (0, n) where no tile iteration is skipped.
+    """
+
+    source: Ints
+    target: Ints
+    reason: Ints
+    rule: Ints
+    copies: Ints

@@ -1,0 +1,142 @@
+"""The sampled iterations of a loop.
+
+A long loop repeats itself: a range of its iterations consists of further periods of the period
+before it. Such a range is skipped, and the period before it represents it. The sampled iterations
+are numbered consecutively: their *places*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from polylat.schedule.arrays import Ints
+
+__all__ = ["Cut", "Kept"]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A skipped range of iterations: a number of periods.
+
+    Parameters
+    ----------
+    place
+        Place of the first iteration after the range.
+    period, copies
+        Number of iterations per period, and number of skipped periods. The period before `place`
+        represents them.
+    """
+
+    place: int
+    period: int
+    copies: int
+
+    @property
+    def removed(self) -> int:
+        """Number of skipped iterations."""
+        return self.period * self.copies
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The sampled iterations of a loop.
+
+    Parameters
+    ----------
+    trips
+        The loop's trip count.
+    cuts
+        The skipped ranges, in increasing order.
+
+    Examples
+    --------
+    A loop of 100 iterations, of which 0 to 3, 98 and 99 are sampled: iteration 50 is 47 periods
+    later than iteration 3, which represents it.
+
+    >>> kept = Kept(100, (Cut(4, 1, 94),))
+    >>> kept.count, kept.digits.tolist()
+    (6, [0, 1, 2, 3, 98, 99])
+    >>> [a.tolist() for a in kept.locate(np.array([2, 50, 99]))]
+    [[2, 3, 5], [0, 47, 0], [1, 1, 1]]
+    """
+
+    trips: int
+    cuts: tuple[Cut, ...] = ()
+
+    @cached_property
+    def count(self) -> int:
+        """Number of sampled iterations."""
+        return self.trips - sum(cut.removed for cut in self.cuts)
+
+    @cached_property
+    def digits(self) -> Ints:
+        """Per place, the iteration: shape (count,)."""
+        digits = np.arange(self.count)
+        for cut in self.cuts:
+            digits[cut.place :] += cut.removed
+        return digits
+
+    @cached_property
+    def multiplicity(self) -> Ints:
+        """Per place, the number of iterations that it represents, with itself: shape (count,)."""
+        times = np.ones(self.count, dtype=np.int64)
+        for cut in self.cuts:
+            times[cut.place - cut.period : cut.place] += cut.copies
+        return times
+
+    @cached_property
+    def periods(self) -> Ints:
+        """Per place, the period of the skipped range that it represents, or 0: shape (count,)."""
+        periods = np.zeros(self.count, dtype=np.int64)
+        for cut in self.cuts:
+            periods[cut.place - cut.period : cut.place] = cut.period
+        return periods
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """First and last iteration of each contiguous range of sampled iterations."""
+        ends = [cut.place - 1 for cut in self.cuts] + [self.count - 1]
+        starts = [0] + [cut.place for cut in self.cuts]
+        return tuple(
+            (int(self.digits[a]), int(self.digits[b])) for a, b in zip(starts, ends, strict=True)
+        )
+
+    @cached_property
+    def _runs(self) -> tuple[Ints, Ints, Ints]:
+        """Per range, sampled and skipped in turn: first iteration, place, period (0: sampled)."""
+        first, place, period = [0], [0], [0]
+        gone = 0
+        for cut in self.cuts:
+            first += [cut.place + gone, cut.place + gone + cut.removed]
+            place += [cut.place - cut.period, cut.place]
+            period += [cut.period, 0]
+            gone += cut.removed
+        return np.array(first), np.array(place), np.array(period)
+
+    def locate(self, digits: Ints) -> tuple[Ints, Ints, Ints]:
+        """Return the places that represent iterations.
+
+        Parameters
+        ----------
+        digits
+            Iterations, shape (n,).
+
+        Returns
+        -------
+        (places, copies, periods)
+            The place that represents each iteration, by how many periods the iteration is later
+            (0 if it is sampled), and the iterations per period (1 if it is sampled): shape (n,)
+            each.
+        """
+        if not self.cuts:
+            return digits, np.zeros_like(digits), np.ones_like(digits)
+        first, place, period = self._runs
+        run = np.searchsorted(first, digits, side="right") - 1
+        into, size = digits - first[run], period[run]
+        gone = size > 0
+        safe = np.where(gone, size, 1)
+        places = place[run] + np.where(gone, into % safe, into)
+        return places, np.where(gone, into // safe + 1, 0), safe

@@ -1,0 +1,165 @@
+"""The task graph of a mapping: tasks with durations, precedence edges and logical dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from polylat.lowering.accesses.blocks import Block
+from polylat.lowering.numbering import Edges, Layout
+from polylat.lowering.ports import Costs
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.graph import Dates, TaskGraph
+
+__all__ = ["build_graph", "logical_dates"]
+
+
+_KINDS = {"fill": 0, "foreground": 1, "background": 2}
+
+
+def build_graph(
+    layout: Layout,
+    edges: Edges,
+    costs: Costs,
+    shifts: Mapping[int, Sequence[int]],
+) -> TaskGraph:
+    """Build the task graph of a mapping.
+
+    A task is the service of a block on one port.
+
+    Parameters
+    ----------
+    layout, edges, costs
+        The numbering of tile iterations and blocks, the dependences, and the durations.
+    shifts
+        Tree node of a Pipeline → the shift of each stage in the skewed dates.
+
+    Returns
+    -------
+    TaskGraph
+        The task graph; durations in steps of 1/scale.
+    """
+    dtype: type = object if costs.exact else np.int64
+    blocks: list[Ints] = []
+    ports: list[Ints] = []
+    durations: list[Times] = []
+    owner = np.empty(layout.total, dtype=np.int64)
+    owner[: layout.iterations] = np.arange(layout.iterations)
+    kind = np.ones(layout.total, dtype=np.int64)
+    sequence = np.zeros(layout.total, dtype=np.int64)
+    starts = np.zeros(layout.iterations, dtype=np.bool_)
+    for leaf, mine in enumerate(layout.blocks):
+        tiles, base = layout.tiles[leaf], layout.bases[leaf]
+        starts[base] = True
+        for index, block in enumerate(mine):
+            if block.kind == "foreground":
+                first, iterations = base, np.arange(tiles.size)
+            else:
+                first, iterations = layout.streams[leaf, index]
+                owner[first : first + len(iterations)] = base + iterations
+            kind[first : first + len(iterations)] = _KINDS[block.kind]
+            sequence[first : first + len(iterations)] = index
+            for port, load in _loads(leaf, block, iterations, costs, dtype).items():
+                busy = np.flatnonzero(load)
+                blocks.append(first + busy)
+                ports.append(np.full(len(busy), port, dtype=np.int64))
+                durations.append(load[busy])
+    empty = [np.zeros(0, dtype=np.int64)]
+    times = [tiles.multiplicity for tiles in layout.tiles]
+    return TaskGraph(
+        leaf_starts=starts,
+        leaf=np.repeat(np.arange(len(layout.tiles)), [t.size for t in layout.tiles]),
+        multiplicity=np.concatenate(times or empty),
+        owner=owner,
+        kind=kind,
+        sequence=sequence,
+        task_block=np.concatenate(blocks or empty),
+        task_port=np.concatenate(ports or empty),
+        task_duration=np.concatenate(durations or empty),
+        ports=len(costs.ports),
+        edge_source=edges.source,
+        edge_target=edges.target,
+        edge_reason=edges.reason,
+        edge_rule=edges.rule,
+        edge_copies=edges.copies,
+        dates=logical_dates(layout, shifts),
+    )
+
+
+def _loads(
+    leaf: int, block: Block, iterations: Ints, costs: Costs, dtype: type
+) -> dict[int, Times]:
+    """Return number of a port → steps per occurrence of a block, shape (n,)."""
+    loads: dict[int, Times] = {}
+
+    def load(port: int) -> Times:
+        return loads.setdefault(port, np.full(len(iterations), 0, dtype=dtype))
+
+    for access in block.accesses:
+        steps = costs.per_value[leaf, access.component, access.tensor, access.action]
+        at = (
+            access.iterations
+            if block.kind == "foreground"
+            else np.searchsorted(iterations, access.iterations)
+        )
+        for port, each in steps.items():
+            load(port)[at] += access.counts.astype(dtype) * each
+    if block.kind == "foreground":
+        for (number, _), constants in costs.constant.items():
+            if number == leaf:
+                for port, once in constants.items():
+                    load(port)[0] += once
+    return loads
+
+
+def logical_dates(layout: Layout, shifts: Mapping[int, Sequence[int]]) -> Dates:
+    """Return the logical dates of all tile iterations, in program order and skewed.
+
+    Parameters
+    ----------
+    layout
+        The numbering of tile iterations.
+    shifts
+        Tree node of a Pipeline → the shift of each stage in the skewed dates.
+
+    Returns
+    -------
+    Dates
+        One column per tile iteration, to be compared lexicographically.
+
+    Notes
+    -----
+    A date alternates loop indices and branch numbers along the path, as the 2d + 1 schedules of
+    Feautrier (1992) and Kelly and Pugh (1993): per split, the linearized index of the loops
+    between it and the split above, then the branch; last the remaining indices. In a skewed date,
+    a stage s of a Pipeline has (index + shift, -s) instead of (index, s): software pipelining.
+    """
+    program, skew = [], []
+    for tiles in layout.tiles:
+        plain: list[Ints] = []
+        skewed: list[Ints] = []
+        above = 0
+        for split in tiles.leaf.splits:
+            turn = tiles.turns(tiles.digits, above, split.depth)
+            branch = np.full(tiles.size, split.branch, dtype=np.int64)
+            plain += [turn, branch]
+            if split.pipeline:
+                skewed += [turn + shifts[split.node][split.branch], -branch]
+            else:
+                skewed += [turn, branch]
+            above = split.depth
+        rest = [tiles.digits[k] for k in range(above, tiles.depth)]
+        program.append([*plain, *rest])
+        skew.append([*skewed, *rest])
+    return Dates(_columns(layout, program), _columns(layout, skew))
+
+
+def _columns(layout: Layout, parts: Sequence[Sequence[Ints]]) -> Ints:
+    """Return the dates of all leaves, padded with zeros to one length."""
+    width = max(len(part) for part in parts)
+    columns = np.zeros((width, layout.iterations), dtype=np.int64)
+    for part, base, tiles in zip(parts, layout.bases, layout.tiles, strict=True):
+        for row, values in enumerate(part):
+            columns[row, base : base + tiles.size] = values
+    return columns

@@ -1,0 +1,294 @@
+"""Exact numbers (integers and fractions), and their formats for readers and for JSON."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from polylat.errors import UnsupportedError
+
+__all__ = [
+    "Number",
+    "double",
+    "four_digits",
+    "json_number",
+    "number",
+    "percent",
+    "show",
+    "show_factor",
+    "show_large",
+]
+
+Number = int | Fraction
+
+_MAX_BITS = 14_000
+"""Python formats integers of up to 4300 digits, about 14,280 bits."""
+
+_DIGITS = 7
+"""Significant digits of a rounded number."""
+
+
+def number(value: Number) -> Number:
+    """Convert a fraction to an integer if it is integral.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    int or Fraction
+        The same number.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> number(Fraction(6, 3)), number(Fraction(1, 2))
+    (2, Fraction(1, 2))
+    """
+    return value.numerator if value.denominator == 1 else value
+
+
+def json_number(value: Number) -> int | str:
+    """Convert a number for JSON.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    int or str
+        An int if it is integral, else the string ``"p/q"``.
+
+    Raises
+    ------
+    UnsupportedError
+        The number has more digits than Python formats.
+    """
+    fraction = Fraction(value)
+    bits = max(fraction.numerator.bit_length(), fraction.denominator.bit_length())
+    if bits > _MAX_BITS:
+        raise UnsupportedError(
+            f"a number of {bits:,} bits is too long to write",
+            mend="use figures with fewer digits in the architecture",
+        )
+    return fraction.numerator if fraction.denominator == 1 else str(fraction)
+
+
+def show(value: Number) -> str:
+    """Format a number exactly if that is short, else to seven digits after ``≈``.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    str
+        With thousands separators; engineering notation for very large and very small numbers.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> show(31744), show(Fraction(547, 2)), show(Fraction(1, 3)), show(Fraction(7, 781250))
+    ('31,744', '273.5', '1/3', '8.96e-6')
+    >>> show(Fraction(10**9, 12345)), show(Fraction(1, 3 * 10**9))
+    ('≈81,004.46', '≈333.3333e-12')
+    """
+    value = Fraction(value)
+    if value.denominator == 1 and abs(value) < 10**18:
+        return f"{value.numerator:,}"
+    # A long denominator is slow to factor, and has too many decimals in any case.
+    decimals = _decimals(value.denominator) if value.denominator <= 10**40 else None
+    small = 0 < abs(value) < Fraction(1, 1000)
+    if decimals is not None and abs(value.numerator) * 10**decimals < 10**40:
+        digits = len(str(abs(value.numerator) * (10**decimals // value.denominator)).rstrip("0"))
+        if digits <= 12 and (small or abs(value) >= 10**18):
+            return _engineering(value, digits)
+        if digits <= 12 and decimals <= 9:
+            return f"{_rounded(value, decimals)}"
+    short = abs(value.numerator) * value.denominator < 10**8  # longer ones may be huge
+    if short and decimals is None and len(f"{value.numerator}{value.denominator}") <= 8:
+        return f"{value.numerator:,}/{value.denominator:,}"
+    if small or abs(value) >= 10**15:
+        return f"≈{_engineering(value, _DIGITS)}"
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    return f"≈{_rounded(value, max(_DIGITS - whole, 0))}"
+
+
+def show_large(value: Number) -> str:
+    """Format a number; from a million on, add it in engineering notation.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    str
+        As for `show`, followed by four digits in parentheses for large numbers.
+
+    Examples
+    --------
+    >>> show_large(934180749312), show_large(31744)
+    ('934,180,749,312 (934.2e9)', '31,744')
+    """
+    if not 10**6 <= abs(Fraction(value)) < 10**18:
+        return show(value)
+    return f"{show(value)} ({_engineering(Fraction(value), 4)})"
+
+
+def four_digits(value: Number) -> str:
+    """Format a ratio to four digits.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    str
+        Four significant digits.
+
+    Examples
+    --------
+    >>> four_digits(Fraction(4, 3)), four_digits(10**400)
+    ('1.333', '10e399')
+    """
+    try:
+        return f"{float(value):.4g}"
+    except OverflowError:
+        return _engineering(Fraction(value), 4)
+
+
+def double(value: Number) -> float:
+    """Convert a number to floating point, for libraries that have no exact numbers.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    float
+        The nearest floating-point number.
+
+    Raises
+    ------
+    UnsupportedError
+        The number overflows, or is nonzero and underflows to zero.
+    """
+    try:
+        found = float(value)
+    except OverflowError:
+        found = 0.0
+    if value and not found:
+        raise UnsupportedError(
+            f"{show(value)} is beyond the range of floating-point numbers (1e-323 to 1e308)",
+            mend="use another unit of time or of bits, or an exact output format, such as SVG",
+        )
+    return found
+
+
+def _decimals(denominator: int) -> int | None:
+    """Number of decimals of a fraction with this denominator; None if it is periodic."""
+    twos = fives = 0
+    while denominator % 2 == 0:
+        denominator, twos = denominator // 2, twos + 1
+    while denominator % 5 == 0:
+        denominator, fives = denominator // 5, fives + 1
+    return max(twos, fives) if denominator == 1 else None
+
+
+def _rounded(value: Fraction, decimals: int) -> str:
+    scaled = round(value * 10**decimals)
+    whole, rest = divmod(abs(scaled), 10**decimals)
+    tail = f".{rest:0{decimals}d}" if decimals else ""
+    return f"{'-' if scaled < 0 else ''}{whole:,}{tail}"
+
+
+def _engineering(value: Fraction, digits: int) -> str:
+    """Format to `digits` significant digits, with an exponent that is a multiple of three."""
+    if value == 0:
+        return "0"
+    bits = value.numerator.bit_length() - value.denominator.bit_length()
+    exponent = 3 * int(bits / 10)  # approximate, corrected below
+    size = abs(value) / Fraction(1000) ** (exponent // 3)
+    while size >= 1000:
+        size, exponent = size / 1000, exponent + 3
+    while size < 1:
+        size, exponent = size * 1000, exponent - 3
+    decimals = max(digits - len(str(int(size))), 0)
+    size = Fraction(round(size * 10**decimals), 10**decimals)
+    if size == 1000:
+        size, exponent = Fraction(1), exponent + 3
+    text = _rounded(size, decimals)
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return f"{'-' if value < 0 else ''}{text}{f'e{exponent}' if exponent else ''}"
+
+
+def percent(part: Number, whole: Number) -> str:
+    """Format a share as a percentage; only exact 0 and 1 give ``0.0%`` and ``100.0%``.
+
+    Parameters
+    ----------
+    part, whole
+        Exact numbers.
+
+    Returns
+    -------
+    str
+        One decimal; empty if `whole` is zero.
+    """
+    if not whole:
+        return ""
+    share = 100 * Fraction(part) / Fraction(whole)
+    if 0 < share < Fraction(1, 20):
+        return "<0.1%"
+    if Fraction(1999, 20) <= share < 100:
+        return ">99.9%"
+    return f"{float(share):.1f}%"
+
+
+def show_factor(factor: Number) -> str:
+    """Format a factor exactly if that is short, else to four digits.
+
+    Parameters
+    ----------
+    factor
+        A positive number.
+
+    Returns
+    -------
+    str
+        The factor, followed by ``x``.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> (
+    ...     show_factor(2),
+    ...     show_factor(Fraction(1, 8)),
+    ...     show_factor(Fraction(184, 65)),
+    ...     show_factor(Fraction(1, 10**9)),
+    ... )
+    ('2x', '0.125x', '2.831x', '1e-9x')
+    """
+    factor = Fraction(factor)
+    decimals = _decimals(factor.denominator)
+    if decimals is not None and decimals <= 4 and factor < 10**9:
+        return f"{_rounded(factor, decimals)}x"
+    if not Fraction(1, 1000) <= factor < 10**9:
+        return f"{_engineering(factor, 4)}x"
+    size = factor
+    decimals = 3
+    while size < 1:
+        size, decimals = size * 10, decimals + 1
+    return f"{_rounded(factor, max(decimals - len(str(int(size))) + 1, 0))}x"

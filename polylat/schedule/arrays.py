@@ -1,0 +1,182 @@
+"""Array types, and the operations on integer arrays that several modules share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Ints", "Mask", "Times", "by_key", "compiled", "ranks", "reached", "runs", "starts_of"]
+
+Ints = npt.NDArray[np.int64]
+"""Counts, numbers and indices."""
+
+Mask = npt.NDArray[np.bool_]
+"""A truth value per entry."""
+
+Times = npt.NDArray[Any]
+"""Times in steps: 64-bit integers where they fit, else Python integers (dtype object)."""
+
+compiled: Any = numba.njit(cache=True, nogil=True)
+"""Decorator of compiled functions; `.py_func` is the function as it was (numba has no types)."""
+
+
+def ranks(columns: Ints) -> Ints:
+    """Return the rank of each tile iteration in lexicographic order of dates.
+
+    Parameters
+    ----------
+    columns
+        Shape (columns, n): the dates, compared from the first column on; equal ones keep their
+        order.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,): a permutation of 0 … n − 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ranks(np.array([[1, 0, 1], [0, 5, -2]])).tolist()
+    [2, 0, 1]
+    """
+    count = columns.shape[1]
+    low = columns.min(axis=1, initial=0)
+    spans = [int(s) for s in columns.max(axis=1, initial=0) - low + 1]
+    total = 1
+    for span in spans:
+        total *= span
+    if total < 1 << 62:
+        # A mixed-radix number per date sorts faster than the columns.
+        key = np.zeros(count, dtype=np.int64)
+        for column, least, span in zip(columns, low, spans, strict=True):
+            key = key * span + (column - least)
+        order = np.argsort(key, kind="stable")
+    else:
+        order = np.lexsort(columns[::-1])
+    rank = np.empty(count, dtype=np.int64)
+    rank[order] = np.arange(count)
+    return rank
+
+
+def starts_of(keys: Ints, count: int) -> Ints:
+    """Return where the entries of each key begin in an array sorted by key.
+
+    Parameters
+    ----------
+    keys
+        Shape (n,): the key of each entry, from 0 to `count` − 1, in any order.
+    count
+        Number of keys.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (count + 1,): the offsets; the last one is n.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> starts_of(np.array([2, 0, 2]), 3).tolist()
+    [0, 1, 1, 3]
+    """
+    found = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum(np.bincount(keys, minlength=count), out=found[1:])
+    return found
+
+
+def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """Concatenate ranges of consecutive integers.
+
+    Parameters
+    ----------
+    starts, lengths
+        Shape (n,): the first integer of each range, and the number of its integers.
+
+    Returns
+    -------
+    (which, values)
+        Both of shape (sum of lengths,): the number of the range that each value is of, and the
+        values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [a.tolist() for a in runs(np.array([5, 0]), np.array([2, 1]))]
+    [[0, 0, 1], [5, 6, 0]]
+    """
+    which = np.repeat(np.arange(len(starts)), lengths)
+    offset = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return which, starts[which] + offset
+
+
+@compiled
+def by_key(keys: Any, count: int) -> Any:
+    """Group entries by key with a counting sort (stable).
+
+    Parameters
+    ----------
+    keys
+        Shape (n,): the key of each entry, from 0 to `count` − 1.
+    count
+        Number of keys.
+
+    Returns
+    -------
+    (start, entries)
+        Shape (count + 1,): where the entries of each key begin in `entries`, and n at the end;
+        shape (n,): the numbers of the entries in the order of their keys.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [a.tolist() for a in by_key(np.array([2, 0, 2]), 3)]
+    [[0, 1, 1, 3], [1, 0, 2]]
+    """
+    start = np.zeros(count + 1, np.int64)
+    for k in keys:
+        start[k + 1] += 1
+    for k in range(count):
+        start[k + 1] += start[k]
+    place = start[:-1].copy()
+    entries = np.empty(len(keys), np.int64)
+    for i in range(len(keys)):
+        k = keys[i]
+        entries[place[k]] = i
+        place[k] += 1
+    return start, entries
+
+
+@compiled
+def reached(start: Any, out: Any, marked: Any) -> None:
+    """Mark, in place, every node that can be reached from a marked node.
+
+    Parameters
+    ----------
+    start, out
+        The edges by source: node k has an edge to each of ``out[start[k] : start[k + 1]]``.
+    marked
+        Shape (nodes,), booleans: the nodes to begin with; the reachable ones are added.
+
+    Notes
+    -----
+    Depth-first search.
+    """
+    count = len(marked)
+    stack = np.empty(count, np.int64)
+    top = 0
+    for k in range(count):
+        if marked[k]:
+            stack[top] = k
+            top += 1
+    while top > 0:
+        top -= 1
+        k = stack[top]
+        for e in range(start[k], start[k + 1]):
+            if not marked[out[e]]:
+                marked[out[e]] = True
+                stack[top] = out[e]
+                top += 1

@@ -1,0 +1,253 @@
+"""Numbers of the events of a task graph, and precedences between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from polylat.schedule.arrays import Ints
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.timing import Order
+
+__all__ = ["Events", "PortWaits", "Waits"]
+
+
+@dataclass(frozen=True, eq=False)
+class Waits:
+    """Precedences: each target waits for a source, or for the source some periods later.
+
+    Parameters
+    ----------
+    source, target
+        Shape (precedences,): numbers of events, or of what else the owner says.
+    copies
+        Shape (loops, precedences): how many periods later than `source` the awaited event is.
+    """
+
+    source: Ints
+    target: Ints
+    copies: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class PortWaits:
+    """Precedences between tasks that a port serves one after the other, by order of service.
+
+    Parameters
+    ----------
+    program, skew
+        The static orders: by date and by skewed date.
+    seen
+        The order of service taken from another schedule, as a candidate for "oldest"; None if
+        there is none.
+    """
+
+    program: Waits
+    skew: Waits
+    seen: Waits | None = None
+
+    def of(self, order: Order) -> Waits:
+        """Return the precedences of an order of service.
+
+        Parameters
+        ----------
+        order
+            The order; "oldest" is represented by `seen` if given, else by "skew".
+
+        Returns
+        -------
+        Waits
+            Precedences between tasks (numbers of tasks, not of events).
+        """
+        if order == "program":
+            return self.program
+        return self.seen if order == "oldest" and self.seen is not None else self.skew
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Numbering of events.
+
+    In this order: the starts of the tile iterations and of the other blocks (meaningful for fills
+    only), the ends of the tasks, the finishes of the blocks, the finishes of the tile iterations.
+
+    Parameters
+    ----------
+    graph
+        The task graph.
+    """
+
+    graph: TaskGraph
+
+    @property
+    def count(self) -> int:
+        """Number of events."""
+        return 2 * self.graph.blocks + self.graph.tasks + self.graph.iterations
+
+    def task(self, tasks: Ints) -> Ints:
+        """Return the events at which tasks end.
+
+        Parameters
+        ----------
+        tasks
+            Shape (n,): numbers of tasks.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): numbers of events.
+        """
+        return self.graph.blocks + tasks
+
+    def block(self, blocks: Ints) -> Ints:
+        """Return the events at which blocks finish.
+
+        Parameters
+        ----------
+        blocks
+            Shape (n,): numbers of blocks.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): numbers of events.
+        """
+        return self.graph.blocks + self.graph.tasks + blocks
+
+    def finish(self, iterations: Ints) -> Ints:
+        """Return the events at which tile iterations finish.
+
+        Parameters
+        ----------
+        iterations
+            Shape (n,): numbers of tile iterations.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): numbers of events.
+        """
+        return 2 * self.graph.blocks + self.graph.tasks + iterations
+
+    @cached_property
+    def _block_keys(self) -> tuple[Ints, Ints, int]:
+        width = int(self.graph.sequence.max(initial=0)) + 1
+        keys = self.graph.owner * width + self.graph.sequence
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order, width
+
+    @cached_property
+    def task_keys(self) -> tuple[Ints, Ints]:
+        """The increasing keys ``block * ports + port`` of all tasks, and the task of each key."""
+        keys = self.graph.task_block * self.graph.ports + self.graph.task_port
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
+
+    def block_at(self, iterations: Ints, like: Ints) -> Ints:
+        """Return the blocks that correspond to given blocks in other tile iterations.
+
+        Parameters
+        ----------
+        iterations
+            Shape (n,): the other tile iterations.
+        like
+            Shape (n,): the given blocks; a block corresponds if its `sequence` is the same.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): the blocks; -1 where there is none.
+        """
+        keys, order, width = self._block_keys
+        return _look_up(keys, order, iterations * width + self.graph.sequence[like])
+
+    def task_at(self, blocks: Ints, like: Ints) -> Ints:
+        """Return the tasks of other blocks on the ports of given tasks.
+
+        Parameters
+        ----------
+        blocks
+            Shape (n,): the other blocks; -1 for none.
+        like
+            Shape (n,): the given tasks.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): the tasks; -1 where there is none.
+        """
+        keys, order = self.task_keys
+        wanted = blocks * self.graph.ports + self.graph.task_port[like]
+        return np.where(blocks < 0, -1, _look_up(keys, order, wanted))
+
+    def earlier_tasks(self, tasks: Ints, iterations: Ints) -> Ints:
+        """Return the tasks that correspond to given tasks in other tile iterations.
+
+        Parameters
+        ----------
+        tasks
+            Shape (n,): the given tasks.
+        iterations
+            Shape (n,): the other tile iterations.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): the tasks; -1 where there is none.
+        """
+        blocks = self.block_at(iterations, self.graph.task_block[tasks])
+        return self.task_at(blocks, tasks)
+
+    def at(self, events: Ints, iterations: Ints) -> Ints:
+        """Return the events that correspond to given events in other tile iterations.
+
+        Parameters
+        ----------
+        events
+            Shape (n,): the given events.
+        iterations
+            Shape (n,): the other tile iterations.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): the events; -1 where there is none.
+        """
+        graph = self.graph
+        found = np.full(len(events), -1, dtype=np.int64)
+        n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
+        begin, finish = events < n, events >= 2 * blocks + tasks
+        found[begin] = iterations[begin]
+        found[finish] = self.finish(iterations[finish])
+        fill = (events >= n) & (events < blocks)
+        found[fill] = self.block_at(iterations[fill], events[fill])
+        served = (events >= blocks) & (events < blocks + tasks)
+        like = events[served] - blocks
+        there = self.task_at(self.block_at(iterations[served], graph.task_block[like]), like)
+        found[served] = np.where(there < 0, -1, self.task(there))
+        ended = (events >= blocks + tasks) & ~finish
+        there = self.block_at(iterations[ended], events[ended] - blocks - tasks)
+        found[ended] = np.where(there < 0, -1, self.block(there))
+        return found
+
+    @cached_property
+    def iteration(self) -> Ints:
+        """Shape (events,): the tile iteration that each event belongs to."""
+        graph = self.graph
+        return np.concatenate(
+            (
+                graph.owner,
+                graph.owner[graph.task_block],
+                graph.owner,
+                np.arange(graph.iterations),
+            )
+        )
+
+
+def _look_up(keys: Ints, values: Ints, wanted: Ints) -> Ints:
+    if not len(keys):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, values[at], -1)

@@ -1,0 +1,508 @@
+"""Earliest times of a task graph whose sampled tile iterations represent skipped ones.
+
+A loop is sampled around *skipped ranges*, each a whole number of periods long. Let t(k) be the time
+of the translate, k periods later, of an event in the last sampled period before a range. Skipped
+times are extrapolated: t(k) = t(0) + k · (t(0) − t(−1)). Behind the range, where sampling resumes,
+the computed times must lie on that line.
+
+This check suffices: t is a maximum of linear functions of k, hence convex, and a convex function
+that meets a line at k = −1, at k = 0 and behind the range equals the line throughout the range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from polylat.schedule.arrays import Ints, Mask, Times, by_key, runs
+from polylat.schedule.events import Events, PortWaits, Waits
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.longest_path import System
+from polylat.schedule.timing import Order, Timing
+
+__all__ = [
+    "NotPeriodicError",
+    "PeriodicPlan",
+    "PeriodicScheduler",
+    "Repeats",
+    "Stretch",
+    "extrapolation_terms",
+]
+
+
+class NotPeriodicError(Exception):
+    """A skipped range is not represented by the sampled periods around it.
+
+    Parameters
+    ----------
+    places
+        (leaf, loop, number of the range in the loop) of each such range; empty if undetermined.
+    timing
+        The schedule in which this was found, if any.
+    excess
+        Per range around which only times differ: the largest delay of an event behind it, in steps,
+        against the extrapolation.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[tuple[int, int, int]],
+        timing: Timing | None = None,
+        excess: Mapping[tuple[int, int, int], int] | None = None,
+    ) -> None:
+        super().__init__(f"not periodic: {places}")
+        self.places = tuple(places)
+        self.timing = timing
+        self.excess = excess or {}
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A skipped range of a loop, and the sampled periods around it.
+
+    Parameters
+    ----------
+    where
+        (leaf, loop, number of the range in the loop).
+    copies
+        Number of skipped periods.
+    stand
+        Shape (n,): the tile iterations of the last period before the range, which represent the
+        skipped ones.
+    before, after
+        Shape (n,): the translates of `stand` one period earlier, and in the first period behind
+        the range.
+    """
+
+    where: tuple[int, int, int]
+    copies: int
+    stand: Ints
+    before: Ints
+    after: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """The periodic structure of a task graph: what extrapolating skipped ranges requires.
+
+    Parameters
+    ----------
+    earlier
+        Shape (loops, iterations): the translate one period earlier; -1 where a tile iteration
+        represents no others.
+    chain
+        Precedences from each tile iteration to the next one of its leaf.
+    stretches
+        The skipped ranges.
+    ports
+        Precedences between the tasks of each port.
+    ends
+        Precedences from tasks to finishes of tile iterations: the last task of the leaf on each
+        port.
+    rules
+        Precedences from tasks to edges (`target` is the number of the edge) whose source is a
+        finish: the tasks that the finish consists of.
+    skips
+        Shape (tasks,): whether a skipped range lies between a task and the next one of the same
+        block and port.
+    """
+
+    earlier: Ints
+    chain: Waits
+    stretches: tuple[Stretch, ...]
+    ports: PortWaits
+    ends: Waits
+    rules: Waits
+    skips: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class PeriodicPlan:
+    """A task graph whose sampled tile iterations represent skipped ones.
+
+    Parameters
+    ----------
+    graph
+        The task graph of the sampled tile iterations.
+    repeats
+        Its periodic structure.
+    """
+
+    graph: TaskGraph
+    repeats: Repeats
+
+    @cached_property
+    def events(self) -> Events:
+        """The numbering of events."""
+        return Events(self.graph)
+
+    @cached_property
+    def _boundaries(self) -> _Boundaries:
+        return _boundaries_of(self.events, self.repeats.stretches)
+
+    def timer(self, order: Order | None) -> PeriodicScheduler:
+        """Prepare to schedule the graph for many durations.
+
+        Parameters
+        ----------
+        order
+            A static order, or "oldest" where its order of service is given (`PortWaits.seen`);
+            None lets ports serve any number of tasks at once.
+
+        Returns
+        -------
+        PeriodicScheduler
+            The sorted precedences.
+
+        Raises
+        ------
+        NotPeriodicError
+            A precedence is on a skipped event that no sampled one represents.
+        """
+        return PeriodicScheduler(self, order)
+
+    def time(self, order: Order | None) -> Timing:
+        """Return the earliest (ASAP) schedule under an order of service.
+
+        Parameters
+        ----------
+        order
+            As for `timer`.
+
+        Returns
+        -------
+        Timing
+            The schedule; check `Timing.legal`.
+
+        Raises
+        ------
+        NotPeriodicError
+            The times behind a skipped range do not continue those before it.
+        """
+        timer = self.timer(order)
+        return timer.timing(self.graph.task_duration, timer.values(self.graph.task_duration))
+
+    def time_static(self) -> dict[Order, Timing]:
+        """Return the earliest (ASAP) schedules under the static orders.
+
+        Returns
+        -------
+        dict of str to Timing
+            The schedules under "program" and "skew".
+
+        Raises
+        ------
+        NotPeriodicError
+            The times behind a skipped range do not continue those before it.
+        """
+        program = self.time("program")
+        same = self.repeats.ports.skew is self.repeats.ports.program
+        return {
+            "program": program,
+            "skew": replace(program, order="skew") if same else self.time("skew"),
+        }
+
+
+class PeriodicScheduler:
+    """Schedules one task graph under one order of service, for many durations of its tasks.
+
+    The precedences are sorted once; each evaluation is one pass over them.
+
+    Parameters
+    ----------
+    plan
+        The task graph.
+    order
+        As for `PeriodicPlan.timer`.
+
+    Raises
+    ------
+    NotPeriodicError
+        A precedence is on a skipped event that no sampled one represents.
+    """
+
+    def __init__(self, plan: PeriodicPlan, order: Order | None) -> None:
+        self._graph = graph = plan.graph
+        self._order = order
+        self._events = events = plan.events
+        repeats = plan.repeats
+        waits = _precedences(graph, events, repeats, order)
+        terms = extrapolation_terms(events, repeats.earlier, waits)
+        self._system = System(events.count, waits.source, waits.target, terms)
+        self._stretches = repeats.stretches
+        self._boundaries = plan._boundaries.only(_checked(events, order))
+
+    def values(self, task_duration: Times) -> Times:
+        """Return the earliest (ASAP) times of all events for given durations.
+
+        Parameters
+        ----------
+        task_duration
+            Shape (tasks,), in steps.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (events,), in steps; Python integers (dtype object) where 64 bits do not suffice.
+
+        Raises
+        ------
+        NotPeriodicError
+            The times behind a skipped range do not continue those before it.
+        """
+        durations = self._by_event(task_duration)
+        values = self._system.earliest(durations)
+        if values.dtype != durations.dtype:
+            return self.values(task_duration.astype(object))
+        if not self._system.undone:
+            wrong = self._violations(durations, values)
+            if wrong:
+                late = {where: excess for where, excess in wrong if excess is not None}
+                places = [where for where, _ in wrong]
+                raise NotPeriodicError(places, self.timing(task_duration, values), late)
+        return values
+
+    def timing(self, task_duration: Times, values: Times) -> Timing:
+        """Return the schedule with given times of events.
+
+        Parameters
+        ----------
+        task_duration
+            Shape (tasks,), in steps.
+        values
+            Shape (events,), in steps, see `values`.
+
+        Returns
+        -------
+        Timing
+            The schedule.
+        """
+        graph = self._graph
+        n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
+        fill_begin = values[:blocks].copy()
+        fill_begin[graph.kind != 0] = 0
+        return Timing(
+            self._order,
+            begin=values[:n],
+            finish=values[2 * blocks + tasks :],
+            block_finish=values[blocks + tasks : 2 * blocks + tasks],
+            fill_begin=fill_begin,
+            task_begin=values[blocks : blocks + tasks] - task_duration,
+            waiting=self._system.waiting,
+            undone=self._system.undone,
+        )
+
+    def slope(self, task_duration: Times, values: Times, grows: Times) -> int | None:
+        """Return the left derivative of the makespan along a direction of durations.
+
+        Parameters
+        ----------
+        task_duration, values
+            Shape (tasks,) and (events,), in steps: the durations, and the times for these.
+        grows
+            Shape (tasks,): the derivatives of the durations.
+
+        Returns
+        -------
+        int or None
+            The derivative: the sum of `grows` along a critical path. None where the derivatives of
+            the times behind a skipped range do not continue those before it.
+
+        Notes
+        -----
+        Derivatives are extrapolated over skipped ranges, and checked, like times.
+        """
+        assert not self._system.undone
+        if object in (values.dtype, grows.dtype):
+            values, grows = values.astype(object), grows.astype(object)
+        durations = self._by_event(task_duration.astype(values.dtype))
+        rises = self._by_event(grows)
+        slopes = self._system.slopes(durations, values, rises)
+        if slopes.dtype != rises.dtype:
+            return self.slope(task_duration, values, grows.astype(object))
+        if self._violations(rises, slopes):
+            return None
+        ends = np.flatnonzero(values == self.timing(task_duration, values).makespan)
+        return int(slopes[ends[ends >= self._graph.blocks]].min())
+
+    def _by_event(self, task_duration: Times) -> Times:
+        durations = np.full(self._events.count, 0, dtype=task_duration.dtype)
+        durations[self._graph.blocks : self._graph.blocks + self._graph.tasks] = task_duration
+        return durations
+
+    def _violations(
+        self, durations: Times, values: Times
+    ) -> list[tuple[tuple[int, int, int], int | None]]:
+        """Skipped ranges that are not extrapolated correctly, and the largest delay behind each.
+
+        The delay is None where not only times differ.
+        """
+        around = self._boundaries
+        stand, before, after = around.stand, around.before, around.after
+        late = values[after] - values[stand]
+        late -= around.periods.astype(values.dtype) * (values[stand] - values[before])
+        unlike = (durations[stand] != durations[before]) | (durations[stand] != durations[after])
+        bad = np.asarray(unlike | (late != 0), dtype=np.bool_)
+        found: list[tuple[tuple[int, int, int], int | None]] = []
+        for number in sorted({*around.unlike, *np.unique(around.which[bad]).tolist()}):
+            here = around.which == number
+            lost = number in around.unlike or unlike[here].any()
+            found.append((self._stretches[number].where, None if lost else int(late[here].max())))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Boundaries:
+    """Events in the periods around skipped ranges.
+
+    Parameters
+    ----------
+    unlike
+        Numbers of the ranges around which different events occur.
+    which
+        Shape (n,): the number of each event's range.
+    stand, before, after
+        Shape (n,): events of the last period before the range, and their translates one period
+        earlier and in the first period behind the range; -1 where there is none.
+    periods
+        Shape (n,): how many periods `after` is later than `stand`.
+    """
+
+    unlike: frozenset[int]
+    which: Ints
+    stand: Ints
+    before: Ints
+    after: Ints
+    periods: Ints
+
+    def only(self, checked: Mask) -> _Boundaries:
+        """Select the events to be checked, but for ranges around which different events occur."""
+        some = checked[self.stand]
+        lost = some & ((self.before < 0) | (self.after < 0))
+        unlike = self.unlike | frozenset(self.which[lost].tolist())
+        if unlike:
+            some &= ~np.isin(self.which, list(unlike))
+        columns = self.which, self.stand, self.before, self.after, self.periods
+        return _Boundaries(unlike, *(column[some] for column in columns))
+
+
+def _checked(events: Events, order: Order | None) -> Mask:
+    """Per event, whether its times must continue linearly behind skipped ranges."""
+    graph = events.graph
+    checked = np.ones(events.count, dtype=np.bool_)
+    checked[graph.iterations : graph.blocks] = graph.kind[graph.iterations :] == 0
+    if order is not None:
+        # The precedences on finishes are replaced by those on tasks, see `_precedences`.
+        checked[graph.blocks + graph.tasks :] = False
+    return checked
+
+
+def _boundaries_of(events: Events, stretches: Sequence[Stretch]) -> _Boundaries:
+    """All events in the periods around skipped ranges."""
+    by_iteration = np.argsort(events.iteration, kind="stable")
+    every = np.bincount(events.iteration, minlength=events.graph.iterations)
+    starts = np.cumsum(every) - every
+    parts: list[tuple[Ints, ...]] = [(np.zeros(0, dtype=np.int64),) * 5]
+    unlike = set()
+    for number, stretch in enumerate(stretches):
+        which, place = runs(starts[stretch.stand], every[stretch.stand])
+        stand = by_iteration[place]
+        before = events.at(stand, stretch.before[which])
+        after = events.at(stand, stretch.after[which])
+        if (every[stretch.after] != every[stretch.stand]).any():
+            unlike.add(number)
+        numbers, periods = (np.full(len(stand), k) for k in (number, stretch.copies + 1))
+        parts.append((numbers, stand, before, after, periods))
+    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Boundaries(frozenset(unlike), *columns)
+
+
+def _precedences(graph: TaskGraph, events: Events, repeats: Repeats, order: Order | None) -> Waits:
+    """All precedences between events.
+
+    Where ports serve in an order, precedences on the finish of a tile iteration are replaced by
+    precedences on the tasks that it consists of. Their times may diverge at different constant
+    rates, and then their maximum, the finish, does not grow at a constant rate.
+    """
+    n, blocks = graph.iterations, graph.blocks
+    parts: list[tuple[Ints, Ints, Ints | None]] = []
+    chain = repeats.chain
+    parts.append((chain.source, chain.target, chain.copies))
+    others = np.arange(n, blocks)
+    fills = others[graph.kind[n:] == 0]
+    parts.append((fills, graph.owner[fills], None))
+    every = np.arange(blocks)
+    ready = np.where(graph.kind == 0, every, graph.owner)
+    tasks = np.arange(graph.tasks)
+    parts.append((ready[graph.task_block], events.task(tasks), None))
+    parts.append((ready, events.block(every), None))
+    parts.append((events.task(tasks), events.block(graph.task_block), None))
+    late = events.finish(graph.edge_target - blocks)
+    target = np.where(graph.edge_target < blocks, graph.edge_target, late)
+    whole = graph.edge_source < n
+    if order is None:
+        parts.append((events.block(every[:n]), events.finish(every[:n]), None))
+        parts.append((events.block(fills), events.finish(graph.owner[fills]), None))
+        parts.append((events.finish(chain.source), events.finish(chain.target), chain.copies))
+        finish = events.finish(np.minimum(graph.edge_source, n - 1))
+        source = np.where(whole, finish, events.block(graph.edge_source))
+        parts.append((source, target, graph.edge_copies))
+    else:
+        served = repeats.ports.of(order)
+        parts.append((events.task(served.source), events.task(served.target), served.copies))
+        ends, rules = repeats.ends, repeats.rules
+        parts.append((every[:n], events.finish(every[:n]), None))
+        parts.append((events.task(ends.source), events.finish(ends.target), ends.copies))
+        parts.append((events.task(rules.source), target[rules.target], rules.copies))
+        # The source of an edge finishes no earlier than it starts and than its tasks end.
+        parts.append((ready[graph.edge_source], target, graph.edge_copies))
+        start, of_block = by_key(graph.task_block, blocks)
+        single = np.flatnonzero(~whole)
+        lengths = np.diff(start)[graph.edge_source[single]]
+        edge, place = runs(start[graph.edge_source[single]], lengths)
+        edge = single[edge]
+        parts.append((events.task(of_block[place]), target[edge], graph.edge_copies[:, edge]))
+    depth = len(repeats.earlier)
+    copies = [np.zeros((depth, len(s)), dtype=np.int64) if c is None else c for s, _, c in parts]
+    return Waits(
+        np.concatenate([s for s, _, _ in parts]),
+        np.concatenate([t for _, t, _ in parts]),
+        np.concatenate(copies, axis=1),
+    )
+
+
+def extrapolation_terms(
+    events: Events, earlier: Ints, waits: Waits
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return the terms by which awaited skipped events are later than their representatives.
+
+    Parameters
+    ----------
+    events
+        The numbering of events.
+    earlier
+        As in `Repeats`.
+    waits
+        Precedences between events.
+
+    Returns
+    -------
+    (precedence, factor, later, back)
+        Each of shape (terms,), see `System`: the number of the precedence, the number of periods,
+        the representative, and its translate one period earlier.
+
+    Raises
+    ------
+    NotPeriodicError
+        A representative has no translate one period earlier.
+    """
+    loops, which = np.nonzero(waits.copies)
+    source = waits.source[which]
+    before = earlier[loops, events.iteration[source]]
+    back = np.where(before < 0, -1, events.at(source, before))
+    if (back < 0).any():
+        raise NotPeriodicError([])
+    return which, waits.copies[loops, which], source, back

@@ -1,0 +1,225 @@
+"""Earliest (ASAP) times of events under precedences, as longest paths in topological order.
+
+A precedence may be on an event k periods later than a sampled one, whose time is extrapolated:
+value + k · (later − back). Without such terms the times solve a linear system of max-plus algebra
+(Baccelli et al. 1992). One pass in topological order (Kahn 1962) computes them. On the reversed
+precedences the same pass yields the tails behind each event, hence the latest (ALAP) times.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from polylat.schedule.arrays import Ints, Times, by_key, compiled
+
+__all__ = ["System"]
+
+_LIMIT = float(1 << 61)
+"""Values beyond it are computed again in Python integers: the sum of two still fits 64 bits."""
+
+
+class System:
+    """Precedences between events, sorted once to be evaluated for many durations.
+
+    Parameters
+    ----------
+    count
+        Number of events.
+    source, target
+        Shape (precedences,): each target waits for its source.
+    terms
+        (precedence, factor, later, back), each of shape (terms,): what the precedence waits for is
+        `factor` times (value of `later` − value of `back`) later than its source.
+
+    Attributes
+    ----------
+    waiting
+        Shape (events,): the number of unmet precedences of each event.
+    undone
+        Number of events on or behind a cycle, which have no times.
+    """
+
+    def __init__(
+        self, count: int, source: Ints, target: Ints, terms: tuple[Ints, Ints, Ints, Ints]
+    ) -> None:
+        which, factor, later, back = terms
+        into, edges = by_key(target, count)
+        rank = np.empty(len(edges), dtype=np.int64)
+        rank[edges] = np.arange(len(edges))
+        # Terms by precedence, in the order of the precedences by target.
+        start, by_edge = by_key(rank[which], len(edges))
+        self._precedences = (
+            into,
+            source[edges],
+            start,
+            factor[by_edge],
+            later[by_edge],
+            back[by_edge],
+        )
+        needs = np.concatenate((source, later, back))
+        needed_by = np.concatenate((target, target[which], target[which]))
+        self.waiting: Ints = np.bincount(needed_by, minlength=count).astype(np.int64)
+        self._sequence = _topological_order(*_grouped(needs, needed_by, count), self.waiting)
+        self.undone = count - len(self._sequence)
+
+    def earliest(self, durations: Times) -> Times:
+        """Return the time of every event: its duration after the last event that it waits for.
+
+        Parameters
+        ----------
+        durations
+            Shape (events,), in steps.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (events,), in steps; Python integers (dtype object) where 64 bits do not suffice.
+        """
+        values = np.full_like(durations, 0)
+        if self._run(_longest_paths, durations, values):
+            return values
+        return self.earliest(durations.astype(object))
+
+    def slopes(self, durations: Times, values: Times, rises: Times) -> Times:
+        """Return the left derivative of every event's time along a direction of durations.
+
+        Parameters
+        ----------
+        durations
+            Shape (events,), in steps.
+        values
+            Shape (events,), in steps: the times, see `earliest`.
+        rises
+            Shape (events,): the derivatives of the durations.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (events,): the derivatives of the times; dtype object as in `earliest`.
+
+        Notes
+        -----
+        The left derivative of a maximum is the least left derivative among its active terms
+        (Danskin 1966).
+        """
+        slopes = np.full_like(rises, 0)
+        if self._run(_least_slopes, durations, values, rises, slopes):
+            return slopes
+        return self.slopes(*(array.astype(object) for array in (durations, values, rises)))
+
+    def _run(self, kernel: Any, *arrays: Times) -> bool:
+        """Run a compiled function; return False if a value might not fit 64 bits."""
+        into, sources, terms, factor, later, back = self._precedences
+        exact = arrays[0].dtype == object
+        precedences = into, sources, terms, factor.astype(object) if exact else factor, later, back
+        run = kernel.py_func if exact else kernel
+        return bool(run(self._sequence, *precedences, inf if exact else _LIMIT, *arrays))
+
+
+def _grouped(keys: Ints, values: Ints, count: int) -> tuple[Ints, Ints]:
+    start, order = by_key(keys, count)
+    return start, values[order]
+
+
+@compiled
+def _topological_order(out_start: Any, out: Any, waiting: Any) -> Any:
+    """Return the events in topological order, without those on or behind a cycle.
+
+    `waiting`, the number of predecessors, is counted down to that of unmet ones.
+    """
+    count = len(waiting)
+    sequence = np.empty(count, np.int64)
+    stack = np.empty(count, np.int64)
+    top = 0
+    for event in range(count):
+        if waiting[event] == 0:
+            stack[top] = event
+            top += 1
+    settled = 0
+    while top > 0:
+        top -= 1
+        event = stack[top]
+        sequence[settled] = event
+        settled += 1
+        for k in range(out_start[event], out_start[event + 1]):
+            target = out[k]
+            waiting[target] -= 1
+            if waiting[target] == 0:
+                stack[top] = target
+                top += 1
+    return sequence[:settled]
+
+
+@compiled
+def _longest_paths(
+    sequence: Any,
+    into: Any,
+    sources: Any,
+    terms: Any,
+    factor: Any,
+    later: Any,
+    back: Any,
+    limit: float,
+    durations: Any,
+    values: Any,
+) -> bool:
+    """Compute earliest times into `values`; return False if one exceeds the limit."""
+    for event in sequence:
+        best = durations[event] * 0
+        for edge in range(into[event], into[event + 1]):
+            value = values[sources[edge]]
+            for term in range(terms[edge], terms[edge + 1]):
+                grown = values[later[term]] - values[back[term]]
+                if abs(grown) > limit / factor[term]:
+                    return False
+                value += factor[term] * grown
+                if abs(value) > limit:
+                    return False
+            best = max(best, value)
+        values[event] = best + durations[event]
+        if values[event] > limit:
+            return False
+    return True
+
+
+@compiled
+def _least_slopes(
+    sequence: Any,
+    into: Any,
+    sources: Any,
+    terms: Any,
+    factor: Any,
+    later: Any,
+    back: Any,
+    limit: float,
+    durations: Any,
+    values: Any,
+    rises: Any,
+    slopes: Any,
+) -> bool:
+    """Compute left derivatives into `slopes`; return False if one exceeds the limit."""
+    for event in sequence:
+        start = values[event] - durations[event]
+        least = rises[event] * 0
+        known = start == 0
+        for edge in range(into[event], into[event + 1]):
+            value = values[sources[edge]]
+            slope = slopes[sources[edge]]
+            for term in range(terms[edge], terms[edge + 1]):
+                risen = slopes[later[term]] - slopes[back[term]]
+                if abs(risen) > limit / factor[term]:
+                    return False
+                value += factor[term] * (values[later[term]] - values[back[term]])
+                slope += factor[term] * risen
+                if abs(slope) > limit:
+                    return False
+            if value == start and (not known or slope < least):
+                least = slope
+                known = True
+        slopes[event] = least + rises[event]
+        if slopes[event] > limit:
+            return False
+    return True

@@ -1,0 +1,27 @@
+"""Reason codes of precedences: why an event waits for another one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["BARRIER", "CAPACITY", "FLOW", "NAMES", "PORT", "START", "Reason"]
+
+FLOW = 0
+"""The target needs a value that the source brings."""
+BARRIER = 1
+"""A Sequential split orders the two."""
+CAPACITY = 2
+"""The source frees the buffer slot that the target needs."""
+PORT = 3
+"""The port serves the source first."""
+START = 4
+"""No reason of its own: the target starts at time 0, or with its tile iteration."""
+
+Reason = Literal["flow", "barrier", "capacity", "port"]
+NAMES: dict[int, Reason] = {
+    FLOW: "flow",
+    BARRIER: "barrier",
+    CAPACITY: "capacity",
+    PORT: "port",
+}
+"""The name of each code but `START`."""

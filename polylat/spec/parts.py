@@ -1,0 +1,31 @@
+"""The three parts of an input, and the options that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from polylat.spec.arch import Arch
+from polylat.spec.mapping import Branch
+from polylat.spec.workload import Workload
+
+__all__ = ["SpecParts"]
+
+
+@dataclass(frozen=True)
+class SpecParts:
+    """A cascade, an architecture and the mapping of the one onto the other.
+
+    Parameters
+    ----------
+    workload, arch, mapping
+        The three parts. The mapping is a tree; its root is a `Branch`.
+    schedule
+        Options of `analyze` given in the input (top-level key ``schedule``), by name.
+    """
+
+    workload: Workload
+    arch: Arch
+    mapping: Branch
+    schedule: Mapping[str, Any] = field(default_factory=dict)

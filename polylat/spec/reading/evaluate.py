@@ -1,0 +1,106 @@
+"""Evaluate a tree of plain values: check its shape, then its three parts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from polylat.errors import SpecError
+from polylat.spec.options import normalize_schedule
+from polylat.spec.parts import SpecParts
+from polylat.spec.reading.arch import build_arch, kinds
+from polylat.spec.reading.check import check
+from polylat.spec.reading.components import variables_table
+from polylat.spec.reading.einsum_text import expand
+from polylat.spec.reading.mapping import build_mapping, check_paths
+from polylat.spec.reading.scope import Scope
+from polylat.spec.reading.tree import At
+from polylat.spec.reading.variables import Given, refuse_unused, sort_out
+from polylat.spec.reading.workload import build_workload
+
+
+def evaluate(
+    tree: Any, given: Mapping[str, Any] | None = None, *, main: str | None = None
+) -> SpecParts:
+    """Evaluate a tree to the parts of the `Spec` that it describes.
+
+    Parameters
+    ----------
+    tree
+        The input as a tree (see `polylat.spec.reading.tree`).
+    given
+        Variables given by the caller; they override the input's variables.
+    main
+        The main file: messages give its lines without its name.
+
+    Returns
+    -------
+    SpecParts
+        The evaluated input.
+
+    Raises
+    ------
+    PolylatError
+        If polylat cannot analyze the input, or the input does not use one of the given variables.
+    """
+    spec, variables = evaluate_with(tree, given or {}, main=main)
+    refuse_unused([variables])
+    return spec
+
+
+def evaluate_with(
+    tree: Any,
+    given: Mapping[str, Any],
+    *,
+    main: str | None = None,
+    rendered: Collection[str] = (),
+) -> tuple[SpecParts, Given]:
+    """Evaluate a tree to the parts of a `Spec` and record which of the given variables it uses.
+
+    Parameters
+    ----------
+    tree, given, main
+        As for `evaluate`.
+    rendered
+        Names of the variables in the templates from which the tree was rendered.
+
+    Returns
+    -------
+    tuple of (SpecParts, Given)
+        The evaluated input, and the use of the given variables.
+
+    Raises
+    ------
+    PolylatError
+        If polylat cannot analyze the input.
+    """
+    if not isinstance(tree, dict):
+        raise SpecError(
+            "the input must be a mapping with the keys workload, arch and mapping",
+            mend="put these keys at the top level",
+        )
+    if "mapping" not in tree and "workload" in tree and "arch" in tree:
+        raise SpecError(
+            "the key 'mapping' is missing",
+            mend="add the mapping to analyze; AccelForge's mapper can find one",
+        )
+    tree = expand(tree, At(tree, main=main))
+    root = At(tree, main=main)
+    model = check(tree, root)
+    table: dict[str, Any] = {}
+    variables = Scope(table)
+    table.update(variables_table({**model.variables, **given}, variables, root / "variables"))
+    workload = build_workload(model.workload, model.renames, variables, root)
+    components = kinds(model.arch, root)
+    mapping = build_mapping(model.mapping, workload.workload, components, variables, root)
+    computes = {leaf.einsum: leaf.component for leaf in mapping.leaves()}
+    arch = build_arch(model.arch, computes, workload, variables, root)
+    check_paths(mapping, workload.workload, arch)
+    schedule = normalize_schedule(
+        model.schedule,
+        tensors=workload.workload.tensors,
+        components=arch.order,
+        where=str(root / "schedule"),
+    )
+    spec = SpecParts(workload.workload, arch, mapping, schedule)
+    return spec, sort_out(given, model.variables, rendered, table, tree, spec)

@@ -1,0 +1,349 @@
+"""Convert results to plain data for JSON; every key is documented in ``docs/json.md``.
+
+Exact numbers stay exact: whole numbers are ints, others strings ``"p/q"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from polylat.analysis.access import AccessKey, Step
+from polylat.analysis.attribution import latency_steps, port_users
+from polylat.analysis.bandwidth_curve import Curve
+from polylat.analysis.occupancy import Occupancy, known_peak
+from polylat.analysis.results import Results
+from polylat.analysis.roofline import Roofline
+from polylat.analysis.sensitivity import Row
+from polylat.numbers import Number, json_number
+
+__all__ = [
+    "CURVE_SCHEMA",
+    "EXPLANATION_SCHEMA",
+    "REPORT_SCHEMA",
+    "ROOFLINE_SCHEMA",
+    "curve_to_dict",
+    "explanation_to_dict",
+    "optional",
+    "report_to_dict",
+    "roofline_to_dict",
+]
+
+CURVE_SCHEMA = "polylat.curve/1"
+EXPLANATION_SCHEMA = "polylat.explanation/1"
+REPORT_SCHEMA = "polylat.report/1"
+ROOFLINE_SCHEMA = "polylat.roofline/1"
+
+
+def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]:
+    """Convert a report to plain data.
+
+    Parameters
+    ----------
+    results
+        The results.
+    steps
+        The number of listed steps of the critical path, from time 0 on; None for all.
+
+    Returns
+    -------
+    dict[str, Any]
+        Data of the schema `REPORT_SCHEMA`.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> from polylat.views.as_json import report_to_dict
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> data = report_to_dict(polylat.analyze(polylat.load(*files), background="o2"))
+    >>> data["schema"], data["latency"], data["speedup"]
+    ('polylat.report/1', 31744, '63/62')
+    """
+    return {
+        "schema": REPORT_SCHEMA,
+        "latency": json_number(results.latency),
+        "latency_by_order": {
+            order: optional(latency) for order, latency in results.latency_by_order.items()
+        },
+        "order": results.order,
+        "granularity": results.granularity,
+        "tiles": results.tiles,
+        "background": [
+            {"tensor": tensor, "component": component} for tensor, component in results.background
+        ],
+        "idle_background": [
+            {"tensor": tensor, "component": component}
+            for tensor, component in results.idle_background
+        ],
+        "waits_for_background": results.waits_for_background,
+        "slots": dict(results.slots) if isinstance(results.slots, Mapping) else results.slots,
+        "resource_bound": json_number(results.resource_bound),
+        "dependence_bound": json_number(results.dependence_bound),
+        "binding": results.binding,
+        "optimal": results.optimal,
+        "sequential": optional(results.sequential),
+        "speedup": optional(results.speedup),
+        "roofline": json_number(results.roofline),
+        "comparison": _comparison(results),
+        "ports": _ports(results),
+        "pipelines": [
+            {"stages": list(p.stages), "own": list(p.own), "shared": list(p.shared)}
+            for p in results.contention
+        ],
+        "critical_path": _critical(results, steps),
+        "memories": [_memory(memory) for memory in results.occupancy],
+        "accesses": _accesses(results.accesses.items(), "actions"),
+        "engine": results.engine,
+        "exact": results.exact,
+        "lower_bound": json_number(results.lower_bound),
+        "gap": json_number(results.gap),
+        "unsettled": list(results.unsettled),
+        "initiation_intervals": [
+            {
+                "variable": found.variable,
+                "tile": found.tile,
+                "einsums": list(found.einsums),
+                "interval": json_number(found.interval),
+                "iterations": found.iterations,
+                "period": found.period,
+                "cycle": [
+                    {
+                        "einsum": einsum,
+                        "component": component,
+                        "tensor": tensor,
+                        "action": action,
+                        "time": json_number(time),
+                    }
+                    for (einsum, component, tensor, action), time in found.cycle
+                ],
+            }
+            for found in results.initiation_interval
+        ],
+    }
+
+
+def explanation_to_dict(results: Results) -> dict[str, Any]:
+    """Convert the sensitivities of a latency to plain data.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    dict[str, Any]
+        Data of the schema `EXPLANATION_SCHEMA`.
+    """
+    found = results.sensitivity()
+    change = results.best_change()
+    return {
+        "schema": EXPLANATION_SCHEMA,
+        "latency": json_number(results.latency),
+        "order": results.order,
+        "resource_bound": json_number(results.resource_bound),
+        "dependence_bound": json_number(results.dependence_bound),
+        "binding": results.binding,
+        "optimal": results.optimal,
+        "waited_for": _waited_for(results),
+        "components": [_row(row) for row in found.components],
+        "accesses": [
+            {"einsum": row.einsum, "tensor": row.tensor, **_row(row)} for row in found.accesses
+        ],
+        "best_change": None
+        if change is None
+        else {
+            "component": change.component,
+            "action": change.action,
+            "factor": change.factor,
+            "latency": json_number(change.latency),
+            "speedup": optional(change.speedup),
+        },
+    }
+
+
+def curve_to_dict(curve: Curve) -> dict[str, Any]:
+    """Convert the latency against the bandwidth of a component to plain data.
+
+    Parameters
+    ----------
+    curve
+        The curve.
+
+    Returns
+    -------
+    dict[str, Any]
+        Data of the schema `CURVE_SCHEMA`.
+    """
+    return {
+        "schema": CURVE_SCHEMA,
+        "component": curve.component,
+        "action": curve.action,
+        "latency": json_number(curve.latency),
+        "beyond": optional(curve.beyond),
+        "below": optional(curve.below),
+        "alone": curve.alone,
+        "pieces": [
+            {
+                "scale": json_number(scale),
+                "latency": json_number(latency),
+                "slope": json_number(slope),
+            }
+            for (scale, latency), slope in zip(curve.breakpoints, curve.slopes, strict=True)
+        ],
+    }
+
+
+def roofline_to_dict(roofline: Roofline) -> dict[str, Any]:
+    """Convert AccelForge's accounting to plain data.
+
+    Parameters
+    ----------
+    roofline
+        The accounting.
+
+    Returns
+    -------
+    dict[str, Any]
+        Data of the schema `ROOFLINE_SCHEMA`.
+    """
+    return {
+        "schema": ROOFLINE_SCHEMA,
+        "latency": json_number(roofline.latency),
+        "einsums": [
+            {
+                "einsum": einsum,
+                "slowest": roofline.bottleneck[einsum] if busy else None,
+                "busy": {component: json_number(time) for component, time in busy.items()},
+            }
+            for einsum, busy in roofline.per_einsum.items()
+        ],
+        "accesses": [
+            {**access, "total": json_number(total)}
+            for access, total in zip(
+                _accesses(roofline.accesses.items(), "actions"),
+                (roofline.totals[key] for key in roofline.accesses),
+                strict=True,
+            )
+        ],
+    }
+
+
+def _comparison(results: Results) -> dict[str, Any]:
+    comparison = latency_steps(results)
+    return {
+        "accelforge": json_number(comparison.accelforge),
+        "back_to_back": json_number(comparison.back_to_back),
+        "sequential": optional(comparison.sequential),
+        "latency": json_number(comparison.latency),
+        "charges": [
+            {
+                "einsum": charge.einsum,
+                "component": charge.component,
+                "tensor": charge.tensor,
+                "action": charge.action,
+                "accelforge": json_number(charge.accelforge),
+                "polylat": json_number(charge.polylat),
+                "time": json_number(charge.time),
+                "found_in": charge.found_in,
+                "brought_by": charge.brought_by,
+                "produced": charge.produced,
+            }
+            for charge in comparison.charges
+        ],
+    }
+
+
+def _ports(results: Results) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": port.name,
+            "component": port.component,
+            "port": port.port,
+            "stages": list(port.stages),
+            "busy": json_number(port.busy),
+            "utilization": json_number(port.utilization),
+            "users": {einsum: json_number(busy) for einsum, busy in users.items()},
+        }
+        for port, users in zip(results.ports, port_users(results), strict=True)
+    ]
+
+
+def _critical(results: Results, steps: int | None) -> dict[str, Any]:
+    path = results.critical_path
+    return {
+        "totals": _accesses(results.critical_totals.items(), "time"),
+        "waited_for": _waited_for(results),
+        "length": len(path),
+        "steps": [_step(step) for step in path[:steps]],
+    }
+
+
+def _waited_for(results: Results) -> dict[str, Any]:
+    return {why or "start": json_number(time) for why, time in results.critical_waits.items()}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "component": row.component,
+        "action": row.action,
+        "critical": json_number(row.critical),
+        "count": json_number(row.count),
+        "duration": optional(row.duration),
+        "slack": optional(row.slack),
+        "latency_if_free": optional(row.latency_if_free),
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "einsum": step.einsum,
+        "tile": [{"variable": variable, "index": index} for variable, index in step.tile],
+        "component": step.component,
+        "port": step.port,
+        "tensor": step.tensor,
+        "action": step.action,
+        "start": json_number(step.start),
+        "finish": json_number(step.finish),
+        "waited_for": step.waited_for,
+    }
+
+
+def _accesses(items: Iterable[tuple[AccessKey, Number]], what: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "einsum": einsum,
+            "component": component,
+            "tensor": tensor,
+            "action": action,
+            what: json_number(value),
+        }
+        for (einsum, component, tensor, action), value in items
+    ]
+
+
+def optional(value: Number | None) -> int | str | None:
+    """Convert a number that may be missing to JSON.
+
+    Parameters
+    ----------
+    value
+        The number, or None.
+
+    Returns
+    -------
+    int | str | None
+        As `polylat.numbers.json_number`; None for None.
+    """
+    return None if value is None else json_number(value)
+
+
+def _memory(memory: Occupancy) -> dict[str, Any]:
+    peak = known_peak(memory)
+    return {
+        "component": memory.component,
+        "stages": list(memory.stages),
+        "peak": optional(peak),
+        "size": optional(memory.size),
+        "exceeded": None if peak is None else memory.exceeded,
+    }

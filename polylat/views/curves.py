@@ -1,0 +1,193 @@
+"""Plot the latency against bandwidths for pages: a picture, a sentence per curve, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from html import escape
+from math import log2
+
+from polylat.analysis.bandwidth_curve import Curve
+from polylat.numbers import Number, four_digits, show
+from polylat.views.html import scrolling, table
+from polylat.views.style import PALETTE
+from polylat.views.timeline_layout import round_step
+
+__all__ = ["curves_html", "round_ticks"]
+
+_FACTORS = tuple(Fraction(2) ** k for k in range(-3, 4))
+"""Multiples of the bandwidth in the table."""
+
+_DRAWN_FACTORS = _FACTORS[1:]
+"""Multiples of the bandwidth in the picture; curves are too steep at the first one."""
+
+_TURNS = 12
+"""Largest number of marked breakpoints; of more, only that at `Curve.beyond` is marked."""
+
+_COLORS = tuple(PALETTE[k] for k in (0, 6, 2, 4, 1, 5))
+"""Colors of the palette that are visible on both light and dark paper, the clearest first."""
+
+_DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 2")
+# The picture is as wide as a phone's screen; on wider screens it grows, but its letters do not.
+_WIDE, _HIGH, _TOP, _BOTTOM, _RIGHT = 366.0, 250.0, 34.0, 42.0, 12.0
+
+
+def round_ticks(most: Number, count: int = 6) -> list[Fraction]:
+    """Return round ticks for an axis: multiples of 1, 2 or 5 times a power of ten.
+
+    Parameters
+    ----------
+    most
+        The largest value on the axis, above 0.
+    count
+        Largest number of intervals.
+
+    Returns
+    -------
+    list[Fraction]
+        Ticks from 0 up to the first that is at least `most`.
+
+    Examples
+    --------
+    >>> [int(tick) for tick in round_ticks(98304)]
+    [0, 20000, 40000, 60000, 80000, 100000]
+    >>> [str(tick) for tick in round_ticks(Fraction(1, 3))]
+    ['0', '1/10', '1/5', '3/10', '2/5']
+    """
+    step = round_step(Fraction(most) / count)
+    return [step * k for k in range(-int(-most // step) + 1)]
+
+
+def curves_html(curves: Sequence[Curve]) -> str:
+    """Render the latency against the bandwidth of each component.
+
+    Parameters
+    ----------
+    curves
+        A curve per component.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    drawn = [c for c in curves if any(c.at_bandwidth(f) != c.latency for f in _DRAWN_FACTORS)]
+    looks = {curve.component: _look(k) for k, curve in enumerate(drawn)}
+    words = "".join(
+        f"<li>{_swatch(looks.get(c.component))}<b>{escape(c.component)}</b>: {_words(c)}"
+        f"{'' if c.component in looks else ' (flat here, not drawn)'}</li>"
+        for c in curves
+    )
+    picture = _picture(drawn, looks) if drawn else ""
+    parts = [f'<div class="plot">{picture}<ul class="key">{words}</ul></div>', _figures(curves)]
+    turns = [[c.component, _times(f), show(at)] for c in curves for f, at in _turns(c)]
+    if turns:
+        listed = table(
+            ["Bandwidth of", ">Relative to now", ">Latency"], turns, "Breakpoints of the curves"
+        )
+        summary = "Breakpoints of the curves: the rings in the picture"
+        parts.append(f"<details><summary>{summary}</summary>{scrolling(listed)}</details>")
+    return "".join(parts)
+
+
+def _times(times: Number) -> str:
+    return f"{four_digits(times)} x"
+
+
+def _words(curve: Curve) -> str:
+    """How the latency depends on the bandwidth."""
+    beyond = curve.beyond
+    if beyond is None:
+        return "more bandwidth always reduces the latency"
+    if beyond == 0:
+        return "no influence: its accesses take no time"
+    if beyond > 1:
+        return (
+            f"more bandwidth reduces the latency, down to {show(curve.at(0))} at {_times(beyond)}"
+        )
+    if beyond == 1:
+        return "more bandwidth does not reduce the latency; less increases it"
+    return f"more bandwidth does not reduce the latency; {_times(beyond)} suffices"
+
+
+def _turns(curve: Curve) -> list[tuple[Fraction, Number]]:
+    """(bandwidth, latency) at breakpoints in the picture, the lowest bandwidth first."""
+    found = [(1 / Fraction(scale), at) for scale, at in reversed(curve.breakpoints) if scale]
+    shown = [turn for turn in found if _DRAWN_FACTORS[0] <= turn[0] <= _DRAWN_FACTORS[-1]]
+    return shown if len(shown) <= _TURNS else [t for t in shown if t[0] == curve.beyond]
+
+
+def _look(number: int) -> str:
+    color, dash = _COLORS[number % len(_COLORS)], _DASHES[number % len(_DASHES)]
+    return f'style="stroke:{color}" stroke-dasharray="{dash}"'
+
+
+def _swatch(look: str | None) -> str:
+    line = f'<path class="l-curve" d="M0 6H28" {look}/>' if look else ""
+    return f'<svg class="polylat" width="30" height="12" aria-hidden="true">{line}</svg>'
+
+
+def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
+    now = curves[0].latency
+    ticks = round_ticks(max(c.at_bandwidth(_DRAWN_FACTORS[0]) for c in curves))
+    left = 8 + 6.4 * max(len(show(tick)) for tick in ticks)
+    low, high = log2(_DRAWN_FACTORS[0]), log2(_DRAWN_FACTORS[-1])
+    right, foot = _WIDE - _RIGHT, _HIGH - _BOTTOM
+
+    def x(factor: Number) -> float:
+        return left + (log2(factor) - low) / (high - low) * (right - left)
+
+    def y(latency: Number) -> float:
+        return foot - float(Fraction(latency) / ticks[-1]) * (foot - _TOP)
+
+    def lines() -> Iterator[str]:
+        for tick in ticks:
+            yield f'<path class="l-grid" d="M{left:.1f} {y(tick):.1f}H{right:.1f}"/>'
+            yield _text(left - 4, y(tick) + 3.5, show(tick), "end")
+        for factor in _DRAWN_FACTORS:
+            name = "l-bound" if factor == 1 else "l-grid"
+            yield f'<path class="{name}" d="M{x(factor):.1f} {_TOP}V{foot}"/>'
+            yield _text(x(factor), foot + 14, f"{factor} x", "middle")
+        yield _text(4, 14, "Latency, from 0, in the architecture's unit of time", "start")
+        yield _text(
+            (left + right) / 2, foot + 32, "Bandwidth, relative to the current one", "middle"
+        )
+        for curve in curves:
+            turns = _turns(curve)
+            between = [Fraction(2.0 ** (low + (high - low) * k / 60)) for k in range(61)]
+            factors = sorted({*between, *(f for f, _ in turns)})
+            path = "L".join(f"{x(f):.1f} {y(curve.at_bandwidth(f)):.1f}" for f in factors)
+            yield f'<path class="l-curve" d="M{path}" {looks[curve.component]}/>'
+            for factor, latency in turns:
+                hover = f"{curve.component}, {_times(factor)}: {show(latency)}"
+                yield (
+                    f'<circle cx="{x(factor):.1f}" cy="{y(latency):.1f}" r="2.4"'
+                    f" {looks[curve.component]}><title>{escape(hover)}</title></circle>"
+                )
+        yield f'<circle class="now" cx="{x(1):.1f}" cy="{y(now):.1f}" r="3"/>'
+        yield _text(x(1) + 5, y(now) - 7, f"now: {show(now)}", "start", "now")
+
+    title = "Latency against bandwidth, from a quarter of the current one to eight times it"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="polylat curves" role="img"'
+        f' viewBox="0 0 {_WIDE:.0f} {_HIGH:.0f}"><title>{title}; the table has the figures.</title>'
+        f"{''.join(lines())}</svg>"
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str, style: str = "axis") -> str:
+    return f'<text class="{style}" text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _figures(curves: Sequence[Curve]) -> str:
+    rows = [
+        [
+            curve.component,
+            *(show(curve.at_bandwidth(f)) for f in _FACTORS),
+            show(curve.at(0)),
+            "never" if curve.beyond is None else _times(curve.beyond),
+        ]
+        for curve in curves
+    ]
+    names = ["Bandwidth of", *(f">{f} x" for f in _FACTORS), ">infinite", ">Constant from"]
+    return scrolling(table(names, rows, "Latency at multiples of a component's bandwidth"))

@@ -1,0 +1,356 @@
+"""Render explorations as text, HTML, pandas tables and files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from polylat.errors import MissingExtraError, StoreError
+from polylat.exploration.results import ExplorationData, ResultData
+from polylat.files import ending
+from polylat.numbers import Number, show
+from polylat.tables import fragment, plain_text
+from polylat.views.html import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = (".parquet", ".csv")
+"""Endings of the names of files with results."""
+
+__all__ = [
+    "TABLES",
+    "data_frame",
+    "exploration_html",
+    "exploration_text",
+    "render_exploration",
+    "rows",
+    "save",
+]
+
+_ROWS = 30
+"""Largest number of printed results of the front."""
+
+_COLUMNS = 4
+"""Largest number of columns with numbers; of more, slots are written as words."""
+
+
+def exploration_text(found: ExplorationData, given: Number | None) -> str:
+    """Render an exploration as plain text.
+
+    Parameters
+    ----------
+    found
+        The exploration.
+    given
+        Latency of the mapping as it was given; None if that is illegal.
+
+    Returns
+    -------
+    str
+        The lines.
+    """
+    return plain_text(render_exploration(found, given))
+
+
+def exploration_html(found: ExplorationData) -> str:
+    """Render an exploration for a notebook: the best result, the front, and the numbers of variants.
+
+    Parameters
+    ----------
+    found
+        The exploration.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    best = found.best
+    nothing = "is legal" if found.evaluated else "was evaluated"
+    parts = [f"<p>No variant {nothing}.</p>"]
+    if best is not None and best.latency is not None:
+        latency, choice = escape(show(best.latency)), escape(str(best.choice))
+        parts = [f'<p><span class="big">{latency}</span> best latency: {choice}</p>']
+    if found.front:
+        shown = ["latency", *(n for n in _varying(found) if n != "latency")]
+        lines = []
+        for result in found.front[:_ROWS]:
+            values = [_objective(name, result) for name in shown]
+            cells = ["unlimited" if value is None else show(value) for value in values]
+            cells[0] += "" if result.exact else " (at most)"
+            lines.append([*cells, result.order, str(result.choice)])
+        heads = [*(f">{_title(name)}" for name in shown), "Order", "Choice"]
+        parts.append(table(heads, lines, "The front"))
+    parts.append(f"<p>{escape(_counts(found).plain)}</p>")
+    return fragment(*parts)
+
+
+def render_exploration(found: ExplorationData, given: Number | None) -> RenderableType:
+    """Render an exploration for a rich console.
+
+    Parameters
+    ----------
+    found
+        The exploration.
+    given
+        Latency of the mapping as it was given; None if that is illegal.
+
+    Returns
+    -------
+    rich.console.RenderableType
+        The best result, the front, the numbers of variants, and remarks.
+    """
+    parts: list[RenderableType] = [_headline(found, given), Text()]
+    if found.front:
+        parts += [Text("The front: variants that no other variant dominates", "bold")]
+        parts += [Padding(_front(found), (0, 0, 0, 2)), *_notes(found), Text()]
+    parts.append(Padding(_counts(found), (0, 0, 0, 0)))
+    parts += [Text(remark, style="yellow") for remark in found.remarks]
+    return Group(*parts)
+
+
+def _headline(found: ExplorationData, given: Number | None) -> RenderableType:
+    best = found.best
+    if not found.evaluated:
+        return Text("No variant was evaluated", style="bold red")
+    if best is None or best.latency is None:
+        text = Text("No variant is legal", style="bold red")
+        if found.results:
+            text.append(f": {found.results[0].error}", style="default")
+        return text
+    given = found.given_latency
+    head = Text.assemble(("Best latency  ", "bold"), (show(best.latency), "bold green"))
+    if given is not None and given != best.latency and best.latency:
+        ratio = float(Fraction(given) / Fraction(best.latency))
+        head.append(f"   as given {show(given)}, {ratio:.4g} times as long")
+    elif given is not None:
+        head.append("   the mapping as given has the same latency")
+    return Group(head, Padding(Text(str(best.choice)), (0, 0, 0, 2)))
+
+
+def _objective(name: str, result: ResultData) -> Number | None:
+    if name == "latency":
+        return result.latency
+    if name == "slots":
+        counts = [n for _, n in result.choice.slots]
+        return None if None in counts else sum(n for n in counts if n is not None)
+    return result.peaks.get(name.partition("@")[2], 0)
+
+
+def _front(found: ExplorationData) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    shown = ["latency", *(n for n in _varying(found) if n != "latency")]
+    for name in shown:
+        table.add_column(_title(name), justify="right")
+    table.add_column("Order")
+    some = found.front[:_ROWS]
+    tiles = [loop for loop, _ in some[0].choice.tiles]
+    slots = [tensor for tensor, _ in some[0].choice.slots]
+    beside = len(shown) + len(tiles) + len(slots) <= _COLUMNS
+    for loop in tiles:
+        table.add_column(f"Tile {loop}", justify="right")
+    for tensor in slots if beside else ():
+        table.add_column(f"Slots {tensor}", justify="right")
+    table.add_column("Pipelines, background" if beside else "Choice", overflow="fold")
+    for result in some:
+        values = [_objective(name, result) for name in shown]
+        cells = ["unlimited" if value is None else show(value) for value in values]
+        choice = result.choice
+        rest = replace(choice, tiles=(), slots=() if beside else choice.slots)
+        counts = [str(n or "unlimited") for _, n in choice.slots] if beside else []
+        table.add_row(
+            Text(cells[0] + ("" if result.exact else " (at most)"), style="green"),
+            *cells[1:],
+            Text(result.order + (" (waits)" if result.waits_for_background else "")),
+            *(str(shape) for _, shape in choice.tiles),
+            *counts,
+            Text(str(rest)),
+        )
+    return table
+
+
+def _title(name: str) -> str:
+    kind, _, memory = name.partition("@")
+    return f"Peak {memory} (bits)" if memory else kind.capitalize()
+
+
+def _varying(found: ExplorationData) -> list[str]:
+    """Objectives in which results of the front differ."""
+    return [
+        name
+        for name in found.objectives
+        if len({_objective(name, result) for result in found.front}) > 1
+    ]
+
+
+def _notes(found: ExplorationData) -> Iterator[RenderableType]:
+    if len(found.front) > _ROWS:
+        yield Padding(
+            Text(f"{len(found.front) - _ROWS:,} more results are not shown."), (0, 0, 0, 2)
+        )
+    varying = _varying(found)
+    same = [name for name in found.objectives if name not in varying and name != "latency"]
+    if same:
+        values = ", ".join(
+            f"{_title(name).lower().replace(_memory(name).lower(), _memory(name))}"
+            f" {show(_objective(name, found.front[0]) or 0)}"
+            for name in same
+        )
+        yield Padding(Text(f"Equal in all of them: {values}.", style="dim"), (0, 0, 0, 2))
+
+
+def _memory(name: str) -> str:
+    return name.partition("@")[2] or name
+
+
+def _counts(found: ExplorationData) -> Text:
+    parts = [f"{found.evaluated:,} of {found.variants:,} variants evaluated"]
+    if found.excluded:
+        parts.append(f"{found.excluded:,} excluded by their bounds")
+    if found.illegal:
+        parts.append(f"{found.illegal:,} illegal")
+    text = Text("; ".join(parts) + ".")
+    if not found.complete:
+        text.append(
+            " Not complete: the front covers the evaluated variants only.", style="bold red"
+        )
+    elif not found.exact:
+        text.append(
+            " Some latencies are upper bounds, or some peaks are not determined.", style="yellow"
+        )
+    return text
+
+
+# Tables and files
+
+
+def rows(found: ExplorationData) -> list[dict[str, Any]]:
+    """Return all results as flat rows.
+
+    Parameters
+    ----------
+    found
+        The exploration.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        A row per result; ``front`` marks those of the front, ``latency_exact`` has the exact latency
+        as text.
+    """
+    front = {result.number for result in found.front}
+    table: list[dict[str, Any]] = []
+    for result in found.results:
+        choice = result.choice
+        row: dict[str, Any] = {
+            "number": result.number,
+            "front": result.number in front,
+            "latency": _float(result.latency),
+            "latency_exact": None if result.latency is None else str(result.latency),
+        }
+        peaks = {name: None for name in found.objectives if name.startswith("peak@")}
+        row |= peaks | {f"peak@{memory}": _float(peak) for memory, peak in result.peaks.items()}
+        row |= {
+            "order": result.order or None,
+            "waits_for_background": result.waits_for_background,
+            "exact": result.exact and result.latency is not None,
+            "granularity": choice.granularity,
+            "order_asked": choice.order,
+        }
+        row |= {f"tile {loop}": shape for loop, shape in choice.tiles}
+        row |= {f"split {name}": kind for name, kind in choice.splits}
+        row["background"] = " ".join(f"{t}@{c}" for t, c in choice.background)
+        row |= {f"slots {tensor}": count for tensor, count in choice.slots}
+        row["error"] = result.error or None
+        table.append(row)
+    return table
+
+
+def _float(value: Number | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def data_frame(found: ExplorationData) -> pd.DataFrame:
+    """Return all results as a pandas table.
+
+    Parameters
+    ----------
+    found
+        The exploration.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `rows`.
+
+    Raises
+    ------
+    MissingExtraError
+        pandas is not installed.
+    """
+    frame: pd.DataFrame = _import("pandas").DataFrame(rows(found))
+    return frame
+
+
+def save(found: ExplorationData, path: Path) -> None:
+    """Write all results to a ``.parquet`` or ``.csv`` file, atomically.
+
+    Parameters
+    ----------
+    found
+        The exploration.
+    path
+        The file; its ending determines the format.
+
+    Raises
+    ------
+    OptionError
+        The name has another ending.
+    StoreError
+        The file cannot be written.
+    MissingExtraError
+        PyArrow is needed and not installed.
+    """
+    kind = ending(path, TABLES, "results")
+    table = rows(found)
+    columns = list(dict.fromkeys(name for row in table for name in row))
+    part = path.with_name(path.name + ".part")
+    try:
+        if kind == ".parquet":
+            arrow, parquet = _import("pyarrow"), _import("pyarrow.parquet")
+            filled = [{name: row.get(name) for name in columns} for row in table]
+            parquet.write_table(arrow.Table.from_pylist(filled), part)
+        else:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(table)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}",
+            mend="make room on the disk, or name a file in a folder with write permission",
+            exploration=found,
+        ) from error
+
+
+def _import(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{name.partition('.')[0]} is not installed", mend="pip install 'polylat[explore]'"
+        ) from error
