@@ -10,7 +10,7 @@ import numpy.typing as npt
 import rustworkx as rx
 
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import plan
+from polylat.schedule.list_scheduling import explicit_task_graph
 
 __all__ = ["Events", "by_networkx", "by_polylat", "by_rustworkx", "events"]
 
@@ -105,6 +105,6 @@ def by_rustworkx(found: Events) -> int:
 
 def by_polylat(graph: TaskGraph) -> int:
     """Index the task graph and time it with polylat, the sorting of the ports' tasks included."""
-    timing = plan(graph).time("program")
+    timing = explicit_task_graph(graph).time("program")
     assert timing.legal, "the program order contradicts the dependences"
     return timing.makespan

@@ -17,7 +17,7 @@ from simpy.events import Event
 
 from polylat.schedule.arrays import Ints
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import plan
+from polylat.schedule.list_scheduling import explicit_task_graph
 
 __all__ = ["by_polylat", "by_simpy"]
 
@@ -35,7 +35,7 @@ def by_simpy(graph: TaskGraph) -> int:
 
 def by_polylat(graph: TaskGraph) -> int:
     """Index the task graph and time it with polylat, the sorting by date included."""
-    return plan(graph).time("oldest").makespan
+    return explicit_task_graph(graph).time("oldest").makespan
 
 
 class _Simulation:

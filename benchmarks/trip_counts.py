@@ -21,7 +21,7 @@ from polylat.engine.model import Model, build
 from polylat.errors import PolylatError
 from polylat.lowering.lowered import lower
 from polylat.report import analyze
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import Order
 from polylat.spec import Spec
 
@@ -160,7 +160,7 @@ def _explicit(spec: Spec) -> dict[Order, Fraction]:
     """The latency by order when every tile iteration is looked at, without any report."""
     forget()
     model = _model(spec)
-    assert isinstance(model.plan, Plan), "not the explicit engine"
+    assert isinstance(model.plan, ExplicitTaskGraph), "not the explicit engine"
     timings = model.plan.time_all()
     return {
         order: Fraction(timing.makespan, model.costs.scale)

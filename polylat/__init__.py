@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from polylat.exploration.space import Choice
     from polylat.explorer import Exploration, Result, explore
     from polylat.numbers import Number
-    from polylat.proof.certificate import Certificate, CertificateError, Proven
+    from polylat.proof.certificate import Certificate, CertificateError, ProvenRules
     from polylat.report import Report, analyze
     from polylat.spec import Spec
     from polylat.spec.arch import Arch, Component
@@ -95,7 +95,7 @@ __all__ = [
     "Pipeline",
     "PolylatError",
     "PortUse",
-    "Proven",
+    "ProvenRules",
     "Repeat",
     "Report",
     "ResidentTile",
@@ -160,7 +160,7 @@ _LAZY = {
     "Part": "polylat.analysis.timeline",
     "Pipeline": "polylat.spec.mapping",
     "PortUse": "polylat.analysis.access",
-    "Proven": "polylat.proof.certificate",
+    "ProvenRules": "polylat.proof.certificate",
     "Repeat": "polylat.analysis.timeline",
     "Report": "polylat.report",
     "ResidentTile": "polylat.analysis.occupancy",

@@ -16,29 +16,31 @@ class PolylatError(Exception):
         What is wrong, as a sentence without a final period.
     where
         Location in the input: a path of keys, a node of the mapping, or a file and line.
-    mend
+    fix
         How to fix it, as an imperative or a question.
 
     Examples
     --------
     >>> from polylat.errors import MappingError
-    >>> print(MappingError("no loop over 'k'", where="mapping.nodes[3]", mend="add a Temporal"))
-    mapping.nodes[3]: no loop over 'k'. To mend it: add a Temporal.
+    >>> print(MappingError("no loop over 'k'", where="mapping.nodes[3]", fix="add a Temporal"))
+    mapping.nodes[3]: no loop over 'k'. Fix: add a Temporal.
     """
 
-    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
         self.what = what
         self.where = where
-        self.mend = mend
-        super().__init__(what, where, mend)
+        self.fix = fix
+        super().__init__(what, where, fix)
 
     def __str__(self) -> str:
         text = self.what.rstrip(".")
         if self.where:
             text = f"{self.where}: {text}"
-        if self.mend:
-            text = f"{text}. To mend it: {self.mend.rstrip('.')}"
-        return text if text.endswith("?") else f"{text}."
+        if self.fix:
+            if self.fix.endswith("?"):  # such as "did you mean 'Storage'?"
+                return f"{text}. {self.fix[0].upper()}{self.fix[1:]}"
+            text = f"{text}. Fix: {self.fix.rstrip('.')}"
+        return f"{text}."
 
 
 class SpecError(PolylatError, ValueError):
@@ -82,7 +84,7 @@ class ExplorationError(PolylatError):
 
     Parameters
     ----------
-    what, where, mend
+    what, where, fix
         As for `PolylatError`.
     exploration
         The `Exploration` of the variants that were finished; None if there are none.
@@ -93,10 +95,10 @@ class ExplorationError(PolylatError):
         what: str,
         *,
         where: str | None = None,
-        mend: str | None = None,
+        fix: str | None = None,
         exploration: object = None,
     ) -> None:
-        super().__init__(what, where=where, mend=mend)
+        super().__init__(what, where=where, fix=fix)
         self.exploration = exploration
 
 

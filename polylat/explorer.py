@@ -22,7 +22,7 @@ from polylat.spec.options import (
 )
 from polylat.spec.reading.live import as_spec
 from polylat.views import exploration as views
-from polylat.views.as_json import optional
+from polylat.views.as_json import optional_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,11 +62,11 @@ class Result(ResultData):
         return {
             "number": self.number,
             "choice": self.choice.to_dict(),
-            "latency": optional(self.latency),
+            "latency": optional_number(self.latency),
             "order": self.order,
             "waits_for_background": self.waits_for_background,
             "exact": self.exact,
-            "peaks": {memory: optional(peak) for memory, peak in self.peaks.items()},
+            "peaks": {memory: optional_number(peak) for memory, peak in self.peaks.items()},
             "error": self.error or None,
         }
 

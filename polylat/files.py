@@ -31,7 +31,7 @@ def named(path: str | Path) -> Path:
         `path` is neither a string nor a path.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise OptionError(f"{path!r} is not the name of a file", mend="give a string or a Path")
+        raise OptionError(f"{path!r} is not the name of a file", fix="give a string or a Path")
     return Path(path)
 
 
@@ -69,7 +69,7 @@ def ending(path: str | Path, known: Sequence[str], what: str) -> str:
         allowed = f"{', '.join(others)} or {last}" if others else last
         raise OptionError(
             f"{path}: {what} are written as {allowed}",
-            mend=f"name it {path.stem or 'result'}{known[0]}",
+            fix=f"name it {path.stem or 'result'}{known[0]}",
         )
     return found
 
@@ -96,10 +96,10 @@ def target(path: str | Path, known: Sequence[str], what: str) -> str:
     path = Path(path)
     if not path.parent.is_dir():
         raise OptionError(
-            f"{path}: there is no folder {path.parent}", mend="create it, or name another folder"
+            f"{path}: there is no folder {path.parent}", fix="create it, or name another folder"
         )
     if path.is_dir():
-        raise OptionError(f"{path}: this is a folder", mend="name a file")
+        raise OptionError(f"{path}: this is a folder", fix="name a file")
     return found
 
 
@@ -127,7 +127,7 @@ def writing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         raise OptionError(
             f"cannot write {path}: {error.strerror or error}",
-            mend="name a file in a writable folder",
+            fix="name a file in a writable folder",
         ) from error
 
 

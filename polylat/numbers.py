@@ -72,7 +72,7 @@ def json_number(value: Number) -> int | str:
     if bits > _MAX_BITS:
         raise UnsupportedError(
             f"a number of {bits:,} bits is too long to write",
-            mend="use figures with fewer digits in the architecture",
+            fix="use figures with fewer digits in the architecture",
         )
     return fraction.numerator if fraction.denominator == 1 else str(fraction)
 
@@ -191,7 +191,7 @@ def double(value: Number) -> float:
     if value and not found:
         raise UnsupportedError(
             f"{show(value)} is beyond the range of floating-point numbers (1e-323 to 1e308)",
-            mend="use another unit of time or of bits, or an exact output format, such as SVG",
+            fix="use another unit of time or of bits, or an exact output format, such as SVG",
         )
     return found
 

@@ -32,7 +32,7 @@ from polylat.views import frames
 from polylat.views.as_json import report_to_dict
 from polylat.views.notebook import report_html
 from polylat.views.page import report_page
-from polylat.views.perfetto import write_trace
+from polylat.views.perfetto import write_perfetto
 from polylat.views.text import report_text
 from polylat.views.timeline import Timeline, timeline
 from polylat.views.tree import Tree, mapping_tree
@@ -153,7 +153,7 @@ class Report(Results):
             The name ends otherwise, or the file cannot be written.
         """
         ending(path, (".json",), "traces")
-        return write_trace(self.timeline(window=window, limit=limit), path)
+        return write_perfetto(self.timeline(window=window, limit=limit), path)
 
     def mapping_tree(self) -> Tree:
         """Return the mapping as a tree to be drawn, with the critical path marked.
@@ -414,6 +414,6 @@ def _check_capacity(results: Results) -> None:
                 f"memory {memory.component!r} holds up to {memory.peak} bits, and its size is"
                 f" {memory.size}",
                 where=f"arch, component {memory.component!r}",
-                mend="use smaller tiles, fewer slots or a larger memory; or do not enforce"
+                fix="use smaller tiles, fewer slots or a larger memory; or do not enforce"
                 " capacity",
             )

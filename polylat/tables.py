@@ -212,7 +212,7 @@ class Table:
             import pandas as pd
         except ImportError as error:
             raise MissingExtraError(
-                "pandas is not installed", mend="pip install 'polylat[frames]'"
+                "pandas is not installed", fix="pip install 'polylat[frames]'"
             ) from error
         return pd.DataFrame(
             {

@@ -18,6 +18,7 @@ from math import prod
 from typing import Any, TypeVar
 
 import oracle
+from builders import LEGAL, stretched
 from hypothesis import strategies as st
 from oracle import Einsum, Element, Index
 
@@ -739,3 +740,16 @@ def cascades(draw: Draw, max_einsums: int = 4) -> tuple[Data, Data]:
     arch = draw(architectures(workload))
     spec = {"workload": workload, "arch": arch, "mapping": draw(mappings(workload, arch))}
     return spec, draw(options(spec))
+
+
+@st.composite
+def long_cascades(draw: Draw) -> tuple[Data, Data]:
+    """A cascade with loops of many iterations, and options for `analyze`."""
+    case = draw(st.sampled_from(LEGAL))
+    variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
+    factors = {v: draw(st.sampled_from((1, 1, 3, 7, 20, 50))) for v in variables}
+    options = dict(case["options"])
+    options["slots"] = draw(st.sampled_from((1, 2, 2, 3, None)))
+    options["background"] = [tuple(pair) for pair in options["background"] if draw(st.booleans())]
+    return stretched(case["spec"], factors), options
+

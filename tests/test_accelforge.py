@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from builders import CORPUS, EXAMPLES, OURS, ROOT
+
 import polylat
 from polylat.accelforge import from_spec, rerank, to_spec
 from polylat.errors import MissingExtraError, OptionError, PolylatError, SpecError, UnsupportedError
@@ -29,10 +31,6 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # AccelForge's and pandas's own
 
-ROOT = Path(__file__).parent.parent
-EXAMPLES = ROOT / "examples"
-OURS = Path(__file__).parent / "data" / "accelforge"
-CORPUS = Path(os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelforge-corpus"))
 CASES = {p.stem: p for folder in (CORPUS, OURS) for p in sorted(folder.glob("*.yaml"))}
 
 needs_dot = pytest.mark.skipif(
@@ -51,7 +49,7 @@ def said(path: Path, live: bool) -> Any:
     try:
         return polylat.analyze(source, granularity="tile").to_dict()
     except PolylatError as error:
-        return type(error), error.what, error.mend
+        return type(error), error.what, error.fix
 
 
 @pytest.mark.parametrize("path", CASES.values(), ids=list(CASES))
@@ -62,7 +60,7 @@ def test_an_object_and_its_yaml_are_the_same(path: Path) -> None:
     except PolylatError as error:
         with pytest.raises(type(error)) as caught:
             to_spec(live)
-        assert (caught.value.what, caught.value.mend) == (error.what, error.mend)
+        assert (caught.value.what, caught.value.fix) == (error.what, error.fix)
         return
     assert to_spec(live) == polylat.load(live) == spec
     assert polylat.roofline(live) == polylat.roofline(spec)
@@ -230,7 +228,7 @@ def test_sets_of_rank_variables(keys: Any) -> None:
         for loop in shared_loops(spec):
             assert (loop.rank_variable, dict(loop.by_einsum)) == ("m,p", {"K": "m", "QK": "p"})
             found += 1
-            with pytest.raises(UnsupportedError, match="'p' for 'QK', which has 'm', too"):
+            with pytest.raises(UnsupportedError, match="'p' for 'QK', which also has 'm'"):
                 from_spec(spec)
             alone = keys.spec.model_copy()
             alone.mapping = keys.mapping(index)
@@ -373,7 +371,7 @@ def test_mappings_without_figures_and_without_an_analysis() -> None:
     assert table.loc[0, "error"].startswith("mapping.nodes")
     assert table.loc[1, "error"] == ""
     assert table["latency"].isna().tolist() == [False, True]
-    assert "1 of 2 could not be analysed" in table.attrs["message"]
+    assert "1 of 2 could not be analyzed" in table.attrs["message"]
     only = ranked(both[0], quiet=True)
     assert only.attrs["winner"] is None
     assert not only.attrs["winner_changes"]

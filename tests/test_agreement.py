@@ -11,15 +11,12 @@ import oracle
 import pytest
 from hypothesis import given
 from strategies import cascades
-from test_oracle import compute, einsum, leaf, loop, memory, nested, spec, storage
+from builders import CASCADES, compute, einsum, leaf, loop, memory, nested, spec, storage
 
 import polylat
 from polylat import MappingError, Report, ScheduleError, Spec
 
 Data = dict[str, Any]
-CASES: list[Data] = json.loads(
-    (Path(__file__).parent / "data" / "cascades.json").read_text(encoding="utf-8")
-)
 RESULTS = (
     "latency",
     "latency_by_order",
@@ -88,7 +85,7 @@ def exact(value: str | None) -> Fraction | None:
     return None if value is None else Fraction(value)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize("case", CASCADES, ids=lambda case: str(case["name"]))
 def test_known_answers(case: Data) -> None:
     """A hundred random cascades with the answers of an implementation of its own."""
     options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}

@@ -19,6 +19,8 @@ pytest.importorskip("networkx", reason="the extra `bench` is not installed")
 pytest.importorskip("rustworkx", reason="the extra `bench` is not installed")
 pytest.importorskip("simpy", reason="the extra `bench` is not installed")
 
+from builders import ROOT
+
 import polylat
 from benchmarks import longest_path, real_size, simulation, trip_counts
 from benchmarks.answer import Answer
@@ -30,7 +32,6 @@ from polylat.lowering.lowered import lower
 from polylat.spec.mapping import Branch, Compute, Pipeline, Sequential
 from polylat.spec.workload import Workload
 
-ROOT = Path(__file__).parent.parent
 
 
 def model(rows: int, *, pipelined: bool, background: bool) -> Model:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from builders import EXAMPLES
+
 import polylat
 from polylat.analysis.attribution import latency_steps
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def load(mapping: str, top: str = "Sequential", inner: str = "Sequential") -> polylat.Spec:

@@ -11,6 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import cascades
 
+from reports import analyzed
+
 import polylat
 from polylat import MappingError, Report, ScheduleError, Spec
 from polylat.engine.model import build
@@ -18,15 +20,6 @@ from polylat.lowering.lowered import lower
 
 Data = dict[str, Any]
 ORDERS = ("program", "skew", "oldest")
-
-
-def analyzed(data: Data, **options: Any) -> Report:
-    """The report; draws that are illegal do not count."""
-    try:
-        return polylat.analyze(Spec.from_dict(data), **options)
-    except (MappingError, ScheduleError):
-        assume(False)
-        raise
 
 
 def rebuilt(node: Any, change: Callable[[Data], Data]) -> Any:

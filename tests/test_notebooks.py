@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from builders import ROOT
+
 from polylat import MissingExtraError
 
-ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 NAMES = ["attention", "bounds", "critical_write", "model"]
 
@@ -70,13 +71,13 @@ def test_a_missing_extra_ends_a_notebook_and_is_no_failure(tmp_path: Path) -> No
     source = tmp_path / "some.py"
     source.write_text(
         "# %%\n1 + 1\n"
-        "# %%\nimport polylat\nraise polylat.MissingExtraError('no X', mend='install [x]')\n"
+        "# %%\nimport polylat\nraise polylat.MissingExtraError('no X', fix='install [x]')\n"
         "# %%\nprint('never')\n",
         encoding="utf-8",
     )
     done = execute(source, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "ended early: no X. To mend it: install [x]." in done.stdout
+    assert "ended early: no X. Fix: install [x]." in done.stdout
     first, second, third = outputs(tmp_path)
     assert first[0]["data"]["text/plain"] == ["2"]
     assert second[0]["ename"] == "MissingExtraError"

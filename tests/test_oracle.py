@@ -11,61 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from strategies import cascades, workloads
 
+from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
+
 Data = dict[str, Any]
-
-
-def storage(component: str, *tensors: str) -> Data:
-    """A Storage node."""
-    return {"type": "Storage", "component": component, "tensors": list(tensors)}
-
-
-def loop(variable: str, shape: int = 1) -> Data:
-    """A Temporal loop."""
-    return {"type": "Temporal", "rank_variable": variable, "tile_shape": shape}
-
-
-def leaf(einsum: str, component: str = "mac") -> Data:
-    """A Compute node."""
-    return {"type": "Compute", "einsum": einsum, "component": component}
-
-
-def nested(*nodes: Data) -> Data:
-    """A branch of a split."""
-    return {"type": "Nested", "nodes": list(nodes)}
-
-
-def einsum(name: str, output: tuple[str, str], *inputs: tuple[str, str]) -> Data:
-    """An Einsum; tensors are given with their variables, as in ``("t", "m k")``."""
-    accesses = [{"name": t, "projection": variables.split()} for t, variables in inputs]
-    out = {"name": output[0], "projection": output[1].split(), "output": True}
-    return {"name": name, "tensor_accesses": [*accesses, out]}
-
-
-def memory(name: str, read: int | str = 1, write: int | str = 1, **more: object) -> Data:
-    """A Memory with these throughputs."""
-    actions = [{"name": "read", "throughput": read}, {"name": "write", "throughput": write}]
-    return {"type": "Memory", "name": name, "actions": actions, **more}
-
-
-def compute(name: str, throughput: int | str = 1, **more: object) -> Data:
-    """A Compute with this throughput."""
-    actions = [{"name": "compute", "throughput": throughput}]
-    return {"type": "Compute", "name": name, "actions": actions, **more}
-
-
-def spec(
-    sizes: dict[str, int], einsums: Sequence[Data], arch: Sequence[Data], nodes: Sequence[Data]
-) -> Data:
-    """A whole specification; values are one bit wide, so that actions are values."""
-    return {
-        "workload": {
-            "iteration_space_shape": {name: f"0 <= {name} < {n}" for name, n in sizes.items()},
-            "bits_per_value": {"All": 1},
-            "einsums": list(einsums),
-        },
-        "arch": {"nodes": list(arch)},
-        "mapping": {"nodes": list(nodes)},
-    }
 
 
 def matmul(shape: int) -> Data:

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from builders import ROOT
+
 from polylat.cli import main
 
-ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "docs/accelforge.md", "docs/json.md", "docs/model.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

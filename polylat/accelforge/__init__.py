@@ -1,14 +1,14 @@
-"""At home in AccelForge: its live objects in and out, and its mapper's results ranked anew.
+"""Conversion from and to AccelForge's objects, and ranking of its mapper's results.
 
-`polylat.analyze` and `polylat.roofline` take AccelForge's ``Spec`` and ``Mappings`` as they are.
-This module has the steps by themselves:
+`polylat.analyze` and `polylat.roofline` accept AccelForge's ``Spec`` and ``Mappings`` directly.
+This module offers the individual steps:
 
-- `to_spec`: what polylat makes of such an object;
-- `from_spec`: a mapping of polylat's as AccelForge's ``Mapping``;
-- `rerank`: the mapper's Pareto set by overlapped latency.
+- `to_spec` converts such an object to a `polylat.Spec`;
+- `from_spec` converts the mapping of a `polylat.Spec` to AccelForge's ``Mapping``;
+- `rerank` ranks the mapper's Pareto set by overlapped latency.
 
-They need the extra ``polylat[accelforge]``. Only public fields and attributes of AccelForge are
-used.
+They require the extra ``polylat[accelforge]``, and use only public fields and attributes of
+AccelForge.
 """
 
 from __future__ import annotations
@@ -26,39 +26,43 @@ __all__ = ["from_spec", "rerank", "to_spec"]
 
 
 def to_spec(value: Any, index: int | None = None, **variables: Any) -> Spec:
-    """What an object of AccelForge describes, as a `polylat.Spec`.
+    """Convert AccelForge's ``Spec`` or ``Mappings`` to a `polylat.Spec`.
 
     Parameters
     ----------
     value
-        AccelForge's ``Spec``, with a mapping; or ``Mappings``, as its mapper and its
-        ``evaluate_mapping`` return them.
+        AccelForge's ``Spec``, with a mapping; or ``Mappings``, as returned by its mapper and by
+        ``evaluate_mapping``.
     index
-        Which of the mappings, from 0 on; may be left out if there is only one.
+        Index of the mapping, from 0; may be omitted if there is only one.
     **variables
-        Variables for expressions; they override the Spec's own.
+        Variables for expressions; they override those of the ``Spec``.
+
+    Returns
+    -------
+    Spec
+        Workload, architecture and mapping.
 
     Raises
     ------
     MissingExtraError
         AccelForge is not installed.
     SpecError
-        The object is no input: it has no mapping, or was evaluated for one Einsum, or holds symbols
-        where numbers belong.
+        The object has no mapping, was evaluated for one Einsum, or has symbols instead of numbers.
     UnsupportedError
-        polylat does not model it. One case arises with objects only: a loop over a set of rank
-        variables of which an Einsum below has several, so that the set does not say which one the
-        loop is for it. ``Mappings`` say it, a ``Mapping`` by itself may not.
+        polylat does not model the input. One case is specific to objects: a loop over a set of rank
+        variables of which an Einsum below has several, so that the set is ambiguous. ``Mappings``
+        resolve this, a single ``Mapping`` may not.
     PolylatError
-        What else `polylat.load` raises for the same input as YAML.
+        Any other error that `polylat.load` raises for the same input as YAML.
 
     Notes
     -----
-    The object and its YAML give the same `polylat.Spec`, and the same report.
+    The object and its YAML give the same `polylat.Spec`, and thus the same report.
     """
     if find_spec("accelforge") is None:
         raise MissingExtraError(
             "AccelForge is not installed",
-            mend="pip install 'polylat[accelforge]' (it needs Python 3.12 or newer)",
+            fix="pip install 'polylat[accelforge]' (it needs Python 3.12 or newer)",
         )
     return spec_of(value, index, variables)

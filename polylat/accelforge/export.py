@@ -1,4 +1,4 @@
-"""From a mapping of polylat's to AccelForge's."""
+"""Convert a mapping to AccelForge's ``Mapping``."""
 
 from __future__ import annotations
 
@@ -13,78 +13,79 @@ __all__ = ["from_spec"]
 
 
 def from_spec(spec: Spec) -> Any:
-    """The mapping of a `polylat.Spec` as AccelForge's ``Mapping``.
+    """Convert the mapping of a `polylat.Spec` to AccelForge's ``Mapping``.
 
-    Set it as ``spec.mapping`` of AccelForge's ``Spec``, to evaluate a mapping that was changed here
-    or to draw it.
+    Assign it to ``spec.mapping`` of AccelForge's ``Spec`` to evaluate or draw a mapping that was
+    changed in polylat.
 
     Parameters
     ----------
     spec
-        The input. Its options (``schedule``) have no place in AccelForge's mapping.
+        The input. AccelForge's mapping cannot represent its options (``schedule``).
 
     Returns
     -------
     accelforge.Mapping
-        The same tree: `to_spec` makes the same mapping of it again. Reservations, which
+        The same tree; `to_spec` converts it back to the same mapping. Reservations, which
         AccelForge's mapper adds and its model does not need, are not restored.
 
     Raises
     ------
     SpecError
-        It is no `polylat.Spec`.
+        `spec` is not a `polylat.Spec`.
     MissingExtraError
         AccelForge is not installed.
     UnsupportedError
-        AccelForge's ``Mapping`` cannot hold it: a loop that is shared by Einsums under different
-        names is a loop over a set there, which does not say which is whose if an Einsum has
-        several.
+        AccelForge's ``Mapping`` cannot represent the mapping: a loop that Einsums share under
+        different names becomes a loop over a set, which is ambiguous if an Einsum has several of
+        its rank variables.
     """
     if not isinstance(spec, Spec):
         raise SpecError(
-            f"cannot make a mapping of a {type(spec).__name__}",
-            mend="give a polylat.Spec, as polylat.load and to_spec make it",
+            f"cannot convert a {type(spec).__name__} to a mapping",
+            fix="give a polylat.Spec, as returned by polylat.load and to_spec",
         )
     try:
-        from accelforge import mapping as theirs
+        from accelforge import mapping as classes
     except ImportError as error:
         raise MissingExtraError(
             "AccelForge is not installed",
-            mend="pip install 'polylat[accelforge]' (it needs Python 3.12 or newer)",
+            fix="pip install 'polylat[accelforge]' (it needs Python 3.12 or newer)",
         ) from error
-    return theirs.Mapping(nodes=_run(spec.mapping, spec.workload, theirs))
+    return classes.Mapping(nodes=_nodes(spec.mapping, spec.workload, classes))
 
 
-def _run(branch: Branch, workload: Workload, theirs: Any) -> list[Any]:
-    """The nodes of a branch, one below the other."""
+def _nodes(branch: Branch, workload: Workload, classes: Any) -> list[Any]:
+    """Convert the nodes of a branch and its end; `classes` is AccelForge's module."""
     nodes = []
     for node in branch.nodes:
         match node:
             case Temporal():
-                variable = _variable(node, workload)
-                nodes.append(theirs.Temporal(rank_variable=variable, tile_shape=node.tile_shape))
+                variable = _rank_variable(node, workload)
+                nodes.append(classes.Temporal(rank_variable=variable, tile_shape=node.tile_shape))
             case Spatial():
                 nodes.append(
-                    theirs.Spatial(
-                        rank_variable=_variable(node, workload),
+                    classes.Spatial(
+                        rank_variable=_rank_variable(node, workload),
                         tile_shape=node.tile_shape,
                         component=node.component,
                         name=node.dimension,
                     )
                 )
             case Storage():
-                nodes.append(theirs.Storage(component=node.component, tensors=list(node.tensors)))
+                nodes.append(classes.Storage(component=node.component, tensors=list(node.tensors)))
             case Toll():
-                nodes.append(theirs.Toll(component=node.component, tensors=list(node.tensors)))
+                nodes.append(classes.Toll(component=node.component, tensors=list(node.tensors)))
     end = branch.end
     if isinstance(end, Compute):
-        return [*nodes, theirs.Compute(einsum=end.einsum, component=end.component)]
-    made = theirs.Pipeline if isinstance(end, Pipeline) else theirs.Sequential
-    stages = [theirs.Nested(nodes=_run(inner, workload, theirs)) for inner in end.branches]
-    return [*nodes, made(nodes=stages)]
+        return [*nodes, classes.Compute(einsum=end.einsum, component=end.component)]
+    split = classes.Pipeline if isinstance(end, Pipeline) else classes.Sequential
+    stages = [classes.Nested(nodes=_nodes(inner, workload, classes)) for inner in end.branches]
+    return [*nodes, split(nodes=stages)]
 
 
-def _variable(loop: Loop, workload: Workload) -> str | set[str]:
+def _rank_variable(loop: Loop, workload: Workload) -> str | set[str]:
+    """Rank variable of a loop, or the set of them for a loop that Einsums share."""
     if not loop.by_einsum:
         return loop.rank_variable
     names = {variable for _, variable in loop.by_einsum}
@@ -92,9 +93,9 @@ def _variable(loop: Loop, workload: Workload) -> str | set[str]:
         others = names.intersection(workload.einsum(einsum).rank_variables) - {variable}
         if others:
             raise UnsupportedError(
-                f"the loop is one over {variable!r} for {einsum!r}, which has {min(others)!r}, too:"
-                " AccelForge's set of rank variables does not say which of them is meant",
+                f"the loop runs over {variable!r} for {einsum!r}, which also has {min(others)!r}:"
+                " AccelForge's set of rank variables is ambiguous",
                 where=loop.where or None,
-                mend="rename rank variables, so that one name is that of the loop for all Einsums",
+                fix="rename the rank variables, so that the loop has one name in all Einsums",
             )
     return names

@@ -1,4 +1,4 @@
-"""The mapper's Pareto set, ranked by overlapped latency."""
+"""Rank the mapper's Pareto set by overlapped latency."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from polylat.errors import (
 from polylat.numbers import Number
 from polylat.report import Report, analyze
 from polylat.spec import Spec
-from polylat.spec.options import check_names, normalize_flag
+from polylat.spec.options import check_option_names, normalize_flag
 from polylat.spec.reading.live import is_mappings, spec_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["rerank"]
 
-NOT_ASKED = "not asked for"
-PROVEN = "proven"
+_NOT_REQUESTED = "not asked for"
+_PROVEN = "proven"
 
 
 def rerank(
@@ -38,80 +38,80 @@ def rerank(
     quiet: bool = False,
     **options: Any,
 ) -> pd.DataFrame:
-    """AccelForge's mappings by polylat's latency, the fastest first.
+    """Rank AccelForge's mappings by polylat's latency, the fastest first.
 
     Parameters
     ----------
     mappings
-        AccelForge's ``Mappings``: what its mapper returns, a set of mappings none of which is
-        better than another in all that the mapper was asked for.
+        AccelForge's ``Mappings``, as returned by its mapper: a Pareto set with respect to the
+        metrics that were requested from the mapper.
     pipelined
-        Whether every Sequential split is taken as a Pipeline; the mapper makes Sequential ones.
+        Whether every Sequential split is treated as a Pipeline; the mapper makes only Sequential
+        splits.
     verify
-        Whether each schedule is proven by ISL (`Report.verify`), which takes longer.
+        Whether to prove each schedule with ISL (`Report.verify`), which takes longer.
     quiet
-        Whether to keep silent; otherwise one line is printed that says whether another mapping
-        is the fastest now.
+        Whether to omit the message that says whether another mapping is the fastest.
     **options
         Options of `polylat.analyze`, such as ``background="o2"`` or ``slots=3``.
 
     Returns
     -------
     pandas.DataFrame
-        One row per mapping, by latency and then energy. Numbers are floats where they are no whole
-        numbers; `polylat.analyze` has them exactly.
+        One row per mapping, sorted by latency and then energy. Numbers that are not integral are
+        floats; `polylat.analyze` has the exact ones.
 
         ==================== =====================================================================
-        ``mapping``          (the index) its number in `mappings`
+        ``mapping``          (the index) index of the mapping in `mappings`
         ``latency``          polylat's latency
         ``accelforge``       AccelForge's latency
         ``energy``           AccelForge's energy
-        ``speedup``          AccelForge's latency as a multiple of polylat's
-        ``rank``             its place by polylat's latency, from 1 on; equals share a place
-        ``accelforge_rank``  its place by AccelForge's latency
+        ``speedup``          AccelForge's latency divided by polylat's
+        ``rank``             rank by polylat's latency, from 1; equal latencies share a rank
+        ``accelforge_rank``  rank by AccelForge's latency
         ``pareto``           whether no other mapping is at least as good in both latency and
                              energy, and better in one of them
-        ``lower_bound``      no schedule of the mapping that was asked for takes less
+        ``lower_bound``      lower bound on the latency of any schedule of the requested mapping
         ``resource_bound``   the largest total busy time of a port
-        ``dependence_bound`` the last finish if no port were ever busy
+        ``dependence_bound`` the makespan if no block ever waits for a port
         ``optimal``          whether `latency` equals the larger bound
-        ``exact``            whether `latency` is exact (else that of a schedule that exists)
-        ``order``            the order of the ports
-        ``peak NAME``        per memory NAME, the largest number of bits it holds at once
-        ``fits``             whether no memory holds more than its size
+        ``exact``            whether `latency` is exact (else that of a feasible schedule)
+        ``order``            the order of service
+        ``peak NAME``        per memory NAME, the largest number of bits in it at any time
+        ``fits``             whether no memory exceeds its size
         ``certificate``      ``"proven"``, ``"not asked for"``, or why it could not be proven
-        ``error``            why the mapping was not analysed; empty if it was
+        ``error``            why the mapping could not be analyzed; else empty
         ==================== =====================================================================
 
-        Its ``attrs`` say ``winner`` and ``accelforge_winner`` (numbers of the fastest mappings),
-        ``winner_changes``, and ``message``, which is the line that is printed.
+        Its ``attrs`` have ``winner`` and ``accelforge_winner`` (indices of the fastest mappings),
+        ``winner_changes``, and ``message``, the text that is printed.
 
     Raises
     ------
     MissingExtraError
         pandas is not installed.
     SpecError
-        `mappings` are not AccelForge's ``Mappings``, or there are none.
+        `mappings` is not AccelForge's ``Mappings``, or is empty.
     OptionError
-        An option cannot be used.
+        An option has an invalid name or value.
     """
-    check_names(options)
+    check_option_names(options)
     try:
         import pandas as pd
     except ImportError as error:
         raise MissingExtraError(
-            "pandas is not installed", mend="pip install 'polylat[accelforge]'"
+            "pandas is not installed", fix="pip install 'polylat[accelforge]'"
         ) from error
     for name, value in (("pipelined", pipelined), ("verify", verify), ("quiet", quiet)):
         normalize_flag(name, value)
     if not is_mappings(mappings):
         raise SpecError(
             f"cannot rank a {type(mappings).__name__}",
-            mend="give AccelForge's Mappings, as spec.map_workload_to_arch() returns them",
+            fix="give AccelForge's Mappings, as returned by spec.map_workload_to_arch()",
         )
     if len(mappings) == 0:
-        raise SpecError("there are no mappings", mend="let AccelForge's mapper find some")
-    times, energies = _told(mappings, "latency"), _told(mappings, "energy")
+        raise SpecError("there are no mappings", fix="let AccelForge's mapper find some")
+    times, energies = _totals(mappings, "latency"), _totals(mappings, "energy")
     found = []
     for number, (time, energy) in enumerate(zip(times, energies, strict=True)):
         try:
@@ -119,11 +119,11 @@ def rerank(
         except OptionError:
             raise
         except PolylatError as error:
-            found.append(_Ranked(number, time, energy, None, NOT_ASKED, str(error)))
+            found.append(_Ranked(number, time, energy, None, _NOT_REQUESTED, str(error)))
         else:
-            state = _certificate(report) if verify else NOT_ASKED
-            known = float(report.roofline) if isnan(time) else time
-            found.append(_Ranked(number, known, energy, report, state))
+            state = _certificate(report) if verify else _NOT_REQUESTED
+            latency = float(report.roofline) if isnan(time) else time
+            found.append(_Ranked(number, latency, energy, report, state))
     found.sort(key=_Ranked.by_latency)
     table = pd.DataFrame([_row(one, found) for one in found]).set_index("mapping")
     table.attrs.update(_verdict(found))
@@ -134,7 +134,7 @@ def rerank(
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A mapping, AccelForge's figures for it, and its report or why it has none."""
+    """A mapping, AccelForge's latency and energy of it, and its report or the error."""
 
     number: int
     accelforge: float
@@ -144,11 +144,11 @@ class _Ranked:
     error: str = ""
 
     def by_latency(self) -> tuple[Number | float, float, int]:
-        """Key for sorting: the fastest first, and what was not analysed last."""
+        """Sort key: the fastest first, and mappings without a report last."""
         return _latency(self), _or_last(self.energy), self.number
 
     def by_accelforge(self) -> tuple[float, float, int]:
-        """Key for sorting as AccelForge would."""
+        """Sort key: AccelForge's order."""
         return _or_last(self.accelforge), _or_last(self.energy), self.number
 
 
@@ -156,8 +156,8 @@ def _or_last(value: float) -> float:
     return inf if isnan(value) else value
 
 
-def _told(mappings: Any, metric: str) -> list[float]:
-    """What AccelForge says of each mapping; not a number where it was not asked."""
+def _totals(mappings: Any, metric: str) -> list[float]:
+    """AccelForge's total of each mapping; NaN if the metric was not requested."""
     column = f"Total<SEP>{metric}"
     if column in mappings.data.columns:
         return [float(value) for value in mappings.data[column]]
@@ -174,7 +174,7 @@ def _certificate(report: Report) -> str:
         report.verify()
     except PolylatError as error:
         return str(error)
-    return PROVEN
+    return _PROVEN
 
 
 def _row(one: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _row(one: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
             "latency": _plain(report.latency),
             "speedup": float(Fraction(one.accelforge) / report.latency) if report.latency else nan,
             "rank": 1 + sum(_latency(other) < report.latency for other in ranked),
-            "pareto": not any(_beats(other, one) for other in ranked),
+            "pareto": not any(_dominates(other, one) for other in ranked),
             "lower_bound": _plain(report.lower_bound),
             "resource_bound": _plain(report.resource_bound),
             "dependence_bound": _plain(report.dependence_bound),
@@ -207,7 +207,7 @@ def _row(one: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
 
 
 def _memories(report: Report) -> dict[str, Any]:
-    """Peaks by memory (the largest, where stages have units of their own), and whether all fit."""
+    """Peak per memory (the largest over stages with separate units), and whether all fit."""
     peaks: dict[str, Any] = {}
     fits: bool | float = True
     for memory in report.occupancy:
@@ -215,7 +215,7 @@ def _memories(report: Report) -> dict[str, Any]:
         try:
             peaks[name] = max(peaks.get(name, 0), _plain(memory.peak))
             fits = fits and not memory.exceeded
-        except UnsupportedError:  # it is not known
+        except UnsupportedError:  # the occupancy is not determined
             peaks[name] = fits = nan
     return peaks | {"fits": fits}
 
@@ -224,41 +224,42 @@ def _latency(one: _Ranked) -> Number | float:
     return inf if one.report is None else one.report.latency
 
 
-def _beats(other: _Ranked, one: _Ranked) -> bool:
-    theirs, mine = (_latency(other), other.energy), (_latency(one), one.energy)
-    return theirs != mine and theirs[0] <= mine[0] and theirs[1] <= mine[1]
+def _dominates(other: _Ranked, one: _Ranked) -> bool:
+    """Whether one mapping dominates another in latency and energy."""
+    a, b = (_latency(other), other.energy), (_latency(one), one.energy)
+    return a != b and a[0] <= b[0] and a[1] <= b[1]
 
 
 def _plain(value: Number | float) -> int | float:
-    """A number for a table: whole if it is."""
+    """Convert a number for a table: an int if it is integral, else a float."""
     return int(value) if isfinite(value) and value == int(value) else float(value)
 
 
 def _verdict(ranked: Sequence[_Ranked]) -> dict[str, Any]:
-    """Which mapping is the fastest, and whether that is the one that AccelForge has first."""
-    analysed = [one for one in ranked if one.report is not None]
-    if not analysed:
-        message = "None of the mappings could be analysed: the column error says why."
+    """The attributes of the table: the fastest mapping, and whether it is AccelForge's."""
+    analyzed = [one for one in ranked if one.report is not None]
+    if not analyzed:
+        message = "None of the mappings could be analyzed: see the column error."
         return {"winner": None, "accelforge_winner": None, "winner_changes": False} | {
             "message": message
         }
-    first, before = analysed[0], min(analysed, key=_Ranked.by_accelforge)
+    first, before = analyzed[0], min(analyzed, key=_Ranked.by_accelforge)
     changes = _latency(before) > _latency(first)
     if changes:
         message = (
-            f"The fastest mapping changes: {first.number} ({_said(_latency(first))}; AccelForge:"
-            f" {_said(first.accelforge)}) instead of {before.number} ({_said(_latency(before))};"
-            f" AccelForge: {_said(before.accelforge)})."
+            f"The fastest mapping changes: {first.number} ({_shown(_latency(first))}; AccelForge:"
+            f" {_shown(first.accelforge)}) instead of {before.number} ({_shown(_latency(before))};"
+            f" AccelForge: {_shown(before.accelforge)})."
         )
     else:
         first = before
         message = (
-            f"The fastest mapping stays {first.number}: {_said(_latency(first))}"
-            f" (AccelForge: {_said(first.accelforge)})."
+            f"The fastest mapping stays {first.number}: {_shown(_latency(first))}"
+            f" (AccelForge: {_shown(first.accelforge)})."
         )
-    left = len(ranked) - len(analysed)
+    left = len(ranked) - len(analyzed)
     if left:
-        message += f" {left} of {len(ranked)} could not be analysed: the column error says why."
+        message += f" {left} of {len(ranked)} could not be analyzed: see the column error."
     return {
         "winner": first.number,
         "accelforge_winner": before.number,
@@ -267,6 +268,6 @@ def _verdict(ranked: Sequence[_Ranked]) -> dict[str, Any]:
     }
 
 
-def _said(value: Number | float) -> str:
+def _shown(value: Number | float) -> str:
     plain = _plain(value)
     return f"{plain:,}" if isinstance(plain, int) else f"{plain:,.6g}"

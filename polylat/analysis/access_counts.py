@@ -8,7 +8,7 @@ from fractions import Fraction
 from polylat.analysis.access import AccessKey, Contention, PortUse, stage_name
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.lowering.ports import own_stages, separations, total_count
+from polylat.lowering.ports import separated_stages, stages_with_units, total_values
 from polylat.numbers import Number, number
 
 __all__ = [
@@ -42,7 +42,7 @@ def access_counts(model: Model) -> dict[AccessKey, Number]:
                 component = spec.arch.component(leaf.einsum.name, access.component)
                 each = component.actions_per_value[access.action, access.tensor]
                 key = (leaf.einsum.name, access.component, access.tensor, access.action)
-                counts[key] = counts.get(key, Fraction(0)) + total_count(access, tiles) * each
+                counts[key] = counts.get(key, Fraction(0)) + total_values(access, tiles) * each
     return {key: number(count) for key, count in counts.items()}
 
 
@@ -92,7 +92,7 @@ def contention(model: Model) -> tuple[Contention, ...]:
         In the order of the tree.
     """
     spec, leaves = model.lowered.spec, model.lowered.leaves
-    separate = separations(spec, leaves)
+    separate = separated_stages(spec, leaves)
     stages: dict[int, int] = {}
     for leaf in leaves:
         for split in leaf.splits:
@@ -104,7 +104,7 @@ def contention(model: Model) -> tuple[Contention, ...]:
         own: dict[str, bool] = {}
         for leaf in inside:
             path = spec.arch.paths[leaf.einsum.name]
-            stages_of = own_stages(leaf, [c.name for c in path], separate)
+            stages_of = stages_with_units(leaf, [c.name for c in path], separate)
             for component in path:
                 if component.ports:
                     own[component.name] = any(n == node for n, _ in stages_of[component.name])

@@ -10,7 +10,7 @@ from polylat.analysis.access import AccessKey
 from polylat.analysis.results import Results
 from polylat.engine.model import Model
 from polylat.lowering.paths import Leaf
-from polylat.lowering.ports import total_count
+from polylat.lowering.ports import total_values
 from polylat.numbers import Number, number
 
 __all__ = ["Charge", "LatencySteps", "latency_steps", "port_users"]
@@ -135,7 +135,7 @@ def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
     for place, blocks in enumerate(model.layout.blocks):
         steps: dict[int, int] = {}
         for access in (a for block in blocks for a in block.accesses):
-            count = total_count(access, model.layout.tiles[place])
+            count = total_values(access, model.layout.tiles[place])
             what = (place, access.component, access.tensor, access.action)
             for port, each in costs.per_value[what].items():
                 steps[port] = steps.get(port, 0) + count * each

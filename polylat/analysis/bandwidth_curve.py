@@ -56,7 +56,7 @@ class Curve:
         if not (isinstance(scale, Real) and 0 <= scale < inf):
             raise OptionError(
                 f"a scale of durations is a number from 0 on, not {scale!r}",
-                mend="1 is as it is now",
+                fix="1 is as it is now",
             )
         piece = bisect_right([start for start, _ in self.breakpoints], scale) - 1
         start, latency = self.breakpoints[piece]

@@ -8,11 +8,11 @@ from fractions import Fraction
 from itertools import takewhile
 from typing import Any
 
-from polylat.analysis.occupancy import known_peak
+from polylat.analysis.occupancy import peak_or_none
 from polylat.analysis.results import Results
 from polylat.errors import OptionError
 from polylat.numbers import Number, four_digits, json_number, show
-from polylat.spec.mapping import Branch, Compute, Spatial, Temporal, node_words
+from polylat.spec.mapping import Branch, Compute, Spatial, Temporal, describe_node
 from polylat.tables import Cell, Column, Table, Tabular
 
 __all__ = ["Comparison", "Difference", "compare"]
@@ -192,9 +192,9 @@ def compare(reports: Mapping[str, Results] | Any) -> Comparison:
     if not isinstance(reports, Mapping) or not all(
         isinstance(name, str) and isinstance(results, Results) for name, results in reports.items()
     ):
-        raise OptionError("only reports, by name, can be compared", mend='give {"a": report, ...}')
+        raise OptionError("only reports, by name, can be compared", fix='give {"a": report, ...}')
     if len(reports) < 2:
-        raise OptionError("there is nothing to compare with", mend="give two mappings or more")
+        raise OptionError("there is nothing to compare with", fix="give two mappings or more")
     some = tuple(reports.values())
     return Comparison(
         tuple(reports),
@@ -248,13 +248,13 @@ def _tree(mapping: Branch) -> dict[str, str]:
     def walk(branch: Branch, above: tuple[str, ...]) -> None:
         path = list(above)
         for node in branch.nodes:
-            words = node_words(node)
+            words = describe_node(node)
             if isinstance(node, Temporal | Spatial):
                 words += f", tiles of {node.tile_shape:,}"
             path.append(words)
         end = branch.end
         if isinstance(end, Compute):
-            found[end.einsum] = "\n".join([*path, node_words(end)])
+            found[end.einsum] = "\n".join([*path, describe_node(end)])
             return
         name = " | ".join(", ".join(c.einsum for c in b.leaves()) for b in end.branches)
         found[name] = type(end).__name__
@@ -267,7 +267,7 @@ def _tree(mapping: Branch) -> dict[str, str]:
 
 def _peaks(results: Results) -> dict[str, Number | None]:
     return {
-        memory.component + "".join(f"[{stage}]" for stage in memory.stages): known_peak(memory)
+        memory.component + "".join(f"[{stage}]" for stage in memory.stages): peak_or_none(memory)
         for memory in results.occupancy
     }
 

@@ -16,11 +16,18 @@ from polylat.analysis.repetition import Digits, Item, Repetition, Served, Stay
 from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations, tasks_by_block_and_port
-from polylat.schedule.arrays import Ints, Times, by_key, runs, starts_of
-from polylat.schedule.backtrack import Tables, Trail, moduli_for, reasons_of, residues, walk_round
+from polylat.schedule.arrays import Ints, Times, concatenated_ranges, group_by_key, group_offsets
+from polylat.schedule.backtrack import (
+    BacktrackRecord,
+    BacktrackTables,
+    binding_reasons,
+    coprime_moduli,
+    residues,
+    trace_critical_path,
+)
 from polylat.schedule.backtrack_kernels import CHILD, COUNT, LOST, PLACE, REASONS, SHAPE, SHIFT
-from polylat.schedule.events import Waits
-from polylat.schedule.extrapolation import PeriodicPlan
+from polylat.schedule.events import Precedences
+from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.reasons import PORT, START
 
 __all__ = ["CriticalWalk"]
@@ -38,7 +45,7 @@ class CriticalWalk:
     def __init__(self, solution: Solution) -> None:
         model, timing = solution.model, solution.schedule
         plan = model.plan
-        assert isinstance(plan, PeriodicPlan)
+        assert isinstance(plan, PeriodicTaskGraph)
         self.model = model
         self.timing = timing
         self.graph = plan.graph
@@ -50,7 +57,7 @@ class CriticalWalk:
     def reasons(self, tasks: Sequence[int]) -> list[int]:
         """What tasks that are looked at waited for; `PORT` where that cannot be followed."""
         chosen = np.array(tasks, dtype=np.int64)
-        found: list[int] = reasons_of(self._tables, chosen, START, PORT).tolist()
+        found: list[int] = binding_reasons(self._tables, chosen, START, PORT).tolist()
         return found
 
     def back(self) -> tuple[Item, ...]:
@@ -63,12 +70,12 @@ class CriticalWalk:
         """
         if self.timing.makespan == 0:
             return ()
-        trail, items, shapes = walk_round(self._tables, self._last, START, PORT)
+        trail, items, shapes = trace_critical_path(self._tables, self._last, START, PORT)
         if items == LOST:
             raise UnsupportedError(
                 "the critical path cannot be followed through what repeats",
                 where="mapping",
-                mend="raise max_tiles, or use granularity='tile'",
+                fix="raise max_tiles, or use granularity='tile'",
             )
         return _Items(self._kinds[1], [t.depth for t in self.tiles], trail, items, shapes).forward()
 
@@ -83,7 +90,7 @@ class CriticalWalk:
     # Tables
 
     @cached_property
-    def _tables(self) -> Tables:
+    def _tables(self) -> BacktrackTables:
         graph, timing = self.graph, self.timing
         n, events = graph.iterations, self.events
         count = graph.blocks + graph.tasks
@@ -96,7 +103,7 @@ class CriticalWalk:
         periods = np.ones((self.loops, n), dtype=np.int64)
         for stretch in self.repeats.stretches:
             after[stretch.where[1], stretch.stand] = stretch.after
-            periods[stretch.where[1], stretch.stand] = stretch.copies + 1
+            periods[stretch.where[1], stretch.stand] = stretch.periods + 1
 
         def like(rows: Ints) -> Ints:
             """Per event and loop, the event like it in another tile iteration."""
@@ -108,11 +115,11 @@ class CriticalWalk:
             return found
 
         earlier = like(self.repeats.earlier)
-        moduli = moduli_for(self._most(values, earlier))
+        moduli = coprime_moduli(self._most(values, earlier))
         own = np.lexsort((graph.sequence, graph.owner))
-        served_start, served = by_key(graph.task_block, graph.blocks)
+        served_start, served = group_by_key(graph.task_block, graph.blocks)
         wait_start, waits, rule, reason = self.waits
-        return Tables(
+        return BacktrackTables(
             moduli=moduli,
             values=residues(values, moduli),
             durations=residues(graph.task_duration, moduli),
@@ -125,7 +132,7 @@ class CriticalWalk:
             task_block=_plain(graph.task_block),
             task_port=_plain(graph.task_port),
             task_kind=self._kinds[0],
-            own_start=starts_of(graph.owner, n),
+            own_start=group_offsets(graph.owner, n),
             own=_plain(own),
             served_start=_plain(served_start),
             served=_plain(served),
@@ -136,7 +143,7 @@ class CriticalWalk:
             wait_source=_plain(waits.source),
             wait_rule=rule,
             wait_reason=reason,
-            wait_copies=_plain(waits.copies.T),
+            wait_copies=_plain(waits.periods.T),
         )
 
     def _most(self, values: Times, earlier: Ints) -> int:
@@ -155,7 +162,7 @@ class CriticalWalk:
         keys = np.concatenate([tiles.keys for tiles in self.tiles])
         return {
             "digits": np.ascontiguousarray(layout.digits.T),
-            "period": np.ascontiguousarray(layout.periods.T),
+            "period": np.ascontiguousarray(layout.period_lengths.T),
             "keys": _plain(keys),
             "bases": np.array([*layout.bases, layout.iterations], dtype=np.int64),
         }
@@ -171,15 +178,15 @@ class CriticalWalk:
                 for cut in kept.cuts:
                     stand = int(kept.digits[cut.place - cut.period])
                     where.append(leaf * self.loops + k)
-                    cuts.append((cut.place, cut.period, cut.copies, stand))
+                    cuts.append((cut.place, cut.period, cut.periods, stand))
         columns = np.array(cuts, dtype=np.int64).reshape(-1, 4).T
         names = ("cut_place", "cut_period", "cut_copies", "cut_stand")
         found = {name: _plain(column) for name, column in zip(names, columns, strict=True)}
-        start = starts_of(np.array(where, dtype=np.int64), count.size)
+        start = group_offsets(np.array(where, dtype=np.int64), count.size)
         return found | {"trips": trips, "places": count, "cut_start": start}
 
     @cached_property
-    def waits(self) -> tuple[Ints, Waits, Ints, Ints]:
+    def waits(self) -> tuple[Ints, Precedences, Ints, Ints]:
         """Waits of starts and of ends of tasks: where each event's begin, they, rules, reasons.
 
         What waits for a block waits for its start and for each of its tasks: a rule is that of
@@ -189,29 +196,29 @@ class CriticalWalk:
         n, blocks = graph.iterations, graph.blocks
         parts: list[tuple[Ints, Ints, Ints, Ints, Ints]] = []
 
-        def add(source: Ints, target: Ints, copies: Ints | None, rule: Ints, reason: Ints) -> None:
-            if copies is None:
-                copies = np.zeros((self.loops, len(source)), dtype=np.int64)
-            parts.append((source, target, copies, rule, reason))
+        def add(source: Ints, target: Ints, periods: Ints | None, rule: Ints, reason: Ints) -> None:
+            if periods is None:
+                periods = np.zeros((self.loops, len(source)), dtype=np.int64)
+            parts.append((source, target, periods, rule, reason))
 
-        def of_edges(source: Ints, edge: Ints, copies: Ints, which: Ints | int) -> None:
+        def of_edges(source: Ints, edge: Ints, periods: Ints, which: Ints | int) -> None:
             keep = np.flatnonzero(graph.edge_target[edge] < blocks)  # finishes are not walked to
             rule = graph.edge_rule[edge] * (graph.ports + 2) + which
             target, reason = graph.edge_target[edge], graph.edge_reason[edge]
-            add(source[keep], target[keep], copies[:, keep], rule[keep], reason[keep])
+            add(source[keep], target[keep], periods[:, keep], rule[keep], reason[keep])
 
         rules = repeats.rules
         port = graph.task_port[rules.source]
-        of_edges(rules.source + blocks, rules.target, rules.copies, 2 + port)
-        start, of_block = by_key(graph.task_block, blocks)
+        of_edges(rules.source + blocks, rules.target, rules.periods, 2 + port)
+        start, of_block = group_by_key(graph.task_block, blocks)
         alone = np.flatnonzero(graph.edge_source >= n)
         sizes = np.diff(start)[graph.edge_source[alone]]
-        which, place = runs(start[graph.edge_source[alone]], sizes)
+        which, place = concatenated_ranges(start[graph.edge_source[alone]], sizes)
         task, edge = of_block[place], alone[which]
-        of_edges(task + blocks, edge, graph.edge_copies[:, edge], 2 + graph.task_port[task])
+        of_edges(task + blocks, edge, graph.edge_periods[:, edge], 2 + graph.task_port[task])
         ready = np.where(graph.kind == 0, np.arange(blocks), graph.owner)
         every = np.arange(len(graph.edge_source))
-        of_edges(ready[graph.edge_source], every, graph.edge_copies, 1)
+        of_edges(ready[graph.edge_source], every, graph.edge_periods, 1)
         top = (int(graph.edge_rule.max(initial=0)) + 1) * (graph.ports + 2)
         fills = n + np.flatnonzero(graph.kind[n:] == 0)
         nothing = np.full(len(fills), START)
@@ -219,20 +226,20 @@ class CriticalWalk:
         top += int(graph.sequence.max(initial=0)) + 1
         chain = repeats.chain
         size = len(chain.source)
-        add(chain.source, chain.target, chain.copies, np.full(size, top), np.full(size, START))
+        add(chain.source, chain.target, chain.periods, np.full(size, top), np.full(size, START))
         assert self.timing.order is not None
         served = repeats.ports.of(self.timing.order)
         leaf = graph.leaf[graph.owner[graph.task_block[served.source]]]
         right = np.full(len(leaf), PORT)
-        add(served.source + blocks, served.target + blocks, served.copies, leaf, right)
+        add(served.source + blocks, served.target + blocks, served.periods, leaf, right)
 
         source, target, rule, reason = (
             np.concatenate([part[k] for part in parts]) for k in (0, 1, 3, 4)
         )
-        copies = np.concatenate([part[2] for part in parts], axis=1)
+        periods = np.concatenate([part[2] for part in parts], axis=1)
         order = np.lexsort((rule, target))
-        waits = Waits(source[order], target[order], copies[:, order])
-        starts = starts_of(target, blocks + graph.tasks)
+        waits = Precedences(source[order], target[order], periods[:, order])
+        starts = group_offsets(target, blocks + graph.tasks)
         return starts, waits, _plain(rule[order]), _plain(reason[order])
 
     # Words
@@ -304,7 +311,7 @@ class _Items:
         self,
         kinds: Sequence[Served],
         depths: Sequence[int],
-        trail: Trail,
+        trail: BacktrackRecord,
         items: int,
         shapes: int,
     ) -> None:

@@ -17,7 +17,7 @@ from polylat.lowering.durations import AccessKind, access_durations
 from polylat.numbers import Number, number
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.critical_path import critical_tasks
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import NAMES, PORT, START
 
 __all__ = ["REASONS", "ExplicitPath", "explicit_path"]
@@ -134,7 +134,7 @@ def explicit_path(solution: Solution) -> ExplicitPath:
     """
     model = solution.model
     graph = model.graph
-    assert isinstance(model.plan, Plan)
+    assert isinstance(model.plan, ExplicitTaskGraph)
     tasks, reasons = critical_tasks(model.plan, solution.schedule)
     kinds: dict[AccessKind, int] = {}
     columns: list[list[Times]] = [[np.zeros(0, dtype=np.int64)] for _ in range(4)]

@@ -15,9 +15,9 @@ from polylat.analysis.access import AccessKey
 from polylat.analysis.evaluation import INT64_LIMIT, DurationPart, Evaluation, duration_parts
 from polylat.engine.solution import Solution
 from polylat.numbers import Number, number
-from polylat.schedule.arrays import Ints, Times, by_key
-from polylat.schedule.critical_kernels import walk_back
-from polylat.schedule.list_scheduling import Plan, simulate
+from polylat.schedule.arrays import Ints, Times, group_by_key
+from polylat.schedule.critical_kernels import critical_walk_back
+from polylat.schedule.list_scheduling import ExplicitTaskGraph, simulate
 from polylat.schedule.timing import service_order
 
 __all__ = ["ExplicitRetimer", "explicit_retimer"]
@@ -44,10 +44,10 @@ class ExplicitRetimer:
     parts: tuple[DurationPart, ...]
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ExplicitTaskGraph:
         """The task graph, ready to be simulated."""
         plan = self.solution.model.plan
-        assert isinstance(plan, Plan)
+        assert isinstance(plan, ExplicitTaskGraph)
         return plan
 
     @cached_property
@@ -132,7 +132,7 @@ class ExplicitRetimer:
         end = task_begin + durations
         ended = np.flatnonzero(end == last_finish)
         foreground = ended[graph.kind[graph.task_block[ended]] != 2]
-        tasks, _ = (walk_back.py_func if exact else walk_back)(
+        tasks, _ = (critical_walk_back.py_func if exact else critical_walk_back)(
             int((foreground if len(foreground) else ended)[0]),
             0,
             0,
@@ -180,7 +180,7 @@ class ExplicitRetimer:
     def _into(self) -> tuple[Ints, Ints]:
         """Edges by what waits for them."""
         graph = self.plan.graph
-        start, edges = by_key(graph.edge_target, graph.blocks + graph.iterations)
+        start, edges = group_by_key(graph.edge_target, graph.blocks + graph.iterations)
         return start, edges
 
     @cached_property

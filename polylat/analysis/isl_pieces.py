@@ -7,7 +7,7 @@ from functools import lru_cache
 import islpy as isl
 import numpy as np
 
-from polylat.schedule.pieces import Families
+from polylat.schedule.pieces import Pieces
 
 __all__ = [
     "first_point",
@@ -24,7 +24,7 @@ __all__ = [
 _SET = isl.dim_type.set
 
 
-def pieces_to_set(pieces: Families) -> isl.Set:
+def pieces_to_set(pieces: Pieces) -> isl.Set:
     """Return the tile iterations of affine pieces.
 
     Parameters
@@ -46,7 +46,7 @@ def pieces_to_set(pieces: Families) -> isl.Set:
     return isl.Set(f"{{ [{dims}] : {' or '.join(f'({p})' for p in dict.fromkeys(parts))} }}")
 
 
-def _box(pieces: Families, f: int) -> str:
+def _box(pieces: Pieces, f: int) -> str:
     conditions = ["1 = 1"]
     for k in range(pieces.depth):
         low, high = int(pieces.low[k, f]), int(pieces.high[k, f])
@@ -199,7 +199,7 @@ def prefix_function(depth: int, first: int) -> isl.PwMultiAff:
     return isl.PwMultiAff(_prefix_text(depth, first))
 
 
-def intersecting_pairs(pieces: Families) -> list[tuple[int, int]]:
+def intersecting_pairs(pieces: Pieces) -> list[tuple[int, int]]:
     """Find the pairs of pieces whose strided boxes may have a tile iteration in common.
 
     Parameters

@@ -16,7 +16,7 @@ from math import lcm
 import numpy as np
 
 from polylat.errors import UnsupportedError
-from polylat.schedule.arrays import Ints, Times, runs
+from polylat.schedule.arrays import Ints, Times, concatenated_ranges
 
 __all__ = ["ChangeSeries", "level_steps", "merge_series", "peak_level"]
 
@@ -118,7 +118,7 @@ class ChangeSeries:
         number = begun - over
         if int(number.sum()) > most:
             raise _too_many_error()
-        which, copy = runs(over, number)
+        which, copy = concatenated_ranges(over, number)
         first = self.first[which] + copy.astype(self.first.dtype) * self.period[0, which]
         level = int((self.weight * many * over).sum())
         rest = ChangeSeries(
@@ -312,5 +312,5 @@ def _too_many_error() -> UnsupportedError:
     return UnsupportedError(
         "the tiles in a memory are replaced at periods whose common multiple is too long",
         where="mapping",
-        mend="use granularity='tile', or larger tiles",
+        fix="use granularity='tile', or larger tiles",
     )

@@ -64,7 +64,7 @@ def networkx_graph(
     if len(some) > normalize_limit(limit):
         raise TooLargeError(
             f"the task graph has {len(some)} tasks, more than limit={limit}",
-            mend="raise the limit, or give a shorter window",
+            fix="raise the limit, or give a shorter window",
         )
     result: nx.DiGraph[int] = nx.DiGraph()
     result.add_nodes_from(_nodes(solution, some))
@@ -129,8 +129,8 @@ def _edges(solution: Solution, inside: npt.NDArray[np.bool_]) -> Iterator[Edge]:
     model, timing = solution.model, solution.schedule
     graph = model.graph
     keep = graph.edge_target < graph.blocks
-    if len(graph.edge_copies):
-        keep &= ~graph.edge_copies.any(axis=0)
+    if len(graph.edge_periods):
+        keep &= ~graph.edge_periods.any(axis=0)
     edges = np.flatnonzero(keep)
     sources = _tasks_at(model, graph.edge_source[edges], last=True)
     targets = _tasks_at(model, graph.edge_target[edges], last=False)

@@ -20,13 +20,13 @@ from polylat.analysis.residency_pieces import holder_residency
 from polylat.engine.model import build
 from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
-from polylat.lowering.ports import own_stages, separations
-from polylat.lowering.sharing import sharers
+from polylat.lowering.ports import separated_stages, stages_with_units
+from polylat.lowering.sharing import leaves_sharing
 from polylat.numbers import Number, number
 from polylat.schedule.arrays import Times
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
-__all__ = ["Occupancy", "ResidentTile", "known_peak", "occupancies"]
+__all__ = ["Occupancy", "ResidentTile", "occupancies", "peak_or_none"]
 
 MAX_STEPS = 1_000_000
 """Most changes that are listed at once."""
@@ -221,7 +221,7 @@ class Occupancy:
         except UnsupportedError:
             raise UnsupportedError(
                 f"the occupancy of {self.component!r} changes more than {most} times",
-                mend="call steps_between for a shorter time, or peak_between, level or at",
+                fix="call steps_between for a shorter time, or peak_between, level or at",
             ) from None
 
     def _peak(self, low: int, high: int) -> Number:
@@ -266,7 +266,7 @@ def occupancies(solution: Solution) -> tuple[Occupancy, ...]:
     found = _occupancies(solution)
     if any(memory._error for memory in found) and model.lowered.size <= MAX_EXPLICIT:
         model = build(model.lowered, model.background, model.slots)
-        assert isinstance(model.plan, Plan)
+        assert isinstance(model.plan, ExplicitTaskGraph)
         found = _occupancies(Solution(model, model.plan.time(solution.schedule.order)))
     return found
 
@@ -274,7 +274,7 @@ def occupancies(solution: Solution) -> tuple[Occupancy, ...]:
 def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
     model = solution.model
     spec, leaves = model.lowered.spec, model.lowered.leaves
-    separate = separations(spec, leaves)
+    separate = separated_stages(spec, leaves)
     spans: dict[str, ServiceSpans] = {}
     held: dict[tuple[str, tuple[tuple[int, int], ...]], list[HolderResidency]] = {}
     errors: dict[tuple[str, tuple[tuple[int, int], ...]], UnsupportedError] = {}
@@ -282,7 +282,7 @@ def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
     done: set[tuple[int, str]] = set()
     for leaf in leaves:
         path = spec.arch.paths[leaf.einsum.name]
-        stages = own_stages(leaf, [c.name for c in path], separate)
+        stages = stages_with_units(leaf, [c.name for c in path], separate)
         for component in path:
             known_size = sizes.get(component.name, component.size)
             if component.kind == "Memory":
@@ -292,7 +292,7 @@ def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
             for level, holder in enumerate(leaf.storages(tensor)):
                 if (holder.node, tensor) not in done:
                     done.add((holder.node, tensor))
-                    sharing = sharers(leaves, tensor, holder)
+                    sharing = leaves_sharing(leaves, tensor, holder)
                     key = (holder.component, stages[holder.component])
                     if holder.component not in spans:
                         spans[holder.component] = service_spans(solution, holder.component)
@@ -323,11 +323,11 @@ def _not_periodic(component: str) -> UnsupportedError:
         f"the tiles in {component!r} do not start and end at constant rates: its occupancy is not"
         " periodic",
         where="mapping",
-        mend="use granularity='tile', or larger tiles",
+        fix="use granularity='tile', or larger tiles",
     )
 
 
-def known_peak(memory: Occupancy) -> Number | None:
+def peak_or_none(memory: Occupancy) -> Number | None:
     """Return a memory's peak, if it is determined.
 
     Parameters

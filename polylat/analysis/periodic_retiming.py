@@ -31,7 +31,7 @@ from polylat.engine.work_conserving import seen_elsewhere
 from polylat.errors import UnsupportedError
 from polylat.numbers import Number, number
 from polylat.schedule.arrays import Times
-from polylat.schedule.extrapolation import NotPeriodicError, PeriodicPlan
+from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.timing import Order
 
 __all__ = ["PeriodicRetimer"]
@@ -84,14 +84,14 @@ class PeriodicRetimer:
             raise UnsupportedError(
                 "with these durations the schedule repeats in too many tile iterations to look at",
                 where="mapping",
-                mend="use granularity='tile', order='skew', or raise max_tiles",
+                fix="use granularity='tile', order='skew', or raise max_tiles",
             )
         return found
 
     def _search(self) -> SamplingSearch:
         """Looks at more than the report did."""
         model = self._model
-        assert isinstance(model.plan, PeriodicPlan)
+        assert isinstance(model.plan, PeriodicTaskGraph)
         inputs = Inputs(model.lowered, model.background, model.slots)
         if model.plan.repeats.ports.seen is None:
             return SamplingSearch(inputs, QUICK, rounds=_ROUNDS)
@@ -165,7 +165,7 @@ class _SampledSchedule:
     """
 
     def __init__(self, model: Model, parts: Sequence[DurationPart], order: Order) -> None:
-        assert isinstance(model.plan, PeriodicPlan)
+        assert isinstance(model.plan, PeriodicTaskGraph)
         self._model = model
         self._plan = model.plan
         self.timer = model.plan.timer(order)
@@ -185,4 +185,4 @@ class _SampledSchedule:
     def timed(self, durations: Times) -> Model:
         """The mapping under such durations."""
         graph = replace(self._model.graph, task_duration=durations)
-        return replace(self._model, plan=PeriodicPlan(graph, self._plan.repeats))
+        return replace(self._model, plan=PeriodicTaskGraph(graph, self._plan.repeats))

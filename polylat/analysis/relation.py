@@ -21,9 +21,9 @@ from polylat.engine.solution import Solution
 from polylat.errors import OptionError
 from polylat.lowering.accesses.blocks import Access
 from polylat.lowering.paths import PathHolder
-from polylat.lowering.sharing import sharers
+from polylat.lowering.sharing import leaves_sharing
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.pieces import Families, merged
+from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["access_names", "occupancy_relation", "schedule_relation"]
 
@@ -97,7 +97,7 @@ def _isl_name(name: str) -> str:
     return plain if plain[:1].isalpha() else f"x_{plain}"
 
 
-def _accesses(solution: Solution) -> Iterator[tuple[str, Families]]:
+def _accesses(solution: Solution) -> Iterator[tuple[str, Pieces]]:
     """Yield the name and the pieces of every access."""
     model = solution.model
     names = access_names(model)
@@ -115,17 +115,17 @@ def _accesses(solution: Solution) -> Iterator[tuple[str, Families]]:
                     duration = access.counts.astype(before[port].dtype) * each
                     pieces = piece_per_sample(tiles, some, before[port][some], duration)
                     before[port][some] += duration
-                    yield _name_on_port(model, name, port, timed), merged(pieces)
+                    yield _name_on_port(model, name, port, timed), merge_pieces(pieces)
                 if not timed:
                     ready = served.ready[some]
-                    yield name, merged(piece_per_sample(tiles, some, ready, ready * 0))
+                    yield name, merge_pieces(piece_per_sample(tiles, some, ready, ready * 0))
             if block.kind == "foreground":
                 first = np.zeros(1, dtype=np.int64)
                 for (owner, component), constants in model.costs.constant.items():
                     for port, steps in constants.items() if owner == leaf else ():
                         start = before[port][first]
                         name = _isl_name(f"{tiles.leaf.einsum.name}_{component}_overhead")
-                        pieces = Families.of_points(
+                        pieces = Pieces.of_points(
                             tiles.digits[:, first], start, start * 0 + steps
                         )
                         yield _name_on_port(model, name, port, constants), pieces
@@ -208,7 +208,7 @@ class _BlockTimes:
         return begin, end
 
 
-def _start_texts(name: str, pieces: Families) -> Iterator[str]:
+def _start_texts(name: str, pieces: Pieces) -> Iterator[str]:
     """Yield ISL texts of the maps from tile iterations to start times."""
     dims = ", ".join(f"i{k}" for k in range(pieces.depth))
     for f in range(pieces.size):
@@ -217,7 +217,7 @@ def _start_texts(name: str, pieces: Families) -> Iterator[str]:
         yield f"{name}[{dims}] -> [{total}] : {exists}{' and '.join(conditions) or '1 = 1'}"
 
 
-def _piece_texts(pieces: Families, f: int) -> tuple[list[str], list[str], str]:
+def _piece_texts(pieces: Pieces, f: int) -> tuple[list[str], list[str], str]:
     """Return a piece's conditions on its indices, their auxiliary variables, and its time."""
     conditions, hidden, total = [], [], str(int(pieces.start[f]))
     for k in range(pieces.depth):
@@ -271,7 +271,7 @@ def occupancy_relation(solution: Solution, component: str) -> isl.UnionMap:
         known = dict.fromkeys(h.component for _, _, h in _holders(model))
         raise OptionError(
             f"component {component!r} holds no tensor",
-            mend=f"name one of: {', '.join(known)}",
+            fix=f"name one of: {', '.join(known)}",
         )
     parts = _resident_explicit if model.layout.whole else _resident_periodic
     used: Counter[str] = Counter()
@@ -309,7 +309,7 @@ def _resident_holders(
             continue
         accesses = [
             (leaf.number, number, access)
-            for leaf in sharers(model.lowered.leaves, tensor, holder)
+            for leaf in leaves_sharing(model.lowered.leaves, tensor, holder)
             for number, block in enumerate(model.layout.blocks[leaf.number])
             for access in block.accesses
             if (access.component, access.tensor) == (component, tensor)
@@ -344,9 +344,9 @@ def _resident_explicit(solution: Solution, component: str) -> Iterator[tuple[str
         np.maximum.at(end, tile.reshape(-1), np.concatenate(ends))
         there = np.asarray(end > start, dtype=np.bool_)
         index, start, end = index[:, there], start[there], end[there]
-        whole_spans = merged(Families.of_points(index, start, end - start))
-        first_times = merged(Families.of_points(index, start, start * 0))
-        last_times = merged(Families.of_points(index, end, end * 0))
+        whole_spans = merge_pieces(Pieces.of_points(index, start, end - start))
+        first_times = merge_pieces(Pieces.of_points(index, start, start * 0))
+        last_times = merge_pieces(Pieces.of_points(index, end, end * 0))
         if whole_spans.size <= first_times.size + last_times.size:
             yield tensor, _times_where(whole_spans, "{start} <= t < {start} + {duration}")
         else:
@@ -354,7 +354,7 @@ def _resident_explicit(solution: Solution, component: str) -> Iterator[tuple[str
             yield tensor, (since & _times_where(last_times, "t < {start}")).coalesce()
 
 
-def _times_where(pieces: Families, condition: str) -> isl.Map:
+def _times_where(pieces: Pieces, condition: str) -> isl.Map:
     """Return tile → the times that meet a condition on the start and duration of its piece."""
     dims = ", ".join(f"i{k}" for k in range(pieces.depth))
     texts = [f"[{dims}] -> [t] : 1 = 0"]
@@ -414,9 +414,9 @@ class _AccessTimes:
             timed[served.served[port]] = True
         self.untimed = access.iterations[~timed[access.iterations]]
 
-    def _pieces(self, iterations: Ints, times: Times) -> Families:
+    def _pieces(self, iterations: Ints, times: Times) -> Pieces:
         start = times[iterations]
-        return merged(piece_per_sample(self.served.tiles, iterations, start, start * 0))
+        return merge_pieces(piece_per_sample(self.served.tiles, iterations, start, start * 0))
 
     def _served_on(self, port: int) -> Ints:
         return np.intersect1d(self.access.iterations, self.served.served[port])
@@ -437,7 +437,7 @@ class _AccessTimes:
             for port, (begin, _) in self.served.tasks.items():
                 some = np.intersect1d(self.untimed, self.served.served[port])
                 parts.append(self._pieces(some, begin))
-            where = pieces_to_set(merged(parts[0]))
+            where = pieces_to_set(merge_pieces(parts[0]))
             latest = reduce(
                 lambda a, b: a.union_max(b),
                 [p for part in parts for p in _extreme_times(part, part.depth, least=True)],
@@ -462,7 +462,7 @@ class _AccessTimes:
         return found
 
 
-def _extreme_times(pieces: Families, depth: int, *, least: bool = False) -> list[isl.PwAff]:
+def _extreme_times(pieces: Pieces, depth: int, *, least: bool = False) -> list[isl.PwAff]:
     """Return per piece its latest (or earliest) time within a tile, as a function of the tile."""
     found = []
     dims = ", ".join(f"i{k}" for k in range(depth))
@@ -471,7 +471,7 @@ def _extreme_times(pieces: Families, depth: int, *, least: bool = False) -> list
         for k in range(depth, pieces.depth):
             wide = int(pieces.rate[k, f]) * (int(pieces.count[k, f]) - 1)
             total += min(wide, 0) if least else max(wide, 0)
-        head = Families(
+        head = Pieces(
             pieces.low[:depth],
             pieces.stride[:depth],
             pieces.count[:depth],

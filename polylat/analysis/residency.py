@@ -18,9 +18,9 @@ import numpy.typing as npt
 from polylat.analysis.levels import ChangeSeries
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.lowering.iterations import Tiles
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
-from polylat.lowering.sampling import Kept
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, Times
 
 __all__ = [
@@ -70,7 +70,7 @@ class HolderResidency:
 
     tensor: str
     variables: tuple[str, ...]
-    kept: tuple[Kept, ...]
+    kept: tuple[LoopSample, ...]
     places: Ints
     first: Ints
     counts: Ints
@@ -90,7 +90,7 @@ class HolderResidency:
     @cached_property
     def strides(self) -> Ints:
         """Iterations per period, shape (loops, pieces)."""
-        rows = [kept.periods[row] for kept, row in zip(self.kept, self.places, strict=True)]
+        rows = [kept.period_lengths[row] for kept, row in zip(self.kept, self.places, strict=True)]
         return np.array(rows, dtype=np.int64).reshape(self.places.shape)
 
     @cached_property
@@ -219,14 +219,14 @@ class HolderResidency:
         )
 
 
-def _iterations(kept: Kept, present: dict[int, tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _iterations(kept: LoopSample, present: dict[int, tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield all iterations of a loop as (place, periods after it)."""
     done = 0
     for cut in kept.cuts:
         yield from ((place, 0) for place in range(done, cut.place) if place in present)
         repeated = [place for place in range(cut.place - cut.period, cut.place) if place in present]
         if repeated:
-            for times in range(1, cut.copies + 1):
+            for times in range(1, cut.periods + 1):
                 yield from ((place, times) for place in repeated)
         done = cut.place
     yield from ((place, 0) for place in range(done, kept.count) if place in present)
@@ -349,7 +349,7 @@ class AccessStream:
         Shape (n,): the tiles that they access, as indices into the holder's sampled tiles.
     """
 
-    tiles: Tiles
+    tiles: IterationTable
     iterations: Ints
     blocks: Ints
     where: Ints

@@ -28,9 +28,9 @@ from polylat.analysis.residency import (
 )
 from polylat.engine.solution import Solution
 from polylat.lowering.accesses.counting import tile_elements
-from polylat.lowering.iterations import common_keys
+from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.paths import Leaf, PathHolder
-from polylat.lowering.sampling import Kept
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, Times
 
 __all__ = ["holder_residency"]
@@ -75,7 +75,7 @@ def holder_residency(
     """
     model, timing = solution.model, solution.schedule
     spec, layout = model.lowered.spec, model.layout
-    keys = common_keys([layout.tiles[o.number] for o in sharing], holder.depth)
+    keys = joint_tile_keys([layout.tiles[o.number] for o in sharing], holder.depth)
     dtype = timing.finish.dtype
     start = np.full(len(keys), timing.makespan, dtype=dtype)
     end = np.full(len(keys), 0, dtype=dtype)
@@ -135,7 +135,7 @@ class _SampleGrid:
         (increasing) and per loop.
     """
 
-    kept: Sequence[Kept]
+    kept: Sequence[LoopSample]
     keys: Ints
     places: Ints
 
@@ -185,7 +185,7 @@ class _SampleGrid:
                 before = self._rows_of(keys[sampled] - cut.period * width)
                 after = self._rows_of(keys[sampled] + cut.period * width)
                 grown = growth[k, sampled] = values[sampled] - values[before]
-                constant = values[after] - values[sampled] == (cut.copies + 1) * grown
+                constant = values[after] - values[sampled] == (cut.periods + 1) * grown
                 if (grown < 0).any() or (k < depth and not constant.all()):
                     raise IrregularResidencyError
                 periodic.append((k, sampled, before))

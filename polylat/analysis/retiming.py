@@ -8,7 +8,7 @@ from polylat.analysis.periodic_retiming import PeriodicRetimer
 from polylat.analysis.turn_retiming import TurnRetimer
 from polylat.engine.solution import Solution
 from polylat.engine.solve import runs_in_turn
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
 __all__ = ["retimer"]
 
@@ -40,7 +40,7 @@ def retimer(solution: Solution, totals: CriticalTotals) -> Retimer:
     >>> report.latency, found.latency, sum(found.time.values())
     (31744, 31680, 31680)
     """
-    if isinstance(solution.model.plan, Plan):
+    if isinstance(solution.model.plan, ExplicitTaskGraph):
         return explicit_retimer(solution)
     if runs_in_turn(solution.model):
         return TurnRetimer(solution, totals)

@@ -246,14 +246,14 @@ def _paths(spec: Spec) -> Iterator[_Path]:
                 f"Einsum {leaf.einsum!r} is "
                 + ("not in the workload" if einsum is None else "computed twice"),
                 where=leaf.where or None,
-                mend="give each Einsum of the workload one Compute node",
+                fix="give each Einsum of the workload one Compute node",
             )
         computed.add(einsum.name)
         yield _path(einsum, leaf, nodes, spec.arch.paths.get(einsum.name, ()), sizes, shared)
     if missing := [name for name in einsums if name not in computed]:
         raise MappingError(
             f"Einsum {missing[0]!r} has no Compute node",
-            mend="give each Einsum of the workload one Compute node",
+            fix="give each Einsum of the workload one Compute node",
         )
 
 
@@ -274,7 +274,7 @@ def _sizes(workload: Workload) -> dict[str, int]:
                     f"rank variable {variable!r} has {size} values in Einsum {einsum.name!r} and "
                     f"{sizes[variable]} in another, which AccelForge refuses",
                     where=einsum.where or None,
-                    mend="rename the rank variable in one of them",
+                    fix="rename the rank variable in one of them",
                 )
     return sizes
 
@@ -355,7 +355,7 @@ def _path(
             f"the architecture's path for Einsum {einsum.name!r} does not lead to "
             f"{leaf.component!r}",
             where=leaf.where or None,
-            mend="name a Compute of the architecture",
+            fix="name a Compute of the architecture",
         )
     levels = {component.name: level for level, component in enumerate(components)}
     loops, steps, operations = _loops(einsum, leaf, nodes, components, levels, sizes)
@@ -368,7 +368,7 @@ def _level(node: Spatial | Holder, levels: Mapping[str, int]) -> int:
         raise MappingError(
             f"component {node.component!r} is not on the path to the Einsum's Compute",
             where=node.where or None,
-            mend="use one of " + ", ".join(levels),
+            fix="use one of " + ", ".join(levels),
         )
     return levels[node.component]
 
@@ -403,7 +403,7 @@ def _loops(
                 f"a loop over {variable!r} is above Einsum {einsum.name!r}, which does not "
                 "have this rank variable",
                 where=node.where or None,
-                mend="move the loop below the split, or loop over one of " + ", ".join(shape),
+                fix="move the loop below the split, or loop over one of " + ", ".join(shape),
             )
         if node.tile_shape == 1:
             unfinished.discard(variable)
@@ -427,7 +427,7 @@ def _loops(
             raise MappingError(
                 f"{node.component!r} has no spatial dimension {node.dimension!r}",
                 where=node.where or None,
-                mend="use one of " + (", ".join(d.name for d in components[level].spatial) or "-"),
+                fix="use one of " + (", ".join(d.name for d in components[level].spatial) or "-"),
             )
         used = units[node.component, dim.name] = units.get((node.component, dim.name), 1) * trips
         if used > dim.fanout:
@@ -435,7 +435,7 @@ def _loops(
                 f"Spatial loops use {used} units of {node.component!r} along {dim.name!r}, which "
                 f"has {dim.fanout}",
                 where=node.where or None,
-                mend="enlarge the loop's tile_shape",
+                fix="enlarge the loop's tile_shape",
             )
         loops.append(
             _Loop(position, variable, tile, rounded_trips, level, dim.may_reuse, node.where)
@@ -445,7 +445,7 @@ def _loops(
             f"no loop above Einsum {einsum.name!r} has tile_shape 1 for "
             + ", ".join(map(repr, sorted(unfinished))),
             where=leaf.where or None,
-            mend="add one: a Compute node performs a single operation",
+            fix="add one: a Compute node performs a single operation",
         )
     return (loops, 0, 0) if einsum.is_copy else (loops, steps, operations)
 
@@ -487,20 +487,20 @@ def _holdings(
                     f"{component.name!r} is a {component.kind}, which a {type(node).__name__} node "
                     "cannot name",
                     where=node.where or None,
-                    mend="use Storage for a Memory and Toll for a Toll",
+                    fix="use Storage for a Memory and Toll for a Toll",
                 )
             if component.kind == "Toll" and tensor in shared and tensor not in held:
                 raise MappingError(
                     f"the outermost holder of {tensor!r}, which several Einsums use, is the Toll "
                     f"{component.name!r}",
                     where=node.where or None,
-                    mend="add a Storage of the tensor above it",
+                    fix="add a Storage of the tensor above it",
                 )
             if level in held.setdefault(tensor, set()) and not einsum.is_copy:
                 raise MappingError(
                     f"{component.name!r} holds {tensor!r} twice above Einsum {einsum.name!r}",
                     where=node.where or None,
-                    mend="remove one of the two",
+                    fix="remove one of the two",
                 )
             held[tensor].add(level)
             found.append((tensor, position, level))
@@ -509,7 +509,7 @@ def _holdings(
             raise MappingError(
                 f"nothing holds {tensor!r} above Einsum {einsum.name!r}",
                 where=leaf.where or None,
-                mend="add a Storage of the tensor",
+                fix="add a Storage of the tensor",
             )
     holdings: dict[str, list[_Holding]] = {tensor: [] for tensor in einsum.tensors}
     for i, (tensor, position, level) in enumerate(found):
@@ -553,7 +553,7 @@ def _counts(path: _Path) -> Iterator[_Count]:
         access = einsum.access(tensor)
         segments = _segments(access, path.loops, holdings)
         tiles = _tiles(access, segments, path.sizes)
-        yield from _moves(
+        yield from _tensor_counts(
             access, einsum.is_copy, holdings, tiles, compute.skip_initial_output_write
         )
     cost = compute.actions_per_value["compute", None]
@@ -571,7 +571,7 @@ def _copied(path: _Path) -> dict[str, list[_Holding]]:
         raise UnsupportedError(
             f"copy Einsum {einsum.name!r} has {len(einsum.inputs)} inputs",
             where=einsum.where or None,
-            mend="give it one input",
+            fix="give it one input",
         )
     for tensor, holdings in path.holdings.items():
         _segments(einsum.access(tensor), path.loops, holdings)  # raises where AccelForge does
@@ -641,7 +641,7 @@ def _check_order(access: TensorAccess, loops: Sequence[_Loop]) -> None:
                     f"over {outer.variable!r} that is below it in the mapping, because a Spatial "
                     "loop acts where its component is in the architecture",
                     where=inner.where or None,
-                    mend="order loops and holders like the components of the architecture",
+                    fix="order loops and holders like the components of the architecture",
                 )
 
 
@@ -677,7 +677,9 @@ def _tiles(
                 if loop.variable in shape or access.tensor not in loop.reusable:
                     exchanges *= trips
                     first_exchanges *= trips
-        tiles.append(_Tile(_box(access, shape), temporal, first, units, exchanges, first_exchanges))
+        tiles.append(
+            _Tile(_bounding_box(access, shape), temporal, first, units, exchanges, first_exchanges)
+        )
     return tiles
 
 
@@ -695,8 +697,11 @@ def _fully_relevant(access: TensorAccess) -> set[str]:
     return {variable for variable, single in relevance.items() if single}
 
 
-def _box(access: TensorAccess, shape: Mapping[str, int]) -> int:
-    """AccelForge's `compute_dense_tile_occupancy`: per rank the index at the tile's end, plus 1."""
+def _bounding_box(access: TensorAccess, shape: Mapping[str, int]) -> int:
+    """Elements in the bounding box of a tile (AccelForge's `compute_dense_tile_occupancy`).
+
+    Per rank, the extent is the index at the tile's end, plus 1.
+    """
     size = 1
     for index in access.projection:
         extent = index.constant + 1
@@ -706,7 +711,7 @@ def _box(access: TensorAccess, shape: Mapping[str, int]) -> int:
     return size
 
 
-def _moves(
+def _tensor_counts(
     access: TensorAccess,
     is_copy: bool,
     holdings: Sequence[_Holding],

@@ -219,7 +219,7 @@ def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -
     if not isinstance(throughputs, Mapping):
         raise OptionError(
             f"throughputs must be a mapping, not {shown(throughputs)}",
-            mend='write {"DRAM": 2} for twice as fast',
+            fix='write {"DRAM": 2} for twice as fast',
         )
     given: dict[ThroughputKey, Fraction] = {}
     for name, factor in throughputs.items():

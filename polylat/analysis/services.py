@@ -11,11 +11,11 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.analysis.starts import streams_of
+from polylat.analysis.starts import block_starts
 from polylat.engine.solution import Solution
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.arrays import runs as spread
-from polylat.schedule.pieces import Families, merged
+from polylat.schedule.arrays import concatenated_ranges as spread
+from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["Runs", "Stretch", "services"]
 
@@ -236,9 +236,9 @@ def services(solution: Solution) -> tuple[Runs, tuple[tuple[int, int], ...]]:
     parts: list[Runs] = []
     names: list[tuple[int, int]] = []
     depth = model.layout.depth
-    for stream in streams_of(solution):
+    for stream in block_starts(solution):
         for port, families in stream.tasks.items():
-            parts.append(_runs(merged(families), depth, len(names), port))
+            parts.append(_runs(merge_pieces(families), depth, len(names), port))
         names.append((stream.leaf, stream.block))
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
@@ -247,7 +247,7 @@ def services(solution: Solution) -> tuple[Runs, tuple[tuple[int, int], ...]]:
     return _joined(parts), tuple(names)
 
 
-def _runs(families: Families, depth: int, stream: int, port: int) -> Runs:
+def _runs(families: Pieces, depth: int, stream: int, port: int) -> Runs:
     """Runs of one port's services, levels with the longest rate first."""
 
     def padded(values: Times, filler: int) -> Times:

@@ -22,11 +22,11 @@ from functools import cached_property
 import numpy as np
 
 from polylat.analysis.critical_walk import CriticalWalk
-from polylat.lowering.numbering import Layout
-from polylat.schedule.arrays import Ints, Mask, Times, by_key, reached
-from polylat.schedule.extrapolation import PeriodicPlan
-from polylat.schedule.longest_path import System
-from polylat.schedule.timing import Timing
+from polylat.lowering.numbering import Numbering
+from polylat.schedule.arrays import Ints, Mask, Times, group_by_key, mark_reachable
+from polylat.schedule.extrapolation import PeriodicTaskGraph
+from polylat.schedule.longest_path import PrecedenceSystem
+from polylat.schedule.timing import TaskSchedule
 
 __all__ = ["Latest", "UnknownError"]
 
@@ -54,15 +54,15 @@ class Latest:
 
     def __init__(self, walk: CriticalWalk) -> None:
         model, timing = walk.model, walk.timing
-        assert isinstance(model.plan, PeriodicPlan)
+        assert isinstance(model.plan, PeriodicTaskGraph)
         self._graph = graph = model.graph
         self._makespan = timing.makespan
         self._gaps = gaps = _Gaps(model.layout, model.plan)
         waits = _Waits(walk, gaps)
-        source, target, copies = waits.turned()
+        source, target, periods = waits.turned()
         count = graph.blocks + graph.tasks
-        ahead = gaps.ahead(target, copies)
-        system = System(count + gaps.size, ahead.at, source, ahead.terms)
+        ahead = gaps.ahead(target, periods)
+        system = PrecedenceSystem(count + gaps.size, ahead.at, source, ahead.terms)
         if system.undone:
             raise UnknownError
         rates = gaps.as_times(timing)
@@ -77,32 +77,32 @@ class Latest:
             rates = again
         durations = durations.astype(tails.dtype)
         self._tails = tails
-        needed = gaps.ahead(waits.source, waits.copies).values(tails)
+        needed = gaps.ahead(waits.source, waits.periods).values(tails)
         early = needed < durations[waits.source] + tails[waits.target]
         tight = tails[source] == durations[source] + ahead.values(tails)
         lost = gaps.lost(tails)
-        lost |= gaps.unlike(tails, source, target, copies, np.asarray(tight, dtype=np.bool_))
+        lost |= gaps.unlike(tails, source, target, periods, np.asarray(tight, dtype=np.bool_))
         lost[waits.source[np.asarray(early, dtype=np.bool_)]] = True
         # All that depends on what is not as it was taken to be is not known.
-        moved, left_out = copies.any(axis=0), waits.copies.any(axis=0)
+        moved, left_out = periods.any(axis=0), waits.periods.any(axis=0)
         needs = np.concatenate((ahead.at, target[moved], waits.target[left_out]))
         needed_by = np.concatenate((source, source[moved], waits.source[left_out]))
-        start, order = by_key(needs, count)
-        reached(start, needed_by[order], lost)
+        start, order = group_by_key(needs, count)
+        mark_reachable(start, needed_by[order], lost)
         self._unknown = lost
 
-    def slacks(self, tasks: Ints, copies: Ints, begin: Times) -> list[int | None]:
+    def slacks(self, tasks: Ints, periods: Ints, begin: Times) -> list[int | None]:
         """How much later tasks could begin; None where that is not known.
 
         Parameters
         ----------
-        tasks, copies
+        tasks, periods
             Tasks, so many periods later (a row per loop).
         begin
             When they begin.
         """
         events = tasks + self._graph.blocks
-        ahead = self._gaps.ahead(events, copies)
+        ahead = self._gaps.ahead(events, periods)
         unknown = self._unknown[events] | self._unknown[ahead.at]
         free = self._makespan - ahead.values(self._tails) - begin
         return [None if u else int(f) for u, f in zip(unknown.tolist(), free, strict=True)]
@@ -140,7 +140,7 @@ class _Gaps:
         The tile iterations, and how they repeat.
     """
 
-    def __init__(self, layout: Layout, plan: PeriodicPlan) -> None:
+    def __init__(self, layout: Numbering, plan: PeriodicTaskGraph) -> None:
         graph = plan.graph
         self.events = plan.events
         self.count = graph.blocks + graph.tasks
@@ -148,12 +148,12 @@ class _Gaps:
         shape = (layout.depth, graph.iterations)
         # What comes first behind what is left out, and what is a period before it.
         self._after, self._before = np.full((2, *shape), -1, dtype=np.int64)
-        self.copies = np.zeros(shape, dtype=np.int64)
+        self.periods = np.zeros(shape, dtype=np.int64)
         for stretch in plan.repeats.stretches:
             k = stretch.where[1]
             self._after[k, stretch.stand] = stretch.after
             self._before[k, stretch.stand] = stretch.before
-            self.copies[k, stretch.stand] = stretch.copies
+            self.periods[k, stretch.stand] = stretch.periods
         # Numbers of how fast tails grow, for each loop and event that stands for copies; 0: none.
         stands = [self.stand(k) for k in range(layout.depth)]
         self._rate = np.zeros((layout.depth, self.count), dtype=np.int64)
@@ -162,7 +162,7 @@ class _Gaps:
             row[stand] = self.size + np.arange(len(stand))
             self.size += len(stand)
 
-    def as_times(self, timing: Timing) -> Times:
+    def as_times(self, timing: TaskSchedule) -> Times:
         """How fast times grow."""
         fills = timing.fill_begin[len(timing.begin) :]
         return self._grown(-np.concatenate((timing.begin, fills, timing.task_begin)))
@@ -180,7 +180,7 @@ class _Gaps:
 
     def stand(self, loop: int) -> Ints:
         """Events that stand for copies in a loop."""
-        there = self.copies[loop][self.iteration] > 0
+        there = self.periods[loop][self.iteration] > 0
         there &= ~self._idle
         return np.flatnonzero(there)
 
@@ -202,15 +202,15 @@ class _Gaps:
             raise UnknownError
         return found
 
-    def ahead(self, events: Ints, copies: Ints) -> _Ahead:
+    def ahead(self, events: Ints, periods: Ints) -> _Ahead:
         """Events so many periods later (a row per loop)."""
         at = events.copy()
-        for k in range(len(copies)):
-            some = np.flatnonzero(copies[k] > 0)
+        for k in range(len(periods)):
+            some = np.flatnonzero(periods[k] > 0)
             at[some] = self.after(at[some], k)
-        loops, which = np.nonzero(copies)
+        loops, which = np.nonzero(periods)
         like = events[which]
-        factor = self.copies[loops, self.iteration[like]] + 1 - copies[loops, which]
+        factor = self.periods[loops, self.iteration[like]] + 1 - periods[loops, which]
         rate = self.count + self._rate[loops, like]
         return _Ahead(at, (which, factor, rate, np.full_like(rate, self.count)))
 
@@ -218,32 +218,32 @@ class _Gaps:
         """Events without the tails that are taken to grow up to them, in all loops alike."""
         lost = np.zeros(self.count, dtype=np.bool_)
         rates = tails[self.count + self._rate]
-        for k in range(len(self.copies)):
+        for k in range(len(self.periods)):
             stand = self.stand(k)
             others = np.arange(len(rates)) != k
             grown = rates[others][:, self.after(stand, k)] != rates[others][:, stand]
             lost[stand[np.asarray(grown, dtype=np.bool_).any(axis=0)]] = True
-            copies = np.zeros((len(self.copies), len(stand)), dtype=np.int64)
-            copies[k] = 1
-            wrong = tails[stand] != self.ahead(stand, copies).values(tails) + rates[k, stand]
+            periods = np.zeros((len(self.periods), len(stand)), dtype=np.int64)
+            periods[k] = 1
+            wrong = tails[stand] != self.ahead(stand, periods).values(tails) + rates[k, stand]
             lost[stand[np.asarray(wrong, dtype=np.bool_)]] = True
         return lost
 
-    def unlike(self, tails: Times, source: Ints, target: Ints, copies: Ints, tight: Mask) -> Mask:
+    def unlike(self, tails: Times, source: Ints, target: Ints, periods: Ints, tight: Mask) -> Mask:
         """Events that stand for copies which may not all have their tails from alike ones.
 
         Parameters
         ----------
         tails
             All tails.
-        source, target, copies
+        source, target, periods
             Waits: `target`, so many periods later, waits for `source`.
         tight
             Whether the tail of `source` is from there.
         """
-        left = self.copies[:, self.iteration]
+        left = self.periods[:, self.iteration]
         rates = tails[self.count + self._rate]
-        same = (left[:, source] == left[:, target]) & (copies <= 1)
+        same = (left[:, source] == left[:, target]) & (periods <= 1)
         same &= np.asarray(rates[:, source] == rates[:, target], dtype=np.bool_)
         alike = tight & (same | (left[:, source] == 0)).all(axis=0)
         unlike: Mask = (left > 0).any(axis=0) & ~self._idle
@@ -274,14 +274,14 @@ class _Waits:
         most = int(rules.max(initial=0)) + 1
         self.source = np.concatenate((waits.source, ready[graph.task_block]))
         self.target = np.concatenate((waits.target, tasks + graph.blocks))
-        self.copies = np.concatenate((waits.copies, none), axis=1)
+        self.periods = np.concatenate((waits.periods, none), axis=1)
         rule = np.concatenate((rules, np.full(graph.tasks, most)))
         self._width = most + 1
         self._rule = rule
         keys = self.target * self._width + rule
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
-        self._digits = self._layout.later(self._iteration[self.source], self.copies)
+        self._digits = self._layout.later(self._iteration[self.source], self.periods)
 
     def turned(self) -> tuple[Ints, Ints, Ints]:
         """All waits for what is looked at, those of what is left out included.
@@ -297,10 +297,10 @@ class _Waits:
         if (self._keys[1:] == self._keys[:-1]).any():
             raise UnknownError
         which = np.arange(len(self.source))
-        copies, digits = np.zeros_like(self.copies), self._digits
-        moved = np.zeros(self.copies.shape, dtype=np.bool_)
-        for k in range(len(copies)):
-            stand = np.flatnonzero(self._gaps.copies[k][self._iteration[self.target]] > 0)
+        periods, digits = np.zeros_like(self.periods), self._digits
+        moved = np.zeros(self.periods.shape, dtype=np.bool_)
+        for k in range(len(periods)):
+            stand = np.flatnonzero(self._gaps.periods[k][self._iteration[self.target]] > 0)
             loop, step = self._moves(stand, k)
             if (moved[loop, stand] & (step > 0)).any():
                 raise UnknownError  # two loops of what waits move one of what it waits for
@@ -309,7 +309,7 @@ class _Waits:
             place[stand] = np.arange(len(stand))
             mine = np.flatnonzero(place[which] >= 0)
             wait, at = which[mine], place[which[mine]]
-            number = self._gaps.copies[k][self._iteration[self.target[wait]]]
+            number = self._gaps.periods[k][self._iteration[self.target[wait]]]
             # What does not move is waited for by all copies: the first and the last one tell.
             still = np.flatnonzero(step[at] == 0)
             parts = [(mine[still], number[still])]
@@ -324,16 +324,16 @@ class _Waits:
                     parts.append((mine[some[column]], times[row, column]))
             from_ = np.concatenate([a for a, _ in parts])
             times = np.concatenate([b for _, b in parts])
-            more, there = copies[:, from_].copy(), digits[:, from_].copy()
+            more, there = periods[:, from_].copy(), digits[:, from_].copy()
             more[k] = times
             by = place[which[from_]]
             there[loop[by], np.arange(len(by))] += times * step[by]
             which = np.concatenate((which, which[from_]))
-            copies = np.concatenate((copies, more), axis=1)
+            periods = np.concatenate((periods, more), axis=1)
             digits = np.concatenate((digits, there), axis=1)
         found = self._looked_at(which, digits)
         known = found >= 0
-        return found[known], self.target[which[known]], copies[:, known]
+        return found[known], self.target[which[known]], periods[:, known]
 
     def _moves(self, waits: Ints, loop: int) -> tuple[Ints, Ints]:
         """In which loop what is waited for moves from copy to copy, and how far; 0: not at all."""
@@ -343,7 +343,7 @@ class _Waits:
         if (self._keys[at] != wanted).any():
             raise UnknownError
         moved = self._digits[:, self._order[at]] - self._digits[:, waits]
-        periods = self._gaps.copies[loop][self._iteration[target]] + 1
+        periods = self._gaps.periods[loop][self._iteration[target]] + 1
         if (moved % periods).any() or (moved < 0).any() or ((moved != 0).sum(axis=0) > 1).any():
             raise UnknownError
         which = moved.argmax(axis=0)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from polylat.engine.solution import Solution
-from polylat.lowering.iterations import Tiles
+from polylat.lowering.iterations import IterationTable
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.pieces import Families, merged
+from polylat.schedule.pieces import Pieces, merge_pieces
 
-__all__ = ["BlockStarts", "Starts", "build_starts", "piece_per_sample", "streams_of"]
+__all__ = ["BlockStarts", "Starts", "block_starts", "build_starts", "piece_per_sample"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +31,8 @@ class BlockStarts:
 
     leaf: int
     block: int
-    ready: Families
-    tasks: Mapping[int, Families]
+    ready: Pieces
+    tasks: Mapping[int, Pieces]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +89,20 @@ def build_starts(solution: Solution) -> Starts:
     Returns
     -------
     Starts
-        The start times of all tile iterations, merged into as few pieces as `merged` finds.
+        The start times of all tile iterations, merged into as few pieces as `merge_pieces` finds.
     """
     return Starts(
         solution.scale,
         tuple(
             BlockStarts(
-                s.leaf, s.block, merged(s.ready), {port: merged(f) for port, f in s.tasks.items()}
+                s.leaf, s.block, merge_pieces(s.ready), {port: merge_pieces(f) for port, f in s.tasks.items()}
             )
-            for s in streams_of(solution)
+            for s in block_starts(solution)
         ),
     )
 
 
-def streams_of(solution: Solution) -> tuple[BlockStarts, ...]:
+def block_starts(solution: Solution) -> tuple[BlockStarts, ...]:
     """Represent a schedule by affine pieces, one per event and sampled tile iteration.
 
     Parameters
@@ -146,7 +146,7 @@ def streams_of(solution: Solution) -> tuple[BlockStarts, ...]:
     return tuple(found)
 
 
-def piece_per_sample(tiles: Tiles, iterations: Ints, start: Times, duration: Times) -> Families:
+def piece_per_sample(tiles: IterationTable, iterations: Ints, start: Times, duration: Times) -> Pieces:
     """Return the affine pieces of an event, one per sampled tile iteration.
 
     A sampled tile iteration in the period before a skipped range represents its translates in that
@@ -167,7 +167,7 @@ def piece_per_sample(tiles: Tiles, iterations: Ints, start: Times, duration: Tim
         n pieces, which cover the skipped tile iterations too.
     """
     digits = tiles.digits[:, iterations]
-    pieces = Families.of_points(digits, start, duration)
+    pieces = Pieces.of_points(digits, start, duration)
     if tiles.whole:
         return pieces
     stride, count = pieces.stride.copy(), pieces.count.copy()
@@ -180,7 +180,7 @@ def piece_per_sample(tiles: Tiles, iterations: Ints, start: Times, duration: Tim
         before = np.searchsorted(iterations, earlier[periodic])
         assert (iterations[before] == earlier[periodic]).all(), "checked by the engine"
         place = tiles.places[k, iterations[periodic]]
-        stride[k, periodic] = kept.periods[place]
+        stride[k, periodic] = kept.period_lengths[place]
         count[k, periodic] = kept.multiplicity[place]
         rate[k, periodic] = start[periodic] - start[before]
-    return Families(pieces.low, stride, count, start, rate, duration)
+    return Pieces(pieces.low, stride, count, start, rate, duration)

@@ -12,7 +12,7 @@ from polylat.analysis.repetition import Item, Repetition, Stay
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.solve import MOST_SAMPLED, solve_oldest
-from polylat.lowering.lowered import Lowered
+from polylat.lowering.lowered import LoweredMapping
 from polylat.numbers import Number, number
 
 __all__ = ["InitiationInterval", "initiation_intervals"]
@@ -133,7 +133,7 @@ def _stays(items: Sequence[Item]) -> Iterator[Stay]:
             yield from _stays(item.body)
 
 
-def _moves(lowered: Lowered, repetition: Repetition) -> dict[int, int]:
+def _moves(lowered: LoweredMapping, repetition: Repetition) -> dict[int, int]:
     """Loops (tree nodes) in which a repetition goes on, and by how many iterations."""
     moved: dict[int, int] = {}
     for stay, shift in zip(_stays(repetition.body), repetition.shifts, strict=True):
@@ -145,7 +145,7 @@ def _moves(lowered: Lowered, repetition: Repetition) -> dict[int, int]:
 
 
 def _interval(
-    lowered: Lowered, node: int, by: int, repetition: Repetition, scale: int
+    lowered: LoweredMapping, node: int, by: int, repetition: Repetition, scale: int
 ) -> InitiationInterval:
     below = [leaf for leaf in lowered.leaves if any(x.node == node for x in leaf.temporal)]
     loop = next(loop for loop in below[0].temporal if loop.node == node)
@@ -174,6 +174,6 @@ def _counted(items: Sequence[Item], times: int) -> Iterator[tuple[Stay, int]]:
             yield from _counted(item.body, times * item.count)
 
 
-def _order(lowered: Lowered) -> list[int]:
+def _order(lowered: LoweredMapping) -> list[int]:
     """Loops (tree nodes) from the outermost inwards, leaf by leaf."""
     return list(dict.fromkeys(loop.node for leaf in lowered.leaves for loop in leaf.temporal))

@@ -41,7 +41,7 @@ def describe_name(retimer: Retimer, name: object) -> str:
     if not isinstance(name, tuple) or len(name) not in (2, 4):
         raise OptionError(
             f"throughputs: {shown(name)} names no accesses",
-            mend="name a component, (component, action) or (einsum, component, tensor, action)",
+            fix="name a component, (component, action) or (einsum, component, tensor, action)",
         )
     if len(name) == 2:
         component, action = name
@@ -58,7 +58,7 @@ def describe_name(retimer: Retimer, name: object) -> str:
         raise OptionError(
             f"there is no access {shown(name)}",
             where="throughputs",
-            mend="use one of the keys of report.accesses",
+            fix="use one of the keys of report.accesses",
         )
     return " ".join(str(part) for part in name if part is not None)
 
@@ -70,7 +70,7 @@ def _known(kind: str, name: object, known: Sequence[str], where: str | None = No
         raise OptionError(
             f"there is no {kind} {shown(name)}",
             where=where,
-            mend=f"did you mean {close[0]!r}?" if close else use,
+            fix=f"did you mean {close[0]!r}?" if close else use,
         )
 
 
@@ -88,7 +88,7 @@ def duration_factor(factor: object, what: str) -> Fraction:
         raise OptionError(
             f"a factor must be an exact number above zero, or inf, not {shown(factor)}",
             where=what,
-            mend='write 2, "1.5" or Fraction(3, 2); 2 is twice as fast',
+            fix='write 2, "1.5" or Fraction(3, 2); 2 is twice as fast',
         )
     return 1 / value
 

@@ -306,5 +306,5 @@ def window_of(window: tuple[Number, Number], latency: Number) -> tuple[Number, N
     """
     first, last = normalize_window(window)
     if first >= latency:
-        raise OptionError("the window begins when all is over", mend="begin before the latency")
+        raise OptionError("the window begins when all is over", fix="begin before the latency")
     return number(first), number(min(last, Fraction(latency)))

@@ -34,10 +34,10 @@ from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations
 from polylat.numbers import Number, number
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.events import Events
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.events import EventNumbering
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import START
-from polylat.schedule.slack import slacks
+from polylat.schedule.slack import task_slacks
 
 __all__ = ["TimelineBuilder"]
 
@@ -66,7 +66,7 @@ class TimelineBuilder:
         self.scale = self.model.costs.scale
         self.runs, self.streams = services(self.solution)
         self.lanes = tuple(Lane(p.component, p.port, p.stages, p.busy) for p in results.ports)
-        self.events = Events(self.model.graph)
+        self.events = EventNumbering(self.model.graph)
         # (Einsum, component, name of the port) → lane: a leaf has one of each.
         self.lane_of: dict[tuple[str, str, str], int] = {}
         for stream, port in {*zip(self.runs.stream.tolist(), self.runs.port.tolist(), strict=True)}:
@@ -216,9 +216,9 @@ class TimelineBuilder:
 
     @cached_property
     def _free(self) -> Times | None:
-        if not isinstance(self.model.plan, Plan):
+        if not isinstance(self.model.plan, ExplicitTaskGraph):
             return None
-        return slacks(self.model.graph, self.timing)
+        return task_slacks(self.model.graph, self.timing)
 
     @cached_property
     def _latest(self) -> Latest | None:
@@ -245,7 +245,7 @@ class TimelineBuilder:
 
     def _waits(self, tasks: Sequence[int]) -> list[WaitedFor | None]:
         """Per task, what it waited for."""
-        if not isinstance(self.model.plan, Plan):
+        if not isinstance(self.model.plan, ExplicitTaskGraph):
             return [REASONS[reason] for reason in self._walk.reasons(tasks)]
         graph, timing, reasons = self.model.graph, self.timing, self._ready
         found: list[WaitedFor | None] = []

@@ -194,7 +194,7 @@ def _files_by_mapping(files: Sequence[str]) -> dict[str, list[str]]:
     if len(having) < 2:
         raise OptionError(
             f"{len(having) or 'none'} of these files has a mapping",
-            mend="name two files or more that have the top-level key 'mapping'; those without it"
+            fix="name two files or more that have the top-level key 'mapping'; those without it"
             " are taken to belong to all of them",
         )
     found: dict[Path, str] = {}
@@ -203,7 +203,7 @@ def _files_by_mapping(files: Sequence[str]) -> dict[str, list[str]]:
         if same is not file:
             raise OptionError(
                 f"{file} is named twice, and there is one mapping in it",
-                mend="name it once; to compare options, there is polylat.compare",
+                fix="name it once; to compare options, there is polylat.compare",
             )
     shared = [file for file in files if file not in having]
     stems = [Path(file).stem for file in having]
@@ -216,8 +216,8 @@ def _has_mapping(file: str) -> bool:
         text = Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise OptionError(
-            f"cannot read {file}: {error.strerror or error}", mend="check the path"
+            f"cannot read {file}: {error.strerror or error}", fix="check the path"
         ) from error
     except UnicodeDecodeError as error:
-        raise UnsupportedError(f"{file} is no UTF-8 text", mend="save it as UTF-8") from error
+        raise UnsupportedError(f"{file} is no UTF-8 text", fix="save it as UTF-8") from error
     return re.search(r"(?m)^mapping\s*:", text) is not None

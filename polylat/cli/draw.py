@@ -82,7 +82,7 @@ def timeline(
     """
     kind = None if output is None else target(output, (*PICTURES, ".json"), "timelines")
     if kind == ".json" and fold is not None:
-        raise OptionError(f"--fold is for pictures, and {output} is a trace", mend="leave it out")
+        raise OptionError(f"--fold is for pictures, and {output} is a trace", fix="leave it out")
     between = None if window is None else (_parse_time(window[0]), _parse_time(window[1]))
     report = warn_of_missing(analyze_files(files, variables, **options))
     with status("drawing"):
@@ -200,10 +200,10 @@ def _parse_time(text: str) -> Fraction:
     try:
         time = Fraction(ratio(text))
     except (BadNumber, ArithmeticError):
-        raise OptionError(f"--window: {text!r} is no time", mend="write --window 0 5000") from None
+        raise OptionError(f"--window: {text!r} is no time", fix="write --window 0 5000") from None
     if time < 0:
         raise OptionError(
-            f"--window: times begin at 0, not at {text}", mend="write --window 0 5000"
+            f"--window: times begin at 0, not at {text}", fix="write --window 0 5000"
         )
     return time
 

@@ -179,7 +179,7 @@ def _parse_slots(texts: Sequence[str]) -> Any:
     if by_tensor and everywhere is not None:
         raise OptionError(
             "--slots is given for all tensors and for some",
-            mend="give it for all of them once, or for each tensor that is to be explored",
+            fix="give it for all of them once, or for each tensor that is to be explored",
         )
     return by_tensor or everywhere
 
@@ -190,7 +190,7 @@ def _parse_tiles(texts: Sequence[str]) -> dict[str, list[int]]:
     for text in texts:
         loop, equals, numbers = text.partition("=")
         if not equals or not loop:
-            raise OptionError(f"--tiles {text}: not LOOP=N,M", mend="write --tiles m=1,2,4,8")
+            raise OptionError(f"--tiles {text}: not LOOP=N,M", fix="write --tiles m=1,2,4,8")
         shapes = _parse_numbers(numbers, f"--tiles {text}", unlimited=False)
         found.setdefault(loop, []).extend(shape for shape in shapes if shape is not None)
     return found
@@ -206,7 +206,7 @@ def _parse_numbers(text: str, option: str, *, unlimited: bool) -> list[int | Non
         low, colon, high = part.partition(":")
         ends = [end.strip() for end in ((low, high) if colon else (low, low))]
         if not all(end.isascii() and end.isdigit() and len(end) < 10 for end in ends):
-            raise OptionError(f"{option}: {part!r} is no number and no range", mend="write 1:3")
+            raise OptionError(f"{option}: {part!r} is no number and no range", fix="write 1:3")
         first, last = map(int, ends)
         if not 1 <= first <= last or last - first > _MOST:
             raise OptionError(f"{option}: {part!r} is no range of numbers above zero")

@@ -156,7 +156,7 @@ def parse_variables(variables: Iterable[str]) -> dict[str, Any]:
     for variable in variables:
         name, equals, value = variable.partition("=")
         if not equals or not name.isidentifier() or name == "jinja_parse_data":
-            raise OptionError(f"--set {variable}: not NAME=VALUE", mend="write --set top=Pipeline")
+            raise OptionError(f"--set {variable}: not NAME=VALUE", fix="write --set top=Pipeline")
         given[name] = parse_whole(value)
     return given
 
@@ -191,6 +191,6 @@ def _slot(number: str, text: str) -> int | None:
     if isinstance(count, str):
         raise OptionError(
             f"--slots {text}: {number!r} is no number of tiles",
-            mend="write --slots 2, --slots o1=2 or --slots none",
+            fix="write --slots 2, --slots o1=2 or --slots none",
         )
     return count

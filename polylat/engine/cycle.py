@@ -7,7 +7,7 @@ import numpy as np
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.schedule.cycle import find_cycle
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
 __all__ = ["describe_cycle"]
 
@@ -17,7 +17,7 @@ _MOST = 6
 def describe_cycle(solution: Solution) -> str:
     """A cycle of waits among what an order never lets happen, in words."""
     model, timing = solution.model, solution.schedule
-    if not isinstance(model.plan, Plan):
+    if not isinstance(model.plan, ExplicitTaskGraph):
         return "what it makes wait for each other goes round in a circle"
     said = [
         f"{_say(model, wait.waiting)} waits ({wait.reason}) for {_say(model, wait.awaited)}"

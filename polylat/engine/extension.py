@@ -8,21 +8,21 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.lowering.dependences.extend import follow
-from polylat.lowering.iterations import IrregularError, Tiles
-from polylat.lowering.numbering import Layout
-from polylat.lowering.sampling import Kept
+from polylat.lowering.dependences.extend import through_skipped
+from polylat.lowering.iterations import IrregularError, IterationTable
+from polylat.lowering.numbering import Numbering
+from polylat.lowering.sampling import LoopSample
 from polylat.lowering.task_graph import logical_dates
 from polylat.schedule.arrays import Ints
-from polylat.schedule.events import Events, PortWaits, Waits
-from polylat.schedule.extrapolation import NotPeriodicError, Repeats, Stretch
+from polylat.schedule.events import EventNumbering, PortPrecedences, Precedences
+from polylat.schedule.extrapolation import NotPeriodicError, PeriodicStructure, SkippedRange
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.work_conserving import Rivals
+from polylat.schedule.work_conserving import ServiceAlternatives
 
 __all__ = ["Served", "repeats", "rivals", "served_like", "shortened"]
 
 
-def repeats(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[int]]) -> Repeats:
+def repeats(layout: Numbering, graph: TaskGraph, shifts: Mapping[int, Sequence[int]]) -> PeriodicStructure:
     """How the tile iterations of a task graph stand for others.
 
     Raises
@@ -38,11 +38,11 @@ def repeats(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[int]
     program = _program(served)
     same = np.array_equal(graph.dates.program, graph.dates.skew)
     ends, rules = _finishes(served)
-    return Repeats(
+    return PeriodicStructure(
         earlier,
         _chain(layout),
         tuple(_stretches(layout)),
-        PortWaits(program, program if same else _skew(served, shifts)),
+        PortPrecedences(program, program if same else _skew(served, shifts)),
         ends,
         rules,
         _skips(served),
@@ -57,12 +57,12 @@ def _skips(served: Served) -> np.ndarray:
     at = np.flatnonzero(stream[order[1:]] == stream[order[:-1]])
     before = np.empty_like(order)
     before[order[at + 1]] = order[at]
-    for _, target, copies in served.waits(order[at], order[at + 1]):
-        skips[before[target]] = copies.any(axis=0)
+    for _, target, periods in served.waits(order[at], order[at + 1]):
+        skips[before[target]] = periods.any(axis=0)
     return skips
 
 
-def shortened(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[int]]) -> TaskGraph:
+def shortened(layout: Numbering, graph: TaskGraph, shifts: Mapping[int, Sequence[int]]) -> TaskGraph:
     """The task graph of the same loops without what is left out of them.
 
     Every loop has as many iterations as are looked at. What waits for something left out waits for
@@ -70,35 +70,35 @@ def shortened(layout: Layout, graph: TaskGraph, shifts: Mapping[int, Sequence[in
     before its end, whichever is nearer.
     """
     whole = tuple(
-        replace(tiles, kept=tuple(Kept(kept.count) for kept in tiles.kept))
+        replace(tiles, kept=tuple(LoopSample(kept.count) for kept in tiles.kept))
         for tiles in layout.tiles
     )
     dates = logical_dates(replace(layout, tiles=whole), shifts)
-    moved = np.flatnonzero(graph.edge_copies.any(axis=0))
+    moved = np.flatnonzero(graph.edge_periods.any(axis=0))
     source = graph.edge_source.copy()
-    events = Events(graph)
+    events = EventNumbering(graph)
     owner = graph.owner[source[moved]]
     for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
         mine = moved[graph.leaf[owner] == leaf]
         position = graph.owner[source[mine]] - base
         places = tiles.places[:, position].copy()
         for k, kept in enumerate(tiles.kept):
-            copies = graph.edge_copies[k, mine]
+            periods = graph.edge_periods[k, mine]
             for cut in kept.cuts:
                 here = (places[k] < cut.place) & (places[k] >= cut.place - cut.period)
-                here &= copies > 0
-                near = np.where(copies <= cut.copies // 2, copies, copies - cut.copies)
+                here &= periods > 0
+                near = np.where(periods <= cut.periods // 2, periods, periods - cut.periods)
                 places[k, here] += (near * cut.period)[here]
             places[k] = np.clip(places[k], 0, kept.count - 1)
         there = tiles.at_places(places)
         found = events.block_at(base + np.maximum(there, 0), source[mine])
         known = (there >= 0) & (found >= 0)
         source[mine[known]] = found[known]
-    none = np.zeros_like(graph.edge_copies)
-    return replace(graph, edge_source=source, edge_copies=none, dates=dates)
+    none = np.zeros_like(graph.edge_periods)
+    return replace(graph, edge_source=source, edge_periods=none, dates=dates)
 
 
-def served_like(layout: Layout, graph: TaskGraph, order: Ints, start: Ints) -> Waits:
+def served_like(layout: Numbering, graph: TaskGraph, order: Ints, start: Ints) -> Precedences:
     """What ports serve before each task if they go on as they do in the shortened loops.
 
     Parameters
@@ -110,11 +110,11 @@ def served_like(layout: Layout, graph: TaskGraph, order: Ints, start: Ints) -> W
     follows = np.ones(len(order), dtype=np.bool_)
     follows[start[:-1][start[:-1] < start[1:]]] = False
     at = np.flatnonzero(follows)
-    source, copies = served.beside(order[at], order[at - 1])
-    return Waits(source, order[at], copies)
+    source, periods = served.beside(order[at], order[at - 1])
+    return Precedences(source, order[at], periods)
 
 
-def rivals(layout: Layout, graph: TaskGraph, order: Ints, start: Ints) -> Rivals:
+def rivals(layout: Numbering, graph: TaskGraph, order: Ints, start: Ints) -> ServiceAlternatives:
     """Per task, what else its port may have chosen: of each stream of blocks the next one.
 
     Parameters
@@ -143,38 +143,38 @@ def rivals(layout: Layout, graph: TaskGraph, order: Ints, start: Ints) -> Rivals
     columns.append((np.zeros(0, dtype=np.int64),) * 3)
     row, column, following = (np.concatenate(part) for part in zip(*columns, strict=True))
     tasks, gaps = np.repeat(order, width[order]), np.empty_like(row)
-    copies = np.zeros((layout.depth, len(row)), dtype=np.int64)
+    periods = np.zeros((layout.depth, len(row)), dtype=np.int64)
     there = np.flatnonzero(following >= 0)
-    following[there], copies[:, there] = served.beside(tasks[row[there]], following[there])
+    following[there], periods[:, there] = served.beside(tasks[row[there]], following[there])
     # From task to task, down each column: a gap goes on while what follows is the same.
     new = np.ones(len(row), dtype=np.bool_)
-    new[1:] = np.any([part[1:] != part[:-1] for part in (column, following, *copies)], axis=0)
+    new[1:] = np.any([part[1:] != part[:-1] for part in (column, following, *periods)], axis=0)
     opens = np.flatnonzero(new)
     gaps[row] = np.repeat(np.arange(len(opens)), np.diff(opens, append=len(row)))
-    following, copies = following[opens], copies[:, opens]
+    following, periods = following[opens], periods[:, opens]
     # What comes before it comes so many periods later as it does itself.
     finals = np.array([other[-1] for other in streams], dtype=np.int64)
-    previous, earlier = finals[column[opens]], np.zeros_like(copies)
+    previous, earlier = finals[column[opens]], np.zeros_like(periods)
     there = np.flatnonzero(following >= 0)
     previous[there], earlier[:, there] = served.shifted(
-        *_within(served, streams), following[there], copies[:, there]
+        *_within(served, streams), following[there], periods[:, there]
     )
-    own, digits = served.digits(np.arange(graph.tasks)), served.digits(following, copies)
-    return Rivals(first, width, tasks, gaps, following, previous, copies, earlier, own, digits)
+    own, digits = served.digits(np.arange(graph.tasks)), served.digits(following, periods)
+    return ServiceAlternatives(first, width, tasks, gaps, following, previous, periods, earlier, own, digits)
 
 
 def _within(served: Served, streams: Sequence[Ints]) -> tuple[Ints, Ints]:
     """Per task of the graph, the one before it in its stream (-1: none), and copies of that."""
     previous = np.full(served.graph.tasks, -1, dtype=np.int64)
-    copies = np.zeros((served.layout.depth, served.graph.tasks), dtype=np.int64)
+    periods = np.zeros((served.layout.depth, served.graph.tasks), dtype=np.int64)
     none = np.zeros(0, dtype=np.int64)
     tasks = np.concatenate([none, *(some[1:] for some in streams)])
     before = np.concatenate([none, *(some[:-1] for some in streams)])
-    previous[tasks], copies[:, tasks] = served.beside(tasks, before)
-    return previous, copies
+    previous[tasks], periods[:, tasks] = served.beside(tasks, before)
+    return previous, periods
 
 
-def _finishes(served: Served) -> tuple[Waits, Waits]:
+def _finishes(served: Served) -> tuple[Precedences, Precedences]:
     """What a tile iteration's finish is made of: on each port the last task up to it.
 
     A port serves the tasks of a leaf in order, so that the last one ends last.
@@ -199,10 +199,10 @@ def _finishes(served: Served) -> tuple[Waits, Waits]:
         nothing = np.zeros((tiles.depth, tiles.size), dtype=np.int64)
         some = edges[edge_leaf == leaf]
         position = graph.edge_source[some] - base
-        copies = graph.edge_copies[: tiles.depth, some]
+        periods = graph.edge_periods[: tiles.depth, some]
         for found, who, at, later in (
             (ends, base + every, every, nothing),
-            (rules, some, position, copies),
+            (rules, some, position, periods),
         ):
             times = len(ports)
             source, which, copied = served.last(
@@ -212,32 +212,32 @@ def _finishes(served: Served) -> tuple[Waits, Waits]:
     return _joined(layout, ends), _joined(layout, rules)
 
 
-def _chain(layout: Layout) -> Waits:
+def _chain(layout: Numbering) -> Precedences:
     parts = []
     for tiles, base in zip(layout.tiles, layout.bases, strict=True):
         waiting = np.arange(1, tiles.size)
-        awaited, copies = follow(tiles, waiting, tiles, waiting - 1, depth=tiles.depth)
-        parts.append((base + awaited, base + waiting, copies))
+        awaited, periods = through_skipped(tiles, waiting, tiles, waiting - 1, depth=tiles.depth)
+        parts.append((base + awaited, base + waiting, periods))
     return _joined(layout, parts)
 
 
-def _joined(layout: Layout, parts: Sequence[tuple[Ints, Ints, Ints]]) -> Waits:
+def _joined(layout: Numbering, parts: Sequence[tuple[Ints, Ints, Ints]]) -> Precedences:
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
-        return Waits(empty, empty, np.zeros((layout.depth, 0), dtype=np.int64))
+        return Precedences(empty, empty, np.zeros((layout.depth, 0), dtype=np.int64))
     columns = []
-    for source, _, copies in parts:
+    for source, _, periods in parts:
         padded = np.zeros((layout.depth, len(source)), dtype=np.int64)
-        padded[: len(copies)] = copies
+        padded[: len(periods)] = periods
         columns.append(padded)
-    return Waits(
+    return Precedences(
         np.concatenate([p[0] for p in parts]),
         np.concatenate([p[1] for p in parts]),
         np.concatenate(columns, axis=1),
     )
 
 
-def _stretches(layout: Layout) -> list[Stretch]:
+def _stretches(layout: Numbering) -> list[SkippedRange]:
     """Per loop and cut, the tile iterations around what is left out.
 
     Raises
@@ -265,14 +265,14 @@ def _stretches(layout: Layout) -> list[Stretch]:
                         ).any():
                             raise NotPeriodicError([(leaf, k, number)])
                 found.append(
-                    Stretch(
-                        (leaf, k, number), cut.copies, base + stand, base + earlier, base + later
+                    SkippedRange(
+                        (leaf, k, number), cut.periods, base + stand, base + earlier, base + later
                     )
                 )
     return found
 
 
-def _tiles_at(tiles: Tiles, places: Ints) -> Ints:
+def _tiles_at(tiles: IterationTable, places: Ints) -> Ints:
     found = tiles.at_places(places)
     if (found < 0).any():
         raise IrregularError("what stands for others does not exist everywhere")
@@ -282,7 +282,7 @@ def _tiles_at(tiles: Tiles, places: Ints) -> Ints:
 class Served:
     """Tasks of a leaf on a port, in order."""
 
-    def __init__(self, layout: Layout, graph: TaskGraph) -> None:
+    def __init__(self, layout: Numbering, graph: TaskGraph) -> None:
         self.layout = layout
         self.graph = graph
         leaf_of = np.searchsorted(np.array(layout.bases), graph.owner, side="right") - 1
@@ -314,20 +314,20 @@ class Served:
             raise IrregularError("a port does not serve what stands for others alike")
         return self.order[at]
 
-    def digits(self, tasks: Ints, copies: Ints | None = None) -> Ints:
+    def digits(self, tasks: Ints, periods: Ints | None = None) -> Ints:
         """Indices of the loops of tasks (-1: none, all 0), so many periods later."""
         iterations = self.iteration[tasks]
-        if copies is None:
+        if periods is None:
             found = self.layout.digits[:, iterations]
         else:
-            found = self.layout.later(iterations, copies)
+            found = self.layout.later(iterations, periods)
         found[:, tasks < 0] = 0
         return found
 
     def located(self, leaves: Ints, digits: Ints, sequence: Ints, port: Ints) -> tuple[Ints, Ints]:
         """Tasks of such leaves, indices, blocks and ports (-1: none), and copies of these."""
         found = np.full(len(leaves), -1)
-        copies = np.zeros((self.layout.depth, len(leaves)), dtype=np.int64)
+        periods = np.zeros((self.layout.depth, len(leaves)), dtype=np.int64)
         for leaf in np.unique(leaves).tolist():
             tiles, base = self.layout.tiles[leaf], self.layout.bases[leaf]
             mine = np.flatnonzero(leaves == leaf)
@@ -336,14 +336,14 @@ class Served:
             for k, kept in enumerate(tiles.kept):
                 row = digits[k, mine]
                 inside &= (row >= 0) & (row < kept.trips)
-                places[k], copies[k, mine], _ = kept.locate(np.clip(row, 0, kept.trips - 1))
+                places[k], periods[k, mine], _ = kept.locate(np.clip(row, 0, kept.trips - 1))
             there = tiles.at_places(places)
             wanted = ((base + there) * self.width + sequence[mine]) * self.graph.ports + port[mine]
             at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
             inside &= (there >= 0) & (self._sorted[at] == wanted)
             found[mine[inside]] = self.order[at[inside]]
-            copies[:, mine[~inside]] = 0
-        return found, copies
+            periods[:, mine[~inside]] = 0
+        return found, periods
 
     def beside(self, tasks: Ints, others: Ints) -> tuple[Ints, Ints]:
         """What stands to tasks as others do in the shortened loops.
@@ -379,25 +379,25 @@ class Served:
             self.port[like],
         )
         known = located >= 0
-        found, copies = others.copy(), np.zeros((self.layout.depth, len(others)), dtype=np.int64)
-        found[some[known]], copies[:, some[known]] = located[known], later[:, known]
-        return found, copies
+        found, periods = others.copy(), np.zeros((self.layout.depth, len(others)), dtype=np.int64)
+        found[some[known]], periods[:, some[known]] = located[known], later[:, known]
+        return found, periods
 
-    def shifted(self, source: Ints, earlier: Ints, tasks: Ints, copies: Ints) -> tuple[Ints, Ints]:
+    def shifted(self, source: Ints, earlier: Ints, tasks: Ints, periods: Ints) -> tuple[Ints, Ints]:
         """Per task, so many periods later, what `source` says of it, so many periods later.
 
         Parameters
         ----------
         source, earlier
             Per task of the graph another one (-1: none), and copies of that.
-        tasks, copies
+        tasks, periods
             Some tasks, and how many periods later they are.
         """
         found, later = source[tasks], earlier[:, tasks].copy()
-        moved = np.flatnonzero((found >= 0) & copies.any(axis=0))
+        moved = np.flatnonzero((found >= 0) & periods.any(axis=0))
         if len(moved):
             digits = self.digits(found[moved], later[:, moved])
-            digits += self.digits(tasks[moved], copies[:, moved])
+            digits += self.digits(tasks[moved], periods[:, moved])
             digits -= self.digits(tasks[moved])
             like = found[moved]
             found[moved], later[:, moved] = self.located(
@@ -406,7 +406,7 @@ class Served:
         return found, later
 
     def last(
-        self, leaf: int, tasks: Ints, port: Ints, position: Ints, copies: Ints
+        self, leaf: int, tasks: Ints, port: Ints, position: Ints, periods: Ints
     ) -> tuple[Ints, Ints, Ints]:
         """The last of a leaf's tasks on a port up to each of some tile iterations.
 
@@ -414,7 +414,7 @@ class Served:
         ----------
         leaf, tasks
             The leaf; its tasks, port by port in order.
-        port, position, copies
+        port, position, periods
             Ports, and tile iterations of the leaf as `Tiles.locate` gives them.
 
         Returns
@@ -426,17 +426,17 @@ class Served:
         keys = self.port[tasks] * tiles.size + self.iteration[tasks] - base
         at = np.searchsorted(keys, port * tiles.size + position, side="right") - 1
         which = np.flatnonzero((at >= 0) & (self.port[tasks[at]] == port))
-        source, position, copies = tasks[at[which]], position[which], copies[:, which]
+        source, position, periods = tasks[at[which]], position[which], periods[:, which]
         occurs = self.iteration[source] - base
         past = np.flatnonzero(occurs != position)
         found = occurs.copy()
-        digits = self.layout.later(base + position[past], copies[:, past])
-        found[past], copies[:, past] = _moved(
-            tiles, position[past], copies[:, past], digits, occurs[past]
+        digits = self.layout.later(base + position[past], periods[:, past])
+        found[past], periods[:, past] = _moved(
+            tiles, position[past], periods[:, past], digits, occurs[past]
         )
         changed = found != occurs
         source[changed] = self.at(base + found[changed], source[changed])
-        return source, which, copies
+        return source, which, periods
 
     def waits(self, source: Ints, target: Ints) -> list[tuple[Ints, Ints, Ints]]:
         """The tasks `target` wait for `source`, or what that stands for; by leaves."""
@@ -449,7 +449,7 @@ class Served:
             base, start = self.layout.bases[mine], self.layout.bases[theirs]
             depth = int(self.layout.shared[mine, theirs])
             before = self.iteration[source[which]] - start
-            found, copies = follow(
+            found, periods = through_skipped(
                 tiles,
                 self.iteration[target[which]] - base,
                 others,
@@ -460,11 +460,11 @@ class Served:
             tasks = source[which].copy()
             moved = found != before
             tasks[moved] = self.at(start + found[moved], source[which][moved])
-            parts.append((tasks, target[which], copies))
+            parts.append((tasks, target[which], periods))
         return parts
 
 
-def _program(served: Served) -> Waits:
+def _program(served: Served) -> Precedences:
     tasks, start = served.graph.port_order(skewed=False)
     follows = np.ones(len(tasks), dtype=np.bool_)
     follows[start[:-1][start[:-1] < start[1:]]] = False
@@ -472,7 +472,7 @@ def _program(served: Served) -> Waits:
     return _joined(served.layout, served.waits(tasks[at - 1], tasks[at]))
 
 
-def _skew(served: Served, shifts: Mapping[int, Sequence[int]]) -> Waits:
+def _skew(served: Served, shifts: Mapping[int, Sequence[int]]) -> Precedences:
     parts: list[tuple[Ints, Ints, Ints]] = []
     firsts = []
     for tasks in served.by_leaf:
@@ -496,15 +496,15 @@ def _last_served(
     tiles, others = layout.tiles[mine], layout.tiles[theirs]
     digits, there = _before(tiles, served.iteration[targets] - layout.bases[mine], others, shifts)
     targets = targets[there]
-    position, copies = others.locate_before(digits[:, there])
+    position, periods = others.locate_before(digits[:, there])
     source, which, later = served.last(
-        theirs, served.by_leaf[theirs], served.port[targets], position, copies
+        theirs, served.by_leaf[theirs], served.port[targets], position, periods
     )
     return source, targets[which], later
 
 
 def _moved(
-    tiles: Tiles, position: Ints, copies: Ints, digits: Ints, occurrence: Ints
+    tiles: IterationTable, position: Ints, periods: Ints, digits: Ints, occurrence: Ints
 ) -> tuple[Ints, Ints]:
     """The last occurrence before tile iterations, from that before their stand-ins."""
     wanted = tiles.digits[:, occurrence].copy()
@@ -515,7 +515,7 @@ def _moved(
         differ = same & (mine != theirs)
         same &= ~differ
         for cut in tiles.kept[k].cuts:
-            inside = (mine < cut.place) & (copies[k] > 0) & (mine >= cut.place - cut.period)
+            inside = (mine < cut.place) & (periods[k] > 0) & (mine >= cut.place - cut.period)
             near = differ & inside & (theirs >= cut.place - 2 * cut.period)
             near |= (
                 differ
@@ -528,7 +528,7 @@ def _moved(
 
 
 def _before(
-    tiles: Tiles, events: Ints, others: Tiles, shifts: Mapping[int, Sequence[int]]
+    tiles: IterationTable, events: Ints, others: IterationTable, shifts: Mapping[int, Sequence[int]]
 ) -> tuple[Ints, np.ndarray]:
     """Indices of another leaf's last tile iteration with an earlier skewed date, if any."""
     at = next(

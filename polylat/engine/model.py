@@ -1,4 +1,4 @@
-"""A mapping under given options, down to a task graph that is ready to be timed."""
+"""A mapping under given options: its numbering, dependences, durations and task graph."""
 
 from __future__ import annotations
 
@@ -9,47 +9,48 @@ from typing import Literal
 from polylat.engine.extension import repeats
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.accesses.counting import leaf_blocks
-from polylat.lowering.dependences.rules import Slots, dependences
-from polylat.lowering.dependences.skew import shifts
-from polylat.lowering.enumeration import shared_radices, tiles
-from polylat.lowering.lowered import Lowered
-from polylat.lowering.numbering import Edges, Layout
-from polylat.lowering.ports import Costs, costs
-from polylat.lowering.sampling import Kept
+from polylat.lowering.dependences.rules import Slots, dependence_edges
+from polylat.lowering.dependences.skew import skew_shifts
+from polylat.lowering.enumeration import iteration_table, trip_counts
+from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.numbering import DependenceEdges, Numbering
+from polylat.lowering.ports import AccessCosts, access_costs
+from polylat.lowering.sampling import LoopSample
 from polylat.lowering.task_graph import build_graph
-from polylat.schedule.extrapolation import PeriodicPlan
+from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import Plan, plan
+from polylat.schedule.list_scheduling import ExplicitTaskGraph, explicit_task_graph
 
 __all__ = ["Model", "build"]
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A mapping with its options, down to the task graph.
+    """A mapping with its options and its task graph.
 
     Parameters
     ----------
     lowered
         The mapping.
     background, slots
-        The options.
+        The options: (tensor, component) pairs whose write-backs are in the background, and the
+        number of tiles that holders keep.
     layout, edges, costs
-        Numbering, dependences and durations.
+        The numbering of tile iterations and blocks, the dependences, and the durations.
     shifts
-        Per Pipeline (tree node), the shift of each stage in the skewed dates.
+        Tree node of a Pipeline → the shift of each stage in the skewed dates.
     plan
-        The task graph, ready to be timed.
+        The indexed task graph, which schedules can be computed of.
     """
 
-    lowered: Lowered
+    lowered: LoweredMapping
     background: frozenset[tuple[str, str]]
     slots: Slots
-    layout: Layout
-    edges: Edges
-    costs: Costs
+    layout: Numbering
+    edges: DependenceEdges
+    costs: AccessCosts
     shifts: Mapping[int, Sequence[int]]
-    plan: Plan | PeriodicPlan
+    plan: ExplicitTaskGraph | PeriodicTaskGraph
 
     @property
     def graph(self) -> TaskGraph:
@@ -58,52 +59,57 @@ class Model:
 
     @property
     def engine(self) -> Literal["explicit", "periodic"]:
-        """Whether all tile iterations are looked at, or some stand for others."""
+        """Whether all tile iterations are sampled, or some represent skipped ones."""
         return "explicit" if self.layout.whole else "periodic"
 
 
 def build(
-    lowered: Lowered,
+    lowered: LoweredMapping,
     background: frozenset[tuple[str, str]],
     slots: Slots,
     *,
-    kept: Mapping[int, Kept] | None = None,
+    kept: Mapping[int, LoopSample] | None = None,
 ) -> Model:
     """Build the task graph of a lowered mapping under given options.
 
     Parameters
     ----------
     lowered, background, slots
-        The mapping and the options.
+        The mapping and the options, as in `Model`.
     kept
-        Per loop (tree node), which of its iterations are looked at; None: all of them.
+        Tree node of a loop → its sampled iterations; None: all of them.
+
+    Returns
+    -------
+    Model
+        The mapping with its task graph.
 
     Raises
     ------
     MappingError
-        Something is read that nobody brought there.
+        An element is read that was not brought.
     TooLargeError
-        There are too many tile iterations to look at.
+        There are too many sampled tile iterations.
     IrregularError
-        What is left out is not like what is looked at.
+        Skipped tile iterations are not translates of the sampled ones that represent them.
     """
     spec = lowered.spec
     if kept is None:
-        kept = {node: Kept(trips) for node, trips in shared_radices(lowered.leaves).items()}
-    made = [tiles(leaf, n, kept) for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)]
+        kept = {node: LoopSample(trips) for node, trips in trip_counts(lowered.leaves).items()}
+    tables = [iteration_table(leaf, n, kept) for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)]
     blocks: list[tuple[Block, ...]] = []
-    for leaf, some in zip(lowered.leaves, made, strict=True):
+    for leaf, table in zip(lowered.leaves, tables, strict=True):
         components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
-        mine = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
-        blocks.append(leaf_blocks(some, components, mine, background))
-    layout = Layout.of(made, blocks)
-    edges = dependences(lowered.leaves, layout, lowered.found, slots)
-    durations = costs(spec, lowered.leaves, made, blocks)
-    moved = shifts(lowered.leaves, layout, lowered.found)
-    graph = build_graph(layout, edges, durations, moved)
-    how: Plan | PeriodicPlan
+        found = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
+        blocks.append(leaf_blocks(table, components, found, background))
+    layout = Numbering.of(tables, blocks)
+    edges = dependence_edges(lowered.leaves, layout, lowered.found, slots)
+    durations = access_costs(spec, lowered.leaves, tables, blocks)
+    stage_shifts = skew_shifts(lowered.leaves, layout, lowered.found)
+    graph = build_graph(layout, edges, durations, stage_shifts)
+    plan: ExplicitTaskGraph | PeriodicTaskGraph
     if layout.whole:
-        how = plan(graph)
+        plan = explicit_task_graph(graph)
     else:
-        how = PeriodicPlan(graph, repeats(layout, graph, moved))
-    return Model(lowered, background, slots, layout, edges, durations, moved, how)
+        plan = PeriodicTaskGraph(graph, repeats(layout, graph, stage_shifts))
+    return Model(lowered, background, slots, layout, edges, durations, stage_shifts, plan)

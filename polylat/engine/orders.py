@@ -12,7 +12,7 @@ from polylat.engine.cycle import describe_cycle
 from polylat.engine.solution import Solution
 from polylat.engine.solve import Solved, runs_in_turn, solve
 from polylat.errors import ScheduleError, TooLargeError
-from polylat.lowering.lowered import Granularity, Lowered, coarsest, lower
+from polylat.lowering.lowered import Granularity, LoweredMapping, at_tile_granularity, lower
 from polylat.numbers import Number
 from polylat.spec import Spec
 
@@ -44,7 +44,7 @@ class Choice:
     """
 
     solved: Solved
-    lowered: Lowered
+    lowered: LoweredMapping
     chosen: Solution
     settled: bool
 
@@ -70,7 +70,7 @@ def schedule_mapping(
     spec: Spec,
     options: Mapping[str, Any],
     *,
-    lowering: Callable[[Granularity], Lowered] | None = None,
+    lowering: Callable[[Granularity], LoweredMapping] | None = None,
     solver: Solver = solve,
 ) -> Choice:
     """Schedule a mapping, at the finest granularity that is affordable.
@@ -122,18 +122,18 @@ def sequential_makespan(solved: Solved, max_tiles: int) -> Number | None:
     pipelines = any(s.pipeline for leaf in lowered.leaves for s in leaf.splits)
     if pipelines or model.background:
         if not any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks):
-            lowered = coarsest(lowered)  # its leaves run in turn: the makespan is the same
+            lowered = at_tile_granularity(lowered)  # its leaves run in turn: the makespan is the same
         solved = solve(lowered, frozenset(), model.slots, max_tiles, sequential=True)
     legal = [solution.makespan for solution in solved.solutions.values() if solution.legal]
     return min(legal, default=None)
 
 
 def _solve(
-    lowering: Callable[[Granularity], Lowered],
+    lowering: Callable[[Granularity], LoweredMapping],
     solver: Solver,
     pairs: _Pairs,
     options: Mapping[str, Any],
-) -> tuple[Solved, Lowered]:
+) -> tuple[Solved, LoweredMapping]:
     granularity, limit = options["granularity"], options["max_tiles"]
     auto = granularity == "auto"
     lowered = lowering("flow" if auto else granularity)
@@ -150,7 +150,7 @@ def _solve(
     return _refined(solved, lowered, (pairs, slots, limit)), lowered
 
 
-def _refined(solved: Solved, lowered: Lowered, options: tuple[_Pairs, Any, int]) -> Solved:
+def _refined(solved: Solved, lowered: LoweredMapping, options: tuple[_Pairs, Any, int]) -> Solved:
     """Return schedules of the finest affordable tile iterations, where these are faster.
 
     Resolve one more loop at a time, of the leaf (or of all leaves at once) that lowers the latency
@@ -207,7 +207,7 @@ def _choose(solver: Solver, solved: Solved, options: Mapping[str, Any]) -> tuple
                 f"order {order!r} is not periodic within few tile iterations, and the mapping has"
                 f" {model.lowered.size} at granularity {model.lowered.granularity!r}",
                 where="mapping",
-                mend="raise max_tiles, or use order='skew' or granularity='tile'",
+                fix="raise max_tiles, or use order='skew' or granularity='tile'",
             )
         if not solutions[order].legal:
             raise _no_order(solutions[order], f"order {order!r}")
@@ -229,6 +229,6 @@ def _no_order(solution: Solution, which: str) -> ScheduleError:
     return ScheduleError(
         f"{which} contradicts the dependences: {cycle}",
         where="mapping",
-        mend="use another order, hold the exchanged tensor above the loops that separate its"
+        fix="use another order, hold the exchanged tensor above the loops that separate its"
         " producer from its reader, or give it more slots",
     )

@@ -18,13 +18,13 @@ import numpy as np
 
 from polylat.engine.model import Model, build
 from polylat.lowering.dependences.rules import Slots
-from polylat.lowering.enumeration import shared_radices
+from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
-from polylat.lowering.lowered import Lowered
-from polylat.lowering.sampling import Cut, Kept
-from polylat.schedule.events import Events
+from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.sampling import LoopSample, SkippedPeriods
+from polylat.schedule.events import EventNumbering
 from polylat.schedule.extrapolation import NotPeriodicError
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import TaskSchedule
 
 __all__ = ["Inputs", "SamplingSearch"]
 
@@ -47,7 +47,7 @@ class Inputs(NamedTuple):
         The options.
     """
 
-    lowered: Lowered
+    lowered: LoweredMapping
     background: frozenset[tuple[str, str]]
     slots: Slots
 
@@ -200,7 +200,7 @@ class SamplingSearch:
         if self._model is None:
             lowered = self.inputs.lowered
             kept = {
-                node: Kept(trips[-1])
+                node: LoopSample(trips[-1])
                 if node in self._whole
                 else _loop_sample(trips, self._samples[node])
                 for node, trips in self._trips.items()
@@ -263,9 +263,9 @@ class SamplingSearch:
         cut = kept.cuts[number]
         first = int(kept.digits[cut.place - 1]) + 1
         delay = max((excess.get(p, 0) for p in places if p[2] <= number), default=0)
-        points = ((cut.copies, delay),) if delay else ()
+        points = ((cut.periods, delay),) if delay else ()
         self._restart = _RestartSearch(
-            node, number, first, 0, cut.copies, points, self._samples[node]
+            node, number, first, 0, cut.periods, points, self._samples[node]
         )
         self._try_restart(self._restart.next)
 
@@ -296,12 +296,12 @@ class SamplingSearch:
             self._restart = None
 
 
-def _period(model: Model, timing: Timing | None, leaf: int, loop: int, number: int) -> int | None:
+def _period(model: Model, timing: TaskSchedule | None, leaf: int, loop: int, number: int) -> int | None:
     """Return the period with which times grow before a skipped range, or a multiple of it."""
     assert timing is not None
     tiles, base = model.layout.tiles[leaf], model.layout.bases[leaf]
     cut = tiles.kept[loop].cuts[number]
-    events = Events(model.graph)
+    events = EventNumbering(model.graph)
     owner = model.graph.owner[model.graph.task_block] - base
     ends = timing.task_begin + model.graph.task_duration
     before = tiles.kept[loop].cuts[number - 1].place if number else 0
@@ -320,7 +320,7 @@ def _period(model: Model, timing: Timing | None, leaf: int, loop: int, number: i
     return None
 
 
-def _sampled(lowered: Lowered, kept: Mapping[int, Kept]) -> int:
+def _sampled(lowered: LoweredMapping, kept: Mapping[int, LoopSample]) -> int:
     """Return the number of sampled tile iterations."""
     return sum(
         prod(kept[loop.node].count for loop in leaf.temporal[:depth])
@@ -328,7 +328,7 @@ def _sampled(lowered: Lowered, kept: Mapping[int, Kept]) -> int:
     )
 
 
-def _initial_samples(lowered: Lowered, slots: Slots) -> dict[int, _Sample]:
+def _initial_samples(lowered: LoweredMapping, slots: Slots) -> dict[int, _Sample]:
     """Return a first guess: the transient is as long as the number of buffer slots."""
     users: dict[int, int] = {}
     for leaf in lowered.leaves:
@@ -342,9 +342,9 @@ def _initial_samples(lowered: Lowered, slots: Slots) -> dict[int, _Sample]:
     }
 
 
-def _trips(lowered: Lowered) -> dict[int, tuple[int, ...]]:
+def _trips(lowered: LoweredMapping) -> dict[int, tuple[int, ...]]:
     """Return, per Temporal loop (tree node), the trip counts that occur, increasing."""
-    largest = shared_radices(lowered.leaves)
+    largest = trip_counts(lowered.leaves)
     found: dict[int, set[int]] = {}
     for leaf in lowered.leaves:
         extents: dict[str, set[int]] = {
@@ -361,7 +361,7 @@ def _trips(lowered: Lowered) -> dict[int, tuple[int, ...]]:
     return {node: tuple(sorted({*counts, largest[node]})) for node, counts in found.items()}
 
 
-def _loop_sample(trips: Sequence[int], sample: _Sample) -> Kept:
+def _loop_sample(trips: Sequence[int], sample: _Sample) -> LoopSample:
     """Sample the head of a loop, and the iterations around its trip counts and restarts."""
     most = trips[-1]
     head = sample.head + 2 * (sample.period - 1)
@@ -383,6 +383,6 @@ def _loop_sample(trips: Sequence[int], sample: _Sample) -> Kept:
     cuts = []
     skipped = 0
     for (_, end), (start, _) in pairwise(runs):
-        cuts.append(Cut(end - skipped, sample.period, (start - end) // sample.period))
+        cuts.append(SkippedPeriods(end - skipped, sample.period, (start - end) // sample.period))
         skipped += start - end
-    return Kept(most, tuple(cuts))
+    return LoopSample(most, tuple(cuts))

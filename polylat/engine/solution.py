@@ -10,7 +10,7 @@ from polylat.engine.model import Model
 from polylat.numbers import Number, number
 
 if TYPE_CHECKING:
-    from polylat.schedule.timing import Order, Timing
+    from polylat.schedule.timing import Order, TaskSchedule
 
 __all__ = ["Solution"]
 
@@ -28,7 +28,7 @@ class Solution:
     """
 
     model: Model
-    schedule: Timing
+    schedule: TaskSchedule
 
     @property
     def order(self) -> Order | None:

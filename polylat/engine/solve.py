@@ -14,11 +14,11 @@ from polylat.engine.solution import Solution
 from polylat.engine.work_conserving import time_as_dated, time_as_seen
 from polylat.errors import TooLargeError
 from polylat.lowering.dependences.rules import Slots
-from polylat.lowering.lowered import Lowered, sequential_leaves
-from polylat.schedule.extrapolation import NotPeriodicError, PeriodicPlan
+from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
+from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import Plan
-from polylat.schedule.timing import ORDERS, Order, Timing
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
+from polylat.schedule.timing import ORDERS, Order, TaskSchedule
 
 __all__ = ["MOST_SAMPLED", "QUICK", "Solved", "runs_in_turn", "solve", "solve_oldest"]
 
@@ -52,7 +52,7 @@ class Solved:
 
     model: Model
     solutions: Mapping[Order, Solution]
-    unlimited: Timing
+    unlimited: TaskSchedule
 
     @property
     def settled(self) -> bool:
@@ -61,7 +61,7 @@ class Solved:
 
 
 def solve(
-    lowered: Lowered,
+    lowered: LoweredMapping,
     background: frozenset[tuple[str, str]],
     slots: Slots,
     max_tiles: int,
@@ -93,7 +93,7 @@ def solve(
         More tile iterations would have to be visited.
     """
     if sequential:
-        lowered = sequential_leaves(lowered)
+        lowered = with_sequential_splits(lowered)
     inputs = Inputs(lowered, background, slots)
     found = None
     if lowered.size > min(EXPLICIT, max_tiles):
@@ -109,7 +109,7 @@ def solve(
         f"the mapping has {lowered.size} tile iterations at granularity {lowered.granularity!r},"
         f" and more than max_tiles={max_tiles} of them must be visited",
         where="mapping",
-        mend="raise max_tiles"
+        fix="raise max_tiles"
         + ("" if lowered.granularity == "tile" else ", or use granularity='tile'"),
     )
 
@@ -144,7 +144,7 @@ def _no_rivals(graph: TaskGraph) -> bool:
 
 
 def _explicit(model: Model) -> Solved:
-    assert isinstance(model.plan, Plan)
+    assert isinstance(model.plan, ExplicitTaskGraph)
     timings = model.plan.time_all()
     return Solved(
         model,
@@ -160,7 +160,7 @@ def _periodic(inputs: Inputs, most: int) -> Solved | None:
 
 def _extrapolated(model: Model, inputs: Inputs, most: int) -> Solved:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
-    assert isinstance(model.plan, PeriodicPlan)
+    assert isinstance(model.plan, PeriodicTaskGraph)
     found: dict[Order, Solution] = {
         order: Solution(model, timing) for order, timing in model.plan.time_static().items()
     }
@@ -204,7 +204,7 @@ def solve_oldest(inputs: Inputs, most: int) -> Solution | None:
     return found
 
 
-def _common_loops(lowered: Lowered) -> frozenset[int]:
+def _common_loops(lowered: LoweredMapping) -> frozenset[int]:
     """Return the loops (tree nodes) that index the tile iterations of all leaves."""
     nodes = [
         [loop.node for loop in leaf.temporal[:depth]]

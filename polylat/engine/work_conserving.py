@@ -16,17 +16,17 @@ from polylat.engine.extension import Served, rivals, served_like, shortened
 from polylat.engine.model import Model
 from polylat.lowering.iterations import IrregularError
 from polylat.schedule.arrays import Ints
-from polylat.schedule.events import Waits
-from polylat.schedule.extrapolation import NotPeriodicError, PeriodicPlan
+from polylat.schedule.events import Precedences
+from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import plan
-from polylat.schedule.timing import Timing, service_order
-from polylat.schedule.work_conserving import check_oldest
+from polylat.schedule.list_scheduling import explicit_task_graph
+from polylat.schedule.timing import TaskSchedule, service_order
+from polylat.schedule.work_conserving import check_work_conserving
 
 __all__ = ["seen_elsewhere", "time_as_dated", "time_as_seen"]
 
 
-def time_as_dated(model: Model, skew: Timing) -> Timing:
+def time_as_dated(model: Model, skew: TaskSchedule) -> TaskSchedule:
     """The schedule in the order of skewed dates, if it is the work-conserving one.
 
     Raises
@@ -34,15 +34,15 @@ def time_as_dated(model: Model, skew: Timing) -> Timing:
     NotPeriodicError
         It may be another one.
     """
-    assert isinstance(model.plan, PeriodicPlan)
+    assert isinstance(model.plan, PeriodicTaskGraph)
     if not skew.legal:
         raise NotPeriodicError([])
     graph = model.graph
-    check_oldest(model.plan, skew, rivals(model.layout, graph, *graph.port_order(skewed=True)))
+    check_work_conserving(model.plan, skew, rivals(model.layout, graph, *graph.port_order(skewed=True)))
     return replace(skew, order="oldest")
 
 
-def time_as_seen(model: Model) -> tuple[Timing, Model]:
+def time_as_seen(model: Model) -> tuple[TaskSchedule, Model]:
     """The work-conserving schedule, guessed from the loops without what is left out.
 
     Returns
@@ -55,21 +55,21 @@ def time_as_seen(model: Model) -> tuple[Timing, Model]:
     NotPeriodicError
         It may be another one.
     """
-    assert isinstance(model.plan, PeriodicPlan)
+    assert isinstance(model.plan, PeriodicTaskGraph)
     graph, repeats = model.graph, model.plan.repeats
     order, start = _seen(shortened(model.layout, graph, model.shifts))
     seen = served_like(model.layout, graph, order, start)
-    found = PeriodicPlan(graph, replace(repeats, ports=replace(repeats.ports, seen=seen)))
+    found = PeriodicTaskGraph(graph, replace(repeats, ports=replace(repeats.ports, seen=seen)))
     timing = found.time("oldest")
     if not timing.legal:
         raise NotPeriodicError([stretch.where for stretch in repeats.stretches])
-    check_oldest(found, timing, rivals(model.layout, graph, order, start))
+    check_work_conserving(found, timing, rivals(model.layout, graph, order, start))
     return timing, replace(model, plan=found)
 
 
 def _seen(graph: TaskGraph) -> tuple[Ints, Ints]:
     """Tasks in the order in which ports serve them, port by port, and where each port's begin."""
-    timing = plan(graph).time("oldest")
+    timing = explicit_task_graph(graph).time("oldest")
     if not timing.legal:
         raise NotPeriodicError([])
     return service_order(graph, timing)
@@ -90,8 +90,8 @@ def seen_elsewhere(model: Model, other: Model) -> Model:
     IrregularError
         It cannot be said what a port served before something.
     """
-    assert isinstance(model.plan, PeriodicPlan)
-    assert isinstance(other.plan, PeriodicPlan)
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    assert isinstance(other.plan, PeriodicTaskGraph)
     seen = model.plan.repeats.ports.seen
     assert seen is not None
     old, new = Served(model.layout, model.graph), Served(other.layout, other.graph)
@@ -106,10 +106,10 @@ def seen_elsewhere(model: Model, other: Model) -> Model:
     later = digits[:, tasks] - old.digits(alike[tasks])
     shared = model.layout.shared[new.leaf[tasks], old.leaf[source]]
     later[np.arange(len(later))[:, None] >= shared] = 0
-    moved = old.digits(source, seen.copies[:, wait]) + later
-    found, copies = new.located(old.leaf[source], moved, old.sequence[source], old.port[source])
+    moved = old.digits(source, seen.periods[:, wait]) + later
+    found, periods = new.located(old.leaf[source], moved, old.sequence[source], old.port[source])
     if (alike < 0).any() or (found < 0).any():
         raise IrregularError("a port does not serve everywhere alike")
-    ports = replace(other.plan.repeats.ports, seen=Waits(found, tasks, copies))
+    ports = replace(other.plan.repeats.ports, seen=Precedences(found, tasks, periods))
     repeats = replace(other.plan.repeats, ports=ports)
-    return replace(other, plan=PeriodicPlan(other.graph, repeats))
+    return replace(other, plan=PeriodicTaskGraph(other.graph, repeats))

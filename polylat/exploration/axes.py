@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from polylat.errors import OptionError, TooLargeError
-from polylat.lowering.lowered import Lowered
+from polylat.lowering.lowered import LoweredMapping
 from polylat.spec import Spec
 from polylat.spec.mapping import Branch, Pipeline, Sequential, Spatial, Temporal
 from polylat.spec.options import normalize_background, normalize_count, normalize_slots
@@ -80,7 +80,7 @@ def one_or_several(value: Any, option: str, normalize: Callable[[Any], T]) -> tu
     single = isinstance(value, str) or not isinstance(value, Iterable)
     values = (value,) if single else tuple(value)
     if not values:
-        raise OptionError(f"{option} has no value", mend="omit it, or give at least one value")
+        raise OptionError(f"{option} has no value", fix="omit it, or give at least one value")
     return tuple(dict.fromkeys(normalize(v) for v in values))
 
 
@@ -141,7 +141,7 @@ def split_name(branches: Iterable[Iterable[str]]) -> SplitName:
 # Write-backs
 
 
-def write_backs(lowered: Lowered) -> tuple[WriteBack, ...]:
+def write_backs(lowered: LoweredMapping) -> tuple[WriteBack, ...]:
     """Return the write-backs of a mapping.
 
     Parameters
@@ -164,7 +164,7 @@ def write_backs(lowered: Lowered) -> tuple[WriteBack, ...]:
 
 
 def background_axes(
-    spec: Spec, lowered: Lowered, requested: bool | Iterable[Any]
+    spec: Spec, lowered: LoweredMapping, requested: bool | Iterable[Any]
 ) -> tuple[tuple[WriteBack, ...], tuple[WriteBack, ...]]:
     """Return the write-backs to explore, and those that are always in the background.
 
@@ -200,7 +200,7 @@ def background_axes(
             if not any(_is_named(pair, [name]) for pair in available):
                 raise OptionError(
                     f"background names {name[0]!r}, which the mapping does not write back",
-                    mend=f"use one of: {', '.join(f'{t}@{c}' for t, c in available) or 'none'}",
+                    fix=f"use one of: {', '.join(f'{t}@{c}' for t, c in available) or 'none'}",
                 )
     return explored, tuple(sorted(fixed - set(explored)))
 
@@ -213,7 +213,7 @@ def _is_named(pair: WriteBack, names: Iterable[tuple[str, str | None]]) -> bool:
 # Slots
 
 
-def capacity_tensors(lowered: Lowered) -> tuple[str, ...]:
+def capacity_tensors(lowered: LoweredMapping) -> tuple[str, ...]:
     """Return the tensors whose slot counts may make a difference.
 
     Parameters
@@ -244,7 +244,7 @@ def capacity_tensors(lowered: Lowered) -> tuple[str, ...]:
 
 
 def slot_axes(
-    spec: Spec, lowered: Lowered, requested: Any
+    spec: Spec, lowered: LoweredMapping, requested: Any
 ) -> tuple[tuple[tuple[str, tuple[int | None, ...]], ...], Any]:
     """Return the slot counts to explore by tensor, and the slots of all other tensors.
 
@@ -280,7 +280,7 @@ def slot_axes(
             if tensor not in tensors:
                 raise OptionError(
                     f"slots names {tensor!r}, whose number of slots makes no difference",
-                    mend=f"use one of: {', '.join(tensors) or 'none'}",
+                    fix=f"use one of: {', '.join(tensors) or 'none'}",
                 )
         counts = {tensor: _slot_counts(some) for tensor, some in requested.items()}
     else:
@@ -295,11 +295,11 @@ def _slot_counts(requested: Any) -> tuple[int | None, ...]:
     if len(values) > _MOST_COUNTS:
         raise TooLargeError(
             f"slots has more than {_MOST_COUNTS:,} values for a tensor: too many variants",
-            mend="explore fewer of them",
+            fix="explore fewer of them",
         )
     counts = {normalize_slots(value, ()) for value in values}
     if not counts:
-        raise OptionError("slots has no value", mend="write 1:3, or a list")
+        raise OptionError("slots has no value", fix="write 1:3, or a list")
     finite = sorted(n for n in counts if isinstance(n, int))
     return (*finite, *([None] if None in counts else []))
 
@@ -332,7 +332,7 @@ def tile_axes(
     if not isinstance(requested, Mapping):
         raise OptionError(
             f"tiles must map loops to tile shapes, not be {requested!r}",
-            mend='give {"m": [1, 2, 4]}',
+            fix='give {"m": [1, 2, 4]}',
         )
     loops: dict[str, int] = {}
     paths: dict[str, list[tuple[int, ...]]] = {}
@@ -354,14 +354,14 @@ def tile_axes(
         if variable not in paths or (mark and name not in loops):
             raise OptionError(
                 f"tiles names the loop {name!r}, which the mapping does not have",
-                mend=f"use one of: {', '.join(_loop_names(paths))}",
+                fix=f"use one of: {', '.join(_loop_names(paths))}",
             )
         first = paths[variable][0]
         if not mark and any(path[: len(first)] != first for path in paths[variable]):
             several = ", ".join(f"{variable}#{n + 1}" for n in range(len(paths[variable])))
             raise OptionError(
                 f"tiles names {name!r}, but several branches have loops over it",
-                mend=f"name one of them: {several}, in tree order",
+                fix=f"name one of them: {several}, in tree order",
             )
         normalize = partial(normalize_count, f"a tile shape of {name!r}")
         values = one_or_several(shapes, f"tiles of {name!r}", normalize)

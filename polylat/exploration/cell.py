@@ -10,7 +10,7 @@ import numpy as np
 
 from polylat.exploration.kernels import time_variants
 from polylat.exploration.variants import VariantGraph
-from polylat.lowering.ports import PortKey, own_stages, separations
+from polylat.lowering.ports import PortKey, separated_stages, stages_with_units
 from polylat.schedule.arrays import Ints
 
 __all__ = ["Cell", "TimedVariant"]
@@ -86,9 +86,9 @@ class Cell:
             )
             for leaf in graph.leaves
         ]
-        separate = separations(spec, leaves)
+        separate = separated_stages(spec, leaves)
         stages = [
-            own_stages(leaf, [c.name for c in spec.arch.paths[leaf.einsum.name]], separate)
+            stages_with_units(leaf, [c.name for c in spec.arch.paths[leaf.einsum.name]], separate)
             for leaf in leaves
         ]
         ports: dict[PortKey, int] = {}

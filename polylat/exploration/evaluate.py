@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from polylat.analysis.occupancy import known_peak, occupancies
+from polylat.analysis.occupancy import occupancies, peak_or_none
 from polylat.engine.orders import schedule_mapping
 from polylat.engine.solve import Solved, solve
 from polylat.errors import (
@@ -28,7 +28,7 @@ from polylat.exploration.pareto import Incumbents, Objective, Outcome, Vector, v
 from polylat.exploration.space import Space, with_tiles
 from polylat.exploration.tile_accesses import IntegerRangeError
 from polylat.exploration.variants import VariantGraph
-from polylat.lowering.lowered import Granularity, Lowered, lower
+from polylat.lowering.lowered import Granularity, LoweredMapping, lower
 from polylat.numbers import Number, number
 from polylat.schedule.timing import ORDERS
 
@@ -253,7 +253,7 @@ class _TiledMapping:
         self.resource_bounds: dict[tuple[str, ...], Number] = {}
         """Per kinds of splits, the busy time of the busiest port, once it is determined."""
         self._cells: dict[tuple[str, ...], Cell] = {}
-        self._lowered: dict[tuple[Granularity, tuple[str, ...]], Lowered] = {}
+        self._lowered: dict[tuple[Granularity, tuple[str, ...]], LoweredMapping] = {}
         self._solved: OrderedDict[Any, Solved] = OrderedDict()
         numbers = {loop.number: shape for (loop, _), shape in zip(space.tiles, shapes, strict=True)}
         try:
@@ -395,7 +395,7 @@ class _TiledMapping:
             "max_tiles": self.space.max_tiles,
         }
 
-        def lowering(granularity: Granularity) -> Lowered:
+        def lowering(granularity: Granularity) -> LoweredMapping:
             key = granularity, kinds
             if key not in self._lowered:
                 if len(self._lowered) > _MOST_CELLS:
@@ -412,7 +412,7 @@ class _TiledMapping:
                 self._lowered[key] = replace(base, leaves=leaves)
             return self._lowered[key]
 
-        def solver(lowered: Lowered, background: Any, slots: Any, limit: int, **how: Any) -> Solved:
+        def solver(lowered: LoweredMapping, background: Any, slots: Any, limit: int, **how: Any) -> Solved:
             if background or how:
                 return solve(lowered, background, slots, limit, **how)
             # All sets of background write-backs are compared with the schedule without any.
@@ -433,7 +433,7 @@ class _TiledMapping:
         self.resource_bounds[kinds] = number(load)
         peaks: dict[str, Number | None] = {}
         for memory in occupancies(solution):
-            peak, known = known_peak(memory), peaks.get(memory.component, 0)
+            peak, known = peak_or_none(memory), peaks.get(memory.component, 0)
             peaks[memory.component] = None if peak is None or known is None else max(peak, known)
         waits = solution.model.background != model.background
         return self._checked(

@@ -58,9 +58,9 @@ def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
     if n_jobs is not None and (n_jobs == 0 or type(n_jobs) is not int):
         raise OptionError(f"n_jobs must be a whole number other than 0, not {n_jobs!r}")
     if n_jobs is not None and abs(n_jobs) > _MOST_JOBS:
-        raise OptionError(f"n_jobs must be at most {_MOST_JOBS}", mend="give -1: one per core")
+        raise OptionError(f"n_jobs must be at most {_MOST_JOBS}", fix="give -1: one per core")
     if isinstance(dask, str) and not dask.strip():
-        raise OptionError("the address of the Dask scheduler is empty", mend=_ADDRESS)
+        raise OptionError("the address of the Dask scheduler is empty", fix=_ADDRESS)
     if dask is None and (n_jobs == 1 or (n_jobs is None and not _configured())):
         yield _run_here
         return
@@ -91,7 +91,7 @@ def _connected(distributed: Any, address: Any) -> Any:
     if not isinstance(address, str) and not hasattr(address, "scheduler_address"):
         raise OptionError(
             f"dask must be an address or a distributed.Client, not a {type(address).__name__}",
-            mend=_ADDRESS,
+            fix=_ADDRESS,
         )
     client: Future[Any] = Future()
 
@@ -110,7 +110,7 @@ def _connected(distributed: Any, address: Any) -> Any:
             why = str(error) or "no answer"
         raise WorkerError(
             f"no Dask scheduler answers at {address}: {why}",
-            mend="start one with `dask scheduler`, and workers with `dask worker ADDRESS`",
+            fix="start one with `dask scheduler`, and workers with `dask worker ADDRESS`",
         ) from error
 
 
@@ -143,7 +143,7 @@ def _run_with_joblib(
             if attempt + 1 == _ATTEMPTS:
                 raise WorkerError(
                     "worker processes died repeatedly: killed, or out of memory",
-                    mend="use fewer processes, or give them more memory",
+                    fix="use fewer processes, or give them more memory",
                 ) from error
         if not left:
             return
@@ -215,5 +215,5 @@ def _import(name: str, extra: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise MissingExtraError(
-            f"{name} is not installed", mend=f"pip install 'polylat[{extra}]'"
+            f"{name} is not installed", fix=f"pip install 'polylat[{extra}]'"
         ) from error

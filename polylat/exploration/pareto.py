@@ -91,7 +91,7 @@ def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Object
     for name in [names] if isinstance(names, str) or not isinstance(names, Iterable) else names:
         if not isinstance(name, str):
             raise OptionError(
-                f"{name!r} is no objective", mend='write "latency", "peak" or "slots"'
+                f"{name!r} is no objective", fix='write "latency", "peak" or "slots"'
             )
         kind, mark, component = name.partition("@")
         if name in ("latency", "slots"):
@@ -103,9 +103,9 @@ def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Object
             found[name] = Objective(name, component)
         else:
             known = ["latency", "peak", *(f"peak@{m}" for m in memories), "slots"]
-            raise OptionError(f"there is no objective {name!r}", mend=did_you_mean(name, known))
+            raise OptionError(f"there is no objective {name!r}", fix=did_you_mean(name, known))
     if not found:
-        raise OptionError("there is no objective", mend='give at least one, such as "latency"')
+        raise OptionError("there is no objective", fix='give at least one, such as "latency"')
     return tuple(found.values())
 
 

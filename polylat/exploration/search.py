@@ -26,7 +26,7 @@ from polylat.exploration.pareto import (
 )
 from polylat.exploration.space import Space
 from polylat.exploration.store import Store
-from polylat.lowering.lowered import Lowered, lower
+from polylat.lowering.lowered import LoweredMapping, lower
 
 __all__ = ["Search"]
 
@@ -152,7 +152,7 @@ class Search:
         return batch
 
 
-def _memories(lowered: Lowered) -> tuple[str, ...]:
+def _memories(lowered: LoweredMapping) -> tuple[str, ...]:
     """Return the memories that hold tensors, in the order of the architecture."""
     holding = {
         holder.component
@@ -217,7 +217,7 @@ def _progress_bar(total: int, shown: bool | None) -> Iterator[Any]:
             yield None
             return
         raise MissingExtraError(
-            "tqdm is not installed", mend="pip install 'polylat[explore]'"
+            "tqdm is not installed", fix="pip install 'polylat[explore]'"
         ) from error
     # disable=None: shown on a terminal only.
     with tqdm(total=total, unit="variant", disable=None if shown is None else False) as bar:

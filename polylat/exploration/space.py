@@ -189,7 +189,7 @@ class Space:
             There are too many variants.
         """
         if not isinstance(splits, bool):
-            raise OptionError(f"splits is {splits!r}", mend="give True or False: all, or none")
+            raise OptionError(f"splits is {splits!r}", fix="give True or False: all, or none")
         lowered = lower(spec, "tile")
         explored, fixed = background_axes(spec, lowered, background)
         counts, others = slot_axes(spec, lowered, slots)
@@ -209,7 +209,7 @@ class Space:
         if space.size > _MOST_VARIANTS:
             raise TooLargeError(
                 f"the choices make {space.size:,} variants, more than {_MOST_VARIANTS:,}",
-                mend="explore fewer of them at a time: fewer slots, tile shapes or write-backs",
+                fix="explore fewer of them at a time: fewer slots, tile shapes or write-backs",
             )
         return space
 

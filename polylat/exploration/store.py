@@ -63,7 +63,7 @@ class Store:
                     if file.read(len(_MAGIC)) != _MAGIC:
                         raise StoreError(
                             f"{path} is no file of results, and is not changed",
-                            mend="give another name",
+                            fix="give another name",
                         )
             self._file = sqlite3.connect(path, timeout=10, isolation_level=None)
         try:
@@ -134,7 +134,7 @@ class Store:
         if application != _APPLICATION:
             raise StoreError(
                 f"{self.path} is a database of something else, and is not changed",
-                mend="give another name",
+                fix="give another name",
             )
         about = dict(file.execute("SELECT name, value FROM about"))
         if "key" not in about:
@@ -143,7 +143,7 @@ class Store:
             raise StoreError(
                 f"{self.path} has the results of another exploration: another input, other"
                 " choices or other objectives",
-                mend="give another name, or the input and options of that exploration",
+                fix="give another name, or the input and options of that exploration",
             )
 
     def _recover(self, key: str) -> None:
@@ -162,7 +162,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self.path} is damaged: nothing can be read from it ({error})",
-                mend="remove it, or give another name",
+                fix="remove it, or give another name",
             ) from error
         new, old = (self.path.with_name(self.path.name + ending) for ending in (".new", ".damaged"))
         with self._explained("write"):
@@ -192,16 +192,16 @@ class Store:
 
     def _error(self, what: str, error: Exception) -> StoreError:
         text = str(error)
-        mend = "give a file in a folder that can be written to"
+        fix = "give a file in a folder that can be written to"
         if self.path.exists() and not self.path.is_file():
-            mend = "give a regular file, no device or folder"
+            fix = "give a regular file, no device or folder"
         elif "full" in text or "disk I/O" in text or "space" in text:
-            mend = "make room on the disk and run it again: it continues from there"
+            fix = "make room on the disk and run it again: it continues from there"
         elif "readonly" in text or "read-only" in text.lower():
-            mend = "make the file and its folder writable, or give another name"
+            fix = "make the file and its folder writable, or give another name"
         elif "locked" in text:
-            mend = "wait for the other exploration that writes to it, or give another name"
-        return StoreError(f"cannot {what} {self.path}: {text}", mend=mend)
+            fix = "wait for the other exploration that writes to it, or give another name"
+        return StoreError(f"cannot {what} {self.path}: {text}", fix=fix)
 
 
 def _salvaged(file: sqlite3.Connection, part: int) -> Batch | None:

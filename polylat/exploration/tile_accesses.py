@@ -10,10 +10,10 @@ from math import lcm
 import numpy as np
 
 from polylat.lowering.accesses.counting import tile_elements
-from polylat.lowering.iterations import common_keys
-from polylat.lowering.numbering import Layout
+from polylat.lowering.iterations import joint_tile_keys
+from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf
-from polylat.lowering.sharing import sharers
+from polylat.lowering.sharing import leaves_sharing
 from polylat.schedule.arrays import Ints
 from polylat.spec import Spec
 
@@ -82,7 +82,7 @@ class TileAccesses:
 def tile_accesses(
     spec: Spec,
     leaves: Sequence[Leaf],
-    layout: Layout,
+    layout: Numbering,
     streams: Mapping[tuple[int, str, int], int],
 ) -> tuple[HeldTiles, TileAccesses]:
     """Return the tiles of all holders, and the accesses to them.
@@ -121,8 +121,8 @@ def tile_accesses(
                 if (holder.node, tensor) in visited:
                     continue
                 visited.add((holder.node, tensor))
-                sharing = sharers(leaves, tensor, holder)
-                keys = common_keys([layout.tiles[o.number] for o in sharing], holder.depth)
+                sharing = leaves_sharing(leaves, tensor, holder)
+                keys = joint_tile_keys([layout.tiles[o.number] for o in sharing], holder.depth)
                 largest = np.zeros(len(keys), dtype=np.int64)
                 component = order.index(holder.component)
                 for other in sharing:
@@ -177,7 +177,7 @@ def _concatenated(parts: Sequence[tuple[Ints, int, Ints, Ints, int]]) -> TileAcc
 
 
 def _accessing_blocks(
-    layout: Layout,
+    layout: Numbering,
     streams: Mapping[tuple[int, str, int], int],
     leaf: int,
     tensor: str,

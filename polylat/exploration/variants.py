@@ -20,15 +20,15 @@ from polylat.exploration.axes import WriteBack
 from polylat.exploration.tile_accesses import IntegerRangeError, tile_accesses
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.accesses.counting import leaf_blocks
-from polylat.lowering.dependences.rules import Part, Rules
-from polylat.lowering.dependences.skew import distances, shifts_by
-from polylat.lowering.enumeration import shared_radices, tiles
-from polylat.lowering.lowered import Lowered
-from polylat.lowering.numbering import Layout
+from polylat.lowering.dependences.rules import DependenceRules, RuleEdges
+from polylat.lowering.dependences.skew import shifts_from_distances, skew_distances
+from polylat.lowering.enumeration import iteration_table, trip_counts
+from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf
-from polylat.lowering.ports import costs
-from polylat.lowering.sampling import Kept
-from polylat.schedule.arrays import Ints, by_key, ranks
+from polylat.lowering.ports import access_costs
+from polylat.lowering.sampling import LoopSample
+from polylat.schedule.arrays import Ints, date_ranks, group_by_key
 
 __all__ = ["CandidateTasks", "ForegroundWriteBacks", "VariantGraph"]
 
@@ -99,14 +99,14 @@ class VariantGraph:
     """
 
     def __init__(
-        self, lowered: Lowered, write_backs: Iterable[WriteBack], slots: Iterable[int | None]
+        self, lowered: LoweredMapping, write_backs: Iterable[WriteBack], slots: Iterable[int | None]
     ) -> None:
         self.lowered = lowered
         self.spec = lowered.spec
         self.leaves = _with_splits(lowered.leaves, pipeline=False)
-        kept = {node: Kept(trips) for node, trips in shared_radices(self.leaves).items()}
+        kept = {node: LoopSample(trips) for node, trips in trip_counts(self.leaves).items()}
         by_leaf = [
-            tiles(leaf, n, kept) for leaf, n in zip(self.leaves, lowered.depths, strict=True)
+            iteration_table(leaf, n, kept) for leaf, n in zip(self.leaves, lowered.depths, strict=True)
         ]
         self.write_backs = tuple(write_backs)
         blocks: list[tuple[Block, ...]] = []
@@ -115,8 +115,8 @@ class VariantGraph:
             sources = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
             background = frozenset(self.write_backs)
             blocks.append(leaf_blocks(leaf_tiles, components, sources, background))
-        self.layout = Layout.of(by_leaf, blocks)
-        self.costs = costs(self.spec, self.leaves, by_leaf, blocks)
+        self.layout = Numbering.of(by_leaf, blocks)
+        self.costs = access_costs(self.spec, self.leaves, by_leaf, blocks)
         if self.costs.exact:
             raise IntegerRangeError
         self.streams: dict[tuple[int, str, int], int] = {}
@@ -157,9 +157,9 @@ class VariantGraph:
                 self.kind[numbers] = _KINDS[block.kind]
                 self.sequence[numbers] = index
                 self.block_write_back[numbers] = self._write_back(leaf, block)
-        start, other = by_key(self.owner[self.iterations :], self.iterations)
+        start, other = group_by_key(self.owner[self.iterations :], self.iterations)
         self.own = start, other + self.iterations
-        """Per tile iteration its blocks other than the foreground block, as `by_key` gives them."""
+        """Per tile iteration its blocks other than the foreground block, as `group_by_key` gives them."""
 
     def _write_back(self, leaf: int, block: Block) -> int:
         """Return the number of the write-back that a block is, or -1."""
@@ -239,11 +239,11 @@ class VariantGraph:
     def _make_edges(self) -> None:
         """Make the edges of all variants, by source, and number their conditions."""
         found = self.lowered.found
-        plain = Rules(self.leaves, self.layout, found, None)
+        plain = DependenceRules(self.leaves, self.layout, found, None)
         fixed = [*plain.flow(), *plain.barriers(), *plain.read_backs()]
-        parts: list[tuple[Part, int]] = [(part, 0) for part in fixed]
+        parts: list[tuple[RuleEdges, int]] = [(part, 0) for part in fixed]
         for count in self.slot_counts[1:]:
-            capacity = Rules(self.leaves, self.layout, found, count).capacity()
+            capacity = DependenceRules(self.leaves, self.layout, found, count).capacity()
             parts += [(part, count) for part in capacity]
         self.split_nodes = tuple(
             dict.fromkeys(split.node for leaf in self.leaves for split in leaf.splits)
@@ -324,7 +324,7 @@ class VariantGraph:
 
     def _by_date(self, columns: Ints) -> Ints:
         """Return the tasks sorted by date, then by the sequence of their blocks."""
-        rank = ranks(columns)
+        rank = date_ranks(columns)
         block = self.tasks.block
         order = np.lexsort((self.sequence[block], rank[self.owner[block]]))
         return order.astype(np.int32)
@@ -338,7 +338,7 @@ class VariantGraph:
     def _distances(self) -> dict[int, dict[tuple[int, int], int]]:
         """Distances from producers to readers, as if all splits were Pipelines."""
         leaves = _with_splits(self.leaves, pipeline=True)
-        return distances(leaves, self.layout, self.lowered.found)
+        return skew_distances(leaves, self.layout, self.lowered.found)
 
     def skewed_order(self, pipelines: frozenset[int]) -> Ints:
         """Return the candidate tasks by skewed date.
@@ -360,7 +360,7 @@ class VariantGraph:
                     stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
         if not stages:
             return self.program_order
-        shifts = shifts_by(stages, self._distances)
+        shifts = shifts_from_distances(stages, self._distances)
         columns, splits = self._dates
         columns = columns.copy()
         for row, node, span, branch in splits:

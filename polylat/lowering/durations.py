@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.lowered import Lowered
-from polylat.lowering.numbering import Layout
-from polylat.lowering.ports import Costs
+from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.numbering import Numbering
+from polylat.lowering.ports import AccessCosts
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import TaskGraph
 
@@ -40,7 +40,7 @@ class AccessKind:
 
 
 def tasks_by_block_and_port(
-    graph: TaskGraph, layout: Layout
+    graph: TaskGraph, layout: Numbering
 ) -> Iterator[tuple[int, Block, int, Ints, Ints]]:
     """Group the tasks of a graph by block and port.
 
@@ -70,7 +70,12 @@ def tasks_by_block_and_port(
 
 
 def access_durations(
-    lowered: Lowered, costs: Costs, leaf: int, block: Block, port: int, iterations: Ints
+    lowered: LoweredMapping,
+    costs: AccessCosts,
+    leaf: int,
+    block: Block,
+    port: int,
+    iterations: Ints,
 ) -> list[tuple[AccessKind, Ints, Times]]:
     """Split the durations of a block on a port into those of its accesses.
 

@@ -10,11 +10,11 @@ import numpy as np
 from polylat.errors import TooLargeError
 from polylat.lowering.groups import GroupText, connected_groups, solve_group
 from polylat.lowering.isl_text import set_text
-from polylat.lowering.iterations import Tiles, first_unit_indices, tile_interval
+from polylat.lowering.iterations import IterationTable, first_unit_indices, tile_interval
 from polylat.lowering.paths import Leaf
-from polylat.lowering.sampling import Kept
+from polylat.lowering.sampling import LoopSample
 
-__all__ = ["count_iterations", "shared_radices", "tied_groups", "tiles"]
+__all__ = ["count_iterations", "iteration_table", "tied_groups", "trip_counts"]
 
 _LARGEST_GROUP = 1 << 24
 """Maximum number of tiles of a group of tied variables that are enumerated to be counted."""
@@ -22,7 +22,7 @@ _LARGEST_GRID = 1 << 28
 """Maximum number of combinations of sampled loop indices of a leaf."""
 
 
-def shared_radices(leaves: Sequence[Leaf]) -> dict[int, int]:
+def trip_counts(leaves: Sequence[Leaf]) -> dict[int, int]:
     """Return the largest trip count of each loop, of all leaves below it.
 
     Parameters
@@ -59,7 +59,7 @@ def tied_groups(leaf: Leaf) -> list[tuple[str, ...]]:
     return [variables for variables, _ in connected_groups(leaf.einsum.rank_variables, (), ties)]
 
 
-def tiles(leaf: Leaf, depth: int, kept: Mapping[int, Kept]) -> Tiles:
+def iteration_table(leaf: Leaf, depth: int, kept: Mapping[int, LoopSample]) -> IterationTable:
     """Enumerate the sampled tile iterations of a leaf.
 
     Parameters
@@ -79,27 +79,27 @@ def tiles(leaf: Leaf, depth: int, kept: Mapping[int, Kept]) -> Tiles:
     TooLargeError
         Keys do not fit in 64 bits, or the array would be too large.
     """
-    mine = tuple(kept[loop.node] for loop in leaf.temporal[:depth])
-    if prod(some.trips for some in mine) >= 1 << 62:
+    samples = tuple(kept[loop.node] for loop in leaf.temporal[:depth])
+    if prod(sample.trips for sample in samples) >= 1 << 62:
         raise TooLargeError(
             f"the loops of Einsum {leaf.einsum.name!r} have 2^62 tiles or more",
             where=leaf.where or "mapping",
-            mend="use granularity='tile', or larger tiles",
+            fix="use granularity='tile', or larger tiles",
         )
-    shape = tuple(some.count for some in mine)
+    shape = tuple(sample.count for sample in samples)
     if prod(shape) > _LARGEST_GRID:
         raise TooLargeError(
             f"Einsum {leaf.einsum.name!r} has more than {_LARGEST_GRID:,} tile iterations",
             where=leaf.where or "mapping",
-            mend="use granularity='tile', or larger tiles",
+            fix="use granularity='tile', or larger tiles",
         )
     mask = np.ones(shape, dtype=np.bool_)
     for variables in tied_groups(leaf):
-        loops, here = _existing(leaf, variables, mine)
+        loops, here = _existing(leaf, variables, samples)
         if not here.all():
             mask &= here.reshape([n if k in loops else 1 for k, n in enumerate(shape)])
     places = np.array(np.nonzero(mask)) if depth else np.zeros((0, 1))
-    return Tiles(leaf, depth, places.astype(np.int64), mine)
+    return IterationTable(leaf, depth, places.astype(np.int64), samples)
 
 
 def count_iterations(leaf: Leaf, depth: int) -> int:
@@ -120,7 +120,7 @@ def count_iterations(leaf: Leaf, depth: int) -> int:
         if len(variables) == 1:
             total *= _count_existing(leaf, variables[0], depth)
             continue
-        kept = [Kept(n) for n in leaf.temporal_trips[:depth]]
+        kept = [LoopSample(n) for n in leaf.temporal_trips[:depth]]
         loops = [k for k in range(depth) if leaf.temporal[k].variable in variables]
         if prod(kept[k].trips for k in loops) > _LARGEST_GROUP:
             return prod(leaf.temporal_trips[:depth])  # an upper bound
@@ -129,7 +129,7 @@ def count_iterations(leaf: Leaf, depth: int) -> int:
 
 
 def _existing(
-    leaf: Leaf, variables: Sequence[str], kept: Sequence[Kept]
+    leaf: Leaf, variables: Sequence[str], kept: Sequence[LoopSample]
 ) -> tuple[list[int], np.ndarray]:
     """Return the loops over a group of variables, and which of their sampled indices exist.
 

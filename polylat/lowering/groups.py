@@ -20,7 +20,7 @@ from polylat.lowering.isl_text import (
     tile_condition,
 )
 from polylat.lowering.paths import Leaf
-from polylat.lowering.points import PieceWise, points
+from polylat.lowering.points import PiecewiseAffine, integer_points
 from polylat.schedule.arrays import Ints
 from polylat.spec.affine import Affine
 
@@ -127,13 +127,13 @@ def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRan
             for column, runs in keep
         )
         relation = relation & isl.Set(f"{{ [{', '.join(names)}] : {wanted} }}")
-    found = points(relation)
+    found = integer_points(relation)
     found.setflags(write=False)
     return found
 
 
 @lru_cache(maxsize=4096)
-def last_targets(text: str, split: int) -> PieceWise:
+def last_targets(text: str, split: int) -> PiecewiseAffine:
     """Return the function from sources to last targets of a group's relation.
 
     Parameters
@@ -153,7 +153,7 @@ def last_targets(text: str, split: int) -> PieceWise:
     """
     as_map = isl.Map.from_range(isl.Set(text))
     as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
-    return PieceWise(as_map.lexmax_pw_multi_aff())
+    return PiecewiseAffine(as_map.lexmax_pw_multi_aff())
 
 
 @lru_cache(maxsize=4096)
@@ -205,10 +205,10 @@ class GroupText:
         shown: Sequence[int],
         zero: Sequence[int] = (),
     ) -> None:
-        mine = set(variables)
+        members = set(variables)
         self.leaf = leaf
         self.values = {v: f"{prefix}{_position(leaf, v)}" for v in variables}
-        self.shown = {p: f"{prefix}i{p}" for p in shown if leaf.loops[p].variable in mine}
+        self.shown = {p: f"{prefix}i{p}" for p in shown if leaf.loops[p].variable in members}
         inner = digits_within(leaf, variables, self.shown | dict.fromkeys(zero, ""))
         fixed = {p: "0" for p in zero if p in inner and p not in self.shown}
         hidden = {p: f"{prefix}u{p}" for p in inner if p not in self.shown and p not in fixed}
@@ -217,7 +217,7 @@ class GroupText:
         tied = [
             f"{affine_text(c, self.values)} >= 0"
             for c in leaf.coupled
-            if mine.issuperset(c.variables)
+            if members.issuperset(c.variables)
         ]
         self.conditions = [*chains, *tied]
         self.hidden = (*self.values.values(), *hidden.values())

@@ -78,9 +78,9 @@ def digits_within(leaf: Leaf, variables: Sequence[str], known: Mapping[int, str]
     """
     inner: list[int] = []
     for v in variables:
-        mine = [p for p, loop in enumerate(leaf.loops) if loop.variable == v]
-        last = max((p for p in mine if p in known), default=-1)
-        inner += [p for p in mine if p <= last]
+        over_variable = [p for p, loop in enumerate(leaf.loops) if loop.variable == v]
+        last = max((p for p in over_variable if p in known), default=-1)
+        inner += [p for p in over_variable if p <= last]
     return sorted(inner)
 
 

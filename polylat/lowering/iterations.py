@@ -9,20 +9,20 @@ from functools import cached_property
 import numpy as np
 
 from polylat.lowering.paths import Leaf
-from polylat.lowering.sampling import Kept
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints
 
 __all__ = [
     "IrregularError",
-    "Tiles",
-    "common_keys",
+    "IterationTable",
     "first_unit_indices",
+    "joint_tile_keys",
     "tile_interval",
 ]
 
 
 @dataclass(frozen=True, eq=False)
-class Tiles:
+class IterationTable:
     """The sampled tile iterations of a leaf, in execution order.
 
     A tile iteration has a *number* (its position in these arrays), *digits* (its loop indices) and
@@ -44,7 +44,7 @@ class Tiles:
     leaf: Leaf
     depth: int
     places: Ints
-    kept: tuple[Kept, ...]
+    kept: tuple[LoopSample, ...]
 
     @property
     def size(self) -> int:
@@ -198,8 +198,8 @@ class Tiles:
         """
         if self.whole:
             return np.searchsorted(self.keys, self.keys_of(digits))
-        found, copies = self.locate(digits)
-        assert not copies.any(), "all are sampled"
+        found, periods = self.locate(digits)
+        assert not periods.any(), "all are sampled"
         return found
 
     def at_places(self, places: Ints) -> Ints:
@@ -238,13 +238,13 @@ class Tiles:
         IrregularError
             A representing tile iteration does not exist.
         """
-        places, copies = np.zeros_like(digits), np.zeros_like(digits)
+        places, periods = np.zeros_like(digits), np.zeros_like(digits)
         for k, kept in enumerate(self.kept):
-            places[k], copies[k], _ = kept.locate(digits[k])
+            places[k], periods[k], _ = kept.locate(digits[k])
         found = self.at_places(places)
         if (found < 0).any():
             raise IrregularError("a tile iteration that represents skipped ones does not exist")
-        return found, copies
+        return found, periods
 
     def locate_before(self, digits: Ints) -> tuple[Ints, Ints]:
         """Return the tile iterations that represent the last ones up to given indices.
@@ -268,14 +268,14 @@ class Tiles:
         """
         if not self.leaf.coupled:
             return self.locate(digits)
-        places, copies = np.zeros_like(digits), np.zeros_like(digits)
+        places, periods = np.zeros_like(digits), np.zeros_like(digits)
         for k, kept in enumerate(self.kept):
-            places[k], copies[k], _ = kept.locate(digits[k])
+            places[k], periods[k], _ = kept.locate(digits[k])
         found = np.searchsorted(self.keys, self.keys_of(places), side="right") - 1
         for k, kept in enumerate(self.kept):
             if kept.cuts and (self.places[k][found] != places[k]).any():
                 raise IrregularError("the predecessor of a tile iteration is not sampled")
-        return found, copies
+        return found, periods
 
     def clip_last(self, digits: Ints, fixed: Ints) -> Ints:
         """Return the indices of the last tile iterations up to given indices.
@@ -329,8 +329,8 @@ class Tiles:
         wanted[loop] -= places
         keys = self.keys_of(wanted)
         found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
-        there = (self.keys[found] == keys) & (wanted[loop] >= 0)
-        return np.where(there, found, iterations)
+        exists = (self.keys[found] == keys) & (wanted[loop] >= 0)
+        return np.where(exists, found, iterations)
 
     @cached_property
     def earlier(self) -> Ints:
@@ -342,15 +342,15 @@ class Tiles:
         for k, kept in enumerate(self.kept):
             if not kept.cuts:
                 continue
-            periods = kept.periods[self.places[k]]
-            mine = np.flatnonzero(periods)
-            places = self.places[:, mine].copy()
-            places[k] -= periods[mine]
+            periods = kept.period_lengths[self.places[k]]
+            representing = np.flatnonzero(periods)
+            places = self.places[:, representing].copy()
+            places[k] -= periods[representing]
             keys = self.keys_of(places)
             found = np.minimum(np.searchsorted(self.keys, keys), self.size - 1)
             if (self.keys[found] != keys).any():
                 raise IrregularError("a tile iteration one period earlier does not exist")
-            earlier[k, mine] = found
+            earlier[k, representing] = found
         return earlier
 
 
@@ -358,7 +358,7 @@ class IrregularError(Exception):
     """Skipped tile iterations are not translates of the sampled ones that represent them."""
 
 
-def common_keys(some: Sequence[Tiles], depth: int) -> Ints:
+def joint_tile_keys(some: Sequence[IterationTable], depth: int) -> Ints:
     """Return the keys of the tiles at a depth that exist for any of some leaves.
 
     Parameters

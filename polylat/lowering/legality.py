@@ -39,13 +39,13 @@ def check_holders(
         raise MappingError(
             f"Einsum {einsum.name!r} accesses tensor {tensor!r}, which no Storage above it holds",
             where=place,
-            mend=f"name {tensor!r} in a Storage node on the path to this leaf",
+            fix=f"name {tensor!r} in a Storage node on the path to this leaf",
         )
     if held[0].toll:
         raise MappingError(
             f"the outermost holder of tensor {tensor!r} is a Toll, which keeps nothing",
             where=held[0].where or place,
-            mend=f"put a Storage of {tensor!r} above it",
+            fix=f"put a Storage of {tensor!r} above it",
         )
     order = {c.name: i for i, c in enumerate(spec.arch.paths[einsum.name])}
     for holder in held:
@@ -54,21 +54,21 @@ def check_holders(
                 f"component {holder.component!r} holds tensor {tensor!r}, but is not on the path"
                 f" of the architecture to the Compute of Einsum {einsum.name!r}",
                 where=holder.where or place,
-                mend=f"use one of: {', '.join(order)}",
+                fix=f"use one of: {', '.join(order)}",
             )
     for outer, inner in pairwise(held):
         if outer.component == inner.component:
             raise MappingError(
                 f"tensor {tensor!r} is held twice in {inner.component!r} on one path",
                 where=inner.where or place,
-                mend="name it in one of the two nodes only",
+                fix="name it in one of the two nodes only",
             )
         if order[outer.component] > order[inner.component]:
             raise MappingError(
                 f"tensor {tensor!r} is held in {inner.component!r} below {outer.component!r},"
                 " which is closer to the compute",
                 where=inner.where or place,
-                mend="order the holders of a tensor from the outermost component to the innermost",
+                fix="order the holders of a tensor from the outermost component to the innermost",
             )
 
 
@@ -108,7 +108,7 @@ def check_units(
                         f" {'above' if below else 'below'} the holder of tensor {tensor!r} in"
                         f" {holder.component!r}, which is {'out' if below else 'in'}side the units",
                         where=holder.where or place,
-                        mend="put Spatial loops directly above what is in their component",
+                        fix="put Spatial loops directly above the holders in their component",
                     )
 
 
@@ -147,14 +147,14 @@ def check_loops(
                 f"a {kind} loop over {loop.variable!r} stands above Einsum {einsum.name!r},"
                 " which has no such rank variable",
                 where=place,
-                mend=f"its rank variables are: {', '.join(einsum.rank_variables)}",
+                fix=f"use one of its rank variables: {', '.join(einsum.rank_variables)}",
             )
         if loop.tile > tile[loop.variable]:
             raise MappingError(
                 f"a {kind} loop over {loop.variable!r} has tiles of {loop.tile}, larger than the"
                 f" {tile[loop.variable]} that it tiles for Einsum {einsum.name!r}",
                 where=place,
-                mend=f"use a tile_shape of at most {tile[loop.variable]}",
+                fix=f"use a tile_shape of at most {tile[loop.variable]}",
             )
         if loop.unit is not None:
             trips = -(-tile[loop.variable] // loop.tile)
@@ -165,7 +165,7 @@ def check_loops(
                     f"Spatial loops of Einsum {einsum.name!r} use {used} units of"
                     f" {loop.unit[0]!r} along {loop.unit[1]!r}, which has {available}",
                     where=place,
-                    mend="use larger tiles",
+                    fix="use larger tiles",
                 )
         tile[loop.variable] = loop.tile
     for variable, size in tile.items():
@@ -174,7 +174,7 @@ def check_loops(
                 f"the leaf of Einsum {einsum.name!r} lacks a loop over {variable!r}:"
                 f" tiles of {size} reach the Compute",
                 where=place,
-                mend=f"add a Temporal loop over {variable!r} with tile_shape 1",
+                fix=f"add a Temporal loop over {variable!r} with tile_shape 1",
             )
 
 
@@ -188,7 +188,7 @@ def _fanout(spec: Spec, einsum: str, unit: tuple[str, str], place: str) -> int:
         f"a Spatial loop names dimension {unit[1]!r} of component {unit[0]!r}, which Einsum"
         f" {einsum!r} does not have",
         where=place,
-        mend="name a spatial dimension of a component on the path to the Compute",
+        fix="name a spatial dimension of a component on the path to the Compute",
     )
 
 
@@ -214,5 +214,5 @@ def check_order(leaves: Sequence[Leaf]) -> None:
                     f"Einsum {reader.einsum.name!r} reads tensor {tensor!r} before Einsum"
                     f" {name!r} produces it",
                     where=reader.where or "mapping",
-                    mend=f"put the branch of {name!r} first",
+                    fix=f"put the branch of {name!r} first",
                 )

@@ -10,17 +10,23 @@ from typing import Literal
 from polylat.lowering.cascade import cascade_graph, exchanged_tensors
 from polylat.lowering.enumeration import count_iterations
 from polylat.lowering.paths import Leaf
-from polylat.lowering.sharing import Source, sources
-from polylat.lowering.tree import leaves
+from polylat.lowering.sharing import SourceHolder, source_holders
+from polylat.lowering.tree import mapping_leaves
 from polylat.spec import Spec
 
-__all__ = ["Granularity", "Lowered", "coarsest", "lower", "sequential_leaves"]
+__all__ = [
+    "Granularity",
+    "LoweredMapping",
+    "at_tile_granularity",
+    "lower",
+    "with_sequential_splits",
+]
 
 Granularity = Literal["tile", "flow", "full"]
 
 
 @dataclass(frozen=True, eq=False)
-class Lowered:
+class LoweredMapping:
     """The leaves of a mapping and the granularity of their tile iterations.
 
     Parameters
@@ -41,7 +47,7 @@ class Lowered:
     leaves: tuple[Leaf, ...]
     granularity: Granularity
     depths: tuple[int, ...]
-    found: Mapping[tuple[int, str], Source]
+    found: Mapping[tuple[int, str], SourceHolder]
 
     @cached_property
     def size(self) -> int:
@@ -49,7 +55,7 @@ class Lowered:
         return sum(map(count_iterations, self.leaves, self.depths))
 
 
-def lower(spec: Spec, granularity: Granularity) -> Lowered:
+def lower(spec: Spec, granularity: Granularity) -> LoweredMapping:
     """Lower a mapping.
 
     Parameters
@@ -71,11 +77,13 @@ def lower(spec: Spec, granularity: Granularity) -> Lowered:
     MappingError, UnsupportedError
         The mapping is illegal, or not modeled.
     """
-    found = leaves(spec)
-    return Lowered(spec, found, granularity, _depths(found, granularity), sources(found))
+    found = mapping_leaves(spec)
+    return LoweredMapping(
+        spec, found, granularity, _depths(found, granularity), source_holders(found)
+    )
 
 
-def sequential_leaves(lowered: Lowered) -> Lowered:
+def with_sequential_splits(lowered: LoweredMapping) -> LoweredMapping:
     """Return the same mapping with every Pipeline as a Sequential.
 
     Parameters
@@ -95,7 +103,7 @@ def sequential_leaves(lowered: Lowered) -> Lowered:
     return replace(lowered, leaves=changed)
 
 
-def coarsest(lowered: Lowered) -> Lowered:
+def at_tile_granularity(lowered: LoweredMapping) -> LoweredMapping:
     """Return the same mapping at granularity ``"tile"``.
 
     Parameters

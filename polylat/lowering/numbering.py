@@ -11,14 +11,14 @@ import numpy as np
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.dependences.extend import shared_depth
 from polylat.lowering.dependences.tables import union_of
-from polylat.lowering.iterations import Tiles
+from polylat.lowering.iterations import IterationTable
 from polylat.schedule.arrays import Ints
 
-__all__ = ["Edges", "Layout"]
+__all__ = ["DependenceEdges", "Numbering"]
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class Numbering:
     """The numbering of sampled tile iterations and of blocks.
 
     Tile iterations are numbered consecutively, leaf by leaf; then follow the blocks that are not
@@ -40,7 +40,7 @@ class Layout:
         Number of tile iterations; number of tile iterations and other blocks together.
     """
 
-    tiles: tuple[Tiles, ...]
+    tiles: tuple[IterationTable, ...]
     blocks: tuple[tuple[Block, ...], ...]
     bases: tuple[int, ...]
     streams: Mapping[tuple[int, int], tuple[int, Ints]]
@@ -68,11 +68,14 @@ class Layout:
         return self._rows([tiles.digits for tiles in self.tiles])
 
     @cached_property
-    def periods(self) -> Ints:
-        """`Kept.periods` of each place, shape (depth, iterations)."""
+    def period_lengths(self) -> Ints:
+        """`LoopSample.periods` of each place, shape (depth, iterations)."""
         return self._rows(
             [
-                [kept.periods[row] for kept, row in zip(tiles.kept, tiles.places, strict=True)]
+                [
+                    kept.period_lengths[row]
+                    for kept, row in zip(tiles.kept, tiles.places, strict=True)
+                ]
                 for tiles in self.tiles
             ]
         )
@@ -83,14 +86,14 @@ class Layout:
         some = self.tiles
         return np.array([[a.depth if a is b else shared_depth(a, b) for b in some] for a in some])
 
-    def later(self, iterations: Ints, copies: Ints) -> Ints:
+    def later(self, iterations: Ints, periods: Ints) -> Ints:
         """Return the loop indices of tile iterations, numbers of periods later.
 
         Parameters
         ----------
         iterations
             Tile iterations, shape (n,).
-        copies
+        periods
             Number of periods per loop, shape (loops, n).
 
         Returns
@@ -98,8 +101,8 @@ class Layout:
         numpy.ndarray
             Indices of the first loops, shape (loops, n).
         """
-        loops = slice(len(copies))
-        return self.digits[loops, iterations] + copies * self.periods[loops, iterations]
+        loops = slice(len(periods))
+        return self.digits[loops, iterations] + periods * self.period_lengths[loops, iterations]
 
     def _rows(self, by_leaf: Sequence[Sequence[Ints] | Ints]) -> Ints:
         found = np.zeros((self.depth, self.iterations), dtype=np.int64)
@@ -109,7 +112,7 @@ class Layout:
         return found
 
     @staticmethod
-    def of(tiles: Sequence[Tiles], blocks: Sequence[tuple[Block, ...]]) -> Layout:
+    def of(tiles: Sequence[IterationTable], blocks: Sequence[tuple[Block, ...]]) -> Numbering:
         """Number the tile iterations and blocks.
 
         Parameters
@@ -134,7 +137,7 @@ class Layout:
                     where = union_of([a.iterations for a in block.accesses], tiles[leaf].size)
                     streams[leaf, index] = (count, where)
                     count += len(where)
-        return Layout(tuple(tiles), tuple(blocks), tuple(bases), streams, iterations, count)
+        return Numbering(tuple(tiles), tuple(blocks), tuple(bases), streams, iterations, count)
 
     def stream(self, leaf: int, kind: str, tensor: str, level: int) -> tuple[int, Ints] | None:
         """Return a stream of fills or write-backs of a leaf.
@@ -159,7 +162,7 @@ class Layout:
 
 
 @dataclass(frozen=True, eq=False)
-class Edges:
+class DependenceEdges:
     """Dependence edges: `target` waits until `source` has finished.
 
     Parameters
@@ -174,7 +177,7 @@ class Edges:
     rule
         Number of the relation that the edge belongs to. Where tile iterations are skipped, a
         target has at most one source per relation. Shape (n,).
-    copies
+    periods
         Per loop of the source's leaf, the number of periods by which the awaited instance is later
         than `source`: shape (depth, n), or (0, n) where no tile iteration is skipped.
     """
@@ -183,4 +186,4 @@ class Edges:
     target: Ints
     reason: Ints
     rule: Ints
-    copies: Ints
+    periods: Ints

@@ -13,9 +13,9 @@ import islpy as isl
 import numpy as np
 
 from polylat.errors import TooLargeError
-from polylat.schedule.arrays import Ints, Mask, runs
+from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 
-__all__ = ["LARGEST_TABLE", "PieceWise", "points"]
+__all__ = ["LARGEST_TABLE", "PiecewiseAffine", "integer_points"]
 
 
 LARGEST_TABLE = 1 << 26
@@ -26,7 +26,7 @@ _IN = isl.dim_type.in_
 _DIV = isl.dim_type.div
 
 
-def points(relation: isl.Set) -> Ints:
+def integer_points(relation: isl.Set) -> Ints:
     """Return all points of a set in lexicographic order.
 
     Parameters
@@ -49,7 +49,7 @@ def points(relation: isl.Set) -> Ints:
     Examples
     --------
     >>> import islpy as isl
-    >>> points(isl.Set("{ [i, j] : 0 <= i < 3 and 2i <= j <= i + 1 }")).tolist()
+    >>> integer_points(isl.Set("{ [i, j] : 0 <= i < 3 and 2i <= j <= i + 1 }")).tolist()
     [[0, 0], [0, 1], [1, 2]]
     """
     if relation.dim(isl.dim_type.param) or not relation.is_bounded():
@@ -62,8 +62,8 @@ def points(relation: isl.Set) -> Ints:
     for k in range(size):
         head = relation.project_out(_SET, k + 1, size - k - 1).compute_divs().coalesce()
         bounds = isl.Map.from_range(head).move_dims(_IN, 0, isl.dim_type.out, 0, k)
-        least, inside = PieceWise(bounds.lexmin_pw_multi_aff()).at(found)
-        most, _ = PieceWise(bounds.lexmax_pw_multi_aff()).at(found)
+        least, inside = PiecewiseAffine(bounds.lexmin_pw_multi_aff()).at(found)
+        most, _ = PiecewiseAffine(bounds.lexmax_pw_multi_aff()).at(found)
         if k == 0 and not inside.any():
             return np.zeros((0, size), dtype=np.int64)
         found, low, high = found[inside], least[inside, 0], most[inside, 0]
@@ -72,9 +72,9 @@ def points(relation: isl.Set) -> Ints:
             raise TooLargeError(
                 f"a relation of the mapping has more than {LARGEST_TABLE} points",
                 where="mapping",
-                mend="use granularity='tile', or larger tiles",
+                fix="use granularity='tile', or larger tiles",
             )
-        repeated, values = runs(low, lengths)
+        repeated, values = concatenated_ranges(low, lengths)
         found = np.column_stack((found[repeated], values))
         if _may_have_holes(head):
             found = found[_Domain(head).contains(found)]
@@ -86,7 +86,7 @@ def _may_have_holes(head: isl.Set) -> bool:
     return head.n_basic_set() > 1 or any(b.dim(_DIV) for b in head.get_basic_sets())
 
 
-class PieceWise:
+class PiecewiseAffine:
     """A piecewise quasi-affine function that is evaluated at many points at once.
 
     Parameters

@@ -8,12 +8,19 @@ from fractions import Fraction
 from math import lcm
 
 from polylat.lowering.accesses.blocks import Access, Block
-from polylat.lowering.iterations import Tiles
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 
-__all__ = ["Costs", "PortKey", "costs", "own_stages", "separations", "total_count"]
+__all__ = [
+    "AccessCosts",
+    "PortKey",
+    "access_costs",
+    "separated_stages",
+    "stages_with_units",
+    "total_values",
+]
 
 
 @dataclass(frozen=True, order=True)
@@ -34,7 +41,7 @@ class PortKey:
 
 
 @dataclass(frozen=True, eq=False)
-class Costs:
+class AccessCosts:
     """Durations of accesses as integers, in steps of 1/scale of the architecture's unit of time.
 
     Parameters
@@ -58,7 +65,7 @@ class Costs:
     exact: bool
 
 
-def separations(spec: Spec, leaves: Sequence[Leaf]) -> frozenset[tuple[int, str]]:
+def separated_stages(spec: Spec, leaves: Sequence[Leaf]) -> frozenset[tuple[int, str]]:
     """Return the (Pipeline, component) pairs whose stages have separate units.
 
     A leaf uses one unit of a component per iteration of its Spatial loops there, a Sequential the
@@ -117,7 +124,7 @@ def _pipeline_usage(
     return found
 
 
-def total_count(access: Access, tiles: Tiles) -> int:
+def total_values(access: Access, tiles: IterationTable) -> int:
     """Return the number of values of an access in all tile iterations.
 
     Parameters
@@ -136,12 +143,12 @@ def total_count(access: Access, tiles: Tiles) -> int:
     return int((access.counts * times).sum())
 
 
-def costs(
+def access_costs(
     spec: Spec,
     leaves: Sequence[Leaf],
-    tiles: Sequence[Tiles],
+    tiles: Sequence[IterationTable],
     blocks: Sequence[tuple[Block, ...]],
-) -> Costs:
+) -> AccessCosts:
     """Return the durations of all accesses on a common integer scale.
 
     Parameters
@@ -156,14 +163,14 @@ def costs(
     Costs
         The durations.
     """
-    separate = separations(spec, leaves)
+    separate = separated_stages(spec, leaves)
     per_value: dict[tuple[int, str, str | None, str], dict[PortKey, Fraction]] = {}
     constant: dict[tuple[int, str], dict[PortKey, Fraction]] = {}
     order: dict[str, int] = {name: i for i, name in enumerate(spec.arch.order)}
     for leaf, mine in zip(leaves, blocks, strict=True):
         path = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         repeat = leaf.einsum.n_instances * spec.workload.n_instances
-        stages = own_stages(leaf, list(path), separate)
+        stages = stages_with_units(leaf, list(path), separate)
         for access in (a for block in mine for a in block.accesses):
             component = path[access.component]
             what = (leaf.number, access.component, access.tensor, access.action)
@@ -189,14 +196,14 @@ def costs(
 
     steps = {what: whole(c) for what, c in per_value.items()}
     total = sum(
-        total_count(access, tiles[leaf])
+        total_values(access, tiles[leaf])
         * max(steps[leaf, access.component, access.tensor, access.action].values(), default=0)
         for leaf, mine in enumerate(blocks)
         for block in mine
         for access in block.accesses
     )
     total += sum(int(c * scale) for costs in constant.values() for c in costs.values())
-    return Costs(
+    return AccessCosts(
         scale,
         steps,
         {what: whole(c) for what, c in constant.items()},
@@ -220,7 +227,7 @@ def _used(leaf: Leaf) -> list[str]:
     return [*held, leaf.component]
 
 
-def own_stages(
+def stages_with_units(
     leaf: Leaf, path: Sequence[str], separate: frozenset[tuple[int, str]]
 ) -> dict[str, tuple[tuple[int, int], ...]]:
     """Return, per component on the path of a leaf, the stages that have separate units of it.
@@ -235,7 +242,7 @@ def own_stages(
     path
         Names of components from the outermost one to the Compute.
     separate
-        The result of `separations`.
+        The result of `separated_stages`.
 
     Returns
     -------

@@ -186,7 +186,7 @@ def _empty(einsum: Einsum) -> SpecError:
     return SpecError(
         f"the iteration space of Einsum {einsum.name!r} is empty",
         where=einsum.where or None,
-        mend="check its iteration_space_shape and rank_sizes",
+        fix="check its iteration_space_shape and rank_sizes",
     )
 
 
@@ -194,5 +194,5 @@ def _unbounded(einsum: Einsum, variable: str, side: str) -> SpecError:
     return SpecError(
         f"rank variable {variable!r} of Einsum {einsum.name!r} has no {side} bound",
         where=einsum.where or None,
-        mend=f"add one to iteration_space_shape, such as '0 <= {variable} < 16'",
+        fix=f"add one to iteration_space_shape, such as '0 <= {variable} < 16'",
     )

@@ -39,9 +39,9 @@ def domain(leaf: Leaf) -> isl.Set:
     Examples
     --------
     >>> import polylat
-    >>> from polylat.lowering.paths import leaves
+    >>> from polylat.lowering.tree import mapping_leaves
     >>> files = ["examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml"]
-    >>> leaf = leaves(polylat.load(*files))[0]
+    >>> leaf = mapping_leaves(polylat.load(*files))[0]
     >>> print(domain(leaf))
     { e1[m, n0, n1] : 0 <= m <= 7 and 0 <= n0 <= 7 and 0 <= n1 <= 7 }
     >>> print(footprint(leaf, "o1", 1))

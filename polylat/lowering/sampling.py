@@ -14,34 +14,34 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints
 
-__all__ = ["Cut", "Kept"]
+__all__ = ["LoopSample", "SkippedPeriods"]
 
 
 @dataclass(frozen=True)
-class Cut:
+class SkippedPeriods:
     """A skipped range of iterations: a number of periods.
 
     Parameters
     ----------
     place
         Place of the first iteration after the range.
-    period, copies
+    period, periods
         Number of iterations per period, and number of skipped periods. The period before `place`
         represents them.
     """
 
     place: int
     period: int
-    copies: int
+    periods: int
 
     @property
     def removed(self) -> int:
         """Number of skipped iterations."""
-        return self.period * self.copies
+        return self.period * self.periods
 
 
 @dataclass(frozen=True)
-class Kept:
+class LoopSample:
     """The sampled iterations of a loop.
 
     Parameters
@@ -56,7 +56,7 @@ class Kept:
     A loop of 100 iterations, of which 0 to 3, 98 and 99 are sampled: iteration 50 is 47 periods
     later than iteration 3, which represents it.
 
-    >>> kept = Kept(100, (Cut(4, 1, 94),))
+    >>> kept = LoopSample(100, (SkippedPeriods(4, 1, 94),))
     >>> kept.count, kept.digits.tolist()
     (6, [0, 1, 2, 3, 98, 99])
     >>> [a.tolist() for a in kept.locate(np.array([2, 50, 99]))]
@@ -64,7 +64,7 @@ class Kept:
     """
 
     trips: int
-    cuts: tuple[Cut, ...] = ()
+    cuts: tuple[SkippedPeriods, ...] = ()
 
     @cached_property
     def count(self) -> int:
@@ -84,11 +84,11 @@ class Kept:
         """Per place, the number of iterations that it represents, with itself: shape (count,)."""
         times = np.ones(self.count, dtype=np.int64)
         for cut in self.cuts:
-            times[cut.place - cut.period : cut.place] += cut.copies
+            times[cut.place - cut.period : cut.place] += cut.periods
         return times
 
     @cached_property
-    def periods(self) -> Ints:
+    def period_lengths(self) -> Ints:
         """Per place, the period of the skipped range that it represents, or 0: shape (count,)."""
         periods = np.zeros(self.count, dtype=np.int64)
         for cut in self.cuts:
@@ -108,12 +108,12 @@ class Kept:
     def _runs(self) -> tuple[Ints, Ints, Ints]:
         """Per range, sampled and skipped in turn: first iteration, place, period (0: sampled)."""
         first, place, period = [0], [0], [0]
-        gone = 0
+        skipped = 0
         for cut in self.cuts:
-            first += [cut.place + gone, cut.place + gone + cut.removed]
+            first += [cut.place + skipped, cut.place + skipped + cut.removed]
             place += [cut.place - cut.period, cut.place]
             period += [cut.period, 0]
-            gone += cut.removed
+            skipped += cut.removed
         return np.array(first), np.array(place), np.array(period)
 
     def locate(self, digits: Ints) -> tuple[Ints, Ints, Ints]:
@@ -135,8 +135,8 @@ class Kept:
             return digits, np.zeros_like(digits), np.ones_like(digits)
         first, place, period = self._runs
         run = np.searchsorted(first, digits, side="right") - 1
-        into, size = digits - first[run], period[run]
-        gone = size > 0
-        safe = np.where(gone, size, 1)
-        places = place[run] + np.where(gone, into % safe, into)
-        return places, np.where(gone, into // safe + 1, 0), safe
+        offset, size = digits - first[run], period[run]
+        skipped = size > 0
+        divisor = np.where(skipped, size, 1)
+        places = place[run] + np.where(skipped, offset % divisor, offset)
+        return places, np.where(skipped, offset // divisor + 1, 0), divisor

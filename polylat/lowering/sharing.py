@@ -9,11 +9,11 @@ from polylat.errors import MappingError
 from polylat.lowering.cascade import cascade_graph, producer_of
 from polylat.lowering.paths import Leaf, PathHolder
 
-__all__ = ["Source", "sharers", "sources"]
+__all__ = ["SourceHolder", "leaves_sharing", "source_holders"]
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceHolder:
     """The holder in which a leaf finds an input tensor.
 
     Parameters
@@ -34,7 +34,7 @@ class Source:
     produces: bool
 
 
-def sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], Source]:
+def source_holders(leaves: Sequence[Leaf]) -> dict[tuple[int, str], SourceHolder]:
     """Return the holder in which each leaf finds each of its input tensors.
 
     Parameters
@@ -53,7 +53,7 @@ def sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], Source]:
         The reader of a tensor shares no storage with its producer.
     """
     graph = cascade_graph(leaves)
-    found: dict[tuple[int, str], Source] = {}
+    found: dict[tuple[int, str], SourceHolder] = {}
     for leaf in leaves:
         for tensor in leaf.einsum.inputs:
             producer = producer_of(graph, leaf.number, tensor)
@@ -61,9 +61,7 @@ def sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], Source]:
     return found
 
 
-def _source(
-    leaves: Sequence[Leaf], leaf: Leaf, tensor: str, producer: int | None
-) -> Source:
+def _source(leaves: Sequence[Leaf], leaf: Leaf, tensor: str, producer: int | None) -> SourceHolder:
     earlier = [o for o in leaves[: leaf.number] if tensor in o.einsum.tensors]
     nodes = [h.node for h in leaf.storages(tensor)]
     shared = {
@@ -78,17 +76,17 @@ def _source(
             f"Einsum {leaf.einsum.name!r} reads tensor {tensor!r}, but shares no Storage of it with"
             f" its producer {leaves[producer].einsum.name!r}",
             where=leaf.where or "mapping",
-            mend=f"put a Storage of {tensor!r} above the split that separates the two Einsums",
+            fix=f"put a Storage of {tensor!r} above the split that separates the two Einsums",
         )
     if producer is not None and shared[producer] >= level:
-        return Source(level, producer, True)
+        return SourceHolder(level, producer, True)
     if level <= 0:
-        return Source(0, None, False)
+        return SourceHolder(0, None, False)
     filler = next(o for o in earlier if shared[o.number] >= level)
-    return Source(level, filler.number, False)
+    return SourceHolder(level, filler.number, False)
 
 
-def sharers(leaves: Sequence[Leaf], tensor: str, holder: PathHolder) -> list[Leaf]:
+def leaves_sharing(leaves: Sequence[Leaf], tensor: str, holder: PathHolder) -> list[Leaf]:
     """Return the leaves that access a tensor through one holder.
 
     Parameters

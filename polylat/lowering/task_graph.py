@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.numbering import Edges, Layout
-from polylat.lowering.ports import Costs
+from polylat.lowering.numbering import DependenceEdges, Numbering
+from polylat.lowering.ports import AccessCosts
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.graph import Dates, TaskGraph
+from polylat.schedule.graph import LogicalDates, TaskGraph
 
 __all__ = ["build_graph", "logical_dates"]
 
@@ -19,9 +19,9 @@ _KINDS = {"fill": 0, "foreground": 1, "background": 2}
 
 
 def build_graph(
-    layout: Layout,
-    edges: Edges,
-    costs: Costs,
+    layout: Numbering,
+    edges: DependenceEdges,
+    costs: AccessCosts,
     shifts: Mapping[int, Sequence[int]],
 ) -> TaskGraph:
     """Build the task graph of a mapping.
@@ -82,13 +82,13 @@ def build_graph(
         edge_target=edges.target,
         edge_reason=edges.reason,
         edge_rule=edges.rule,
-        edge_copies=edges.copies,
+        edge_periods=edges.periods,
         dates=logical_dates(layout, shifts),
     )
 
 
 def _loads(
-    leaf: int, block: Block, iterations: Ints, costs: Costs, dtype: type
+    leaf: int, block: Block, iterations: Ints, costs: AccessCosts, dtype: type
 ) -> dict[int, Times]:
     """Return number of a port → steps per occurrence of a block, shape (n,)."""
     loads: dict[int, Times] = {}
@@ -113,7 +113,7 @@ def _loads(
     return loads
 
 
-def logical_dates(layout: Layout, shifts: Mapping[int, Sequence[int]]) -> Dates:
+def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> LogicalDates:
     """Return the logical dates of all tile iterations, in program order and skewed.
 
     Parameters
@@ -152,10 +152,10 @@ def logical_dates(layout: Layout, shifts: Mapping[int, Sequence[int]]) -> Dates:
         rest = [tiles.digits[k] for k in range(above, tiles.depth)]
         program.append([*plain, *rest])
         skew.append([*skewed, *rest])
-    return Dates(_columns(layout, program), _columns(layout, skew))
+    return LogicalDates(_columns(layout, program), _columns(layout, skew))
 
 
-def _columns(layout: Layout, parts: Sequence[Sequence[Ints]]) -> Ints:
+def _columns(layout: Numbering, parts: Sequence[Sequence[Ints]]) -> Ints:
     """Return the dates of all leaves, padded with zeros to one length."""
     width = max(len(part) for part in parts)
     columns = np.zeros((width, layout.iterations), dtype=np.int64)

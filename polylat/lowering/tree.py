@@ -23,10 +23,10 @@ from polylat.spec.mapping import (
     Toll,
 )
 
-__all__ = ["leaves"]
+__all__ = ["mapping_leaves"]
 
 
-def leaves(spec: Spec) -> tuple[Leaf, ...]:
+def mapping_leaves(spec: Spec) -> tuple[Leaf, ...]:
     """Return the leaves of a mapping in tree order.
 
     Only the shape of the mapping is checked here. Whether data is present when it is read is
@@ -57,7 +57,7 @@ def leaves(spec: Spec) -> tuple[Leaf, ...]:
         if len(producers) > 1:
             raise UnsupportedError(
                 f"tensor {tensor!r} is produced by several Einsums: {', '.join(producers)}",
-                mend="give each result a name of its own",
+                fix="give each result its own name",
             )
     found: list[Leaf] = []
     numbers = count()
@@ -145,7 +145,7 @@ def _leaf(spec: Spec, node: Compute, above: _Above, number: int) -> Leaf:
             raise UnsupportedError(
                 f"a Spatial loop over {loop.variable!r}, whose range depends on other variables",
                 where=place,
-                mend="use a Temporal loop, or an iteration space that is a box",
+                fix="use a Temporal loop, or an iteration space that is a box",
             )
     return Leaf(
         number=number,

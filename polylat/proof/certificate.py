@@ -21,7 +21,7 @@ from polylat.proof.witness import WitnessChecker
 from polylat.proof.words import BrokenRule
 from polylat.tables import Column, Table, Tabular
 
-__all__ = ["Certificate", "CertificateError", "Proven", "check_witness", "verify", "verify_results"]
+__all__ = ["Certificate", "CertificateError", "ProvenRules", "check_witness", "verify", "verify_results"]
 
 MAX_STEPS = 20_000
 """Longest critical path that is checked step by step, in steps."""
@@ -32,7 +32,7 @@ class CertificateError(PolylatError):
 
 
 @dataclass(frozen=True)
-class Proven:
+class ProvenRules:
     """Rules of one kind, all of which a schedule keeps.
 
     Parameters
@@ -101,7 +101,7 @@ class Certificate(Tabular):
     tiles: int
     tasks: int
     pieces: int
-    proven: tuple[Proven, ...]
+    proven: tuple[ProvenRules, ...]
     decided_by_isl: int
     seconds: float
     notes: tuple[str, ...] = ()
@@ -222,7 +222,7 @@ def verify(
     """
     began = perf_counter()
     checks = ScheduleChecks(model, schedule, pointwise=pointwise)
-    proven: list[Proven] = []
+    proven: list[ProvenRules] = []
     done = 0
 
     def prove(kind: str, relations: int, decisions: int | None = None) -> None:
@@ -230,7 +230,7 @@ def verify(
         if decisions is None:
             decisions = checks.decisions - done
         done = checks.decisions
-        proven.append(Proven(kind, relations, decisions))
+        proven.append(ProvenRules(kind, relations, decisions))
 
     try:
         prove("tasks", checks.contents(), schedule.piece_count)

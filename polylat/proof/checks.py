@@ -18,7 +18,7 @@ from polylat.analysis.isl_pieces import (
 )
 from polylat.analysis.starts import BlockStarts, Starts
 from polylat.engine.model import Model
-from polylat.lowering.points import points
+from polylat.lowering.points import integer_points
 from polylat.proof.decide import (
     AffineTimes,
     Counterexample,
@@ -31,7 +31,7 @@ from polylat.proof.pointwise import PointDecider, TabulatedTimes, find_overlap_p
 from polylat.proof.ports import find_overlap
 from polylat.proof.rules import PrecedenceRule, RequiredPrecedences
 from polylat.proof.words import BrokenRule, Wording, time_at
-from polylat.schedule.pieces import Families, merged
+from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["FinishPart", "ScheduleChecks"]
 
@@ -95,7 +95,7 @@ class ScheduleChecks:
         """Number of decisions so far."""
         return int(self.decider.decided_by_bounds + self.decider.decided_by_isl)
 
-    def times_of(self, pieces: Families) -> Any:
+    def times_of(self, pieces: Pieces) -> Any:
         """Prepare pieces for the decider.
 
         Parameters
@@ -195,7 +195,7 @@ class ScheduleChecks:
                 )
         return count
 
-    def _check_distinct(self, pieces: Families, what: str, leaf: int) -> None:
+    def _check_distinct(self, pieces: Pieces, what: str, leaf: int) -> None:
         if self.pointwise:
             keys = self.times_of(pieces).keys
             twice = np.flatnonzero(keys[1:] == keys[:-1])
@@ -209,16 +209,16 @@ class ScheduleChecks:
             if not both.is_empty():
                 raise BrokenRule(f"{what} twice for {self.words.tile(leaf, first_point(both))}")
 
-    def _check_iterations(self, pieces: Families, expected: isl.Set, what: str, leaf: int) -> None:
+    def _check_iterations(self, pieces: Pieces, expected: isl.Set, what: str, leaf: int) -> None:
         if self.pointwise:
-            have, want = self.times_of(pieces).table[0], points(expected)
+            have, want = self.times_of(pieces).table[0], integer_points(expected)
             if have.shape != want.shape or (have != want).any():
                 a, b = set(map(tuple, have.tolist())), set(map(tuple, want.tolist()))
                 raise BrokenRule(
                     self._presence_message(min(a ^ b), what, leaf, missing=min(a ^ b) in b)
                 )
             return
-        have = pieces_to_set(merged(_without_times(pieces)))
+        have = pieces_to_set(merge_pieces(_without_times(pieces)))
         if not have.is_equal(expected):
             missing = expected - have
             index = first_point(missing if not missing.is_empty() else have - expected)
@@ -233,7 +233,7 @@ class ScheduleChecks:
         return f"{what} {how} {self.words.tile(leaf, index)}"
 
     def _check_durations(
-        self, scheduled: Families, expected: Families, what: str, leaf: int
+        self, scheduled: Pieces, expected: Pieces, what: str, leaf: int
     ) -> None:
         if self.pointwise:
             have, want = _duration_table(scheduled), _duration_table(expected)
@@ -245,7 +245,7 @@ class ScheduleChecks:
             return
         plain = _without_times(scheduled)
         for duration in {*plain.duration.tolist(), *expected.duration.tolist()}:
-            have = pieces_to_set(merged(plain.chosen(plain.duration == duration)))
+            have = pieces_to_set(merge_pieces(plain.chosen(plain.duration == duration)))
             want = pieces_to_set(expected.chosen(expected.duration == duration))
             if not have.is_equal(want):
                 index = first_point((have - want) | (want - have))
@@ -316,7 +316,7 @@ class ScheduleChecks:
         return count
 
     def _check_within_iteration(
-        self, leaf: int, stream: BlockStarts, waiting: Families, awaited: Families
+        self, leaf: int, stream: BlockStarts, waiting: Pieces, awaited: Pieces
     ) -> None:
         pair = self._violation(self._identity(leaf), leaf, waiting, awaited)
         if pair is not None:
@@ -333,7 +333,7 @@ class ScheduleChecks:
         return self._identities[leaf]
 
     def _violation(
-        self, function: isl.PwMultiAff, leaf: int, waiting: Families, awaited: Families
+        self, function: isl.PwMultiAff, leaf: int, waiting: Pieces, awaited: Pieces
     ) -> Counterexample | None:
         found: Counterexample | None = self.decider.first_violation(
             self._function(function, leaf), self.times_of(waiting), self.times_of(awaited)
@@ -409,8 +409,8 @@ class ScheduleChecks:
     def _check_up_to(
         self,
         rule: PrecedenceRule,
-        waiting: Families,
-        ends: Families,
+        waiting: Pieces,
+        ends: Pieces,
         last: isl.PwMultiAff | None,
         *,
         ordered: bool,
@@ -424,8 +424,8 @@ class ScheduleChecks:
     def _decide(
         self,
         rule: PrecedenceRule,
-        waiting: Families,
-        awaited: Families,
+        waiting: Pieces,
+        awaited: Pieces,
         function: isl.PwMultiAff,
         *,
         each: bool,
@@ -450,21 +450,21 @@ class ScheduleChecks:
             who = f"{self.words.block(leaf, block)} by {who}"
         return f"{who} starts at {self._when(stream.ready, index)},"
 
-    def _when(self, pieces: Families, index: tuple[int, ...]) -> str:
+    def _when(self, pieces: Pieces, index: tuple[int, ...]) -> str:
         found = time_at(pieces, index)
         return "?" if found is None else self.words.time(found)
 
-    def _ends(self, pieces: Families) -> Families:
+    def _ends(self, pieces: Pieces) -> Pieces:
         key = id(pieces)
         if key not in self._ended:
             self._ended[key] = pieces, pieces.ends
         return self._ended[key][1]
 
     @cached_property
-    def _ended(self) -> dict[int, tuple[Families, Families]]:
+    def _ended(self) -> dict[int, tuple[Pieces, Pieces]]:
         return {}
 
-    def _ordered(self, pieces: Families) -> bool:
+    def _ordered(self, pieces: Pieces) -> bool:
         return self.decider.first_inversion(self.times_of(pieces)) is None
 
     def finish_parts(self, leaf: int) -> tuple[FinishPart, ...]:
@@ -501,7 +501,7 @@ class ScheduleChecks:
                     last = last.pullback_pw_multi_aff(function).coalesce()
                 yield FinishPart(ends, last or function, self._ordered(ends))
 
-    def _last_with_event(self, leaf: int, pieces: Families) -> isl.PwMultiAff | None:
+    def _last_with_event(self, leaf: int, pieces: Pieces) -> isl.PwMultiAff | None:
         """Return tile iteration → the last one up to it that has an event; None if all have it."""
         space = self.rules.spaces[leaf]
         if pieces.points == self.foreground(leaf).ready.points:
@@ -509,7 +509,7 @@ class ScheduleChecks:
         if self.pointwise:
             # The event's own table is searched instead.
             return None
-        return last_at_or_before(pieces_to_set(merged(_without_times(pieces))), space)
+        return last_at_or_before(pieces_to_set(merge_pieces(_without_times(pieces))), space)
 
     # Ports and latency
 
@@ -580,9 +580,9 @@ class ScheduleChecks:
         return self.schedule.piece_count
 
 
-def _without_times(pieces: Families) -> Families:
+def _without_times(pieces: Pieces) -> Pieces:
     """Return the same pieces with all start times 0."""
-    return Families(
+    return Pieces(
         pieces.low,
         pieces.stride,
         pieces.count,
@@ -592,7 +592,7 @@ def _without_times(pieces: Families) -> Families:
     )
 
 
-def _duration_table(pieces: Families) -> dict[tuple[int, ...], int]:
+def _duration_table(pieces: Pieces) -> dict[tuple[int, ...], int]:
     """Return tile iteration → duration."""
     digits, _, duration = pieces.expanded()
     return dict(zip(map(tuple, digits.T.tolist()), duration.tolist(), strict=True))

@@ -22,7 +22,7 @@ import numpy as np
 
 from polylat.analysis.isl_pieces import pieces_to_set
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.pieces import Families
+from polylat.schedule.pieces import Pieces
 
 __all__ = ["AffineTimes", "Counterexample", "Decider", "PiecewiseFunction", "split_function"]
 
@@ -54,7 +54,7 @@ class AffineTimes:
         The pieces of one event.
     """
 
-    def __init__(self, pieces: Families) -> None:
+    def __init__(self, pieces: Pieces) -> None:
         self.pieces = pieces
         self.scale = lcm(*np.unique(pieces.stride).tolist()) if pieces.depth else 1
         self.sets: dict[int, isl.Set] = {}
@@ -367,7 +367,7 @@ def _image(function: isl.PwMultiAff, point: isl.Point) -> Index:
     )
 
 
-def _interacting(part: _Part, low: Ints, high: Ints, p: Families) -> np.ndarray:
+def _interacting(part: _Part, low: Ints, high: Ints, p: Pieces) -> np.ndarray:
     """Return the mask (tile boxes, pieces) of pairs that a part of a function may relate."""
     matrix, constant = part.matrix, part.constant
     assert matrix is not None and constant is not None
@@ -385,7 +385,7 @@ def _bounds(
     box: tuple[Ints, Ints],
     waiting: tuple[Times, Times],
     awaited: tuple[Times, Times],
-    p: Families,
+    p: Pieces,
 ) -> Any:
     """Return an upper bound on how late the awaited end is, per pair of pieces."""
     matrix, constant = part.matrix, part.constant
@@ -408,7 +408,7 @@ def _bounds(
     return total
 
 
-def _order_bounds(f: Families, some: Ints, loop: int, constant: Times, slope: Times) -> Any:
+def _order_bounds(f: Pieces, some: Ints, loop: int, constant: Times, slope: Times) -> Any:
     """Return an upper bound on how much later an earlier tile iteration starts, per pair of pieces.
 
     The pairs of tile iterations agree in the loops before `loop`, and the first one's index of

@@ -13,11 +13,11 @@ from polylat.engine.model import Model
 from polylat.lowering.groups import GroupText, connected_groups
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.paths import Leaf
-from polylat.lowering.ports import total_count
+from polylat.lowering.ports import total_values
 from polylat.lowering.relations import domain
 from polylat.proof.rules import RequiredPrecedences
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.pieces import Families, merged
+from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["expected_iterations", "expected_loads", "operation_count_mismatch"]
 
@@ -85,7 +85,7 @@ def _last_updates(leaf: Leaf, tensor: str, level: int, depth: int) -> list[isl.S
     return found
 
 
-def expected_loads(model: Model, leaf: int, block: int) -> Mapping[int, Families]:
+def expected_loads(model: Model, leaf: int, block: int) -> Mapping[int, Pieces]:
     """Derive how long each port serves a block.
 
     Parameters
@@ -126,9 +126,9 @@ def expected_loads(model: Model, leaf: int, block: int) -> Mapping[int, Families
     return result
 
 
-def _constant(model: Model, leaf: int, iterations: Ints, duration: Times) -> Families:
+def _constant(model: Model, leaf: int, iterations: Ints, duration: Times) -> Pieces:
     tiles = model.layout.tiles[leaf]
-    return merged(piece_per_sample(tiles, iterations, duration * 0, duration))
+    return merge_pieces(piece_per_sample(tiles, iterations, duration * 0, duration))
 
 
 def operation_count_mismatch(model: Model, leaf: int) -> tuple[int, int] | None:
@@ -154,7 +154,7 @@ def operation_count_mismatch(model: Model, leaf: int) -> tuple[int, int] | None:
         return None
     tiles = model.layout.tiles[leaf]
     counted = sum(
-        total_count(access, tiles)
+        total_values(access, tiles)
         for block in model.layout.blocks[leaf]
         for access in block.accesses
         if access.tensor is None

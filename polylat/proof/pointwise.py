@@ -11,10 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.lowering.points import PieceWise
+from polylat.lowering.points import PiecewiseAffine
 from polylat.proof.decide import AffineTimes, Counterexample, PiecewiseFunction
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.pieces import Families
+from polylat.schedule.pieces import Pieces
 
 __all__ = ["PointDecider", "TabulatedTimes", "find_overlap_pointwise"]
 
@@ -139,7 +139,7 @@ class PointDecider:
         """
         digits, start = waiting.table
         self.decided_by_bounds += len(start)
-        values, there = PieceWise(function.source).at(digits)
+        values, there = PiecewiseAffine(function.source).at(digits)
         at, found = awaited.find(values)
         late = there & found
         late[late] = np.asarray(awaited.table[1][at[late]] > start[late], dtype=np.bool_)
@@ -164,7 +164,7 @@ class PointDecider:
         """
         digits, start = waiting.table
         self.decided_by_bounds += len(start)
-        values, there = PieceWise(function.source).at(digits)
+        values, there = PiecewiseAffine(function.source).at(digits)
         times = awaited.table[1]
         if not len(times):
             return None
@@ -212,7 +212,7 @@ def _first(wrong: np.ndarray, waiting: Ints, awaited: Ints) -> Counterexample | 
 
 
 def find_overlap_pointwise(
-    served: list[Families],
+    served: list[Pieces],
 ) -> tuple[tuple[int, tuple[int, ...]], tuple[int, tuple[int, ...]]] | int:
     """Find two services of a port that overlap, by sorting all services by start.
 

@@ -18,7 +18,7 @@ import islpy as isl
 import numpy as np
 
 from polylat.proof.decide import AffineTimes, Index
-from polylat.schedule.pieces import Families
+from polylat.schedule.pieces import Pieces
 
 __all__ = ["find_overlap", "reaches"]
 
@@ -102,7 +102,7 @@ def _reduced(terms: Sequence[Term]) -> list[Term]:
     return result
 
 
-def _pairs(parts: Sequence[Families]) -> Iterator[tuple[int, int]]:
+def _pairs(parts: Sequence[Pieces]) -> Iterator[tuple[int, int]]:
     """Yield pairs of pieces (numbered across all parts) whose total time spans overlap."""
     first = np.concatenate([p.first for p in parts])
     last = np.concatenate([p.last for p in parts])
@@ -156,7 +156,7 @@ def find_overlap(
 _Column = tuple[int, int, list[Term]]
 
 
-def _column(pieces: Families, f: int) -> _Column:
+def _column(pieces: Pieces, f: int) -> _Column:
     terms = [
         (int(pieces.rate[k, f]), 0, int(pieces.count[k, f]) - 1)
         for k in range(pieces.depth)

@@ -25,9 +25,9 @@ from polylat.analysis.isl_pieces import (
 from polylat.analysis.starts import piece_per_sample
 from polylat.engine.model import Model
 from polylat.lowering.paths import Leaf, PathHolder
-from polylat.lowering.sharing import Source, sharers, sources
+from polylat.lowering.sharing import SourceHolder, leaves_sharing, source_holders
 from polylat.proof.element_flow import check_brought, last_bringer, last_read_back, tile_set
-from polylat.schedule.pieces import merged
+from polylat.schedule.pieces import merge_pieces
 
 __all__ = ["PrecedenceKind", "PrecedenceRule", "RequiredPrecedences"]
 
@@ -80,7 +80,7 @@ class RequiredPrecedences:
         self.model = model
         self.leaves = model.lowered.leaves
         self.depths = model.lowered.depths
-        self.sources: Mapping[tuple[int, str], Source] = sources(self.leaves)
+        self.sources: Mapping[tuple[int, str], SourceHolder] = source_holders(self.leaves)
         self.spaces = [tile_set(leaf, n) for leaf, n in zip(self.leaves, self.depths, strict=True)]
         self._touching: dict[tuple[int, str, str], isl.Set] = {}
 
@@ -287,7 +287,7 @@ class RequiredPrecedences:
         limit = slots.get(tensor, 2) if isinstance(slots, Mapping) else slots
         if holder.depth == 0 or limit is None:
             return None
-        tiles = self._prefixes(sharers(self.leaves, tensor, holder), holder.depth)
+        tiles = self._prefixes(leaves_sharing(self.leaves, tensor, holder), holder.depth)
         head = prefix_function(self.depths[leaf.number], holder.depth)
         return preceding(tiles, limit).pullback_pw_multi_aff(head).coalesce()
 
@@ -301,7 +301,7 @@ class RequiredPrecedences:
         freed: isl.PwMultiAff,
     ) -> Iterator[PrecedenceRule]:
         """Yield rules that wait until every access to the freed tile has been served."""
-        for other in sharers(self.leaves, tensor, holder):
+        for other in leaves_sharing(self.leaves, tensor, holder):
             touching = self.touching(other.number, tensor, holder.component)
             if touching.is_empty():
                 continue
@@ -359,7 +359,7 @@ class RequiredPrecedences:
         if len(iterations) == tiles.size:  # type: ignore[arg-type]
             return self.spaces[leaf]
         nothing = iterations * 0  # type: ignore[operator]
-        return pieces_to_set(merged(piece_per_sample(tiles, iterations, nothing, nothing)))  # type: ignore[arg-type]
+        return pieces_to_set(merge_pieces(piece_per_sample(tiles, iterations, nothing, nothing)))  # type: ignore[arg-type]
 
     def _prefixes(self, some: Sequence[Leaf], depth: int) -> isl.Set:
         """Return the values of the first loops for which any of the leaves has tile iterations."""

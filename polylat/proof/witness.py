@@ -14,13 +14,13 @@ import numpy as np
 from polylat.analysis.access import Step
 from polylat.analysis.isl_pieces import preceding
 from polylat.lowering.iterations import IrregularError
-from polylat.lowering.points import PieceWise
+from polylat.lowering.points import PiecewiseAffine
 from polylat.proof.checks import ScheduleChecks
 from polylat.proof.pointwise import TabulatedTimes
 from polylat.proof.rules import PrecedenceRule
 from polylat.proof.words import BrokenRule, time_at
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.pieces import Families
+from polylat.schedule.pieces import Pieces
 
 __all__ = ["WitnessChecker"]
 
@@ -300,10 +300,10 @@ def _evaluate_function(
 ) -> tuple[Ints, np.ndarray]:
     size = function.dim(isl.dim_type.in_)
     rows = np.array(indices, dtype=np.int64).reshape(len(indices), size)
-    return PieceWise(function).at(rows)
+    return PiecewiseAffine(function).at(rows)
 
 
-def _times_at(pieces: Families, digits: Ints) -> tuple[Times, np.ndarray]:
+def _times_at(pieces: Pieces, digits: Ints) -> tuple[Times, np.ndarray]:
     """Return start times in tile iterations (one per row), and where the event occurs."""
     if pieces.points <= _MAX_TABLE and pieces.size > 50:
         points = TabulatedTimes(pieces)

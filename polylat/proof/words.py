@@ -9,7 +9,7 @@ import numpy as np
 from polylat.engine.model import Model
 from polylat.lowering.ports import PortKey
 from polylat.numbers import number
-from polylat.schedule.pieces import Families
+from polylat.schedule.pieces import Pieces
 
 __all__ = ["BrokenRule", "Wording", "time_at"]
 
@@ -18,7 +18,7 @@ class BrokenRule(Exception):
     """A rule is broken; the message says how, in the user's words."""
 
 
-def time_at(pieces: Families, index: tuple[int, ...]) -> int | None:
+def time_at(pieces: Pieces, index: tuple[int, ...]) -> int | None:
     """Return the start time of an event in one tile iteration.
 
     Parameters

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Ints", "Mask", "Times", "by_key", "compiled", "ranks", "reached", "runs", "starts_of"]
+__all__ = ["Ints", "Mask", "Times", "compiled", "concatenated_ranges", "date_ranks", "group_by_key", "group_offsets", "mark_reachable"]
 
 Ints = npt.NDArray[np.int64]
 """Counts, numbers and indices."""
@@ -23,7 +23,7 @@ compiled: Any = numba.njit(cache=True, nogil=True)
 """Decorator of compiled functions; `.py_func` is the function as it was (numba has no types)."""
 
 
-def ranks(columns: Ints) -> Ints:
+def date_ranks(columns: Ints) -> Ints:
     """Return the rank of each tile iteration in lexicographic order of dates.
 
     Parameters
@@ -40,7 +40,7 @@ def ranks(columns: Ints) -> Ints:
     Examples
     --------
     >>> import numpy as np
-    >>> ranks(np.array([[1, 0, 1], [0, 5, -2]])).tolist()
+    >>> date_ranks(np.array([[1, 0, 1], [0, 5, -2]])).tolist()
     [2, 0, 1]
     """
     count = columns.shape[1]
@@ -62,7 +62,7 @@ def ranks(columns: Ints) -> Ints:
     return rank
 
 
-def starts_of(keys: Ints, count: int) -> Ints:
+def group_offsets(keys: Ints, count: int) -> Ints:
     """Return where the entries of each key begin in an array sorted by key.
 
     Parameters
@@ -80,7 +80,7 @@ def starts_of(keys: Ints, count: int) -> Ints:
     Examples
     --------
     >>> import numpy as np
-    >>> starts_of(np.array([2, 0, 2]), 3).tolist()
+    >>> group_offsets(np.array([2, 0, 2]), 3).tolist()
     [0, 1, 1, 3]
     """
     found = np.zeros(count + 1, dtype=np.int64)
@@ -88,7 +88,7 @@ def starts_of(keys: Ints, count: int) -> Ints:
     return found
 
 
-def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+def concatenated_ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     """Concatenate ranges of consecutive integers.
 
     Parameters
@@ -105,7 +105,7 @@ def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     Examples
     --------
     >>> import numpy as np
-    >>> [a.tolist() for a in runs(np.array([5, 0]), np.array([2, 1]))]
+    >>> [a.tolist() for a in concatenated_ranges(np.array([5, 0]), np.array([2, 1]))]
     [[0, 0, 1], [5, 6, 0]]
     """
     which = np.repeat(np.arange(len(starts)), lengths)
@@ -114,7 +114,7 @@ def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
 
 
 @compiled
-def by_key(keys: Any, count: int) -> Any:
+def group_by_key(keys: Any, count: int) -> Any:
     """Group entries by key with a counting sort (stable).
 
     Parameters
@@ -133,7 +133,7 @@ def by_key(keys: Any, count: int) -> Any:
     Examples
     --------
     >>> import numpy as np
-    >>> [a.tolist() for a in by_key(np.array([2, 0, 2]), 3)]
+    >>> [a.tolist() for a in group_by_key(np.array([2, 0, 2]), 3)]
     [[0, 1, 1, 3], [1, 0, 2]]
     """
     start = np.zeros(count + 1, np.int64)
@@ -151,7 +151,7 @@ def by_key(keys: Any, count: int) -> Any:
 
 
 @compiled
-def reached(start: Any, out: Any, marked: Any) -> None:
+def mark_reachable(start: Any, out: Any, marked: Any) -> None:
     """Mark, in place, every node that can be reached from a marked node.
 
     Parameters

@@ -22,10 +22,10 @@ import numpy as np
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.backtrack_kernels import FULL, MOVES, NONE, compiled_reasons, compiled_walk
 
-__all__ = ["Tables", "Trail", "moduli_for", "reasons_of", "residues", "walk_round"]
+__all__ = ["BacktrackRecord", "BacktrackTables", "binding_reasons", "coprime_moduli", "residues", "trace_critical_path"]
 
 
-class Tables(NamedTuple):
+class BacktrackTables(NamedTuple):
     """A periodic schedule as arrays.
 
     Events are the starts and the ends of tasks, numbered as in `events.Events`. An event has at
@@ -113,7 +113,7 @@ class Tables(NamedTuple):
     wait_copies: Ints
 
 
-class Trail(NamedTuple):
+class BacktrackRecord(NamedTuple):
     """The record of a walk: items, each a service of a port or a repetition of items.
 
     The *shape* of an item is a number that equal items share, wherever in the loops they are.
@@ -152,7 +152,7 @@ class Trail(NamedTuple):
     buckets: Ints
 
     @staticmethod
-    def empty(size: int, events: int, loops: int) -> Trail:
+    def empty(size: int, events: int, loops: int) -> BacktrackRecord:
         """Return an empty record.
 
         Parameters
@@ -167,7 +167,7 @@ class Trail(NamedTuple):
         Trail
             The record.
         """
-        return Trail(
+        return BacktrackRecord(
             items=np.zeros((4, size + 1), dtype=np.int64),
             places=np.zeros((size, loops + 1), dtype=np.int64),
             shapes=np.zeros((4, size + 1), dtype=np.int64),
@@ -178,7 +178,7 @@ class Trail(NamedTuple):
         )
 
 
-def moduli_for(most: int) -> Ints:
+def coprime_moduli(most: int) -> Ints:
     """Return moduli that distinguish all integers of a range.
 
     Parameters
@@ -194,7 +194,7 @@ def moduli_for(most: int) -> Ints:
 
     Examples
     --------
-    >>> moduli_for(10).tolist(), moduli_for(1 << 40).tolist()
+    >>> moduli_for(10).tolist(), coprime_moduli(1 << 40).tolist()
     ([2147483647], [2147483647, 2147483646])
     """
     found: list[int] = []
@@ -225,7 +225,7 @@ def residues(times: Times, moduli: Ints) -> Ints:
     return np.array(rows, dtype=np.int64).reshape(len(moduli), len(times))
 
 
-def walk_round(tables: Tables, last: int, start: int, port: int) -> tuple[Trail, int, int]:
+def trace_critical_path(tables: BacktrackTables, last: int, start: int, port: int) -> tuple[BacktrackRecord, int, int]:
     """Walk from the end of a task back to time 0.
 
     Parameters
@@ -247,14 +247,14 @@ def walk_round(tables: Tables, last: int, start: int, port: int) -> tuple[Trail,
     size = 1024 + len(tables.task_block)
     kinds = int(tables.task_kind.max(initial=0)) + 1
     while True:
-        trail = Trail.empty(size, len(tables.iteration), tables.digits.shape[1])
+        trail = BacktrackRecord.empty(size, len(tables.iteration), tables.digits.shape[1])
         items, shapes = compiled_walk(t, work, time, *trail, kinds, last, start, port)
         if items != FULL:
             return trail, items, shapes
         size *= 2
 
 
-def reasons_of(tables: Tables, tasks: Ints, start: int, port: int) -> Ints:
+def binding_reasons(tables: BacktrackTables, tasks: Ints, start: int, port: int) -> Ints:
     """Return what sampled tasks waited for.
 
     Parameters
@@ -274,7 +274,7 @@ def reasons_of(tables: Tables, tasks: Ints, start: int, port: int) -> Ints:
     return np.asarray(compiled_reasons(_packed(tables), *_room(tables), tasks, start, port))
 
 
-def _packed(tables: Tables) -> Ints:
+def _packed(tables: BacktrackTables) -> Ints:
     """Pack all tables into one array, headed by the offset of each table and by some sizes.
 
     numba takes a minute to compile a function of so many arrays.
@@ -293,7 +293,7 @@ def _packed(tables: Tables) -> Ints:
     return np.concatenate((starts, sizes, *parts)).astype(np.int64)
 
 
-def _room(tables: Tables) -> tuple[Ints, Ints]:
+def _room(tables: BacktrackTables) -> tuple[Ints, Ints]:
     """Room for intermediate results, and for the residues of two times."""
     loops = tables.digits.shape[1]
     work = np.zeros((MOVES + 2 * loops, loops), dtype=np.int64)

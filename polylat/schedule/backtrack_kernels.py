@@ -169,8 +169,8 @@ def _precedence_by_rule(t: Any, event: Any, rule: Any) -> Any:
 def _source_index(t: Any, wait: Any, k: Any) -> Any:
     """Loop index of the tile iteration that a precedence waits for."""
     at = t[t[ITERATION] + t[t[WAIT_SOURCE] + wait]] * t[LOOPS] + k
-    copies = t[t[WAIT_COPIES] + wait * t[LOOPS] + k]
-    return t[t[DIGITS] + at] + copies * t[t[PERIOD] + at]
+    periods = t[t[WAIT_COPIES] + wait * t[LOOPS] + k]
+    return t[t[DIGITS] + at] + periods * t[t[PERIOD] + at]
 
 
 @_njit

@@ -8,11 +8,11 @@ import numpy as np
 
 from polylat.schedule.arrays import compiled
 
-__all__ = ["walk_back"]
+__all__ = ["critical_walk_back"]
 
 
 @compiled
-def walk_back(
+def critical_walk_back(
     task: int,
     start_reason: int,
     port_reason: int,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, by_key
-from polylat.schedule.critical_kernels import walk_back
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.arrays import Ints, group_by_key
+from polylat.schedule.critical_kernels import critical_walk_back
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import PORT, START
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import TaskSchedule
 
 __all__ = ["critical_tasks"]
 
 
-def critical_tasks(plan: Plan, timing: Timing) -> tuple[Ints, Ints]:
+def critical_tasks(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[Ints, Ints]:
     """Return a chain of tasks from time 0 to the makespan, each beginning when the last one ends.
 
     Among several such chains, waiting for data takes precedence over waiting for a port, and
@@ -43,8 +43,8 @@ def critical_tasks(plan: Plan, timing: Timing) -> tuple[Ints, Ints]:
     ended = np.flatnonzero(end == timing.makespan)
     foreground = ended[graph.kind[graph.task_block[ended]] != 2]
     last = int((foreground if len(foreground) else ended)[0])
-    into = by_key(graph.edge_target, graph.blocks + graph.iterations)
-    tasks, reasons = (walk_back.py_func if end.dtype == object else walk_back)(
+    into = group_by_key(graph.edge_target, graph.blocks + graph.iterations)
+    tasks, reasons = (critical_walk_back.py_func if end.dtype == object else critical_walk_back)(
         last,
         START,
         PORT,
@@ -68,7 +68,7 @@ def critical_tasks(plan: Plan, timing: Timing) -> tuple[Ints, Ints]:
     return tasks[::-1], reasons[::-1]
 
 
-def _port_predecessors(plan: Plan, timing: Timing) -> Ints:
+def _port_predecessors(plan: ExplicitTaskGraph, timing: TaskSchedule) -> Ints:
     """Per task, the task that its port serves before it; -1 if none."""
     graph = plan.graph
     before = np.full(graph.tasks, -1, dtype=np.int64)

@@ -9,10 +9,10 @@ from typing import Literal
 import networkx as nx
 import numpy as np
 
-from polylat.schedule.arrays import Ints, by_key
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.arrays import Ints, group_by_key
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import NAMES, Reason
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import TaskSchedule
 
 __all__ = ["CycleEdge", "find_cycle"]
 
@@ -38,7 +38,7 @@ class CycleEdge:
     reason: Reason
 
 
-def find_cycle(plan: Plan, timing: Timing) -> tuple[CycleEdge, ...]:
+def find_cycle(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[CycleEdge, ...]:
     """Return a cycle of precedences among the events that an order never lets happen.
 
     Parameters
@@ -63,11 +63,11 @@ def find_cycle(plan: Plan, timing: Timing) -> tuple[CycleEdge, ...]:
 
 
 class _CycleSearch:
-    def __init__(self, plan: Plan, timing: Timing) -> None:
+    def __init__(self, plan: ExplicitTaskGraph, timing: TaskSchedule) -> None:
         self.plan = plan
         self.graph = plan.graph
         self.waiting = timing.waiting
-        self.into = by_key(self.graph.edge_target, self.graph.blocks + self.graph.iterations)
+        self.into = group_by_key(self.graph.edge_target, self.graph.blocks + self.graph.iterations)
         self.before: Ints = np.full(self.graph.tasks, -1, dtype=np.int64)
         if timing.order in ("program", "skew"):
             tasks, start = self.graph.port_order(skewed=timing.order == "skew")

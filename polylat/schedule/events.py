@@ -11,28 +11,28 @@ from polylat.schedule.arrays import Ints
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.timing import Order
 
-__all__ = ["Events", "PortWaits", "Waits"]
+__all__ = ["EventNumbering", "PortPrecedences", "Precedences"]
 
 
 @dataclass(frozen=True, eq=False)
-class Waits:
+class Precedences:
     """Precedences: each target waits for a source, or for the source some periods later.
 
     Parameters
     ----------
     source, target
         Shape (precedences,): numbers of events, or of what else the owner says.
-    copies
+    periods
         Shape (loops, precedences): how many periods later than `source` the awaited event is.
     """
 
     source: Ints
     target: Ints
-    copies: Ints
+    periods: Ints
 
 
 @dataclass(frozen=True, eq=False)
-class PortWaits:
+class PortPrecedences:
     """Precedences between tasks that a port serves one after the other, by order of service.
 
     Parameters
@@ -44,11 +44,11 @@ class PortWaits:
         there is none.
     """
 
-    program: Waits
-    skew: Waits
-    seen: Waits | None = None
+    program: Precedences
+    skew: Precedences
+    seen: Precedences | None = None
 
-    def of(self, order: Order) -> Waits:
+    def of(self, order: Order) -> Precedences:
         """Return the precedences of an order of service.
 
         Parameters
@@ -67,7 +67,7 @@ class PortWaits:
 
 
 @dataclass(frozen=True, eq=False)
-class Events:
+class EventNumbering:
     """Numbering of events.
 
     In this order: the starts of the tile iterations and of the other blocks (meaningful for fills

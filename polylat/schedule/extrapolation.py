@@ -17,18 +17,18 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, by_key, runs
-from polylat.schedule.events import Events, PortWaits, Waits
+from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges, group_by_key
+from polylat.schedule.events import EventNumbering, PortPrecedences, Precedences
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.longest_path import System
-from polylat.schedule.timing import Order, Timing
+from polylat.schedule.longest_path import PrecedenceSystem
+from polylat.schedule.timing import Order, TaskSchedule
 
 __all__ = [
     "NotPeriodicError",
-    "PeriodicPlan",
     "PeriodicScheduler",
-    "Repeats",
-    "Stretch",
+    "PeriodicStructure",
+    "PeriodicTaskGraph",
+    "SkippedRange",
     "extrapolation_terms",
 ]
 
@@ -50,7 +50,7 @@ class NotPeriodicError(Exception):
     def __init__(
         self,
         places: Sequence[tuple[int, int, int]],
-        timing: Timing | None = None,
+        timing: TaskSchedule | None = None,
         excess: Mapping[tuple[int, int, int], int] | None = None,
     ) -> None:
         super().__init__(f"not periodic: {places}")
@@ -60,14 +60,14 @@ class NotPeriodicError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class SkippedRange:
     """A skipped range of a loop, and the sampled periods around it.
 
     Parameters
     ----------
     where
         (leaf, loop, number of the range in the loop).
-    copies
+    periods
         Number of skipped periods.
     stand
         Shape (n,): the tile iterations of the last period before the range, which represent the
@@ -78,14 +78,14 @@ class Stretch:
     """
 
     where: tuple[int, int, int]
-    copies: int
+    periods: int
     stand: Ints
     before: Ints
     after: Ints
 
 
 @dataclass(frozen=True, eq=False)
-class Repeats:
+class PeriodicStructure:
     """The periodic structure of a task graph: what extrapolating skipped ranges requires.
 
     Parameters
@@ -111,16 +111,16 @@ class Repeats:
     """
 
     earlier: Ints
-    chain: Waits
-    stretches: tuple[Stretch, ...]
-    ports: PortWaits
-    ends: Waits
-    rules: Waits
+    chain: Precedences
+    stretches: tuple[SkippedRange, ...]
+    ports: PortPrecedences
+    ends: Precedences
+    rules: Precedences
     skips: Mask
 
 
 @dataclass(frozen=True, eq=False)
-class PeriodicPlan:
+class PeriodicTaskGraph:
     """A task graph whose sampled tile iterations represent skipped ones.
 
     Parameters
@@ -132,12 +132,12 @@ class PeriodicPlan:
     """
 
     graph: TaskGraph
-    repeats: Repeats
+    repeats: PeriodicStructure
 
     @cached_property
-    def events(self) -> Events:
+    def events(self) -> EventNumbering:
         """The numbering of events."""
-        return Events(self.graph)
+        return EventNumbering(self.graph)
 
     @cached_property
     def _boundaries(self) -> _Boundaries:
@@ -164,7 +164,7 @@ class PeriodicPlan:
         """
         return PeriodicScheduler(self, order)
 
-    def time(self, order: Order | None) -> Timing:
+    def time(self, order: Order | None) -> TaskSchedule:
         """Return the earliest (ASAP) schedule under an order of service.
 
         Parameters
@@ -185,7 +185,7 @@ class PeriodicPlan:
         timer = self.timer(order)
         return timer.timing(self.graph.task_duration, timer.values(self.graph.task_duration))
 
-    def time_static(self) -> dict[Order, Timing]:
+    def time_static(self) -> dict[Order, TaskSchedule]:
         """Return the earliest (ASAP) schedules under the static orders.
 
         Returns
@@ -224,14 +224,14 @@ class PeriodicScheduler:
         A precedence is on a skipped event that no sampled one represents.
     """
 
-    def __init__(self, plan: PeriodicPlan, order: Order | None) -> None:
+    def __init__(self, plan: PeriodicTaskGraph, order: Order | None) -> None:
         self._graph = graph = plan.graph
         self._order = order
         self._events = events = plan.events
         repeats = plan.repeats
         waits = _precedences(graph, events, repeats, order)
         terms = extrapolation_terms(events, repeats.earlier, waits)
-        self._system = System(events.count, waits.source, waits.target, terms)
+        self._system = PrecedenceSystem(events.count, waits.source, waits.target, terms)
         self._stretches = repeats.stretches
         self._boundaries = plan._boundaries.only(_checked(events, order))
 
@@ -265,7 +265,7 @@ class PeriodicScheduler:
                 raise NotPeriodicError(places, self.timing(task_duration, values), late)
         return values
 
-    def timing(self, task_duration: Times, values: Times) -> Timing:
+    def timing(self, task_duration: Times, values: Times) -> TaskSchedule:
         """Return the schedule with given times of events.
 
         Parameters
@@ -284,7 +284,7 @@ class PeriodicScheduler:
         n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
         fill_begin = values[:blocks].copy()
         fill_begin[graph.kind != 0] = 0
-        return Timing(
+        return TaskSchedule(
             self._order,
             begin=values[:n],
             finish=values[2 * blocks + tasks :],
@@ -389,7 +389,7 @@ class _Boundaries:
         return _Boundaries(unlike, *(column[some] for column in columns))
 
 
-def _checked(events: Events, order: Order | None) -> Mask:
+def _checked(events: EventNumbering, order: Order | None) -> Mask:
     """Per event, whether its times must continue linearly behind skipped ranges."""
     graph = events.graph
     checked = np.ones(events.count, dtype=np.bool_)
@@ -400,7 +400,7 @@ def _checked(events: Events, order: Order | None) -> Mask:
     return checked
 
 
-def _boundaries_of(events: Events, stretches: Sequence[Stretch]) -> _Boundaries:
+def _boundaries_of(events: EventNumbering, stretches: Sequence[SkippedRange]) -> _Boundaries:
     """All events in the periods around skipped ranges."""
     by_iteration = np.argsort(events.iteration, kind="stable")
     every = np.bincount(events.iteration, minlength=events.graph.iterations)
@@ -408,19 +408,19 @@ def _boundaries_of(events: Events, stretches: Sequence[Stretch]) -> _Boundaries:
     parts: list[tuple[Ints, ...]] = [(np.zeros(0, dtype=np.int64),) * 5]
     unlike = set()
     for number, stretch in enumerate(stretches):
-        which, place = runs(starts[stretch.stand], every[stretch.stand])
+        which, place = concatenated_ranges(starts[stretch.stand], every[stretch.stand])
         stand = by_iteration[place]
         before = events.at(stand, stretch.before[which])
         after = events.at(stand, stretch.after[which])
         if (every[stretch.after] != every[stretch.stand]).any():
             unlike.add(number)
-        numbers, periods = (np.full(len(stand), k) for k in (number, stretch.copies + 1))
+        numbers, periods = (np.full(len(stand), k) for k in (number, stretch.periods + 1))
         parts.append((numbers, stand, before, after, periods))
     columns = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _Boundaries(frozenset(unlike), *columns)
 
 
-def _precedences(graph: TaskGraph, events: Events, repeats: Repeats, order: Order | None) -> Waits:
+def _precedences(graph: TaskGraph, events: EventNumbering, repeats: PeriodicStructure, order: Order | None) -> Precedences:
     """All precedences between events.
 
     Where ports serve in an order, precedences on the finish of a tile iteration are replaced by
@@ -430,7 +430,7 @@ def _precedences(graph: TaskGraph, events: Events, repeats: Repeats, order: Orde
     n, blocks = graph.iterations, graph.blocks
     parts: list[tuple[Ints, Ints, Ints | None]] = []
     chain = repeats.chain
-    parts.append((chain.source, chain.target, chain.copies))
+    parts.append((chain.source, chain.target, chain.periods))
     others = np.arange(n, blocks)
     fills = others[graph.kind[n:] == 0]
     parts.append((fills, graph.owner[fills], None))
@@ -446,36 +446,36 @@ def _precedences(graph: TaskGraph, events: Events, repeats: Repeats, order: Orde
     if order is None:
         parts.append((events.block(every[:n]), events.finish(every[:n]), None))
         parts.append((events.block(fills), events.finish(graph.owner[fills]), None))
-        parts.append((events.finish(chain.source), events.finish(chain.target), chain.copies))
+        parts.append((events.finish(chain.source), events.finish(chain.target), chain.periods))
         finish = events.finish(np.minimum(graph.edge_source, n - 1))
         source = np.where(whole, finish, events.block(graph.edge_source))
-        parts.append((source, target, graph.edge_copies))
+        parts.append((source, target, graph.edge_periods))
     else:
         served = repeats.ports.of(order)
-        parts.append((events.task(served.source), events.task(served.target), served.copies))
+        parts.append((events.task(served.source), events.task(served.target), served.periods))
         ends, rules = repeats.ends, repeats.rules
         parts.append((every[:n], events.finish(every[:n]), None))
-        parts.append((events.task(ends.source), events.finish(ends.target), ends.copies))
-        parts.append((events.task(rules.source), target[rules.target], rules.copies))
+        parts.append((events.task(ends.source), events.finish(ends.target), ends.periods))
+        parts.append((events.task(rules.source), target[rules.target], rules.periods))
         # The source of an edge finishes no earlier than it starts and than its tasks end.
-        parts.append((ready[graph.edge_source], target, graph.edge_copies))
-        start, of_block = by_key(graph.task_block, blocks)
+        parts.append((ready[graph.edge_source], target, graph.edge_periods))
+        start, of_block = group_by_key(graph.task_block, blocks)
         single = np.flatnonzero(~whole)
         lengths = np.diff(start)[graph.edge_source[single]]
-        edge, place = runs(start[graph.edge_source[single]], lengths)
+        edge, place = concatenated_ranges(start[graph.edge_source[single]], lengths)
         edge = single[edge]
-        parts.append((events.task(of_block[place]), target[edge], graph.edge_copies[:, edge]))
+        parts.append((events.task(of_block[place]), target[edge], graph.edge_periods[:, edge]))
     depth = len(repeats.earlier)
-    copies = [np.zeros((depth, len(s)), dtype=np.int64) if c is None else c for s, _, c in parts]
-    return Waits(
+    periods = [np.zeros((depth, len(s)), dtype=np.int64) if c is None else c for s, _, c in parts]
+    return Precedences(
         np.concatenate([s for s, _, _ in parts]),
         np.concatenate([t for _, t, _ in parts]),
-        np.concatenate(copies, axis=1),
+        np.concatenate(periods, axis=1),
     )
 
 
 def extrapolation_terms(
-    events: Events, earlier: Ints, waits: Waits
+    events: EventNumbering, earlier: Ints, waits: Precedences
 ) -> tuple[Ints, Ints, Ints, Ints]:
     """Return the terms by which awaited skipped events are later than their representatives.
 
@@ -484,14 +484,14 @@ def extrapolation_terms(
     events
         The numbering of events.
     earlier
-        As in `Repeats`.
+        As in `PeriodicStructure`.
     waits
         Precedences between events.
 
     Returns
     -------
     (precedence, factor, later, back)
-        Each of shape (terms,), see `System`: the number of the precedence, the number of periods,
+        Each of shape (terms,), see `PrecedenceSystem`: the number of the precedence, the number of periods,
         the representative, and its translate one period earlier.
 
     Raises
@@ -499,10 +499,10 @@ def extrapolation_terms(
     NotPeriodicError
         A representative has no translate one period earlier.
     """
-    loops, which = np.nonzero(waits.copies)
+    loops, which = np.nonzero(waits.periods)
     source = waits.source[which]
     before = earlier[loops, events.iteration[source]]
     back = np.where(before < 0, -1, events.at(source, before))
     if (back < 0).any():
         raise NotPeriodicError([])
-    return which, waits.copies[loops, which], source, back
+    return which, waits.periods[loops, which], source, back

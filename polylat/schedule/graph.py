@@ -7,13 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, by_key, ranks
+from polylat.schedule.arrays import Ints, Mask, Times, date_ranks, group_by_key
 
-__all__ = ["Dates", "TaskGraph"]
+__all__ = ["LogicalDates", "TaskGraph"]
 
 
 @dataclass(frozen=True, eq=False)
-class Dates:
+class LogicalDates:
     """Logical dates of tile iterations: columns of integers, compared lexicographically.
 
     Parameters
@@ -64,7 +64,7 @@ class TaskGraph:
         Shape (edges,): `FLOW`, `BARRIER` or `CAPACITY` of `reasons`.
     edge_rule
         Shape (edges,): the relation that each edge is of.
-    edge_copies
+    edge_periods
         Shape (loops, edges): how many periods later than `edge_source` the source is, loop by
         loop.
     dates
@@ -85,8 +85,8 @@ class TaskGraph:
     edge_target: Ints
     edge_reason: Ints
     edge_rule: Ints
-    edge_copies: Ints
-    dates: Dates
+    edge_periods: Ints
+    dates: LogicalDates
 
     @property
     def iterations(self) -> int:
@@ -126,7 +126,7 @@ class TaskGraph:
             Shape (tasks,): the tasks by port, then date of the tile iteration, then position of
             the block; shape (ports + 1,): where the tasks of each port begin in `tasks`.
         """
-        rank = ranks(self.dates.skew if skewed else self.dates.program)
+        rank = date_ranks(self.dates.skew if skewed else self.dates.program)
         places = int(self.sequence.max(initial=0)) + 1
         order = np.arange(self.tasks)
         # Radix sort, least significant key first: each pass keeps the order of equal keys.
@@ -135,6 +135,6 @@ class TaskGraph:
             (rank[self.owner[self.task_block]], self.iterations),
             (self.task_port, self.ports),
         ):
-            start, entries = by_key(key[order], count)
+            start, entries = group_by_key(key[order], count)
             order = order[entries]
         return order, start

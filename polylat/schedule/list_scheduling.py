@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, by_key, compiled
+from polylat.schedule.arrays import Ints, Times, compiled, group_by_key
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.timing import Order, Timing
+from polylat.schedule.timing import Order, TaskSchedule
 
-__all__ = ["Plan", "plan", "simulate"]
+__all__ = ["ExplicitTaskGraph", "explicit_task_graph", "simulate"]
 
 
 @compiled
@@ -326,7 +326,7 @@ def simulate(
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class ExplicitTaskGraph:
     """An explicit task graph, indexed for simulation.
 
     Parameters
@@ -343,7 +343,7 @@ class Plan:
     own_blocks: tuple[Ints, Ints]
     edges: tuple[Ints, Ints]
 
-    def time(self, order: Order | None) -> Timing:
+    def time(self, order: Order | None) -> TaskSchedule:
         """Return the earliest (ASAP) schedule under an order of service.
 
         Parameters
@@ -382,9 +382,9 @@ class Plan:
             task_begin,
             wait,
         )
-        return Timing(order, begin, finish, block_finish, fill_begin, task_begin, wait, int(undone))
+        return TaskSchedule(order, begin, finish, block_finish, fill_begin, task_begin, wait, int(undone))
 
-    def time_all(self) -> dict[Order, Timing]:
+    def time_all(self) -> dict[Order, TaskSchedule]:
         """Return the earliest (ASAP) schedule under every order.
 
         Returns
@@ -437,7 +437,7 @@ class Plan:
         return tasks.astype(self._indices[0].dtype, copy=False), start
 
 
-def plan(graph: TaskGraph) -> Plan:
+def explicit_task_graph(graph: TaskGraph) -> ExplicitTaskGraph:
     """Index an explicit task graph for simulation.
 
     Parameters
@@ -450,10 +450,10 @@ def plan(graph: TaskGraph) -> Plan:
     Plan
         The indexed graph.
     """
-    tasks = by_key(graph.task_block, graph.blocks)
-    start, other = by_key(graph.owner[graph.iterations :], graph.iterations)
-    edges = by_key(graph.edge_source, graph.blocks)
-    return Plan(graph, tasks, (start, other + graph.iterations), edges)
+    tasks = group_by_key(graph.task_block, graph.blocks)
+    start, other = group_by_key(graph.owner[graph.iterations :], graph.iterations)
+    edges = group_by_key(graph.edge_source, graph.blocks)
+    return ExplicitTaskGraph(graph, tasks, (start, other + graph.iterations), edges)
 
 
 def _zeros(size: int, dtype: Any) -> Times:

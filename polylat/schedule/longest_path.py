@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, by_key, compiled
+from polylat.schedule.arrays import Ints, Times, compiled, group_by_key
 
-__all__ = ["System"]
+__all__ = ["PrecedenceSystem"]
 
 _LIMIT = float(1 << 61)
 """Values beyond it are computed again in Python integers: the sum of two still fits 64 bits."""
 
 
-class System:
+class PrecedenceSystem:
     """Precedences between events, sorted once to be evaluated for many durations.
 
     Parameters
@@ -46,11 +46,11 @@ class System:
         self, count: int, source: Ints, target: Ints, terms: tuple[Ints, Ints, Ints, Ints]
     ) -> None:
         which, factor, later, back = terms
-        into, edges = by_key(target, count)
+        into, edges = group_by_key(target, count)
         rank = np.empty(len(edges), dtype=np.int64)
         rank[edges] = np.arange(len(edges))
         # Terms by precedence, in the order of the precedences by target.
-        start, by_edge = by_key(rank[which], len(edges))
+        start, by_edge = group_by_key(rank[which], len(edges))
         self._precedences = (
             into,
             source[edges],
@@ -120,7 +120,7 @@ class System:
 
 
 def _grouped(keys: Ints, values: Ints, count: int) -> tuple[Ints, Ints]:
-    start, order = by_key(keys, count)
+    start, order = group_by_key(keys, count)
     return start, values[order]
 
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Times
 
-__all__ = ["Families", "merged"]
+__all__ = ["Pieces", "merge_pieces"]
 
 
 @dataclass(frozen=True, eq=False)
-class Families:
+class Pieces:
     """Times of one event of a leaf, as affine pieces.
 
     The tile iterations of piece p have the indices ``low[k, p] + stride[k, p] * x[k]`` for
@@ -43,7 +43,7 @@ class Families:
     >>> some = Families.of_points(digits, np.array([0, 4, 8, 20, 24, 28]), np.full(6, 2))
     >>> some.size, some.points
     (6, 6)
-    >>> one = merged(some)
+    >>> one = merge_pieces(some)
     >>> one.size, one.points, one.count[:, 0].tolist(), one.rate[:, 0].tolist()
     (1, 6, [2, 3], [20, 4])
     """
@@ -56,7 +56,7 @@ class Families:
     duration: Times
 
     @staticmethod
-    def of_points(digits: Ints, start: Times, duration: Times) -> Families:
+    def of_points(digits: Ints, start: Times, duration: Times) -> Pieces:
         """Return one piece per tile iteration.
 
         Parameters
@@ -73,7 +73,7 @@ class Families:
         """
         ones = np.ones_like(digits)
         nothing = np.zeros(digits.shape, dtype=start.dtype)
-        return Families(digits, ones, ones, start, nothing, duration)
+        return Pieces(digits, ones, ones, start, nothing, duration)
 
     @property
     def size(self) -> int:
@@ -116,9 +116,9 @@ class Families:
         return np.asarray(self.start + np.maximum(self._spans, 0).sum(axis=0) + self.duration)
 
     @property
-    def ends(self) -> Families:
+    def ends(self) -> Pieces:
         """The ends of these events, as pieces of duration 0."""
-        return Families(
+        return Pieces(
             self.low,
             self.stride,
             self.count,
@@ -127,7 +127,7 @@ class Families:
             self.duration * 0,
         )
 
-    def shifted(self, by: Times) -> Families:
+    def shifted(self, by: Times) -> Pieces:
         """Delay every piece.
 
         Parameters
@@ -140,11 +140,11 @@ class Families:
         Families
             The same pieces, starting that much later.
         """
-        return Families(
+        return Pieces(
             self.low, self.stride, self.count, self.start + by, self.rate, self.duration
         )
 
-    def chosen(self, which: Ints | np.ndarray) -> Families:
+    def chosen(self, which: Ints | np.ndarray) -> Pieces:
         """Select some of the pieces.
 
         Parameters
@@ -157,7 +157,7 @@ class Families:
         Families
             The selected pieces.
         """
-        return Families(
+        return Pieces(
             self.low[:, which],
             self.stride[:, which],
             self.count[:, which],
@@ -188,7 +188,7 @@ class Families:
         return digits, start, self.duration[which]
 
     @staticmethod
-    def joined(parts: Sequence[Families]) -> Families:
+    def joined(parts: Sequence[Pieces]) -> Pieces:
         """Concatenate pieces.
 
         Parameters
@@ -201,7 +201,7 @@ class Families:
         Families
             The pieces of all parts, in order.
         """
-        return Families(
+        return Pieces(
             np.concatenate([p.low for p in parts], axis=1),
             np.concatenate([p.stride for p in parts], axis=1),
             np.concatenate([p.count for p in parts], axis=1),
@@ -211,7 +211,7 @@ class Families:
         )
 
 
-def merged(pieces: Families) -> Families:
+def merge_pieces(pieces: Pieces) -> Pieces:
     """Represent the same times by fewer pieces.
 
     Pieces that continue each other along a loop become one: first along the innermost loop, then
@@ -236,7 +236,7 @@ def merged(pieces: Families) -> Families:
             return pieces
 
 
-def _along(pieces: Families, loop: int) -> Families:
+def _along(pieces: Pieces, loop: int) -> Pieces:
     """Merge along a loop; where few neighbors merge, try residue classes of the index as well."""
     if pieces.size < 2:
         return pieces
@@ -251,7 +251,7 @@ def _along(pieces: Families, loop: int) -> Families:
     return best
 
 
-def _merge(pieces: Families, loop: int, residues: int) -> Families:
+def _merge(pieces: Pieces, loop: int, residues: int) -> Pieces:
     """Merge pieces that differ only in one loop (and agree in its index modulo `residues`)."""
     group = _groups(pieces, loop, residues)
     order = np.lexsort((pieces.low[loop], group))
@@ -301,10 +301,10 @@ def _merge(pieces: Families, loop: int, residues: int) -> Families:
     stride_[loop] = step
     count_[loop] = (position[tails] - position[heads]) // step + 1
     rate_[loop] = np.where(many, later[link], later[link] * 0)
-    return Families(low_, stride_, count_, value[heads], rate_, pieces.duration[which])
+    return Pieces(low_, stride_, count_, value[heads], rate_, pieces.duration[which])
 
 
-def _groups(pieces: Families, loop: int, residues: int) -> Ints:
+def _groups(pieces: Pieces, loop: int, residues: int) -> Ints:
     """Number the groups of pieces that agree in everything but one loop, shape (pieces,)."""
     columns = [pieces.duration]
     for k in range(pieces.depth):

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, by_key, compiled
-from polylat.schedule.events import Events
+from polylat.schedule.arrays import Ints, Times, compiled, group_by_key
+from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import TaskSchedule
 
-__all__ = ["slacks"]
+__all__ = ["task_slacks"]
 
 
-def slacks(graph: TaskGraph, timing: Timing) -> Times:
+def task_slacks(graph: TaskGraph, timing: TaskSchedule) -> Times:
     """Return how much later each task could begin without raising the makespan.
 
     The ports keep their order of service.
@@ -35,11 +35,11 @@ def slacks(graph: TaskGraph, timing: Timing) -> Times:
     -----
     The backward pass of the critical path method (Kelley and Walker 1959).
     """
-    events = Events(graph)
+    events = EventNumbering(graph)
     source, target = _precedences(graph, events, timing)
     durations = np.full(events.count, 0, dtype=timing.task_begin.dtype)
     durations[graph.blocks : graph.blocks + graph.tasks] = graph.task_duration
-    start, into = by_key(target, events.count)
+    start, into = group_by_key(target, events.count)
     pending = np.bincount(source, minlength=events.count).astype(np.int64)
     latest = np.full(events.count, timing.makespan, dtype=durations.dtype)
     run = _latest_times.py_func if durations.dtype == object else _latest_times
@@ -49,7 +49,7 @@ def slacks(graph: TaskGraph, timing: Timing) -> Times:
     return free
 
 
-def _precedences(graph: TaskGraph, events: Events, timing: Timing) -> tuple[Ints, Ints]:
+def _precedences(graph: TaskGraph, events: EventNumbering, timing: TaskSchedule) -> tuple[Ints, Ints]:
     """All precedences between events, as (source, target): of the model and of the port order."""
     n, blocks = graph.iterations, graph.blocks
     every, tasks = np.arange(blocks), np.arange(graph.tasks)

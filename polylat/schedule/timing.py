@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, starts_of
+from polylat.schedule.arrays import Ints, Times, group_offsets
 from polylat.schedule.graph import TaskGraph
 
-__all__ = ["ORDERS", "Order", "Timing", "service_order"]
+__all__ = ["ORDERS", "Order", "TaskSchedule", "service_order"]
 
 Order = Literal["program", "skew", "oldest"]
 """An order of service.
@@ -26,7 +26,7 @@ ORDERS: tuple[Order, ...] = ("program", "skew", "oldest")
 
 
 @dataclass(frozen=True, eq=False)
-class Timing:
+class TaskSchedule:
     """A schedule: the earliest (ASAP) times of a task graph under an order of service.
 
     Parameters
@@ -68,7 +68,7 @@ class Timing:
         return max(int(self.finish.max(initial=0)), int(self.block_finish.max(initial=0)))
 
 
-def service_order(graph: TaskGraph, timing: Timing) -> tuple[Ints, Ints]:
+def service_order(graph: TaskGraph, timing: TaskSchedule) -> tuple[Ints, Ints]:
     """Return the order in which the ports serve the tasks in a schedule.
 
     Parameters
@@ -86,4 +86,4 @@ def service_order(graph: TaskGraph, timing: Timing) -> tuple[Ints, Ints]:
     """
     # Durations are positive, so that no two tasks of a port begin together.
     tasks = np.lexsort((timing.task_begin, graph.task_port))
-    return tasks, starts_of(graph.task_port, graph.ports)
+    return tasks, group_offsets(graph.task_port, graph.ports)

@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, ranks, runs
-from polylat.schedule.events import Waits
+from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges, date_ranks
+from polylat.schedule.events import Precedences
 from polylat.schedule.extrapolation import (
     NotPeriodicError,
-    PeriodicPlan,
-    Stretch,
+    PeriodicTaskGraph,
+    SkippedRange,
     extrapolation_terms,
 )
-from polylat.schedule.timing import Timing
+from polylat.schedule.timing import TaskSchedule
 
-__all__ = ["Rivals", "check_oldest"]
+__all__ = ["ServiceAlternatives", "check_work_conserving"]
 
 
 @dataclass(frozen=True, eq=False)
-class Rivals:
+class ServiceAlternatives:
     """The tasks that a port might have served instead of each task.
 
     A *stream* is all blocks of one kind in a leaf, which a port serves in order. A *gap* of a
@@ -43,7 +43,7 @@ class Rivals:
         with it.
     following, previous
         Shape (gaps,): the tasks of the stream after and before the gap; -1 where there is none.
-    copies, earlier
+    periods, earlier
         Shape (loops, gaps): how many periods later `following` and `previous` are.
     own, digits
         Loop indices, shape (loops, tasks) and (loops, gaps): of the tasks, and of `following`.
@@ -55,13 +55,13 @@ class Rivals:
     gaps: Ints
     following: Ints
     previous: Ints
-    copies: Ints
+    periods: Ints
     earlier: Ints
     own: Ints
     digits: Ints
 
 
-def check_oldest(plan: PeriodicPlan, timing: Timing, rivals: Rivals) -> None:
+def check_work_conserving(plan: PeriodicTaskGraph, timing: TaskSchedule, rivals: ServiceAlternatives) -> None:
     """Check that in a schedule every port takes the first ready task of the order "oldest".
 
     Parameters
@@ -97,7 +97,7 @@ def check_oldest(plan: PeriodicPlan, timing: Timing, rivals: Rivals) -> None:
 class _Checked:
     """Times of tasks and of their rivals, and the conditions that hold between them."""
 
-    def __init__(self, plan: PeriodicPlan, timing: Timing, rivals: Rivals) -> None:
+    def __init__(self, plan: PeriodicTaskGraph, timing: TaskSchedule, rivals: ServiceAlternatives) -> None:
         graph = plan.graph
         self._plan = plan
         self._rivals = rivals
@@ -111,8 +111,8 @@ class _Checked:
         begin, end = timing.task_begin, timing.task_begin + graph.task_duration
         free = _ports_free(plan, timing)
         z, previous = rivals.following, rivals.previous
-        next_ready = self._later(ready, z, rivals.copies)
-        next_begin = self._later(begin, z, rivals.copies)
+        next_ready = self._later(ready, z, rivals.periods)
+        next_begin = self._later(begin, z, rivals.periods)
         last_ready = self._later(ready, previous, rivals.earlier)
         last_end = self._later(end, previous, rivals.earlier)
         there, first = z >= 0, previous < 0
@@ -141,7 +141,7 @@ class _Checked:
         self._of_gap = np.stack((*rivals.digits, *times, *numbers), axis=1)
         self._own = np.ascontiguousarray(rivals.own.T)
 
-    def extends_over(self, stretch: Stretch) -> bool:
+    def extends_over(self, stretch: SkippedRange) -> bool:
         """Whether values grow linearly, and the same condition holds, over a skipped range."""
         rivals = self._rivals
         place = np.full(self._plan.graph.iterations, -1, dtype=np.int64)
@@ -153,27 +153,27 @@ class _Checked:
         if (before < 0).any() or (after < 0).any():
             return False
         around = stand, before, after
-        _, grow = _growth(self._of_task, around, stretch.copies)
+        _, grow = _growth(self._of_task, around, stretch.periods)
         if not grow:
             return False
-        which, row = runs(rivals.first[stand], rivals.width[stand])
+        which, row = concatenated_ranges(rivals.first[stand], rivals.width[stand])
         rows = [row + (rivals.first[tasks] - rivals.first[stand])[which] for tasks in around]
         held = self.holds[rows[0]] & self.holds[rows[1]] & self.holds[rows[2]]
-        once, grow = _growth(self._of_gap, [rivals.gaps[row] for row in rows], stretch.copies)
+        once, grow = _growth(self._of_gap, [rivals.gaps[row] for row in rows], stretch.periods)
         moved = once[:, : len(rivals.digits)]
         own = (self._own[stand] - self._own[before])[which]
         still = (moved == 0).all(axis=1) | (moved == own).all(axis=1)
         return bool(grow and held.all() and still.all())
 
-    def _later(self, values: Times, tasks: Ints, copies: Ints) -> Times:
+    def _later(self, values: Times, tasks: Ints, periods: Ints) -> Times:
         """Values of tasks some periods later, along the last axis; 0 where the task is -1.
 
-        `copies`, of shape (loops, tasks), is the number of periods.
+        `periods`, of shape (loops, tasks), is the number of periods.
         """
         there = tasks >= 0
         found = np.where(there, values[..., tasks], 0)
-        for k in range(len(copies)):
-            some = np.flatnonzero(there & (copies[k] > 0))
+        for k in range(len(periods)):
+            some = np.flatnonzero(there & (periods[k] > 0))
             if not len(some):
                 continue
             moved = tasks[some]
@@ -181,7 +181,7 @@ class _Checked:
             back = self._events.earlier_tasks(moved, before)
             if (before < 0).any() or (back < 0).any():
                 raise NotPeriodicError([])
-            found[..., some] += copies[k, some] * (values[..., moved] - values[..., back])
+            found[..., some] += periods[k, some] * (values[..., moved] - values[..., back])
         return found
 
     def _older(self) -> Mask:
@@ -191,13 +191,13 @@ class _Checked:
         late = graph.kind[graph.task_block] == 2
         dates = graph.dates.skew[:, self._iteration]
         sequence = graph.sequence[graph.task_block]
-        rival = np.vstack((late[z], self._later(dates, z, rivals.copies), sequence[z]))
+        rival = np.vstack((late[z], self._later(dates, z, rivals.periods), sequence[z]))
         # Ranking is stable: a task is older than an equal rival only if it precedes the rival here.
-        rank = ranks(np.concatenate((rival, np.vstack((late, dates, sequence))), axis=1))
+        rank = date_ranks(np.concatenate((rival, np.vstack((late, dates, sequence))), axis=1))
         return np.asarray(rank[len(z) :][rivals.tasks] < rank[: len(z)][rivals.gaps])
 
 
-def _growth(values: Times, around: Sequence[Ints], copies: int) -> tuple[Times, bool]:
+def _growth(values: Times, around: Sequence[Ints], periods: int) -> tuple[Times, bool]:
     """By how much rows of values grow per period, and whether that continues over a skipped range.
 
     `around`: the rows of the last period before the range, of the period before that, and of the
@@ -205,20 +205,20 @@ def _growth(values: Times, around: Sequence[Ints], copies: int) -> tuple[Times, 
     """
     stand, before, after = (values[rows] for rows in around)
     once = stand - before
-    return once, bool((after - stand == (copies + 1) * once).all())
+    return once, bool((after - stand == (periods + 1) * once).all())
 
 
-def _ports_free(plan: PeriodicPlan, timing: Timing) -> Times:
+def _ports_free(plan: PeriodicTaskGraph, timing: TaskSchedule) -> Times:
     """Per task, when its port becomes free for it."""
     graph, events, repeats = plan.graph, plan.events, plan.repeats
     assert timing.order is not None
     served = repeats.ports.of(timing.order)
     values: Any = np.full(events.count, 0, dtype=graph.task_duration.dtype)
     values[graph.blocks : graph.blocks + graph.tasks] = timing.task_begin + graph.task_duration
-    waits = Waits(events.task(served.source), served.target, served.copies)
+    waits = Precedences(events.task(served.source), served.target, served.periods)
     ends = values[waits.source]
-    which, copies, later, back = extrapolation_terms(events, repeats.earlier, waits)
-    np.add.at(ends, which, copies * (values[later] - values[back]))
+    which, periods, later, back = extrapolation_terms(events, repeats.earlier, waits)
+    np.add.at(ends, which, periods * (values[later] - values[back]))
     free = np.full(graph.tasks, 0, dtype=values.dtype)
     np.maximum.at(free, served.target, ends)
     return free

@@ -219,7 +219,7 @@ class Branch:
         return replace(self, end=Pipeline(stages, self.end.where))
 
 
-def node_words(node: Temporal | Spatial | Storage | Toll | Compute) -> str:
+def describe_node(node: Temporal | Spatial | Storage | Toll | Compute) -> str:
     """Describe a node of a mapping in a few words, without its trip count and sizes.
 
     Parameters

@@ -117,7 +117,7 @@ def normalize_background(
         raise OptionError(
             f"background must be a list of write-backs, not {_shown(value)}",
             where=where,
-            mend='name them as "tensor" or "tensor@component"',
+            fix='name them as "tensor" or "tensor@component"',
         )
     pairs = []
     for item in items:
@@ -263,7 +263,7 @@ def normalize_option(
     raise _no_option(name, where)
 
 
-def check_names(names: Iterable[object], *, where: str | None = None) -> None:
+def check_option_names(names: Iterable[object], *, where: str | None = None) -> None:
     """Refuse names that are not options of `analyze`.
 
     Parameters
@@ -312,7 +312,7 @@ def normalize_schedule(
         If there is no such option, or its value cannot be used.
     """
     place = where or "schedule"
-    check_names(options, where=place)
+    check_option_names(options, where=place)
     head, _, tail = place.partition(" ")
     return {
         name: normalize_option(
@@ -328,7 +328,7 @@ def normalize_schedule(
 
 def _no_option(name: object, where: str | None) -> OptionError:
     return OptionError(
-        f"there is no option {_shown(name)}", where=where, mend=_suggestion(name, _OPTIONS)
+        f"there is no option {_shown(name)}", where=where, fix=_suggestion(name, _OPTIONS)
     )
 
 
@@ -347,7 +347,7 @@ def _parse_write_back(item: object, where: str | None) -> tuple[str, str | None]
         tensor_name, component_name = item
         if isinstance(tensor_name, str) and isinstance(component_name, (str, type(None))):
             return tensor_name, component_name
-    raise OptionError(f"background: {_shown(item)} is not a write-back", where=where, mend=form)
+    raise OptionError(f"background: {_shown(item)} is not a write-back", where=where, fix=form)
 
 
 def _is_pair(value: object, components: Collection[str]) -> bool:
@@ -367,7 +367,7 @@ def _slot_count(value: object, what: str, where: str | None) -> int | None:
         return None
     count = _positive_int(value, what, where)
     if count > _MAX_SLOTS:
-        raise OptionError(f"{what} must be at most {_MAX_SLOTS}", where=where, mend=_UNLIMITED)
+        raise OptionError(f"{what} must be at most {_MAX_SLOTS}", where=where, fix=_UNLIMITED)
     return count
 
 
@@ -394,16 +394,16 @@ def normalize_window(value: object) -> tuple[Fraction, Fraction]:
     >>> normalize_window((0, "1/2"))
     (Fraction(0, 1), Fraction(1, 2))
     """
-    mend = "give two times (from, to) with 0 <= from < to"
+    fix = "give two times (from, to) with 0 <= from < to"
     try:
         first, last = (
             Fraction(ratio(time) if isinstance(time, str) else exact(time))
             for time in value  # type: ignore[attr-defined]
         )
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise OptionError(f"{_shown(value)} is not a window of time", mend=mend) from error
+        raise OptionError(f"{_shown(value)} is not a window of time", fix=fix) from error
     if not 0 <= first < last:
-        raise OptionError(f"the window ({first}, {last}) is empty or starts before 0", mend=mend)
+        raise OptionError(f"the window ({first}, {last}) is empty or starts before 0", fix=fix)
     return first, last
 
 
@@ -514,7 +514,7 @@ def _choice(what: str, value: object, known: tuple[str, ...], where: str | None)
     raise OptionError(
         f"{what} must be one of {', '.join(known)}, not {_shown(value)}",
         where=where,
-        mend=_suggestion(value, known) if isinstance(value, str) else None,
+        fix=_suggestion(value, known) if isinstance(value, str) else None,
     )
 
 
@@ -525,7 +525,7 @@ def _check_exists(
         raise OptionError(
             f"{option} names the {kind} {name!r}, which does not exist",
             where=where,
-            mend=_suggestion(name, known),
+            fix=_suggestion(name, known),
         )
 
 

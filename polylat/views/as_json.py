@@ -11,7 +11,7 @@ from typing import Any
 from polylat.analysis.access import AccessKey, Step
 from polylat.analysis.attribution import latency_steps, port_users
 from polylat.analysis.bandwidth_curve import Curve
-from polylat.analysis.occupancy import Occupancy, known_peak
+from polylat.analysis.occupancy import Occupancy, peak_or_none
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import Row
@@ -24,7 +24,7 @@ __all__ = [
     "ROOFLINE_SCHEMA",
     "curve_to_dict",
     "explanation_to_dict",
-    "optional",
+    "optional_number",
     "report_to_dict",
     "roofline_to_dict",
 ]
@@ -63,7 +63,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
         "schema": REPORT_SCHEMA,
         "latency": json_number(results.latency),
         "latency_by_order": {
-            order: optional(latency) for order, latency in results.latency_by_order.items()
+            order: optional_number(latency) for order, latency in results.latency_by_order.items()
         },
         "order": results.order,
         "granularity": results.granularity,
@@ -81,8 +81,8 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
         "dependence_bound": json_number(results.dependence_bound),
         "binding": results.binding,
         "optimal": results.optimal,
-        "sequential": optional(results.sequential),
-        "speedup": optional(results.speedup),
+        "sequential": optional_number(results.sequential),
+        "speedup": optional_number(results.speedup),
         "roofline": json_number(results.roofline),
         "comparison": _comparison(results),
         "ports": _ports(results),
@@ -157,7 +157,7 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
             "action": change.action,
             "factor": change.factor,
             "latency": json_number(change.latency),
-            "speedup": optional(change.speedup),
+            "speedup": optional_number(change.speedup),
         },
     }
 
@@ -180,8 +180,8 @@ def curve_to_dict(curve: Curve) -> dict[str, Any]:
         "component": curve.component,
         "action": curve.action,
         "latency": json_number(curve.latency),
-        "beyond": optional(curve.beyond),
-        "below": optional(curve.below),
+        "beyond": optional_number(curve.beyond),
+        "below": optional_number(curve.below),
         "alone": curve.alone,
         "pieces": [
             {
@@ -234,7 +234,7 @@ def _comparison(results: Results) -> dict[str, Any]:
     return {
         "accelforge": json_number(comparison.accelforge),
         "back_to_back": json_number(comparison.back_to_back),
-        "sequential": optional(comparison.sequential),
+        "sequential": optional_number(comparison.sequential),
         "latency": json_number(comparison.latency),
         "charges": [
             {
@@ -289,9 +289,9 @@ def _row(row: Row) -> dict[str, Any]:
         "action": row.action,
         "critical": json_number(row.critical),
         "count": json_number(row.count),
-        "duration": optional(row.duration),
-        "slack": optional(row.slack),
-        "latency_if_free": optional(row.latency_if_free),
+        "duration": optional_number(row.duration),
+        "slack": optional_number(row.slack),
+        "latency_if_free": optional_number(row.latency_if_free),
     }
 
 
@@ -322,7 +322,7 @@ def _accesses(items: Iterable[tuple[AccessKey, Number]], what: str) -> list[dict
     ]
 
 
-def optional(value: Number | None) -> int | str | None:
+def optional_number(value: Number | None) -> int | str | None:
     """Convert a number that may be missing to JSON.
 
     Parameters
@@ -339,11 +339,11 @@ def optional(value: Number | None) -> int | str | None:
 
 
 def _memory(memory: Occupancy) -> dict[str, Any]:
-    peak = known_peak(memory)
+    peak = peak_or_none(memory)
     return {
         "component": memory.component,
         "stages": list(memory.stages),
-        "peak": optional(peak),
-        "size": optional(memory.size),
+        "peak": optional_number(peak),
+        "size": optional_number(memory.size),
         "exceeded": None if peak is None else memory.exceeded,
     }

@@ -8,7 +8,7 @@ from textwrap import wrap
 from polylat.analysis.access import WaitedFor
 from polylat.analysis.timeline import Bar, Lane, Level, Shade, TimelineData
 from polylat.numbers import Number, show
-from polylat.views.style import KINDS, WAITS
+from polylat.views.style import KINDS, WAIT_REASONS
 
 __all__ = [
     "bar_words",
@@ -62,7 +62,7 @@ def bar_words(bar: Bar, lane: Lane) -> str:
         " ".join(w for w in (bar.einsum, tile_words(bar.tile)) if w),
         f"{lane.name}, {KINDS[bar.kind]}: {', '.join(parts)}",
         f"{show(bar.start)} to {show(bar.finish)}, duration {show(bar.duration)}",
-        f"waited for {WAITS[bar.waited_for]}",
+        f"waited for {WAIT_REASONS[bar.waited_for]}",
     ]
     if bar.critical:
         lines[-1] += "; on the critical path"
@@ -225,4 +225,4 @@ def wait_words(why: WaitedFor) -> str:
     str
         Such as ``"waits for data (flow)"``.
     """
-    return f"waits for {WAITS[why]} ({why})"
+    return f"waits for {WAIT_REASONS[why]} ({why})"

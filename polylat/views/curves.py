@@ -9,9 +9,9 @@ from math import log2
 
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.numbers import Number, four_digits, show
-from polylat.views.html import scrolling, table
+from polylat.views.html import scroll_box, table
 from polylat.views.style import PALETTE
-from polylat.views.timeline_layout import round_step
+from polylat.views.timeline_layout import round_tick_step
 
 __all__ = ["curves_html", "round_ticks"]
 
@@ -54,7 +54,7 @@ def round_ticks(most: Number, count: int = 6) -> list[Fraction]:
     >>> [str(tick) for tick in round_ticks(Fraction(1, 3))]
     ['0', '1/10', '1/5', '3/10', '2/5']
     """
-    step = round_step(Fraction(most) / count)
+    step = round_tick_step(Fraction(most) / count)
     return [step * k for k in range(-int(-most // step) + 1)]
 
 
@@ -86,7 +86,7 @@ def curves_html(curves: Sequence[Curve]) -> str:
             ["Bandwidth of", ">Relative to now", ">Latency"], turns, "Breakpoints of the curves"
         )
         summary = "Breakpoints of the curves: the rings in the picture"
-        parts.append(f"<details><summary>{summary}</summary>{scrolling(listed)}</details>")
+        parts.append(f"<details><summary>{summary}</summary>{scroll_box(listed)}</details>")
     return "".join(parts)
 
 
@@ -190,4 +190,4 @@ def _figures(curves: Sequence[Curve]) -> str:
         for curve in curves
     ]
     names = ["Bandwidth of", *(f">{f} x" for f in _FACTORS), ">infinite", ">Constant from"]
-    return scrolling(table(names, rows, "Latency at multiples of a component's bandwidth"))
+    return scroll_box(table(names, rows, "Latency at multiples of a component's bandwidth"))

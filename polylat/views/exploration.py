@@ -342,7 +342,7 @@ def save(found: ExplorationData, path: Path) -> None:
         part.unlink(missing_ok=True)
         raise StoreError(
             f"cannot write {path}: {error.strerror or error}",
-            mend="make room on the disk, or name a file in a folder with write permission",
+            fix="make room on the disk, or name a file in a folder with write permission",
             exploration=found,
         ) from error
 
@@ -352,5 +352,5 @@ def _import(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise MissingExtraError(
-            f"{name.partition('.')[0]} is not installed", mend="pip install 'polylat[explore]'"
+            f"{name.partition('.')[0]} is not installed", fix="pip install 'polylat[explore]'"
         ) from error

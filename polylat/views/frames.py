@@ -210,7 +210,7 @@ def _frame(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
         import pandas as pd
     except ImportError as error:
         raise MissingExtraError(
-            "pandas is not installed", mend="pip install 'polylat[frames]'"
+            "pandas is not installed", fix="pip install 'polylat[frames]'"
         ) from error
     columns: Mapping[str, list[Any]] = {
         name: _column([row[k] for row in rows]) for k, name in enumerate(names)

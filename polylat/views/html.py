@@ -13,7 +13,7 @@ from polylat.views.text import bound_meaning, missing_write_backs
 __all__ = [
     "headline",
     "ports_table",
-    "scrolling",
+    "scroll_box",
     "table",
 ]
 
@@ -56,7 +56,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def scrolling(text: str, name: str = "") -> str:
+def scroll_box(text: str, name: str = "") -> str:
     """Wrap HTML that may be wider than the page in a box that scrolls.
 
     Parameters

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.timeline import StackData
 from polylat.errors import MissingExtraError
-from polylat.views.scene import Box, Label, Line, scene
-from polylat.views.style import CRITICAL, DARK, LIGHT, ON, colour
+from polylat.views.scene import Box, Label, Polyline, timeline_scene
+from polylat.views.style import CRITICAL, DARK, LETTERS_ON, LIGHT, einsum_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,9 +57,9 @@ def figure(stack: StackData, *, width: float = 10.0, dark: bool = False) -> Figu
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError(
-            "Matplotlib is not installed", mend="pip install 'polylat[plot]'"
+            "Matplotlib is not installed", fix="pip install 'polylat[plot]'"
         ) from error
-    picture = scene(stack, width * _PIXELS)
+    picture = timeline_scene(stack, width * _PIXELS)
     palette = DARK if dark else LIGHT
     result = Figure(figsize=(width, picture.height / _PIXELS), facecolor=palette["paper"])
     axes = result.add_axes((0, 0, 1, 1))
@@ -99,11 +99,11 @@ def _box(axes: Axes, box: Box, paper: str, ink: str) -> None:
 
     corner_and_size = (box.x, box.y), max(box.width, 0.4), box.height
     # Matplotlib draws textures in the color of the edge; a critical box gets its frame separately.
-    edges = {"background": paper, "fill": ON[(box.einsum or 0) % len(ON)]}
+    edges = {"background": paper, "fill": LETTERS_ON[(box.einsum or 0) % len(LETTERS_ON)]}
     axes.add_patch(
         Rectangle(
             *corner_and_size,
-            facecolor=colour(box.einsum or 0),
+            facecolor=einsum_color(box.einsum or 0),
             edgecolor=edges.get(str(box.kind), "none"),
             linewidth=0.5 if box.kind == "background" else 0,
             antialiased=not box.shade,
@@ -119,7 +119,7 @@ def _label(axes: Axes, label: Label, palette: Mapping[str, str]) -> None:
     faint = name in ("note", "tick", "wait", "bound")
     ink = palette["faint" if faint else "ink"]
     if name == "bar":
-        ink = ON[int(label.style.split()[1].removeprefix("e"))]
+        ink = LETTERS_ON[int(label.style.split()[1].removeprefix("e"))]
     sizes = {"title": 13, "note": 10, "tick": 10, "wait": 10, "bound": 10, "bar": 10}
     axes.text(
         label.x,
@@ -134,7 +134,7 @@ def _label(axes: Axes, label: Label, palette: Mapping[str, str]) -> None:
     )
 
 
-def _line(axes: Axes, line: Line, palette: Mapping[str, str]) -> None:
+def _line(axes: Axes, line: Polyline, palette: Mapping[str, str]) -> None:
     name = line.style.split()[-1]
     xs, ys = [x for x, _ in line.points], [y for _, y in line.points]
     if name == "level":

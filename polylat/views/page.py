@@ -14,7 +14,7 @@ from typing import Any
 
 from polylat.analysis.attribution import latency_steps, port_users
 from polylat.analysis.bandwidth_curve import Curve
-from polylat.analysis.occupancy import known_peak
+from polylat.analysis.occupancy import peak_or_none
 from polylat.analysis.results import Results
 from polylat.analysis.sensitivity import Row
 from polylat.analysis.timeline import StackData
@@ -26,10 +26,10 @@ from polylat.proof.certificate import Certificate
 from polylat.spec.options import normalize_title
 from polylat.views.captions import tile_words
 from polylat.views.curves import curves_html
-from polylat.views.html import headline, scrolling, table
-from polylat.views.scene import Label, Scene, scene
-from polylat.views.style import WAITS
-from polylat.views.svg import paint, style
+from polylat.views.html import headline, scroll_box, table
+from polylat.views.scene import Label, Scene, timeline_scene
+from polylat.views.style import WAIT_REASONS
+from polylat.views.svg import scene_svg, style_sheet
 from polylat.views.text import report_text
 from polylat.views.tree import mapping_tree
 
@@ -156,7 +156,7 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
     assets = files("polylat.views") / "assets"
     css = (assets / "page.css").read_text(encoding="utf-8")
     script = (assets / "page.js").read_text(encoding="utf-8")
-    drawing = style(None, ".unused").replace("@media(prefers-color-scheme:dark)", "@media not all")
+    drawing = style_sheet(None, ".unused").replace("@media(prefers-color-scheme:dark)", "@media not all")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -262,7 +262,7 @@ _HELP = (
 
 
 def _interactive(stack: StackData, name: str) -> str:
-    picture = scene(stack, _WIDTH)
+    picture = timeline_scene(stack, _WIDTH)
     title = escape("; ".join(line.title for line in stack.timelines))
     return (
         f'<div data-timeline="{name}" data-left="{_left(picture):.1f}" data-zoom="1">'
@@ -271,7 +271,7 @@ def _interactive(stack: StackData, name: str) -> str:
         '<button type="button" data-zoom="out">Zoom out</button>'
         '<button type="button" data-zoom="all">All</button></div>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline: {title}"'
-        f' aria-describedby="timeline-keys">{paint(picture, alone=False)}</div>'
+        f' aria-describedby="timeline-keys">{scene_svg(picture, alone=False)}</div>'
         '<div class="readout" role="status" aria-live="polite"></div></div>'
     )
 
@@ -297,7 +297,7 @@ def _metered(
     head, *lines = table(names, [row for row, _ in rows], caption).split("<tr>")
     bars = ['<th scope="col" class="bar">Share</th>', *(_meter(share) for _, share in rows)]
     cells = [line.replace("</tr>", f"{bar}</tr>", 1) for line, bar in zip(lines, bars, strict=True)]
-    return scrolling("<tr>".join([head, *cells]))
+    return scroll_box("<tr>".join([head, *cells]))
 
 
 def _comparison(results: Results) -> str:
@@ -341,7 +341,7 @@ def _comparison(results: Results) -> str:
     ]
     if charges:
         names = ["Access", ">AccelForge", ">polylat", "~Why"]
-        text += scrolling(
+        text += scroll_box(
             table(names, charges, "Accesses whose actions AccelForge and polylat count differently")
         )
     orders = [
@@ -350,7 +350,7 @@ def _comparison(results: Results) -> str:
         else [order, show(latency)]
         for order, latency in results.latency_by_order.items()
     ]
-    return text + scrolling(table(["Order", ">Latency"], orders, "Latency by order of service"))
+    return text + scroll_box(table(["Order", ">Latency"], orders, "Latency by order of service"))
 
 
 def _ports(results: Results) -> str:
@@ -390,7 +390,7 @@ def _critical(results: Results) -> str:
     names = ["Einsum", "Component", "Tensor", "Action", ">Time", ">Of the latency"]
     text = _metered(names, rows, "Accesses on the critical path; their times add up to the latency")
     waited = ", ".join(
-        f"{WAITS[why]} {show(time)} ({percent(time, results.latency)})"
+        f"{WAIT_REASONS[why]} {show(time)} ({percent(time, results.latency)})"
         for why, time in results.critical_waits.items()
     )
     text += f"<p>Time by what the access waited for: {escape(waited)}.</p>"
@@ -403,12 +403,12 @@ def _critical(results: Results) -> str:
             tile_words(s.tile),
             f"{s.component}.{s.port}" if s.port else s.component,
             f"{s.tensor or '-'} {s.action}",
-            WAITS[s.waited_for],
+            WAIT_REASONS[s.waited_for],
         ]
         for s in path[:_STEPS]
     ]
     heads = [">Start", ">Finish", "Einsum", "Tile", "Port", "Access", "Waited for"]
-    listed = scrolling(table(heads, steps, "Steps of the critical path"))
+    listed = scroll_box(table(heads, steps, "Steps of the critical path"))
     return text + (
         f"<details><summary>Step by step: the first {len(steps)} of {len(path):,}</summary>"
         f"{listed}</details>"
@@ -418,7 +418,7 @@ def _critical(results: Results) -> str:
 def _memories(results: Results) -> str:
     rows = []
     for memory in results.occupancy:
-        peak = known_peak(memory)
+        peak = peak_or_none(memory)
         name = memory.component + "".join(f"[{stage}]" for stage in memory.stages)
         peak_text = "not determined: not periodic" if peak is None else show(peak)
         size = "unlimited" if memory.size is None else show(memory.size)
@@ -438,7 +438,7 @@ def _memories(results: Results) -> str:
 def _mapping(results: Results) -> str:
     tree = mapping_tree(results.solution.model.lowered.spec.mapping, results=results)
     return (
-        scrolling(tree.to_svg(alone=False), "The mapping as a tree")
+        scroll_box(tree.to_svg(alone=False), "The mapping as a tree")
         + f'<ul class="legend">{"".join(f"<li>{escape(line)}</li>" for line in tree.legend())}</ul>'
         + f"<details><summary>As text</summary>{_pre(tree.to_text(), 'The mapping')}</details>"
     )
@@ -452,7 +452,7 @@ def _certificate(certificate: Certificate | None, hints: _Hints) -> str:
     head = f"<p><b>Proven</b> for all {certificate.tiles:,} tile iterations: {certificate.how}.</p>"
     notes = "".join(f"<p>Not checked: {escape(note)}.</p>" for note in certificate.notes)
     names = ["Proven", ">Relations", ">Decisions", "~Meaning"]
-    return head + scrolling(table(names, rows, "Proven properties")) + notes
+    return head + scroll_box(table(names, rows, "Proven properties")) + notes
 
 
 def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, object]) -> str:
@@ -464,7 +464,7 @@ def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, obj
         ["engine", results.engine],
         *([name, str(value)] for name, value in variables.items()),
     ]
-    parts = [scrolling(table(["Option", "Value"], options, "Options"))]
+    parts = [scroll_box(table(["Option", "Value"], options, "Options"))]
     for path in _named(inputs):
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -472,7 +472,7 @@ def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, obj
             raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
         name = path.name
         parts.append(f"<details><summary>{escape(name)}</summary>{_pre(text, name)}</details>")
-    parts.append(scrolling(table(["Package", "Version"], list(_versions()), "Versions")))
+    parts.append(scroll_box(table(["Package", "Version"], list(_versions()), "Versions")))
     text = _pre(report_text(results), "The report as text")
     parts.append(f"<details><summary>The report as text</summary>{text}</details>")
     return "".join(parts)

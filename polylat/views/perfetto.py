@@ -18,12 +18,12 @@ from polylat.files import write
 from polylat.numbers import Number, double, json_number
 from polylat.views.captions import tile_words
 
-__all__ = ["trace", "write_trace"]
+__all__ = ["perfetto_trace", "write_perfetto"]
 
 _PORTS, _MEMORIES = 1, 2
 
 
-def write_trace(line: TimelineData, path: str | Path) -> Path:
+def write_perfetto(line: TimelineData, path: str | Path) -> Path:
     """Write a timeline as a trace.
 
     Parameters
@@ -38,10 +38,10 @@ def write_trace(line: TimelineData, path: str | Path) -> Path:
     Path
         The file.
     """
-    return write(path, json.dumps(trace(line), separators=(",", ":")))
+    return write(path, json.dumps(perfetto_trace(line), separators=(",", ":")))
 
 
-def trace(line: TimelineData) -> dict[str, Any]:
+def perfetto_trace(line: TimelineData) -> dict[str, Any]:
     """Convert a timeline to a trace.
 
     Of segments that repeat, the trace has the first period only; ``otherData`` has the number of

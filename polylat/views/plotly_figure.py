@@ -21,21 +21,21 @@ from polylat.views.captions import (
     step_words,
     wait_words,
 )
-from polylat.views.style import BOTH, CRITICAL, DARK, LIGHT, ON, colour
+from polylat.views.style import CRITICAL, DARK, LETTERS_ON, LIGHT, LIGHT_OR_DARK, einsum_color
 from polylat.views.timeline_layout import (
     LETTER,
-    QUEUED,
-    Bracket,
-    Mark,
+    MIN_TICKED_WIDTH,
+    BoundMark,
+    RepeatBracket,
+    bits_at_top,
     brackets,
-    idle,
+    critical_parts,
+    idle_gaps,
     marks,
-    on_path,
-    queued,
-    size_in_sight,
-    spans,
-    top_of,
-    within,
+    segment_spans,
+    visible_size,
+    waited_for_port,
+    x_of_time,
 )
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def figure(stack: StackData, *, dark: bool | None = None) -> Figure:
         from plotly import graph_objects
     except ImportError as error:
         raise MissingExtraError(
-            "Plotly is not installed", mend="pip install 'polylat[plot]'"
+            "Plotly is not installed", fix="pip install 'polylat[plot]'"
         ) from error
-    palette = BOTH if dark is None else DARK if dark else LIGHT
+    palette = LIGHT_OR_DARK if dark is None else DARK if dark else LIGHT
     result: Figure = graph_objects.Figure()
     longest = max((line.finish for line in stack.timelines), default=0)
     rows, high = [], 0.0
@@ -154,8 +154,8 @@ class _Rows:
     line: TimelineData
     titles: Sequence[str]
     notes: Sequence[str]
-    brackets: Sequence[Bracket]
-    marks: Sequence[Mark]
+    brackets: Sequence[RepeatBracket]
+    marks: Sequence[BoundMark]
     top: float
     above: float
     lanes: float
@@ -166,7 +166,7 @@ class _Rows:
     @classmethod
     def of(cls, line: TimelineData, top: float) -> _Rows:
         titles, notes = heading(line, _LETTERS)
-        narrow = spans(line, 0, _NARROW, line.finish)
+        narrow = segment_spans(line, 0, _NARROW, line.finish)
         shown, bounds = brackets(line, narrow, _NARROW), marks(line, narrow)
         above = top + _HEAD * len(titles) + _NOTE * len(notes) + 6
         lanes = above + _BRACKET * (max((b.row for b in shown), default=-1) + 1)
@@ -201,7 +201,7 @@ class _Panel:
         self.y = _axis("y", down)
         self.levels = [_axis("y", down + 1 + k) for k in range(len(rows.memories))]
         self.broken = len(self.line.segments) != 1
-        self.spans = spans(self.line, 0, _BROKEN, self.line.finish)
+        self.spans = segment_spans(self.line, 0, _BROKEN, self.line.finish)
         duration = double(last - self.line.start) or 1.0
         self.length = _BROKEN if self.broken else duration
         self.pixel = self.length / _USUAL
@@ -210,7 +210,7 @@ class _Panel:
         """Convert a time in a segment to a coordinate on the time axis."""
         segment = self.line.segments[number]
         if self.broken:
-            return within(segment, self.spans[number], time)
+            return x_of_time(segment, self.spans[number], time)
         return double(min(max(time, segment.start), segment.finish))
 
     def up(self, pixels: float) -> float:
@@ -236,7 +236,7 @@ class _Panel:
         }
         for k, (name, y) in enumerate(zip(self.levels, rows.memories, strict=True)):
             level = line.segments[0].levels[k]
-            top = double(top_of(level) or 1)
+            top = double(bits_at_top(level) or 1)
             found[_layout_key(name)] = {
                 **common,
                 "domain": [self.up(y + _MEMORY), self.up(y)],
@@ -323,7 +323,7 @@ class _Panel:
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,
-                insidetextfont={"color": ON[place % len(ON)]},
+                insidetextfont={"color": LETTERS_ON[place % len(LETTERS_ON)]},
                 cliponaxis=True,
                 orientation="h",
                 hovertext=hovers,
@@ -332,7 +332,7 @@ class _Panel:
                 legendgroup=name,
                 legendrank=10 * place + list(_KIND_SUFFIXES).index(bar_kind),
                 marker={
-                    "color": colour(place),
+                    "color": einsum_color(place),
                     "line": {"width": 0},
                     "pattern": _texture(bar_kind, place),
                 },
@@ -344,7 +344,7 @@ class _Panel:
         x: list[float | None] = []
         y: list[float | None] = []
         for number, segment in enumerate(self.line.segments):
-            for start, finish, lane in on_path(self.line, segment):
+            for start, finish, lane in critical_parts(self.line, segment):
                 x += [self.at(number, start), self.at(number, finish)]
                 y += [lane + _BAR / 2, lane + _BAR / 2]
             x.append(None)
@@ -355,7 +355,7 @@ class _Panel:
     def _waits(self) -> Iterator[Any]:
         found: dict[str, tuple[list[float | None], list[float | None], list[str]]] = {}
         for number, segment in enumerate(self.line.segments):
-            for bar, since in idle(segment):
+            for bar, since in idle_gaps(segment):
                 low, high = self.at(number, since), self.at(number, bar.start)
                 if high - low < 4 * self.pixel:
                     continue
@@ -378,7 +378,7 @@ class _Panel:
         for number, segment in enumerate(self.line.segments):
             for bar in segment.bars:
                 low, high = self.at(number, bar.start), self.at(number, bar.finish)
-                if high - low >= QUEUED * self.pixel and queued(segment, bar):
+                if high - low >= MIN_TICKED_WIDTH * self.pixel and waited_for_port(segment, bar):
                     x.append(low)
                     y.append(bar.lane - _BAR / 2 - 0.07)
         if x:
@@ -415,7 +415,7 @@ class _Panel:
                 low, high = self.at(number, start), self.at(number, finish)
                 x += [low, high]
                 y += [double(bits), double(bits)]
-                words = _lines(step_words(level, start, finish, bits, top_of(level)))
+                words = _lines(step_words(level, start, finish, bits, bits_at_top(level)))
                 bars.append((low, high - low, double(bits), words))
             if steps:
                 x += [self.at(number, segment.finish), None]
@@ -463,7 +463,7 @@ class _Panel:
             dashed = {"color": self.palette["ink"], "width": 1, "dash": "dash"}
             yield self._stroke(x, x, top, rows.axis, dashed)
         for k, name in enumerate(self.levels):
-            size = size_in_sight(self.line.segments[0].levels[k])
+            size = visible_size(self.line.segments[0].levels[k])
             if size is not None:
                 yield {
                     "type": "line",
@@ -476,7 +476,7 @@ class _Panel:
                     "line": {"color": CRITICAL, "width": 1, "dash": "dot"},
                 }
 
-    def _ends(self, bracket: Bracket) -> tuple[float, float]:
+    def _ends(self, bracket: RepeatBracket) -> tuple[float, float]:
         """The ends of a bracket on the time axis."""
         return self.spans[bracket.repeat.first][0], self.spans[bracket.repeat.last][1]
 
@@ -516,7 +516,7 @@ class _Panel:
             yield self._label(mark.text, y, 10, **where)
         for k, y in enumerate(rows.memories):
             level = self.line.segments[0].levels[k]
-            text = level_words(level, top_of(level))
+            text = level_words(level, bits_at_top(level))
             inside: dict[str, Any] = {"xref": "paper", "x": 0, "xanchor": "left"}
             yield self._label(text, y + _MEMORY + 1, **inside)
 
@@ -548,7 +548,7 @@ def _texture(kind: str, place: int) -> dict[str, Any]:
     if kind == "background":
         return {"shape": "/"}
     if kind == "fill":
-        background, dots = colour(place), ON[place % len(ON)]
+        background, dots = einsum_color(place), LETTERS_ON[place % len(LETTERS_ON)]
         return {"shape": ".", "bgcolor": background, "fgcolor": dots, "size": 5, "solidity": 0.25}
     return {"shape": ""}
 

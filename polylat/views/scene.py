@@ -20,20 +20,20 @@ from polylat.views.captions import (
 from polylat.views.timeline_layout import (
     GAP,
     LETTER,
-    QUEUED,
+    MIN_TICKED_WIDTH,
+    bits_at_top,
     brackets,
-    idle,
+    critical_parts,
+    idle_gaps,
     marks,
-    on_path,
-    queued,
-    round_step,
-    size_in_sight,
-    spans,
-    top_of,
-    within,
+    round_tick_step,
+    segment_spans,
+    visible_size,
+    waited_for_port,
+    x_of_time,
 )
 
-__all__ = ["Box", "Item", "Label", "Line", "Scene", "scene"]
+__all__ = ["Box", "Item", "Label", "Polyline", "Scene", "timeline_scene"]
 
 _LANE, _PAD = 26, 5
 """Height of a lane, and of the free space above and below its bars, in pixels."""
@@ -77,7 +77,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Line:
+class Polyline:
     """A line through points.
 
     Parameters
@@ -115,7 +115,7 @@ class Label:
     style: str
 
 
-Item = Box | Line | Label
+Item = Box | Polyline | Label
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Scene:
     words: str
 
 
-def scene(stack: StackData, width: float = 1000) -> Scene:
+def timeline_scene(stack: StackData, width: float = 1000) -> Scene:
     """Lay out timelines below each other.
 
     Parameters
@@ -164,7 +164,7 @@ def scene(stack: StackData, width: float = 1000) -> Scene:
         frame = _Frame(line, stack.einsums, left, width - _MARGIN - 12, last)
         items += frame.items(y)
         y = frame.bottom + 16
-    drawn = {item.style for item in items if isinstance(item, Line)}
+    drawn = {item.style for item in items if isinstance(item, Polyline)}
     items += _legend(stack, left, y, width, drawn)
     height = max((_lowest(item) for item in items), default=y) + 12
     titles = "; ".join(f"{line.title}: {bounds_words(line)}" for line in stack.timelines)
@@ -174,7 +174,7 @@ def scene(stack: StackData, width: float = 1000) -> Scene:
 def _lowest(item: Item) -> float:
     if isinstance(item, Box):
         return item.y + item.height
-    if isinstance(item, Line):
+    if isinstance(item, Polyline):
         return max(y for _, y in item.points)
     return item.y + 2
 
@@ -188,7 +188,7 @@ class _Frame:
         self.line = line
         self.place = {name: k for k, name in enumerate(einsums)}
         self.left, self.right = left, right
-        self.spans = spans(line, left, right, last)
+        self.spans = segment_spans(line, left, right, last)
         self.bottom = 0.0
 
     def items(self, top: float) -> Iterator[Item]:
@@ -212,7 +212,7 @@ class _Frame:
         for bracket in shown:
             at = y + 8 + _BRACKET * bracket.row
             x0, x1 = bracket.x0, bracket.x1
-            yield Line(((x0, at + 5), (x0, at + 1), (x1, at + 1), (x1, at + 5)), "repeat")
+            yield Polyline(((x0, at + 5), (x0, at + 1), (x1, at + 1), (x1, at + 5)), "repeat")
             yield Label(bracket.middle, at - 1, bracket.text, "middle", "repeat")
         y += _BRACKET * (max((b.row for b in shown), default=-1) + 1) + 4
         bounds = marks(line, self.spans)
@@ -222,7 +222,7 @@ class _Frame:
             yield Label(self.left - 6, y + _LANE / 2 + 4, lane.name, "end", "lane")
             for x0, x1 in self.spans:
                 at = y + _LANE - 1
-                yield Line(((x0, at), (x1, at)), "grid")
+                yield Polyline(((x0, at), (x1, at)), "grid")
             y += _LANE
         for segment, span in zip(line.segments, self.spans, strict=True):
             yield from self._segment(segment, span, lanes)
@@ -230,7 +230,7 @@ class _Frame:
         yield from self._axis(axis)
         for mark in bounds:
             high = lanes - 3 - _BOUND * mark.row
-            yield Line(((mark.x, high), (mark.x, axis)), "bound")
+            yield Polyline(((mark.x, high), (mark.x, axis)), "bound")
             # At the x coordinate of the line, so that it stays there when a page zooms.
             yield Label(mark.x, high - 2, mark.text, mark.anchor, "bound")
         y = axis + 22
@@ -243,7 +243,7 @@ class _Frame:
     def _segment(self, segment: Segment, span: tuple[float, float], top: float) -> Iterator[Item]:
         height = _LANE - 2 * _PAD
         for shade in _merged(segment.shades):
-            x0, x1 = (within(segment, span, t) for t in (shade.start, shade.finish))
+            x0, x1 = (x_of_time(segment, span, t) for t in (shade.start, shade.finish))
             y = top + shade.lane * _LANE + _LANE - _PAD
             words = shade_words(shade, self.line.lanes[shade.lane])
             for einsum, kind, time in shade.busy:
@@ -251,18 +251,18 @@ class _Frame:
                 y -= part
                 where = self.place[einsum]
                 yield Box(x0, y, x1 - x0, part, where, kind, False, words, shade=True)
-        for bar, since in idle(segment):
-            x0, x1 = (within(segment, span, t) for t in (since, bar.start))
+        for bar, since in idle_gaps(segment):
+            x0, x1 = (x_of_time(segment, span, t) for t in (since, bar.start))
             yield from _wait(str(bar.waited_for), x0, x1, top + bar.lane * _LANE + _LANE / 2)
         for bar in segment.bars:
-            x0, x1 = (within(segment, span, t) for t in (bar.start, bar.finish))
+            x0, x1 = (x_of_time(segment, span, t) for t in (bar.start, bar.finish))
             y = top + bar.lane * _LANE + _PAD
             words = bar_words(bar, self.line.lanes[bar.lane])
             where = self.place[bar.einsum]
             width = x1 - x0
             framed = bar.critical and width > 5
             yield Box(x0, y, width, height, where, bar.kind, framed, words)
-            if width >= QUEUED and queued(segment, bar):
+            if width >= MIN_TICKED_WIDTH and waited_for_port(segment, bar):
                 yield _tick(x0, y)
             if width > len(bar.einsum) * LETTER + 4 and bar.kind == "foreground":
                 middle = (x0 + x1) / 2
@@ -271,30 +271,30 @@ class _Frame:
 
     def _critical(self, segment: Segment, span: tuple[float, float], top: float) -> Iterator[Item]:
         points: list[tuple[float, float]] = []
-        for start, finish, lane in on_path(self.line, segment):
+        for start, finish, lane in critical_parts(self.line, segment):
             y = top + lane * _LANE + _LANE - _PAD
             for time in (start, finish):
-                x = within(segment, span, time)
+                x = x_of_time(segment, span, time)
                 if len(points) > 1 and points[-1][1] == points[-2][1] == y:
                     points[-1] = (x, y)
                 else:
                     points.append((x, y))
         if len(points) > 1:
-            yield Line(tuple(points), "critical")
+            yield Polyline(tuple(points), "critical")
 
     def _axis(self, y: float) -> Iterator[Item]:
         line = self.line
         alone = len(line.segments) == 1
         for number, (segment, (x0, x1)) in enumerate(zip(line.segments, self.spans, strict=True)):
-            yield Line(((x0, y), (x1, y)), "axis")
+            yield Polyline(((x0, y), (x1, y)), "axis")
             if number:
                 middle = x0 - GAP / 2
                 for at in (middle - 2, middle + 2):
-                    yield Line(((at - 2, y + 4), (at + 2, y - 4)), "axis")
+                    yield Polyline(((at - 2, y + 4), (at + 2, y - 4)), "axis")
             if alone:
                 for tick in _ticks(segment.start, segment.finish, (x1 - x0) / 90):
-                    x = within(segment, (x0, x1), tick)
-                    yield Line(((x, y), (x, y + 4)), "axis")
+                    x = x_of_time(segment, (x0, x1), tick)
+                    yield Polyline(((x, y), (x, y + 4)), "axis")
                     yield Label(x, y + 15, show(tick), "middle", "tick")
             else:
                 text = show(segment.start)
@@ -306,26 +306,26 @@ class _Frame:
                         yield Label(x1, y + 15, show(segment.finish), "end", "tick")
 
     def _memory(self, number: int, level: Level, y: float) -> Iterator[Item]:
-        top = top_of(level)
+        top = bits_at_top(level)
         for segment, (x0, x1) in zip(self.line.segments, self.spans, strict=True):
-            yield Line(((x0, y + _LANE), (x1, y + _LANE)), "grid")
+            yield Polyline(((x0, y + _LANE), (x1, y + _LANE)), "grid")
             memory = segment.levels[number]
             if memory.steps is None or top is None:
                 continue
             points = [(x0, y + _LANE)]
             height = y + _LANE
             for time, bits in memory.steps:
-                x = within(segment, (x0, x1), time)
+                x = x_of_time(segment, (x0, x1), time)
                 points.append((x, height))
                 height = y + _LANE - _LANE * float(Fraction(bits) / Fraction(top))
                 points.append((x, height))
             points += [(x1, height), (x1, y + _LANE)]
-            yield Line(tuple(points), "level")
-        size = size_in_sight(level)
+            yield Polyline(tuple(points), "level")
+        size = visible_size(level)
         if size is not None and top is not None:
             # Along the whole schedule, also below a peak that exceeds it.
             at = y + _LANE - _LANE * float(Fraction(size) / Fraction(top))
-            yield Line(((self.left, at), (self.spans[-1][1], at)), "size")
+            yield Polyline(((self.left, at), (self.spans[-1][1], at)), "size")
         yield Label(self.left + 4, y + _LANE + 10, level_words(level, top), "start", "note")
 
 
@@ -333,14 +333,14 @@ def _wait(why: str, since: float, until: float, y: float) -> Iterator[Item]:
     """A line over the time in which a port is idle, with the reason if there is room."""
     if until - since < 4:
         return
-    yield Line(((since + 1, y), (until - 1, y)), f"wait {why}")
+    yield Polyline(((since + 1, y), (until - 1, y)), f"wait {why}")
     if until - since > len(why) * LETTER + 6:
         yield Label((since + until) / 2, y - 3, why, "middle", "wait")
 
 
-def _tick(x: float, y: float) -> Line:
+def _tick(x: float, y: float) -> Polyline:
     """The tick of a bar that has waited for its port."""
-    return Line(((x, y), (x, y - 4)), "wait port")
+    return Polyline(((x, y), (x, y - 4)), "wait port")
 
 
 def _merged(shades: Sequence[Shade]) -> Iterator[Shade]:
@@ -393,10 +393,10 @@ def _legend(
         if x + entry_width > width and x > left:
             x, y = left, y + 18
         if text == wait_words("port"):
-            yield Line(((x, y + 7), (x + 14, y + 7)), "repeat")
+            yield Polyline(((x, y + 7), (x + 14, y + 7)), "repeat")
             yield _tick(x + 6, y + 7)
         elif kind is None:
-            yield Line(((x, y + 5), (x + 14, y + 5)), lines[text])
+            yield Polyline(((x, y + 5), (x + 14, y + 5)), lines[text])
         else:
             yield Box(x, y, 14, 10, einsum, kind, False, text)
         yield Label(x + 19, y + 9, text, "start", "legend")
@@ -407,7 +407,7 @@ def _ticks(low: Number, high: Number, most: float) -> list[Number]:
     """Round times from `low` to `high`, in at most `most` steps; whole ones if both are whole."""
     if low >= high:
         return []
-    step: Number = round_step(Fraction(high - low) / Fraction(max(most, 1)))
+    step: Number = round_tick_step(Fraction(high - low) / Fraction(max(most, 1)))
     if isinstance(low, int) and isinstance(high, int):
         step = max(step, 1)
     first, last = ceil(low / Fraction(step)), floor(high / Fraction(step))

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from polylat.analysis.access import WaitedFor
 
 __all__ = [
-    "BOTH",
+    "LIGHT_OR_DARK",
     "CRITICAL",
     "CRITICAL_DARK",
     "DARK",
     "KINDS",
     "LIGHT",
-    "ON",
+    "LETTERS_ON",
     "PALETTE",
-    "WAITS",
-    "colour",
+    "WAIT_REASONS",
+    "einsum_color",
 ]
 
 PALETTE = (
@@ -30,7 +30,7 @@ PALETTE = (
 )
 """Colors of Einsums, in their order: eight, then darker and paler variants of these."""
 
-ON = (
+LETTERS_ON = (
     *("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000"),
     *("#ffffff", "#000000", "#ffffff", "#000000", "#ffffff", "#000000", "#ffffff", "#000000"),
 )
@@ -54,7 +54,7 @@ DARK: Mapping[str, str] = {
 }
 """Colors on dark paper."""
 
-BOTH: Mapping[str, str] = {
+LIGHT_OR_DARK: Mapping[str, str] = {
     "ink": "#767b80",
     "faint": "#767b80",
     "grid": "rgba(128,128,128,.25)",
@@ -69,7 +69,7 @@ CRITICAL = "#c8102e"
 CRITICAL_DARK = "#ff7285"
 """Color of letters about the critical path on dark paper."""
 
-WAITS: Mapping[WaitedFor | None, str] = {
+WAIT_REASONS: Mapping[WaitedFor | None, str] = {
     "port": "its port",
     "flow": "data",
     "barrier": "a barrier",
@@ -86,7 +86,7 @@ KINDS = {
 """Kinds of bars in words."""
 
 
-def colour(einsum: int) -> str:
+def einsum_color(einsum: int) -> str:
     """Return the color of an Einsum.
 
     Parameters
@@ -101,7 +101,7 @@ def colour(einsum: int) -> str:
 
     Examples
     --------
-    >>> colour(0), colour(16) == colour(0)
+    >>> colour(0), colour(16) == einsum_color(0)
     ('#0072b2', True)
     """
     return PALETTE[einsum % len(PALETTE)]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from polylat.analysis.timeline import StackData
-from polylat.views.scene import Box, Item, Label, Scene, scene
-from polylat.views.style import CRITICAL, DARK, LIGHT, ON, PALETTE
+from polylat.views.scene import Box, Item, Label, Scene, timeline_scene
+from polylat.views.style import CRITICAL, DARK, LETTERS_ON, LIGHT, PALETTE
 
-__all__ = ["paint", "style", "timeline_svg"]
+__all__ = ["scene_svg", "style_sheet", "timeline_svg"]
 
 
 def timeline_svg(stack: StackData, *, width: float = 1000, dark: bool | None = None) -> str:
@@ -29,10 +29,10 @@ def timeline_svg(stack: StackData, *, width: float = 1000, dark: bool | None = N
     str
         The picture.
     """
-    return paint(scene(stack, width), dark=dark)
+    return scene_svg(timeline_scene(stack, width), dark=dark)
 
 
-def paint(picture: Scene, *, dark: bool | None = None, alone: bool = True) -> str:
+def scene_svg(picture: Scene, *, dark: bool | None = None, alone: bool = True) -> str:
     """Render a scene as SVG.
 
     Parameters
@@ -57,14 +57,14 @@ def paint(picture: Scene, *, dark: bool | None = None, alone: bool = True) -> st
     )
     parts = [head]
     if alone:
-        parts.append(f"<style>{style(dark)}</style>")
+        parts.append(f"<style>{style_sheet(dark)}</style>")
         parts.append(f'<rect class="paper" width="{width}" height="{height}"/>')
     parts.append(_patterns(picture))
     parts += [text for item in picture.items for text in _item(item)]
     return "".join([*parts, "</svg>"])
 
 
-def style(dark: bool | None, selector: str = ".polylat") -> str:
+def style_sheet(dark: bool | None, selector: str = ".polylat") -> str:
     """Return the style sheet of pictures.
 
     Parameters
@@ -113,7 +113,7 @@ def style(dark: bool | None, selector: str = ".polylat") -> str:
         ".polylat rect:focus,.polylat rect:hover{stroke:var(--ink);stroke-width:2}",
     ]
     rules += [f".polylat .e{k}{{fill:{c}}}" for k, c in enumerate(PALETTE)]
-    rules += [f".polylat text.e{k}{{fill:{c}}}" for k, c in enumerate(ON)]
+    rules += [f".polylat text.e{k}{{fill:{c}}}" for k, c in enumerate(LETTERS_ON)]
     return "".join(rules)
 
 
@@ -125,7 +125,7 @@ def _patterns(picture: Scene) -> str:
         if isinstance(box, Box) and box.kind in _TEXTURES
     }
     found = [
-        _TEXTURES[kind].format(id=_texture_id(kind, k), color=PALETTE[k], on=ON[k])
+        _TEXTURES[kind].format(id=_texture_id(kind, k), color=PALETTE[k], on=LETTERS_ON[k])
         for kind, k in sorted(used)
     ]
     return f"<defs>{''.join(found)}</defs>"

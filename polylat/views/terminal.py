@@ -12,7 +12,7 @@ from polylat.analysis.timeline import Segment, TimelineData
 from polylat.numbers import Number, show
 from polylat.tables import plain_text
 from polylat.views.captions import bounds_words
-from polylat.views.style import colour
+from polylat.views.style import einsum_color
 
 __all__ = ["render_timeline", "timeline_text"]
 
@@ -150,10 +150,10 @@ def _lane(line: TimelineData, segment: Segment, lane: int, columns: int) -> Text
         if most == 0:
             text.append(" ")
         elif most < 0.25:
-            text.append("·", style=colour(place[einsum]))
+            text.append("·", style=einsum_color(place[einsum]))
         else:
             letter = _letter(place[einsum])
-            style = colour(place[einsum]) + (" underline" if critical else "")
+            style = einsum_color(place[einsum]) + (" underline" if critical else "")
             text.append(letter.lower() if what == "background" else letter, style=style)
     return text
 
@@ -218,7 +218,7 @@ def _axis(line: TimelineData, left: int, columns: Sequence[int]) -> Text:
 def _legend(line: TimelineData) -> Text:
     text = Text()
     for k, name in enumerate(line.einsums):
-        text.append(f"{'' if k == 0 else '  '}{_letter(k)}", style=colour(k))
+        text.append(f"{'' if k == 0 else '  '}{_letter(k)}", style=einsum_color(k))
         text.append(f" {name}")
     kinds = {bar.kind for bar in line.bars} | {
         kind for s in line.segments for h in s.shades for _, kind, _ in h.busy

@@ -14,7 +14,7 @@ from rich.text import Text
 from polylat.analysis.access import OVERHEAD, AccessKey
 from polylat.analysis.attribution import Charge, LatencySteps, latency_steps, port_users
 from polylat.analysis.bandwidth_curve import Curve
-from polylat.analysis.occupancy import known_peak
+from polylat.analysis.occupancy import peak_or_none
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import Change, Row
@@ -498,7 +498,7 @@ def _memories(results: Results) -> RenderableType:
     exceeded = False
     for memory in results.occupancy:
         name = memory.component + "".join(f"[{stage}]" for stage in memory.stages)
-        peak = known_peak(memory)
+        peak = peak_or_none(memory)
         note = Text()
         if peak is None:
             note = Text("not periodic: not known")

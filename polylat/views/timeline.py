@@ -211,7 +211,7 @@ def _width(value: Any, least: int, most: int, unit: str) -> float:
         return float(value)
     raise OptionError(
         f"width={value!r}: pictures are from {least} to {most:,} {unit} wide",
-        mend="give a width in between",
+        fix="give a width in between",
     )
 
 
@@ -314,7 +314,7 @@ def timelines(
         several = isinstance(given, Iterable)
         titled = [(None, item) for item in (given if several else [given])]
     if not titled:
-        raise OptionError("nothing to draw", mend="give at least one report")
+        raise OptionError("nothing to draw", fix="give at least one report")
     return Stack(tuple(_line(title, item, limit) for title, item in titled))
 
 
@@ -328,7 +328,7 @@ def _line(title: str | None, item: Any, limit: int) -> Timeline:
     if isinstance(item, Timeline):
         return item if title is None else replace(item, title=title)
     raise OptionError(
-        f"cannot draw a {type(item).__name__}", mend="give reports, rooflines or timelines"
+        f"cannot draw a {type(item).__name__}", fix="give reports, rooflines or timelines"
     )
 
 

@@ -14,19 +14,19 @@ from polylat.numbers import Number, show
 __all__ = [
     "GAP",
     "LETTER",
-    "QUEUED",
-    "Bracket",
-    "Mark",
+    "MIN_TICKED_WIDTH",
+    "RepeatBracket",
+    "BoundMark",
     "brackets",
-    "idle",
+    "idle_gaps",
     "marks",
-    "on_path",
-    "queued",
-    "round_step",
-    "size_in_sight",
-    "spans",
-    "top_of",
-    "within",
+    "critical_parts",
+    "waited_for_port",
+    "round_tick_step",
+    "visible_size",
+    "segment_spans",
+    "bits_at_top",
+    "x_of_time",
 ]
 
 GAP = 14
@@ -35,11 +35,11 @@ GAP = 14
 LETTER = 6.2
 """Width of a letter, in pixels."""
 
-QUEUED = 5
+MIN_TICKED_WIDTH = 5
 """Smallest width of a bar that gets a tick if it has waited for its port, in pixels."""
 
 
-def spans(line: TimelineData, left: float, right: float, last: Number) -> list[tuple[float, float]]:
+def segment_spans(line: TimelineData, left: float, right: float, last: Number) -> list[tuple[float, float]]:
     """Place the segments on the time axis.
 
     Parameters
@@ -73,7 +73,7 @@ def spans(line: TimelineData, left: float, right: float, last: Number) -> list[t
     return found
 
 
-def round_step(least: Fraction) -> Fraction:
+def round_tick_step(least: Fraction) -> Fraction:
     """Return the smallest 1, 2 or 5 times a power of ten that is at least `least`.
 
     Parameters
@@ -88,7 +88,7 @@ def round_step(least: Fraction) -> Fraction:
 
     Examples
     --------
-    >>> [str(round_step(Fraction(n, 100))) for n in (11, 20, 300, 9900)]
+    >>> [str(round_tick_step(Fraction(n, 100))) for n in (11, 20, 300, 9900)]
     ['1/5', '1/5', '5', '100']
     """
     bits = least.numerator.bit_length() - least.denominator.bit_length()
@@ -98,7 +98,7 @@ def round_step(least: Fraction) -> Fraction:
     return next(power * k for k in (1, 2, 5, 10) if power * k >= least)
 
 
-def within(segment: Segment, span: tuple[float, float], time: Number) -> float:
+def x_of_time(segment: Segment, span: tuple[float, float], time: Number) -> float:
     """Convert a time to an x coordinate.
 
     Parameters
@@ -121,7 +121,7 @@ def within(segment: Segment, span: tuple[float, float], time: Number) -> float:
 
 
 @dataclass(frozen=True)
-class Bracket:
+class RepeatBracket:
     """A bracket over segments that repeat.
 
     Parameters
@@ -148,7 +148,7 @@ class Bracket:
 
 def brackets(
     line: TimelineData, spans: Sequence[tuple[float, float]], right: float
-) -> list[Bracket]:
+) -> list[RepeatBracket]:
     """Place brackets over repetitions: inner ones below outer ones, without overlap.
 
     Parameters
@@ -165,7 +165,7 @@ def brackets(
     list[Bracket]
         A bracket per repetition.
     """
-    found: list[Bracket] = []
+    found: list[RepeatBracket] = []
     rows = _Rows()
     for number, repeat in enumerate(line.repeats):
         x0, x1 = spans[repeat.first][0], spans[repeat.last][1]
@@ -181,12 +181,12 @@ def brackets(
         ]
         least = max(around, default=-1) + 1
         row = rows.add(min(x0, middle - half), max(x1, middle + half), least)
-        found.append(Bracket(repeat, x0, x1, middle, text, row))
+        found.append(RepeatBracket(repeat, x0, x1, middle, text, row))
     return found
 
 
 @dataclass(frozen=True)
-class Mark:
+class BoundMark:
     """The mark of a lower bound on the latency.
 
     Parameters
@@ -210,7 +210,7 @@ class Mark:
     row: int
 
 
-def marks(line: TimelineData, spans: Sequence[tuple[float, float]]) -> list[Mark]:
+def marks(line: TimelineData, spans: Sequence[tuple[float, float]]) -> list[BoundMark]:
     """Place the marks of lower bounds, without overlap of names with names or lines.
 
     Names are to the left of their lines; to the right if there is no room; toward the middle if
@@ -232,7 +232,7 @@ def marks(line: TimelineData, spans: Sequence[tuple[float, float]]) -> list[Mark
         return []
     (segment,), (span,) = line.segments, spans
     bounds = [
-        (name.split()[0], time, within(segment, span, time))
+        (name.split()[0], time, x_of_time(segment, span, time))
         for name, time in line.bounds
         if line.start < time <= line.finish
     ]
@@ -251,7 +251,7 @@ def marks(line: TimelineData, spans: Sequence[tuple[float, float]]) -> list[Mark
     for text, time, x in sorted(bounds, key=lambda bound: abs(bound[2] - middle)):
         width = len(text) * LETTER + 6
         anchor, low = ("end", x - width) if x > middle else ("start", x)
-        found.append(Mark(text, time, x, anchor, rows.add(low, low + width)))
+        found.append(BoundMark(text, time, x, anchor, rows.add(low, low + width)))
     return found
 
 
@@ -269,7 +269,7 @@ class _Rows:
         return row
 
 
-def idle(segment: Segment) -> Iterator[tuple[Bar, Number]]:
+def idle_gaps(segment: Segment) -> Iterator[tuple[Bar, Number]]:
     """Find bars that wait while their port is idle.
 
     Parameters
@@ -290,7 +290,7 @@ def idle(segment: Segment) -> Iterator[tuple[Bar, Number]]:
             yield bar, since
 
 
-def queued(segment: Segment, bar: Bar) -> bool:
+def waited_for_port(segment: Segment, bar: Bar) -> bool:
     """Return whether a bar was ready earlier and starts when its port has served another bar.
 
     The port is not idle before such a bar, so there is no gap in which the wait could be shown.
@@ -310,7 +310,7 @@ def queued(segment: Segment, bar: Bar) -> bool:
     return bar.waited_for == "port" and bar.after is not None and bar.start >= segment.start
 
 
-def on_path(line: TimelineData, segment: Segment) -> list[tuple[Number, Number, int]]:
+def critical_parts(line: TimelineData, segment: Segment) -> list[tuple[Number, Number, int]]:
     """Return the parts of the critical path in a segment, in order of time.
 
     Parameters
@@ -344,7 +344,7 @@ def _lane(line: TimelineData, step: Step) -> int:
     )
 
 
-def top_of(level: Level) -> Number | None:
+def bits_at_top(level: Level) -> Number | None:
     """Return the number of bits that the height of a memory's picture represents.
 
     Parameters
@@ -364,7 +364,7 @@ def top_of(level: Level) -> Number | None:
     return max(level.size or 0, level.peak) or None
 
 
-def size_in_sight(level: Level) -> Number | None:
+def visible_size(level: Level) -> Number | None:
     """Return the size of a memory if it fits into its picture.
 
     Parameters
@@ -377,5 +377,5 @@ def size_in_sight(level: Level) -> Number | None:
     Number | None
         Bits; None if the size is unlimited or off the scale.
     """
-    top = top_of(level)
+    top = bits_at_top(level)
     return level.size if level.size is not None and top is not None and level.size <= top else None

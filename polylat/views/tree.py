@@ -12,8 +12,8 @@ from rich.text import Text
 
 from polylat.analysis.results import Results
 from polylat.lowering.accesses.counting import tile_elements
-from polylat.lowering.sharing import sources
-from polylat.lowering.tree import leaves
+from polylat.lowering.sharing import source_holders
+from polylat.lowering.tree import mapping_leaves
 from polylat.spec import Spec
 from polylat.spec.mapping import (
     Branch,
@@ -22,15 +22,15 @@ from polylat.spec.mapping import (
     Spatial,
     Storage,
     Temporal,
-    node_words,
+    describe_node,
 )
 from polylat.views.style import CRITICAL, CRITICAL_DARK
-from polylat.views.svg import style
+from polylat.views.svg import style_sheet
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Flow", "Row", "Tree", "mapping_tree", "render_tree", "tree"]
+__all__ = ["TreeFlow", "TreeRow", "Tree", "mapping_tree", "render_tree", "tree"]
 
 _LETTER, _BOLD_LETTER = 6.8, 7.6
 """Widths of letters in pixels: those of the widest common fonts."""
@@ -40,7 +40,7 @@ _ROW, _LEGEND_ROW, _INDENT = 19, 15, 18
 
 
 @dataclass(frozen=True)
-class Row:
+class TreeRow:
     """A node of the tree.
 
     Parameters
@@ -69,7 +69,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Flow:
+class TreeFlow:
     """A tensor that one leaf writes to a shared holder and another leaf reads there.
 
     Parameters
@@ -103,8 +103,8 @@ class Tree:
         The tensors that leaves exchange; empty if the tree was made from a mapping alone.
     """
 
-    rows: tuple[Row, ...]
-    flows: tuple[Flow, ...] = field(default=())
+    rows: tuple[TreeRow, ...]
+    flows: tuple[TreeFlow, ...] = field(default=())
 
     def to_text(self) -> str:
         """Draw in characters.
@@ -124,7 +124,7 @@ class Tree:
             lines.append(self.said(flow))
         return "\n".join(lines) + "\n"
 
-    def said(self, flow: Flow) -> str:
+    def said(self, flow: TreeFlow) -> str:
         """Return a flow in words.
 
         Parameters
@@ -181,7 +181,7 @@ class Tree:
             f"<title>Mapping. {escape(description)}</title>"
         )
         if alone:
-            head += f"<style>{style(dark)}{_tree_style(dark)}</style>"
+            head += f"<style>{style_sheet(dark)}{_tree_style(dark)}</style>"
             head += f'<rect class="paper" width="{width}" height="{height}"/>'
         return "".join([head, *parts, "</svg>"])
 
@@ -358,14 +358,14 @@ def render_tree(tree: Tree) -> RenderableType:
     return text
 
 
-def _stem(row: Row) -> str:
+def _stem(row: TreeRow) -> str:
     parts = ["   " if last else "│  " for last in row.branches]
     if row.first and parts:
         parts[-1] = "└─ " if row.branches[-1] else "├─ "
     return "".join(parts)
 
 
-def _critical_mark(row: Row) -> str:
+def _critical_mark(row: TreeRow) -> str:
     if not row.share:
         return ""
     return f"  ◀ critical {max(float(row.share), 0.001):.1%}"
@@ -375,7 +375,7 @@ def _row_middle(number: int) -> int:
     return 8 + _ROW * number + 10
 
 
-def _right_end(row: Row) -> float:
+def _right_end(row: TreeRow) -> float:
     """Where the text of a row ends, in pixels, with a margin."""
     letter = _BOLD_LETTER if row.kind in ("split", "compute") else _LETTER
     width = len(row.text) * letter
@@ -384,7 +384,7 @@ def _right_end(row: Row) -> float:
     return 16 + _INDENT * len(row.branches) + width
 
 
-def _row_svg(row: Row, number: int) -> str:
+def _row_svg(row: TreeRow, number: int) -> str:
     x, y = 8 + _INDENT * len(row.branches), 8 + _ROW * number
     note = f'<tspan class="n-note" dx="8">{escape(row.note)}</tspan>' if row.note else ""
     mark = ""
@@ -472,10 +472,10 @@ class _Builder:
         self.results = results
         if results is not None:
             spec = results.solution.model.lowered.spec
-        self.leaves = {leaf.einsum.name: leaf for leaf in leaves(spec)} if spec else {}
-        self.sources = sources(list(self.leaves.values())) if spec else {}
+        self.leaves = {leaf.einsum.name: leaf for leaf in mapping_leaves(spec)} if spec else {}
+        self.sources = source_holders(list(self.leaves.values())) if spec else {}
         self.sizes = _sizes(results) if results is not None else {}
-        self.rows: list[Row] = []
+        self.rows: list[TreeRow] = []
         self.row_of: dict[str, int] = {}
 
     def tree(self, mapping: Branch) -> Tree:
@@ -488,7 +488,7 @@ class _Builder:
                 component = reader.storages(tensor)[source.level].component
                 writes, reads = order[source.leaf].einsum.name, reader.einsum.name
                 ends = self.row_of[writes], self.row_of[reads]
-                flows.append(Flow(*ends, tensor, component, source.produces))
+                flows.append(TreeFlow(*ends, tensor, component, source.produces))
         return Tree(tuple(self.rows), tuple(flows))
 
     def _branch(self, branch: Branch, above: tuple[bool, ...], loops: int) -> None:
@@ -504,7 +504,7 @@ class _Builder:
                         note = f"{trips:,} tiles of {node.tile_shape:,}"
                     loops += 1
                     kind = "spatial" if isinstance(node, Spatial) else "loop"
-                    self.rows.append(Row(kind, node_words(node), note, above, first))
+                    self.rows.append(TreeRow(kind, describe_node(node), note, above, first))
                 case _:
                     kind = "storage" if isinstance(node, Storage) else "toll"
                     sizes = {
@@ -516,15 +516,15 @@ class _Builder:
                     note = ", ".join(f"{t} {n:,}" for t, n in sizes.items())
                     share = self._share(below, node.component, node.tensors)
                     note = f"elements per tile: {note}" if note else ""
-                    self.rows.append(Row(kind, node_words(node), note, above, first, share))
+                    self.rows.append(TreeRow(kind, describe_node(node), note, above, first, share))
             first = False
         if isinstance(branch.end, Compute):
             self.row_of[branch.end.einsum] = len(self.rows)
             share = self._share(below, branch.end.component, None)
-            self.rows.append(Row("compute", node_words(branch.end), "", above, first, share))
+            self.rows.append(TreeRow("compute", describe_node(branch.end), "", above, first, share))
             return
         name = "Pipeline" if isinstance(branch.end, Pipeline) else "Sequential"
-        self.rows.append(Row("split", name, "", above, first))
+        self.rows.append(TreeRow("split", name, "", above, first))
         for k, child in enumerate(branch.end.branches):
             last = k == len(branch.end.branches) - 1
             self._branch(child, (*above, last), loops)

@@ -16,9 +16,9 @@ from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.accesses.elements import GroupCount, operations
 from polylat.lowering.enumeration import tied_groups
 from polylat.lowering.groups import connected_groups
-from polylat.lowering.iterations import Tiles
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import PathHolder
-from polylat.lowering.sharing import Source
+from polylat.lowering.sharing import SourceHolder
 from polylat.schedule.arrays import Ints
 from polylat.spec.arch import Component
 
@@ -26,9 +26,9 @@ __all__ = ["leaf_blocks", "tile_elements"]
 
 
 def leaf_blocks(
-    tiles: Tiles,
+    tiles: IterationTable,
     components: Mapping[str, Component],
-    found: Mapping[str, Source],
+    found: Mapping[str, SourceHolder],
     background: frozenset[tuple[str, str]],
 ) -> tuple[Block, ...]:
     """Return the accesses of a leaf as blocks in the order in which a port serves them.
@@ -40,7 +40,7 @@ def leaf_blocks(
     components
         Component name → the component as this Einsum sees it.
     found
-        Input tensor → the holder in which the leaf finds it (`sources`).
+        Input tensor → the holder in which the leaf finds it (`source_holders`).
     background
         (tensor, component) pairs whose write-backs are in the background.
 
@@ -92,7 +92,7 @@ def leaf_blocks(
     return (*(b for *_, b in fills), front, *(b for *_, b in backs))
 
 
-def _copies(tiles: Tiles, components: Mapping[str, Component]) -> tuple[Access, ...]:
+def _copies(tiles: IterationTable, components: Mapping[str, Component]) -> tuple[Access, ...]:
     """Return the transfers of a copy Einsum as AccelForge counts them.
 
     The holders of the output count as holders of the input; of several in one component, only the
@@ -104,7 +104,7 @@ def _copies(tiles: Tiles, components: Mapping[str, Component]) -> tuple[Access, 
         raise UnsupportedError(
             f"copy Einsum {leaf.einsum.name!r} has {len(leaf.einsum.inputs)} inputs",
             where=leaf.einsum.where or leaf.where or None,
-            mend="give it one input",
+            fix="give it one input",
         )
     outermost: dict[str, PathHolder] = {}
     for holder in sorted(
@@ -119,7 +119,7 @@ def _copies(tiles: Tiles, components: Mapping[str, Component]) -> tuple[Access, 
 
 
 def tile_elements(
-    tiles: Tiles, components: Mapping[str, Component], tensor: str, level: int
+    tiles: IterationTable, components: Mapping[str, Component], tensor: str, level: int
 ) -> Ints:
     """Return the number of elements of a storage's tile that a leaf touches.
 
@@ -155,7 +155,7 @@ class _Counter:
 
     def __init__(
         self,
-        tiles: Tiles,
+        tiles: IterationTable,
         tensor: str,
         components: Mapping[str, Component],
         holders: Sequence[PathHolder] = (),
@@ -251,8 +251,8 @@ class _Counter:
         return sides
 
     def _access(self, side: _Side, counts: Ints) -> Access:
-        there = np.flatnonzero(counts)
-        return Access(side.component, self.tensor, side.action, there, counts[there])
+        nonzero = np.flatnonzero(counts)
+        return Access(side.component, self.tensor, side.action, nonzero, counts[nonzero])
 
     def _at_entry(self, depth: int, per_iteration: Ints) -> Ints:
         """Return the counts in the tile iterations that enter a new tile, 0 elsewhere."""

@@ -11,7 +11,7 @@ from polylat.errors import TooLargeError
 from polylat.lowering.enumeration import tied_groups
 from polylat.lowering.groups import GroupText, WantedRanges, solve_group
 from polylat.lowering.isl_text import set_text
-from polylat.lowering.iterations import Tiles, tile_interval
+from polylat.lowering.iterations import IterationTable, tile_interval
 from polylat.lowering.points import LARGEST_TABLE
 from polylat.schedule.arrays import Ints
 from polylat.spec.affine import Affine
@@ -39,7 +39,9 @@ class GroupCount:
         The index expressions in these variables; none to count 1 where the tile exists.
     """
 
-    def __init__(self, tiles: Tiles, variables: Sequence[str], indices: Sequence[Affine]) -> None:
+    def __init__(
+        self, tiles: IterationTable, variables: Sequence[str], indices: Sequence[Affine]
+    ) -> None:
         self.tiles = tiles
         self.leaf = tiles.leaf
         self.variables = tuple(variables)
@@ -76,7 +78,7 @@ class GroupCount:
         """
         loops = self._within(depth)
         if self.simple:
-            lengths = self._lengths(loops, self._mine(summed), above)
+            lengths = self._lengths(loops, self._over_variables(summed), above)
             table = lengths if self.indices else np.minimum(lengths, 1)
             return self._look_up(loops, _sum_tail(table, len(loops)))
         found = self._points(loops, summed, above)
@@ -97,7 +99,7 @@ class GroupCount:
         """
         loops = self._within(depth)
         if self.simple:
-            table = self._lengths(loops, self._mine(summed), above)
+            table = self._lengths(loops, self._over_variables(summed), above)
             if not self.indices:
                 table = _first_existing(table > 0, len(loops))
             return self._look_up(loops, _sum_tail(table, len(loops)))
@@ -124,8 +126,8 @@ class GroupCount:
             # unit). So sum over the units of Spatial loops above the innermost Temporal loop.
             innermost = max((self.positions[k] for k in loops), default=-1)
             below = [p for p in self._spatial() if p not in above and p < innermost]
-            mine = sorted({*self._mine(summed), *(below if self.indices else ())})
-            table = self._lengths(loops, mine, range(max(len(above), innermost)))
+            units = sorted({*self._over_variables(summed), *(below if self.indices else ())})
+            table = self._lengths(loops, units, range(max(len(above), innermost)))
             if not self.indices:
                 table = _last_existing(table > 0, len(outer), len(loops))
             return self._look_up(loops, _sum_tail(table, len(loops)))
@@ -152,12 +154,12 @@ class GroupCount:
         loops = self._within(self.tiles.depth)
         if self.simple:
             everywhere = range(len(self.leaf.loops))
-            table = self._lengths(loops, self._mine(summed), everywhere)
+            table = self._lengths(loops, self._over_variables(summed), everywhere)
             return self._look_up(loops, _sum_tail(table, len(loops)))
-        mine = self._mine(summed)
-        zero = [p for p, loop in enumerate(self.leaf.loops) if loop.unit and p not in mine]
-        text = GroupText(self.leaf, self.variables, "x", self._shown(loops, mine), zero)
-        dims = [*self._names(text, loops, mine), *text.values.values()]
+        units = self._over_variables(summed)
+        zero = [p for p, loop in enumerate(self.leaf.loops) if loop.unit and p not in units]
+        text = GroupText(self.leaf, self.variables, "x", self._shown(loops, units), zero)
+        dims = [*self._names(text, loops, units), *text.values.values()]
         hidden = [h for h in text.hidden if h not in dims]
         keep = self._keep(loops)
         return self._tally(loops, solve_group(set_text(dims, hidden, text.conditions), keep=keep))
@@ -165,7 +167,7 @@ class GroupCount:
     def _within(self, depth: int) -> list[int]:
         return [k for k in self.loops if k < depth]
 
-    def _mine(self, positions: Sequence[int]) -> list[int]:
+    def _over_variables(self, positions: Sequence[int]) -> list[int]:
         return [p for p in positions if self.leaf.loops[p].variable in self.variables]
 
     def _spatial(self) -> list[int]:
@@ -190,8 +192,10 @@ class GroupCount:
         iterations.
         """
         variable = self.variables[0]
-        mine = [p for p, loop in enumerate(self.leaf.loops) if loop.variable == variable]
-        spatial = [p for p in mine if self.leaf.loops[p].unit is not None]
+        loops_over_variable = [
+            p for p, loop in enumerate(self.leaf.loops) if loop.variable == variable
+        ]
+        spatial = [p for p in loops_over_variable if self.leaf.loops[p].unit is not None]
         shown = self._shown(loops, summed)
         fixed = [p for p in spatial if p in first_unit and p not in shown]
         key = variable, tuple(loops), tuple(summed), tuple(fixed)
@@ -199,7 +203,9 @@ class GroupCount:
         if known is not None:
             return known
         innermost = max([*summed, *fixed], default=-1)
-        inside = [p for p in mine if p < innermost and p not in shown and p not in spatial]
+        inside = [
+            p for p in loops_over_variable if p < innermost and p not in shown and p not in spatial
+        ]
         axes = [self.kept[k].digits for k in loops]
         axes += [np.arange(self.leaf.trips[p]) for p in (*summed, *inside)]
         shape = tuple(len(axis) for axis in axes)
@@ -208,7 +214,7 @@ class GroupCount:
                 f"the loops over {variable!r} of Einsum {self.leaf.einsum.name!r} have"
                 f" {prod(shape)} tiles to count",
                 where=self.leaf.where or "mapping",
-                mend="use larger tiles",
+                fix="use larger tiles",
             )
         digits: dict[int, Ints | int] = dict.fromkeys(fixed, 0)
         for i, (p, axis) in enumerate(zip((*shown, *inside), axes, strict=True)):
@@ -240,9 +246,9 @@ class GroupCount:
         return self._look_up(loops, table.reshape(shape))
 
     def _text(self, loops: Sequence[int], summed: Sequence[int], above: range) -> GroupText:
-        mine = self._mine(summed)
-        zero = [p for p in above if self.leaf.loops[p].unit is not None and p not in mine]
-        return GroupText(self.leaf, self.variables, "x", self._shown(loops, mine), zero)
+        units = self._over_variables(summed)
+        zero = [p for p in above if self.leaf.loops[p].unit is not None and p not in units]
+        return GroupText(self.leaf, self.variables, "x", self._shown(loops, units), zero)
 
     def _keep(self, loops: Sequence[int], columns: Sequence[int] | None = None) -> WantedRanges:
         """Return the restriction to sampled iterations for the columns of a table."""
@@ -263,7 +269,7 @@ class GroupCount:
     def _points(self, loops: Sequence[int], summed: Sequence[int], above: range) -> Ints:
         text = self._text(loops, summed, above)
         names, equal = self._elements(text)
-        dims = [*self._names(text, loops, self._mine(summed)), *names]
+        dims = [*self._names(text, loops, self._over_variables(summed)), *names]
         keep = self._keep(loops)
         return solve_group(set_text(dims, text.hidden, [*text.conditions, *equal]), keep=keep)
 
@@ -282,11 +288,11 @@ class GroupCount:
         """
         compared = list(inner) if want == "lexmax" else list(outer)
         fixed = list(outer) if want == "lexmax" else []
-        mine = self._mine(summed)
+        units = self._over_variables(summed)
         text = self._text([*fixed, *compared], summed, above)
         names, equal = self._elements(text)
         source = [*(text.shown[self.positions[k]] for k in fixed), *names]
-        source += [text.shown[p] for p in mine]
+        source += [text.shown[p] for p in units]
         target = [text.shown[self.positions[k]] for k in compared]
         relation = set_text([*source, *target], text.hidden, [*text.conditions, *equal])
         columns = [*range(len(fixed)), *range(len(source), len(source) + len(target))]
@@ -296,7 +302,7 @@ class GroupCount:
         return found[:, columns]
 
 
-def operations(tiles: Tiles) -> Ints:
+def operations(tiles: IterationTable) -> Ints:
     """Return the number of operations of each tile iteration.
 
     Parameters

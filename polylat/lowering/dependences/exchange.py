@@ -24,10 +24,10 @@ from polylat.lowering.groups import (
     missing_point,
 )
 from polylat.lowering.isl_text import set_text
-from polylat.lowering.iterations import Tiles
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
-from polylat.lowering.points import PieceWise
-from polylat.schedule.arrays import Ints, runs
+from polylat.lowering.points import PiecewiseAffine
+from polylat.schedule.arrays import Ints, concatenated_ranges
 from polylat.spec.affine import Affine
 
 __all__ = ["Exchange"]
@@ -135,11 +135,13 @@ class Exchange:
             f" {self.holder.component!r} that are not there: {bringer!r} {did} the tile, but"
             f" not {where}",
             where=self.reader.where or self.holder.where or "mapping",
-            mend=f"hold {self.tensor!r} above the loops that separate the two Einsums, or make their"
-            " tiles match",
+            fix=f"hold {self.tensor!r} above the loops that separate the two Einsums, or make"
+            " their tiles match",
         )
 
-    def last(self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles) -> Ints:
+    def last(
+        self, tiles: IterationTable, depth: int, events: Ints, bringer_tiles: IterationTable
+    ) -> Ints:
         """Return the last tile iteration of the bringer that each reading depends on.
 
         Parameters
@@ -147,40 +149,45 @@ class Exchange:
         tiles, depth, events
             The reader's tile iterations, the depth of the tiles that it reads, and the tile
             iterations that read, shape (n,).
-        theirs
+        bringer_tiles
             The bringer's tile iterations.
 
         Returns
         -------
         numpy.ndarray
-            Loop indices, shape (depth of `theirs`, n).
+            Loop indices, shape (depth of `bringer_tiles`, n).
         """
-        digits, there = self.last_within(tiles, depth, events, theirs, self.holder.depth)
-        assert there.all(), "`check` has established that every element was brought"
+        digits, exists = self.last_within(tiles, depth, events, bringer_tiles, self.holder.depth)
+        assert exists.all(), "`check` has established that every element was brought"
         return digits
 
     def last_within(
-        self, tiles: Tiles, depth: int, events: Ints, theirs: Tiles, equal_depth: int
+        self,
+        tiles: IterationTable,
+        depth: int,
+        events: Ints,
+        bringer_tiles: IterationTable,
+        equal_depth: int,
     ) -> tuple[Ints, np.ndarray]:
         """Return the last tile iteration of the bringer with equal indices in some loops.
 
         Parameters
         ----------
-        tiles, depth, events, theirs
+        tiles, depth, events, bringer_tiles
             As for `last`.
         equal_depth
             Number of shared Temporal loops whose indices are equal on both sides.
 
         Returns
         -------
-        (digits, there)
-            Loop indices, shape (depth of `theirs`, n), and whether such a tile iteration exists,
-            shape (n,).
+        (digits, exists)
+            Loop indices, shape (depth of `bringer_tiles`, n), and whether such a tile iteration
+            exists, shape (n,).
         """
-        digits = np.zeros((theirs.depth, len(events)), dtype=np.int64)
-        there = np.ones(len(events), dtype=np.bool_)
+        digits = np.zeros((bringer_tiles.depth, len(events)), dtype=np.int64)
+        exists = np.ones(len(events), dtype=np.bool_)
         for group in self.groups(equal_depth):
-            loops, columns, function = group.last(depth, theirs.depth)
+            loops, columns, function = group.last(depth, bringer_tiles.depth)
             shape = tuple(tiles.kept[k].count for k in loops)
             rows = np.zeros((prod(shape), len(loops)), dtype=np.int64)
             for column, (k, places) in enumerate(zip(loops, np.indices(shape), strict=True)):
@@ -189,16 +196,16 @@ class Exchange:
             at = np.zeros(len(events), dtype=np.int64)
             for k, size in zip(loops, shape, strict=True):
                 at = at * size + tiles.places[k][events]
-            there &= defined[at]
+            exists &= defined[at]
             for k, column in zip(columns, values.T, strict=True):
                 digits[k] = column[at]
-        return digits, there
+        return digits, exists
 
-    def bringers(
+    def write_back_pairs(
         self,
-        theirs: Tiles,
+        bringer_tiles: IterationTable,
         written: Ints,
-        tiles: Tiles,
+        tiles: IterationTable,
         depth: int,
         events: Ints,
         all_pairs: bool,
@@ -207,7 +214,7 @@ class Exchange:
 
         Parameters
         ----------
-        theirs, written
+        bringer_tiles, written
             The producer's tile iterations, and those that write back.
         tiles, depth, events
             As for `last`.
@@ -226,24 +233,24 @@ class Exchange:
             There are too many pairs.
         """
         inner = self.bringer.storages(self.tensor)[self.level + 1].depth
-        whose = np.arange(len(written))
+        writes = np.arange(len(written))
         digits = np.zeros((depth, len(written)), dtype=np.int64)
         for group in self.groups(self.holder.depth):
-            mine, other, pairs = group.brought_pairs(theirs.depth, inner, depth)
+            write_loops, read_loops, pairs = group.brought_pairs(bringer_tiles.depth, inner, depth)
             if not all_pairs:
-                pairs = first_of_each_group(pairs, len(mine))
-            lengths, starts = find_row_ranges(theirs, mine, pairs, written[whose])
+                pairs = first_of_each_group(pairs, len(write_loops))
+            lengths, starts = find_row_ranges(bringer_tiles, write_loops, pairs, written[writes])
             if lengths.sum() > MOST_PAIRS:
                 raise TooLargeError(
                     f"background write-backs of tensor {self.tensor!r} have more than"
                     f" {MOST_PAIRS} readings",
-                    mend="use granularity='tile'",
+                    fix="use granularity='tile'",
                 )
-            repeat, rows = runs(starts, lengths)
-            whose, digits = whose[repeat], digits[:, repeat]
-            for column, k in enumerate(other):
-                digits[k] = pairs[rows, len(mine) + column]
-        return whose, np.searchsorted(tiles.prefix_keys(depth)[events], tiles.keys_of(digits))
+            repeat, rows = concatenated_ranges(starts, lengths)
+            writes, digits = writes[repeat], digits[:, repeat]
+            for column, k in enumerate(read_loops):
+                digits[k] = pairs[rows, len(write_loops) + column]
+        return writes, np.searchsorted(tiles.prefix_keys(depth)[events], tiles.keys_of(digits))
 
 
 class _Group:
@@ -297,25 +304,25 @@ class _Group:
         projection = leaf.einsum.access(self.pair.tensor).projection
         return [projection[r] for r in self.ranks]
 
-    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], PieceWise]:
+    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], PiecewiseAffine]:
         """Return loops of reader and bringer, and reader indices → last indices of the bringer."""
         pair = self.pair
-        mine, shown = loops_over(pair.reader, self.read, depth)
-        theirs, shown_there = loops_over(pair.bringer, self.brought, bringer_depth)
-        reader = GroupText(pair.reader, self.read, "r", [*shown, *self.shared])
-        bringer = GroupText(pair.bringer, self.brought, "b", [*shown_there, *self.shared])
+        reader_loops, reader_shown = loops_over(pair.reader, self.read, depth)
+        bringer_loops, bringer_shown = loops_over(pair.bringer, self.brought, bringer_depth)
+        reader = GroupText(pair.reader, self.read, "r", [*reader_shown, *self.shared])
+        bringer = GroupText(pair.bringer, self.brought, "b", [*bringer_shown, *self.shared])
         read = pair.reader.einsum.access(pair.tensor).projection
         brought = pair.bringer.einsum.access(pair.tensor).projection
         conditions = [*reader.conditions, *bringer.conditions]
         conditions += [f"{reader.index(read[r])} = {bringer.index(brought[r])}" for r in self.ranks]
         conditions += [f"{reader.shown[p]} = {bringer.shown[p]}" for p in self.shared]
-        source = [reader.shown[p] for p in shown]
-        target = [bringer.shown[p] for p in shown_there]
+        source = [reader.shown[p] for p in reader_shown]
+        target = [bringer.shown[p] for p in bringer_shown]
         hidden = [*reader.hidden, *bringer.hidden]
-        hidden += [reader.shown[p] for p in self.shared if p not in shown]
-        hidden += [bringer.shown[p] for p in self.shared if p not in shown_there]
+        hidden += [reader.shown[p] for p in self.shared if p not in reader_shown]
+        hidden += [bringer.shown[p] for p in self.shared if p not in bringer_shown]
         text = set_text([*source, *target], hidden, conditions)
-        return mine, theirs, last_targets(text, len(source))
+        return reader_loops, bringer_loops, last_targets(text, len(source))
 
     def brought_pairs(
         self, bringer_depth: int, inner_depth: int, depth: int
@@ -326,25 +333,26 @@ class _Group:
         the producer's storage below the shared one, which is at `inner_depth`.
         """
         pair = self.pair
-        theirs, shown_there = loops_over(pair.bringer, self.brought, bringer_depth)
-        outer = [p for k, p in zip(theirs, shown_there, strict=True) if k < inner_depth]
-        inner = [p for p in shown_there if p not in outer]
-        mine, shown = loops_over(pair.reader, self.read, depth)
+        bringer_loops, bringer_shown = loops_over(pair.bringer, self.brought, bringer_depth)
+        outer = [p for k, p in zip(bringer_loops, bringer_shown, strict=True) if k < inner_depth]
+        inner = [p for p in bringer_shown if p not in outer]
+        reader_loops, reader_shown = loops_over(pair.reader, self.read, depth)
         units = [p for p in self.shared if pair.bringer.loops[p].unit is not None]
         brought = self._points(pair.bringer, self.brought, [*outer, *units], inner)
-        read = self._points(pair.reader, self.read, [*shown, *units])
-        # Columns: shown loops (outer, units), elements, inner / shown loops, units, elements.
+        read = self._points(pair.reader, self.read, [*reader_shown, *units])
+        # Columns: outer loops, units, elements, inner loops; the reader's loops, units, elements.
         a, b = len(outer), len(units)
         keys_brought = [outer.index(p) if p in outer else a + units.index(p) for p in self.shared]
         keys_brought += [a + b + i for i in range(len(self.ranks))]
         keys_read = [
-            shown.index(p) if p in shown else len(shown) + units.index(p) for p in self.shared
+            reader_shown.index(p) if p in reader_shown else len(reader_shown) + units.index(p)
+            for p in self.shared
         ]
-        keys_read += [len(shown) + b + i for i in range(len(self.ranks))]
+        keys_read += [len(reader_shown) + b + i for i in range(len(self.ranks))]
         left, right = equal_row_pairs(brought[:, keys_brought], read[:, keys_read])
         order = [
             outer.index(p) if p in outer else a + b + len(self.ranks) + inner.index(p)
-            for p in shown_there
+            for p in bringer_shown
         ]
-        rows = np.column_stack((brought[left][:, order], read[right][:, : len(shown)]))
-        return theirs, mine, np.unique(rows, axis=0) if rows.shape[1] else rows[:1]
+        rows = np.column_stack((brought[left][:, order], read[right][:, : len(reader_shown)]))
+        return bringer_loops, reader_loops, np.unique(rows, axis=0) if rows.shape[1] else rows[:1]

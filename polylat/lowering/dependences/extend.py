@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from polylat.lowering.iterations import Tiles
+from polylat.lowering.iterations import IterationTable
 from polylat.schedule.arrays import Ints
 
-__all__ = ["follow", "shared_depth"]
+__all__ = ["shared_depth", "through_skipped"]
 
 
-def shared_depth(a: Tiles, b: Tiles) -> int:
+def shared_depth(a: IterationTable, b: IterationTable) -> int:
     """Return the number of common Temporal loops that index tile iterations of two leaves.
 
     Parameters
@@ -30,17 +30,17 @@ def shared_depth(a: Tiles, b: Tiles) -> int:
         Number of loops.
     """
     depth = 0
-    for mine, theirs in zip(a.leaf.temporal[: a.depth], b.leaf.temporal[: b.depth], strict=False):
-        if mine.node != theirs.node:
+    for loop_a, loop_b in zip(a.leaf.temporal[: a.depth], b.leaf.temporal[: b.depth], strict=False):
+        if loop_a.node != loop_b.node:
             break
         depth += 1
     return depth
 
 
-def follow(
-    tiles: Tiles,
+def through_skipped(
+    tiles: IterationTable,
     waiting: Ints,
-    others: Tiles,
+    others: IterationTable,
     awaited: Ints,
     *,
     depth: int,
@@ -80,19 +80,21 @@ def follow(
     moved = np.zeros(len(awaited), dtype=np.bool_)
     for k in range(depth):
         kept = others.kept[k]
-        mine, theirs = tiles.places[k][waiting], others.places[k][awaited]
-        differ = same & (mine != theirs)
+        waiting_place, awaited_place = tiles.places[k][waiting], others.places[k][awaited]
+        differ = same & (waiting_place != awaited_place)
         same &= ~differ
         if not kept.cuts:
             continue
         for cut in kept.cuts:
-            over = differ & (theirs < cut.place) & (mine >= cut.place)
+            over = differ & (awaited_place < cut.place) & (waiting_place >= cut.place)
             if occurs:
-                over &= theirs >= cut.place - cut.period
+                over &= awaited_place >= cut.place - cut.period
             moved |= over
-            digits[k, over] = kept.digits[mine[over]] - (mine - theirs)[over]
+            digits[k, over] = (
+                kept.digits[waiting_place[over]] - (waiting_place - awaited_place)[over]
+            )
     if not moved.any():
         return awaited, none
-    found, copies = awaited.copy(), none
-    found[moved], copies[:, moved] = others.locate(digits[:, moved])
-    return found, copies
+    found, periods = awaited.copy(), none
+    found[moved], periods[:, moved] = others.locate(digits[:, moved])
+    return found, periods

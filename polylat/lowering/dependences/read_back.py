@@ -6,14 +6,16 @@ import numpy as np
 
 from polylat.lowering.dependences.tables import equal_row_pairs, find_rows, first_of_each_group
 from polylat.lowering.groups import connected_groups, element_points, loops_over
-from polylat.lowering.iterations import Tiles
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.schedule.arrays import Ints
 
 __all__ = ["may_read_back", "next_readers"]
 
 
-def next_readers(tiles: Tiles, written: Ints, tensor: str, level: int) -> tuple[Ints, Ints]:
+def next_readers(
+    tiles: IterationTable, written: Ints, tensor: str, level: int
+) -> tuple[Ints, Ints]:
     """Return the first tile iteration that reads back an element of each write-back.
 
     Parameters
@@ -33,25 +35,25 @@ def next_readers(tiles: Tiles, written: Ints, tensor: str, level: int) -> tuple[
     """
     leaf = tiles.leaf
     depth = leaf.storages(tensor)[level].depth
-    mine: list[Ints] = []
+    positions: list[Ints] = []
     reading: list[Ints] = []
     # The outermost loop in which a later tile differs is the fork; its index is larger there.
-    open_ = np.arange(len(written))
+    unread = np.arange(len(written))
     for fork in range(depth - 1, -1, -1):
-        if not len(open_):
+        if not len(unread):
             break
-        there, first = _later(tiles, written[open_], tensor, level, fork)
-        mine.append(open_[there])
-        reading.append(first[there])
-        open_ = open_[~there]
-    if not mine:
+        read, reader = _later(tiles, written[unread], tensor, level, fork)
+        positions.append(unread[read])
+        reading.append(reader[read])
+        unread = unread[~read]
+    if not positions:
         empty = np.zeros(0, dtype=np.int64)
         return empty, empty
-    return np.concatenate(mine), np.concatenate(reading)
+    return np.concatenate(positions), np.concatenate(reading)
 
 
 def _later(
-    tiles: Tiles, written: Ints, tensor: str, level: int, fork: int
+    tiles: IterationTable, written: Ints, tensor: str, level: int, fork: int
 ) -> tuple[np.ndarray, Ints]:
     """Return whether, and in which tile iteration, a later tile shares a written element first.
 
@@ -61,7 +63,7 @@ def _later(
     leaf = tiles.leaf
     depth = leaf.storages(tensor)[level].depth
     access = leaf.einsum.access(tensor)
-    there = np.ones(len(written), dtype=np.bool_)
+    exists_for_all = np.ones(len(written), dtype=np.bool_)
     digits = np.zeros((depth, len(written)), dtype=np.int64)
     ties = [c.variables for c in leaf.coupled]
     for variables, ranks in connected_groups(
@@ -98,14 +100,14 @@ def _later(
         rows = np.unique(rows, axis=0) if rows.shape[1] else rows[:1]
         rows = first_of_each_group(rows, len(shown))
         at, exists = find_rows(tiles, loops, rows[:, : len(shown)], written)
-        there &= exists
+        exists_for_all &= exists
         if len(rows):
             for column, k in enumerate(numbers):
                 digits[k] = rows[at, len(shown) + column]
     firsts = tiles.firsts(depth)
     keys = tiles.prefix_keys(depth)[firsts]
     at = np.minimum(np.searchsorted(keys, tiles.keys_of(digits)), len(firsts) - 1)
-    return there, firsts[at]
+    return exists_for_all, firsts[at]
 
 
 def may_read_back(leaf: Leaf, tensor: str, level: int) -> bool:

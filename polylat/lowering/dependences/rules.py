@@ -1,8 +1,8 @@
-"""What waits for what: flow, barriers and capacity, as edges between tile iterations and blocks.
+"""The rules of precedence (flow, barriers, capacity) as edges between tile iterations and blocks.
 
-A leaf's tile iterations start and finish in order. So of all tile iterations of one leaf that
-another has to wait for, the last is enough, and of all that wait for one, the first: relations are
-solved for their lexicographic maxima and minima, and most edges need not be made.
+The tile iterations of a leaf start in order and finish in order. So of all tile iterations of a
+leaf that another one waits for, only the last needs an edge, and of all that wait for one, only
+the first: relations are solved for lexicographic maxima and minima, and most edges are implied.
 """
 
 from __future__ import annotations
@@ -13,82 +13,115 @@ from typing import NamedTuple
 import numpy as np
 
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.extend import follow
+from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.dependences.read_back import may_read_back, next_readers
 from polylat.lowering.dependences.tables import exceeds_all_before, union_of
-from polylat.lowering.iterations import IrregularError, common_keys
-from polylat.lowering.numbering import Edges, Layout
+from polylat.lowering.iterations import IrregularError, joint_tile_keys
+from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.paths import Leaf, PathHolder
-from polylat.lowering.sharing import Source, sharers
+from polylat.lowering.sharing import SourceHolder, leaves_sharing
 from polylat.schedule.arrays import Ints
 from polylat.schedule.reasons import BARRIER, CAPACITY, FLOW
 
-__all__ = ["Part", "Rules", "Slots", "dependences", "storage_reads"]
+__all__ = ["DependenceRules", "RuleEdges", "Slots", "dependence_edges", "storage_reads"]
 
 Slots = int | None | Mapping[str, int | None]
 WriteBack = tuple[int, str, int]
-"""(leaf, tensor, index of the storage written back from)"""
+"""(leaf, tensor, index of the storage that is written back from)."""
 
 
-class Part(NamedTuple):
-    """Edges of one rule, and which choice they are there for.
+class RuleEdges(NamedTuple):
+    """The edges of one relation, and the option that they depend on.
 
     Parameters
     ----------
-    source, target, reason, copies
-        As in `Edges`; no copies where nothing is left out.
+    source, target, reason, periods
+        As in `DependenceEdges`; `periods` is None where all of them are 0.
     split
-        The Sequential (tree node) whose barrier it is.
+        The Sequential (tree node) whose barrier they belong to.
     write_back
-        The write-back that has to be in the background for it.
+        The write-back that must be in the background for them to exist.
     tensor
-        The tensor whose slots it depends on.
+        The tensor whose number of slots they depend on.
     """
 
     source: Ints
     target: Ints
     reason: int
-    copies: Ints | None
+    periods: Ints | None
     split: int | None = None
     write_back: WriteBack | None = None
     tensor: str | None = None
 
 
-def dependences(
+def dependence_edges(
     leaves: Sequence[Leaf],
-    layout: Layout,
-    found: Mapping[tuple[int, str], Source],
+    layout: Numbering,
+    found: Mapping[tuple[int, str], SourceHolder],
     slots: Slots,
-) -> Edges:
-    """All edges of a mapping.
+) -> DependenceEdges:
+    """Return all dependence edges of a mapping.
+
+    Parameters
+    ----------
+    leaves, layout
+        The leaves, in tree order, and the numbering of their tile iterations and blocks.
+    found
+        (leaf, input tensor) → the holder in which the leaf finds it.
+    slots
+        Number of tiles that holders keep, for all tensors or per tensor; None: unlimited.
+
+    Returns
+    -------
+    Edges
+        The edges, relation by relation.
 
     Raises
     ------
     MappingError
-        Something is read that nobody brought there.
+        An element is read that was not brought.
+    IrregularError
+        Skipped tile iterations are not translates of the sampled ones that represent them.
     """
-    build = Rules(leaves, layout, found, slots)
+    build = DependenceRules(leaves, layout, found, slots)
     parts = [*build.flow(), *build.barriers(), *build.capacity(), *build.read_backs()]
     depth = 0 if layout.whole else layout.depth
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
-        return Edges(empty, empty, empty, empty, np.zeros((depth, 0), dtype=np.int64))
+        return DependenceEdges(empty, empty, empty, empty, np.zeros((depth, 0), dtype=np.int64))
     source = np.concatenate([p.source for p in parts])
     target = np.concatenate([p.target for p in parts])
     reason = np.concatenate([np.full(len(p.source), p.reason, dtype=np.int64) for p in parts])
-    copies = np.zeros((depth, len(source)), dtype=np.int64)
+    periods = np.zeros((depth, len(source)), dtype=np.int64)
     at = 0
     for part in parts:
         size = len(part.source)
-        if depth and part.copies is not None:
-            copies[: len(part.copies), at : at + size] = part.copies
+        if depth and part.periods is not None:
+            periods[: len(part.periods), at : at + size] = part.periods
         at += size
     rule = np.repeat(np.arange(len(parts)), [len(p.source) for p in parts])
-    return Edges(source, target, reason, rule, copies)
+    return DependenceEdges(source, target, reason, rule, periods)
 
 
-def storage_reads(layout: Layout, reader: Leaf, tensor: str, level: int) -> tuple[int, Ints, Ints]:
-    """When a leaf reads a storage: depth of the tiles read, tile iterations, who waits."""
+def storage_reads(
+    layout: Numbering, reader: Leaf, tensor: str, level: int
+) -> tuple[int, Ints, Ints]:
+    """Return when a leaf reads a storage: to fill the next inner one, or by its operations.
+
+    Parameters
+    ----------
+    layout
+        The numbering of tile iterations and blocks.
+    reader, tensor, level
+        The leaf, the tensor, and the index of the storage.
+
+    Returns
+    -------
+    (depth, events, targets)
+        The depth of the tiles that are read; the tile iterations that read them, numbered within
+        the leaf, shape (n,); and the numbers of the tile iterations or prefetched fills that wait
+        for the data, shape (n,).
+    """
     tiles = layout.tiles[reader.number]
     storages = reader.storages(tensor)
     if level + 1 == len(storages):
@@ -102,25 +135,23 @@ def storage_reads(layout: Layout, reader: Leaf, tensor: str, level: int) -> tupl
     return depth, events, layout.bases[reader.number] + events
 
 
-class Rules:
-    """The rules, one after another, as parts of the edges.
+class DependenceRules:
+    """The rules of precedence, each of which yields parts of the edges.
 
-    Each part depends on one choice at most: whether a split is Sequential, whether a write-back is
-    in the background, how many slots a tensor has.
+    A part depends on at most one option: whether a split is Sequential, whether a write-back is in
+    the background, or the number of slots of a tensor.
 
     Parameters
     ----------
-    leaves, layout, found
-        The mapping.
-    slots
-        How many tiles holders keep.
+    leaves, layout, found, slots
+        As for `dependence_edges`.
     """
 
     def __init__(
         self,
         leaves: Sequence[Leaf],
-        layout: Layout,
-        found: Mapping[tuple[int, str], Source],
+        layout: Numbering,
+        found: Mapping[tuple[int, str], SourceHolder],
         slots: Slots,
     ) -> None:
         self.leaves = leaves
@@ -130,13 +161,18 @@ class Rules:
 
     # Rule 1
 
-    def flow(self) -> Iterator[Part]:
-        """Rule 1: what is read has been brought.
+    def flow(self) -> Iterator[RuleEdges]:
+        """Rule 1: an element is read after it was brought.
+
+        Yields
+        ------
+        Part
+            Edges.
 
         Raises
         ------
         MappingError
-            Something is read that nobody brought there.
+            An element is read that was not brought.
         """
         for (number, tensor), source in self.found.items():
             if source.leaf is None:
@@ -152,54 +188,62 @@ class Rules:
 
     def _from_producer(
         self, pair: Exchange, depth: int, events: Ints, targets: Ints
-    ) -> Iterator[Part]:
+    ) -> Iterator[RuleEdges]:
         tiles = self.layout.tiles[pair.reader.number]
         producer = self.layout.tiles[pair.bringer.number]
         digits = pair.last(tiles, depth, events, producer)
-        last, copies = producer.locate(digits)
+        last, periods = producer.locate(digits)
         source = self.layout.bases[pair.bringer.number] + last
         fills = len(targets) > 0 and targets[0] >= self.layout.iterations
         keep = np.ones(len(events), dtype=np.bool_)
         if self.layout.whole and not fills:
             keep = exceeds_all_before(last)
-        yield Part(source[keep], targets[keep], FLOW, copies[:, keep])
+        yield RuleEdges(source[keep], targets[keep], FLOW, periods[:, keep])
         for level in range(pair.level + 1, len(pair.bringer.storages(pair.tensor))):
             stream = self.layout.stream(pair.bringer.number, "background", pair.tensor, level)
             if stream is None:
                 continue
             back = (pair.bringer.number, pair.tensor, level)
             if self.layout.whole:
-                written, read = pair.bringers(producer, stream[1], tiles, depth, events, fills)
-                yield Part(stream[0] + written, targets[read], FLOW, None, write_back=back)
+                written, read = pair.write_back_pairs(
+                    producer, stream[1], tiles, depth, events, fills
+                )
+                yield RuleEdges(stream[0] + written, targets[read], FLOW, None, write_back=back)
             else:
-                # Write-backs of a stream finish in order: the last one is enough.
+                # The write-backs of a stream finish in order, so the last one suffices.
                 source = self._occurrence(stream, last)
-                yield Part(source, targets, FLOW, copies, write_back=back)
+                yield RuleEdges(source, targets, FLOW, periods, write_back=back)
 
     def _occurrence(self, stream: tuple[int, Ints], iterations: Ints) -> Ints:
-        """The blocks of a stream that belong to tile iterations."""
+        """Return the blocks of a stream that belong to tile iterations."""
         at = np.minimum(np.searchsorted(stream[1], iterations), len(stream[1]) - 1)
         if (stream[1][at] != iterations).any():
-            raise IrregularError("a write-back is not where others like it are")
+            raise IrregularError("a write-back does not occur in every period")
         return stream[0] + at
 
     def _from_filler(
         self, pair: Exchange, level: int, events: Ints, targets: Ints
-    ) -> Iterator[Part]:
+    ) -> Iterator[RuleEdges]:
         filler = pair.bringer
-        mine = self.found[filler.number, pair.tensor]
-        for filled in range(mine.level + 1, level + 1):
+        filler_source = self.found[filler.number, pair.tensor]
+        for filled in range(filler_source.level + 1, level + 1):
             stream = self.layout.stream(filler.number, "fill", pair.tensor, filled)
             assert stream is not None, "a shared storage stands above a split"
             depth = filler.storages(pair.tensor)[filled].depth
-            theirs = self.layout.tiles[filler.number].prefix_keys(depth)[stream[1]]
+            filled_keys = self.layout.tiles[filler.number].prefix_keys(depth)[stream[1]]
             keys = self.layout.tiles[pair.reader.number].prefix_keys(depth)[events]
-            yield Part(stream[0] + np.searchsorted(theirs, keys), targets, FLOW, None)
+            yield RuleEdges(stream[0] + np.searchsorted(filled_keys, keys), targets, FLOW, None)
 
     # Rule 2
 
-    def barriers(self) -> Iterator[Part]:
-        """Rule 2: branches of a Sequential run one after another."""
+    def barriers(self) -> Iterator[RuleEdges]:
+        """Rule 2: the branches of a Sequential run one after another.
+
+        Yields
+        ------
+        Part
+            Edges.
+        """
         below: dict[int, dict[int, list[Leaf]]] = {}
         depths: dict[int, int] = {}
         for leaf in self.leaves:
@@ -217,27 +261,38 @@ class Rules:
                         part = self._barrier(leaf, other, depth, turns, 0 if branch else 1)
                         yield part._replace(split=node)
 
-    def _barrier(self, leaf: Leaf, other: Leaf, depth: int, turns: Ints, back: int) -> Part:
-        """The leaf's first tile iteration of a turn waits for the other's last of a turn."""
+    def _barrier(self, leaf: Leaf, other: Leaf, depth: int, turns: Ints, back: int) -> RuleEdges:
+        """Order a leaf's first tile iteration of a turn after another leaf's last one of a turn.
+
+        `back` is the number of turns between the two.
+        """
         tiles, others = self.layout.tiles[leaf.number], self.layout.tiles[other.number]
         firsts, lasts = tiles.firsts(depth), others.lasts(depth)
         turn = np.searchsorted(turns, tiles.prefix_keys(depth)[firsts]) - back
         ended = np.searchsorted(turns, others.prefix_keys(depth)[lasts])
         at = np.searchsorted(ended, turn, side="right") - 1
-        there = (at >= 0) & (turn >= 0)
-        there[there] = ended[at[there]] == turn[there]
-        awaited, copies = follow(tiles, firsts[there], others, lasts[at[there]], depth=depth)
+        exists = (at >= 0) & (turn >= 0)
+        exists[exists] = ended[at[exists]] == turn[exists]
+        awaited, periods = through_skipped(
+            tiles, firsts[exists], others, lasts[at[exists]], depth=depth
+        )
         source = self.layout.bases[other.number] + awaited
-        return Part(source, self.layout.bases[leaf.number] + firsts[there], BARRIER, copies)
+        return RuleEdges(source, self.layout.bases[leaf.number] + firsts[exists], BARRIER, periods)
 
     def _tiles_of(self, leaves: Sequence[Leaf], depth: int) -> Ints:
-        """Keys of the tiles at a depth that exist for any of the leaves: increasing."""
-        return common_keys([self.layout.tiles[leaf.number] for leaf in leaves], depth)
+        """Return the keys of the tiles at a depth that exist for any of the leaves, increasing."""
+        return joint_tile_keys([self.layout.tiles[leaf.number] for leaf in leaves], depth)
 
     # Rule 3
 
-    def capacity(self) -> Iterator[Part]:
-        """Rule 3: holders keep so many tiles."""
+    def capacity(self) -> Iterator[RuleEdges]:
+        """Rule 3: a holder keeps a limited number of tiles.
+
+        Yields
+        ------
+        Part
+            Edges.
+        """
         for leaf in self.leaves:
             for tensor in leaf.einsum.outputs:
                 exchanged = self._exchanged(leaf, tensor)
@@ -261,7 +316,7 @@ class Rules:
         return self.slots
 
     def _exchanged(self, producer: Leaf, tensor: str) -> set[int]:
-        """Levels of the producer's storages that are exchange holders of some consumer."""
+        """Return the levels of the producer's storages through which some consumer reads."""
         nodes = {h.node: i for i, h in enumerate(producer.storages(tensor))}
         levels = set()
         for reader in self.leaves[producer.number + 1 :]:
@@ -269,15 +324,15 @@ class Rules:
                 levels.add(max(nodes.get(h.node, -1) for h in reader.storages(tensor)))
         return levels
 
-    def _exchange(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Iterator[Part]:
+    def _exchange(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Iterator[RuleEdges]:
         firsts, tile, order = self._numbered(leaf, tensor, holder)
         targets = self.layout.bases[leaf.number] + firsts
         yield from self._after_touches(leaf, tensor, holder, order, tile, firsts, targets)
 
     def _written_back(
         self, leaf: Leaf, tensor: str, level: int, holder: PathHolder
-    ) -> Iterator[Part]:
-        """Wait for the background write-backs out of the tile whose place is taken."""
+    ) -> Iterator[RuleEdges]:
+        """Order a tile after the background write-backs of the tile whose slot it takes."""
         stream = self.layout.stream(leaf.number, "background", tensor, level)
         if stream is None:
             return
@@ -287,33 +342,35 @@ class Rules:
         out = np.searchsorted(
             order, self.layout.tiles[leaf.number].prefix_keys(holder.depth)[stream[1]]
         )
-        # A tile iteration starts no earlier than those before it: the first tile that takes the
-        # place, or any after it, is where to wait.
+        # Tile iterations start in order, so it suffices that the first one waits of the tile that
+        # takes the slot.
         at = np.searchsorted(tile, out + slots)
-        there = at < len(tile)
-        there[there] = tile[at[there]] == out[there] + slots
-        tiles, waiting = self.layout.tiles[leaf.number], firsts[at[there]]
+        exists = at < len(tile)
+        exists[exists] = tile[at[exists]] == out[exists] + slots
+        tiles, waiting = self.layout.tiles[leaf.number], firsts[at[exists]]
         if not tiles.whole:
-            # Write-backs of a stream finish in order: the last one is enough.
+            # The write-backs of a stream finish in order, so the last one suffices.
             last = np.append(waiting[1:] != waiting[:-1], True)[: len(waiting)]
-            there[there] = last
+            exists[exists] = last
             waiting = waiting[last]
-        written, copies = follow(tiles, waiting, tiles, stream[1][there], depth=holder.depth)
+        written, periods = through_skipped(
+            tiles, waiting, tiles, stream[1][exists], depth=holder.depth
+        )
         source = self._occurrence(stream, written)
         back = (leaf.number, tensor, level)
         target = self.layout.bases[leaf.number] + waiting
-        yield Part(source, target, CAPACITY, copies, write_back=back, tensor=tensor)
+        yield RuleEdges(source, target, CAPACITY, periods, write_back=back, tensor=tensor)
 
     def _filled(
         self, leaf: Leaf, tensor: str, holder: PathHolder, stream: tuple[int, Ints]
-    ) -> Iterator[Part]:
+    ) -> Iterator[RuleEdges]:
         _, tile, order = self._numbered(leaf, tensor, holder)
         targets = stream[0] + np.arange(len(stream[1]))
         yield from self._after_touches(leaf, tensor, holder, order, tile, stream[1], targets)
 
     def _numbered(self, leaf: Leaf, tensor: str, holder: PathHolder) -> tuple[Ints, Ints, Ints]:
-        """A leaf's first tile iterations of a holder's tiles, their numbers κ, and all tiles."""
-        sharing = sharers(self.leaves, tensor, holder)
+        """Return the first tile iterations of a holder's tiles, their numbers κ, and all tiles."""
+        sharing = leaves_sharing(self.leaves, tensor, holder)
         order = self._tiles_of(sharing, holder.depth)
         tiles = self.layout.tiles[leaf.number]
         firsts = tiles.firsts(holder.depth)
@@ -328,11 +385,11 @@ class Rules:
         tile: Ints,
         waiting: Ints,
         targets: Ints,
-    ) -> Iterator[Part]:
-        """The targets, in tiles `tile`, wait for whoever touches the tile `slots` before."""
+    ) -> Iterator[RuleEdges]:
+        """Order targets, in tiles `tile`, after all accesses to the tile `slots` tiles earlier."""
         slots = self._slots(tensor)
         assert slots is not None
-        for other in sharers(self.leaves, tensor, holder):
+        for other in leaves_sharing(self.leaves, tensor, holder):
             touching = self._touching(other, tensor, holder)
             if not len(touching):
                 continue
@@ -340,16 +397,16 @@ class Rules:
             keys = others.prefix_keys(holder.depth)[touching]
             touched = np.searchsorted(order, keys)
             at = np.searchsorted(touched, tile - slots, side="right") - 1
-            there = at >= 0
-            there[there] = touched[at[there]] == tile[there] - slots
-            awaited, copies = follow(
-                tiles, waiting[there], others, touching[at[there]], depth=holder.depth
+            exists = at >= 0
+            exists[exists] = touched[at[exists]] == tile[exists] - slots
+            awaited, periods = through_skipped(
+                tiles, waiting[exists], others, touching[at[exists]], depth=holder.depth
             )
             source = self.layout.bases[other.number] + awaited
-            yield Part(source, targets[there], CAPACITY, copies, tensor=tensor)
+            yield RuleEdges(source, targets[exists], CAPACITY, periods, tensor=tensor)
 
     def _touching(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Ints:
-        """Tile iterations with an access that reads or writes the holder for the tensor."""
+        """Return the tile iterations with an access to the tensor in the holder."""
         parts = [
             access.iterations
             for block in self.layout.blocks[leaf.number]
@@ -360,8 +417,19 @@ class Rules:
 
     # Finish
 
-    def read_backs(self) -> Iterator[Part]:
-        """A tile iteration that reads back finishes after the background write-backs of that."""
+    def read_backs(self) -> Iterator[RuleEdges]:
+        """Order the finish of a tile iteration after the write-backs of what it reads back.
+
+        Yields
+        ------
+        Part
+            Edges.
+
+        Raises
+        ------
+        IrregularError
+            Elements may be read back, and tile iterations are skipped.
+        """
         for leaf in self.leaves:
             tiles, base = self.layout.tiles[leaf.number], self.layout.bases[leaf.number]
             for tensor in leaf.einsum.outputs:
@@ -376,4 +444,4 @@ class Rules:
                     written, reading = next_readers(tiles, stream[1], tensor, level)
                     back = (leaf.number, tensor, level)
                     target = self.layout.total + base + reading
-                    yield Part(stream[0] + written, target, FLOW, None, write_back=back)
+                    yield RuleEdges(stream[0] + written, target, FLOW, None, write_back=back)

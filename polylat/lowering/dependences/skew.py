@@ -8,15 +8,15 @@ import numpy as np
 
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.rules import storage_reads
-from polylat.lowering.numbering import Layout
+from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf
-from polylat.lowering.sharing import Source
+from polylat.lowering.sharing import SourceHolder
 
-__all__ = ["distances", "shifts", "shifts_by"]
+__all__ = ["shifts_from_distances", "skew_distances", "skew_shifts"]
 
 
-def shifts(
-    leaves: Sequence[Leaf], layout: Layout, found: Mapping[tuple[int, str], Source]
+def skew_shifts(
+    leaves: Sequence[Leaf], layout: Numbering, found: Mapping[tuple[int, str], SourceHolder]
 ) -> dict[int, list[int]]:
     """Return the shift of each stage of each Pipeline.
 
@@ -39,10 +39,10 @@ def shifts(
         for split in leaf.splits:
             if split.pipeline:
                 stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
-    return shifts_by(stages, distances(leaves, layout, found) if stages else {})
+    return shifts_from_distances(stages, skew_distances(leaves, layout, found) if stages else {})
 
 
-def shifts_by(
+def shifts_from_distances(
     stages: Mapping[int, int], ahead: Mapping[int, Mapping[tuple[int, int], int]]
 ) -> dict[int, list[int]]:
     """Return the shift of each stage of each Pipeline from given distances.
@@ -52,12 +52,12 @@ def shifts_by(
     stages
         Tree node of a Pipeline → its number of stages.
     ahead
-        The result of `distances`.
+        The result of `skew_distances`.
 
     Returns
     -------
     dict
-        As for `shifts`.
+        As for `skew_shifts`.
 
     Notes
     -----
@@ -65,17 +65,21 @@ def shifts_by(
     """
     result = {}
     for node, count in stages.items():
-        known = ahead.get(node, {})
-        mine: list[int] = []
+        distance_to = ahead.get(node, {})
+        stage_shifts: list[int] = []
         for stage in range(count):
-            needs = [mine[a] + 1 + known[a, stage] for a in range(stage) if (a, stage) in known]
-            mine.append(max([0, *needs]))
-        result[node] = mine
+            least = [
+                stage_shifts[a] + 1 + distance_to[a, stage]
+                for a in range(stage)
+                if (a, stage) in distance_to
+            ]
+            stage_shifts.append(max([0, *least]))
+        result[node] = stage_shifts
     return result
 
 
-def distances(
-    leaves: Sequence[Leaf], layout: Layout, found: Mapping[tuple[int, str], Source]
+def skew_distances(
+    leaves: Sequence[Leaf], layout: Numbering, found: Mapping[tuple[int, str], SourceHolder]
 ) -> dict[int, dict[tuple[int, int], int]]:
     """Return the largest distance of a flow from each stage to each later one.
 
@@ -86,7 +90,7 @@ def distances(
     Parameters
     ----------
     leaves, layout, found
-        As for `shifts`.
+        As for `skew_shifts`.
 
     Returns
     -------
@@ -117,30 +121,30 @@ def distances(
 
 def _distance(
     leaves: Sequence[Leaf],
-    layout: Layout,
-    what: tuple[int, str],
-    source: Source,
+    layout: Numbering,
+    read: tuple[int, str],
+    source: SourceHolder,
     above: int,
     depth: int,
 ) -> int | None:
-    number, tensor = what
+    number, tensor = read
     assert source.leaf is not None
     pair = Exchange(leaves[number], leaves[source.leaf], tensor, source.level)
-    tiles, theirs = layout.tiles[number], layout.tiles[source.leaf]
+    tiles, bringer_tiles = layout.tiles[number], layout.tiles[source.leaf]
     read_depth, events, _ = storage_reads(layout, pair.reader, tensor, source.level)
     if source.produces:
-        last, there = pair.last_within(
-            tiles, read_depth, events, theirs, max(above, pair.holder.depth)
+        last, exists = pair.last_within(
+            tiles, read_depth, events, bringer_tiles, max(above, pair.holder.depth)
         )
     else:
-        firsts = theirs.firsts(pair.holder.depth)
-        keys = theirs.prefix_keys(pair.holder.depth)[firsts]
-        mine = tiles.prefix_keys(pair.holder.depth)[events]
-        fillers = firsts[np.searchsorted(keys, mine)]
-        last = theirs.digits[:, fillers]
-        there = theirs.prefix_keys(above)[fillers] == tiles.prefix_keys(above)[events]
-    if not there.any():
+        firsts = bringer_tiles.firsts(pair.holder.depth)
+        keys = bringer_tiles.prefix_keys(pair.holder.depth)[firsts]
+        read_keys = tiles.prefix_keys(pair.holder.depth)[events]
+        fillers = firsts[np.searchsorted(keys, read_keys)]
+        last = bringer_tiles.digits[:, fillers]
+        exists = bringer_tiles.prefix_keys(above)[fillers] == tiles.prefix_keys(above)[events]
+    if not exists.any():
         return None
     turn = tiles.turns(tiles.digits[:, events], above, depth)
-    ahead = theirs.turns(last, above, depth) - turn
-    return int(ahead[there].max())
+    ahead = bringer_tiles.turns(last, above, depth) - turn
+    return int(ahead[exists].max())

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylat.errors import TooLargeError
-from polylat.lowering.iterations import Tiles
-from polylat.schedule.arrays import Ints, runs
+from polylat.lowering.iterations import IterationTable
+from polylat.schedule.arrays import Ints, concatenated_ranges
 
 __all__ = [
     "MOST_PAIRS",
@@ -45,7 +45,7 @@ def union_of(parts: Sequence[Ints], size: int) -> Ints:
     return np.flatnonzero(named)
 
 
-def _tile_keys(tiles: Tiles, loops: Sequence[int], events: Ints) -> Ints:
+def _tile_keys(tiles: IterationTable, loops: Sequence[int], events: Ints) -> Ints:
     """Return the mixed-radix numbers of some loop indices of tile iterations."""
     index = np.zeros(len(events), dtype=np.int64)
     for k in loops:
@@ -53,7 +53,7 @@ def _tile_keys(tiles: Tiles, loops: Sequence[int], events: Ints) -> Ints:
     return index
 
 
-def _row_keys(tiles: Tiles, loops: Sequence[int], rows: Ints) -> Ints:
+def _row_keys(tiles: IterationTable, loops: Sequence[int], rows: Ints) -> Ints:
     """Return the mixed-radix numbers of the first columns of rows: indices of some loops."""
     index = np.zeros(len(rows), dtype=np.int64)
     for column, k in enumerate(loops):
@@ -62,7 +62,7 @@ def _row_keys(tiles: Tiles, loops: Sequence[int], rows: Ints) -> Ints:
 
 
 def find_rows(
-    tiles: Tiles, loops: Sequence[int], rows: Ints, events: Ints
+    tiles: IterationTable, loops: Sequence[int], rows: Ints, events: Ints
 ) -> tuple[Ints, np.ndarray]:
     """Find the row with the loop indices of each tile iteration.
 
@@ -88,16 +88,18 @@ def find_rows(
 
 
 def find_row_ranges(
-    tiles: Tiles, loops: Sequence[int], pairs: Ints, events: Ints
+    tiles: IterationTable, loops: Sequence[int], pairs: Ints, events: Ints
 ) -> tuple[Ints, Ints]:
     """Find the range of rows with the loop indices of each tile iteration.
 
     Parameters
     ----------
-    tiles, loops, events
+    tiles, loops
         As for `find_rows`.
     pairs
         Rows in lexicographic order whose first columns are indices of the loops.
+    events
+        Tile iterations, shape (n,).
 
     Returns
     -------
@@ -152,18 +154,18 @@ def equal_row_pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:
     if left.shape[1] == 0:
         a, b = np.indices((len(left), len(right)))
         return a.reshape(-1), b.reshape(-1)
-    _, both = np.unique(np.concatenate((left, right)), axis=0, return_inverse=True)
-    mine, theirs = both[: len(left)].reshape(-1), both[len(left) :].reshape(-1)
-    order = np.argsort(theirs, kind="stable")
-    start = np.searchsorted(theirs[order], mine, side="left")
-    end = np.searchsorted(theirs[order], mine, side="right")
+    _, groups = np.unique(np.concatenate((left, right)), axis=0, return_inverse=True)
+    left_group, right_group = groups[: len(left)].reshape(-1), groups[len(left) :].reshape(-1)
+    order = np.argsort(right_group, kind="stable")
+    start = np.searchsorted(right_group[order], left_group, side="left")
+    end = np.searchsorted(right_group[order], left_group, side="right")
     lengths = end - start
     if lengths.sum() > MOST_PAIRS:
         raise TooLargeError(
             f"more than {MOST_PAIRS:,} pairs of tile iterations share an element",
-            mend="use granularity='tile'",
+            fix="use granularity='tile'",
         )
-    repeat, rows = runs(start, lengths)
+    repeat, rows = concatenated_ranges(start, lengths)
     return repeat, order[rows]
 
 

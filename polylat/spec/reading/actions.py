@@ -9,10 +9,10 @@ from typing import Any
 
 from polylat.errors import ExpressionError, SpecError
 from polylat.spec.reading import models as m
-from polylat.spec.reading.expressions import number, set_table, value_of
+from polylat.spec.reading.expressions import evaluate_number, lazy_value, values_by_tensor
 from polylat.spec.reading.latency import Latency
 from polylat.spec.reading.numbers import Number, exact
-from polylat.spec.reading.scope import Fields, Lazy, Scope, Table
+from polylat.spec.reading.scope import Fields, Lazy, Scope, SymbolTable
 from polylat.spec.reading.sets import NameSet
 from polylat.spec.reading.suggest import shown
 from polylat.spec.reading.tree import At
@@ -70,10 +70,10 @@ class Actions:
         """
         action, at = self.given[name]
         key = "n_parallel_instances"
-        instances = number(self.model.n_parallel_instances, self.scope.without(key), self.at / key)
+        instances = evaluate_number(self.model.n_parallel_instances, self.scope.without(key), self.at / key)
         _require_positive(instances, key, self.at / key)
-        value = _multiply(self._given_throughput(name), scale_of(self.model, self.scope, self.at))
-        return _multiply(_multiply(value, scale_of(action, self.scopes[name], at)), instances)
+        value = _multiply(self._given_throughput(name), throughput_scale(self.model, self.scope, self.at))
+        return _multiply(_multiply(value, throughput_scale(action, self.scopes[name], at)), instances)
 
     def per_value(self, name: str, bits: Mapping[str, Fraction]) -> dict[str, Fraction]:
         """Return the number of actions per value of each tensor.
@@ -101,23 +101,23 @@ class Actions:
         assert isinstance(action, m.HolderActionModel)
         key = "values_per_action"
         scope = self.scopes[name]
-        own = set_table(action.values_per_action, self.everything, scope, at / key)
-        inherited = set_table(model.values_per_action, self.everything, self.scope, self.at / key)
+        own = values_by_tensor(action.values_per_action, self.everything, scope, at / key)
+        inherited = values_by_tensor(model.values_per_action, self.everything, self.scope, self.at / key)
         found: dict[str, Fraction] = {}
         for tensor, bits_per_value in bits.items():
             if tensor in own:
                 value, place = own[tensor]
-                values_per_action = number(value, scope, place)
+                values_per_action = evaluate_number(value, scope, place)
             elif tensor in inherited:
                 value, place = inherited[tensor]
-                values_per_action = number(value, self.scope, place)
+                values_per_action = evaluate_number(value, self.scope, place)
             else:
-                found[tensor] = bits_per_value * inverse(self._bits_per_action(name))
+                found[tensor] = bits_per_value * reciprocal(self._bits_per_action(name))
                 continue
-            found[tensor] = inverse(_require_positive(values_per_action, key, place))
+            found[tensor] = reciprocal(_require_positive(values_per_action, key, place))
         return found
 
-    def table(self) -> Table:
+    def table(self) -> SymbolTable:
         """Return the actions as the expressions of ``total_latency`` see them.
 
         Returns
@@ -125,7 +125,7 @@ class Actions:
         Table
             Name → attributes of the action, evaluated on first use.
         """
-        return Table("the actions", {name: self._fields(name) for name in self.names})
+        return SymbolTable("the actions", {name: self._fields(name) for name in self.names})
 
     def _fields(self, name: str) -> Fields:
         others = ("throughput_scale", "latency_scale", "energy", "energy_scale")
@@ -146,7 +146,7 @@ class Actions:
         scope = Scope(table, self.scope)
         table["throughput"] = Lazy(partial(self._given_throughput, name))
         for key in ("throughput_scale", "latency_scale"):
-            table[key] = Lazy(partial(scale_of, action, scope, at))
+            table[key] = Lazy(partial(throughput_scale, action, scope, at))
         for key in ("energy", "energy_scale"):
             table[key] = Lazy(partial(_evaluate_field, getattr(action, key), scope, key, at))
         if getattr(action, "bits_per_action", None) is not None:
@@ -159,10 +159,10 @@ class Actions:
         scope = self.scopes[name].without("throughput")
         if action.throughput is not None:
             key = "throughput"
-            value = number(action.throughput, scope, at / key)
+            value = evaluate_number(action.throughput, scope, at / key)
         elif action.latency is not None:
             key = "latency"
-            value = number(action.latency, scope, at / key)
+            value = evaluate_number(action.latency, scope, at / key)
             if value < 0:
                 raise ExpressionError(
                     f"the latency is negative: {shown(value)}", where=str(at / key)
@@ -180,7 +180,7 @@ class Actions:
             raise SpecError(
                 f"the action {name!r} of {self.model.name!r} has no throughput{note}",
                 where=str(at),
-                mend=f"add {{name: {name}, throughput: …}} to its actions; inf if it takes no time",
+                fix=f"add {{name: {name}, throughput: …}} to its actions; inf if it takes no time",
             )
         return _require_positive(value, f"the throughput of {name!r}", at / key)
 
@@ -191,15 +191,15 @@ class Actions:
         assert isinstance(action, m.HolderActionModel)
         key = "bits_per_action"
         if action.bits_per_action is not None:
-            value = number(action.bits_per_action, self.scopes[name].without(key), at / key)
+            value = evaluate_number(action.bits_per_action, self.scopes[name].without(key), at / key)
             return _require_positive(value, key, at / key)
         if model.bits_per_action is not None:
-            value = number(model.bits_per_action, self.scope.without(key), self.at / key)
+            value = evaluate_number(model.bits_per_action, self.scope.without(key), self.at / key)
             return _require_positive(value, key, self.at / key)
         return 1
 
 
-def scale_of(model: m.ComponentModel | m.ActionModel, scope: Scope, at: At) -> Number:
+def throughput_scale(model: m.ComponentModel | m.ActionModel, scope: Scope, at: At) -> Number:
     """Return the ``throughput_scale``, or the reciprocal of the deprecated ``latency_scale``.
 
     Parameters
@@ -228,14 +228,14 @@ def scale_of(model: m.ComponentModel | m.ActionModel, scope: Scope, at: At) -> N
         raise SpecError(
             f"throughput_scale and latency_scale of {model.name!r} are both given",
             where=str(at),
-            mend="remove latency_scale, which is deprecated",
+            fix="remove latency_scale, which is deprecated",
         )
     if given is not None:
         key = "throughput_scale"
-        value = number(given, scope.without(key), at / key)
+        value = evaluate_number(given, scope.without(key), at / key)
     elif deprecated is not None:
         key = "latency_scale"
-        value = _reciprocal(number(deprecated, scope.without(key), at / key))
+        value = _reciprocal(evaluate_number(deprecated, scope.without(key), at / key))
     else:
         return 1
     return _require_positive(value, key, at / key)
@@ -247,7 +247,7 @@ def _require_positive(value: Number, what: str, at: At) -> Number:
     return value
 
 
-def inverse(value: Number) -> Fraction:
+def reciprocal(value: Number) -> Fraction:
     """Return the reciprocal of a value above zero.
 
     Parameters
@@ -277,4 +277,4 @@ def _multiply(a: Number, b: Number) -> Number:
 
 
 def _evaluate_field(value: Any, scope: Scope, name: str, at: At) -> Any:
-    return value_of(value, scope.without(name), at / name).get()
+    return lazy_value(value, scope.without(name), at / name).get()

@@ -43,7 +43,7 @@ Constants = Callable[[str], int | Fraction | None]
 """Maps a name to its value if it is a constant, to None if it is a rank variable."""
 
 
-def affine(text: str, variables: Constants | None = None) -> Affine:
+def parse_affine(text: str, variables: Constants | None = None) -> Affine:
     """Parse an affine expression.
 
     Parameters
@@ -65,7 +65,7 @@ def affine(text: str, variables: Constants | None = None) -> Affine:
 
     Examples
     --------
-    >>> print(affine("2*p + r - 1"), affine("3(a + b)"))
+    >>> print(affine("2*p + r - 1"), parse_affine("3(a + b)"))
     2*p + r - 1 3*a + 3*b
     """
     parser = _Parser(text, variables)
@@ -74,7 +74,7 @@ def affine(text: str, variables: Constants | None = None) -> Affine:
     return result
 
 
-def constraints(text: str, variables: Constants | None = None) -> tuple[Affine, ...]:
+def parse_constraints(text: str, variables: Constants | None = None) -> tuple[Affine, ...]:
     """Parse a conjunction of comparisons.
 
     Parameters
@@ -96,7 +96,7 @@ def constraints(text: str, variables: Constants | None = None) -> tuple[Affine, 
 
     Examples
     --------
-    >>> [str(c) for c in constraints("0 <= m < 8")]
+    >>> [str(c) for c in parse_constraints("0 <= m < 8")]
     ['m', '-m + 7']
     """
     parser = _Parser(text, variables)
@@ -109,7 +109,7 @@ def constraints(text: str, variables: Constants | None = None) -> tuple[Affine, 
     return tuple(found)
 
 
-def combine(left: Affine, right: Affine, factor: int = 1) -> Affine:
+def add_multiple(left: Affine, right: Affine, factor: int = 1) -> Affine:
     """Compute ``left + factor * right``.
 
     Parameters
@@ -201,9 +201,9 @@ class _Parser:
         sign = -1 if self.take({"-"}) else 1
         if sign == 1:
             self.take({"+"})
-        total = combine(total, self.product(), sign)
+        total = add_multiple(total, self.product(), sign)
         while (found := self.take({"+", "-"})) is not None:
-            total = combine(total, self.product(), 1 if found == "+" else -1)
+            total = add_multiple(total, self.product(), 1 if found == "+" else -1)
         return _checked(total)
 
     def product(self) -> Affine:
@@ -252,7 +252,7 @@ class _Parser:
                 if not self.take({")"}):
                     raise BadAffine("a parenthesis is not closed")
             else:
-                inner = combine(Affine(), self.factor(), 1 if text == "+" else -1)
+                inner = add_multiple(Affine(), self.factor(), 1 if text == "+" else -1)
             self.nesting -= 1
             return inner
         raise self.unexpected(text)
@@ -265,15 +265,15 @@ def _is_keyword(text: str) -> bool:
 def _compare(a: Affine, sign: str, b: Affine) -> list[Affine]:
     """Return the expressions that are ≥ 0 where the comparison of integers holds."""
     one = Affine((), 1)
-    at_most, at_least = combine(b, a, -1), combine(a, b, -1)  # b - a, a - b
+    at_most, at_least = add_multiple(b, a, -1), add_multiple(a, b, -1)  # b - a, a - b
     if sign == "<=":
         return [at_most]
     if sign == "<":
-        return [combine(at_most, one, -1)]
+        return [add_multiple(at_most, one, -1)]
     if sign == ">=":
         return [at_least]
     if sign == ">":
-        return [combine(at_least, one, -1)]
+        return [add_multiple(at_least, one, -1)]
     return [at_most, at_least]
 
 

@@ -77,7 +77,7 @@ def build_arch(
     return Arch(order, paths)
 
 
-def kinds(model: m.ArchModel, at: At) -> dict[str, str]:
+def component_kinds(model: m.ArchModel, at: At) -> dict[str, str]:
     """Return the kinds of all components; check that names are unique.
 
     Parameters
@@ -112,7 +112,7 @@ def _refuse_networks(nodes: list[Any], at: At) -> None:
             raise UnsupportedError(
                 f"the component {node.name!r} is a Network",
                 where=str(at / index),
-                mend="remove it, or model its bandwidth as a Toll",
+                fix="remove it, or model its bandwidth as a Toll",
             )
         _refuse_networks(getattr(node, "nodes", []), at / index / "nodes")
 
@@ -138,19 +138,19 @@ def _array(node: m.ArrayModel, place: At, forks: tuple[At, ...]) -> Iterator[_Pl
             raise SpecError(
                 "an Array may contain components only",
                 where=str(where),
-                mend="put it below the Array",
+                fix="put it below the Array",
             )
         if isinstance(inner, m.ComputeModel):
             raise SpecError(
                 f"the Compute {inner.name!r} is inside an Array",
                 where=str(where),
-                mend="put it below the Array",
+                fix="put it below the Array",
             )
         if inner.spatial:
             raise UnsupportedError(
                 f"{inner.name!r} is distributed over the Array {node.name!r}",
                 where=str(where / "spatial"),
-                mend="remove its key spatial: one unit serves the whole Array",
+                fix="remove its key spatial: one unit serves the whole Array",
             )
         yield _Placed(inner, where, forks)
     yield _Placed(node, place, forks)
@@ -159,14 +159,14 @@ def _array(node: m.ArrayModel, place: At, forks: tuple[At, ...]) -> Iterator[_Pl
 def _check_names(components: list[_Placed], here: At) -> None:
     if not components:
         raise SpecError(
-            "the architecture has no components", where=str(here / "nodes"), mend="add one"
+            "the architecture has no components", where=str(here / "nodes"), fix="add one"
         )
     seen: set[str] = set()
     for component in components:
         name = component.model.name
         if name in seen:
             raise SpecError(
-                f"two components are named {name!r}", where=str(component.at), mend="rename one"
+                f"two components are named {name!r}", where=str(component.at), fix="rename one"
             )
         seen.add(name)
         dims: set[str] = set()
@@ -175,7 +175,7 @@ def _check_names(components: list[_Placed], here: At) -> None:
                 raise SpecError(
                     f"{name!r} has two spatial dimensions named {dim.name!r}",
                     where=str(component.at / "spatial" / index),
-                    mend="rename one",
+                    fix="rename one",
                 )
             dims.add(dim.name)
         actions: set[str] = set()
@@ -184,7 +184,7 @@ def _check_names(components: list[_Placed], here: At) -> None:
                 raise SpecError(
                     f"{name!r} has two actions named {action.name!r}",
                     where=str(component.at / "actions" / index),
-                    mend="rename one",
+                    fix="rename one",
                 )
             actions.add(action.name)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-def check(data: Any, at: At) -> SpecModel:
+def validate(data: Any, at: At) -> SpecModel:
     """Validate the input and convert it to models.
 
     Parameters
@@ -49,7 +49,7 @@ def check(data: Any, at: At) -> SpecModel:
     except RecursionError:
         raise SpecError("the input is nested too deeply", where=str(at)) from None
     first = _most_telling(problems)
-    what, mend, path = _describe(first, data)
+    what, fix, path = _describe(first, data)
     unknown = first["type"] == "extra_forbidden"
     more = len(problems) - 1
     if more:
@@ -58,7 +58,7 @@ def check(data: Any, at: At) -> SpecModel:
     for key in path:
         place = place / key
     where = place.with_line_of(first["loc"][-1]) if unknown else str(place)
-    raise SpecError(what, where=where or None, mend=mend)
+    raise SpecError(what, where=where or None, fix=fix)
 
 
 def _most_telling(problems: list[ErrorDetails]) -> ErrorDetails:
@@ -77,10 +77,10 @@ def _describe(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str
     path = _path(error["loc"], data)
     if kind == "extra_forbidden":
         key = path.pop() if path else ""
-        mend = did_you_mean(key, _allowed_keys(error["loc"]))
+        fix = did_you_mean(key, _allowed_keys(error["loc"]))
         if isinstance(key, str) and set(key) & set("()[]"):
-            mend = "put an expression that contains commas in quotes"
-        return f"unknown key {shown(key)}", mend, path
+            fix = "put an expression that contains commas in quotes"
+        return f"unknown key {shown(key)}", fix, path
     if kind == "missing":
         key = str(error["loc"][-1])
         path = _path(error["loc"][:-1], data)
@@ -88,10 +88,10 @@ def _describe(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str
     if kind == "recursion_loop":
         return "the input contains itself, or is nested too deeply", None, path
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        what, mend = _describe_non_node(
+        what, fix = _describe_non_node(
             error, ARCH_NODES if path[:1] == ["arch"] else MAPPING_NODES
         )
-        return what, mend, path
+        return what, fix, path
     message = error["msg"]
     message = message[:1].lower() + message[1:]
     for pydantic_words, words in (

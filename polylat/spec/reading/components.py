@@ -10,14 +10,14 @@ from typing import Any, cast
 from polylat.errors import ExpressionError, SpecError
 from polylat.spec.arch import Component, Direction, Kind, SpatialDim
 from polylat.spec.reading import models as m
-from polylat.spec.reading.actions import Actions, scale_of
+from polylat.spec.reading.actions import Actions, throughput_scale
 from polylat.spec.reading.expressions import (
-    name_set,
-    number,
-    positive,
-    set_table,
-    value_of,
-    whole,
+    evaluate_number,
+    evaluate_positive,
+    evaluate_set,
+    evaluate_whole,
+    lazy_value,
+    values_by_tensor,
 )
 from polylat.spec.reading.ports import build_ports
 from polylat.spec.reading.scope import Fields, Lazy, Scope
@@ -68,7 +68,7 @@ class ArchView:
         self.outer = Scope(names, einsum_scope)
         extras_at = here / "extra_attributes_for_all_component_models"
         self.extras = {
-            key: value_of(value, self.outer, extras_at / key)
+            key: lazy_value(value, self.outer, extras_at / key)
             for key, value in model.extra_attributes_for_all_component_models.items()
         }
         own = variables_table(model.variables, self.outer, here / "variables")
@@ -112,7 +112,7 @@ class ArchView:
         kind = type(model).__name__.removesuffix("Model")
         actions = Actions(model, kind, self.everything, scope, at)
         key = "actions_scale"
-        scale = positive(model.actions_scale, scope.without(key), at / key, what=key)
+        scale = evaluate_positive(model.actions_scale, scope.without(key), at / key, what=key)
         per_value: dict[tuple[str, str | None], Fraction] = {}
         held: dict[str, Fraction] = {}
         if isinstance(model, m.HolderModel):
@@ -148,7 +148,7 @@ class ArchView:
             value = getattr(model, name)
             if name in ("latency_scale", "throughput_scale"):
                 assert isinstance(model, m.ComponentModel)
-                table[name] = Lazy(partial(scale_of, model, scope, at))
+                table[name] = Lazy(partial(throughput_scale, model, scope, at))
             elif isinstance(value, (dict, list)) or name in ("name", "component_class"):
                 table[name] = value
             else:
@@ -166,11 +166,11 @@ class ArchView:
         return Scope(self.tables[name], Scope(self.variables.table, self.scopes[name]))
 
     def _spatial_dim(self, dim: m.SpatialModel, scope: Scope, at: At) -> SpatialDim:
-        fanout = whole(dim.fanout, scope, at / "fanout", what=f"the fanout of {dim.name!r}")
+        fanout = evaluate_whole(dim.fanout, scope, at / "fanout", what=f"the fanout of {dim.name!r}")
         if dim.may_reuse is not None:
-            reuse = name_set(dim.may_reuse, scope, at / "may_reuse")
+            reuse = evaluate_set(dim.may_reuse, scope, at / "may_reuse")
         elif dim.reuse is not None:
-            reuse = name_set(dim.reuse, scope, at / "reuse")
+            reuse = evaluate_set(dim.reuse, scope, at / "reuse")
         else:
             reuse = self.everything
         return SpatialDim(dim.name, fanout, frozenset(reuse.names))
@@ -179,11 +179,11 @@ class ArchView:
         self, model: m.HolderModel, scope: Scope, at: At, bits: Mapping[str, Fraction]
     ) -> dict[str, Fraction]:
         """Return tensor → bits of one value in the component."""
-        given = set_table(model.bits_per_value, self.everything, scope, at)
+        given = values_by_tensor(model.bits_per_value, self.everything, scope, at)
         return {
             **bits,
             **{
-                tensor: positive(value, scope, place, what=f"bits_per_value of {tensor!r}")
+                tensor: evaluate_positive(value, scope, place, what=f"bits_per_value of {tensor!r}")
                 for tensor, (value, place) in given.items()
             },
         }
@@ -194,14 +194,14 @@ class ArchView:
         tensors = self.everything.ordered()
         if isinstance(model.direction, str):
             return dict.fromkeys(tensors, _parse_direction(model.direction, at))
-        given = set_table(model.direction, self.everything, scope, at, disjoint=False)
+        given = values_by_tensor(model.direction, self.everything, scope, at, disjoint=False)
         found = {t: _parse_direction(value, place) for t, (value, place) in given.items()}
         missing = [t for t in tensors if t not in found]
         if missing:
             raise SpecError(
                 f"no direction is given for {', '.join(missing)}",
                 where=str(at),
-                mend="add one for each, or Other: up_and_down for all remaining tensors",
+                fix="add one for each, or Other: up_and_down for all remaining tensors",
             )
         return {t: found[t] for t in tensors}
 
@@ -233,7 +233,7 @@ def variables_table(variables: Mapping[str, Any], scope: Scope, at: At) -> dict[
 
 def _evaluate_field(value: Any, scope: Scope, name: str, at: At) -> Any:
     """Evaluate a field; where its expression uses the field's name, this is the outer name."""
-    return value_of(value, scope.without(name), at / name).get()
+    return lazy_value(value, scope.without(name), at / name).get()
 
 
 def _usable_fields(model: m.SpatialableModel) -> Iterator[str]:
@@ -241,7 +241,7 @@ def _usable_fields(model: m.SpatialableModel) -> Iterator[str]:
 
 
 def _evaluate_size(model: m.MemoryModel, scope: Scope, at: At) -> Fraction | None:
-    size = number(model.size, scope.without("size"), at / "size")
+    size = evaluate_number(model.size, scope.without("size"), at / "size")
     if size < 0:
         raise ExpressionError(f"the size is negative: {shown(size)}", where=str(at / "size"))
     return None if isinstance(size, float) else Fraction(size)
@@ -253,6 +253,6 @@ def _parse_direction(value: Any, at: At) -> Direction:
         raise SpecError(
             f"{shown(value)} is not a direction",
             where=str(at),
-            mend=did_you_mean(value, _DIRECTIONS),
+            fix=did_you_mean(value, _DIRECTIONS),
         )
     return cast("Direction", text)

@@ -17,7 +17,7 @@ _MAX_LENGTH = 10_000
 _MAX_NESTING = 10
 
 
-def expand(data: Any, at: At) -> Any:
+def expand_einsum_texts(data: Any, at: At) -> Any:
     """Replace Einsums written as text by mappings, and flatten nested lists of Einsums.
 
     As in AccelForge, the accesses are the inputs in order of appearance, then the output, and the
@@ -88,7 +88,7 @@ def _expand_entry(entry: Any, at: At) -> Any:
         return entry
     text = entry["einsum"]
     if not isinstance(text, str):
-        raise SpecError("must be the text of an Einsum", where=str(text_at), mend=f"write {_FORM}")
+        raise SpecError("must be the text of an Einsum", where=str(text_at), fix=f"write {_FORM}")
     name, accesses = _parse(text, text_at)
     by_name = {access["name"]: access for access in accesses}
     more = entry.get("tensor_accesses") or []
@@ -147,7 +147,7 @@ def _parse(text: str, at: At) -> tuple[str, list[Map]]:
     """
 
     def wrong(why: str) -> SpecError:
-        return SpecError(f"{shown(text)}: {why}", where=str(at), mend=f"write {_FORM}")
+        return SpecError(f"{shown(text)}: {why}", where=str(at), fix=f"write {_FORM}")
 
     if len(text) > _MAX_LENGTH:
         raise wrong("it is too long")
@@ -193,7 +193,7 @@ def _parse(text: str, at: At) -> tuple[str, list[Map]]:
             raise UnsupportedError(
                 f"{shown(text)}: the tensor {name!r} occurs twice",
                 where=str(at),
-                mend="use a separate tensor for each access",
+                fix="use a separate tensor for each access",
             )
         accesses.append(
             Map([("name", name), ("projection", Map(projection.items())), ("output", output)])

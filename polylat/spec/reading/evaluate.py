@@ -8,10 +8,10 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.options import normalize_schedule
 from polylat.spec.parts import SpecParts
-from polylat.spec.reading.arch import build_arch, kinds
-from polylat.spec.reading.check import check
+from polylat.spec.reading.arch import build_arch, component_kinds
+from polylat.spec.reading.check import validate
 from polylat.spec.reading.components import variables_table
-from polylat.spec.reading.einsum_text import expand
+from polylat.spec.reading.einsum_text import expand_einsum_texts
 from polylat.spec.reading.mapping import build_mapping, check_paths
 from polylat.spec.reading.scope import Scope
 from polylat.spec.reading.tree import At
@@ -77,21 +77,21 @@ def evaluate_with(
     if not isinstance(tree, dict):
         raise SpecError(
             "the input must be a mapping with the keys workload, arch and mapping",
-            mend="put these keys at the top level",
+            fix="put these keys at the top level",
         )
     if "mapping" not in tree and "workload" in tree and "arch" in tree:
         raise SpecError(
             "the key 'mapping' is missing",
-            mend="add the mapping to analyze; AccelForge's mapper can find one",
+            fix="add the mapping to analyze; AccelForge's mapper can find one",
         )
-    tree = expand(tree, At(tree, main=main))
+    tree = expand_einsum_texts(tree, At(tree, main=main))
     root = At(tree, main=main)
-    model = check(tree, root)
+    model = validate(tree, root)
     table: dict[str, Any] = {}
     variables = Scope(table)
     table.update(variables_table({**model.variables, **given}, variables, root / "variables"))
     workload = build_workload(model.workload, model.renames, variables, root)
-    components = kinds(model.arch, root)
+    components = component_kinds(model.arch, root)
     mapping = build_mapping(model.mapping, workload.workload, components, variables, root)
     computes = {leaf.einsum: leaf.component for leaf in mapping.leaves()}
     arch = build_arch(model.arch, computes, workload, variables, root)

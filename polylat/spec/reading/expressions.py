@@ -21,14 +21,14 @@ from polylat.spec.reading.functions import (
     CONSTANTS,
     FUNCTIONS,
     OPERATORS,
-    Failure,
+    EvaluationFailure,
+    condition_holds,
+    items_of,
     kind_of,
-    list_of,
-    truth,
 )
 from polylat.spec.reading.latency import Latency, NotLinear
 from polylat.spec.reading.numbers import BadNumber, Number, decimal, exact, is_decimal
-from polylat.spec.reading.scope import Circular, Fields, Lazy, Scope, Table
+from polylat.spec.reading.scope import Circular, Fields, Lazy, Scope, SymbolTable
 from polylat.spec.reading.sets import NameSet, SetError
 from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import At, Quoted
@@ -76,25 +76,25 @@ def evaluate(expression: object, scope: Scope, at: At) -> Any:
         raise
     except PolylatError:
         raise
-    except Failure as failure:
-        why, mend = failure.why, failure.mend
+    except EvaluationFailure as failure:
+        why, fix = failure.why, failure.fix
     except Circular:
-        why, mend = "it depends on its own value", "replace one of the values by a number"
+        why, fix = "it depends on its own value", "replace one of the values by a number"
     except SyntaxError as error:
         why = f"it is not a valid expression ({error.msg})"
-        mend = "use numbers, names, + - * / and functions such as max()"
+        fix = "use numbers, names, + - * / and functions such as max()"
     except ZeroDivisionError:
-        why, mend = "division by zero", None
+        why, fix = "division by zero", None
     except (BadNumber, SetError) as error:
-        why, mend = str(error), None
+        why, fix = str(error), None
     except (RecursionError, MemoryError):
-        why, mend = "it is nested too deeply or too large", "simplify it"
+        why, fix = "it is nested too deeply or too large", "simplify it"
     except (simpleeval.InvalidExpression, ArithmeticError, TypeError, ValueError) as error:
-        why, mend = str(error) or type(error).__name__, None
-    raise ExpressionError(f"cannot evaluate {shown(text)}: {why}", where=str(at), mend=mend)
+        why, fix = str(error) or type(error).__name__, None
+    raise ExpressionError(f"cannot evaluate {shown(text)}: {why}", where=str(at), fix=fix)
 
 
-def value_of(value: Any, scope: Scope, at: At) -> Lazy:
+def lazy_value(value: Any, scope: Scope, at: At) -> Lazy:
     """Wrap a value of the input so that it is evaluated on first use.
 
     Parameters
@@ -116,7 +116,7 @@ def value_of(value: Any, scope: Scope, at: At) -> Lazy:
     return Lazy(partial(evaluate, value, scope, at))
 
 
-def number(expression: object, scope: Scope, at: At) -> Number:
+def evaluate_number(expression: object, scope: Scope, at: At) -> Number:
     """Evaluate an expression that must be a number.
 
     Parameters
@@ -140,11 +140,11 @@ def number(expression: object, scope: Scope, at: At) -> Number:
     if isinstance(value, (int, Fraction, float)):
         return value
     raise ExpressionError(
-        f"{_with_value(expression, value)} must be a number", where=str(at), mend="give a number"
+        f"{_with_value(expression, value)} must be a number", where=str(at), fix="give a number"
     )
 
 
-def positive(expression: object, scope: Scope, at: At, *, what: str) -> Fraction:
+def evaluate_positive(expression: object, scope: Scope, at: At, *, what: str) -> Fraction:
     """Evaluate an expression that must be a finite number above zero.
 
     Parameters
@@ -164,7 +164,7 @@ def positive(expression: object, scope: Scope, at: At, *, what: str) -> Fraction
     ExpressionError
         If the value is not a finite number above zero.
     """
-    value = number(expression, scope, at)
+    value = evaluate_number(expression, scope, at)
     if isinstance(value, float) or value <= 0:
         raise ExpressionError(
             f"{what} must be a finite number above zero, not {_with_value(expression, value)}",
@@ -173,7 +173,7 @@ def positive(expression: object, scope: Scope, at: At, *, what: str) -> Fraction
     return Fraction(value)
 
 
-def whole(expression: object, scope: Scope, at: At, *, what: str) -> int:
+def evaluate_whole(expression: object, scope: Scope, at: At, *, what: str) -> int:
     """Evaluate an expression that must be a whole number above zero.
 
     Parameters
@@ -193,7 +193,7 @@ def whole(expression: object, scope: Scope, at: At, *, what: str) -> int:
     ExpressionError
         If the value is not a whole number above zero.
     """
-    value = number(expression, scope, at)
+    value = evaluate_number(expression, scope, at)
     if not isinstance(value, int) or value < 1:
         raise ExpressionError(
             f"{what} must be a whole number above zero, not {_with_value(expression, value)}",
@@ -202,7 +202,7 @@ def whole(expression: object, scope: Scope, at: At, *, what: str) -> int:
     return value
 
 
-def name_set(expression: object, scope: Scope, at: At, *, kind: str = "tensor") -> NameSet:
+def evaluate_set(expression: object, scope: Scope, at: At, *, kind: str = "tensor") -> NameSet:
     """Evaluate an expression that must be a set of tensors (or of rank variables).
 
     Parameters
@@ -228,11 +228,11 @@ def name_set(expression: object, scope: Scope, at: At, *, kind: str = "tensor") 
     raise ExpressionError(
         f"{_with_value(expression, value)} must be a set of {kind}s",
         where=str(at),
-        mend="use a set expression such as All, Inputs, ~Intermediates or a tensor's name",
+        fix="use a set expression such as All, Inputs, ~Intermediates or a tensor's name",
     )
 
 
-def set_table(
+def values_by_tensor(
     table: Mapping[str, Any],
     everything: NameSet,
     scope: Scope,
@@ -270,7 +270,7 @@ def set_table(
         raise ExpressionError("'Other' occurs in more than one key", where=str(at))
     for key in [k for k in table if k not in mentions_other] + mentions_other:
         here = at / key
-        keys = name_set(key, Scope({"Other": remaining}, scope), here)
+        keys = evaluate_set(key, Scope({"Other": remaining}, scope), here)
         remaining = remaining.difference(keys)
         for tensor in keys.ordered():
             if disjoint and tensor in found:
@@ -278,7 +278,7 @@ def set_table(
                     f"two keys name the tensor {tensor!r}: {shown(found[tensor][1].path[-1])} "
                     f"and {shown(key)}",
                     where=str(at),
-                    mend="name it in one of them only",
+                    fix="name it in one of them only",
                 )
             found[tensor] = (table[key], here)
     return found
@@ -301,7 +301,7 @@ def _mentions(text: str, name: str) -> bool:
 def _with_value(expression: object, value: object) -> str:
     """Return an expression and its value as text, for messages."""
     text = str(value) if isinstance(value, NameSet) else shown(value)
-    if isinstance(value, (Fields, Table, Latency)):
+    if isinstance(value, (Fields, SymbolTable, Latency)):
         text = kind_of(value)
     if isinstance(expression, str) and expression.strip() != text:
         return f"{shown(expression)} (= {text})"
@@ -340,18 +340,18 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
     def run(self, text: str) -> Any:
         """Evaluate an expression."""
         if len(text) > _MAX_LENGTH:
-            raise Failure(f"it is longer than {_MAX_LENGTH} characters")
+            raise EvaluationFailure(f"it is longer than {_MAX_LENGTH} characters")
         if not text:
-            raise Failure("it is empty", "give a value, or remove the key")
+            raise EvaluationFailure("it is empty", "give a value, or remove the key")
         return self.eval(text, previously_parsed=_parsed(text).body)
 
     def _eval(self, node: ast.AST) -> Any:
         self.steps += 1
         if self.steps > _MAX_STEPS:
-            raise Failure("it takes too many steps")
+            raise EvaluationFailure("it takes too many steps")
         handler = self.nodes.get(type(node))
         if handler is None:
-            raise Failure(f"{_syntax(node)} are not available in expressions")
+            raise EvaluationFailure(f"{_syntax(node)} are not available in expressions")
         result = handler(node)
         if isinstance(result, (list, tuple)):
             self.steps += len(result)
@@ -363,7 +363,7 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
             return value
         if isinstance(value, (int, float)):
             return exact(value)
-        raise Failure(f"{shown(value)} is not available in expressions")
+        raise EvaluationFailure(f"{shown(value)} is not available in expressions")
 
     def _name(self, node: ast.Name) -> Any:
         for table in reversed(self.locals):
@@ -374,8 +374,8 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
         if node.id in CONSTANTS:
             return CONSTANTS[node.id]
         if node.id in FUNCTIONS:
-            raise Failure(f"{node.id} is a function", f"call it: {node.id}(…)")
-        raise Failure(f"{node.id!r} is not defined", did_you_mean(node.id, self.scope))
+            raise EvaluationFailure(f"{node.id} is a function", f"call it: {node.id}(…)")
+        raise EvaluationFailure(f"{node.id!r} is not defined", did_you_mean(node.id, self.scope))
 
     def _attribute(self, node: ast.Attribute) -> Any:
         value = self._eval(node.value)
@@ -392,56 +392,56 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
             if node.attr in known:
                 return value.attribute(node.attr)
         else:
-            raise Failure(f"{kind_of(value)} has no attributes")
-        raise Failure(
+            raise EvaluationFailure(f"{kind_of(value)} has no attributes")
+        raise EvaluationFailure(
             f"{kind_of(value)} has no attribute {node.attr!r}", did_you_mean(node.attr, known)
         )
 
     def _subscript(self, node: ast.Subscript) -> Any:
         value, key = self._eval(node.value), self._eval(node.slice)
         if isinstance(key, bool) or not isinstance(key, (int, str)):
-            raise Failure("an index must be a whole number or a name")
+            raise EvaluationFailure("an index must be a whole number or a name")
         try:
-            if isinstance(value, Table):
+            if isinstance(value, SymbolTable):
                 return value.item(key)
             if isinstance(value, Fields) and isinstance(key, str):
                 return value.attribute(key)
             if isinstance(value, (list, tuple)) and isinstance(key, int):
                 return value[key]
         except (KeyError, IndexError):
-            known = value.names() if isinstance(value, (Table, Fields)) else []
-            raise Failure(f"there is no item {key!r}", did_you_mean(key, known)) from None
-        raise Failure(f"{kind_of(value)} has no items")
+            known = value.names() if isinstance(value, (SymbolTable, Fields)) else []
+            raise EvaluationFailure(f"there is no item {key!r}", did_you_mean(key, known)) from None
+        raise EvaluationFailure(f"{kind_of(value)} has no items")
 
     def _call(self, node: ast.Call) -> Any:
         if not isinstance(node.func, ast.Name):
-            raise Failure("only functions can be called, not methods")
+            raise EvaluationFailure("only functions can be called, not methods")
         name = node.func.id
         if not node.args and not node.keywords and name in self.scope:
             value = self.scope.lookup(name)  # AccelForge allows to call a set: Nothing()
             if isinstance(value, NameSet):
                 return value
         if name not in FUNCTIONS:
-            raise Failure(f"there is no function {name!r}", did_you_mean(name, FUNCTIONS))
+            raise EvaluationFailure(f"there is no function {name!r}", did_you_mean(name, FUNCTIONS))
         if node.keywords:
-            raise Failure(f"{name}() takes no keyword arguments")
+            raise EvaluationFailure(f"{name}() takes no keyword arguments")
         values: list[Any] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):
-                values.extend(list_of(self._eval(argument.value)))
+                values.extend(items_of(self._eval(argument.value)))
             else:
                 values.append(self._eval(argument))
         return FUNCTIONS[name](*values)
 
     def _choice(self, node: ast.IfExp) -> Any:
-        return self._eval(node.body if truth(self._eval(node.test)) else node.orelse)
+        return self._eval(node.body if condition_holds(self._eval(node.test)) else node.orelse)
 
     def _boolean(self, node: ast.BoolOp) -> Any:
         stop = isinstance(node.op, ast.Or)
         value: Any = None
         for part in node.values:
             value = self._eval(part)
-            if truth(value) is stop:
+            if condition_holds(value) is stop:
                 break
         return value
 
@@ -461,10 +461,10 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
             return
         loop = loops[0]
         if loop.is_async:
-            raise Failure("asynchronous loops are not available in expressions")
-        for item in list_of(self._eval(loop.iter)):
+            raise EvaluationFailure("asynchronous loops are not available in expressions")
+        for item in items_of(self._eval(loop.iter)):
             self._bind(loop.target, item)
-            if all(truth(self._eval(test)) for test in loop.ifs):
+            if all(condition_holds(self._eval(test)) for test in loop.ifs):
                 yield from self._rows(element, loops[1:])
 
     def _bind(self, target: ast.expr, item: Any) -> None:
@@ -472,11 +472,11 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
             self.locals[-1][target.id] = item
         elif isinstance(target, (ast.Tuple, ast.List)) and isinstance(item, (list, tuple)):
             if len(target.elts) != len(item):
-                raise Failure("a loop unpacks the wrong number of items")
+                raise EvaluationFailure("a loop unpacks the wrong number of items")
             for part, value in zip(target.elts, item, strict=True):
                 self._bind(part, value)
         else:
-            raise Failure("a loop variable must be a name")
+            raise EvaluationFailure("a loop variable must be a name")
 
 
 def _syntax(node: ast.AST) -> str:

@@ -65,7 +65,7 @@ def find_paths(pattern: object, path: str, include_dirs: Iterable[str]) -> list[
         raise SpecError(
             f"there is no file {name!r}",
             where=os.path.basename(path) or path,
-            mend=did_you_mean(os.path.basename(name), _siblings(path)),
+            fix=did_you_mean(os.path.basename(name), _siblings(path)),
         )
     return unique
 
@@ -80,7 +80,7 @@ def _siblings(path: str) -> list[str]:
         return []
 
 
-class Several:
+class IncludedTrees:
     """The trees of several included files.
 
     Parameters
@@ -93,13 +93,13 @@ class Several:
         self.trees = trees
 
 
-def pick(loaded: Mapping[str, Any], text: str, where: str) -> Any:
+def included_value(loaded: Mapping[str, Any], text: str, where: str) -> Any:
     """Return the value of ``!include_loaded name.key.key``.
 
     Parameters
     ----------
     loaded
-        Name → tree of the included file, or `Several` trees.
+        Name → tree of the included file, or `IncludedTrees` trees.
     text
         The name and the keys, joined by dots.
     where
@@ -108,7 +108,7 @@ def pick(loaded: Mapping[str, Any], text: str, where: str) -> Any:
     Returns
     -------
     Any
-        The value; a list with one value per file if the name has `Several` trees.
+        The value; a list with one value per file if the name has `IncludedTrees` trees.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def pick(loaded: Mapping[str, Any], text: str, where: str) -> Any:
     if name not in loaded:
         raise SpecError(f"no file was included as {name!r}", where=where)
     value = loaded[name]
-    several = isinstance(value, Several)
-    values: list[Any] = value.trees if isinstance(value, Several) else [value]
+    several = isinstance(value, IncludedTrees)
+    values: list[Any] = value.trees if isinstance(value, IncludedTrees) else [value]
     for key in keys:
         picked = []
         for tree in values:
@@ -133,7 +133,7 @@ def pick(loaded: Mapping[str, Any], text: str, where: str) -> Any:
                 raise SpecError(
                     f"the included file has no key {key!r}",
                     where=where,
-                    mend=did_you_mean(key, known),
+                    fix=did_you_mean(key, known),
                 )
         values = picked
     return list(values) if several else values[0]
@@ -166,13 +166,13 @@ def read_text(path: str, *, included: bool = False) -> str:
             raw = file.read(_MAX_BYTES + 1)
     except IsADirectoryError:
         raise SpecError(
-            "the path is a directory", where=os.path.basename(path) or path, mend="name a file"
+            "the path is a directory", where=os.path.basename(path) or path, fix="name a file"
         ) from None
     except FileNotFoundError:
         raise SpecError(
             "there is no such file",
             where=os.path.basename(path) or path,
-            mend=did_you_mean(os.path.basename(path), _siblings(path)) or "check the path",
+            fix=did_you_mean(os.path.basename(path), _siblings(path)) or "check the path",
         ) from None
     except OSError as error:
         raise SpecError(
@@ -186,5 +186,5 @@ def read_text(path: str, *, included: bool = False) -> str:
         raise SpecError(
             f"the file is not UTF-8 (byte {error.start})",
             where=os.path.basename(path) or path,
-            mend="save it as UTF-8",
+            fix="save it as UTF-8",
         ) from None

@@ -16,27 +16,27 @@ from typing import Any
 from polylat.spec.reading import latency
 from polylat.spec.reading.latency import Latency, NotLinear
 from polylat.spec.reading.numbers import Number, decimal, exact, finite, power
-from polylat.spec.reading.scope import Fields, Table
+from polylat.spec.reading.scope import Fields, SymbolTable
 from polylat.spec.reading.sets import NameSet
 
 _MAX_ITEMS = 10_000
 
 
-class Failure(Exception):
+class EvaluationFailure(Exception):
     """An expression cannot be evaluated.
 
     Parameters
     ----------
     why
         The reason.
-    mend
+    fix
         The fix, as an imperative.
     """
 
-    def __init__(self, why: str, mend: str | None = None) -> None:
+    def __init__(self, why: str, fix: str | None = None) -> None:
         super().__init__(why)
         self.why = why
-        self.mend = mend
+        self.fix = fix
 
 
 # Arithmetic --------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ class Failure(Exception):
 def _numbers(a: object, b: object, sign: str) -> tuple[Number, Number]:
     if isinstance(a, (int, Fraction, float)) and isinstance(b, (int, Fraction, float)):
         return a, b
-    raise Failure(f"cannot compute {kind_of(a)} {sign} {kind_of(b)}")
+    raise EvaluationFailure(f"cannot compute {kind_of(a)} {sign} {kind_of(b)}")
 
 
 def kind_of(value: object) -> str:
@@ -71,7 +71,7 @@ def kind_of(value: object) -> str:
         return f"a set of {value.space.kind}s"
     if isinstance(value, Latency):
         return "a latency"
-    if isinstance(value, (Fields, Table)):
+    if isinstance(value, (Fields, SymbolTable)):
         return value.title
     return "a string" if isinstance(value, str) else "a list"
 
@@ -112,7 +112,7 @@ def _on_latencies(
         return None
     for value in (a, b):
         if not isinstance(value, (Latency, int, Fraction, float)):
-            raise Failure(f"cannot compute {kind_of(a)} {sign} {kind_of(b)}")
+            raise EvaluationFailure(f"cannot compute {kind_of(a)} {sign} {kind_of(b)}")
     return compute(a, b)
 
 
@@ -135,7 +135,7 @@ def _on_sets_or_bits(
             return on_sets(a, b)
         if isinstance(a, int) and isinstance(b, int):
             return on_ints(a, b)
-        raise Failure(f"cannot compute {kind_of(a)} {sign} {kind_of(b)}")
+        raise EvaluationFailure(f"cannot compute {kind_of(a)} {sign} {kind_of(b)}")
 
     return apply
 
@@ -145,7 +145,7 @@ def _invert(a: Any) -> Any:
         return a.complement()
     if isinstance(a, int) and not isinstance(a, bool):
         return ~a
-    raise Failure(f"cannot compute ~ of {kind_of(a)}")
+    raise EvaluationFailure(f"cannot compute ~ of {kind_of(a)}")
 
 
 def _negative(a: Any) -> Any:
@@ -156,7 +156,7 @@ def _plus(a: Any) -> Any:
     return a if isinstance(a, Latency) else exact(_numbers(a, 0, "+")[0])
 
 
-def truth(value: Any) -> bool:
+def condition_holds(value: Any) -> bool:
     """Return whether a condition holds.
 
     Parameters
@@ -201,18 +201,18 @@ def _ordering(compute: Callable[[Any, Any], bool], sign: str) -> Callable[[Any, 
 def _contains(item: Any, container: Any) -> bool:
     if isinstance(container, NameSet):
         return item in container
-    if isinstance(container, Table):
+    if isinstance(container, SymbolTable):
         return isinstance(item, str) and item in container.names()
     if isinstance(container, (list, tuple)):
         return any(_equal(item, other) for other in container)
     if isinstance(container, str) and isinstance(item, str):
         return item in container
-    raise Failure(f"'in' needs a set or a list, not {kind_of(container)}")
+    raise EvaluationFailure(f"'in' needs a set or a list, not {kind_of(container)}")
 
 
 def _is_none(a: Any, b: Any) -> bool:
     if a is not None and b is not None:
-        raise Failure("'is' can only compare with None")
+        raise EvaluationFailure("'is' can only compare with None")
     return a is b
 
 
@@ -230,7 +230,7 @@ OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Invert: _invert,
     ast.USub: _negative,
     ast.UAdd: _plus,
-    ast.Not: lambda a: not truth(a),
+    ast.Not: lambda a: not condition_holds(a),
     ast.Eq: _equal,
     ast.NotEq: lambda a, b: not _equal(a, b),
     ast.Lt: _ordering(operator.lt, "<"),
@@ -249,7 +249,7 @@ OPERATORS: dict[type, Callable[..., Any]] = {
 
 def _items(values: tuple[Any, ...]) -> list[Any]:
     """Return the items of the only argument if it is a collection, else the arguments."""
-    if len(values) == 1 and isinstance(values[0], (list, tuple, Table, NameSet)):
+    if len(values) == 1 and isinstance(values[0], (list, tuple, SymbolTable, NameSet)):
         return list(values[0])
     return list(values)
 
@@ -270,10 +270,10 @@ def _extreme(
     def apply(*values: Any) -> Any:
         items = _items(values)
         if not items:
-            raise Failure(f"{name}() needs at least one number")
+            raise EvaluationFailure(f"{name}() needs at least one number")
         for item in items:
             if not isinstance(item, (Latency, int, Fraction, float)):
-                raise Failure(f"{name}() needs numbers, not {kind_of(item)}")
+                raise EvaluationFailure(f"{name}() needs numbers, not {kind_of(item)}")
         if any(isinstance(item, Latency) for item in items):
             return of_latencies(items)
         return exact(of_numbers(items))
@@ -289,17 +289,17 @@ def _prod(*values: Any) -> Any:
 
 
 def _len(value: Any) -> int:
-    if isinstance(value, (NameSet, list, tuple, str, Table)):
+    if isinstance(value, (NameSet, list, tuple, str, SymbolTable)):
         return len(value)
-    raise Failure(f"len() needs a set or a list, not {kind_of(value)}")
+    raise EvaluationFailure(f"len() needs a set or a list, not {kind_of(value)}")
 
 
 def _range(*values: Any) -> list[int]:
     if not all(isinstance(v, int) for v in values):
-        raise Failure("range() needs whole numbers")
+        raise EvaluationFailure("range() needs whole numbers")
     found = range(*values)
     if len(found) > _MAX_ITEMS:
-        raise Failure(f"range() of more than {_MAX_ITEMS} numbers")
+        raise EvaluationFailure(f"range() of more than {_MAX_ITEMS} numbers")
     return list(found)
 
 
@@ -320,7 +320,7 @@ def _round(value: Any, digits: Any = None) -> Any:
     if digits is None:
         return exact(round(finite(_number(value))))
     if not isinstance(digits, int) or abs(digits) > 1000:
-        raise Failure("round() needs a whole number of digits, at most 1000")
+        raise EvaluationFailure("round() needs a whole number of digits, at most 1000")
     return exact(round(Fraction(finite(_number(value))), digits))
 
 
@@ -335,7 +335,7 @@ def _int(value: Any) -> Any:
 def _sqrt(value: Any) -> Any:
     number = Fraction(finite(_number(value)))
     if number < 0:
-        raise Failure("sqrt() of a negative number")
+        raise EvaluationFailure("sqrt() of a negative number")
     root = Fraction(math.isqrt(number.numerator), math.isqrt(number.denominator))
     if root * root == number:
         return exact(root)
@@ -345,7 +345,7 @@ def _sqrt(value: Any) -> Any:
 def _log2(value: Any) -> Any:
     number = Fraction(finite(_number(value)))
     if number <= 0:
-        raise Failure("log2() needs a number above zero")
+        raise EvaluationFailure("log2() needs a number above zero")
     above, below = number.numerator, number.denominator
     if above & (above - 1) == 0 and below & (below - 1) == 0:  # a power of two: exact
         return above.bit_length() - below.bit_length()
@@ -356,9 +356,9 @@ def _ints(compute: Callable[..., int], name: str, largest: int) -> Callable[...,
     def apply(*values: Any) -> Any:
         items = [_number(v) for v in values]
         if not all(isinstance(v, int) for v in items):
-            raise Failure(f"{name}() needs whole numbers")
+            raise EvaluationFailure(f"{name}() needs whole numbers")
         if any(isinstance(v, int) and abs(v) > largest for v in items):
-            raise Failure(f"{name}() of a number that is too large")
+            raise EvaluationFailure(f"{name}() of a number that is too large")
         return exact(compute(*items))
 
     return apply
@@ -379,7 +379,7 @@ def _float_test(compute: Callable[[float], bool]) -> Callable[[Any], bool]:
     return apply
 
 
-def list_of(value: Any = ()) -> list[Any]:
+def items_of(value: Any = ()) -> list[Any]:
     """Return the items of a list, a set or a table.
 
     Parameters
@@ -397,13 +397,13 @@ def list_of(value: Any = ()) -> list[Any]:
     Failure
         If the value is something else.
     """
-    if isinstance(value, (list, tuple, NameSet, Table)):
+    if isinstance(value, (list, tuple, NameSet, SymbolTable)):
         return list(value)
-    raise Failure(f"list() needs a list, not {kind_of(value)}")
+    raise EvaluationFailure(f"list() needs a list, not {kind_of(value)}")
 
 
 def _enumerate(value: Any) -> list[Any]:
-    return [(i, item) for i, item in enumerate(list_of(value))]
+    return [(i, item) for i, item in enumerate(items_of(value))]
 
 
 _BIG = 10**300
@@ -413,7 +413,7 @@ _min = _extreme(latency.minimum, min, "min")
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": lambda v: exact(abs(_number(v))),
     "fabs": lambda v: exact(abs(_number(v))),
-    "bool": truth,
+    "bool": condition_holds,
     "ceil": _rounding(math.ceil),
     "comb": _ints(math.comb, "comb", 2_000),
     "enumerate": _enumerate,
@@ -429,7 +429,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "isqrt": _ints(math.isqrt, "isqrt", _BIG),
     "lcm": _ints(math.lcm, "lcm", _BIG),
     "len": _len,
-    "list": list_of,
+    "list": items_of,
     "log2": _log2,
     "max": _max,
     "min": _min,
@@ -441,7 +441,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": _sqrt,
     "sum": _sum,
     "trunc": _rounding(math.trunc),
-    "tuple": list_of,
+    "tuple": items_of,
 }
 _ON_FLOATS: tuple[Callable[..., float], ...] = (
     *(math.acos, math.acosh, math.asin, math.asinh, math.atan, math.atan2, math.atanh),

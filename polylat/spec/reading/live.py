@@ -34,7 +34,7 @@ _IGNORED_FIELDS = {
 _SECTIONS = ("variables", "workload", "renames", "arch", "mapping")
 # (Part of the input, AccelForge's class) → polylat's model. The part distinguishes classes with the
 # same name; "" means any part.
-_MODELS: dict[tuple[str, str], type[m.Model]] = {
+_MODELS: dict[tuple[str, str], type[m.InputModel]] = {
     ("workload", "Workload"): m.WorkloadModel,
     ("workload", "Einsum"): m.EinsumModel,
     ("workload", "TensorAccess"): m.AccessModel,
@@ -157,17 +157,17 @@ def spec_of(
         spec, mapping = live, live.mapping
         shared_loops = _SharedLoops(spec, mapping)
     elif is_spec(live):
-        raise SpecError("a Spec has a single mapping: it takes no index", mend="omit the index")
+        raise SpecError("a Spec has a single mapping: it takes no index", fix="omit the index")
     else:
         raise SpecError(
             f"cannot analyze a {type(value).__name__}",
-            mend="give a polylat.Spec, as polylat.load makes it, or AccelForge's Spec or Mappings",
+            fix="give a polylat.Spec, as polylat.load makes it, or AccelForge's Spec or Mappings",
         )
     if not list(mapping.nodes):
         raise SpecError(
             "the Spec has no mapping",
             where="mapping",
-            mend="set spec.mapping, or have AccelForge's mapper find one: "
+            fix="set spec.mapping, or have AccelForge's mapper find one: "
             "spec.map_workload_to_arch() gives Mappings",
         )
     tree = Map()
@@ -187,21 +187,21 @@ def _is_instance(value: object, name: str) -> bool:
 
 def _mapping_number(count: int, index: Any) -> int:
     if count == 0:
-        raise SpecError("there are no mappings", mend="let AccelForge's mapper find some")
+        raise SpecError("there are no mappings", fix="let AccelForge's mapper find some")
     if index is None:
         if count > 1:
             raise SpecError(
                 f"there are {count} mappings",
-                mend="choose one: mappings[i], or polylat.accelforge.to_spec(mappings, i); or "
+                fix="choose one: mappings[i], or polylat.accelforge.to_spec(mappings, i); or "
                 "compare all with polylat.accelforge.rerank(mappings)",
             )
         return 0
     if isinstance(index, bool) or not hasattr(index, "__index__"):
         raise SpecError(
-            f"an index must be a whole number, not {shown(index)}", mend=f"use 0 … {count - 1}"
+            f"an index must be a whole number, not {shown(index)}", fix=f"use 0 … {count - 1}"
         )
     if not -count <= index < count:
-        raise SpecError(f"there is no mapping {index}", mend=f"use 0 … {count - 1}")
+        raise SpecError(f"there is no mapping {index}", fix=f"use 0 … {count - 1}")
     return operator.index(index) % count
 
 
@@ -244,7 +244,7 @@ class _Reader:
                 "this Spec has been evaluated for one Einsum: it holds sets of tensors instead of"
                 " expressions",
                 where=path_text(path),
-                mend="give the Spec as it was before calculate_component_costs, as AccelForge's"
+                fix="give the Spec as it was before calculate_component_costs, as AccelForge's"
                 " evaluate_mapping requires, too",
             )
         known = _MODELS.get((self.part, cls.__name__), _MODELS.get(("", cls.__name__)))
@@ -265,7 +265,7 @@ class _Reader:
                 raise UnsupportedError(
                     f"polylat does not know the field {name!r} of AccelForge's {cls.__name__}",
                     where=path_text((*path, name)),
-                    mend="leave it at its default",
+                    fix="leave it at its default",
                 )
             if name == "rank_variable" and isinstance(found, AbstractSet):
                 tree[name] = self.rank_variables(value, found, (*path, name))
@@ -452,7 +452,7 @@ def _number(value: Any, path: tuple[str | int, ...]) -> Any:
         raise SpecError(
             f"the value {shown(str(value))} is a symbol, not a number",
             where=path_text(path),
-            mend="give a number; for a mapping that AccelForge's mapper made, use"
+            fix="give a number; for a mapping that AccelForge's mapper made, use"
             " Mappings.mapping(i)",
         )
     if getattr(value, "is_Integer", False):
@@ -465,7 +465,7 @@ def _number(value: Any, path: tuple[str | int, ...]) -> Any:
         raise SpecError(
             f"cannot use a value of type {type(value).__name__}",
             where=path_text(path),
-            mend="use numbers, strings, booleans, lists and dicts",
+            fix="use numbers, strings, booleans, lists and dicts",
         )
     try:
         return exact(value)

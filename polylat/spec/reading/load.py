@@ -10,7 +10,7 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec import Spec
 from polylat.spec.reading.evaluate import evaluate_with
-from polylat.spec.reading.files import find_paths, has_template, pick, read_text
+from polylat.spec.reading.files import find_paths, has_template, included_value, read_text
 from polylat.spec.reading.live import is_mappings, is_spec, spec_of
 from polylat.spec.reading.suggest import shown
 from polylat.spec.reading.template import render
@@ -60,7 +60,7 @@ def load(
     if not isinstance(jinja_parse_data, Mapping | None):
         raise SpecError(
             f"jinja_parse_data must be a mapping, not {shown(jinja_parse_data)}",
-            mend="give variables by name, such as {'M': 4}",
+            fix="give variables by name, such as {'M': 4}",
         )
     spec, given = _read(files, variables, jinja_parse_data or {})
     refuse_unused([given])
@@ -107,13 +107,13 @@ def _read(
         name = os.path.basename(path)
         if tree is None:
             raise SpecError(
-                "the file is empty", where=name, mend="add content to the file, or leave it out"
+                "the file is empty", where=name, fix="add content to the file, or leave it out"
             )
         if not isinstance(tree, Map):
             raise SpecError(
                 "the file does not contain a mapping",
                 where=name,
-                mend="write keys such as workload, arch and mapping at its top level",
+                fix="write keys such as workload, arch and mapping at its top level",
             )
         for key, value in tree.items():
             if key not in merged:
@@ -136,10 +136,10 @@ def _paths(files: Iterable[object]) -> list[str]:
         else:
             raise SpecError(
                 f"cannot load a {type(file).__name__}",
-                mend="give file names; for plain data, use Spec.from_dict",
+                fix="give file names; for plain data, use Spec.from_dict",
             )
     if not names:
-        raise SpecError("no file is given", mend="name at least one file")
+        raise SpecError("no file is given", fix="name at least one file")
     found: list[str] = []
     for name in names:
         if os.path.exists(name):
@@ -158,7 +158,7 @@ def _file_name(file: object) -> str:
         name = os.fspath(file)
         if isinstance(name, str):
             if not name:
-                raise SpecError("a file name is empty", mend="name a file, or leave it out")
+                raise SpecError("a file name is empty", fix="name a file, or leave it out")
             if "\0" in name:
                 raise SpecError("a file name contains a null character")
             try:
@@ -194,7 +194,7 @@ def _load(
 
     def include(tag: str, target: str, where: str) -> Any:
         if tag == "include_loaded":
-            return _as_tree(pick(loaded, target, where))
+            return _as_tree(included_value(loaded, target, where))
         bare = target.strip().removesuffix(",")
         if tag == "include":
             (found, *_) = find_paths(os.path.join(os.path.dirname(path), bare), path, [])

@@ -21,7 +21,7 @@ from polylat.spec.mapping import (
     Toll,
 )
 from polylat.spec.reading import models as m
-from polylat.spec.reading.expressions import whole
+from polylat.spec.reading.expressions import evaluate_whole
 from polylat.spec.reading.scope import Scope
 from polylat.spec.reading.suggest import did_you_mean
 from polylat.spec.reading.tree import At
@@ -68,7 +68,7 @@ def build_mapping(
         raise MappingError(
             f"no Compute node computes {', '.join(map(repr, missing))}",
             where=str(here),
-            mend="add a branch that ends in a Compute node for each Einsum",
+            fix="add a branch that ends in a Compute node for each Einsum",
         )
     return branch
 
@@ -116,7 +116,7 @@ class _Reader:
                     raise MappingError(
                         f"there are nodes below a {kind}, in the same list",
                         where=str(places[index + 1][1]),
-                        mend="move them into its branches"
+                        fix="move them into its branches"
                         if isinstance(inner, m.SplitModel)
                         else f"move them above the {kind}",
                     )
@@ -128,7 +128,7 @@ class _Reader:
         raise MappingError(
             "the branch does not end in a Compute, a Sequential or a Pipeline",
             where=str(at),
-            mend="add a Compute node at its end",
+            fix="add a Compute node at its end",
         )
 
     def end(self, node: Any, at: At) -> Split | Compute:
@@ -139,7 +139,7 @@ class _Reader:
             raise UnsupportedError(
                 "a Split does not say how its branches are scheduled",
                 where=str(at),
-                mend="write Sequential or Pipeline",
+                fix="write Sequential or Pipeline",
             )
         kept = [
             (n, at / "nodes" / i)
@@ -150,7 +150,7 @@ class _Reader:
             raise MappingError(
                 f"the {_kind(node)} has no branches",
                 where=str(at),
-                mend="add branches, or remove it",
+                fix="add branches, or remove it",
             )
         branches = tuple(self.branch(inner, place) for inner, place in kept)
         kind = Pipeline if isinstance(node, m.PipelineModel) else Sequential
@@ -162,13 +162,13 @@ class _Reader:
             raise MappingError(
                 f"the workload has no Einsum {node.einsum!r}",
                 where=str(at / "einsum"),
-                mend=did_you_mean(node.einsum, self.einsums),
+                fix=did_you_mean(node.einsum, self.einsums),
             )
         if node.einsum in self.computed:
             raise MappingError(
                 f"the Einsum {node.einsum!r} is computed twice",
                 where=str(at),
-                mend=f"keep one Compute node for it; the other is at {self.computed[node.einsum]}",
+                fix=f"keep one Compute node for it; the other is at {self.computed[node.einsum]}",
             )
         self.component(node.component, at / "component", ("Compute",), "Compute")
         self.computed[node.einsum] = str(at)
@@ -187,7 +187,7 @@ class _Reader:
                 raise MappingError(
                     f"the workload has no tensor {tensor!r}",
                     where=str(place),
-                    mend=did_you_mean(tensor, known),
+                    fix=did_you_mean(tensor, known),
                 )
             if tensor in node.tensors[:index]:
                 raise MappingError(f"the tensor {tensor!r} is listed twice", where=str(place))
@@ -207,7 +207,9 @@ class _Reader:
             variable = ",".join(sorted({name for _, name in by_einsum}))
         if "," not in variable:
             by_einsum = ()
-        shape = whole(node.tile_shape, self.variables, at / "tile_shape", what="the tile shape")
+        shape = evaluate_whole(
+            node.tile_shape, self.variables, at / "tile_shape", what="the tile shape"
+        )
         if not isinstance(node, m.SpatialLoopModel):
             return Temporal(variable, shape, str(at), by_einsum)
         if node.component not in self.kinds:
@@ -220,7 +222,7 @@ class _Reader:
             raise MappingError(
                 f"no Einsum has the rank variable {name!r}",
                 where=str(at),
-                mend=did_you_mean(name, self.rank_variables),
+                fix=did_you_mean(name, self.rank_variables),
             )
 
     def by_einsum(self, given: Any, below: list[str], at: At) -> tuple[tuple[str, str], ...]:
@@ -235,7 +237,7 @@ class _Reader:
                     raise MappingError(
                         f"there is no Einsum {name!r} below the loop",
                         where=str(at / name),
-                        mend=did_you_mean(name, below),
+                        fix=did_you_mean(name, below),
                     )
                 self.rank_variable(given[name], at / name)
         else:
@@ -255,14 +257,14 @@ class _Reader:
                     if not isinstance(given, dict)
                     else f"the loop does not say which rank variable of {einsum!r} it runs over",
                     where=str(at),
-                    mend=f"name one of {', '.join(has)}",
+                    fix=f"name one of {', '.join(has)}",
                 )
             if len(candidates) > 1:
                 raise UnsupportedError(
                     f"the loop is ambiguous: {einsum!r} has several of its rank variables,"
                     f" {', '.join(map(repr, candidates))}, and the set does not say which is meant",
                     where=str(at),
-                    mend=f"name one per Einsum: {{{einsum}: {candidates[0]}, …}}; or, if"
+                    fix=f"name one per Einsum: {{{einsum}: {candidates[0]}, …}}; or, if"
                     " AccelForge's mapper made it, give polylat the Mappings rather than the"
                     " Mapping",
                 )
@@ -275,7 +277,7 @@ class _Reader:
             raise MappingError(
                 f"the architecture has no component {name!r}",
                 where=str(at),
-                mend=did_you_mean(name, self.kinds),
+                fix=did_you_mean(name, self.kinds),
             )
         kind = self.kinds[name]
         if kind not in allowed:
@@ -283,7 +285,7 @@ class _Reader:
             raise MappingError(
                 f"a {node} node names {name!r}, which is a {kind}",
                 where=str(at),
-                mend=f"write a {suitable} node"
+                fix=f"write a {suitable} node"
                 if suitable and suitable != "Compute" and node != "Compute"
                 else f"name a {allowed[0]}",
             )
@@ -350,7 +352,7 @@ def _check_path(
                 f"the loop over {node.rank_variable!r} is above {leaf.einsum!r}, which "
                 "does not have this rank variable",
                 where=node.where,
-                mend="move the loop below the split, into the branches that have it",
+                fix="move the loop below the split, into the branches that have it",
             )
         if isinstance(node, Spatial):
             _check_spatial(node, leaf, arch)
@@ -363,14 +365,14 @@ def _check_path(
                         f"{node.component!r} is not on the way to {leaf.component!r}, where "
                         f"{leaf.einsum!r} is computed, and cannot hold {tensor!r} for it",
                         where=node.where,
-                        mend=did_you_mean(node.component, components),
+                        fix=did_you_mean(node.component, components),
                     )
                 if isinstance(node, Toll) and tensor not in held and tensor in exchanged:
                     raise MappingError(
                         f"the Toll {node.component!r} is the outermost holder of {tensor!r}, which "
                         "several Einsums access",
                         where=node.where,
-                        mend="add a Storage node for it above",
+                        fix="add a Storage node for it above",
                     )
                 depth = components[node.component]
                 outer_depth, outer = held.get(tensor, (-1, ""))
@@ -378,14 +380,14 @@ def _check_path(
                     raise MappingError(
                         f"{node.component!r} holds {tensor!r} twice on the way to {leaf.einsum!r}",
                         where=node.where,
-                        mend="remove one of the two nodes",
+                        fix="remove one of the two nodes",
                     )
                 if depth < outer_depth:
                     raise MappingError(
                         f"{node.component!r} holds {tensor!r} below {outer!r}, which is closer to "
                         "the compute",
                         where=node.where,
-                        mend="order the nodes as the components in the architecture",
+                        fix="order the nodes as the components in the architecture",
                     )
                 held[tensor] = (depth, node.component)
     missing = [t for t in einsum.tensors if t not in held]
@@ -393,7 +395,7 @@ def _check_path(
         raise MappingError(
             f"nothing holds {', '.join(map(repr, missing))} above {leaf.einsum!r}",
             where=leaf.where,
-            mend="add a Storage node",
+            fix="add a Storage node",
         )
 
 
@@ -404,12 +406,12 @@ def _check_spatial(node: Spatial, leaf: Compute, arch: Arch) -> None:
             f"{node.component!r} is not on the way to {leaf.component!r}, where {leaf.einsum!r} "
             "is computed",
             where=node.where,
-            mend=did_you_mean(node.component, [c.name for c in arch.paths[leaf.einsum]]),
+            fix=did_you_mean(node.component, [c.name for c in arch.paths[leaf.einsum]]),
         )
     names = [dim.name for dim in found.spatial]
     if node.dimension not in names:
         raise MappingError(
             f"{node.component!r} has no spatial dimension {node.dimension!r}",
             where=node.where,
-            mend=did_you_mean(node.dimension, names) or f"give {node.component} a spatial: list",
+            fix=did_you_mean(node.dimension, names) or f"give {node.component} a spatial: list",
         )

@@ -129,7 +129,7 @@ AnyTable = Annotated[dict[str, Any], Tabled]
 Names = Annotated[list[Name], Listed]
 
 
-class Model(BaseModel):
+class InputModel(BaseModel):
     """Base class: an unknown key is an error.
 
     Building the schemas is deferred and done once for the whole input, which is faster than one
@@ -142,7 +142,7 @@ class Model(BaseModel):
 # Workload ----------------------------------------------------------------------------------------
 
 
-class RenameModel(Model):
+class RenameModel(InputModel):
     """A rename: a name for the value of a set expression."""
 
     name: Name
@@ -161,7 +161,7 @@ def _rename_list(value: Any) -> Any:
 Renames = Annotated[list[RenameModel], BeforeValidator(_list), BeforeValidator(_rename_list)]
 
 
-class EinsumRenamesModel(Model):
+class EinsumRenamesModel(InputModel):
     """Renames of one Einsum, or of all Einsums (``default``)."""
 
     name: Name
@@ -169,13 +169,13 @@ class EinsumRenamesModel(Model):
     rank_variables: Renames = Field(default_factory=list)
 
 
-class RenamesModel(Model):
+class RenamesModel(InputModel):
     """The top-level key ``renames``."""
 
     einsums: Annotated[list[EinsumRenamesModel], Listed] = Field(default_factory=list)
 
 
-class AccessModel(Model):
+class AccessModel(InputModel):
     """An access of an Einsum to a tensor."""
 
     name: Name
@@ -186,7 +186,7 @@ class AccessModel(Model):
     bits_per_value: OptionalScalar = None
 
 
-class EinsumModel(Model):
+class EinsumModel(InputModel):
     """An Einsum."""
 
     name: Name
@@ -198,7 +198,7 @@ class EinsumModel(Model):
     n_instances: Scalar = 1
 
 
-class WorkloadModel(Model):
+class WorkloadModel(InputModel):
     """The top-level key ``workload``."""
 
     einsums: Annotated[list[EinsumModel], Listed]
@@ -212,7 +212,7 @@ class WorkloadModel(Model):
 # Architecture ------------------------------------------------------------------------------------
 
 
-class SpatialModel(Model):
+class SpatialModel(InputModel):
     """A spatial dimension of a component."""
 
     name: Name
@@ -225,7 +225,7 @@ class SpatialModel(Model):
     power_gateable: Any = False
 
 
-class ActionModel(Model):
+class ActionModel(InputModel):
     """An action of a component."""
 
     name: Name
@@ -245,7 +245,7 @@ class HolderActionModel(ActionModel):
     values_per_action: Table = Field(default_factory=dict)
 
 
-class KeptModel(Model):
+class KeptModel(InputModel):
     """Constraints on what a mapper may keep in a component; ignored here."""
 
     keep: Any = None
@@ -258,7 +258,7 @@ class KeptModel(Model):
     force_memory_hierarchy_order: Any = None
 
 
-class NodeModel(Model):
+class NodeModel(InputModel):
     """A node of the architecture or of the mapping, with its type."""
 
     type: Any = None
@@ -535,7 +535,7 @@ class PipelineModel(SplitModel):
     """A split whose branches overlap."""
 
 
-class SpecModel(Model):
+class SpecModel(InputModel):
     """All top-level keys."""
 
     workload: WorkloadModel

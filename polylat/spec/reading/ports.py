@@ -8,7 +8,7 @@ from typing import Any
 from polylat.errors import ExpressionError, SpecError, UnsupportedError
 from polylat.spec.arch import Port
 from polylat.spec.reading import models as m
-from polylat.spec.reading.actions import Actions, inverse
+from polylat.spec.reading.actions import Actions, reciprocal
 from polylat.spec.reading.expressions import evaluate
 from polylat.spec.reading.latency import Form, Latency, NotLinear, maximum
 from polylat.spec.reading.numbers import Number
@@ -53,7 +53,7 @@ def build_ports(
             raise SpecError(
                 "total_latency and separate_read_write_ports are both given",
                 where=str(here),
-                mend="leave one of them out",
+                fix="leave one of them out",
             )
         reads = [name for name in actions.names if name == "read"]
         rest = [name for name in actions.names if name != "read"]
@@ -65,7 +65,7 @@ def build_ports(
         raise UnsupportedError(
             f"the total_latency of {model.name!r} is not a maximum of sums: {error}",
             where=str(here),
-            mend="write it with +, max() and n_calls times or over constants, such as "
+            fix="write it with +, max() and n_calls times or over constants, such as "
             "max(a.n_calls / a.throughput for a in actions)",
         ) from None
     for form in value.forms:
@@ -73,7 +73,7 @@ def build_ports(
             raise UnsupportedError(
                 f"the total_latency of {model.name!r} subtracts",
                 where=str(here),
-                mend="write it as a max() of sums of n_calls over throughput",
+                fix="write it as a max() of sums of n_calls over throughput",
             )
     busy = [form for form in value.forms if form.terms or form.constant]
     return _named(busy or [Form({})])
@@ -87,7 +87,7 @@ def _latency(text: Any, scope: Scope, at: At) -> Latency | Number:
 
 
 def _sum_of(names: list[str], actions: Actions) -> Form:
-    return Form({name: inverse(actions.throughput(name)) for name in names})
+    return Form({name: reciprocal(actions.throughput(name)) for name in names})
 
 
 def _named(forms: list[Form]) -> tuple[Port, ...]:

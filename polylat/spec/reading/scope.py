@@ -195,7 +195,7 @@ class Fields:
         return list(self._values)
 
 
-class Table:
+class SymbolTable:
     """A list for expressions whose items are accessible by index or by name.
 
     Parameters

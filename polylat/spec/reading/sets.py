@@ -14,7 +14,7 @@ class SetError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class NameUniverse:
     """The universe of a set: the tensors, or the rank variables, of an Einsum.
 
     Parameters
@@ -35,7 +35,7 @@ class Space:
     names: tuple[str, ...]
     bits: dict[str, object] = field(default_factory=dict)
     rank_variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    child: Space | None = None
+    child: NameUniverse | None = None
 
     def set(self, names: Iterable[str]) -> NameSet:
         """Make a set of this space.
@@ -66,7 +66,7 @@ class NameSet:
     """
 
     names: frozenset[str]
-    space: Space
+    space: NameUniverse
 
     def ordered(self) -> tuple[str, ...]:
         """List the names in the order of their space.

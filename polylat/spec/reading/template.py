@@ -25,7 +25,7 @@ from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from polylat.errors import PolylatError, SpecError, UnsupportedError
-from polylat.spec.reading.files import Several, find_paths, has_template, read_text
+from polylat.spec.reading.files import IncludedTrees, find_paths, has_template, read_text
 from polylat.spec.reading.numbers import MAX_BITS, BadNumber, power
 from polylat.spec.reading.suggest import shown
 
@@ -134,7 +134,7 @@ def render(
     if len(text) > _MAX_OUTPUT:
         raise SpecError(f"the template has more than {_MAX_OUTPUT} characters", where=name)
     line: int | None = None
-    mend: str | None = None
+    fix: str | None = None
     try:
         names |= meta.find_undeclared_variables(environment.parse(text)) - set(environment.globals)
         result = environment.from_string(text).render(dict(data))
@@ -148,7 +148,7 @@ def render(
     except UndefinedError as error:
         why = str(error.message)
         undefined = re.match(r"'(\w+)' is undefined", why)
-        mend = _variable_hint(undefined[1]) if undefined else None
+        fix = _variable_hint(undefined[1]) if undefined else None
         line = _line(error)
     except SecurityError as error:
         why, line = f"not allowed in a template: {error}", _line(error)
@@ -165,7 +165,7 @@ def render(
     except Exception as error:  # noqa: BLE001 - an expression of the template may raise any exception
         why, line = f"{type(error).__name__}: {shown(str(error), 200)}", _line(error)
     where = f"{name}, line {line}" if line else name
-    raise SpecError(f"the template cannot be rendered: {why}", where=where, mend=mend)
+    raise SpecError(f"the template cannot be rendered: {why}", where=where, fix=fix)
 
 
 def _variable_hint(name: str) -> str:
@@ -247,12 +247,12 @@ class _Helpers:
             raise SpecError(
                 f"{shown(pattern)} matches {len(paths)} files",
                 where=os.path.basename(self.path),
-                mend="use include_all",
+                fix="use include_all",
             )
         trees = [self.load(p, data, self.include_dirs) for p in paths]
         stem = re.sub(r"\W+", "", os.path.basename(self.path).rsplit(".", 1)[0])
         name = f"{stem}_{len(self.loaded)}"
-        self.loaded[name] = trees[0] if len(trees) == 1 else Several(trees)
+        self.loaded[name] = trees[0] if len(trees) == 1 else IncludedTrees(trees)
         rest = str(indices).lstrip(".")
         return f"!include_loaded {name}.{rest}" if rest else f"!include_loaded {name}"
 
@@ -287,7 +287,7 @@ class _Helpers:
         raise UnsupportedError(
             "setenv would change the environment",
             where=os.path.basename(self.path),
-            mend="remove it, and set the variable before you start polylat",
+            fix="remove it, and set the variable before you start polylat",
         )
 
 

@@ -270,7 +270,7 @@ class _PlainDataReader:
         raise SpecError(
             f"cannot use a value of type {type(data).__name__}",
             where=path_text(path),
-            mend="use numbers, strings, booleans, lists and dicts",
+            fix="use numbers, strings, booleans, lists and dicts",
         )
 
     def _map(self, data: Mapping[Any, Any], path: tuple[str | int, ...], depth: int) -> Map:
@@ -280,7 +280,7 @@ class _PlainDataReader:
                 raise SpecError(
                     f"the key {shown(key)} is not a string",
                     where=path_text(path),
-                    mend="put the key in quotes",
+                    fix="put the key in quotes",
                 )
             if len(key) > MAX_KEY:
                 raise SpecError(

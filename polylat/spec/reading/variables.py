@@ -98,10 +98,10 @@ def refuse_unused(inputs: Sequence[Given]) -> None:
     known = sorted({name for given in inputs for name in given.known})
     for name in inputs[0].unused:
         if all(name in given.unused for given in inputs):
-            mend = did_you_mean(name, known) or "leave it out, or declare it under variables"
+            fix = did_you_mean(name, known) or "leave it out, or declare it under variables"
             listed = ", ".join(known[:_MAX_LISTED]) + (", …" if len(known) > _MAX_LISTED else "")
-            only = f" (it has: {listed})" if mend.startswith("did you") else ""
-            raise SpecError(f"the input has no variable {shown(name)}{only}", mend=mend)
+            only = f" (it has: {listed})" if fix.startswith("did you") else ""
+            raise SpecError(f"the input has no variable {shown(name)}{only}", fix=fix)
 
 
 def _texts(tree: Any) -> Iterator[str]:

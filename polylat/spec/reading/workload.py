@@ -10,8 +10,18 @@ from typing import Any
 from polylat.errors import ExpressionError, SpecError, UnsupportedError
 from polylat.numbers import number
 from polylat.spec.affine import Affine
-from polylat.spec.reading.affine_text import BadAffine, affine, combine, constraints
-from polylat.spec.reading.expressions import evaluate, positive, set_table, whole
+from polylat.spec.reading.affine_text import (
+    BadAffine,
+    add_multiple,
+    parse_affine,
+    parse_constraints,
+)
+from polylat.spec.reading.expressions import (
+    evaluate,
+    evaluate_positive,
+    evaluate_whole,
+    values_by_tensor,
+)
 from polylat.spec.reading.models import (
     AccessModel,
     EinsumModel,
@@ -20,7 +30,7 @@ from polylat.spec.reading.models import (
     WorkloadModel,
 )
 from polylat.spec.reading.scope import Scope
-from polylat.spec.reading.sets import NameSet, Space
+from polylat.spec.reading.sets import NameSet, NameUniverse
 from polylat.spec.reading.suggest import did_you_mean, shown
 from polylat.spec.reading.tree import At
 from polylat.spec.workload import Einsum, TensorAccess, Workload
@@ -85,7 +95,7 @@ def build_workload(
     """
     here = at / "workload"
     if not model.einsums:
-        raise SpecError("there is no Einsum", where=str(here / "einsums"), mend="add one")
+        raise SpecError("there is no Einsum", where=str(here / "einsums"), fix="add one")
     _check_names(model, here)
     accesses = {
         e.name: [
@@ -104,7 +114,7 @@ def build_workload(
             _einsum(model, einsum, accesses[name], spaces[name], scopes[name], variables, here, i)
         )
     _check_bits(einsums, here)
-    n_instances = positive(
+    n_instances = evaluate_positive(
         model.n_instances, variables, here / "n_instances", what="the number of instances"
     )
     all_tensors = {name: space.set(space.names) for name, space in spaces.items()}
@@ -117,7 +127,7 @@ def _check_names(model: WorkloadModel, here: At) -> None:
         place = here / "einsums" / i
         if einsum.name in seen:
             raise SpecError(
-                f"two Einsums are named {einsum.name!r}", where=str(place), mend="rename one"
+                f"two Einsums are named {einsum.name!r}", where=str(place), fix="rename one"
             )
         seen.add(einsum.name)
         tensors: set[str] = set()
@@ -126,21 +136,21 @@ def _check_names(model: WorkloadModel, here: At) -> None:
                 raise SpecError(
                     f"Einsum {einsum.name!r} accesses the tensor {access.name!r} twice",
                     where=str(place / "tensor_accesses" / j),
-                    mend="access each tensor once",
+                    fix="access each tensor once",
                 )
             tensors.add(access.name)
         if not any(access.output for access in einsum.tensor_accesses):
             raise SpecError(
                 f"Einsum {einsum.name!r} has no output",
                 where=str(place / "tensor_accesses"),
-                mend="mark the tensor that it produces with output: true",
+                fix="mark the tensor that it produces with output: true",
             )
         inputs = [a.name for a in einsum.tensor_accesses if not a.output]
         if einsum.is_copy_operation and len(inputs) != 1:
             raise SpecError(
                 f"Einsum {einsum.name!r} is a copy operation with {len(inputs)} inputs",
                 where=str(place),
-                mend="a copy operation has exactly one input",
+                fix="a copy operation has exactly one input",
             )
     for key, table, lowercase in (
         ("iteration_space_shape", model.iteration_space_shape, True),
@@ -159,13 +169,13 @@ def _check_case(name: str, at: At, lowercase: bool) -> None:
         raise SpecError(
             f"{name!r} is not a rank variable, which starts with a lowercase letter",
             where=str(at),
-            mend="move sizes of ranks, which start with a capital, to rank_sizes",
+            fix="move sizes of ranks, which start with a capital, to rank_sizes",
         )
     if not lowercase and name[:1].islower():
         raise SpecError(
             f"{name!r} is not a rank, which starts with a capital",
             where=str(at),
-            mend="move bounds of rank variables, which start with a lowercase letter, to "
+            fix="move bounds of rank variables, which start with a lowercase letter, to "
             "iteration_space_shape",
         )
 
@@ -179,14 +189,14 @@ def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
                 raise SpecError(
                     f"{shown(variable)} is not a rank variable",
                     where=str(here / index),
-                    mend="list only names that start with a lowercase letter; for expressions give "
+                    fix="list only names that start with a lowercase letter; for expressions give "
                     "a mapping {RANK: expression}",
                 )
             if variable.upper() in table:
                 raise SpecError(
                     f"the rank variable {variable!r} occurs twice in the projection",
                     where=str(here / index),
-                    mend="give a mapping {RANK: expression}, with a name for each rank",
+                    fix="give a mapping {RANK: expression}, with a name for each rank",
                 )
             table[variable.upper()] = variable
     else:
@@ -204,7 +214,7 @@ def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
 
 def _index_expression(text: str, variables: Scope, at: At) -> Affine:
     try:
-        return affine(text, _strides(variables))
+        return parse_affine(text, _strides(variables))
     except BadAffine as error:
         form = "an affine expression of rank variables, such as 2*p + r"
         raise _unreadable(error, text, at, form) from None
@@ -212,7 +222,7 @@ def _index_expression(text: str, variables: Scope, at: At) -> Affine:
 
 def _unreadable(error: BadAffine, text: str, at: At, form: str) -> SpecError | UnsupportedError:
     kind = UnsupportedError if error.unsupported else SpecError
-    return kind(f"cannot read {shown(text)}: {error}", where=str(at), mend=f"write {form}")
+    return kind(f"cannot read {shown(text)}: {error}", where=str(at), fix=f"write {form}")
 
 
 def _constants(variables: Scope, rank_variables: frozenset[str]) -> Any:
@@ -247,21 +257,23 @@ def _check_ranks(accesses: Mapping[str, list[_Access]]) -> None:
                     f"the tensor {name!r} has the ranks {', '.join(access.ranks)} here and "
                     f"{', '.join(ranks)} in Einsum {other!r}",
                     where=str(access.at / "projection"),
-                    mend="give the tensor the same ranks in all accesses",
+                    fix="give the tensor the same ranks in all accesses",
                 )
 
 
 # Names per Einsum --------------------------------------------------------------------------------
 
 
-def _spaces(accesses: Mapping[str, list[_Access]]) -> dict[str, Space]:
+def _spaces(accesses: Mapping[str, list[_Access]]) -> dict[str, NameUniverse]:
     """Einsum → the space of its tensors and of the rank variables that index them."""
     bits: dict[str, object] = {}  # shared: a tensor has the same bits per value in all Einsums
     found = {}
     for einsum, own in accesses.items():
-        ranks = Space("rank variable", tuple(dict.fromkeys(v for a in own for v in _variables(a))))
+        ranks = NameUniverse(
+            "rank variable", tuple(dict.fromkeys(v for a in own for v in _variables(a)))
+        )
         by_tensor = {a.model.name: _variables(a) for a in own}
-        found[einsum] = Space("tensor", tuple(by_tensor), bits, by_tensor, child=ranks)
+        found[einsum] = NameUniverse("tensor", tuple(by_tensor), bits, by_tensor, child=ranks)
     return found
 
 
@@ -269,7 +281,7 @@ def _scopes(
     model: WorkloadModel,
     renames: RenamesModel,
     accesses: Mapping[str, list[_Access]],
-    spaces: Mapping[str, Space],
+    spaces: Mapping[str, NameUniverse],
     variables: Scope,
     at: At,
 ) -> dict[str, Scope]:
@@ -361,7 +373,7 @@ def _renamed(rename: RenameModel, scope: Scope, at: At) -> NameSet:
             f"{rename.name!r} = {shown(rename.source)} has {len(value)} elements ({members}), "
             f"but expected_count is {expected}",
             where=str(at),
-            mend="change the source, or write the rename in the Einsum itself",
+            fix="change the source, or write the rename in the Einsum itself",
         )
     return value
 
@@ -373,7 +385,7 @@ def _einsum(
     model: WorkloadModel,
     einsum: EinsumModel,
     accesses: list[_Access],
-    tensors: Space,
+    tensors: NameUniverse,
     scope: Scope,
     variables: Scope,
     workload_at: At,
@@ -381,7 +393,7 @@ def _einsum(
 ) -> Einsum:
     here = workload_at / "einsums" / index
     rank_variables = tuple(dict.fromkeys(v for a in accesses for v in _variables(a)))
-    defaults = set_table(
+    defaults = values_by_tensor(
         model.bits_per_value,
         tensors.set(tensors.names),
         scope,
@@ -398,9 +410,9 @@ def _einsum(
             raise SpecError(
                 f"the tensor {name!r} has no bits_per_value",
                 where=str(access.at),
-                mend="add it to workload.bits_per_value, for example All: 8",
+                fix="add it to workload.bits_per_value, for example All: 8",
             )
-        bits = positive(given, scope, place, what=f"bits_per_value of {name!r}")
+        bits = evaluate_positive(given, scope, place, what=f"bits_per_value of {name!r}")
         tensors.bits.setdefault(name, number(bits))
         built.append(TensorAccess(name, access.ranks, access.projection, access.model.output, bits))
     return Einsum(
@@ -411,7 +423,7 @@ def _einsum(
         ),
         accesses=tuple(built),
         is_copy=einsum.is_copy_operation,
-        n_instances=positive(
+        n_instances=evaluate_positive(
             einsum.n_instances, variables, here / "n_instances", what="the number of instances"
         ),
         where=str(here),
@@ -440,7 +452,7 @@ def _constraints(
     found: list[Affine] = []
     for text, place in texts:
         try:
-            parts = constraints(text, constants)
+            parts = parse_constraints(text, constants)
         except BadAffine as error:
             raise _unreadable(error, text, place, "comparisons such as 0 <= m < 8") from None
         for part in parts:
@@ -450,7 +462,7 @@ def _constraints(
                         f"{variable!r} in {shown(text)} is neither a rank variable of Einsum "
                         f"{einsum.name!r} nor a variable that is a number",
                         where=str(place),
-                        mend=did_you_mean(variable, [*rank_variables, *variables]),
+                        fix=did_you_mean(variable, [*rank_variables, *variables]),
                     )
         found.extend(parts)
     for access in accesses:
@@ -461,9 +473,9 @@ def _constraints(
                 given, place = model.rank_sizes[rank], workload_at / "rank_sizes" / rank
             else:
                 continue
-            size = whole(given, variables, place, what=f"the size of rank {rank!r}")
+            size = evaluate_whole(given, variables, place, what=f"the size of rank {rank!r}")
             found.append(index)
-            found.append(combine(Affine((), size - 1), index, -1))
+            found.append(add_multiple(Affine((), size - 1), index, -1))
     unique = tuple(c for c in dict.fromkeys(found))
     bound = {v for c in unique for v in c.variables}
     for variable in rank_variables:
@@ -471,7 +483,7 @@ def _constraints(
             raise SpecError(
                 f"the rank variable {variable!r} of Einsum {einsum.name!r} has no bounds",
                 where=str(here),
-                mend=f"add {variable}: 0 <= {variable} < SIZE to workload.iteration_space_shape, "
+                fix=f"add {variable}: 0 <= {variable} < SIZE to workload.iteration_space_shape, "
                 f"or {variable.upper()}: SIZE to workload.rank_sizes",
             )
     for part in unique:
@@ -493,5 +505,5 @@ def _check_bits(einsums: list[Einsum], here: At) -> None:
                     f"the tensor {access.tensor!r} has {access.bits_per_value} bits per value "
                     f"here and {bits} in Einsum {other!r}",
                     where=str(here / "einsums" / i / "tensor_accesses" / j),
-                    mend="give the tensor the same bits_per_value in all accesses",
+                    fix="give the tensor the same bits_per_value in all accesses",
                 )

@@ -150,7 +150,7 @@ class _Reader:
         raise SpecError(
             f"unknown tag {shown(tag.replace(_STANDARD_PREFIX, '!!'))}",
             where=self.where(node),
-            mend=did_you_mean(name, TAGS),
+            fix=did_you_mean(name, TAGS),
         )
 
     def mapping(self, node: Any, depth: int) -> Map:
@@ -168,7 +168,7 @@ class _Reader:
                 raise SpecError(
                     f"duplicate key {shown(str(key))}, first on line {result.lines[key][1]}",
                     where=self.where(key_node),
-                    mend="keep one of the two",
+                    fix="keep one of the two",
                 )
             result[str(key)] = self.value(value_node, depth + 1)
             result.lines[str(key)] = (self.file, line)
@@ -176,7 +176,7 @@ class _Reader:
             raise SpecError(
                 "more than one merge key (<<) in a mapping",
                 where=self.where(merges[1][2]),
-                mend="merge a list: <<: [*a, *b]",
+                fix="merge a list: <<: [*a, *b]",
             )
         for key, value, key_node in merges:
             sources = value if isinstance(value, list) else [value]
@@ -184,7 +184,7 @@ class _Reader:
                 raise SpecError(
                     f"{key} can merge only mappings",
                     where=self.where(key_node),
-                    mend="give a mapping",
+                    fix="give a mapping",
                 )
             for source in _combined(sources, key == "<<<"):
                 merge(result, source, deep=key == "<<<")
@@ -209,7 +209,7 @@ class _Reader:
             return value
         text = f"{shown(node.value)} " if type(node).__name__ == "ScalarNode" else ""
         raise SpecError(
-            f"the key {text}is not a string", where=self.where(node), mend="put the key in quotes"
+            f"the key {text}is not a string", where=self.where(node), fix="put the key in quotes"
         )
 
     def sequence(self, node: Any, depth: int) -> Seq:
@@ -219,7 +219,7 @@ class _Reader:
             raise SpecError(
                 f"the tag !{tag} cannot precede a list",
                 where=self.where(node),
-                mend="remove the tag",
+                fix="remove the tag",
             )
         result = Seq(self.value(item, depth + 1) for item in node.value)
         result.file, result.nomerge = self.file, tag == "nomerge"
@@ -245,7 +245,7 @@ class _Reader:
             raise SpecError(
                 f"the tag !{tag} cannot precede {shown(text)}",
                 where=self.where(node),
-                mend="write the tag before a mapping",
+                fix="write the tag before a mapping",
             )
         kind = str(node.tag).removeprefix(_STANDARD_PREFIX)
         try:

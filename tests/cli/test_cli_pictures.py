@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from builders import EXAMPLE, ROOT
+
 from polylat.cli import main
 
-ROOT = Path(__file__).parent.parent
-FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
-OPTIONS = [*FILES, "--granularity", "tile", "--background", "o2"]
+OPTIONS = [*EXAMPLE, "--granularity", "tile", "--background", "o2"]
 
 
 def run(*arguments: str) -> Result:
@@ -64,9 +64,9 @@ def test_report(tmp_path: Path) -> None:
 def test_hints_of_a_report_can_be_pasted(tmp_path: Path) -> None:
     """They name the user's own files and options, quoted where a shell needs it."""
     mapping = tmp_path / "my mapping.yaml"
-    mapping.write_bytes(Path(FILES[-1]).read_bytes())
+    mapping.write_bytes(Path(EXAMPLE[-1]).read_bytes())
     path = tmp_path / "it's.html"
-    asked = [*FILES[:-1], str(mapping), "--granularity", "tile", "--background", "o2", "--slots"]
+    asked = [*EXAMPLE[:-1], str(mapping), "--granularity", "tile", "--background", "o2", "--slots"]
     run("report", *asked, "o1=3", "--slots", "2", "--no-sensitivity", "-o", str(path))
     pasted = re.findall("<code>(.*?)</code>", path.read_text(encoding="utf-8"))
     assert [shlex.split(unescape(line))[-1] for line in pasted] == ["--sensitivity", "--verify"]
@@ -80,35 +80,35 @@ def test_hints_of_a_report_can_be_pasted(tmp_path: Path) -> None:
 
 
 def test_tree(tmp_path: Path) -> None:
-    done = run("tree", *FILES)
+    done = run("tree", *EXAMPLE)
     assert done.exit_code == 0 and "├─ DRAM keeps w1, i1, w2" in done.output
     assert "critical" not in done.output
     assert "◀ critical" in run("tree", *OPTIONS, "--critical").output
     path = tmp_path / "tree.svg"
-    assert run("tree", *FILES, "-o", str(path)).exit_code == 0
+    assert run("tree", *EXAMPLE, "-o", str(path)).exit_code == 0
     assert path.read_text(encoding="utf-8").startswith("<svg")
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["timeline", *FILES, "--window", "a", "5"], "'a' is no time"),
-        (["timeline", *FILES, "--window", "9", "5"], "window"),
-        (["timeline", *FILES, "--window", "-5", "100"], "times begin at 0, not at -5"),
-        (["timeline", *FILES, "--window", "0", "1e99999"], "'1e99999' is no time"),
-        (["timeline", *FILES, "--window", "0", "inf"], "'inf' is no time"),
-        (["timeline", *FILES, "-o", "/nowhere/at/all.html"], "there is no folder /nowhere/at"),
-        (["timeline", *FILES, "--no-fold", "-o", "a.JSON"], "a.JSON is a trace"),
-        (["timeline", *FILES, "-o", "a.gif"], ".svg, .pdf, .png, .html or .json. To mend it: name"),
-        (["report", *FILES, "-o", "/nowhere/at/all.html"], "there is no folder /nowhere/at"),
-        (["report", *FILES, "-o", "a.txt"], "as .html or .htm. To mend it: name it a.html."),
+        (["timeline", *EXAMPLE, "--window", "a", "5"], "'a' is no time"),
+        (["timeline", *EXAMPLE, "--window", "9", "5"], "window"),
+        (["timeline", *EXAMPLE, "--window", "-5", "100"], "times begin at 0, not at -5"),
+        (["timeline", *EXAMPLE, "--window", "0", "1e99999"], "'1e99999' is no time"),
+        (["timeline", *EXAMPLE, "--window", "0", "inf"], "'inf' is no time"),
+        (["timeline", *EXAMPLE, "-o", "/nowhere/at/all.html"], "there is no folder /nowhere/at"),
+        (["timeline", *EXAMPLE, "--no-fold", "-o", "a.JSON"], "a.JSON is a trace"),
+        (["timeline", *EXAMPLE, "-o", "a.gif"], ".svg, .pdf, .png, .html or .json. Fix: name"),
+        (["report", *EXAMPLE, "-o", "/nowhere/at/all.html"], "there is no folder /nowhere/at"),
+        (["report", *EXAMPLE, "-o", "a.txt"], "as .html or .htm. Fix: name it a.html."),
         (["report", "none.yaml", "-o", "a.txt"], "a.txt"),  # before the work
-        (["tree", *FILES, "-o", "/nowhere/at/all.svg"], "there is no folder /nowhere/at"),
-        (["tree", *FILES, "-o", "a.pdf"], "as .svg. To mend it: name it a.svg."),
-        (["explore", *FILES, "-o", "a.txt"], "as .parquet or .csv."),
-        (["tree", *FILES, "--order", "bogus"], "order must be one of best, program"),
-        (["tree", *FILES, "--background", "o9"], "'o9', which does not exist"),
-        (["tree", *FILES, "--slots", "x=2"], "the tensor 'x', which does not exist"),
+        (["tree", *EXAMPLE, "-o", "/nowhere/at/all.svg"], "there is no folder /nowhere/at"),
+        (["tree", *EXAMPLE, "-o", "a.pdf"], "as .svg. Fix: name it a.svg."),
+        (["explore", *EXAMPLE, "-o", "a.txt"], "as .parquet or .csv."),
+        (["tree", *EXAMPLE, "--order", "bogus"], "order must be one of best, program"),
+        (["tree", *EXAMPLE, "--background", "o9"], "'o9', which does not exist"),
+        (["tree", *EXAMPLE, "--slots", "x=2"], "the tensor 'x', which does not exist"),
     ],
 )
 def test_bad_input(arguments: list[str], words: str) -> None:
@@ -120,7 +120,7 @@ def test_bad_input(arguments: list[str], words: str) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     folder = tmp_path / "a.svg"
     folder.mkdir()
-    assert "this is a folder" in run("tree", *FILES, "-o", str(folder)).stderr
+    assert "this is a folder" in run("tree", *EXAMPLE, "-o", str(folder)).stderr
 
 
 @pytest.mark.parametrize("command", ["timeline", "report", "tree"])
@@ -161,8 +161,8 @@ def shown(*arguments: str, **environment: str) -> str:
 
 def test_colours_on_a_terminal_and_off_by_no_color() -> None:
     colour = re.compile(r"\x1b\[[0-9;]*(?:3[0-9]|4[0-9])[0-9;]*m")
-    assert colour.search(on_a_terminal("tree", *FILES))
-    plain = on_a_terminal("tree", *FILES, NO_COLOR="1")
+    assert colour.search(on_a_terminal("tree", *EXAMPLE))
+    plain = on_a_terminal("tree", *EXAMPLE, NO_COLOR="1")
     assert "DRAM keeps w1, i1, w2" in plain and not colour.search(plain)
 
 
@@ -196,7 +196,7 @@ def test_what_takes_long_says_so(
         yield
 
     monkeypatch.setattr("polylat.cli._waiting", waiting)
-    assert run(command[0], *FILES, *command[1:]).exit_code == 0
+    assert run(command[0], *EXAMPLE, *command[1:]).exit_code == 0
     assert said[:2] == ["reading", "analysing"] and said[-1] == last
 
 
@@ -224,14 +224,14 @@ def test_completion(words: list[str], found: set[str]) -> None:
 
 
 def test_when_no_variant_is_legal() -> None:
-    done = run("explore", *FILES, "--tiles", "m#1=4")
+    done = run("explore", *EXAMPLE, "--tiles", "m#1=4")
     assert done.exit_code == 2
     assert "No variant is legal: MappingError" in done.stdout
 
 
 def test_nothing_is_said_of_what_was_not_evaluated() -> None:
     pytest.importorskip("distributed", reason="the extra `dask` is not installed")
-    done = run("explore", *FILES, "--dask", "nowhere")
+    done = run("explore", *EXAMPLE, "--dask", "nowhere")
     assert done.exit_code == 2
     assert not done.stdout
     assert "no Dask scheduler answers at nowhere" in done.stderr

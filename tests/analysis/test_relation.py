@@ -10,8 +10,10 @@ import islpy as isl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import cascades
-from test_periodic import LEGAL, explicit_up_to, long_cascades, stretched
+from strategies import cascades, long_cascades
+
+from builders import EXAMPLE, LEGAL, stretched
+from reports import explicit_up_to, report_or_none
 
 import polylat
 from polylat import (
@@ -24,22 +26,11 @@ from polylat import (
     TooLargeError,
 )
 from polylat.analysis.relation import access_names
-from polylat.lowering.points import points
+from polylat.lowering.points import integer_points
 
 Data = dict[str, Any]
 Starts = dict[str, set[tuple[int, ...]]]
 ORDERS = ("program", "skew", "oldest", "best")
-EXAMPLE = [f"examples/{name}.yaml" for name in ("arch", "workload", "tap_resident")]
-
-
-def analyzed(case: tuple[Data, Data], order: str = "best", **more: Any) -> Report | None:
-    """The report, None where there is none."""
-    try:
-        return polylat.analyze(Spec.from_dict(case[0]), **{**case[1], "order": order, **more})
-    except (MappingError, ScheduleError, TooLargeError):
-        return None
-
-
 def maps(relation: isl.UnionMap) -> list[isl.Map]:
     """The maps of a union."""
     found: list[isl.Map] = []
@@ -55,7 +46,7 @@ def pieces(relation: isl.UnionMap) -> int:
 def starts(relation: isl.UnionMap) -> Starts:
     """All points of a schedule."""
     return {
-        m.get_tuple_name(isl.dim_type.in_): set(map(tuple, points(m.wrap().flatten()).tolist()))
+        m.get_tuple_name(isl.dim_type.in_): set(map(tuple, integer_points(m.wrap().flatten()).tolist()))
         for m in maps(relation)
     }
 
@@ -104,7 +95,7 @@ def starts_of_arrays(report: Report) -> Starts:
 
 @given(cascades(), st.sampled_from(ORDERS))
 def test_schedule_is_the_arrays(case: tuple[Data, Data], order: str) -> None:
-    report = analyzed(case, order)
+    report = report_or_none(case, order)
     if report is not None:
         assert starts(report.schedule()) == starts_of_arrays(report)
 
@@ -113,9 +104,9 @@ def test_schedule_is_the_arrays(case: tuple[Data, Data], order: str) -> None:
 @given(long_cascades(), st.sampled_from(ORDERS))
 def test_what_stands_for_others_has_the_same_relations(case: tuple[Data, Data], order: str) -> None:
     with explicit_up_to(1 << 30):
-        explicit = analyzed(case, order, max_tiles=5_000)
+        explicit = report_or_none(case, order, max_tiles=5_000)
     with explicit_up_to(0):
-        periodic = analyzed(case, order, max_tiles=5_000)
+        periodic = report_or_none(case, order, max_tiles=5_000)
     if explicit is None or periodic is None or explicit.order != periodic.order:
         return
     if explicit.granularity != periodic.granularity:
@@ -133,7 +124,7 @@ def test_size_does_not_depend_on_trip_counts(case: Data) -> None:
     for factor in (300, 3_000):
         variables = case["spec"]["workload"]["iteration_space_shape"]
         spec = stretched(case["spec"], dict.fromkeys(variables, factor))
-        report = analyzed((spec, options), "program")
+        report = report_or_none((spec, options), "program")
         if report is None or report.engine != "periodic":
             return
         sizes.append(pieces(report.schedule()))
@@ -149,7 +140,7 @@ def test_regular_explicit_schedules_are_small() -> None:
 
 @given(cascades(), st.data())
 def test_occupancy(case: tuple[Data, Data], data: st.DataObject) -> None:
-    report = analyzed(case)
+    report = report_or_none(case)
     if report is None:
         return
     for component in {m.component for m in report.occupancy}:
@@ -162,7 +153,7 @@ def test_occupancy(case: tuple[Data, Data], data: st.DataObject) -> None:
             if m.component == component
         )
         now = relation.intersect_domain(isl.UnionSet(f"{{ [{time}] }}"))
-        assert sum(len(points(m.range())) for m in maps(now)) == resident
+        assert sum(len(integer_points(m.range())) for m in maps(now)) == resident
 
 
 def test_occupancy_of_what_holds_nothing() -> None:
@@ -173,7 +164,7 @@ def test_occupancy_of_what_holds_nothing() -> None:
 
 @given(cascades(), st.sampled_from(ORDERS))
 def test_edges_of_the_task_graph_hold(case: tuple[Data, Data], order: str) -> None:
-    report = analyzed(case, order)
+    report = report_or_none(case, order)
     if report is None:
         return
     graph = report.to_networkx()

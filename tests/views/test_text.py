@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from builders import EXAMPLES, OURS
+
 import polylat
 from polylat.analysis.attribution import latency_steps
 from polylat.numbers import show, show_large
 from polylat.views.text import render_report, report_text, roofline_text
 
-ROOT = Path(__file__).parent.parent
-CASES = ROOT / "tests" / "data" / "accelforge"
 
 
 def example(mapping: str = "tap_resident", **variables: Any) -> polylat.Spec:
-    files = (ROOT / "examples" / name for name in ("arch.yaml", "workload.yaml", f"{mapping}.yaml"))
+    files = (EXAMPLES / name for name in ("arch.yaml", "workload.yaml", f"{mapping}.yaml"))
     return polylat.load(*files, **variables)
 
 
@@ -136,7 +136,7 @@ def test_pipelines_are_named_as_the_reason() -> None:
 
 
 def test_barriers_may_cost() -> None:
-    report = polylat.analyze(polylat.load(CASES / "map_attn_a2.yaml"))
+    report = polylat.analyze(polylat.load(OURS / "map_attn_a2.yaml"))
     comparison = latency_steps(report)
     assert (comparison.accelforge, comparison.back_to_back) == (1168, 1168)
     assert (comparison.sequential, comparison.latency) == (1181, 1181)
@@ -146,7 +146,7 @@ def test_barriers_may_cost() -> None:
 
 
 def test_counts_differ_for_imperfect_tiles() -> None:
-    report = polylat.analyze(polylat.load(CASES / "t_mm_imperfect_k.yaml"))
+    report = polylat.analyze(polylat.load(OURS / "t_mm_imperfect_k.yaml"))
     assert (
         "residency and counts -64 elements of Z in mm counted one by one, not on average:"
         " SRAM read 1,024 fewer (time -32); SRAM write 1,024 fewer (time -32)"
@@ -203,7 +203,7 @@ def test_memories() -> None:
 
 
 def test_memories_that_are_too_small() -> None:
-    report = polylat.analyze(polylat.load(CASES / "map_conv1d_a2.yaml"))
+    report = polylat.analyze(polylat.load(OURS / "map_conv1d_a2.yaml"))
     (memory,) = (memory for memory in report.occupancy if memory.exceeded)
     assert memory.size is not None
     text = report_text(report)
@@ -237,7 +237,7 @@ def test_roofline() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(OURS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_case_prints_within_its_width(path: Path) -> None:
     spec = polylat.load(path)
     report = polylat.analyze(spec)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builders import EXAMPLE, EXAMPLES
+
 import polylat
-from polylat.views.tree import Flow, Row, Tree
+from polylat.views.tree import Tree, TreeFlow, TreeRow
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
-ROOT = Path(__file__).parent.parent
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -50,7 +51,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    files = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
     report = polylat.analyze(polylat.load(files), granularity="tile", background="o2")
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(report.to_html(inputs=files), encoding="utf-8")
@@ -196,15 +196,15 @@ def test_no_page_is_too_wide(browser: Chrome, page: Path, width: int) -> None:
 
 def many_flows() -> Tree:
     """A tree whose flows nest, cross, and fan out."""
-    rows = [Row("split", "Sequential", "", (), False)]
+    rows = [TreeRow("split", "Sequential", "", (), False)]
     for k in range(6):
         above = (k == 5,)
-        rows.append(Row("storage", f"SRAM keeps o{k}", "elements per tile: o 8" * k, above, True))
-        rows.append(Row("compute", f"e{k} on mac", "", above, False, Fraction(1, 3) * (k % 2)))
+        rows.append(TreeRow("storage", f"SRAM keeps o{k}", "elements per tile: o 8" * k, above, True))
+        rows.append(TreeRow("compute", f"e{k} on mac", "", above, False, Fraction(1, 3) * (k % 2)))
     leaves = [2 * k + 2 for k in range(6)]
     pairs = [(0, 1), (0, 5), (1, 2), (1, 4), (1, 3), (2, 5), (3, 4), (4, 5)]
-    flows = [Flow(leaves[a], leaves[b], f"o{a}", "SRAM", a % 2 == 0) for a, b in pairs]
-    return Tree(tuple(rows), (*flows, Flow(leaves[0], leaves[1], "i", "a memory", False)))
+    flows = [TreeFlow(leaves[a], leaves[b], f"o{a}", "SRAM", a % 2 == 0) for a, b in pairs]
+    return Tree(tuple(rows), (*flows, TreeFlow(leaves[0], leaves[1], "i", "a memory", False)))
 
 
 @pytest.mark.parametrize("name", ["attention", "many_flows"])
@@ -212,7 +212,7 @@ def test_nothing_overlaps_in_a_tree(browser: Chrome, tmp_path: Path, name: str) 
     """No words stand on others, and no line goes through words."""
     tree = many_flows()
     if name == "attention":
-        tree = polylat.load(ROOT / "examples/attention.yaml").tree()
+        tree = polylat.load(EXAMPLES / "attention.yaml").tree()
     path = tmp_path / "tree.html"
     path.write_text(f"<!DOCTYPE html><title>a tree</title>{tree.to_svg()}", encoding="utf-8")
     opened(browser, path)

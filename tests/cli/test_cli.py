@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from builders import EXAMPLE, EXAMPLES
+
 import polylat
 from polylat.cli import main
 from polylat.views.text import report_text, roofline_text
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
-FILES = [str(EXAMPLES / f"{name}.yaml") for name in ("arch", "workload", "tap_resident")]
 
 
 def run(*arguments: str) -> Result:
@@ -25,11 +25,11 @@ def run(*arguments: str) -> Result:
 
 
 def spec(**variables: Any) -> polylat.Spec:
-    return polylat.load(FILES, **variables)
+    return polylat.load(EXAMPLE, **variables)
 
 
 def test_analyze_prints_the_report() -> None:
-    result = run("analyze", *FILES)
+    result = run("analyze", *EXAMPLE)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == report_text(polylat.analyze(spec()))
 
@@ -37,7 +37,7 @@ def test_analyze_prints_the_report() -> None:
 def test_options_reach_the_analysis() -> None:
     result = run(
         "analyze",
-        *FILES,
+        *EXAMPLE,
         *("--set", "top=Pipeline", "--set", "inner=Pipeline"),
         *("--background", "o2@SRAM", "--background", "o1"),
         *("--slots", "3", "--slots", "o2=none"),
@@ -67,7 +67,7 @@ def test_options_reach_the_analysis() -> None:
 )
 def test_slots(texts: list[str], slots: object) -> None:
     arguments = [part for text in texts for part in ("--slots", text)]
-    result = run("analyze", *FILES, "--json", *arguments)
+    result = run("analyze", *EXAMPLE, "--json", *arguments)
     found = json.loads(result.stdout)["slots"]
     if isinstance(slots, dict):
         found = {tensor: found[tensor] for tensor in slots}
@@ -75,29 +75,29 @@ def test_slots(texts: list[str], slots: object) -> None:
 
 
 def test_json() -> None:
-    result = run("analyze", *FILES, "--granularity", "tile", "--background", "o2", "--json")
+    result = run("analyze", *EXAMPLE, "--granularity", "tile", "--background", "o2", "--json")
     assert result.exit_code == 0
     report = polylat.analyze(spec(), granularity="tile", background="o2")
     assert json.loads(result.stdout) == report.to_dict()
 
 
 def test_json_lists_steps_on_demand() -> None:
-    result = run("analyze", *FILES, "--json", "--critical-path", "4")
+    result = run("analyze", *EXAMPLE, "--json", "--critical-path", "4")
     assert len(json.loads(result.stdout)["critical_path"]["steps"]) == 4
 
 
 def test_roofline() -> None:
-    result = run("roofline", *FILES)
+    result = run("roofline", *EXAMPLE)
     assert result.exit_code == 0
     assert result.stdout == roofline_text(polylat.roofline(spec()))
-    data = json.loads(run("roofline", *FILES, "--json").stdout)
+    data = json.loads(run("roofline", *EXAMPLE, "--json").stdout)
     assert (data["schema"], data["latency"]) == ("polylat.roofline/1", 32768)
 
 
 def test_options_in_the_file_hold_unless_given(tmp_path: Path) -> None:
     options = tmp_path / "schedule.yaml"
     options.write_text("schedule: {granularity: tile, background: o2@SRAM}\n", encoding="utf-8")
-    files = [*FILES, str(options)]
+    files = [*EXAMPLE, str(options)]
     assert json.loads(run("analyze", *files, "--json").stdout)["tiles"] == 17
     again = json.loads(run("analyze", *files, "--json", "--granularity", "flow").stdout)
     assert again["tiles"] == 1088
@@ -108,7 +108,7 @@ def test_variables_are_whole_numbers_where_they_look_like_it(tmp_path: Path) -> 
     text = (EXAMPLES / "workload.yaml").read_text(encoding="utf-8")
     workload = tmp_path / "workload.yaml"
     workload.write_text(text.replace("M: 8", "M: {{ M * 2 }}"), encoding="utf-8")
-    result = run("roofline", FILES[0], str(workload), FILES[2], "--set", "M=8", "--json")
+    result = run("roofline", EXAMPLE[0], str(workload), EXAMPLE[2], "--set", "M=8", "--json")
     assert json.loads(result.stdout)["latency"] == 2 * 32768
 
 
@@ -133,50 +133,50 @@ def test_version() -> None:
         (["roofline"], "Missing argument 'FILES...'. See polylat roofline --help."),
         (["analyze", "--qqqq"], "No such option '--qqqq'. See polylat analyze --help."),
         (
-            ["analyze", *FILES, "--max-tiles", "0"],
+            ["analyze", *EXAMPLE, "--max-tiles", "0"],
             (
                 "Invalid value for '--max-tiles': 0 is not in the range x>=1."
                 " See polylat analyze --help."
             ),
         ),
         (
-            ["analyze", *FILES, "--order", "fast"],
+            ["analyze", *EXAMPLE, "--order", "fast"],
             (
                 "order must be one of best, program, skew, oldest, not 'fast'."
-                " To mend it: use one of: best, program, skew, oldest."
+                " Fix: use one of: best, program, skew, oldest."
             ),
         ),
         (
-            ["analyze", *FILES, "--background", "o4"],
+            ["analyze", *EXAMPLE, "--background", "o4"],
             (
                 "background names the tensor 'o4', which does not exist."
-                " To mend it: use one of: i1, w1, o1, w2, o2, w3, o3."
+                " Fix: use one of: i1, w1, o1, w2, o2, w3, o3."
             ),
         ),
         (
-            ["analyze", *FILES, "--slots", "o1=few"],
+            ["analyze", *EXAMPLE, "--slots", "o1=few"],
             (
                 "--slots o1=few: 'few' is no number of tiles."
-                " To mend it: write --slots 2, --slots o1=2 or --slots none."
+                " Fix: write --slots 2, --slots o1=2 or --slots none."
             ),
         ),
-        (["analyze", *FILES, "--slots", "0"], "slots must be a whole number above zero, not 0."),
+        (["analyze", *EXAMPLE, "--slots", "0"], "slots must be a whole number above zero, not 0."),
         (
-            ["analyze", *FILES, "--set", "top"],
-            "--set top: not NAME=VALUE. To mend it: write --set top=Pipeline.",
+            ["analyze", *EXAMPLE, "--set", "top"],
+            "--set top: not NAME=VALUE. Fix: write --set top=Pipeline.",
         ),
         (
-            ["compare", *FILES, str(EXAMPLES / "untapped.yaml"), "--set", "tops=Pipeline"],
+            ["compare", *EXAMPLE, str(EXAMPLES / "untapped.yaml"), "--set", "tops=Pipeline"],
             (
                 "the input has no variable 'tops' (it has: inner, top)."
-                " To mend it: did you mean 'top'?"
+                " Did you mean 'top'?"
             ),
         ),
         (
-            ["analyze", *FILES, "--max-tiles", "3"],
+            ["analyze", *EXAMPLE, "--max-tiles", "3"],
             (
                 "mapping: the mapping has 17 tile iterations at granularity 'tile', and more than"
-                " max_tiles=3 of them must be looked at. To mend it: raise max_tiles."
+                " max_tiles=3 of them must be looked at. Fix: raise max_tiles."
             ),
         ),
     ],
@@ -212,7 +212,7 @@ def test_enforced_capacity_is_an_error(tmp_path: Path) -> None:
     arch = tmp_path / "arch.yaml"
     text = (EXAMPLES / "arch.yaml").read_text(encoding="utf-8")
     arch.write_text(text.replace("size: 1000000", "size: 100"), encoding="utf-8")
-    files = [str(arch), *FILES[1:]]
+    files = [str(arch), *EXAMPLE[1:]]
     assert "exceeded by" in run("analyze", *files).stdout
     result = run("analyze", *files, "--enforce-capacity")
     assert result.exit_code == 2
@@ -228,7 +228,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 def test_as_a_process() -> None:
     done = subprocess.run(
-        [*COMMAND, "roofline", *FILES],
+        [*COMMAND, "roofline", *EXAMPLE],
         capture_output=True,
         check=False,
         encoding="utf-8",
@@ -240,7 +240,7 @@ def test_as_a_process() -> None:
 
 def test_characters_that_the_output_does_not_have() -> None:
     done = subprocess.run(
-        [*COMMAND, "analyze", *FILES],
+        [*COMMAND, "analyze", *EXAMPLE],
         capture_output=True,
         check=False,
         env=environment(PYTHONIOENCODING="ascii"),
@@ -252,7 +252,7 @@ def test_characters_that_the_output_does_not_have() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of another kind")
 def test_a_closed_pipe_is_no_error() -> None:
     process = subprocess.Popen(
-        [*COMMAND, "analyze", *FILES, "--json", "--critical-path", "100000"],
+        [*COMMAND, "analyze", *EXAMPLE, "--json", "--critical-path", "100000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),
@@ -265,7 +265,7 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is none on this system")
-@pytest.mark.parametrize("arguments", [["analyze", *FILES], ["roofline", *FILES, "--json"], ["-h"]])
+@pytest.mark.parametrize("arguments", [["analyze", *EXAMPLE], ["roofline", *EXAMPLE, "--json"], ["-h"]])
 def test_a_full_disk_gives_one_line(arguments: list[str]) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
@@ -283,7 +283,7 @@ def test_a_full_disk_gives_one_line(arguments: list[str]) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="shells of another kind")
 def test_a_closed_output_is_no_error() -> None:
     done = subprocess.run(
-        ["/bin/sh", "-c", '"$@" >&-', "sh", *COMMAND, "roofline", *FILES],
+        ["/bin/sh", "-c", '"$@" >&-', "sh", *COMMAND, "roofline", *EXAMPLE],
         stderr=subprocess.PIPE,
         check=False,
         env=environment(),
@@ -296,7 +296,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(polylat, "load", interrupted)
-    result = run("analyze", *FILES)
+    result = run("analyze", *EXAMPLE)
     assert (result.exit_code, result.output.strip()) == (130, "")
 
 
@@ -305,7 +305,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_is_not_written_back_is_told(command: list[str]) -> None:
     name, *more = command
-    result = run(name, *FILES, *more, "--background", "o1")
+    result = run(name, *EXAMPLE, *more, "--background", "o1")
     assert result.exit_code == 0
     assert result.stderr == "Nothing is written back for o1.\n"
     assert "Nothing is written back" not in result.stdout

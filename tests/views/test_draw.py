@@ -24,11 +24,11 @@ from polylat.analysis.timeline import Kind
 from polylat.numbers import show
 from polylat.views.captions import bounds_words
 from polylat.views.curves import round_ticks
-from polylat.views.perfetto import trace
-from polylat.views.scene import Box, Label, Line, scene
+from polylat.views.perfetto import perfetto_trace
+from polylat.views.scene import Box, Label, Polyline, timeline_scene
 from polylat.views.style import DARK, LIGHT, PALETTE
 from polylat.views.timeline import Stack
-from polylat.views.timeline_layout import LETTER, marks, queued
+from polylat.views.timeline_layout import LETTER, marks, waited_for_port
 
 ROOT = Path(__file__).parent.parent
 FILES = [str(ROOT / f"examples/{name}.yaml") for name in ("arch", "workload", "tap_resident")]
@@ -73,7 +73,7 @@ def test_svg_has_every_bar(report: Report) -> None:
 def test_who_waits_for_a_port(report: Report) -> None:
     """A tick where a wide bar begins for which its port was not free, and nowhere else."""
     line = report.timeline()
-    picture = scene(Stack((line,)))
+    picture = timeline_scene(Stack((line,)))
     boxes = [i for i in picture.items if isinstance(i, Box)][: len(line.bars)]
     waits = [
         (box.x, box.y)
@@ -81,7 +81,7 @@ def test_who_waits_for_a_port(report: Report) -> None:
         if bar.waited_for == "port" and box.width >= 5
     ]
     assert len(waits) == 8  # for the write of o2 to DRAM: SRAM is read for it
-    ticks = [i for i in picture.items if isinstance(i, Line) and i.style == "wait port"]
+    ticks = [i for i in picture.items if isinstance(i, Polyline) and i.style == "wait port"]
     *on_bars, legend = [tick.points[0] for tick in ticks]
     assert on_bars == waits
     assert any("waits for its port (port)" in w.text for w in picture.items if isinstance(w, Label))
@@ -90,7 +90,7 @@ def test_who_waits_for_a_port(report: Report) -> None:
     start = next(bar.start for bar in line.bars if bar.waited_for == "port")
     there = report.timeline(window=(start, start + 2000))
     first = next(bar for bar in there.bars if bar.start == start and bar.waited_for == "port")
-    assert not queued(there.segments[0], first)
+    assert not waited_for_port(there.segments[0], first)
 
 
 def test_svg_of_what_repeats(attention: Report) -> None:
@@ -288,7 +288,7 @@ def test_text(report: Report, attention: Report) -> None:
 def test_counts_of_what_repeats(attention: Report, width: int) -> None:
     """However narrow the picture is, every count is there, and none over another."""
     line = attention.timeline()
-    drawn = scene(Stack((line,)), width)
+    drawn = timeline_scene(Stack((line,)), width)
     labels = [i for i in drawn.items if isinstance(i, Label) and i.style == "repeat"]
     assert len(labels) == len(line.repeats)
     for label, repeat in zip(labels, line.repeats, strict=True):
@@ -407,8 +407,8 @@ def test_a_trace(report: Report, tmp_path: Path) -> None:
 
 
 def test_traces_of_long_schedules(attention: Report) -> None:
-    check_trace(trace(attention.timeline(limit=600)))
-    data = trace(attention.timeline())
+    check_trace(perfetto_trace(attention.timeline(limit=600)))
+    data = perfetto_trace(attention.timeline())
     check_trace(data)
     assert data["otherData"]["repeats"][1]["count"] == 29
 
@@ -416,7 +416,7 @@ def test_traces_of_long_schedules(attention: Report) -> None:
 def test_the_schema_refuses_what_is_wrong(report: Report) -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="the extra `test` is not installed")
     validator = jsonschema.Draft202012Validator(TRACE)
-    data = trace(report.timeline())
+    data = perfetto_trace(report.timeline())
     number = next(k for k, e in enumerate(data["traceEvents"]) if e["ph"] == "X")
     for change in ({"dur": -1}, {"ts": "0"}, {"ph": "Z"}, {"tid": "DRAM"}, {"more": 1}):
         events = [*data["traceEvents"]]

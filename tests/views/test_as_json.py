@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from builders import EXAMPLES, OURS, ROOT
+
 import polylat
 from polylat.views.as_json import report_to_dict, roofline_to_dict
 
-ROOT = Path(__file__).parent.parent
-CASES = ROOT / "tests" / "data" / "accelforge"
 
 
 def example(mapping: str = "tap_resident", **variables: Any) -> polylat.Spec:
-    files = (ROOT / "examples" / name for name in ("arch.yaml", "workload.yaml", f"{mapping}.yaml"))
+    files = (EXAMPLES / name for name in ("arch.yaml", "workload.yaml", f"{mapping}.yaml"))
     return polylat.load(*files, **variables)
 
 
@@ -154,7 +154,7 @@ def test_every_key_is_documented(which: str, data: dict[str, Any]) -> None:
     assert [key for key in sorted(keys(made)) if f"`{key}`" not in page] == []
 
 
-@pytest.mark.parametrize("path", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(OURS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_case_survives_json(path: Path) -> None:
     report = polylat.analyze(polylat.load(path))
     data = report.to_dict(steps=5)

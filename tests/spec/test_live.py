@@ -281,7 +281,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_accelforge_cannot_take() -> None:
-    with pytest.raises(SpecError, match="cannot make a mapping of a int"):
+    with pytest.raises(SpecError, match="cannot convert a int to a mapping"):
         from_spec(3)  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match=r"no option 'ordr'\. To mend it: did you mean 'order'"):
+    with pytest.raises(OptionError, match=r"no option 'ordr'\. Did you mean 'order'"):
         rerank(3, ordr="skew")

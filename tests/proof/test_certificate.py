@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import cascades
-from test_periodic import LEGAL, explicit_up_to, long_cascades, stretched
-from test_relation import EXAMPLE, ORDERS, analyzed
+from strategies import cascades, long_cascades
+
+from builders import EXAMPLE, LEGAL, stretched
+from reports import explicit_up_to, report_or_none
 
 import polylat
 from polylat import Report
@@ -24,16 +25,17 @@ from polylat.engine.solution import Solution
 from polylat.proof.certificate import CertificateError, check_witness, verify
 from polylat.proof.ports import reaches
 from polylat.schedule.critical_path import critical_tasks
-from polylat.schedule.list_scheduling import Plan
-from polylat.schedule.pieces import Families, merged
-from polylat.schedule.timing import Timing
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
+from polylat.schedule.pieces import Pieces, merge_pieces
+from polylat.schedule.timing import TaskSchedule
 
 Data = dict[str, Any]
+ORDERS = ("program", "skew", "oldest", "best")
 METHODS = st.booleans()
 MOST_VISITED = 5_000
 
 
-def check(report: Report, timing: Timing, *, pointwise: bool) -> None:
+def check(report: Report, timing: TaskSchedule, *, pointwise: bool) -> None:
     """Verify another timing of a report's mapping, with the latency that the report claims."""
     model = report.solution.model
     verify(
@@ -46,7 +48,7 @@ def check(report: Report, timing: Timing, *, pointwise: bool) -> None:
 
 @given(cascades(), st.sampled_from(ORDERS), METHODS)
 def test_schedules_hold(case: tuple[Data, Data], order: str, pointwise: bool) -> None:
-    report = analyzed(case, order)
+    report = report_or_none(case, order)
     if report is None:
         return
     check(report, report.solution.schedule, pointwise=pointwise)
@@ -61,7 +63,7 @@ def test_schedules_hold(case: tuple[Data, Data], order: str, pointwise: bool) ->
 @given(long_cascades(), st.sampled_from(ORDERS))
 def test_periodic_schedules_hold(case: tuple[Data, Data], order: str) -> None:
     with explicit_up_to(0):
-        report = analyzed(case, order, max_tiles=MOST_VISITED)
+        report = report_or_none(case, order, max_tiles=MOST_VISITED)
     if report is not None:
         certificate = report.verify()
         assert certificate.engine == report.engine
@@ -73,7 +75,7 @@ def test_early_starts_are_found(
     case: tuple[Data, Data], order: str, pointwise: bool, data: st.DataObject
 ) -> None:
     """A task one step earlier; or the start of a tile iteration, or of a fill, where not at 0."""
-    report = analyzed(case, order)
+    report = report_or_none(case, order)
     if report is None:
         return
     timing = report.solution.schedule
@@ -95,8 +97,8 @@ def test_early_starts_are_found(
 def test_a_delay_on_the_critical_path_is_found(
     case: tuple[Data, Data], order: str, pointwise: bool, data: st.DataObject
 ) -> None:
-    report = analyzed(case, order)
-    if report is None or not report.latency or not isinstance(report.solution.model.plan, Plan):
+    report = report_or_none(case, order)
+    if report is None or not report.latency or not isinstance(report.solution.model.plan, ExplicitTaskGraph):
         return
     timing = report.solution.schedule
     path = critical_tasks(report.solution.model.plan, timing)[0].tolist()
@@ -106,7 +108,7 @@ def test_a_delay_on_the_critical_path_is_found(
         check(report, replace(timing, task_begin=begin), pointwise=pointwise)
 
 
-def with_tasks(schedule: Starts, which: int, change: Callable[[Families], Families]) -> Starts:
+def with_tasks(schedule: Starts, which: int, change: Callable[[Pieces], Pieces]) -> Starts:
     """A schedule with the pieces of one block on one port changed."""
     places = [(s, port) for s, stream in enumerate(schedule.blocks) for port in stream.tasks]
     at, port = places[which]
@@ -117,36 +119,36 @@ def with_tasks(schedule: Starts, which: int, change: Callable[[Families], Famili
     return Starts(schedule.scale, tuple(streams))
 
 
-def points_of(pieces: Families) -> Families:
+def points_of(pieces: Pieces) -> Pieces:
     """One piece per tile iteration."""
-    return Families.of_points(*pieces.expanded())
+    return Pieces.of_points(*pieces.expanded())
 
 
-def dropped(which: int) -> Callable[[Families], Families]:
+def dropped(which: int) -> Callable[[Pieces], Pieces]:
     """All but one tile iteration."""
 
-    def change(pieces: Families) -> Families:
+    def change(pieces: Pieces) -> Pieces:
         some = points_of(pieces)
         return some.chosen(np.delete(np.arange(some.size), which % some.size))
 
     return change
 
 
-def doubled(which: int, later: int) -> Callable[[Families], Families]:
+def doubled(which: int, later: int) -> Callable[[Pieces], Pieces]:
     """One tile iteration once more, at another time."""
 
-    def change(pieces: Families) -> Families:
+    def change(pieces: Pieces) -> Pieces:
         some = points_of(pieces)
         again = some.chosen(np.array([which % some.size]))
-        return Families.joined([some, again.shifted(again.start * 0 + later)])
+        return Pieces.joined([some, again.shifted(again.start * 0 + later)])
 
     return change
 
 
-def shorter(which: int) -> Callable[[Families], Families]:
+def shorter(which: int) -> Callable[[Pieces], Pieces]:
     """One tile iteration shorter by a step."""
 
-    def change(pieces: Families) -> Families:
+    def change(pieces: Pieces) -> Pieces:
         some = points_of(pieces)
         duration = some.duration.copy()
         duration[which % some.size] -= 1
@@ -159,7 +161,7 @@ def shorter(which: int) -> Callable[[Families], Families]:
 def test_missing_and_duplicate_services_are_found(
     case: tuple[Data, Data], pointwise: bool, which: int, index: int, how: int
 ) -> None:
-    report = analyzed(case)
+    report = report_or_none(case)
     if report is None:
         return
     model, makespan = report.solution.model, report.solution.schedule.makespan
@@ -179,7 +181,7 @@ def test_early_starts_are_found_in_periodic_schedules(
     case: tuple[Data, Data], data: st.DataObject
 ) -> None:
     with explicit_up_to(0):
-        report = analyzed(case, max_tiles=MOST_VISITED)
+        report = report_or_none(case, max_tiles=MOST_VISITED)
     if report is None:
         return
     model, makespan = report.solution.model, report.solution.schedule.makespan
@@ -189,7 +191,7 @@ def test_early_starts_are_found_in_periodic_schedules(
         return
     index = data.draw(st.integers(0, 1 << 20))
 
-    def earlier(pieces: Families) -> Families:
+    def earlier(pieces: Pieces) -> Pieces:
         by = pieces.start * 0
         by[index % pieces.size] = -1
         return pieces.shifted(by)
@@ -201,7 +203,7 @@ def test_early_starts_are_found_in_periodic_schedules(
 
 @given(cascades())
 def test_another_latency_is_found(case: tuple[Data, Data]) -> None:
-    report = analyzed(case)
+    report = report_or_none(case)
     if report is None:
         return
     model, timing = report.solution.model, report.solution.schedule
@@ -214,7 +216,7 @@ def test_another_latency_is_found(case: tuple[Data, Data]) -> None:
 def test_steps_that_did_not_wait_are_found(
     case: tuple[Data, Data], order: str, data: st.DataObject
 ) -> None:
-    report = analyzed(case, order)
+    report = report_or_none(case, order)
     if report is None or len(report.critical_path) < 3:
         return
     steps = list(report.critical_path)
@@ -269,7 +271,7 @@ def test_a_billion_tile_iterations() -> None:
     """The effort depends on the number of pieces, not on that of the tile iterations."""
     case = next(c for c in LEGAL if c["name"] == "cascade-1011")
     spec = stretched(case["spec"], dict.fromkeys(("m", "c"), 10_000))
-    report = analyzed((spec, {"granularity": "flow"}))
+    report = report_or_none((spec, {"granularity": "flow"}))
     assert report is not None
     certificate = report.verify()
     assert certificate.tiles > 10**9 and certificate.pieces < 500
@@ -301,13 +303,13 @@ def test_merged_pieces_are_the_same_times(data: st.DataObject) -> None:
     start[data.draw(st.integers(0, len(start) - 1))] += data.draw(st.integers(0, 2))
     if data.draw(st.booleans()):
         start = start.astype(object)
-    few = merged(Families.of_points(digits, start, np.ones(len(start), dtype=start.dtype)))
+    few = merge_pieces(Pieces.of_points(digits, start, np.ones(len(start), dtype=start.dtype)))
 
-    def table(pieces: Families) -> list[tuple[int, ...]]:
+    def table(pieces: Pieces) -> list[tuple[int, ...]]:
         index, times, lasts = pieces.expanded()
         return sorted(zip(*index.tolist(), times.tolist(), lasts.tolist(), strict=True))
 
-    assert table(few) == table(Families.of_points(digits, start, np.ones(len(start))))
+    assert table(few) == table(Pieces.of_points(digits, start, np.ones(len(start))))
     assert few.size <= len(start)
 
 
@@ -371,6 +373,6 @@ def test_exact_times() -> None:
             ]
         },
     }
-    report = analyzed((case, {"granularity": "full"}))
+    report = report_or_none((case, {"granularity": "full"}))
     assert report is not None and report.solution.model.costs.exact
     assert report.verify().latency == report.latency > Fraction(10**19)

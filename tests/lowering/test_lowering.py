@@ -15,12 +15,12 @@ from polylat import MappingError, Spec
 from polylat.engine.model import build
 from polylat.lowering.accesses.counting import tile_elements
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.skew import shifts
-from polylat.lowering.enumeration import count_iterations, shared_radices, tiles
-from polylat.lowering.iterations import Tiles
-from polylat.lowering.lowered import Lowered, lower
+from polylat.lowering.dependences.skew import skew_shifts
+from polylat.lowering.enumeration import count_iterations, iteration_table, trip_counts
+from polylat.lowering.iterations import IterationTable
+from polylat.lowering.lowered import LoweredMapping, lower
 from polylat.lowering.paths import Leaf
-from polylat.lowering.points import points
+from polylat.lowering.points import integer_points
 from polylat.lowering.relations import (
     access,
     date_tags,
@@ -30,7 +30,7 @@ from polylat.lowering.relations import (
     footprint,
     tiling,
 )
-from polylat.lowering.sampling import Kept
+from polylat.lowering.sampling import LoopSample
 
 Data = dict[str, Any]
 COEFFICIENT = st.integers(-3, 3)
@@ -58,23 +58,23 @@ def test_points_of_polyhedra(rows: list[tuple[int, int, int, int]]) -> None:
     conditions = [f"{a}*i + {b}*j + {c}*k + {d} >= 0" for a, b, c, d in rows]
     box = "0 <= i <= 5 and -3 <= j <= 4 and 0 <= k <= 3"
     every = isl.Set(f"{{ [i, j, k] : {' and '.join([box, *conditions])} }}")
-    assert points(every).tolist() == enumerated(every)
+    assert integer_points(every).tolist() == enumerated(every)
     holes = every & isl.Set("{ [i, j, k] : (i + j) mod 3 = 0 or k = 1 }")
-    assert points(holes).tolist() == enumerated(holes)
+    assert integer_points(holes).tolist() == enumerated(holes)
     image = isl.Set(
         f"{{ [i, z] : exists j, k : z = 2j + 3k and {' and '.join([box, *conditions])} }}"
     )
-    assert points(image).tolist() == enumerated(image)
+    assert integer_points(image).tolist() == enumerated(image)
 
 
 @pytest.mark.parametrize("text", ["{ [i] : i >= 0 }", "[n] -> { [i] : 0 <= i < n }"])
 def test_points_guards(text: str) -> None:
     """Sets without end or with parameters have no array of points."""
     with pytest.raises(ValueError, match="not a bounded set"):
-        points(isl.Set(text))
+        integer_points(isl.Set(text))
 
 
-def lowered(case: tuple[Data, Data]) -> Lowered:
+def lowered(case: tuple[Data, Data]) -> LoweredMapping:
     """The mapping, lowered; illegal ones do not count."""
     data, options = case
     try:
@@ -84,10 +84,10 @@ def lowered(case: tuple[Data, Data]) -> Lowered:
         raise
 
 
-def tiles_of(low: Lowered) -> list[Tiles]:
+def tiles_of(low: LoweredMapping) -> list[IterationTable]:
     """All tile iterations of all leaves."""
-    kept = {node: Kept(trips) for node, trips in shared_radices(low.leaves).items()}
-    return [tiles(leaf, n, kept) for leaf, n in zip(low.leaves, low.depths, strict=True)]
+    kept = {node: LoopSample(trips) for node, trips in trip_counts(low.leaves).items()}
+    return [iteration_table(leaf, n, kept) for leaf, n in zip(low.leaves, low.depths, strict=True)]
 
 
 def has_spatial(leaf: Leaf) -> bool:
@@ -103,7 +103,7 @@ def test_tilings_partition_the_domain(case: tuple[Data, Data]) -> None:
         relation = tiling(leaf, some.depth)
         assert relation.range() == domain(leaf)
         assert relation.reverse().is_single_valued()
-        assert points(relation.domain()).tolist() == some.digits.T.tolist()
+        assert integer_points(relation.domain()).tolist() == some.digits.T.tolist()
         assert some.size == count_iterations(leaf, some.depth)
 
 
@@ -118,7 +118,7 @@ def test_footprints_have_the_counted_size(case: tuple[Data, Data]) -> None:
             assert footprint(leaf, tensor, 0).range() == access(leaf, tensor).range()
             for level, holder in enumerate(leaf.storages(tensor)):
                 relation = footprint(leaf, tensor, holder.depth)
-                found = points(relation.wrap().flatten())
+                found = integer_points(relation.wrap().flatten())
                 prefix = found[:, : holder.depth]
                 counted = tile_elements(some, components, tensor, level)
                 for i in some.firsts(holder.depth):
@@ -143,7 +143,7 @@ def test_flow_by_groups_is_flow(case: tuple[Data, Data]) -> None:
             assume(False)
         mine, theirs = every[number], every[source.leaf]
         whole = flow(reader, bringer, tensor, source.level, (theirs.depth, mine.depth))
-        latest = points(whole.reverse().lexmax().wrap().flatten())
+        latest = integer_points(whole.reverse().lexmax().wrap().flatten())
         events = np.arange(mine.size)
         last = exchange.last(mine, mine.depth, events, theirs)
         expected = np.concatenate((mine.digits, last)).T
@@ -159,7 +159,7 @@ def test_dates_as_relations(case: tuple[Data, Data]) -> None:
     except MappingError:
         assume(False)
         raise
-    shift = shifts(low.leaves, model.layout, low.found)
+    shift = skew_shifts(low.leaves, model.layout, low.found)
     for leaf, some, base in zip(low.leaves, tiles_of(low), model.layout.bases, strict=True):
         if tuple(k.trips for k in some.kept) != leaf.temporal_trips[: some.depth]:
             continue  # a map of one leaf knows its own trip counts only
@@ -170,6 +170,6 @@ def test_dates_as_relations(case: tuple[Data, Data]) -> None:
         ):
             relation = dates(leaf, some.depth, skew)
             assert relation.dim(isl.dim_type.out) == len(tags)
-            rows = points(relation.wrap().flatten())
+            rows = integer_points(relation.wrap().flatten())
             mine = columns[: len(tags), base : base + some.size]
             assert rows.tolist() == np.concatenate((some.digits, mine)).T.tolist()

@@ -17,37 +17,23 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from builders import LEGAL, stretched
+from reports import explicit_up_to
+
 import polylat
 from polylat import MappingError, Report, ScheduleError, Spec
 from polylat.analysis import levels, occupancy, residency, residency_pieces
 from polylat.analysis.levels import ChangeSeries, merge_series, peak_level
 from polylat.analysis.occupancy import Occupancy, ResidentTile
-from polylat.engine import solve as visits
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import lower
 from polylat.views.as_json import report_to_dict
 from polylat.views.text import report_text
 
 Data = dict[str, Any]
-ROOT = Path(__file__).parent
-CASES: list[Data] = json.loads((ROOT / "data" / "cascades.json").read_text(encoding="utf-8"))
-LEGAL = [case for case in CASES if case["expected"] is not None]
-
-
-def stretched(spec: Data, factors: dict[str, int]) -> Data:
-    """The same cascade with larger ranks."""
-    data = copy.deepcopy(spec)
-    shape = data["workload"]["iteration_space_shape"]
-    for variable, factor in factors.items():
-        size = int(re.findall(r"< (\d+)", shape[variable])[-1])
-        shape[variable] = shape[variable].replace(f"< {size}", f"< {size * factor}")
-    return data
-
-
 def report(spec: Spec, explicit: int, **options: Any) -> Report:
-    """The report where up to so many tile iterations are all looked at."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(visits, "EXPLICIT", explicit)
+    """The report, by the explicit engine for at most this number of tile iterations."""
+    with explicit_up_to(explicit):
         return polylat.analyze(spec, **options)
 
 
@@ -135,7 +121,7 @@ def test_few_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             found = report(spec, 0, granularity="flow", order="skew")
             if found.engine == "periodic":
                 memories += len(found.occupancy)
-                refused += sum(occupancy.known_peak(m) is None for m in found.occupancy)
+                refused += sum(occupancy.peak_or_none(m) is None for m in found.occupancy)
     assert refused <= 2
 
 

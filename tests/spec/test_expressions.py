@@ -15,24 +15,24 @@ from hypothesis import strategies as st
 from polylat.errors import ExpressionError, SpecError, UnsupportedError
 from polylat.spec.affine import Affine
 from polylat.spec.reading import latency as lat
-from polylat.spec.reading.affine_text import BadAffine, affine, constraints
+from polylat.spec.reading.affine_text import BadAffine, parse_affine, parse_constraints
 from polylat.spec.reading.expressions import (
     evaluate,
-    name_set,
-    number,
-    positive,
-    set_table,
-    whole,
+    evaluate_number,
+    evaluate_positive,
+    evaluate_set,
+    evaluate_whole,
+    values_by_tensor,
 )
 from polylat.spec.reading.latency import Latency, NotLinear
 from polylat.spec.reading.numbers import BadNumber, decimal, exact
-from polylat.spec.reading.scope import Fields, Lazy, Scope, Table
-from polylat.spec.reading.sets import NameSet, Space
+from polylat.spec.reading.scope import Fields, Lazy, Scope, SymbolTable
+from polylat.spec.reading.sets import NameSet, NameUniverse
 from polylat.spec.reading.tree import At
 
 HERE = At({}, ("arch", "size"))
-RANKS = Space("rank variable", ("m", "n", "k"))
-TENSORS = Space(
+RANKS = NameUniverse("rank variable", ("m", "n", "k"))
+TENSORS = NameUniverse(
     "tensor",
     ("A", "B", "Z"),
     {"A": 8, "B": 16, "Z": Fraction(1, 2)},
@@ -161,7 +161,7 @@ def test_names_are_looked_up_outwards_and_hide_functions() -> None:
     assert value("size * 2", size=21) == 42
     assert value("e", e=7) == 7
     assert value("a.b + 1", a=Fields("a", {"b": Lazy(lambda: 2)})) == 3
-    assert value("t['x'] + t[0]", t=Table("t", {"x": 4})) == 8
+    assert value("t['x'] + t[0]", t=SymbolTable("t", {"x": 4})) == 8
 
 
 def test_a_field_may_mention_an_outer_name_like_its_own() -> None:
@@ -205,19 +205,19 @@ def test_numbers_of_other_kinds() -> None:
 
 
 def test_typed_values() -> None:
-    assert number("True", scope(), HERE) == 1
-    assert positive("1/3", scope(), HERE, what="x") == Fraction(1, 3)
-    assert whole("8 / 2", scope(), HERE, what="x") == 4
+    assert evaluate_number("True", scope(), HERE) == 1
+    assert evaluate_positive("1/3", scope(), HERE, what="x") == Fraction(1, 3)
+    assert evaluate_whole("8 / 2", scope(), HERE, what="x") == 4
     with pytest.raises(ExpressionError, match=r"'Inputs' \(= \{A, B\}\) must be a number"):
-        number("Inputs", scope(), HERE)
+        evaluate_number("Inputs", scope(), HERE)
     with pytest.raises(ExpressionError, match="must be a finite number above zero, not inf"):
-        positive("inf", scope(), HERE, what="x")
+        evaluate_positive("inf", scope(), HERE, what="x")
     with pytest.raises(
         ExpressionError, match=r"x must be a whole number above zero, not '1/2' \(="
     ):
-        whole("1/2", scope(), HERE, what="x")
+        evaluate_whole("1/2", scope(), HERE, what="x")
     with pytest.raises(ExpressionError, match="must be a set of tensors"):
-        name_set("m", scope(), HERE)
+        evaluate_set("m", scope(), HERE)
 
 
 # Sets --------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_typed_values() -> None:
     ],
 )
 def test_sets_of_tensors(text: str, expected: str) -> None:
-    assert name_set(text, scope(), HERE).names == frozenset(expected)
+    assert evaluate_set(text, scope(), HERE).names == frozenset(expected)
 
 
 def test_attributes_of_sets() -> None:
@@ -260,8 +260,8 @@ def test_attributes_of_sets() -> None:
         ("A | m", "a set of tensors is combined with a set of rank variables"),
         ("A + B", r"cannot compute a set of tensors \+ a set of tensors"),
         ("A & 1", "cannot compute a set of tensors & a number"),
-        ("Input", "'Input' is not defined.*did you mean 'Inputs'"),
-        ("A.bits", "a set of tensors has no attribute 'bits'.*did you mean 'bits_per_value'"),
+        ("Input", "'Input' is not defined.*Did you mean 'Inputs'"),
+        ("A.bits", "a set of tensors has no attribute 'bits'.*Did you mean 'bits_per_value'"),
     ],
 )
 def test_wrong_sets(text: str, why: str) -> None:
@@ -271,18 +271,18 @@ def test_wrong_sets(text: str, why: str) -> None:
 
 def test_tables_by_set() -> None:
     table = {"Other": 1, "A | B": 2}
-    found = set_table(table, SETS["All"], scope(), HERE)
+    found = values_by_tensor(table, SETS["All"], scope(), HERE)
     assert {t: v for t, (v, _) in found.items()} == {"A": 2, "B": 2, "Z": 1}
     assert {
         t: v
-        for t, (v, _) in set_table(
+        for t, (v, _) in values_by_tensor(
             {"A": 1, "All": 2}, SETS["All"], scope(), HERE, disjoint=False
         ).items()
     } == dict.fromkeys("ABZ", 2)
     with pytest.raises(ExpressionError, match="two keys name the tensor 'A': 'A' and 'All'"):
-        set_table({"A": 1, "All": 2}, SETS["All"], scope(), HERE)
+        values_by_tensor({"A": 1, "All": 2}, SETS["All"], scope(), HERE)
     with pytest.raises(ExpressionError, match="'Other' occurs in more than one key"):
-        set_table({"Other": 1, "Other & A": 2}, SETS["All"], scope(), HERE)
+        values_by_tensor({"Other": 1, "Other & A": 2}, SETS["All"], scope(), HERE)
 
 
 names = st.frozensets(st.sampled_from("ABZ")).map(lambda s: NameSet(s, TENSORS))
@@ -301,7 +301,7 @@ def test_sets_obey_de_morgan(a: NameSet, b: NameSet) -> None:
 
 def forms(text: str, **throughputs: Any) -> list[tuple[dict[str, Fraction], Fraction]]:
     given_ = throughputs or {"read": 4, "write": 2}
-    actions = Table(
+    actions = SymbolTable(
         "the actions",
         {
             name: Fields(name, {"name": name, "n_calls": Latency.calls(name), "throughput": t})
@@ -420,7 +420,7 @@ def test_distribution_is_exact(
         ("x = 1", "it is not a valid expression"),
         ("", "it is empty"),
         ("unknown", "'unknown' is not defined"),
-        ("maxx(1)", "there is no function 'maxx'.*did you mean 'max'"),
+        ("maxx(1)", "there is no function 'maxx'.*Did you mean 'max'"),
         ("max", "max is a function"),
         ("1 / 0", "division by zero"),
         ("1 // 0", "division by zero"),
@@ -568,7 +568,7 @@ TOKENS = st.sampled_from(WORDS.split())
 def test_any_text_gives_a_value_or_an_error(text: str) -> None:
     calls = Fields("an action", {"name": "read", "n_calls": Latency.calls("read")})
     try:
-        value(text, actions=Table("the actions", {"read": calls}))
+        value(text, actions=SymbolTable("the actions", {"read": calls}))
     except (ExpressionError, NotLinear) as error:
         assert str(error)
 
@@ -588,7 +588,7 @@ def test_the_message_says_what_where_and_how_to_mend() -> None:
         evaluate("1024 * Widht", scope(Width=8), place)
     assert str(caught.value).startswith(
         "arch.nodes[0].size, for Einsum 'mm': cannot evaluate '1024 * Widht': "
-        "'Widht' is not defined. To mend it: did you mean 'Width'?"
+        "'Widht' is not defined. Did you mean 'Width'?"
     )
     assert isinstance(caught.value, SpecError)
     assert not isinstance(caught.value, UnsupportedError)
@@ -613,7 +613,7 @@ def test_the_message_says_what_where_and_how_to_mend() -> None:
     ],
 )
 def test_affine_texts(text: str, expected: str) -> None:
-    assert str(affine(text, {"S": 4}.get)) == expected
+    assert str(parse_affine(text, {"S": 4}.get)) == expected
 
 
 @pytest.mark.parametrize(
@@ -630,7 +630,7 @@ def test_affine_texts(text: str, expected: str) -> None:
     ],
 )
 def test_constraint_texts(text: str, expected: list[str]) -> None:
-    assert [str(c) for c in constraints(text, {"S": 4}.get)] == expected
+    assert [str(c) for c in parse_constraints(text, {"S": 4}.get)] == expected
 
 
 @pytest.mark.parametrize(
@@ -656,7 +656,7 @@ def test_constraint_texts(text: str, expected: list[str]) -> None:
 )
 def test_texts_that_are_not_affine(text: str, unsupported: bool) -> None:
     with pytest.raises(BadAffine) as caught:
-        affine(text)
+        parse_affine(text)
     assert caught.value.unsupported is unsupported
 
 
@@ -666,7 +666,7 @@ def test_texts_that_are_not_affine(text: str, unsupported: bool) -> None:
 )
 def test_texts_that_are_no_constraints(text: str, unsupported: bool) -> None:
     with pytest.raises(BadAffine) as caught:
-        constraints(text)
+        parse_constraints(text)
     assert caught.value.unsupported is unsupported
 
 
@@ -676,4 +676,4 @@ def test_texts_that_are_no_constraints(text: str, unsupported: bool) -> None:
 )
 def test_an_affine_expression_reads_back(terms: list[tuple[str, int]], constant: int) -> None:
     index = Affine(tuple((n, c) for n, c in dict(terms).items() if c), constant)
-    assert affine(str(index)) == index
+    assert parse_affine(str(index)) == index

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from builders import OURS
+
 from polylat.errors import PolylatError, SpecError
 from polylat.spec import Spec
 from polylat.spec.affine import Affine
@@ -20,7 +22,6 @@ from polylat.spec.mapping import Compute, Pipeline, Sequential, Spatial, Storage
 from polylat.spec.reading.load import load
 from polylat.spec.reading.yaml_text import parse
 
-DATA = Path(__file__).parent / "data" / "accelforge"
 
 
 def memory(name: str, **more: Any) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def test_the_input_is_not_changed() -> None:
     assert json.dumps(data) == before
 
 
-@pytest.mark.parametrize("path", sorted(DATA.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(OURS.glob("*.yaml")), ids=lambda p: p.stem)
 def test_plain_data_is_read_like_yaml(path: Path) -> None:
     def bare(value: Any) -> Any:
         if isinstance(value, dict):

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from builders import EXAMPLE, ROOT
+
 import polylat
 from polylat import Exploration, InterruptedExplorationError, MissingExtraError, Spec
 from polylat.errors import OptionError, StoreError, WorkerError
@@ -28,17 +30,13 @@ from polylat.exploration.evaluate import Batch
 from polylat.exploration.parallel import runner
 
 Data = dict[str, Any]
-ROOT = Path(__file__).parent.parent
-FILES = [
-    str(ROOT / "examples" / name) for name in ("arch.yaml", "workload.yaml", "tap_resident.yaml")
-]
 OPTIONS: Data = {"granularity": "tile", "slots": range(1, 9), "tiles": {"m#1": [1, 2, 4, 8]}}
 """256 variants."""
 
 
 @pytest.fixture
 def spec() -> Spec:
-    return polylat.load(*FILES)
+    return polylat.load(*EXAMPLE)
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +118,7 @@ main()
 def command(*arguments: str) -> list[str]:
     """The command for 512 variants, 64 parts."""
     options = ["--granularity", "tile", "--splits", "--background", "--slots", "1:64"]
-    return [sys.executable, "-c", SLOWLY, "explore", *FILES, *options, *arguments]
+    return [sys.executable, "-c", SLOWLY, "explore", *EXAMPLE, *options, *arguments]
 
 
 def stored(path: Path) -> int:
@@ -321,7 +319,7 @@ def test_a_read_only_file(
 
     with monkeypatch.context() as patch:
         patch.setattr(sqlite3, "connect", read_only)
-        with pytest.raises(StoreError, match=r"readonly.*To mend it: make the file"):
+        with pytest.raises(StoreError, match=r"readonly.*Fix: make the file"):
             polylat.explore(spec, store=store, **OPTIONS)
     same(polylat.explore(spec, store=store, **OPTIONS), whole)
 
@@ -419,7 +417,7 @@ def test_a_dask_cluster_of_which_a_worker_is_killed(
     def killing(*arguments: Any) -> Any:
         return kills_its_worker_once(flag, *arguments)
 
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent))))
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None
     ) as cluster:

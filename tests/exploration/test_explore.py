@@ -15,6 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import cascades
 
+from builders import EXAMPLE, EXAMPLES, ROOT
+
 import polylat
 from benchmarks import fused
 from polylat import (
@@ -26,15 +28,13 @@ from polylat import (
     TooLargeError,
     UnsupportedError,
 )
-from polylat.analysis.occupancy import known_peak
+from polylat.analysis.occupancy import peak_or_none
 from polylat.exploration import cell, evaluate, search
 from polylat.exploration.pareto import front_of
 from polylat.explorer import Result
 
 Data = dict[str, Any]
 Draw = Any
-EXAMPLES = Path(__file__).parent.parent / "examples"
-FILES = [str(EXAMPLES / name) for name in ("arch.yaml", "workload.yaml", "tap_resident.yaml")]
 ATTENTION = str(EXAMPLES / "attention.yaml")
 FEWER = settings(max_examples=max(10, settings().max_examples * 2 // 5))
 OBJECTIVES = (("latency",), ("latency", "peak"), ("peak", "slots", "latency"), ("slots", "latency"))
@@ -88,7 +88,7 @@ def agrees(result: Result) -> None:
     )
     peaks: dict[str, Any] = {}
     for memory in report.occupancy:
-        peak = known_peak(memory)
+        peak = peak_or_none(memory)
         assert peak is not None
         peaks[memory.component] = max(peaks.get(memory.component, 0), peak)
     assert result.peaks == peaks
@@ -128,14 +128,14 @@ def test_the_front_is_what_nothing_dominates(points: list[tuple[int, ...]]) -> N
 
 
 def test_the_bounds_exclude_something() -> None:
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     found = polylat.explore(spec, granularity="tile", slots=range(1, 9), objectives=["latency"])
     assert 0 < found.excluded < found.variants == found.evaluated + found.excluded
     assert found.complete and found.exact
 
 
 def test_tile_shapes() -> None:
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     found = polylat.explore(
         spec, granularity="flow", tiles={"m#1": [1, 2, 3, 8, 9], "m#2": [1, 4]}, exhaustive=True
     )
@@ -148,18 +148,18 @@ def test_tile_shapes() -> None:
 
 
 def test_granularity_of_exploration_is_that_of_the_input() -> None:
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     assert polylat.explore(spec).results[0].choice.granularity == "auto"
 
 
 @pytest.mark.parametrize("background", ["o2", "o2@SRAM", [("o2", "SRAM")]])
 def test_write_backs_by_name(background: Any) -> None:
-    found = polylat.explore(polylat.load(*FILES), splits=False, background=background)
+    found = polylat.explore(polylat.load(*EXAMPLE), splits=False, background=background)
     assert [result.choice.background for result in found.results] == [(), (("o2", "SRAM"),)]
 
 
 def test_what_is_not_explored_is_as_the_input_says() -> None:
-    spec = polylat.load(*FILES, top="Pipeline")
+    spec = polylat.load(*EXAMPLE, top="Pipeline")
     given = polylat.Spec(
         spec.workload, spec.arch, spec.mapping, {"background": (("o2", None),), "slots": 3}
     )
@@ -198,7 +198,7 @@ def test_more_tile_iterations_than_analyze_looks_at(trips: int) -> None:
 
 
 def test_limited_memories() -> None:
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     roomy = polylat.explore(spec, granularity="tile", exhaustive=True)
     assert len({r.peaks["SRAM"] for r in roomy.results if r.latency is not None}) > 1
     fitting = polylat.explore(spec, granularity="tile", exhaustive=True, enforce_capacity=True)
@@ -211,7 +211,7 @@ def test_limited_memories() -> None:
 
 def test_the_same_in_two_processes(tmp_path: Path) -> None:
     pytest.importorskip("joblib", reason="the extra `explore` is not installed")
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     options: Data = {"granularity": "tile", "slots": range(1, 4), "tiles": {"m#1": [1, 2, 4, 8]}}
     alone, together = polylat.explore(spec, **options), polylat.explore(spec, n_jobs=2, **options)
     assert alone.results == together.results
@@ -220,7 +220,7 @@ def test_the_same_in_two_processes(tmp_path: Path) -> None:
 
 
 def test_spans_cover_every_variant_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     whole = polylat.explore(spec, slots=range(1, 6), granularity="tile", exhaustive=True)
     monkeypatch.setattr(search, "_MOST_VARIANTS", 3)
     pieces = polylat.explore(spec, slots=range(1, 6), granularity="tile", exhaustive=True)
@@ -229,7 +229,7 @@ def test_spans_cover_every_variant_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_parts_share_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     timed: list[int] = []
     run = cell.Cell._simulate
 
@@ -251,7 +251,7 @@ def test_what_parts_share_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_times_that_do_not_fit_64_bits() -> None:
     """They are timed one variant after another."""
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     big = Spec(
         type(spec.workload)(spec.workload.einsums, spec.workload.n_instances * (1 << 60)),
         spec.arch,
@@ -288,13 +288,13 @@ def test_times_that_do_not_fit_64_bits() -> None:
 )
 def test_what_cannot_be_explored(options: Data, message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        polylat.explore(polylat.load(*FILES), **options)
+        polylat.explore(polylat.load(*EXAMPLE), **options)
 
 
 def test_slots_of_a_tensor_several_times() -> None:
     """On the command line they add up, as tile shapes do."""
     once, twice = (
-        json.loads(run("explore", *FILES, *some, "--json").output)
+        json.loads(run("explore", *EXAMPLE, *some, "--json").output)
         for some in (["--slots", "o1=1:3"], ["--slots", "o1=3", "--slots", "o1=1,2"])
     )
     assert once == twice
@@ -303,7 +303,7 @@ def test_slots_of_a_tensor_several_times() -> None:
 def test_numbers_of_numpy() -> None:
     """Which come out of tables; and one number where there may be several."""
     numpy = pytest.importorskip("numpy")
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     assert polylat.explore(spec, slots=numpy.arange(1, 4)).results == (
         polylat.explore(spec, slots=[1, 2, 3]).results
     )
@@ -317,11 +317,11 @@ def test_numbers_of_numpy() -> None:
 
 def test_too_many_variants() -> None:
     with pytest.raises(TooLargeError, match="variants"):
-        polylat.explore(polylat.load(*FILES), slots=range(1, 9_000_000))
+        polylat.explore(polylat.load(*EXAMPLE), slots=range(1, 9_000_000))
 
 
 def test_an_illegal_mapping_everywhere() -> None:
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     found = polylat.explore(spec, tiles={"m#1": [9]})
     assert found.best is None and not found.front
     assert "MappingError" in str(found)
@@ -335,7 +335,7 @@ def test_an_illegal_mapping_everywhere() -> None:
 def test_text_and_tables(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="the extra `explore` is not installed")
     pytest.importorskip("pyarrow", reason="the extra `explore` is not installed")
-    found = polylat.explore(polylat.load(*FILES), granularity="tile", slots=[1, 2, None])
+    found = polylat.explore(polylat.load(*EXAMPLE), granularity="tile", slots=[1, 2, None])
     assert found.best is not None
     text = str(found)
     assert "Best latency" in text and f"{found.best.latency:,}" in text
@@ -355,7 +355,7 @@ def test_text_and_tables(tmp_path: Path) -> None:
 
 
 def test_the_page_about_it() -> None:
-    page = EXAMPLES.parent / "docs" / "explore.md"
+    page = ROOT / "docs" / "explore.md"
     with contextlib.chdir(page.parent.parent):
         assert doctest.testfile(str(page), module_relative=False) == (0, 5)
 
@@ -372,17 +372,17 @@ def test_command(tmp_path: Path) -> None:
 
     output = tmp_path / "all.csv"
     options = ["--granularity", "tile", "--splits", "--background", "--slots", "1:3"]
-    done = run("explore", *FILES, *options, "-o", str(output))
+    done = run("explore", *EXAMPLE, *options, "-o", str(output))
     assert done.exit_code == 0, done.output
     assert "Best latency" in done.stdout and "24 variants" in done.stdout
     assert len(output.read_text(encoding="utf-8").splitlines()) == 25
-    done = run("explore", *FILES, *options, "--json", "--objective", "latency")
+    done = run("explore", *EXAMPLE, *options, "--json", "--objective", "latency")
     found = json.loads(done.stdout)
     assert found["complete"] and len(found["front"]) == 1
     assert found["front"][0]["choice"]["slots"] == {"o1": 2}
-    done = run("explore", *FILES, "--granularity", "tile")
+    done = run("explore", *EXAMPLE, "--granularity", "tile")
     assert "8 variants" in done.stdout
-    done = run("explore", *FILES, "--granularity", "tile", "--tiles", "m#1=1:2,4")
+    done = run("explore", *EXAMPLE, "--granularity", "tile", "--tiles", "m#1=1:2,4")
     assert "3 variants" in done.stdout
 
 
@@ -399,19 +399,19 @@ def test_command(tmp_path: Path) -> None:
     ],
 )
 def test_command_with_bad_options(options: list[str]) -> None:
-    done = run("explore", *FILES, "--granularity", "tile", *options)
+    done = run("explore", *EXAMPLE, "--granularity", "tile", *options)
     assert done.exit_code == 2
     assert done.stderr.startswith("polylat: ") and done.stderr.count("\n") == 1
 
 
 def test_comparison() -> None:
-    other = [*FILES[:2], str(EXAMPLES / "tap_refetched.yaml"), FILES[2]]
+    other = [*EXAMPLE[:2], str(EXAMPLES / "tap_refetched.yaml"), EXAMPLE[2]]
     done = run("compare", *other, "--granularity", "tile")
     assert done.exit_code == 0
     for part in ("Fastest  tap_resident", "32,768", "32,256", "e3 DRAM o2 read", "SRAM keeps o2"):
         assert part in done.stdout
     reports = {
-        name: polylat.analyze(polylat.load(*FILES[:2], str(EXAMPLES / f"{name}.yaml")))
+        name: polylat.analyze(polylat.load(*EXAMPLE[:2], str(EXAMPLES / f"{name}.yaml")))
         for name in ("untapped", "tap_resident")
     }
     found = polylat.differences(reports)
@@ -435,7 +435,7 @@ def test_comparison() -> None:
     shown = [row.split() for row in rows[at : at + 2]]
     assert shown == [["e1", "(nothing)", "DRAM", "keeps", "o2"], ["…", "…"]]
     kinds = {
-        top: polylat.analyze(polylat.load(*FILES[:2], str(EXAMPLES / "untapped.yaml"), top=top))
+        top: polylat.analyze(polylat.load(*EXAMPLE[:2], str(EXAMPLES / "untapped.yaml"), top=top))
         for top in ("Sequential", "Pipeline")
     }
     (split,) = polylat.differences(kinds).mapping
@@ -449,14 +449,14 @@ def test_comparison() -> None:
         polylat.differences({"a": 3, "b": 4})
     with pytest.raises(OptionError, match="reports by name"):
         polylat.differences({1: reports["untapped"], 2: reports["untapped"]})
-    assert run("compare", *FILES).exit_code == 2
-    twice = run("compare", *FILES, str(EXAMPLES / ".." / "examples" / "tap_resident.yaml"))
+    assert run("compare", *EXAMPLE).exit_code == 2
+    twice = run("compare", *EXAMPLE, str(EXAMPLES / ".." / "examples" / "tap_resident.yaml"))
     assert twice.exit_code == 2 and "is named twice" in twice.stderr
-    assert run("compare", *FILES[:2], "no.yaml", FILES[2]).exit_code == 2
+    assert run("compare", *EXAMPLE[:2], "no.yaml", EXAMPLE[2]).exit_code == 2
 
 
 def test_notebooks_show_the_front() -> None:
-    found = polylat.explore(polylat.load(FILES))
+    found = polylat.explore(polylat.load(EXAMPLE))
     assert found.best is not None
     html = found._repr_html_()
     assert "24,576" in html and str(found.best.choice) in html
@@ -483,4 +483,4 @@ def test_notebooks_show_the_front() -> None:
 )
 def test_options_of_other_kinds(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
-        polylat.explore(polylat.load(*FILES), **options)
+        polylat.explore(polylat.load(*EXAMPLE), **options)

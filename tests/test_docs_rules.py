@@ -9,12 +9,14 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from builders import ROOT
+
 import polylat
 from drawn.inputs import Panel
 from polylat.numbers import Number
 from rules import RULES, draw
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 MODEL = (DOCS / "model.md").read_text(encoding="utf-8")
 
 Panels: TypeAlias = tuple[Panel, ...]
@@ -50,7 +52,7 @@ def peak(panel: Panel) -> Number:
     return peak
 
 
-def copies(panel: Any) -> list[Number]:
+def periods(panel: Any) -> list[Number]:
     written = count(panel, "DRAM", "a", "write")
     time = panel.latency // written
     return [count(panel, "SRAM", "a", "read"), written, time, panel.latency]
@@ -122,7 +124,7 @@ FIGURES: Mapping[str, Callable[..., list[Number]]] = {
     "actions": lambda one, two: [8, *latencies(one, two)],
     "imperfect": lambda panel: [bars(panel, "DRAM")[1].duration, panel.tiles, panel.latency],
     "spatial": lambda shared, apart: [count(shared, "SRAM", "a", "read"), apart.latency],
-    "copies": copies,
+    "copies": periods,
     "residency": lambda theirs, ours: [
         count(theirs, "DRAM", "a", "read"),
         theirs.latency,

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from builders import CORPUS, OURS
+
 from polylat.errors import UnsupportedError
 from polylat.spec import Spec
 from polylat.spec.arch import Component
@@ -25,13 +27,6 @@ from polylat.spec.workload import Einsum
 
 isl = pytest.importorskip("islpy")
 
-OURS = Path(__file__).parent / "data" / "accelforge"
-CORPUS = Path(
-    os.environ.get(
-        "POLYLAT_CORPUS",
-        Path(__file__).parent.parent.parent / "shared" / "accelforge-corpus",
-    )
-)
 
 
 def _cases() -> Iterator[Path]:

@@ -17,59 +17,26 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-import polylat
+from builders import EXAMPLES, LEGAL, stretched
 from benchmarks.fused import attention_block
+from reports import explicit_up_to
+from strategies import long_cascades
+
+import polylat
+
 from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError
 from polylat.analysis.retiming import retimer
-from polylat.engine import solve as visits
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import lower
-from polylat.lowering.sampling import Cut, Kept
-from polylat.lowering.tree import leaves
+from polylat.lowering.sampling import LoopSample, SkippedPeriods
+from polylat.lowering.tree import mapping_leaves
 
 Data = dict[str, Any]
-CASES: list[Data] = json.loads(
-    (Path(__file__).parent / "data" / "cascades.json").read_text(encoding="utf-8")
-)
-LEGAL = [case for case in CASES if case["expected"] is not None]
 ORDERS = ("program", "skew", "oldest")
 FEWER = settings(
     max_examples=max(settings().max_examples // 4, 10),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
-
-
-@contextmanager
-def explicit_up_to(tiles: int) -> Iterator[None]:
-    """Look at all tile iterations if there are no more than these."""
-    before = visits.EXPLICIT
-    visits.EXPLICIT = tiles
-    try:
-        yield
-    finally:
-        visits.EXPLICIT = before
-
-
-def stretched(spec: Data, factors: dict[str, int], more: int = 0) -> Data:
-    """The same cascade with larger ranks."""
-    data = copy.deepcopy(spec)
-    shape = data["workload"]["iteration_space_shape"]
-    for variable, factor in factors.items():
-        size = int(re.findall(r"< (\d+)", shape[variable])[-1])
-        shape[variable] = shape[variable].replace(f"< {size}", f"< {size * factor + more}")
-    return data
-
-
-@st.composite
-def long_cascades(draw: st.DrawFn) -> tuple[Data, Data]:
-    """A cascade with loops of many iterations, and options for `analyze`."""
-    case = draw(st.sampled_from(LEGAL))
-    variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
-    factors = {v: draw(st.sampled_from((1, 1, 3, 7, 20, 50))) for v in variables}
-    options = dict(case["options"])
-    options["slots"] = draw(st.sampled_from((1, 2, 2, 3, None)))
-    options["background"] = [tuple(pair) for pair in options["background"] if draw(st.booleans())]
-    return stretched(case["spec"], factors), options
 
 
 def both(data: Data, options: Data, most: int = 4000) -> tuple[Report, Report]:
@@ -181,7 +148,7 @@ def test_attention_of_any_size() -> None:
 def test_outermost_loop(case: Data, factor: int, more: int, slots: int) -> None:
     """With a long outermost loop, whatever is settled is what visiting everything finds."""
     spec = Spec.from_dict(case["spec"])
-    loops = [leaf.temporal[:1] for leaf in leaves(spec)]
+    loops = [leaf.temporal[:1] for leaf in mapping_leaves(spec)]
     variables = {loop[0].variable if loop else "" for loop in loops}
     assume(len(variables) == 1 and "" not in variables)
     data = stretched(case["spec"], dict.fromkeys(variables, factor), more)
@@ -442,25 +409,25 @@ def test_refused_when_even_coarse_tiles_are_too_many(granularity: str) -> None:
 
 
 @st.composite
-def kept_loops(draw: st.DrawFn) -> Kept:
+def kept_loops(draw: st.DrawFn) -> LoopSample:
     """A loop with stretches left out."""
     cuts = []
     place, trips = 0, 0
     for _ in range(draw(st.integers(0, 3))):
         period = draw(st.integers(1, 4))
         place += draw(st.integers(2 * period, 3 * period + 2))
-        copies = draw(st.integers(1, 6))
-        cuts.append(Cut(place, period, copies))
-        trips += copies * period
-    return Kept(trips + place + draw(st.integers(1, 5)), tuple(cuts))
+        periods = draw(st.integers(1, 6))
+        cuts.append(SkippedPeriods(place, period, periods))
+        trips += periods * period
+    return LoopSample(trips + place + draw(st.integers(1, 5)), tuple(cuts))
 
 
 @given(kept_loops())
-def test_kept(kept: Kept) -> None:
+def test_kept(kept: LoopSample) -> None:
     """Every iteration is looked at, or is a copy of one that is."""
     every = np.arange(kept.trips)
-    places, copies, periods = kept.locate(every)
-    assert (kept.digits[places] + copies * periods == every).all()
+    places, periods, lengths = kept.locate(every)
+    assert (kept.digits[places] + periods * lengths == every).all()
     assert np.bincount(places, minlength=kept.count).tolist() == kept.multiplicity.tolist()
     assert sum(high - low + 1 for low, high in kept.runs) == kept.count
-    assert (kept.digits[places[copies == 0]] == every[copies == 0]).all()
+    assert (kept.digits[places[periods == 0]] == every[periods == 0]).all()

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from builders import CASCADES, EXAMPLES, OURS
+
 import polylat
 from polylat import (
     CapacityError,
@@ -21,15 +23,14 @@ from polylat import (
 )
 
 Data = dict[str, Any]
-DATA = Path(__file__).parent / "data"
 CASES: dict[str, Data] = {
-    case["name"]: case for case in json.loads((DATA / "cascades.json").read_text(encoding="utf-8"))
+    case["name"]: case for case in CASCADES
 }
 
 
 def corpus(name: str) -> Spec:
     """An AccelForge input."""
-    return polylat.load(DATA / "accelforge" / f"{name}.yaml")
+    return polylat.load(OURS / f"{name}.yaml")
 
 
 def memory(name: str, throughput: Any = 1, **more: Any) -> Data:
@@ -311,7 +312,6 @@ def test_max_tiles() -> None:
 
 def test_absurdly_many_tiles(tmp_path: Path) -> None:
     """The message does not spell their number."""
-    examples = Path(__file__).parent.parent / "examples"
     large = tmp_path / "workload.yaml"
     text = (examples / "workload.yaml").read_text(encoding="utf-8")
     large.write_text(text.replace(": 8,", f": 1{'0' * 60},"), encoding="utf-8")
@@ -412,7 +412,7 @@ def test_tensors_without_ranks() -> None:
 
 SINGLE = [
     path.stem
-    for path in sorted((DATA / "accelforge").glob("*.json"))
+    for path in sorted(OURS.glob("*.json"))
     if len(json.loads(path.read_text(encoding="utf-8"))["workload"]["einsums"]) == 1
 ]
 IMPERFECT = {

@@ -15,8 +15,8 @@ from benchmarks.fused import attention, chain
 from polylat.analysis.critical_walk import Walk, _alike
 from polylat.analysis.repetition import Digits, Item, Stay
 from polylat.schedule import backtrack_kernels
-from polylat.schedule.backtrack import Tables, moduli_for, residues
-from polylat.schedule.extrapolation import PeriodicPlan
+from polylat.schedule.backtrack import BacktrackTables, coprime_moduli, residues
+from polylat.schedule.extrapolation import PeriodicTaskGraph
 
 WHOLE = st.integers(-(10**40), 10**40)
 
@@ -24,7 +24,7 @@ WHOLE = st.integers(-(10**40), 10**40)
 @given(st.lists(WHOLE, min_size=1), st.integers(0, 10**40))
 def test_residues_tell_apart_what_they_should(numbers: list[int], least: int) -> None:
     most = max(least, *map(abs, numbers))
-    found = residues(np.array(numbers, dtype=object), moduli_for(most))
+    found = residues(np.array(numbers, dtype=object), coprime_moduli(most))
     columns = [tuple(column) for column in found.T.tolist()]
     for number, column in zip(numbers, columns, strict=True):
         for other, another in zip(numbers, columns, strict=True):
@@ -33,7 +33,7 @@ def test_residues_tell_apart_what_they_should(numbers: list[int], least: int) ->
 
 @given(st.integers(0, 10**60))
 def test_moduli_have_no_common_factor(most: int) -> None:
-    moduli = moduli_for(most).tolist()
+    moduli = coprime_moduli(most).tolist()
     assert np.lcm.reduce(np.array(moduli, dtype=object)) == np.prod(np.array(moduli, dtype=object))
     assert max(moduli) < 1 << 31
 
@@ -73,7 +73,7 @@ def test_the_same_way_on_another_scale(report: polylat.Report, slower: int) -> N
     """Also where times need more than 64 bits."""
     model, timing = report._model, report._timing
     plan = model.plan
-    assert isinstance(plan, PeriodicPlan)
+    assert isinstance(plan, PeriodicTaskGraph)
     graph = replace(plan.graph, task_duration=plan.graph.task_duration.astype(object) * slower)
     slow = replace(model, plan=replace(plan, graph=graph))
     again = slow.plan.time(timing.order)
@@ -102,7 +102,7 @@ def test_what_tasks_on_the_path_waited_for(report: polylat.Report) -> None:
 
 def test_tables_are_packed_in_order() -> None:
     """The compiled code finds each table by a constant of its name."""
-    assert [getattr(backtrack_kernels, name.upper()) for name in Tables._fields] == list(range(33))
+    assert [getattr(backtrack_kernels, name.upper()) for name in BacktrackTables._fields] == list(range(33))
     sizes = (
         backtrack_kernels.N_MODULI,
         backtrack_kernels.LOOPS,

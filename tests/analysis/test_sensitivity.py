@@ -17,6 +17,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import cascades
 
+from builders import EXAMPLES, ROOT
+from reports import analyzed
+
 import polylat
 from polylat import (
     MappingError,
@@ -36,23 +39,12 @@ from polylat.views.as_json import curve_to_dict, explanation_to_dict
 from polylat.views.text import curve_text, explanation_text
 
 Data = dict[str, Any]
-ROOT = Path(__file__).parent.parent
-EXAMPLES = ROOT / "examples"
 FILES = [str(EXAMPLES / f"{name}.yaml") for name in ("arch", "workload", "untapped")]
 
 FACTORS = st.sampled_from([Fraction(*f) for f in ((1, 3), (1, 2), (3, 4), (1, 1), (7, 5), (2, 1))])
 SCALES = st.fractions(0, 8, max_denominator=1000) | st.sampled_from(
     [Fraction(0), Fraction(1, 10**12), Fraction(10**30 + 1, 10**10)]
 )
-
-
-def analyzed(data: Data, **options: Any) -> Report:
-    """The report; draws that are illegal do not count."""
-    try:
-        return polylat.analyze(Spec.from_dict(data), **options)
-    except (MappingError, ScheduleError):
-        assume(False)
-        raise
 
 
 def example(mapping: str = "untapped", **options: Any) -> Report:
@@ -406,26 +398,26 @@ def test_a_component_alone() -> None:
 @pytest.mark.parametrize(
     ("throughputs", "message"),
     [
-        ({"DRM": 2}, "there is no component 'DRM'. To mend it: did you mean 'DRAM'?"),
+        ({"DRM": 2}, "there is no component 'DRM'. Did you mean 'DRAM'?"),
         (
             {("DRAM", "raed"): 2},
-            "component 'DRAM': there is no action 'raed'. To mend it: did you mean 'read'?",
+            "component 'DRAM': there is no action 'raed'. Did you mean 'read'?",
         ),
         (
             {("DRAM", OVERHEAD): 2},
-            "component 'DRAM': there is no action 'overhead'. To mend it: did you mean 'read'?",
+            "component 'DRAM': there is no action 'overhead'. Did you mean 'read'?",
         ),
         (
             {("e1", "DRAM", "w3", "read"): 2},
             (
                 "throughputs: there is no access ('e1', 'DRAM', 'w3', 'read')."
-                " To mend it: use one of the keys of report.accesses."
+                " Fix: use one of the keys of report.accesses."
             ),
         ),
         (
             {("DRAM",): 2},
             (
-                "throughputs: ('DRAM',) names no accesses. To mend it: name a component,"
+                "throughputs: ('DRAM',) names no accesses. Fix: name a component,"
                 " (component, action) or (einsum, component, tensor, action)."
             ),
         ),
@@ -434,7 +426,7 @@ def test_a_component_alone() -> None:
                 {("DRAM", "read"): factor},
                 (
                     "throughput of DRAM read: a factor must be an exact number above zero, or inf,"
-                    f' not {factor!r}. To mend it: write 2, "1.5" or Fraction(3, 2); 2 is twice as'
+                    f' not {factor!r}. Fix: write 2, "1.5" or Fraction(3, 2); 2 is twice as'
                     " fast."
                 ),
             )
@@ -556,11 +548,11 @@ def test_json() -> None:
         (["curve", *FILES], "Missing option '--component'. See polylat curve --help."),
         (
             ["curve", *FILES, "--component", "DRM"],
-            "there is no component 'DRM'. To mend it: did you mean 'DRAM'?",
+            "there is no component 'DRM'. Did you mean 'DRAM'?",
         ),
         (
             ["curve", *FILES, "--component", "mac", "--action", "read"],
-            "component 'mac': there is no action 'read'. To mend it: use one of: compute.",
+            "component 'mac': there is no action 'read'. Fix: use one of: compute.",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Wrong input: each kind has a message that says what, where, and how to mend it.
+"""Wrong input: each kind has a message that says what, where, and how to fix it.
 
 And whatever the input is, what comes out is a `Spec` or a `PolylatError`, in bounded time.
 """
@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from builders import OURS
 
 from polylat.errors import (
     ExpressionError,
@@ -36,8 +38,7 @@ from polylat.spec.options import (
 from polylat.spec.reading.load import load
 from polylat.spec.reading.yaml_text import parse
 
-DATA = Path(__file__).parent / "data" / "accelforge"
-CASES = sorted(DATA.glob("*.yaml"))
+CASES = sorted(OURS.glob("*.yaml"))
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -158,52 +159,46 @@ def test_the_example_is_right() -> None:
     [
         (
             lambda d: d.update(worklod=d.pop("workload")),
-            (
-                "unknown key 'worklod' (1 more problem in the input). "
-                "To mend it: did you mean 'workload'?"
-            ),
+            ("unknown key 'worklod' (1 more problem in the input). Did you mean 'workload'?"),
         ),
         (
             lambda d: d.pop("mapping"),
             (
-                "the key 'mapping' is missing. To mend it: add the mapping to analyze; "
+                "the key 'mapping' is missing. Fix: add the mapping to analyze; "
                 "AccelForge's mapper can find one."
             ),
         ),
-        (lambda d: d.pop("arch"), "the key 'arch' is missing. To mend it: add arch."),
+        (lambda d: d.pop("arch"), "the key 'arch' is missing. Fix: add arch."),
         (
             lambda d: part(d, 0).pop("size"),
-            "arch.nodes[0]: the key 'size' is missing. To mend it: add size.",
+            "arch.nodes[0]: the key 'size' is missing. Fix: add size.",
         ),
         (
             lambda d: part(d, 0).update(sizes=part(d, 0).pop("size")),
             (
                 "arch.nodes[0]: unknown key 'sizes' (1 more problem in the input). "
-                "To mend it: did you mean 'size'?"
+                "Did you mean 'size'?"
             ),
         ),
         (
             lambda d: part(d, 0)["actions"][0].update(troughput=3),
-            (
-                "arch.nodes[0].actions[0]: unknown key 'troughput'. "
-                "To mend it: did you mean 'throughput'?"
-            ),
+            ("arch.nodes[0].actions[0]: unknown key 'troughput'. Did you mean 'throughput'?"),
         ),
         (
             lambda d: part(d, 0).update({"four)": None}),
             (
                 "arch.nodes[0]: unknown key 'four)'. "
-                "To mend it: put an expression that contains commas in quotes."
+                "Fix: put an expression that contains commas in quotes."
             ),
         ),
         (
             lambda d: part(d, 0).update(type="Memroy"),
-            "arch.nodes[0]: unknown node type 'Memroy'. To mend it: did you mean 'Memory'?",
+            "arch.nodes[0]: unknown node type 'Memroy'. Did you mean 'Memory'?",
         ),
         (
             lambda d: part(d, 0).update(type="Storage"),
             (
-                "arch.nodes[0]: unknown node type 'Storage'. To mend it: use one of: Memory, "
+                "arch.nodes[0]: unknown node type 'Storage'. Fix: use one of: Memory, "
                 "Compute, Toll, Container, Hierarchical, Fork, Array, Network."
             ),
         ),
@@ -211,7 +206,7 @@ def test_the_example_is_right() -> None:
             lambda d: node(d, 0).pop("type"),
             (
                 "mapping.nodes[0]: the node has no type. "
-                "To mend it: add a tag such as !Storage, or a key such as type: Storage."
+                "Fix: add a tag such as !Storage, or a key such as type: Storage."
             ),
         ),
         (lambda d: node(d, 0).update(type="Memory"), "mapping.nodes[0]: unknown node type"),
@@ -307,7 +302,7 @@ def test_shape(change: Change, message: str) -> None:
             lambda d: einsum(d)["tensor_accesses"].pop(),
             SpecError,
             (
-                "workload.einsums[0].tensor_accesses: Einsum 'e1' has no output. To mend it: mark "
+                "workload.einsums[0].tensor_accesses: Einsum 'e1' has no output. Fix: mark "
                 "the tensor that it produces with output: true"
             ),
         ),
@@ -326,7 +321,7 @@ def test_shape(change: Change, message: str) -> None:
             SpecError,
             (
                 "workload.einsums[0].tensor_accesses[0].projection[1]: 'p + r' is not a rank "
-                "variable. To mend it: list only names that start with a lowercase letter; for "
+                "variable. Fix: list only names that start with a lowercase letter; for "
                 "expressions give a mapping {RANK: expression}"
             ),
         ),
@@ -350,7 +345,7 @@ def test_shape(change: Change, message: str) -> None:
             UnsupportedError,
             (
                 "workload.einsums[0].tensor_accesses[0].projection.K: cannot read "
-                "'k * k': k times k is not affine. To mend it: write an affine expression"
+                "'k * k': k times k is not affine. Fix: write an affine expression"
             ),
         ),
         (
@@ -371,7 +366,7 @@ def test_shape(change: Change, message: str) -> None:
             SpecError,
             (
                 "workload.einsums[0].tensor_accesses[2]: the tensor 'T' has no bits_per_value. "
-                "To mend it: add it to workload.bits_per_value, for example All: 8"
+                "Fix: add it to workload.bits_per_value, for example All: 8"
             ),
         ),
         (
@@ -392,7 +387,7 @@ def test_shape(change: Change, message: str) -> None:
             ExpressionError,
             (
                 "workload.bits_per_value.Al, for Einsum 'e1': cannot evaluate 'Al': 'Al' is not "
-                "defined. To mend it: did you mean 'All'?"
+                "defined. Did you mean 'All'?"
             ),
         ),
         (
@@ -407,8 +402,8 @@ def test_shape(change: Change, message: str) -> None:
             lambda d: d["workload"]["rank_sizes"].pop("K"),
             SpecError,
             (
-                "workload.einsums[0]: the rank variable 'k' of Einsum 'e1' has no bounds. To mend "
-                "it: add k: 0 <= k < SIZE to workload.iteration_space_shape, or K: SIZE to "
+                "workload.einsums[0]: the rank variable 'k' of Einsum 'e1' has no bounds. Fix: "
+                "add k: 0 <= k < SIZE to workload.iteration_space_shape, or K: SIZE to "
                 "workload.rank_sizes"
             ),
         ),
@@ -557,7 +552,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
         (
             lambda d: part(d, 4).update(name="DRAM"),
             SpecError,
-            "arch.nodes[4]: two components are named 'DRAM'. To mend it: rename one",
+            "arch.nodes[4]: two components are named 'DRAM'. Fix: rename one",
         ),
         (
             lambda d: part(d, 0)["actions"].append({"name": "read", "throughput": 1}),
@@ -578,7 +573,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
             lambda d: d["arch"]["nodes"].append({"type": "Network", "name": "mesh"}),
             UnsupportedError,
             (
-                "arch.nodes[6]: the component 'mesh' is a Network. To mend it: remove it, or "
+                "arch.nodes[6]: the component 'mesh' is a Network. Fix: remove it, or "
                 "model its bandwidth as a Toll"
             ),
         ),
@@ -587,7 +582,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
             SpecError,
             (
                 "arch.nodes[0].actions[1], for Einsum 'e1': the action 'write' of 'DRAM' has no "
-                "throughput. To mend it: add {name: write, throughput: …} to its actions; inf if "
+                "throughput. Fix: add {name: write, throughput: …} to its actions; inf if "
                 "it takes no time"
             ),
         ),
@@ -788,7 +783,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[2].nodes[0].nodes[3].einsum: the workload has no Einsum 'e3'. "
-                "To mend it: use one of: e1, e2"
+                "Fix: use one of: e1, e2"
             ),
         ),
         (
@@ -796,7 +791,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[2].nodes[0].nodes[3].component: the architecture has no component "
-                "'mca'. To mend it: did you mean 'mac'?"
+                "'mca'. Did you mean 'mac'?"
             ),
         ),
         (
@@ -804,15 +799,15 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[2].nodes[0].nodes[3].component: a Compute node names 'DRAM', which "
-                "is a Memory. To mend it: name a Compute"
+                "is a Memory. Fix: name a Compute"
             ),
         ),
         (
             lambda d: node(d, 2, 1, 2).update(einsum="e1"),
             MappingError,
             (
-                "mapping.nodes[2].nodes[1].nodes[2]: the Einsum 'e1' is computed twice. To mend "
-                "it: keep one Compute node for it; the other is at "
+                "mapping.nodes[2].nodes[1].nodes[2]: the Einsum 'e1' is computed twice. Fix: "
+                "keep one Compute node for it; the other is at "
                 "mapping.nodes[2].nodes[0].nodes[3]"
             ),
         ),
@@ -836,7 +831,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[0].component: a Storage node names 'Link', which is a Toll. "
-                "To mend it: write a Toll node"
+                "Fix: write a Toll node"
             ),
         ),
         (
@@ -844,7 +839,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[0].component: a Toll node names 'DRAM', which is a Memory. "
-                "To mend it: write a Storage node"
+                "Fix: write a Storage node"
             ),
         ),
         (
@@ -852,7 +847,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[0].component: a Storage node names 'PE', which is a Container. "
-                "To mend it: name a Memory"
+                "Fix: name a Memory"
             ),
         ),
         (
@@ -860,7 +855,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[0].component: a Storage node names 'mac', which is a Compute. "
-                "To mend it: name a Memory"
+                "Fix: name a Memory"
             ),
         ),
         (
@@ -897,8 +892,8 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             lambda d: d["mapping"]["nodes"].append(node(d, 1)),
             MappingError,
             (
-                "mapping.nodes[3]: there are nodes below a Sequential, in the same list. To mend "
-                "it: move them into its branches"
+                "mapping.nodes[3]: there are nodes below a Sequential, in the same list. Fix: "
+                "move them into its branches"
             ),
         ),
         (
@@ -906,7 +901,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[2].nodes[0].nodes[4]: there are nodes below a Compute, in the same "
-                "list. To mend it: move them above the Compute"
+                "list. Fix: move them above the Compute"
             ),
         ),
         (
@@ -914,7 +909,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             MappingError,
             (
                 "mapping.nodes[2].nodes[0]: the branch does not end in a Compute, a Sequential or "
-                "a Pipeline. To mend it: add a Compute node at its end"
+                "a Pipeline. Fix: add a Compute node at its end"
             ),
         ),
         (
@@ -926,8 +921,8 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             lambda d: node(d, 2).update(type="Split"),
             UnsupportedError,
             (
-                "mapping.nodes[2]: a Split does not say how its branches are scheduled. To mend "
-                "it: write Sequential or Pipeline"
+                "mapping.nodes[2]: a Split does not say how its branches are scheduled. Fix: "
+                "write Sequential or Pipeline"
             ),
         ),
         (
@@ -979,7 +974,7 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
         (
             lambda d: node(d, 1).update(type="Spatial", name="Y", component="PE"),
             MappingError,
-            "mapping.nodes[1]: 'PE' has no spatial dimension 'Y'. To mend it: use one of: X",
+            "mapping.nodes[1]: 'PE' has no spatial dimension 'Y'. Fix: use one of: X",
         ),
         (
             lambda d: node(d, 1).update(type="Spatial", name="X", component="PES"),
@@ -1010,7 +1005,7 @@ def test_mapping(change: Change, kind: type[PolylatError], message: str) -> None
     [
         (
             {"granularty": "tile"},
-            "schedule: there is no option 'granularty'. To mend it: did you mean 'granularity'?",
+            "schedule: there is no option 'granularty'. Did you mean 'granularity'?",
         ),
         (
             {"granularity": "fine"},
@@ -1021,14 +1016,14 @@ def test_mapping(change: Change, kind: type[PolylatError], message: str) -> None
             {"background": ["T2"]},
             (
                 "schedule.background: background names the tensor 'T2', which does not exist. "
-                "To mend it: did you mean 'T'?"
+                "Did you mean 'T'?"
             ),
         ),
         (
             {"background": "T@SRAN"},
             (
                 "schedule.background: background names the component 'SRAN', which does not exist. "
-                "To mend it: did you mean 'SRAM'?"
+                "Did you mean 'SRAM'?"
             ),
         ),
         ({"background": 3}, "schedule.background: background must be a list of write-backs, not 3"),
@@ -1036,11 +1031,11 @@ def test_mapping(change: Change, kind: type[PolylatError], message: str) -> None
             {"background": "T@"},
             "schedule.background: background names the component '', which does not exist.",
         ),
-        ({"slots": 10**13}, "schedule.slots: slots must be at most 1000000000000. To mend it: for"),
+        ({"slots": 10**13}, "schedule.slots: slots must be at most 1000000000000. Fix: for"),
         (
             {"background": [["T", "SRAM", "x"]]},
             (
-                "schedule.background: background: ['T', 'SRAM', 'x'] is not a write-back. To mend it: "
+                "schedule.background: background: ['T', 'SRAM', 'x'] is not a write-back. Fix: "
                 'write "tensor"'
             ),
         ),

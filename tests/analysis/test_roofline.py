@@ -19,6 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders import CORPUS, OURS
+
 from polylat.analysis.roofline import Roofline, roofline
 from polylat.errors import MappingError, SpecError, UnsupportedError
 from polylat.lowering.rank_bounds import rank_bounds
@@ -27,11 +29,6 @@ from polylat.spec.affine import Affine
 from polylat.spec.reading.load import load
 from polylat.spec.workload import Einsum
 
-ROOT = Path(__file__).parent.parent
-OURS = ROOT / "tests" / "data" / "accelforge"
-CORPUS = Path(
-    os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelforge-corpus"),
-)
 # Networks are beyond polylat's input; `yaml_is_complete` is true for all other cases.
 CASES = {
     path.stem: path
@@ -449,17 +446,17 @@ HELD = holder("DRAM", *"ABZ")
         ),
         # Below, the order of the mapping is not that of the architecture, and that matters.
         (
-            "comes below",
+            "is moved below",
             NEST,
             [HELD, spatial("m", 2), temporal("m", 1), holder("SRAM", *"ABZ"), *ONES],
         ),
         (
-            "comes below",
+            "is moved below",
             NEST,
             [HELD, spatial("m", 1), spatial("k", 1, "SRAM", "Y"), holder("SRAM", *"ABZ"), *ONES],
         ),
         (
-            "comes below",
+            "is moved below",
             NEST,
             [HELD, spatial("m", 2), holder("SRAM", *"ABZ"), *ONES],
         ),

@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from strategies import cascades
-from test_periodic import explicit_up_to, long_cascades
+from strategies import cascades, long_cascades
+
+from builders import EXAMPLE, EXAMPLES
+from reports import analyzed, explicit_up_to
 
 import polylat
 from polylat import MappingError, OptionError, Report, ScheduleError, Spec
 from polylat.analysis.timeline import Bar, Segment
-from polylat.schedule.list_scheduling import Plan
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.views.timeline import Timeline
 
 Data = dict[str, Any]
@@ -29,16 +31,7 @@ FEW = settings(
 )
 FEWER = settings(FEW, max_examples=max(settings().max_examples // 16, 6))
 SOME = settings(max_examples=max(settings().max_examples // 2, 15))
-EXAMPLE = [f"examples/{name}.yaml" for name in ("arch", "workload", "tap_resident")]
 WHOLE = 10**9
-
-
-def analyzed(data: Data, **options: Any) -> Report:
-    try:
-        return polylat.analyze(Spec.from_dict(data), **options)
-    except (MappingError, ScheduleError):
-        assume(False)
-        raise
 
 
 def example(**options: Any) -> Report:
@@ -172,10 +165,10 @@ def test_slack_is_the_most_that_is_free(case: tuple[Data, Data], pick: int) -> N
     report = analyzed(data, **options)
     assume(report.engine == "explicit" and report.latency > 0)
     from polylat.analysis.explicit_retiming import explicit_retimer
-    from polylat.schedule.slack import slacks
+    from polylat.schedule.slack import task_slacks
 
     model, timing = report._model, report._timing
-    assert isinstance(model.plan, Plan)
+    assert isinstance(model.plan, ExplicitTaskGraph)
     free = slacks(model.graph, timing)
     task = pick % model.graph.tasks
     retimer = explicit_retimer(model, model.plan, timing)

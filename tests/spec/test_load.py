@@ -109,7 +109,7 @@ def test_lines(write: Write) -> None:
     [
         ([], "no file is given.*name at least one file"),
         (["missing.yaml"], "missing.yaml: there is no such file"),
-        (["cas.yaml"], "did you mean 'case.yaml'"),
+        (["cas.yaml"], "Did you mean 'case.yaml'"),
         (["."], "the path is a directory.*name a file"),
         (["empty.yaml"], "empty.yaml: the file is empty"),
         (["list.yaml"], "list.yaml: the file does not contain a mapping"),
@@ -234,7 +234,7 @@ def test_types_as_keys_or_tags(write: Write) -> None:
             "a: !!python/object/apply:os.system ['true']",
             "unknown tag '!!python/object/apply:os.system'",
         ),
-        ("a: !Storge {}", "unknown tag '!Storge'.*did you mean 'Storage'"),
+        ("a: !Storge {}", "unknown tag '!Storge'.*Did you mean 'Storage'"),
         ("a: !Storage [1]", "the tag !Storage cannot precede a list"),
         ("a: !Storage text", "the tag !Storage cannot precede 'text'"),
         ("a: .nan", "not a number"),
@@ -316,14 +316,14 @@ def test_a_variable_that_nothing_uses_is_a_misspelt_one(write: Write) -> None:
     with pytest.raises(
         SpecError,
         match=r"^the input has no variable 'size' \(it has: T, other, sizes\)\."
-        r" To mend it: did you mean 'sizes'\?$",
+        r" Did you mean 'sizes'\?$",
     ):
         load(path, T=2, size=4)
-    with pytest.raises(SpecError, match=r"no variable 'q'\. To mend it: use one of: T, other, si"):
+    with pytest.raises(SpecError, match=r"no variable 'q'\. Fix: use one of: T, other, si"):
         load(path, q=4)
     plain = write(WHOLE, "plain.yaml")
     for name in ("q", "m", "Z", "DRAM", "variables", "M", "max"):
-        with pytest.raises(SpecError, match=f"no variable '{name}'. To mend it: leave it out"):
+        with pytest.raises(SpecError, match=f"no variable '{name}'. Fix: leave it out"):
             load(plain, jinja_parse_data=None, **{name: 4})
     load(path, jinja_parse_data={"q": 4})  # for other files, too
 

@@ -1,0 +1,89 @@
+"""Inputs that several test modules share: files of the repository, cascades, and plain data."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Data = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+EXAMPLE = [str(EXAMPLES / f"{name}.yaml") for name in ("arch", "workload", "tap_resident")]
+DATA = ROOT / "tests" / "data"
+OURS = DATA / "accelforge"
+"""Inputs in AccelForge's format, each with AccelForge's results."""
+CORPUS = Path(os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelforge-corpus"))
+"""More such inputs, where they are present."""
+CASCADES: list[Data] = json.loads((DATA / "cascades.json").read_text(encoding="utf-8"))
+"""Random cascades, each with the results of an independent implementation."""
+LEGAL = [case for case in CASCADES if case["expected"] is not None]
+
+
+def stretched(spec: Data, factors: dict[str, int], more: int = 0) -> Data:
+    """The same cascade with larger ranks."""
+    data = copy.deepcopy(spec)
+    shape = data["workload"]["iteration_space_shape"]
+    for variable, factor in factors.items():
+        size = int(re.findall(r"< (\d+)", shape[variable])[-1])
+        shape[variable] = shape[variable].replace(f"< {size}", f"< {size * factor + more}")
+    return data
+
+
+def storage(component: str, *tensors: str) -> Data:
+    """A Storage node."""
+    return {"type": "Storage", "component": component, "tensors": list(tensors)}
+
+
+def loop(variable: str, shape: int = 1) -> Data:
+    """A Temporal loop."""
+    return {"type": "Temporal", "rank_variable": variable, "tile_shape": shape}
+
+
+def leaf(einsum: str, component: str = "mac") -> Data:
+    """A Compute node."""
+    return {"type": "Compute", "einsum": einsum, "component": component}
+
+
+def nested(*nodes: Data) -> Data:
+    """A branch of a split."""
+    return {"type": "Nested", "nodes": list(nodes)}
+
+
+def einsum(name: str, output: tuple[str, str], *inputs: tuple[str, str]) -> Data:
+    """An Einsum; tensors are given with their variables, as in ``("t", "m k")``."""
+    accesses = [{"name": t, "projection": variables.split()} for t, variables in inputs]
+    out = {"name": output[0], "projection": output[1].split(), "output": True}
+    return {"name": name, "tensor_accesses": [*accesses, out]}
+
+
+def memory(name: str, read: int | str = 1, write: int | str = 1, **more: object) -> Data:
+    """A Memory with these throughputs."""
+    actions = [{"name": "read", "throughput": read}, {"name": "write", "throughput": write}]
+    return {"type": "Memory", "name": name, "actions": actions, **more}
+
+
+def compute(name: str, throughput: int | str = 1, **more: object) -> Data:
+    """A Compute with this throughput."""
+    actions = [{"name": "compute", "throughput": throughput}]
+    return {"type": "Compute", "name": name, "actions": actions, **more}
+
+
+def spec(
+    sizes: dict[str, int], einsums: Sequence[Data], arch: Sequence[Data], nodes: Sequence[Data]
+) -> Data:
+    """A whole specification; values are one bit wide, so that actions are values."""
+    return {
+        "workload": {
+            "iteration_space_shape": {name: f"0 <= {name} < {n}" for name, n in sizes.items()},
+            "bits_per_value": {"All": 1},
+            "einsums": list(einsums),
+        },
+        "arch": {"nodes": list(arch)},
+        "mapping": {"nodes": list(nodes)},
+    }

@@ -1,0 +1,43 @@
+"""Reports of random inputs, which may be illegal, and by a given engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hypothesis import assume
+
+import polylat
+from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError
+from polylat.engine import solve
+
+Data = dict[str, Any]
+
+
+@contextmanager
+def explicit_up_to(tiles: int) -> Iterator[None]:
+    """Visit all tile iterations of mappings that have at most this number of them."""
+    before = solve.EXPLICIT
+    solve.EXPLICIT = tiles
+    try:
+        yield
+    finally:
+        solve.EXPLICIT = before
+
+
+def analyzed(data: Data, **options: Any) -> Report:
+    """The report; draws that are illegal do not count."""
+    try:
+        return polylat.analyze(Spec.from_dict(data), **options)
+    except (MappingError, ScheduleError):
+        assume(False)
+        raise
+
+
+def report_or_none(case: tuple[Data, Data], order: str = "best", **more: Any) -> Report | None:
+    """The report, None where there is none."""
+    try:
+        return polylat.analyze(Spec.from_dict(case[0]), **{**case[1], "order": order, **more})
+    except (MappingError, ScheduleError, TooLargeError):
+        return None
