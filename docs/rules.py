@@ -62,7 +62,7 @@ def draw(panels: Panels) -> str:
         else polylat.timelines({title: panel}).timelines[0]
         for title, panel in panels.items()
     ]
-    return polylat.Stack(tuple(lines)).to_svg(width=WIDTH)
+    return polylat.TimelineStack(tuple(lines)).to_svg(width=WIDTH)
 
 
 def main() -> None:

@@ -62,11 +62,11 @@ assert "mac" in pipeline.shared
 
 # %%
 for report in (one_by_one, overlapped):
-    for ii in report.initiation_interval[:2]:
+    for ii in report.initiation_intervals[:2]:
         print(ii)
     print()
 
-before, after = (report.initiation_interval[0] for report in (one_by_one, overlapped))
+before, after = (report.initiation_intervals[0] for report in (one_by_one, overlapped))
 assert (before.interval, after.interval) == (393216, 262144)  # per head
 assert "softmax" in {key[0] for key, _ in before.cycle}
 assert "softmax" not in {key[0] for key, _ in after.cycle}

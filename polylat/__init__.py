@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     from polylat.analysis.roofline import Roofline, roofline
     from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
     from polylat.analysis.steady_state import InitiationInterval
-    from polylat.analysis.timeline import Bar, Lane, Level, Part, Repeat, Segment, Shade
+    from polylat.analysis.timeline import (
+        Bar,
+        BarPart,
+        Lane,
+        OccupancyLevel,
+        RepeatedPart,
+        TimelineSegment,
+        UtilizationSpan,
+    )
     from polylat.exploration.space import Choice
     from polylat.explorer import Exploration, Result, explore
     from polylat.numbers import Number
@@ -56,7 +64,7 @@ if TYPE_CHECKING:
     from polylat.spec.reading.load import load
     from polylat.spec.workload import Einsum, Workload
     from polylat.tables import Column, Table
-    from polylat.views.timeline import Stack, Timeline, timelines
+    from polylat.views.timeline import Timeline, TimelineStack, timelines
     from polylat.views.tree import Tree, tree
 
 __version__ = "0.1.0"
@@ -65,6 +73,7 @@ __all__ = [
     "AccessKey",
     "Arch",
     "Bar",
+    "BarPart",
     "Branch",
     "CapacityError",
     "Certificate",
@@ -85,41 +94,40 @@ __all__ = [
     "InitiationInterval",
     "InterruptedExplorationError",
     "Lane",
-    "Level",
     "MappingError",
     "MissingExtraError",
     "Number",
     "Occupancy",
+    "OccupancyLevel",
     "OptionError",
-    "Part",
     "Pipeline",
     "PolylatError",
     "PortUse",
     "ProvenRules",
-    "Repeat",
+    "RepeatedPart",
     "Report",
     "ResidentTile",
     "Result",
     "Roofline",
     "ScheduleError",
-    "Segment",
     "Sensitivity",
     "Sequential",
-    "Shade",
     "Spatial",
     "Spec",
     "SpecError",
-    "Stack",
     "Step",
     "Storage",
     "StoreError",
     "Table",
     "Temporal",
     "Timeline",
+    "TimelineSegment",
+    "TimelineStack",
     "Toll",
     "TooLargeError",
     "Tree",
     "UnsupportedError",
+    "UtilizationSpan",
     "WaitedFor",
     "WhatIf",
     "WorkerError",
@@ -154,25 +162,25 @@ _LAZY = {
     "Exploration": "polylat.explorer",
     "InitiationInterval": "polylat.analysis.steady_state",
     "Lane": "polylat.analysis.timeline",
-    "Level": "polylat.analysis.timeline",
+    "OccupancyLevel": "polylat.analysis.timeline",
     "Number": "polylat.numbers",
     "Occupancy": "polylat.analysis.occupancy",
-    "Part": "polylat.analysis.timeline",
+    "BarPart": "polylat.analysis.timeline",
     "Pipeline": "polylat.spec.mapping",
     "PortUse": "polylat.analysis.access",
     "ProvenRules": "polylat.proof.certificate",
-    "Repeat": "polylat.analysis.timeline",
+    "RepeatedPart": "polylat.analysis.timeline",
     "Report": "polylat.report",
     "ResidentTile": "polylat.analysis.occupancy",
     "Result": "polylat.explorer",
     "Roofline": "polylat.analysis.roofline",
-    "Segment": "polylat.analysis.timeline",
+    "TimelineSegment": "polylat.analysis.timeline",
     "Sensitivity": "polylat.analysis.sensitivity",
     "Sequential": "polylat.spec.mapping",
-    "Shade": "polylat.analysis.timeline",
+    "UtilizationSpan": "polylat.analysis.timeline",
     "Spatial": "polylat.spec.mapping",
     "Spec": "polylat.spec",
-    "Stack": "polylat.views.timeline",
+    "TimelineStack": "polylat.views.timeline",
     "Step": "polylat.analysis.access",
     "Storage": "polylat.spec.mapping",
     "Table": "polylat.tables",

@@ -12,7 +12,7 @@ from polylat.errors import InterruptedExplorationError, PolylatError, StoreError
 from polylat.exploration.results import ExplorationData, ResultData
 from polylat.exploration.search import Search
 from polylat.exploration.space import Space
-from polylat.files import named
+from polylat.files import as_path
 from polylat.numbers import Number
 from polylat.report import DEFAULT_MAX_TILES, Report, analyze
 from polylat.spec.options import (
@@ -134,7 +134,7 @@ class Exploration(ExplorationData):
         StoreError
             The file cannot be written.
         """
-        views.save(self, named(path))
+        views.save(self, as_path(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the front as plain data for JSON.
@@ -288,7 +288,7 @@ def explore(
             given.get("enforce_capacity", False) if enforce_capacity is None else enforce_capacity
         ),
     )
-    file = None if store is None else named(store)
+    file = None if store is None else as_path(store)
     search = Search(space, objectives, exhaustive=exhaustive, store=file)
     try:
         search.run(n_jobs, dask, progress)

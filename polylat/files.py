@@ -9,10 +9,10 @@ from pathlib import Path
 
 from polylat.errors import OptionError
 
-__all__ = ["ending", "named", "target", "write", "writing"]
+__all__ = ["as_path", "check_target", "extension", "report_write_errors", "write_text"]
 
 
-def named(path: str | Path) -> Path:
+def as_path(path: str | Path) -> Path:
     """Convert a file name to a path.
 
     Parameters
@@ -35,7 +35,7 @@ def named(path: str | Path) -> Path:
     return Path(path)
 
 
-def ending(path: str | Path, known: Sequence[str], what: str) -> str:
+def extension(path: str | Path, known: Sequence[str], what: str) -> str:
     """Return the extension of a file name, in lower case.
 
     Parameters
@@ -59,10 +59,10 @@ def ending(path: str | Path, known: Sequence[str], what: str) -> str:
 
     Examples
     --------
-    >>> ending("a.SVG", [".png", ".svg"], "pictures")
+    >>> extension("a.SVG", [".png", ".svg"], "pictures")
     '.svg'
     """
-    path = named(path)
+    path = as_path(path)
     found = path.suffix.lower()
     if found not in known:
         *others, last = known
@@ -74,13 +74,13 @@ def ending(path: str | Path, known: Sequence[str], what: str) -> str:
     return found
 
 
-def target(path: str | Path, known: Sequence[str], what: str) -> str:
+def check_target(path: str | Path, known: Sequence[str], what: str) -> str:
     """Check that a file can be written under a name, and return its extension.
 
     Parameters
     ----------
     path, known, what
-        As for `ending`.
+        As for `extension`.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def target(path: str | Path, known: Sequence[str], what: str) -> str:
     OptionError
         The name has another extension, its folder does not exist, or it is a folder.
     """
-    found = ending(path, known, what)
+    found = extension(path, known, what)
     path = Path(path)
     if not path.parent.is_dir():
         raise OptionError(
@@ -104,7 +104,7 @@ def target(path: str | Path, known: Sequence[str], what: str) -> str:
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[None]:
+def report_write_errors(path: str | Path) -> Iterator[None]:
     """Convert an operating-system error while writing a file to an `OptionError`.
 
     Parameters
@@ -131,7 +131,7 @@ def writing(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def write(path: str | Path, text: str) -> Path:
+def write_text(path: str | Path, text: str) -> Path:
     """Write a text to a file, in UTF-8.
 
     Parameters
@@ -151,7 +151,7 @@ def write(path: str | Path, text: str) -> Path:
     OptionError
         The file cannot be written.
     """
-    path = named(path)
-    with writing(path):
+    path = as_path(path)
+    with report_write_errors(path):
         path.write_text(text, encoding="utf-8")
     return path

@@ -8,14 +8,14 @@ from polylat.errors import UnsupportedError
 
 __all__ = [
     "Number",
-    "double",
-    "four_digits",
+    "format_factor",
+    "format_large",
+    "format_number",
+    "format_ratio",
     "json_number",
-    "number",
     "percent",
-    "show",
-    "show_factor",
-    "show_large",
+    "reduce_number",
+    "to_float",
 ]
 
 Number = int | Fraction
@@ -27,7 +27,7 @@ _DIGITS = 7
 """Significant digits of a rounded number."""
 
 
-def number(value: Number) -> Number:
+def reduce_number(value: Number) -> Number:
     """Convert a fraction to an integer if it is integral.
 
     Parameters
@@ -43,7 +43,7 @@ def number(value: Number) -> Number:
     Examples
     --------
     >>> from fractions import Fraction
-    >>> number(Fraction(6, 3)), number(Fraction(1, 2))
+    >>> number(Fraction(6, 3)), reduce_number(Fraction(1, 2))
     (2, Fraction(1, 2))
     """
     return value.numerator if value.denominator == 1 else value
@@ -77,7 +77,7 @@ def json_number(value: Number) -> int | str:
     return fraction.numerator if fraction.denominator == 1 else str(fraction)
 
 
-def show(value: Number) -> str:
+def format_number(value: Number) -> str:
     """Format a number exactly if that is short, else to seven digits after ``≈``.
 
     Parameters
@@ -93,9 +93,9 @@ def show(value: Number) -> str:
     Examples
     --------
     >>> from fractions import Fraction
-    >>> show(31744), show(Fraction(547, 2)), show(Fraction(1, 3)), show(Fraction(7, 781250))
+    >>> show(31744), show(Fraction(547, 2)), show(Fraction(1, 3)), format_number(Fraction(7, 781250))
     ('31,744', '273.5', '1/3', '8.96e-6')
-    >>> show(Fraction(10**9, 12345)), show(Fraction(1, 3 * 10**9))
+    >>> show(Fraction(10**9, 12345)), format_number(Fraction(1, 3 * 10**9))
     ('≈81,004.46', '≈333.3333e-12')
     """
     value = Fraction(value)
@@ -119,7 +119,7 @@ def show(value: Number) -> str:
     return f"≈{_rounded(value, max(_DIGITS - whole, 0))}"
 
 
-def show_large(value: Number) -> str:
+def format_large(value: Number) -> str:
     """Format a number; from a million on, add it in engineering notation.
 
     Parameters
@@ -130,19 +130,19 @@ def show_large(value: Number) -> str:
     Returns
     -------
     str
-        As for `show`, followed by four digits in parentheses for large numbers.
+        As for `format_number`, followed by four digits in parentheses for large numbers.
 
     Examples
     --------
-    >>> show_large(934180749312), show_large(31744)
+    >>> show_large(934180749312), format_large(31744)
     ('934,180,749,312 (934.2e9)', '31,744')
     """
     if not 10**6 <= abs(Fraction(value)) < 10**18:
-        return show(value)
-    return f"{show(value)} ({_engineering(Fraction(value), 4)})"
+        return format_number(value)
+    return f"{format_number(value)} ({_engineering(Fraction(value), 4)})"
 
 
-def four_digits(value: Number) -> str:
+def format_ratio(value: Number) -> str:
     """Format a ratio to four digits.
 
     Parameters
@@ -157,7 +157,7 @@ def four_digits(value: Number) -> str:
 
     Examples
     --------
-    >>> four_digits(Fraction(4, 3)), four_digits(10**400)
+    >>> four_digits(Fraction(4, 3)), format_ratio(10**400)
     ('1.333', '10e399')
     """
     try:
@@ -166,7 +166,7 @@ def four_digits(value: Number) -> str:
         return _engineering(Fraction(value), 4)
 
 
-def double(value: Number) -> float:
+def to_float(value: Number) -> float:
     """Convert a number to floating point, for libraries that have no exact numbers.
 
     Parameters
@@ -190,7 +190,7 @@ def double(value: Number) -> float:
         found = 0.0
     if value and not found:
         raise UnsupportedError(
-            f"{show(value)} is beyond the range of floating-point numbers (1e-323 to 1e308)",
+            f"{format_number(value)} is beyond the range of floating-point numbers (1e-323 to 1e308)",
             fix="use another unit of time or of bits, or an exact output format, such as SVG",
         )
     return found
@@ -257,7 +257,7 @@ def percent(part: Number, whole: Number) -> str:
     return f"{float(share):.1f}%"
 
 
-def show_factor(factor: Number) -> str:
+def format_factor(factor: Number) -> str:
     """Format a factor exactly if that is short, else to four digits.
 
     Parameters
@@ -274,10 +274,10 @@ def show_factor(factor: Number) -> str:
     --------
     >>> from fractions import Fraction
     >>> (
-    ...     show_factor(2),
-    ...     show_factor(Fraction(1, 8)),
-    ...     show_factor(Fraction(184, 65)),
-    ...     show_factor(Fraction(1, 10**9)),
+    ...     format_factor(2),
+    ...     format_factor(Fraction(1, 8)),
+    ...     format_factor(Fraction(184, 65)),
+    ...     format_factor(Fraction(1, 10**9)),
     ... )
     ('2x', '0.125x', '2.831x', '1e-9x')
     """

@@ -21,7 +21,7 @@ from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.engine.orders import schedule_mapping, sequential_makespan
 from polylat.engine.solution import Solution
 from polylat.errors import CapacityError
-from polylat.files import ending
+from polylat.files import extension
 from polylat.numbers import Number
 from polylat.proof.certificate import Certificate, verify_results
 from polylat.schedule.timing import ORDERS
@@ -152,7 +152,7 @@ class Report(Results):
         OptionError
             The name ends otherwise, or the file cannot be written.
         """
-        ending(path, (".json",), "traces")
+        extension(path, (".json",), "traces")
         return write_perfetto(self.timeline(window=window, limit=limit), path)
 
     def mapping_tree(self) -> Tree:

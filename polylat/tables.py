@@ -10,7 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.errors import MissingExtraError
-from polylat.numbers import Number, double, json_number, show
+from polylat.numbers import Number, format_number, json_number, to_float
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -316,11 +316,11 @@ def _shown(cell: Cell) -> str:
         return ""
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    return cell if isinstance(cell, str) else show(cell)
+    return cell if isinstance(cell, str) else format_number(cell)
 
 
 def _doubles(values: Sequence[Cell]) -> list[Any]:
     """Return numbers as doubles if one of them is a fraction."""
     if not any(isinstance(value, Fraction) for value in values):
         return list(values)
-    return [double(v) if isinstance(v, int | Fraction) else v for v in values]
+    return [to_float(v) if isinstance(v, int | Fraction) else v for v in values]

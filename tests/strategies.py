@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeVar
 
+from hypothesis import strategies as st
+
 import oracle
 from builders import LEGAL, stretched
-from hypothesis import strategies as st
 from oracle import Einsum, Element, Index
 
 Data = dict[str, Any]
@@ -752,4 +753,3 @@ def long_cascades(draw: Draw) -> tuple[Data, Data]:
     options["slots"] = draw(st.sampled_from((1, 2, 2, 3, None)))
     options["background"] = [tuple(pair) for pair in options["background"] if draw(st.booleans())]
     return stretched(case["spec"], factors), options
-

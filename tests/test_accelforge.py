@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import shutil
 import subprocess
@@ -17,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from builders import CORPUS, EXAMPLES, OURS, ROOT
-
 import polylat
+from builders import CORPUS, EXAMPLES, OURS, ROOT
 from polylat.accelforge import from_spec, rerank, to_spec
 from polylat.errors import MissingExtraError, OptionError, PolylatError, SpecError, UnsupportedError
 

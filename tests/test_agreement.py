@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import oracle
 import pytest
 from hypothesis import given
-from strategies import cascades
-from builders import CASCADES, compute, einsum, leaf, loop, memory, nested, spec, storage
 
+import oracle
 import polylat
+from builders import CASCADES, compute, einsum, leaf, loop, memory, nested, spec, storage
 from polylat import MappingError, Report, ScheduleError, Spec
+from strategies import cascades
 
 Data = dict[str, Any]
 RESULTS = (

@@ -1,20 +1,50 @@
-"""What imports what: import-linter's contracts, and what must stay out of light imports."""
+"""The structure of the package: directions of imports, light imports, names, and sizes."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from builders import ROOT
+
+PACKAGE = ROOT / "polylat"
 HEAVY = {
     *("accelforge", "click", "distributed", "islpy", "jinja2", "joblib", "networkx", "numba"),
     *("numpy", "pandas", "pyarrow", "pydantic", "rich", "ruamel", "tqdm"),
 }
+SLOW = {"islpy", "networkx", "numba", "numpy"}
 STANDARD = set(sys.stdlib_module_names)
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file of the package."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+TREES = {
+    module_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")
+}
+
+
+def imports_of_polylat(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The modules of polylat that a tree imports anywhere, each with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name in TREES:
+                    yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom) and node.module in TREES:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield node.lineno, inner if inner in TREES else node.module
 
 
 def loaded(code: str) -> set[str]:
@@ -53,13 +83,59 @@ def test_imports_run_in_one_direction() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    """Imports in functions and for type checking included; `polylat` itself imports on demand."""
+    graph = {
+        module: {target for _, target in imports_of_polylat(tree)} - {module, "polylat"}
+        for module, tree in TREES.items()
+        if module != "polylat"
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_function_imports_polylat() -> None:
+    found = {
+        f"{module}:{line}"
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for line, _ in imports_of_polylat(node)
+    }
+    assert not found
+
+
+def test_public_classes_have_names_of_their_own() -> None:
+    names = Counter(
+        node.name
+        for tree in TREES.values()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert not {name for name, count in names.items() if count > 1}
+
+
+def test_the_package_can_be_surveyed() -> None:
+    """Few modules beside the packages, and no long ones."""
+    entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len([path for path in entries if path.is_file()]) <= 12
+    lengths = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n")
+        for path in PACKAGE.rglob("*.py")
+    }
+    assert not {name: length for name, length in lengths.items() if length > 600}
+    assert median(lengths.values()) <= 200
+
+
 def test_importing_polylat_is_light() -> None:
     assert not loaded("import polylat") & HEAVY
 
 
-def test_reading_a_name_of_polylat_loads_no_more_than_it_needs() -> None:
-    assert not loaded("import polylat; polylat.Spec") & {"islpy", "numba", "numpy"}
-    assert not loaded("import polylat; polylat.roofline") & {"islpy", "numba", "numpy"}
+@pytest.mark.parametrize("name", ["Spec", "roofline"])
+def test_reading_a_name_of_polylat_loads_no_more_than_it_needs(name: str) -> None:
+    assert not loaded(f"import polylat; polylat.{name}") & SLOW
 
 
 def test_scheduling_needs_no_isl() -> None:
@@ -70,10 +146,10 @@ def test_scheduling_needs_no_isl() -> None:
 
 def test_every_folder_of_the_package_is_a_package() -> None:
     # import-linter does not see into a folder without __init__.py.
-    folders = {path.parent for path in (ROOT / "polylat").rglob("*.py")}
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
     assert not {folder.name for folder in folders if not (folder / "__init__.py").exists()}
 
 
-def test_the_oracle_is_on_its_own() -> None:
-    """It shares nothing with what it checks, and stands on the standard library."""
+def test_the_oracle_is_independent() -> None:
+    """It imports nothing of what it checks, and nothing but the standard library."""
     assert imported(ROOT / "tests" / "oracle.py") <= STANDARD

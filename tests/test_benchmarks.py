@@ -19,19 +19,17 @@ pytest.importorskip("networkx", reason="the extra `bench` is not installed")
 pytest.importorskip("rustworkx", reason="the extra `bench` is not installed")
 pytest.importorskip("simpy", reason="the extra `bench` is not installed")
 
-from builders import ROOT
-
 import polylat
 from benchmarks import longest_path, real_size, simulation, trip_counts
 from benchmarks.answer import Answer
 from benchmarks.cases import ITERATIONS_PER_ROW, cascade
 from benchmarks.fused import attention, attention_block, chain
 from benchmarks.measure import forget, interleaved, seconds, table
+from builders import ROOT
 from polylat.engine.model import Model, build
 from polylat.lowering.lowered import lower
 from polylat.spec.mapping import Branch, Compute, Pipeline, Sequential
 from polylat.spec.workload import Workload
-
 
 
 def model(rows: int, *, pipelined: bool, background: bool) -> Model:

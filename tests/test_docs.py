@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner
 
 from builders import ROOT
-
 from polylat.cli import main
 
 DOCS = ROOT / "docs"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
-from builders import ROOT
-
 import polylat
+from builders import ROOT
 from drawn.inputs import Panel
 from polylat.numbers import Number
 from rules import RULES, draw

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from builders import EXAMPLES
-
 import polylat
+from builders import EXAMPLES
 from polylat.analysis.attribution import latency_steps
-
 
 
 def load(mapping: str, top: str = "Sequential", inner: str = "Sequential") -> polylat.Spec:

@@ -9,14 +9,12 @@ from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import cascades
 
-from reports import analyzed
-
-import polylat
-from polylat import MappingError, Report, ScheduleError, Spec
+from polylat import Report, Spec
 from polylat.engine.model import build
 from polylat.lowering.lowered import lower
+from reports import analyzed
+from strategies import cascades
 
 Data = dict[str, Any]
 ORDERS = ("program", "skew", "oldest")

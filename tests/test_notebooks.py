@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from builders import ROOT
-
 from polylat import MissingExtraError
 
 NOTEBOOKS = ROOT / "notebooks"

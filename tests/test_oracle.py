@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-import oracle
 import pytest
 from hypothesis import assume, given, settings
-from strategies import cascades, workloads
 
+import oracle
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
+from strategies import cascades, workloads
 
 Data = dict[str, Any]
 

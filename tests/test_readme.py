@@ -7,14 +7,12 @@ import io
 import re
 import runpy
 import shlex
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
 from builders import ROOT
-
 from polylat.cli import main
 
 PAGES = ["README.md", "docs/accelforge.md", "docs/json.md", "docs/model.md"]

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from builders import CASCADES, EXAMPLES, OURS
-
 import polylat
+from builders import CASCADES, EXAMPLES, OURS
 from polylat import (
     CapacityError,
     OptionError,
@@ -23,9 +22,7 @@ from polylat import (
 )
 
 Data = dict[str, Any]
-CASES: dict[str, Data] = {
-    case["name"]: case for case in CASCADES
-}
+CASES: dict[str, Data] = {case["name"]: case for case in CASCADES}
 
 
 def corpus(name: str) -> Spec:
@@ -191,7 +188,7 @@ def test_the_critical_path_of_a_pipeline() -> None:
 
 def test_occupancy_of_the_tapped_cascade() -> None:
     """o2 whole (64 values of 8 bits) and one row of o1 beside it."""
-    files = ["examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml"]
+    files = [EXAMPLES / name for name in ("arch.yaml", "workload.yaml", "untapped.yaml")]
     report = polylat.analyze(polylat.load(*files), granularity="tile")
     sram = next(m for m in report.occupancy if m.component == "SRAM")
     assert (sram.peak, sram.size, sram.exceeded) == (64 * 8 + 8 * 8, 1_000_000, False)
@@ -313,9 +310,9 @@ def test_max_tiles() -> None:
 def test_absurdly_many_tiles(tmp_path: Path) -> None:
     """The message does not spell their number."""
     large = tmp_path / "workload.yaml"
-    text = (examples / "workload.yaml").read_text(encoding="utf-8")
+    text = (EXAMPLES / "workload.yaml").read_text(encoding="utf-8")
     large.write_text(text.replace(": 8,", f": 1{'0' * 60},"), encoding="utf-8")
-    spec = polylat.load(examples / "arch.yaml", large, examples / "untapped.yaml")
+    spec = polylat.load(EXAMPLES / "arch.yaml", large, EXAMPLES / "untapped.yaml")
     with pytest.raises(TooLargeError, match=r"2\^62 tiles or more") as error:
         polylat.analyze(spec, granularity="full")
     assert len(str(error.value)) < 200

@@ -20,7 +20,7 @@ from polylat.accelforge.export import from_spec
 from polylat.accelforge.rerank import rerank
 from polylat.errors import MissingExtraError
 from polylat.spec import Spec
-from polylat.spec.reading.live import spec_of
+from polylat.spec.reading.live import convert_spec
 
 __all__ = ["from_spec", "rerank", "to_spec"]
 
@@ -65,4 +65,4 @@ def to_spec(value: Any, index: int | None = None, **variables: Any) -> Spec:
             "AccelForge is not installed",
             fix="pip install 'polylat[accelforge]' (it needs Python 3.12 or newer)",
         )
-    return spec_of(value, index, variables)
+    return convert_spec(value, index, variables)

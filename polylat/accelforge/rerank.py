@@ -19,7 +19,7 @@ from polylat.numbers import Number
 from polylat.report import Report, analyze
 from polylat.spec import Spec
 from polylat.spec.options import check_option_names, normalize_flag
-from polylat.spec.reading.live import is_mappings, spec_of
+from polylat.spec.reading.live import convert_spec, is_mappings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +165,7 @@ def _totals(mappings: Any, metric: str) -> list[float]:
 
 
 def _spec(mappings: Any, number: int, pipelined: bool) -> Spec:
-    spec = spec_of(mappings, number)
+    spec = convert_spec(mappings, number)
     return replace(spec, mapping=spec.mapping.with_pipelines()) if pipelined else spec
 
 

@@ -9,7 +9,7 @@ from polylat.analysis.access import AccessKey, Contention, PortUse, stage_name
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.lowering.ports import separated_stages, stages_with_units, total_values
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 
 __all__ = [
     "access_counts",
@@ -43,7 +43,7 @@ def access_counts(model: Model) -> dict[AccessKey, Number]:
                 each = component.actions_per_value[access.action, access.tensor]
                 key = (leaf.einsum.name, access.component, access.tensor, access.action)
                 counts[key] = counts.get(key, Fraction(0)) + total_values(access, tiles) * each
-    return {key: number(count) for key, count in counts.items()}
+    return {key: reduce_number(count) for key, count in counts.items()}
 
 
 def port_uses(solution: Solution) -> tuple[PortUse, ...]:

@@ -11,7 +11,7 @@ from polylat.analysis.results import Results
 from polylat.engine.model import Model
 from polylat.lowering.paths import Leaf
 from polylat.lowering.ports import total_values
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 
 __all__ = ["Charge", "LatencySteps", "latency_steps", "port_users"]
 
@@ -99,7 +99,7 @@ def latency_steps(results: Results) -> LatencySteps:
     )
     return LatencySteps(
         accelforge=results.roofline,
-        back_to_back=number(total),
+        back_to_back=reduce_number(total),
         sequential=results.sequential,
         latency=results.latency,
         charges=_charges(model, results.accesses, results.accelforge.accesses),
@@ -124,7 +124,7 @@ def port_users(results: Results) -> tuple[dict[str, Number], ...]:
     for name, loads in zip(names, _port_loads(model), strict=True):
         for port, load in loads.items():
             if load:
-                users[port][name] = number(load)
+                users[port][name] = reduce_number(load)
     return tuple(dict(sorted(u.items(), key=lambda item: item[1], reverse=True)) for u in users)
 
 
@@ -184,7 +184,7 @@ def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Numbe
         action,
         accelforge=other,
         polylat=mine,
-        time=number((Fraction(other) - Fraction(mine)) * each * repeat),
+        time=reduce_number((Fraction(other) - Fraction(mine)) * each * repeat),
         found_in=found_in,
         brought_by=brought_by,
         produced=produced,

@@ -15,7 +15,7 @@ from polylat.analysis.envelope import envelope, steepest_slope, tangents
 from polylat.analysis.evaluation import Retimer
 from polylat.analysis.throughputs import Throughput, describe_name, duration_factor, timed_keys
 from polylat.errors import OptionError
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 
 __all__ = ["Curve", "curve"]
 
@@ -60,7 +60,7 @@ class Curve:
             )
         piece = bisect_right([start for start, _ in self.breakpoints], scale) - 1
         start, latency = self.breakpoints[piece]
-        return number(Fraction(latency) + self.slopes[piece] * (Fraction(scale) - start))
+        return reduce_number(Fraction(latency) + self.slopes[piece] * (Fraction(scale) - start))
 
     def at_bandwidth(self, factor: Throughput) -> Number:
         """The latency at a multiple of the bandwidth: 2 is twice as fast, inf takes no time."""
@@ -74,7 +74,7 @@ class Curve:
         """
         if self.slopes[0]:
             return None
-        return number(1 / Fraction(self.breakpoints[1][0])) if len(self.slopes) > 1 else 0
+        return reduce_number(1 / Fraction(self.breakpoints[1][0])) if len(self.slopes) > 1 else 0
 
     @property
     def below(self) -> Number | None:
@@ -86,7 +86,7 @@ class Curve:
         start, latency = self.breakpoints[-1]
         if start == 0 or latency != self.slopes[-1] * start:
             return None
-        return number(1 / Fraction(start))
+        return reduce_number(1 / Fraction(start))
 
     @property
     def alone(self) -> bool:
@@ -131,7 +131,7 @@ def curve(retimer: Retimer, component: str, action: str | None = None) -> Curve:
         component,
         action,
         now.latency,
-        tuple((number(start), number(line.at(start))) for start, line in pieces),
-        tuple(number(line.slope) for _, line in pieces),
-        tuple((number(left), number(right)) for left, right in unresolved),
+        tuple((reduce_number(start), reduce_number(line.at(start))) for start, line in pieces),
+        tuple(reduce_number(line.slope) for _, line in pieces),
+        tuple((reduce_number(left), reduce_number(right)) for left, right in unresolved),
     )

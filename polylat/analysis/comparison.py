@@ -11,7 +11,7 @@ from typing import Any
 from polylat.analysis.occupancy import peak_or_none
 from polylat.analysis.results import Results
 from polylat.errors import OptionError
-from polylat.numbers import Number, four_digits, json_number, show
+from polylat.numbers import Number, format_number, format_ratio, json_number
 from polylat.spec.mapping import Branch, Compute, Spatial, Temporal, describe_node
 from polylat.tables import Cell, Column, Table, Tabular
 
@@ -321,5 +321,5 @@ def _cell(what: str, value: Any) -> Cell:
     if value is None:
         return "-"
     if what.startswith("times"):
-        return four_digits(value)
-    return show(value) if isinstance(value, Fraction) else value
+        return format_ratio(value)
+    return format_number(value) if isinstance(value, Fraction) else value

@@ -22,7 +22,7 @@ from polylat.analysis.explicit_path import REASONS, ExplicitPath, explicit_path
 from polylat.analysis.repetition import Digits, Item, Stay
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.reasons import PORT
 
 __all__ = ["CriticalPath", "PeriodicPath", "critical_path", "periodic_path"]
@@ -191,7 +191,7 @@ class PeriodicPath(Sequence[Step]):
         )
 
     def _time(self, steps: int) -> Number:
-        return number(Fraction(steps, self.model.costs.scale))
+        return reduce_number(Fraction(steps, self.model.costs.scale))
 
     def windows(self) -> list[tuple[Step, ...]]:
         """Runs of consecutive steps: all but the rounds in the middle of what repeats.

@@ -12,14 +12,11 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Protocol
 
-import numpy as np
-
-from polylat.analysis.access import OVERHEAD, AccessKey
+from polylat.analysis.access import AccessKey
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.durations import tasks_by_block_and_port
-from polylat.numbers import Number, number
+from polylat.lowering.durations import access_durations, tasks_by_block_and_port
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
 
 __all__ = [
@@ -77,7 +74,7 @@ class Evaluation:
 
         What takes none is left out. The times add up to the latency.
         """
-        times = {key: number(Fraction(n) * self.scales[key]) for key, n in self.unscaled.items()}
+        times = {key: reduce_number(Fraction(n) * self.scales[key]) for key, n in self.unscaled.items()}
         return dict(sorted(((k, t) for k, t in times.items() if t), key=lambda item: -item[1]))
 
     def slope(self, keys: Collection[AccessKey]) -> Fraction:
@@ -146,7 +143,7 @@ def busiest_loads(model: Model, parts: Sequence[DurationPart]) -> Mapping[Access
     most: dict[AccessKey, int] = {}
     for (key, _), steps in port_loads(model, parts).items():
         most[key] = max(most.get(key, 0), steps)
-    return {key: number(Fraction(n, model.costs.scale)) for key, n in most.items()}
+    return {key: reduce_number(Fraction(n, model.costs.scale)) for key, n in most.items()}
 
 
 def port_loads(model: Model, parts: Sequence[DurationPart]) -> Mapping[tuple[AccessKey, int], int]:
@@ -162,35 +159,13 @@ def port_loads(model: Model, parts: Sequence[DurationPart]) -> Mapping[tuple[Acc
 
 def duration_parts(model: Model) -> Iterator[DurationPart]:
     """What the durations of the tasks are made of, access by access."""
+    lowered = model.lowered
     for leaf, block, port, tasks, iterations in tasks_by_block_and_port(model.graph, model.layout):
-        yield from _block_parts(model, leaf, block, port, tasks, iterations)
-
-
-def _block_parts(
-    model: Model, leaf: int, block: Block, port: int, tasks: Ints, iterations: Ints
-) -> Iterator[DurationPart]:
-    """What the durations of a block's tasks on a port are made of."""
-    costs = model.costs
-    name = model.lowered.leaves[leaf].einsum.name
-    dtype = model.graph.task_duration.dtype
-    for access in block.accesses:
-        each = costs.per_value[leaf, access.component, access.tensor, access.action].get(port, 0)
-        if each:
-            at = np.searchsorted(access.iterations, iterations)
-            at = np.minimum(at, len(access.iterations) - 1)
-            which = np.flatnonzero(access.iterations[at] == iterations)
-            steps = access.counts[at[which]].astype(dtype) * each
-            key = (name, access.component, access.tensor, access.action)
-            yield from _part(key, tasks[which], steps)
-    component = costs.ports[port].component
-    once = costs.constant.get((leaf, component), {}).get(port, 0)
-    if once and block.kind == "foreground":
-        first = tasks[iterations == 0]
-        steps = np.full(len(first), once, dtype=dtype)
-        yield from _part((name, component, None, OVERHEAD), first, steps)
-
-
-def _part(key: AccessKey, tasks: Ints, steps: Times) -> Iterator[DurationPart]:
-    total = int(steps.sum())
-    if total:
-        yield DurationPart(key, tasks, steps, total)
+        name = lowered.leaves[leaf].einsum.name
+        for kind, positions, steps in access_durations(
+            lowered, model.costs, leaf, block, port, iterations
+        ):
+            total = int(steps.sum())
+            if total:
+                key = (name, kind.component, kind.tensor, kind.action)
+                yield DurationPart(key, tasks[positions], steps, total)

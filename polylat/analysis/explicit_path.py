@@ -14,7 +14,7 @@ from polylat.analysis.access import AccessKey, Step, WaitedFor
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.lowering.durations import AccessKind, access_durations
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.critical_path import critical_tasks
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
@@ -90,7 +90,7 @@ class ExplicitPath(Sequence[Step]):
         return int(np.searchsorted(self.end, steps, side="right"))
 
     def _time(self, steps: int) -> Number:
-        return number(Fraction(steps, self.model.costs.scale))
+        return reduce_number(Fraction(steps, self.model.costs.scale))
 
     def totals(self) -> dict[AccessKey, Number]:
         """Time per (Einsum, component, tensor or None, action), largest first."""

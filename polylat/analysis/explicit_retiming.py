@@ -14,7 +14,7 @@ import numpy as np
 from polylat.analysis.access import AccessKey
 from polylat.analysis.evaluation import INT64_LIMIT, DurationPart, Evaluation, duration_parts
 from polylat.engine.solution import Solution
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times, group_by_key
 from polylat.schedule.critical_kernels import critical_walk_back
 from polylat.schedule.list_scheduling import ExplicitTaskGraph, simulate
@@ -60,7 +60,7 @@ class ExplicitRetimer:
         most: dict[AccessKey, int] = {}
         for (key, _), load in steps.items():
             most[key] = max(most.get(key, 0), load)
-        return {key: number(Fraction(n, self.solution.scale)) for key, n in most.items()}
+        return {key: reduce_number(Fraction(n, self.solution.scale)) for key, n in most.items()}
 
     def evaluate(
         self,
@@ -82,8 +82,8 @@ class ExplicitRetimer:
             if found:
                 steps[part.key] = steps.get(part.key, 0) + found
         scale = self.solution.scale
-        unscaled = {key: number(Fraction(n, scale)) for key, n in steps.items()}
-        return Evaluation(number(Fraction(latency, scale * unit)), used, lambda: unscaled)
+        unscaled = {key: reduce_number(Fraction(n, scale)) for key, n in steps.items()}
+        return Evaluation(reduce_number(Fraction(latency, scale * unit)), used, lambda: unscaled)
 
     def _durations(self, factors: Mapping[AccessKey, int]) -> Times:
         total = sum(part.total * factors[part.key] for part in self.parts)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.errors import TooLargeError
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints
 from polylat.schedule.reasons import NAMES
 from polylat.spec.options import normalize_limit, normalize_window
@@ -117,9 +117,9 @@ def _nodes(solution: Solution, some: Ints) -> Iterator[tuple[int, dict[str, Any]
                 "component": model.costs.ports[port].component,
                 "port": names[port],
                 "kind": _KINDS[int(graph.kind[block])],
-                "start": number(Fraction(start, scale)),
-                "finish": number(Fraction(start + lasts, scale)),
-                "duration": number(Fraction(lasts, scale)),
+                "start": reduce_number(Fraction(start, scale)),
+                "finish": reduce_number(Fraction(start + lasts, scale)),
+                "duration": reduce_number(Fraction(lasts, scale)),
             },
         )
 

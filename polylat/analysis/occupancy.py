@@ -22,7 +22,7 @@ from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
 from polylat.lowering.ports import separated_stages, stages_with_units
 from polylat.lowering.sharing import leaves_sharing
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
@@ -120,7 +120,7 @@ class Occupancy:
             return ()
         low, high = floor(start * self._scale), ceil(end * self._scale)
         found = self._numbers(*self._levels(low, high, MAX_STEPS))
-        return ((number(start), found[0][1]), *found[1:])
+        return ((reduce_number(start), found[0][1]), *found[1:])
 
     def level(self, time: Number) -> Number:
         """Return the occupancy at an instant.
@@ -225,11 +225,11 @@ class Occupancy:
             ) from None
 
     def _peak(self, low: int, high: int) -> Number:
-        return number(Fraction(peak_level(self._changes, low, high), self._denominator))
+        return reduce_number(Fraction(peak_level(self._changes, low, high), self._denominator))
 
     def _numbers(self, times: Times, level: Times) -> tuple[tuple[Number, Number], ...]:
         return tuple(
-            (number(Fraction(int(t), self._scale)), number(Fraction(int(b), self._denominator)))
+            (reduce_number(Fraction(int(t), self._scale)), reduce_number(Fraction(int(b), self._denominator)))
             for t, b in zip(times, level, strict=True)
         )
 
@@ -238,9 +238,9 @@ class Occupancy:
         return ResidentTile(
             held.tensor,
             tuple(zip(held.variables, held.index(piece, periods), strict=True)),
-            number(Fraction(start, self._scale)),
-            number(Fraction(end, self._scale)),
-            number(int(held.elements[piece]) * held.bits_per_value),
+            reduce_number(Fraction(start, self._scale)),
+            reduce_number(Fraction(end, self._scale)),
+            reduce_number(int(held.elements[piece]) * held.bits_per_value),
         )
 
 
@@ -309,7 +309,7 @@ def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
         Occupancy(
             key[0],
             tuple(dict.fromkeys(stage_name(leaves, *s) for s in key[1])),
-            None if sizes[key[0]] is None else number(sizes[key[0]]),  # type: ignore[arg-type]
+            None if sizes[key[0]] is None else reduce_number(sizes[key[0]]),  # type: ignore[arg-type]
             tuple(some),
             model.costs.scale,
             errors.get(key),

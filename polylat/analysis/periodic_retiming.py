@@ -29,7 +29,7 @@ from polylat.engine.solution import Solution
 from polylat.engine.solve import QUICK
 from polylat.engine.work_conserving import seen_elsewhere
 from polylat.errors import UnsupportedError
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.timing import Order
@@ -152,7 +152,7 @@ class PeriodicRetimer:
             slope = sampled.timer.slope(durations, values, grows)
             return None if slope is None else Fraction(slope, scale)
 
-        return Evaluation(number(Fraction(timing.makespan, scale * unit)), used, follow, sink)
+        return Evaluation(reduce_number(Fraction(timing.makespan, scale * unit)), used, follow, sink)
 
 
 class _SampledSchedule:

@@ -155,12 +155,12 @@ class Results:
         return self.critical_path.totals()
 
     @cached_property
-    def critical_waits(self) -> Mapping[WaitedFor | None, Number]:
+    def critical_reasons(self) -> Mapping[WaitedFor | None, Number]:
         """Time on the critical path by what the accesses had waited for. Largest first."""
         return self.critical_path.waits()
 
     @cached_property
-    def initiation_interval(self) -> tuple[InitiationInterval, ...]:
+    def initiation_intervals(self) -> tuple[InitiationInterval, ...]:
         """Per loop along which the critical path repeats: its pace, and what determines it."""
         return initiation_intervals(self.solution, self.critical_path)
 

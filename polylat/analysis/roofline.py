@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from polylat.errors import MappingError, UnsupportedError
 from polylat.lowering.rank_bounds import rank_bounds
-from polylat.numbers import Number, number, show_large
+from polylat.numbers import Number, format_large, reduce_number
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 from polylat.spec.mapping import (
@@ -89,7 +89,7 @@ class Roofline(Tabular):
             Two sentences.
         """
         return (
-            f"AccelForge's latency  {show_large(self.latency)}",
+            f"AccelForge's latency  {format_large(self.latency)}",
             "The sum over Einsums of the busy time of the slowest component, back to back.",
         )
 
@@ -198,12 +198,12 @@ def roofline(spec: Spec | Any) -> Roofline:
         sums: dict[str, dict[str, Number]] = {}
         for count in _counts(path):
             key = (einsum.name, count.component, count.tensor, count.action)
-            accesses[key] = number(count.one_unit)
-            totals[key] = number(count.all_units * instances)
+            accesses[key] = reduce_number(count.one_unit)
+            totals[key] = reduce_number(count.all_units * instances)
             actions = sums.setdefault(count.component, {})
             actions[count.action] = actions.get(count.action, 0) + count.one_unit
         busy[einsum.name] = {
-            component.name: number(_busy(component, sums[component.name]) * instances)
+            component.name: reduce_number(_busy(component, sums[component.name]) * instances)
             for component in path.components
             if component.name in sums
         }
@@ -215,7 +215,7 @@ def roofline(spec: Spec | Any) -> Roofline:
         latency += max((time for time in times.values() if time), default=0)
     used = {name for times in per_einsum.values() for name in times}
     components = tuple(name for name in spec.arch.order if name in used)
-    return Roofline(number(latency), per_einsum, accesses, totals, components)
+    return Roofline(reduce_number(latency), per_einsum, accesses, totals, components)
 
 
 def _busy(component: Component, actions: Mapping[str, Number]) -> Number:

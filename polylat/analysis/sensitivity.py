@@ -24,7 +24,7 @@ from polylat.analysis.throughputs import (
     timed_keys,
 )
 from polylat.errors import OptionError, UnsupportedError
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 
 __all__ = ["Change", "Row", "Sensitivity", "WhatIf", "best_change", "sensitivity", "what_if"]
 
@@ -292,7 +292,7 @@ def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Nu
         try:
             probe, found = _probe(retimer, keys, now, scale)
             if probe == scale and found.latency == now.latency:
-                return number(scale)
+                return reduce_number(scale)
             line = tangent(found, keys, probe)
         except UnsupportedError:
             return _proven_slack(retimer, keys, now, scale)
@@ -335,7 +335,7 @@ def _proven_slack(
         try:
             factor = scale.limit_denominator(1000) * below
             if retimer.evaluate(dict.fromkeys(keys, factor)).latency == now.latency:
-                return number(max(factor, Fraction(1)))
+                return reduce_number(max(factor, Fraction(1)))
         except UnsupportedError:
             continue
     return 1
@@ -359,12 +359,12 @@ def _duration(retimer: Retimer, key: AccessKey) -> Number:
     einsum, name, _, action = key
     ports = retimer.solution.model.lowered.spec.arch.component(einsum, name).ports
     if action == OVERHEAD:
-        return number(max(port.constant for port in ports))
-    return number(max((p.durations.get(action, Fraction(0)) for p in ports), default=Fraction(0)))
+        return reduce_number(max(port.constant for port in ports))
+    return reduce_number(max((p.durations.get(action, Fraction(0)) for p in ports), default=Fraction(0)))
 
 
 def _sum(values: Iterable[Number]) -> Number:
-    return number(sum(values, Fraction(0)))
+    return reduce_number(sum(values, Fraction(0)))
 
 
 def _speedup(before: Number, latency: Number) -> Fraction | None:

@@ -13,7 +13,7 @@ from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.solve import MOST_SAMPLED, solve_oldest
 from polylat.lowering.lowered import LoweredMapping
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 
 __all__ = ["InitiationInterval", "initiation_intervals"]
 
@@ -82,7 +82,7 @@ def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[Initia
     --------
     >>> import polylat
     >>> report = polylat.analyze(polylat.load("examples/attention.yaml"))
-    >>> print(report.initiation_interval[2])
+    >>> print(report.initiation_intervals[2])
     loop over p (tiles of 128, QK): 128 per iteration; per iteration: QK mac compute 128
     """
     folded = _folded_path(solution, path)
@@ -159,9 +159,9 @@ def _interval(
         loop.variable,
         loop.tile,
         tuple(leaf.einsum.name for leaf in below),
-        number(Fraction(repetition.once, scale * by)),
+        reduce_number(Fraction(repetition.once, scale * by)),
         repetition.count * by,
-        tuple((key, number(Fraction(time, scale))) for key, time in cycle.items()),
+        tuple((key, reduce_number(Fraction(time, scale))) for key, time in cycle.items()),
         by,
     )
 

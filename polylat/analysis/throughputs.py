@@ -12,7 +12,7 @@ from polylat.analysis.access import OVERHEAD, AccessKey
 from polylat.analysis.access_counts import access_counts
 from polylat.analysis.evaluation import Retimer
 from polylat.errors import OptionError
-from polylat.spec.reading.numbers import BadNumber, exact, ratio
+from polylat.spec.reading.numbers import BadNumber, parse_ratio, to_exact
 
 __all__ = ["Throughput", "ThroughputKey", "describe_name", "duration_factor", "shown", "timed_keys"]
 
@@ -81,7 +81,7 @@ def duration_factor(factor: object, what: str) -> Fraction:
     value: Fraction | None = None
     if isinstance(factor, (int, Fraction, Decimal, str)) and not isinstance(factor, bool):
         try:
-            value = Fraction(ratio(factor) if isinstance(factor, str) else exact(factor))
+            value = Fraction(parse_ratio(factor) if isinstance(factor, str) else to_exact(factor))
         except (BadNumber, ArithmeticError):
             value = None
     if value is None or value <= 0:

@@ -12,20 +12,20 @@ from typing import Literal
 
 from polylat.analysis.access import Step, WaitedFor
 from polylat.errors import OptionError
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.spec.options import normalize_window
 
 __all__ = [
     "Bar",
+    "BarPart",
     "Kind",
     "Lane",
-    "Level",
-    "Part",
-    "Repeat",
-    "Segment",
-    "Shade",
+    "OccupancyLevel",
+    "RepeatedPart",
     "StackData",
     "TimelineData",
+    "TimelineSegment",
+    "UtilizationSpan",
     "window_of",
 ]
 
@@ -59,7 +59,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Part:
+class BarPart:
     """An access of a bar; the tensor is None for a computation."""
 
     tensor: str | None
@@ -99,7 +99,7 @@ class Bar:
     einsum: str
     tile: tuple[tuple[str, int], ...]
     kind: Kind
-    parts: tuple[Part, ...]
+    parts: tuple[BarPart, ...]
     start: Number
     duration: Number
     waited_for: WaitedFor | None = None
@@ -114,7 +114,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Shade:
+class UtilizationSpan:
     """How busy a port is for a time in which there is too much to show.
 
     Parameters
@@ -134,7 +134,7 @@ class Shade:
 
 
 @dataclass(frozen=True)
-class Level:
+class OccupancyLevel:
     """How full a memory is.
 
     Parameters
@@ -165,7 +165,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Segment:
+class TimelineSegment:
     """A part of a timeline, to scale.
 
     Parameters
@@ -187,9 +187,9 @@ class Segment:
     finish: Number
     times: int
     bars: tuple[Bar, ...]
-    shades: tuple[Shade, ...]
+    shades: tuple[UtilizationSpan, ...]
     critical: tuple[Step, ...] = ()
-    levels: tuple[Level, ...] = ()
+    levels: tuple[OccupancyLevel, ...] = ()
 
     @property
     def duration(self) -> Number:
@@ -198,7 +198,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Repeat:
+class RepeatedPart:
     """Neighbouring segments that repeat together.
 
     Parameters
@@ -247,8 +247,8 @@ class TimelineData:
     latency: Number
     lanes: tuple[Lane, ...]
     einsums: tuple[str, ...]
-    segments: tuple[Segment, ...]
-    repeats: tuple[Repeat, ...] = ()
+    segments: tuple[TimelineSegment, ...]
+    repeats: tuple[RepeatedPart, ...] = ()
     bounds: tuple[tuple[str, Number], ...] = ()
 
     @property
@@ -272,7 +272,7 @@ class TimelineData:
             for shade in segment.shades:
                 if shade.lane == lane:
                     total += sum(Fraction(time) for _, _, time in shade.busy) * segment.times
-        return number(total)
+        return reduce_number(total)
 
 
 @dataclass(frozen=True)
@@ -307,4 +307,4 @@ def window_of(window: tuple[Number, Number], latency: Number) -> tuple[Number, N
     first, last = normalize_window(window)
     if first >= latency:
         raise OptionError("the window begins when all is over", fix="begin before the latency")
-    return number(first), number(min(last, Fraction(latency)))
+    return reduce_number(first), reduce_number(min(last, Fraction(latency)))

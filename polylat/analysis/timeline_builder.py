@@ -20,19 +20,19 @@ from polylat.analysis.services import Runs, services
 from polylat.analysis.slack import Latest, UnknownError
 from polylat.analysis.timeline import (
     Bar,
+    BarPart,
     Kind,
     Lane,
-    Level,
-    Part,
-    Repeat,
-    Segment,
-    Shade,
+    OccupancyLevel,
+    RepeatedPart,
     TimelineData,
+    TimelineSegment,
+    UtilizationSpan,
     window_of,
 )
 from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
@@ -78,7 +78,7 @@ class TimelineBuilder:
         return self.model.lowered.leaves[leaf].einsum.name
 
     def _number(self, steps: int) -> Number:
-        return number(Fraction(steps, self.scale))
+        return reduce_number(Fraction(steps, self.scale))
 
     def timeline(
         self, window: tuple[Number, Number] | None, fold: bool | None, title: str, limit: int
@@ -102,7 +102,7 @@ class TimelineBuilder:
             einsums=tuple(leaf.einsum.name for leaf in self.model.lowered.leaves),
             segments=tuple(self._segment(runs, piece, limit) for piece in pieces),
             repeats=tuple(
-                Repeat(first, last, count, self._number(period))
+                RepeatedPart(first, last, count, self._number(period))
                 for first, last, count, period in repeats
             ),
             bounds=(
@@ -117,19 +117,19 @@ class TimelineBuilder:
         first, last = window_of(window, self.results.latency)
         return floor(first * self.scale), ceil(last * self.scale)
 
-    def _segment(self, runs: Runs, piece: Window, limit: int) -> Segment:
+    def _segment(self, runs: Runs, piece: Window, limit: int) -> TimelineSegment:
         low, high = piece.start, piece.finish
         seen = runs.seen(low, high)
         start, finish = self._number(low), self._number(high)
         bars: tuple[Bar, ...] = ()
-        shades: tuple[Shade, ...] = ()
+        shades: tuple[UtilizationSpan, ...] = ()
         critical = self._critical(start, finish)
         if seen.number(low, high) <= limit:
             bars = self._bars(seen.single(low, high), critical)
         else:
             shades = self._shades(seen, low, high)
         levels = self._levels(start, finish, limit)
-        return Segment(start, finish, piece.times, bars, shades, critical, levels)
+        return TimelineSegment(start, finish, piece.times, bars, shades, critical, levels)
 
     def _critical(self, start: Number, finish: Number) -> tuple[Step, ...]:
         try:
@@ -150,7 +150,7 @@ class TimelineBuilder:
     def _bars(self, single: Runs, critical: Sequence[Step]) -> tuple[Bar, ...]:
         count = single.size
         tasks = np.zeros(count, dtype=np.int64)
-        parts: list[list[Part]] = [[] for _ in range(count)]
+        parts: list[list[BarPart]] = [[] for _ in range(count)]
         tiles: list[tuple[tuple[str, int], ...]] = [()] * count
         later = np.zeros((self.model.layout.depth, count), dtype=np.int64)
         key = single.stream * (len(self.lanes) + 1) + single.port
@@ -169,7 +169,7 @@ class TimelineBuilder:
                 self.model.lowered, self.model.costs, leaf, what, port, iterations
             ):
                 for bar, time in zip(some[which].tolist(), times.tolist(), strict=True):
-                    made = Part(part.tensor, part.action, self._number(time))
+                    made = BarPart(part.tensor, part.action, self._number(time))
                     parts[bar].append(made)
         slacks = self._slacks(tasks, later, single.first)
         bars = [
@@ -301,7 +301,7 @@ class TimelineBuilder:
 
     # Shades
 
-    def _shades(self, runs: Runs, low: int, high: int) -> tuple[Shade, ...]:
+    def _shades(self, runs: Runs, low: int, high: int) -> tuple[UtilizationSpan, ...]:
         bins = min(BINS, high - low)
         edges = [low + (high - low) * k // bins for k in range(bins + 1)]
         busy = np.diff(runs.busy(np.array(edges, dtype=object)), axis=0)
@@ -319,12 +319,12 @@ class TimelineBuilder:
             for (lane, einsum, kind), time in sums.items():
                 by_lane.setdefault(lane, []).append((einsum, kind, self._number(time)))
             start, finish = self._number(edges[k]), self._number(edges[k + 1])
-            found += [Shade(lane, start, finish, tuple(b)) for lane, b in sorted(by_lane.items())]
+            found += [UtilizationSpan(lane, start, finish, tuple(b)) for lane, b in sorted(by_lane.items())]
         return tuple(found)
 
     # Memories
 
-    def _levels(self, start: Number, finish: Number, limit: int) -> tuple[Level, ...]:
+    def _levels(self, start: Number, finish: Number, limit: int) -> tuple[OccupancyLevel, ...]:
         found = []
         for memory in self.results.occupancy:
             steps: tuple[tuple[Number, Number], ...] | None
@@ -337,7 +337,7 @@ class TimelineBuilder:
                 steps = tuple(every) if exact else _coarse(every, start, finish)
             except UnsupportedError:
                 peak = steps = None
-            found.append(Level(memory.component, memory.stages, memory.size, peak, steps, exact))
+            found.append(OccupancyLevel(memory.component, memory.stages, memory.size, peak, steps, exact))
         return tuple(found)
 
 
@@ -353,7 +353,7 @@ def _coarse(steps: Pairs, start: Number, finish: Number) -> tuple[tuple[Number, 
             level = steps[at][1]
             top = max(top, level)
             at += 1
-        found.append((number(Fraction(begin)), top))
+        found.append((reduce_number(Fraction(begin)), top))
     return tuple(found)
 
 

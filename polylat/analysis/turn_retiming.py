@@ -12,7 +12,7 @@ import numpy as np
 from polylat.analysis.access import AccessKey
 from polylat.analysis.evaluation import CriticalTotals, Evaluation, busiest_loads, duration_parts
 from polylat.engine.solution import Solution
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
 
 __all__ = ["TurnRetimer"]
@@ -68,8 +68,8 @@ class TurnRetimer:
         counts = np.full(len(busy), 0, dtype=object)
         counts[busiest] = times
         found = {key: int((steps * counts[where]).sum()) for key, (where, steps) in rows.items()}
-        unscaled = {key: number(Fraction(n, scale)) for key, n in found.items() if n}
-        latency = number(Fraction(int((busy * counts).sum()), scale * unit))
+        unscaled = {key: reduce_number(Fraction(n, scale)) for key, n in found.items() if n}
+        latency = reduce_number(Fraction(int((busy * counts).sum()), scale * unit))
         return Evaluation(latency, used, lambda: unscaled)
 
     @cached_property

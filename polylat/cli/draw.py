@@ -25,8 +25,8 @@ from polylat.cli.options import (
 )
 from polylat.cli.output import examples
 from polylat.errors import OptionError
-from polylat.files import target, write
-from polylat.spec.reading.numbers import BadNumber, ratio
+from polylat.files import check_target, write_text
+from polylat.spec.reading.numbers import BadNumber, parse_ratio
 from polylat.tables import WIDTH
 from polylat.views.terminal import render_timeline
 from polylat.views.timeline import PICTURES
@@ -80,7 +80,7 @@ def timeline(
     In letters on the terminal: one per Einsum, small for what is in the background. A long schedule
     shows what repeats once, with the number of its repetitions.
     """
-    kind = None if output is None else target(output, (*PICTURES, ".json"), "timelines")
+    kind = None if output is None else check_target(output, (*PICTURES, ".json"), "timelines")
     if kind == ".json" and fold is not None:
         raise OptionError(f"--fold is for pictures, and {output} is a trace", fix="leave it out")
     between = None if window is None else (_parse_time(window[0]), _parse_time(window[1]))
@@ -130,7 +130,7 @@ def report(
     Latency, comparison with AccelForge, timeline, ports, critical path, what would change it,
     memories, the mapping as a tree, the certificate, and the inputs.
     """
-    target(output, _PAGES, "reports")
+    check_target(output, _PAGES, "reports")
     found = analyze_files(files, variables, **options)
     certificate = None
     if verify:
@@ -145,7 +145,7 @@ def report(
             arguments=_arguments(files, variables, options | {"verify": verify, "output": output}),
             title=f"polylat report: {', '.join(Path(name).stem for name in files)}",
         )
-    write(output, page)
+    write_text(output, page)
     return f"wrote {output}"
 
 
@@ -169,7 +169,7 @@ def tree(
 ) -> RenderableType:
     """The mapping as a tree: loops with their trip counts, what is kept where, what flows."""
     if output is not None:
-        target(output, _TREES, "trees")
+        check_target(output, _TREES, "trees")
     spec = load_files(files, variables)
     if critical:
         found = warn_of_missing(analyze_spec(spec, **options)).mapping_tree()
@@ -177,7 +177,7 @@ def tree(
         check_options(spec, **options)
         found = draw_tree(spec)
     if output is not None:
-        write(output, found.to_svg())
+        write_text(output, found.to_svg())
         return f"wrote {output}"
     return render_tree(found)
 
@@ -198,7 +198,7 @@ def _arguments(files: Sequence[str], variables: Sequence[str], options: Mapping[
 
 def _parse_time(text: str) -> Fraction:
     try:
-        time = Fraction(ratio(text))
+        time = Fraction(parse_ratio(text))
     except (BadNumber, ArithmeticError):
         raise OptionError(f"--window: {text!r} is no time", fix="write --window 0 5000") from None
     if time < 0:

@@ -19,7 +19,7 @@ from polylat.cli.output import BAD_INPUT, examples, print_result
 from polylat.errors import ExplorationError, OptionError
 from polylat.explorer import Exploration
 from polylat.explorer import explore as explore_mapping
-from polylat.files import target
+from polylat.files import check_target
 from polylat.spec import Spec
 from polylat.spec.options import GRANULARITIES, ORDERS
 from polylat.views.exploration import TABLES, render_exploration
@@ -135,7 +135,7 @@ def _explored(
     if not (splits or background or slots or tiles):
         splits = background = True
     if output is not None:
-        target(output, TABLES, "results")
+        check_target(output, TABLES, "results")
     try:
         found = explore_mapping(
             spec,

@@ -96,7 +96,10 @@ def build(
     spec = lowered.spec
     if kept is None:
         kept = {node: LoopSample(trips) for node, trips in trip_counts(lowered.leaves).items()}
-    tables = [iteration_table(leaf, n, kept) for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)]
+    tables = [
+        iteration_table(leaf, n, kept)
+        for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)
+    ]
     blocks: list[tuple[Block, ...]] = []
     for leaf, table in zip(lowered.leaves, tables, strict=True):
         components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from polylat.engine.model import Model
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 
 if TYPE_CHECKING:
     from polylat.schedule.timing import Order, TaskSchedule
@@ -63,4 +63,4 @@ class Solution:
         Number
             The same in the architecture's unit of time.
         """
-        return number(Fraction(steps, self.scale))
+        return reduce_number(Fraction(steps, self.scale))

@@ -29,7 +29,7 @@ from polylat.exploration.space import Space, with_tiles
 from polylat.exploration.tile_accesses import IntegerRangeError
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.lowered import Granularity, LoweredMapping, lower
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.timing import ORDERS
 
 __all__ = ["MOST_SHARED", "Batch", "Span", "clear_cache", "evaluate", "points"]
@@ -371,10 +371,10 @@ class _TiledMapping:
             which = "every order of the ports" if order == "best" else f"order {order!r}"
             return Outcome(None, error=f"ScheduleError: {which} contradicts the dependences")
         peaks = {
-            component: number(Fraction(peak, graph.held.denominator))
+            component: reduce_number(Fraction(peak, graph.held.denominator))
             for component, peak in cell.peaks_by_component(timed).items()
         }
-        latency = number(Fraction(timed.makespan, graph.costs.scale))
+        latency = reduce_number(Fraction(timed.makespan, graph.costs.scale))
         outcome = Outcome(latency, ORDERS[timed.order], waits, True, tuple(sorted(peaks.items())))
         return self._checked(outcome)
 
@@ -430,7 +430,7 @@ class _TiledMapping:
             return Outcome(None, error=_one_line(error))
         model, solution = choice.solved.model, choice.chosen
         load = Fraction(max(model.graph.loads, default=0), model.costs.scale)
-        self.resource_bounds[kinds] = number(load)
+        self.resource_bounds[kinds] = reduce_number(load)
         peaks: dict[str, Number | None] = {}
         for memory in occupancies(solution):
             peak, known = peak_or_none(memory), peaks.get(memory.component, 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from polylat.errors import StoreError
 from polylat.exploration.evaluate import Batch
 from polylat.exploration.pareto import Outcome
-from polylat.numbers import Number, number
+from polylat.numbers import Number, reduce_number
 
 __all__ = ["Store"]
 
@@ -253,4 +253,4 @@ def _batch(excluded: int, text: str) -> Batch:
 
 
 def _number(text: str | None) -> Number | None:
-    return None if text is None else number(Fraction(text))
+    return None if text is None else reduce_number(Fraction(text))

@@ -15,7 +15,7 @@ from polylat.analysis.results import Results
 from polylat.analysis.starts import Starts, build_starts
 from polylat.engine.model import Model
 from polylat.errors import PolylatError, UnsupportedError
-from polylat.numbers import Number, number, show
+from polylat.numbers import Number, format_number, reduce_number
 from polylat.proof.checks import ScheduleChecks
 from polylat.proof.witness import WitnessChecker
 from polylat.proof.words import BrokenRule
@@ -155,7 +155,7 @@ class Certificate(Tabular):
         return (
             (
                 f"Proven: the schedule of {self.tiles:,} tile iterations keeps every rule, and its"
-                f" latency is {show(self.latency)}."
+                f" latency is {format_number(self.latency)}."
             ),
             f"Engine {self.engine} · {self.how} · {self.seconds:.2f} s",
         )
@@ -250,7 +250,7 @@ def verify(
     except BrokenRule as error:
         raise CertificateError(str(error), where="schedule") from error
     return Certificate(
-        number(Fraction(latency, schedule.scale)),
+        reduce_number(Fraction(latency, schedule.scale)),
         model.engine,
         "points" if checks.pointwise else "pieces",
         model.lowered.size,

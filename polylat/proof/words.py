@@ -8,7 +8,7 @@ import numpy as np
 
 from polylat.engine.model import Model
 from polylat.lowering.ports import PortKey
-from polylat.numbers import number
+from polylat.numbers import reduce_number
 from polylat.schedule.pieces import Pieces
 
 __all__ = ["BrokenRule", "Wording", "time_at"]
@@ -104,7 +104,7 @@ class Wording:
         str
             An integer, or a fraction such as ``7/2``.
         """
-        return str(number(Fraction(steps, self.model.costs.scale)))
+        return str(reduce_number(Fraction(steps, self.model.costs.scale)))
 
     def block(self, leaf: int, block: int) -> str:
         """Describe a block of a leaf.

@@ -8,7 +8,7 @@ from typing import Any
 
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.evaluate import evaluate
-from polylat.spec.reading.tree import plain
+from polylat.spec.reading.tree import to_tree
 from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Spec"]
@@ -49,7 +49,7 @@ class Spec(SpecParts, Tabular):
             polylat cannot analyze the data; the message says what is wrong, where, and how to fix
             it.
         """
-        return cls.from_parts(evaluate(plain(data), plain(variables)))
+        return cls.from_parts(evaluate(to_tree(data), to_tree(variables)))
 
     @classmethod
     def from_parts(cls, parts: SpecParts) -> Spec:

@@ -13,7 +13,7 @@ from operator import index
 from typing import Any, SupportsIndex
 
 from polylat.errors import OptionError
-from polylat.spec.reading.numbers import exact, ratio
+from polylat.spec.reading.numbers import parse_ratio, to_exact
 
 GRANULARITIES = ("auto", "tile", "flow", "full")
 ORDERS = ("best", "program", "skew", "oldest")
@@ -397,7 +397,7 @@ def normalize_window(value: object) -> tuple[Fraction, Fraction]:
     fix = "give two times (from, to) with 0 <= from < to"
     try:
         first, last = (
-            Fraction(ratio(time) if isinstance(time, str) else exact(time))
+            Fraction(parse_ratio(time) if isinstance(time, str) else to_exact(time))
             for time in value  # type: ignore[attr-defined]
         )
     except (TypeError, ValueError, ArithmeticError) as error:

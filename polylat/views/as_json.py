@@ -117,7 +117,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
                     for (einsum, component, tensor, action), time in found.cycle
                 ],
             }
-            for found in results.initiation_interval
+            for found in results.initiation_intervals
         ],
     }
 
@@ -280,7 +280,7 @@ def _critical(results: Results, steps: int | None) -> dict[str, Any]:
 
 
 def _waited_for(results: Results) -> dict[str, Any]:
-    return {why or "start": json_number(time) for why, time in results.critical_waits.items()}
+    return {why or "start": json_number(time) for why, time in results.critical_reasons.items()}
 
 
 def _row(row: Row) -> dict[str, Any]:

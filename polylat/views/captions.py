@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from polylat.analysis.access import WaitedFor
-from polylat.analysis.timeline import Bar, Lane, Level, Shade, TimelineData
-from polylat.numbers import Number, show
+from polylat.analysis.timeline import Bar, Lane, OccupancyLevel, TimelineData, UtilizationSpan
+from polylat.numbers import Number, format_number
 from polylat.views.style import KINDS, WAIT_REASONS
 
 __all__ = [
@@ -55,19 +55,19 @@ def bar_words(bar: Bar, lane: Lane) -> str:
         Several lines.
     """
     parts = [
-        " ".join(w for w in (part.tensor, part.action, show(part.duration)) if w)
+        " ".join(w for w in (part.tensor, part.action, format_number(part.duration)) if w)
         for part in bar.parts
     ]
     lines = [
         " ".join(w for w in (bar.einsum, tile_words(bar.tile)) if w),
         f"{lane.name}, {KINDS[bar.kind]}: {', '.join(parts)}",
-        f"{show(bar.start)} to {show(bar.finish)}, duration {show(bar.duration)}",
+        f"{format_number(bar.start)} to {format_number(bar.finish)}, duration {format_number(bar.duration)}",
         f"waited for {WAIT_REASONS[bar.waited_for]}",
     ]
     if bar.critical:
         lines[-1] += "; on the critical path"
     if bar.slack is not None:
-        lines.append(f"slack {show(bar.slack)}")
+        lines.append(f"slack {format_number(bar.slack)}")
     elif bar.tile:
         lines.append("slack not determined")
     return "\n".join(lines)
@@ -76,7 +76,7 @@ def bar_words(bar: Bar, lane: Lane) -> str:
 _KIND_SUFFIXES = {"fill": " (prefetch)", "foreground": "", "background": " (background)"}
 
 
-def shade_words(shade: Shade, lane: Lane) -> str:
+def shade_words(shade: UtilizationSpan, lane: Lane) -> str:
     """Describe a shade: its times, and the shares of the Einsums that use the port.
 
     Parameters
@@ -96,7 +96,7 @@ def shade_words(shade: Shade, lane: Lane) -> str:
         f"{einsum}{_KIND_SUFFIXES[kind]} {float(time / total):.0%}"
         for einsum, kind, time in shade.busy
     ]
-    when = f"{show(shade.start)} to {show(shade.finish)}"
+    when = f"{format_number(shade.start)} to {format_number(shade.finish)}"
     return f"{lane.name}, busy from {when}:\n{', '.join(parts)}"
 
 
@@ -113,8 +113,8 @@ def bounds_words(line: TimelineData) -> str:
     str
         Such as ``"latency 31,744 · resource bound 28,672"``.
     """
-    parts = [f"latency {show(line.latency)}"]
-    parts += [f"{name} {show(time)}" for name, time in line.bounds]
+    parts = [f"latency {format_number(line.latency)}"]
+    parts += [f"{name} {format_number(time)}" for name, time in line.bounds]
     return " · ".join(parts)
 
 
@@ -142,7 +142,7 @@ def heading(line: TimelineData, letters: float) -> tuple[list[str], list[str]]:
     return wrap(line.title, most), notes
 
 
-def level_words(level: Level, top: Number | None) -> str:
+def level_words(level: OccupancyLevel, top: Number | None) -> str:
     """Write the peak occupancy and the size of a memory.
 
     Parameters
@@ -160,13 +160,13 @@ def level_words(level: Level, top: Number | None) -> str:
     if level.peak is None:
         return "occupancy not determined: not periodic"
     if level.size is None:
-        return f"peak {show(level.peak)} bits, no limit"
+        return f"peak {format_number(level.peak)} bits, no limit"
     off = ": off the scale" if top is not None and level.size > top else ""
-    return f"peak {show(level.peak)} bits, size {show(level.size)}{off}"
+    return f"peak {format_number(level.peak)} bits, size {format_number(level.size)}{off}"
 
 
 def step_words(
-    level: Level, start: Number, finish: Number, bits: Number, top: Number | None
+    level: OccupancyLevel, start: Number, finish: Number, bits: Number, top: Number | None
 ) -> str:
     """Describe the occupancy of a memory during an interval in which it is constant.
 
@@ -187,8 +187,8 @@ def step_words(
         Several lines.
     """
     most = "" if level.exact else "at most "
-    when = f"{show(start)} to {show(finish)}"
-    return f"{level.name}, {when}:\n{most}{show(bits)} bits\n{level_words(level, top)}"
+    when = f"{format_number(start)} to {format_number(finish)}"
+    return f"{level.name}, {when}:\n{most}{format_number(bits)} bits\n{level_words(level, top)}"
 
 
 def idle_words(bar: Bar, since: Number, lane: Lane) -> str:
@@ -208,7 +208,7 @@ def idle_words(bar: Bar, since: Number, lane: Lane) -> str:
     str
         Two lines.
     """
-    when = f"{show(since)} to {show(bar.start)}"
+    when = f"{format_number(since)} to {format_number(bar.start)}"
     return f"{lane.name}, idle from {when}:\n{bar.einsum} {wait_words(bar.waited_for or 'flow')}"
 
 

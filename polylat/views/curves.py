@@ -8,7 +8,7 @@ from html import escape
 from math import log2
 
 from polylat.analysis.bandwidth_curve import Curve
-from polylat.numbers import Number, four_digits, show
+from polylat.numbers import Number, format_number, format_ratio
 from polylat.views.html import scroll_box, table
 from polylat.views.style import PALETTE
 from polylat.views.timeline_layout import round_tick_step
@@ -80,7 +80,7 @@ def curves_html(curves: Sequence[Curve]) -> str:
     )
     picture = _picture(drawn, looks) if drawn else ""
     parts = [f'<div class="plot">{picture}<ul class="key">{words}</ul></div>', _figures(curves)]
-    turns = [[c.component, _times(f), show(at)] for c in curves for f, at in _turns(c)]
+    turns = [[c.component, _times(f), format_number(at)] for c in curves for f, at in _turns(c)]
     if turns:
         listed = table(
             ["Bandwidth of", ">Relative to now", ">Latency"], turns, "Breakpoints of the curves"
@@ -91,7 +91,7 @@ def curves_html(curves: Sequence[Curve]) -> str:
 
 
 def _times(times: Number) -> str:
-    return f"{four_digits(times)} x"
+    return f"{format_ratio(times)} x"
 
 
 def _words(curve: Curve) -> str:
@@ -103,7 +103,7 @@ def _words(curve: Curve) -> str:
         return "no influence: its accesses take no time"
     if beyond > 1:
         return (
-            f"more bandwidth reduces the latency, down to {show(curve.at(0))} at {_times(beyond)}"
+            f"more bandwidth reduces the latency, down to {format_number(curve.at(0))} at {_times(beyond)}"
         )
     if beyond == 1:
         return "more bandwidth does not reduce the latency; less increases it"
@@ -130,7 +130,7 @@ def _swatch(look: str | None) -> str:
 def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
     now = curves[0].latency
     ticks = round_ticks(max(c.at_bandwidth(_DRAWN_FACTORS[0]) for c in curves))
-    left = 8 + 6.4 * max(len(show(tick)) for tick in ticks)
+    left = 8 + 6.4 * max(len(format_number(tick)) for tick in ticks)
     low, high = log2(_DRAWN_FACTORS[0]), log2(_DRAWN_FACTORS[-1])
     right, foot = _WIDE - _RIGHT, _HIGH - _BOTTOM
 
@@ -143,7 +143,7 @@ def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
     def lines() -> Iterator[str]:
         for tick in ticks:
             yield f'<path class="l-grid" d="M{left:.1f} {y(tick):.1f}H{right:.1f}"/>'
-            yield _text(left - 4, y(tick) + 3.5, show(tick), "end")
+            yield _text(left - 4, y(tick) + 3.5, format_number(tick), "end")
         for factor in _DRAWN_FACTORS:
             name = "l-bound" if factor == 1 else "l-grid"
             yield f'<path class="{name}" d="M{x(factor):.1f} {_TOP}V{foot}"/>'
@@ -159,13 +159,13 @@ def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
             path = "L".join(f"{x(f):.1f} {y(curve.at_bandwidth(f)):.1f}" for f in factors)
             yield f'<path class="l-curve" d="M{path}" {looks[curve.component]}/>'
             for factor, latency in turns:
-                hover = f"{curve.component}, {_times(factor)}: {show(latency)}"
+                hover = f"{curve.component}, {_times(factor)}: {format_number(latency)}"
                 yield (
                     f'<circle cx="{x(factor):.1f}" cy="{y(latency):.1f}" r="2.4"'
                     f" {looks[curve.component]}><title>{escape(hover)}</title></circle>"
                 )
         yield f'<circle class="now" cx="{x(1):.1f}" cy="{y(now):.1f}" r="3"/>'
-        yield _text(x(1) + 5, y(now) - 7, f"now: {show(now)}", "start", "now")
+        yield _text(x(1) + 5, y(now) - 7, f"now: {format_number(now)}", "start", "now")
 
     title = "Latency against bandwidth, from a quarter of the current one to eight times it"
     return (
@@ -183,8 +183,8 @@ def _figures(curves: Sequence[Curve]) -> str:
     rows = [
         [
             curve.component,
-            *(show(curve.at_bandwidth(f)) for f in _FACTORS),
-            show(curve.at(0)),
+            *(format_number(curve.at_bandwidth(f)) for f in _FACTORS),
+            format_number(curve.at(0)),
             "never" if curve.beyond is None else _times(curve.beyond),
         ]
         for curve in curves

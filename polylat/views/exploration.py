@@ -18,8 +18,8 @@ from rich.text import Text
 
 from polylat.errors import MissingExtraError, StoreError
 from polylat.exploration.results import ExplorationData, ResultData
-from polylat.files import ending
-from polylat.numbers import Number, show
+from polylat.files import extension
+from polylat.numbers import Number, format_number
 from polylat.tables import fragment, plain_text
 from polylat.views.html import table
 
@@ -81,14 +81,14 @@ def exploration_html(found: ExplorationData) -> str:
     nothing = "is legal" if found.evaluated else "was evaluated"
     parts = [f"<p>No variant {nothing}.</p>"]
     if best is not None and best.latency is not None:
-        latency, choice = escape(show(best.latency)), escape(str(best.choice))
+        latency, choice = escape(format_number(best.latency)), escape(str(best.choice))
         parts = [f'<p><span class="big">{latency}</span> best latency: {choice}</p>']
     if found.front:
         shown = ["latency", *(n for n in _varying(found) if n != "latency")]
         lines = []
         for result in found.front[:_ROWS]:
             values = [_objective(name, result) for name in shown]
-            cells = ["unlimited" if value is None else show(value) for value in values]
+            cells = ["unlimited" if value is None else format_number(value) for value in values]
             cells[0] += "" if result.exact else " (at most)"
             lines.append([*cells, result.order, str(result.choice)])
         heads = [*(f">{_title(name)}" for name in shown), "Order", "Choice"]
@@ -131,10 +131,10 @@ def _headline(found: ExplorationData, given: Number | None) -> RenderableType:
             text.append(f": {found.results[0].error}", style="default")
         return text
     given = found.given_latency
-    head = Text.assemble(("Best latency  ", "bold"), (show(best.latency), "bold green"))
+    head = Text.assemble(("Best latency  ", "bold"), (format_number(best.latency), "bold green"))
     if given is not None and given != best.latency and best.latency:
         ratio = float(Fraction(given) / Fraction(best.latency))
-        head.append(f"   as given {show(given)}, {ratio:.4g} times as long")
+        head.append(f"   as given {format_number(given)}, {ratio:.4g} times as long")
     elif given is not None:
         head.append("   the mapping as given has the same latency")
     return Group(head, Padding(Text(str(best.choice)), (0, 0, 0, 2)))
@@ -166,7 +166,7 @@ def _front(found: ExplorationData) -> RenderableType:
     table.add_column("Pipelines, background" if beside else "Choice", overflow="fold")
     for result in some:
         values = [_objective(name, result) for name in shown]
-        cells = ["unlimited" if value is None else show(value) for value in values]
+        cells = ["unlimited" if value is None else format_number(value) for value in values]
         choice = result.choice
         rest = replace(choice, tiles=(), slots=() if beside else choice.slots)
         counts = [str(n or "unlimited") for _, n in choice.slots] if beside else []
@@ -205,7 +205,7 @@ def _notes(found: ExplorationData) -> Iterator[RenderableType]:
     if same:
         values = ", ".join(
             f"{_title(name).lower().replace(_memory(name).lower(), _memory(name))}"
-            f" {show(_objective(name, found.front[0]) or 0)}"
+            f" {format_number(_objective(name, found.front[0]) or 0)}"
             for name in same
         )
         yield Padding(Text(f"Equal in all of them: {values}.", style="dim"), (0, 0, 0, 2))
@@ -323,7 +323,7 @@ def save(found: ExplorationData, path: Path) -> None:
     MissingExtraError
         PyArrow is needed and not installed.
     """
-    kind = ending(path, TABLES, "results")
+    kind = extension(path, TABLES, "results")
     table = rows(found)
     columns = list(dict.fromkeys(name for row in table for name in row))
     part = path.with_name(path.name + ".part")

@@ -13,7 +13,7 @@ from polylat.analysis.attribution import port_users
 from polylat.analysis.results import Results
 from polylat.analysis.timeline import window_of
 from polylat.errors import MissingExtraError, UnsupportedError
-from polylat.numbers import Number, double
+from polylat.numbers import Number, to_float
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -222,4 +222,4 @@ def _column(values: list[Any]) -> list[Any]:
     """A column; all of its numbers become doubles if one of them is a fraction."""
     if not any(isinstance(value, Fraction) for value in values):
         return values
-    return [double(v) if isinstance(v, int | Fraction) else v for v in values]
+    return [to_float(v) if isinstance(v, int | Fraction) else v for v in values]

@@ -7,7 +7,7 @@ from html import escape, unescape
 
 from polylat.analysis.attribution import port_users
 from polylat.analysis.results import Results
-from polylat.numbers import percent, show, show_large
+from polylat.numbers import format_large, format_number, percent
 from polylat.views.text import bound_meaning, missing_write_backs
 
 __all__ = [
@@ -101,18 +101,18 @@ def headline(results: Results) -> str:
     elif results.exact:
         proven = f"Not proven optimal: the {results.binding} bound is lower."
     else:
-        proven = f"Not exact: no schedule takes less than {show(results.lower_bound)}."
+        proven = f"Not exact: no schedule takes less than {format_number(results.lower_bound)}."
     speedup = ""
     if results.speedup is not None and results.speedup != 1 and results.sequential is not None:
         times = f"{float(results.speedup):.3f}"
-        speedup = f" {times} times as fast as sequential execution ({show(results.sequential)})."
+        speedup = f" {times} times as fast as sequential execution ({format_number(results.sequential)})."
     bounds = (
-        f"Bounds: resource {show(results.resource_bound)},"
-        f" dependence {show(results.dependence_bound)}. AccelForge: {show(results.roofline)}."
+        f"Bounds: resource {format_number(results.resource_bound)},"
+        f" dependence {format_number(results.dependence_bound)}. AccelForge: {format_number(results.roofline)}."
     )
     lines = [" · ".join(how), *missing_write_backs(results), proven + speedup, bounds]
     return (
-        f'<p>Latency <span class="big">{show_large(results.latency)}</span><br>'
+        f'<p>Latency <span class="big">{format_large(results.latency)}</span><br>'
         f"{'<br>'.join(map(escape, lines))}</p>"
     )
 
@@ -133,5 +133,5 @@ def ports_table(results: Results) -> str:
     rows = []
     for port, users in zip(results.ports, port_users(results), strict=True):
         used = ", ".join(f"{name} {percent(busy, port.busy)}" for name, busy in users.items())
-        rows.append([port.name, show(port.busy), percent(port.busy, results.latency), used])
+        rows.append([port.name, format_number(port.busy), percent(port.busy, results.latency), used])
     return table(["Port", ">Busy", ">Utilization", "Used by"], rows)

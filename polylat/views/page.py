@@ -20,8 +20,8 @@ from polylat.analysis.sensitivity import Row
 from polylat.analysis.timeline import StackData
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.errors import OptionError, UnsupportedError
-from polylat.files import named
-from polylat.numbers import Number, four_digits, percent, show
+from polylat.files import as_path
+from polylat.numbers import Number, format_number, format_ratio, percent
 from polylat.proof.certificate import Certificate
 from polylat.spec.options import normalize_title
 from polylat.views.captions import tile_words
@@ -233,7 +233,7 @@ def _changing(results: Results, curves: Sequence[Curve]) -> Iterator[tuple[str, 
     if latency and latency < results.latency:
         times = f"{float(Fraction(results.latency) / latency):.3f}"
         text = (
-            f"twice the bandwidth of {escape(best.component)}: {show(best.at_bandwidth(2))},"
+            f"twice the bandwidth of {escape(best.component)}: {format_number(best.at_bandwidth(2))},"
             f" {times} times as fast"
         )
     yield "What would help", f'{text} (<a href="#sensitivity">details</a>)'
@@ -323,7 +323,7 @@ def _comparison(results: Results) -> str:
     most = max((Fraction(t) for _, t, _ in steps if t is not None), default=Fraction(1)) or 1
     rows = [
         (
-            [name, "illegal" if time is None else show(time), meaning],
+            [name, "illegal" if time is None else format_number(time), meaning],
             float(Fraction(time or 0) / most),
         )
         for name, time, meaning in steps
@@ -333,8 +333,8 @@ def _comparison(results: Results) -> str:
     charges = [
         [
             " ".join(part for part in (c.einsum, c.component, c.tensor, c.action) if part),
-            show(c.accelforge),
-            show(c.polylat),
+            format_number(c.accelforge),
+            format_number(c.polylat),
             f"already in {c.found_in}, brought by {c.brought_by}" if c.found_in else "exact count",
         ]
         for c in found.charges[:_ROWS]
@@ -347,7 +347,7 @@ def _comparison(results: Results) -> str:
     orders = [
         [order, "not determined" if order in results.unsettled else "contradicts the dependences"]
         if latency is None
-        else [order, show(latency)]
+        else [order, format_number(latency)]
         for order, latency in results.latency_by_order.items()
     ]
     return text + scroll_box(table(["Order", ">Latency"], orders, "Latency by order of service"))
@@ -359,7 +359,7 @@ def _ports(results: Results) -> str:
         used = ", ".join(f"{name} {percent(busy, port.busy)}" for name, busy in users.items())
         share = float(port.utilization)
         rows.append(
-            ([port.name, show(port.busy), percent(port.busy, results.latency), used], share)
+            ([port.name, format_number(port.busy), percent(port.busy, results.latency), used], share)
         )
     if not rows:
         return _NOTHING
@@ -385,20 +385,20 @@ def _critical(results: Results) -> str:
     rows = []
     for (einsum, component, tensor, action), time in list(totals.items())[:_ROWS]:
         share = float(Fraction(time) / Fraction(results.latency or 1))
-        cells = [einsum, component, tensor or "-", action, show(time)]
+        cells = [einsum, component, tensor or "-", action, format_number(time)]
         rows.append(([*cells, percent(time, results.latency)], share))
     names = ["Einsum", "Component", "Tensor", "Action", ">Time", ">Of the latency"]
     text = _metered(names, rows, "Accesses on the critical path; their times add up to the latency")
     waited = ", ".join(
-        f"{WAIT_REASONS[why]} {show(time)} ({percent(time, results.latency)})"
-        for why, time in results.critical_waits.items()
+        f"{WAIT_REASONS[why]} {format_number(time)} ({percent(time, results.latency)})"
+        for why, time in results.critical_reasons.items()
     )
     text += f"<p>Time by what the access waited for: {escape(waited)}.</p>"
     path = results.critical_path
     steps = [
         [
-            show(s.start),
-            show(s.finish),
+            format_number(s.start),
+            format_number(s.finish),
             s.einsum,
             tile_words(s.tile),
             f"{s.component}.{s.port}" if s.port else s.component,
@@ -420,8 +420,8 @@ def _memories(results: Results) -> str:
     for memory in results.occupancy:
         peak = peak_or_none(memory)
         name = memory.component + "".join(f"[{stage}]" for stage in memory.stages)
-        peak_text = "not determined: not periodic" if peak is None else show(peak)
-        size = "unlimited" if memory.size is None else show(memory.size)
+        peak_text = "not determined: not periodic" if peak is None else format_number(peak)
+        size = "unlimited" if memory.size is None else format_number(memory.size)
         share = 0.0
         note = ""
         if peak is not None and memory.size:
@@ -480,7 +480,7 @@ def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, obj
 
 def _named(inputs: Any) -> list[Path]:
     several = isinstance(inputs, Iterable) and not isinstance(inputs, str)
-    return [named(path) for path in (inputs if several else [inputs])]
+    return [as_path(path) for path in (inputs if several else [inputs])]
 
 
 def _pre(text: str, name: str) -> str:
@@ -527,9 +527,9 @@ def _sensitivity(
 def _sensitive(rows: Sequence[Row], results: Results) -> str:
     listed = []
     for row in rows[:_ROWS]:
-        slack = "-" if row.slack is None else f"{four_digits(row.slack)} x"
-        free = "not determined" if row.latency_if_free is None else show(row.latency_if_free)
-        cells = [row.component, row.action, show(row.critical), slack, free]
+        slack = "-" if row.slack is None else f"{format_ratio(row.slack)} x"
+        free = "not determined" if row.latency_if_free is None else format_number(row.latency_if_free)
+        cells = [row.component, row.action, format_number(row.critical), slack, free]
         share = float(Fraction(row.critical) / Fraction(results.latency or 1))
         listed.append((cells, share))
     names = ["Component", "Action", ">On the critical path", ">Free slowdown", ">Latency if free"]

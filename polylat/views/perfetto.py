@@ -13,9 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from polylat.analysis.timeline import Bar, Segment, TimelineData
-from polylat.files import write
-from polylat.numbers import Number, double, json_number
+from polylat.analysis.timeline import Bar, TimelineData, TimelineSegment
+from polylat.files import write_text
+from polylat.numbers import Number, json_number, to_float
 from polylat.views.captions import tile_words
 
 __all__ = ["perfetto_trace", "write_perfetto"]
@@ -38,7 +38,7 @@ def write_perfetto(line: TimelineData, path: str | Path) -> Path:
     Path
         The file.
     """
-    return write(path, json.dumps(perfetto_trace(line), separators=(",", ":")))
+    return write_text(path, json.dumps(perfetto_trace(line), separators=(",", ":")))
 
 
 def perfetto_trace(line: TimelineData) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _slice(bar: Bar) -> dict[str, Any]:
     }
 
 
-def _counters(segment: Segment) -> Iterator[dict[str, Any]]:
+def _counters(segment: TimelineSegment) -> Iterator[dict[str, Any]]:
     for level in segment.levels:
         for time, bits in level.steps or ():
             yield {
@@ -158,4 +158,4 @@ def _counters(segment: Segment) -> Iterator[dict[str, Any]]:
 
 def _time(value: Number) -> int | float:
     """A number for JSON: whole numbers exactly, others as the nearest double."""
-    return int(value) if value.denominator == 1 and -(2**63) < value < 2**63 else double(value)
+    return int(value) if value.denominator == 1 and -(2**63) < value < 2**63 else to_float(value)

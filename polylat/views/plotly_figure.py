@@ -9,9 +9,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.access import WaitedFor
-from polylat.analysis.timeline import Level, Segment, StackData, TimelineData
+from polylat.analysis.timeline import OccupancyLevel, StackData, TimelineData, TimelineSegment
 from polylat.errors import MissingExtraError
-from polylat.numbers import Number, double, show
+from polylat.numbers import Number, format_number, to_float
 from polylat.views.captions import (
     bar_words,
     heading,
@@ -202,7 +202,7 @@ class _Panel:
         self.levels = [_axis("y", down + 1 + k) for k in range(len(rows.memories))]
         self.broken = len(self.line.segments) != 1
         self.spans = segment_spans(self.line, 0, _BROKEN, self.line.finish)
-        duration = double(last - self.line.start) or 1.0
+        duration = to_float(last - self.line.start) or 1.0
         self.length = _BROKEN if self.broken else duration
         self.pixel = self.length / _USUAL
 
@@ -211,7 +211,7 @@ class _Panel:
         segment = self.line.segments[number]
         if self.broken:
             return x_of_time(segment, self.spans[number], time)
-        return double(min(max(time, segment.start), segment.finish))
+        return to_float(min(max(time, segment.start), segment.finish))
 
     def up(self, pixels: float) -> float:
         """Convert pixels from above to Plotly's paper coordinate."""
@@ -236,7 +236,7 @@ class _Panel:
         }
         for k, (name, y) in enumerate(zip(self.levels, rows.memories, strict=True)):
             level = line.segments[0].levels[k]
-            top = double(bits_at_top(level) or 1)
+            top = to_float(bits_at_top(level) or 1)
             found[_layout_key(name)] = {
                 **common,
                 "domain": [self.up(y + _MEMORY), self.up(y)],
@@ -259,14 +259,14 @@ class _Panel:
         }
         margin = 0.01 * self.length
         if not self.broken:
-            start = double(line.start)
+            start = to_float(line.start)
             axis |= {"range": [start - margin, start + self.length + margin], "tickformat": ","}
             return axis if shared is None else axis | {"matches": shared}
         values: list[float] = []
         texts: list[str] = []
         free = 0.0
         for segment, (x, _) in zip(line.segments, self.spans, strict=True):
-            text = show(segment.start)
+            text = format_number(segment.start)
             half = (len(text) + 1) * LETTER / 2 * _BROKEN / _NARROW
             if x - half >= free or not values:
                 values.append(x)
@@ -414,9 +414,9 @@ class _Panel:
             for start, finish, bits, level in steps:
                 low, high = self.at(number, start), self.at(number, finish)
                 x += [low, high]
-                y += [double(bits), double(bits)]
+                y += [to_float(bits), to_float(bits)]
                 words = _lines(step_words(level, start, finish, bits, bits_at_top(level)))
-                bars.append((low, high - low, double(bits), words))
+                bars.append((low, high - low, to_float(bits), words))
             if steps:
                 x += [self.at(number, segment.finish), None]
                 y += [0, None]
@@ -458,7 +458,7 @@ class _Panel:
             for x0, x1, end in ((low, high, y), (low, low, y + 4), (high, high, y + 4)):
                 yield self._stroke(x0, x1, y, end, ink)
         for mark in rows.marks:
-            x = double(mark.time)
+            x = to_float(mark.time)
             top = rows.lanes - _BOUND * (mark.row + 1) + 2
             dashed = {"color": self.palette["ink"], "width": 1, "dash": "dash"}
             yield self._stroke(x, x, top, rows.axis, dashed)
@@ -471,8 +471,8 @@ class _Panel:
                     "yref": name,
                     "x0": 0,
                     "x1": 1,
-                    "y0": double(size),
-                    "y1": double(size),
+                    "y0": to_float(size),
+                    "y1": to_float(size),
                     "line": {"color": CRITICAL, "width": 1, "dash": "dot"},
                 }
 
@@ -512,7 +512,7 @@ class _Panel:
         for mark in rows.marks:
             y = rows.lanes - _BOUND * (mark.row + 1) - 2
             anchor, shift = ("left", 3) if mark.anchor == "start" else ("right", -3)
-            where = {"xref": self.x, "x": double(mark.time), "xanchor": anchor, "xshift": shift}
+            where = {"xref": self.x, "x": to_float(mark.time), "xanchor": anchor, "xshift": shift}
             yield self._label(mark.text, y, 10, **where)
         for k, y in enumerate(rows.memories):
             level = self.line.segments[0].levels[k]
@@ -534,7 +534,7 @@ class _Panel:
         }
 
 
-def _steps(segment: Segment, k: int) -> Iterator[tuple[Number, Number, Number, Level]]:
+def _steps(segment: TimelineSegment, k: int) -> Iterator[tuple[Number, Number, Number, OccupancyLevel]]:
     """(start, finish, bits, memory) of each interval with constant occupancy."""
     level = segment.levels[k]
     steps = level.steps or ()

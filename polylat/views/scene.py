@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 
-from polylat.analysis.timeline import Kind, Level, Segment, Shade, StackData, TimelineData
-from polylat.numbers import Number, show
+from polylat.analysis.timeline import (
+    Kind,
+    OccupancyLevel,
+    StackData,
+    TimelineData,
+    TimelineSegment,
+    UtilizationSpan,
+)
+from polylat.numbers import Number, format_number
 from polylat.views.captions import (
     bar_words,
     bounds_words,
@@ -240,7 +247,7 @@ class _Frame:
             y += _LANE + 17
         self.bottom = y
 
-    def _segment(self, segment: Segment, span: tuple[float, float], top: float) -> Iterator[Item]:
+    def _segment(self, segment: TimelineSegment, span: tuple[float, float], top: float) -> Iterator[Item]:
         height = _LANE - 2 * _PAD
         for shade in _merged(segment.shades):
             x0, x1 = (x_of_time(segment, span, t) for t in (shade.start, shade.finish))
@@ -269,7 +276,7 @@ class _Frame:
                 yield Label(middle, y + height / 2 + 4, bar.einsum, "middle", f"bar e{where % 8}")
         yield from self._critical(segment, span, top)
 
-    def _critical(self, segment: Segment, span: tuple[float, float], top: float) -> Iterator[Item]:
+    def _critical(self, segment: TimelineSegment, span: tuple[float, float], top: float) -> Iterator[Item]:
         points: list[tuple[float, float]] = []
         for start, finish, lane in critical_parts(self.line, segment):
             y = top + lane * _LANE + _LANE - _PAD
@@ -295,17 +302,17 @@ class _Frame:
                 for tick in _ticks(segment.start, segment.finish, (x1 - x0) / 90):
                     x = x_of_time(segment, (x0, x1), tick)
                     yield Polyline(((x, y), (x, y + 4)), "axis")
-                    yield Label(x, y + 15, show(tick), "middle", "tick")
+                    yield Label(x, y + 15, format_number(tick), "middle", "tick")
             else:
-                text = show(segment.start)
+                text = format_number(segment.start)
                 if number == 0 or len(text) * LETTER < x1 - x0 + GAP:
                     yield Label(x0, y + 15, text, "start", "tick")
                 if number == len(line.segments) - 1:
                     both = 2 * len(text) * LETTER + 8 < x1 - x0
                     if both:
-                        yield Label(x1, y + 15, show(segment.finish), "end", "tick")
+                        yield Label(x1, y + 15, format_number(segment.finish), "end", "tick")
 
-    def _memory(self, number: int, level: Level, y: float) -> Iterator[Item]:
+    def _memory(self, number: int, level: OccupancyLevel, y: float) -> Iterator[Item]:
         top = bits_at_top(level)
         for segment, (x0, x1) in zip(self.line.segments, self.spans, strict=True):
             yield Polyline(((x0, y + _LANE), (x1, y + _LANE)), "grid")
@@ -343,26 +350,26 @@ def _tick(x: float, y: float) -> Polyline:
     return Polyline(((x, y), (x, y - 4)), "wait port")
 
 
-def _merged(shades: Sequence[Shade]) -> Iterator[Shade]:
+def _merged(shades: Sequence[UtilizationSpan]) -> Iterator[UtilizationSpan]:
     """Shades, with similar neighbors merged."""
-    last: dict[int, Shade] = {}
+    last: dict[int, UtilizationSpan] = {}
     for shade in shades:
         before = last.get(shade.lane)
         if before is not None:
             if before.finish == shade.start and _similar(before, shade):
                 pairs = zip(before.busy, shade.busy, strict=True)
                 busy = tuple((e, k, t + more) for (e, k, t), (_, _, more) in pairs)
-                last[shade.lane] = Shade(shade.lane, before.start, shade.finish, busy)
+                last[shade.lane] = UtilizationSpan(shade.lane, before.start, shade.finish, busy)
                 continue
             yield before
         last[shade.lane] = shade
     yield from last.values()
 
 
-def _similar(one: Shade, other: Shade) -> bool:
+def _similar(one: UtilizationSpan, other: UtilizationSpan) -> bool:
     """Whether the same Einsums use the port for the same shares of the time, up to rounding."""
 
-    def shares(shade: Shade) -> list[tuple[str, str, int]]:
+    def shares(shade: UtilizationSpan) -> list[tuple[str, str, int]]:
         total = Fraction(shade.finish - shade.start)
         return [(e, k, round(500 * t / total)) for e, k, t in shade.busy]
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from polylat.analysis.access import WaitedFor
 
 __all__ = [
-    "LIGHT_OR_DARK",
     "CRITICAL",
     "CRITICAL_DARK",
     "DARK",
     "KINDS",
-    "LIGHT",
     "LETTERS_ON",
+    "LIGHT",
+    "LIGHT_OR_DARK",
     "PALETTE",
     "WAIT_REASONS",
     "einsum_color",

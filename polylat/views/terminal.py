@@ -8,8 +8,8 @@ from fractions import Fraction
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from polylat.analysis.timeline import Segment, TimelineData
-from polylat.numbers import Number, show
+from polylat.analysis.timeline import TimelineData, TimelineSegment
+from polylat.numbers import Number, format_number
 from polylat.tables import plain_text
 from polylat.views.captions import bounds_words
 from polylat.views.style import einsum_color
@@ -93,7 +93,7 @@ def render_timeline(line: TimelineData, width: int = 100) -> RenderableType:
     determined = [x for x in levels if x.peak is not None]
     if determined:
         peaks = ", ".join(
-            f"{x.name} {show(x.peak or 0)}" + (f" of {show(x.size)}" if x.size is not None else "")
+            f"{x.name} {format_number(x.peak or 0)}" + (f" of {format_number(x.size)}" if x.size is not None else "")
             for x in determined
         )
         rows.append(Text(f"Peak bits: {peaks}.", style="dim"))
@@ -116,7 +116,7 @@ def _letter(einsum: int) -> str:
     return _LETTERS[einsum % len(_LETTERS)]
 
 
-def _lane(line: TimelineData, segment: Segment, lane: int, columns: int) -> Text:
+def _lane(line: TimelineData, segment: TimelineSegment, lane: int, columns: int) -> Text:
     """Letters for the use of a port."""
     shares: list[dict[tuple[str, str], float]] = [{} for _ in range(columns)]
     path = [False] * columns
@@ -158,7 +158,7 @@ def _lane(line: TimelineData, segment: Segment, lane: int, columns: int) -> Text
     return text
 
 
-def _level(segment: Segment, number: int, columns: int) -> str:
+def _level(segment: TimelineSegment, number: int, columns: int) -> str:
     """Blocks for the occupancy of a memory, relative to its size, or to its peak without one."""
     level = segment.levels[number]
     top = level.size or level.peak
@@ -205,11 +205,11 @@ def _axis(line: TimelineData, left: int, columns: Sequence[int]) -> Text:
     at = left + 2
     for k, (segment, count) in enumerate(zip(line.segments, columns, strict=True)):
         at = left + 2 + sum(columns[:k]) + k
-        name = show(segment.start)
+        name = format_number(segment.start)
         if len(row.rstrip()) < at and (len(name) < count or k == 0):
             row = row.rstrip().ljust(at) + name
     end = left + 2 + sum(columns) + len(columns) - 1
-    last = show(line.finish)
+    last = format_number(line.finish)
     if len(row.rstrip()) + 1 < end - len(last):
         row = row.ljust(end - len(last)) + last
     return Text(row, style="dim")

@@ -18,7 +18,7 @@ from polylat.analysis.occupancy import peak_or_none
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import Change, Row
-from polylat.numbers import Number, percent, show, show_factor, show_large
+from polylat.numbers import Number, format_factor, format_large, format_number, percent
 from polylat.proof.certificate import Certificate
 from polylat.tables import plain_text
 
@@ -34,7 +34,6 @@ __all__ = [
     "render_roofline",
     "report_text",
     "roofline_text",
-    "show",
 ]
 
 _ROWS = 12
@@ -96,12 +95,12 @@ def render_roofline(roofline: Roofline) -> RenderableType:
     for einsum, busy in roofline.per_einsum.items():
         slowest = roofline.bottleneck.get(einsum) if busy else None
         cells = [
-            Text(show(busy[c]) if c in busy else "", style="bold" if c == slowest else "")
+            Text(format_number(busy[c]) if c in busy else "", style="bold" if c == slowest else "")
             for c in components
         ]
         table.add_row(Text(einsum), *cells, Text(slowest or ""))
     head = Text.assemble(
-        ("AccelForge's latency  ", "bold"), (show_large(roofline.latency), "bold green")
+        ("AccelForge's latency  ", "bold"), (format_large(roofline.latency), "bold green")
     )
     words = Text("The sum over Einsums of the busy time of the slowest component, back to back.")
     return Group(head, Padding(words, (0, 0, 0, 2)), Text(), table)
@@ -153,7 +152,7 @@ def render_curve(results: Results, curve: Curve) -> RenderableType:
     """
     what = _scaled(results, curve)
     head = Text.assemble(
-        ("Latency  ", "bold"), (show_large(curve.latency), "bold green"), f"  at the {what} now"
+        ("Latency  ", "bold"), (format_large(curve.latency), "bold green"), f"  at the {what} now"
     )
     sections: list[RenderableType] = [
         Group(head, *(Padding(line, (0, 0, 0, 2)) for line in _turning_points(curve, what)))
@@ -168,14 +167,14 @@ def render_curve(results: Results, curve: Curve) -> RenderableType:
 def _signed(value: Number) -> str:
     if value == 0:
         return "0"
-    return show(value) if value < 0 else f"+{show(value)}"
+    return format_number(value) if value < 0 else f"+{format_number(value)}"
 
 
 # Sections ----------------------------------------------------------------------------------------
 
 
 def _headline(results: Results) -> RenderableType:
-    head = Text.assemble(("Latency  ", "bold"), (show_large(results.latency), "bold green"))
+    head = Text.assemble(("Latency  ", "bold"), (format_large(results.latency), "bold green"))
     how = [
         f"order {results.order}",
         f"granularity {results.granularity}",
@@ -202,8 +201,8 @@ def _headline(results: Results) -> RenderableType:
 def _bracket(results: Results) -> Text:
     return Text.assemble(
         ("Not exact", "bold yellow"),
-        f": a schedule takes {show(results.latency)}, none takes less than"
-        f" {show(results.lower_bound)} (gap {float(results.gap):.2%}).",
+        f": a schedule takes {format_number(results.latency)}, none takes less than"
+        f" {format_number(results.lower_bound)} (gap {float(results.gap):.2%}).",
     )
 
 
@@ -222,18 +221,18 @@ def _certificate(found: Certificate) -> RenderableType:
 
 
 def _paces(results: Results) -> RenderableType:
-    if not results.initiation_interval:
+    if not results.initiation_intervals:
         return Text("No loop repeats along the critical path.")
     table = _table("Loop", "Einsums", ">Per iteration", ">Iterations", "Critical cycle")
-    for found in results.initiation_interval:
+    for found in results.initiation_intervals:
         turn = ", ".join(
-            f"{' '.join(part for part in key if part)} {show(time)}" for key, time in found.cycle
+            f"{' '.join(part for part in key if part)} {format_number(time)}" for key, time in found.cycle
         )
         loop = found.variable if found.tile == 1 else f"{found.variable} (tiles of {found.tile})"
         table.add_row(
             Text(loop),
             Text("+".join(found.einsums)),
-            show(found.interval),
+            format_number(found.interval),
             f"{found.iterations:,}",
             Text(turn if found.period == 1 else f"{turn} (per {found.period} iterations)"),
         )
@@ -244,7 +243,7 @@ def _speedup(speedup: Fraction, sequential: Number) -> Text:
     if speedup == 1:
         return Text("As fast as sequential execution, without overlap between branches.")
     times = f"{float(speedup):.3f}x"
-    return Text(f"{times} as fast as sequential execution ({show(sequential)}).")
+    return Text(f"{times} as fast as sequential execution ({format_number(sequential)}).")
 
 
 def _optimal(results: Results) -> Text:
@@ -258,7 +257,7 @@ def _optimal(results: Results) -> Text:
     share = percent(gap, results.latency)
     return Text.assemble(
         ("Not proven optimal", "bold yellow"),
-        f": {show(gap)} ({share}) above the {results.binding} bound.",
+        f": {format_number(gap)} ({share}) above the {results.binding} bound.",
     )
 
 
@@ -272,8 +271,8 @@ def bound_meaning(results: Results) -> str:
 
 def _bounds(results: Results) -> Text:
     busiest = _busiest(results)
-    resource = show(results.resource_bound) + (f" (port {busiest})" if busiest else "")
-    dependence = f"{show(results.dependence_bound)} (as if no port were ever busy)"
+    resource = format_number(results.resource_bound) + (f" (port {busiest})" if busiest else "")
+    dependence = f"{format_number(results.dependence_bound)} (as if no port were ever busy)"
     return Text(f"Bounds: resource {resource}, dependence {dependence}.")
 
 
@@ -291,7 +290,7 @@ def _ladder(results: Results, comparison: LatencySteps) -> RenderableType:
     table.add_column()
     table.add_row(
         "AccelForge",
-        Text(show(comparison.accelforge), style="bold"),
+        Text(format_number(comparison.accelforge), style="bold"),
         "the sum over Einsums of the busy time of the slowest component, back to back",
     )
     saved = comparison.back_to_back - comparison.accelforge
@@ -300,13 +299,13 @@ def _ladder(results: Results, comparison: LatencySteps) -> RenderableType:
     if sequential is not None:
         waits = sequential - comparison.back_to_back
         table.add_row("barriers and prefetch", _signed(waits), _barriers(waits, results))
-        table.add_row("= sequential", show(sequential), "")
+        table.add_row("= sequential", format_number(sequential), "")
     else:
         sequential = comparison.back_to_back
     gained = comparison.latency - sequential
     table.add_row("overlap", _signed(gained), _overlap(results, gained))
     table.add_row(
-        Text("= latency", style="bold"), Text(show(comparison.latency), style="bold green"), ""
+        Text("= latency", style="bold"), Text(format_number(comparison.latency), style="bold green"), ""
     )
     return table
 
@@ -346,7 +345,7 @@ def _charges(charges: Sequence[Charge]) -> Iterator[str]:
 def _charge(charge: Charge) -> str:
     change = Fraction(charge.polylat) - Fraction(charge.accelforge)
     word = "more" if change > 0 else "fewer"
-    return f"{show(abs(change))} {word} (time {_signed(-charge.time)})"
+    return f"{format_number(abs(change))} {word} (time {_signed(-charge.time)})"
 
 
 def _barriers(waits: Number, results: Results) -> str:
@@ -398,7 +397,7 @@ def _write_backs(results: Results) -> list[str]:
 def _orders(results: Results) -> RenderableType:
     parts: list[Text | str] = []
     for order, latency in results.latency_by_order.items():
-        shown = show(latency) if latency is not None else "contradicts the dependences"
+        shown = format_number(latency) if latency is not None else "contradicts the dependences"
         if order in results.unsettled:
             shown = "not settled"
         used = order == results.order and not results.waits_for_background
@@ -418,7 +417,7 @@ def _ports(results: Results) -> RenderableType:
         style = "bold" if port.busy == results.resource_bound else ""
         table.add_row(
             Text(port.name, style=style),
-            Text(show(port.busy), style=style),
+            Text(format_number(port.busy), style=style),
             percent(port.busy, results.latency),
             Text(shown),
         )
@@ -444,11 +443,11 @@ def _critical(results: Results) -> RenderableType | None:
         return Text("Empty: nothing takes time.")
     table = _table("Einsum", "Component", "Tensor", "Action", ">Time", ">Share")
     for key, time in list(totals.items())[:_ROWS]:
-        table.add_row(*_access(key), show(time), percent(time, results.latency))
+        table.add_row(*_access(key), format_number(time), percent(time, results.latency))
     if len(totals) > _ROWS:
         rest = sum((Fraction(t) for t in list(totals.values())[_ROWS:]), Fraction(0))
         more = f"{len(totals) - _ROWS} more"
-        table.add_row(more, "", "", "", show(rest), percent(rest, results.latency))
+        table.add_row(more, "", "", "", format_number(rest), percent(rest, results.latency))
     return Group(table, Text(f"Time by what the access had waited for: {_waits(results)}."))
 
 
@@ -468,8 +467,8 @@ _WAITS = {
 
 def _waits(results: Results) -> str:
     return ", ".join(
-        f"{_WAITS[why]} {show(time)} ({percent(time, results.latency)})"
-        for why, time in results.critical_waits.items()
+        f"{_WAITS[why]} {format_number(time)} ({percent(time, results.latency)})"
+        for why, time in results.critical_reasons.items()
     )
 
 
@@ -479,8 +478,8 @@ def _steps(results: Results, number: int) -> RenderableType:
     for step in path[:number]:
         port = f"{step.component}.{step.port}" if step.port else step.component
         table.add_row(
-            show(step.start),
-            show(step.finish),
+            format_number(step.start),
+            format_number(step.finish),
             Text(step.einsum),
             Text(" ".join(f"{variable}={index}" for variable, index in step.tile)),
             Text(port),
@@ -504,11 +503,11 @@ def _memories(results: Results) -> RenderableType:
             note = Text("not periodic: not known")
         elif memory.exceeded and memory.size is not None:
             exceeded = True
-            note = Text(f"exceeded by {show(peak - memory.size)}", style="bold red")
+            note = Text(f"exceeded by {format_number(peak - memory.size)}", style="bold red")
         table.add_row(
             Text(name),
-            _NONE if peak is None else show(peak),
-            "unlimited" if memory.size is None else show(memory.size),
+            _NONE if peak is None else format_number(peak),
+            "unlimited" if memory.size is None else format_number(memory.size),
             "" if memory.size is None or peak is None else percent(peak, memory.size),
             note,
         )
@@ -532,9 +531,9 @@ def _change(change: Change | None, results: Results) -> Text:
     gained = Fraction(results.latency) - Fraction(change.latency)
     return Text.assemble(
         (_subject(change.component, change.action), "bold"),
-        f" twice as fast: {show(results.latency)} becomes ",
-        (show(change.latency), "bold green"),
-        f", {show(gained)} ({percent(gained, results.latency)}) less.",
+        f" twice as fast: {format_number(results.latency)} becomes ",
+        (format_number(change.latency), "bold green"),
+        f", {format_number(gained)} ({percent(gained, results.latency)}) less.",
     )
 
 
@@ -559,11 +558,11 @@ def _sensitive(results: Results, rows: Sequence[Row]) -> RenderableType:
             *names,
             Text(row.component),
             Text(row.action),
-            show(row.critical),
+            format_number(row.critical),
             percent(row.critical, results.latency),
-            show(row.count),
-            "varies" if row.duration is None else show(row.duration),
-            "not settled" if row.latency_if_free is None else show(row.latency_if_free),
+            format_number(row.count),
+            "varies" if row.duration is None else format_number(row.duration),
+            "not settled" if row.latency_if_free is None else format_number(row.latency_if_free),
         )
     if len(critical) <= _ROWS:
         return table
@@ -571,7 +570,7 @@ def _sensitive(results: Results, rows: Sequence[Row]) -> RenderableType:
 
 
 def _waited(results: Results) -> Text | None:
-    if not results.critical_waits:
+    if not results.critical_reasons:
         return None
     return Text(f"Time by what the access had waited for: {_waits(results)}.")
 
@@ -587,7 +586,7 @@ def _slacks(rows: Sequence[Row]) -> RenderableType:
             Text(row.tensor or _NONE),
             Text(row.component),
             Text(row.action),
-            show_factor(row.slack or 1),
+            format_factor(row.slack or 1),
         )
     if len(free) <= _ROWS:
         return table
@@ -615,17 +614,17 @@ def _turning_points(curve: Curve, what: str) -> Iterator[Text]:
     elif beyond == 1:
         yield Text(f"More {what} gains nothing; less of it costs.")
     elif beyond < 1:
-        yield Text(f"{show_factor(beyond)} the {what} would do: the latency stays as it is.")
+        yield Text(f"{format_factor(beyond)} the {what} would do: the latency stays as it is.")
     else:
         yield Text(
-            f"Beyond {show_factor(beyond)} the {what}, more gains nothing: the latency stays at"
-            f" {show(curve.at(0))}."
+            f"Beyond {format_factor(beyond)} the {what}, more gains nothing: the latency stays at"
+            f" {format_number(curve.at(0))}."
         )
     if curve.alone:
         yield Text("Nothing else counts: half of it doubles the latency.")
     elif below is not None:
         yield Text(
-            f"Below {show_factor(below)}, nothing else counts: half of it doubles the latency."
+            f"Below {format_factor(below)}, nothing else counts: half of it doubles the latency."
         )
 
 
@@ -634,9 +633,9 @@ def _samples(curve: Curve) -> RenderableType:
     for factor in ("1/8", "1/4", "1/2", "1", "2", "4", "8", "inf"):
         latency = curve.at_bandwidth(factor)
         style = "bold" if factor == "1" else ""
-        name = "infinite" if factor == "inf" else show_factor(Fraction(factor))
-        speedup = show_factor(Fraction(curve.latency) / Fraction(latency)) if latency else ""
-        table.add_row(Text(name, style), Text(show(latency), style), Text(speedup, style))
+        name = "infinite" if factor == "inf" else format_factor(Fraction(factor))
+        speedup = format_factor(Fraction(curve.latency) / Fraction(latency)) if latency else ""
+        table.add_row(Text(name, style), Text(format_number(latency), style), Text(speedup, style))
     return table
 
 
@@ -651,13 +650,13 @@ def _pieces(curve: Curve) -> RenderableType:
         (fast, latency), slope = curve.breakpoints[i], curve.slopes[i]
         slow = curve.breakpoints[i + 1] if i + 1 < count else None
         rest = Fraction(latency) - slope * Fraction(fast)
-        parts = [show(rest)] if rest or not slope else []
-        parts += [f"{show(slope)}/x"] if slope else []
+        parts = [format_number(rest)] if rest or not slope else []
+        parts += [f"{format_number(slope)}/x"] if slope else []
         table.add_row(
-            show_factor(1 / Fraction(slow[0])) if slow else "0x",
-            show_factor(1 / Fraction(fast)) if fast else "infinite",
-            show(slow[1]) if slow else ("infinite" if slope else show(latency)),
-            show(latency),
+            format_factor(1 / Fraction(slow[0])) if slow else "0x",
+            format_factor(1 / Fraction(fast)) if fast else "infinite",
+            format_number(slow[1]) if slow else ("infinite" if slope else format_number(latency)),
+            format_number(latency),
             Text(" + ".join(parts)),
         )
     if len(shown) == count:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
-from polylat.analysis.timeline import Bar, Lane, Part, Segment, StackData, TimelineData
+from polylat.analysis.timeline import Bar, BarPart, Lane, StackData, TimelineData, TimelineSegment
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.errors import OptionError
-from polylat.files import ending, named, write, writing
-from polylat.numbers import Number, number
+from polylat.files import as_path, extension, report_write_errors, write_text
+from polylat.numbers import Number, reduce_number
 from polylat.spec.options import normalize_flag, normalize_limit, normalize_title
 from polylat.views import matplotlib_figure, plotly_figure
 from polylat.views.page import timeline_page
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from plotly.graph_objects import Figure as PlotlyFigure
 
-__all__ = ["PICTURES", "Stack", "Timeline", "timeline", "timelines"]
+__all__ = ["PICTURES", "Timeline", "TimelineStack", "timeline", "timelines"]
 
 PICTURES = (".svg", ".pdf", ".png", ".html")
 """Endings of the names of picture files."""
@@ -129,11 +129,11 @@ class _Drawable:
         OptionError
             The name has another ending, or the file cannot be written.
         """
-        path = named(path)
-        if ending(path, PICTURES, "pictures") == ".html":
-            write(path, self.to_html())
+        path = as_path(path)
+        if extension(path, PICTURES, "pictures") == ".html":
+            write_text(path, self.to_html())
         else:
-            with writing(path):
+            with report_write_errors(path):
                 matplotlib_figure.save(self.to_matplotlib(**options), path)
         return path
 
@@ -192,7 +192,7 @@ class Timeline(TimelineData, _Drawable):
 
 
 @dataclass(frozen=True)
-class Stack(StackData, _Drawable):
+class TimelineStack(StackData, _Drawable):
     """Timelines below each other, on one axis of time.
 
     Parameters
@@ -270,7 +270,7 @@ def timelines(
     items: Mapping[str, Results | Roofline] | Sequence[Results | Roofline | Timeline],
     *,
     limit: int = BARS,
-) -> Stack:
+) -> TimelineStack:
     """Draw several mappings, or schedules of one, below each other on one axis of time.
 
     Parameters
@@ -315,7 +315,7 @@ def timelines(
         titled = [(None, item) for item in (given if several else [given])]
     if not titled:
         raise OptionError("nothing to draw", fix="give at least one report")
-    return Stack(tuple(_line(title, item, limit) for title, item in titled))
+    return TimelineStack(tuple(_line(title, item, limit) for title, item in titled))
 
 
 def _line(title: str | None, item: Any, limit: int) -> Timeline:
@@ -336,7 +336,7 @@ def _accounting(title: str, roofline: Roofline) -> Timeline:
     """AccelForge's accounting as a timeline: a component per lane, Einsums back to back."""
     names = roofline.components
     total = {
-        name: number(
+        name: reduce_number(
             sum((Fraction(b.get(name, 0)) for b in roofline.per_einsum.values()), Fraction(0))
         )
         for name in names
@@ -349,13 +349,13 @@ def _accounting(title: str, roofline: Roofline) -> Timeline:
         for lane, name in enumerate(names):
             time = busy.get(name, 0)
             if time:
-                part = Part(None, "busy", time)
+                part = BarPart(None, "busy", time)
                 critical = name == slowest
                 bars.append(
                     Bar(lane, einsum, (), "foreground", (part,), now, time, critical=critical)
                 )
-        now = number(Fraction(now) + Fraction(max(busy.values(), default=0)))
-    segment = Segment(0, roofline.latency, 1, tuple(bars), ())
+        now = reduce_number(Fraction(now) + Fraction(max(busy.values(), default=0)))
+    segment = TimelineSegment(0, roofline.latency, 1, tuple(bars), ())
     return Timeline(
         title, 0, roofline.latency, roofline.latency, lanes, tuple(roofline.per_einsum), (segment,)
     )

@@ -8,24 +8,30 @@ from fractions import Fraction
 from math import floor, log10
 
 from polylat.analysis.access import Step
-from polylat.analysis.timeline import Bar, Level, Repeat, Segment, TimelineData
-from polylat.numbers import Number, show
+from polylat.analysis.timeline import (
+    Bar,
+    OccupancyLevel,
+    RepeatedPart,
+    TimelineData,
+    TimelineSegment,
+)
+from polylat.numbers import Number, format_number
 
 __all__ = [
     "GAP",
     "LETTER",
     "MIN_TICKED_WIDTH",
-    "RepeatBracket",
     "BoundMark",
+    "RepeatBracket",
+    "bits_at_top",
     "brackets",
+    "critical_parts",
     "idle_gaps",
     "marks",
-    "critical_parts",
-    "waited_for_port",
     "round_tick_step",
-    "visible_size",
     "segment_spans",
-    "bits_at_top",
+    "visible_size",
+    "waited_for_port",
     "x_of_time",
 ]
 
@@ -98,7 +104,7 @@ def round_tick_step(least: Fraction) -> Fraction:
     return next(power * k for k in (1, 2, 5, 10) if power * k >= least)
 
 
-def x_of_time(segment: Segment, span: tuple[float, float], time: Number) -> float:
+def x_of_time(segment: TimelineSegment, span: tuple[float, float], time: Number) -> float:
     """Convert a time to an x coordinate.
 
     Parameters
@@ -138,7 +144,7 @@ class RepeatBracket:
         The row, counted from above.
     """
 
-    repeat: Repeat
+    repeat: RepeatedPart
     x0: float
     x1: float
     middle: float
@@ -170,7 +176,7 @@ def brackets(
     for number, repeat in enumerate(line.repeats):
         x0, x1 = spans[repeat.first][0], spans[repeat.last][1]
         text = f"× {repeat.count:,}"
-        longer = f"{text} of {show(repeat.period)}"
+        longer = f"{text} of {format_number(repeat.period)}"
         text = longer if len(longer) * LETTER < x1 - x0 else text
         half = len(text) * LETTER / 2
         middle = min((x0 + x1) / 2, right - half)
@@ -269,7 +275,7 @@ class _Rows:
         return row
 
 
-def idle_gaps(segment: Segment) -> Iterator[tuple[Bar, Number]]:
+def idle_gaps(segment: TimelineSegment) -> Iterator[tuple[Bar, Number]]:
     """Find bars that wait while their port is idle.
 
     Parameters
@@ -290,7 +296,7 @@ def idle_gaps(segment: Segment) -> Iterator[tuple[Bar, Number]]:
             yield bar, since
 
 
-def waited_for_port(segment: Segment, bar: Bar) -> bool:
+def waited_for_port(segment: TimelineSegment, bar: Bar) -> bool:
     """Return whether a bar was ready earlier and starts when its port has served another bar.
 
     The port is not idle before such a bar, so there is no gap in which the wait could be shown.
@@ -310,7 +316,7 @@ def waited_for_port(segment: Segment, bar: Bar) -> bool:
     return bar.waited_for == "port" and bar.after is not None and bar.start >= segment.start
 
 
-def critical_parts(line: TimelineData, segment: Segment) -> list[tuple[Number, Number, int]]:
+def critical_parts(line: TimelineData, segment: TimelineSegment) -> list[tuple[Number, Number, int]]:
     """Return the parts of the critical path in a segment, in order of time.
 
     Parameters
@@ -344,7 +350,7 @@ def _lane(line: TimelineData, step: Step) -> int:
     )
 
 
-def bits_at_top(level: Level) -> Number | None:
+def bits_at_top(level: OccupancyLevel) -> Number | None:
     """Return the number of bits that the height of a memory's picture represents.
 
     Parameters
@@ -364,7 +370,7 @@ def bits_at_top(level: Level) -> Number | None:
     return max(level.size or 0, level.peak) or None
 
 
-def visible_size(level: Level) -> Number | None:
+def visible_size(level: OccupancyLevel) -> Number | None:
     """Return the size of a memory if it fits into its picture.
 
     Parameters

@@ -30,7 +30,7 @@ from polylat.views.svg import style_sheet
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["TreeFlow", "TreeRow", "Tree", "mapping_tree", "render_tree", "tree"]
+__all__ = ["Tree", "TreeFlow", "TreeRow", "mapping_tree", "render_tree", "tree"]
 
 _LETTER, _BOLD_LETTER = 6.8, 7.6
 """Widths of letters in pixels: those of the widest common fonts."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import random
-import re
 from contextlib import suppress
 from fractions import Fraction
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,10 +13,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from builders import LEGAL, stretched
-from reports import explicit_up_to
-
 import polylat
+from builders import LEGAL, stretched
 from polylat import MappingError, Report, ScheduleError, Spec
 from polylat.analysis import levels, occupancy, residency, residency_pieces
 from polylat.analysis.levels import ChangeSeries, merge_series, peak_level
@@ -29,8 +23,11 @@ from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import lower
 from polylat.views.as_json import report_to_dict
 from polylat.views.text import report_text
+from reports import explicit_up_to
 
 Data = dict[str, Any]
+
+
 def report(spec: Spec, explicit: int, **options: Any) -> Report:
     """The report, by the explicit engine for at most this number of tile iterations."""
     with explicit_up_to(explicit):

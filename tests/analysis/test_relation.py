@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from fractions import Fraction
 from typing import Any
 
@@ -10,27 +9,23 @@ import islpy as isl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import cascades, long_cascades
-
-from builders import EXAMPLE, LEGAL, stretched
-from reports import explicit_up_to, report_or_none
 
 import polylat
+from builders import EXAMPLE, LEGAL, stretched
 from polylat import (
-    MappingError,
-    MissingExtraError,
     OptionError,
     Report,
-    ScheduleError,
-    Spec,
-    TooLargeError,
 )
 from polylat.analysis.relation import access_names
 from polylat.lowering.points import integer_points
+from reports import explicit_up_to, report_or_none
+from strategies import cascades, long_cascades
 
 Data = dict[str, Any]
 Starts = dict[str, set[tuple[int, ...]]]
 ORDERS = ("program", "skew", "oldest", "best")
+
+
 def maps(relation: isl.UnionMap) -> list[isl.Map]:
     """The maps of a union."""
     found: list[isl.Map] = []
@@ -46,7 +41,9 @@ def pieces(relation: isl.UnionMap) -> int:
 def starts(relation: isl.UnionMap) -> Starts:
     """All points of a schedule."""
     return {
-        m.get_tuple_name(isl.dim_type.in_): set(map(tuple, integer_points(m.wrap().flatten()).tolist()))
+        m.get_tuple_name(isl.dim_type.in_): set(
+            map(tuple, integer_points(m.wrap().flatten()).tolist())
+        )
         for m in maps(relation)
     }
 
@@ -160,42 +157,3 @@ def test_occupancy_of_what_holds_nothing() -> None:
     report = polylat.analyze(polylat.load(*EXAMPLE))
     with pytest.raises(OptionError, match="holds no tensor"):
         report.occupancy_relation("mac")
-
-
-@given(cascades(), st.sampled_from(ORDERS))
-def test_edges_of_the_task_graph_hold(case: tuple[Data, Data], order: str) -> None:
-    report = report_or_none(case, order)
-    if report is None:
-        return
-    graph = report.to_networkx()
-    assert len(graph) == report.solution.model.graph.tasks
-    for source, target, attributes in graph.edges(data=True):
-        before, after = graph.nodes[source], graph.nodes[target]
-        reason = attributes["reason"]
-        assert after["start"] >= before["finish"]
-        assert reason in {"flow", "barrier", "capacity", "port", "order"}
-        if reason in {"port", "order"}:
-            assert before["component"] == after["component"]
-        if reason == "order":
-            assert before["einsum"] == after["einsum"]
-    latency = max((n["finish"] for _, n in graph.nodes(data=True)), default=0)
-    assert latency == report.latency
-
-
-def test_window_of_the_task_graph() -> None:
-    report = polylat.analyze(polylat.load(*EXAMPLE), granularity="tile")
-    whole, some = report.to_networkx(), report.to_networkx(window=(0, 1024))
-    assert 0 < len(some) < len(whole)
-    assert all(node["start"] < 1024 for _, node in some.nodes(data=True))
-    assert set(some.edges) == set(whole.subgraph(some).edges)
-    with pytest.raises(TooLargeError, match="limit=3"):
-        report.to_networkx(limit=3)
-    with pytest.raises(OptionError):
-        report.to_networkx(window=(2, 1))
-
-
-def test_task_graph_without_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = polylat.analyze(polylat.load(*EXAMPLE), granularity="tile")
-    monkeypatch.setitem(sys.modules, "networkx", None)
-    with pytest.raises(MissingExtraError, match=r"polylat\[graph\]"):
-        report.to_networkx()

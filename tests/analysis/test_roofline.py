@@ -7,12 +7,10 @@ the folder that the environment variable POLYLAT_CORPUS names, or next to the re
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import CORPUS, OURS
-
 from polylat.analysis.roofline import Roofline, roofline
 from polylat.errors import MappingError, SpecError, UnsupportedError
 from polylat.lowering.rank_bounds import rank_bounds

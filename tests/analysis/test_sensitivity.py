@@ -8,35 +8,29 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import cascades
-
-from builders import EXAMPLES, ROOT
-from reports import analyzed
 
 import polylat
+from builders import EXAMPLES, ROOT
 from polylat import (
-    MappingError,
     OptionError,
     Report,
-    ScheduleError,
-    Spec,
     UnsupportedError,
 )
 from polylat.analysis.access import OVERHEAD, AccessKey
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.periodic_retiming import PeriodicRetimer
-from polylat.analysis.retiming import retimer
 from polylat.analysis.sensitivity import Change, best_change
 from polylat.cli import main
 from polylat.views.as_json import curve_to_dict, explanation_to_dict
 from polylat.views.text import curve_text, explanation_text
+from reports import analyzed
+from strategies import cascades
 
 Data = dict[str, Any]
 FILES = [str(EXAMPLES / f"{name}.yaml") for name in ("arch", "workload", "untapped")]
@@ -65,7 +59,7 @@ def with_overhead() -> Report:
 
 def components(report: Report) -> list[str]:
     """The components that take time, for more than their overhead."""
-    return list(dict.fromkeys(key[1] for key in retimer(report).loads if key[3] != OVERHEAD))
+    return list(dict.fromkeys(key[1] for key in report.retimer.loads if key[3] != OVERHEAD))
 
 
 # Properties --------------------------------------------------------------------------------------
@@ -127,7 +121,7 @@ def test_curves(case: tuple[Data, Data], scales: list[Fraction], data: st.DataOb
     report = analyzed(spec, **options)
     assume(components(report))
     component = data.draw(st.sampled_from(components(report)))
-    timed = {key for key in retimer(report).loads if key[1] == component}
+    timed = {key for key in report.retimer.loads if key[1] == component}
     action = data.draw(st.sampled_from([None, *sorted({key[3] for key in timed})]))
     keys = [key for key in timed if action in (None, key[3]) and key[3] != OVERHEAD]
     found = report.curve(component, action)
@@ -142,7 +136,7 @@ def test_curves(case: tuple[Data, Data], scales: list[Fraction], data: st.DataOb
         assert start < end
         assert high - low == slope * (end - start)
     for scale in scales:
-        again = report._retimer.evaluate(dict.fromkeys(keys, scale))
+        again = report.retimer.evaluate(dict.fromkeys(keys, scale))
         assert found.at(scale) == again.latency == sum(again.time.values())
         factor = 1 / scale if scale else "inf"
         name = component if action is None else (component, action)
@@ -195,7 +189,7 @@ def test_everything_scaled(case: tuple[Data, Data], scale: Fraction) -> None:
     """Times beyond 64 bits, or none at all: the latency is as many times as long."""
     data, options = case
     report = analyzed(data, **options)
-    found = report._retimer.evaluate(dict.fromkeys(report._retimer.loads, scale))
+    found = report.retimer.evaluate(dict.fromkeys(report.retimer.loads, scale))
     assert found.latency == report.latency * scale
     assert sum(found.time.values()) == found.latency
 
@@ -204,7 +198,7 @@ def test_everything_scaled(case: tuple[Data, Data], scale: Fraction) -> None:
 def test_the_best_change_is_the_best(case: tuple[Data, Data]) -> None:
     data, options = case
     report = analyzed(data, **options)
-    pairs = {(key[1], key[3]) for key in retimer(report).loads}
+    pairs = {(key[1], key[3]) for key in report.retimer.loads}
     latencies = [report.what_if({pair: 2}).latency for pair in pairs]
     change = best_change(report)
     if change is None:
@@ -221,7 +215,7 @@ def test_the_best_change_is_the_best(case: tuple[Data, Data]) -> None:
 def test_an_attention_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where rates meet is found from where they do not: nothing more has to be looked at."""
     report = polylat.analyze(polylat.load(EXAMPLES / "attention.yaml"))
-    retimer = report._retimer
+    retimer = report.retimer
     with monkeypatch.context() as patched:
         patched.delattr(PeriodicRetimer, "_search")
         rows = {

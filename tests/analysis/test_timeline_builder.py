@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from strategies import cascades, long_cascades
-
-from builders import EXAMPLE, EXAMPLES
-from reports import analyzed, explicit_up_to
 
 import polylat
-from polylat import MappingError, OptionError, Report, ScheduleError, Spec
-from polylat.analysis.timeline import Bar, Segment
+from builders import EXAMPLE
+from polylat import OptionError, Report, Spec
+from polylat.analysis.explicit_retiming import explicit_retimer
+from polylat.analysis.timeline import Bar, TimelineSegment
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
+from polylat.schedule.slack import task_slacks
 from polylat.views.timeline import Timeline
+from reports import analyzed, explicit_up_to
+from strategies import cascades, long_cascades
 
 Data = dict[str, Any]
 FEW = settings(
@@ -69,7 +69,7 @@ def check_bars(report: Report, line: Timeline) -> None:
     assert all(bar.duration == sum(part.duration for part in bar.parts) for bar in line.bars)
     assert Counter({k: v for k, v in times(line).items() if v}) == expected_times(report)
     for einsum, index in {(bar.einsum, bar.tile) for bar in line.bars}:
-        leaf = next(x for x in report._model.lowered.leaves if x.einsum.name == einsum)
+        leaf = next(x for x in report.solution.model.lowered.leaves if x.einsum.name == einsum)
         assert [v for v, _ in index] == [x.variable for x in leaf.temporal][: len(index)]
 
 
@@ -86,7 +86,7 @@ def times(line: Timeline) -> Counter[tuple[Any, ...]]:
 
 def expected_times(report: Report) -> Counter[tuple[Any, ...]]:
     """The same from the numbers of actions, and what one takes."""
-    spec = report._model.lowered.spec
+    spec = report.solution.model.lowered.spec
     found: Counter[tuple[Any, ...]] = Counter()
     for einsum in spec.workload.einsums:
         repeat = einsum.n_instances * spec.workload.n_instances
@@ -164,14 +164,11 @@ def test_slack_is_the_most_that_is_free(case: tuple[Data, Data], pick: int) -> N
     data, options = case
     report = analyzed(data, **options)
     assume(report.engine == "explicit" and report.latency > 0)
-    from polylat.analysis.explicit_retiming import explicit_retimer
-    from polylat.schedule.slack import task_slacks
-
-    model, timing = report._model, report._timing
+    model, timing = report.solution.model, report.solution.schedule
     assert isinstance(model.plan, ExplicitTaskGraph)
-    free = slacks(model.graph, timing)
+    free = task_slacks(model.graph, timing)
     task = pick % model.graph.tasks
-    retimer = explicit_retimer(model, model.plan, timing)
+    retimer = explicit_retimer(report.solution)
     for more, late in ((0, False), (1, True)):
         durations = model.graph.task_duration.copy()
         durations[task] += free[task] + more
@@ -199,7 +196,7 @@ def test_shades_add_up(case: tuple[Data, Data], limit: int) -> None:
         assert served == Counter({(e, k): t for e, k, t in shade.busy})
 
 
-def rolled_out(line: Timeline) -> list[tuple[Segment, Fraction]]:
+def rolled_out(line: Timeline) -> list[tuple[TimelineSegment, Fraction]]:
     """Segments with how much later they are than they say, repetitions one after another."""
 
     def between(first: int, last: int, later: Fraction, depth: int) -> Iterator[Any]:
@@ -324,17 +321,6 @@ def test_slack_where_tile_iterations_stand_for_others(background: str | tuple[()
     assert all(bar.slack == 0 for bar in here.bars if bar.critical)
 
 
-def test_slack_that_is_not_known_is_said_to_be() -> None:
-    """A bar's words say so where it cannot be told."""
-    from polylat.views.captions import bar_words
-
-    line = example(background="o2").timeline()
-    bar = line.bars[0]
-    assert f"slack {bar.slack}" in bar_words(bar, line.lanes[bar.lane])
-    unknown = bar_words(replace(bar, slack=None), line.lanes[bar.lane])
-    assert "slack not determined" in unknown
-
-
 def test_any_number_of_iterations_fits_one_screen() -> None:
     """An attention block of 10^9 tile iterations: few segments, and nothing is lost."""
     from benchmarks.fused import attention
@@ -390,112 +376,9 @@ def test_no_window(window: Any) -> None:
     assert told[0] == told[1]
 
 
-@pytest.mark.parametrize(
-    ("name", "widths", "allowed"),
-    [
-        ("to_svg", (199, -5, 10_001, "1000"), "from 200 to 10,000 pixels"),
-        ("to_matplotlib", (0, float("nan"), 101), "from 2 to 100 inches"),
-        ("to_text", (1, 19, 1_001, None), "from 20 to 1,000 columns"),
-    ],
-)
-def test_no_width(name: str, widths: tuple[Any, ...], allowed: str) -> None:
-    line = example().timeline()
-    for width in widths:
-        with pytest.raises(OptionError) as error:
-            getattr(line, name)(width=width)
-        assert f"width={width!r}" in str(error.value) and allowed in str(error.value)
-
-
-def test_narrow_widths() -> None:
-    line = polylat.analyze(polylat.load("examples/attention.yaml")).timeline()
-    assert max(map(len, line.to_text(width=20).splitlines())) <= 20
-    assert 'width="200"' in line.to_svg(width=200)
-
-
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    report, nowhere = example(), tmp_path / "no" / "where"
-    for write in (
-        lambda: report.timeline().save(nowhere.with_suffix(".html")),
-        lambda: report.to_perfetto(nowhere.with_suffix(".json")),
-        lambda: report.to_html(inputs=[str(nowhere)]),
-    ):
-        with pytest.raises(OptionError, match=r"cannot (write|read) .*where"):
-            write()
-
-
 def test_a_limit_of_nothing() -> None:
     with pytest.raises(OptionError, match="limit"):
         example().timeline(limit=0)
-
-
-def test_compare() -> None:
-    spec = polylat.load(EXAMPLE)
-    stack = polylat.compare({"AccelForge": polylat.roofline(spec), "here": polylat.analyze(spec)})
-    theirs, ours = stack.timelines
-    assert theirs.latency == 32768 == max(bar.finish for bar in theirs.bars)
-    assert sum(bar.duration for bar in theirs.bars if bar.critical) == 32768
-    assert [lane.name for lane in theirs.lanes] == [lane.name for lane in ours.lanes]
-    assert ours.title == "here" and not ours.folded
-    same = polylat.compare([polylat.roofline(spec), polylat.analyze(spec)])
-    assert [line.title for line in same.timelines] == ["AccelForge", "order program"]
-
-
-def test_lanes_are_in_the_order_of_the_architecture() -> None:
-    """In AccelForge's accounting, too, although its first Einsum does not use the vector unit."""
-    spec = polylat.load("examples/attention.yaml")
-    for line in polylat.compare([polylat.roofline(spec), polylat.analyze(spec)]).timelines:
-        found = list(dict.fromkeys(lane.component for lane in line.lanes))
-        assert found == [name for name in spec.arch.order if name in found]
-        assert {"vector", "register", "mac"} <= {*found}
-        for einsum, lane in {(bar.einsum, line.lanes[bar.lane].component) for bar in line.bars}:
-            assert lane in {component.name for component in spec.arch.paths[einsum]}
-
-
-@pytest.mark.parametrize("items", [[], {}, ["a"], [None], 3, None])
-def test_compare_what_cannot_be(items: Any) -> None:
-    with pytest.raises(OptionError):
-        polylat.compare(items)
-
-
-def test_titles_are_strings() -> None:
-    report = polylat.analyze(polylat.load(EXAMPLE))
-    calls: list[Callable[[Any], object]] = [
-        lambda title: report.timeline(title=title),
-        lambda title: polylat.compare({title: report}),
-        lambda title: report.to_html(title=title),
-    ]
-    for call in calls:
-        for title in (3, b"title"):
-            with pytest.raises(OptionError, match="a title must be a string"):
-                call(title)
-
-
-def test_names_of_files_are_names() -> None:
-    report = polylat.analyze(polylat.load(EXAMPLE))
-    calls: list[Callable[[Any], object]] = [
-        report.timeline().save,
-        report.to_perfetto,
-        lambda path: report.to_html(inputs=path),
-        lambda path: report.to_html(inputs=[path]),
-    ]
-    for call in calls:
-        for path in (None, 3):
-            with pytest.raises(OptionError, match="not the name of a file"):
-                call(path)
-
-
-def test_a_mapping_that_takes_no_time() -> None:
-    spec = polylat.load(EXAMPLE)
-    for path in spec.arch.paths.values():
-        for component in path:
-            object.__setattr__(component, "ports", ())
-    report = polylat.analyze(spec)
-    line = report.timeline()
-    assert line.latency == 0 and line.bars == ()
-    shown: list[Callable[[], Any]] = [line.to_text, line.to_svg, line.to_html, line.to_matplotlib]
-    for show in shown:
-        assert show()
-    assert line.to_plotly().to_html()
 
 
 @pytest.mark.parametrize("window", [3, (1, 2, 3), (0, "x"), (0, "1e999999999"), (5, 1), (-1, 5)])

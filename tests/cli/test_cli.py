@@ -12,12 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from builders import EXAMPLE, EXAMPLES
-
 import polylat
+from builders import EXAMPLE, EXAMPLES
 from polylat.cli import main
 from polylat.views.text import report_text, roofline_text
-
 
 
 def run(*arguments: str) -> Result:
@@ -167,10 +165,7 @@ def test_version() -> None:
         ),
         (
             ["compare", *EXAMPLE, str(EXAMPLES / "untapped.yaml"), "--set", "tops=Pipeline"],
-            (
-                "the input has no variable 'tops' (it has: inner, top)."
-                " Did you mean 'top'?"
-            ),
+            ("the input has no variable 'tops' (it has: inner, top). Did you mean 'top'?"),
         ),
         (
             ["analyze", *EXAMPLE, "--max-tiles", "3"],
@@ -265,7 +260,9 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is none on this system")
-@pytest.mark.parametrize("arguments", [["analyze", *EXAMPLE], ["roofline", *EXAMPLE, "--json"], ["-h"]])
+@pytest.mark.parametrize(
+    "arguments", [["analyze", *EXAMPLE], ["roofline", *EXAMPLE, "--json"], ["-h"]]
+)
 def test_a_full_disk_gives_one_line(arguments: list[str]) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(

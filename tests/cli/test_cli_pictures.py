@@ -19,7 +19,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from builders import EXAMPLE, ROOT
-
 from polylat.cli import main
 
 OPTIONS = [*EXAMPLE, "--granularity", "tile", "--background", "o2"]

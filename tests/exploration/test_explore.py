@@ -13,12 +13,10 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import cascades
-
-from builders import EXAMPLE, EXAMPLES, ROOT
 
 import polylat
 from benchmarks import fused
+from builders import EXAMPLE, EXAMPLES, ROOT
 from polylat import (
     Exploration,
     MappingError,
@@ -32,6 +30,7 @@ from polylat.analysis.occupancy import peak_or_none
 from polylat.exploration import cell, evaluate, search
 from polylat.exploration.pareto import front_of
 from polylat.explorer import Result
+from strategies import cascades
 
 Data = dict[str, Any]
 Draw = Any
@@ -414,7 +413,7 @@ def test_comparison() -> None:
         name: polylat.analyze(polylat.load(*EXAMPLE[:2], str(EXAMPLES / f"{name}.yaml")))
         for name in ("untapped", "tap_resident")
     }
-    found = polylat.differences(reports)
+    found = polylat.compare(reports)
     assert found.figures[0].values == tuple(r.latency for r in reports.values())
     keys = {key for report in reports.values() for key in report.accesses}
     changed = {
@@ -438,17 +437,17 @@ def test_comparison() -> None:
         top: polylat.analyze(polylat.load(*EXAMPLE[:2], str(EXAMPLES / "untapped.yaml"), top=top))
         for top in ("Sequential", "Pipeline")
     }
-    (split,) = polylat.differences(kinds).mapping
+    (split,) = polylat.compare(kinds).mapping
     assert (split.what, split.values) == ("e1, e2 | e3", ("Sequential", "Pipeline"))
-    same = polylat.differences({"a": reports["untapped"], "b": reports["untapped"]})
+    same = polylat.compare({"a": reports["untapped"], "b": reports["untapped"]})
     assert not (same.mapping or same.ports or same.memories or same.accesses)
     assert "Nothing differs" in str(same)
     with pytest.raises(OptionError, match="nothing to compare"):
-        polylat.differences({"a": reports["untapped"]})
+        polylat.compare({"a": reports["untapped"]})
     with pytest.raises(OptionError, match="reports by name"):
-        polylat.differences({"a": 3, "b": 4})
+        polylat.compare({"a": 3, "b": 4})
     with pytest.raises(OptionError, match="reports by name"):
-        polylat.differences({1: reports["untapped"], 2: reports["untapped"]})
+        polylat.compare({1: reports["untapped"], 2: reports["untapped"]})
     assert run("compare", *EXAMPLE).exit_code == 2
     twice = run("compare", *EXAMPLE, str(EXAMPLES / ".." / "examples" / "tap_resident.yaml"))
     assert twice.exit_code == 2 and "is named twice" in twice.stderr

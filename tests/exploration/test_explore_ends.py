@@ -20,9 +20,8 @@ from typing import Any
 
 import pytest
 
-from builders import EXAMPLE, ROOT
-
 import polylat
+from builders import EXAMPLE, ROOT
 from polylat import Exploration, InterruptedExplorationError, MissingExtraError, Spec
 from polylat.errors import OptionError, StoreError, WorkerError
 from polylat.exploration import evaluate, parallel, search
@@ -417,7 +416,9 @@ def test_a_dask_cluster_of_which_a_worker_is_killed(
     def killing(*arguments: Any) -> Any:
         return kills_its_worker_once(flag, *arguments)
 
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent))))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
+    )
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None
     ) as cluster:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import cascades
 
 from polylat import MappingError, Spec
 from polylat.engine.model import build
@@ -21,16 +20,10 @@ from polylat.lowering.iterations import IterationTable
 from polylat.lowering.lowered import LoweredMapping, lower
 from polylat.lowering.paths import Leaf
 from polylat.lowering.points import integer_points
-from polylat.lowering.relations import (
-    access,
-    date_tags,
-    dates,
-    domain,
-    flow,
-    footprint,
-    tiling,
-)
+from polylat.lowering.relations import domain, tiling
 from polylat.lowering.sampling import LoopSample
+from relations import access, date_tags, dates, flow, footprint
+from strategies import cascades
 
 Data = dict[str, Any]
 COEFFICIENT = st.integers(-3, 3)

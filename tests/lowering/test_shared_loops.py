@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import cascades
 
 import polylat
 from polylat.errors import MappingError, PolylatError, SpecError, UnsupportedError
@@ -18,6 +17,7 @@ from polylat.spec import Spec
 from polylat.spec.affine import Affine
 from polylat.spec.mapping import Branch, Compute, Spatial, Temporal
 from polylat.spec.workload import Einsum
+from strategies import cascades
 
 Name = Callable[[str, str], str]
 

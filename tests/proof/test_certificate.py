@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from math import prod
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import cascades, long_cascades
-
-from builders import EXAMPLE, LEGAL, stretched
-from reports import explicit_up_to, report_or_none
 
 import polylat
+from builders import EXAMPLE, LEGAL, stretched
 from polylat import Report
 from polylat.analysis.starts import BlockStarts, Starts, build_starts
 from polylat.engine.solution import Solution
 from polylat.proof.certificate import CertificateError, check_witness, verify
-from polylat.proof.ports import reaches
 from polylat.schedule.critical_path import critical_tasks
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
-from polylat.schedule.pieces import Pieces, merge_pieces
+from polylat.schedule.pieces import Pieces
 from polylat.schedule.timing import TaskSchedule
+from reports import explicit_up_to, report_or_none
+from strategies import cascades, long_cascades
 
 Data = dict[str, Any]
 ORDERS = ("program", "skew", "oldest", "best")
@@ -98,7 +94,11 @@ def test_a_delay_on_the_critical_path_is_found(
     case: tuple[Data, Data], order: str, pointwise: bool, data: st.DataObject
 ) -> None:
     report = report_or_none(case, order)
-    if report is None or not report.latency or not isinstance(report.solution.model.plan, ExplicitTaskGraph):
+    if (
+        report is None
+        or not report.latency
+        or not isinstance(report.solution.model.plan, ExplicitTaskGraph)
+    ):
         return
     timing = report.solution.schedule
     path = critical_tasks(report.solution.model.plan, timing)[0].tolist()
@@ -276,41 +276,6 @@ def test_a_billion_tile_iterations() -> None:
     certificate = report.verify()
     assert certificate.tiles > 10**9 and certificate.pieces < 500
     assert sum(p.decisions for p in certificate.proven) < 50_000
-
-
-terms = st.lists(
-    st.tuples(st.integers(-30, 30), st.integers(-3, 1), st.integers(0, 5)), max_size=4
-).map(lambda some: [(c, low, low + more) for c, low, more in some])
-
-
-@given(st.integers(-60, 60), terms, st.integers(-20, 20), st.integers(0, 8))
-def test_reaches(constant: int, some: list[tuple[int, int, int]], low: int, width: int) -> None:
-    values = itertools.product(*(range(a, b + 1) for _, a, b in some))
-    sums = (constant + sum(c * z for (c, *_), z in zip(some, v, strict=True)) for v in values)
-    expected = any(low <= x <= low + width for x in sums)
-    assert reaches(constant, some, low, low + width) is expected
-
-
-@given(st.data())
-def test_merged_pieces_are_the_same_times(data: st.DataObject) -> None:
-    shape = data.draw(st.lists(st.integers(1, 5), max_size=3))
-    grid = np.array(list(itertools.product(*map(range, shape))), dtype=np.int64)
-    grid = grid.reshape(prod(shape), len(shape))
-    keep = data.draw(st.sets(st.integers(0, len(grid) - 1), min_size=1))
-    digits = grid[sorted(keep)].T
-    rates = data.draw(st.lists(st.integers(0, 4), min_size=len(shape), max_size=len(shape)))
-    start = (digits * np.array(rates, dtype=np.int64)[:, None]).sum(axis=0)
-    start[data.draw(st.integers(0, len(start) - 1))] += data.draw(st.integers(0, 2))
-    if data.draw(st.booleans()):
-        start = start.astype(object)
-    few = merge_pieces(Pieces.of_points(digits, start, np.ones(len(start), dtype=start.dtype)))
-
-    def table(pieces: Pieces) -> list[tuple[int, ...]]:
-        index, times, lasts = pieces.expanded()
-        return sorted(zip(*index.tolist(), times.tolist(), lasts.tolist(), strict=True))
-
-    assert table(few) == table(Pieces.of_points(digits, start, np.ones(len(start))))
-    assert few.size <= len(start)
 
 
 def test_exact_times() -> None:

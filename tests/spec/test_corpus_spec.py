@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 import pytest
 
 from builders import CORPUS, OURS
-
 from polylat.errors import UnsupportedError
 from polylat.spec import Spec
 from polylat.spec.arch import Component
@@ -26,7 +24,6 @@ from polylat.spec.reading.load import load
 from polylat.spec.workload import Einsum
 
 isl = pytest.importorskip("islpy")
-
 
 
 def _cases() -> Iterator[Path]:

@@ -24,13 +24,13 @@ from polylat.spec.reading.expressions import (
     evaluate_whole,
     values_by_tensor,
 )
-from polylat.spec.reading.latency import Latency, NotLinear
-from polylat.spec.reading.numbers import BadNumber, decimal, exact
-from polylat.spec.reading.scope import Fields, Lazy, Scope, SymbolTable
+from polylat.spec.reading.latency import MaxPlusLatency, NotMaxPlusError
+from polylat.spec.reading.numbers import BadNumber, parse_decimal, to_exact
+from polylat.spec.reading.scope import Fields, ItemList, LazyValue, Scope
 from polylat.spec.reading.sets import NameSet, NameUniverse
-from polylat.spec.reading.tree import At
+from polylat.spec.reading.tree import Location
 
-HERE = At({}, ("arch", "size"))
+HERE = Location({}, ("arch", "size"))
 RANKS = NameUniverse("rank variable", ("m", "n", "k"))
 TENSORS = NameUniverse(
     "tensor",
@@ -160,15 +160,15 @@ def test_what_is_no_text_is_its_own_value() -> None:
 def test_names_are_looked_up_outwards_and_hide_functions() -> None:
     assert value("size * 2", size=21) == 42
     assert value("e", e=7) == 7
-    assert value("a.b + 1", a=Fields("a", {"b": Lazy(lambda: 2)})) == 3
-    assert value("t['x'] + t[0]", t=SymbolTable("t", {"x": 4})) == 8
+    assert value("a.b + 1", a=Fields("a", {"b": LazyValue(lambda: 2)})) == 3
+    assert value("t['x'] + t[0]", t=ItemList("t", {"x": 4})) == 8
 
 
 def test_a_field_may_mention_an_outer_name_like_its_own() -> None:
     outer = Scope({"size": 5})
     inner: dict[str, Any] = {}
     fields = Scope(inner, outer)
-    inner["size"] = Lazy(lambda: evaluate("size + 1", fields.without("size"), HERE))
+    inner["size"] = LazyValue(lambda: evaluate("size + 1", fields.without("size"), HERE))
     assert fields.lookup("size") == 6
 
 
@@ -179,7 +179,7 @@ def test_decimals_are_kept(number_: Any) -> None:
 
 @given(st.floats(allow_nan=False))
 def test_floats_are_the_decimals_that_they_print_as(number_: float) -> None:
-    found = exact(number_)
+    found = to_exact(number_)
     assert found == (number_ if math.isinf(number_) else Fraction(repr(number_)))
 
 
@@ -188,17 +188,17 @@ def test_floats_are_the_decimals_that_they_print_as(number_: float) -> None:
 )
 def test_bad_decimals(text: str) -> None:
     with pytest.raises(BadNumber):
-        decimal(text)
+        parse_decimal(text)
 
 
 def test_numbers_of_other_kinds() -> None:
     numpy = pytest.importorskip("numpy")
-    assert exact(numpy.int64(3)) == 3
-    assert exact(numpy.float64(0.1)) == Fraction(1, 10)
+    assert to_exact(numpy.int64(3)) == 3
+    assert to_exact(numpy.float64(0.1)) == Fraction(1, 10)
     with pytest.raises(BadNumber):
-        exact("3")
+        to_exact("3")
     with pytest.raises(BadNumber):
-        exact(math.nan)
+        to_exact(math.nan)
 
 
 # Typed values ------------------------------------------------------------------------------------
@@ -301,10 +301,12 @@ def test_sets_obey_de_morgan(a: NameSet, b: NameSet) -> None:
 
 def forms(text: str, **throughputs: Any) -> list[tuple[dict[str, Fraction], Fraction]]:
     given_ = throughputs or {"read": 4, "write": 2}
-    actions = SymbolTable(
+    actions = ItemList(
         "the actions",
         {
-            name: Fields(name, {"name": name, "n_calls": Latency.calls(name), "throughput": t})
+            name: Fields(
+                name, {"name": name, "n_calls": MaxPlusLatency.calls(name), "throughput": t}
+            )
             for name, t in given_.items()
         },
     )
@@ -376,7 +378,7 @@ def test_unlimited_throughput_takes_no_time() -> None:
     ],
 )
 def test_latencies_that_are_not_linear(text: str) -> None:
-    with pytest.raises(NotLinear):
+    with pytest.raises(NotMaxPlusError):
         forms(text)
 
 
@@ -566,10 +568,10 @@ TOKENS = st.sampled_from(WORDS.split())
 @settings(max_examples=500, deadline=None)
 @given(st.lists(TOKENS, min_size=1, max_size=12).map(" ".join))
 def test_any_text_gives_a_value_or_an_error(text: str) -> None:
-    calls = Fields("an action", {"name": "read", "n_calls": Latency.calls("read")})
+    calls = Fields("an action", {"name": "read", "n_calls": MaxPlusLatency.calls("read")})
     try:
-        value(text, actions=SymbolTable("the actions", {"read": calls}))
-    except (ExpressionError, NotLinear) as error:
+        value(text, actions=ItemList("the actions", {"read": calls}))
+    except (ExpressionError, NotMaxPlusError) as error:
         assert str(error)
 
 
@@ -583,7 +585,7 @@ def test_any_characters_give_a_value_or_an_error(text: str) -> None:
 
 
 def test_the_message_says_what_where_and_how_to_mend() -> None:
-    place = At({}, ("arch", "nodes", 0, "size")).for_einsum("mm")
+    place = Location({}, ("arch", "nodes", 0, "size")).for_einsum("mm")
     with pytest.raises(ExpressionError) as caught:
         evaluate("1024 * Widht", scope(Width=8), place)
     assert str(caught.value).startswith(

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from builders import OURS
-
 from polylat.errors import PolylatError, SpecError
 from polylat.spec import Spec
 from polylat.spec.affine import Affine
@@ -21,7 +20,6 @@ from polylat.spec.arch import Component
 from polylat.spec.mapping import Compute, Pipeline, Sequential, Spatial, Storage, Temporal, Toll
 from polylat.spec.reading.load import load
 from polylat.spec.reading.yaml_text import parse
-
 
 
 def memory(name: str, **more: Any) -> dict[str, Any]:

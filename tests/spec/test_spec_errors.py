@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import OURS
-
 from polylat.errors import (
     ExpressionError,
     MappingError,

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from builders import EXAMPLES, OURS, ROOT
-
 import polylat
+from builders import EXAMPLES, OURS, ROOT
 from polylat.views.as_json import report_to_dict, roofline_to_dict
-
 
 
 def example(mapping: str = "tap_resident", **variables: Any) -> polylat.Spec:

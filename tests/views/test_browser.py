@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders import EXAMPLE, EXAMPLES
-
 import polylat
+from builders import EXAMPLE, EXAMPLES
 from polylat.views.tree import Tree, TreeFlow, TreeRow
 
 if TYPE_CHECKING:
@@ -51,9 +50,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    report = polylat.analyze(polylat.load(files), granularity="tile", background="o2")
+    report = polylat.analyze(polylat.load(EXAMPLE), granularity="tile", background="o2")
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(report.to_html(inputs=files), encoding="utf-8")
+    path.write_text(report.to_html(inputs=EXAMPLE), encoding="utf-8")
     return path
 
 
@@ -199,7 +198,9 @@ def many_flows() -> Tree:
     rows = [TreeRow("split", "Sequential", "", (), False)]
     for k in range(6):
         above = (k == 5,)
-        rows.append(TreeRow("storage", f"SRAM keeps o{k}", "elements per tile: o 8" * k, above, True))
+        rows.append(
+            TreeRow("storage", f"SRAM keeps o{k}", "elements per tile: o 8" * k, above, True)
+        )
         rows.append(TreeRow("compute", f"e{k} on mac", "", above, False, Fraction(1, 3) * (k % 2)))
     leaves = [2 * k + 2 for k in range(6)]
     pairs = [(0, 1), (0, 5), (1, 2), (1, 4), (1, 3), (2, 5), (3, 4), (4, 5)]
@@ -212,7 +213,7 @@ def test_nothing_overlaps_in_a_tree(browser: Chrome, tmp_path: Path, name: str) 
     """No words stand on others, and no line goes through words."""
     tree = many_flows()
     if name == "attention":
-        tree = polylat.load(EXAMPLES / "attention.yaml").tree()
+        tree = polylat.tree(polylat.load(EXAMPLES / "attention.yaml"))
     path = tmp_path / "tree.html"
     path.write_text(f"<!DOCTYPE html><title>a tree</title>{tree.to_svg()}", encoding="utf-8")
     opened(browser, path)

@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from builders import EXAMPLES, OURS
-
 import polylat
+from builders import EXAMPLES, OURS
 from polylat.analysis.attribution import latency_steps
-from polylat.numbers import show, show_large
+from polylat.numbers import format_large, format_number
 from polylat.views.text import render_report, report_text, roofline_text
-
 
 
 def example(mapping: str = "tap_resident", **variables: Any) -> polylat.Spec:
@@ -54,7 +52,7 @@ def flat(text: str) -> str:
     ],
 )
 def test_numbers(value: int | Fraction, text: str) -> None:
-    assert show(value) == text
+    assert format_number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -67,7 +65,7 @@ def test_numbers(value: int | Fraction, text: str) -> None:
     ],
 )
 def test_large_numbers(value: int | Fraction, text: str) -> None:
-    assert show_large(value) == text
+    assert format_large(value) == text
 
 
 def test_headline_of_an_optimal_schedule() -> None:
@@ -177,9 +175,9 @@ def test_critical_path_adds_up() -> None:
     times = [int(row[4].replace(",", "")) for row in rows]
     assert sum(times) == 31744
     said = flat(" ".join(lines[lines.index(next(x for x in lines if "waited for" in x)) :]))
-    for why, time in report.critical_waits.items():
+    for why, time in report.critical_reasons.items():
         words = {None: "nothing", "flow": "data", "barrier": "a barrier", "port": "its port"}
-        assert f"{words[why]} {show(time)} (" in said
+        assert f"{words[why]} {format_number(time)} (" in said
 
 
 def test_steps_of_the_critical_path() -> None:
@@ -207,7 +205,7 @@ def test_memories_that_are_too_small() -> None:
     (memory,) = (memory for memory in report.occupancy if memory.exceeded)
     assert memory.size is not None
     text = report_text(report)
-    assert f"exceeded by {show(memory.peak - memory.size)}" in text
+    assert f"exceeded by {format_number(memory.peak - memory.size)}" in text
     assert "Tiles count as filled whole" in text
 
 

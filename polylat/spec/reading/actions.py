@@ -10,12 +10,12 @@ from typing import Any
 from polylat.errors import ExpressionError, SpecError
 from polylat.spec.reading import models as m
 from polylat.spec.reading.expressions import evaluate_number, lazy_value, values_by_tensor
-from polylat.spec.reading.latency import Latency
-from polylat.spec.reading.numbers import Number, exact
-from polylat.spec.reading.scope import Fields, Lazy, Scope, SymbolTable
+from polylat.spec.reading.latency import MaxPlusLatency
+from polylat.spec.reading.numbers import Number, to_exact
+from polylat.spec.reading.scope import Fields, ItemList, LazyValue, Scope
 from polylat.spec.reading.sets import NameSet
-from polylat.spec.reading.suggest import shown
-from polylat.spec.reading.tree import At
+from polylat.spec.reading.suggest import format_value
+from polylat.spec.reading.tree import Location
 
 _INFINITY = float("inf")
 _ALWAYS = {"Memory": ("read", "write"), "Toll": ("read",), "Compute": ("compute",)}
@@ -37,7 +37,7 @@ class Actions:
     """
 
     def __init__(
-        self, model: m.ComponentModel, kind: str, everything: NameSet, scope: Scope, at: At
+        self, model: m.ComponentModel, kind: str, everything: NameSet, scope: Scope, at: Location
     ) -> None:
         self.model, self.everything, self.scope, self.at = model, everything, scope, at
         here = at / "actions"
@@ -117,7 +117,7 @@ class Actions:
             found[tensor] = reciprocal(_require_positive(values_per_action, key, place))
         return found
 
-    def table(self) -> SymbolTable:
+    def table(self) -> ItemList:
         """Return the actions as the expressions of ``total_latency`` see them.
 
         Returns
@@ -125,18 +125,18 @@ class Actions:
         Table
             Name → attributes of the action, evaluated on first use.
         """
-        return SymbolTable("the actions", {name: self._fields(name) for name in self.names})
+        return ItemList("the actions", {name: self._fields(name) for name in self.names})
 
     def _fields(self, name: str) -> Fields:
         others = ("throughput_scale", "latency_scale", "energy", "energy_scale")
         values: dict[str, Any] = {
             "name": name,
-            "n_calls": Latency.calls(name),
-            "throughput": Lazy(partial(self.throughput, name)),
-            **{key: Lazy(partial(self.scopes[name].lookup, key)) for key in others},
+            "n_calls": MaxPlusLatency.calls(name),
+            "throughput": LazyValue(partial(self.throughput, name)),
+            **{key: LazyValue(partial(self.scopes[name].lookup, key)) for key in others},
         }
         if isinstance(self.model, m.HolderModel):
-            values["bits_per_action"] = Lazy(partial(self._bits_per_action, name))
+            values["bits_per_action"] = LazyValue(partial(self._bits_per_action, name))
         return Fields(f"the action {name!r}", values)
 
     def _scope(self, name: str) -> Scope:
@@ -144,13 +144,13 @@ class Actions:
         action, at = self.given[name]
         table: dict[str, Any] = {"name": name}
         scope = Scope(table, self.scope)
-        table["throughput"] = Lazy(partial(self._given_throughput, name))
+        table["throughput"] = LazyValue(partial(self._given_throughput, name))
         for key in ("throughput_scale", "latency_scale"):
-            table[key] = Lazy(partial(throughput_scale, action, scope, at))
+            table[key] = LazyValue(partial(throughput_scale, action, scope, at))
         for key in ("energy", "energy_scale"):
-            table[key] = Lazy(partial(_evaluate_field, getattr(action, key), scope, key, at))
+            table[key] = LazyValue(partial(_evaluate_field, getattr(action, key), scope, key, at))
         if getattr(action, "bits_per_action", None) is not None:
-            table["bits_per_action"] = Lazy(partial(self._bits_per_action, name))
+            table["bits_per_action"] = LazyValue(partial(self._bits_per_action, name))
         return scope
 
     def _given_throughput(self, name: str) -> Number:
@@ -165,7 +165,7 @@ class Actions:
             value = evaluate_number(action.latency, scope, at / key)
             if value < 0:
                 raise ExpressionError(
-                    f"the latency is negative: {shown(value)}", where=str(at / key)
+                    f"the latency is negative: {format_value(value)}", where=str(at / key)
                 )
             value = _reciprocal(value)
         elif str(self.model.component_class).lower() == "dummy":
@@ -173,7 +173,7 @@ class Actions:
         else:
             given_class = self.model.component_class
             note = (
-                f" (AccelForge would query its component model {shown(given_class)})"
+                f" (AccelForge would query its component model {format_value(given_class)})"
                 if given_class
                 else ""
             )
@@ -199,7 +199,7 @@ class Actions:
         return 1
 
 
-def throughput_scale(model: m.ComponentModel | m.ActionModel, scope: Scope, at: At) -> Number:
+def throughput_scale(model: m.ComponentModel | m.ActionModel, scope: Scope, at: Location) -> Number:
     """Return the ``throughput_scale``, or the reciprocal of the deprecated ``latency_scale``.
 
     Parameters
@@ -241,9 +241,9 @@ def throughput_scale(model: m.ComponentModel | m.ActionModel, scope: Scope, at: 
     return _require_positive(value, key, at / key)
 
 
-def _require_positive(value: Number, what: str, at: At) -> Number:
+def _require_positive(value: Number, what: str, at: Location) -> Number:
     if value <= 0:
-        raise ExpressionError(f"{what} must be above zero, not {shown(value)}", where=str(at))
+        raise ExpressionError(f"{what} must be above zero, not {format_value(value)}", where=str(at))
     return value
 
 
@@ -267,14 +267,14 @@ def _reciprocal(value: Number) -> Number:
     """Return the reciprocal of a value ≥ 0; infinity is the reciprocal of zero, and vice versa."""
     if isinstance(value, float):
         return 0
-    return _INFINITY if value == 0 else exact(1 / Fraction(value))
+    return _INFINITY if value == 0 else to_exact(1 / Fraction(value))
 
 
 def _multiply(a: Number, b: Number) -> Number:
     if isinstance(a, float) or isinstance(b, float):
         return _INFINITY  # both factors are above zero
-    return exact(Fraction(a) * Fraction(b))
+    return to_exact(Fraction(a) * Fraction(b))
 
 
-def _evaluate_field(value: Any, scope: Scope, name: str, at: At) -> Any:
+def _evaluate_field(value: Any, scope: Scope, name: str, at: Location) -> Any:
     return lazy_value(value, scope.without(name), at / name).get()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from polylat.spec.affine import Affine
-from polylat.spec.reading.numbers import BadNumber, bounded
+from polylat.spec.reading.numbers import BadNumber, check_size
 
 _MAX_LENGTH = 4_000
 _MAX_NESTING = 50
@@ -280,7 +280,7 @@ def _compare(a: Affine, sign: str, b: Affine) -> list[Affine]:
 def _checked(value: Affine) -> Affine:
     try:
         for number in (value.constant, *(c for _, c in value.terms)):
-            bounded(number)
+            check_size(number)
     except BadNumber as error:
         raise BadAffine(str(error)) from None
     return value

@@ -11,8 +11,8 @@ from polylat.spec.arch import Arch, Component
 from polylat.spec.reading import models as m
 from polylat.spec.reading.components import ArchView
 from polylat.spec.reading.scope import Scope
-from polylat.spec.reading.tree import At
-from polylat.spec.reading.workload import WorkloadScopes
+from polylat.spec.reading.tree import Location
+from polylat.spec.reading.workload import EvaluatedWorkload
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class _Placed:
     """A component of the architecture, its location in the input and the Forks around it."""
 
     model: m.SpatialableModel
-    at: At
-    forks: tuple[At, ...]
+    at: Location
+    forks: tuple[Location, ...]
 
     @property
     def kind(self) -> str:
@@ -32,9 +32,9 @@ class _Placed:
 def build_arch(
     model: m.ArchModel,
     computes: Mapping[str, str],
-    workload: WorkloadScopes,
+    workload: EvaluatedWorkload,
     variables: Scope,
-    at: At,
+    at: Location,
 ) -> Arch:
     """Evaluate the components that each Einsum sees on the path to the Compute that runs it.
 
@@ -77,7 +77,7 @@ def build_arch(
     return Arch(order, paths)
 
 
-def component_kinds(model: m.ArchModel, at: At) -> dict[str, str]:
+def component_kinds(model: m.ArchModel, at: Location) -> dict[str, str]:
     """Return the kinds of all components; check that names are unique.
 
     Parameters
@@ -106,7 +106,7 @@ def component_kinds(model: m.ArchModel, at: At) -> dict[str, str]:
     return {c.model.name: c.kind for c in components}
 
 
-def _refuse_networks(nodes: list[Any], at: At) -> None:
+def _refuse_networks(nodes: list[Any], at: Location) -> None:
     for index, node in enumerate(nodes):
         if isinstance(node, m.NetworkModel):
             raise UnsupportedError(
@@ -117,7 +117,7 @@ def _refuse_networks(nodes: list[Any], at: At) -> None:
         _refuse_networks(getattr(node, "nodes", []), at / index / "nodes")
 
 
-def _walk(nodes: list[Any], at: At, forks: tuple[At, ...]) -> Iterator[_Placed]:
+def _walk(nodes: list[Any], at: Location, forks: tuple[Location, ...]) -> Iterator[_Placed]:
     for index, node in enumerate(nodes):
         place = at / index
         if isinstance(node, m.ForkModel):
@@ -130,7 +130,7 @@ def _walk(nodes: list[Any], at: At, forks: tuple[At, ...]) -> Iterator[_Placed]:
             yield _Placed(node, place, forks)
 
 
-def _array(node: m.ArrayModel, place: At, forks: tuple[At, ...]) -> Iterator[_Placed]:
+def _array(node: m.ArrayModel, place: Location, forks: tuple[Location, ...]) -> Iterator[_Placed]:
     """Iterate over the components in an Array, then the Array; they lie above its units."""
     for index, inner in enumerate(node.nodes):
         where = place / "nodes" / index
@@ -156,7 +156,7 @@ def _array(node: m.ArrayModel, place: At, forks: tuple[At, ...]) -> Iterator[_Pl
     yield _Placed(node, place, forks)
 
 
-def _check_names(components: list[_Placed], here: At) -> None:
+def _check_names(components: list[_Placed], here: Location) -> None:
     if not components:
         raise SpecError(
             "the architecture has no components", where=str(here / "nodes"), fix="add one"

@@ -15,14 +15,14 @@ from polylat.spec.reading.models import (
     SpecModel,
     node_type,
 )
-from polylat.spec.reading.suggest import did_you_mean, shown
-from polylat.spec.reading.tree import At
+from polylat.spec.reading.suggest import did_you_mean, format_value
+from polylat.spec.reading.tree import Location
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-def validate(data: Any, at: At) -> SpecModel:
+def validate(data: Any, at: Location) -> SpecModel:
     """Validate the input and convert it to models.
 
     Parameters
@@ -80,7 +80,7 @@ def _describe(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str
         fix = did_you_mean(key, _allowed_keys(error["loc"]))
         if isinstance(key, str) and set(key) & set("()[]"):
             fix = "put an expression that contains commas in quotes"
-        return f"unknown key {shown(key)}", fix, path
+        return f"unknown key {format_value(key)}", fix, path
     if kind == "missing":
         key = str(error["loc"][-1])
         path = _path(error["loc"][:-1], data)
@@ -115,7 +115,7 @@ def _describe_non_node(error: ErrorDetails, known: tuple[str, ...]) -> tuple[str
             f"add a tag such as !{known[0]}, or a key such as type: {known[0]}",
         )
     kind = node_type(value) or value["type"]
-    return f"unknown node type {shown(kind)}", did_you_mean(kind, known)
+    return f"unknown node type {format_value(kind)}", did_you_mean(kind, known)
 
 
 def _kind(value: Any) -> str:
@@ -123,7 +123,7 @@ def _kind(value: Any) -> str:
         return "nothing"
     if isinstance(value, dict):
         return "a mapping"
-    return "a list" if isinstance(value, list) else shown(value)
+    return "a list" if isinstance(value, list) else format_value(value)
 
 
 def _path(loc: tuple[str | int, ...], data: Any) -> list[str | int]:

@@ -20,10 +20,10 @@ from polylat.spec.reading.expressions import (
     values_by_tensor,
 )
 from polylat.spec.reading.ports import build_ports
-from polylat.spec.reading.scope import Fields, Lazy, Scope
+from polylat.spec.reading.scope import Fields, LazyValue, Scope
 from polylat.spec.reading.sets import NameSet
-from polylat.spec.reading.suggest import did_you_mean, shown
-from polylat.spec.reading.tree import At
+from polylat.spec.reading.suggest import did_you_mean, format_value
+from polylat.spec.reading.tree import Location
 
 _DIRECTIONS = ("up", "down", "up_and_down")
 # Fields that expressions cannot use: they have another meaning there, or none.
@@ -55,11 +55,11 @@ class ArchView:
     def __init__(
         self,
         model: m.ArchModel,
-        components: list[tuple[m.SpatialableModel, At]],
+        components: list[tuple[m.SpatialableModel, Location]],
         variables: Scope,
         einsum_scope: Scope,
         everything: NameSet,
-        here: At,
+        here: Location,
     ) -> None:
         self.variables = variables
         self.everything = everything
@@ -82,7 +82,7 @@ class ArchView:
             names.setdefault(component.name, self._attributes(component))
 
     def component(
-        self, model: m.SpatialableModel, place: At, bits: Mapping[str, Fraction]
+        self, model: m.SpatialableModel, place: Location, bits: Mapping[str, Fraction]
     ) -> Component:
         """Evaluate a component as the Einsum sees it.
 
@@ -135,7 +135,7 @@ class ArchView:
             bits_per_value=held,
         )
 
-    def _scope(self, model: m.SpatialableModel, at: At) -> Scope:
+    def _scope(self, model: m.SpatialableModel, at: Location) -> Scope:
         """Return the names that a component's expressions may use: its own fields first."""
         extra: dict[str, Any] = dict(self.extras)
         table: dict[str, Any] = {}
@@ -143,29 +143,29 @@ class ArchView:
         scope = Scope(table, Scope(extra, self.outer))
         key = "extra_attributes_for_component_model"
         for name, value in getattr(model, key, {}).items():
-            extra[name] = Lazy(partial(_evaluate_field, value, scope, name, at / key))
+            extra[name] = LazyValue(partial(_evaluate_field, value, scope, name, at / key))
         for name in _usable_fields(model):
             value = getattr(model, name)
             if name in ("latency_scale", "throughput_scale"):
                 assert isinstance(model, m.ComponentModel)
-                table[name] = Lazy(partial(throughput_scale, model, scope, at))
+                table[name] = LazyValue(partial(throughput_scale, model, scope, at))
             elif isinstance(value, (dict, list)) or name in ("name", "component_class"):
                 table[name] = value
             else:
-                table[name] = Lazy(partial(_evaluate_field, value, scope, name, at))
+                table[name] = LazyValue(partial(_evaluate_field, value, scope, name, at))
         return scope
 
     def _attributes(self, model: m.SpatialableModel) -> Fields:
         """Return the component as the expressions of other components see it."""
         scope = self.scopes[model.name]
-        values = {name: Lazy(partial(scope.lookup, name)) for name in _usable_fields(model)}
+        values = {name: LazyValue(partial(scope.lookup, name)) for name in _usable_fields(model)}
         return Fields(f"the component {model.name!r}", values)
 
     def _latency_scope(self, name: str) -> Scope:
         """Return the names in total_latency: the input's variables hide those of the arch."""
         return Scope(self.tables[name], Scope(self.variables.table, self.scopes[name]))
 
-    def _spatial_dim(self, dim: m.SpatialModel, scope: Scope, at: At) -> SpatialDim:
+    def _spatial_dim(self, dim: m.SpatialModel, scope: Scope, at: Location) -> SpatialDim:
         fanout = evaluate_whole(dim.fanout, scope, at / "fanout", what=f"the fanout of {dim.name!r}")
         if dim.may_reuse is not None:
             reuse = evaluate_set(dim.may_reuse, scope, at / "may_reuse")
@@ -176,7 +176,7 @@ class ArchView:
         return SpatialDim(dim.name, fanout, frozenset(reuse.names))
 
     def _bits_per_value(
-        self, model: m.HolderModel, scope: Scope, at: At, bits: Mapping[str, Fraction]
+        self, model: m.HolderModel, scope: Scope, at: Location, bits: Mapping[str, Fraction]
     ) -> dict[str, Fraction]:
         """Return tensor → bits of one value in the component."""
         given = values_by_tensor(model.bits_per_value, self.everything, scope, at)
@@ -188,7 +188,7 @@ class ArchView:
             },
         }
 
-    def _direction(self, model: m.ComponentModel, scope: Scope, at: At) -> dict[str, Direction]:
+    def _direction(self, model: m.ComponentModel, scope: Scope, at: Location) -> dict[str, Direction]:
         if not isinstance(model, m.TollModel):
             return {}
         tensors = self.everything.ordered()
@@ -206,7 +206,7 @@ class ArchView:
         return {t: found[t] for t in tensors}
 
 
-def variables_table(variables: Mapping[str, Any], scope: Scope, at: At) -> dict[str, Any]:
+def variables_table(variables: Mapping[str, Any], scope: Scope, at: Location) -> dict[str, Any]:
     """Return the variables, each evaluated on first use.
 
     Parameters
@@ -224,14 +224,14 @@ def variables_table(variables: Mapping[str, Any], scope: Scope, at: At) -> dict[
         Name → lazy value; ``"variables"`` → all of them as attributes.
     """
     table: dict[str, Any] = {
-        name: Lazy(partial(_evaluate_field, value, scope, name, at))
+        name: LazyValue(partial(_evaluate_field, value, scope, name, at))
         for name, value in variables.items()
     }
     table["variables"] = Fields("variables", dict(table))
     return table
 
 
-def _evaluate_field(value: Any, scope: Scope, name: str, at: At) -> Any:
+def _evaluate_field(value: Any, scope: Scope, name: str, at: Location) -> Any:
     """Evaluate a field; where its expression uses the field's name, this is the outer name."""
     return lazy_value(value, scope.without(name), at / name).get()
 
@@ -240,18 +240,18 @@ def _usable_fields(model: m.SpatialableModel) -> Iterator[str]:
     return (name for name in type(model).model_fields if name not in _OPAQUE)
 
 
-def _evaluate_size(model: m.MemoryModel, scope: Scope, at: At) -> Fraction | None:
+def _evaluate_size(model: m.MemoryModel, scope: Scope, at: Location) -> Fraction | None:
     size = evaluate_number(model.size, scope.without("size"), at / "size")
     if size < 0:
-        raise ExpressionError(f"the size is negative: {shown(size)}", where=str(at / "size"))
+        raise ExpressionError(f"the size is negative: {format_value(size)}", where=str(at / "size"))
     return None if isinstance(size, float) else Fraction(size)
 
 
-def _parse_direction(value: Any, at: At) -> Direction:
+def _parse_direction(value: Any, at: Location) -> Direction:
     text = value.strip().strip("'\"") if isinstance(value, str) else value
     if text not in _DIRECTIONS:
         raise SpecError(
-            f"{shown(value)} is not a direction",
+            f"{format_value(value)} is not a direction",
             where=str(at),
             fix=did_you_mean(value, _DIRECTIONS),
         )

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from polylat.errors import SpecError, UnsupportedError
-from polylat.spec.reading.suggest import shown
-from polylat.spec.reading.tree import At, Map, Seq
+from polylat.spec.reading.suggest import format_value
+from polylat.spec.reading.tree import Location, TreeMapping, TreeSequence
 
 _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _RANK = re.compile(r"[A-Z#$@]\w*\Z", re.ASCII)
@@ -17,7 +17,7 @@ _MAX_LENGTH = 10_000
 _MAX_NESTING = 10
 
 
-def expand_einsum_texts(data: Any, at: At) -> Any:
+def expand_einsum_texts(data: Any, at: Location) -> Any:
     """Replace Einsums written as text by mappings, and flatten nested lists of Einsums.
 
     As in AccelForge, the accesses are the inputs in order of appearance, then the output, and the
@@ -46,7 +46,7 @@ def expand_einsum_texts(data: Any, at: At) -> Any:
     entries = workload.get("einsums") if isinstance(workload, dict) else None
     if not isinstance(entries, list) or not isinstance(workload, dict):
         return data
-    found, lines = Seq(), []
+    found, lines = TreeSequence(), []
     for entry, place, line in _flatten(entries, at / "workload" / "einsums", 0):
         found.append(_expand_entry(entry, place))
         lines.append(line)
@@ -54,19 +54,19 @@ def expand_einsum_texts(data: Any, at: At) -> Any:
     return _with(data, "workload", _with(workload, "einsums", found))
 
 
-def _with(table: dict[str, Any], key: str, value: Any) -> Map:
+def _with(table: dict[str, Any], key: str, value: Any) -> TreeMapping:
     """Return a copy of a mapping with one value replaced."""
-    result = Map(table.items())
+    result = TreeMapping(table.items())
     result[key] = value
-    if isinstance(table, Map):
+    if isinstance(table, TreeMapping):
         result.lines, result.line = table.lines, table.line
     return result
 
 
-def _flatten(entries: list[Any], at: At, depth: int) -> list[tuple[Any, At, Any]]:
+def _flatten(entries: list[Any], at: Location, depth: int) -> list[tuple[Any, Location, Any]]:
     if depth > _MAX_NESTING:
         raise SpecError(f"lists nested more than {_MAX_NESTING} deep", where=str(at))
-    found: list[tuple[Any, At, Any]] = []
+    found: list[tuple[Any, Location, Any]] = []
     for index, entry in enumerate(entries):
         place = at / index
         if isinstance(entry, list):
@@ -76,10 +76,10 @@ def _flatten(entries: list[Any], at: At, depth: int) -> list[tuple[Any, At, Any]
     return found
 
 
-def _expand_entry(entry: Any, at: At) -> Any:
+def _expand_entry(entry: Any, at: Location) -> Any:
     if isinstance(entry, str):
         line = at.line
-        entry, text_at = Map([("einsum", entry)]), at
+        entry, text_at = TreeMapping([("einsum", entry)]), at
         if line is not None:
             entry.lines = {"einsum": line}
     else:
@@ -100,7 +100,7 @@ def _expand_entry(entry: Any, at: At) -> Any:
             raise SpecError("must be a mapping with a name", where=str(place))
         if access["name"] not in by_name:
             raise SpecError(
-                f"tensor {shown(access['name'])} is not in the Einsum {shown(text)}",
+                f"tensor {format_value(access['name'])} is not in the Einsum {format_value(text)}",
                 where=str(place),
             )
         for key, value in access.items():
@@ -111,11 +111,11 @@ def _expand_entry(entry: Any, at: At) -> Any:
                     f"{key} is already given by the Einsum's text", where=str(place / key)
                 )
             by_name[access["name"]][key] = value
-    result = Map((k, v) for k, v in entry.items() if k not in ("einsum", "tensor_accesses"))
-    if isinstance(entry, Map):
+    result = TreeMapping((k, v) for k, v in entry.items() if k not in ("einsum", "tensor_accesses"))
+    if isinstance(entry, TreeMapping):
         result.lines = dict(entry.lines)
     result["name"] = name
-    result["tensor_accesses"] = Seq(accesses)
+    result["tensor_accesses"] = TreeSequence(accesses)
     line = text_at.line
     if line is not None:
         result.lines.setdefault("name", line)
@@ -123,7 +123,7 @@ def _expand_entry(entry: Any, at: At) -> Any:
     return result
 
 
-def _parse(text: str, at: At) -> tuple[str, list[Map]]:
+def _parse(text: str, at: Location) -> tuple[str, list[TreeMapping]]:
     """Parse the text of an Einsum.
 
     Parameters
@@ -147,7 +147,7 @@ def _parse(text: str, at: At) -> tuple[str, list[Map]]:
     """
 
     def wrong(why: str) -> SpecError:
-        return SpecError(f"{shown(text)}: {why}", where=str(at), fix=f"write {_FORM}")
+        return SpecError(f"{format_value(text)}: {why}", where=str(at), fix=f"write {_FORM}")
 
     if len(text) > _MAX_LENGTH:
         raise wrong("it is too long")
@@ -166,7 +166,7 @@ def _parse(text: str, at: At) -> tuple[str, list[Map]]:
     rest = _TENSOR.sub("", right)
     if "[" in rest or "]" in rest:
         raise wrong("its brackets do not match")
-    accesses: list[Map] = []
+    accesses: list[TreeMapping] = []
     sides: list[tuple[str, str, bool]] = [(name, ranks, False) for name, ranks in inputs]
     sides.append((match[1], match[2], True))
     for name, ranks, output in sides:
@@ -191,11 +191,11 @@ def _parse(text: str, at: At) -> tuple[str, list[Map]]:
             if not output and before["projection"] == projection:
                 continue  # A[m] * A[m] is read once, as in AccelForge
             raise UnsupportedError(
-                f"{shown(text)}: the tensor {name!r} occurs twice",
+                f"{format_value(text)}: the tensor {name!r} occurs twice",
                 where=str(at),
                 fix="use a separate tensor for each access",
             )
         accesses.append(
-            Map([("name", name), ("projection", Map(projection.items())), ("output", output)])
+            TreeMapping([("name", name), ("projection", TreeMapping(projection.items())), ("output", output)])
         )
     return str(match[1]), accesses

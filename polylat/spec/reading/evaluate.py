@@ -14,8 +14,8 @@ from polylat.spec.reading.components import variables_table
 from polylat.spec.reading.einsum_text import expand_einsum_texts
 from polylat.spec.reading.mapping import build_mapping, check_paths
 from polylat.spec.reading.scope import Scope
-from polylat.spec.reading.tree import At
-from polylat.spec.reading.variables import Given, refuse_unused, sort_out
+from polylat.spec.reading.tree import Location
+from polylat.spec.reading.variables import GivenVariables, find_unused, refuse_unused
 from polylat.spec.reading.workload import build_workload
 
 
@@ -54,7 +54,7 @@ def evaluate_with(
     *,
     main: str | None = None,
     rendered: Collection[str] = (),
-) -> tuple[SpecParts, Given]:
+) -> tuple[SpecParts, GivenVariables]:
     """Evaluate a tree to the parts of a `Spec` and record which of the given variables it uses.
 
     Parameters
@@ -84,8 +84,8 @@ def evaluate_with(
             "the key 'mapping' is missing",
             fix="add the mapping to analyze; AccelForge's mapper can find one",
         )
-    tree = expand_einsum_texts(tree, At(tree, main=main))
-    root = At(tree, main=main)
+    tree = expand_einsum_texts(tree, Location(tree, main=main))
+    root = Location(tree, main=main)
     model = validate(tree, root)
     table: dict[str, Any] = {}
     variables = Scope(table)
@@ -103,4 +103,4 @@ def evaluate_with(
         where=str(root / "schedule"),
     )
     spec = SpecParts(workload.workload, arch, mapping, schedule)
-    return spec, sort_out(given, model.variables, rendered, table, tree, spec)
+    return spec, find_unused(given, model.variables, rendered, table, tree, spec)

@@ -26,18 +26,18 @@ from polylat.spec.reading.functions import (
     items_of,
     kind_of,
 )
-from polylat.spec.reading.latency import Latency, NotLinear
-from polylat.spec.reading.numbers import BadNumber, Number, decimal, exact, is_decimal
-from polylat.spec.reading.scope import Circular, Fields, Lazy, Scope, SymbolTable
+from polylat.spec.reading.latency import MaxPlusLatency, NotMaxPlusError
+from polylat.spec.reading.numbers import BadNumber, Number, is_decimal, parse_decimal, to_exact
+from polylat.spec.reading.scope import CircularDefinition, Fields, ItemList, LazyValue, Scope
 from polylat.spec.reading.sets import NameSet, SetError
-from polylat.spec.reading.suggest import did_you_mean, shown
-from polylat.spec.reading.tree import At, Quoted
+from polylat.spec.reading.suggest import did_you_mean, format_value
+from polylat.spec.reading.tree import Location, Quoted
 
 _MAX_LENGTH = 4_000
 _MAX_STEPS = 100_000
 
 
-def evaluate(expression: object, scope: Scope, at: At) -> Any:
+def evaluate(expression: object, scope: Scope, at: Location) -> Any:
     """Evaluate an expression.
 
     Parameters
@@ -52,7 +52,7 @@ def evaluate(expression: object, scope: Scope, at: At) -> Any:
     Returns
     -------
     Any
-        An exact number, a boolean, None, a string, a `NameSet`, a `Latency` or a list.
+        An exact number, a boolean, None, a string, a `NameSet`, a `MaxPlusLatency` or a list.
 
     Raises
     ------
@@ -66,19 +66,19 @@ def evaluate(expression: object, scope: Scope, at: At) -> Any:
     text = expression.strip()
     try:
         if is_decimal(text):
-            return decimal(text)
+            return parse_decimal(text)
         if text.lower() in ("true", "false"):
             return text.lower() == "true"
         if text in scope:
             return scope.lookup(text)
         return _Evaluator(scope).run(text)
-    except NotLinear:
+    except NotMaxPlusError:
         raise
     except PolylatError:
         raise
     except EvaluationFailure as failure:
         why, fix = failure.why, failure.fix
-    except Circular:
+    except CircularDefinition:
         why, fix = "it depends on its own value", "replace one of the values by a number"
     except SyntaxError as error:
         why = f"it is not a valid expression ({error.msg})"
@@ -91,10 +91,10 @@ def evaluate(expression: object, scope: Scope, at: At) -> Any:
         why, fix = "it is nested too deeply or too large", "simplify it"
     except (simpleeval.InvalidExpression, ArithmeticError, TypeError, ValueError) as error:
         why, fix = str(error) or type(error).__name__, None
-    raise ExpressionError(f"cannot evaluate {shown(text)}: {why}", where=str(at), fix=fix)
+    raise ExpressionError(f"cannot evaluate {format_value(text)}: {why}", where=str(at), fix=fix)
 
 
-def lazy_value(value: Any, scope: Scope, at: At) -> Lazy:
+def lazy_value(value: Any, scope: Scope, at: Location) -> LazyValue:
     """Wrap a value of the input so that it is evaluated on first use.
 
     Parameters
@@ -112,11 +112,11 @@ def lazy_value(value: Any, scope: Scope, at: At) -> Lazy:
         The value, not yet evaluated.
     """
     if isinstance(value, Quoted):
-        return Lazy(partial(str, value))
-    return Lazy(partial(evaluate, value, scope, at))
+        return LazyValue(partial(str, value))
+    return LazyValue(partial(evaluate, value, scope, at))
 
 
-def evaluate_number(expression: object, scope: Scope, at: At) -> Number:
+def evaluate_number(expression: object, scope: Scope, at: Location) -> Number:
     """Evaluate an expression that must be a number.
 
     Parameters
@@ -144,7 +144,7 @@ def evaluate_number(expression: object, scope: Scope, at: At) -> Number:
     )
 
 
-def evaluate_positive(expression: object, scope: Scope, at: At, *, what: str) -> Fraction:
+def evaluate_positive(expression: object, scope: Scope, at: Location, *, what: str) -> Fraction:
     """Evaluate an expression that must be a finite number above zero.
 
     Parameters
@@ -173,7 +173,7 @@ def evaluate_positive(expression: object, scope: Scope, at: At, *, what: str) ->
     return Fraction(value)
 
 
-def evaluate_whole(expression: object, scope: Scope, at: At, *, what: str) -> int:
+def evaluate_whole(expression: object, scope: Scope, at: Location, *, what: str) -> int:
     """Evaluate an expression that must be a whole number above zero.
 
     Parameters
@@ -202,7 +202,7 @@ def evaluate_whole(expression: object, scope: Scope, at: At, *, what: str) -> in
     return value
 
 
-def evaluate_set(expression: object, scope: Scope, at: At, *, kind: str = "tensor") -> NameSet:
+def evaluate_set(expression: object, scope: Scope, at: Location, *, kind: str = "tensor") -> NameSet:
     """Evaluate an expression that must be a set of tensors (or of rank variables).
 
     Parameters
@@ -236,10 +236,10 @@ def values_by_tensor(
     table: Mapping[str, Any],
     everything: NameSet,
     scope: Scope,
-    at: At,
+    at: Location,
     *,
     disjoint: bool = True,
-) -> dict[str, tuple[Any, At]]:
+) -> dict[str, tuple[Any, Location]]:
     """Assign the values of a mapping whose keys are set expressions to the tensors in these sets.
 
     Parameters
@@ -263,7 +263,7 @@ def values_by_tensor(
     ExpressionError
         If a key is not a set of tensors, or a tensor is named twice.
     """
-    found: dict[str, tuple[Any, At]] = {}
+    found: dict[str, tuple[Any, Location]] = {}
     remaining = everything
     mentions_other = [key for key in table if _mentions(key, "Other")]
     if len(mentions_other) > 1:
@@ -275,8 +275,8 @@ def values_by_tensor(
         for tensor in keys.ordered():
             if disjoint and tensor in found:
                 raise ExpressionError(
-                    f"two keys name the tensor {tensor!r}: {shown(found[tensor][1].path[-1])} "
-                    f"and {shown(key)}",
+                    f"two keys name the tensor {tensor!r}: {format_value(found[tensor][1].path[-1])} "
+                    f"and {format_value(key)}",
                     where=str(at),
                     fix="name it in one of them only",
                 )
@@ -300,11 +300,11 @@ def _mentions(text: str, name: str) -> bool:
 
 def _with_value(expression: object, value: object) -> str:
     """Return an expression and its value as text, for messages."""
-    text = str(value) if isinstance(value, NameSet) else shown(value)
-    if isinstance(value, (Fields, SymbolTable, Latency)):
+    text = str(value) if isinstance(value, NameSet) else format_value(value)
+    if isinstance(value, (Fields, ItemList, MaxPlusLatency)):
         text = kind_of(value)
     if isinstance(expression, str) and expression.strip() != text:
-        return f"{shown(expression)} (= {text})"
+        return f"{format_value(expression)} (= {text})"
     return text
 
 
@@ -362,8 +362,8 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
         if value is None or isinstance(value, (bool, str)):
             return value
         if isinstance(value, (int, float)):
-            return exact(value)
-        raise EvaluationFailure(f"{shown(value)} is not available in expressions")
+            return to_exact(value)
+        raise EvaluationFailure(f"{format_value(value)} is not available in expressions")
 
     def _name(self, node: ast.Name) -> Any:
         for table in reversed(self.locals):
@@ -402,14 +402,14 @@ class _Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
         if isinstance(key, bool) or not isinstance(key, (int, str)):
             raise EvaluationFailure("an index must be a whole number or a name")
         try:
-            if isinstance(value, SymbolTable):
+            if isinstance(value, ItemList):
                 return value.item(key)
             if isinstance(value, Fields) and isinstance(key, str):
                 return value.attribute(key)
             if isinstance(value, (list, tuple)) and isinstance(key, int):
                 return value[key]
         except (KeyError, IndexError):
-            known = value.names() if isinstance(value, (SymbolTable, Fields)) else []
+            known = value.names() if isinstance(value, (ItemList, Fields)) else []
             raise EvaluationFailure(f"there is no item {key!r}", did_you_mean(key, known)) from None
         raise EvaluationFailure(f"{kind_of(value)} has no items")
 

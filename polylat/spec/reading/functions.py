@@ -14,9 +14,9 @@ from fractions import Fraction
 from typing import Any
 
 from polylat.spec.reading import latency
-from polylat.spec.reading.latency import Latency, NotLinear
-from polylat.spec.reading.numbers import Number, decimal, exact, finite, power
-from polylat.spec.reading.scope import Fields, SymbolTable
+from polylat.spec.reading.latency import MaxPlusLatency, NotMaxPlusError
+from polylat.spec.reading.numbers import Number, check_finite, parse_decimal, power, to_exact
+from polylat.spec.reading.scope import Fields, ItemList
 from polylat.spec.reading.sets import NameSet
 
 _MAX_ITEMS = 10_000
@@ -69,9 +69,9 @@ def kind_of(value: object) -> str:
         return "nothing"
     if isinstance(value, NameSet):
         return f"a set of {value.space.kind}s"
-    if isinstance(value, Latency):
+    if isinstance(value, MaxPlusLatency):
         return "a latency"
-    if isinstance(value, (Fields, SymbolTable)):
+    if isinstance(value, (Fields, ItemList)):
         return value.title
     return "a string" if isinstance(value, str) else "a list"
 
@@ -79,17 +79,17 @@ def kind_of(value: object) -> str:
 def _add(a: Any, b: Any) -> Any:
     if isinstance(a, list) and isinstance(b, list) and len(a) + len(b) <= _MAX_ITEMS:
         return a + b
-    return _on_latencies(latency.add, a, b, "+") or exact(operator.add(*_numbers(a, b, "+")))
+    return _on_latencies(latency.add, a, b, "+") or to_exact(operator.add(*_numbers(a, b, "+")))
 
 
 def _sub(a: Any, b: Any) -> Any:
     if isinstance(a, NameSet) and isinstance(b, NameSet):
         return a.difference(b)
-    return _on_latencies(latency.subtract, a, b, "-") or exact(operator.sub(*_numbers(a, b, "-")))
+    return _on_latencies(latency.subtract, a, b, "-") or to_exact(operator.sub(*_numbers(a, b, "-")))
 
 
 def _mul(a: Any, b: Any) -> Any:
-    return _on_latencies(latency.multiply, a, b, "*") or exact(operator.mul(*_numbers(a, b, "*")))
+    return _on_latencies(latency.multiply, a, b, "*") or to_exact(operator.mul(*_numbers(a, b, "*")))
 
 
 def _div(a: Any, b: Any) -> Any:
@@ -100,18 +100,18 @@ def _div(a: Any, b: Any) -> Any:
     if isinstance(left, float) or isinstance(right, float):
         if right == 0:
             raise ZeroDivisionError
-        return exact(float(left) / right) if isinstance(left, float) else 0
-    return exact(Fraction(left) / right)
+        return to_exact(float(left) / right) if isinstance(left, float) else 0
+    return to_exact(Fraction(left) / right)
 
 
 def _on_latencies(
-    compute: Callable[[Any, Any], Latency], a: object, b: object, sign: str
-) -> Latency | None:
+    compute: Callable[[Any, Any], MaxPlusLatency], a: object, b: object, sign: str
+) -> MaxPlusLatency | None:
     """Compute with latencies; None if neither operand is one."""
-    if not isinstance(a, Latency) and not isinstance(b, Latency):
+    if not isinstance(a, MaxPlusLatency) and not isinstance(b, MaxPlusLatency):
         return None
     for value in (a, b):
-        if not isinstance(value, (Latency, int, Fraction, float)):
+        if not isinstance(value, (MaxPlusLatency, int, Fraction, float)):
             raise EvaluationFailure(f"cannot compute {kind_of(a)} {sign} {kind_of(b)}")
     return compute(a, b)
 
@@ -120,9 +120,9 @@ def _numeric(compute: Callable[[Any, Any], Any], sign: str) -> Callable[[Any, An
     """Make an operator on exact numbers that is not defined for latencies."""
 
     def apply(a: Any, b: Any) -> Any:
-        if isinstance(a, Latency) or isinstance(b, Latency):
-            raise NotLinear(f"{sign} is applied to a number of calls")
-        return exact(compute(*_numbers(a, b, sign)))
+        if isinstance(a, MaxPlusLatency) or isinstance(b, MaxPlusLatency):
+            raise NotMaxPlusError(f"{sign} is applied to a number of calls")
+        return to_exact(compute(*_numbers(a, b, sign)))
 
     return apply
 
@@ -153,7 +153,7 @@ def _negative(a: Any) -> Any:
 
 
 def _plus(a: Any) -> Any:
-    return a if isinstance(a, Latency) else exact(_numbers(a, 0, "+")[0])
+    return a if isinstance(a, MaxPlusLatency) else to_exact(_numbers(a, 0, "+")[0])
 
 
 def condition_holds(value: Any) -> bool:
@@ -174,14 +174,14 @@ def condition_holds(value: Any) -> bool:
     NotLinear
         If it depends on numbers of calls.
     """
-    if isinstance(value, Latency):
-        raise NotLinear("a condition depends on a number of calls")
+    if isinstance(value, MaxPlusLatency):
+        raise NotMaxPlusError("a condition depends on a number of calls")
     return bool(value)
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, Latency) or isinstance(b, Latency):
-        raise NotLinear("a condition depends on a number of calls")
+    if isinstance(a, MaxPlusLatency) or isinstance(b, MaxPlusLatency):
+        raise NotMaxPlusError("a condition depends on a number of calls")
     if isinstance(a, NameSet):
         return a.same(b)
     return bool(a == b)
@@ -189,8 +189,8 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _ordering(compute: Callable[[Any, Any], bool], sign: str) -> Callable[[Any, Any], bool]:
     def apply(a: Any, b: Any) -> bool:
-        if isinstance(a, Latency) or isinstance(b, Latency):
-            raise NotLinear("a condition depends on a number of calls")
+        if isinstance(a, MaxPlusLatency) or isinstance(b, MaxPlusLatency):
+            raise NotMaxPlusError("a condition depends on a number of calls")
         if isinstance(a, str) and isinstance(b, str):
             return compute(a, b)
         return compute(*_numbers(a, b, sign))
@@ -201,7 +201,7 @@ def _ordering(compute: Callable[[Any, Any], bool], sign: str) -> Callable[[Any, 
 def _contains(item: Any, container: Any) -> bool:
     if isinstance(container, NameSet):
         return item in container
-    if isinstance(container, SymbolTable):
+    if isinstance(container, ItemList):
         return isinstance(item, str) and item in container.names()
     if isinstance(container, (list, tuple)):
         return any(_equal(item, other) for other in container)
@@ -249,7 +249,7 @@ OPERATORS: dict[type, Callable[..., Any]] = {
 
 def _items(values: tuple[Any, ...]) -> list[Any]:
     """Return the items of the only argument if it is a collection, else the arguments."""
-    if len(values) == 1 and isinstance(values[0], (list, tuple, SymbolTable, NameSet)):
+    if len(values) == 1 and isinstance(values[0], (list, tuple, ItemList, NameSet)):
         return list(values[0])
     return list(values)
 
@@ -265,18 +265,18 @@ def _sum(*values: Any) -> Any:
 
 
 def _extreme(
-    of_latencies: Callable[[Iterable[Any]], Latency], of_numbers: Callable[..., Any], name: str
+    of_latencies: Callable[[Iterable[Any]], MaxPlusLatency], of_numbers: Callable[..., Any], name: str
 ) -> Callable[..., Any]:
     def apply(*values: Any) -> Any:
         items = _items(values)
         if not items:
             raise EvaluationFailure(f"{name}() needs at least one number")
         for item in items:
-            if not isinstance(item, (Latency, int, Fraction, float)):
+            if not isinstance(item, (MaxPlusLatency, int, Fraction, float)):
                 raise EvaluationFailure(f"{name}() needs numbers, not {kind_of(item)}")
-        if any(isinstance(item, Latency) for item in items):
+        if any(isinstance(item, MaxPlusLatency) for item in items):
             return of_latencies(items)
-        return exact(of_numbers(items))
+        return to_exact(of_numbers(items))
 
     return apply
 
@@ -289,7 +289,7 @@ def _prod(*values: Any) -> Any:
 
 
 def _len(value: Any) -> int:
-    if isinstance(value, (NameSet, list, tuple, str, SymbolTable)):
+    if isinstance(value, (NameSet, list, tuple, str, ItemList)):
         return len(value)
     raise EvaluationFailure(f"len() needs a set or a list, not {kind_of(value)}")
 
@@ -305,51 +305,51 @@ def _range(*values: Any) -> list[int]:
 
 def _rounding(compute: Callable[[Any], int]) -> Callable[[Any], Any]:
     def apply(value: Any) -> Any:
-        return exact(compute(finite(_number(value))))
+        return to_exact(compute(check_finite(_number(value))))
 
     return apply
 
 
 def _number(value: Any) -> Number:
-    if isinstance(value, Latency):
-        raise NotLinear("a function is applied to a number of calls")
+    if isinstance(value, MaxPlusLatency):
+        raise NotMaxPlusError("a function is applied to a number of calls")
     return _numbers(value, 0, "and")[0]
 
 
 def _round(value: Any, digits: Any = None) -> Any:
     if digits is None:
-        return exact(round(finite(_number(value))))
+        return to_exact(round(check_finite(_number(value))))
     if not isinstance(digits, int) or abs(digits) > 1000:
         raise EvaluationFailure("round() needs a whole number of digits, at most 1000")
-    return exact(round(Fraction(finite(_number(value))), digits))
+    return to_exact(round(Fraction(check_finite(_number(value))), digits))
 
 
 def _float(value: Any) -> Any:
-    return decimal(value) if isinstance(value, str) else exact(_number(value))
+    return parse_decimal(value) if isinstance(value, str) else to_exact(_number(value))
 
 
 def _int(value: Any) -> Any:
-    return exact(math.trunc(finite(_float(value))))
+    return to_exact(math.trunc(check_finite(_float(value))))
 
 
 def _sqrt(value: Any) -> Any:
-    number = Fraction(finite(_number(value)))
+    number = Fraction(check_finite(_number(value)))
     if number < 0:
         raise EvaluationFailure("sqrt() of a negative number")
     root = Fraction(math.isqrt(number.numerator), math.isqrt(number.denominator))
     if root * root == number:
-        return exact(root)
-    return exact(math.sqrt(number))
+        return to_exact(root)
+    return to_exact(math.sqrt(number))
 
 
 def _log2(value: Any) -> Any:
-    number = Fraction(finite(_number(value)))
+    number = Fraction(check_finite(_number(value)))
     if number <= 0:
         raise EvaluationFailure("log2() needs a number above zero")
     above, below = number.numerator, number.denominator
     if above & (above - 1) == 0 and below & (below - 1) == 0:  # a power of two: exact
         return above.bit_length() - below.bit_length()
-    return exact(math.log2(above) - math.log2(below))
+    return to_exact(math.log2(above) - math.log2(below))
 
 
 def _ints(compute: Callable[..., int], name: str, largest: int) -> Callable[..., Any]:
@@ -359,14 +359,14 @@ def _ints(compute: Callable[..., int], name: str, largest: int) -> Callable[...,
             raise EvaluationFailure(f"{name}() needs whole numbers")
         if any(isinstance(v, int) and abs(v) > largest for v in items):
             raise EvaluationFailure(f"{name}() of a number that is too large")
-        return exact(compute(*items))
+        return to_exact(compute(*items))
 
     return apply
 
 
 def _floats(compute: Callable[..., float]) -> Callable[..., Any]:
     def apply(*values: Any) -> Any:
-        return exact(compute(*(float(_number(v)) for v in values)))
+        return to_exact(compute(*(float(_number(v)) for v in values)))
 
     return apply
 
@@ -397,7 +397,7 @@ def items_of(value: Any = ()) -> list[Any]:
     Failure
         If the value is something else.
     """
-    if isinstance(value, (list, tuple, NameSet, SymbolTable)):
+    if isinstance(value, (list, tuple, NameSet, ItemList)):
         return list(value)
     raise EvaluationFailure(f"list() needs a list, not {kind_of(value)}")
 
@@ -411,8 +411,8 @@ _max = _extreme(latency.maximum, max, "max")
 _min = _extreme(latency.minimum, min, "min")
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": lambda v: exact(abs(_number(v))),
-    "fabs": lambda v: exact(abs(_number(v))),
+    "abs": lambda v: to_exact(abs(_number(v))),
+    "fabs": lambda v: to_exact(abs(_number(v))),
     "bool": condition_holds,
     "ceil": _rounding(math.ceil),
     "comb": _ints(math.comb, "comb", 2_000),

@@ -12,17 +12,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from polylat.spec.reading.numbers import Number, exact
+from polylat.spec.reading.numbers import Number, to_exact
 
 _MAX_FORMS = 256
 
 
-class NotLinear(Exception):
+class NotMaxPlusError(Exception):
     """The latency is not a maximum of linear forms."""
 
 
 @dataclass(frozen=True)
-class Form:
+class LinearForm:
     """``sum(coefficient * calls of action) + constant``.
 
     Parameters
@@ -37,7 +37,7 @@ class Form:
     terms: Mapping[str, Fraction]
     constant: Fraction = Fraction(0)
 
-    def plus(self, other: Form, sign: int = 1) -> Form:
+    def plus(self, other: LinearForm, sign: int = 1) -> LinearForm:
         """Add or subtract a form.
 
         Parameters
@@ -55,9 +55,9 @@ class Form:
         names = dict.fromkeys([*self.terms, *other.terms])
         zero = Fraction(0)
         terms = {n: self.terms.get(n, zero) + sign * other.terms.get(n, zero) for n in names}
-        return Form(terms, self.constant + sign * other.constant)
+        return LinearForm(terms, self.constant + sign * other.constant)
 
-    def times(self, factor: Fraction) -> Form:
+    def times(self, factor: Fraction) -> LinearForm:
         """Scale the form.
 
         Parameters
@@ -70,9 +70,9 @@ class Form:
         Form
             ``factor * self``.
         """
-        return Form({n: c * factor for n, c in self.terms.items()}, self.constant * factor)
+        return LinearForm({n: c * factor for n, c in self.terms.items()}, self.constant * factor)
 
-    def at_most(self, other: Form) -> bool:
+    def at_most(self, other: LinearForm) -> bool:
         """Return whether this form is ≤ another one for all non-negative numbers of calls.
 
         Parameters
@@ -93,7 +93,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Latency:
+class MaxPlusLatency:
     """A maximum of linear forms.
 
     Parameters
@@ -102,10 +102,10 @@ class Latency:
         The arguments of the maximum, at least one.
     """
 
-    forms: tuple[Form, ...]
+    forms: tuple[LinearForm, ...]
 
     @staticmethod
-    def calls(action: str) -> Latency:
+    def calls(action: str) -> MaxPlusLatency:
         """Return the number of calls of an action.
 
         Parameters
@@ -118,37 +118,37 @@ class Latency:
         Latency
             A single form with coefficient 1.
         """
-        return Latency((Form({action: Fraction(1)}),))
+        return MaxPlusLatency((LinearForm({action: Fraction(1)}),))
 
     def __post_init__(self) -> None:
         if len(self.forms) > _MAX_FORMS:
-            raise NotLinear(f"it has more than {_MAX_FORMS} arguments after sums are distributed")
+            raise NotMaxPlusError(f"it has more than {_MAX_FORMS} arguments after sums are distributed")
 
 
-_Value = Latency | Number
+_Value = MaxPlusLatency | Number
 
 
-def _forms(value: _Value) -> tuple[Form, ...]:
-    if isinstance(value, Latency):
+def _forms(value: _Value) -> tuple[LinearForm, ...]:
+    if isinstance(value, MaxPlusLatency):
         return value.forms
-    return (Form({}, _finite(value)),)
+    return (LinearForm({}, _finite(value)),)
 
 
 def _finite(value: Number) -> Fraction:
     if isinstance(value, float):
-        raise NotLinear("it is infinite")
+        raise NotMaxPlusError("it is infinite")
     return Fraction(value)
 
 
-def _unique(forms: Iterable[Form]) -> tuple[Form, ...]:
-    found: list[Form] = []
+def _unique(forms: Iterable[LinearForm]) -> tuple[LinearForm, ...]:
+    found: list[LinearForm] = []
     for form in forms:
         if form not in found:
             found.append(form)
     return tuple(found)
 
 
-def add(a: _Value, b: _Value) -> Latency:
+def add(a: _Value, b: _Value) -> MaxPlusLatency:
     """Add two latencies; the sum is distributed over both maxima.
 
     Parameters
@@ -168,11 +168,11 @@ def add(a: _Value, b: _Value) -> Latency:
     """
     left, right = _forms(a), _forms(b)
     if len(left) * len(right) > _MAX_FORMS**2:
-        raise NotLinear("it has too many arguments after sums are distributed")
-    return Latency(_unique(x.plus(y) for x in left for y in right))
+        raise NotMaxPlusError("it has too many arguments after sums are distributed")
+    return MaxPlusLatency(_unique(x.plus(y) for x in left for y in right))
 
 
-def subtract(a: _Value, b: _Value) -> Latency:
+def subtract(a: _Value, b: _Value) -> MaxPlusLatency:
     """Subtract a latency that is not a maximum.
 
     Parameters
@@ -194,11 +194,11 @@ def subtract(a: _Value, b: _Value) -> Latency:
     """
     right = _forms(b)
     if len(right) > 1:
-        raise NotLinear("a max() is subtracted")
-    return Latency(_unique(x.plus(right[0], -1) for x in _forms(a)))
+        raise NotMaxPlusError("a max() is subtracted")
+    return MaxPlusLatency(_unique(x.plus(right[0], -1) for x in _forms(a)))
 
 
-def multiply(a: _Value, b: _Value) -> Latency:
+def multiply(a: _Value, b: _Value) -> MaxPlusLatency:
     """Multiply a latency by a constant.
 
     Parameters
@@ -217,17 +217,17 @@ def multiply(a: _Value, b: _Value) -> Latency:
         Both factors depend on numbers of calls, the constant is infinite, or a maximum is
         multiplied by a negative constant.
     """
-    if isinstance(a, Latency) and isinstance(b, Latency):
-        raise NotLinear("two numbers of calls are multiplied")
-    latency, factor = (a, b) if isinstance(a, Latency) else (b, a)
-    assert isinstance(latency, Latency) and not isinstance(factor, Latency)
+    if isinstance(a, MaxPlusLatency) and isinstance(b, MaxPlusLatency):
+        raise NotMaxPlusError("two numbers of calls are multiplied")
+    latency, factor = (a, b) if isinstance(a, MaxPlusLatency) else (b, a)
+    assert isinstance(latency, MaxPlusLatency) and not isinstance(factor, MaxPlusLatency)
     scale = _finite(factor)
     if scale < 0 and len(latency.forms) > 1:
-        raise NotLinear("a max() is multiplied by a negative number")
-    return Latency(_unique(form.times(scale) for form in latency.forms))
+        raise NotMaxPlusError("a max() is multiplied by a negative number")
+    return MaxPlusLatency(_unique(form.times(scale) for form in latency.forms))
 
 
-def divide(a: _Value, b: _Value) -> Latency:
+def divide(a: _Value, b: _Value) -> MaxPlusLatency:
     """Divide a latency by a constant; division by infinity gives zero.
 
     Parameters
@@ -249,15 +249,15 @@ def divide(a: _Value, b: _Value) -> Latency:
     ZeroDivisionError
         The divisor is zero.
     """
-    if isinstance(b, Latency):
-        raise NotLinear("it divides by a number of calls")
+    if isinstance(b, MaxPlusLatency):
+        raise NotMaxPlusError("it divides by a number of calls")
     if b == 0:
         raise ZeroDivisionError("division by zero")
-    inverse: Number = 0 if isinstance(b, float) else exact(1 / Fraction(b))
+    inverse: Number = 0 if isinstance(b, float) else to_exact(1 / Fraction(b))
     return multiply(a, inverse)
 
 
-def maximum(values: Iterable[_Value]) -> Latency:
+def maximum(values: Iterable[_Value]) -> MaxPlusLatency:
     """Return the maximum of latencies.
 
     Parameters
@@ -275,10 +275,10 @@ def maximum(values: Iterable[_Value]) -> Latency:
     NotLinear
         A value is infinite, or there are too many forms.
     """
-    return Latency(_unique(form for value in values for form in _forms(value)))
+    return MaxPlusLatency(_unique(form for value in values for form in _forms(value)))
 
 
-def minimum(values: Iterable[_Value]) -> Latency:
+def minimum(values: Iterable[_Value]) -> MaxPlusLatency:
     """Return the minimum of latencies, provided that one of them is never above any other.
 
     Parameters
@@ -302,5 +302,5 @@ def minimum(values: Iterable[_Value]) -> Latency:
             all(any(form.at_most(other) for other in others) for form in forms)
             for others in choices
         ):
-            return Latency(forms)
-    raise NotLinear("which argument of min() is the least depends on the numbers of calls")
+            return MaxPlusLatency(forms)
+    raise NotMaxPlusError("which argument of min() is the least depends on the numbers of calls")

@@ -19,11 +19,11 @@ from polylat.errors import SpecError, UnsupportedError
 from polylat.spec import Spec
 from polylat.spec.reading import models as m
 from polylat.spec.reading.evaluate import evaluate
-from polylat.spec.reading.numbers import BadNumber, exact
-from polylat.spec.reading.suggest import shown
-from polylat.spec.reading.tree import Map, Quoted, Seq, path_text, plain
+from polylat.spec.reading.numbers import BadNumber, to_exact
+from polylat.spec.reading.suggest import format_value
+from polylat.spec.reading.tree import Quoted, TreeMapping, TreeSequence, path_text, to_tree
 
-__all__ = ["as_spec", "is_mappings", "is_spec", "spec_of"]
+__all__ = ["as_spec", "convert_spec", "is_mappings", "is_spec"]
 
 _QUOTED_STRINGS = {"DoubleQuotedScalarString", "LiteralString", "SingleQuotedScalarString"}
 # Options of the mapper, and attributes that AccelForge's component models and mapper add.
@@ -118,12 +118,12 @@ def as_spec(value: object) -> Spec:
     SpecError
         `value` is none of these.
     PolylatError
-        As raised by `spec_of`.
+        As raised by `convert_spec`.
     """
-    return value if isinstance(value, Spec) else spec_of(value)
+    return value if isinstance(value, Spec) else convert_spec(value)
 
 
-def spec_of(
+def convert_spec(
     value: object, index: int | None = None, given: Mapping[str, Any] | None = None
 ) -> Spec:
     """Convert AccelForge's ``Spec`` or ``Mappings`` to a `Spec`.
@@ -170,11 +170,11 @@ def spec_of(
             fix="set spec.mapping, or have AccelForge's mapper find one: "
             "spec.map_workload_to_arch() gives Mappings",
         )
-    tree = Map()
+    tree = TreeMapping()
     for name in _SECTIONS:
         part = mapping if name == "mapping" else getattr(spec, name)
         tree[name] = _Reader(name, shared_loops).value(part, (name,))
-    return Spec.from_parts(evaluate(tree, plain(given or {})))
+    return Spec.from_parts(evaluate(tree, to_tree(given or {})))
 
 
 def _is_instance(value: object, name: str) -> bool:
@@ -198,7 +198,7 @@ def _mapping_number(count: int, index: Any) -> int:
         return 0
     if isinstance(index, bool) or not hasattr(index, "__index__"):
         raise SpecError(
-            f"an index must be a whole number, not {shown(index)}", fix=f"use 0 … {count - 1}"
+            f"an index must be a whole number, not {format_value(index)}", fix=f"use 0 … {count - 1}"
         )
     if not -count <= index < count:
         raise SpecError(f"there is no mapping {index}", fix=f"use 0 … {count - 1}")
@@ -229,11 +229,11 @@ class _Reader:
         if hasattr(value, "model_dump"):
             return self.model(value, path)
         if isinstance(value, Mapping):
-            return Map((_key(k, path), self.value(v, (*path, str(k)))) for k, v in value.items())
+            return TreeMapping((_key(k, path), self.value(v, (*path, str(k)))) for k, v in value.items())
         if isinstance(value, AbstractSet):
             return " | ".join(sorted(map(str, value))) or "Nothing"
         if isinstance(value, (list, tuple)):
-            return Seq(self.value(v, (*path, i)) for i, v in enumerate(value))
+            return TreeSequence(self.value(v, (*path, i)) for i, v in enumerate(value))
         return _number(value, path)
 
     def model(self, value: Any, path: tuple[str | int, ...]) -> Any:
@@ -252,7 +252,7 @@ class _Reader:
             raise UnsupportedError(
                 f"polylat does not know AccelForge's {cls.__name__}", where=path_text(path)
             )
-        tree = Map()
+        tree = TreeMapping()
         if known is not None and issubclass(known, m.NodeModel):
             tree["type"] = cls.__name__
         for name, field in cls.model_fields.items():
@@ -279,8 +279,8 @@ class _Reader:
         """Convert a set of rank variables: to Einsum → variable if determined, else to a list."""
         by_einsum = self.shared_loops.of(loop)
         if by_einsum:
-            return Map(by_einsum.items())
-        return Seq(sorted(_key(name, path) for name in names))
+            return TreeMapping(by_einsum.items())
+        return TreeSequence(sorted(_key(name, path) for name in names))
 
 
 class _SharedLoops:
@@ -450,7 +450,7 @@ def _number(value: Any, path: tuple[str | int, ...]) -> Any:
     """Convert a number of Python, NumPy or SymPy to an exact one."""
     if getattr(value, "free_symbols", None):
         raise SpecError(
-            f"the value {shown(str(value))} is a symbol, not a number",
+            f"the value {format_value(str(value))} is a symbol, not a number",
             where=path_text(path),
             fix="give a number; for a mapping that AccelForge's mapper made, use"
             " Mappings.mapping(i)",
@@ -468,7 +468,7 @@ def _number(value: Any, path: tuple[str | int, ...]) -> Any:
             fix="use numbers, strings, booleans, lists and dicts",
         )
     try:
-        return exact(value)
+        return to_exact(value)
     except BadNumber as error:
         raise SpecError(f"cannot use this number: {error}", where=path_text(path)) from None
 
@@ -476,4 +476,4 @@ def _number(value: Any, path: tuple[str | int, ...]) -> Any:
 def _key(key: object, path: tuple[str | int, ...]) -> str:
     if isinstance(key, str):
         return str(key)
-    raise SpecError(f"the key {shown(key)} is not a string", where=path_text(path))
+    raise SpecError(f"the key {format_value(key)} is not a string", where=path_text(path))

@@ -11,11 +11,11 @@ from polylat.errors import SpecError
 from polylat.spec import Spec
 from polylat.spec.reading.evaluate import evaluate_with
 from polylat.spec.reading.files import find_paths, has_template, included_value, read_text
-from polylat.spec.reading.live import is_mappings, is_spec, spec_of
-from polylat.spec.reading.suggest import shown
+from polylat.spec.reading.live import convert_spec, is_mappings, is_spec
+from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.template import render
-from polylat.spec.reading.tree import Map, Seq, plain
-from polylat.spec.reading.variables import Given, refuse_unused
+from polylat.spec.reading.tree import TreeMapping, TreeSequence, to_tree
+from polylat.spec.reading.variables import GivenVariables, refuse_unused
 from polylat.spec.reading.yaml_text import parse
 
 _MAX_INCLUDE_DEPTH = 20
@@ -56,10 +56,10 @@ def load(
         polylat cannot analyze the files. The message says what is wrong, where, and how to fix it.
     """
     if len(files) == 1 and (is_spec(files[0]) or is_mappings(files[0])):
-        return spec_of(files[0], given=variables)
+        return convert_spec(files[0], given=variables)
     if not isinstance(jinja_parse_data, Mapping | None):
         raise SpecError(
-            f"jinja_parse_data must be a mapping, not {shown(jinja_parse_data)}",
+            f"jinja_parse_data must be a mapping, not {format_value(jinja_parse_data)}",
             fix="give variables by name, such as {'M': 4}",
         )
     spec, given = _read(files, variables, jinja_parse_data or {})
@@ -96,11 +96,11 @@ def load_each(
 
 def _read(
     files: Iterable[object], variables: Mapping[str, Any], more: Mapping[str, Any]
-) -> tuple[Spec, Given]:
+) -> tuple[Spec, GivenVariables]:
     """Read files; return also which of the given variables they use."""
     paths = _paths(files)
     data = {**more, **variables}
-    merged = Map()
+    merged = TreeMapping()
     template_names: set[str] = set()
     for path in paths:
         tree = _load(path, data, [], 0, template_names)
@@ -109,7 +109,7 @@ def _read(
             raise SpecError(
                 "the file is empty", where=name, fix="add content to the file, or leave it out"
             )
-        if not isinstance(tree, Map):
+        if not isinstance(tree, TreeMapping):
             raise SpecError(
                 "the file does not contain a mapping",
                 where=name,
@@ -121,7 +121,7 @@ def _read(
                 if key in tree.lines:
                     merged.lines[key] = tree.lines[key]
     main = os.path.basename(paths[0]) if len(paths) == 1 else None
-    parts, used = evaluate_with(merged, plain(variables), main=main, rendered=template_names)
+    parts, used = evaluate_with(merged, to_tree(variables), main=main, rendered=template_names)
     return Spec.from_parts(parts), used
 
 
@@ -164,7 +164,7 @@ def _file_name(file: object) -> str:
             try:
                 os.fsencode(name)
             except UnicodeEncodeError:
-                raise SpecError(f"{shown(name)} is not a valid file name") from None
+                raise SpecError(f"{format_value(name)} is not a valid file name") from None
             return name
     raise SpecError(f"a file name must be a string, not a {type(file).__name__}")
 
@@ -200,7 +200,7 @@ def _load(
             (found, *_) = find_paths(os.path.join(os.path.dirname(path), bare), path, [])
             return load_other(found, data, include_dirs)
         folder = os.path.join(os.path.dirname(path), bare)
-        return Seq(
+        return TreeSequence(
             load_other(p, data, include_dirs)
             for p in sorted(glob.glob(os.path.join(folder, "*.yaml")))
         )
@@ -209,4 +209,4 @@ def _load(
 
 
 def _as_tree(value: Any) -> Any:
-    return Seq(value) if isinstance(value, list) and not isinstance(value, Seq) else value
+    return TreeSequence(value) if isinstance(value, list) and not isinstance(value, TreeSequence) else value

@@ -24,14 +24,14 @@ from polylat.spec.reading import models as m
 from polylat.spec.reading.expressions import evaluate_whole
 from polylat.spec.reading.scope import Scope
 from polylat.spec.reading.suggest import did_you_mean
-from polylat.spec.reading.tree import At
+from polylat.spec.reading.tree import Location
 from polylat.spec.workload import Workload
 
 _IGNORED_NODES = (m.ReservationModel, m.TextBoxModel)
 
 
 def build_mapping(
-    model: m.NestedModel, workload: Workload, kinds: Mapping[str, str], variables: Scope, at: At
+    model: m.NestedModel, workload: Workload, kinds: Mapping[str, str], variables: Scope, at: Location
 ) -> Branch:
     """Build the mapping as a tree of branches.
 
@@ -104,7 +104,7 @@ class _Reader:
         )
         self.computed: dict[str, str] = {}
 
-    def branch(self, node: Any, at: At) -> Branch:
+    def branch(self, node: Any, at: Location) -> Branch:
         """Build a list of nodes with the split or leaf at its end."""
         nodes: list[Loop | Holder] = []
         places = _unnested(node, at)
@@ -131,7 +131,7 @@ class _Reader:
             fix="add a Compute node at its end",
         )
 
-    def end(self, node: Any, at: At) -> Split | Compute:
+    def end(self, node: Any, at: Location) -> Split | Compute:
         """Build a split or a leaf."""
         if isinstance(node, m.ComputeNodeModel):
             return self.compute(node, at)
@@ -156,7 +156,7 @@ class _Reader:
         kind = Pipeline if isinstance(node, m.PipelineModel) else Sequential
         return kind(branches, where=str(at))
 
-    def compute(self, node: m.ComputeNodeModel, at: At) -> Compute:
+    def compute(self, node: m.ComputeNodeModel, at: Location) -> Compute:
         """Build a leaf."""
         if node.einsum not in self.einsums:
             raise MappingError(
@@ -174,7 +174,7 @@ class _Reader:
         self.computed[node.einsum] = str(at)
         return Compute(node.einsum, node.component, where=str(at))
 
-    def holder(self, node: Any, at: At) -> Holder:
+    def holder(self, node: Any, at: Location) -> Holder:
         """Build a Storage or a Toll."""
         assert isinstance(node, m.HolderNodeModel)
         is_toll = isinstance(node, m.TollNodeModel)
@@ -194,7 +194,7 @@ class _Reader:
         made = Toll if is_toll else Storage
         return made(node.component, tuple(node.tensors), where=str(at))
 
-    def loop(self, node: m.LoopModel, at: At, siblings: Any) -> Loop:
+    def loop(self, node: m.LoopModel, at: Location, siblings: Any) -> Loop:
         """Build a loop; `siblings` is the model of the list that contains it."""
         here = at / "rank_variable"
         by_einsum: tuple[tuple[str, str], ...] = ()
@@ -216,7 +216,7 @@ class _Reader:
             self.component(node.component, at / "component", tuple(self.kinds), "Spatial")
         return Spatial(variable, shape, node.component, node.name, str(at), by_einsum)
 
-    def rank_variable(self, name: str, at: At) -> None:
+    def rank_variable(self, name: str, at: Location) -> None:
         """Check that some Einsum has the rank variable."""
         if name not in self.rank_variables:
             raise MappingError(
@@ -225,7 +225,7 @@ class _Reader:
                 fix=did_you_mean(name, self.rank_variables),
             )
 
-    def by_einsum(self, given: Any, below: list[str], at: At) -> tuple[tuple[str, str], ...]:
+    def by_einsum(self, given: Any, below: list[str], at: Location) -> tuple[tuple[str, str], ...]:
         """Return (Einsum, its rank variable) for a loop over several rank variables.
 
         In AccelForge a set of rank variables means that Einsums share a loop under different
@@ -271,7 +271,7 @@ class _Reader:
             found.append((einsum, candidates[0]))
         return tuple(found)
 
-    def component(self, name: str, at: At, allowed: tuple[str, ...], node: str) -> None:
+    def component(self, name: str, at: Location, allowed: tuple[str, ...], node: str) -> None:
         """Check that a component exists and is of the right kind."""
         if name not in self.kinds:
             raise MappingError(
@@ -291,11 +291,11 @@ class _Reader:
             )
 
 
-def _unnested(node: Any, at: At) -> list[tuple[Any, At]]:
+def _unnested(node: Any, at: Location) -> list[tuple[Any, Location]]:
     """The nodes of a list, with Nested nodes replaced by their contents."""
     if not isinstance(node, m.NestedModel):
         return [] if isinstance(node, _IGNORED_NODES) else [(node, at)]
-    found: list[tuple[Any, At]] = []
+    found: list[tuple[Any, Location]] = []
     for index, inner in enumerate(node.nodes):
         found.extend(_unnested(inner, at / "nodes" / index))
     return found

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from polylat.spec.reading.suggest import shown
+from polylat.spec.reading.suggest import format_value
 
 _MAX_NAME_LENGTH = 200
 
@@ -113,7 +113,7 @@ def _kind(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return shown(value)
+    return format_value(value)
 
 
 Scalar = Annotated[Any, AfterValidator(_scalar)]

@@ -29,7 +29,7 @@ class BadNumber(ValueError):
     """A value is not a number, or too large or too long to compute with."""
 
 
-def exact(value: object) -> Number:
+def to_exact(value: object) -> Number:
     """Convert a real number to an exact one.
 
     Parameters
@@ -49,32 +49,32 @@ def exact(value: object) -> Number:
 
     Examples
     --------
-    >>> exact(0.1), exact(2.0), exact(Fraction(4, 2))
+    >>> exact(0.1), exact(2.0), to_exact(Fraction(4, 2))
     (Fraction(1, 10), 2, 2)
     """
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
-        return bounded(value)
+        return check_size(value)
     if isinstance(value, Fraction):
-        return bounded(value.numerator if value.denominator == 1 else value)
+        return check_size(value.numerator if value.denominator == 1 else value)
     if isinstance(value, Decimal):
         if value.is_nan():
             raise BadNumber("not a number (nan)")
-        return decimal(str(value))
+        return parse_decimal(str(value))
     if isinstance(value, numbers.Integral):
-        return bounded(int(value))
+        return check_size(int(value))
     if isinstance(value, numbers.Rational):
-        return exact(Fraction(int(value.numerator), int(value.denominator)))
+        return to_exact(Fraction(int(value.numerator), int(value.denominator)))
     if isinstance(value, numbers.Real):
         number = float(value)
         if math.isnan(number):
             raise BadNumber("not a number (nan)")
-        return number if math.isinf(number) else exact(Fraction(repr(number)))
+        return number if math.isinf(number) else to_exact(Fraction(repr(number)))
     raise BadNumber(f"not a number: {type(value).__name__}")
 
 
-def decimal(text: str) -> Number:
+def parse_decimal(text: str) -> Number:
     """Parse a decimal exactly.
 
     Parameters
@@ -94,7 +94,7 @@ def decimal(text: str) -> Number:
 
     Examples
     --------
-    >>> decimal("7.5e-3"), decimal("1_000"), decimal("inf")
+    >>> decimal("7.5e-3"), decimal("1_000"), parse_decimal("inf")
     (Fraction(3, 400), 1000, inf)
     """
     stripped = text.strip().lower()
@@ -109,12 +109,12 @@ def decimal(text: str) -> Number:
     if exponent and (len(exponent) > 6 or abs(int(exponent)) > _MAX_EXPONENT):
         raise BadNumber("its exponent is too large")
     try:
-        return exact(Fraction(text.strip().replace("_", "")))
+        return to_exact(Fraction(text.strip().replace("_", "")))
     except ValueError as error:
         raise BadNumber("not a number") from error
 
 
-def ratio(text: str) -> Number:
+def parse_ratio(text: str) -> Number:
     """Parse a decimal, or a ratio of two decimals separated by ``/``.
 
     Parameters
@@ -136,11 +136,11 @@ def ratio(text: str) -> Number:
 
     Examples
     --------
-    >>> ratio("1/3"), ratio("0.5")
+    >>> ratio("1/3"), parse_ratio("0.5")
     (Fraction(1, 3), Fraction(1, 2))
     """
     above, slash, below = text.partition("/")
-    return exact(Fraction(decimal(above)) / Fraction(decimal(below))) if slash else decimal(text)
+    return to_exact(Fraction(parse_decimal(above)) / Fraction(parse_decimal(below))) if slash else parse_decimal(text)
 
 
 def is_decimal(text: str) -> bool:
@@ -154,14 +154,14 @@ def is_decimal(text: str) -> bool:
     Returns
     -------
     bool
-        True if `decimal` accepts its form; the number may still be too large.
+        True if `parse_decimal` accepts its form; the number may still be too large.
     """
     return text.strip().lower() in _SPECIAL or (
         len(text) <= MAX_TEXT and _DECIMAL.match(text) is not None
     )
 
 
-def bounded(value: int | Fraction) -> int | Fraction:
+def check_size(value: int | Fraction) -> int | Fraction:
     """Refuse a number that is too large to compute with.
 
     Parameters
@@ -191,7 +191,7 @@ def _bits(value: int | Fraction) -> int:
     return value.numerator.bit_length() + value.denominator.bit_length()
 
 
-def finite(value: Number) -> int | Fraction:
+def check_finite(value: Number) -> int | Fraction:
     """Refuse an infinite number.
 
     Parameters
@@ -235,8 +235,8 @@ def power(base: Number, exponent: Number) -> Number:
     if isinstance(exponent, int) and not isinstance(base, float):
         if _bits(base) * abs(exponent) > MAX_BITS and base not in (0, 1, -1):
             raise BadNumber("the power is too large to compute with")
-        return exact(Fraction(base) ** exponent)
+        return to_exact(Fraction(base) ** exponent)
     result = float(base) ** float(exponent)
     if isinstance(result, complex):
         raise BadNumber("the power is not a real number")
-    return exact(result)
+    return to_exact(result)

@@ -10,17 +10,17 @@ from polylat.spec.arch import Port
 from polylat.spec.reading import models as m
 from polylat.spec.reading.actions import Actions, reciprocal
 from polylat.spec.reading.expressions import evaluate
-from polylat.spec.reading.latency import Form, Latency, NotLinear, maximum
+from polylat.spec.reading.latency import LinearForm, MaxPlusLatency, NotMaxPlusError, maximum
 from polylat.spec.reading.numbers import Number
 from polylat.spec.reading.scope import Scope
-from polylat.spec.reading.suggest import shown
-from polylat.spec.reading.tree import At
+from polylat.spec.reading.suggest import format_value
+from polylat.spec.reading.tree import Location
 
 _DEFAULT_LATENCY = "sum(a.n_calls / a.throughput for a in actions)"
 
 
 def build_ports(
-    model: m.ComponentModel, actions: Actions, scope: Scope, at: At
+    model: m.ComponentModel, actions: Actions, scope: Scope, at: Location
 ) -> tuple[Port, ...]:
     """Build one port per argument of the outermost ``max`` of a component's ``total_latency``.
 
@@ -61,7 +61,7 @@ def build_ports(
     text = _DEFAULT_LATENCY if model.total_latency is None else model.total_latency
     try:
         value = maximum([_latency(text, Scope({"actions": actions.table()}, scope), here)])
-    except NotLinear as error:
+    except NotMaxPlusError as error:
         raise UnsupportedError(
             f"the total_latency of {model.name!r} is not a maximum of sums: {error}",
             where=str(here),
@@ -76,21 +76,21 @@ def build_ports(
                 fix="write it as a max() of sums of n_calls over throughput",
             )
     busy = [form for form in value.forms if form.terms or form.constant]
-    return _named(busy or [Form({})])
+    return _named(busy or [LinearForm({})])
 
 
-def _latency(text: Any, scope: Scope, at: At) -> Latency | Number:
+def _latency(text: Any, scope: Scope, at: Location) -> MaxPlusLatency | Number:
     value = evaluate(text, scope, at)
-    if isinstance(value, (Latency, int, Fraction)):
+    if isinstance(value, (MaxPlusLatency, int, Fraction)):
         return value
-    raise ExpressionError(f"{shown(text)} must be a finite time, not {shown(value)}", where=str(at))
+    raise ExpressionError(f"{format_value(text)} must be a finite time, not {format_value(value)}", where=str(at))
 
 
-def _sum_of(names: list[str], actions: Actions) -> Form:
-    return Form({name: reciprocal(actions.throughput(name)) for name in names})
+def _sum_of(names: list[str], actions: Actions) -> LinearForm:
+    return LinearForm({name: reciprocal(actions.throughput(name)) for name in names})
 
 
-def _named(forms: list[Form]) -> tuple[Port, ...]:
+def _named(forms: list[LinearForm]) -> tuple[Port, ...]:
     """Return one port per form, named after its actions if there are several ports."""
     if len(forms) == 1:
         return (Port("", dict(forms[0].terms), forms[0].constant),)

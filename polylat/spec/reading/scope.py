@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
-class Circular(Exception):
+class CircularDefinition(Exception):
     """A value is defined by itself."""
 
 
-class Lazy:
+class LazyValue:
     """A value that is computed on first use.
 
     Parameters
@@ -47,7 +47,7 @@ class Lazy:
         """
         if not self._done:
             if self._busy:
-                raise Circular
+                raise CircularDefinition
             self._busy = True
             try:
                 self._value = self._compute()
@@ -63,7 +63,7 @@ class Scope:
     Parameters
     ----------
     names
-        Name → value, or a `Lazy` one.
+        Name → value, or a `LazyValue` one.
     outer
         The enclosing scope, if any.
 
@@ -123,7 +123,7 @@ class Scope:
         while scope is not None:
             if name in scope._names:
                 value = scope._names[name]
-                return value.get() if isinstance(value, Lazy) else value
+                return value.get() if isinstance(value, LazyValue) else value
             scope = scope._outer
         raise KeyError(name)
 
@@ -154,7 +154,7 @@ class Fields:
     title
         Description of the object, for messages.
     values
-        Attribute → value, or a `Lazy` one.
+        Attribute → value, or a `LazyValue` one.
     """
 
     def __init__(self, title: str, values: Mapping[str, Any]) -> None:
@@ -182,7 +182,7 @@ class Fields:
             The value depends on itself.
         """
         value = self._values[name]
-        return value.get() if isinstance(value, Lazy) else value
+        return value.get() if isinstance(value, LazyValue) else value
 
     def names(self) -> list[str]:
         """List the names of the attributes.
@@ -195,7 +195,7 @@ class Fields:
         return list(self._values)
 
 
-class SymbolTable:
+class ItemList:
     """A list for expressions whose items are accessible by index or by name.
 
     Parameters

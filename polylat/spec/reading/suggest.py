@@ -42,13 +42,13 @@ def did_you_mean(name: object, known: Iterable[str]) -> str | None:
     if not close and len(text) >= 3:
         close = [n for n in names if n.lower().startswith(text.lower())]
     if close:
-        return f"did you mean {shown(close[0])}?"
+        return f"did you mean {format_value(close[0])}?"
     listed = [n if len(n) <= 60 else f"{n[:59]}…" for n in names[:12]]
     more = ", …" if len(names) > len(listed) else ""
     return f"use one of: {', '.join(listed)}{more}"
 
 
-def shown(value: object, limit: int = 80) -> str:
+def format_value(value: object, limit: int = 80) -> str:
     """Format a value for an error message.
 
     Parameters
@@ -65,7 +65,7 @@ def shown(value: object, limit: int = 80) -> str:
 
     Examples
     --------
-    >>> print(shown("abc"), shown(Fraction(1, 2)), shown(Fraction(1, 3)))
+    >>> print(shown("abc"), shown(Fraction(1, 2)), format_value(Fraction(1, 3)))
     'abc' 0.5 1/3
     """
     if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) < 10**15:

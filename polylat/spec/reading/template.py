@@ -27,7 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from polylat.errors import PolylatError, SpecError, UnsupportedError
 from polylat.spec.reading.files import IncludedTrees, find_paths, has_template, read_text
 from polylat.spec.reading.numbers import MAX_BITS, BadNumber, power
-from polylat.spec.reading.suggest import shown
+from polylat.spec.reading.suggest import format_value
 
 if TYPE_CHECKING:
     from jinja2.parser import Parser
@@ -163,7 +163,7 @@ def render(
     except TemplateError as error:
         why = str(error.message or type(error).__name__)
     except Exception as error:  # noqa: BLE001 - an expression of the template may raise any exception
-        why, line = f"{type(error).__name__}: {shown(str(error), 200)}", _line(error)
+        why, line = f"{type(error).__name__}: {format_value(str(error), 200)}", _line(error)
     where = f"{name}, line {line}" if line else name
     raise SpecError(f"the template cannot be rendered: {why}", where=where, fix=fix)
 
@@ -245,7 +245,7 @@ class _Helpers:
         paths = find_paths(pattern, self.path, self.include_dirs)
         if single and len(paths) > 1:
             raise SpecError(
-                f"{shown(pattern)} matches {len(paths)} files",
+                f"{format_value(pattern)} matches {len(paths)} files",
                 where=os.path.basename(self.path),
                 fix="use include_all",
             )

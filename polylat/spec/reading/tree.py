@@ -1,6 +1,6 @@
 """The input as a tree of plain values that record their location in the input.
 
-YAML and plain Python data both become this tree of mappings (`Map`), lists (`Seq`), strings, exact
+YAML and plain Python data both become this tree of mappings (`TreeMapping`), lists (`TreeSequence`), strings, exact
 numbers, booleans and None; every later step is the same for both.
 """
 
@@ -16,8 +16,8 @@ from pathlib import PurePath
 from typing import Any
 
 from polylat.errors import SpecError
-from polylat.spec.reading.numbers import BadNumber, exact
-from polylat.spec.reading.suggest import shown
+from polylat.spec.reading.numbers import BadNumber, to_exact
+from polylat.spec.reading.suggest import format_value
 
 MAX_DEPTH = 150
 """Largest depth of nesting."""
@@ -29,7 +29,7 @@ MAX_KEY = 400
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
-def writable(text: str) -> bool:
+def is_writable(text: str) -> bool:
     """Return whether a text can be written to a file and to a terminal.
 
     Parameters
@@ -51,7 +51,7 @@ class Quoted(str):
     __slots__ = ()
 
 
-class Map(dict[str, Any]):
+class TreeMapping(dict[str, Any]):
     """A mapping that records the line of each key.
 
     Parameters
@@ -70,7 +70,7 @@ class Map(dict[str, Any]):
         self.nomerge = False
 
 
-class Seq(list[Any]):
+class TreeSequence(list[Any]):
     """A list that records the line of each item.
 
     Parameters
@@ -89,7 +89,7 @@ class Seq(list[Any]):
 
 
 @dataclass(frozen=True)
-class At:
+class Location:
     """A location in the input: a path of keys, and the tree that contains it.
 
     Parameters
@@ -109,10 +109,10 @@ class At:
     einsum: str | None = None
     main: str | None = None
 
-    def __truediv__(self, key: str | int) -> At:
+    def __truediv__(self, key: str | int) -> Location:
         return replace(self, path=(*self.path, key))
 
-    def for_einsum(self, name: str) -> At:
+    def for_einsum(self, name: str) -> Location:
         """Return the same location in the context of an Einsum.
 
         Parameters
@@ -132,10 +132,10 @@ class At:
         """File and line of the last key of the path that has them; None if no key has."""
         value, found = self.root, None
         for key in self.path:
-            if isinstance(value, Map) and isinstance(key, str) and key in value:
+            if isinstance(value, TreeMapping) and isinstance(key, str) and key in value:
                 found = value.lines.get(key, found)
                 value = value[key]
-            elif isinstance(value, Seq) and isinstance(key, int) and 0 <= key < len(value):
+            elif isinstance(value, TreeSequence) and isinstance(key, int) and 0 <= key < len(value):
                 if key < len(value.lines):
                     found = value.lines[key] or found
                 value = value[key]
@@ -197,11 +197,11 @@ def path_text(path: Sequence[str | int]) -> str:
         elif key.isidentifier() and len(key) <= 60:
             text += f".{key}" if text else key
         else:
-            text += f"[{shown(key)}]"
+            text += f"[{format_value(key)}]"
     return text
 
 
-def plain(data: object) -> Any:
+def to_tree(data: object) -> Any:
     """Convert plain Python data to a tree.
 
     Parameters
@@ -234,9 +234,9 @@ class _PlainDataReader:
         if self.items > MAX_ITEMS:
             raise SpecError(f"the input has more than {MAX_ITEMS} values")
         if isinstance(data, str):
-            if not writable(data):
+            if not is_writable(data):
                 raise SpecError(
-                    f"{shown(data)} contains control characters or surrogates",
+                    f"{format_value(data)} contains control characters or surrogates",
                     where=path_text(path),
                 )
             return Quoted(data) if isinstance(data, Quoted) else str(data)
@@ -244,7 +244,7 @@ class _PlainDataReader:
             return data
         if isinstance(data, (int, numbers.Number, Decimal)):
             try:
-                return exact(data)
+                return to_exact(data)
             except BadNumber as error:
                 raise SpecError(f"cannot use this number: {error}", where=path_text(path)) from None
         if isinstance(data, PurePath):
@@ -261,8 +261,8 @@ class _PlainDataReader:
                 data, (bytes, bytearray)
             ):
                 items = sorted(data, key=str) if isinstance(data, AbstractSet) else data
-                result = Seq(self.convert(v, (*path, i), depth + 1) for i, v in enumerate(items))
-                if isinstance(data, Seq):
+                result = TreeSequence(self.convert(v, (*path, i), depth + 1) for i, v in enumerate(items))
+                if isinstance(data, TreeSequence):
                     result.lines = data.lines
                 return result
         finally:
@@ -273,12 +273,12 @@ class _PlainDataReader:
             fix="use numbers, strings, booleans, lists and dicts",
         )
 
-    def _map(self, data: Mapping[Any, Any], path: tuple[str | int, ...], depth: int) -> Map:
-        result = Map()
+    def _map(self, data: Mapping[Any, Any], path: tuple[str | int, ...], depth: int) -> TreeMapping:
+        result = TreeMapping()
         for key, value in data.items():
             if not isinstance(key, str):
                 raise SpecError(
-                    f"the key {shown(key)} is not a string",
+                    f"the key {format_value(key)} is not a string",
                     where=path_text(path),
                     fix="put the key in quotes",
                 )
@@ -287,6 +287,6 @@ class _PlainDataReader:
                     f"a key of {len(key)} characters is too long", where=path_text(path)
                 )
             result[str(key)] = self.convert(value, (*path, str(key)), depth + 1)
-        if isinstance(data, Map):
+        if isinstance(data, TreeMapping):
             result.lines, result.line = data.lines, data.line
         return result

@@ -13,8 +13,8 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.functions import FUNCTIONS
-from polylat.spec.reading.scope import Lazy
-from polylat.spec.reading.suggest import did_you_mean, shown
+from polylat.spec.reading.scope import LazyValue
+from polylat.spec.reading.suggest import did_you_mean, format_value
 
 _MAX_LISTED = 12
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
@@ -23,7 +23,7 @@ _NAME_KEYS = frozenset(("component", "component_class", "direction", "einsum", "
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenVariables:
     """The variables that a caller gave for an input.
 
     Parameters
@@ -38,14 +38,14 @@ class Given:
     known: tuple[str, ...] = ()
 
 
-def sort_out(
+def find_unused(
     given: Collection[str],
     declared: Iterable[str],
     rendered: Iterable[str],
     table: Mapping[str, Any],
     tree: Any,
     spec: SpecParts,
-) -> Given:
+) -> GivenVariables:
     """Determine which of the given variables an input uses.
 
     A variable is used if it is declared, occurs in a template, was evaluated, or is mentioned by an
@@ -72,17 +72,17 @@ def sort_out(
     Given
         The unused and the known variables.
     """
-    used = {name for name in given if isinstance(table[name], Lazy) and table[name].done}
+    used = {name for name in given if isinstance(table[name], LazyValue) and table[name].done}
     known = {*declared, *rendered, *used}
     unused = [name for name in given if name not in known]
     if unused:
         mentioned = {name for text in _texts(tree) for name in _IDENTIFIER.findall(text)}
         mentioned -= _names(spec)
         unused = [name for name in unused if name not in mentioned]
-    return Given(tuple(unused), tuple(sorted(known)))
+    return GivenVariables(tuple(unused), tuple(sorted(known)))
 
 
-def refuse_unused(inputs: Sequence[Given]) -> None:
+def refuse_unused(inputs: Sequence[GivenVariables]) -> None:
     """Refuse a variable that none of the inputs uses.
 
     Parameters
@@ -101,7 +101,7 @@ def refuse_unused(inputs: Sequence[Given]) -> None:
             fix = did_you_mean(name, known) or "leave it out, or declare it under variables"
             listed = ", ".join(known[:_MAX_LISTED]) + (", …" if len(known) > _MAX_LISTED else "")
             only = f" (it has: {listed})" if fix.startswith("did you") else ""
-            raise SpecError(f"the input has no variable {shown(name)}{only}", fix=fix)
+            raise SpecError(f"the input has no variable {format_value(name)}{only}", fix=fix)
 
 
 def _texts(tree: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from polylat.errors import ExpressionError, SpecError, UnsupportedError
-from polylat.numbers import number
+from polylat.numbers import reduce_number
 from polylat.spec.affine import Affine
 from polylat.spec.reading.affine_text import (
     BadAffine,
@@ -31,13 +31,13 @@ from polylat.spec.reading.models import (
 )
 from polylat.spec.reading.scope import Scope
 from polylat.spec.reading.sets import NameSet, NameUniverse
-from polylat.spec.reading.suggest import did_you_mean, shown
-from polylat.spec.reading.tree import At
+from polylat.spec.reading.suggest import did_you_mean, format_value
+from polylat.spec.reading.tree import Location
 from polylat.spec.workload import Einsum, TensorAccess, Workload
 
 
 @dataclass(frozen=True)
-class WorkloadScopes:
+class EvaluatedWorkload:
     """The evaluated workload, and the scopes of expressions.
 
     Parameters
@@ -60,14 +60,14 @@ class _Access:
     """A tensor access whose bits per value are not evaluated yet."""
 
     model: AccessModel
-    at: At
+    at: Location
     ranks: tuple[str, ...]
     projection: tuple[Affine, ...]
 
 
 def build_workload(
-    model: WorkloadModel, renames: RenamesModel, variables: Scope, at: At
-) -> WorkloadScopes:
+    model: WorkloadModel, renames: RenamesModel, variables: Scope, at: Location
+) -> EvaluatedWorkload:
     """Build the workload.
 
     Parameters
@@ -118,10 +118,10 @@ def build_workload(
         model.n_instances, variables, here / "n_instances", what="the number of instances"
     )
     all_tensors = {name: space.set(space.names) for name, space in spaces.items()}
-    return WorkloadScopes(Workload(tuple(einsums), n_instances), scopes, all_tensors)
+    return EvaluatedWorkload(Workload(tuple(einsums), n_instances), scopes, all_tensors)
 
 
-def _check_names(model: WorkloadModel, here: At) -> None:
+def _check_names(model: WorkloadModel, here: Location) -> None:
     seen: set[str] = set()
     for i, einsum in enumerate(model.einsums):
         place = here / "einsums" / i
@@ -163,7 +163,7 @@ def _check_names(model: WorkloadModel, here: At) -> None:
             _check_case(name, here / "einsums" / i / "rank_sizes" / name, False)
 
 
-def _check_case(name: str, at: At, lowercase: bool) -> None:
+def _check_case(name: str, at: Location, lowercase: bool) -> None:
     """Check that a rank variable starts with a lowercase letter, or a rank with a capital."""
     if lowercase and name[:1].isupper():
         raise SpecError(
@@ -180,14 +180,14 @@ def _check_case(name: str, at: At, lowercase: bool) -> None:
         )
 
 
-def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
+def _access(model: AccessModel, variables: Scope, at: Location) -> _Access:
     here = at / "projection"
     if isinstance(model.projection, list):
         table: dict[str, str] = {}
         for index, variable in enumerate(model.projection):
             if not variable.isidentifier() or variable[:1].isupper():
                 raise SpecError(
-                    f"{shown(variable)} is not a rank variable",
+                    f"{format_value(variable)} is not a rank variable",
                     where=str(here / index),
                     fix="list only names that start with a lowercase letter; for expressions give "
                     "a mapping {RANK: expression}",
@@ -203,7 +203,7 @@ def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
         table = dict(model.projection)
         for rank in table:
             if not rank.isidentifier():
-                raise SpecError(f"{shown(rank)} is not the name of a rank", where=str(here / rank))
+                raise SpecError(f"{format_value(rank)} is not the name of a rank", where=str(here / rank))
             _check_case(rank, here / rank, False)
     projection = []
     for index, (rank, text) in enumerate(table.items()):
@@ -212,7 +212,7 @@ def _access(model: AccessModel, variables: Scope, at: At) -> _Access:
     return _Access(model, at, tuple(table), tuple(projection))
 
 
-def _index_expression(text: str, variables: Scope, at: At) -> Affine:
+def _index_expression(text: str, variables: Scope, at: Location) -> Affine:
     try:
         return parse_affine(text, _strides(variables))
     except BadAffine as error:
@@ -220,9 +220,9 @@ def _index_expression(text: str, variables: Scope, at: At) -> Affine:
         raise _unreadable(error, text, at, form) from None
 
 
-def _unreadable(error: BadAffine, text: str, at: At, form: str) -> SpecError | UnsupportedError:
+def _unreadable(error: BadAffine, text: str, at: Location, form: str) -> SpecError | UnsupportedError:
     kind = UnsupportedError if error.unsupported else SpecError
-    return kind(f"cannot read {shown(text)}: {error}", where=str(at), fix=f"write {form}")
+    return kind(f"cannot read {format_value(text)}: {error}", where=str(at), fix=f"write {form}")
 
 
 def _constants(variables: Scope, rank_variables: frozenset[str]) -> Any:
@@ -283,7 +283,7 @@ def _scopes(
     accesses: Mapping[str, list[_Access]],
     spaces: Mapping[str, NameUniverse],
     variables: Scope,
-    at: At,
+    at: Location,
 ) -> dict[str, Scope]:
     """Einsum → scope with its sets, tensors, rank variables and renames."""
     used_by: dict[str, set[str]] = {}
@@ -328,11 +328,11 @@ def _variables(access: _Access) -> tuple[str, ...]:
 
 
 def _renames(
-    einsum: EinsumModel, renames: RenamesModel, at: At, index: int
-) -> list[tuple[RenameModel, At]]:
+    einsum: EinsumModel, renames: RenamesModel, at: Location, index: int
+) -> list[tuple[RenameModel, Location]]:
     """Renames of an Einsum: its own, then those under its name, then the defaults."""
     here = at / "workload" / "einsums" / index / "renames"
-    found: dict[str, tuple[RenameModel, At]] = {}
+    found: dict[str, tuple[RenameModel, Location]] = {}
     for i, rename in enumerate(einsum.renames):
         found.setdefault(rename.name, (rename, _entry_location(here, i, rename.name)))
     for name in (einsum.name, "default"):
@@ -348,7 +348,7 @@ def _renames(
     return list(found.values())
 
 
-def _entry_location(at: At, index: int, name: str) -> At:
+def _entry_location(at: Location, index: int, name: str) -> Location:
     """Location of an entry of a list that may be written as a mapping."""
     value: Any = at.root
     for key in at.path:
@@ -359,18 +359,18 @@ def _entry_location(at: At, index: int, name: str) -> At:
     return at / name if isinstance(value, dict) else at / index
 
 
-def _renamed(rename: RenameModel, scope: Scope, at: At) -> NameSet:
+def _renamed(rename: RenameModel, scope: Scope, at: Location) -> NameSet:
     """Evaluate the set that a rename names."""
     value = evaluate(rename.source, scope, at)
     if not isinstance(value, NameSet):
         raise ExpressionError(
-            f"{shown(rename.source)} must be a set of tensors or of rank variables", where=str(at)
+            f"{format_value(rename.source)} must be a set of tensors or of rank variables", where=str(at)
         )
     expected = evaluate(rename.expected_count, scope, at)
     if expected is not None and expected != len(value):
         members = ", ".join(value.ordered()) or "none"
         raise ExpressionError(
-            f"{rename.name!r} = {shown(rename.source)} has {len(value)} elements ({members}), "
+            f"{rename.name!r} = {format_value(rename.source)} has {len(value)} elements ({members}), "
             f"but expected_count is {expected}",
             where=str(at),
             fix="change the source, or write the rename in the Einsum itself",
@@ -388,7 +388,7 @@ def _einsum(
     tensors: NameUniverse,
     scope: Scope,
     variables: Scope,
-    workload_at: At,
+    workload_at: Location,
     index: int,
 ) -> Einsum:
     here = workload_at / "einsums" / index
@@ -413,7 +413,7 @@ def _einsum(
                 fix="add it to workload.bits_per_value, for example All: 8",
             )
         bits = evaluate_positive(given, scope, place, what=f"bits_per_value of {name!r}")
-        tensors.bits.setdefault(name, number(bits))
+        tensors.bits.setdefault(name, reduce_number(bits))
         built.append(TensorAccess(name, access.ranks, access.projection, access.model.output, bits))
     return Einsum(
         name=einsum.name,
@@ -436,8 +436,8 @@ def _constraints(
     accesses: list[_Access],
     rank_variables: tuple[str, ...],
     variables: Scope,
-    workload_at: At,
-    here: At,
+    workload_at: Location,
+    here: Location,
 ) -> tuple[Affine, ...]:
     """Collect the constraints of the iteration space, from the same sources as AccelForge."""
     known = frozenset(rank_variables)
@@ -459,7 +459,7 @@ def _constraints(
             for variable in part.variables:
                 if variable not in known:
                     raise SpecError(
-                        f"{variable!r} in {shown(text)} is neither a rank variable of Einsum "
+                        f"{variable!r} in {format_value(text)} is neither a rank variable of Einsum "
                         f"{einsum.name!r} nor a variable that is a number",
                         where=str(place),
                         fix=did_you_mean(variable, [*rank_variables, *variables]),
@@ -494,7 +494,7 @@ def _constraints(
     return tuple(c for c in unique if c.terms)
 
 
-def _check_bits(einsums: list[Einsum], here: At) -> None:
+def _check_bits(einsums: list[Einsum], here: Location) -> None:
     """Check that a tensor has the same bits per value in all Einsums."""
     first: dict[str, tuple[str, Fraction]] = {}
     for i, einsum in enumerate(einsums):

@@ -12,9 +12,17 @@ from typing import Any
 
 from polylat.errors import SpecError
 from polylat.spec.reading.models import TAGS
-from polylat.spec.reading.numbers import BadNumber, bounded, decimal
-from polylat.spec.reading.suggest import did_you_mean, shown
-from polylat.spec.reading.tree import MAX_DEPTH, MAX_ITEMS, MAX_KEY, Map, Quoted, Seq, writable
+from polylat.spec.reading.numbers import BadNumber, check_size, parse_decimal
+from polylat.spec.reading.suggest import did_you_mean, format_value
+from polylat.spec.reading.tree import (
+    MAX_DEPTH,
+    MAX_ITEMS,
+    MAX_KEY,
+    Quoted,
+    TreeMapping,
+    TreeSequence,
+    is_writable,
+)
 
 _MAX_CHARACTERS = 5_000_000
 _STANDARD_PREFIX = "tag:yaml.org,2002:"
@@ -81,7 +89,7 @@ def _compose(text: str, file: str | None) -> Any:
         raise SpecError(f"not valid YAML: {first[0]}", where=file) from None
     except Exception as error:  # noqa: BLE001 - the parser itself may fail on unusual texts
         raise SpecError(
-            f"not valid YAML: {type(error).__name__}: {shown(str(error))}", where=file
+            f"not valid YAML: {type(error).__name__}: {format_value(str(error))}", where=file
         ) from None
 
 
@@ -148,14 +156,14 @@ class _Reader:
         if name in TAGS or name in _INCLUDE_TAGS or name == "nomerge":
             return name
         raise SpecError(
-            f"unknown tag {shown(tag.replace(_STANDARD_PREFIX, '!!'))}",
+            f"unknown tag {format_value(tag.replace(_STANDARD_PREFIX, '!!'))}",
             where=self.where(node),
             fix=did_you_mean(name, TAGS),
         )
 
-    def mapping(self, node: Any, depth: int) -> Map:
+    def mapping(self, node: Any, depth: int) -> TreeMapping:
         """Convert a mapping; its tag becomes its type."""
-        result = Map()
+        result = TreeMapping()
         result.line, result.file = node.start_mark.line + 1, self.file
         merges: list[tuple[str, Any, Any]] = []
         for key_node, value_node in node.value:
@@ -166,7 +174,7 @@ class _Reader:
             line = key_node.start_mark.line + 1
             if key in result:
                 raise SpecError(
-                    f"duplicate key {shown(str(key))}, first on line {result.lines[key][1]}",
+                    f"duplicate key {format_value(str(key))}, first on line {result.lines[key][1]}",
                     where=self.where(key_node),
                     fix="keep one of the two",
                 )
@@ -207,12 +215,12 @@ class _Reader:
                     f"a key of {len(value)} characters is too long", where=self.where(node)
                 )
             return value
-        text = f"{shown(node.value)} " if type(node).__name__ == "ScalarNode" else ""
+        text = f"{format_value(node.value)} " if type(node).__name__ == "ScalarNode" else ""
         raise SpecError(
             f"the key {text}is not a string", where=self.where(node), fix="put the key in quotes"
         )
 
-    def sequence(self, node: Any, depth: int) -> Seq:
+    def sequence(self, node: Any, depth: int) -> TreeSequence:
         """Convert a list."""
         tag = self.tag(node)
         if tag and tag != "nomerge":
@@ -221,7 +229,7 @@ class _Reader:
                 where=self.where(node),
                 fix="remove the tag",
             )
-        result = Seq(self.value(item, depth + 1) for item in node.value)
+        result = TreeSequence(self.value(item, depth + 1) for item in node.value)
         result.file, result.nomerge = self.file, tag == "nomerge"
         result.lines = [(self.file, item.start_mark.line + 1) for item in node.value]
         return result
@@ -229,9 +237,9 @@ class _Reader:
     def scalar(self, node: Any) -> Any:
         """Convert a scalar to a string, an exact number, a boolean or None."""
         tag, text = self.tag(node), str(node.value)
-        if not writable(text):
+        if not is_writable(text):
             raise SpecError(
-                f"{shown(text)} contains control characters or surrogates", where=self.where(node)
+                f"{format_value(text)} contains control characters or surrogates", where=self.where(node)
             )
         if tag in _INCLUDE_TAGS:
             if self.include is None:
@@ -239,11 +247,11 @@ class _Reader:
             return self.include(tag, text, self.where(node))
         if tag:
             if text.strip() in ("", "~", "null") and tag != "nomerge":
-                empty = Map([("type", tag)])  # "- !Nested" with nothing below it
+                empty = TreeMapping([("type", tag)])  # "- !Nested" with nothing below it
                 empty.line, empty.file = node.start_mark.line + 1, self.file
                 return empty
             raise SpecError(
-                f"the tag !{tag} cannot precede {shown(text)}",
+                f"the tag !{tag} cannot precede {format_value(text)}",
                 where=self.where(node),
                 fix="write the tag before a mapping",
             )
@@ -259,11 +267,11 @@ class _Reader:
                 lowered = text.strip().lower()
                 if lowered.endswith("nan"):
                     raise BadNumber("not a number (nan)")
-                return decimal(lowered.replace(".inf", "inf"))
+                return parse_decimal(lowered.replace(".inf", "inf"))
         except BadNumber as error:
             if kind == "int" and str(error) == "not a number":
                 return text  # a sexagesimal integer of YAML 1.1, such as 1:30
-            raise SpecError(f"{shown(text)}: {error}", where=self.where(node)) from None
+            raise SpecError(f"{format_value(text)}: {error}", where=self.where(node)) from None
         return Quoted(text) if node.style in ("'", '"') else text
 
 
@@ -291,7 +299,7 @@ def integer(text: str) -> int:
         raise BadNumber("not a number" if match is None else "the number is too long")
     sign, digits = match.groups()
     base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
-    value = int(bounded(int(digits[2:] if base != 10 else digits, base)))
+    value = int(check_size(int(digits[2:] if base != 10 else digits, base)))
     return -value if sign == "-" else value
 
 
@@ -299,13 +307,13 @@ def _combined(sources: list[Any], deep: bool) -> list[Any]:
     """The mappings to merge: for ``<<<`` (`deep`), the sources combined into one."""
     if not deep or len(sources) < 2:
         return sources
-    combined = Map()
+    combined = TreeMapping()
     for source in sources:
         merge(combined, source, deep=True)
     return [combined]
 
 
-def merge(into: Map, source: dict[str, Any], *, deep: bool) -> None:
+def merge(into: TreeMapping, source: dict[str, Any], *, deep: bool) -> None:
     """Merge a mapping into another one, whose keys take precedence.
 
     Parameters
@@ -321,15 +329,15 @@ def merge(into: Map, source: dict[str, Any], *, deep: bool) -> None:
     for key, value in source.items():
         if key not in into:
             into[key] = value
-            line = source.lines.get(key) if isinstance(source, Map) else None
+            line = source.lines.get(key) if isinstance(source, TreeMapping) else None
             if line is not None:
                 into.lines[key] = line
         elif deep:
             existing = into[key]
             if getattr(existing, "nomerge", False):
                 continue
-            if isinstance(existing, Map) and isinstance(value, dict):
-                copy = Map(existing.items())
+            if isinstance(existing, TreeMapping) and isinstance(value, dict):
+                copy = TreeMapping(existing.items())
                 copy.lines, copy.line, copy.file = (
                     dict(existing.lines),
                     existing.line,
@@ -337,8 +345,8 @@ def merge(into: Map, source: dict[str, Any], *, deep: bool) -> None:
                 )
                 merge(copy, value, deep=True)
                 into[key] = copy
-            elif isinstance(existing, Seq) and isinstance(value, list):
-                joined = Seq([*existing, *value])
+            elif isinstance(existing, TreeSequence) and isinstance(value, list):
+                joined = TreeSequence([*existing, *value])
                 joined.lines = [*existing.lines, *getattr(value, "lines", [])]
                 joined.file = existing.file
                 into[key] = joined

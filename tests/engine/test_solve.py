@@ -1,35 +1,25 @@
-"""The periodic engine against the explicit one, against closed forms, and against enumeration."""
+"""The periodic engine against the explicit one, and against closed forms."""
 
 from __future__ import annotations
 
-import copy
-import json
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from builders import EXAMPLES, LEGAL, stretched
-from benchmarks.fused import attention_block
-from reports import explicit_up_to
-from strategies import long_cascades
-
 import polylat
-
+from benchmarks.fused import attention_block
+from builders import EXAMPLE, EXAMPLES, LEGAL, stretched
 from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError
-from polylat.analysis.retiming import retimer
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import lower
-from polylat.lowering.sampling import LoopSample, SkippedPeriods
 from polylat.lowering.tree import mapping_leaves
+from reports import explicit_up_to
+from strategies import long_cascades
 
 Data = dict[str, Any]
 ORDERS = ("program", "skew", "oldest")
@@ -77,7 +67,7 @@ def test_same_report(case: tuple[Data, Data]) -> None:
         "exact",
         "lower_bound",
         "critical_totals",
-        "critical_waits",
+        "critical_reasons",
     ):
         assert getattr(some, name) == getattr(every, name), name
     assert list(some.critical_path) == list(every.critical_path)
@@ -92,7 +82,7 @@ def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> N
     """Under other durations both engines find the same latency, and the same time on the path."""
     every, some = both(*case)
     assume(some.order != "oldest")
-    mine, other = retimer(every), retimer(some)
+    mine, other = every.retimer, some.retimer
     assert dict(mine.loads) == dict(other.loads)
     scales = st.sampled_from([Fraction(s) for s in ("0", "1/2", "1", "7/5", "2", "3")])
     drawn = {key: data.draw(scales) for key in mine.loads}
@@ -364,8 +354,7 @@ def tap(tiles: int) -> Data:
 
 def test_bracket() -> None:
     """Too fine to be settled: a schedule, a bound, and nothing is passed off as exact."""
-    files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
-    spec = polylat.load(*files)
+    spec = polylat.load(EXAMPLE)
     exact = polylat.analyze(spec, granularity="full", background="o2")
     with explicit_up_to(0):
         limit = polylat.analyze(spec, granularity="tile").tiles
@@ -400,34 +389,6 @@ def test_brackets_hold(case: tuple[Data, Data], share: int) -> None:
 @pytest.mark.parametrize("granularity", ["flow", "full"])
 def test_refused_when_even_coarse_tiles_are_too_many(granularity: str) -> None:
     """What cannot be looked at is an error that says what would help."""
-    files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+    files = [EXAMPLES / name for name in ("arch.yaml", "workload.yaml", "untapped.yaml")]
     with pytest.raises(TooLargeError, match="max_tiles"):
         polylat.analyze(polylat.load(*files), granularity=granularity, max_tiles=2)
-
-
-# Iterations that are looked at ------------------------------------------------------------------
-
-
-@st.composite
-def kept_loops(draw: st.DrawFn) -> LoopSample:
-    """A loop with stretches left out."""
-    cuts = []
-    place, trips = 0, 0
-    for _ in range(draw(st.integers(0, 3))):
-        period = draw(st.integers(1, 4))
-        place += draw(st.integers(2 * period, 3 * period + 2))
-        periods = draw(st.integers(1, 6))
-        cuts.append(SkippedPeriods(place, period, periods))
-        trips += periods * period
-    return LoopSample(trips + place + draw(st.integers(1, 5)), tuple(cuts))
-
-
-@given(kept_loops())
-def test_kept(kept: LoopSample) -> None:
-    """Every iteration is looked at, or is a copy of one that is."""
-    every = np.arange(kept.trips)
-    places, periods, lengths = kept.locate(every)
-    assert (kept.digits[places] + periods * lengths == every).all()
-    assert np.bincount(places, minlength=kept.count).tolist() == kept.multiplicity.tolist()
-    assert sum(high - low + 1 for low, high in kept.runs) == kept.count
-    assert (kept.digits[places[periods == 0]] == every[periods == 0]).all()

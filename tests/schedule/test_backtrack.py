@@ -1,0 +1,45 @@
+"""Fingerprints of large numbers, and the tables of the compiled backtracking."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polylat.schedule import backtrack_kernels
+from polylat.schedule.backtrack import BacktrackTables, coprime_moduli, residues
+
+WHOLE = st.integers(-(10**40), 10**40)
+
+
+@given(st.lists(WHOLE, min_size=1), st.integers(0, 10**40))
+def test_residues_tell_apart_what_they_should(numbers: list[int], least: int) -> None:
+    most = max(least, *map(abs, numbers))
+    found = residues(np.array(numbers, dtype=object), coprime_moduli(most))
+    columns = [tuple(column) for column in found.T.tolist()]
+    for number, column in zip(numbers, columns, strict=True):
+        for other, another in zip(numbers, columns, strict=True):
+            assert (number == other) == (column == another)
+
+
+@given(st.integers(0, 10**60))
+def test_moduli_have_no_common_factor(most: int) -> None:
+    moduli = coprime_moduli(most).tolist()
+    assert np.lcm.reduce(np.array(moduli, dtype=object)) == np.prod(np.array(moduli, dtype=object))
+    assert max(moduli) < 1 << 31
+
+
+def test_tables_are_packed_in_order() -> None:
+    """The compiled code finds each table by a constant of its name."""
+    assert [getattr(backtrack_kernels, name.upper()) for name in BacktrackTables._fields] == list(
+        range(33)
+    )
+    sizes = (
+        backtrack_kernels.N_MODULI,
+        backtrack_kernels.LOOPS,
+        backtrack_kernels.EVENTS,
+        backtrack_kernels.BLOCKS,
+        backtrack_kernels.ITERATIONS,
+        backtrack_kernels.TASKS,
+    )
+    assert list(map(int, sizes)) == list(range(33, 39))

@@ -1,0 +1,172 @@
+"""Pages: their sections, and that they are well-formed and self-contained; HTML in notebooks."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import xml.etree.ElementTree as ET
+from fractions import Fraction
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import polylat
+from builders import EXAMPLE, ROOT
+from polylat import Report, Spec
+from polylat.numbers import format_number
+from polylat.views.curves import round_ticks
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Page(HTMLParser):
+    """Tags, ids and links of a page; checks that tags are closed in order."""
+
+    VOID = frozenset({"meta", "link", "br", "rect", "path"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if given.get("id"):
+            self.ids.append(str(given["id"]))
+        for key in ("href", "src", "xlink:href"):
+            if key in given:
+                self.links.append(str(given[key]))
+        if tag not in {"meta", "link", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+SECTIONS = (
+    "headline", "comparison", "timeline", "ports", "critical", "sensitivity", "memories", "mapping",
+    "certificate", "inputs",
+)  # fmt: skip
+
+
+def test_a_page(report: Report) -> None:
+    text = report.to_html(inputs=EXAMPLE, certificate=report.verify(), title="a < b")
+    page = Page(text)
+    assert [i for i in page.ids if i in SECTIONS] == list(SECTIONS)
+    # Self-contained: nothing is fetched from anywhere.
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert not re.search(r"(?:src|url|import)\s*[=(]\s*[\"']?(?:https?:)?//", text)
+    assert "31,744" in text and "a &lt; b" in text and "a < b" not in text
+    assert "every access is served once" in text  # of the certificate
+    assert all(Path(name).name in text for name in EXAMPLE)
+    assert str(ROOT) not in text
+    assert any(tag == "html" and a.get("lang") == "en" for tag, a in page.tags)
+    headings = [tag for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == "h1" and headings.count("h1") == 1
+    for tag, attributes in page.tags:
+        if attributes.get("tabindex") == "0":
+            assert attributes.get("aria-label"), (tag, attributes)
+        if tag == "th":
+            assert attributes.get("scope") == "col"
+
+
+def test_pages_are_small(attention: Report) -> None:
+    """A page of a block at real size is below the megabyte; five would be too much."""
+    text = attention.to_html(sensitivity=False)
+    assert len(text.encode()) < 1_500_000
+    assert text.count("data-timeline=") == 2
+    assert "Omitted" in text
+    assert "report.to_html(sensitivity=True)" in text and "FILES" not in text
+
+
+def test_first_answers(report: Report, attention: Report) -> None:
+    """How long, why, which writes are on the critical path, and what would help."""
+    text = report.to_html()
+    head = text[text.index('id="headline"') : text.index('id="comparison"')]
+    answers = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", head))
+    assert answers["Critical path"].startswith("SRAM read 35.5%, DRAM read 27.4%")
+    assert answers["Writes on the critical path"].startswith("o2 to SRAM by e2 12.9%")
+    assert answers["Writes off the critical path"] == "o2 to DRAM by e2"
+    assert answers["What would help"].startswith("twice the bandwidth of DRAM: 25,792, 1.231")
+    assert "no schedule has a shorter chain of dependences" in head
+    head = attention.to_html(sensitivity=False)
+    assert "What would help" not in head and "Critical path</dt><dd>mac compute 99.9%" in head
+    # Write-backs are named before fills.
+    assert "Writes on the critical path</dt><dd>none</dd>" in head
+    assert "Writes off the critical path</dt><dd>S to SRAM by QK, " in head
+
+
+def test_pages_say_unasked_what_would_help(attention: Report) -> None:
+    """At the size of a block, too."""
+    text = attention.to_html()
+    assert "Omitted" not in text and "What would help" in text and "Latency by bandwidth" in text
+
+
+def test_what_would_change_it(report: Report) -> None:
+    text = report.to_html(sensitivity=True)
+    assert "Latency by bandwidth" in text and "25,792" in text  # DRAM twice as fast
+    assert "Omitted" not in text
+    (drawn,) = [
+        ET.fromstring(svg)
+        for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+        if 'class="polylat curves"' in svg
+    ]
+    texts = [t.text or "" for t in drawn.iter(f"{SVG}text")]
+    assert {"0", "20,000", "100,000", "1/4 x", "8 x", "now: 31,744"} <= set(texts)
+    assert any(t.startswith("Latency, from 0") for t in texts) and any(
+        "relative to" in t for t in texts
+    )
+    # Each place where a curve turns is marked, and told.
+    rings = [t.text for t in drawn.iterfind(f".//{SVG}circle/{SVG}title")]
+    for component in ("DRAM", "SRAM"):
+        curve = report.curve(component)
+        inside = [at for scale, at in curve.breakpoints if scale and 1 <= 8 * scale <= 32]
+        assert inside and all(
+            any(f": {format_number(at)}" in str(r) for r in rings) for at in inside
+        )
+    assert "DRAM</b>: more bandwidth reduces the latency, down to 24,064 at 2.831 x" in text
+    assert "mac</b>: more bandwidth does not reduce the latency; 0.0625 x suffices (flat" in text
+
+
+@given(st.fractions(Fraction(1, 10**9), 10**15))
+def test_ticks_are_round(most: Fraction) -> None:
+    ticks = round_ticks(most)
+    assert ticks[0] == 0 and ticks[-2] < most <= ticks[-1] and 3 <= len(ticks) <= 7
+    steps = {b - a for a, b in itertools.pairwise(ticks)}
+    assert len(steps) == 1
+    assert f"{float(steps.pop()):e}"[:8] in ("1.000000", "2.000000", "5.000000")
+
+
+def test_a_page_of_a_timeline(report: Report, tmp_path: Path) -> None:
+    path = report.timeline().save(tmp_path / "timeline.html")
+    page = Page(path.read_text(encoding="utf-8"))
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+
+
+def test_notebooks(spec: Spec, report: Report) -> None:
+    shown: dict[str, Any] = {
+        "latency": report,
+        "AccelForge": polylat.roofline(spec),
+        "Proven": report.verify(),
+        "Workload": spec,
+        "Timeline": report.timeline(),
+        "Mapping": spec.mapping,
+        "theirs": polylat.timelines({"theirs": polylat.roofline(spec)}),
+    }
+    for word, value in shown.items():
+        text = value._repr_html_()
+        Page(text)
+        assert word.lower() in text.lower()
