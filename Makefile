@@ -49,11 +49,12 @@ test-quick: $(DEV) ## the fast tests, with few random examples
 nightly: $(DEV) ## the property tests with many random examples
 	HYPOTHESIS_PROFILE=nightly $(RUN) -m pytest -n $(WORKERS)
 
-lint: $(DEV) ## lint, format, types, import layers
+lint: $(DEV) ## lint, format, types, import layers, docstrings
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+	$(RUN) -m pytest --quiet tests/test_docstrings.py
 
 format: $(DEV) ## format, and apply ruff's automatic fixes
 	$(RUN) -m ruff check --fix .

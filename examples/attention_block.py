@@ -32,7 +32,7 @@ def main() -> None:
         f"\n{report.tiles:,} tile iterations, {operations:,} computations: {took:.2f} s."
         " Time per iteration of each loop in the steady state, and its critical cycle:\n"
     )
-    for ii in report.initiation_interval:
+    for ii in report.initiation_intervals:
         console.print(f"  {ii}")
     console.print()
     console.print(str(report.verify()), soft_wrap=True)

@@ -28,7 +28,7 @@ from polylat.errors import (
 )
 
 if TYPE_CHECKING:
-    from polylat.analysis.access import AccessKey, Contention, PortUse, Step, WaitedFor
+    from polylat.analysis.access import AccessKey, Contention, PortUse, Step
     from polylat.analysis.bandwidth_curve import Curve
     from polylat.analysis.comparison import Comparison, Difference, compare
     from polylat.analysis.occupancy import Occupancy, ResidentTile
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from polylat.numbers import Number
     from polylat.proof.certificate import Certificate, CertificateError, ProvenRules
     from polylat.report import Report, analyze
+    from polylat.schedule.reasons import WaitedFor
     from polylat.spec import Spec
     from polylat.spec.arch import Arch, Component
     from polylat.spec.mapping import (
@@ -188,7 +189,7 @@ _LAZY = {
     "Timeline": "polylat.views.timeline",
     "Toll": "polylat.spec.mapping",
     "Tree": "polylat.views.tree",
-    "WaitedFor": "polylat.analysis.access",
+    "WaitedFor": "polylat.schedule.reasons",
     "WhatIf": "polylat.analysis.sensitivity",
     "Workload": "polylat.spec.workload",
     "analyze": "polylat.report",

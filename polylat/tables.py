@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from html import escape
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from polylat.errors import MissingExtraError
-from polylat.numbers import Number, format_number, json_number, to_float
+from polylat.numbers import Number, format_factor, format_number, json_number, percent, to_float
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,9 @@ STYLE = (
     "text-align:left;vertical-align:top;border-bottom:1px solid #8884}"
     ".polylat-html.polylat-html .n{text-align:right;font-variant-numeric:tabular-nums}"
     ".polylat-html caption{text-align:left;font-weight:600}"
+    ".polylat-html td.share{text-align:right;white-space:nowrap}"
+    ".polylat-html .meter{display:inline-block;width:9em;margin-left:.7em;text-align:left}"
+    ".polylat-html .meter span{display:block;height:.7em;background:#8888}"
     ".polylat-html svg{max-width:100%;height:auto}"
     ".polylat-html .big{font-size:1.5em;font-weight:600}"
 )
@@ -49,12 +52,49 @@ class Column:
     title
         Its heading in text and HTML.
     kind
-        ``"text"``, ``"number"`` (aligned to the right) or ``"prose"`` (text that may wrap).
+        How its cells are shown: ``"text"``; ``"prose"``, text that may wrap; or, aligned to the
+        right, ``"number"``, ``"change"`` (with its sign), ``"factor"`` (such as ``2x``) or
+        ``"share"`` (a percentage, in HTML with a bar).
+    words
+        Texts that replace some values in text and HTML, such as ``{None: "unlimited"}``.
     """
 
     key: str
     title: str
-    kind: Literal["text", "number", "prose"] = "text"
+    kind: Literal["text", "prose", "number", "change", "factor", "share"] = "text"
+    words: Mapping[Any, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its cells are numbers."""
+        return self.kind not in ("text", "prose")
+
+    def format(self, cell: Cell) -> str:
+        """Format a value for readers.
+
+        Parameters
+        ----------
+        cell
+            The value.
+
+        Returns
+        -------
+        str
+            The text; empty for None, unless `words` replaces it.
+        """
+        if cell in self.words:
+            return self.words[cell]
+        if cell is None:
+            return ""
+        if isinstance(cell, bool):
+            return "yes" if cell else "no"
+        if isinstance(cell, str):
+            return cell
+        if self.kind == "share":
+            return percent(cell, 1)
+        if self.kind == "factor":
+            return format_factor(cell)
+        return ("+" if self.kind == "change" and cell > 0 else "") + format_number(cell)
 
 
 @dataclass(frozen=True)
@@ -66,14 +106,13 @@ class Table:
     columns
         The columns.
     rows
-        Per row a value for each column. In numeric columns text stands for itself, such as
-        ``"unlimited"``.
+        Per row a value for each column. A text in a numeric column is shown as it is.
     title
         The caption.
     notes
         Sentences below the table.
     bold
-        Numbers of the rows that are emphasized in text.
+        Indices of the emphasized rows.
 
     Examples
     --------
@@ -91,6 +130,44 @@ class Table:
     notes: tuple[str, ...] = ()
     bold: frozenset[int] = frozenset()
 
+    def select(self, *keys: str) -> Table:
+        """Return the table with some of its columns.
+
+        Parameters
+        ----------
+        *keys
+            Their keys, in the new order.
+
+        Returns
+        -------
+        Table
+            The same rows.
+        """
+        index = {column.key: k for k, column in enumerate(self.columns)}
+        chosen = [index[key] for key in keys]
+        rows = tuple(tuple(row[k] for k in chosen) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[k] for k in chosen), rows=rows)
+
+    def where(self, key: str, holds: Callable[[Any], bool]) -> Table:
+        """Return the table with some of its rows.
+
+        Parameters
+        ----------
+        key
+            The key of a column.
+        holds
+            The condition on a cell of this column.
+
+        Returns
+        -------
+        Table
+            The rows that satisfy the condition.
+        """
+        (k,) = (k for k, column in enumerate(self.columns) if column.key == key)
+        kept = [number for number, row in enumerate(self.rows) if holds(row[k])]
+        bold = frozenset(new for new, old in enumerate(kept) if old in self.bold)
+        return replace(self, rows=tuple(self.rows[number] for number in kept), bold=bold)
+
     def first(self, count: int) -> Table:
         """Return the first rows, with a note that says how many follow.
 
@@ -107,9 +184,8 @@ class Table:
         rest = len(self.rows) - count
         if rest <= 0:
             return self
-        note = f"{rest:,} more row{'' if rest == 1 else 's'}; --json lists all."
-        notes = (*self.notes, note)
-        return Table(self.columns, self.rows[:count], self.title, notes, self.bold)
+        note = f"{rest:,} more row{'' if rest == 1 else 's'}; the JSON lists all."
+        return replace(self, rows=self.rows[:count], notes=(note, *self.notes))
 
     def to_text(self, *, width: int = WIDTH) -> str:
         """Render as plain text.
@@ -140,12 +216,16 @@ class Table:
         from rich.text import Text
 
         table = RichTable(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+        prose = any(column.kind == "prose" for column in self.columns)
         for column in self.columns:
-            justify: Any = "right" if column.kind == "number" else "left"
-            table.add_column(plain(column.title), justify=justify)
+            justify: Any = "right" if column.is_numeric else "left"
+            # Prose becomes narrow before numbers do.
+            wide = prose and column.is_numeric
+            table.add_column(plain(column.title), justify=justify, no_wrap=wide)
         for number, row in enumerate(self.rows):
             style = "bold" if number in self.bold else ""
-            table.add_row(*(Text(_shown(cell), style=style) for cell in row))
+            cells = zip(self.columns, row, strict=True)
+            table.add_row(*(Text(column.format(cell), style=style) for column, cell in cells))
         title = [Text(self.title, style="bold")] if self.title else []
         return Group(*title, table, *(Text(note) for note in self.notes))
 
@@ -157,21 +237,20 @@ class Table:
         str
             A ``<table>``, and a paragraph per note.
         """
-        looks = [
-            {"number": ' class="n"', "prose": ' class="w"'}.get(c.kind, "") for c in self.columns
-        ]
         head = "".join(
-            f'<th scope="col"{look}>{escape(column.title)}</th>'
-            for column, look in zip(self.columns, looks, strict=True)
+            f'<th scope="col"{_html_class(column)}>{escape(column.title)}</th>'
+            for column in self.columns
         )
+        largest = [
+            max((Fraction(cell) for cell in cells if _numeric(cell)), default=Fraction(1))
+            for cells in zip(*self.rows, strict=True)
+        ]
+        emphasis = ' style="font-weight:600"'
         body = "".join(
-            "<tr>"
-            + "".join(
-                f"<td{look}>{escape(_shown(cell))}</td>"
-                for cell, look in zip(row, looks, strict=True)
-            )
+            f"<tr{emphasis if number in self.bold else ''}>"
+            + "".join(map(_html_cell, self.columns, row, largest))
             + "</tr>"
-            for row in self.rows
+            for number, row in enumerate(self.rows)
         )
         title = f"<caption><span>{escape(self.title)}</span></caption>" if self.title else ""
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
@@ -199,7 +278,7 @@ class Table:
         Returns
         -------
         pandas.DataFrame
-            Whole numbers stay whole; a column with a fraction has the nearest doubles.
+            Integers stay integers; a column with a fraction, and shares, have the nearest doubles.
 
         Raises
         ------
@@ -216,7 +295,7 @@ class Table:
             ) from error
         return pd.DataFrame(
             {
-                column.key: _doubles([row[k] for row in self.rows])
+                column.key: _doubles([row[k] for row in self.rows], column.kind == "share")
                 for k, column in enumerate(self.columns)
             }
         )
@@ -255,9 +334,25 @@ class Tabular:
         """
         return self.tables()[0].to_frame()
 
+    def to_rich(self) -> RenderableType:
+        """Render for a rich console.
+
+        Returns
+        -------
+        rich.console.RenderableType
+            The headline, then each table after an empty line.
+        """
+        from rich.console import Group
+        from rich.text import Text
+
+        first, *rest = self.headline()
+        parts: list[RenderableType] = [Text(first, style="bold"), *map(Text, rest)]
+        for table in self.tables():
+            parts += [Text(), table.to_rich()]
+        return Group(*parts)
+
     def __str__(self) -> str:
-        parts = ["\n".join(self.headline()), *(table.to_text().rstrip() for table in self.tables())]
-        return "\n\n".join(parts) + "\n"
+        return plain_text(self.to_rich())
 
     def _repr_html_(self) -> str:
         first, *rest = self.headline()
@@ -307,20 +402,26 @@ def plain_text(renderable: RenderableType, *, width: int = WIDTH) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"
 
 
-def _numeric(cell: Cell) -> bool:
+def _numeric(cell: Cell) -> TypeGuard[Number]:
     return isinstance(cell, int | Fraction) and not isinstance(cell, bool)
 
 
-def _shown(cell: Cell) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return "yes" if cell else "no"
-    return cell if isinstance(cell, str) else format_number(cell)
+def _html_class(column: Column) -> str:
+    name = {"text": "", "prose": "w", "share": "share"}.get(column.kind, "n")
+    return f' class="{name}"' if name else ""
 
 
-def _doubles(values: Sequence[Cell]) -> list[Any]:
-    """Return numbers as doubles if one of them is a fraction."""
-    if not any(isinstance(value, Fraction) for value in values):
+def _html_cell(column: Column, cell: Cell, largest: Fraction) -> str:
+    """Render a cell; a share has a bar, whose scale ends at 1 or at a larger share."""
+    text = escape(column.format(cell)).replace("\n", "<br>")
+    if column.kind == "share" and _numeric(cell):
+        width = float(100 * Fraction(cell) / max(largest, Fraction(1)))
+        text += f'<span class="meter"><span style="width:{width:.2f}%"></span></span>'
+    return f"<td{_html_class(column)}>{text}</td>"
+
+
+def _doubles(values: Sequence[Cell], always: bool) -> list[Any]:
+    """Convert numbers to doubles, if one of them is a fraction or `always`."""
+    if not always and not any(isinstance(value, Fraction) for value in values):
         return list(values)
-    return [to_float(v) if isinstance(v, int | Fraction) else v for v in values]
+    return [to_float(value) if _numeric(value) else value for value in values]

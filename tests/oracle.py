@@ -98,7 +98,7 @@ def parse_affine(text: str | int) -> Affine:
 
 
 def parse_number(text: str | float) -> Fraction | None:
-    """Read a number exactly; None stands for infinity."""
+    """Read a number exactly; None represents infinity."""
     return None if str(text) in ("inf", ".inf") else Fraction(str(text))
 
 
@@ -172,7 +172,7 @@ class Component:
         return None
 
     def actions(self, action: str, tensor: str | None, values: int, bits: Fraction) -> Fraction:
-        """The number of actions that move so many values of a tensor."""
+        """The number of actions that move a number of values of a tensor."""
         if tensor is None:
             return Fraction(values)
         entry: Mapping[str, Any] = next(
@@ -540,7 +540,7 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Access:
-    """One access: so many actions on a component."""
+    """One access: a number of actions on a component."""
 
     component: str
     tensor: str | None
@@ -884,7 +884,7 @@ class Model:
         ]
 
     def exchange_holder(self, tensor: str, consumer: Leaf) -> Node:
-        """The innermost holder that stands above both a consumer and the producer."""
+        """The innermost holder that is above both a consumer and the producer."""
         shared = [node for node in consumer.storages(tensor) if self.producers[tensor].below(node)]
         if not shared:
             raise Illegal(f"{consumer.einsum.name}: no holder of {tensor} shared with its producer")
@@ -904,7 +904,7 @@ class Model:
         )
 
     def is_prefetched(self, leaf: Leaf, transfer: Transfer) -> bool:
-        """Fills of an input into a holder that stands above a Split are prefetched."""
+        """Fills of an input into a holder above a split are prefetched."""
         if transfer.access.output or transfer.inner.kind != "Storage":
             return False
         return any(node.is_split for node in leaf.path[leaf.path.index(transfer.inner) :])

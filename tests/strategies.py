@@ -1,7 +1,7 @@
 """Hypothesis strategies: random cascades as plain data, most of them legal by construction.
 
 ``cascades()`` draws ``(spec, options)``: the data that ``Spec.from_dict`` takes and the keyword
-arguments of ``analyze``. It is put together from ``workloads()``, ``architectures()``,
+arguments of ``analyze``. It is composed of ``workloads()``, ``architectures()``,
 ``mappings()`` and ``options()``, which can be used on their own.
 
 A mapping is drawn along its tree. Two questions are answered by enumeration as the tree grows,
@@ -34,7 +34,7 @@ ONE_PORT = "sum(a.n_calls / a.throughput for a in actions)"
 
 
 def chances(tenths: int) -> st.SearchStrategy[bool]:
-    """True in so many of ten draws; shrinks to False."""
+    """True in this number of ten draws; shrinks to False."""
     return st.sampled_from((False,) * (10 - tenths) + (True,) * tenths)
 
 
@@ -401,7 +401,7 @@ def exchanges(group: Sequence[Einsum]) -> list[tuple[Einsum, Einsum, str]]:
 
 @dataclass(frozen=True)
 class Above:
-    """What stands above a place in the tree: loops, remaining extents, holders per tensor.
+    """The nodes above a place in the tree: loops, remaining extents, holders per tensor.
 
     A holder is (component, depth); components are numbered from the outermost.
     """

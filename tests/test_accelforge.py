@@ -37,7 +37,7 @@ needs_dot = pytest.mark.skipif(
 
 
 def ranked(*mappings: Any, **options: Any) -> Any:
-    """A table of `rerank`: pandas's types are of no help here."""
+    """A table of `rerank`, without pandas's types, which do not help here."""
     return rerank(*mappings, **options)
 
 
@@ -188,7 +188,7 @@ workload:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """What the mapper finds for keys and scores."""
+    """The mapper's results for keys and scores."""
     folder = tmp_path_factory.mktemp("mapper")
     (folder / "keys.yaml").write_text(ARCH + KEYS, encoding="utf-8")
     spec = af.Spec.from_yaml(str(folder / "keys.yaml"))
@@ -325,7 +325,7 @@ def test_what_is_evaluated_is_the_mapping_of_the_spec(mapping: str, top: str) ->
 
 
 def test_the_winner_changes(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two that AccelForge prices alike: with one of them nobody waits for the other's write."""
+    """Two mappings with the same latency in AccelForge; in one, no access waits for a write."""
     found = [tapped(mapping).evaluate_mapping() for mapping in ("tap_refetched", "untapped")]
     found[0].data["Total<SEP>latency"] = 31744
     both = type(found[0])(
@@ -352,7 +352,7 @@ def test_the_winner_changes(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_mappings_without_figures_and_without_an_analysis() -> None:
-    """AccelForge was not asked for latency and energy; and one of the mappings is illegal here."""
+    """AccelForge did not compute latency and energy; and one of the mappings is illegal here."""
     found = [tapped(mapping).evaluate_mapping() for mapping in ("tap_refetched", "untapped")]
     data = pd.concat([one.data for one in found]).drop(
         columns=["Total<SEP>latency", "Total<SEP>energy"]
@@ -384,14 +384,14 @@ def example() -> Any:
     found = spec_from_file_location("from_mapper", EXAMPLES / "from_mapper.py")
     assert found is not None and found.loader is not None
     module = module_from_spec(found)
-    sys.modules["from_mapper"] = module  # its dataclass asks for it
+    sys.modules["from_mapper"] = module  # its dataclass needs it
     found.loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="module")
 def mappings(example: Any) -> Any:
-    """What the mapper finds for the motivating problem."""
+    """The mapper's results for the motivating problem."""
     return example.search(example.problem("tapped"))
 
 

@@ -1,4 +1,4 @@
-"""The analysis against the oracle, and against answers of a third implementation."""
+"""The analysis against the oracle, and against the results of a third implementation."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def exact(value: str | None) -> Fraction | None:
 
 @pytest.mark.parametrize("case", CASCADES, ids=lambda case: str(case["name"]))
 def test_known_answers(case: Data) -> None:
-    """A hundred random cascades with the answers of an implementation of its own."""
+    """A hundred random cascades with the results of an independent implementation."""
     options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}
     report, expected = analyzed(case["spec"], options), case["expected"]
     if expected is None:

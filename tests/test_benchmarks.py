@@ -1,4 +1,4 @@
-"""The benchmarks, small: all sides come to the same numbers. Times are not looked at."""
+"""The benchmarks, small: all sides get the same numbers. Times are not checked."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_the_example_of_real_size() -> None:
     # The array is always busy: 2 x 32 x 4096 x 4096 x 128 operations on 128 x 128 units.
     assert report.latency == 2 * 32 * 4096 * 4096 * 128 // (128 * 128)
     assert report.optimal
-    # One after another, the softmax comes on top of that.
+    # In sequence, the softmax is added to that.
     assert report.sequential == report.latency + 32 * 4096 * 4096 // 128
 
 

@@ -1,4 +1,4 @@
-"""The documentation: what it shows is what comes out, and its links lead somewhere."""
+"""The documentation: its examples print what it shows, and its links lead to files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_pages_with_python() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_commands(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    monkeypatch.chdir(tmp_path)  # where they may write
+    monkeypatch.chdir(tmp_path)  # where commands may write
     text = (DOCS / page).read_text(encoding="utf-8")
     for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         command, _, expected = block.replace("\\\n", " ").partition("\n")

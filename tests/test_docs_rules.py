@@ -25,26 +25,26 @@ def latencies(*panels: Panel) -> list[Number]:
 
 
 def count(panel: Panel, component: str, tensor: str, action: str) -> Number:
-    """How many actions, of all Einsums."""
+    """The number of actions, of all Einsums."""
     where = (component, tensor, action)
     return sum(actions for (_, *at), actions in panel.accesses.items() if tuple(at) == where)
 
 
 def bars(panel: Panel, component: str) -> list[polylat.analysis.timeline.Bar]:
-    """What a component's port serves, in order of time."""
+    """The accesses that a component's port serves, in order of time."""
     assert isinstance(panel, polylat.Report)
     line = panel.timeline()
     return [bar for bar in line.bars if line.lanes[bar.lane].component == component]
 
 
 def each(panel: Panel, component: str) -> Number:
-    """How long a component takes for each of what it serves."""
+    """The duration of each access that a component serves."""
     (time,) = {bar.duration for bar in bars(panel, component)}
     return time
 
 
 def peak(panel: Panel) -> Number:
-    """The most that SRAM holds, in bits."""
+    """The peak of SRAM, in bits."""
     assert isinstance(panel, polylat.Report)
     (peak,) = (held.peak for held in panel.occupancy if held.component == "SRAM")
     return peak
@@ -161,12 +161,12 @@ FIGURES: Mapping[str, Callable[..., list[Number]]] = {
     "repetition": repetition,
     "bracket": bracket,
 }
-"""Per picture, the figures in its caption, in the order in which they stand there."""
+"""Per picture, the figures in its caption, in their order."""
 
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, Panels]:
-    """What the pictures of the rules show."""
+    """The contents of the pictures of the rules."""
     return {name: tuple(rule().values()) for name, rule in RULES.items()}
 
 

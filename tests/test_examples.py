@@ -1,4 +1,4 @@
-"""The example: every figure that its story tells."""
+"""The example: every figure in its text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts that follow from the model, on random cascades."""
+"""Properties that follow from the model, on random cascades."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_occupancy(case: tuple[Data, Data]) -> None:
 
 
 def renamed(data: Any, names: set[str], prefix: str) -> Any:
-    """The same input with names changed wherever they stand, within expressions too."""
+    """The same input with names changed everywhere, in expressions too."""
     if isinstance(data, str):
         return re.sub(r"\w+", lambda m: prefix * (m[0] in names) + m[0], data)
     if isinstance(data, dict):

@@ -22,7 +22,7 @@ NAMES = ["attention", "bounds", "critical_write", "model"]
 
 @pytest.fixture(autouse=True)
 def _in_the_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In the folder of the notebooks, as Jupyter starts them, with figures that nobody sees."""
+    """In the folder of the notebooks, as Jupyter starts them, without showing figures."""
     matplotlib = pytest.importorskip("matplotlib")
     monkeypatch.chdir(NOTEBOOKS)
     before = matplotlib.get_backend()
@@ -41,7 +41,7 @@ def test_all_are_tested() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_headline_numbers(name: str) -> None:
-    """They assert them: it is enough to run them."""
+    """They assert their results: it is enough to run them."""
     runpy.run_path(f"{name}.py")
 
 

@@ -1,4 +1,4 @@
-"""The oracle against cases computed by hand, and against facts that hold by the model."""
+"""The oracle against cases computed by hand, and against properties of the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Data = dict[str, Any]
 
 
 def matmul(shape: int) -> Data:
-    """A 4 x 4 x 4 matrix product whose tiles in SRAM have so many values of k."""
+    """A 4 x 4 x 4 matrix product; ``shape`` is the number of values of k in a tile in SRAM."""
     return spec(
         {"m": 4, "n": 4, "k": 4},
         [einsum("mm", ("Z", "m n"), ("A", "m k"), ("B", "k n"))],
@@ -305,7 +305,7 @@ def test_motivating_problem(
 
 
 def array(first: int, second: int, fanout: int) -> Data:
-    """Two stages that use so many of the units of one array, four operations each."""
+    """Two stages that use some of the units of one array, four operations each."""
     data = two_stages("Pipeline", 1, 1, "above", size=2)
     data["workload"]["iteration_space_shape"] = {"m": "0 <= m < 2", "k": "0 <= k < 4"}
     data["workload"]["einsums"] = [
@@ -392,7 +392,7 @@ modest = settings(max_examples=60, deadline=None)
 
 
 def legal(data: Data, **options: Any) -> oracle.Model:
-    """The model of a cascade that has a schedule; others are passed over."""
+    """The model of a cascade that has a schedule; others are skipped."""
     granularity = "flow" if options["granularity"] == "auto" else options["granularity"]
     try:
         return oracle.Model(

@@ -1,4 +1,4 @@
-"""The README: what it shows is what comes out."""
+"""The README: its examples print what it shows."""
 
 from __future__ import annotations
 

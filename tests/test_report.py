@@ -187,7 +187,7 @@ def test_the_critical_path_of_a_pipeline() -> None:
 
 
 def test_occupancy_of_the_tapped_cascade() -> None:
-    """o2 whole (64 values of 8 bits) and one row of o1 beside it."""
+    """All of o2 (64 values of 8 bits), and one row of o1."""
     files = [EXAMPLES / name for name in ("arch.yaml", "workload.yaml", "untapped.yaml")]
     report = polylat.analyze(polylat.load(*files), granularity="tile")
     sram = next(m for m in report.occupancy if m.component == "SRAM")
@@ -210,7 +210,7 @@ def test_capacity_can_be_enforced() -> None:
 
 
 def test_instances_multiply() -> None:
-    """An Einsum with instances does everything as often; so does the workload."""
+    """An Einsum with n instances does everything n times; so does a workload."""
     nodes = [storage("DRAM", "a", "b", "c")]
     nodes.append(split("Sequential", [temporal("m"), leaf("e1")], [temporal("m"), leaf("e2")]))
     arch = [memory("DRAM"), compute("inf")]
@@ -262,7 +262,7 @@ def test_numbers_beyond_64_bits(factor: int) -> None:
 
 
 def test_an_order_that_contradicts_the_dependences() -> None:
-    """It is None among the latencies, and an error that names the cycle if asked for."""
+    """Its latency is None, and requesting it is an error that names the cycle."""
     case = CASES["cascade-1068"]
     spec, options = Spec.from_dict(case["spec"]), case["options"]
     options = options | {"background": [tuple(b) for b in options["background"]]}
@@ -294,7 +294,7 @@ def test_no_order_at_all() -> None:
 
 
 def test_max_tiles() -> None:
-    """Too many tile iterations to look at: a bracket, or an error; `auto` takes coarser ones."""
+    """Too many tile iterations to visit: a bracket, or an error; `auto` takes coarser ones."""
     spec = corpus("issue_o2_sram_only")
     assert polylat.analyze(spec).granularity == "flow"
     coarse = polylat.analyze(spec, max_tiles=100)
@@ -358,7 +358,7 @@ def test_options_that_cannot_be_used(options: Data, message: str) -> None:
         polylat.analyze(corpus("issue_o2_sram_only"), **options)
 
 
-def test_units_stand_where_the_architecture_has_them() -> None:
+def test_units_are_where_the_architecture_has_them() -> None:
     """A Spatial loop above what is outside its units is refused."""
     spec = chain(
         4,

@@ -1,23 +1,21 @@
-"""Values that analyses share: accesses and their names, ports, Pipelines that share an array."""
+"""Values that several analyses share: accesses, ports, and contention in Pipelines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 from polylat.lowering.paths import Leaf
 from polylat.numbers import Number
 
-__all__ = ["OVERHEAD", "AccessKey", "Contention", "PortUse", "Step", "WaitedFor", "stage_name"]
+__all__ = ["OVERHEAD", "AccessKey", "Contention", "PortUse", "Step", "stage_name"]
 
 OVERHEAD = "overhead"
 """The action of the constant in a component's ``total_latency``."""
 
 AccessKey = tuple[str, str, str | None, str]
 """(Einsum, component, tensor or None, action)"""
-WaitedFor = Literal["flow", "barrier", "capacity", "port"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,15 @@ class Step:
     tile
         Its tile iteration: (rank variable, index) per Temporal loop, outer to inner.
     component, port
-        Where it is served. `port` is empty where the component has one only.
+        The port that serves it. `port` is empty where the component has only one.
     tensor, action
-        What is done: the tensor is None for a computation, and for ``"overhead"``, the constant
-        in a component's ``total_latency``.
+        The tensor and the action. The tensor is None for a computation, and for ``"overhead"``,
+        the constant in a component's ``total_latency``.
     start, finish
-        When.
+        The times of service, in the architecture's unit of time.
     waited_for
-        Why it starts no earlier: *flow* (data), *barrier* (a Sequential), *capacity* (the place
-        of a tile), *port* (the port was busy); None at time 0.
+        Why it starts no earlier: *flow* (data), *barrier* (a Sequential), *capacity* (a buffer
+        slot), *port* (the port was busy); None at time 0.
     """
 
     einsum: str
@@ -54,23 +52,23 @@ class Step:
 
     @property
     def duration(self) -> Number:
-        """How long it is served."""
+        """The time of service."""
         return self.finish - self.start
 
 
 @dataclass(frozen=True)
 class PortUse:
-    """How busy a port is.
+    """The busy time of a port.
 
     Parameters
     ----------
     component, port
-        The port. `port` is empty where the component has one only.
+        The port. `port` is empty where the component has only one.
     stages
-        The Pipeline stages whose own units these are, each as its Einsums joined by ``+``; empty
-        where the stages contend for the port.
+        The Pipeline stages to which these units belong, each as its Einsums joined by ``+``; empty
+        where all stages contend for the port.
     busy
-        Time that it serves accesses, background included.
+        The time for which it serves accesses, background included.
     utilization
         Busy time as a fraction of the latency.
     """
@@ -83,7 +81,7 @@ class PortUse:
 
     @property
     def name(self) -> str:
-        """The port in one word, such as ``SRAM``, ``SRAM.read`` or ``mac[e1]``."""
+        """The name of the port, such as ``SRAM``, ``SRAM.read`` or ``mac[e1]``."""
         name = f"{self.component}.{self.port}" if self.port else self.component
         return name + "".join(f"[{stage}]" for stage in self.stages)
 
@@ -97,7 +95,7 @@ class Contention:
     stages
         The stages, each as its Einsums joined by ``+``.
     own
-        Components of which each stage has units of its own.
+        Components in which each stage has its own units.
     shared
         Components for whose ports the stages contend.
     """
@@ -108,7 +106,20 @@ class Contention:
 
 
 def stage_name(leaves: Sequence[Leaf], node: int, branch: int) -> str:
-    """A stage of a Pipeline as its Einsums, joined by ``+``."""
+    """Return the name of a stage of a Pipeline.
+
+    Parameters
+    ----------
+    leaves
+        All leaves of the mapping.
+    node, branch
+        Tree node of the Pipeline, and the number of the stage.
+
+    Returns
+    -------
+    str
+        The Einsums of the stage, joined by ``+``.
+    """
     return "+".join(
         leaf.einsum.name
         for leaf in leaves

@@ -1,4 +1,4 @@
-"""Numbers of actions, ports and Pipelines of a model: what a mapping does, whenever it does it."""
+"""Properties of a mapping that do not depend on times: actions, busy ports, shared arrays."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def access_counts(model: Model) -> dict[AccessKey, Number]:
 
 
 def port_uses(solution: Solution) -> tuple[PortUse, ...]:
-    """Return how busy every port is.
+    """Return the busy time of every port.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def port_uses(solution: Solution) -> tuple[PortUse, ...]:
     Returns
     -------
     tuple of PortUse
-        Busy times in the architecture's unit of time.
+        In the order of the model's ports; times in the architecture's unit of time.
     """
     model, latency = solution.model, solution.schedule.makespan
     spec, leaves = model.lowered.spec, model.lowered.leaves
@@ -140,21 +140,21 @@ def background_write_backs(model: Model) -> set[tuple[str, str]]:
 
 
 def missing_write_backs(
-    asked: Iterable[tuple[str, str | None]], written: set[tuple[str, str]]
+    requested: Iterable[tuple[str, str | None]], written: set[tuple[str, str]]
 ) -> tuple[tuple[str, str | None], ...]:
     """Return the requested write-backs that the mapping does not have.
 
     Parameters
     ----------
-    asked
-        (tensor, component) pairs as requested; without a component, any of them.
+    requested
+        The requested (tensor, component) pairs; a component of None means any.
     written
-        The pairs that there are.
+        The write-backs of the mapping, as (tensor, component) pairs.
 
     Returns
     -------
     tuple
-        The others, sorted.
+        The requested pairs that are missing, sorted.
     """
     there = {*written, *((tensor, None) for tensor, _ in written)}
-    return tuple(sorted(set(asked) - there, key=lambda pair: (pair[0], pair[1] or "")))
+    return tuple(sorted(set(requested) - there, key=lambda pair: (pair[0], pair[1] or "")))

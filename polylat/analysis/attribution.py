@@ -1,4 +1,4 @@
-"""Where a report's figures come from: AccelForge's figure, and who uses the ports."""
+"""Attribute figures of a report: the way from AccelForge's figure, and the users of each port."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["Charge", "LatencySteps", "latency_steps", "port_users"]
 
 @dataclass(frozen=True)
 class Charge:
-    """An access of which AccelForge counts another number of actions.
+    """An access for which AccelForge counts a different number of actions.
 
     Parameters
     ----------
     einsum, component, tensor, action
         The access.
     accelforge, polylat
-        Number of actions (of the busiest unit, in one instance of the Einsum).
+        The numbers of actions (of the busiest unit, in one instance of the Einsum).
     time
-        What the difference takes on its port, all instances: more than 0 where AccelForge
+        The busy time of the difference on its port, of all instances; positive where AccelForge
         charges more.
     found_in
-        The component in which the Einsum finds the tensor, so that it need not fetch it; None
-        where the difference is one of counting (imperfect tiles, strided windows).
+        The component in which the tensor is resident, so that the Einsum need not fetch it; None
+        where only the way of counting differs (imperfect tiles, strided windows).
     brought_by
-        The Einsum that wrote or fetched it there.
+        The Einsum that wrote or fetched the tensor there.
     produced
         Whether that Einsum produces the tensor.
     """
@@ -52,22 +52,23 @@ class Charge:
 
 @dataclass(frozen=True)
 class LatencySteps:
-    """From AccelForge's figure to the latency.
+    """The steps from AccelForge's figure to the latency.
 
     Parameters
     ----------
     accelforge
-        Its figure: the sum over Einsums of the busy time of their slowest component.
+        AccelForge's figure: the sum over Einsums of the busy time of their slowest component.
     back_to_back
-        The same sum over polylat's own accesses. Against `accelforge`: what residency and exact
-        counts change.
+        The same sum over polylat's accesses. The difference to `accelforge` is the effect of
+        residency and exact counts.
     sequential
-        polylat's latency with every Pipeline as Sequential and no background, None where that is
-        illegal. Against `back_to_back`: what barriers cost and prefetch gains.
+        The latency with every Pipeline as a Sequential and no background, None where that is
+        illegal. The difference to `back_to_back` is the cost of barriers and the gain of prefetch.
     latency
-        The latency. Against `sequential`: what Pipelines and background write-backs gain.
+        The latency. The difference to `sequential` is the gain of Pipelines and background
+        write-backs.
     charges
-        The accesses of which the two count different numbers, the largest time first.
+        The accesses with different numbers of actions, the largest time first.
     """
 
     accelforge: Number
@@ -79,6 +80,16 @@ class LatencySteps:
 
 def latency_steps(results: Results) -> LatencySteps:
     """Compare a report with AccelForge's accounting of the same mapping.
+
+    Parameters
+    ----------
+    results
+        The report.
+
+    Returns
+    -------
+    LatencySteps
+        The steps; times in the architecture's unit of time.
 
     Examples
     --------
@@ -107,7 +118,18 @@ def latency_steps(results: Results) -> LatencySteps:
 
 
 def port_users(results: Results) -> tuple[dict[str, Number], ...]:
-    """Per port of the report, the Einsums that use it and for how long, the longest first.
+    """Return the Einsums that use each port.
+
+    Parameters
+    ----------
+    results
+        The report.
+
+    Returns
+    -------
+    tuple of dict
+        Per port of the report: Einsum → busy time in the architecture's unit of time, the longest
+        first.
 
     Examples
     --------
@@ -129,18 +151,18 @@ def port_users(results: Results) -> tuple[dict[str, Number], ...]:
 
 
 def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
-    """Per leaf, how long it keeps each port busy."""
+    """Per leaf, its busy time on each port."""
     costs = model.costs
     found = []
-    for place, blocks in enumerate(model.layout.blocks):
+    for number, blocks in enumerate(model.layout.blocks):
         steps: dict[int, int] = {}
         for access in (a for block in blocks for a in block.accesses):
-            count = total_values(access, model.layout.tiles[place])
-            what = (place, access.component, access.tensor, access.action)
-            for port, each in costs.per_value[what].items():
+            count = total_values(access, model.layout.tiles[number])
+            key = (number, access.component, access.tensor, access.action)
+            for port, each in costs.per_value[key].items():
                 steps[port] = steps.get(port, 0) + count * each
         for (leaf, _), constants in costs.constant.items():
-            if leaf == place:
+            if leaf == number:
                 for port, once in constants.items():
                     steps[port] = steps.get(port, 0) + once
         found.append({port: Fraction(n, costs.scale) for port, n in sorted(steps.items())})
@@ -172,7 +194,7 @@ def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Numbe
     if tensor in leaf.einsum.inputs and tensor is not None:
         source = model.lowered.found[leaf.number, tensor]
         storages = leaf.storages(tensor)
-        passed = {h.component for h in leaf.holders[tensor][: _place(leaf, tensor, source.level)]}
+        passed = {h.component for h in leaf.holders[tensor][: _holders_down_to(leaf, tensor, source.level)]}
         if source.level > 0 and source.leaf is not None and name in passed:
             found_in = storages[source.level].component
             brought_by = model.lowered.leaves[source.leaf].einsum.name
@@ -191,6 +213,6 @@ def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Numbe
     )
 
 
-def _place(leaf: Leaf, tensor: str, level: int) -> int:
-    """Number of holders down to the storage at a level, itself included."""
+def _holders_down_to(leaf: Leaf, tensor: str, level: int) -> int:
+    """Return the number of holders down to the storage at a level, inclusive."""
     return leaf.holders[tensor].index(leaf.storages(tensor)[level]) + 1

@@ -22,26 +22,27 @@ __all__ = ["Curve", "curve"]
 
 @dataclass(frozen=True)
 class Curve:
-    """The latency as a function of how long some accesses take. The order of service stays.
+    """The latency as a function of the durations of some accesses, under a fixed order of service.
 
-    It is convex and piecewise linear in the *scale*: what all these durations are multiplied by.
-    1 is now, 0 is no time; half the scale is twice the *bandwidth*.
+    It is convex and piecewise linear in the *scale*, the factor of all these durations: 1 is the
+    present duration, 0 is no time. Half the scale is twice the *bandwidth*.
 
     Parameters
     ----------
     component, action
-        What is scaled: a component's accesses (all but ``"overhead"`` where the action is None).
+        The scaled accesses: those of a component with this action; where it is None, all but
+        ``"overhead"``.
     latency
-        The latency now.
+        The latency at scale 1.
     breakpoints
-        (scale, latency) where the pieces begin, the first at scale 0.
+        (scale, latency) at which the pieces begin, the first at scale 0.
     slopes
-        Slope of each piece, increasing: time of the scaled accesses on the critical path, at
+        The slope of each piece, increasing: time of the scaled accesses on the critical path, at
         scale 1. The last piece never ends.
     unresolved
-        (from, to) scales, close together, between which rates are so nearly equal that too many
-        tile iterations would have to be looked at: there the curve is no more than the latency,
-        which is no more than the straight line between the ends.
+        Narrow intervals (from, to) of scales in which rates differ so little that too many tile
+        iterations would have to be sampled. There the curve is a lower bound of the latency, and
+        the straight line between the ends is an upper bound.
     """
 
     component: str
@@ -52,25 +53,57 @@ class Curve:
     unresolved: tuple[tuple[Number, Number], ...] = ()
 
     def at(self, scale: Number) -> Number:
-        """The latency at a scale of the durations, at least 0."""
+        """Return the latency at a scale of the durations.
+
+        Parameters
+        ----------
+        scale
+            A number from 0 on.
+
+        Returns
+        -------
+        Number
+            The latency, in the architecture's unit of time.
+
+        Raises
+        ------
+        OptionError
+            The scale is no such number.
+        """
         if not (isinstance(scale, Real) and 0 <= scale < inf):
             raise OptionError(
                 f"a scale of durations is a number from 0 on, not {scale!r}",
-                fix="1 is as it is now",
+                fix="give a finite number; 1 is the present duration",
             )
         piece = bisect_right([start for start, _ in self.breakpoints], scale) - 1
         start, latency = self.breakpoints[piece]
         return reduce_number(Fraction(latency) + self.slopes[piece] * (Fraction(scale) - start))
 
     def at_bandwidth(self, factor: Throughput) -> Number:
-        """The latency at a multiple of the bandwidth: 2 is twice as fast, inf takes no time."""
+        """Return the latency at a multiple of the bandwidth.
+
+        Parameters
+        ----------
+        factor
+            The multiple: 2 is twice as fast, inf takes no time.
+
+        Returns
+        -------
+        Number
+            The latency, in the architecture's unit of time.
+
+        Raises
+        ------
+        OptionError
+            The factor is not a positive number.
+        """
         return self.at(duration_factor(factor, "bandwidth"))
 
     @property
     def beyond(self) -> Number | None:
-        """The multiple of the bandwidth beyond which more gains nothing.
+        """The multiple of the bandwidth from which on a larger one does not lower the latency.
 
-        None if more always gains something; 0 if the bandwidth never matters.
+        None if a larger one always does; 0 if the bandwidth never matters.
         """
         if self.slopes[0]:
             return None
@@ -80,8 +113,8 @@ class Curve:
     def below(self) -> Number | None:
         """The multiple of the bandwidth below which latency times bandwidth is constant.
 
-        None if it never is, as something else is always on the critical path, too; and where it
-        always is, see `alone`.
+        None if it never is, because other accesses are always on the critical path, too, and if it
+        always is (`alone`).
         """
         start, latency = self.breakpoints[-1]
         if start == 0 or latency != self.slopes[-1] * start:
@@ -90,24 +123,29 @@ class Curve:
 
     @property
     def alone(self) -> bool:
-        """Whether latency times bandwidth is always the same: nothing else ever counts."""
+        """Whether latency times bandwidth is constant: no other access is ever critical."""
         return self.breakpoints == ((0, 0),) and self.slopes[0] > 0
 
 
 def curve(retimer: Retimer, component: str, action: str | None = None) -> Curve:
-    """The latency as a function of the bandwidth of a component.
+    """Return the latency as a function of the bandwidth of a component.
 
-    The order of service stays; analysing anew at another bandwidth may find a better one.
+    The order of service is fixed; a new analysis at another bandwidth may find a better one.
 
     Parameters
     ----------
     retimer
-        Times the schedule anew.
+        Retimes the schedule.
     component
         The component.
     action
         One of its actions; None for all of them (but not for the constant in its
         ``total_latency``, which is the action ``"overhead"``).
+
+    Returns
+    -------
+    Curve
+        The latency at every scale; breakpoints and slopes are exact.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Compare reports of several mappings: their figures side by side, and what differs."""
+"""Compare the reports of several mappings: their figures side by side, and their differences."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ class Comparison(Tabular):
     Parameters
     ----------
     names
-        Their names.
+        The names of the mappings.
     figures
-        Latency, bounds and so on, equal or not.
+        Latency, bounds and so on, including equal ones.
     mapping
         Differences of the trees: the path to each Einsum, one node per line, and the kinds of the
         splits, named by the Einsums of their branches.
     ports, memories
         Ports with different busy times; memories with different peaks.
     accesses
-        (Einsum, component, tensor, action) whose numbers of actions differ; the largest
+        Accesses (Einsum, component, tensor, action) with different numbers of actions; the largest
         difference first.
     """
 
@@ -163,7 +163,7 @@ def compare(reports: Mapping[str, Results] | Any) -> Comparison:
     Parameters
     ----------
     reports
-        Name → report; the others are compared with the first.
+        Name → report; the first is the reference of the others.
 
     Returns
     -------
@@ -266,10 +266,7 @@ def _tree(mapping: Branch) -> dict[str, str]:
 
 
 def _peaks(results: Results) -> dict[str, Number | None]:
-    return {
-        memory.component + "".join(f"[{stage}]" for stage in memory.stages): peak_or_none(memory)
-        for memory in results.occupancy
-    }
+    return {memory.name: peak_or_none(memory) for memory in results.occupancy}
 
 
 def _differing(columns: Sequence[Mapping[str, Any]]) -> tuple[Difference, ...]:

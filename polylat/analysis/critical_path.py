@@ -1,8 +1,9 @@
-"""The critical path of a schedule in which tile iterations stand for others.
+"""The critical path of a schedule, with its repetitions kept once.
 
-It is walked back from the last finish, as in a schedule of which all is looked at. Where it comes
-round to the same accesses, so many iterations of some loops earlier, it goes round as often as
-these loops do: what repeats is kept once, with its number of times.
+The path is traced back from the last finish (`critical_walk`). Where sampled tile iterations
+represent skipped ones, the trace repeats, a constant number of iterations earlier each time. Such a
+*round* is stored once, with the number of rounds and the shift of each service between rounds. The
+accesses of the path (`Step`) are generated on demand.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from itertools import accumulate
 from math import floor
 from typing import TypeVar, overload
 
-from polylat.analysis.access import AccessKey, Step, WaitedFor
+from polylat.analysis.access import AccessKey, Step
 from polylat.analysis.critical_walk import CriticalWalk
 from polylat.analysis.explicit_path import REASONS, ExplicitPath, explicit_path
-from polylat.analysis.repetition import Digits, Item, Stay
+from polylat.analysis.repetition import Digits, Item, Service
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.numbers import Number, reduce_number
-from polylat.schedule.reasons import PORT
+from polylat.schedule.reasons import PORT, WaitedFor
 
 __all__ = ["CriticalPath", "PeriodicPath", "critical_path", "periodic_path"]
 
@@ -32,14 +33,14 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, eq=False)
 class PeriodicPath(Sequence[Step]):
-    """The steps of a critical path, what repeats kept once.
+    """The steps of a critical path, with its repetitions kept once.
 
     Parameters
     ----------
     model
         The mapping.
     items
-        The path, in order of time.
+        The path, in order of time. It begins at time 0 and has no gap.
     """
 
     model: Model
@@ -70,7 +71,7 @@ class PeriodicPath(Sequence[Step]):
         return self._between(0, self._length)
 
     def _between(self, low: int, high: int) -> Iterator[Step]:
-        """Steps from one on and before another."""
+        """Yield the steps with indices from `low` up to, but not including, `high`."""
         return self._inside(self.items, low, high, 0, (), (0,))
 
     def _inside(
@@ -82,10 +83,10 @@ class PeriodicPath(Sequence[Step]):
         moves: tuple[tuple[tuple[Digits, ...], int], ...],
         at: tuple[int, ...],
     ) -> Iterator[Step]:
-        """The same of some items, which begin at a time.
+        """Yield those of some items, the first of which begins at `time`; indices count from it.
 
-        `moves` has the rounds of the repetitions around them, `at` how many stays stand before
-        them in each.
+        Per repetition around the items, `moves` has its shifts and the number of the round, and
+        `at`, from its second entry on, the number of services before the items in its body.
         """
         for item in items:
             if high <= 0:
@@ -93,9 +94,9 @@ class PeriodicPath(Sequence[Step]):
             size = item.steps
             if low < size:
                 first, end = max(low, 0), min(high, size)
-                if isinstance(item, Stay):
+                if isinstance(item, Service):
                     for k in range(first, end):
-                        yield self._in_stay(item, k, time, moves, at)
+                        yield self._in_service(item, k, time, moves, at)
                 else:
                     once = size // item.count
                     for number in range(first // once, -(-end // once)):
@@ -108,16 +109,27 @@ class PeriodicPath(Sequence[Step]):
                             (*at, 0),
                         )
             low, high, time = low - size, high - size, time + item.duration
-            at = tuple(n + item.stays for n in at)
+            at = tuple(n + item.services for n in at)
 
     @cached_property
     def _ends(self) -> tuple[list[int], list[int]]:
-        """Where each item ends: as a number of steps, and in time."""
+        """Where each item ends: the number of steps up to there, and the time."""
         steps = accumulate(item.steps for item in self.items)
         return list(steps), list(accumulate(item.duration for item in self.items))
 
     def index_at(self, time: Number) -> int:
-        """The step that is served at a time: the first that ends later; their number if none."""
+        """Return the index of the step that is served at a time.
+
+        Parameters
+        ----------
+        time
+            A time, in the architecture's unit of time.
+
+        Returns
+        -------
+        int
+            The first step that ends later; the number of steps if none does.
+        """
         steps = floor(Fraction(time) * self.model.costs.scale)
         number = bisect_right(self._ends[1], steps)
         if number == len(self.items):
@@ -125,7 +137,7 @@ class PeriodicPath(Sequence[Step]):
         index, since = (ends[number - 1] if number else 0 for ends in self._ends)
         steps -= since
         item = self.items[number]
-        while not isinstance(item, Stay):
+        while not isinstance(item, Service):
             times, steps = divmod(steps, item.once)
             index += times * (item.steps // item.count)
             for inner in item.body:
@@ -148,7 +160,7 @@ class PeriodicPath(Sequence[Step]):
         item = self.items[number]
         moves: list[tuple[tuple[Digits, ...], int]] = []
         at = [0]
-        while not isinstance(item, Stay):
+        while not isinstance(item, Service):
             times, index = divmod(index, item.steps // item.count)
             time += times * item.once
             moves.append((item.shifts, times))
@@ -158,24 +170,25 @@ class PeriodicPath(Sequence[Step]):
                     break
                 index -= inner.steps
                 time += inner.duration
-                at = [a + inner.stays for a in at]
+                at = [a + inner.services for a in at]
             item = inner
-        return self._in_stay(item, index, time, moves, at)
+        return self._in_service(item, index, time, moves, at)
 
-    def _in_stay(
+    def _in_service(
         self,
-        stay: Stay,
+        service: Service,
         index: int,
         time: int,
         moves: Sequence[tuple[tuple[Digits, ...], int]],
         at: Sequence[int],
     ) -> Step:
-        digits = list(stay.digits)
-        for (shifts, times), place in zip(moves, at[1:], strict=True):
-            digits = [d + times * s for d, s in zip(digits, shifts[place], strict=True)]
-        leaf = self.model.lowered.leaves[stay.served.leaf]
-        time += sum(duration for _, duration in stay.served.parts[:index])
-        what, duration = stay.served.parts[index]
+        """Return a step of a service, in the given rounds of the repetitions around it."""
+        digits = list(service.digits)
+        for (shifts, number), position in zip(moves, at[1:], strict=True):
+            digits = [d + number * s for d, s in zip(digits, shifts[position], strict=True)]
+        leaf = self.model.lowered.leaves[service.served.leaf]
+        time += sum(duration for _, duration in service.served.parts[:index])
+        what, duration = service.served.parts[index]
         return Step(
             einsum=leaf.einsum.name,
             tile=tuple(
@@ -187,20 +200,25 @@ class PeriodicPath(Sequence[Step]):
             action=what.action,
             start=self._time(time),
             finish=self._time(time + duration),
-            waited_for=REASONS[PORT if index else stay.reason],
+            waited_for=REASONS[PORT if index else service.reason],
         )
 
     def _time(self, steps: int) -> Number:
         return reduce_number(Fraction(steps, self.model.costs.scale))
 
     def windows(self) -> list[tuple[Step, ...]]:
-        """Runs of consecutive steps: all but the rounds in the middle of what repeats.
+        """Return the steps without the middle rounds of repetitions.
 
-        Of each repetition the first two rounds and the last two, so that what lies between is
-        the same as what is seen on both sides, moved along.
+        The first two and the last two rounds of each repetition remain: the rounds between them are
+        translates of these.
+
+        Returns
+        -------
+        list of tuple of Step
+            Runs of consecutive steps, in order of time.
         """
         ranges: list[list[int]] = []
-        for low, high in _seen(self.items, 0):
+        for low, high in _outer_rounds(self.items, 0):
             if ranges and ranges[-1][1] == low:
                 ranges[-1][1] = high
             else:
@@ -208,21 +226,34 @@ class PeriodicPath(Sequence[Step]):
         return [tuple(self._between(low, high)) for low, high in ranges]
 
     def totals(self) -> dict[AccessKey, Number]:
-        """Time per (Einsum, component, tensor or None, action), largest first."""
+        """Return the time on the path by access.
+
+        Returns
+        -------
+        dict
+            (Einsum, component, tensor or None, action) → time in the architecture's unit of time,
+            largest first.
+        """
         found: dict[AccessKey, int] = {}
-        for stay, times in _stays(self.items, 1):
-            einsum = self.model.lowered.leaves[stay.served.leaf].einsum.name
-            for what, duration in stay.served.parts:
+        for service, times in _services(self.items, 1):
+            einsum = self.model.lowered.leaves[service.served.leaf].einsum.name
+            for what, duration in service.served.parts:
                 key = (einsum, what.component, what.tensor, what.action)
                 found[key] = found.get(key, 0) + times * duration
         return self._ordered(found)
 
     def waits(self) -> dict[WaitedFor | None, Number]:
-        """Time of the steps by what they had waited for, largest first."""
+        """Return the time on the path by the reason why the steps waited.
+
+        Returns
+        -------
+        dict
+            Reason, None at time 0, → time in the architecture's unit of time, largest first.
+        """
         found: dict[WaitedFor | None, int] = {}
-        for stay, times in _stays(self.items, 1):
-            for place, (_, duration) in enumerate(stay.served.parts):
-                reason = REASONS[PORT if place else stay.reason]
+        for service, times in _services(self.items, 1):
+            for index, (_, duration) in enumerate(service.served.parts):
+                reason = REASONS[PORT if index else service.reason]
                 found[reason] = found.get(reason, 0) + times * duration
         return self._ordered(found)
 
@@ -231,29 +262,29 @@ class PeriodicPath(Sequence[Step]):
         return {key: self._time(time) for key, time in ordered}
 
 
-def _seen(items: Sequence[Item], start: int) -> Iterator[tuple[int, int]]:
-    """Ranges of steps that are in no round in the middle of a repetition."""
+def _outer_rounds(items: Sequence[Item], start: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of steps that are in no middle round of a repetition."""
     for item in items:
-        if isinstance(item, Stay):
+        if isinstance(item, Service):
             yield start, start + item.steps
         else:
             once = item.steps // item.count
             for round_ in sorted({0, 1, max(item.count - 2, 0), item.count - 1}):
-                yield from _seen(item.body, start + round_ * once)
+                yield from _outer_rounds(item.body, start + round_ * once)
         start += item.steps
 
 
-def _stays(items: Sequence[Item], times: int) -> Iterator[tuple[Stay, int]]:
-    """Every `Stay`, and how often it is on the path."""
+def _services(items: Sequence[Item], times: int) -> Iterator[tuple[Service, int]]:
+    """Yield every `Service`, and how often it is on the path."""
     for item in items:
-        if isinstance(item, Stay):
+        if isinstance(item, Service):
             yield item, times
         else:
-            yield from _stays(item.body, times * item.count)
+            yield from _services(item.body, times * item.count)
 
 
 CriticalPath = ExplicitPath | PeriodicPath
-"""A critical path, as one list or with its repetitions folded."""
+"""A critical path: all of its accesses as arrays, or with its repetitions kept once."""
 
 
 def periodic_path(solution: Solution) -> PeriodicPath:
@@ -267,12 +298,12 @@ def periodic_path(solution: Solution) -> PeriodicPath:
     Returns
     -------
     PeriodicPath
-        The path; what repeats is kept once.
+        The path, with its repetitions kept once.
 
     Raises
     ------
     UnsupportedError
-        The path cannot be followed.
+        The path cannot be traced through a repetition.
     """
     return PeriodicPath(solution.model, CriticalWalk(solution).back())
 
@@ -293,7 +324,7 @@ def critical_path(solution: Solution) -> CriticalPath:
     Raises
     ------
     UnsupportedError
-        The path cannot be followed.
+        The path cannot be traced through a repetition.
     """
     if solution.model.engine == "periodic":
         return periodic_path(solution)

@@ -1,7 +1,7 @@
-"""Follows a schedule in which tile iterations stand for others back in time.
+"""Trace the critical path of a schedule in which sampled tile iterations represent skipped ones.
 
-The following is compiled (`polylat.schedule.backtrack`). Here it gets a schedule as plain arrays, and
-what it found gets the user's words.
+The walk itself is compiled: `schedule.backtrack`. This module prepares its tables from a solution,
+and turns its record into items of a path.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from polylat.analysis.repetition import Digits, Item, Repetition, Served, Stay
+from polylat.analysis.repetition import Digits, Item, Repetition, ServedAccesses, Service
 from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations, tasks_by_block_and_port
@@ -34,7 +34,7 @@ __all__ = ["CriticalWalk"]
 
 
 class CriticalWalk:
-    """A schedule in which tile iterations stand for others, ready to be followed back in time.
+    """A schedule with skipped tile iterations, prepared to be traced back in time.
 
     Parameters
     ----------
@@ -55,39 +55,54 @@ class CriticalWalk:
         self.loops = len(plan.repeats.earlier)
 
     def reasons(self, tasks: Sequence[int]) -> list[int]:
-        """What tasks that are looked at waited for; `PORT` where that cannot be followed."""
+        """Return why sampled tasks waited.
+
+        Parameters
+        ----------
+        tasks
+            Sampled tasks.
+
+        Returns
+        -------
+        list of int
+            Reason codes (`schedule.reasons`); `PORT` where the walk cannot determine the reason.
+        """
         chosen = np.array(tasks, dtype=np.int64)
         found: list[int] = binding_reasons(self._tables, chosen, START, PORT).tolist()
         return found
 
     def back(self) -> tuple[Item, ...]:
-        """The critical path in order of time.
+        """Trace the critical path back from the last finish.
+
+        Returns
+        -------
+        tuple of Item
+            The path in order of time, from time 0 to the makespan, without a gap.
 
         Raises
         ------
         UnsupportedError
-            What it waited for is not found.
+            The path cannot be traced through a repetition.
         """
         if self.timing.makespan == 0:
             return ()
         trail, items, shapes = trace_critical_path(self._tables, self._last, START, PORT)
         if items == LOST:
             raise UnsupportedError(
-                "the critical path cannot be followed through what repeats",
+                "the critical path cannot be traced through a repetition of the schedule",
                 where="mapping",
                 fix="raise max_tiles, or use granularity='tile'",
             )
-        return _Items(self._kinds[1], [t.depth for t in self.tiles], trail, items, shapes).forward()
+        depths = [tiles.depth for tiles in self.tiles]
+        return _PathBuilder(self._kinds[1], depths, trail, items, shapes).path()
 
     @cached_property
     def _last(self) -> int:
-        """The end of the last task, of the foreground if there is such a one."""
+        """The end of a last task, as an event: of a foreground block if there is one."""
         graph = self.graph
         ended = np.flatnonzero(self.timing.task_begin + graph.task_duration == self.timing.makespan)
         front = ended[graph.kind[graph.task_block[ended]] != 2]
         return int((front if len(front) else ended)[0]) + graph.blocks
-
-    # Tables
 
     @cached_property
     def _tables(self) -> BacktrackTables:
@@ -105,8 +120,8 @@ class CriticalWalk:
             after[stretch.where[1], stretch.stand] = stretch.after
             periods[stretch.where[1], stretch.stand] = stretch.periods + 1
 
-        def like(rows: Ints) -> Ints:
-            """Per event and loop, the event like it in another tile iteration."""
+        def counterparts(rows: Ints) -> Ints:
+            """Per event and loop, the corresponding event of another tile iteration."""
             found = np.full((count, self.loops), -1, dtype=np.int64)
             for k, row in enumerate(rows):
                 there = row[iteration]
@@ -114,8 +129,8 @@ class CriticalWalk:
                 found[some, k] = events.at(every[some], there[some])
             return found
 
-        earlier = like(self.repeats.earlier)
-        moduli = coprime_moduli(self._most(values, earlier))
+        earlier = counterparts(self.repeats.earlier)
+        moduli = coprime_moduli(self._largest_time(values, earlier))
         own = np.lexsort((graph.sequence, graph.owner))
         served_start, served = group_by_key(graph.task_block, graph.blocks)
         wait_start, waits, rule, reason = self.waits
@@ -125,7 +140,7 @@ class CriticalWalk:
             durations=residues(graph.task_duration, moduli),
             iteration=_plain(iteration),
             earlier=earlier,
-            after=like(after),
+            after=counterparts(after),
             periods=_plain(periods.T),
             kind=_plain(graph.kind),
             sequence=_plain(graph.sequence),
@@ -137,8 +152,8 @@ class CriticalWalk:
             served_start=_plain(served_start),
             served=_plain(served),
             leaf=_plain(graph.leaf),
-            **self._places(),
-            **self._cuts(),
+            **self._loop_indices(),
+            **self._skipped_ranges(),
             wait_start=wait_start,
             wait_source=_plain(waits.source),
             wait_rule=rule,
@@ -146,8 +161,8 @@ class CriticalWalk:
             wait_copies=_plain(waits.periods.T),
         )
 
-    def _most(self, values: Times, earlier: Ints) -> int:
-        """More than any time that the walk comes to, or difference between such times."""
+    def _largest_time(self, values: Times, earlier: Ints) -> int:
+        """Return an upper bound of all times of the walk, and of differences between them."""
         most = int(values.max(initial=0))
         trips = max((kept.trips for tiles in self.tiles for kept in tiles.kept), default=1)
         for column in earlier.T:
@@ -156,8 +171,8 @@ class CriticalWalk:
             most += trips * int(grown.max(initial=0))
         return 2 * most * (trips + 1)
 
-    def _places(self) -> dict[str, Ints]:
-        """Where tile iterations are in the loops."""
+    def _loop_indices(self) -> dict[str, Ints]:
+        """Return the tables of loop indices."""
         layout = self.model.layout
         keys = np.concatenate([tiles.keys for tiles in self.tiles])
         return {
@@ -167,8 +182,8 @@ class CriticalWalk:
             "bases": np.array([*layout.bases, layout.iterations], dtype=np.int64),
         }
 
-    def _cuts(self) -> dict[str, Ints]:
-        """Which iterations of the loops are looked at, leaf by leaf."""
+    def _skipped_ranges(self) -> dict[str, Ints]:
+        """Return the tables of trip counts and skipped ranges, by leaf and loop."""
         count = np.zeros((len(self.tiles), self.loops), dtype=np.int64)
         trips = np.zeros_like(count)
         where, cuts = [], []
@@ -187,10 +202,12 @@ class CriticalWalk:
 
     @cached_property
     def waits(self) -> tuple[Ints, Precedences, Ints, Ints]:
-        """Waits of starts and of ends of tasks: where each event's begin, they, rules, reasons.
+        """Precedences of the starts of blocks and of the ends of tasks.
 
-        What waits for a block waits for its start and for each of its tasks: a rule is that of
-        the edge, and which of these it is.
+        (start, precedences, rules, reasons): the precedences are sorted by target, then by rule;
+        those of event e are ``start[e]`` to ``start[e + 1]``. An edge from a block becomes
+        precedences on the block's start and on each of its tasks. So a rule combines the rule of
+        the edge with the number of the port, or with 1 for the start.
         """
         graph, repeats = self.graph, self.repeats
         n, blocks = graph.iterations, graph.blocks
@@ -202,7 +219,7 @@ class CriticalWalk:
             parts.append((source, target, periods, rule, reason))
 
         def of_edges(source: Ints, edge: Ints, periods: Ints, which: Ints | int) -> None:
-            keep = np.flatnonzero(graph.edge_target[edge] < blocks)  # finishes are not walked to
+            keep = np.flatnonzero(graph.edge_target[edge] < blocks)  # no path enters a finish
             rule = graph.edge_rule[edge] * (graph.ports + 2) + which
             target, reason = graph.edge_target[edge], graph.edge_reason[edge]
             add(source[keep], target[keep], periods[:, keep], rule[keep], reason[keep])
@@ -230,9 +247,8 @@ class CriticalWalk:
         assert self.timing.order is not None
         served = repeats.ports.of(self.timing.order)
         leaf = graph.leaf[graph.owner[graph.task_block[served.source]]]
-        right = np.full(len(leaf), PORT)
-        add(served.source + blocks, served.target + blocks, served.periods, leaf, right)
-
+        contention = np.full(len(leaf), PORT)
+        add(served.source + blocks, served.target + blocks, served.periods, leaf, contention)
         source, target, rule, reason = (
             np.concatenate([part[k] for part in parts]) for k in (0, 1, 3, 4)
         )
@@ -242,12 +258,10 @@ class CriticalWalk:
         starts = group_offsets(target, blocks + graph.tasks)
         return starts, waits, _plain(rule[order]), _plain(reason[order])
 
-    # Words
-
     @cached_property
-    def _kinds(self) -> tuple[Ints, list[Served]]:
-        """Per task, a number for what it is made of; and by number, that."""
-        kinds: dict[Served, int] = {}
+    def _kinds(self) -> tuple[Ints, list[ServedAccesses]]:
+        """Per task, its kind; and per kind, the accesses of such a task."""
+        kinds: dict[ServedAccesses, int] = {}
         number = np.zeros(self.graph.tasks, dtype=np.int64)
         for leaf, block, port, tasks, iterations in tasks_by_block_and_port(
             self.model.graph, self.model.layout
@@ -255,33 +269,34 @@ class CriticalWalk:
             parts = access_durations(
                 self.model.lowered, self.model.costs, leaf, block, port, iterations
             )
-            first, alike = _alike(len(tasks), [(which, times) for _, which, times in parts])
-            known = []
+            first, alike = _equal_rows(len(tasks), [(which, times) for _, which, times in parts])
+            found = []
             for task in first.tolist():
-                made = []
+                accesses = []
                 for what, which, times in parts:
                     at = int(np.searchsorted(which, task))
                     if at < len(which) and which[at] == task:
-                        made.append((what, int(times[at])))
-                known.append(kinds.setdefault(Served(leaf, tuple(made)), len(kinds)))
-            number[tasks] = np.array(known, dtype=np.int64)[alike]
+                        accesses.append((what, int(times[at])))
+                served = ServedAccesses(leaf, tuple(accesses))
+                found.append(kinds.setdefault(served, len(kinds)))
+            number[tasks] = np.array(found, dtype=np.int64)[alike]
         return number, list(kinds)
 
 
-def _alike(count: int, columns: Sequence[tuple[Ints, Times]]) -> tuple[Ints, Ints]:
-    """Rows of a table with gaps that are equal.
+def _equal_rows(count: int, columns: Sequence[tuple[Ints, Times]]) -> tuple[Ints, Ints]:
+    """Group the equal rows of a table with missing entries.
 
     Parameters
     ----------
     count
         Number of rows.
     columns
-        Per column, the rows that have something there, and what.
+        Per column, the rows that have an entry, and their entries.
 
     Returns
     -------
     (first, group)
-        The first row of each group, and the group of each row.
+        The first row of each group, shape (groups,), and the group of each row, shape (count,).
     """
     group = np.zeros(count, dtype=np.int64)
     first = np.zeros(min(count, 1), dtype=np.int64)
@@ -294,22 +309,22 @@ def _alike(count: int, columns: Sequence[tuple[Ints, Times]]) -> tuple[Ints, Int
     return first, group.reshape(-1)
 
 
-class _Items:
-    """What a walk found, latest first, as parts of a path in order of time.
+class _PathBuilder:
+    """Turns the record of a walk, latest item first, into items in order of time.
 
     Parameters
     ----------
     kinds
-        What tasks are made of, by kind.
+        Per kind of task, its accesses.
     depths
         Number of loops per leaf.
     trail, items, shapes
-        What the walk found.
+        The record, and its numbers of items and of shapes of repetitions.
     """
 
     def __init__(
         self,
-        kinds: Sequence[Served],
+        kinds: Sequence[ServedAccesses],
         depths: Sequence[int],
         trail: BacktrackRecord,
         items: int,
@@ -324,37 +339,40 @@ class _Items:
         child, shift = trail.shapes[[CHILD, SHIFT], : shapes + 1].tolist()
         self.children = [trail.children[a:b].tolist() for a, b in pairwise(child)]
         self.shift = [trail.shifts[a:b] for a, b in pairwise(shift)]
-        self.stays = REASONS * len(kinds)
+        self.service_shapes = REASONS * len(kinds)
 
-    def forward(self) -> tuple[Item, ...]:
-        """The path."""
+    def path(self) -> tuple[Item, ...]:
+        """Return the path."""
         digits = self.digits.copy()
-        # A round that is the first on the way back is the last in order of time.
+        # The round that the walk visits first is the last one in order of time.
         for shape, start in zip(self.shape, self.start, strict=False):
-            if shape >= self.stays:
-                by = self._turn[shape - self.stays]
+            if shape >= self.service_shapes:
+                by = self._last_rounds[shape - self.service_shapes]
                 digits[start : start + len(by)] += by
         places = iter(digits[::-1].tolist())
         return tuple(self._item(shape, places) for shape in reversed(self.shape))
 
     def _item(self, shape: int, places: Iterator[list[int]]) -> Item:
-        if shape < self.stays:
+        if shape < self.service_shapes:
             served = self.kinds[shape // REASONS]
             digits = tuple(next(places)[: self.depths[served.leaf]])
-            return Stay(served, digits, shape % REASONS)
-        number = shape - self.stays
+            return Service(served, digits, shape % REASONS)
+        number = shape - self.service_shapes
         body = tuple(self._item(child, places) for child in reversed(self.children[number]))
-        return Repetition(body, self.count[number], self._back[number])
+        return Repetition(body, self.count[number], self._forward_shifts[number])
 
     @cached_property
-    def _turn(self) -> list[Ints]:
-        """Per repetition, how far its places in the last round, of all within it, are from here."""
+    def _last_rounds(self) -> list[Ints]:
+        """Per repetition, the shifts of its services from the first to the last round visited.
+
+        Repetitions within it included: they move to their last rounds, too.
+        """
         found: list[Ints] = []
         for count, children, shift in zip(self.count, self.children, self.shift, strict=True):
             by = (count - 1) * shift
             at = 0
             for child in children:
-                inner = found[child - self.stays] if child >= self.stays else by[:0]
+                inner = found[child - self.service_shapes] if child >= self.service_shapes else by[:0]
                 by[at : at + len(inner)] += inner
                 at += max(len(inner), 1)
             found.append(by)
@@ -362,21 +380,21 @@ class _Items:
 
     @cached_property
     def _leaves(self) -> list[list[int]]:
-        """Per repetition, the leaf of each place."""
+        """Per repetition, the leaf of each service."""
         found: list[list[int]] = []
         for children in self.children:
-            mine = []
+            leaves: list[int] = []
             for child in children:
-                if child < self.stays:
-                    mine.append(self.kinds[child // REASONS].leaf)
+                if child < self.service_shapes:
+                    leaves.append(self.kinds[child // REASONS].leaf)
                 else:
-                    mine += found[child - self.stays]
-            found.append(mine)
+                    leaves += found[child - self.service_shapes]
+            found.append(leaves)
         return found
 
     @cached_property
-    def _back(self) -> list[tuple[Digits, ...]]:
-        """Per repetition, the shifts in order of time."""
+    def _forward_shifts(self) -> list[tuple[Digits, ...]]:
+        """Per repetition, the shifts of its services in order of time."""
         return [
             tuple(
                 tuple(row[: self.depths[leaf]])
@@ -387,5 +405,5 @@ class _Items:
 
 
 def _plain(values: Ints) -> Ints:
-    """As the compiled code takes it: 64 bits, contiguous."""
+    """Return values as the compiled code takes them: 64 bits, contiguous."""
     return np.ascontiguousarray(values, dtype=np.int64)

@@ -1,7 +1,9 @@
 """The latency as a convex, piecewise linear function of the scale of some durations.
 
-Its pieces are found by tangents (a cutting-plane method): two tangents meet where the function may
-have a breakpoint; there it is evaluated again, until no tangent lies above another.
+The function is the upper envelope of its tangents. These are found one by one: the function is
+evaluated at the scale where two neighboring tangents meet. Either its value is theirs, which proves
+a breakpoint, or its tangent there lies above both. This is the method of Eisner and Severance (1976)
+for parametric problems, a cutting-plane method in one dimension.
 """
 
 from __future__ import annotations
@@ -14,58 +16,126 @@ from polylat.analysis.access import AccessKey
 from polylat.analysis.evaluation import Evaluation, Retimer
 from polylat.errors import UnsupportedError
 
-__all__ = ["EnvelopePiece", "Line", "Tangents", "envelope", "steepest_slope", "tangent", "tangents"]
+__all__ = ["EnvelopePiece", "Tangent", "Tangents", "envelope", "steepest_slope", "tangent", "tangents"]
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line that touches a convex function from below."""
+class Tangent:
+    """A line that touches a convex function from below.
+
+    Parameters
+    ----------
+    rest
+        The value at scale 0, in the architecture's unit of time.
+    slope
+        The change of the value per unit of scale.
+    """
 
     rest: Fraction
     slope: Fraction
 
     def at(self, scale: Fraction) -> Fraction:
+        """Return the value at a scale.
+
+        Parameters
+        ----------
+        scale
+            The scale of the durations.
+
+        Returns
+        -------
+        Fraction
+            The value, in the architecture's unit of time.
+        """
         return self.rest + self.slope * scale
 
 
-Tangents = Callable[[Fraction], Line]
+Tangents = Callable[[Fraction], Tangent]
+"""Scale → a tangent of the latency there; `UnsupportedError` where none can be determined."""
 
 
 def tangents(retimer: Retimer, keys: Collection[AccessKey]) -> Tangents:
-    """Scale of some durations → a line through the latency there that is nowhere above it."""
+    """Return the function that computes tangents of the latency.
+
+    Parameters
+    ----------
+    retimer
+        Retimes the schedule.
+    keys
+        The accesses whose durations are scaled.
+
+    Returns
+    -------
+    Callable
+        Scale → a line through the latency there that is nowhere above the latency.
+    """
     return lambda scale: tangent(retimer.evaluate(dict.fromkeys(keys, scale)), keys, scale)
 
 
-def tangent(found: Evaluation, keys: Collection[AccessKey], scale: Fraction) -> Line:
+def tangent(found: Evaluation, keys: Collection[AccessKey], scale: Fraction) -> Tangent:
+    """Return the tangent of the latency at an evaluation.
+
+    Parameters
+    ----------
+    found
+        The latency where the durations of the accesses are scaled.
+    keys, scale
+        The accesses, and their scale.
+
+    Returns
+    -------
+    Tangent
+        The tangent, as a function of the scale.
+    """
     slope = found.slope(keys)
-    return Line(found.latency - slope * scale, slope)
+    return Tangent(found.latency - slope * scale, slope)
 
 
 def steepest_slope(retimer: Retimer, keys: Collection[AccessKey]) -> Fraction:
-    """The largest slope of any line: the latency if only these accesses took time."""
+    """Return the largest slope of the latency: the latency if only these accesses took time.
+
+    Parameters
+    ----------
+    retimer
+        Retimes the schedule.
+    keys
+        The accesses whose durations are scaled.
+
+    Returns
+    -------
+    Fraction
+        The slope, in the architecture's unit of time per unit of scale.
+    """
     rest = dict.fromkeys((key for key in retimer.loads if key not in keys), Fraction(0))
     return Fraction(retimer.evaluate(rest).latency)
 
 
-EnvelopePiece = tuple[Fraction, Line]
+EnvelopePiece = tuple[Fraction, Tangent]
+"""(scale at which it begins, line) of a piece."""
 
 
 def envelope(
     tangent_at: Tangents, steepest: Fraction
 ) -> tuple[list[EnvelopePiece], list[tuple[Fraction, Fraction]]]:
-    """The pieces of a convex piecewise linear function from 0 on, and where they begin.
+    """Return the pieces of a convex piecewise linear function of scales from 0 on.
 
     Parameters
     ----------
     tangent_at
-        Gives a line of the function anywhere.
+        Scale → a tangent of the function there.
     steepest
-        Its slope from some place on.
+        The slope of the last piece.
 
     Returns
     -------
     (pieces, unresolved)
-        And narrow intervals in which no line can be had.
+        The pieces, from left to right; and narrow intervals (from, to) in which no tangent can be
+        determined.
+
+    Notes
+    -----
+    The method of Eisner and Severance (1976): n pieces take at most 2n evaluations, besides those
+    that find the last piece.
     """
     first = (Fraction(0), tangent_at(Fraction(0)))
     last = (Fraction(1), tangent_at(Fraction(1)))
@@ -75,7 +145,7 @@ def envelope(
         points.append(last)
     pieces: list[EnvelopePiece] = []
     unresolved: list[tuple[Fraction, Fraction]] = []
-    # What is left to be resolved, from left to right: each between two points with their lines.
+    # The points bound the intervals that are not resolved yet, from left to right.
     while len(points) > 1:
         (left, low), (right, high) = points[:2]
         if low.at(right) == high.at(right):
@@ -106,7 +176,7 @@ def envelope(
 def _around(
     tangent_at: Tangents, middle: Fraction, left: Fraction, right: Fraction
 ) -> list[EnvelopePiece]:
-    """Points with their lines close to one where none can be had, if they are not there yet."""
+    """Return tangents on both sides of a scale that has none, as far as they are within a range."""
     found = []
     for factor in (1 - _CLOSE, 1 + _CLOSE):
         scale = middle.limit_denominator(10**9) * factor
@@ -119,3 +189,4 @@ def _around(
 
 
 _CLOSE = Fraction(1, 10**5)
+"""Relative distance of the scales at which tangents are tried instead."""

@@ -1,4 +1,4 @@
-"""The critical path in the user's words: its tasks, taken apart into accesses."""
+"""The critical path of a schedule all tile iterations of which are visited, split into accesses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar, overload
 
 import numpy as np
 
-from polylat.analysis.access import AccessKey, Step, WaitedFor
+from polylat.analysis.access import AccessKey, Step
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.lowering.durations import AccessKind, access_durations
@@ -18,31 +18,33 @@ from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.critical_path import critical_tasks
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
-from polylat.schedule.reasons import NAMES, PORT, START
+from polylat.schedule.reasons import NAMES, PORT, START, WaitedFor
 
 __all__ = ["REASONS", "ExplicitPath", "explicit_path"]
 
 K = TypeVar("K")
 
 REASONS: dict[int, WaitedFor | None] = {**NAMES, START: None}
+"""The name of each reason code; None for `START`."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExplicitPath(Sequence[Step]):
-    """The steps of a critical path, made when they are looked at: there may be millions.
+    """The steps of a critical path as arrays; each `Step` is made on demand.
 
     Parameters
     ----------
     model
         The mapping.
     kinds, what
-        Kinds of steps, and each step's kind.
+        The kinds of accesses, and the kind of each step, shape (n,).
     iteration
-        Each step's tile iteration, counted within its leaf.
+        The tile iteration of each step, numbered within its leaf, shape (n,).
     end
-        When each step ends; the first one begins at 0, every other one where the one before ends.
+        The end of each step, shape (n,), in steps of time. The first step begins at 0, every other
+        one at the end of the previous one.
     reason
-        What each step waited for.
+        The reason code of each step, shape (n,).
     """
 
     model: Model
@@ -85,7 +87,18 @@ class ExplicitPath(Sequence[Step]):
         )
 
     def index_at(self, time: Number) -> int:
-        """The step that is served at a time: the first that ends later; their number if none."""
+        """Return the index of the step that is served at a time.
+
+        Parameters
+        ----------
+        time
+            A time, in the architecture's unit of time.
+
+        Returns
+        -------
+        int
+            The first step that ends later; the number of steps if none does.
+        """
         steps = floor(Fraction(time) * self.model.costs.scale)
         return int(np.searchsorted(self.end, steps, side="right"))
 
@@ -93,7 +106,14 @@ class ExplicitPath(Sequence[Step]):
         return reduce_number(Fraction(steps, self.model.costs.scale))
 
     def totals(self) -> dict[AccessKey, Number]:
-        """Time per (Einsum, component, tensor or None, action), largest first."""
+        """Return the time on the path by access.
+
+        Returns
+        -------
+        dict
+            (Einsum, component, tensor or None, action) → time in the architecture's unit of time,
+            largest first.
+        """
         leaves = self.model.lowered.leaves
         return self._sums(
             self.what,
@@ -106,7 +126,13 @@ class ExplicitPath(Sequence[Step]):
         )
 
     def waits(self) -> dict[WaitedFor | None, Number]:
-        """Time of the steps by what they had waited for, largest first."""
+        """Return the time on the path by the reason why the steps waited.
+
+        Returns
+        -------
+        dict
+            Reason, None at time 0, → time in the architecture's unit of time, largest first.
+        """
         return self._sums(self.reason, lambda k: REASONS[k])
 
     def _sums(self, group: Ints, name: Callable[[int], K]) -> dict[K, Number]:
@@ -163,7 +189,7 @@ def explicit_path(solution: Solution) -> ExplicitPath:
     order, what_column, iteration, duration = (np.concatenate(c) for c in columns)
     sort = np.argsort(order, kind="stable")
     order = order[sort]
-    # Whichever access of a block is its first there waited; the others came right after it.
+    # The first access of a task waited for its reason, the others for the port.
     first = np.concatenate(([True], order[1:] // _PLACES != order[:-1] // _PLACES))[: len(order)]
     task_reason = reasons[order // _PLACES]
     return ExplicitPath(

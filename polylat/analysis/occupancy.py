@@ -138,6 +138,11 @@ class Occupancy:
         low = floor(time * self._scale)
         return self._numbers(*self._levels(low, low + 1, MAX_STEPS))[0][1]
 
+    @property
+    def name(self) -> str:
+        """The memory in one word, such as ``SRAM`` or ``SRAM[e1]``."""
+        return self.component + "".join(f"[{stage}]" for stage in self.stages)
+
     @cached_property
     def peak(self) -> Number:
         """Largest number of resident bits (of one unit)."""

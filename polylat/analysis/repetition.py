@@ -1,4 +1,4 @@
-"""Parts of a critical path: stays on a port, and what repeats, kept once."""
+"""The items of a critical path: services of a port, and repetitions of items (run-length encoded)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import NamedTuple
 
 from polylat.lowering.durations import AccessKind
 
-__all__ = ["Digits", "Item", "Repetition", "Served", "Stay"]
+__all__ = ["Digits", "Item", "Repetition", "ServedAccesses", "Service"]
 
 Digits = tuple[int, ...]
+"""Loop indices of a tile iteration, or differences of such."""
 
 
 @dataclass(frozen=True)
-class Served:
-    """What a port serves of a block without a gap.
+class ServedAccesses:
+    """Accesses of a block that a port serves without a gap.
 
     Parameters
     ----------
     leaf
-        The block's leaf.
+        The leaf of the block.
     parts
-        (what, duration) of each access, in steps of time.
+        (kind, duration) of each access in order of time; durations in steps.
     """
 
     leaf: int
@@ -30,30 +31,30 @@ class Served:
 
     @cached_property
     def duration(self) -> int:
-        """How long it takes."""
+        """The sum of the durations, in steps."""
         return sum(duration for _, duration in self.parts)
 
 
-class Stay(NamedTuple):
-    """What the path does on a port: one or more accesses of a block, without a gap.
+class Service(NamedTuple):
+    """A service on the path: one or more accesses of a block on a port, without a gap.
 
     Parameters
     ----------
     served
-        The accesses; many stays share one such value.
+        The accesses; many services share one such value.
     digits
-        The tile iteration.
+        Loop indices of the tile iteration.
     reason
-        What it waited for.
+        Reason code (`schedule.reasons`) of its first access; the others wait for the port.
     """
 
-    served: Served
+    served: ServedAccesses
     digits: Digits
     reason: int
 
     @property
     def duration(self) -> int:
-        """How long it takes."""
+        """Its duration, in steps."""
         return self.served.duration
 
     @property
@@ -62,49 +63,50 @@ class Stay(NamedTuple):
         return len(self.served.parts)
 
     @property
-    def stays(self) -> int:
-        """Number of stays in it: itself."""
+    def services(self) -> int:
+        """Number of services in it: itself."""
         return 1
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """A part of the path that repeats.
+    """A part of the path that repeats: a number of rounds.
 
     Parameters
     ----------
     body
-        What repeats, in order of time, as it is the first time.
+        The items of the first round, in order of time.
     count
-        How often.
+        Number of rounds.
     shifts
-        For each `Stay` in the body, nested ones included, how many iterations later in each loop
-        it is the next time.
+        For each `Service` in the body, nested ones included, by how many iterations of each loop it
+        is later in the next round.
     """
 
-    body: tuple[Stay | Repetition, ...]
+    body: tuple[Service | Repetition, ...]
     count: int
     shifts: tuple[Digits, ...]
 
     @cached_property
     def once(self) -> int:
-        """How long it takes once: as many initiation intervals as iterations go by."""
+        """Duration of a round in steps: one initiation interval per iteration that it advances."""
         return sum(item.duration for item in self.body)
 
     @cached_property
     def duration(self) -> int:
-        """How long all of it takes."""
+        """Duration of all rounds, in steps."""
         return self.once * self.count
 
     @cached_property
     def steps(self) -> int:
-        """Number of accesses, all times together."""
+        """Number of accesses in all rounds."""
         return self.count * sum(item.steps for item in self.body)
 
     @cached_property
-    def stays(self) -> int:
-        """Number of stays in one round."""
-        return sum(item.stays for item in self.body)
+    def services(self) -> int:
+        """Number of services in a round."""
+        return sum(item.services for item in self.body)
 
 
-Item = Stay | Repetition
+Item = Service | Repetition
+"""An item of a path."""

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from polylat.analysis import bandwidth_curve, relation, sensitivity
-from polylat.analysis.access import AccessKey, Contention, PortUse, WaitedFor
+from polylat.analysis.access import AccessKey, Contention, PortUse
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.critical_path import CriticalPath, critical_path
 from polylat.analysis.evaluation import Retimer
@@ -22,6 +22,7 @@ from polylat.analysis.steady_state import InitiationInterval, initiation_interva
 from polylat.analysis.throughputs import Throughput, ThroughputKey
 from polylat.engine.solution import Solution
 from polylat.numbers import Number
+from polylat.schedule.reasons import WaitedFor
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -24,11 +24,25 @@ from polylat.analysis.throughputs import (
     timed_keys,
 )
 from polylat.errors import OptionError, UnsupportedError
-from polylat.numbers import Number, reduce_number
+from polylat.numbers import Number, format_large, reduce_number
+from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Change", "Row", "Sensitivity", "WhatIf", "best_change", "sensitivity", "what_if"]
 
 _PROBES = 8
+
+_COLUMNS = (
+    Column("einsum", "Einsum"),
+    Column("component", "Component"),
+    Column("tensor", "Tensor", words={None: "-"}),
+    Column("action", "Action"),
+    Column("critical", "Time", "number"),
+    Column("share", "Share", "share"),
+    Column("count", "Actions", "number"),
+    Column("duration", "Time each", "number", {None: "varies"}),
+    Column("slack", "Slack", "factor", {None: "-"}),
+    Column("latency_if_free", "Latency if free", "number", {None: "not determined"}),
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Tabular):
     """What the latency of a schedule is sensitive to. The order of service stays.
 
     Parameters
@@ -86,6 +100,44 @@ class Sensitivity:
     latency: Number
     components: tuple[Row, ...]
     accesses: tuple[Row, ...]
+
+    def headline(self) -> tuple[str, ...]:
+        """Return the latency, and what is kept.
+
+        Returns
+        -------
+        tuple of str
+            Two sentences.
+        """
+        kept = "The order of service on each port is kept."
+        return f"Latency  {format_large(self.latency)}", kept
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the rows by component and action, and by access.
+
+        Returns
+        -------
+        tuple of Table
+            Two tables: time and share on the critical path, number and duration of actions on it,
+            slack (the factor by which they can be slower at the same latency), and the latency if
+            they took no time.
+        """
+        by_access = self._table("Sensitivity by access", self.accesses)
+        names = [column.key for column in _COLUMNS if column.key not in ("einsum", "tensor")]
+        by_action = self._table("Sensitivity by component and action", self.components)
+        return by_action.select(*names), by_access
+
+    def _table(self, title: str, rows: Sequence[Row]) -> Table:
+        whole = Fraction(self.latency or 1)
+        values = tuple(
+            (
+                *(row.einsum, row.component, row.tensor, row.action),
+                *(row.critical, Fraction(row.critical) / whole),
+                *(row.count, row.duration, row.slack, row.latency_if_free),
+            )
+            for row in rows
+        )
+        return Table(_COLUMNS, values, title)
 
 
 @dataclass(frozen=True)

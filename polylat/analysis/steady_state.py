@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from polylat.analysis.access import AccessKey
 from polylat.analysis.critical_path import CriticalPath, PeriodicPath, periodic_path
-from polylat.analysis.repetition import Item, Repetition, Stay
+from polylat.analysis.repetition import Item, Repetition, Service
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.solve import MOST_SAMPLED, solve_oldest
@@ -125,9 +125,9 @@ def _repetitions(items: Sequence[Item]) -> Iterator[Repetition]:
             yield from _repetitions(item.body)
 
 
-def _stays(items: Sequence[Item]) -> Iterator[Stay]:
+def _stays(items: Sequence[Item]) -> Iterator[Service]:
     for item in items:
-        if isinstance(item, Stay):
+        if isinstance(item, Service):
             yield item
         else:
             yield from _stays(item.body)
@@ -166,9 +166,9 @@ def _interval(
     )
 
 
-def _counted(items: Sequence[Item], times: int) -> Iterator[tuple[Stay, int]]:
+def _counted(items: Sequence[Item], times: int) -> Iterator[tuple[Service, int]]:
     for item in items:
-        if isinstance(item, Stay):
+        if isinstance(item, Service):
             yield item, times
         else:
             yield from _counted(item.body, times * item.count)

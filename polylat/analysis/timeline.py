@@ -10,9 +10,10 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
-from polylat.analysis.access import Step, WaitedFor
+from polylat.analysis.access import Step
 from polylat.errors import OptionError
 from polylat.numbers import Number, reduce_number
+from polylat.schedule.reasons import WaitedFor
 from polylat.spec.options import normalize_window
 
 __all__ = [

@@ -11,7 +11,7 @@ from math import ceil, floor
 
 import numpy as np
 
-from polylat.analysis.access import Step, WaitedFor
+from polylat.analysis.access import Step
 from polylat.analysis.critical_walk import CriticalWalk
 from polylat.analysis.explicit_path import REASONS
 from polylat.analysis.folding import Fold, Window, folded
@@ -36,7 +36,7 @@ from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
-from polylat.schedule.reasons import START
+from polylat.schedule.reasons import START, WaitedFor
 from polylat.schedule.slack import task_slacks
 
 __all__ = ["TimelineBuilder"]

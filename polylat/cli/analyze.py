@@ -26,7 +26,7 @@ from polylat.cli.output import examples
 from polylat.errors import OptionError, UnsupportedError
 from polylat.spec.reading.load import load_each
 from polylat.views.as_json import curve_to_dict, explanation_to_dict, roofline_to_dict
-from polylat.views.text import render_curve, render_explanation, render_report, render_roofline
+from polylat.views.text import render_curve, render_explanation, render_report
 
 __all__ = ["analyze", "compare", "curve", "explain", "roofline"]
 
@@ -167,9 +167,7 @@ def roofline(
 ) -> dict[str, Any] | RenderableType:
     """AccelForge's own figures for a mapping: no overlap, and no waiting either."""
     figures = polylat.roofline(load_files(files, variables))
-    if as_json:
-        return roofline_to_dict(figures)
-    return render_roofline(figures)
+    return roofline_to_dict(figures) if as_json else figures.to_rich()
 
 
 def _files_by_mapping(files: Sequence[str]) -> dict[str, list[str]]:

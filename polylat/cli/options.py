@@ -16,7 +16,7 @@ from polylat.errors import OptionError
 from polylat.report import Report
 from polylat.spec import Spec
 from polylat.spec.options import GRANULARITIES, ORDERS, normalize_option
-from polylat.views.text import missing_write_backs
+from polylat.views.sentences import missing_write_backs
 
 FILE = click.Path(readable=False)
 """A name of a file, which shells complete; what is wrong with it is said where it is opened."""

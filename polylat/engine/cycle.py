@@ -1,4 +1,4 @@
-"""A cycle of waits in words."""
+"""Describe a cycle of precedences (a deadlock) in words."""
 
 from __future__ import annotations
 
@@ -11,23 +11,36 @@ from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
 __all__ = ["describe_cycle"]
 
-_MOST = 6
+_MOST_EDGES = 6
+"""Largest number of edges of a cycle that are spelled out."""
 
 
 def describe_cycle(solution: Solution) -> str:
-    """A cycle of waits among what an order never lets happen, in words."""
+    """Describe a cycle of precedences that makes an order of service infeasible.
+
+    Parameters
+    ----------
+    solution
+        A schedule that is not legal.
+
+    Returns
+    -------
+    str
+        One clause per edge of the cycle: which block waits for which, and why.
+    """
     model, timing = solution.model, solution.schedule
     if not isinstance(model.plan, ExplicitTaskGraph):
-        return "what it makes wait for each other goes round in a circle"
-    said = [
-        f"{_say(model, wait.waiting)} waits ({wait.reason}) for {_say(model, wait.awaited)}"
-        for wait in find_cycle(model.plan, timing)
+        return "its precedences form a cycle"
+    clauses = [
+        f"{_block_name(model, edge.waiting)} waits ({edge.reason}) for"
+        f" {_block_name(model, edge.awaited)}"
+        for edge in find_cycle(model.plan, timing)
     ]
-    more = [f"and {len(said) - _MOST} more"] if len(said) > _MOST else []
-    return "; ".join([*said[:_MOST], *more])
+    more = [f"and {len(clauses) - _MOST_EDGES} more"] if len(clauses) > _MOST_EDGES else []
+    return "; ".join([*clauses[:_MOST_EDGES], *more])
 
 
-def _say(model: Model, block: int) -> str:
+def _block_name(model: Model, block: int) -> str:
     graph, layout = model.graph, model.layout
     owner = int(graph.owner[block])
     leaf = int(np.searchsorted(np.array(layout.bases), owner, side="right")) - 1
@@ -37,8 +50,8 @@ def _say(model: Model, block: int) -> str:
         f"{loop.variable}={int(tiles.digits[k, owner - layout.bases[leaf]])}"
         for k, loop in enumerate(loops)
     )
-    what = layout.blocks[leaf][int(graph.sequence[block])]
+    pattern = layout.blocks[leaf][int(graph.sequence[block])]
     name = f"{tiles.leaf.einsum.name}[{index}]"
-    if what.kind == "fill":
-        return f"the fill of {what.tensor} for {name}"
-    return f"the write-back of {what.tensor} by {name}" if what.kind == "background" else name
+    if pattern.kind == "fill":
+        return f"the fill of {pattern.tensor} for {name}"
+    return f"the write-back of {pattern.tensor} by {name}" if pattern.kind == "background" else name

@@ -40,7 +40,7 @@ class Model:
     shifts
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
     plan
-        The indexed task graph, which schedules can be computed of.
+        The task graph, prepared for scheduling.
     """
 
     lowered: LoweredMapping
@@ -87,7 +87,7 @@ def build(
     Raises
     ------
     MappingError
-        An element is read that was not brought.
+        An element is read in a holder that nothing has brought it to.
     TooLargeError
         There are too many sampled tile iterations.
     IrregularError

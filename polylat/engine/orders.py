@@ -1,4 +1,4 @@
-"""Schedule a mapping under its options: the granularity that is affordable, the order requested."""
+"""Choose the granularity and the order of service of a mapping, and schedule it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from polylat.lowering.lowered import Granularity, LoweredMapping, at_tile_granul
 from polylat.numbers import Number
 from polylat.spec import Spec
 
-__all__ = ["Choice", "schedule_mapping", "sequential_makespan"]
+__all__ = ["ScheduleChoice", "schedule_mapping", "sequential_makespan"]
 
 _REFINEMENTS = 6
-"""How often one more loop is resolved where the requested granularity is too fine for all."""
+"""How often one more loop is resolved where the requested granularity has too many iterations."""
 
 Solver = Callable[..., Solved]
 """`solve`, or a version of it that caches its results."""
@@ -27,7 +27,7 @@ _Pairs = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class ScheduleChoice:
     """The schedule chosen for a mapping under its options.
 
     Parameters
@@ -35,12 +35,12 @@ class Choice:
     solved
         The schedules in all orders.
     lowered
-        The mapping at the requested granularity: where it has too many tile iterations, the
-        schedules are those of coarser ones.
+        The mapping at the requested granularity. Where that has too many tile iterations, the
+        schedules are of coarser ones.
     chosen
         The requested schedule.
     settled
-        Whether all schedules that it was chosen from are proven.
+        Whether the schedules of all orders that it was chosen from are proven.
     """
 
     solved: Solved
@@ -72,7 +72,7 @@ def schedule_mapping(
     *,
     lowering: Callable[[Granularity], LoweredMapping] | None = None,
     solver: Solver = solve,
-) -> Choice:
+) -> ScheduleChoice:
     """Schedule a mapping, at the finest granularity that is affordable.
 
     Parameters
@@ -100,7 +100,7 @@ def schedule_mapping(
     pairs = _background(spec, options["background"])
     solved, lowered = _solve(lowering, solver, pairs, options)
     chosen, settled = _choose(solver, solved, options)
-    return Choice(solved, lowered, chosen, settled)
+    return ScheduleChoice(solved, lowered, chosen, settled)
 
 
 def sequential_makespan(solved: Solved, max_tiles: int) -> Number | None:
@@ -122,7 +122,9 @@ def sequential_makespan(solved: Solved, max_tiles: int) -> Number | None:
     pipelines = any(s.pipeline for leaf in lowered.leaves for s in leaf.splits)
     if pipelines or model.background:
         if not any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks):
-            lowered = at_tile_granularity(lowered)  # its leaves run in turn: the makespan is the same
+            lowered = at_tile_granularity(
+                lowered
+            )  # its leaves run in turn: the makespan is the same
         solved = solve(lowered, frozenset(), model.slots, max_tiles, sequential=True)
     legal = [solution.makespan for solution in solved.solutions.values() if solution.legal]
     return min(legal, default=None)
@@ -186,20 +188,21 @@ def _finer(depths: tuple[int, ...], finest: tuple[int, ...]) -> list[tuple[int, 
 
 
 def _least(solved: Solved) -> Number:
+    """Return the least makespan of the legal schedules; 0 if there is none."""
     return min((s.makespan for s in solved.solutions.values() if s.legal), default=0)
 
 
-def _background(spec: Spec, asked: Iterable[tuple[str, str | None]]) -> _Pairs:
+def _background(spec: Spec, requested: Iterable[tuple[str, str | None]]) -> _Pairs:
     """Return (tensor, component) pairs; a tensor without a component means all components."""
     return frozenset(
         (tensor, component)
-        for tensor, named in asked
+        for tensor, named in requested
         for component in (spec.arch.order if named is None else (named,))
     )
 
 
 def _choose(solver: Solver, solved: Solved, options: Mapping[str, Any]) -> tuple[Solution, bool]:
-    """Return the requested schedule, and whether all that compete with it are proven."""
+    """Return the requested schedule, and whether all schedules that compete with it are proven."""
     order, model, solutions = options["order"], solved.model, solved.solutions
     if order != "best":
         if order not in solutions:
@@ -215,7 +218,7 @@ def _choose(solver: Solver, solved: Solved, options: Mapping[str, Any]) -> tuple
     choices = [solution for solution in solutions.values() if solution.legal]
     settled = solved.settled
     if model.background:
-        # A schedule that waits for the write-backs is one of the background mapping, too.
+        # A schedule that waits for the write-backs is also feasible where it need not.
         waiting = solver(model.lowered, frozenset(), options["slots"], options["max_tiles"])
         choices += [solution for solution in waiting.solutions.values() if solution.legal]
         settled &= waiting.settled

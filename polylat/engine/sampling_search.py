@@ -37,7 +37,7 @@ _MOST_RESTARTS = 16
 
 
 class Inputs(NamedTuple):
-    """What a model is built from.
+    """The arguments of `build`.
 
     Parameters
     ----------
@@ -83,9 +83,10 @@ class _RestartSearch:
     first
         The first skipped iteration there.
     holds, fails
-        Numbers of skipped periods for which the extrapolation is known to hold, and to fail.
+        The largest number of skipped periods for which the extrapolation was found to hold, and the
+        smallest for which it was found to fail.
     points
-        For the last two numbers of periods that failed: (periods, delay behind the range).
+        (periods, delay behind the range) of the last two failures.
     sample
         The sample of the loop before the search.
     """
@@ -100,11 +101,11 @@ class _RestartSearch:
 
     @property
     def next(self) -> int:
-        """The number of periods to try next.
+        """The number of periods to try next: by the secant method, or by bisection.
 
-        The delay is convex in the number of periods: the secant through two failures leads to the
-        number at which it begins, or to one between. Without a secant: bisection, geometric where
-        the interval is wide.
+        The delay is convex in the number of periods. So the secant through two failures reaches
+        zero at or above the largest number without a delay. Without two points: bisection, in
+        geometric steps while the interval is wide.
         """
         if len(self.points) == 2:
             (a, delay_a), (b, delay_b) = self.points
@@ -118,7 +119,7 @@ class _RestartSearch:
 
 
 class SamplingSearch:
-    """Samples more and more iterations until the schedule of all can be extrapolated.
+    """Enlarges the sample of iterations until the schedule of all can be extrapolated.
 
     Parameters
     ----------
@@ -127,9 +128,9 @@ class SamplingSearch:
     most
         Largest number of tile iterations to sample.
     rounds
-        How often at most to enlarge the sample.
+        Largest number of times that the sample is enlarged.
     only
-        The loops (tree nodes) of which iterations may be skipped; None: all.
+        The loops (tree nodes) whose iterations may be skipped; None: all.
     prepare
         Applied to every model before it is timed.
     """
@@ -153,7 +154,7 @@ class SamplingSearch:
         self._model: Model | None = None
         self._restart: _RestartSearch | None = None
         self._tails = {node: sample.tail + 2 for node, sample in self._samples.items()}
-        # Where variables are coupled, the iterations of one loop depend on the other loop's.
+        # Where variables are coupled, the iterations of one loop depend on those of another loop.
         self._whole = {
             loop.node
             for leaf in lowered.leaves
@@ -195,7 +196,7 @@ class SamplingSearch:
         Returns
         -------
         Model or None
-            None if the sample is too large, or no smaller than the whole.
+            None if the sample is too large, or no smaller than all tile iterations.
         """
         if self._model is None:
             lowered = self.inputs.lowered
@@ -248,8 +249,8 @@ class SamplingSearch:
         self._model = None
         return True
 
-    # Where a loop is periodic for long and then changes its regime, the iteration at which it
-    # does is searched for: up to there the extrapolation holds.
+    # A loop may be periodic for many iterations and then enter another periodic regime. The search
+    # finds the iteration of that change: up to it the extrapolation holds.
 
     def _begin_restart(
         self,
@@ -296,7 +297,9 @@ class SamplingSearch:
             self._restart = None
 
 
-def _period(model: Model, timing: TaskSchedule | None, leaf: int, loop: int, number: int) -> int | None:
+def _period(
+    model: Model, timing: TaskSchedule | None, leaf: int, loop: int, number: int
+) -> int | None:
     """Return the period with which times grow before a skipped range, or a multiple of it."""
     assert timing is not None
     tiles, base = model.layout.tiles[leaf], model.layout.bases[leaf]
@@ -305,7 +308,7 @@ def _period(model: Model, timing: TaskSchedule | None, leaf: int, loop: int, num
     owner = model.graph.owner[model.graph.task_block] - base
     ends = timing.task_begin + model.graph.task_duration
     before = tiles.kept[loop].cuts[number - 1].place if number else 0
-    # Within a period all may happen at once: only a wide window shows that a shorter one fails.
+    # The events of a period may coincide: only a wide window shows that a shorter period fails.
     window = max((cut.place - before) // 3, cut.period)
     tasks = np.flatnonzero((owner >= 0) & (owner < tiles.size))
     place = tiles.places[loop][owner[tasks]]
@@ -329,7 +332,7 @@ def _sampled(lowered: LoweredMapping, kept: Mapping[int, LoopSample]) -> int:
 
 
 def _initial_samples(lowered: LoweredMapping, slots: Slots) -> dict[int, _Sample]:
-    """Return a first guess: the transient is as long as the number of buffer slots."""
+    """Return the first samples: a transient is assumed to be as long as the number of slots."""
     users: dict[int, int] = {}
     for leaf in lowered.leaves:
         for loop in leaf.temporal:
@@ -343,7 +346,7 @@ def _initial_samples(lowered: LoweredMapping, slots: Slots) -> dict[int, _Sample
 
 
 def _trips(lowered: LoweredMapping) -> dict[int, tuple[int, ...]]:
-    """Return, per Temporal loop (tree node), the trip counts that occur, increasing."""
+    """Return the trip counts that occur per Temporal loop (tree node), increasing."""
     largest = trip_counts(lowered.leaves)
     found: dict[int, set[int]] = {}
     for leaf in lowered.leaves:

@@ -22,7 +22,7 @@ class Solution:
     Parameters
     ----------
     model
-        The mapping with its options, down to the task graph.
+        The mapping with its options and its task graph.
     schedule
         A schedule of that task graph: times in steps of ``1 / scale``.
     """
@@ -51,7 +51,7 @@ class Solution:
         return self.time(self.schedule.makespan)
 
     def time(self, steps: int) -> Number:
-        """Convert steps of time.
+        """Convert a number of steps into time.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The schedules of a lowered mapping in every order: from all tile iterations, or from a sample."""
+"""Schedule a lowered mapping in every order: from all of its tile iterations, or from a sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from polylat.schedule.timing import ORDERS, Order, TaskSchedule
 __all__ = ["MOST_SAMPLED", "QUICK", "Solved", "runs_in_turn", "solve", "solve_oldest"]
 
 EXPLICIT = 5_000
-"""Up to this number of tile iterations all are visited: sampling would not be faster."""
+"""Up to this number of tile iterations, all are visited: sampling would not be faster."""
 
 MOST_SAMPLED = 200_000
 """Beyond this number of sampled tile iterations, visiting all of them may be faster."""
@@ -74,7 +74,7 @@ def solve(
     Parameters
     ----------
     lowered, background, slots
-        The mapping and the options.
+        The mapping and the options, as in `Model`.
     max_tiles
         Largest number of tile iterations to visit.
     sequential
@@ -127,7 +127,7 @@ def runs_in_turn(model: Model) -> bool:
     Returns
     -------
     bool
-        False where there is a Pipeline, a prefetched fill or a write-back in the background.
+        False where there is a Pipeline, a prefetched fill or a background write-back.
     """
     return all(
         block.kind == "foreground" for blocks in model.layout.blocks for block in blocks
@@ -166,8 +166,8 @@ def _extrapolated(model: Model, inputs: Inputs, most: int) -> Solved:
     }
     unlimited = model.plan.time(None)
     if runs_in_turn(model) or _no_rivals(model.graph):
-        # Only one leaf's blocks may start at a time, or each port serves one leaf only, in order:
-        # no port has a choice.
+        # The leaves run one after another, or each port serves blocks of one kind only: no port
+        # has a choice.
         program = found["program"].schedule
         found["oldest"] = Solution(model, replace(program, order="oldest"))
         return Solved(model, found, unlimited)
@@ -195,13 +195,20 @@ def solve_oldest(inputs: Inputs, most: int) -> Solution | None:
     Solution or None
         Its model has the order in which the ports serve. None if no sample proves a schedule.
     """
-    # Ports that two leaves share rarely alternate in step with loops that only one leaf has.
+    # First only common loops are skipped: the order in which a port alternates between two leaves
+    # rarely repeats with a loop that only one of them has.
     found = None
     for loops, few in ((_common_loops(inputs.lowered), min(most, QUICK)), (None, most)):
         if found is None and loops != frozenset():
             search = SamplingSearch(inputs, few, rounds=_OLDEST_ROUNDS, only=loops)
-            found = search.run(lambda model: Solution(*reversed(time_as_seen(model))))
+            found = search.run(_guessed)
     return found
+
+
+def _guessed(model: Model) -> Solution:
+    """Return the work-conserving schedule, whose model has the guessed order of service."""
+    schedule, ordered = time_as_seen(model)
+    return Solution(ordered, schedule)
 
 
 def _common_loops(lowered: LoweredMapping) -> frozenset[int]:

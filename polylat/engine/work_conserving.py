@@ -1,9 +1,10 @@
-"""Ports that take the oldest block that may start, in loops of which few iterations are looked at.
+"""The work-conserving order of service ("oldest") in sampled loops: guess and check.
 
-The order in which they serve is guessed, and the guess is checked. It is seen in the same loops
-without what is left out of them; in the long loops everything is served after what is as far
-from it there. Timed like any order that is given, this is the work-conserving schedule if no port
-should have chosen otherwise, now or in any of the iterations that are left out.
+Under this order a port serves, whenever it is free, the oldest ready block (list scheduling). That
+requires visiting every tile iteration, so the order of a sampled graph is guessed: either it is the
+order of the skewed dates, or the order of the shortened loops (`engine.shortened_loops`). The guess
+is timed like a static order, and `check_work_conserving` then proves that no port should have
+served another block, in the sampled iterations and in all skipped ones.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from polylat.engine.extension import Served, rivals, served_like, shortened
 from polylat.engine.model import Model
+from polylat.engine.service_table import ServiceTable
+from polylat.engine.shortened_loops import rivals, served_like, shortened
 from polylat.lowering.iterations import IrregularError
 from polylat.schedule.arrays import Ints
 from polylat.schedule.events import Precedences
@@ -27,89 +29,115 @@ __all__ = ["seen_elsewhere", "time_as_dated", "time_as_seen"]
 
 
 def time_as_dated(model: Model, skew: TaskSchedule) -> TaskSchedule:
-    """The schedule in the order of skewed dates, if it is the work-conserving one.
+    """Return the schedule in the order of skewed dates, if that is the work-conserving one.
+
+    Parameters
+    ----------
+    model
+        A model whose tile iterations are sampled.
+    skew
+        Its schedule in the order "skew".
+
+    Returns
+    -------
+    TaskSchedule
+        The same schedule, as that of the order "oldest".
 
     Raises
     ------
     NotPeriodicError
-        It may be another one.
+        The work-conserving schedule may be another one.
     """
     assert isinstance(model.plan, PeriodicTaskGraph)
     if not skew.legal:
         raise NotPeriodicError([])
     graph = model.graph
-    check_work_conserving(model.plan, skew, rivals(model.layout, graph, *graph.port_order(skewed=True)))
+    alternatives = rivals(model.layout, graph, *graph.port_order(skewed=True))
+    check_work_conserving(model.plan, skew, alternatives)
     return replace(skew, order="oldest")
 
 
 def time_as_seen(model: Model) -> tuple[TaskSchedule, Model]:
-    """The work-conserving schedule, guessed from the loops without what is left out.
-
-    Returns
-    -------
-    (timing, model)
-        `model` has the order in which ports serve.
-
-    Raises
-    ------
-    NotPeriodicError
-        It may be another one.
-    """
-    assert isinstance(model.plan, PeriodicTaskGraph)
-    graph, repeats = model.graph, model.plan.repeats
-    order, start = _seen(shortened(model.layout, graph, model.shifts))
-    seen = served_like(model.layout, graph, order, start)
-    found = PeriodicTaskGraph(graph, replace(repeats, ports=replace(repeats.ports, seen=seen)))
-    timing = found.time("oldest")
-    if not timing.legal:
-        raise NotPeriodicError([stretch.where for stretch in repeats.stretches])
-    check_work_conserving(found, timing, rivals(model.layout, graph, order, start))
-    return timing, replace(model, plan=found)
-
-
-def _seen(graph: TaskGraph) -> tuple[Ints, Ints]:
-    """Tasks in the order in which ports serve them, port by port, and where each port's begin."""
-    timing = explicit_task_graph(graph).time("oldest")
-    if not timing.legal:
-        raise NotPeriodicError([])
-    return service_order(graph, timing)
-
-
-def seen_elsewhere(model: Model, other: Model) -> Model:
-    """The order in which ports were seen to serve, where other iterations are looked at.
+    """Return the work-conserving schedule, with the order of service of the shortened loops.
 
     Parameters
     ----------
     model
-        A model whose plan has the order in which ports were seen to serve.
+        A model whose tile iterations are sampled.
+
+    Returns
+    -------
+    (schedule, model)
+        The schedule, and the model with the order in which its ports serve.
+
+    Raises
+    ------
+    NotPeriodicError
+        The work-conserving schedule may be another one.
+    """
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    graph, structure = model.graph, model.plan.repeats
+    order, start = _list_schedule(shortened(model.layout, graph, model.shifts))
+    seen = served_like(model.layout, graph, order, start)
+    ports = replace(structure.ports, seen=seen)
+    plan = PeriodicTaskGraph(graph, replace(structure, ports=ports))
+    schedule = plan.time("oldest")
+    if not schedule.legal:
+        raise NotPeriodicError([stretch.where for stretch in structure.stretches])
+    check_work_conserving(plan, schedule, rivals(model.layout, graph, order, start))
+    return schedule, replace(model, plan=plan)
+
+
+def _list_schedule(graph: TaskGraph) -> tuple[Ints, Ints]:
+    """Return the work-conserving order of service of a graph, as `service_order` does."""
+    schedule = explicit_task_graph(graph).time("oldest")
+    if not schedule.legal:
+        raise NotPeriodicError([])
+    return service_order(graph, schedule)
+
+
+def seen_elsewhere(model: Model, other: Model) -> Model:
+    """Transfer the order of service of a model to another sample of the same mapping.
+
+    Every task takes the predecessor of the task that represents it in the first model, translated
+    by the iterations between the two, in the loops that both leaves share.
+
+    Parameters
+    ----------
+    model
+        A model from `time_as_seen`: it has the order in which its ports serve.
     other
-        The same mapping; of its loops other iterations are looked at.
+        The same mapping, of which other tile iterations are sampled.
+
+    Returns
+    -------
+    Model
+        The other model, with the order in which its ports serve.
 
     Raises
     ------
     IrregularError
-        It cannot be said what a port served before something.
+        The predecessor of a task is not determined.
     """
     assert isinstance(model.plan, PeriodicTaskGraph)
     assert isinstance(other.plan, PeriodicTaskGraph)
     seen = model.plan.repeats.ports.seen
     assert seen is not None
-    old, new = Served(model.layout, model.graph), Served(other.layout, other.graph)
-    digits = new.digits(np.arange(other.graph.tasks))
-    alike, _ = old.located(new.leaf, digits, new.sequence, new.port)
-    before = np.full(model.graph.tasks, -1, dtype=np.int64)
-    before[seen.target] = np.arange(len(seen.target))
-    tasks = np.flatnonzero((alike >= 0) & (before[alike] >= 0))
-    wait = before[alike[tasks]]
-    source = seen.source[wait]
-    # What a copy was served after is as many periods later, in the loops that both are in.
-    later = digits[:, tasks] - old.digits(alike[tasks])
+    old, new = ServiceTable(model.layout, model.graph), ServiceTable(other.layout, other.graph)
+    digits = new.loop_indices(np.arange(other.graph.tasks))
+    representative, _ = old.locate(new.leaf, digits, new.sequence, new.port)
+    precedence = np.full(model.graph.tasks, -1, dtype=np.int64)
+    precedence[seen.target] = np.arange(len(seen.target))
+    tasks = np.flatnonzero((representative >= 0) & (precedence[representative] >= 0))
+    chosen = precedence[representative[tasks]]
+    source = seen.source[chosen]
+    later = digits[:, tasks] - old.loop_indices(representative[tasks])
     shared = model.layout.shared[new.leaf[tasks], old.leaf[source]]
     later[np.arange(len(later))[:, None] >= shared] = 0
-    moved = old.digits(source, seen.periods[:, wait]) + later
-    found, periods = new.located(old.leaf[source], moved, old.sequence[source], old.port[source])
-    if (alike < 0).any() or (found < 0).any():
-        raise IrregularError("a port does not serve everywhere alike")
+    awaited = old.loop_indices(source, seen.periods[:, chosen]) + later
+    found, periods = new.locate(old.leaf[source], awaited, old.sequence[source], old.port[source])
+    if (representative < 0).any() or (found < 0).any():
+        raise IrregularError("a port does not serve all periods alike")
     ports = replace(other.plan.repeats.ports, seen=Precedences(found, tasks, periods))
-    repeats = replace(other.plan.repeats, ports=ports)
-    return replace(other, plan=PeriodicTaskGraph(other.graph, repeats))
+    structure = replace(other.plan.repeats, ports=ports)
+    return replace(other, plan=PeriodicTaskGraph(other.graph, structure))

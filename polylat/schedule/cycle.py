@@ -11,7 +11,7 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, group_by_key
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
-from polylat.schedule.reasons import NAMES, Reason
+from polylat.schedule.reasons import NAMES, WaitedFor
 from polylat.schedule.timing import TaskSchedule
 
 __all__ = ["CycleEdge", "find_cycle"]
@@ -35,7 +35,7 @@ class CycleEdge:
 
     waiting: int
     awaited: int
-    reason: Reason
+    reason: WaitedFor
 
 
 def find_cycle(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[CycleEdge, ...]:
@@ -106,7 +106,7 @@ class _CycleSearch:
     def _block(self, event: _Event) -> int:
         return int(self.graph.task_block[event[1]]) if event[0] == "task" else event[1]
 
-    def _predecessors(self, event: _Event) -> Iterator[tuple[_Event, Reason | None]]:
+    def _predecessors(self, event: _Event) -> Iterator[tuple[_Event, WaitedFor | None]]:
         what, number = event
         graph = self.graph
         if what == "task":

@@ -105,9 +105,6 @@ class PeriodicStructure:
     rules
         Precedences from tasks to edges (`target` is the number of the edge) whose source is a
         finish: the tasks that the finish consists of.
-    skips
-        Shape (tasks,): whether a skipped range lies between a task and the next one of the same
-        block and port.
     """
 
     earlier: Ints
@@ -116,7 +113,6 @@ class PeriodicStructure:
     ports: PortPrecedences
     ends: Precedences
     rules: Precedences
-    skips: Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["BARRIER", "CAPACITY", "FLOW", "NAMES", "PORT", "START", "Reason"]
+__all__ = ["BARRIER", "CAPACITY", "FLOW", "NAMES", "PORT", "START", "WaitedFor"]
 
 FLOW = 0
 """The target needs a value that the source brings."""
@@ -17,8 +17,10 @@ PORT = 3
 START = 4
 """No reason of its own: the target starts at time 0, or with its tile iteration."""
 
-Reason = Literal["flow", "barrier", "capacity", "port"]
-NAMES: dict[int, Reason] = {
+WaitedFor = Literal["flow", "barrier", "capacity", "port"]
+"""Waits for data (flow), a Sequential (barrier), a buffer slot (capacity), or a busy port."""
+
+NAMES: dict[int, WaitedFor] = {
     FLOW: "flow",
     BARRIER: "barrier",
     CAPACITY: "capacity",

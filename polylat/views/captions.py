@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import wrap
 
-from polylat.analysis.access import WaitedFor
 from polylat.analysis.timeline import Bar, Lane, OccupancyLevel, TimelineData, UtilizationSpan
 from polylat.numbers import Number, format_number
+from polylat.schedule.reasons import WaitedFor
 from polylat.views.style import KINDS, WAIT_REASONS
 
 __all__ = [

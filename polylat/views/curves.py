@@ -8,21 +8,19 @@ from html import escape
 from math import log2
 
 from polylat.analysis.bandwidth_curve import Curve
-from polylat.numbers import Number, format_number, format_ratio
-from polylat.views.html import scroll_box, table
+from polylat.numbers import Number, format_factor, format_number
+from polylat.views.curve_tables import (
+    DRAWN_FACTORS,
+    bandwidths_of_components_table,
+    breakpoints_table,
+    curve_sentences,
+    marked_breakpoints,
+)
+from polylat.views.html import table_box
 from polylat.views.style import PALETTE
 from polylat.views.timeline_layout import round_tick_step
 
 __all__ = ["curves_html", "round_ticks"]
-
-_FACTORS = tuple(Fraction(2) ** k for k in range(-3, 4))
-"""Multiples of the bandwidth in the table."""
-
-_DRAWN_FACTORS = _FACTORS[1:]
-"""Multiples of the bandwidth in the picture; curves are too steep at the first one."""
-
-_TURNS = 12
-"""Largest number of marked breakpoints; of more, only that at `Curve.beyond` is marked."""
 
 _COLORS = tuple(PALETTE[k] for k in (0, 6, 2, 4, 1, 5))
 """Colors of the palette that are visible on both light and dark paper, the clearest first."""
@@ -71,50 +69,27 @@ def curves_html(curves: Sequence[Curve]) -> str:
     str
         HTML.
     """
-    drawn = [c for c in curves if any(c.at_bandwidth(f) != c.latency for f in _DRAWN_FACTORS)]
+    drawn = [c for c in curves if any(c.at_bandwidth(f) != c.latency for f in DRAWN_FACTORS)]
     looks = {curve.component: _look(k) for k, curve in enumerate(drawn)}
     words = "".join(
-        f"<li>{_swatch(looks.get(c.component))}<b>{escape(c.component)}</b>: {_words(c)}"
+        f"<li>{_swatch(looks.get(c.component))}<b>{escape(c.component)}</b>: {_sentence(c)}"
         f"{'' if c.component in looks else ' (flat here, not drawn)'}</li>"
         for c in curves
     )
     picture = _picture(drawn, looks) if drawn else ""
-    parts = [f'<div class="plot">{picture}<ul class="key">{words}</ul></div>', _figures(curves)]
-    turns = [[c.component, _times(f), format_number(at)] for c in curves for f, at in _turns(c)]
-    if turns:
-        listed = table(
-            ["Bandwidth of", ">Relative to now", ">Latency"], turns, "Breakpoints of the curves"
-        )
+    parts = [
+        f'<div class="plot">{picture}<ul class="key">{words}</ul></div>',
+        table_box(bandwidths_of_components_table(curves)),
+    ]
+    breakpoints = breakpoints_table(curves)
+    if breakpoints.rows:
         summary = "Breakpoints of the curves: the rings in the picture"
-        parts.append(f"<details><summary>{summary}</summary>{scroll_box(listed)}</details>")
+        parts.append(f"<details><summary>{summary}</summary>{table_box(breakpoints)}</details>")
     return "".join(parts)
 
 
-def _times(times: Number) -> str:
-    return f"{format_ratio(times)} x"
-
-
-def _words(curve: Curve) -> str:
-    """How the latency depends on the bandwidth."""
-    beyond = curve.beyond
-    if beyond is None:
-        return "more bandwidth always reduces the latency"
-    if beyond == 0:
-        return "no influence: its accesses take no time"
-    if beyond > 1:
-        return (
-            f"more bandwidth reduces the latency, down to {format_number(curve.at(0))} at {_times(beyond)}"
-        )
-    if beyond == 1:
-        return "more bandwidth does not reduce the latency; less increases it"
-    return f"more bandwidth does not reduce the latency; {_times(beyond)} suffices"
-
-
-def _turns(curve: Curve) -> list[tuple[Fraction, Number]]:
-    """(bandwidth, latency) at breakpoints in the picture, the lowest bandwidth first."""
-    found = [(1 / Fraction(scale), at) for scale, at in reversed(curve.breakpoints) if scale]
-    shown = [turn for turn in found if _DRAWN_FACTORS[0] <= turn[0] <= _DRAWN_FACTORS[-1]]
-    return shown if len(shown) <= _TURNS else [t for t in shown if t[0] == curve.beyond]
+def _sentence(curve: Curve) -> str:
+    return escape("; ".join(curve_sentences(curve, "bandwidth")))
 
 
 def _look(number: int) -> str:
@@ -129,9 +104,9 @@ def _swatch(look: str | None) -> str:
 
 def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
     now = curves[0].latency
-    ticks = round_ticks(max(c.at_bandwidth(_DRAWN_FACTORS[0]) for c in curves))
+    ticks = round_ticks(max(c.at_bandwidth(DRAWN_FACTORS[0]) for c in curves))
     left = 8 + 6.4 * max(len(format_number(tick)) for tick in ticks)
-    low, high = log2(_DRAWN_FACTORS[0]), log2(_DRAWN_FACTORS[-1])
+    low, high = log2(DRAWN_FACTORS[0]), log2(DRAWN_FACTORS[-1])
     right, foot = _WIDE - _RIGHT, _HIGH - _BOTTOM
 
     def x(factor: Number) -> float:
@@ -144,7 +119,7 @@ def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
         for tick in ticks:
             yield f'<path class="l-grid" d="M{left:.1f} {y(tick):.1f}H{right:.1f}"/>'
             yield _text(left - 4, y(tick) + 3.5, format_number(tick), "end")
-        for factor in _DRAWN_FACTORS:
+        for factor in DRAWN_FACTORS:
             name = "l-bound" if factor == 1 else "l-grid"
             yield f'<path class="{name}" d="M{x(factor):.1f} {_TOP}V{foot}"/>'
             yield _text(x(factor), foot + 14, f"{factor} x", "middle")
@@ -153,13 +128,13 @@ def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
             (left + right) / 2, foot + 32, "Bandwidth, relative to the current one", "middle"
         )
         for curve in curves:
-            turns = _turns(curve)
+            turns = marked_breakpoints(curve)
             between = [Fraction(2.0 ** (low + (high - low) * k / 60)) for k in range(61)]
             factors = sorted({*between, *(f for f, _ in turns)})
             path = "L".join(f"{x(f):.1f} {y(curve.at_bandwidth(f)):.1f}" for f in factors)
             yield f'<path class="l-curve" d="M{path}" {looks[curve.component]}/>'
             for factor, latency in turns:
-                hover = f"{curve.component}, {_times(factor)}: {format_number(latency)}"
+                hover = f"{curve.component}, {format_factor(factor)}: {format_number(latency)}"
                 yield (
                     f'<circle cx="{x(factor):.1f}" cy="{y(latency):.1f}" r="2.4"'
                     f" {looks[curve.component]}><title>{escape(hover)}</title></circle>"
@@ -177,17 +152,3 @@ def _picture(curves: Sequence[Curve], looks: dict[str, str]) -> str:
 
 def _text(x: float, y: float, text: str, anchor: str, style: str = "axis") -> str:
     return f'<text class="{style}" text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
-
-
-def _figures(curves: Sequence[Curve]) -> str:
-    rows = [
-        [
-            curve.component,
-            *(format_number(curve.at_bandwidth(f)) for f in _FACTORS),
-            format_number(curve.at(0)),
-            "never" if curve.beyond is None else _times(curve.beyond),
-        ]
-        for curve in curves
-    ]
-    names = ["Bandwidth of", *(f">{f} x" for f in _FACTORS), ">infinite", ">Constant from"]
-    return scroll_box(table(names, rows, "Latency at multiples of a component's bandwidth"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from html import escape
@@ -13,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from polylat.errors import MissingExtraError, StoreError
 from polylat.exploration.results import ExplorationData, ResultData
 from polylat.files import extension
 from polylat.numbers import Number, format_number
-from polylat.tables import fragment, plain_text
-from polylat.views.html import table
+from polylat.tables import Cell, Column, Table, fragment, plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +31,7 @@ __all__ = [
     "data_frame",
     "exploration_html",
     "exploration_text",
+    "front_table",
     "render_exploration",
     "rows",
     "save",
@@ -84,15 +82,7 @@ def exploration_html(found: ExplorationData) -> str:
         latency, choice = escape(format_number(best.latency)), escape(str(best.choice))
         parts = [f'<p><span class="big">{latency}</span> best latency: {choice}</p>']
     if found.front:
-        shown = ["latency", *(n for n in _varying(found) if n != "latency")]
-        lines = []
-        for result in found.front[:_ROWS]:
-            values = [_objective(name, result) for name in shown]
-            cells = ["unlimited" if value is None else format_number(value) for value in values]
-            cells[0] += "" if result.exact else " (at most)"
-            lines.append([*cells, result.order, str(result.choice)])
-        heads = [*(f">{_title(name)}" for name in shown), "Order", "Choice"]
-        parts.append(table(heads, lines, "The front"))
+        parts.append(front_table(found).to_html())
     parts.append(f"<p>{escape(_counts(found).plain)}</p>")
     return fragment(*parts)
 
@@ -114,9 +104,10 @@ def render_exploration(found: ExplorationData, given: Number | None) -> Renderab
     """
     parts: list[RenderableType] = [_headline(found, given), Text()]
     if found.front:
-        parts += [Text("The front: variants that no other variant dominates", "bold")]
-        parts += [Padding(_front(found), (0, 0, 0, 2)), *_notes(found), Text()]
-    parts.append(Padding(_counts(found), (0, 0, 0, 0)))
+        table = front_table(found)
+        parts += [Text(table.title, "bold")]
+        parts += [Padding(replace(table, title="").to_rich(), (0, 0, 0, 2)), Text()]
+    parts.append(_counts(found))
     parts += [Text(remark, style="yellow") for remark in found.remarks]
     return Group(*parts)
 
@@ -130,11 +121,12 @@ def _headline(found: ExplorationData, given: Number | None) -> RenderableType:
         if found.results:
             text.append(f": {found.results[0].error}", style="default")
         return text
-    given = found.given_latency
     head = Text.assemble(("Best latency  ", "bold"), (format_number(best.latency), "bold green"))
     if given is not None and given != best.latency and best.latency:
         ratio = float(Fraction(given) / Fraction(best.latency))
-        head.append(f"   as given {format_number(given)}, {ratio:.4g} times as long")
+        head.append(
+            f"   {ratio:.4g} times as fast as the mapping as given ({format_number(given)})"
+        )
     elif given is not None:
         head.append("   the mapping as given has the same latency")
     return Group(head, Padding(Text(str(best.choice)), (0, 0, 0, 2)))
@@ -149,36 +141,55 @@ def _objective(name: str, result: ResultData) -> Number | None:
     return result.peaks.get(name.partition("@")[2], 0)
 
 
-def _front(found: ExplorationData) -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    shown = ["latency", *(n for n in _varying(found) if n != "latency")]
-    for name in shown:
-        table.add_column(_title(name), justify="right")
-    table.add_column("Order")
-    some = found.front[:_ROWS]
-    tiles = [loop for loop, _ in some[0].choice.tiles]
-    slots = [tensor for tensor, _ in some[0].choice.slots]
-    beside = len(shown) + len(tiles) + len(slots) <= _COLUMNS
-    for loop in tiles:
-        table.add_column(f"Tile {loop}", justify="right")
-    for tensor in slots if beside else ():
-        table.add_column(f"Slots {tensor}", justify="right")
-    table.add_column("Pipelines, background" if beside else "Choice", overflow="fold")
-    for result in some:
-        values = [_objective(name, result) for name in shown]
-        cells = ["unlimited" if value is None else format_number(value) for value in values]
+def front_table(found: ExplorationData) -> Table:
+    """Return the front: the objectives and choices of the variants that are not dominated.
+
+    Parameters
+    ----------
+    found
+        The exploration; its front is not empty.
+
+    Returns
+    -------
+    Table
+        A row per variant; notes name the objectives that are equal in all of them.
+    """
+    varying = ["latency", *(name for name in _varying(found) if name != "latency")]
+    tiles = [loop for loop, _ in found.front[0].choice.tiles]
+    slots = [tensor for tensor, _ in found.front[0].choice.slots]
+    beside = len(varying) + len(tiles) + len(slots) <= _COLUMNS
+    rows: list[tuple[Cell, ...]] = []
+    for result in found.front:
         choice = result.choice
-        rest = replace(choice, tiles=(), slots=() if beside else choice.slots)
-        counts = [str(n or "unlimited") for _, n in choice.slots] if beside else []
-        table.add_row(
-            Text(cells[0] + ("" if result.exact else " (at most)"), style="green"),
-            *cells[1:],
-            Text(result.order + (" (waits)" if result.waits_for_background else "")),
-            *(str(shape) for _, shape in choice.tiles),
-            *counts,
-            Text(str(rest)),
+        latency: Cell = result.latency
+        if not result.exact and result.latency is not None:
+            latency = f"at most {format_number(result.latency)}"
+        rows.append(
+            (
+                latency,
+                *(_objective(name, result) for name in varying[1:]),
+                result.order + (" (waits)" if result.waits_for_background else ""),
+                *(shape for _, shape in choice.tiles),
+                *(count for _, count in (choice.slots if beside else ())),
+                str(replace(choice, tiles=(), slots=() if beside else choice.slots)),
+            )
         )
-    return table
+    unlimited, undetermined = {None: "unlimited"}, {None: "not determined"}
+    columns = (
+        *(
+            Column(name, _title(name), "number", unlimited if name == "slots" else undetermined)
+            for name in varying
+        ),
+        Column("order", "Order"),
+        *(Column(f"tile {loop}", f"Tile {loop}", "number") for loop in tiles),
+        *(
+            Column(f"slots {tensor}", f"Slots {tensor}", "number", unlimited)
+            for tensor in (slots if beside else ())
+        ),
+        Column("choice", "Pipelines, background" if beside else "Choice", "prose"),
+    )
+    title = "The front: variants that no other variant dominates"
+    return Table(columns, tuple(rows), title, _equal_objectives(found)).first(_ROWS)
 
 
 def _title(name: str) -> str:
@@ -195,20 +206,18 @@ def _varying(found: ExplorationData) -> list[str]:
     ]
 
 
-def _notes(found: ExplorationData) -> Iterator[RenderableType]:
-    if len(found.front) > _ROWS:
-        yield Padding(
-            Text(f"{len(found.front) - _ROWS:,} more results are not shown."), (0, 0, 0, 2)
-        )
+def _equal_objectives(found: ExplorationData) -> tuple[str, ...]:
     varying = _varying(found)
     same = [name for name in found.objectives if name not in varying and name != "latency"]
-    if same:
-        values = ", ".join(
-            f"{_title(name).lower().replace(_memory(name).lower(), _memory(name))}"
-            f" {format_number(_objective(name, found.front[0]) or 0)}"
-            for name in same
-        )
-        yield Padding(Text(f"Equal in all of them: {values}.", style="dim"), (0, 0, 0, 2))
+    if not same:
+        return ()
+    first = found.front[0]
+    values = ", ".join(
+        f"{_title(name).lower().replace(_memory(name).lower(), _memory(name))}"
+        f" {format_number(_objective(name, first) or 0)}"
+        for name in same
+    )
+    return (f"Equal in all of them: {values}.",)
 
 
 def _memory(name: str) -> str:

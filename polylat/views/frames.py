@@ -1,19 +1,20 @@
 """Convert a report's tables to pandas (the extra ``frames``).
 
-Columns of whole numbers stay exact; in columns with a fraction, numbers are the nearest doubles.
+Integers stay exact; columns with a fraction, and shares, have the nearest doubles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from polylat.analysis.attribution import port_users
 from polylat.analysis.results import Results
-from polylat.analysis.timeline import window_of
-from polylat.errors import MissingExtraError, UnsupportedError
-from polylat.numbers import Number, to_float
+from polylat.numbers import Number
+from polylat.views.report_tables import (
+    accesses_table,
+    occupancy_table,
+    port_users_table,
+    steps_table,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +26,6 @@ __all__ = [
     "ports_frame",
     "sensitivity_frame",
 ]
-
-_ACCESS = ("einsum", "component", "tensor", "action")
 
 
 def accesses_frame(results: Results) -> pd.DataFrame:
@@ -48,18 +47,7 @@ def accesses_frame(results: Results) -> pd.DataFrame:
     MissingExtraError
         pandas is not installed.
     """
-    totals = results.critical_totals
-    keys = dict.fromkeys((*results.accesses, *totals))
-    rows = [
-        (
-            *key,
-            results.accesses.get(key, 0),
-            totals.get(key, 0),
-            _share(totals.get(key, 0), results),
-        )
-        for key in keys
-    ]
-    return _frame((*_ACCESS, "actions", "critical", "share"), rows)
+    return accesses_table(results).to_frame()
 
 
 def ports_frame(results: Results) -> pd.DataFrame:
@@ -80,12 +68,7 @@ def ports_frame(results: Results) -> pd.DataFrame:
     MissingExtraError
         pandas is not installed.
     """
-    rows = [
-        (port.name, port.component, einsum, busy, _share(busy, results))
-        for port, users in zip(results.ports, port_users(results), strict=True)
-        for einsum, busy in users.items()
-    ]
-    return _frame(("port", "component", "einsum", "busy", "utilization"), rows)
+    return port_users_table(results).to_frame()
 
 
 def critical_frame(results: Results, limit: int = 10_000) -> pd.DataFrame:
@@ -109,23 +92,9 @@ def critical_frame(results: Results, limit: int = 10_000) -> pd.DataFrame:
     MissingExtraError
         pandas is not installed.
     """
-    rows = [
-        (
-            s.einsum,
-            " ".join(f"{variable}={index}" for variable, index in s.tile),
-            s.component,
-            s.port,
-            s.tensor,
-            s.action,
-            s.start,
-            s.finish,
-            s.duration,
-            s.waited_for,
-        )
-        for s in results.critical_path[:limit]
-    ]
     names = ("einsum", "tile", "component", "port", "tensor", "action")
-    return _frame((*names, "start", "finish", "duration", "waited_for"), rows)
+    table = steps_table(results, limit)
+    return table.select(*names, "start", "finish", "duration", "waited_for").to_frame()
 
 
 def sensitivity_frame(results: Results) -> pd.DataFrame:
@@ -148,21 +117,11 @@ def sensitivity_frame(results: Results) -> pd.DataFrame:
     MissingExtraError
         pandas is not installed.
     """
-    rows = [
-        (
-            r.einsum,
-            r.component,
-            r.tensor,
-            r.action,
-            r.critical,
-            r.count,
-            r.duration,
-            r.slack,
-            r.latency_if_free,
-        )
-        for r in results.sensitivity().accesses
-    ]
-    return _frame((*_ACCESS, "critical", "count", "duration", "slack", "latency_if_free"), rows)
+    names = ("einsum", "component", "tensor", "action")
+    _, by_access = results.sensitivity().tables()
+    return by_access.select(
+        *names, "critical", "count", "duration", "slack", "latency_if_free"
+    ).to_frame()
 
 
 def occupancy_frame(results: Results, window: tuple[Number, Number] | None = None) -> pd.DataFrame:
@@ -189,37 +148,4 @@ def occupancy_frame(results: Results, window: tuple[Number, Number] | None = Non
     OptionError
         The window is empty, or not within the schedule.
     """
-    start, end = (0, results.latency) if window is None else window_of(window, results.latency)
-    rows = []
-    for memory in results.occupancy:
-        name = memory.component + "".join(f"[{stage}]" for stage in memory.stages)
-        try:
-            steps = memory.steps_between(start, end)
-        except UnsupportedError:
-            continue
-        rows += [(name, time, bits, memory.size) for time, bits in steps]
-    return _frame(("memory", "time", "bits", "size"), rows)
-
-
-def _share(time: Number, results: Results) -> float:
-    return float(Fraction(time) / Fraction(results.latency)) if results.latency else 0.0
-
-
-def _frame(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingExtraError(
-            "pandas is not installed", fix="pip install 'polylat[frames]'"
-        ) from error
-    columns: Mapping[str, list[Any]] = {
-        name: _column([row[k] for row in rows]) for k, name in enumerate(names)
-    }
-    return pd.DataFrame(columns)
-
-
-def _column(values: list[Any]) -> list[Any]:
-    """A column; all of its numbers become doubles if one of them is a fraction."""
-    if not any(isinstance(value, Fraction) for value in values):
-        return values
-    return [to_float(v) if isinstance(v, int | Fraction) else v for v in values]
+    return occupancy_table(results, window).to_frame()

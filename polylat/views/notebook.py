@@ -5,7 +5,8 @@ from __future__ import annotations
 from polylat.analysis.results import Results
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.tables import fragment
-from polylat.views.html import headline, ports_table
+from polylat.views.html import headline
+from polylat.views.report_tables import ports_table
 from polylat.views.timeline import timeline
 
 __all__ = ["report_html"]
@@ -27,4 +28,4 @@ def report_html(results: Results, builder: TimelineBuilder) -> str:
         HTML.
     """
     picture = timeline(builder, limit=200).to_svg()
-    return fragment(headline(results), picture, ports_table(results))
+    return fragment(headline(results), picture, ports_table(results).to_html())

@@ -12,23 +12,28 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from polylat.analysis.attribution import latency_steps, port_users
 from polylat.analysis.bandwidth_curve import Curve
-from polylat.analysis.occupancy import peak_or_none
 from polylat.analysis.results import Results
-from polylat.analysis.sensitivity import Row
 from polylat.analysis.timeline import StackData
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.errors import OptionError, UnsupportedError
 from polylat.files import as_path
-from polylat.numbers import Number, format_number, format_ratio, percent
+from polylat.numbers import format_number, percent
 from polylat.proof.certificate import Certificate
 from polylat.spec.options import normalize_title
-from polylat.views.captions import tile_words
+from polylat.tables import Column, Table
 from polylat.views.curves import curves_html
-from polylat.views.html import headline, scroll_box, table
+from polylat.views.html import headline, scroll_box, table_box
+from polylat.views.latency_steps import latency_steps_tables
+from polylat.views.report_tables import (
+    critical_table,
+    memories_table,
+    orders_table,
+    ports_table,
+    steps_table,
+)
 from polylat.views.scene import Label, Scene, timeline_scene
-from polylat.views.style import WAIT_REASONS
+from polylat.views.sentences import ORDER_IS_KEPT, write_back_names
 from polylat.views.svg import scene_svg, style_sheet
 from polylat.views.text import report_text
 from polylat.views.tree import mapping_tree
@@ -156,7 +161,9 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
     assets = files("polylat.views") / "assets"
     css = (assets / "page.css").read_text(encoding="utf-8")
     script = (assets / "page.js").read_text(encoding="utf-8")
-    drawing = style_sheet(None, ".unused").replace("@media(prefers-color-scheme:dark)", "@media not all")
+    drawing = style_sheet(None, ".unused").replace(
+        "@media(prefers-color-scheme:dark)", "@media not all"
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -285,151 +292,30 @@ def _left(picture: Scene) -> float:
 # Tables -------------------------------------------------------------------------------------------
 
 
-def _meter(share: float) -> str:
-    percentage = min(max(share, 0.0), 1.0) * 100
-    return f'<td class="bar"><span class="meter" style="width:{percentage:.2f}%"></span></td>'
-
-
-def _metered(
-    names: Sequence[str], rows: Sequence[tuple[Sequence[str], float]], caption: str
-) -> str:
-    """A table whose last column is a bar."""
-    head, *lines = table(names, [row for row, _ in rows], caption).split("<tr>")
-    bars = ['<th scope="col" class="bar">Share</th>', *(_meter(share) for _, share in rows)]
-    cells = [line.replace("</tr>", f"{bar}</tr>", 1) for line, bar in zip(lines, bars, strict=True)]
-    return scroll_box("<tr>".join([head, *cells]))
-
-
 def _comparison(results: Results) -> str:
-    found = latency_steps(results)
-    steps: list[tuple[str, Number | None, str]] = [
-        (
-            "AccelForge",
-            found.accelforge,
-            "each Einsum takes as long as its slowest component; Einsums run back to back",
-        ),
-        (
-            "with residency and exact counts",
-            found.back_to_back,
-            "the same sum with polylat's access counts",
-        ),
-        (
-            "sequential",
-            found.sequential,
-            "with barriers and prefetching, without overlap of branches",
-        ),
-        ("latency", found.latency, "with Pipelines and write-backs in the background"),
-    ]
-    most = max((Fraction(t) for _, t, _ in steps if t is not None), default=Fraction(1)) or 1
-    rows = [
-        (
-            [name, "illegal" if time is None else format_number(time), meaning],
-            float(Fraction(time or 0) / most),
-        )
-        for name, time, meaning in steps
-    ]
-    names = ["~Step", ">Time", "~Meaning"]
-    text = _metered(names, rows, "Latencies, from AccelForge's model to polylat's")
-    charges = [
-        [
-            " ".join(part for part in (c.einsum, c.component, c.tensor, c.action) if part),
-            format_number(c.accelforge),
-            format_number(c.polylat),
-            f"already in {c.found_in}, brought by {c.brought_by}" if c.found_in else "exact count",
-        ]
-        for c in found.charges[:_ROWS]
-    ]
-    if charges:
-        names = ["Access", ">AccelForge", ">polylat", "~Why"]
-        text += scroll_box(
-            table(names, charges, "Accesses whose actions AccelForge and polylat count differently")
-        )
-    orders = [
-        [order, "not determined" if order in results.unsettled else "contradicts the dependences"]
-        if latency is None
-        else [order, format_number(latency)]
-        for order, latency in results.latency_by_order.items()
-    ]
-    return text + scroll_box(table(["Order", ">Latency"], orders, "Latency by order of service"))
+    tables = (*latency_steps_tables(results), orders_table(results))
+    return "".join(table_box(table.first(_ROWS)) for table in tables)
 
 
 def _ports(results: Results) -> str:
-    rows = []
-    for port, users in zip(results.ports, port_users(results), strict=True):
-        used = ", ".join(f"{name} {percent(busy, port.busy)}" for name, busy in users.items())
-        share = float(port.utilization)
-        rows.append(
-            ([port.name, format_number(port.busy), percent(port.busy, results.latency), used], share)
-        )
-    if not rows:
-        return _NOTHING
-    names = ["Port", ">Busy", ">Utilization", "~Used by"]
-    text = _metered(names, rows, "Busy time of each port, and the Einsums that use it")
-    for pipeline in results.contention:
-        text += f"<p>Pipeline {escape(' | '.join(pipeline.stages))}:"
-        if pipeline.shared:
-            text += f" the stages contend for {escape(', '.join(pipeline.shared))}."
-        if pipeline.own:
-            text += f" Each stage has its own units of {escape(', '.join(pipeline.own))}."
-        text += "</p>"
-    return text
+    return table_box(ports_table(results)) if results.ports else _NOTHING
 
 
 def _critical(results: Results) -> str:
     try:
-        totals = results.critical_totals
+        table = critical_table(results, _ROWS)
     except UnsupportedError as error:
         return f"<p>{escape(str(error))}</p>"
-    if not totals:
+    if not table.rows:
         return _NOTHING
-    rows = []
-    for (einsum, component, tensor, action), time in list(totals.items())[:_ROWS]:
-        share = float(Fraction(time) / Fraction(results.latency or 1))
-        cells = [einsum, component, tensor or "-", action, format_number(time)]
-        rows.append(([*cells, percent(time, results.latency)], share))
-    names = ["Einsum", "Component", "Tensor", "Action", ">Time", ">Of the latency"]
-    text = _metered(names, rows, "Accesses on the critical path; their times add up to the latency")
-    waited = ", ".join(
-        f"{WAIT_REASONS[why]} {format_number(time)} ({percent(time, results.latency)})"
-        for why, time in results.critical_reasons.items()
-    )
-    text += f"<p>Time by what the access waited for: {escape(waited)}.</p>"
-    path = results.critical_path
-    steps = [
-        [
-            format_number(s.start),
-            format_number(s.finish),
-            s.einsum,
-            tile_words(s.tile),
-            f"{s.component}.{s.port}" if s.port else s.component,
-            f"{s.tensor or '-'} {s.action}",
-            WAIT_REASONS[s.waited_for],
-        ]
-        for s in path[:_STEPS]
-    ]
-    heads = [">Start", ">Finish", "Einsum", "Tile", "Port", "Access", "Waited for"]
-    listed = scroll_box(table(heads, steps, "Steps of the critical path"))
-    return text + (
-        f"<details><summary>Step by step: the first {len(steps)} of {len(path):,}</summary>"
-        f"{listed}</details>"
-    )
+    chosen = ("start", "finish", "einsum", "tile", "port_name", "tensor", "action", "waited_for")
+    steps = steps_table(results, _STEPS).select(*chosen)
+    summary = f"Step by step: the first {len(steps.rows)} of {len(results.critical_path):,}"
+    return f"{table_box(table)}<details><summary>{summary}</summary>{table_box(steps)}</details>"
 
 
 def _memories(results: Results) -> str:
-    rows = []
-    for memory in results.occupancy:
-        peak = peak_or_none(memory)
-        name = memory.component + "".join(f"[{stage}]" for stage in memory.stages)
-        peak_text = "not determined: not periodic" if peak is None else format_number(peak)
-        size = "unlimited" if memory.size is None else format_number(memory.size)
-        share = 0.0
-        note = ""
-        if peak is not None and memory.size:
-            share = float(Fraction(peak) / Fraction(memory.size))
-            note = percent(peak, memory.size) + (" exceeded" if memory.exceeded else "")
-        rows.append(([name, peak_text, size, note], share))
-    names = ["Memory", ">Peak (bits)", ">Size (bits)", ">Of its size"]
-    return _metered(names, rows, "Peak occupancy of each memory") + (
+    return table_box(memories_table(results)) + (
         '<p class="faint">Each tile counts with its full size. The timeline shows the occupancy over'
         " time.</p>"
     )
@@ -448,23 +334,21 @@ def _certificate(certificate: Certificate | None, hints: _Hints) -> str:
     if certificate is None:
         hint = hints.code("--verify", "report.to_html(certificate=report.verify())")
         return f"<p>Not requested. To prove that the schedule obeys every rule: {hint}</p>"
-    rows = [[p.kind, f"{p.relations:,}", f"{p.decisions:,}", p.meaning] for p in certificate.proven]
-    head = f"<p><b>Proven</b> for all {certificate.tiles:,} tile iterations: {certificate.how}.</p>"
-    notes = "".join(f"<p>Not checked: {escape(note)}.</p>" for note in certificate.notes)
-    names = ["Proven", ">Relations", ">Decisions", "~Meaning"]
-    return head + scroll_box(table(names, rows, "Proven properties")) + notes
+    head = f"<p><b>{escape(certificate.headline()[0])}</b><br>{escape(certificate.how)}.</p>"
+    return head + "".join(map(table_box, certificate.tables()))
 
 
 def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, object]) -> str:
-    options = [
-        ["order", results.order],
-        ["granularity", results.granularity],
-        ["background", ", ".join(f"{t}@{c}" for t, c in results.background) or "none"],
-        ["slots", str(results.slots)],
-        ["engine", results.engine],
-        *([name, str(value)] for name, value in variables.items()),
-    ]
-    parts = [scroll_box(table(["Option", "Value"], options, "Options"))]
+    options = (
+        ("order", results.order),
+        ("granularity", results.granularity),
+        ("background", ", ".join(write_back_names(results)) or "none"),
+        ("slots", str(results.slots)),
+        ("engine", results.engine),
+        *((name, str(value)) for name, value in variables.items()),
+    )
+    columns = (Column("option", "Option"), Column("value", "Value"))
+    parts = [table_box(Table(columns, options, "Options"))]
     for path in _named(inputs):
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -472,7 +356,8 @@ def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, obj
             raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
         name = path.name
         parts.append(f"<details><summary>{escape(name)}</summary>{_pre(text, name)}</details>")
-    parts.append(scroll_box(table(["Package", "Version"], list(_versions()), "Versions")))
+    columns = (Column("package", "Package"), Column("version", "Version"))
+    parts.append(table_box(Table(columns, tuple(_versions()), "Versions")))
     text = _pre(report_text(results), "The report as text")
     parts.append(f"<details><summary>The report as text</summary>{text}</details>")
     return "".join(parts)
@@ -487,12 +372,12 @@ def _pre(text: str, name: str) -> str:
     return f'<pre tabindex="0" role="region" aria-label="{escape(name)}">{escape(text)}</pre>'
 
 
-def _versions() -> Iterator[list[str]]:
-    yield ["polylat", version("polylat")]
-    yield ["Python", platform.python_version()]
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "polylat", version("polylat")
+    yield "Python", platform.python_version()
     for name in ("islpy", "islpy-barvinok", "numpy", "numba"):
         try:
-            yield [name, version(name)]
+            yield name, version(name)
         except PackageNotFoundError:
             continue
 
@@ -511,8 +396,10 @@ def _sensitivity(
             f"<p>Omitted, as it takes a while to compute for this schedule. To include it: {hint}</p>",
             (),
         )
-    note = "The order of service is kept; a new analysis may find an even faster order."
-    parts = [f'<p class="faint">{note}</p>', _sensitive(results.sensitivity().components, results)]
+    by_action, _ = results.sensitivity().tables()
+    chosen = ("component", "action", "critical", "share", "slack", "latency_if_free")
+    table = by_action.select(*chosen).first(_ROWS)
+    parts = [f'<p class="faint">{ORDER_IS_KEPT}</p>', table_box(table)]
     curves = []
     for component in dict.fromkeys(port.component for port in results.ports):
         try:
@@ -522,15 +409,3 @@ def _sensitivity(
     if curves:
         parts.append(f"<h3>Latency by bandwidth</h3>{curves_html(curves)}")
     return "".join(parts), tuple(curves)
-
-
-def _sensitive(rows: Sequence[Row], results: Results) -> str:
-    listed = []
-    for row in rows[:_ROWS]:
-        slack = "-" if row.slack is None else f"{format_ratio(row.slack)} x"
-        free = "not determined" if row.latency_if_free is None else format_number(row.latency_if_free)
-        cells = [row.component, row.action, format_number(row.critical), slack, free]
-        share = float(Fraction(row.critical) / Fraction(results.latency or 1))
-        listed.append((cells, share))
-    names = ["Component", "Action", ">On the critical path", ">Free slowdown", ">Latency if free"]
-    return _metered(names, listed, "How much the latency depends on each action")

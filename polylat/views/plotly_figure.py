@@ -8,10 +8,10 @@ from fractions import Fraction
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from polylat.analysis.access import WaitedFor
 from polylat.analysis.timeline import OccupancyLevel, StackData, TimelineData, TimelineSegment
 from polylat.errors import MissingExtraError
 from polylat.numbers import Number, format_number, to_float
+from polylat.schedule.reasons import WaitedFor
 from polylat.views.captions import (
     bar_words,
     heading,

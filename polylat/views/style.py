@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polylat.analysis.access import WaitedFor
+from polylat.schedule.reasons import WaitedFor
 
 __all__ = [
     "CRITICAL",

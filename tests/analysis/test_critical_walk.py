@@ -1,4 +1,4 @@
-"""The walk back through a schedule that repeats, beside one through all of it."""
+"""The critical path of a sampled schedule, followed back in time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import polylat
 from benchmarks.fused import attention, chain
 from polylat.analysis.critical_walk import CriticalWalk, _alike
-from polylat.analysis.repetition import Digits, Item, Stay
+from polylat.analysis.repetition import Digits, Item, Service
 from polylat.engine.solution import Solution
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 
@@ -21,7 +21,7 @@ from polylat.schedule.extrapolation import PeriodicTaskGraph
 @given(
     st.lists(st.lists(st.one_of(st.none(), st.integers(0, 2)), min_size=3, max_size=3), max_size=12)
 )
-def test_rows_that_are_alike(rows: list[list[int | None]]) -> None:
+def test_equal_rows_are_grouped(rows: list[list[int | None]]) -> None:
     columns = []
     for column in zip(*rows, strict=True):
         there = [k for k, value in enumerate(column) if value is not None]
@@ -32,10 +32,10 @@ def test_rows_that_are_alike(rows: list[list[int | None]]) -> None:
 
 
 def shape(items: tuple[Item, ...]) -> list[Any]:
-    """What a path is, but for how long its accesses take."""
+    """A path without the durations of its accesses."""
     return [
         ([what for what, _ in item.served.parts], item.digits, item.reason)
-        if isinstance(item, Stay)
+        if isinstance(item, Service)
         else (shape(item.body), item.count, item.shifts)
         for item in items
     ]
@@ -49,8 +49,8 @@ REPORTS = (
 
 @pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize("slower", [2, 10**12, 10**30 + 57])
-def test_the_same_way_on_another_scale(report: polylat.Report, slower: int) -> None:
-    """Also where times need more than 64 bits."""
+def test_the_same_path_on_another_time_scale(report: polylat.Report, slower: int) -> None:
+    """The path does not depend on the scale, not even where times need more than 64 bits."""
     model, timing = report.solution.model, report.solution.schedule
     plan = model.plan
     assert isinstance(plan, PeriodicTaskGraph)
@@ -65,7 +65,7 @@ def test_the_same_way_on_another_scale(report: polylat.Report, slower: int) -> N
 
 @pytest.mark.parametrize("report", REPORTS)
 def test_what_tasks_on_the_path_waited_for(report: polylat.Report) -> None:
-    """Asked one by one, they say what they say on the path."""
+    """The reason found for a single task is the one found on the path."""
     model = report.solution.model
     walk, graph = CriticalWalk(report.solution), model.graph
     reasons = walk.reasons(range(graph.tasks))
@@ -75,7 +75,7 @@ def test_what_tasks_on_the_path_waited_for(report: polylat.Report) -> None:
         leaf = int(graph.leaf[tile])
         digits = model.layout.tiles[leaf].digits[:, tile - model.layout.bases[leaf]]
         tasks.setdefault((leaf, tuple(digits.tolist())), set()).add(reasons[task])
-    stays = [item for item in walk.back() if isinstance(item, Stay)]
+    stays = [item for item in walk.back() if isinstance(item, Service)]
     seen = [tasks[key] for stay in stays if (key := (stay.served.leaf, stay.digits)) in tasks]
     assert seen
     for stay in stays:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 import polylat
 from builders import EXAMPLE
 from polylat import (
-    MissingExtraError,
     OptionError,
     TooLargeError,
 )
@@ -53,10 +51,3 @@ def test_window_of_the_task_graph() -> None:
         report.to_networkx(limit=3)
     with pytest.raises(OptionError):
         report.to_networkx(window=(2, 1))
-
-
-def test_task_graph_without_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = polylat.analyze(polylat.load(*EXAMPLE), granularity="tile")
-    monkeypatch.setitem(sys.modules, "networkx", None)
-    with pytest.raises(MissingExtraError, match=r"polylat\[graph\]"):
-        report.to_networkx()

@@ -51,7 +51,7 @@ def long_cascades(draw: st.DrawFn) -> tuple[Data, Data]:
 
 
 def both(data: Data, options: Data) -> tuple[Report, Report]:
-    """The reports of the explicit engine and of the periodic one, where that is at work."""
+    """The reports of the explicit and of the periodic engine, where both apply."""
     try:
         spec = Spec.from_dict(data)
         assume(60 <= lower(spec, options["granularity"]).size <= 4000)
@@ -90,7 +90,7 @@ def check_same(some: Occupancy, every: Occupancy, times: list[Fraction]) -> None
 )
 @given(long_cascades(), st.integers(0, 2**32), st.booleans())
 def test_same_occupancy(case: tuple[Data, Data], seed: int, sparing: bool) -> None:
-    """The sampled tiles determine where all tiles are, without visiting further ones."""
+    """The sampled tiles determine the residency of all tiles."""
     every, some = both(*case)
     chance = random.Random(seed)
     times = [Fraction(chance.randrange(0, 1001), 1000) * every.latency for _ in range(4)]
@@ -188,7 +188,7 @@ def test_backlog(trips: int, read: int) -> None:
 
 
 def test_too_many_steps() -> None:
-    """A list of billions of changes is refused; that of a part is not."""
+    """A list of billions of changes is refused; that of a window is not."""
     sram = backlog(10**9).occupancy[1]
     with pytest.raises(UnsupportedError, match="'SRAM' changes more than 1000000 times"):
         _ = sram.steps
@@ -266,7 +266,7 @@ def series(draw: st.DrawFn) -> list[tuple[int, tuple[tuple[int, int], ...], int]
 def test_levels(
     some: list[tuple[int, tuple[tuple[int, int], ...], int]], low: int, size: int, sparing: bool
 ) -> None:
-    """The level and its maximum are what they are change by change."""
+    """The level and its maximum agree with an evaluation change by change."""
     events: list[tuple[int, int]] = []
     parts = []
     for first, dimensions, weight in some:

@@ -1,6 +1,6 @@
-"""AccelForge's accounting: against AccelForge's own answers, and by hand.
+"""The roofline, which is AccelForge's accounting: against AccelForge's results, and by hand.
 
-Our own cases stand in ``tests/data/accelforge``. A larger corpus is used where it is present: in
+Our own cases are in ``tests/data/accelforge``. A larger corpus is used where it is present: in
 the folder that the environment variable POLYLAT_CORPUS names, or next to the repository.
 """
 
@@ -47,7 +47,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Roofline, dict[str, Any]]:
 
 
 def near(value: Any) -> Any:
-    """Within what AccelForge's 32-bit floats leave of a number."""
+    """Equal within the precision of AccelForge's 32-bit floats."""
     return pytest.approx(value, rel=1e-6)
 
 
@@ -110,7 +110,7 @@ Node = Mapping[str, Any]
 
 
 def memory(name: str, read: float = 1, write: float = 1, **more: Any) -> dict[str, Any]:
-    """A memory that does so many actions of one bit per unit of time."""
+    """A memory with this number of actions, of one bit each, per unit of time."""
     actions = [{"name": "read", "throughput": read}, {"name": "write", "throughput": write}]
     return {"type": "Memory", "name": name, "size": "inf", "actions": actions, **more}
 
@@ -354,7 +354,7 @@ def test_toll(direction: Any, reads: int) -> None:
         leaf("mm"),
     ]
     figures = roofline(spec({"m": 4, "n": 6, "k": 8}, [MATMUL], arch, nodes))
-    # Down go 2 * 16 of A, 2 * 24 of B and, in the second half of k, 24 of Z; up go 2 * 24 of Z.
+    # Down: 2 * 16 of A, 2 * 24 of B and, in the second half of k, 24 of Z. Up: 2 * 24 of Z.
     down, up = 32 + 48 + 24, 48
     expected = {"up_and_down": down + up, "down": down}.get(str(direction), up)
     assert figures.per_einsum["mm"]["link"] == expected
@@ -467,7 +467,7 @@ def test_refused_mappings(
 
 
 def test_loops_may_change_places_where_that_changes_nothing() -> None:
-    # As above, but no tile in SRAM is smaller than what stands there: B does not depend on m.
+    # As above, but every tile in SRAM is as large as the mapping says: B does not depend on m.
     nodes = [HELD, spatial("m", 2), holder("SRAM", *"ZAB"), *ONES]
     assert roofline(spec(CUBE, [MATMUL], NEST, [*nodes, leaf("mm")])).latency > 0
 

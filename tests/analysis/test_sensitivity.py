@@ -1,4 +1,4 @@
-"""Sensitivities: what counts, what is free, what more speed gains; exactly."""
+"""Sensitivities: what binds the latency, what has slack, what more speed gains; exactly."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_rows_add_up_to_the_latency(case: tuple[Data, Data]) -> None:
 
 @given(cascades(), st.data())
 def test_other_throughputs_as_analysed_anew(case: tuple[Data, Data], data: st.DataObject) -> None:
-    """In program order, which no duration changes, retiming is analysing other throughputs."""
+    """In program order, which durations do not change, retiming equals a new analysis."""
     spec, options = case
     options = options | {"order": "program"}
     report = analyzed(spec, **options)
@@ -116,7 +116,7 @@ def exact(throughput: object) -> Fraction:
 
 @given(cascades(), st.lists(SCALES, min_size=1, max_size=4), st.data())
 def test_curves(case: tuple[Data, Data], scales: list[Fraction], data: st.DataObject) -> None:
-    """A curve is convex, and says what retiming says."""
+    """A curve is convex and agrees with retiming."""
     spec, options = case
     report = analyzed(spec, **options)
     assume(components(report))
@@ -145,7 +145,7 @@ def test_curves(case: tuple[Data, Data], scales: list[Fraction], data: st.DataOb
 
 
 def turning_points(curve: Curve) -> None:
-    """What a curve says of itself is so, and just so."""
+    """The properties of a curve hold, and are tight."""
     slower, faster = Fraction(9, 10), Fraction(11, 10)
     beyond, below = curve.beyond, curve.below
     if beyond is None:
@@ -186,7 +186,7 @@ def test_slack_is_tight(case: tuple[Data, Data]) -> None:
 
 @given(cascades(), st.sampled_from([Fraction(0), Fraction(2, 3), Fraction(10**40 + 1, 10**20)]))
 def test_everything_scaled(case: tuple[Data, Data], scale: Fraction) -> None:
-    """Times beyond 64 bits, or none at all: the latency is as many times as long."""
+    """Times beyond 64 bits, or of 0: the latency scales by the same factor."""
     data, options = case
     report = analyzed(data, **options)
     found = report.retimer.evaluate(dict.fromkeys(report.retimer.loads, scale))
@@ -200,7 +200,7 @@ def test_the_best_change_is_the_best(case: tuple[Data, Data]) -> None:
     report = analyzed(data, **options)
     pairs = {(key[1], key[3]) for key in report.retimer.loads}
     latencies = [report.what_if({pair: 2}).latency for pair in pairs]
-    change = best_change(report)
+    change = best_change(report.retimer)
     if change is None:
         assert min(latencies, default=report.latency) == report.latency
     else:
@@ -213,7 +213,7 @@ def test_the_best_change_is_the_best(case: tuple[Data, Data]) -> None:
 
 
 def test_an_attention_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where rates meet is found from where they do not: nothing more has to be looked at."""
+    """Breakpoints are found from samples elsewhere: no more tile iterations are visited."""
     report = polylat.analyze(polylat.load(EXAMPLES / "attention.yaml"))
     retimer = report.retimer
     with monkeypatch.context() as patched:
@@ -321,7 +321,9 @@ def test_what_if_by_hand() -> None:
 def test_best_change_by_hand() -> None:
     # DRAM's reads twice as fast: e1 takes 960 per row; e3 4,096 + 3,840 on DRAM's port.
     latency = 8 * 960 + 8 * 1472 + 4096 + 3840
-    assert best_change(example()) == Change("DRAM", "read", 2, latency, Fraction(31744, latency))
+    assert best_change(example().retimer) == Change(
+        "DRAM", "read", 2, latency, Fraction(31744, latency)
+    )
 
 
 def test_overhead_is_a_class_of_its_own() -> None:
@@ -342,7 +344,7 @@ def test_overhead_is_a_class_of_its_own() -> None:
 
 
 def test_pipelines_keep_their_order() -> None:
-    """Oldest first serves in the order in which it served, so that nothing changes at scale 1."""
+    """The order "oldest" keeps its order of service, so that nothing changes at scale 1."""
     report = example(
         "tap_resident", top="Pipeline", inner="Pipeline", granularity="flow", background="o2"
     )
@@ -368,7 +370,7 @@ def test_what_takes_no_time() -> None:
         0,
         False,
     )
-    assert best_change(report) is None
+    assert best_change(report.retimer) is None
     assert "Nothing takes time." in explanation_text(report)
     assert "does not matter" in curve_text(report, curve)
 

@@ -74,7 +74,7 @@ def check_bars(report: Report, line: Timeline) -> None:
 
 
 def times(line: Timeline) -> Counter[tuple[Any, ...]]:
-    """Time by access and port, as the bars tell."""
+    """Time by access and port, according to the bars."""
     found: Counter[tuple[Any, ...]] = Counter()
     for bar in line.bars:
         lane = line.lanes[bar.lane]
@@ -85,7 +85,7 @@ def times(line: Timeline) -> Counter[tuple[Any, ...]]:
 
 
 def expected_times(report: Report) -> Counter[tuple[Any, ...]]:
-    """The same from the numbers of actions, and what one takes."""
+    """The same from the number of actions and the time of one action."""
     spec = report.solution.model.lowered.spec
     found: Counter[tuple[Any, ...]] = Counter()
     for einsum in spec.workload.einsums:
@@ -101,7 +101,7 @@ def expected_times(report: Report) -> Counter[tuple[Any, ...]]:
 
 
 def check_critical_path(report: Report, line: Timeline) -> None:
-    """It goes through bars from 0 to the latency without a gap."""
+    """The critical path passes through bars from 0 to the latency without a gap."""
     path = tuple(report.critical_path)
     (segment,) = line.segments
     if len(path) <= 1000:
@@ -117,7 +117,7 @@ def check_critical_path(report: Report, line: Timeline) -> None:
 
 
 def check_waits(line: Timeline) -> None:
-    """Who waits for something that is shown starts when that has been served."""
+    """A bar starts when the bar that it waited for has been served."""
     for bar in line.bars:
         assert (bar.waited_for is None) == (bar.start == 0)
         if bar.after is not None:
@@ -130,7 +130,7 @@ def check_waits(line: Timeline) -> None:
 
 
 def check_slack(report: Report, line: Timeline) -> None:
-    """None is negative, critical bars have none, and slower accesses are as free as they say."""
+    """Slack is not negative, 0 on the critical path, and agrees with that of the accesses."""
     if report.engine != "explicit":
         return
     for bar in line.bars:
@@ -160,7 +160,7 @@ def check_slack(report: Report, line: Timeline) -> None:
 @FEW
 @given(cascades(), st.integers(0, 10**6))
 def test_slack_is_the_most_that_is_free(case: tuple[Data, Data], pick: int) -> None:
-    """One task that takes longer by its slack leaves the latency, and by more it does not."""
+    """A task can take longer by its slack without a change of the latency, but not by more."""
     data, options = case
     report = analyzed(data, **options)
     assume(report.engine == "explicit" and report.latency > 0)
@@ -179,7 +179,7 @@ def test_slack_is_the_most_that_is_free(case: tuple[Data, Data], pick: int) -> N
 @FEW
 @given(cascades(), st.integers(1, 30))
 def test_shades_add_up(case: tuple[Data, Data], limit: int) -> None:
-    """Where bars are too many to show, the shades are as busy as they are."""
+    """Shades, which replace bars that are too many to show, add up to the same busy time."""
     data, options = case
     report = analyzed(data, **options)
     line = report.timeline(fold=False, limit=limit)
@@ -197,7 +197,7 @@ def test_shades_add_up(case: tuple[Data, Data], limit: int) -> None:
 
 
 def rolled_out(line: Timeline) -> list[tuple[TimelineSegment, Fraction]]:
-    """Segments with how much later they are than they say, repetitions one after another."""
+    """Segments in order of time, repeated ones repeated, each with its delay."""
 
     def between(first: int, last: int, later: Fraction, depth: int) -> Iterator[Any]:
         at = first
@@ -230,7 +230,7 @@ def seen(bar: Bar, later: Fraction) -> tuple[Any, ...]:
 
 
 def check_folded(report: Report, whole: Timeline, limit: int) -> bool:
-    """What is folded unfolds to the whole timeline. Returns whether anything is folded."""
+    """A folded timeline unfolds to the whole one. Return whether anything is folded."""
     line = report.timeline(fold=True, limit=limit)
     shown = rolled_out(line)
     at: Fraction = Fraction(0)
@@ -252,7 +252,7 @@ def check_folded(report: Report, whole: Timeline, limit: int) -> bool:
         assert Counter(found) == Counter(seen(bar, Fraction(0)) for bar in whole.bars)
     for segment, later in shown[:40]:
         if later:
-            continue  # memories may come to their steady state later than the ports
+            continue  # memories may reach their steady state later than the ports
         for level, memory in zip(segment.levels, report.occupancy, strict=True):
             if level.steps is not None and len(level.steps) < 100:
                 low, high = segment.start + later, segment.finish + later
@@ -264,7 +264,7 @@ def check_folded(report: Report, whole: Timeline, limit: int) -> bool:
 @FEW
 @given(long_cascades())
 def test_folded_timelines_unfold(case: tuple[Data, Data]) -> None:
-    """What repeats is shown once: rolled out, it is the timeline without folding."""
+    """Repeated parts are shown once: unrolled, they are the timeline without folding."""
     data, options = case
     report = analyzed(data, **options)
     assume(report.tiles <= 3000)
@@ -277,7 +277,7 @@ def test_folded_timelines_unfold(case: tuple[Data, Data]) -> None:
 def test_periodic_schedules_have_the_same_bars(
     case: tuple[Data, Data], data: st.DataObject
 ) -> None:
-    """Where tile iterations stand for others, the bars of any window are the same."""
+    """From a sample of the tile iterations, the bars of any window are the same."""
     spec, options = case
     with explicit_up_to(WHOLE):
         every = analyzed(spec, **options)
@@ -302,8 +302,8 @@ def test_periodic_schedules_have_the_same_bars(
 
 
 @pytest.mark.parametrize("background", ["o2", ()])
-def test_slack_where_tile_iterations_stand_for_others(background: str | tuple[()]) -> None:
-    """Of fused matrix multiplications all slack is known, and as if all were looked at."""
+def test_slack_from_a_sample_of_tile_iterations(background: str | tuple[()]) -> None:
+    """For fused matrix multiplications all slack is determined, as if all were visited."""
     from benchmarks.fused import chain
 
     spec = Spec.from_dict(chain(600))

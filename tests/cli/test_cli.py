@@ -171,7 +171,7 @@ def test_version() -> None:
             ["analyze", *EXAMPLE, "--max-tiles", "3"],
             (
                 "mapping: the mapping has 17 tile iterations at granularity 'tile', and more than"
-                " max_tiles=3 of them must be looked at. Fix: raise max_tiles."
+                " max_tiles=3 of them must be visited. Fix: raise max_tiles."
             ),
         ),
     ],

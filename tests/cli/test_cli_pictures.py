@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_report(tmp_path: Path) -> None:
 
 
 def test_hints_of_a_report_can_be_pasted(tmp_path: Path) -> None:
-    """They name the user's own files and options, quoted where a shell needs it."""
+    """Hints name the user's own files and options, quoted where a shell needs it."""
     mapping = tmp_path / "my mapping.yaml"
     mapping.write_bytes(Path(EXAMPLE[-1]).read_bytes())
     path = tmp_path / "it's.html"
@@ -128,12 +129,12 @@ def test_help_has_examples(command: str) -> None:
 
 
 def on_a_terminal(*arguments: str, **environment: str) -> str:
-    """What a terminal shows of a command."""
+    """The output of a command on a terminal."""
     return shown("-m", "polylat", *arguments, **environment)
 
 
 def shown(*arguments: str, **environment: str) -> str:
-    """What a terminal shows of a run of Python."""
+    """The output of Python on a terminal."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, *arguments],
@@ -167,7 +168,8 @@ def test_colours_on_a_terminal_and_off_by_no_color() -> None:
 
 def test_progress_is_shown_after_a_second() -> None:
     code = (
-        "import time\nfrom polylat.cli import _waiting\nwith _waiting('thinking'): time.sleep({})"
+        "import time\nfrom polylat.cli.options import status\n"
+        "with status('thinking'): time.sleep({})"
     )
     assert "thinking ..." in shown("-c", code.format(1.6))
     assert "thinking" not in shown("-c", code.format(0))
@@ -194,7 +196,8 @@ def test_what_takes_long_says_so(
         said.append(what)
         yield
 
-    monkeypatch.setattr("polylat.cli._waiting", waiting)
+    for name in ("analyze", "draw", "options"):
+        monkeypatch.setattr(import_module(f"polylat.cli.{name}"), "status", waiting)
     assert run(command[0], *EXAMPLE, *command[1:]).exit_code == 0
     assert said[:2] == ["reading", "analysing"] and said[-1] == last
 
@@ -211,7 +214,7 @@ def test_what_takes_long_says_so(
     ],
 )
 def test_completion(words: list[str], found: set[str]) -> None:
-    """The shell is told commands, values and that names of files are wanted, as the README says."""
+    """The shell completes commands, values and names of files, as in the README."""
     done = subprocess.run(
         [sys.executable, "-c", "from polylat.cli import main; main(prog_name='polylat')"],
         env={**os.environ, "_POLYLAT_COMPLETE": "bash_complete",
@@ -237,7 +240,7 @@ def test_nothing_is_said_of_what_was_not_evaluated() -> None:
 
 
 def test_pictures_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in docs/ is what the script draws."""
+    """The pictures in docs/ are those that the script draws."""
     monkeypatch.setattr(sys, "argv", ["pictures.py", str(tmp_path)])
     runpy.run_path(str(ROOT / "examples" / "pictures.py"), run_name="__main__")
     for path in tmp_path.iterdir():

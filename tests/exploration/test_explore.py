@@ -1,4 +1,4 @@
-"""Exploration: what variants come to, and the front of them."""
+"""Exploration: the results of variants, and their Pareto front."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def explored(spec: Spec, asked: Data, **more: Any) -> Exploration:
 
 
 def agrees(result: Result) -> None:
-    """A result says what `analyze` says of its variant."""
+    """A result agrees with `analyze` on its variant."""
     try:
         report = polylat.analyze(result.spec)
     except PolylatError as error:
@@ -166,13 +166,13 @@ def test_what_is_not_explored_is_as_the_input_says() -> None:
     assert found.variants == 1
     result = found.results[0]
     assert dict(result.choice.splits)["e1+e2|e3"] == "Pipeline"
-    assert result.choice.background == (("o2", "SRAM"),)  # what there is to write back
+    assert result.choice.background == (("o2", "SRAM"),)  # the write-backs that the mapping has
     assert result.latency == polylat.analyze(given).latency
     assert result.report.slots == 3
 
 
 def test_results_of_long_loops_are_those_of_analyze() -> None:
-    """Where not all tile iterations are looked at."""
+    """Where not all tile iterations are visited."""
     spec = polylat.load(ATTENTION)
     few: Data = {"granularity": "tile", "max_tiles": 3000}
     found = polylat.explore(spec, background=False, n_jobs=1, **few)
@@ -182,8 +182,8 @@ def test_results_of_long_loops_are_those_of_analyze() -> None:
 
 
 @pytest.mark.parametrize("trips", [1000, 100_000])
-def test_more_tile_iterations_than_analyze_looks_at(trips: int) -> None:
-    """Exploration looks at all of them up to a number, and beyond it at as few."""
+def test_more_tile_iterations_than_analyze_visits(trips: int) -> None:
+    """Exploration visits all of them up to a number, and samples beyond it."""
     spec = Spec.from_dict(fused.chain(trips))
     options: Data = {"background": False, "granularity": "tile", "objectives": ["latency"]}
     found = polylat.explore(spec, **options, slots={"o1": [2, 3]}, exhaustive=True)
@@ -291,7 +291,7 @@ def test_what_cannot_be_explored(options: Data, message: str) -> None:
 
 
 def test_slots_of_a_tensor_several_times() -> None:
-    """On the command line they add up, as tile shapes do."""
+    """On the command line they accumulate, as tile shapes do."""
     once, twice = (
         json.loads(run("explore", *EXAMPLE, *some, "--json").output)
         for some in (["--slots", "o1=1:3"], ["--slots", "o1=3", "--slots", "o1=1,2"])
@@ -300,7 +300,7 @@ def test_slots_of_a_tensor_several_times() -> None:
 
 
 def test_numbers_of_numpy() -> None:
-    """Which come out of tables; and one number where there may be several."""
+    """Numbers of NumPy are accepted, also one instead of several."""
     numpy = pytest.importorskip("numpy")
     spec = polylat.load(*EXAMPLE)
     assert polylat.explore(spec, slots=numpy.arange(1, 4)).results == (
@@ -328,7 +328,7 @@ def test_an_illegal_mapping_everywhere() -> None:
         _ = found.results[0].report
 
 
-# What people and programs see
+# Output
 
 
 def test_text_and_tables(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_comparison() -> None:
     assert {row.what for row in found.accesses} == changed
     spreads = [abs((row.values[0] or 0) - (row.values[1] or 0)) for row in found.accesses]
     assert all(one >= other for one, other in pairwise(spreads))
-    # The way down to each Einsum; what is the same in all is not shown.
+    # The path to each Einsum, without what is the same in all.
     way = next(row for row in found.mapping if row.what == "e1").values
     first = ["SRAM keeps o2", "branch 1 of 2", "DRAM keeps w1, i1, w2", "for m, tiles of 1"]
     assert way[0].split("\n")[:4] == first and way[1] == "DRAM keeps o2\n" + way[0]

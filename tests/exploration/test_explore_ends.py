@@ -49,7 +49,7 @@ def whole(spec: Spec) -> Exploration:
 
 
 def after(parts: int, error: BaseException) -> Any:
-    """`evaluate`, but for an error after so many parts."""
+    """`evaluate`, with an error after this number of parts."""
     left = [parts]
 
     def instead(*arguments: Any) -> Batch:
@@ -85,7 +85,7 @@ def test_interrupted_and_resumed(
     assert 0 < partial.evaluated < whole.evaluated
     assert str(store) in str(error) and f"{partial.evaluated} finished results" in str(error)
     assert all(result in whole.results for result in partial.results[:5])
-    # It goes on from there: what was finished is not evaluated again.
+    # It resumes: finished parts are not evaluated again.
     counted: list[int] = []
 
     def counting(*arguments: Any) -> Batch:
@@ -121,7 +121,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def stored(path: Path) -> int:
-    """How many parts a file of results has."""
+    """The number of parts in a file of results."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
             return int(file.execute("SELECT count(*) FROM parts").fetchone()[0])
@@ -131,7 +131,7 @@ def stored(path: Path) -> int:
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_on_the_command_line(jobs: str, tmp_path: Path) -> None:
-    """The first signal ends it, with what is finished, and a message."""
+    """The first signal ends it, with the finished parts and a message."""
     if jobs != "1":
         pytest.importorskip("joblib", reason="the extra `explore` is not installed")
     store, output = tmp_path / "results.db", tmp_path / "results.csv"
@@ -158,7 +158,7 @@ def test_ctrl_c_on_the_command_line(jobs: str, tmp_path: Path) -> None:
 
 
 class _Manager(threading.Thread):
-    """It fails as joblib's thread does that looks for what has just been withdrawn."""
+    """It fails as joblib's thread does when its queue has just been closed."""
 
     def __init__(self, *, kill_workers: bool) -> None:
         super().__init__()
@@ -238,7 +238,7 @@ def test_a_file_truncated_beyond_recovery(spec: Spec, tmp_path: Path) -> None:
         polylat.explore(spec, store=store, **OPTIONS)
 
 
-def test_a_truncated_file_is_never_taken_for_another(spec: Spec, tmp_path: Path) -> None:
+def test_a_truncated_file_is_never_mistaken_for_another(spec: Spec, tmp_path: Path) -> None:
     store = tmp_path / "results.db"
     few: Data = {"granularity": "tile", "splits": False}
     whole = polylat.explore(spec, store=store, **few)
@@ -287,7 +287,7 @@ def test_a_full_disk(spec: Spec, whole: Exploration, small_disk: Path) -> None:
 
 
 def test_a_limit_to_the_size_of_files(spec: Spec, whole: Exploration, tmp_path: Path) -> None:
-    """As a full disk, where nothing can be mounted."""
+    """The same as a full disk, where nothing can be mounted."""
     store = tmp_path / "results.db"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -384,7 +384,7 @@ def test_processes_that_die_again_and_again() -> None:
 def test_an_exploration_whose_workers_die(
     spec: Spec, whole: Exploration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clear message, and everything that was finished before."""
+    """A clear message, and all parts that were finished before."""
     store = tmp_path / "results.db"
     with monkeypatch.context() as patch:
         patch.setattr(search, "evaluate", after(5, WorkerError("worker processes died")))

@@ -1,4 +1,4 @@
-"""The ISL relations, and the arrays made of them, against each other and against enumeration."""
+"""ISL relations and the arrays made from them, against each other and against enumeration."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def enumerated(relation: isl.Set) -> list[list[int]]:
 
 @given(st.lists(st.tuples(COEFFICIENT, COEFFICIENT, COEFFICIENT, st.integers(-5, 9)), max_size=4))
 def test_points_of_polyhedra(rows: list[tuple[int, int, int, int]]) -> None:
-    """Scanning finds what ISL's own visit finds, holes and unions included."""
+    """The scan finds the points that ISL visits, holes and unions included."""
     conditions = [f"{a}*i + {b}*j + {c}*k + {d} >= 0" for a, b, c, d in rows]
     box = "0 <= i <= 5 and -3 <= j <= 4 and 0 <= k <= 3"
     every = isl.Set(f"{{ [i, j, k] : {' and '.join([box, *conditions])} }}")
@@ -155,7 +155,7 @@ def test_dates_as_relations(case: tuple[Data, Data]) -> None:
     shift = skew_shifts(low.leaves, model.layout, low.found)
     for leaf, some, base in zip(low.leaves, tiles_of(low), model.layout.bases, strict=True):
         if tuple(k.trips for k in some.kept) != leaf.temporal_trips[: some.depth]:
-            continue  # a map of one leaf knows its own trip counts only
+            continue  # the map of a leaf has its own trip counts only
         tags = date_tags(leaf, some.depth)
         for columns, skew in (
             (model.graph.dates.program, None),

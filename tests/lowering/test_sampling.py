@@ -11,7 +11,7 @@ from polylat.lowering.sampling import LoopSample, SkippedPeriods
 
 @st.composite
 def kept_loops(draw: st.DrawFn) -> LoopSample:
-    """A loop with stretches left out."""
+    """A loop with skipped iterations."""
     cuts = []
     place, trips = 0, 0
     for _ in range(draw(st.integers(0, 3))):
@@ -25,7 +25,7 @@ def kept_loops(draw: st.DrawFn) -> LoopSample:
 
 @given(kept_loops())
 def test_kept(kept: LoopSample) -> None:
-    """Every iteration is looked at, or is a copy of one that is."""
+    """Every iteration is sampled, or is some periods later than a sampled one."""
     every = np.arange(kept.trips)
     places, periods, lengths = kept.locate(every)
     assert (kept.digits[places] + periods * lengths == every).all()

@@ -13,7 +13,7 @@ WHOLE = st.integers(-(10**40), 10**40)
 
 
 @given(st.lists(WHOLE, min_size=1), st.integers(0, 10**40))
-def test_residues_tell_apart_what_they_should(numbers: list[int], least: int) -> None:
+def test_residues_distinguish_all_numbers(numbers: list[int], least: int) -> None:
     most = max(least, *map(abs, numbers))
     found = residues(np.array(numbers, dtype=object), coprime_moduli(most))
     columns = [tuple(column) for column in found.T.tolist()]
@@ -23,7 +23,7 @@ def test_residues_tell_apart_what_they_should(numbers: list[int], least: int) ->
 
 
 @given(st.integers(0, 10**60))
-def test_moduli_have_no_common_factor(most: int) -> None:
+def test_moduli_are_coprime(most: int) -> None:
     moduli = coprime_moduli(most).tolist()
     assert np.lcm.reduce(np.array(moduli, dtype=object)) == np.prod(np.array(moduli, dtype=object))
     assert max(moduli) < 1 << 31

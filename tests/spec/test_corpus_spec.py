@@ -1,6 +1,6 @@
 """Reading AccelForge's inputs gives the values that AccelForge evaluated them to.
 
-Our own cases stand in ``tests/data/accelforge``. A larger corpus is used where it is present: in
+Our own cases are in ``tests/data/accelforge``. A larger corpus is used where it is present: in
 the folder that the environment variable POLYLAT_CORPUS names, or next to the repository.
 """
 
@@ -38,7 +38,7 @@ NETWORKS = [p for p in CASES if p.stem.startswith("test_network")]
 
 @pytest.fixture(params=READABLE, ids=lambda p: p.stem)
 def case(request: pytest.FixtureRequest) -> tuple[Spec, dict[str, Any]]:
-    """A case, read by polylat, and AccelForge's answer."""
+    """A case, read by polylat, and AccelForge's results."""
     path: Path = request.param
     return load(path), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""Expressions: exact arithmetic, set expressions, latencies, and what they refuse to do."""
+"""Expressions: exact arithmetic, set expressions, latencies, and what is refused."""
 
 from __future__ import annotations
 
@@ -584,7 +584,7 @@ def test_any_characters_give_a_value_or_an_error(text: str) -> None:
         assert str(error)
 
 
-def test_the_message_says_what_where_and_how_to_mend() -> None:
+def test_the_message_says_what_where_and_how_to_fix_it() -> None:
     place = Location({}, ("arch", "nodes", 0, "size")).for_einsum("mm")
     with pytest.raises(ExpressionError) as caught:
         evaluate("1024 * Widht", scope(Width=8), place)

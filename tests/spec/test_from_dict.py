@@ -282,7 +282,7 @@ def test_spatial_dimensions() -> None:
 
 
 def two_computes() -> dict[str, Any]:
-    """Two Einsums on two Computes, one of which stands in a Fork."""
+    """Two Einsums on two Computes, one of which is in a Fork."""
     data = matmul()
     data["workload"]["rank_sizes"]["N2"] = 4
     data["workload"]["einsums"].append("Y[m, n2] = Z[m, N: n] * C[n, n2]")
@@ -599,7 +599,7 @@ def test_data_that_is_too_deep_or_too_large() -> None:
 
 
 def test_deep_mappings_are_read() -> None:
-    """What a mapper makes of a long chain of Einsums: splits within splits."""
+    """A mapping as mappers write it for a long chain of Einsums: splits within splits."""
     data = matmul()
     inner = data["mapping"]["nodes"].pop()
     for _ in range(32):

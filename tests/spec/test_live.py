@@ -54,7 +54,7 @@ Strange = model("Strange", nodes=[])
 
 
 class Extras(Stand):
-    """Whatever names the input gives."""
+    """An object with any names."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -69,7 +69,7 @@ class LiteralString(str):
 
 
 class Symbol:
-    """A number that is not known yet, as computer algebra systems have it."""
+    """A symbol, as in computer algebra systems."""
 
     free_symbols = frozenset(("stride0",))
 
@@ -87,7 +87,7 @@ class Integer:
 
 
 class Evaluated(Stand):
-    """A set of tensors, which stands where an expression was evaluated."""
+    """A set of tensors, which is the value of an expression."""
 
     instance: Any = frozenset()
     full_space: Any = frozenset()

@@ -1,6 +1,6 @@
 """Wrong input: each kind has a message that says what, where, and how to fix it.
 
-And whatever the input is, what comes out is a `Spec` or a `PolylatError`, in bounded time.
+And any input gives a `Spec` or a `PolylatError`, in bounded time.
 """
 
 from __future__ import annotations
@@ -1113,7 +1113,7 @@ JUNK = st.one_of(
 
 
 def survives(read: Callable[[], Spec]) -> None:
-    """What is read is a `Spec`, or an error of ours with a message; and it does not take long."""
+    """The result is a `Spec`, or a `PolylatError` with a message; and it does not take long."""
     start = time.monotonic()
     try:
         assert isinstance(read(), Spec)

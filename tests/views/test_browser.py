@@ -84,7 +84,7 @@ def told(browser: Chrome) -> str:
 
 
 def test_nothing_is_wrong(browser: Chrome, page: Path) -> None:
-    """No message on the console, and no request but for the page."""
+    """No message on the console, and no request except for the page."""
     opened(browser, page)
     pressed(browser, "+", "-")
     assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
@@ -103,7 +103,7 @@ def test_zoom(browser: Chrome, page: Path) -> None:
         zoom = js(browser, "document.querySelector('[data-timeline]').dataset.zoom")
         assert float(zoom) == factor
         assert (js(browser, width) > 1.5 * before) == (factor > 1)
-    # Bars grow with the axis, letters do not; names of lanes stay in sight.
+    # Bars grow with the axis, letters do not; names of lanes stay visible.
     pressed(browser, "+", "+", "+")
     bars = "document.querySelectorAll('[data-timeline] rect.e0')[0].getBoundingClientRect().width"
     wide = js(browser, bars)
@@ -141,7 +141,7 @@ def test_zoom(browser: Chrome, page: Path) -> None:
 
 
 def test_keys(browser: Chrome, page: Path) -> None:
-    """The timeline is read out bar by bar, without a mouse."""
+    """The keyboard moves through the timeline bar by bar, with a description of each."""
     from selenium.webdriver.common.keys import Keys
 
     opened(browser, page)
@@ -182,7 +182,7 @@ def test_mouse(browser: Chrome, page: Path) -> None:
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_no_page_is_too_wide(browser: Chrome, page: Path, width: int) -> None:
-    """What is wide scrolls by itself, not the page."""
+    """Wide elements scroll, not the page."""
     opened(browser, page, width)
     assert js(browser, "document.documentElement.scrollWidth") <= width
     overlong = js(
@@ -210,7 +210,7 @@ def many_flows() -> Tree:
 
 @pytest.mark.parametrize("name", ["attention", "many_flows"])
 def test_nothing_overlaps_in_a_tree(browser: Chrome, tmp_path: Path, name: str) -> None:
-    """No words stand on others, and no line goes through words."""
+    """No texts overlap, and no line crosses a text."""
     tree = many_flows()
     if name == "attention":
         tree = polylat.tree(polylat.load(EXAMPLES / "attention.yaml"))
@@ -280,7 +280,7 @@ CONTRASTS = """(() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast(browser: Chrome, page: Path, scheme: str) -> None:
-    """Text is as distinct from what is behind it as WCAG 2 asks for (AA)."""
+    """The contrast of text is at least that of WCAG 2 (AA)."""
     opened(browser, page, prefers_color_scheme=scheme)
     found = js(browser, CONTRASTS)
     assert len(found) > 200 and any("critical" in text for _, text in found)
@@ -291,7 +291,7 @@ def test_contrast(browser: Chrome, page: Path, scheme: str) -> None:
 def test_what_scrolls_is_reached_by_keys_and_shaded(
     browser: Chrome, page: Path, width: int
 ) -> None:
-    """And what does not scroll is no stop on the way, except for timelines."""
+    """Elements that do not scroll cannot be focused, except for timelines."""
     opened(browser, page, width)
     panes = js(
         browser,
@@ -339,7 +339,7 @@ def test_every_control_has_a_name(browser: Chrome, page: Path) -> None:
 @pytest.mark.parametrize("chosen", ["light", "dark"])
 @pytest.mark.parametrize("screen", ["light", "dark"])
 def test_print(browser: Chrome, page: Path, screen: str, chosen: str) -> None:
-    """On paper there are no controls, it is some pages, and ink is dark whatever the screen is."""
+    """Printed, there are no controls, several pages, and dark text whatever the screen's theme."""
     colours = (
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color,"
         " getComputedStyle(document.querySelector('.polylat text')).fill,"

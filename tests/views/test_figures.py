@@ -1,4 +1,4 @@
-"""Pictures of timelines, as SVG, text, and by matplotlib and plotly: all of it is there and legible."""
+"""Pictures of timelines: complete and legible as SVG, as text, by matplotlib and by plotly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_svg_has_every_bar(report: Report) -> None:
 
 
 def test_who_waits_for_a_port(report: Report) -> None:
-    """A tick where a wide bar begins for which its port was not free, and nowhere else."""
+    """There is a tick where a wide bar begins that waited for its port, and nowhere else."""
     line = report.timeline()
     picture = timeline_scene(TimelineStack((line,)))
     boxes = [i for i in picture.items if isinstance(i, Box)][: len(line.bars)]
@@ -59,7 +59,7 @@ def test_who_waits_for_a_port(report: Report) -> None:
     assert on_bars == waits
     assert any("waits for its port (port)" in w.text for w in picture.items if isinstance(w, Label))
     assert legend[1] > max(y for _, y in waits)
-    # What came before a window is not in sight.
+    # Bars before a window are not shown.
     start = next(bar.start for bar in line.bars if bar.waited_for == "port")
     there = report.timeline(window=(start, start + 2000))
     first = next(bar for bar in there.bars if bar.start == start and bar.waited_for == "port")
@@ -75,7 +75,7 @@ def test_svg_of_what_repeats(attention: Report) -> None:
 
 @pytest.mark.parametrize("kind", ["foreground", "background", "fill"])
 def test_textures(report: Report, kind: Kind) -> None:
-    """What is in the background or prefetched looks unlike the rest, in the legend, too."""
+    """Background write-backs and prefetched fills have textures, also in the legend."""
     line = report.timeline()
     (segment,) = line.segments
     bars = tuple(dataclasses.replace(bar, kind=kind) for bar in segment.bars)
@@ -102,7 +102,7 @@ def test_textures(report: Report, kind: Kind) -> None:
 
 @pytest.mark.parametrize(("factor", "off"), [(8, False), (9, True)])
 def test_sizes_off_the_scale(report: Report, factor: int, off: bool) -> None:
-    """The line of a memory's size is in the picture, or it says that it is not."""
+    """The line of a memory's size is in the picture, or is said to be off the scale."""
     line = report.timeline()
     segment = line.segments[0]
     level = next(lv for lv in segment.levels if lv.peak)
@@ -175,7 +175,7 @@ def test_plotly(report: Report, attention: Report, spec: Spec) -> None:
 
 
 def test_memories_by_plotly(report: Report, attention: Report) -> None:
-    """Under the lanes, on the same axis of time: what every memory holds, and its size."""
+    """The occupancy of every memory, and its size, are below the lanes, on the same axis."""
     pytest.importorskip("plotly", reason="the extra `plot` is not installed")
     for line in (report.timeline(), attention.timeline()):
         figure = line.to_plotly()
@@ -197,7 +197,7 @@ def test_memories_by_plotly(report: Report, attention: Report) -> None:
 
 @pytest.mark.parametrize("dark", [True, False, None])
 def test_plotly_can_be_read(report: Report, dark: bool | None) -> None:
-    """Letters stand out from the paper; without one of its own, from a light and a dark one."""
+    """Text contrasts with the background; if that is transparent, with a light and a dark one."""
     pytest.importorskip("plotly", reason="the extra `plot` is not installed")
     layout = report.timeline().to_plotly(dark=dark).layout
     papers = [LIGHT["paper"], DARK["paper"]] if dark is None else [layout.paper_bgcolor]
@@ -212,7 +212,7 @@ def test_plotly_can_be_read(report: Report, dark: bool | None) -> None:
     [(100, 100), (99, 100), (1, 2), (1, 100), (50, 51), (30, 70), (90, 100), (45, 60), (5, 20)],
 )
 def test_names_of_bounds(report: Report, times: tuple[int, int]) -> None:
-    """No name of a bound is over another, nor over the other's line."""
+    """No name of a bound covers the other name or its line."""
     line = report.timeline()
     bounds = tuple((n, t * 317) for (n, _), t in zip(line.bounds, times, strict=True))
     line = dataclasses.replace(line, bounds=bounds)
@@ -259,7 +259,7 @@ def test_text(report: Report, attention: Report) -> None:
 
 @pytest.mark.parametrize("width", [200, 400, 1000])
 def test_counts_of_what_repeats(attention: Report, width: int) -> None:
-    """However narrow the picture is, every count is there, and none over another."""
+    """However narrow the picture is, every count is there, and none covers another."""
     line = attention.timeline()
     drawn = timeline_scene(TimelineStack((line,)), width)
     labels = [i for i in drawn.items if isinstance(i, Label) and i.style == "repeat"]
@@ -272,12 +272,9 @@ def test_counts_of_what_repeats(attention: Report, width: int) -> None:
         assert abs(one.x - other.x) >= half or abs(one.y - other.y) >= 15
 
 
-# Pages --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("throughput", ["1e-4000", "1e4000"])
 def test_times_beyond_floats(throughput: str, tmp_path: Path) -> None:
-    """They are drawn as any others; what counts in floats says that it cannot."""
+    """They are drawn as any others; formats that need floats raise an error."""
     arch = Path(EXAMPLE[0]).read_text(encoding="utf-8")
     slow = tmp_path / "arch.yaml"
     slow.write_text(arch.replace("throughput: 1}", f"throughput: {throughput}}}"), encoding="utf-8")

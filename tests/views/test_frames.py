@@ -35,7 +35,7 @@ def test_frames(report: Report) -> None:
 
 
 def test_frames_of_fractions() -> None:
-    """A column with a fraction is one of floats, and what is missing stays missing."""
+    """A column with a fraction has floats, and missing values stay missing."""
     pandas = pytest.importorskip("pandas", reason="the extra `frames` is not installed")
     from polylat.views.frames import _frame
 

@@ -70,7 +70,7 @@ def test_a_page(report: Report) -> None:
     assert all(link.startswith(("#", "data:")) for link in page.links)
     assert not re.search(r"(?:src|url|import)\s*[=(]\s*[\"']?(?:https?:)?//", text)
     assert "31,744" in text and "a &lt; b" in text and "a < b" not in text
-    assert "every access is served once" in text  # of the certificate
+    assert "every access is served exactly once" in text  # of the certificate
     assert all(Path(name).name in text for name in EXAMPLE)
     assert str(ROOT) not in text
     assert any(tag == "html" and a.get("lang") == "en" for tag, a in page.tags)
@@ -84,7 +84,7 @@ def test_a_page(report: Report) -> None:
 
 
 def test_pages_are_small(attention: Report) -> None:
-    """A page of a block at real size is below the megabyte; five would be too much."""
+    """The page of an attention block at real size is small."""
     text = attention.to_html(sensitivity=False)
     assert len(text.encode()) < 1_500_000
     assert text.count("data-timeline=") == 2
@@ -93,7 +93,7 @@ def test_pages_are_small(attention: Report) -> None:
 
 
 def test_first_answers(report: Report, attention: Report) -> None:
-    """How long, why, which writes are on the critical path, and what would help."""
+    """The headline: latency, cause, writes on the critical path, and what would help."""
     text = report.to_html()
     head = text[text.index('id="headline"') : text.index('id="comparison"')]
     answers = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", head))
@@ -109,8 +109,8 @@ def test_first_answers(report: Report, attention: Report) -> None:
     assert "Writes off the critical path</dt><dd>S to SRAM by QK, " in head
 
 
-def test_pages_say_unasked_what_would_help(attention: Report) -> None:
-    """At the size of a block, too."""
+def test_pages_say_by_default_what_would_help(attention: Report) -> None:
+    """For an attention block, too."""
     text = attention.to_html()
     assert "Omitted" not in text and "What would help" in text and "Latency by bandwidth" in text
 
@@ -129,7 +129,7 @@ def test_what_would_change_it(report: Report) -> None:
     assert any(t.startswith("Latency, from 0") for t in texts) and any(
         "relative to" in t for t in texts
     )
-    # Each place where a curve turns is marked, and told.
+    # Each breakpoint of a curve is marked, with its values.
     rings = [t.text for t in drawn.iterfind(f".//{SVG}circle/{SVG}title")]
     for component in ("DRAM", "SRAM"):
         curve = report.curve(component)
@@ -163,7 +163,7 @@ def test_notebooks(spec: Spec, report: Report) -> None:
         "Proven": report.verify(),
         "Workload": spec,
         "Timeline": report.timeline(),
-        "Mapping": spec.mapping,
+        "Mapping": polylat.tree(spec.mapping),
         "theirs": polylat.timelines({"theirs": polylat.roofline(spec)}),
     }
     for word, value in shown.items():

@@ -1,4 +1,4 @@
-"""The printed report: what it says, to the letter where it matters."""
+"""The printed report, verbatim where it matters."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def example(**options: Any) -> Report:
 
 
 def test_slack_that_is_not_determined_is_marked() -> None:
-    """A bar's words say so where it cannot be told."""
+    """The caption of a bar says so."""
     from polylat.views.captions import bar_words
 
     line = example(background="o2").timeline()

@@ -1,0 +1,160 @@
+"""Tables of the steps from AccelForge's latency to polylat's, with the reason for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from polylat.analysis.attribution import Charge, LatencySteps, latency_steps
+from polylat.analysis.results import Results
+from polylat.numbers import Number
+from polylat.tables import Column, Table
+from polylat.views.sentences import write_back_names
+
+__all__ = ["latency_steps_tables"]
+
+_REASONS = 4
+"""Largest number of listed differences of the access counts."""
+
+
+def latency_steps_tables(results: Results) -> tuple[Table, ...]:
+    """Return the steps from AccelForge's latency to polylat's.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    tuple of Table
+        The steps with their latencies and reasons; then, if there are any, the accesses that the
+        two models count differently.
+    """
+    steps = latency_steps(results)
+    rows: list[tuple[str, Number | None, Number | None, str]] = []
+    latency = steps.accelforge
+    rows.append(
+        (
+            "AccelForge",
+            None,
+            latency,
+            "Einsums one after another, each as long as its slowest component",
+        )
+    )
+    change = steps.back_to_back - latency
+    latency = steps.back_to_back
+    rows.append(("residency and counts", change, latency, _counts_reason(steps)))
+    if steps.sequential is None:
+        rows.append(("barriers and prefetch", None, None, "sequential execution is illegal"))
+    else:
+        change = steps.sequential - latency
+        latency = steps.sequential
+        rows.append(("barriers and prefetch", change, latency, _barriers_reason(change, results)))
+    change = steps.latency - latency
+    rows.append(("overlap", change, steps.latency, _overlap_reason(change, results)))
+    whole = Fraction(steps.accelforge or 1)
+    ladder = Table(
+        (
+            Column("step", "Step"),
+            Column("change", "Change", "change"),
+            Column("latency", "Latency", "number", {None: "-"}),
+            Column("share", "Of AccelForge's", "share"),
+            Column("reason", "Reason", "prose"),
+        ),
+        tuple(
+            (step, change, time, None if time is None else Fraction(time) / whole, reason)
+            for step, change, time, reason in rows
+        ),
+        "Latencies, from AccelForge's model to polylat's",
+        bold=frozenset({len(rows) - 1}),
+    )
+    return (ladder, _charges_table(steps.charges)) if steps.charges else (ladder,)
+
+
+def _charges_table(charges: Sequence[Charge]) -> Table:
+    return Table(
+        (
+            Column("einsum", "Einsum"),
+            Column("component", "Component"),
+            Column("tensor", "Tensor", words={None: "-"}),
+            Column("action", "Action"),
+            Column("accelforge", "AccelForge", "number"),
+            Column("polylat", "polylat", "number"),
+            Column("time", "Change of time", "change"),
+            Column("reason", "Reason", "prose"),
+        ),
+        tuple(
+            (
+                *(c.einsum, c.component, c.tensor, c.action),
+                *(c.accelforge, c.polylat, -c.time),
+                f"already in {c.found_in}" if c.found_in else "exact count",
+            )
+            for c in charges
+        ),
+        "Actions that AccelForge and polylat count differently",
+    )
+
+
+def _counts_reason(steps: LatencySteps) -> str:
+    if not steps.charges:
+        return "both models count the same actions"
+    lines = list(_count_differences(steps.charges))
+    shown = lines[:_REASONS]
+    if len(lines) > len(shown):
+        shown.append(f"and {len(lines) - len(shown)} more differences")
+    if steps.back_to_back == steps.accelforge:
+        shown.append("no Einsum's slowest component is affected")
+    return "\n".join(shown)
+
+
+def _count_differences(charges: Sequence[Charge]) -> Iterator[str]:
+    """Write a line per Einsum and tensor; resident tensors come first."""
+    first: dict[tuple[str, str | None, str | None], Charge] = {}
+    for charge in charges:
+        first.setdefault((charge.einsum, charge.tensor, charge.found_in), charge)
+    for charge in sorted(first.values(), key=lambda charge: charge.found_in is None):
+        if charge.found_in is not None:
+            yield (
+                f"{charge.einsum} finds {charge.tensor} in {charge.found_in}, where"
+                f" {charge.brought_by} {'left' if charge.produced else 'fetched'} it; AccelForge"
+                " fetches it again"
+            )
+        else:
+            what = f"elements of {charge.tensor} in" if charge.tensor else "operations of"
+            yield f"{what} {charge.einsum} are counted exactly, not on average"
+
+
+def _barriers_reason(change: Number, results: Results) -> str:
+    if len(results.solution.model.lowered.leaves) == 1:
+        return "none: a single leaf waits for its ports only"
+    if change > 0:
+        return (
+            "sequential execution: a branch starts when the previous one has finished, in every"
+            " iteration of the loops above, so no port runs ahead and the slowest component waits"
+        )
+    if change < 0:
+        return "sequential execution: tiles above a split are filled while another Einsum computes"
+    return "sequential execution: no net effect"
+
+
+def _overlap_reason(change: Number, results: Results) -> str:
+    causes = []
+    if results.contention:
+        stages = "; ".join(" | ".join(pipeline.stages) for pipeline in results.contention)
+        causes.append(f"Pipeline stages run concurrently ({stages})")
+    if results.background and not results.waits_for_background:
+        causes.append(f"write-backs in the background ({', '.join(write_back_names(results))})")
+    if results.sequential is None:
+        causes.append("barriers and prefetch (there is no sequential schedule)")
+    if not causes:
+        return (
+            "no Pipeline, no background write-back"
+            if change == 0
+            else "the requested order is slower"
+        )
+    if change == 0:
+        return f"no gain: {' and '.join(causes)}"
+    if change > 0:
+        return f"slower in this order: {' and '.join(causes)}"
+    return " and ".join(causes)

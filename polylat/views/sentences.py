@@ -1,0 +1,198 @@
+"""Sentences about results, which text, pages and notebooks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from polylat.analysis.results import Results
+from polylat.numbers import format_number, percent
+from polylat.views.style import WAIT_REASONS
+
+__all__ = [
+    "LEAVES_STREAM",
+    "ORDER_IS_KEPT",
+    "contention_sentences",
+    "count_words",
+    "latency_sentences",
+    "missing_write_backs",
+    "waits_sentence",
+    "write_back_names",
+]
+
+LEAVES_STREAM = (
+    "Within a leaf of the mapping, reads, computation and writes overlap freely, as AccelForge"
+    " assumes. Only tile iterations of different leaves wait for data, barriers and buffer slots."
+)
+"""The limit of the model."""
+
+ORDER_IS_KEPT = (
+    "The order of service on each port is kept. A new analysis with other throughputs may find a"
+    " faster order."
+)
+"""The condition under which sensitivities hold."""
+
+
+def latency_sentences(results: Results) -> tuple[str, ...]:
+    """Say how a latency was computed, how it compares, and whether it is proven optimal.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    tuple of str
+        Lines below the latency.
+    """
+    return tuple(_latency_sentences(results))
+
+
+def _latency_sentences(results: Results) -> Iterator[str]:
+    how = [
+        f"order {results.order}",
+        f"granularity {results.granularity}",
+        count_words(results.tiles, "tile iteration"),
+    ]
+    if results.engine == "periodic":
+        how.append("extrapolated from their period")
+    if results.background:
+        how.append(f"background: {', '.join(write_back_names(results))}")
+    yield " · ".join(how)
+    yield from missing_write_backs(results)
+    if results.waits_for_background:
+        yield "The fastest schedule waits for the write-backs although they are in the background."
+    if results.sequential is None:
+        yield "Sequential execution of the mapping is illegal."
+    elif results.speedup == 1:
+        yield "As fast as sequential execution, without overlap between branches."
+    elif results.speedup is not None:
+        times = f"{float(results.speedup):.3f}x"
+        yield f"{times} as fast as sequential execution ({format_number(results.sequential)})."
+    if not results.exact:
+        yield (
+            f"Not exact: a schedule takes {format_number(results.latency)}, none takes less than"
+            f" {format_number(results.lower_bound)} (gap {float(results.gap):.2%})."
+        )
+    yield _optimality(results)
+    busiest = _busiest_ports(results)
+    resource = format_number(results.resource_bound) + (f" (port {busiest})" if busiest else "")
+    dependence = f"{format_number(results.dependence_bound)} (as if no port were ever busy)"
+    yield f"Bounds: resource {resource}, dependence {dependence}."
+
+
+def _optimality(results: Results) -> str:
+    if not results.optimal:
+        gap = results.latency - max(results.resource_bound, results.dependence_bound)
+        share = percent(gap, results.latency)
+        above = f"{format_number(gap)} ({share}) above the {results.binding} bound"
+        return f"Not proven optimal: {above}."
+    reason = {
+        "resource": f"no schedule keeps {_busiest_ports(results) or 'a port'} busy for less",
+        "dependence": "no schedule has a shorter chain of dependences",
+    }[results.binding]
+    return f"Proven optimal by the {results.binding} bound: {reason}."
+
+
+def _busiest_ports(results: Results) -> str:
+    """Return the names of the ports whose load is the resource bound."""
+    if not results.resource_bound:
+        return ""
+    return " or ".join(p.name for p in results.ports if p.busy == results.resource_bound)
+
+
+def missing_write_backs(results: Results) -> list[str]:
+    """Say which requested background write-backs the mapping does not have.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    list of str
+        A sentence for each.
+    """
+    return [
+        f"Nothing is written back{f' from {component}' if component else ''} for {tensor}."
+        for tensor, component in results.idle_background
+    ]
+
+
+def write_back_names(results: Results) -> list[str]:
+    """Return the names of the background write-backs.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    list of str
+        Each as ``tensor@component``.
+    """
+    return [f"{tensor}@{component}" for tensor, component in results.background]
+
+
+def waits_sentence(results: Results) -> str:
+    """Say what kept the accesses on the critical path from starting earlier.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    str
+        A sentence with the time of the accesses, grouped by what they waited for.
+    """
+    parts = (
+        f"{WAIT_REASONS[why]} {format_number(time)} ({percent(time, results.latency)})"
+        for why, time in results.critical_reasons.items()
+    )
+    return f"Time on the critical path by what each access waited for: {', '.join(parts)}."
+
+
+def contention_sentences(results: Results) -> tuple[str, ...]:
+    """Say which components the stages of each Pipeline contend for, and which they own.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    tuple of str
+        A sentence per Pipeline.
+    """
+    found = []
+    for pipeline in results.contention:
+        parts = []
+        if pipeline.shared:
+            parts.append(f"the stages contend for {', '.join(pipeline.shared)}")
+        if pipeline.own:
+            parts.append(f"each stage has its own units of {', '.join(pipeline.own)}")
+        found.append(f"Pipeline {' | '.join(pipeline.stages)}: {'; '.join(parts)}.")
+    return tuple(found)
+
+
+def count_words(number: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    Parameters
+    ----------
+    number
+        The count.
+    noun
+        The singular of the noun.
+
+    Returns
+    -------
+    str
+        Such as ``"1,088 tile iterations"``.
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
