@@ -43,7 +43,7 @@ def reduce_number(value: Number) -> Number:
     Examples
     --------
     >>> from fractions import Fraction
-    >>> number(Fraction(6, 3)), reduce_number(Fraction(1, 2))
+    >>> reduce_number(Fraction(6, 3)), reduce_number(Fraction(1, 2))
     (2, Fraction(1, 2))
     """
     return value.numerator if value.denominator == 1 else value
@@ -93,9 +93,10 @@ def format_number(value: Number) -> str:
     Examples
     --------
     >>> from fractions import Fraction
-    >>> show(31744), show(Fraction(547, 2)), show(Fraction(1, 3)), format_number(Fraction(7, 781250))
+    >>> values = (31744, Fraction(547, 2), Fraction(1, 3), Fraction(7, 781250))
+    >>> tuple(map(format_number, values))
     ('31,744', '273.5', '1/3', '8.96e-6')
-    >>> show(Fraction(10**9, 12345)), format_number(Fraction(1, 3 * 10**9))
+    >>> format_number(Fraction(10**9, 12345)), format_number(Fraction(1, 3 * 10**9))
     ('≈81,004.46', '≈333.3333e-12')
     """
     value = Fraction(value)
@@ -134,7 +135,7 @@ def format_large(value: Number) -> str:
 
     Examples
     --------
-    >>> show_large(934180749312), format_large(31744)
+    >>> format_large(934180749312), format_large(31744)
     ('934,180,749,312 (934.2e9)', '31,744')
     """
     if not 10**6 <= abs(Fraction(value)) < 10**18:
@@ -157,7 +158,7 @@ def format_ratio(value: Number) -> str:
 
     Examples
     --------
-    >>> four_digits(Fraction(4, 3)), format_ratio(10**400)
+    >>> format_ratio(Fraction(4, 3)), format_ratio(10**400)
     ('1.333', '10e399')
     """
     try:

@@ -219,9 +219,10 @@ class Table:
         prose = any(column.kind == "prose" for column in self.columns)
         for column in self.columns:
             justify: Any = "right" if column.is_numeric else "left"
-            # Prose becomes narrow before numbers do.
-            wide = prose and column.is_numeric
-            table.add_column(plain(column.title), justify=justify, no_wrap=wide)
+            # Prose becomes narrower before numbers do.
+            kept = prose and column.is_numeric
+            overflow: Any = "ellipsis" if kept else "fold"
+            table.add_column(plain(column.title), justify=justify, no_wrap=kept, overflow=overflow)
         for number, row in enumerate(self.rows):
             style = "bold" if number in self.bold else ""
             cells = zip(self.columns, row, strict=True)

@@ -47,6 +47,8 @@ class _ClassValidator(_Validator):
         cls: type = self.obj
         if not ({"__init__", "__dataclass_fields__", "_field_defaults"} & {*vars(cls)}):
             return ()  # as the base class
+        if getattr(cls, "_is_protocol", False):
+            return ()  # typing gives protocols an __init__(*args, **kwargs)
         names = [name for name in super().signature_parameters if not name.startswith("_")]
         if dataclasses.is_dataclass(cls):
             own = {*inspect.get_annotations(cls)}

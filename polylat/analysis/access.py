@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from polylat.lowering.paths import Leaf
 from polylat.numbers import Number
+from polylat.schedule.reasons import WaitedFor
 
 __all__ = ["OVERHEAD", "AccessKey", "Contention", "PortUse", "Step", "stage_name"]
 

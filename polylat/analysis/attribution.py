@@ -175,14 +175,16 @@ def _charges(
     leaves = {leaf.einsum.name: leaf for leaf in model.lowered.leaves}
     found = []
     for key in dict.fromkeys((*theirs, *ours)):
-        mine, other = ours.get(key, 0), theirs.get(key, 0)
-        if mine != other:
-            found.append(_charge(model, leaves[key[0]], key, mine, other))
+        polylat, accelforge = ours.get(key, 0), theirs.get(key, 0)
+        if polylat != accelforge:
+            found.append(_charge(model, leaves[key[0]], key, polylat, accelforge))
     order = {name: i for i, name in enumerate(model.lowered.spec.arch.order)}
     return tuple(sorted(found, key=lambda c: (-abs(Fraction(c.time)), order[c.component])))
 
 
-def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Number) -> Charge:
+def _charge(
+    model: Model, leaf: Leaf, key: AccessKey, polylat: Number, accelforge: Number
+) -> Charge:
     einsum, name, tensor, action = key
     spec = model.lowered.spec
     component = spec.arch.component(einsum, name)
@@ -194,7 +196,10 @@ def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Numbe
     if tensor in leaf.einsum.inputs and tensor is not None:
         source = model.lowered.found[leaf.number, tensor]
         storages = leaf.storages(tensor)
-        passed = {h.component for h in leaf.holders[tensor][: _holders_down_to(leaf, tensor, source.level)]}
+        passed = {
+            h.component
+            for h in leaf.holders[tensor][: _holders_down_to(leaf, tensor, source.level)]
+        }
         if source.level > 0 and source.leaf is not None and name in passed:
             found_in = storages[source.level].component
             brought_by = model.lowered.leaves[source.leaf].einsum.name
@@ -204,9 +209,9 @@ def _charge(model: Model, leaf: Leaf, key: AccessKey, mine: Number, other: Numbe
         name,
         tensor,
         action,
-        accelforge=other,
-        polylat=mine,
-        time=reduce_number((Fraction(other) - Fraction(mine)) * each * repeat),
+        accelforge=accelforge,
+        polylat=polylat,
+        time=reduce_number((Fraction(accelforge) - Fraction(polylat)) * each * repeat),
         found_in=found_in,
         brought_by=brought_by,
         produced=produced,

@@ -20,6 +20,7 @@ __all__ = ["Comparison", "Difference", "compare"]
 _ROWS = 12
 """Largest number of rows of a table of differences."""
 
+_EQUAL = "Equal in mapping, busy time of ports, peak of memories and numbers of actions."
 _PATHS = (
     "The nodes from the root down to an Einsum, as in polylat tree; … marks nodes that are the same"
     " in all mappings."
@@ -129,7 +130,8 @@ class Comparison(Tabular):
         """
         mapping = [_without_common_lines(row) for row in self.mapping]
         notes = (_PATHS, *([_SPLITS] if any(" | " in row.what for row in mapping) else []))
-        found = [self._table(self.figures, "")]
+        equal = not (self.mapping or self.ports or self.memories or self.accesses)
+        found = [self._table(self.figures, "", notes=(_EQUAL,) if equal else ())]
         for title, rows, head, below in (
             ("Differences of the mapping", mapping, "Einsum or split", notes),
             ("Busy time of ports", self.ports, "Port", ()),

@@ -372,7 +372,9 @@ class _PathBuilder:
             by = (count - 1) * shift
             at = 0
             for child in children:
-                inner = found[child - self.service_shapes] if child >= self.service_shapes else by[:0]
+                inner = (
+                    found[child - self.service_shapes] if child >= self.service_shapes else by[:0]
+                )
                 by[at : at + len(inner)] += inner
                 at += max(len(inner), 1)
             found.append(by)

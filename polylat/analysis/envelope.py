@@ -2,8 +2,8 @@
 
 The function is the upper envelope of its tangents. These are found one by one: the function is
 evaluated at the scale where two neighboring tangents meet. Either its value is theirs, which proves
-a breakpoint, or its tangent there lies above both. This is the method of Eisner and Severance (1976)
-for parametric problems, a cutting-plane method in one dimension.
+a breakpoint, or its tangent there lies above both. This is the method of Eisner and Severance
+(1976) for parametric problems, a cutting-plane method in one dimension.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from polylat.analysis.access import AccessKey
 from polylat.analysis.evaluation import Evaluation, Retimer
 from polylat.errors import UnsupportedError
 
-__all__ = ["EnvelopePiece", "Tangent", "Tangents", "envelope", "steepest_slope", "tangent", "tangents"]
+__all__ = [
+    "EnvelopePiece",
+    "Tangent",
+    "Tangents",
+    "envelope",
+    "steepest_slope",
+    "tangent",
+    "tangents",
+]
+
+_CLOSE = Fraction(1, 10**5)
+"""Relative distance of the scales that are tried instead of one without a tangent."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +197,3 @@ def _around(
             except UnsupportedError:
                 continue
     return found
-
-
-_CLOSE = Fraction(1, 10**5)
-"""Relative distance of the scales at which tangents are tried instead."""

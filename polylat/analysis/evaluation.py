@@ -1,13 +1,14 @@
-"""A latency under changed durations, and what a task's duration is made of.
+"""A latency under changed durations, and the accesses that make up the durations of tasks.
 
-Under a fixed order of service the latency is a maximum over paths of sums of durations (a max-plus
-expression), hence a convex, piecewise linear function of every duration.
+Under a fixed order of service the latency is a max-plus expression of the durations (Baccelli et
+al. 1992): the maximum, over the paths of the task graph, of the sum of durations on the path. Hence
+it is a convex, piecewise linear function of them, of which a critical path gives a subgradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Protocol
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 CriticalTotals = Callable[[], Mapping[AccessKey, Number]]
-"""Gives, by access, the time on a critical path."""
+"""Computes, per access, the time on a critical path, in the architecture's unit of time."""
 
 INT64_LIMIT = 1 << 62
 """Sums of durations below this fit 64-bit integers."""
@@ -39,54 +40,71 @@ INT64_LIMIT = 1 << 62
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A latency under changed durations, and the critical path that it comes of.
+    """A latency under changed durations, and a critical path that attains it.
 
     Parameters
     ----------
     latency
-        The last finish.
+        The makespan, in the architecture's unit of time.
     scales
-        Access → what its durations were multiplied by.
-    follow
-        Follows the critical path, which takes longer than to find the latency: by access, how long
-        those on it take at scale 1.
-    sink
-        The slope for some accesses, where it is known without following the critical path.
+        Access → the factor of its durations.
+    trace
+        Traces a critical path, which takes longer than computing the latency: per access, the time
+        on the path at scale 1.
+    direct_slope
+        Computes the left derivative of the latency along a common scale of some accesses, without
+        tracing a critical path; None where it cannot.
     """
 
     latency: Number
     scales: Mapping[AccessKey, Fraction]
-    follow: CriticalTotals
-    sink: Callable[[Collection[AccessKey]], Fraction | None] = lambda _: None
+    trace: CriticalTotals
+    direct_slope: Callable[[Collection[AccessKey]], Fraction | None] = field(
+        default_factory=lambda: lambda _: None
+    )
 
     @cached_property
     def unscaled(self) -> Mapping[AccessKey, Number]:
-        """How long the accesses on the critical path take at scale 1.
+        """The time on the critical path per access, at scale 1: a subgradient of the latency.
 
-        Times the scales, they add up to the latency, and to no more than the latency under any
-        other scales: they are its slopes here.
+        The sum of these times the scales is the latency, and a lower bound of it under any other
+        scales.
         """
-        return self.follow()
+        return self.trace()
 
     @cached_property
     def time(self) -> Mapping[AccessKey, Number]:
         """Time on the critical path by (Einsum, component, tensor or None, action), largest first.
 
-        What takes none is left out. The times add up to the latency.
+        Accesses that take no time are missing. The sum is the latency.
         """
-        times = {key: reduce_number(Fraction(n) * self.scales[key]) for key, n in self.unscaled.items()}
+        times = {
+            key: reduce_number(Fraction(n) * self.scales[key]) for key, n in self.unscaled.items()
+        }
         return dict(sorted(((k, t) for k, t in times.items() if t), key=lambda item: -item[1]))
 
     def slope(self, keys: Collection[AccessKey]) -> Fraction:
-        """How long some accesses take at scale 1, all together, on a critical path."""
-        found = self.sink(keys)
+        """Return a slope of the latency along a common scale of some accesses.
+
+        Parameters
+        ----------
+        keys
+            The accesses.
+
+        Returns
+        -------
+        Fraction
+            The time of these accesses on a critical path at scale 1, in the architecture's unit of
+            time: the slope of a tangent of the latency.
+        """
+        found = self.direct_slope(keys)
         if found is None:
             found = sum((Fraction(self.unscaled.get(key, 0)) for key in keys), Fraction(0))
         return found
 
 
 class Retimer(Protocol):
-    """Times a schedule anew, with its order of service, under changed durations."""
+    """Retimes a schedule under changed durations, with its order of service."""
 
     @property
     def solution(self) -> Solution:
@@ -94,42 +112,47 @@ class Retimer(Protocol):
 
     @property
     def loads(self) -> Mapping[AccessKey, Number]:
-        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+        """Access → busy time of its busiest port at scale 1; accesses without any are missing."""
 
     def evaluate(
         self, scales: Mapping[AccessKey, Fraction], /, *, quick: bool = False
     ) -> Evaluation:
-        """The latency with all durations of some accesses scaled.
+        """Return the latency with scaled durations.
 
         Parameters
         ----------
         scales
-            (Einsum, component, tensor or None, action) → what its durations are multiplied by,
-            1 where nothing is said. At 0, the limit: it takes no time, and keeps its turn.
+            (Einsum, component, tensor or None, action) → the factor of its durations; 1 where it is
+            missing. At 0, an access takes no time, and keeps its turn in the order of service.
         quick
-            Give up where other tile iterations would have to be sampled at than before.
+            Give up where the present sample of tile iterations does not suffice.
+
+        Returns
+        -------
+        Evaluation
+            The latency, and a critical path.
 
         Raises
         ------
         UnsupportedError
-            Too many tile iterations must be sampled at.
+            Too many tile iterations must be sampled.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class DurationPart:
-    """What one kind of access adds to the durations of the tasks of one port.
+    """The part of the durations of one port's tasks that one kind of access takes.
 
     Parameters
     ----------
     key
         The access.
     tasks
-        The tasks, each once.
+        The tasks, distinct, shape (n,).
     steps
-        What it adds to each at scale 1.
+        The part of the duration of each at scale 1, shape (n,), in steps of time.
     total
-        The sum of these.
+        The sum of `steps`.
     """
 
     key: AccessKey
@@ -139,7 +162,20 @@ class DurationPart:
 
 
 def busiest_loads(model: Model, parts: Sequence[DurationPart]) -> Mapping[AccessKey, Number]:
-    """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+    """Return the busy time that each access causes on its busiest port.
+
+    Parameters
+    ----------
+    model
+        The mapping with its task graph.
+    parts
+        The parts of the durations, see `duration_parts`.
+
+    Returns
+    -------
+    Mapping
+        Access → busy time at scale 1, in the architecture's unit of time.
+    """
     most: dict[AccessKey, int] = {}
     for (key, _), steps in port_loads(model, parts).items():
         most[key] = max(most.get(key, 0), steps)
@@ -147,7 +183,20 @@ def busiest_loads(model: Model, parts: Sequence[DurationPart]) -> Mapping[Access
 
 
 def port_loads(model: Model, parts: Sequence[DurationPart]) -> Mapping[tuple[AccessKey, int], int]:
-    """For how long each access keeps each port busy at scale 1, in steps of time."""
+    """Return the busy time that each access causes on each port.
+
+    Parameters
+    ----------
+    model
+        The mapping with its task graph.
+    parts
+        The parts of the durations, see `duration_parts`.
+
+    Returns
+    -------
+    Mapping
+        (access, port) → busy time at scale 1, in steps of time, skipped tile iterations included.
+    """
     graph = model.graph
     times = graph.multiplicity[graph.owner[graph.task_block]].astype(object)
     steps: dict[tuple[AccessKey, int], int] = {}
@@ -158,7 +207,18 @@ def port_loads(model: Model, parts: Sequence[DurationPart]) -> Mapping[tuple[Acc
 
 
 def duration_parts(model: Model) -> Iterator[DurationPart]:
-    """What the durations of the tasks are made of, access by access."""
+    """Split the durations of all tasks into the parts that their accesses take.
+
+    Parameters
+    ----------
+    model
+        The mapping with its task graph.
+
+    Yields
+    ------
+    DurationPart
+        One part per block of a leaf, port and access. The parts of a task add up to its duration.
+    """
     lowered = model.lowered
     for leaf, block, port, tasks, iterations in tasks_by_block_and_port(model.graph, model.layout):
         name = lowered.leaves[leaf].einsum.name

@@ -27,6 +27,9 @@ K = TypeVar("K")
 REASONS: dict[int, WaitedFor | None] = {**NAMES, START: None}
 """The name of each reason code; None for `START`."""
 
+_MOST_ACCESSES = 1 << 16
+"""More than the number of accesses of a task."""
+
 
 @dataclass(frozen=True, eq=False)
 class ExplicitPath(Sequence[Step]):
@@ -176,11 +179,11 @@ def explicit_path(solution: Solution) -> ExplicitPath:
         leaf, port = int(leaf_of[at[0]]), int(graph.task_port[tasks[at[0]]])
         block = model.layout.blocks[leaf][int(graph.sequence[blocks[at[0]]])]
         iterations = owners[at] - bases[leaf]
-        for place, (what, which, durations) in enumerate(
+        for index, (what, which, durations) in enumerate(
             access_durations(model.lowered, model.costs, leaf, block, port, iterations)
         ):
             kind = kinds.setdefault(what, len(kinds))
-            order = at[which] * _PLACES + place
+            order = at[which] * _MOST_ACCESSES + index
             kind_column = np.full(len(order), kind, dtype=np.int64)
             for column, values in zip(
                 columns, (order, kind_column, iterations[which], durations), strict=True
@@ -190,8 +193,10 @@ def explicit_path(solution: Solution) -> ExplicitPath:
     sort = np.argsort(order, kind="stable")
     order = order[sort]
     # The first access of a task waited for its reason, the others for the port.
-    first = np.concatenate(([True], order[1:] // _PLACES != order[:-1] // _PLACES))[: len(order)]
-    task_reason = reasons[order // _PLACES]
+    first = np.concatenate(([True], order[1:] // _MOST_ACCESSES != order[:-1] // _MOST_ACCESSES))[
+        : len(order)
+    ]
+    task_reason = reasons[order // _MOST_ACCESSES]
     return ExplicitPath(
         model,
         tuple(kinds),
@@ -200,6 +205,3 @@ def explicit_path(solution: Solution) -> ExplicitPath:
         np.cumsum(duration[sort]),
         np.where(first, task_reason, PORT),
     )
-
-
-_PLACES = 1 << 16

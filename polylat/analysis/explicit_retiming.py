@@ -27,16 +27,17 @@ _PROGRAM = 0  # The mode of `simulate` in which ports serve in the given order.
 
 @dataclass(frozen=True, eq=False)
 class ExplicitRetimer:
-    """Times the task graph of a schedule anew, every task of it.
+    """Retimes a schedule all tile iterations of which are visited.
 
     Parameters
     ----------
     solution
         The schedule.
     order
-        Tasks in the order of service, port by port; and where each port's begin.
+        The tasks in the order of service, by port, shape (tasks,); and where the tasks of each port
+        begin, shape (ports + 1,).
     parts
-        What the durations of the tasks are made of.
+        The parts of the durations of the tasks.
     """
 
     solution: Solution
@@ -45,14 +46,14 @@ class ExplicitRetimer:
 
     @property
     def plan(self) -> ExplicitTaskGraph:
-        """The task graph, ready to be simulated."""
+        """The task graph, prepared for scheduling."""
         plan = self.solution.model.plan
         assert isinstance(plan, ExplicitTaskGraph)
         return plan
 
     @cached_property
     def loads(self) -> Mapping[AccessKey, Number]:
-        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+        """Access → busy time of its busiest port at scale 1; accesses without any are missing."""
         steps: dict[tuple[AccessKey, int], int] = {}
         for part in self.parts:
             at = part.key, int(self.plan.graph.task_port[part.tasks[0]])
@@ -67,9 +68,22 @@ class ExplicitRetimer:
         scales: Mapping[AccessKey, Fraction],
         /,
         *,
-        quick: bool = False,  # noqa: ARG002 - all of them are sampled at
+        quick: bool = False,  # noqa: ARG002 - all tile iterations are visited
     ) -> Evaluation:
-        """The latency with all durations of some accesses scaled; see `Retimer`."""
+        """Return the latency with scaled durations, see `Retimer`.
+
+        Parameters
+        ----------
+        scales
+            (Einsum, component, tensor or None, action) → the factor of its durations, or 1.
+        quick
+            Not used.
+
+        Returns
+        -------
+        Evaluation
+            The latency, and a critical path.
+        """
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
         unit = lcm(*(scale.denominator for scale in used.values()))
         factors = {key: int(scale * unit) for key, scale in used.items()}
@@ -87,7 +101,7 @@ class ExplicitRetimer:
 
     def _durations(self, factors: Mapping[AccessKey, int]) -> Times:
         total = sum(part.total * factors[part.key] for part in self.parts)
-        most = max(total, *factors.values(), 0)  # what takes no time may have a large factor
+        most = max(total, *factors.values(), 0)  # an access without time may have a large factor
         dtype: Any = np.int64 if most < INT64_LIMIT else object
         durations = np.full(self.plan.graph.tasks, 0, dtype=dtype)
         for part in self.parts:
@@ -95,7 +109,7 @@ class ExplicitRetimer:
         return durations
 
     def _critical_tasks(self, durations: Times) -> tuple[int, Ints]:
-        """The last finish, and tasks that lead to it without a gap."""
+        """Return the makespan, and the tasks of a critical path."""
         graph, plan = self.plan.graph, self.plan
         exact = durations.dtype == object
         begin, finish, block_finish, fill_begin, task_begin = (
@@ -157,7 +171,7 @@ class ExplicitRetimer:
 
     @cached_property
     def _indices(self) -> tuple[Ints, ...]:
-        """What `simulate` reads besides times, in 32 bits where these do."""
+        """The index arrays that `simulate` reads, in 32 bits where these suffice."""
         graph, plan = self.plan.graph, self.plan
         events = 2 * (graph.iterations + graph.blocks) + graph.tasks
         fits = max(2 * events, len(graph.edge_source)) < 1 << 31
@@ -178,14 +192,14 @@ class ExplicitRetimer:
 
     @cached_property
     def _into(self) -> tuple[Ints, Ints]:
-        """Edges by what waits for them."""
+        """The edges by target, as `group_by_key` returns them."""
         graph = self.plan.graph
         start, edges = group_by_key(graph.edge_target, graph.blocks + graph.iterations)
         return start, edges
 
     @cached_property
     def _before(self) -> Ints:
-        """Per task the one that its port serves before it, -1 if none."""
+        """Per task, the task that its port serves before it; -1 if there is none."""
         tasks, _ = self.order
         port = self.plan.graph.task_port[tasks]
         before = np.full(len(tasks), -1, dtype=np.int64)
@@ -195,7 +209,7 @@ class ExplicitRetimer:
 
 
 def explicit_retimer(solution: Solution) -> ExplicitRetimer:
-    """Times the task graph anew, in the order in which its ports serve it in a schedule.
+    """Prepare a schedule for retiming with its order of service.
 
     Parameters
     ----------
@@ -205,7 +219,7 @@ def explicit_retimer(solution: Solution) -> ExplicitRetimer:
     Returns
     -------
     ExplicitRetimer
-        Times that task graph under other durations.
+        Simulates the task graph under other durations.
     """
     model = solution.model
     order = service_order(model.graph, solution.schedule)

@@ -1,4 +1,4 @@
-"""Fold a schedule: find the windows of time that repeat, to show each of them once."""
+"""Fold a timeline: show each repeating window of time once, with its number of repetitions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ _PERIODS = 3
 
 @dataclass(frozen=True)
 class Window:
-    """Where a segment is, in steps of time, and how often."""
+    """The window of time of a segment.
+
+    Parameters
+    ----------
+    start, finish
+        Its first occurrence, in steps of time.
+    times
+        Number of occurrences.
+    """
 
     start: int
     finish: int
@@ -25,11 +33,28 @@ class Window:
 
 
 Fold = tuple[int, int, int, int]
-"""(first segment, last one, count, period)"""
+"""(first segment, last segment, number of periods, period in steps) of a repetition."""
 
 
 def folded(runs: Runs, low: int, high: int, limit: int) -> tuple[list[Window], tuple[Fold, ...]]:
-    """The segments of a window, with what repeats once: as far inwards as there is room for."""
+    """Split a window of time into segments, with each repetition shown once.
+
+    Nested repetitions are folded as deeply as the number of segments allows.
+
+    Parameters
+    ----------
+    runs
+        The services of the schedule.
+    low, high
+        The window, in steps of time.
+    limit
+        Largest number of bars of a timeline. Windows with at most an eighth of it are not folded.
+
+    Returns
+    -------
+    (windows, folds)
+        The segments in order of time; and the repetitions, outer ones before those within them.
+    """
     best: tuple[list[Window], tuple[Fold, ...]] = [Window(low, high, 1)], ()
     for depth in range(1, len(runs.rate) + 1):
         pieces: list[Window] = []
@@ -37,7 +62,7 @@ def folded(runs: Runs, low: int, high: int, limit: int) -> tuple[list[Window], t
         _fold(runs, (low, high), depth, limit, 1, pieces, folds)
         if len(pieces) > _MOST_SEGMENTS:
             break
-        # Outer ones first: of two around the same segments, the one that was closed last.
+        # Outer folds first: of two folds of the same segments, the one that was closed last.
         order = sorted(range(len(folds)), key=lambda k: (folds[k][0], -folds[k][1], -k))
         best = pieces, tuple(folds[k] for k in order)
     return best

@@ -1,4 +1,4 @@
-"""The task graph of a schedule as a graph of networkx."""
+"""The task graph of a schedule as a networkx graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from polylat.spec.options import normalize_limit, normalize_window
 
 __all__ = ["networkx_graph"]
 
-Edge = tuple[int, int, str]
+_Edge = tuple[int, int, str]
 """(source, target, reason)"""
 _KINDS = ("fill", "foreground", "background")
 
@@ -31,11 +31,11 @@ def networkx_graph(
     limit: int = 10_000,
     window: tuple[Number, Number] | None = None,
 ) -> nx.DiGraph[int]:
-    """Tasks and what they wait for.
+    """Return the tasks and their precedences as a graph.
 
-    A task is what one port serves of a tile iteration at a time: its foreground accesses, a
-    prefetched fill or a background write-back. Where tile iterations stand for others, only those
-    that are looked at are in the graph.
+    A task is the part of a block that one port serves; a block is the foreground accesses, a
+    prefetched fill or a background write-back of a tile iteration. The graph has the sampled tile
+    iterations only.
 
     Parameters
     ----------
@@ -44,15 +44,15 @@ def networkx_graph(
     limit
         Largest number of tasks.
     window
-        (from, to): only tasks that are served between these times.
+        (from, to), in the architecture's unit of time: only the tasks served between these times.
 
     Returns
     -------
     networkx.DiGraph
         Nodes have the attributes *einsum*, *tile*, *component*, *port*, *kind*, *start*, *finish*
-        and *duration*. An edge says that its target starts no earlier than its source has
-        finished; *reason* is *flow*, *barrier*, *capacity*, *port* (the port serves one
-        after the other), or *order* (so it does, and both are the same of one Einsum).
+        and *duration*. The target of an edge starts when its source has finished, or later. The
+        *reason* of an edge is *flow*, *barrier*, *capacity*, *port* (the port serves the target
+        next), or *order* (likewise, and both are blocks of the same kind and Einsum).
 
     Raises
     ------
@@ -60,16 +60,16 @@ def networkx_graph(
         There are more than `limit` tasks.
     """
     model = solution.model
-    some = _inside(solution, window)
-    if len(some) > normalize_limit(limit):
+    tasks = _inside(solution, window)
+    if len(tasks) > normalize_limit(limit):
         raise TooLargeError(
-            f"the task graph has {len(some)} tasks, more than limit={limit}",
+            f"the task graph has {len(tasks)} tasks, more than limit={limit}",
             fix="raise the limit, or give a shorter window",
         )
     result: nx.DiGraph[int] = nx.DiGraph()
-    result.add_nodes_from(_nodes(solution, some))
+    result.add_nodes_from(_nodes(solution, tasks))
     inside = np.zeros(model.graph.tasks, dtype=np.bool_)
-    inside[some] = True
+    inside[tasks] = True
     for source, target, reason in _edges(solution, inside):
         if not result.has_edge(source, target):
             result.add_edge(source, target, reason=reason)
@@ -83,13 +83,13 @@ def _inside(solution: Solution, window: tuple[Number, Number] | None) -> Ints:
     if window is None:
         return np.arange(len(start))
     first, last = (time * model.costs.scale for time in normalize_window(window))
-    # In whole steps: strictly inside.
+    # Rounded outwards to whole steps.
     low, high = int(first // 1), int(-(-last // 1))
     inside = np.asarray(end > low, dtype=np.bool_) & np.asarray(start < high, dtype=np.bool_)
     return np.flatnonzero(inside)
 
 
-def _nodes(solution: Solution, some: Ints) -> Iterator[tuple[int, dict[str, Any]]]:
+def _nodes(solution: Solution, tasks: Ints) -> Iterator[tuple[int, dict[str, Any]]]:
     model, timing = solution.model, solution.schedule
     graph, layout, scale = model.graph, model.layout, model.costs.scale
     bases = np.array(layout.bases)
@@ -99,7 +99,7 @@ def _nodes(solution: Solution, some: Ints) -> Iterator[tuple[int, dict[str, Any]
             for port, key in enumerate(model.costs.ports):
                 if key.component == component.name:
                     names[port] = component.ports[key.index].name
-    for task in some.tolist():
+    for task in tasks.tolist():
         block, port = int(graph.task_block[task]), int(graph.task_port[task])
         owner = int(graph.owner[block])
         leaf = int(np.searchsorted(bases, owner, side="right")) - 1
@@ -124,8 +124,8 @@ def _nodes(solution: Solution, some: Ints) -> Iterator[tuple[int, dict[str, Any]
         )
 
 
-def _edges(solution: Solution, inside: npt.NDArray[np.bool_]) -> Iterator[Edge]:
-    """Edges between the tasks that are asked for."""
+def _edges(solution: Solution, inside: npt.NDArray[np.bool_]) -> Iterator[_Edge]:
+    """Yield the edges between tasks of the graph; `inside` says per task whether it is one."""
     model, timing = solution.model, solution.schedule
     graph = model.graph
     keep = graph.edge_target < graph.blocks
@@ -157,7 +157,7 @@ def _edges(solution: Solution, inside: npt.NDArray[np.bool_]) -> Iterator[Edge]:
 
 
 def _streams(model: Model) -> Ints:
-    """Per task a number of its leaf, block and port."""
+    """Return a number per task that is the same for tasks of the same leaf, block and port."""
     graph = model.graph
     leaf = graph.leaf[graph.owner[graph.task_block]]
     width = int(graph.sequence.max(initial=0)) + 1
@@ -166,10 +166,10 @@ def _streams(model: Model) -> Ints:
 
 
 def _tasks_at(model: Model, events: Ints, *, last: bool) -> list[Ints]:
-    """Tasks that stand for events, an array of them (-1: none) for each leaf, block and port.
+    """Return the tasks that represent events: per leaf, block and port, an array with -1 for none.
 
-    A port serves a block of a leaf in order. So for the finish of a tile iteration stand its
-    last tasks up to there, and for the start of one the first tasks from there on.
+    A port serves the blocks of one kind of a leaf in order. So the finish of a tile iteration is
+    represented by the last tasks up to it, and its start by the first tasks from it on.
     """
     graph = model.graph
     owner, stream = graph.owner[graph.task_block], _streams(model)
@@ -181,16 +181,16 @@ def _tasks_at(model: Model, events: Ints, *, last: bool) -> list[Ints]:
         kind, leaf = int(graph.kind[graph.task_block[some[0]]]), graph.leaf[owner[some[0]]]
         tasks = np.full(len(events), -1, dtype=np.int64)
         if kind != (2 if last else 0):
-            mine = np.flatnonzero(events < graph.iterations)
-            mine = mine[graph.leaf[events[mine]] == leaf]
+            whole = np.flatnonzero(events < graph.iterations)
+            whole = whole[graph.leaf[events[whole]] == leaf]
             side: Literal["left", "right"] = "right" if last else "left"
-            at = np.searchsorted(owner[some], events[mine], side=side) - last
-            there = (at >= 0) & (at < len(some))
-            tasks[mine[there]] = some[at[there]]
+            at = np.searchsorted(owner[some], events[whole], side=side) - last
+            exists = (at >= 0) & (at < len(some))
+            tasks[whole[exists]] = some[at[exists]]
         blocks = graph.task_block[some]
-        mine = np.flatnonzero(events >= graph.iterations)
-        at = np.minimum(np.searchsorted(blocks, events[mine]), len(some) - 1)
-        there = blocks[at] == events[mine]
-        tasks[mine[there]] = some[at[there]]
+        single = np.flatnonzero(events >= graph.iterations)
+        at = np.minimum(np.searchsorted(blocks, events[single]), len(some) - 1)
+        exists = blocks[at] == events[single]
+        tasks[single[exists]] = some[at[exists]]
         found.append(tasks)
     return found

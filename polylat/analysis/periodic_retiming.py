@@ -44,16 +44,16 @@ _MOST_SCHEDULES = 4
 
 
 class PeriodicRetimer:
-    """Times a schedule anew in which tile iterations stand for others.
+    """Retimes a schedule in which sampled tile iterations represent the others.
 
-    Under other durations more of them may have to be sampled at.
+    Other durations may require a larger sample.
 
     Parameters
     ----------
     solution
         The schedule.
     now
-        Its critical path: by access, how long those on it take.
+        Computes, per access, the time on its critical path.
     """
 
     def __init__(self, solution: Solution, now: CriticalTotals) -> None:
@@ -68,13 +68,31 @@ class PeriodicRetimer:
 
     @cached_property
     def loads(self) -> Mapping[AccessKey, Number]:
-        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+        """Access → busy time of its busiest port at scale 1; accesses without any are missing."""
         return busiest_loads(self._model, self._parts)
 
     def evaluate(
         self, scales: Mapping[AccessKey, Fraction], /, *, quick: bool = False
     ) -> Evaluation:
-        """The latency with all durations of some accesses scaled; see `Retimer`."""
+        """Return the latency with scaled durations, see `Retimer`.
+
+        Parameters
+        ----------
+        scales
+            (Einsum, component, tensor or None, action) → the factor of its durations, or 1.
+        quick
+            Give up where the samples that were used before do not suffice.
+
+        Returns
+        -------
+        Evaluation
+            The latency, and a critical path.
+
+        Raises
+        ------
+        UnsupportedError
+            Too many tile iterations must be sampled.
+        """
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
         for sampled in self._schedules:
             with suppress(NotPeriodicError):
@@ -82,20 +100,20 @@ class PeriodicRetimer:
         found = None if quick else self._search().run(lambda model: self._sample(model, used))
         if found is None:
             raise UnsupportedError(
-                "with these durations the schedule repeats in too many tile iterations to look at",
+                "the schedule with these durations is not periodic within few tile iterations",
                 where="mapping",
                 fix="use granularity='tile', order='skew', or raise max_tiles",
             )
         return found
 
     def _search(self) -> SamplingSearch:
-        """Looks at more than the report did."""
+        """Return a search for a larger sample than the schedule has."""
         model = self._model
         assert isinstance(model.plan, PeriodicTaskGraph)
         inputs = Inputs(model.lowered, model.background, model.slots)
         if model.plan.repeats.ports.seen is None:
             return SamplingSearch(inputs, QUICK, rounds=_ROUNDS)
-        cut = frozenset(
+        skipped = frozenset(
             loop.node
             for tiles in model.layout.tiles
             for loop, kept in zip(tiles.leaf.temporal, tiles.kept, strict=False)
@@ -105,25 +123,25 @@ class PeriodicRetimer:
             inputs,
             QUICK,
             rounds=_ROUNDS,
-            only=cut,
-            prepare=lambda some: seen_elsewhere(model, some),
+            only=skipped,
+            prepare=lambda other: seen_elsewhere(model, other),
         )
 
-    def _fits(self, factors: Mapping[AccessKey, int]) -> Any:
-        """A type of numbers that holds all such durations: no more than all work together."""
+    def _dtype(self, factors: Mapping[AccessKey, int]) -> Any:
+        """Return a type that holds all times: none exceeds the sum of all busy times."""
         total = sum(self._work[key] * factor for key, factor in factors.items())
         return np.int64 if total < INT64_LIMIT else object
 
     @cached_property
     def _work(self) -> Mapping[AccessKey, int]:
-        """For how long each access keeps ports busy, all together, in steps of time."""
+        """Access → its busy time on all ports, in steps of time."""
         work: dict[AccessKey, int] = {}
         for (key, _), steps in port_loads(self._model, self._parts).items():
             work[key] = work.get(key, 0) + steps
         return work
 
     def _sample(self, model: Model, used: Mapping[AccessKey, Fraction]) -> Evaluation:
-        """Time a model, and keep it: under other durations, too, it may tell what all others do."""
+        """Time a model, and keep it: its sample may suffice for other durations, too."""
         sampled = _SampledSchedule(model, tuple(duration_parts(model)), self._order)
         found = self._timed(sampled, used)
         self._schedules.insert(1, sampled)
@@ -134,34 +152,35 @@ class PeriodicRetimer:
         unit = lcm(*(scale.denominator for scale in used.values()))
         factors = {key: int(scale * unit) for key, scale in used.items()}
         scale = self._model.costs.scale
-        durations = sampled.durations(factors, unit, self._fits(factors))
+        durations = sampled.durations(factors, unit, self._dtype(factors))
         values = sampled.timer.values(durations)
         timing = sampled.timer.timing(durations, values)
         assert timing.legal
         now = sampled is self._schedules[0] and all(factor == unit for factor in factors.values())
 
-        def follow() -> Mapping[AccessKey, Number]:
+        def trace() -> Mapping[AccessKey, Number]:
             if now:
                 return self._now()
             again = sampled.timed(durations)
             return periodic_path(Solution(again, timing)).totals()
 
-        def sink(keys: Collection[AccessKey]) -> Fraction | None:
+        def direct_slope(keys: Collection[AccessKey]) -> Fraction | None:
             alone = dict.fromkeys(keys, 1)
-            grows = sampled.durations(alone, 0, self._fits(alone))
+            grows = sampled.durations(alone, 0, self._dtype(alone))
             slope = sampled.timer.slope(durations, values, grows)
             return None if slope is None else Fraction(slope, scale)
 
-        return Evaluation(reduce_number(Fraction(timing.makespan, scale * unit)), used, follow, sink)
+        latency = reduce_number(Fraction(timing.makespan, scale * unit))
+        return Evaluation(latency, used, trace, direct_slope)
 
 
 class _SampledSchedule:
-    """A schedule in which some tile iterations are sampled at, ready to be timed anew.
+    """A schedule of a sample of the tile iterations, prepared for other durations.
 
     Parameters
     ----------
     model, parts, order
-        The mapping, what the durations of its tasks are made of, and the order.
+        The mapping, the parts of the durations of its tasks, and the order of service.
     """
 
     def __init__(self, model: Model, parts: Sequence[DurationPart], order: Order) -> None:
@@ -174,7 +193,7 @@ class _SampledSchedule:
             self._parts.setdefault(part.key, []).append(part)
 
     def durations(self, factors: Mapping[AccessKey, int], unit: int, dtype: Any) -> Times:
-        """Durations of tasks: of all accesses times `unit`, or a factor of their own."""
+        """Return durations of tasks: accesses are scaled by their factor, or by `unit`."""
         durations = self._model.graph.task_duration.astype(dtype) * unit
         for key, factor in factors.items():
             if factor != unit:
@@ -183,6 +202,6 @@ class _SampledSchedule:
         return durations
 
     def timed(self, durations: Times) -> Model:
-        """The mapping under such durations."""
+        """Return the mapping with such durations."""
         graph = replace(self._model.graph, task_duration=durations)
         return replace(self._model, plan=PeriodicTaskGraph(graph, self._plan.repeats))

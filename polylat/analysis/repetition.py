@@ -1,4 +1,4 @@
-"""The items of a critical path: services of a port, and repetitions of items (run-length encoded)."""
+"""The items of a critical path: services of a port, and repetitions of items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choose how to time a schedule anew under other durations, with its order of service."""
+"""Choose how to retime a schedule: by simulation, from a sample, or in closed form."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ __all__ = ["retimer"]
 
 
 def retimer(solution: Solution, totals: CriticalTotals) -> Retimer:
-    """Prepare a schedule to be timed anew under other durations.
+    """Prepare a schedule for retiming: computing its times under other durations.
 
-    The order of service is kept: for ``"oldest"``, the order in which every port has served.
-    Analyzing the mapping with other durations may find a better one.
+    The order of service is fixed, also for ``"oldest"``: every port serves as in the schedule. A
+    new analysis with other durations may find a better order.
 
     Parameters
     ----------
     solution
         The schedule.
     totals
-        Gives, by access, the time on its critical path.
+        Computes, per access, the time on its critical path.
 
     Returns
     -------
     Retimer
-        For all tile iterations, for a sample, or in closed form where leaves run in turn.
+        For all tile iterations, for a sample, or in closed form where the leaves run in turn.
 
     Examples
     --------
+    >>> from fractions import Fraction
     >>> import polylat
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")

@@ -36,7 +36,7 @@ _COLUMNS = (
     Column("component", "Component"),
     Column("tensor", "Tensor", words={None: "-"}),
     Column("action", "Action"),
-    Column("critical", "Time", "number"),
+    Column("critical", "Critical time", "number"),
     Column("share", "Share", "share"),
     Column("count", "Actions", "number"),
     Column("duration", "Time each", "number", {None: "varies"}),

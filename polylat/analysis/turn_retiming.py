@@ -19,17 +19,17 @@ __all__ = ["TurnRetimer"]
 
 
 class TurnRetimer:
-    """Times a schedule anew in which leaves run one after another.
+    """Retimes a schedule in which the leaves run one after another.
 
-    Of every *turn* of a leaf, its tile iterations between two barriers, the busiest port says how
-    long it takes.
+    A *turn* of a leaf is its tile iterations between two barriers. It takes the busy time of its
+    busiest port; the latency is the sum over the turns.
 
     Parameters
     ----------
     solution
         The schedule: no Pipeline, no prefetched fills, nothing in the background.
     now
-        Its critical path: by access, how long those on it take.
+        Computes, per access, the time on its critical path.
     """
 
     def __init__(self, solution: Solution, now: CriticalTotals) -> None:
@@ -41,7 +41,7 @@ class TurnRetimer:
 
     @cached_property
     def loads(self) -> Mapping[AccessKey, Number]:
-        """What takes time, and for how long it keeps its busiest port busy at scale 1."""
+        """Access → busy time of its busiest port at scale 1; accesses without any are missing."""
         return busiest_loads(self._model, self._parts)
 
     def evaluate(
@@ -49,13 +49,26 @@ class TurnRetimer:
         scales: Mapping[AccessKey, Fraction],
         /,
         *,
-        quick: bool = False,  # noqa: ARG002 - nothing else is sampled at
+        quick: bool = False,  # noqa: ARG002 - no other sample is required
     ) -> Evaluation:
-        """The latency with all durations of some accesses scaled; see `Retimer`."""
+        """Return the latency with scaled durations, see `Retimer`.
+
+        Parameters
+        ----------
+        scales
+            (Einsum, component, tensor or None, action) → the factor of its durations, or 1.
+        quick
+            Not used.
+
+        Returns
+        -------
+        Evaluation
+            The latency, and a critical path.
+        """
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
         scale = self._model.costs.scale
         if all(factor == 1 for factor in used.values()):
-            # Where several ports are as busy, those of the report's critical path.
+            # Of several equally busy ports, the report's critical path says which are critical.
             latency = self.solution.makespan
             return Evaluation(latency, used, self._now)
         unit = lcm(*(factor.denominator for factor in used.values()))
@@ -74,13 +87,11 @@ class TurnRetimer:
 
     @cached_property
     def _turns(self) -> tuple[Times, Mapping[AccessKey, tuple[Ints, Times]]]:
-        """Turns of leaves, and how long they keep which ports busy.
+        """The turns of the leaves, and the busy times in each.
 
-        Returns
-        -------
-        (times, rows)
-            Per turn, how often there is one like it. By access, where (turn times the number of
-            ports plus the port) and for how long.
+        (times, rows): the number of equal turns that each represents, shape (turns,); and, per
+        access, the entries of a table of turns and ports, flattened, and the busy time of each, in
+        steps of time.
         """
         graph, layout = self._model.graph, self._model.layout
         turn_of = np.zeros(graph.iterations, dtype=np.int64)
@@ -88,13 +99,13 @@ class TurnRetimer:
         times: list[int] = []
         for tiles, base in zip(layout.tiles, layout.bases, strict=True):
             depth = max((split.depth for split in tiles.leaf.splits), default=0)
-            mine = slice(base, base + tiles.size)
+            of_leaf = slice(base, base + tiles.size)
             firsts = tiles.firsts(depth)
             turn = np.searchsorted(firsts, np.arange(tiles.size), side="right") - 1
-            turn_of[mine] = len(times) + turn
+            turn_of[of_leaf] = len(times) + turn
             outer = np.full(tiles.size, 1, dtype=object)
             for k, kept in enumerate(tiles.kept):
-                many = outer if k < depth else inner[mine]
+                many = outer if k < depth else inner[of_leaf]
                 many *= kept.multiplicity[tiles.places[k]].astype(object)
             times += outer[firsts].tolist()
         rows: dict[AccessKey, tuple[Ints, Times]] = {}

@@ -55,7 +55,7 @@ class ScheduleChoice:
 
     @cached_property
     def exact(self) -> bool:
-        """Whether the makespan is the latency."""
+        """Whether the makespan of the chosen schedule is proven to be the latency."""
         if (self.settled and not self.coarse) or runs_in_turn(self.solved.model):
             return True
         model = self.solved.model
@@ -122,9 +122,8 @@ def sequential_makespan(solved: Solved, max_tiles: int) -> Number | None:
     pipelines = any(s.pipeline for leaf in lowered.leaves for s in leaf.splits)
     if pipelines or model.background:
         if not any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks):
-            lowered = at_tile_granularity(
-                lowered
-            )  # its leaves run in turn: the makespan is the same
+            # The leaves run in turn: the makespan is the same.
+            lowered = at_tile_granularity(lowered)
         solved = solve(lowered, frozenset(), model.slots, max_tiles, sequential=True)
     legal = [solution.makespan for solution in solved.solutions.values() if solution.legal]
     return min(legal, default=None)

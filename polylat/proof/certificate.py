@@ -176,7 +176,7 @@ class Certificate(Tabular):
         )
         rows = tuple((p.kind, p.relations, p.decisions, p.meaning) for p in self.proven)
         notes = tuple(f"Not checked: {note}." for note in self.notes)
-        return (Table(columns, rows, notes=notes),)
+        return (Table(columns, rows, "Proven rules", notes),)
 
 
 def verify(

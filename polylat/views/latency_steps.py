@@ -39,7 +39,7 @@ def latency_steps_tables(results: Results) -> tuple[Table, ...]:
             "AccelForge",
             None,
             latency,
-            "Einsums one after another, each as long as its slowest component",
+            "sum over Einsums of the slowest component's busy time",
         )
     )
     change = steps.back_to_back - latency
@@ -115,10 +115,10 @@ def _count_differences(charges: Sequence[Charge]) -> Iterator[str]:
         first.setdefault((charge.einsum, charge.tensor, charge.found_in), charge)
     for charge in sorted(first.values(), key=lambda charge: charge.found_in is None):
         if charge.found_in is not None:
+            how = "left" if charge.produced else "fetched"
             yield (
-                f"{charge.einsum} finds {charge.tensor} in {charge.found_in}, where"
-                f" {charge.brought_by} {'left' if charge.produced else 'fetched'} it; AccelForge"
-                " fetches it again"
+                f"{charge.einsum} finds {charge.tensor} in {charge.found_in} ({how} by"
+                f" {charge.brought_by}); AccelForge refetches it"
             )
         else:
             what = f"elements of {charge.tensor} in" if charge.tensor else "operations of"
@@ -127,7 +127,7 @@ def _count_differences(charges: Sequence[Charge]) -> Iterator[str]:
 
 def _barriers_reason(change: Number, results: Results) -> str:
     if len(results.solution.model.lowered.leaves) == 1:
-        return "none: a single leaf waits for its ports only"
+        return "a single leaf waits for its ports only"
     if change > 0:
         return (
             "sequential execution: a branch starts when the previous one has finished, in every"

@@ -534,7 +534,9 @@ class _Panel:
         }
 
 
-def _steps(segment: TimelineSegment, k: int) -> Iterator[tuple[Number, Number, Number, OccupancyLevel]]:
+def _steps(
+    segment: TimelineSegment, k: int
+) -> Iterator[tuple[Number, Number, Number, OccupancyLevel]]:
     """(start, finish, bits, memory) of each interval with constant occupancy."""
     level = segment.levels[k]
     steps = level.steps or ()

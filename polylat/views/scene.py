@@ -247,7 +247,9 @@ class _Frame:
             y += _LANE + 17
         self.bottom = y
 
-    def _segment(self, segment: TimelineSegment, span: tuple[float, float], top: float) -> Iterator[Item]:
+    def _segment(
+        self, segment: TimelineSegment, span: tuple[float, float], top: float
+    ) -> Iterator[Item]:
         height = _LANE - 2 * _PAD
         for shade in _merged(segment.shades):
             x0, x1 = (x_of_time(segment, span, t) for t in (shade.start, shade.finish))
@@ -276,7 +278,9 @@ class _Frame:
                 yield Label(middle, y + height / 2 + 4, bar.einsum, "middle", f"bar e{where % 8}")
         yield from self._critical(segment, span, top)
 
-    def _critical(self, segment: TimelineSegment, span: tuple[float, float], top: float) -> Iterator[Item]:
+    def _critical(
+        self, segment: TimelineSegment, span: tuple[float, float], top: float
+    ) -> Iterator[Item]:
         points: list[tuple[float, float]] = []
         for start, finish, lane in critical_parts(self.line, segment):
             y = top + lane * _LANE + _LANE - _PAD

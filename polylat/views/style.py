@@ -101,7 +101,7 @@ def einsum_color(einsum: int) -> str:
 
     Examples
     --------
-    >>> colour(0), colour(16) == einsum_color(0)
+    >>> einsum_color(0), einsum_color(16) == einsum_color(0)
     ('#0072b2', True)
     """
     return PALETTE[einsum % len(PALETTE)]

@@ -93,7 +93,8 @@ def render_timeline(line: TimelineData, width: int = 100) -> RenderableType:
     determined = [x for x in levels if x.peak is not None]
     if determined:
         peaks = ", ".join(
-            f"{x.name} {format_number(x.peak or 0)}" + (f" of {format_number(x.size)}" if x.size is not None else "")
+            f"{x.name} {format_number(x.peak or 0)}"
+            + (f" of {format_number(x.size)}" if x.size is not None else "")
             for x in determined
         )
         rows.append(Text(f"Peak bits: {peaks}.", style="dim"))

@@ -140,17 +140,15 @@ def render_explanation(results: Results) -> RenderableType:
     rich.console.RenderableType
         The headline and the sections of the explanation.
     """
-    by_action, by_access = (
-        table.where("critical", bool).first(_ROWS) for table in results.sensitivity().tables()
-    )
+    actions, accesses = results.sensitivity().tables()
     times = ("critical", "share", "count", "duration", "latency_if_free")
-    by_action = by_action.select("component", "action", *times)
+    access = ("einsum", "component", "tensor", "action")
+    by_action = actions.where("critical", bool).first(_ROWS).select("component", "action", *times)
     if by_action.rows:
         by_action = replace(by_action, notes=(*by_action.notes, waits_sentence(results)))
-    by_access = by_access.select("einsum", "component", "tensor", "action", *times)
-    _, accesses = results.sensitivity().tables()
+    by_access = accesses.where("critical", bool).first(_ROWS).select(*access, *times)
     slack = accesses.where("slack", lambda factor: factor is not None and factor > 1)
-    slack = slack.select("einsum", "component", "tensor", "action", "slack").first(_ROWS)
+    slack = slack.first(_ROWS).select(*access, "slack")
     intervals = intervals_table(results)
     sections = [
         _headline(results),

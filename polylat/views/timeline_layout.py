@@ -45,7 +45,9 @@ MIN_TICKED_WIDTH = 5
 """Smallest width of a bar that gets a tick if it has waited for its port, in pixels."""
 
 
-def segment_spans(line: TimelineData, left: float, right: float, last: Number) -> list[tuple[float, float]]:
+def segment_spans(
+    line: TimelineData, left: float, right: float, last: Number
+) -> list[tuple[float, float]]:
     """Place the segments on the time axis.
 
     Parameters
@@ -316,7 +318,9 @@ def waited_for_port(segment: TimelineSegment, bar: Bar) -> bool:
     return bar.waited_for == "port" and bar.after is not None and bar.start >= segment.start
 
 
-def critical_parts(line: TimelineData, segment: TimelineSegment) -> list[tuple[Number, Number, int]]:
+def critical_parts(
+    line: TimelineData, segment: TimelineSegment
+) -> list[tuple[Number, Number, int]]:
     """Return the parts of the critical path in a segment, in order of time.
 
     Parameters

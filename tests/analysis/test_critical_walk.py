@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import polylat
 from benchmarks.fused import attention, chain
-from polylat.analysis.critical_walk import CriticalWalk, _alike
+from polylat.analysis.critical_walk import CriticalWalk, _equal_rows
 from polylat.analysis.repetition import Digits, Item, Service
 from polylat.engine.solution import Solution
 from polylat.schedule.extrapolation import PeriodicTaskGraph
@@ -26,7 +26,7 @@ def test_equal_rows_are_grouped(rows: list[list[int | None]]) -> None:
     for column in zip(*rows, strict=True):
         there = [k for k, value in enumerate(column) if value is not None]
         columns.append((np.array(there, dtype=np.int64), np.array([column[k] for k in there])))
-    first, group = _alike(len(rows), columns)
+    first, group = _equal_rows(len(rows), columns)
     assert [rows[first[g]] for g in group] == rows
     assert len(first) == len({tuple(row) for row in rows})
 

@@ -240,7 +240,7 @@ def test_undetermined_occupancy_is_reported(monkeypatch: pytest.MonkeyPatch) -> 
         (None, None),
         (None, None),
     ]
-    assert report_text(found).count("not periodic: not known") == 2
+    assert report_text(found).count("the occupancy is not periodic") == 2
 
 
 # Levels --------------------------------------------------------------------------------

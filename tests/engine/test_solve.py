@@ -94,7 +94,7 @@ def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> N
     below = mine.evaluate({key: scale - little * (key in keys) for key, scale in drawn.items()})
     line = found.latency - found.slope(keys) * little
     assert line <= below.latency
-    if found.sink(keys) is not None:  # the slope from the left, found without the path
+    if found.direct_slope(keys) is not None:  # the slope from the left, found without the path
         assert line == below.latency
 
 

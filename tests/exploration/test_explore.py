@@ -429,7 +429,7 @@ def test_comparison() -> None:
     first = ["SRAM keeps o2", "branch 1 of 2", "DRAM keeps w1, i1, w2", "for m, tiles of 1"]
     assert way[0].split("\n")[:4] == first and way[1] == "DRAM keeps o2\n" + way[0]
     assert way[0].endswith("\ne1 on mac")
-    rows = str(found).split("What differs in the mapping")[1].split("Busy time")[0].splitlines()
+    rows = str(found).split("Differences of the mapping")[1].split("Busy time")[0].splitlines()
     (at,) = (k for k, row in enumerate(rows) if row.split()[:1] == ["e1"])
     shown = [row.split() for row in rows[at : at + 2]]
     assert shown == [["e1", "(nothing)", "DRAM", "keeps", "o2"], ["…", "…"]]
@@ -441,7 +441,7 @@ def test_comparison() -> None:
     assert (split.what, split.values) == ("e1, e2 | e3", ("Sequential", "Pipeline"))
     same = polylat.compare({"a": reports["untapped"], "b": reports["untapped"]})
     assert not (same.mapping or same.ports or same.memories or same.accesses)
-    assert "Nothing differs" in str(same)
+    assert "Equal in mapping, busy time of ports" in str(same)
     with pytest.raises(OptionError, match="nothing to compare"):
         polylat.compare({"a": reports["untapped"]})
     with pytest.raises(OptionError, match="reports by name"):

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from polylat import Report
+from polylat import Column, Report, Table
 
 
 def test_frames(report: Report) -> None:
@@ -37,8 +37,7 @@ def test_frames(report: Report) -> None:
 def test_frames_of_fractions() -> None:
     """A column with a fraction has floats, and missing values stay missing."""
     pandas = pytest.importorskip("pandas", reason="the extra `frames` is not installed")
-    from polylat.views.frames import _frame
-
-    frame = _frame(("a", "b"), [(1, None), (Fraction(1, 2), 10**30)])
+    columns = (Column("a", "A", "number"), Column("b", "B", "number"))
+    frame = Table(columns, ((1, None), (Fraction(1, 2), 10**30))).to_frame()
     assert frame["a"].tolist() == [1.0, 0.5]
     assert pandas.isna(frame["b"][0]) and frame["b"][1] == 10**30

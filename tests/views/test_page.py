@@ -137,8 +137,8 @@ def test_what_would_change_it(report: Report) -> None:
         assert inside and all(
             any(f": {format_number(at)}" in str(r) for r in rings) for at in inside
         )
-    assert "DRAM</b>: more bandwidth reduces the latency, down to 24,064 at 2.831 x" in text
-    assert "mac</b>: more bandwidth does not reduce the latency; 0.0625 x suffices (flat" in text
+    assert "DRAM</b>: a higher bandwidth reduces the latency, down to 24,064 at 2.831x" in text
+    assert "mac</b>: a higher bandwidth does not reduce the latency; 0.0625x suffices" in text
 
 
 @given(st.fractions(Fraction(1, 10**9), 10**15))
