@@ -1,1 +1,1 @@
-"""Benchmarks: polylat's engine and analyses against other ways to the same numbers."""
+"""Benchmarks: polylat compared with other tools that compute the same numbers."""

@@ -1,6 +1,6 @@
-"""All benchmarks: ``python -m benchmarks [-o FILE] [--smoke] [--only NAME…]`` (or ``make bench``).
+"""Run all benchmarks: ``python -m benchmarks [-o FILE] [--smoke] [--only NAME…]`` (``make bench``).
 
-Prints tables; with ``-o`` also writes every figure as JSON.
+Print tables; with ``-o``, also write all figures as JSON.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ ACCELFORGE_PYTHON = Path(".venv-accelforge", "bin", "python")
 
 SMOKE_ROWS = (2, 7)
 ROWS = (4, 34, 334, 3334)
-"""A thousand, ten thousand, a hundred thousand and a million tile iterations."""
-MOST_ROWS = {"networkx": 334, "rustworkx": 3334, "simpy": 3334}
-"""Larger ones take these too long, or too much memory."""
-LONG = 334
-"""From this many rows on the others run less often."""
+"""About 10³, 10⁴, 10⁵ and 10⁶ tile iterations."""
+ROW_LIMITS = {"networkx": 334, "rustworkx": 3334, "simpy": 3334}
+"""Largest number of rows per tool; more would take too much time or memory."""
+MANY_ROWS = 334
+"""From this number of rows on, runs are repeated less often."""
 
 
 def main() -> None:
-    """Run the benchmarks that are asked for."""
+    """Run the requested benchmarks."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="polylat's benchmarks"
     )
@@ -51,29 +51,31 @@ def main() -> None:
         "accelforge": accelforge,
     }
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
-    parser.add_argument("--smoke", action="store_true", help="small sizes: do all sides agree?")
-    parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
+    parser.add_argument("--smoke", action="store_true", help="small sizes: do all tools agree?")
+    parser.add_argument(
+        "--only", nargs="+", choices=sections, default=list(sections), help="sections to run"
+    )
     parser.add_argument(
         "--accelforge-python",
         type=Path,
         default=ACCELFORGE_PYTHON,
-        help="a Python that has AccelForge and polylat (default: that of `make accelforge`)",
+        help="Python interpreter with AccelForge and polylat (default: of `make accelforge`)",
     )
     options = parser.parse_args()
-    found: dict[str, Any] = {"machine": machine(), "smoke": options.smoke}
-    print("machine:", json.dumps(found["machine"]))
-    _run(2)  # what only the first run costs is measured in a process of its own
+    figures: dict[str, Any] = {"machine": machine(), "smoke": options.smoke}
+    print("machine:", json.dumps(figures["machine"]))
+    _run_polylat(2)  # the cost of a first run is measured separately, by `warm_up`
     for name, section in sections.items():
         if name in options.only:
             print(f"\n{name}\n", flush=True)
-            found[name] = section(options)
+            figures[name] = section(options)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         print(f"\nfigures: {options.output}")
 
 
-def _rows(options: argparse.Namespace) -> Sequence[int]:
+def _row_counts(options: argparse.Namespace) -> Sequence[int]:
     return SMOKE_ROWS if options.smoke else ROWS
 
 
@@ -82,21 +84,21 @@ def _graph(rows: int, *, background: bool) -> TaskGraph:
     return build(lower(cascade(rows), "full"), pairs, 2).graph
 
 
-def _run(rows: int) -> None:
+def _run_polylat(rows: int) -> None:
     graph = _graph(rows, background=True)
     longest_path.by_polylat(graph)
     simulation.by_polylat(graph)
 
 
 def warm_up(options: argparse.Namespace) -> dict[str, float] | None:
-    """What the first analysis of a process costs: with numba's cache, and without."""
+    """Measure the first analysis in a process, with and without numba's cache."""
     if options.smoke:
-        print("left out")
+        print("skipped in a smoke run")
         return None
     code = (
         "from time import perf_counter as now; start = now()\n"
-        "from benchmarks.__main__ import _run; imported = now()\n"
-        "_run(2); print(imported - start, now() - imported)"
+        "from benchmarks.__main__ import _run_polylat; imported = now()\n"
+        "_run_polylat(2); print(imported - start, now() - imported)"
     )
 
     def first(cache: str) -> tuple[float, float]:
@@ -123,9 +125,9 @@ def warm_up(options: argparse.Namespace) -> dict[str, float] | None:
 
 
 def longest_paths(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The longest path of one graph, by networkx, rustworkx and polylat: build and solve."""
+    """Measure networkx, rustworkx and polylat on the longest path of one graph."""
     found = []
-    for rows in _rows(options):
+    for rows in _row_counts(options):
         graph = _graph(rows, background=False)
         events = longest_path.events(graph)
         runs = {
@@ -134,36 +136,36 @@ def longest_paths(options: argparse.Namespace) -> list[dict[str, Any]]:
             "rustworkx": partial(longest_path.by_rustworkx, events),
         }
         size = {"nodes": events.count, "edges": len(events.source)}
-        found.append(_beside(rows, graph, size, runs, options))
-    _show(found, ("nodes", "edges"))
+        found.append(_compare(rows, graph, size, runs, options))
+    _print_table(found, ("nodes", "edges"))
     return found
 
 
 def simulations(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The order "oldest", simulated by simpy and timed by polylat."""
+    """Measure simpy and polylat on the order "oldest"."""
     found = []
-    for rows in _rows(options):
+    for rows in _row_counts(options):
         graph = _graph(rows, background=True)
         runs = {
             "polylat": partial(simulation.by_polylat, graph),
             "simpy": partial(simulation.by_simpy, graph),
         }
-        found.append(_beside(rows, graph, {"tasks": graph.tasks}, runs, options))
-    _show(found, ("tasks",))
+        found.append(_compare(rows, graph, {"tasks": graph.tasks}, runs, options))
+    _print_table(found, ("tasks",))
     return found
 
 
-def _beside(
+def _compare(
     rows: int,
     graph: TaskGraph,
     size: Mapping[str, int],
     runs: Mapping[str, Callable[[], object]],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Run polylat and others in turn; all must come to the same."""
-    chosen = {name: run for name, run in runs.items() if rows <= MOST_ROWS.get(name, rows)}
-    often, seldom = (1, 1) if options.smoke else (7, 3) if rows < LONG else (5, 2)
-    repeats = {name: often if name == "polylat" else seldom for name in chosen}
+    """Run polylat and the other tools in turn; all must return the same result."""
+    chosen = {name: run for name, run in runs.items() if rows <= ROW_LIMITS.get(name, rows)}
+    own, other = (1, 1) if options.smoke else (7, 3) if rows < MANY_ROWS else (5, 2)
+    repeats = {name: own if name == "polylat" else other for name in chosen}
     measured = interleaved(chosen, repeats)
     results = {name: m.result for name, m in measured.items()}
     assert len(set(results.values())) == 1, f"different results: {results}"
@@ -179,7 +181,7 @@ def _beside(
     }
 
 
-def _show(found: Sequence[Mapping[str, Any]], sizes: Sequence[str]) -> None:
+def _print_table(found: Sequence[Mapping[str, Any]], sizes: Sequence[str]) -> None:
     names = list(dict.fromkeys(name for row in found for name in row["seconds"]))
     head = ["iterations", *sizes]
     for name in names:
@@ -197,8 +199,8 @@ def _show(found: Sequence[Mapping[str, Any]], sizes: Sequence[str]) -> None:
 
 
 def whole_analyses(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """`analyze` as a whole: time by phase, peak memory."""
-    found = cascades(_rows(options), 1 if options.smoke else 3)
+    """Measure `analyze`: time by phase, and peak memory."""
+    found = cascades(_row_counts(options), 1 if options.smoke else 3)
     phases = list(found[0]["seconds"])
     lines = [
         (
@@ -209,12 +211,12 @@ def whole_analyses(options: argparse.Namespace) -> list[dict[str, Any]]:
         for row in found
     ]
     print(table(("iterations", *phases, "peak memory"), lines))
-    print(f"(seconds; a process that has analysed nothing: {found[0]['baseline_mib']} MiB)")
+    print(f"(seconds; baseline of a process with a tiny case: {found[0]['baseline_mib']} MiB)")
     return found
 
 
 def trips(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """`analyze` on fused cascades, by number of trips, beside engines that look at everything."""
+    """Measure `analyze` by trip count, and tools that visit every tile iteration."""
     rows = (
         trip_counts.trip_counts(trip_counts.SMOKE_TRIPS, trip_counts.SMOKE_MOST, 1)
         if options.smoke
@@ -225,21 +227,21 @@ def trips(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def real_sizes(options: argparse.Namespace) -> dict[str, Any] | None:
-    """`analyze` on workloads of real size; small ones of the project's own to try it."""
+    """Measure `analyze` on real-size workloads; in a smoke run, on small ones of the project."""
     rows = (
         real_size.real_size(real_size.OURS, real_size.SMOKE_PATTERNS, 1)
         if options.smoke
         else real_size.real_size()
     )
     if rows is None:
-        print(f"left out: there is no {real_size.CORPUS}; POLYLAT_CORPUS names another folder")
+        print(f"skipped: {real_size.CORPUS} does not exist; set POLYLAT_CORPUS to another folder")
         return None
     real_size.show(rows)
     return {"summary": real_size.summary(rows), "rows": [row.to_dict() for row in rows]}
 
 
 def explorations(options: argparse.Namespace) -> dict[str, Any]:
-    """`explore` beside `analyze` and, in an environment that has it, AccelForge."""
+    """Measure `explore`, `analyze` and, in an environment that has it, AccelForge."""
     python: Path = options.accelforge_python
     if options.smoke or not (ROOT / python).exists():
         return explore.figures(smoke=options.smoke)
@@ -252,11 +254,11 @@ def explorations(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def accelforge(options: argparse.Namespace) -> dict[str, Any] | None:
-    """`analyze` and `roofline` beside AccelForge, in an environment that has both."""
+    """Measure `analyze`, `roofline` and AccelForge, in an environment that has them."""
     python: Path = options.accelforge_python
     if options.smoke or not (ROOT / python).exists():
-        why = "left out" if options.smoke else f"no {python}"
-        print(f"{why}: `make accelforge` sets it up and compares")
+        why = "smoke run" if options.smoke else f"{python} does not exist"
+        print(f"skipped ({why}): `make accelforge` creates the environment and compares")
         return None
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "figures.json"

@@ -1,9 +1,9 @@
-"""Compare polylat with AccelForge itself: figures, and the time that they take.
+"""Compare polylat with AccelForge: figures and run time.
 
 ``python -m benchmarks.accelforge_compare [FOLDER…]`` needs an environment with both (``make
 accelforge``; AccelForge needs Python 3.12). Every case of the folders is loaded by both; then
 AccelForge's ``evaluate_mapping`` runs in turn with polylat's ``roofline`` and
-``analyze(granularity="tile")``. Exit code 1 says that figures differ.
+``analyze(granularity="tile")``. The exit code is 1 if figures differ.
 """
 
 from __future__ import annotations
@@ -34,47 +34,47 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = ROOT / "tests" / "data" / "accelforge"
 CORPUS = Path(os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelforge-corpus"))
 TOLERANCE = 1e-6
-"""AccelForge's figures pass through 32-bit floats."""
+"""Largest relative difference: AccelForge's figures pass through 32-bit floats."""
 SLOW = 2.0
-"""Seconds from which on AccelForge runs only once more."""
+"""If AccelForge's first run takes at least this time in seconds, only one more run follows."""
 
 MEANING = {
     "roofline": "evaluate_mapping ÷ roofline",
-    "roofline_first": "the same, each's first run",
-    "roofline_prepared": "the same, AccelForge's expressions evaluated before",
+    "roofline_first": "the same, first run of each",
+    "roofline_prepared": "the same, AccelForge's expressions evaluated in advance",
     "analyze": "evaluate_mapping ÷ analyze(granularity='tile')",
-    "analyze_first": "the same, each's first run",
-    "analyze_prepared": "the same, AccelForge's expressions evaluated before",
+    "analyze_first": "the same, first run of each",
+    "analyze_prepared": "the same, AccelForge's expressions evaluated in advance",
     "loading": "loading",
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """What became of one input.
+    """Result of one case.
 
     Parameters
     ----------
     name
-        Its name.
+        Name of the case.
     figures
-        Number of figures compared: the latency, and that of every component for every Einsum.
+        Number of compared figures: the latency, and that of every component for every Einsum.
     difference
-        The largest relative difference among them.
+        Largest relative difference among the compared figures.
     theirs, prepared
-        Seconds of `evaluate_mapping`, and of the same with AccelForge's expressions evaluated
-        before.
+        Seconds of `evaluate_mapping`, and of the same with AccelForge's expressions evaluated in
+        advance.
     roofline, analyze
-        Seconds of polylat's; None where polylat does not analyse the mapping.
+        Seconds of polylat's functions; None where polylat does not analyze the mapping.
     tiles
-        Number of tile iterations that `analyze` visits.
+        Number of tile iterations.
     first
-        Seconds of the first run each (AccelForge keeps what it has compiled for a mapping):
-        `evaluate_mapping`, `roofline`, `analyze`.
+        Seconds of the first run of `evaluate_mapping`, `roofline` and `analyze` (AccelForge caches
+        the code that it compiles for a mapping).
     loading
-        Seconds to load: AccelForge, polylat.
+        Seconds to load the case, in AccelForge and in polylat.
     remark
-        What was not done, and why.
+        Why polylat rejects the input or does not analyze it; else empty.
     """
 
     name: str
@@ -91,14 +91,14 @@ class Case:
 
 
 def compare(path: Path, repeats: int) -> Case:
-    """Run one case on both sides."""
+    """Run one case with both tools."""
     load_theirs, their_spec = seconds(lambda: accelforge.Spec.from_yaml(str(path)))
     try:
         load_ours, spec = seconds(lambda: load(path))
         first_roofline, figures = seconds(lambda: roofline(spec))
     except PolylatError as error:
         return Case(path.stem, remark=f"polylat: {error.what}")
-    took, answer = seconds(their_spec.evaluate_mapping)
+    first_theirs, answer = seconds(their_spec.evaluate_mapping)
     expected = {"": float(answer.latency())}
     for (einsum, component), time in answer.latency(per_einsum=True, per_component=True).items():
         expected[f"{einsum} {component}"] = float(time)
@@ -114,16 +114,16 @@ def compare(path: Path, repeats: int) -> Case:
         remark = f"analyze: {error.what}"
     else:
         tiles = report.tiles
-    prepared = _prepared(their_spec)
+    prepared = _evaluate_prepared(their_spec)
     runs: dict[str, Callable[[], object]] = {
-        "theirs": _silent(their_spec.evaluate_mapping),
-        "prepared": _silent(prepared),
+        "theirs": _without_result(their_spec.evaluate_mapping),
+        "prepared": _without_result(prepared),
         "roofline": lambda: roofline(spec).latency,
     }
     if first_analyze is not None:
         runs["analyze"] = lambda: analyze(spec, granularity="tile").latency
-    often = repeats if took < SLOW else 1
-    counts = dict.fromkeys(runs, max(repeats, 5)) | {"theirs": often, "prepared": often}
+    rounds = repeats if first_theirs < SLOW else 1
+    counts = dict.fromkeys(runs, max(repeats, 5)) | {"theirs": rounds, "prepared": rounds}
     medians = {name: run.median for name, run in interleaved(runs, counts).items()}
     return Case(
         path.stem,
@@ -134,14 +134,14 @@ def compare(path: Path, repeats: int) -> Case:
         medians["roofline"],
         medians.get("analyze"),
         tiles,
-        (took, first_roofline, first_analyze),
+        (first_theirs, first_roofline, first_analyze),
         (load_theirs, load_ours),
         remark,
     )
 
 
-def _prepared(spec: Any) -> Callable[[], object]:
-    """`evaluate_mapping` with all that depends on the architecture alone done beforehand."""
+def _evaluate_prepared(spec: Any) -> Callable[[], object]:
+    """Return `evaluate_mapping` with the architecture's expressions evaluated in advance."""
     specs, architectures = {}, {}
     for node in spec.mapping.get_nodes_of_type(Compute):
         costed = spec.calculate_component_costs(einsum_name=node.einsum, area=False)
@@ -152,7 +152,7 @@ def _prepared(spec: Any) -> Callable[[], object]:
     return lambda: evaluate_mapping(spec, architectures, specs)
 
 
-def _silent(run: Callable[[], object]) -> Callable[[], None]:
+def _without_result(run: Callable[[], object]) -> Callable[[], None]:
     def result() -> None:
         run()
 
@@ -190,7 +190,7 @@ def _ratios(cases: Sequence[Case]) -> dict[str, list[float]]:
                 assert case.theirs is not None
                 assert case.prepared is not None
                 ratios.setdefault(name, []).append(case.theirs / ours)
-                ratios.setdefault(f"{name}_prepared", []).append(case.prepared / ours)
+                ratios.setdefault(f"{name}_evaluate_prepared", []).append(case.prepared / ours)
         if case.first is not None:
             theirs, ours, analyzed = case.first
             ratios.setdefault("roofline_first", []).append(theirs / ours)
@@ -202,7 +202,7 @@ def _ratios(cases: Sequence[Case]) -> dict[str, list[float]]:
 
 
 def show(cases: Sequence[Case]) -> str:
-    """The cases as a table."""
+    """Format the cases as a table."""
     rows = []
     for c in cases:
         if c.theirs is None or c.roofline is None:
@@ -210,33 +210,33 @@ def show(cases: Sequence[Case]) -> str:
         analyzed = (
             ("", "", "")
             if c.analyze is None
-            else (f"{c.tiles:,}", _ms(c.analyze), _times(c.theirs, c.analyze))
+            else (f"{c.tiles:,}", _milliseconds(c.analyze), _ratio(c.theirs, c.analyze))
         )
         rows.append(
             (
                 c.name,
                 str(c.figures),
                 f"{c.difference:.0e}" if c.difference else "0",
-                _ms(c.theirs),
-                _ms(c.roofline),
-                _times(c.theirs, c.roofline),
+                _milliseconds(c.theirs),
+                _milliseconds(c.roofline),
+                _ratio(c.theirs, c.roofline),
                 *analyzed,
             )
         )
-    head = ("case", "figures", "differ", "AccelForge", "roofline", "", "tiles", "analyze", "")
+    head = ("case", "figures", "difference", "AccelForge", "roofline", "", "tiles", "analyze", "")
     return table(head, rows)
 
 
-def _ms(time: float) -> str:
+def _milliseconds(time: float) -> str:
     return f"{1000 * time:.2f} ms"
 
 
-def _times(theirs: float, ours: float) -> str:
+def _ratio(theirs: float, ours: float) -> str:
     return f"{theirs / ours:.1f}×"
 
 
 def paths(folders: Sequence[Path]) -> Iterator[Path]:
-    """Inputs of the folders, each name once."""
+    """Yield the inputs of the folders, sorted by name; names in later folders take precedence."""
     found = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
     for name in sorted(found):
         yield found[name]
@@ -244,17 +244,17 @@ def paths(folders: Sequence[Path]) -> Iterator[Path]:
 
 def main() -> None:
     """Compare, print the table, and fail if figures differ."""
-    parser = argparse.ArgumentParser(description="Compare polylat with AccelForge itself.")
+    parser = argparse.ArgumentParser(description="Compare polylat with AccelForge.")
     folders = [folder for folder in (CORPUS, OURS) if folder.is_dir()]
     parser.add_argument("folders", type=Path, nargs="*", default=folders)
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each (default 3)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs per tool and case (default 3)")
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
     options = parser.parse_args()
-    warnings.filterwarnings("ignore", module="accelforge")  # pandas finds its frames fragmented
+    warnings.filterwarnings("ignore", module="accelforge")  # pandas warns of fragmented frames
     inputs = list(paths(options.folders))
     if not inputs:
         parser.error("no inputs")
-    compare(inputs[0], 1)  # what only the first run costs
+    compare(inputs[0], 1)  # warm up: the first run in a process costs more
     cases = [compare(path, options.repeats) for path in inputs]
     figures = summary(cases)
     print(show(cases))
@@ -267,9 +267,9 @@ def main() -> None:
     rows = []
     for name, meaning in MEANING.items():
         if name in figures:
-            of = figures[name]
-            rows.append((meaning, *(f"{of[which]:.1f}×" for which in ("median", "least"))))
-    print(table(("AccelForge's time ÷ polylat's", "median", "least"), rows))
+            ratios = figures[name]
+            rows.append((meaning, *(f"{ratios[key]:.1f}×" for key in ("median", "least"))))
+    print(table(("AccelForge's time ÷ polylat's", "median", "minimum"), rows))
     if options.output:
         result = {
             "machine": machine(),

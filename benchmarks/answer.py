@@ -1,4 +1,4 @@
-"""What `analyze` says, as far as benchmarks compare and show it."""
+"""The results of `analyze` that the benchmarks compare and print."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["Answer", "shown"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a report says.
+    """Main results of a report.
 
     Parameters
     ----------
     engine, granularity, tiles
-        The engine, and the number of tile iterations that there are at this granularity.
+        The engine, the granularity, and the number of tile iterations at this granularity.
     latency, lower_bound
-        The latency, and what it cannot be less than.
+        The latency, and a lower bound on it.
     exact, gap
-        Whether the latency is exact, and else by how much it may be too large: a fraction of the
-        lower bound.
+        Whether the latency is exact; and by how much it may be too large otherwise, as a fraction
+        of the lower bound.
     optimal
         Whether no schedule of the mapping is faster.
     """
@@ -39,7 +39,7 @@ class Answer:
 
     @classmethod
     def of(cls, report: Report) -> Answer:
-        """What this report says."""
+        """Return the main results of a report."""
         return cls(
             report.engine,
             report.granularity,
@@ -53,17 +53,17 @@ class Answer:
 
     @property
     def precision(self) -> str:
-        """Exact, or how far from it at most."""
+        """``"exact"``, or the gap in percent."""
         return "exact" if self.exact else f"{self.gap:.2%}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         numbers = {"latency": str(self.latency), "lower_bound": str(self.lower_bound)}
         return vars(self) | numbers
 
 
 def shown(number: Number) -> str:
-    """A number for a table."""
+    """Format a number for a table."""
     if number.denominator == 1:
         return f"{int(number):,}"
     return str(number) if number.denominator < 1000 else f"{float(number):.6g}"

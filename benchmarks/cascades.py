@@ -1,7 +1,7 @@
-"""`analyze` on cascades of a thousand to a million tile iterations: time by phase, peak memory.
+"""Time by phase and peak memory of `analyze`, for 10³ to 10⁶ tile iterations.
 
-Each size runs in a process of its own (``python -m benchmarks.cascades ROWS REPEATS``), so that
-its peak is its own.
+Each size runs in a separate process (``python -m benchmarks.cascades ROWS REPEATS``), so that peak
+memory is measured for this size alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_TILES = 10**9
 
 
 def cascades(rows: Sequence[int], repeats: int) -> list[dict[str, Any]]:
-    """Measure several sizes, each in a process of its own."""
+    """Measure several sizes, each in a separate process."""
     found = []
     for count in rows:
         done = subprocess.run(
@@ -50,12 +50,12 @@ def phases(rows: int, repeats: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        Medians in seconds by phase, those of `analyze` as a whole, and the most memory that the
-        process had in MiB before and after.
+        Sizes of the task graph; median seconds by phase and of `analyze` as a whole; and the peak
+        memory of the process in MiB, before and after the runs.
     """
-    _run(1)
-    before = _peak()
-    runs = [_run(rows) for _ in range(repeats)]
+    _run_phases(1)
+    before = _peak_mib()
+    runs = [_run_phases(rows) for _ in range(repeats)]
     medians = {
         phase: statistics.median(run["seconds"][phase] for run in runs)
         for phase in runs[0]["seconds"]
@@ -64,12 +64,12 @@ def phases(rows: int, repeats: int) -> dict[str, Any]:
         "rows": rows,
         "seconds": medians,
         "baseline_mib": round(before),
-        "peak_mib": round(_peak()),
+        "peak_mib": round(_peak_mib()),
     }
 
 
-def _run(rows: int) -> dict[str, Any]:
-    """All phases once; the peak is that of `analyze` and of reading its report."""
+def _run_phases(rows: int) -> dict[str, Any]:
+    """Run every phase once, then `analyze` and the properties of its report."""
     spec = cascade(rows)
     background = frozenset({("o2", "SRAM")})
     took: dict[str, float] = {}
@@ -84,7 +84,7 @@ def _run(rows: int) -> dict[str, Any]:
         "tasks": model.graph.tasks,
         "edges": len(model.graph.edge_source),
     }
-    del lowered, model, timing
+    del lowered, model, timing  # free memory: only `analyze` and its report count for the peak
     took["analyze"], report = seconds(
         lambda: analyze(spec, granularity="full", background="o2", max_tiles=MAX_TILES)
     )
@@ -93,11 +93,11 @@ def _run(rows: int) -> dict[str, Any]:
     return size | {"latency": str(report.latency), "seconds": took}
 
 
-def _peak() -> float:
-    """Most memory that this process has had, in MiB."""
+def _peak_mib() -> float:
+    """Return the peak memory of this process, in MiB."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Unlike `getrusage`, this does not begin with what the parent had.
+        # Unlike that of `getrusage`, this peak does not include the memory of the parent process.
         lines = dict(line.split(":", 1) for line in status.read_text("ascii").splitlines())
         return int(lines["VmHWM"].split()[0]) / 1024
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,4 +1,4 @@
-"""Cascades to measure on: three fused matrix multiplications, as large as one likes."""
+"""A cascade of three fused matrix multiplications, of any size, as a benchmark case."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ ITERATIONS_PER_ROW = 3 * EXTENT * EXTENT
 
 
 def cascade(rows: int, *, pipelined: bool = True) -> Spec:
-    """Three matrix multiplications of which the first two share a loop over the rows.
+    """Return three matrix multiplications, of which the first two share a loop over the rows.
 
     At granularity ``"full"`` it has `rows` × `ITERATIONS_PER_ROW` tile iterations. The weights of
-    the second are fetched into the SRAM for every row, ahead of their use if they can be; the
-    second's output is written from the SRAM to the DRAM too.
+    the second multiplication are prefetched into the SRAM for every row; its output is also written
+    from the SRAM to the DRAM.
 
     Parameters
     ----------
     rows
-        Size of the rank that all three share.
+        Size of the rank that all three multiplications share.
     pipelined
-        Whether the splits are Pipelines, else Sequential.
+        Whether the splits are Pipelines instead of Sequentials.
     """
     split = "Pipeline" if pipelined else "Sequential"
     e1 = [loop("n0"), loop("n1"), leaf("e1", "mac")]

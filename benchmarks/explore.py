@@ -1,7 +1,7 @@
-"""`explore`: variants per second, beside `analyze` and AccelForge; two workers; tile shapes.
+"""Compare `explore` with `analyze` and AccelForge; one and two processes; tile shapes.
 
 ``python -m benchmarks.explore [-o FILE] [--smoke]``. Where AccelForge is installed, its
-``evaluate_mapping`` runs in turn with the others, on the same files.
+``evaluate_mapping`` runs in turn with polylat's functions, on the same files.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ LARGE: dict[str, tuple[Callable[[], Spec], dict[str, Any]]] = {
         {"granularity": "flow", "slots": range(1, 11)},
     ),
 }
-"""One of many tile shapes; and one of two cells, one of which has nearly all of the work, most of
-which its variants share."""
+"""Spaces for two processes: one with many tile shapes; and one with two cells, of which one has
+nearly all of the work, most of it shared by its variants."""
 SHAPES: dict[str, dict[str, Any]] = {
     "7 tile shapes": {"splits": False, "background": False},
     "7 tile shapes, splits, write-backs, 3 numbers of slots": {"slots": [1, 2, 3]},
@@ -67,20 +67,20 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One space.
+    """Measurements of one space.
 
     Parameters
     ----------
     name, granularity, variants, tiles
-        The case; the number of variants, and of tile iterations of each.
+        The case and the granularity; the number of variants, and of tile iterations per variant.
     explore
-        Seconds per variant of `explore`, all of them evaluated, from nothing: lowering and all.
+        Seconds per variant of an exhaustive `explore` without caches, lowering included.
     pruned
-        Seconds of `explore` with the bounds ÷ number of variants, whether evaluated or excluded.
+        Seconds of `explore` with bounds ÷ number of variants, including those excluded.
     excluded
-        How many of them the bounds excluded.
+        Number of variants that the bounds exclude.
     analyze
-        Seconds of `analyze` of a variant: the median of some, each the median of some runs.
+        Seconds of `analyze` per variant: the median over sampled variants of the median over runs.
     accelforge
         Seconds of AccelForge's `evaluate_mapping`; None where it is not installed.
     """
@@ -99,28 +99,28 @@ class Row:
 def explorations(
     cases: Sequence[tuple[str, str]] = CASES, sample: int = SAMPLE, turns: int = 3
 ) -> list[Row]:
-    """Measure spaces; the results of `explore` must be those of `analyze`."""
+    """Measure every space; `explore` and `analyze` must return equal latencies."""
     rows = []
     for name, granularity in cases:
         path = OURS / f"{name}.yaml"
         spec = load(path)
         theirs = _accelforge(path)
-        found = _explore(spec, granularity)  # what only the first run costs
+        found = _explore(spec, granularity)  # warm up, and the expected results
         step = max(1, found.variants // sample)
-        some = found.results[::step]
+        sampled = found.results[::step]
         times: dict[str, list[float]] = {"explore": [], "pruned": [], "theirs": []}
-        each: list[list[float]] = [[] for _ in some]
+        analyze_times: list[list[float]] = [[] for _ in sampled]
         for _ in range(turns):
             took, again = seconds(lambda: _explore(spec, granularity))  # noqa: B023
             assert again.results == found.results
             times["explore"].append(took / found.variants)
-            took, few = seconds(lambda: _explore(spec, granularity, exhaustive=False))  # noqa: B023
-            assert few.front == found.front
+            took, pruned = seconds(lambda: _explore(spec, granularity, exhaustive=False))  # noqa: B023
+            assert pruned.front == found.front
             times["pruned"].append(took / found.variants)
-            for result, mine in zip(some, each, strict=True):
+            for result, runs in zip(sampled, analyze_times, strict=True):
                 took, report = seconds(lambda: analyze(result.spec))  # noqa: B023
                 assert report.latency == result.latency
-                mine.append(took)
+                runs.append(took)
             if theirs is not None:
                 times["theirs"].append(seconds(theirs)[0])
         rows.append(
@@ -128,11 +128,11 @@ def explorations(
                 name,
                 granularity,
                 found.variants,
-                some[0].report.tiles,
+                sampled[0].report.tiles,
                 statistics.median(times["explore"]),
                 statistics.median(times["pruned"]),
-                few.excluded,
-                statistics.median(statistics.median(mine) for mine in each),
+                pruned.excluded,
+                statistics.median(map(statistics.median, analyze_times)),
                 statistics.median(times["theirs"]) if theirs is not None else None,
             )
         )
@@ -140,7 +140,7 @@ def explorations(
 
 
 def _explore(spec: Spec, granularity: str, *, exhaustive: bool = True) -> Exploration:
-    """Explore with nothing remembered but ISL's relations, which `analyze` remembers, too."""
+    """Explore with empty caches, except those of ISL's relations, which `analyze` has as well."""
     evaluate.clear_cache()
     return explore(spec, granularity=granularity, slots=SLOTS, exhaustive=exhaustive, n_jobs=1)
 
@@ -150,7 +150,7 @@ def _accelforge(path: Path) -> Callable[[], object] | None:
         import accelforge
     except ImportError:
         return None
-    warnings.filterwarnings("ignore", module="accelforge")  # pandas finds its frames fragmented
+    warnings.filterwarnings("ignore", module="accelforge")  # pandas warns of fragmented frames
     spec = accelforge.Spec.from_yaml(str(path))
     spec.evaluate_mapping()
     evaluated: Callable[[], object] = spec.evaluate_mapping
@@ -158,48 +158,49 @@ def _accelforge(path: Path) -> Callable[[], object] | None:
 
 
 def scaling(turns: int = 9) -> list[dict[str, Any]]:
-    """One process beside two, which are running already; and what two could reach here at best.
+    """Measure one process, two running worker processes, and the best ratio that is possible.
 
-    Cores need not be equally fast: where others use the same machine, one may take half as long
-    again as its neighbour. So one process runs on each of two cores in turn, and counts with the
-    mean of their speeds; and ratios are those of each turn.
+    Cores may differ in speed, in particular on a shared machine. Therefore the single process runs
+    on each of two cores in turn, and the mean of the two speeds counts; ratios are computed per
+    turn.
 
-    Two programs that have nothing to do with each other share caches, memory and the machine's
-    power. So there is the `ceiling`, too: twice the time of one process ÷ that of two which both do
-    all of it, at the same time.
+    Even independent processes share caches, memory bandwidth and power. The `ceiling` measures
+    this: twice the time of one process ÷ that of two simultaneous ones,
+    each of which does all of the work.
     """
     return [{"space": name, **_scaling(*large, turns)} for name, large in LARGE.items()]
 
 
-def _scaling(given: Callable[[], Spec], options: dict[str, Any], turns: int) -> dict[str, Any]:
+def _scaling(make: Callable[[], Spec], options: dict[str, Any], turns: int) -> dict[str, Any]:
     import joblib
 
-    spec = given()
+    spec = make()
     pool = joblib.Parallel(n_jobs=2, batch_size=1)
-    alone = joblib.delayed(_alone)
-    known = explore(spec, n_jobs=2, exhaustive=True, **options)  # starts processes
-    pool(alone(spec, options) for _ in range(2))  # which load all code
+    alone = joblib.delayed(_explore_in_one_process)
+    expected = explore(spec, n_jobs=2, exhaustive=True, **options)  # starts the workers
+    pool(alone(spec, options) for _ in range(2))  # lets both load all code
 
-    def took(jobs: int) -> float:
-        pool(joblib.delayed(_forgets)() for _ in range(8))
+    def measure(jobs: int) -> float:
+        """Return the seconds of `jobs` processes; 0: of two that do all of the work each."""
+        pool(joblib.delayed(_clear_caches)() for _ in range(8))
         evaluate.clear_cache()
         if not jobs:
             return seconds(lambda: pool(alone(spec, options) for _ in range(2)))[0]
         time, found = seconds(lambda: explore(spec, n_jobs=jobs, exhaustive=True, **options))
-        assert found.results == known.results
+        assert found.results == expected.results
         return time
 
     ones, twos, aparts = [], [], []
     for _ in range(turns):
-        each = []
+        ones_by_core = []
         for core in _cores():
-            with _on(core):
-                each.append(took(1))
-        ones.append(statistics.harmonic_mean(each))
-        twos.append(took(2))
-        aparts.append(took(0))
+            with _pinned_to(core):
+                ones_by_core.append(measure(1))
+        ones.append(statistics.harmonic_mean(ones_by_core))
+        twos.append(measure(2))
+        aparts.append(measure(0))
     return {
-        "variants": known.variants,
+        "variants": expected.variants,
         "one": statistics.median(ones),
         "two": statistics.median(twos),
         "apart": statistics.median(aparts),
@@ -209,13 +210,13 @@ def _scaling(given: Callable[[], Spec], options: dict[str, Any], turns: int) -> 
 
 
 def _cores() -> Sequence[int | None]:
-    """Two cores; None where they cannot be chosen."""
+    """Return two cores; None where the system cannot pin a process to a core."""
     return sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else [None]
 
 
 @contextmanager
-def _on(core: int | None) -> Iterator[None]:
-    """Keep this process on a core."""
+def _pinned_to(core: int | None) -> Iterator[None]:
+    """Pin this process to a core."""
     if core is None:
         yield
         return
@@ -227,23 +228,23 @@ def _on(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _alone(spec: Spec, options: dict[str, Any]) -> int:
+def _explore_in_one_process(spec: Spec, options: dict[str, Any]) -> int:
     return explore(spec, n_jobs=1, exhaustive=True, **options).evaluated
 
 
-def _forgets() -> None:
-    sleep(0.02)  # so that each process gets some
+def _clear_caches() -> None:
+    sleep(0.02)  # so that each of the two processes gets some of the calls
     evaluate.clear_cache()
 
 
 def tile_shapes(turns: int = 3) -> list[dict[str, Any]]:
-    """Variants that differ in tile shapes, for each of which the mapping is lowered anew."""
+    """Measure variants of several tile shapes, for each of which the mapping is lowered again."""
     spec = Spec.from_dict(fused.chain(16))
     rows: list[dict[str, Any]] = []
     for name, more in SHAPES.items():
         options = {"tiles": {"m": [1, 2, 4, 8, 16, 32, 64]}, "granularity": "tile", **more}
         found = explore(spec, exhaustive=True, n_jobs=1, **options)
-        times, each = [], []
+        times, analyze_times = [], []
         for _ in range(turns):
             evaluate.clear_cache()
             start = perf_counter()
@@ -252,15 +253,15 @@ def tile_shapes(turns: int = 3) -> list[dict[str, Any]]:
             for result in found.results[:: max(1, found.variants // 7)]:
                 took, report = seconds(lambda: analyze(result.spec))  # noqa: B023
                 assert report.latency == result.latency
-                each.append(took)
-        mine, theirs = statistics.median(times), statistics.median(each)
+                analyze_times.append(took)
+        explored, analyzed = statistics.median(times), statistics.median(analyze_times)
         rows.append(
             {
                 "space": name,
                 "variants": found.variants,
-                "explore": mine,
-                "analyze": theirs,
-                "ratio": theirs / mine,
+                "explore": explored,
+                "analyze": analyzed,
+                "ratio": analyzed / explored,
             }
         )
     return rows
@@ -292,24 +293,24 @@ def show(
         )
     print(table(head, lines))
     excluded = ", ".join(f"{r.name} {r.granularity} {r.excluded:,}" for r in rows if r.excluded)
-    print(f"excluded by their bounds: {excluded or 'none'}")
+    print(f"variants excluded by bounds: {excluded or 'none'}")
     for pair in pairs or ():
         print(
-            f"two processes on {pair['space']}, {pair['variants']:,} variants:"
-            f" {pair['one']:.2f} s and {pair['two']:.2f} s, {pair['ratio']:.2f}×;"
-            f" all of it in each of two at once {pair['apart']:.2f} s:"
-            f" at best {pair['ceiling']:.2f}×"
+            f"{pair['space']}, {pair['variants']:,} variants:"
+            f" one process {pair['one']:.2f} s, two {pair['two']:.2f} s: {pair['ratio']:.2f}×;"
+            f" all of the work in each of two at once {pair['apart']:.2f} s:"
+            f" at most {pair['ceiling']:.2f}×"
         )
     for space in shapes or ():
         print(
             f"{space['space']}: {space['variants']:,} variants,"
-            f" {1e3 * space['explore']:.2f} ms each,"
+            f" explore {1e3 * space['explore']:.2f} ms per variant,"
             f" analyze {1e3 * space['analyze']:.1f} ms: {space['ratio']:.1f}×"
         )
 
 
 def figures(*, smoke: bool) -> dict[str, Any]:
-    """Measure all, and print it."""
+    """Run all measurements and print them."""
     rows = explorations(SMOKE, 3, 1) if smoke else explorations()
     pairs = None if smoke else scaling()
     shapes = None if smoke else tile_shapes()
@@ -318,10 +319,10 @@ def figures(*, smoke: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run all measurements, print them, and write them as JSON."""
     parser = argparse.ArgumentParser(description="Measure explore.")
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
-    parser.add_argument("--smoke", action="store_true", help="small")
+    parser.add_argument("--smoke", action="store_true", help="one small space only")
     options = parser.parse_args()
     found = {"machine": machine()} | figures(smoke=options.smoke)
     if options.output:

@@ -1,6 +1,6 @@
-"""Fused cascades with any number of trips of the loops that their Einsums share, as plain data.
+"""Fused cascades with any trip count of the loops that their Einsums share, as plain data.
 
-The sizes of the shared ranks grow, the tiles stay.
+The shared ranks grow with the trip count; the tiles keep their sizes.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from benchmarks.nodes import (
 __all__ = ["attention", "attention_block", "chain"]
 
 ROWS = 16
-"""Rows of a tile of the matrix multiplications."""
+"""Number of rows of a tile of the matrix multiplications."""
 EXTENT, TILE = 32, 16
-"""Size of their other ranks, and of the tiles of these."""
+"""Sizes of the other ranks of the matrix multiplications, and of the tiles of these ranks."""
 
 UNITS = 128
-"""Rows and columns of the attention block's array, its heads' dimension, a tile of queries."""
+"""Number of rows and of columns of the array; head dimension; number of queries in a tile."""
 KEYS = 4096
 
 
 def chain(trips: int) -> dict[str, Any]:
-    """Three matrix multiplications e1 -> e2 -> e3, pipelined over one shared loop.
+    """Return three matrix multiplications e1 -> e2 -> e3, pipelined over one shared loop.
 
-    The loop is over 16 rows at a time. What the Einsums exchange stays in the SRAM above the split;
-    every tile of the weights comes from the DRAM in each trip. Each stage has a unit of its own to
-    compute on, and all contend for the memories. A trip has 12 tile iterations.
+    The loop is over tiles of 16 rows. The exchanged tensors stay in the SRAM above the split; every
+    tile of the weights is fetched from the DRAM in each trip. Each stage has its own compute unit;
+    all stages contend for the memories. A trip has 12 tile iterations.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ def chain(trips: int) -> dict[str, Any]:
         for i in (1, 2, 3)
     ]
     stages = [
-        nested(storage("SRAM", "i1"), *_multiplication(1)),
-        nested(*_multiplication(2)),
-        nested(storage("SRAM", "o3"), *_multiplication(3)),
+        nested(storage("SRAM", "i1"), *_multiplication_nodes(1)),
+        nested(*_multiplication_nodes(2)),
+        nested(storage("SRAM", "o3"), *_multiplication_nodes(3)),
     ]
     return {
         "arch": {
@@ -85,20 +85,20 @@ def chain(trips: int) -> dict[str, Any]:
     }
 
 
-def _multiplication(i: int) -> list[Node]:
-    """Its weights, tile by tile, and what it computes with a tile."""
+def _multiplication_nodes(i: int) -> list[Node]:
+    """Return the nodes of the i-th multiplication: tiles of its weights, and its computation."""
     source, target = f"n{i - 1}", f"n{i}"
     tiles = [loop(target, TILE), loop(source, TILE), storage("SRAM", f"w{i}")]
     return [*tiles, loop("m"), loop(target), loop(source), leaf(f"e{i}", "mac")]
 
 
 def attention(trips: int) -> dict[str, Any]:
-    """An attention block of which both shared loops grow, that of the heads and that of queries.
+    """Return an attention block whose two shared loops, over heads and queries, grow alike.
 
     Parameters
     ----------
     trips
-        Number of trips of the two loops together: a power of ten.
+        Product of the trip counts of the two loops: a power of ten.
     """
     heads = 10 ** ((len(str(trips)) - 1) // 2)
     return attention_block(heads, trips // heads)
@@ -107,25 +107,26 @@ def attention(trips: int) -> dict[str, Any]:
 def attention_block(
     heads: int, query_tiles: int, *, keys: int = KEYS, split: str = "Pipeline"
 ) -> dict[str, Any]:
-    """Q K^T -> softmax -> A V: ``examples/attention.yaml`` in any size.
+    """Return an attention block of any size: Q K^T -> softmax -> A V.
 
-    A head's keys and values are resident in the SRAM. With 4096 keys, a trip of the shared loops
-    has 65 tile iterations.
+    With 32 heads and 32 tiles of queries, it is ``examples/attention.yaml``. The keys and values of
+    a head are resident in the SRAM. With 4096 keys, a trip of the shared loops has 65 tile
+    iterations.
 
     Parameters
     ----------
     heads, query_tiles
-        Numbers of trips of the shared loops.
+        Trip counts of the shared loops.
     keys
         Number of keys.
     split
-        Type of the split.
+        Kind of the split.
     """
     grid = [{"name": name, "fanout": UNITS} for name in ("row", "column")]
     stages = [
-        nested(storage("SRAM", "Q"), *_stationary("QK", "K", ("e", "p"))),
+        nested(storage("SRAM", "Q"), *_stationary_nodes("QK", "K", ("e", "p"))),
         nested(loop("m"), loop("p"), leaf("softmax", "vector")),
-        nested(storage("SRAM", "Y"), *_stationary("AV", "V", ("p", "f"))),
+        nested(storage("SRAM", "Y"), *_stationary_nodes("AV", "V", ("p", "f"))),
     ]
     scores, probabilities = {"S": ("h", "m", "p")}, {"A": ("h", "m", "p")}
     return {
@@ -161,8 +162,8 @@ def attention_block(
     }
 
 
-def _stationary(name: str, kept: str, array: tuple[str, str]) -> list[Node]:
-    """A matrix multiplication that keeps a tile of one input in the array's registers."""
+def _stationary_nodes(name: str, kept: str, array: tuple[str, str]) -> list[Node]:
+    """Return a matrix multiplication that keeps a tile of one input in the array's registers."""
     row, column = array
     units = [spatial(row, "register", "row"), spatial(column, "register", "column")]
     return [loop("p", UNITS), *units, storage("register", kept), loop("m"), leaf(name, "mac")]

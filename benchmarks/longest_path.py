@@ -1,4 +1,4 @@
-"""The makespan of a task graph under the program order, as the longest path of its events."""
+"""Makespan of a task graph in program order, as the longest path of a graph of its events."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FILL, BACKGROUND = 0, 2
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Every event of a task graph, and by how much one follows another at least.
+    """The events of a task graph, and the least delays between them.
 
     Parameters
     ----------
     count
         Number of events: starts of tile iterations and fills, tasks, blocks, finishes.
     source, target, weight
-        The edges.
+        The edges: each target happens at least `weight` after its source. Shape (edges,).
     """
 
     count: int
@@ -38,41 +38,42 @@ class Events:
 
 
 def events(graph: TaskGraph) -> Events:
-    """The events of a task graph with its ports' program order as edges.
+    """Return the events of a task graph, with its ports' program order as edges.
 
     Every tile iteration starts and finishes, every fill starts, every task begins and every block
-    finishes. A task waits for the start of its block and for the task before it on its port; a
-    block for its tasks; a tile iteration for its fills, its blocks and the one before it.
+    finishes. A task waits for the start of its block and for the previous task on its port; a block
+    waits for its tasks; a tile iteration waits for its fills, its blocks and the previous tile
+    iteration of its leaf.
     """
     n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
     task0, block0, finish0 = blocks, blocks + tasks, 2 * blocks + tasks
-    every = np.arange(blocks)
-    # A foreground or background block begins with its tile iteration, a fill by itself.
-    begin = np.where(graph.kind == FILL, every, graph.owner)
+    block = np.arange(blocks)
+    # A foreground or background block begins with its tile iteration, a fill on its own.
+    begin = np.where(graph.kind == FILL, block, graph.owner)
     fills = np.flatnonzero(graph.kind == FILL)
-    waited = np.flatnonzero(graph.kind != BACKGROUND)
-    follow = np.flatnonzero(~graph.leaf_starts)
+    awaited = np.flatnonzero(graph.kind != BACKGROUND)
+    successors = np.flatnonzero(~graph.leaf_starts)
     empty = np.flatnonzero(np.bincount(graph.task_block, minlength=blocks) == 0)
     order, _ = graph.port_order(skewed=False)
-    one, other = order[:-1], order[1:]
-    same = graph.task_port[one] == graph.task_port[other]
-    one, other = one[same], other[same]
+    earlier, later = order[:-1], order[1:]
+    same_port = graph.task_port[earlier] == graph.task_port[later]
+    earlier, later = earlier[same_port], later[same_port]
     task = np.arange(tasks)
     duration = graph.task_duration
-    ended = np.where(graph.edge_source < n, finish0, block0) + graph.edge_source
-    waiting = np.where(
+    sources = np.where(graph.edge_source < n, finish0, block0) + graph.edge_source
+    targets = np.where(
         graph.edge_target < blocks, graph.edge_target, finish0 - blocks + graph.edge_target
     )
     parts: list[tuple[Ints, Ints, Ints | int]] = [
-        (follow - 1, follow, 0),
+        (successors - 1, successors, 0),
         (fills, graph.owner[fills], 0),
         (begin[graph.task_block], task0 + task, 0),
         (begin[empty], block0 + empty, 0),
-        (task0 + one, task0 + other, duration[one]),
+        (task0 + earlier, task0 + later, duration[earlier]),
         (task0 + task, block0 + graph.task_block, duration),
-        (block0 + waited, finish0 + graph.owner[waited], 0),
-        (finish0 + follow - 1, finish0 + follow, 0),
-        (ended, waiting, 0),
+        (block0 + awaited, finish0 + graph.owner[awaited], 0),
+        (finish0 + successors - 1, finish0 + successors, 0),
+        (sources, targets, 0),
     ]
     return Events(
         finish0 + n,
@@ -104,7 +105,7 @@ def by_rustworkx(found: Events) -> int:
 
 
 def by_polylat(graph: TaskGraph) -> int:
-    """Index the task graph and time it with polylat, the sorting of the ports' tasks included."""
+    """Build polylat's index, sort the tasks of each port, and compute the makespan."""
     timing = explicit_task_graph(graph).time("program")
     assert timing.legal, "the program order contradicts the dependences"
     return timing.makespan

@@ -1,4 +1,4 @@
-"""Measuring run time: medians of interleaved runs, so that a busy machine slows all sides alike."""
+"""Measure run times of interleaved runs, so that other load slows all tools alike."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["Measured", "forget", "interleaved", "machine", "processor_seconds", 
 
 @dataclass(frozen=True)
 class Measured:
-    """What several runs of one thing took, and what it gave.
+    """Run times of a function, and its result.
 
     Parameters
     ----------
     times
-        Seconds of each run.
+        Seconds per run.
     result
-        What every run returned.
+        Result of every run.
     """
 
     times: tuple[float, ...]
@@ -35,31 +35,31 @@ class Measured:
 
     @property
     def median(self) -> float:
-        """Median of the times."""
+        """Median run time in seconds."""
         return statistics.median(self.times)
 
 
 def interleaved(
     runs: Mapping[str, Callable[[], object]], repeats: Mapping[str, int]
 ) -> dict[str, Measured]:
-    """Run several things in turn, each so many times.
+    """Run several functions in turn.
 
     Parameters
     ----------
     runs
-        Name → what to run.
+        Name → function to run.
     repeats
-        Name → how often.
+        Name → number of runs.
 
     Returns
     -------
     dict
-        Name → times and result.
+        Name → run times and result.
 
     Raises
     ------
     AssertionError
-        Something gives different results in different runs.
+        A function returns different results in different runs.
     """
     times: dict[str, list[float]] = {name: [] for name in runs}
     results: dict[str, object] = {}
@@ -73,7 +73,7 @@ def interleaved(
 
 
 def seconds(run: Callable[[], T]) -> tuple[float, T]:
-    """Time of one run without the garbage collector's, and what it returned."""
+    """Run a function without garbage collection; return its seconds and its result."""
     gc.collect()
     enabled = gc.isenabled()
     gc.disable()
@@ -87,7 +87,7 @@ def seconds(run: Callable[[], T]) -> tuple[float, T]:
 
 
 def processor_seconds(run: Callable[[], object]) -> float:
-    """Processor time of one run, the garbage collector's included."""
+    """Return the processor time of one run, in seconds, garbage collection included."""
     gc.collect()
     start = process_time()
     run()
@@ -95,7 +95,7 @@ def processor_seconds(run: Callable[[], object]) -> float:
 
 
 def forget() -> None:
-    """Empty every cache of polylat's functions, as in a process that has analysed nothing."""
+    """Clear the caches of all functions of polylat, as in a new process."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "polylat":
             for value in list(vars(module).values()):
@@ -105,7 +105,7 @@ def forget() -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine and the versions of the packages."""
     return {
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
@@ -126,7 +126,7 @@ def _version(name: str) -> str | None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, the first aligned left and the others right."""
+    """Format columns of text, the first one aligned left and the others right."""
     widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
     rule = ["-" * width for width in widths]
     return "\n".join(

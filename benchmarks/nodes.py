@@ -1,4 +1,4 @@
-"""The nodes of an input, as plain data for `polylat.Spec.from_dict`."""
+"""Constructors for the nodes of an input, as plain data for `polylat.Spec.from_dict`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Node = dict[str, Any]
 def memory(
     name: str, size: int | str, read: int | str, write: int | str | None = None, **further: Any
 ) -> Node:
-    """A Memory with its throughputs (`write`: as `read`), in values or bits per unit of time."""
+    """Return a Memory; throughputs in actions per unit of time, `write` by default as `read`."""
     rates = {"read": read, "write": read if write is None else write}
     actions = [{"name": action, "throughput": rate} for action, rate in rates.items()]
     return {"type": "Memory", "name": name, "size": size, "actions": actions, **further}
 
 
 def compute(name: str, throughput: int, **further: Any) -> Node:
-    """A Compute with its throughput."""
+    """Return a Compute with the given throughput."""
     actions = [{"name": "compute", "throughput": throughput}]
     return {"type": "Compute", "name": name, "actions": actions, **further}
 
 
 def einsum(name: str, projections: Mapping[str, Sequence[str]]) -> Node:
-    """An Einsum; the last of its tensors is the output."""
+    """Return an Einsum; the last of its tensors is the output."""
     accesses: list[Node] = [
         {"name": tensor, "projection": list(variables)} for tensor, variables in projections.items()
     ]
@@ -35,17 +35,17 @@ def einsum(name: str, projections: Mapping[str, Sequence[str]]) -> Node:
 
 
 def storage(component: str, *tensors: str) -> Node:
-    """A Storage node."""
+    """Return a Storage node."""
     return {"type": "Storage", "component": component, "tensors": list(tensors)}
 
 
 def loop(variable: str, tile: int = 1) -> Node:
-    """A Temporal loop."""
+    """Return a Temporal loop."""
     return {"type": "Temporal", "rank_variable": variable, "tile_shape": tile}
 
 
 def spatial(variable: str, component: str, dimension: str) -> Node:
-    """A Spatial loop over single values."""
+    """Return a Spatial loop over single values."""
     return {
         "type": "Spatial",
         "rank_variable": variable,
@@ -56,10 +56,10 @@ def spatial(variable: str, component: str, dimension: str) -> Node:
 
 
 def leaf(name: str, component: str) -> Node:
-    """A Compute node."""
+    """Return a Compute node."""
     return {"type": "Compute", "einsum": name, "component": component}
 
 
 def nested(*nodes: Node) -> Node:
-    """A branch of a split."""
+    """Return a branch of a split."""
     return {"type": "Nested", "nodes": list(nodes)}

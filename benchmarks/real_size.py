@@ -1,7 +1,7 @@
-"""`analyze` and the report page on workloads of real size: as they are, and with Pipelines.
+"""Measure `analyze` and the report page on real-size workloads, as written and with Pipelines.
 
 The cases are the ``auto_*`` and ``map_ex_*`` of AccelForge's corpus (POLYLAT_CORPUS names the
-folder). A case that fails is a row with its error.
+folder). A failed case is a row with its error.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ CORPUS = Path(os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelfo
 PATTERNS = ("auto_*.yaml", "map_ex_*.yaml")
 OURS = ROOT / "tests" / "data" / "accelforge"
 SMOKE_PATTERNS = ("map_attn_*.yaml", "t_mm_toll.yaml", "t_chain2_*.yaml")
-"""Small cases among the project's own, so that they are there without the corpus."""
+"""Small cases of the project, for smoke runs without the corpus."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A case.
+    """Measurements of one case.
 
     Parameters
     ----------
     case, splits
-        Its name, and what its splits are: ``"as written"``, ``"Pipeline"`` or ``"none"``.
+        Name of the case, and kind of its splits: ``"as written"``, ``"Pipeline"`` or ``"none"``.
     seconds, warm
-        Median times of `analyze`: with empty caches, and with what the run before left in them.
-        Where it failed, the time until then.
+        Median times of `analyze`: with empty caches, and with those that the previous run filled.
+        For a failed case, the time until it failed.
     page
-        Median processor time of the report's page, with empty caches: to load, to analyse and to
-        make the page; 0 where the analysis failed.
+        Median processor time of the report page, with empty caches: to load, to analyze and to
+        write the page; 0 where the analysis failed.
     answer
-        What `analyze` says, None where it raises an error.
+        Main results of `analyze`; None where it raises an error.
     error
-        That error.
+        The error of a failed case; else empty.
     """
 
     case: str
@@ -71,43 +71,43 @@ class Row:
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         return vars(self) | {"answer": self.answer and self.answer.to_dict()}
 
 
 def real_size(
     folder: Path = CORPUS, patterns: Sequence[str] = PATTERNS, repeats: int = 5
 ) -> list[Row] | None:
-    """Analyse every case of a folder.
+    """Analyze every case of a folder.
 
     Parameters
     ----------
     folder
-        Where the cases are.
+        The folder.
     patterns
-        Which of its files they are.
+        Patterns of the names of the cases.
     repeats
-        How often each is run.
+        Number of runs per case.
 
     Returns
     -------
     list of Row, or None
-        One per case, and one more with every split as Pipeline where that makes a difference. None
-        if there is no such folder.
+        One row per case, and another one with every split as Pipeline if the case has a Sequential
+        split. None if the folder does not exist.
     """
     if not folder.is_dir():
         return None
     rows = []
     for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-        took, spec, error = _tried(lambda path=path: load(path))  # type: ignore[misc]
+        took, spec, error = _try(lambda path=path: load(path))  # type: ignore[misc]
         if spec is None:
-            rows.append(Row(path.stem, "", took, error=f"when loaded: {error}"))
+            rows.append(Row(path.stem, "", took, error=f"cannot load: {error}"))
             continue
-        whole = replace(spec, mapping=spec.mapping.with_pipelines())
+        pipelined = replace(spec, mapping=spec.mapping.with_pipelines())
         splits = "none" if isinstance(spec.mapping.end, Compute) else "as written"
         rows.append(_row(path, splits, spec, repeats))
-        if whole != spec:
-            rows.append(_row(path, "Pipeline", whole, repeats))
+        if pipelined != spec:
+            rows.append(_row(path, "Pipeline", pipelined, repeats))
     return rows
 
 
@@ -116,21 +116,21 @@ def _row(path: Path, splits: str, spec: Spec, repeats: int) -> Row:
     fresh, warm, page = [], [], []
     for _ in range(repeats):
         forget()
-        took, answer, error = _tried(lambda: _analyzed(spec))
+        took, answer, error = _try(lambda: _analyze(spec))
         if answer is None:
             return Row(case, splits, took, error=error)
         fresh.append(took)
-        took, again = seconds(lambda: _analyzed(spec))
+        took, again = seconds(lambda: _analyze(spec))
         warm.append(took)
         assert again == answer, f"{case}: {again} from caches, not {answer}"
     for _ in range(repeats):
         forget()
         page.append(processor_seconds(lambda: _page(path, splits)))
-    first, later, whole = map(statistics.median, (fresh, warm, page))
-    return Row(case, splits, first, later, whole, answer)
+    fresh_time, warm_time, page_time = map(statistics.median, (fresh, warm, page))
+    return Row(case, splits, fresh_time, warm_time, page_time, answer)
 
 
-def _analyzed(spec: Spec) -> Answer:
+def _analyze(spec: Spec) -> Answer:
     return Answer.of(analyze(spec, granularity="auto"))
 
 
@@ -141,18 +141,18 @@ def _page(path: Path, splits: str) -> str:
     return analyze(spec, granularity="auto").to_html(inputs=[str(path)])
 
 
-def _tried(run: Callable[[], T]) -> tuple[float, T | None, str]:
-    """Time, and result or error."""
+def _try(run: Callable[[], T]) -> tuple[float, T | None, str]:
+    """Return the time of a run, and its result or error."""
     start = perf_counter()
     try:
         took, result = seconds(run)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the table shows it
+    except Exception as error:  # noqa: BLE001 - the table shows every error
         return perf_counter() - start, None, f"{type(error).__name__}: {error}"
     return took, result, ""
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """How many there are of what, and median and worst times of those that did not fail."""
+    """Return the number of rows by outcome, and median and worst times of the successful ones."""
     done = [row for row in rows if row.answer is not None]
     found: dict[str, Any] = {
         "rows": len(rows),
@@ -177,7 +177,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print the rows, and what they come to."""
+    """Print the rows and their summary."""
     head = ["case", "splits", "granularity", "tile iterations", "engine", "latency", "bound", ""]
     head += ["analyze", "warm", "page"]
     lines = []
@@ -188,7 +188,7 @@ def show(rows: Sequence[Row]) -> None:
             lines.append((row.case, row.splits, "", "", "", "failed", "", "", *took))
             continue
         answer = row.answer
-        low = "" if answer.exact else f"≥ {shown(answer.lower_bound)}"
+        bound = "" if answer.exact else f"≥ {shown(answer.lower_bound)}"
         lines.append(
             (
                 row.case,
@@ -197,7 +197,7 @@ def show(rows: Sequence[Row]) -> None:
                 f"{answer.tiles:,}",
                 answer.engine,
                 shown(answer.latency),
-                low,
+                bound,
                 answer.precision,
                 *took,
             )
@@ -210,7 +210,7 @@ def show(rows: Sequence[Row]) -> None:
     print(f"\n{found['rows']} rows, {found['failed']} failed, {found['exact']} exact", end="")
     print(f", largest gap {found['largest_gap']:.2%}")
     if "worst" in found:
-        median, worst = (found[f"{which}_seconds"] * 1000 for which in ("median", "worst"))
+        median, worst = (found[f"{key}_seconds"] * 1000 for key in ("median", "worst"))
         print(f"median {median:,.1f} ms, worst {worst:,.1f} ms: {found['worst']}")
-        median, worst = (found[f"{which}_page"] * 1000 for which in ("median", "worst"))
+        median, worst = (found[f"{key}_page"] * 1000 for key in ("median", "worst"))
         print(f"page: median {median:,.1f} ms, worst {worst:,.1f} ms: {found['slowest_page']}")

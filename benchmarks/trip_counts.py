@@ -1,8 +1,8 @@
-"""`analyze` on fused cascades of a hundred to a thousand million trips, beside other ways.
+"""Measure `analyze` on fused cascades with 10² to 10⁹ trips, compared with other tools.
 
-The others look at every tile iteration, so that they run only while these are few: polylat's own
-explicit engine, and networkx and simpy on the task graph that it has built. What `analyze` says
-has to agree with what they find.
+The other tools visit every tile iteration and are therefore limited to small trip counts: polylat's
+explicit engine, and networkx and simpy on the task graph that polylat has built. Their latencies
+must agree with that of `analyze`.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ CASES: dict[str, Callable[[int], dict[str, Any]]] = {"chain": chain, "attention"
 TRIPS = tuple(10**k for k in range(2, 10))
 SMOKE_TRIPS = (10, 100, 1000)
 REFERENCE = 1000
-"""The number of trips with whose times others are compared."""
+"""Trip count whose times are the reference for the growth with the trip count."""
 
 MOST = {"explicit": 1_500_000, "networkx": 150_000, "simpy": 1_500_000}
-"""Beyond so many tile iterations these take too long, or too much memory."""
+"""Largest number of tile iterations per tool; more would take too much time or memory."""
 SMOKE_MOST = dict.fromkeys(MOST, 1_500)
 LONG = 2.0
-"""Seconds from which on a run is repeated less often."""
+"""Runs that take longer than this, in seconds, are repeated less often."""
 ORDERS: dict[str, Order] = {"networkx": "program", "simpy": "oldest"}
-"""The order of the ports of which the others find the latency."""
+"""Order of service whose latency the tool computes."""
 
 
 @dataclass
 class Row:
-    """A cascade with a number of trips.
+    """Measurements of one cascade with one trip count.
 
     Parameters
     ----------
     case, trips, tiles
-        Its name, and its numbers of trips and of tile iterations.
+        Name of the cascade, its trip count and its number of tile iterations.
     answer
-        What `analyze` says, None where it raises an error.
+        Main results of `analyze`; None where it raises an error.
     error
-        That error.
+        The error of a failed analysis; else empty.
     seconds
-        Median times: of ``"analyze"`` with empty caches, ``"warm"`` with what the run before left
-        in them, and of the other ways that were run.
+        Median times: ``"analyze"`` with empty caches, ``"warm"`` with those that the previous run
+        filled, and the other tools that were run.
     ratios
-        Times of the other ways, divided by that of `analyze`.
+        Times of the other tools, divided by that of `analyze`.
     growth
         Times of `analyze` and ``"warm"``, divided by those with `REFERENCE` trips.
     """
@@ -74,74 +74,79 @@ class Row:
     growth: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         return vars(self) | {"answer": self.answer and self.answer.to_dict()}
 
 
 def trip_counts(
     counts: Sequence[int] = TRIPS, most: Mapping[str, int] = MOST, repeats: int = 7
 ) -> list[Row]:
-    """Measure every cascade with every number of trips.
+    """Measure every cascade with every trip count.
 
     Parameters
     ----------
     counts
-        The numbers of trips.
+        The trip counts.
     most
-        Per other way, the largest number of tile iterations that it is run on.
+        Largest number of tile iterations per other tool.
     repeats
-        How often `analyze` is run: at most 3 times where it takes long.
+        Number of runs of `analyze`; at most 3 where it takes longer than `LONG`.
+
+    Returns
+    -------
+    list of Row
+        One row per cascade and trip count.
     """
     found = []
     for name in CASES:
-        rows = [_measured(name, count, most, repeats) for count in counts]
+        rows = [_measure(name, count, most, repeats) for count in counts]
         reference = next((row.seconds for row in rows if row.trips == REFERENCE), {})
         for row in rows:
             row.growth = {
-                how: row.seconds[how] / reference[how]
-                for how in ("analyze", "warm")
-                if how in row.seconds and how in reference
+                tool: row.seconds[tool] / reference[tool]
+                for tool in ("analyze", "warm")
+                if tool in row.seconds and tool in reference
             }
         found += rows
     return found
 
 
-def _measured(name: str, trips: int, most: Mapping[str, int], repeats: int) -> Row:
+def _measure(name: str, trips: int, most: Mapping[str, int], repeats: int) -> Row:
     spec = Spec.from_dict(CASES[name](trips))
     row = Row(name, trips, lower(spec, "tile").size)
     runs: dict[str, Callable[[], object]] = {}
-    often = repeats
+    rounds = repeats
     try:
-        took, row.answer = seconds(partial(_analyzed, spec, fresh=True))
+        took, row.answer = seconds(partial(_analyze, spec, fresh=True))
     except PolylatError as error:
         row.error = f"{type(error).__name__}: {error}"
     else:
-        often = min(repeats, 3) if took > LONG else repeats
-        runs["analyze"] = partial(_analyzed, spec, fresh=True)
-        runs["warm"] = partial(_analyzed, spec, fresh=False)
-    runs |= _others(spec, {how for how, limit in most.items() if row.tiles <= limit})
-    few = 1 if row.tiles > 10_000 else min(repeats, 3)
-    repeats_of = {how: often if how in ("analyze", "warm") else few for how in runs}
+        rounds = min(repeats, 3) if took > LONG else repeats
+        runs["analyze"] = partial(_analyze, spec, fresh=True)
+        runs["warm"] = partial(_analyze, spec, fresh=False)
+    runs |= _other_tools(spec, {tool for tool, limit in most.items() if row.tiles <= limit})
+    other_rounds = 1 if row.tiles > 10_000 else min(repeats, 3)
+    repeats_of = {tool: rounds if tool in ("analyze", "warm") else other_rounds for tool in runs}
     measured = interleaved(runs, repeats_of) if runs else {}
-    row.seconds = {how: m.median for how, m in measured.items()}
-    _check(row.answer, {how: m.result for how, m in measured.items()})
+    row.seconds = {tool: m.median for tool, m in measured.items()}
+    _check(row.answer, {tool: m.result for tool, m in measured.items()})
     if row.answer:
         row.ratios = {
-            how: took / row.seconds["analyze"]
-            for how, took in row.seconds.items()
-            if how not in ("analyze", "warm")
+            tool: took / row.seconds["analyze"]
+            for tool, took in row.seconds.items()
+            if tool not in ("analyze", "warm")
         }
     return row
 
 
-def _others(spec: Spec, chosen: set[str]) -> dict[str, Callable[[], object]]:
+def _other_tools(spec: Spec, chosen: set[str]) -> dict[str, Callable[[], object]]:
     if not chosen:
         return {}
     model = _model(spec)
     graph, scale = model.graph, model.costs.scale
     runs: dict[str, Callable[[], object]] = {}
     if "explicit" in chosen:
-        runs["explicit"] = partial(_explicit, spec)
+        runs["explicit"] = partial(_explicit_latencies, spec)
     if "networkx" in chosen:
         events = longest_path.events(graph)
         runs["networkx"] = lambda: Fraction(longest_path.by_networkx(events), scale)
@@ -150,14 +155,14 @@ def _others(spec: Spec, chosen: set[str]) -> dict[str, Callable[[], object]]:
     return runs
 
 
-def _analyzed(spec: Spec, *, fresh: bool) -> Answer:
+def _analyze(spec: Spec, *, fresh: bool) -> Answer:
     if fresh:
         forget()
     return Answer.of(analyze(spec))
 
 
-def _explicit(spec: Spec) -> dict[Order, Fraction]:
-    """The latency by order when every tile iteration is looked at, without any report."""
+def _explicit_latencies(spec: Spec) -> dict[Order, Fraction]:
+    """Return the latency by order with every tile iteration visited; build no report."""
     forget()
     model = _model(spec)
     assert isinstance(model.plan, ExplicitTaskGraph), "not the explicit engine"
@@ -174,35 +179,35 @@ def _model(spec: Spec) -> Model:
 
 
 def _check(answer: Answer | None, results: Mapping[str, Any]) -> None:
-    """All sides agree: exactly, or within the bracket that `analyze` gives."""
+    """Check that all tools agree: exactly, or within the bracket that `analyze` returns."""
     assert results.get("warm") == answer, f"{results.get('warm')} from caches, not {answer}"
     if "explicit" not in results:
         return
     explicit = results["explicit"]
-    for how, order in ORDERS.items():
-        assert results.get(how, explicit[order]) == explicit[order], f"{how} differs: {results}"
+    for tool, order in ORDERS.items():
+        assert results.get(tool, explicit[order]) == explicit[order], f"{tool} differs: {results}"
     if answer is not None:
         latency = min(explicit.values())
-        low = answer.latency if answer.exact else answer.lower_bound
-        assert low <= latency <= answer.latency, f"{latency} is not what {answer} says"
+        bound = answer.latency if answer.exact else answer.lower_bound
+        assert bound <= latency <= answer.latency, f"latency {latency} contradicts {answer}"
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print the rows."""
-    others = tuple(MOST)
+    """Print the rows as a table, and the errors."""
+    tools = tuple(MOST)
     head = ["cascade", "trips", "tile iterations", "engine", "latency", "", "analyze", "warm"]
-    head += [f"to {REFERENCE:,}", *(cell for how in others for cell in (how, ""))]
+    head += [f"vs. {REFERENCE:,}", *(cell for tool in tools for cell in (tool, ""))]
     lines = []
     for row in rows:
         line = [row.case, f"{row.trips:,}", f"{row.tiles:,}"]
         if row.answer is None:
-            line += ["", "none", ""]
+            line += ["", "failed", ""]
         else:
             line += [row.answer.engine, shown(row.answer.latency), row.answer.precision]
-        line += [_milliseconds(row.seconds, how) for how in ("analyze", "warm")]
-        line.append(_times(row.growth, "analyze", 2))
-        for how in others:
-            line += [_milliseconds(row.seconds, how), _times(row.ratios, how, 1)]
+        line += [_milliseconds(row.seconds, tool) for tool in ("analyze", "warm")]
+        line.append(_ratio(row.growth, "analyze", 2))
+        for tool in tools:
+            line += [_milliseconds(row.seconds, tool), _ratio(row.ratios, tool, 1)]
         lines.append(line)
     print(table(head, lines))
     for row in rows:
@@ -210,9 +215,9 @@ def show(rows: Sequence[Row]) -> None:
             print(f"{row.case}, {row.trips:,} trips: {row.error}")
 
 
-def _milliseconds(took: Mapping[str, float], how: str) -> str:
-    return f"{took[how] * 1000:,.1f} ms" if how in took else ""
+def _milliseconds(took: Mapping[str, float], tool: str) -> str:
+    return f"{took[tool] * 1000:,.1f} ms" if tool in took else ""
 
 
-def _times(ratios: Mapping[str, float], how: str, digits: int) -> str:
-    return f"{ratios[how]:,.{digits}f}×" if how in ratios else ""
+def _ratio(ratios: Mapping[str, float], tool: str, digits: int) -> str:
+    return f"{ratios[tool]:,.{digits}f}×" if tool in ratios else ""

@@ -1,4 +1,4 @@
-"""Analyze an attention block at real size, and prove that its schedule is optimal.
+"""Analyze an attention block of real size, and prove that its schedule is optimal.
 
 32 heads, 4096 tokens: Q K^T, softmax and A V overlap in a Pipeline. `make demo` runs this script
 after the tapped cascade.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from polylat.lowering.paths import Leaf
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
+
+if TYPE_CHECKING:
+    from polylat.lowering.paths import Leaf
 
 __all__ = ["OVERHEAD", "AccessKey", "Contention", "PortUse", "Step", "stage_name"]
 

@@ -44,8 +44,6 @@ def domain(leaf: Leaf) -> isl.Set:
     >>> leaf = mapping_leaves(polylat.load(*files))[0]
     >>> print(domain(leaf))
     { e1[m, n0, n1] : 0 <= m <= 7 and 0 <= n0 <= 7 and 0 <= n1 <= 7 }
-    >>> print(footprint(leaf, "o1", 1))
-    { e1_tile[i0] -> o1[i0, o1] : 0 <= i0 <= 7 and 0 <= o1 <= 7 }
     """
     names = _names(leaf, "")
     bounds = conjunction(_range(leaf, v, names) for v in leaf.einsum.rank_variables)

@@ -19,17 +19,14 @@ from polylat.analysis.isl_pieces import (
 from polylat.analysis.starts import BlockStarts, Starts
 from polylat.engine.model import Model
 from polylat.lowering.points import integer_points
-from polylat.proof.decide import (
-    AffineTimes,
-    Counterexample,
-    Decider,
-    PiecewiseFunction,
-    split_function,
-)
+from polylat.proof.affine_times import AffineTimes
+from polylat.proof.decide import Counterexample, Decider
 from polylat.proof.expected import expected_iterations, expected_loads, operation_count_mismatch
-from polylat.proof.pointwise import PointDecider, TabulatedTimes, find_overlap_pointwise
+from polylat.proof.piecewise import PiecewiseFunction, split_function
+from polylat.proof.pointwise import PointDecider, find_overlap_pointwise
 from polylat.proof.ports import find_overlap
 from polylat.proof.rules import PrecedenceRule, RequiredPrecedences
+from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.proof.words import BrokenRule, Wording, time_at
 from polylat.schedule.pieces import Pieces, merge_pieces
 

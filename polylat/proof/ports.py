@@ -17,7 +17,8 @@ from math import gcd
 import islpy as isl
 import numpy as np
 
-from polylat.proof.decide import AffineTimes, Index
+from polylat.proof.affine_times import AffineTimes
+from polylat.proof.decide import Index
 from polylat.schedule.pieces import Pieces
 
 __all__ = ["find_overlap", "reaches"]

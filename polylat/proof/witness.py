@@ -16,8 +16,8 @@ from polylat.analysis.isl_pieces import preceding
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.points import PiecewiseAffine
 from polylat.proof.checks import ScheduleChecks
-from polylat.proof.pointwise import TabulatedTimes
 from polylat.proof.rules import PrecedenceRule
+from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.proof.words import BrokenRule, time_at
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces

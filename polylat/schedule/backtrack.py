@@ -194,7 +194,7 @@ def coprime_moduli(most: int) -> Ints:
 
     Examples
     --------
-    >>> moduli_for(10).tolist(), coprime_moduli(1 << 40).tolist()
+    >>> coprime_moduli(10).tolist(), coprime_moduli(1 << 40).tolist()
     ([2147483647], [2147483647, 2147483646])
     """
     found: list[int] = []

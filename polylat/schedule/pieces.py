@@ -40,7 +40,7 @@ class Pieces:
     --------
     >>> import numpy as np
     >>> digits = np.array([[0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2]])
-    >>> some = Families.of_points(digits, np.array([0, 4, 8, 20, 24, 28]), np.full(6, 2))
+    >>> some = Pieces.of_points(digits, np.array([0, 4, 8, 20, 24, 28]), np.full(6, 2))
     >>> some.size, some.points
     (6, 6)
     >>> one = merge_pieces(some)

@@ -444,9 +444,9 @@ def test_comparison() -> None:
     assert "Equal in mapping, busy time of ports" in str(same)
     with pytest.raises(OptionError, match="nothing to compare"):
         polylat.compare({"a": reports["untapped"]})
-    with pytest.raises(OptionError, match="reports by name"):
+    with pytest.raises(OptionError, match="reports, by name"):
         polylat.compare({"a": 3, "b": 4})
-    with pytest.raises(OptionError, match="reports by name"):
+    with pytest.raises(OptionError, match="reports, by name"):
         polylat.compare({1: reports["untapped"], 2: reports["untapped"]})
     assert run("compare", *EXAMPLE).exit_code == 2
     twice = run("compare", *EXAMPLE, str(EXAMPLES / ".." / "examples" / "tap_resident.yaml"))

@@ -65,7 +65,7 @@ def parse_affine(text: str, variables: Constants | None = None) -> Affine:
 
     Examples
     --------
-    >>> print(affine("2*p + r - 1"), parse_affine("3(a + b)"))
+    >>> print(parse_affine("2*p + r - 1"), parse_affine("3(a + b)"))
     2*p + r - 1 3*a + 3*b
     """
     parser = _Parser(text, variables)

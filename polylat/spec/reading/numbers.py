@@ -49,7 +49,7 @@ def to_exact(value: object) -> Number:
 
     Examples
     --------
-    >>> exact(0.1), exact(2.0), to_exact(Fraction(4, 2))
+    >>> to_exact(0.1), to_exact(2.0), to_exact(Fraction(4, 2))
     (Fraction(1, 10), 2, 2)
     """
     if isinstance(value, bool):
@@ -94,7 +94,7 @@ def parse_decimal(text: str) -> Number:
 
     Examples
     --------
-    >>> decimal("7.5e-3"), decimal("1_000"), parse_decimal("inf")
+    >>> parse_decimal("7.5e-3"), parse_decimal("1_000"), parse_decimal("inf")
     (Fraction(3, 400), 1000, inf)
     """
     stripped = text.strip().lower()
@@ -136,7 +136,7 @@ def parse_ratio(text: str) -> Number:
 
     Examples
     --------
-    >>> ratio("1/3"), parse_ratio("0.5")
+    >>> parse_ratio("1/3"), parse_ratio("0.5")
     (Fraction(1, 3), Fraction(1, 2))
     """
     above, slash, below = text.partition("/")

@@ -65,7 +65,7 @@ def format_value(value: object, limit: int = 80) -> str:
 
     Examples
     --------
-    >>> print(shown("abc"), shown(Fraction(1, 2)), format_value(Fraction(1, 3)))
+    >>> print(format_value("abc"), format_value(Fraction(1, 2)), format_value(Fraction(1, 3)))
     'abc' 0.5 1/3
     """
     if isinstance(value, Fraction) and max(abs(value.numerator), value.denominator) < 10**15:

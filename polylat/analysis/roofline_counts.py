@@ -1,0 +1,301 @@
+"""AccelForge's counts of actions on the path to a leaf.
+
+The formulas are those of AccelForge's symbolic model (`model._looptree.reuse.symbolic` for the
+counts, `model._looptree.latency.memory` for the latency). Per Einsum and tensor, with holders
+h0 … hm from the outside in and the leaf below them, all counts are products of trip counts:
+
+- The *fill* of a holder is the size of the bounding box of its tile.
+- The exchanges of a holder or the leaf with its parent are that fill (one element for the leaf)
+  times the trip counts of the loops between the two; a Spatial loop over units that share the
+  element counts once.
+- The accesses to a holder are its exchanges with its parent and with its child, times the trip
+  counts of the Temporal loops above it (for one unit) or of all loops above it (for all units).
+
+Accesses above a split are charged to every Einsum below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from polylat.analysis.roofline_paths import CountedLoop, Holding, MappingPath, trip_count
+from polylat.errors import MappingError, UnsupportedError
+from polylat.numbers import Number
+from polylat.spec.workload import TensorAccess
+
+__all__ = ["ActionCount", "action_counts"]
+
+
+class ActionCount(NamedTuple):
+    """Number of actions of a component for a tensor, in one instance of the Einsum.
+
+    Parameters
+    ----------
+    component, tensor, action
+        The access; the tensor is None for a computation.
+    one_unit, all_units
+        Number of actions of the busiest unit, and of all units.
+    """
+
+    component: str
+    tensor: str | None
+    action: str
+    one_unit: Number
+    all_units: Number
+
+
+class _Tile(NamedTuple):
+    """A holder's tile, or the operation at the leaf, and the trip counts above it."""
+
+    fill: int
+    """Elements in the bounding box of the tile."""
+    temporal: Number
+    """Trips of the Temporal loops above it."""
+    first: Number
+    """The same, only of loops that lead to other elements, each of which has a first access."""
+    units: Number
+    """Trips of the Spatial loops above it."""
+    exchanges: Number
+    """Trips of the loops between its parent and it, as its parent sees them."""
+    first_exchanges: Number
+    """The same, only of loops that lead to other elements."""
+
+
+def action_counts(path: MappingPath) -> Iterator[ActionCount]:
+    """Yield the numbers of all actions on a path.
+
+    Parameters
+    ----------
+    path
+        The path to a leaf.
+
+    Yields
+    ------
+    ActionCount
+        Per component, tensor and action.
+    """
+    einsum = path.einsum
+    compute = path.components[-1]
+    for tensor, holdings in (_copied(path) if einsum.is_copy else path.holdings).items():
+        access = einsum.access(tensor)
+        segments = _segments(access, path.loops, holdings)
+        tiles = _tiles(access, segments, path.sizes)
+        yield from _tensor_counts(
+            access, einsum.is_copy, holdings, tiles, compute.skip_initial_output_write
+        )
+    cost = compute.actions_per_value["compute", None]
+    yield ActionCount(compute.name, None, "compute", path.steps * cost, path.operations * cost)
+
+
+def _copied(path: MappingPath) -> dict[str, list[Holding]]:
+    """Return the holders that count in a copy Einsum.
+
+    AccelForge (`convert_to_copy`) treats the output's holders as further holders of the input, and
+    keeps only the outermost one in each component.
+    """
+    einsum = path.einsum
+    if len(einsum.inputs) != 1:
+        raise UnsupportedError(
+            f"copy Einsum {einsum.name!r} has {len(einsum.inputs)} inputs",
+            where=einsum.where or None,
+            fix="give it one input",
+        )
+    for tensor, holdings in path.holdings.items():
+        _segments(einsum.access(tensor), path.loops, holdings)  # raises where AccelForge does
+    outermost: dict[int, Holding] = {}
+    for holding in sorted(chain.from_iterable(path.holdings.values()), key=lambda p: p.position):
+        outermost.setdefault(holding.level, holding._replace(until=holding.position))
+    return {einsum.inputs[0]: list(outermost.values())}
+
+
+def _segments(
+    access: TensorAccess, loops: Sequence[CountedLoop], holdings: Sequence[Holding]
+) -> list[list[CountedLoop]]:
+    """Return the loops directly above each holder of a tensor, and above the leaf.
+
+    AccelForge's `_get_single_tensor_mapping` moves a Spatial loop to the level of the architecture
+    where its units are: above the first holder whose component is the loop's or below it.
+    """
+    segments: list[list[CountedLoop]] = [[] for _ in range(len(holdings) + 1)]
+    moved = False
+    for loop in loops:
+        above = sum(holding.position < loop.position for holding in holdings)
+        if loop.level < 0:
+            segments[above].append(loop)
+            continue
+        at = next((j for j, p in enumerate(holdings) if p.level >= loop.level), len(holdings))
+        moved |= at != above
+        segments[at].append(loop)
+    if moved:
+        for holding, segment in zip(holdings[1:], segments[2:], strict=True):
+            end = _reserved(access, loops, holding)
+            segment.sort(key=lambda loop: loop.level >= 0 or loop.position > end)
+        _check_order(access, [loop for segment in segments for loop in segment])
+    return segments
+
+
+def _reserved(access: TensorAccess, loops: Sequence[CountedLoop], holding: Holding) -> int:
+    """Index of the last loop by which AccelForge shrinks the tile of a holder below the first.
+
+    Spatial loops are placed below it. (`insert_reservation_nodes`: down through loops over
+    variables that index the tensor, up to and including the first that does so within a sum.)
+    """
+    fully_relevant = _fully_relevant(access)
+    end = holding.position
+    for loop in loops:
+        if not holding.position < loop.position < holding.until:
+            continue
+        if loop.level < 0 and loop.variable not in access.variables:
+            break
+        if loop.level >= 0 and loop.level != holding.level:
+            break
+        end = loop.position
+        if loop.level < 0 and loop.variable not in fully_relevant:
+            break
+    return end
+
+
+def _check_order(access: TensorAccess, loops: Sequence[CountedLoop]) -> None:
+    """Refuse, as AccelForge does, reordered loops that depend on one another."""
+    for i, outer in enumerate(loops):
+        for inner in loops[i + 1 :]:
+            if outer.position < inner.position:
+                continue
+            spatial = outer.level >= 0 and inner.level >= 0
+            if spatial or (outer.variable == inner.variable and outer.variable in access.variables):
+                raise MappingError(
+                    f"for {access.tensor!r} this loop over {inner.variable!r} is moved below one "
+                    f"over {outer.variable!r} that is below it in the mapping, because a Spatial "
+                    "loop acts where its component is in the architecture",
+                    where=inner.where or None,
+                    fix="order loops and holders like the components of the architecture",
+                )
+
+
+def _tiles(
+    access: TensorAccess, segments: Sequence[Sequence[CountedLoop]], sizes: Mapping[str, int]
+) -> list[_Tile]:
+    """Return the tiles of a tensor: of its holders from the outside in, then of an operation."""
+    shape = {variable: sizes[variable] for variable in access.variables}
+    fully_relevant = _fully_relevant(access)
+    temporal: Number = 1
+    first: Number = 1
+    units: Number = 1
+    tiles: list[_Tile] = []
+    for segment in segments:
+        exchanges: Number = 1
+        first_exchanges: Number = 1
+        for loop in segment:
+            if loop.variable in shape:
+                trips = trip_count(shape[loop.variable], loop.tile)
+                shape[loop.variable] = loop.tile
+            else:
+                trips = loop.trips
+            if trips == 1:
+                continue
+            if loop.level < 0:
+                temporal *= trips
+                exchanges *= trips
+                if loop.variable in fully_relevant:
+                    first *= trips
+                    first_exchanges *= trips
+            else:
+                units *= trips
+                if loop.variable in shape or access.tensor not in loop.reusable:
+                    exchanges *= trips
+                    first_exchanges *= trips
+        tiles.append(
+            _Tile(_bounding_box(access, shape), temporal, first, units, exchanges, first_exchanges)
+        )
+    return tiles
+
+
+def _fully_relevant(access: TensorAccess) -> set[str]:
+    """Rank variables whose first index is a single term, so that each value is another element.
+
+    AccelForge counts one first write of an element (which needs no read-back) per trip of a loop
+    over such a variable, but not of a loop over a variable within a sum.
+    """
+    relevance: dict[str, bool] = {}
+    for index in access.projection:
+        single = len(index.terms) + bool(index.constant) == 1
+        for variable in index.variables:
+            relevance.setdefault(variable, single)
+    return {variable for variable, single in relevance.items() if single}
+
+
+def _bounding_box(access: TensorAccess, shape: Mapping[str, int]) -> int:
+    """Elements in the bounding box of a tile (AccelForge's `compute_dense_tile_occupancy`).
+
+    Per rank, the extent is the index at the tile's end, plus 1.
+    """
+    size = 1
+    for index in access.projection:
+        extent = index.constant + 1
+        for variable, coefficient in index.terms:
+            extent += coefficient * (shape[variable] - 1)
+        size *= extent
+    return size
+
+
+def _tensor_counts(
+    access: TensorAccess,
+    is_copy: bool,
+    holdings: Sequence[Holding],
+    tiles: Sequence[_Tile],
+    compute_skips: bool,
+) -> Iterator[ActionCount]:
+    """Yield the accesses of a tensor in all its holders, from the leaf outwards.
+
+    `down` is the number of elements that the child reads, `up` the number that it writes, and
+    `skipped` the part of `down` that is not read because no value exists yet; each is summed over
+    the loops between the two. In a copy Einsum AccelForge moves data outwards only, and there are
+    no accesses at the leaf.
+    """
+    down: Number = 0
+    up: Number = 0
+    skipped: Number = 0
+    if not is_copy:
+        leaf = tiles[-1]
+        down = leaf.exchanges
+        if access.output:
+            up = leaf.exchanges
+            skipped = leaf.first_exchanges if compute_skips else 0
+    tensor = access.tensor
+    for j in range(len(holdings) - 1, -1, -1):
+        component, tile = holdings[j].component, tiles[j]
+        toll = component.kind == "Toll"
+        skips = (toll or component.skip_initial_output_write) and not is_copy
+        # Exchanges with the parent. A Toll forwards the exchanges of its child, if it has one.
+        read: Number = 0
+        written: Number = 0
+        not_read: Number = 0
+        if j:
+            through = toll and not (is_copy and j == len(holdings) - 1)
+            if not is_copy:
+                read = down if through else tile.fill
+            if is_copy or access.output:
+                written = up if through else tile.fill
+            if access.output and skips:
+                not_read = skipped if through else tile.fill
+        direction = component.direction.get(tensor, "up_and_down") if toll else "up_and_down"
+        reads: Number = 0
+        first_reads: Number = 0
+        if direction != "down":
+            reads += written
+        if direction != "up":
+            reads += down
+            first_reads = skipped if skips else 0
+        cost = component.actions_per_value["read", tensor]
+        one_unit: Number = (tile.temporal * reads - tile.first * first_reads) * cost
+        yield ActionCount(component.name, tensor, "read", one_unit, one_unit * tile.units)
+        one_unit = 0
+        if not toll:
+            cost = component.actions_per_value["write", tensor]
+            one_unit = (tile.temporal * (read + up) - tile.first * not_read) * cost
+        yield ActionCount(component.name, tensor, "write", one_unit, one_unit * tile.units)
+        down = read * tile.exchanges
+        up = written * tile.exchanges
+        skipped = not_read * tile.first_exchanges
