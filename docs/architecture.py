@@ -1,7 +1,7 @@
 """Draw the layers of the package from the import contract: ``python docs/architecture.py [FILE]``.
 
-The file is docs/architecture.svg by default. What stands on a line may import what stands on lower
-lines, and nothing else; `make lint` checks that.
+The file is docs/architecture.svg by default. A package may import only packages on lower lines;
+`make lint` checks this.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ JOBS = {
     "views": "text, HTML, pictures, JSON, frames",
     "exploration": "variants of one mapping",
     "proof": "certificates, with ISL",
-    "analysis": "what is read off a schedule",
+    "analysis": "results computed from a schedule",
     "engine": "iterations to sample, orders of service",
     "lowering": "mapping to ISL relations to task graph",
     "schedule": "task graph to times",
-    "spec": "input: YAML and objects to values",
+    "spec": "input: from YAML and objects",
     "tables": "Table",
-    "files": "names of files",
+    "files": "file names",
     "numbers": "exact numbers",
     "errors": "PolylatError and its kinds",
 }
-"""Module → its job in a few words."""
+"""Module or package → its job in a few words."""
 
 _WIDTH, _ROW, _GAP, _LEFT = 760, 46, 10, 12
 _STYLE = (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polylat
-from drawn import counts, results, waits
+from drawn import counts, precedences, results
 from drawn.inputs import Panels
 
 HERE = Path(__file__).resolve().parent
@@ -32,17 +32,17 @@ RULES: Mapping[str, Callable[[], Panels]] = {
         counts.copies,
         counts.residency,
         counts.footprint,
-        waits.streaming,
-        waits.flow,
-        waits.barrier,
-        waits.capacity,
-        waits.room,
-        waits.prefetch,
-        waits.ahead,
-        waits.background,
-        waits.in_order,
-        waits.finish,
-        waits.sharing,
+        precedences.streaming,
+        precedences.flow,
+        precedences.barrier,
+        precedences.capacity,
+        precedences.room,
+        precedences.prefetch,
+        precedences.ahead,
+        precedences.background,
+        precedences.in_order,
+        precedences.finish,
+        precedences.sharing,
         results.blocks,
         results.orders,
         results.bounds,

@@ -20,13 +20,15 @@ def main() -> None:
     """Analyze the block, prove the schedule, and print the main results."""
     console = Console(highlight=False)
     spec = polylat.load(str(HERE / "attention.yaml"))
-    began = perf_counter()
+    start = perf_counter()
     report = polylat.analyze(spec)
-    took = perf_counter() - began
+    took = perf_counter() - start
     console.print("[bold]Attention block: 32 heads, 4096 tokens, three stages[/bold]\n")
     console.print(f"  AccelForge  {report.roofline:>12,}")
-    proven = "optimal: no schedule of this mapping is faster" if report.optimal else "not optimal"
-    console.print(f"  polylat     {report.latency:>12,}  {proven}")
+    verdict = "not proven optimal"
+    if report.optimal:
+        verdict = "optimal: no schedule of this mapping is faster"
+    console.print(f"  polylat     {report.latency:>12,}  {verdict}")
     operations = sum(n for (_, _, _, action), n in report.accesses.items() if action == "compute")
     console.print(
         f"\n{report.tiles:,} tile iterations, {operations:,} computations: {took:.2f} s."

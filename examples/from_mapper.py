@@ -2,8 +2,8 @@
 
 ::
 
-    python examples/from_mapper.py              # o2 tapped, and attention
-    python examples/from_mapper.py chain mlp    # others of PROBLEMS
+    python examples/from_mapper.py              # problems "tapped" and "attention"
+    python examples/from_mapper.py chain mlp    # other problems of PROBLEMS
 
 AccelForge's mapper searches for mappings, and polylat ranks them by overlapped latency. This needs
 ``pip install 'polylat[accelforge]'``, Python 3.12 and Graphviz (for the mapper's drawings).
@@ -41,13 +41,13 @@ PROBLEMS = {
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to run the mappings.
+class Setting:
+    """Options with which the mappings are analyzed.
 
     Parameters
     ----------
     name
-        Its name in the table.
+        Name in the table.
     options
         Options of `rerank`.
     """
@@ -72,7 +72,7 @@ def problem(name: str) -> Any:
 
 @cache
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for the drawings of AccelForge's mapper and its persistent workers."""
+    """Return a folder for the drawings of AccelForge's mapper, whose workers outlive a search."""
     return tempfile.TemporaryDirectory()
 
 
@@ -82,52 +82,52 @@ def search(spec: Any) -> Any:
         return spec.map_workload_to_arch(print_progress=False)
 
 
-def ways(spec: Any) -> list[Way]:
-    """Return three ways: as mapped; with overlapping stages; also with background write-backs."""
+def settings(spec: Any) -> list[Setting]:
+    """Return three settings: as mapped; stages overlap; write-backs in the background as well."""
     produced = [t.name for e in spec.workload.einsums for t in e.tensor_accesses if t.output]
     return [
-        Way("as they are", {}),
-        Way("stages overlap", {"pipelined": True}),
-        Way("+ background", {"pipelined": True, "background": produced}),
+        Setting("as mapped", {}),
+        Setting("stages overlap", {"pipelined": True}),
+        Setting("+ background", {"pipelined": True, "background": produced}),
     ]
 
 
 def story(name: str, mappings: Any) -> Table:
-    """Return a table with AccelForge's first choice and the fastest mapping for each way."""
+    """Return a table of AccelForge's first choice and the fastest mapping, for each setting."""
     title = f"{name}: {PROBLEMS[name]} ({len(mappings)} mappings)"
     table = Table(
         title=title, title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    table.add_column("way", no_wrap=True)
+    table.add_column("setting", no_wrap=True)
     for heading in ("AccelForge's first", "the fastest", "bound", "gain"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for way in ways(mappings.spec):
-        ranked = rerank(mappings, quiet=True, **way.options)
+    for setting in settings(mappings.spec):
+        ranked = rerank(mappings, quiet=True, **setting.options)
         first = ranked.loc[ranked.attrs["accelforge_winner"]]
         best = ranked.loc[ranked.attrs["winner"]]
         gain = first["latency"] / best["latency"] - 1
         table.add_row(
-            way.name,
-            said(first),
-            said(best),
+            setting.name,
+            latencies(first),
+            latencies(best),
             "reached" if best["optimal"] else f"{best['resource_bound']:,.0f}",
             f"{gain:.1%}" if gain else "-",
         )
     return table
 
 
-def said(row: Any) -> str:
-    """Return the number of a mapping, AccelForge's latency and polylat's as text."""
+def latencies(row: Any) -> str:
+    """Format the number of a mapping, AccelForge's latency and polylat's latency."""
     return f"{row.name}: {row['accelforge']:,.0f} -> {row['latency']:,.0f}"
 
 
 def fastest(mappings: Any) -> tuple[polylat.Spec, polylat.Report]:
-    """Return the fastest of all ways and mappings, and its report."""
-    way = ways(mappings.spec)[-1]
-    ranked = rerank(mappings, quiet=True, **way.options)
+    """Return the fastest mapping in the last setting, and its report."""
+    setting = settings(mappings.spec)[-1]
+    ranked = rerank(mappings, quiet=True, **setting.options)
     spec = to_spec(mappings, ranked.attrs["winner"])
     overlapped = replace(spec, mapping=spec.mapping.with_pipelines())
-    return overlapped, polylat.analyze(overlapped, background=way.options["background"])
+    return overlapped, polylat.analyze(overlapped, background=setting.options["background"])
 
 
 def main(names: Sequence[str]) -> None:

@@ -25,9 +25,9 @@ class Scenario:
     Parameters
     ----------
     title
-        Its description.
+        Description in the table.
     mapping
-        The file of the mapping.
+        Name of the mapping file.
     splits
         Kinds of the top split and of the inner split.
     granularity
@@ -43,13 +43,13 @@ class Scenario:
     background: tuple[str, ...] = ()
 
     def load(self) -> polylat.Spec:
-        """Load its input files."""
+        """Load the input files."""
         top, inner = self.splits
         files = ("arch.yaml", "workload.yaml", self.mapping)
         return polylat.load(*(HERE / file for file in files), top=top, inner=inner)
 
     def analyze(self) -> polylat.Report:
-        """Analyze it."""
+        """Analyze the mapping with these options."""
         return polylat.analyze(
             self.load(), granularity=self.granularity, background=self.background
         )
@@ -87,16 +87,16 @@ def story() -> Table:
 
 
 def limit(report: polylat.Report) -> str:
-    """Return what attains the larger bound: a chain of dependences, or an always busy port."""
+    """Name the cause of the larger bound: dependences, or a port that is always busy."""
     if report.binding == "dependence":
         return "dependences"
     return f"busy {max(report.ports, key=lambda port: port.busy).name}"
 
 
 def extra() -> Table:
-    """Return a table that attributes AccelForge's extra latency to Einsums."""
+    """Return a table that attributes AccelForge's additional latency to Einsums."""
     without, with_tap = (polylat.roofline(s.load()) for s in (UNTAPPED, REFETCHED))
-    title = f"AccelForge's extra {with_tap.latency - without.latency:,}, Einsum by Einsum"
+    title = f"AccelForge's additional latency of {with_tap.latency - without.latency:,}, by Einsum"
     table = Table(title=title)
     for heading in ("Einsum", "slowest"):
         table.add_column(heading)
@@ -137,7 +137,7 @@ def main() -> None:
     console.print(story())
     console.print(extra())
     console.print("Optimal: the latency equals a lower bound on all schedules of the mapping.")
-    console.print("The full report of a row, such as the fourth:\n")
+    console.print("For the full report of a row, such as the fourth, run:\n")
     console.print("  polylat analyze examples/{arch,workload,tap_resident}.yaml \\")
     console.print("    --granularity tile --background o2")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from polylat.analysis.comparison import Comparison, Difference, compare
     from polylat.analysis.occupancy import Occupancy, ResidentTile
     from polylat.analysis.roofline import Roofline, roofline
-    from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
+    from polylat.analysis.sensitivity import Change, Sensitivity, SensitivityRow, WhatIf
     from polylat.analysis.steady_state import InitiationInterval
     from polylat.analysis.timeline import (
         Bar,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         TimelineSegment,
         UtilizationSpan,
     )
-    from polylat.exploration.space import Choice
+    from polylat.exploration.choice import Choice
     from polylat.explorer import Exploration, Result, explore
     from polylat.numbers import Number
     from polylat.proof.certificate import Certificate, CertificateError, ProvenRules
@@ -65,8 +65,9 @@ if TYPE_CHECKING:
     from polylat.spec.reading.load import load
     from polylat.spec.workload import Einsum, Workload
     from polylat.tables import Column, Table
+    from polylat.views.mapping_tree import tree
     from polylat.views.timeline import Timeline, TimelineStack, timelines
-    from polylat.views.tree import Tree, tree
+    from polylat.views.tree import Tree
 
 __version__ = "0.1.0"
 
@@ -112,6 +113,7 @@ __all__ = [
     "Roofline",
     "ScheduleError",
     "Sensitivity",
+    "SensitivityRow",
     "Sequential",
     "Spatial",
     "Spec",
@@ -151,7 +153,7 @@ _LAZY = {
     "Certificate": "polylat.proof.certificate",
     "CertificateError": "polylat.proof.certificate",
     "Change": "polylat.analysis.sensitivity",
-    "Choice": "polylat.exploration.space",
+    "Choice": "polylat.exploration.choice",
     "Column": "polylat.tables",
     "Comparison": "polylat.analysis.comparison",
     "Component": "polylat.spec.arch",
@@ -177,6 +179,7 @@ _LAZY = {
     "Roofline": "polylat.analysis.roofline",
     "TimelineSegment": "polylat.analysis.timeline",
     "Sensitivity": "polylat.analysis.sensitivity",
+    "SensitivityRow": "polylat.analysis.sensitivity",
     "Sequential": "polylat.spec.mapping",
     "UtilizationSpan": "polylat.analysis.timeline",
     "Spatial": "polylat.spec.mapping",
@@ -198,7 +201,7 @@ _LAZY = {
     "load": "polylat.spec.reading.load",
     "roofline": "polylat.analysis.roofline",
     "timelines": "polylat.views.timeline",
-    "tree": "polylat.views.tree",
+    "tree": "polylat.views.mapping_tree",
 }
 
 

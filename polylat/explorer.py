@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polylat.errors import InterruptedExplorationError, PolylatError, StoreError, WorkerError
+from polylat.exploration.build_space import build_space
 from polylat.exploration.results import ExplorationData, ResultData
 from polylat.exploration.search import Search
-from polylat.exploration.space import Space
 from polylat.files import as_path
 from polylat.numbers import Number
 from polylat.report import DEFAULT_MAX_TILES, Report, analyze
-from polylat.spec.options import (
-    normalize_enforce_capacity,
-    normalize_flag,
-    normalize_max_tiles,
-)
-from polylat.spec.reading.live import as_spec
+from polylat.spec.arguments import normalize_flag
+from polylat.spec.option_values import normalize_enforce_capacity, normalize_max_tiles
+from polylat.spec.reading.live.convert import as_spec
 from polylat.views import exploration as views
 from polylat.views.as_json import optional_number
 
@@ -273,7 +270,7 @@ def explore(
         progress = normalize_flag("progress", progress)
     spec = as_spec(spec)
     given = spec.schedule
-    space = Space.of(
+    space = build_space(
         spec,
         splits=splits,
         background=background,

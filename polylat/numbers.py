@@ -191,7 +191,8 @@ def to_float(value: Number) -> float:
         found = 0.0
     if value and not found:
         raise UnsupportedError(
-            f"{format_number(value)} is beyond the range of floating-point numbers (1e-323 to 1e308)",
+            f"{format_number(value)} is beyond the range of floating-point numbers"
+            " (1e-323 to 1e308)",
             fix="use another unit of time or of bits, or an exact output format, such as SVG",
         )
     return found

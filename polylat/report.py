@@ -23,19 +23,21 @@ from polylat.engine.solution import Solution
 from polylat.errors import CapacityError
 from polylat.files import extension
 from polylat.numbers import Number
-from polylat.proof.certificate import Certificate, verify_results
+from polylat.proof.certificate import Certificate
+from polylat.proof.verify import verify_results
 from polylat.schedule.timing import ORDERS
 from polylat.spec import Spec
 from polylat.spec.options import normalize_option
-from polylat.spec.reading.live import as_spec
+from polylat.spec.reading.live.convert import as_spec
 from polylat.views import frames
 from polylat.views.as_json import report_to_dict
+from polylat.views.mapping_tree import mapping_tree
 from polylat.views.notebook import report_html
 from polylat.views.page import report_page
 from polylat.views.perfetto import write_perfetto
 from polylat.views.text import report_text
 from polylat.views.timeline import Timeline, timeline
-from polylat.views.tree import Tree, mapping_tree
+from polylat.views.tree import Tree
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,12 +49,12 @@ DEFAULT_MAX_TILES = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Report(Results):
-    """The result of `analyze`: the latency of a mapping, why it is that, and what binds it.
+    """The result of `analyze`: the latency of a mapping, its bounds, and what determines it.
 
     Parameters
     ----------
-    latency, latency_by_order, ...
-        As in `polylat.analysis.results.Results`.
+    latency, latency_by_order, order, waits_for_background, granularity, tiles
+        As in `polylat.analysis.results.Results`, and so are the other fields.
     """
 
     def to_dict(self, *, steps: int | None = 0) -> dict[str, Any]:
@@ -61,7 +63,7 @@ class Report(Results):
         Parameters
         ----------
         steps
-            How many steps of the critical path to list, from time 0 on; None for all.
+            Number of steps of the critical path to list, from time 0 on; None for all.
 
         Returns
         -------
@@ -78,7 +80,7 @@ class Report(Results):
         limit: int = 400,
         title: str | None = None,
     ) -> Timeline:
-        """Return when every port serves which access, and how full the memories are.
+        """Return the timeline: when every port serves which access, and the memories' occupancy.
 
         Parameters
         ----------
@@ -88,8 +90,8 @@ class Report(Results):
             Whether repetitions are shown once, with their number. None: if there are more than
             `limit` bars.
         limit
-            Up to this number of bars are shown one by one in each segment; of more, only how
-            busy the ports are.
+            Largest number of bars that a segment shows one by one; above it, a segment shows only
+            how busy the ports are.
         title
             The title; None: the order and the write-backs in the background.
 
@@ -130,8 +132,8 @@ class Report(Results):
     ) -> Path:
         """Write a trace that Perfetto and ``chrome://tracing`` load.
 
-        It has one track per port, what bars waited for as arrows, and the memories as counters. A
-        unit of time is a microsecond there.
+        It has a track per port, an arrow to each bar from the bar that it waited for, and a counter
+        per memory. A unit of time is shown as a microsecond.
 
         Parameters
         ----------
@@ -140,7 +142,7 @@ class Report(Results):
         window
             (from, to): only accesses served between these times.
         limit
-            Up to this number of bars are listed; of more, repetitions are listed once.
+            Largest number of bars; above it, repetitions are listed once.
 
         Returns
         -------
@@ -150,7 +152,7 @@ class Report(Results):
         Raises
         ------
         OptionError
-            The name ends otherwise, or the file cannot be written.
+            The name has another extension, or the file cannot be written.
         """
         extension(path, (".json",), "traces")
         return write_perfetto(self.timeline(window=window, limit=limit), path)
@@ -191,7 +193,7 @@ class Report(Results):
         return frames.accesses_frame(self)
 
     def ports_frame(self) -> pd.DataFrame:
-        """Return a row per port and Einsum: how long it is busy.
+        """Return a row per port and Einsum: its busy time.
 
         Returns
         -------
@@ -226,7 +228,7 @@ class Report(Results):
         return frames.sensitivity_frame(self)
 
     def occupancy_frame(self, *, window: tuple[Number, Number] | None = None) -> pd.DataFrame:
-        """Return a row per change of what a memory holds.
+        """Return a row per change of a memory's occupancy.
 
         Parameters
         ----------
@@ -246,7 +248,7 @@ class Report(Results):
         Returns
         -------
         Certificate
-            What was proven, and how.
+            The proven rules, and the method.
 
         Raises
         ------
@@ -307,7 +309,7 @@ def analyze(
         (all of them), or ``"auto"``: flow where that gives at most `max_tiles`, else tile.
     order
         In which order a port serves: ``"program"`` (depth first), ``"skew"`` (by skewed date),
-        ``"oldest"`` (work-conserving), or ``"best"``: whichever gives the least latency.
+        ``"oldest"`` (work-conserving), or ``"best"``: the one with the least latency.
     background
         Write-backs that no other Einsum waits for: tensors, or (tensor, component written back
         from) pairs.
@@ -365,7 +367,7 @@ def analyze(
     accelforge = roofline(spec)
     in_time = Solution(model, solved.unlimited)
     resource = in_time.time(max(model.graph.loads, default=0))
-    # Coarser tile iterations wait longer, so that their bound is none for finer ones.
+    # Coarser tile iterations wait longer, so their dependence bound does not hold for finer ones.
     dependence = 0 if choice.coarse else in_time.makespan
     report = Report(
         latency=solution.makespan,
@@ -414,6 +416,5 @@ def _check_capacity(results: Results) -> None:
                 f"memory {memory.component!r} holds up to {memory.peak} bits, and its size is"
                 f" {memory.size}",
                 where=f"arch, component {memory.component!r}",
-                fix="use smaller tiles, fewer slots or a larger memory; or do not enforce"
-                " capacity",
+                fix="use smaller tiles, fewer slots or a larger memory; or do not enforce capacity",
             )

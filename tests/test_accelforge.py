@@ -298,7 +298,7 @@ def test_reranked_with_options(keys: Any, capsys: pytest.CaptureFixture[str]) ->
     given, overlapped = ranked(keys, quiet=True), ranked(keys, quiet=True, pipelined=True)
     assert capsys.readouterr().out.count("fastest") == 0
     assert (overlapped["latency"].sort_index() <= given["latency"].sort_index()).all()
-    assert set(given["certificate"]) == {"not asked for"}
+    assert set(given["certificate"]) == {"not requested"}
     with pytest.raises(OptionError, match="granularity"):
         ranked(keys, granularity="coarse")
     with pytest.raises(SpecError, match="cannot rank a Spec"):

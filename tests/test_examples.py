@@ -144,7 +144,7 @@ def test_the_script_tells_the_story(script: dict[str, Any]) -> None:
 
 def test_the_script_takes_accelforges_extra_apart(script: dict[str, Any]) -> None:
     table = script["extra"]()
-    assert table.title == "AccelForge's extra 1,024, Einsum by Einsum"
+    assert table.title == "AccelForge's additional latency of 1,024, by Einsum"
     assert rows(table) == [
         ["e1", "DRAM", "8,192", "8,192", "nothing"],
         ["e2", "SRAM", "11,776", "12,288", "512 reads of o2"],
@@ -163,4 +163,4 @@ def test_the_script_prints(script: dict[str, Any], capsys: pytest.CaptureFixture
     script["main"]()
     printed = capsys.readouterr().out
     assert "what does it cost to write o2 to DRAM?" in printed
-    assert "AccelForge's extra 1,024" in printed
+    assert "AccelForge's additional latency of 1,024" in printed

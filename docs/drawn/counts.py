@@ -42,8 +42,8 @@ def granularity() -> Panels:
     """Two granularities of one Pipeline."""
     mapping = spec(stages("Pipeline"), two_units(), *TWO, m=4)
     return {
-        f'"{grain}": {said}': polylat.analyze(mapping, granularity=grain)
-        for grain, said in (
+        f'"{grain}": {caption}': polylat.analyze(mapping, granularity=grain)
+        for grain, caption in (
             ("tile", "loops below the split are one tile iteration"),
             ("flow", "down to the loops over exchanged tensors"),
         )
@@ -69,7 +69,7 @@ def fills() -> Panels:
 
 
 def readback() -> Panels:
-    """A reduction loop above an output's holder writes partial sums back, and reads them again."""
+    """A reduction loop above an output's holder writes partial sums back and reads them again."""
 
     def nest(*nodes: Data, **more: bool) -> polylat.Report:
         arch = [memory("DRAM", 1, **more), memory("SRAM"), unit("mac")]
@@ -91,7 +91,7 @@ def operations() -> Panels:
 
 
 def actions() -> Panels:
-    """Number of values that an action moves."""
+    """Actions that move one value or two."""
 
     def wide(bits: int) -> polylat.Report:
         arch = [memory("SRAM", 1, bits=bits), unit("mac")]
@@ -106,11 +106,11 @@ def imperfect() -> Panels:
     nodes = [keeps("DRAM", "a", "b"), loop("m", 3), loop("m", 2), keeps("SRAM", "a")]
     arch = [memory("DRAM", "1/2", "inf"), memory("SRAM"), unit("mac")]
     mapping = spec([*nodes, loop("m"), leaf("e1", "mac")], arch, "b[m] = a[m]", m=5)
-    return {"five elements in tiles of 3, these in tiles of 2": polylat.analyze(mapping)}
+    return {"five elements in tiles of 3, then of 2": polylat.analyze(mapping)}
 
 
 def spatial() -> Panels:
-    """Units that share what is read once, or do not."""
+    """Units that share a read, or read separately."""
 
     def array(reuse: str) -> polylat.Report:
         arch = [memory("SRAM", 1, "inf"), unit("mac", 1, 2, may_reuse=reuse)]
@@ -150,16 +150,16 @@ def residency() -> Panels:
     mapping = spec(nodes, arch, "b[m] = a[m]", "c[m] = a[m] * b[m]", m=3)
     return {
         "AccelForge charges both Einsums for fetching a": polylat.roofline(mapping),
-        "polylat: e1 fills the tile of a, e2 finds it": full(mapping),
+        "polylat: e1 fills the tile of a, e2 reuses it": full(mapping),
     }
 
 
 def footprint() -> Panels:
-    """Gaps between the elements that are touched do not count."""
+    """Gaps between accessed elements do not count."""
     nodes = [keeps("DRAM", "a"), keeps("SRAM", "a", "z"), loop("p"), loop("r"), leaf("e1", "mac")]
     arch = [memory("DRAM", 1, "inf"), memory("SRAM"), unit("mac", 2)]
     mapping = spec(nodes, arch, "z[p] = a[H: 3*p + r]", p=3, r=2)
     return {
-        "AccelForge counts the bounding box of windows of 2, 3 apart": polylat.roofline(mapping),
-        "polylat counts their elements": polylat.analyze(mapping, granularity="tile"),
+        "AccelForge counts the bounding box, gaps included": polylat.roofline(mapping),
+        "polylat counts the accessed elements": polylat.analyze(mapping, granularity="tile"),
     }

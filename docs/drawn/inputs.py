@@ -1,4 +1,4 @@
-"""Concise constructors for the inputs of the examples."""
+"""Constructors for the inputs of the examples."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import polylat
 Data: TypeAlias = dict[str, Any]
 Panel: TypeAlias = polylat.Report | polylat.Roofline
 Panels: TypeAlias = Mapping[str, Panel]
-"""Title → what is drawn under it, from top to bottom."""
+"""Title → report or roofline that is drawn below it; from top to bottom."""
 
 
 def memory(name: str, read: Any = "inf", write: Any = None, *, bits: int = 8, **more: Any) -> Data:
-    """Return a memory; throughputs are in actions of `bits` bits; one port serves both."""
+    """Return a memory with one port; throughputs are in actions of `bits` bits."""
     rates = {"read": read, "write": read if write is None else write}
     actions = [
         {"name": action, "throughput": rate, "bits_per_action": bits}
@@ -25,7 +25,7 @@ def memory(name: str, read: Any = "inf", write: Any = None, *, bits: int = 8, **
 
 
 def unit(name: str, throughput: Any = 1, fanout: int = 1, **more: Any) -> Data:
-    """Return a Compute whose `fanout` units have this throughput each."""
+    """Return a Compute with `fanout` units, each with the given throughput."""
     return {
         "type": "Compute",
         "name": name,
@@ -91,12 +91,12 @@ TWO = ("b[m] = a[m]", "c[m] = b[m]")
 
 
 def two_units(first: Any = "1/2", second: Any = "1/3") -> list[Data]:
-    """Return an architecture with a unit per Einsum, in which only computation takes time."""
+    """Return an architecture with one unit per Einsum, where only computation takes time."""
     return [memory("DRAM"), memory("SRAM"), unit("mac1", first), unit("mac2", second)]
 
 
 def stages(kind: str) -> list[Data]:
-    """Return a split of both Einsums, each with a loop over m of its own."""
+    """Return a split of both Einsums, each with its own loop over m."""
     return [
         keeps("DRAM", "a", "c"),
         keeps("SRAM", "b"),

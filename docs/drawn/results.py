@@ -20,7 +20,7 @@ from drawn.inputs import (
 
 
 def blocks() -> Panels:
-    """Blocks of a tile iteration on one port: a fill, the foreground, a write-back."""
+    """Blocks of a tile iteration on one port: fill, foreground and write-back."""
     nodes = [
         keeps("DRAM", "a", "x", "b"),
         keeps("SRAM", "c"),
@@ -48,7 +48,7 @@ def orders() -> Panels:
 
 
 def bounds() -> Panels:
-    """A bound that the latency attains: a busy port, or a chain of dependences."""
+    """Bounds from a busy port and from dependences, attained or not."""
     shared = [
         keeps("DRAM", "a", "c"),
         keeps("SRAM", "b"),
@@ -58,8 +58,8 @@ def bounds() -> Panels:
     alternating = spec(tiled("Sequential", "b"), two_units("1/2", "1/2"), *TWO, m=4)
     return {
         "one unit for both stages is never idle": full(spec(shared, one, *TWO, m=4)),
-        "one after the other, tile by tile: each waits": full(alternating),
-        "two units, two slots: neither bound": full(
+        "the stages alternate, tile by tile": full(alternating),
+        "two units, two slots: neither bound is attained": full(
             spec(tiled("Pipeline", "b"), two_units(1, "1/3"), *TWO, m=4)
         ),
     }
@@ -71,9 +71,9 @@ def occupancy() -> Panels:
     arch[1]["size"] = 16
     mapping = spec(tiled("Pipeline", "b"), arch, *TWO, m=4)
     return {
-        f"slots={slots}: {said}": full(mapping, slots=slots)
-        for slots, said in (
-            (1, "a tile of b at a time, half of SRAM"),
+        f"slots={slots}: {caption}": full(mapping, slots=slots)
+        for slots, caption in (
+            (1, "one tile of b at a time, half of SRAM"),
             (2, "two tiles fill it"),
             (None, "e1 runs ahead: three tiles exceed it"),
         )
@@ -87,7 +87,7 @@ def repetition() -> Panels:
 
 
 def bracket() -> Panels:
-    """A bracket where a granularity needs too many samples."""
+    """A bracket, where a granularity needs more samples than allowed."""
     mapping = spec(stages("Pipeline"), two_units(), *TWO, m=1000)
     return {
         "max_tiles=8: one tile iteration for each Einsum": full(mapping, max_tiles=8),

@@ -20,7 +20,7 @@ from polylat.accelforge.export import from_spec
 from polylat.accelforge.rerank import rerank
 from polylat.errors import MissingExtraError
 from polylat.spec import Spec
-from polylat.spec.reading.live import convert_spec
+from polylat.spec.reading.live.convert import convert_spec
 
 __all__ = ["from_spec", "rerank", "to_spec"]
 

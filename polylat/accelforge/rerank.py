@@ -18,15 +18,16 @@ from polylat.errors import (
 from polylat.numbers import Number
 from polylat.report import Report, analyze
 from polylat.spec import Spec
-from polylat.spec.options import check_option_names, normalize_flag
-from polylat.spec.reading.live import convert_spec, is_mappings
+from polylat.spec.arguments import normalize_flag
+from polylat.spec.options import check_option_names
+from polylat.spec.reading.live.convert import convert_spec, is_mappings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["rerank"]
 
-_NOT_REQUESTED = "not asked for"
+_NOT_REQUESTED = "not requested"
 _PROVEN = "proven"
 
 
@@ -79,7 +80,7 @@ def rerank(
         ``order``            the order of service
         ``peak NAME``        per memory NAME, the largest number of bits in it at any time
         ``fits``             whether no memory exceeds its size
-        ``certificate``      ``"proven"``, ``"not asked for"``, or why it could not be proven
+        ``certificate``      ``"proven"``, ``"not requested"``, or why it could not be proven
         ``error``            why the mapping could not be analyzed; else empty
         ==================== =====================================================================
 
@@ -110,7 +111,9 @@ def rerank(
             fix="give AccelForge's Mappings, as returned by spec.map_workload_to_arch()",
         )
     if len(mappings) == 0:
-        raise SpecError("there are no mappings", fix="let AccelForge's mapper find some")
+        raise SpecError(
+            "there are no mappings", fix="pass Mappings that contain at least entry mapping"
+        )
     times, energies = _totals(mappings, "latency"), _totals(mappings, "energy")
     found = []
     for number, (time, energy) in enumerate(zip(times, energies, strict=True)):
@@ -121,11 +124,11 @@ def rerank(
         except PolylatError as error:
             found.append(_Ranked(number, time, energy, None, _NOT_REQUESTED, str(error)))
         else:
-            state = _certificate(report) if verify else _NOT_REQUESTED
+            certificate = _certificate(report) if verify else _NOT_REQUESTED
             latency = float(report.roofline) if isnan(time) else time
-            found.append(_Ranked(number, latency, energy, report, state))
+            found.append(_Ranked(number, latency, energy, report, certificate))
     found.sort(key=_Ranked.by_latency)
-    table = pd.DataFrame([_row(one, found) for one in found]).set_index("mapping")
+    table = pd.DataFrame([_row(entry, found) for entry in found]).set_index("mapping")
     table.attrs.update(_verdict(found))
     if not quiet:
         print(table.attrs["message"])
@@ -134,7 +137,7 @@ def rerank(
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A mapping, AccelForge's latency and energy of it, and its report or the error."""
+    """A mapping with AccelForge's latency and energy, and polylat's report or error."""
 
     number: int
     accelforge: float
@@ -144,20 +147,20 @@ class _Ranked:
     error: str = ""
 
     def by_latency(self) -> tuple[Number | float, float, int]:
-        """Sort key: the fastest first, and mappings without a report last."""
-        return _latency(self), _or_last(self.energy), self.number
+        """Sort key: the fastest mapping first, those without a report last."""
+        return _latency(self), _nan_last(self.energy), self.number
 
     def by_accelforge(self) -> tuple[float, float, int]:
         """Sort key: AccelForge's order."""
-        return _or_last(self.accelforge), _or_last(self.energy), self.number
+        return _nan_last(self.accelforge), _nan_last(self.energy), self.number
 
 
-def _or_last(value: float) -> float:
+def _nan_last(value: float) -> float:
     return inf if isnan(value) else value
 
 
 def _totals(mappings: Any, metric: str) -> list[float]:
-    """AccelForge's total of each mapping; NaN if the metric was not requested."""
+    """Return AccelForge's total of each mapping; NaN if the metric was not requested."""
     column = f"Total<SEP>{metric}"
     if column in mappings.data.columns:
         return [float(value) for value in mappings.data[column]]
@@ -177,24 +180,26 @@ def _certificate(report: Report) -> str:
     return _PROVEN
 
 
-def _row(one: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
-    report = one.report
+def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
+    report = entry.report
     row: dict[str, Any] = {
-        "mapping": one.number,
+        "mapping": entry.number,
         "latency": nan,
-        "accelforge": _plain(one.accelforge),
-        "energy": _plain(one.energy),
+        "accelforge": _plain(entry.accelforge),
+        "energy": _plain(entry.energy),
         "speedup": nan,
         "rank": 0,
-        "accelforge_rank": 1 + sum(other.accelforge < one.accelforge for other in ranked),
+        "accelforge_rank": 1 + sum(other.accelforge < entry.accelforge for other in ranked),
         "pareto": False,
     }
     if report is not None:
         row |= {
             "latency": _plain(report.latency),
-            "speedup": float(Fraction(one.accelforge) / report.latency) if report.latency else nan,
+            "speedup": float(Fraction(entry.accelforge) / report.latency)
+            if report.latency
+            else nan,
             "rank": 1 + sum(_latency(other) < report.latency for other in ranked),
-            "pareto": not any(_dominates(other, one) for other in ranked),
+            "pareto": not any(_dominates(other, entry) for other in ranked),
             "lower_bound": _plain(report.lower_bound),
             "resource_bound": _plain(report.resource_bound),
             "dependence_bound": _plain(report.dependence_bound),
@@ -203,11 +208,11 @@ def _row(one: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
             "order": report.order,
             **_memories(report),
         }
-    return row | {"certificate": one.certificate, "error": one.error}
+    return row | {"certificate": entry.certificate, "error": entry.error}
 
 
 def _memories(report: Report) -> dict[str, Any]:
-    """Peak per memory (the largest over stages with separate units), and whether all fit."""
+    """Return the peak per memory (the largest of stages with separate units), and `fits`."""
     peaks: dict[str, Any] = {}
     fits: bool | float = True
     for memory in report.occupancy:
@@ -220,13 +225,13 @@ def _memories(report: Report) -> dict[str, Any]:
     return peaks | {"fits": fits}
 
 
-def _latency(one: _Ranked) -> Number | float:
-    return inf if one.report is None else one.report.latency
+def _latency(entry: _Ranked) -> Number | float:
+    return inf if entry.report is None else entry.report.latency
 
 
-def _dominates(other: _Ranked, one: _Ranked) -> bool:
-    """Whether one mapping dominates another in latency and energy."""
-    a, b = (_latency(other), other.energy), (_latency(one), one.energy)
+def _dominates(other: _Ranked, entry: _Ranked) -> bool:
+    """Whether `other` dominates the mapping in latency and energy."""
+    a, b = (_latency(other), other.energy), (_latency(entry), entry.energy)
     return a != b and a[0] <= b[0] and a[1] <= b[1]
 
 
@@ -236,38 +241,38 @@ def _plain(value: Number | float) -> int | float:
 
 
 def _verdict(ranked: Sequence[_Ranked]) -> dict[str, Any]:
-    """The attributes of the table: the fastest mapping, and whether it is AccelForge's."""
-    analyzed = [one for one in ranked if one.report is not None]
+    """Return the table's attributes: the fastest mapping, and whether it is AccelForge's."""
+    analyzed = [entry for entry in ranked if entry.report is not None]
     if not analyzed:
         message = "None of the mappings could be analyzed: see the column error."
         return {"winner": None, "accelforge_winner": None, "winner_changes": False} | {
             "message": message
         }
-    first, before = analyzed[0], min(analyzed, key=_Ranked.by_accelforge)
-    changes = _latency(before) > _latency(first)
+    fastest, expected = analyzed[0], min(analyzed, key=_Ranked.by_accelforge)
+    changes = _latency(expected) > _latency(fastest)
     if changes:
         message = (
-            f"The fastest mapping changes: {first.number} ({_shown(_latency(first))}; AccelForge:"
-            f" {_shown(first.accelforge)}) instead of {before.number} ({_shown(_latency(before))};"
-            f" AccelForge: {_shown(before.accelforge)})."
+            f"The fastest mapping changes: {fastest.number} ({_format(_latency(fastest))};"
+            f" AccelForge: {_format(fastest.accelforge)}) instead of {expected.number}"
+            f" ({_format(_latency(expected))}; AccelForge: {_format(expected.accelforge)})."
         )
     else:
-        first = before
+        fastest = expected
         message = (
-            f"The fastest mapping stays {first.number}: {_shown(_latency(first))}"
-            f" (AccelForge: {_shown(first.accelforge)})."
+            f"The fastest mapping stays {fastest.number}: {_format(_latency(fastest))}"
+            f" (AccelForge: {_format(fastest.accelforge)})."
         )
-    left = len(ranked) - len(analyzed)
-    if left:
-        message += f" {left} of {len(ranked)} could not be analyzed: see the column error."
+    failed = len(ranked) - len(analyzed)
+    if failed:
+        message += f" {failed} of {len(ranked)} could not be analyzed: see the column error."
     return {
-        "winner": first.number,
-        "accelforge_winner": before.number,
+        "winner": fastest.number,
+        "accelforge_winner": expected.number,
         "winner_changes": changes,
         "message": message,
     }
 
 
-def _shown(value: Number | float) -> str:
+def _format(value: Number | float) -> str:
     plain = _plain(value)
     return f"{plain:,}" if isinstance(plain, int) else f"{plain:,.6g}"

@@ -13,11 +13,11 @@ from polylat.lowering.paths import Leaf
 from polylat.lowering.ports import total_values
 from polylat.numbers import Number, reduce_number
 
-__all__ = ["Charge", "LatencySteps", "latency_steps", "port_users"]
+__all__ = ["CountDifference", "LatencySteps", "latency_steps", "port_users"]
 
 
 @dataclass(frozen=True)
-class Charge:
+class CountDifference:
     """An access for which AccelForge counts a different number of actions.
 
     Parameters
@@ -75,7 +75,7 @@ class LatencySteps:
     back_to_back: Number
     sequential: Number | None
     latency: Number
-    charges: tuple[Charge, ...]
+    charges: tuple[CountDifference, ...]
 
 
 def latency_steps(results: Results) -> LatencySteps:
@@ -171,7 +171,7 @@ def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
 
 def _charges(
     model: Model, ours: Mapping[AccessKey, Number], theirs: Mapping[AccessKey, Number]
-) -> tuple[Charge, ...]:
+) -> tuple[CountDifference, ...]:
     leaves = {leaf.einsum.name: leaf for leaf in model.lowered.leaves}
     found = []
     for key in dict.fromkeys((*theirs, *ours)):
@@ -184,7 +184,7 @@ def _charges(
 
 def _charge(
     model: Model, leaf: Leaf, key: AccessKey, polylat: Number, accelforge: Number
-) -> Charge:
+) -> CountDifference:
     einsum, name, tensor, action = key
     spec = model.lowered.spec
     component = spec.arch.component(einsum, name)
@@ -204,7 +204,7 @@ def _charge(
             found_in = storages[source.level].component
             brought_by = model.lowered.leaves[source.leaf].einsum.name
             produced = source.produces
-    return Charge(
+    return CountDifference(
         einsum,
         name,
         tensor,

@@ -17,7 +17,7 @@ from polylat.analysis.throughputs import Throughput, describe_name, duration_fac
 from polylat.errors import OptionError
 from polylat.numbers import Number, reduce_number
 
-__all__ = ["Curve", "curve"]
+__all__ = ["Curve", "bandwidth_curve"]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Curve:
         return self.breakpoints == ((0, 0),) and self.slopes[0] > 0
 
 
-def curve(retimer: Retimer, component: str, action: str | None = None) -> Curve:
+def bandwidth_curve(retimer: Retimer, component: str, action: str | None = None) -> Curve:
     """Return the latency as a function of the bandwidth of a component.
 
     The order of service is fixed; a new analysis at another bandwidth may find a better one.

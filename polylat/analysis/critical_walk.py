@@ -116,7 +116,7 @@ class CriticalWalk:
         )
         after = np.full((self.loops, n), -1, dtype=np.int64)
         periods = np.ones((self.loops, n), dtype=np.int64)
-        for stretch in self.repeats.stretches:
+        for stretch in self.repeats.skipped_ranges:
             after[stretch.where[1], stretch.stand] = stretch.after
             periods[stretch.where[1], stretch.stand] = stretch.periods + 1
 
@@ -158,7 +158,7 @@ class CriticalWalk:
             wait_source=_plain(waits.source),
             wait_rule=rule,
             wait_reason=reason,
-            wait_copies=_plain(waits.periods.T),
+            wait_periods=_plain(waits.periods.T),
         )
 
     def _largest_time(self, values: Times, earlier: Ints) -> int:
@@ -195,7 +195,7 @@ class CriticalWalk:
                     where.append(leaf * self.loops + k)
                     cuts.append((cut.place, cut.period, cut.periods, stand))
         columns = np.array(cuts, dtype=np.int64).reshape(-1, 4).T
-        names = ("cut_place", "cut_period", "cut_copies", "cut_stand")
+        names = ("cut_place", "cut_period", "cut_count", "cut_last_period")
         found = {name: _plain(column) for name, column in zip(names, columns, strict=True)}
         start = group_offsets(np.array(where, dtype=np.int64), count.size)
         return found | {"trips": trips, "places": count, "cut_start": start}

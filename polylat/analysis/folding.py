@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from polylat.analysis.services import Runs
+from polylat.analysis.services import ServiceRuns
 
-__all__ = ["Fold", "Window", "folded"]
+__all__ = ["SegmentWindow", "TimelineFold", "fold_timeline"]
 
 _MOST_SEGMENTS = 20
 """Largest number of segments of a folded timeline."""
@@ -16,7 +16,7 @@ _PERIODS = 3
 
 
 @dataclass(frozen=True)
-class Window:
+class SegmentWindow:
     """The window of time of a segment.
 
     Parameters
@@ -32,11 +32,13 @@ class Window:
     times: int
 
 
-Fold = tuple[int, int, int, int]
+TimelineFold = tuple[int, int, int, int]
 """(first segment, last segment, number of periods, period in steps) of a repetition."""
 
 
-def folded(runs: Runs, low: int, high: int, limit: int) -> tuple[list[Window], tuple[Fold, ...]]:
+def fold_timeline(
+    runs: ServiceRuns, low: int, high: int, limit: int
+) -> tuple[list[SegmentWindow], tuple[TimelineFold, ...]]:
     """Split a window of time into segments, with each repetition shown once.
 
     Nested repetitions are folded as deeply as the number of segments allows.
@@ -55,10 +57,10 @@ def folded(runs: Runs, low: int, high: int, limit: int) -> tuple[list[Window], t
     (windows, folds)
         The segments in order of time; and the repetitions, outer ones before those within them.
     """
-    best: tuple[list[Window], tuple[Fold, ...]] = [Window(low, high, 1)], ()
+    best: tuple[list[SegmentWindow], tuple[TimelineFold, ...]] = [SegmentWindow(low, high, 1)], ()
     for depth in range(1, len(runs.rate) + 1):
-        pieces: list[Window] = []
-        folds: list[Fold] = []
+        pieces: list[SegmentWindow] = []
+        folds: list[TimelineFold] = []
         _fold(runs, (low, high), depth, limit, 1, pieces, folds)
         if len(pieces) > _MOST_SEGMENTS:
             break
@@ -69,21 +71,21 @@ def folded(runs: Runs, low: int, high: int, limit: int) -> tuple[list[Window], t
 
 
 def _fold(
-    runs: Runs,
+    runs: ServiceRuns,
     window: tuple[int, int],
     depth: int,
     limit: int,
     times: int,
-    pieces: list[Window],
-    folds: list[Fold],
+    pieces: list[SegmentWindow],
+    folds: list[TimelineFold],
 ) -> None:
     low, high = window
     runs = runs.seen(low, high)
     again = bool((runs.count > 1).any())
     if not depth or not again or runs.number(low, high) <= max(limit // 8, 1):
-        pieces.append(Window(low, high, times))
+        pieces.append(SegmentWindow(low, high, times))
         return
-    stretches = runs.stretches(low, high, _PERIODS)
+    stretches = runs.repeated_ranges(low, high, _PERIODS)
     if not stretches:
         _fold(runs.opened(low, high), window, depth - 1, limit, times, pieces, folds)
         return

@@ -16,7 +16,7 @@ from polylat.errors import TooLargeError
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints
 from polylat.schedule.reasons import NAMES
-from polylat.spec.options import normalize_limit, normalize_window
+from polylat.spec.arguments import normalize_limit, normalize_window
 
 __all__ = ["networkx_graph"]
 

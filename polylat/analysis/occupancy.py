@@ -234,7 +234,10 @@ class Occupancy:
 
     def _numbers(self, times: Times, level: Times) -> tuple[tuple[Number, Number], ...]:
         return tuple(
-            (reduce_number(Fraction(int(t), self._scale)), reduce_number(Fraction(int(b), self._denominator)))
+            (
+                reduce_number(Fraction(int(t), self._scale)),
+                reduce_number(Fraction(int(b), self._denominator)),
+            )
             for t, b in zip(times, level, strict=True)
         )
 

@@ -27,7 +27,7 @@ from polylat.engine.model import Model
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.solve import QUICK
-from polylat.engine.work_conserving import seen_elsewhere
+from polylat.engine.work_conserving import with_order_of
 from polylat.errors import UnsupportedError
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
@@ -124,7 +124,7 @@ class PeriodicRetimer:
             QUICK,
             rounds=_ROUNDS,
             only=skipped,
-            prepare=lambda other: seen_elsewhere(model, other),
+            prepare=lambda other: with_order_of(model, other),
         )
 
     def _dtype(self, factors: Mapping[AccessKey, int]) -> Any:

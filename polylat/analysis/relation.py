@@ -125,9 +125,7 @@ def _accesses(solution: Solution) -> Iterator[tuple[str, Pieces]]:
                     for port, steps in constants.items() if owner == leaf else ():
                         start = before[port][first]
                         name = _isl_name(f"{tiles.leaf.einsum.name}_{component}_overhead")
-                        pieces = Pieces.of_points(
-                            tiles.digits[:, first], start, start * 0 + steps
-                        )
+                        pieces = Pieces.of_points(tiles.digits[:, first], start, start * 0 + steps)
                         yield _name_on_port(model, name, port, constants), pieces
 
 

@@ -1,4 +1,4 @@
-"""All that is read off the schedule of a mapping: figures as fields, analyses when first asked."""
+"""The results of a mapping: figures as fields, and analyses that are computed on first use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Results"]
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The latency of a mapping, the schedule that it comes from, and what is read off that.
+    """The latency of a mapping, its schedule, and the analyses of that schedule.
 
     Times are exact, in the architecture's unit of time.
 
@@ -42,8 +42,8 @@ class Results:
     latency
         The last finish of any access, background included.
     latency_by_order
-        The same for each order of the ports, with the background write-backs asked for; None
-        where the order contradicts the dependences, or is `unsettled`.
+        The same per order of service, with the requested background write-backs; None where the
+        order contradicts the dependences, or is `unsettled`.
     order
         The order that `latency` belongs to.
     waits_for_background
@@ -59,7 +59,7 @@ class Results:
         AccelForge's figure for the mapping.
     sequential
         This model's latency with every Pipeline as Sequential and no background; None where
-        that is illegal. The best that is known where the latency is not exact.
+        that is illegal. The best schedule found where the latency is not exact.
     accesses
         (Einsum, component, tensor or None, action) → number of actions (of the busiest unit).
     ports
@@ -67,24 +67,24 @@ class Results:
     background
         (tensor, component written back from) pairs of the write-backs in the background.
     idle_background
-        Pairs asked for that the mapping does not write back: they change nothing. None instead
-        of a component: the tensor is written back from none.
+        Requested pairs that the mapping does not write back: they have no effect. None instead of
+        a component: the tensor is written back from no component.
     slots
-        How many tiles the holders named by the capacity rule keep.
+        Number of tiles that the holders named by the capacity rule keep.
     contention
         Per Pipeline, as the Einsums of its stages: components of which each stage has units of
         its own, and components for which the stages contend.
     engine
-        What computed it: ``"explicit"`` visited every tile iteration, ``"periodic"`` some, of
-        which the others are copies. The result is the same.
+        Which engine computed it: ``"explicit"`` visited every tile iteration, ``"periodic"``
+        sampled some and extrapolated the others. The result is the same.
     exact
-        Whether `latency` is the latency; otherwise there is a schedule that takes so long, and
-        there may be a better one.
+        Whether `latency` is proven; otherwise a schedule of that length exists, and a shorter one
+        may exist.
     lower_bound
-        No schedule of the mapping that was asked for takes less: `latency` where that is exact,
-        else the larger of the two bounds.
+        A bound that no schedule of the mapping undercuts: `latency` where that is exact, else the
+        larger of the two bounds.
     unsettled
-        Orders of which it is not known what latency they have: theirs is None, too.
+        Orders whose latency is not determined.
     solution
         The schedule of which `latency` is the makespan, with its model.
     accelforge
@@ -121,29 +121,29 @@ class Results:
 
     @property
     def gap(self) -> Fraction:
-        """By how much the latency may be too large, as a fraction of `lower_bound`; 0 if exact."""
+        """Largest possible excess of the latency, as a fraction of `lower_bound`; 0 if exact."""
         if not self.lower_bound:
             return Fraction(0)
         return Fraction(self.latency) / Fraction(self.lower_bound) - 1
 
     @property
     def binding(self) -> Literal["resource", "dependence"]:
-        """Which of the two bounds is the larger one."""
+        """The larger of the two bounds."""
         return "resource" if self.resource_bound >= self.dependence_bound else "dependence"
 
     @property
     def speedup(self) -> Fraction | None:
-        """How many times faster than `sequential`."""
+        """`sequential` as a multiple of `latency`; None where one is missing or zero."""
         if self.sequential is None or self.latency == 0:
             return None
         return Fraction(self.sequential) / Fraction(self.latency)
 
     @cached_property
     def critical_path(self) -> CriticalPath:
-        """A chain of accesses from time 0 to the latency, without a gap: a sequence of `Step`.
+        """The critical path: a sequence of `Step` from time 0 to the latency, without a gap.
 
-        Each starts when the one before it finishes. Where several chains are as long, one that
-        waits for data rather than for a port.
+        Each step starts when its predecessor finishes. Of several critical paths, one that waits
+        for data rather than for a port.
         """
         return critical_path(self.solution)
 
@@ -157,26 +157,26 @@ class Results:
 
     @cached_property
     def critical_reasons(self) -> Mapping[WaitedFor | None, Number]:
-        """Time on the critical path by what the accesses had waited for. Largest first."""
+        """Time on the critical path by the reason for which accesses waited. Largest first."""
         return self.critical_path.waits()
 
     @cached_property
     def initiation_intervals(self) -> tuple[InitiationInterval, ...]:
-        """Per loop along which the critical path repeats: its pace, and what determines it."""
+        """The initiation interval of each loop in which the critical path repeats."""
         return initiation_intervals(self.solution, self.critical_path)
 
     @cached_property
     def occupancy(self) -> tuple[Occupancy, ...]:
-        """Occupancy of every memory: which tiles are resident when, the peak, and the size."""
+        """The occupancy of every memory: resident tiles over time, peak and size."""
         return occupancies(self.solution)
 
     @cached_property
     def retimer(self) -> Retimer:
-        """The schedule, ready to be timed anew under other durations."""
+        """Computes the times of the schedule for other durations."""
         return retimer(self.solution, lambda: self.critical_totals)
 
     def sensitivity(self) -> Sensitivity:
-        """Return which durations are critical, and which have slack; the order of service stays.
+        """Return which durations are critical and which have slack; the order of service is kept.
 
         Returns
         -------
@@ -186,7 +186,7 @@ class Results:
         return sensitivity.sensitivity(self.retimer)
 
     def what_if(self, throughputs: Mapping[ThroughputKey, Throughput]) -> WhatIf:
-        """Return the latency with other throughputs; the order of service stays.
+        """Return the latency with other throughputs; the order of service is kept.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class Results:
         Returns
         -------
         WhatIf
-            The latency, and the critical path then.
+            The latency, and its critical path.
 
         Raises
         ------
@@ -215,22 +215,22 @@ class Results:
         return sensitivity.what_if(self.retimer, throughputs)
 
     def best_change(self, factor: int = 2) -> Change | None:
-        """Return the action whose speed-up lowers the latency most; the order of service stays.
+        """Return the action whose speed-up lowers the latency most; the order of service is kept.
 
         Parameters
         ----------
         factor
-            How many times faster one action of one component becomes.
+            Factor on the throughput of one action of one component.
 
         Returns
         -------
         Change or None
-            None where no single action is known to lower the latency.
+            None where no single action is proven to lower the latency.
         """
         return sensitivity.best_change(self.retimer, factor)
 
     def curve(self, component: str, action: str | None = None) -> Curve:
-        """Return the latency as a function of a bandwidth; the order of service stays.
+        """Return the latency as a function of a bandwidth; the order of service is kept.
 
         Parameters
         ----------
@@ -249,7 +249,7 @@ class Results:
         OptionError
             There is no such component or action.
         """
-        return bandwidth_curve.curve(self.retimer, component, action)
+        return bandwidth_curve.bandwidth_curve(self.retimer, component, action)
 
     def schedule(self) -> UnionMap:
         """Return the schedule as an ISL relation: access of a tile iteration → when it starts.

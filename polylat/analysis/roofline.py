@@ -12,7 +12,7 @@ from polylat.analysis.roofline_paths import mapping_paths
 from polylat.numbers import Number, format_large, reduce_number
 from polylat.spec import Spec
 from polylat.spec.arch import Component
-from polylat.spec.reading.live import as_spec
+from polylat.spec.reading.live.convert import as_spec
 from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Roofline", "roofline"]

@@ -27,9 +27,21 @@ from polylat.errors import OptionError, UnsupportedError
 from polylat.numbers import Number, format_large, reduce_number
 from polylat.tables import Column, Table, Tabular
 
-__all__ = ["Change", "Row", "Sensitivity", "WhatIf", "best_change", "sensitivity", "what_if"]
+__all__ = [
+    "Change",
+    "Sensitivity",
+    "SensitivityRow",
+    "WhatIf",
+    "best_change",
+    "sensitivity",
+    "what_if",
+]
 
 _PROBES = 8
+"""Largest number of evaluations to find a scale that is quick to evaluate."""
+
+_JUST_BELOW = tuple(1 - Fraction(1, 10**digits) for digits in (6, 4, 3, 2, 1))
+"""Factors on a scale that is too expensive to evaluate, nearest first."""
 
 _COLUMNS = (
     Column("einsum", "Einsum"),
@@ -46,30 +58,29 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Row:
+class SensitivityRow:
     """How the latency depends on some durations.
 
     Parameters
     ----------
     einsum, component, tensor, action
-        The accesses. The Einsum and the tensor are None where all of them are meant, the tensor
-        also for a computation and for ``"overhead"``, the constant in ``total_latency``.
+        The accesses. The Einsum and the tensor are None for a row over all of them; the tensor is
+        also None for a computation and for ``"overhead"``, the constant in ``total_latency``.
     critical
         Their time on the critical path.
     count
-        How many times the duration of one action counts on the critical path: by so much grows
-        the latency, at least, for each unit of time that one action takes longer.
+        Number of their actions on the critical path: the latency grows by at least this much for
+        each unit of time by which one action takes longer.
     duration
-        How long one action takes on its slowest port; None where that depends on the Einsum.
+        Duration of one action on its slowest port; None where that depends on the Einsum.
         `count` times `duration` is `critical`.
     slack
-        How many times slower they could be for free: the largest factor on all these durations
-        that leaves the latency as it is. None if they take no time. Where a rate comes so near
-        another one that too many tile iterations would have to be looked at, a factor just below
-        that is proven to be free.
+        The largest factor on all these durations that leaves the latency unchanged. None if they
+        take no time. Where two rates are so close at that factor that too many tile iterations
+        would have to be sampled, a factor just below it that is proven to be free.
     latency_if_free
         The latency if they took no time. None where too many tile iterations would have to be
-        looked at to tell.
+        sampled.
     """
 
     einsum: str | None
@@ -85,7 +96,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sensitivity(Tabular):
-    """What the latency of a schedule is sensitive to. The order of service stays.
+    """The sensitivity of a latency to durations, with the order of service kept.
 
     Parameters
     ----------
@@ -98,8 +109,8 @@ class Sensitivity(Tabular):
     """
 
     latency: Number
-    components: tuple[Row, ...]
-    accesses: tuple[Row, ...]
+    components: tuple[SensitivityRow, ...]
+    accesses: tuple[SensitivityRow, ...]
 
     def headline(self) -> tuple[str, ...]:
         """Return the latency, and what is kept.
@@ -127,7 +138,7 @@ class Sensitivity(Tabular):
         by_action = self._table("Sensitivity by component and action", self.components)
         return by_action.select(*names), by_access
 
-    def _table(self, title: str, rows: Sequence[Row]) -> Table:
+    def _table(self, title: str, rows: Sequence[SensitivityRow]) -> Table:
         whole = Fraction(self.latency or 1)
         values = tuple(
             (
@@ -142,14 +153,14 @@ class Sensitivity(Tabular):
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A latency under other throughputs. The order of service stays.
+    """A latency under other throughputs. The order of service is kept.
 
     Parameters
     ----------
     latency
         The latency.
     speedup
-        How many times faster than the report; None if nothing takes time any more.
+        Latency of the report as a multiple of `latency`; None if that is zero.
     critical
         Time on the critical path by (Einsum, component, tensor or None, action), largest first.
         The times add up to the latency.
@@ -162,18 +173,18 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class Change:
-    """What it gains to make one action of one component faster. The order of service stays.
+    """The gain from making one action of one component faster. The order of service is kept.
 
     Parameters
     ----------
     component, action
-        What becomes faster.
+        The action that becomes faster.
     factor
-        How many times faster.
+        Factor on its throughput.
     latency
-        The latency then.
+        The resulting latency.
     speedup
-        How many times faster than the report; None if nothing takes time any more.
+        Latency of the report as a multiple of `latency`; None if that is zero.
     """
 
     component: str
@@ -184,14 +195,19 @@ class Change:
 
 
 def sensitivity(retimer: Retimer) -> Sensitivity:
-    """What the latency is sensitive to, by component and action, and by access.
+    """Compute the sensitivity of the latency, by component and action, and by access.
 
-    The order of service stays; analysing anew under other durations may find a better one.
+    The order of service is kept; analyzing the mapping with other durations may find a better one.
 
     Parameters
     ----------
     retimer
         Times the schedule anew.
+
+    Returns
+    -------
+    Sensitivity
+        Critical time, slack and latency if free, per row.
 
     Examples
     --------
@@ -209,14 +225,14 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
     now = retimer.evaluate({})
     rows: dict[frozenset[AccessKey], tuple[Number | None, Number | None]] = {}
 
-    def row(keys: Sequence[AccessKey], einsum: str | None, tensor: str | None) -> Row:
+    def row(keys: Sequence[AccessKey], einsum: str | None, tensor: str | None) -> SensitivityRow:
         timed = frozenset(key for key in keys if key in retimer.loads)
         if timed not in rows:
             rows[timed] = _slack(retimer, timed, now), _if_free(retimer, timed, now)
         durations = {key: _duration(retimer, key) for key in keys}
         counts = (Fraction(now.time[k]) / durations[k] for k in timed if k in now.time)
         slack, free = rows[timed]
-        return Row(
+        return SensitivityRow(
             einsum=einsum,
             component=keys[0][1],
             tensor=tensor,
@@ -240,10 +256,10 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
 
 
 def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -> WhatIf:
-    """The latency with other throughputs.
+    """Compute the latency with other throughputs.
 
-    The order of service stays; analysing anew may find a better one. With infinite throughput,
-    accesses take no time, and still wait for their turn.
+    The order of service is kept; analyzing the mapping anew may find a better one. With infinite
+    throughput, accesses take no time, but keep their turn.
 
     Parameters
     ----------
@@ -252,8 +268,13 @@ def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -
     throughputs
         Component, (component, action), or (Einsum, component, tensor or None, action) → factor
         on throughput: 2 is twice as fast. Where several fit, the most specific holds.
-        ``"overhead"``, the constant in a ``total_latency``, is an action; a component alone does
-        not mean it.
+        ``"overhead"``, the constant in a ``total_latency``, is an action that a component alone
+        does not include.
+
+    Returns
+    -------
+    WhatIf
+        The latency, and its critical path.
 
     Raises
     ------
@@ -291,21 +312,21 @@ def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -
 
 
 def best_change(retimer: Retimer, factor: int = 2) -> Change | None:
-    """The action of a component that lowers the latency most when it becomes faster.
+    """Find the action of a component whose speed-up lowers the latency most.
 
-    The order of service stays; analysing anew may find a better one.
+    The order of service is kept; analyzing anew may find a better one.
 
     Parameters
     ----------
     retimer
         Times the schedule anew.
     factor
-        How many times faster.
+        Factor on the throughput of the action.
 
     Returns
     -------
     Change or None
-        None where no single action that becomes so much faster is known to lower the latency.
+        None where no single action is proven to lower the latency.
 
     Examples
     --------
@@ -316,29 +337,33 @@ def best_change(retimer: Retimer, factor: int = 2) -> Change | None:
     """
     now = retimer.evaluate({})
     best: Change | None = None
-    # What is not on this critical path leaves it as long as it is.
+    # An action off this critical path cannot shorten it.
     for component, action in dict.fromkeys((key[1], key[3]) for key in now.time):
         keys = timed_keys(retimer, component, action)
         try:
             latency = retimer.evaluate(dict.fromkeys(keys, Fraction(1, factor))).latency
-        except UnsupportedError:  # too many tile iterations would have to be looked at
+        except UnsupportedError:  # too many tile iterations would have to be sampled
             continue
         if latency < (best.latency if best else now.latency):
             best = Change(component, action, factor, latency, _speedup(now.latency, latency))
     return best
 
 
-def _ordered(rows: Iterable[Row]) -> tuple[Row, ...]:
+def _ordered(rows: Iterable[SensitivityRow]) -> tuple[SensitivityRow, ...]:
     return tuple(sorted(rows, key=lambda r: (-r.critical, r.slack is None, r.slack or 0)))
 
 
 def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Number | None:
-    """The largest factor on durations that leaves the latency as it is; None if unlimited."""
+    """Return the largest factor on durations at the same latency; None if unlimited.
+
+    The latency is a convex, piecewise linear function of the factor. Newton's method on it, from
+    above, follows tangents, of which there are finitely many.
+    """
     if not keys:
         return None
     if any(key in now.time for key in keys):
         return 1
-    # Slower than this, some port alone is busy for longer; a whole number is timed sooner.
+    # Above this scale, one port alone is busy for longer. An integer is quicker to evaluate.
     scale = Fraction(ceil(Fraction(now.latency) / max(retimer.loads[key] for key in keys)))
     while True:
         try:
@@ -348,17 +373,16 @@ def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Nu
             line = tangent(found, keys, probe)
         except UnsupportedError:
             return _proven_slack(retimer, keys, now, scale)
-        # The latency is no less than its line here, so nothing slower than where that line leaves
-        # the present latency is free. Lines become less steep, and there are finitely many.
+        # The latency is at least its tangent, so no scale above their intersection is free.
         scale = (now.latency - line.rest) / line.slope
 
 
 def _probe(
     retimer: Retimer, keys: Collection[AccessKey], now: Evaluation, scale: Fraction
 ) -> tuple[Fraction, Evaluation]:
-    """The schedule at a scale, or at one below it that is not free either, if that is quicker.
+    """Evaluate the schedule at a scale, or at a smaller one that is not free, if that is quicker.
 
-    Where two rates are nearly the same, many tile iterations must be looked at; further away, few.
+    Where two rates are nearly equal, many tile iterations must be sampled; elsewhere, few.
     """
     probe, free, slow = scale, Fraction(1), scale
     for _ in range(_PROBES):
@@ -379,9 +403,9 @@ def _probe(
 def _proven_slack(
     retimer: Retimer, keys: Collection[AccessKey], now: Evaluation, scale: Fraction
 ) -> Number:
-    """A factor that is free, just below one at which too many tile iterations must be looked at.
+    """Return a factor that is free, just below one at which too many iterations must be sampled.
 
-    There two rates are so nearly the same that one catches up with the other after very long.
+    At that one, two rates are so nearly equal that many iterations pass before one catches up.
     """
     for below in _JUST_BELOW:
         try:
@@ -393,11 +417,8 @@ def _proven_slack(
     return 1
 
 
-_JUST_BELOW = tuple(1 - Fraction(1, 10**digits) for digits in (6, 4, 3, 2, 1))
-
-
 def _if_free(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Number | None:
-    """The latency if some accesses took no time."""
+    """Return the latency if some accesses took no time; None where it is undetermined."""
     if not any(key in now.time for key in keys):
         return now.latency
     try:
@@ -407,12 +428,14 @@ def _if_free(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> 
 
 
 def _duration(retimer: Retimer, key: AccessKey) -> Number:
-    """How long one action takes on its slowest port."""
+    """Return the duration of one action on its slowest port."""
     einsum, name, _, action = key
     ports = retimer.solution.model.lowered.spec.arch.component(einsum, name).ports
     if action == OVERHEAD:
         return reduce_number(max(port.constant for port in ports))
-    return reduce_number(max((p.durations.get(action, Fraction(0)) for p in ports), default=Fraction(0)))
+    return reduce_number(
+        max((p.durations.get(action, Fraction(0)) for p in ports), default=Fraction(0))
+    )
 
 
 def _sum(values: Iterable[Number]) -> Number:

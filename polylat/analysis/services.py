@@ -1,7 +1,7 @@
-"""All services of a schedule by its ports, as runs that repeat: any number of them, few values.
+"""All services of a schedule by its ports, as runs that repeat.
 
-A *service* is what one port serves of a tile iteration at a time. A *run* is one service and its
-repetitions at constant rates, nested; how many runs there are does not depend on trip counts.
+A *service* is the part of a block that one port serves without interruption. A *run* is one service
+and its repetitions at constant rates, nested. The number of runs does not depend on trip counts.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.arrays import concatenated_ranges as spread
 from polylat.schedule.pieces import Pieces, merge_pieces
 
-__all__ = ["Runs", "Stretch", "services"]
+__all__ = ["RepeatedRange", "ServiceRuns", "services"]
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
-    """A stretch of time that goes on alike, period by period.
+class RepeatedRange:
+    """A range of time in which all services repeat.
 
     Parameters
     ----------
     start, period, count
-        From `start` on, `count` periods.
+        `count` periods of `period` steps, from `start` on.
     """
 
     start: int
@@ -36,20 +36,21 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class ServiceRuns:
     """Runs of services.
 
     Parameters
     ----------
     first, duration
-        When the first service of each run starts, and how long each lasts.
+        Start of the first service of each run, and duration of each service, in steps. Shape
+        (runs,).
     rate, count, loop, stride
-        Shape (levels, runs), longer rates first: the services repeat so many times, each so much
-        later, in so many iterations further in that loop.
+        Shape (levels, runs), longer rates first: the services repeat `count` times, each `rate`
+        steps later, `stride` iterations further in loop `loop`.
     digits
-        Shape (loops, runs): the tile iteration of the first.
+        Shape (loops, runs): the tile iteration of the first service.
     stream, port
-        Which block of a leaf (a number), on which port.
+        Number of the block of a leaf, and the port. Shape (runs,).
     """
 
     first: Times
@@ -74,19 +75,30 @@ class Runs:
 
     @cached_property
     def span(self) -> Times:
-        """Shape (levels + 1, runs): from here inwards, from the first start to the last end."""
+        """Shape (levels + 1, runs): time from first start to last end, from each level inwards."""
         wide = self.rate * (self.count - 1).astype(self.rate.dtype)
         lasts = self.duration[np.newaxis]
         return np.cumsum(np.concatenate((lasts, wide[::-1])), axis=0)[::-1]
 
     @property
     def stop(self) -> Times:
-        """When the last service of each run ends."""
+        """End of the last service of each run."""
         return np.asarray(self.first + self.span[0])
 
-    def some(self, which: Ints | np.ndarray) -> Runs:
-        """Some of the runs."""
-        return Runs(
+    def some(self, which: Ints | np.ndarray) -> ServiceRuns:
+        """Select runs.
+
+        Parameters
+        ----------
+        which
+            Numbers of runs, or a mask.
+
+        Returns
+        -------
+        ServiceRuns
+            These runs.
+        """
+        return ServiceRuns(
             self.first[which],
             self.duration[which],
             self.rate[:, which],
@@ -98,8 +110,19 @@ class Runs:
             self.port[which],
         )
 
-    def seen(self, low: int, high: int) -> Runs:
-        """The runs that may be served between two times."""
+    def seen(self, low: int, high: int) -> ServiceRuns:
+        """Select the runs that overlap a window of time.
+
+        Parameters
+        ----------
+        low, high
+            The times, in steps.
+
+        Returns
+        -------
+        ServiceRuns
+            These runs, whole.
+        """
         inside = np.asarray(self.first < high, dtype=np.bool_)
         return self.some(inside & np.asarray(self.stop > low, dtype=np.bool_))
 
@@ -108,15 +131,20 @@ class Runs:
         """Per run, its longest rate; 0 if it does not repeat."""
         return np.where(self.count[0] > 1, self.rate[0], 0) if len(self.rate) else self.first * 0
 
-    def opened(self, low: int, high: int, *, whole: bool = False) -> Runs:
-        """The runs with the longest rate taken apart, as far as they are served between two times.
+    def opened(self, low: int, high: int, *, whole: bool = False) -> ServiceRuns:
+        """Split the runs with the longest rate into their repetitions, between two times.
 
         Parameters
         ----------
         low, high
-            The times.
+            The times, in steps.
         whole
-            Take apart all runs that repeat.
+            Split all runs that repeat.
+
+        Returns
+        -------
+        ServiceRuns
+            The runs, those that were split with one level less.
         """
         outer = self._outer
         if not len(self.rate):
@@ -137,7 +165,7 @@ class Runs:
             last = np.full((1, values.shape[1]), filler, dtype=values.dtype)
             return np.concatenate((values[1:], last))
 
-        split = Runs(
+        split = ServiceRuns(
             found.first + copy.astype(found.first.dtype) * found.rate[0],
             found.duration,
             inwards(found.rate, 0),
@@ -150,21 +178,54 @@ class Runs:
         )
         return _joined([rest, split]).seen(low, high)
 
-    def single(self, low: int, high: int) -> Runs:
-        """Every service between two times on its own, in the order in which they start."""
+    def single(self, low: int, high: int) -> ServiceRuns:
+        """List every service between two times as a run of its own, by start time.
+
+        Parameters
+        ----------
+        low, high
+            The times, in steps.
+
+        Returns
+        -------
+        ServiceRuns
+            Runs without repetitions.
+        """
         found = self.seen(low, high)
         while (found.count > 1).any():
             found = found.opened(low, high, whole=True)
         return found.some(np.lexsort((found.port, _ranks(found.first))))
 
     def number(self, low: int, high: int) -> int:
-        """How many services start from `low` on and before `high`."""
+        """Count the services that start from one time on and before another.
+
+        Parameters
+        ----------
+        low, high
+            The times, in steps.
+
+        Returns
+        -------
+        int
+            Their number.
+        """
         one = replace(self, duration=self.duration * 0 + 1)
         before = one.busy(np.array([low, high], dtype=object)).astype(object).sum(axis=1)
         return int(before[1] - before[0])
 
     def busy(self, times: Times) -> Times:
-        """Shape (times, runs): how long each run has been served before each of the times."""
+        """Return how long each run has been served before each of several times.
+
+        Parameters
+        ----------
+        times
+            The times, in steps, shape (n,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Busy time in steps, shape (n, runs).
+        """
         level = len(self.rate)
         at = np.repeat(np.arange(len(times)), self.size)
         which = np.tile(np.arange(self.size), len(times))
@@ -186,19 +247,24 @@ class Runs:
         np.add.at(total, slot, np.clip(now - first, 0, self.duration[which]))
         return total.reshape(len(times), self.size)
 
-    def stretches(self, low: int, high: int, least: int) -> list[Stretch]:
-        """Stretches between two times in which all that is served repeats.
+    def repeated_ranges(self, low: int, high: int, least: int) -> list[RepeatedRange]:
+        """Find the ranges between two times in which all services repeat.
 
-        From `run.regular` to `run.until` a run does what it did one of its periods earlier. So
-        between neighbouring such marks, where every run that is there repeats, all does, with the
-        least common multiple of the periods.
+        From `regular` to `until`, a run repeats what it did one of its periods earlier. So between
+        neighboring such marks all services repeat if every run there does, with the least common
+        multiple of the periods.
 
         Parameters
         ----------
         low, high
-            The times.
+            The times, in steps.
         least
             Smallest number of periods.
+
+        Returns
+        -------
+        list of RepeatedRange
+            In order of time.
         """
         mine = self.seen(low, high)
         step = mine._outer
@@ -217,7 +283,7 @@ class Runs:
                 continue
             period = int(np.lcm.reduce(np.unique(step[there]).astype(object)))
             if (end - begin) // period >= least:
-                found.append(Stretch(begin, period, (end - begin) // period))
+                found.append(RepeatedRange(begin, period, (end - begin) // period))
         return found
 
 
@@ -225,15 +291,28 @@ def _ranks(times: Times) -> Ints:
     return np.unique(times, return_inverse=True)[1].reshape(-1)
 
 
-def _joined(parts: list[Runs]) -> Runs:
+def _joined(parts: list[ServiceRuns]) -> ServiceRuns:
     names = ("first", "duration", "rate", "count", "loop", "stride", "digits", "stream", "port")
-    return Runs(*(np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in names))
+    return ServiceRuns(
+        *(np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in names)
+    )
 
 
-def services(solution: Solution) -> tuple[Runs, tuple[tuple[int, int], ...]]:
-    """All services of a schedule, and which (leaf, block) each stream is."""
+def services(solution: Solution) -> tuple[ServiceRuns, tuple[tuple[int, int], ...]]:
+    """Return all services of a schedule.
+
+    Parameters
+    ----------
+    solution
+        The schedule.
+
+    Returns
+    -------
+    tuple of (ServiceRuns, tuple)
+        The services, and (leaf, block) of each stream.
+    """
     model = solution.model
-    parts: list[Runs] = []
+    parts: list[ServiceRuns] = []
     names: list[tuple[int, int]] = []
     depth = model.layout.depth
     for stream in block_starts(solution):
@@ -243,12 +322,12 @@ def services(solution: Solution) -> tuple[Runs, tuple[tuple[int, int], ...]]:
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
         table = np.zeros((depth, 0), dtype=np.int64)
-        parts = [Runs(empty, empty, table, table, table, table, table, empty, empty)]
+        parts = [ServiceRuns(empty, empty, table, table, table, table, table, empty, empty)]
     return _joined(parts), tuple(names)
 
 
-def _runs(families: Pieces, depth: int, stream: int, port: int) -> Runs:
-    """Runs of one port's services, levels with the longest rate first."""
+def _runs(families: Pieces, depth: int, stream: int, port: int) -> ServiceRuns:
+    """Return the runs of one port's services, levels with the longest rate first."""
 
     def padded(values: Times, filler: int) -> Times:
         more = np.full((depth - len(values), families.size), filler, dtype=values.dtype)
@@ -258,7 +337,7 @@ def _runs(families: Pieces, depth: int, stream: int, port: int) -> Runs:
     rate = np.where(count > 1, padded(families.rate, 0), 0)
     digits, first = padded(families.low, 0), families.start
     back = np.asarray(rate < 0, dtype=np.bool_)
-    if back.any():  # start with the earliest one
+    if back.any():  # begin with the earliest service
         first = first + np.where(back, rate * (count - 1), 0).sum(axis=0)
         digits = digits + np.where(back, stride * (count - 1), 0)
         rate, stride = abs(rate), np.where(back, -stride, stride)
@@ -268,7 +347,7 @@ def _runs(families: Pieces, depth: int, stream: int, port: int) -> Runs:
         return np.take_along_axis(values, order, axis=0)
 
     size = families.size
-    return Runs(
+    return ServiceRuns(
         first,
         families.duration,
         sorted_(rate),

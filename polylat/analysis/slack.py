@@ -1,17 +1,20 @@
-"""How much later everything could happen, where tile iterations stand for others.
+"""Slack of a schedule in which sampled tile iterations represent the skipped ones.
 
-From everything there is a longest path to the end, its *tail*: what starts no later than the
-latency less its tail delays nothing. Tails are solved for as earliest times are, back from the end,
-with what waits for whom turned round. Tails of what is left out are taken to grow evenly,
-period by period, from the tail of what comes first behind it: first as times do, then as they are
-found to grow before it. That is checked.
+The *tail* of an event is the longest path from it to the end of the schedule. Its latest (ALAP)
+start is the makespan less its tail, and slack is ALAP less ASAP start (critical path method, Kelley
+and Walker 1959). Tails are solved like the ASAP times, over the reversed precedences. Within a
+skipped range the tails are assumed to grow linearly from period to period, from the tail of the
+first event behind the range; the rate is first that of the times, then that of the tails before the
+range. The assumption is checked from both sides:
 
-No tail is too short: what waits for something has a tail that is shorter by what lies between. Both
-are linear in the number of the copy, so that this holds for all copies if it does at both ends of
-what is left out. And none is too long: what stands for copies has its tail from something that
-waits for it, which stands for as many copies, in the same or the next period, and grows alike. So
-has every copy, up to what comes first behind them. Where that is not so, all that depends on it is
-not known.
+- No tail is too short: along every precedence, the tail of the source is at least the duration plus
+  the tail of the target. Both sides are linear in the number of the period, so that the inequality
+  holds in the whole range if it holds at both ends.
+- No tail is too long: the tail of a representing event is attained by a successor that represents
+  as many periods, in the same or the next period, with the same rate. So it is attained in every
+  period up to the first event behind the range.
+
+Where a check fails, the slack of every event that depends on it is undetermined.
 """
 
 from __future__ import annotations
@@ -28,28 +31,28 @@ from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
 from polylat.schedule.timing import TaskSchedule
 
-__all__ = ["Latest", "UnknownError"]
+__all__ = ["LatestStarts", "SlackUndeterminedError"]
 
 _ROUNDS = 8
-"""How often tails are found to grow otherwise, at most."""
+"""Largest number of corrections of the rates at which tails grow."""
 
 
-class UnknownError(Exception):
-    """What waits for something cannot be told."""
+class SlackUndeterminedError(Exception):
+    """The successors of an event cannot be determined."""
 
 
-class Latest:
-    """Latest times of a schedule, under its order of service.
+class LatestStarts:
+    """Latest (ALAP) start times of a schedule, under its order of service.
 
     Parameters
     ----------
     walk
-        The schedule, and what waits for what in it.
+        The schedule and its precedences.
 
     Raises
     ------
-    UnknownError
-        What waits for something cannot be told.
+    SlackUndeterminedError
+        The successors of an event cannot be determined.
     """
 
     def __init__(self, walk: CriticalWalk) -> None:
@@ -58,13 +61,13 @@ class Latest:
         self._graph = graph = model.graph
         self._makespan = timing.makespan
         self._gaps = gaps = _Gaps(model.layout, model.plan)
-        waits = _Waits(walk, gaps)
-        source, target, periods = waits.turned()
+        waits = _ReversiblePrecedences(walk, gaps)
+        source, target, periods = waits.reversed()
         count = graph.blocks + graph.tasks
         ahead = gaps.ahead(target, periods)
         system = PrecedenceSystem(count + gaps.size, ahead.at, source, ahead.terms)
         if system.undone:
-            raise UnknownError
+            raise SlackUndeterminedError
         rates = gaps.as_times(timing)
         durations = np.full(count + gaps.size, 0, dtype=rates.dtype)
         durations[graph.blocks : count] = graph.task_duration
@@ -83,23 +86,29 @@ class Latest:
         lost = gaps.lost(tails)
         lost |= gaps.unlike(tails, source, target, periods, np.asarray(tight, dtype=np.bool_))
         lost[waits.source[np.asarray(early, dtype=np.bool_)]] = True
-        # All that depends on what is not as it was taken to be is not known.
-        moved, left_out = periods.any(axis=0), waits.periods.any(axis=0)
-        needs = np.concatenate((ahead.at, target[moved], waits.target[left_out]))
-        needed_by = np.concatenate((source, source[moved], waits.source[left_out]))
+        # Whatever depends on an event that fails a check is undetermined.
+        moved, skipped = periods.any(axis=0), waits.periods.any(axis=0)
+        needs = np.concatenate((ahead.at, target[moved], waits.target[skipped]))
+        needed_by = np.concatenate((source, source[moved], waits.source[skipped]))
         start, order = group_by_key(needs, count)
         mark_reachable(start, needed_by[order], lost)
         self._unknown = lost
 
     def slacks(self, tasks: Ints, periods: Ints, begin: Times) -> list[int | None]:
-        """How much later tasks could begin; None where that is not known.
+        """Return the slack of tasks.
 
         Parameters
         ----------
         tasks, periods
-            Tasks, so many periods later (a row per loop).
+            Tasks, shape (n,), and the number of periods by which each is translated, shape
+            (loops, n).
         begin
-            When they begin.
+            Their start times in steps, shape (n,).
+
+        Returns
+        -------
+        list
+            Slack in steps; None where it is undetermined.
         """
         events = tasks + self._graph.blocks
         ahead = self._gaps.ahead(events, periods)
@@ -110,21 +119,22 @@ class Latest:
 
 @dataclass(frozen=True, eq=False)
 class _Ahead:
-    """Events so many periods later, from what comes first behind what is left out.
+    """Translated events, expressed by the first corresponding event behind the skipped range.
 
     Parameters
     ----------
     at
-        The first like each event there, in all loops in which it is later.
+        Per event, the corresponding one behind the ranges of all loops in which it is translated.
     terms
-        (number, factor, later, back): it has a tail so many times longer by such a difference.
+        (number, factor, later, back): the tail of an event is longer by `factor` times the
+        difference of two tails.
     """
 
     at: Ints
     terms: tuple[Ints, Ints, Ints, Ints]
 
     def values(self, tails: Times) -> Times:
-        """Their tails."""
+        """Return the tails of the translated events."""
         which, factor, later, back = self.terms
         found = tails[self.at]
         np.add.at(found, which, factor.astype(tails.dtype) * (tails[later] - tails[back]))
@@ -132,12 +142,12 @@ class _Ahead:
 
 
 class _Gaps:
-    """What is left out, by loop and the tile iteration that stands for it.
+    """The skipped ranges, by loop and by the tile iteration that represents each.
 
     Parameters
     ----------
     layout, plan
-        The tile iterations, and how they repeat.
+        The tile iterations, and their periodic structure.
     """
 
     def __init__(self, layout: Numbering, plan: PeriodicTaskGraph) -> None:
@@ -146,15 +156,15 @@ class _Gaps:
         self.count = graph.blocks + graph.tasks
         self.iteration = self.events.iteration[: self.count]
         shape = (layout.depth, graph.iterations)
-        # What comes first behind what is left out, and what is a period before it.
+        # The first tile iteration behind a skipped range, and the one a period before it.
         self._after, self._before = np.full((2, *shape), -1, dtype=np.int64)
         self.periods = np.zeros(shape, dtype=np.int64)
-        for stretch in plan.repeats.stretches:
+        for stretch in plan.repeats.skipped_ranges:
             k = stretch.where[1]
             self._after[k, stretch.stand] = stretch.after
             self._before[k, stretch.stand] = stretch.before
             self.periods[k, stretch.stand] = stretch.periods
-        # Numbers of how fast tails grow, for each loop and event that stands for copies; 0: none.
+        # Number of the growth rate, per loop and representing event; 0: none.
         stands = [self.stand(k) for k in range(layout.depth)]
         self._rate = np.zeros((layout.depth, self.count), dtype=np.int64)
         self.size = 1
@@ -163,12 +173,12 @@ class _Gaps:
             self.size += len(stand)
 
     def as_times(self, timing: TaskSchedule) -> Times:
-        """How fast times grow."""
+        """Return the rates at which start times grow."""
         fills = timing.fill_begin[len(timing.begin) :]
         return self._grown(-np.concatenate((timing.begin, fills, timing.task_begin)))
 
     def before(self, tails: Times) -> Times:
-        """How fast tails grow before what is left out."""
+        """Return the rates at which tails grow before the skipped ranges."""
         return self._grown(tails)
 
     def _grown(self, values: Times) -> Times:
@@ -179,31 +189,31 @@ class _Gaps:
         return np.maximum(rates, 0)
 
     def stand(self, loop: int) -> Ints:
-        """Events that stand for copies in a loop."""
+        """Return the events that represent skipped ones in a loop."""
         there = self.periods[loop][self.iteration] > 0
         there &= ~self._idle
         return np.flatnonzero(there)
 
     @cached_property
     def _idle(self) -> Mask:
-        """Numbers that stand for no event: a background write-back starts with its iteration."""
+        """Numbers without an event: a background write-back starts with its iteration."""
         graph = self.events.graph
         idle = np.zeros(self.count, dtype=np.bool_)
         idle[graph.iterations : graph.blocks] = graph.kind[graph.iterations :] != 0
         return idle
 
     def after(self, events: Ints, loop: int) -> Ints:
-        """Per event that stands for copies, the first like it behind them."""
+        """Return, per representing event, the first corresponding one behind the range."""
         return self._like(events, self._after[loop])
 
     def _like(self, events: Ints, iterations: Ints) -> Ints:
         found = self.events.at(events, iterations[self.iteration[events]])
         if (found < 0).any():
-            raise UnknownError
+            raise SlackUndeterminedError
         return found
 
     def ahead(self, events: Ints, periods: Ints) -> _Ahead:
-        """Events so many periods later (a row per loop)."""
+        """Return events translated by a number of periods (a row per loop)."""
         at = events.copy()
         for k in range(len(periods)):
             some = np.flatnonzero(periods[k] > 0)
@@ -215,7 +225,7 @@ class _Gaps:
         return _Ahead(at, (which, factor, rate, np.full_like(rate, self.count)))
 
     def lost(self, tails: Times) -> Mask:
-        """Events without the tails that are taken to grow up to them, in all loops alike."""
+        """Return the events whose tails do not grow at the assumed rates in all loops."""
         lost = np.zeros(self.count, dtype=np.bool_)
         rates = tails[self.count + self._rate]
         for k in range(len(self.periods)):
@@ -230,16 +240,16 @@ class _Gaps:
         return lost
 
     def unlike(self, tails: Times, source: Ints, target: Ints, periods: Ints, tight: Mask) -> Mask:
-        """Events that stand for copies which may not all have their tails from alike ones.
+        """Return representing events whose tails need not be attained in every period.
 
         Parameters
         ----------
         tails
             All tails.
         source, target, periods
-            Waits: `target`, so many periods later, waits for `source`.
+            Precedences: `target`, `periods` later, waits for `source`.
         tight
-            Whether the tail of `source` is from there.
+            Whether the tail of `source` is attained by the precedence.
         """
         left = self.periods[:, self.iteration]
         rates = tails[self.count + self._rate]
@@ -251,15 +261,15 @@ class _Gaps:
         return unlike
 
 
-class _Waits:
-    """What waits for what, event by event; a rule has at most one wait of each event.
+class _ReversiblePrecedences:
+    """The precedences of all events; a rule has at most one precedence into each event.
 
     Parameters
     ----------
     walk
-        The schedule, and what starts and tasks wait for.
+        The schedule, and the precedences of its starts and tasks.
     gaps
-        What is left out.
+        The skipped ranges.
     """
 
     def __init__(self, walk: CriticalWalk, gaps: _Gaps) -> None:
@@ -283,19 +293,19 @@ class _Waits:
         self._keys = keys[self._order]
         self._digits = self._layout.later(self._iteration[self.source], self.periods)
 
-    def turned(self) -> tuple[Ints, Ints, Ints]:
-        """All waits for what is looked at, those of what is left out included.
+    def reversed(self) -> tuple[Ints, Ints, Ints]:
+        """Return all precedences from sampled events, those into skipped events included.
 
-        From copy to copy of what waits, what it waits for moves evenly in one loop, or not at all.
-        So it is known for which copies it is something that is looked at.
+        From period to period of the target, its source moves at a constant step in one loop, or
+        not at all. So the periods in which the source is sampled are determined.
 
         Returns
         -------
-        (source, target, copies)
-            Waits: `target`, so many periods later, waits for `source`.
+        (source, target, periods)
+            Precedences: `target`, `periods` later, waits for `source`.
         """
         if (self._keys[1:] == self._keys[:-1]).any():
-            raise UnknownError
+            raise SlackUndeterminedError
         which = np.arange(len(self.source))
         periods, digits = np.zeros_like(self.periods), self._digits
         moved = np.zeros(self.periods.shape, dtype=np.bool_)
@@ -303,14 +313,14 @@ class _Waits:
             stand = np.flatnonzero(self._gaps.periods[k][self._iteration[self.target]] > 0)
             loop, step = self._moves(stand, k)
             if (moved[loop, stand] & (step > 0)).any():
-                raise UnknownError  # two loops of what waits move one of what it waits for
+                raise SlackUndeterminedError  # two loops of the target move one loop of the source
             moved[loop, stand] |= step > 0
             place = np.full(len(self.source), -1, dtype=np.int64)
             place[stand] = np.arange(len(stand))
             mine = np.flatnonzero(place[which] >= 0)
             wait, at = which[mine], place[which[mine]]
             number = self._gaps.periods[k][self._iteration[self.target[wait]]]
-            # What does not move is waited for by all copies: the first and the last one tell.
+            # A source that does not move precedes all periods: the first and the last suffice.
             still = np.flatnonzero(step[at] == 0)
             parts = [(mine[still], number[still])]
             leaf = self._leaf[self._iteration[self.source[wait]]]
@@ -331,34 +341,34 @@ class _Waits:
             which = np.concatenate((which, which[from_]))
             periods = np.concatenate((periods, more), axis=1)
             digits = np.concatenate((digits, there), axis=1)
-        found = self._looked_at(which, digits)
+        found = self._sampled_at(which, digits)
         known = found >= 0
         return found[known], self.target[which[known]], periods[:, known]
 
     def _moves(self, waits: Ints, loop: int) -> tuple[Ints, Ints]:
-        """In which loop what is waited for moves from copy to copy, and how far; 0: not at all."""
+        """Return the loop in which each source moves from period to period, and its step or 0."""
         target = self.target[waits]
         wanted = self._gaps.after(target, loop) * self._width + self._rule[waits]
         at = np.minimum(np.searchsorted(self._keys, wanted), max(len(self._keys) - 1, 0))
         if (self._keys[at] != wanted).any():
-            raise UnknownError
+            raise SlackUndeterminedError
         moved = self._digits[:, self._order[at]] - self._digits[:, waits]
         periods = self._gaps.periods[loop][self._iteration[target]] + 1
         if (moved % periods).any() or (moved < 0).any() or ((moved != 0).sum(axis=0) > 1).any():
-            raise UnknownError
+            raise SlackUndeterminedError
         which = moved.argmax(axis=0)
         step = moved[which, np.arange(len(waits))] // periods
         leaf = self._leaf[self._iteration[self.source[waits]]]
         for number, tiles in enumerate(self._layout.tiles):
             for k, kept in enumerate(tiles.kept):
                 mine = (leaf == number) & (which == k)
-                # It moves by whole periods of what is left out of that loop.
+                # It must move by whole periods of the skipped ranges of that loop.
                 if any((step[mine] % cut.period).any() for cut in kept.cuts):
-                    raise UnknownError
+                    raise SlackUndeterminedError
         return which, step
 
-    def _looked_at(self, which: Ints, digits: Ints) -> Ints:
-        """What some waits wait for, at such indices; -1 where it is not looked at."""
+    def _sampled_at(self, which: Ints, digits: Ints) -> Ints:
+        """Return the sources of precedences at given indices; -1 where they are skipped."""
         found = np.full(len(which), -1, dtype=np.int64)
         source = self.source[which]
         leaf = self._leaf[self._iteration[source]]

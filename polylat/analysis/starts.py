@@ -95,7 +95,10 @@ def build_starts(solution: Solution) -> Starts:
         solution.scale,
         tuple(
             BlockStarts(
-                s.leaf, s.block, merge_pieces(s.ready), {port: merge_pieces(f) for port, f in s.tasks.items()}
+                s.leaf,
+                s.block,
+                merge_pieces(s.ready),
+                {port: merge_pieces(f) for port, f in s.tasks.items()},
             )
             for s in block_starts(solution)
         ),
@@ -146,7 +149,9 @@ def block_starts(solution: Solution) -> tuple[BlockStarts, ...]:
     return tuple(found)
 
 
-def piece_per_sample(tiles: IterationTable, iterations: Ints, start: Times, duration: Times) -> Pieces:
+def piece_per_sample(
+    tiles: IterationTable, iterations: Ints, start: Times, duration: Times
+) -> Pieces:
     """Return the affine pieces of an event, one per sampled tile iteration.
 
     A sampled tile iteration in the period before a skipped range represents its translates in that
@@ -163,7 +168,7 @@ def piece_per_sample(tiles: IterationTable, iterations: Ints, start: Times, dura
 
     Returns
     -------
-    Families
+    Pieces
         n pieces, which cover the skipped tile iterations too.
     """
     digits = tiles.digits[:, iterations]

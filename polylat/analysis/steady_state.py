@@ -1,4 +1,9 @@
-"""How much time every further iteration of a loop takes, and what sets the pace."""
+"""The initiation interval of each loop, and the critical cycle that determines it.
+
+In the steady state a loop starts an iteration every *initiation interval* (Rau 1994, for software
+pipelining). It is read off the repetitions of the critical path: each is a critical cycle, whose
+time per iteration is the maximum cycle ratio of the precedences (Reiter 1968).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,7 @@ __all__ = ["InitiationInterval", "initiation_intervals"]
 
 @dataclass(frozen=True)
 class InitiationInterval:
-    """The pace of a loop in its steady state.
+    """The initiation interval of a loop in its steady state.
 
     Parameters
     ----------
@@ -29,15 +34,15 @@ class InitiationInterval:
     einsums
         The Einsums below it.
     interval
-        How long one more iteration takes.
+        Time per iteration, in the architecture's unit of time.
     iterations
-        In how many iterations the loop keeps that pace, at a stretch.
+        Number of consecutive iterations that keep this interval.
     cycle
-        What determines it: the critical cycle. Time per (Einsum, component, tensor or None,
-        action) of the accesses that wait for one another from one period of the loop to the
-        next, in the order in which they do. The times add up to `period` intervals.
+        The critical cycle: time per (Einsum, component, tensor or None, action) of the accesses
+        that wait for one another from one period of the loop to the next, in this order. The times
+        add up to `period` intervals.
     period
-        So many iterations make one turn of the cycle.
+        Number of iterations per turn of the cycle.
     """
 
     variable: str
@@ -49,11 +54,9 @@ class InitiationInterval:
     period: int
 
     def __str__(self) -> str:
-        def said(key: AccessKey) -> str:
-            einsum, component, tensor, action = key
-            return " ".join(part for part in (einsum, component, tensor, action) if part)
-
-        turn = "; ".join(f"{said(key)} {time}" for key, time in self.cycle)
+        turn = "; ".join(
+            f"{' '.join(part for part in key if part)} {time}" for key, time in self.cycle
+        )
         per = "iteration" if self.period == 1 else f"{self.period} iterations"
         return (
             f"loop over {self.variable} (tiles of {self.tile}, {'+'.join(self.einsums)}):"
@@ -64,7 +67,7 @@ class InitiationInterval:
 def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[InitiationInterval, ...]:
     """Return the initiation interval of every loop along which the critical path repeats.
 
-    Loops that the path crosses a few times only, or in which it does not repeat, have none.
+    Loops that the path crosses only a few times, or in which it does not repeat, have none.
 
     Parameters
     ----------
@@ -101,7 +104,7 @@ def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[Initia
 
 
 def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
-    """Return the critical path with its repetitions folded; None if none is found."""
+    """Return the critical path with its repetitions folded; None if no sampling succeeds."""
     if isinstance(path, PeriodicPath):
         return path
     model, order = solution.model, solution.order
@@ -134,7 +137,7 @@ def _stays(items: Sequence[Item]) -> Iterator[Service]:
 
 
 def _moves(lowered: LoweredMapping, repetition: Repetition) -> dict[int, int]:
-    """Loops (tree nodes) in which a repetition goes on, and by how many iterations."""
+    """Return the loops (tree nodes) that a repetition advances, and by how many iterations."""
     moved: dict[int, int] = {}
     for stay, shift in zip(_stays(repetition.body), repetition.shifts, strict=True):
         loops = lowered.leaves[stay.served.leaf].temporal
@@ -175,5 +178,5 @@ def _counted(items: Sequence[Item], times: int) -> Iterator[tuple[Service, int]]
 
 
 def _order(lowered: LoweredMapping) -> list[int]:
-    """Loops (tree nodes) from the outermost inwards, leaf by leaf."""
+    """Return the loops (tree nodes) from the outermost inwards, leaf by leaf."""
     return list(dict.fromkeys(loop.node for leaf in lowered.leaves for loop in leaf.temporal))

@@ -23,7 +23,20 @@ Throughput = int | float | str | Fraction | Decimal
 
 
 def timed_keys(retimer: Retimer, component: str, action: str | None) -> frozenset[AccessKey]:
-    """What takes time on a component, by one action or by all but ``"overhead"``."""
+    """Return the accesses that take time on a component.
+
+    Parameters
+    ----------
+    retimer
+        Times the schedule anew.
+    component, action
+        The component, and one of its actions; None: all but ``"overhead"``.
+
+    Returns
+    -------
+    frozenset
+        (Einsum, component, tensor or None, action) keys.
+    """
     return frozenset(
         key
         for key in retimer.loads
@@ -32,7 +45,25 @@ def timed_keys(retimer: Retimer, component: str, action: str | None) -> frozense
 
 
 def describe_name(retimer: Retimer, name: object) -> str:
-    """What a name stands for, in words; raises `OptionError` if it is none."""
+    """Describe the accesses that a name refers to.
+
+    Parameters
+    ----------
+    retimer
+        Times the schedule anew.
+    name
+        The name, as a user gives it (see `ThroughputKey`).
+
+    Returns
+    -------
+    str
+        A few words.
+
+    Raises
+    ------
+    OptionError
+        It refers to no access.
+    """
     model = retimer.solution.model
     arch = model.lowered.spec.arch
     if isinstance(name, str):
@@ -40,7 +71,7 @@ def describe_name(retimer: Retimer, name: object) -> str:
         return name
     if not isinstance(name, tuple) or len(name) not in (2, 4):
         raise OptionError(
-            f"throughputs: {shown(name)} names no accesses",
+            f"throughputs: {shown(name)} does not name accesses",
             fix="name a component, (component, action) or (einsum, component, tensor, action)",
         )
     if len(name) == 2:
@@ -64,6 +95,7 @@ def describe_name(retimer: Retimer, name: object) -> str:
 
 
 def _known(kind: str, name: object, known: Sequence[str], where: str | None = None) -> None:
+    """Refuse a name that does not exist."""
     if name not in known:
         close = get_close_matches(str(name)[:200], known, n=1)
         use = f"use one of: {', '.join(known)}" if known else None
@@ -75,7 +107,25 @@ def _known(kind: str, name: object, known: Sequence[str], where: str | None = No
 
 
 def duration_factor(factor: object, what: str) -> Fraction:
-    """The factor on durations that a factor on throughput means."""
+    """Convert a factor on throughput to a factor on durations.
+
+    Parameters
+    ----------
+    factor
+        The factor on throughput.
+    what
+        What it applies to, for messages.
+
+    Returns
+    -------
+    Fraction
+        Its reciprocal; 0 for an infinite throughput.
+
+    Raises
+    ------
+    OptionError
+        It is not an exact number above zero, nor infinite.
+    """
     if isinstance(factor, (str, float)) and factor in ("inf", inf):
         return Fraction(0)
     value: Fraction | None = None
@@ -94,5 +144,17 @@ def duration_factor(factor: object, what: str) -> Fraction:
 
 
 def shown(value: object) -> str:
+    """Return a value for a message.
+
+    Parameters
+    ----------
+    value
+        Any value.
+
+    Returns
+    -------
+    str
+        Its ``repr``, at most 80 characters of it.
+    """
     text = repr(value)
     return text if len(text) <= 80 else text[:79] + "…"

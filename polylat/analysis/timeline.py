@@ -14,7 +14,7 @@ from polylat.analysis.access import Step
 from polylat.errors import OptionError
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.reasons import WaitedFor
-from polylat.spec.options import normalize_window
+from polylat.spec.arguments import normalize_window
 
 __all__ = [
     "Bar",
@@ -44,7 +44,7 @@ class Lane:
     stages
         The Pipeline stages whose own units these are.
     busy
-        How long it serves accesses, in the whole schedule.
+        Time for which it serves accesses, in the whole schedule.
     """
 
     component: str
@@ -54,14 +54,22 @@ class Lane:
 
     @property
     def name(self) -> str:
-        """The port in one word, such as ``SRAM.read`` or ``mac[e1]``."""
+        """The name of the port, such as ``SRAM.read`` or ``mac[e1]``."""
         name = f"{self.component}.{self.port}" if self.port else self.component
         return name + "".join(f"[{stage}]" for stage in self.stages)
 
 
 @dataclass(frozen=True)
 class BarPart:
-    """An access of a bar; the tensor is None for a computation."""
+    """An access of a bar.
+
+    Parameters
+    ----------
+    tensor, action
+        The access; the tensor is None for a computation.
+    duration
+        Its duration.
+    """
 
     tensor: str | None
     action: str
@@ -70,30 +78,30 @@ class BarPart:
 
 @dataclass(frozen=True)
 class Bar:
-    """What a port serves of one tile iteration at a time.
+    """The part of a block that a port serves without interruption.
 
     Parameters
     ----------
     lane
-        The port: its place among the lanes.
+        The port: its index among the lanes.
     einsum, tile
         The tile iteration: its Einsum, and (rank variable, index) per Temporal loop.
     kind
         A prefetched fill, the foreground, or a background write-back.
     parts
-        The accesses that it is made of, in order. Their durations add up to its own.
+        Its accesses, in order; their durations add up to its own.
     start, duration
-        When.
+        Start time and duration.
     waited_for
         Why it starts no earlier; None if it waits for nothing.
     after
-        Which bar of the same segment it waited for; None if that is not shown.
+        Index of the bar of the same segment that it waited for; None if that is not shown.
     critical
         Whether it is on the critical path.
     slack
-        How much later it could be served, alone, with the same latency and order of service; of
-        what repeats, the first time. None where that is not known: where tile iterations stand for
-        others, and what comes after it does not wait evenly.
+        Latest less earliest start (ALAP - ASAP) under the same order of service; of repeated bars,
+        the slack of the first. None where it is undetermined: where tile iterations are sampled,
+        and the successors of the bar are not periodic.
     """
 
     lane: int
@@ -110,22 +118,22 @@ class Bar:
 
     @property
     def finish(self) -> Number:
-        """When it has been served."""
+        """End of the service."""
         return self.start + self.duration
 
 
 @dataclass(frozen=True)
 class UtilizationSpan:
-    """How busy a port is for a time in which there is too much to show.
+    """How busy a port is during a time with too many bars to show.
 
     Parameters
     ----------
     lane
         The port.
     start, finish
-        From when to when.
+        The time.
     busy
-        (Einsum, kind, how long it is served).
+        (Einsum, kind, busy time).
     """
 
     lane: int
@@ -145,11 +153,11 @@ class OccupancyLevel:
     size
         Bits that it can hold, None if unlimited.
     peak
-        The most that it ever holds, None if not known.
+        Largest number of bits that it ever holds, None if undetermined.
     steps
-        (time, bits from then on), from the start of the segment on; None if not known.
+        (time, bits from then on), from the start of the segment on; None if undetermined.
     exact
-        Whether these are all changes. Of too many, it is the most from one time to the next.
+        Whether these are all changes. Otherwise each step has the maximum until the next one.
     """
 
     component: str
@@ -161,7 +169,7 @@ class OccupancyLevel:
 
     @property
     def name(self) -> str:
-        """The memory in one word."""
+        """The memory and its stages, such as ``RF[e1]``."""
         return self.component + "".join(f"[{stage}]" for stage in self.stages)
 
 
@@ -172,16 +180,16 @@ class TimelineSegment:
     Parameters
     ----------
     start, finish
-        From when to when; if it repeats, the first time.
+        Its time; if it repeats, that of the first repetition.
     times
-        How often it happens.
+        Number of repetitions.
     bars, shades
-        What the ports serve, in order of time. What begins before or ends after the segment is
-        there, too.
+        Services of the ports, in order of time; also those that begin before or end after the
+        segment.
     critical
-        The critical path through it; if it has thousands of steps, those at some instants.
+        The critical path through it; of thousands of steps, those at some instants.
     levels
-        How full the memories are; if it repeats, the first time.
+        Occupancy of the memories; if it repeats, in the first repetition.
     """
 
     start: Number
@@ -194,22 +202,22 @@ class TimelineSegment:
 
     @property
     def duration(self) -> Number:
-        """How long it takes once."""
+        """Duration of one repetition."""
         return self.finish - self.start
 
 
 @dataclass(frozen=True)
 class RepeatedPart:
-    """Neighbouring segments that repeat together.
+    """Neighboring segments that repeat together.
 
     Parameters
     ----------
     first, last
-        The segments.
+        Indices of the segments.
     count
-        How often.
+        Number of repetitions.
     period
-        How long one repetition takes.
+        Duration of one repetition.
     """
 
     first: int
@@ -220,12 +228,12 @@ class RepeatedPart:
 
 @dataclass(frozen=True)
 class TimelineData:
-    """What every port serves when, and how full the memories are.
+    """The services of every port, and the occupancy of the memories.
 
     Parameters
     ----------
     title
-        What it is a timeline of.
+        The title.
     start, finish
         The window.
     latency
@@ -235,9 +243,9 @@ class TimelineData:
     einsums
         Names of the Einsums, in the order of the mapping.
     segments
-        Parts, in order of time. Each times how often it happens, they add up to the window.
+        Parts, in order of time. Their durations times their repetitions add up to the window.
     repeats
-        What repeats, outer ones first.
+        Segments that repeat together, outer ones first.
     bounds
         (name, time): the lower bounds on the latency.
     """
@@ -259,11 +267,22 @@ class TimelineData:
 
     @property
     def folded(self) -> bool:
-        """Whether what repeats is shown once."""
+        """Whether repetitions are shown once."""
         return bool(self.repeats)
 
     def busy(self, lane: int) -> Number:
-        """How long a port serves in the window, as the bars and shades tell."""
+        """Return the busy time of a port in the window.
+
+        Parameters
+        ----------
+        lane
+            Index of the port.
+
+        Returns
+        -------
+        Number
+            The sum over its bars and shades.
+        """
         total = Fraction(0)
         for segment in self.segments:
             for bar in segment.bars:
@@ -283,9 +302,9 @@ class StackData:
     Parameters
     ----------
     timelines
-        The timelines.
+        The timelines, from the top down.
     title
-        The title of the picture; empty: those of the timelines.
+        The title of the picture; empty: the titles of the timelines.
     """
 
     timelines: tuple[TimelineData, ...]
@@ -298,7 +317,19 @@ class StackData:
 
 
 def window_of(window: tuple[Number, Number], latency: Number) -> tuple[Number, Number]:
-    """The part of a window in which there is a schedule: nothing is served after its end.
+    """Clip a window to the schedule.
+
+    Parameters
+    ----------
+    window
+        (from, to), in the architecture's unit of time.
+    latency
+        The end of the schedule.
+
+    Returns
+    -------
+    tuple of Number
+        (from, to), no later than the latency.
 
     Raises
     ------
@@ -307,5 +338,7 @@ def window_of(window: tuple[Number, Number], latency: Number) -> tuple[Number, N
     """
     first, last = normalize_window(window)
     if first >= latency:
-        raise OptionError("the window begins when all is over", fix="begin before the latency")
+        raise OptionError(
+            "the window begins after the end of the schedule", fix="begin before the latency"
+        )
     return reduce_number(first), reduce_number(min(last, Fraction(latency)))

@@ -1,4 +1,4 @@
-"""Build timelines: cut a schedule into segments, list its bars, and say what each waits for."""
+"""Build timelines: segments of a schedule, their bars, and the reason why each bar waits."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 from polylat.analysis.access import Step
 from polylat.analysis.critical_walk import CriticalWalk
 from polylat.analysis.explicit_path import REASONS
-from polylat.analysis.folding import Fold, Window, folded
+from polylat.analysis.folding import SegmentWindow, TimelineFold, fold_timeline
 from polylat.analysis.results import Results
-from polylat.analysis.services import Runs, services
-from polylat.analysis.slack import Latest, UnknownError
+from polylat.analysis.services import ServiceRuns, services
+from polylat.analysis.slack import LatestStarts, SlackUndeterminedError
 from polylat.analysis.timeline import (
     Bar,
     BarPart,
@@ -41,22 +41,22 @@ from polylat.schedule.slack import task_slacks
 
 __all__ = ["TimelineBuilder"]
 
-MOST_STEPS = 1000
-"""Up to this number of steps of the critical path are listed in a segment."""
+_MOST_STEPS = 1000
+"""Largest number of steps of the critical path that are listed in a segment."""
 
-BINS = 160
-"""Number of shades, and of steps of a memory's level, where there is too much to list."""
+_BINS = 160
+"""Number of shades, and of steps of an occupancy, where there are too many to list."""
 
-Pairs = Sequence[tuple[Number, Number]]
+_Pairs = Sequence[tuple[Number, Number]]
 
 
 class TimelineBuilder:
-    """Takes segments out of a schedule.
+    """Cuts a schedule into segments with bars.
 
     Parameters
     ----------
     results
-        The schedule, and what is read off it.
+        The schedule and its analyses.
     """
 
     def __init__(self, results: Results) -> None:
@@ -83,16 +83,38 @@ class TimelineBuilder:
     def timeline(
         self, window: tuple[Number, Number] | None, fold: bool | None, title: str, limit: int
     ) -> TimelineData:
-        """The timeline of a window."""
+        """Build the timeline of a window.
+
+        Parameters
+        ----------
+        window
+            (from, to), in the architecture's unit of time; None: all.
+        fold
+            Whether repetitions are shown once; None: if there are more than `limit` bars.
+        title
+            The title.
+        limit
+            Largest number of bars of a segment.
+
+        Returns
+        -------
+        TimelineData
+            The timeline.
+
+        Raises
+        ------
+        OptionError
+            The window is empty, or not within the schedule.
+        """
         results = self.results
         low, high = self._window(window)
         runs = self.runs.seen(low, high)
         if fold is None:
             fold = runs.number(low, high) > limit
-        pieces: list[Window] = [Window(low, high, 1)]
-        repeats: tuple[Fold, ...] = ()
+        pieces: list[SegmentWindow] = [SegmentWindow(low, high, 1)]
+        repeats: tuple[TimelineFold, ...] = ()
         if fold and low < high:
-            pieces, repeats = folded(runs, low, high, limit)
+            pieces, repeats = fold_timeline(runs, low, high, limit)
         return TimelineData(
             title=title,
             start=self._number(low),
@@ -117,7 +139,7 @@ class TimelineBuilder:
         first, last = window_of(window, self.results.latency)
         return floor(first * self.scale), ceil(last * self.scale)
 
-    def _segment(self, runs: Runs, piece: Window, limit: int) -> TimelineSegment:
+    def _segment(self, runs: ServiceRuns, piece: SegmentWindow, limit: int) -> TimelineSegment:
         low, high = piece.start, piece.finish
         seen = runs.seen(low, high)
         start, finish = self._number(low), self._number(high)
@@ -139,15 +161,15 @@ class TimelineBuilder:
         first, last = path.index_at(start), path.index_at(finish)
         if last < len(path) and path[last].start < finish:
             last += 1
-        if last - first <= MOST_STEPS:
+        if last - first <= _MOST_STEPS:
             return tuple(path[first:last])
-        each = Fraction(finish - start) / BINS
-        some = dict.fromkeys(path.index_at(start + k * each) for k in range(BINS))
+        each = Fraction(finish - start) / _BINS
+        some = dict.fromkeys(path.index_at(start + k * each) for k in range(_BINS))
         return tuple(path[k] for k in some)
 
     # Bars
 
-    def _bars(self, single: Runs, critical: Sequence[Step]) -> tuple[Bar, ...]:
+    def _bars(self, single: ServiceRuns, critical: Sequence[Step]) -> tuple[Bar, ...]:
         count = single.size
         tasks = np.zeros(count, dtype=np.int64)
         parts: list[list[BarPart]] = [[] for _ in range(count)]
@@ -193,7 +215,7 @@ class TimelineBuilder:
         return self.model.layout.blocks[leaf][block].kind
 
     def _tasks(self, leaf: int, block: int, port: int, iterations: Ints) -> Ints:
-        """The tasks of a block on a port, for tile iterations that are looked at."""
+        """Return the tasks of a block on a port, for sampled tile iterations."""
         layout, graph = self.model.layout, self.model.graph
         if layout.blocks[leaf][block].kind == "foreground":
             blocks = layout.bases[leaf] + iterations
@@ -204,7 +226,7 @@ class TimelineBuilder:
         return order[np.searchsorted(keys, blocks * graph.ports + port)]
 
     def _slacks(self, tasks: Ints, later: Ints, begin: Times) -> list[Number | None]:
-        """The slack of tasks, so many periods later, that begin at these times."""
+        """Return the slack of tasks, translated by periods, that begin at given times."""
         free: list[int | None]
         if self._free is not None:
             free = self._free[tasks].tolist()
@@ -221,14 +243,14 @@ class TimelineBuilder:
         return task_slacks(self.model.graph, self.timing)
 
     @cached_property
-    def _latest(self) -> Latest | None:
+    def _latest(self) -> LatestStarts | None:
         try:
-            return Latest(self._walk)
-        except UnknownError:
+            return LatestStarts(self._walk)
+        except SlackUndeterminedError:
             return None
 
     def _on_path(self, bars: Sequence[Bar], critical: Sequence[Step]) -> dict[int, Step]:
-        """Bars on the critical path, and their first step there."""
+        """Return the bars on the critical path, and the first step of each."""
         starts: dict[int, list[tuple[Number, int]]] = {}
         for place, bar in enumerate(bars):
             starts.setdefault(bar.lane, []).append((bar.start, place))
@@ -241,10 +263,10 @@ class TimelineBuilder:
                 found.setdefault(mine[at][1], step)
         return found
 
-    # Waits
+    # Reasons for waiting
 
     def _waits(self, tasks: Sequence[int]) -> list[WaitedFor | None]:
-        """Per task, what it waited for."""
+        """Return the reason why each task waited."""
         if not isinstance(self.model.plan, ExplicitTaskGraph):
             return [REASONS[reason] for reason in self._walk.reasons(tasks)]
         graph, timing, reasons = self.model.graph, self.timing, self._ready
@@ -265,10 +287,10 @@ class TimelineBuilder:
 
     @cached_property
     def _ready(self) -> Ints:
-        """Per start (of a tile iteration, of a fill), what it waited for.
+        """Per start of a tile iteration or of a fill, the reason why it waited.
 
-        Of what it waits for, the first in the order flow, barrier, capacity that is in time no
-        sooner than it; else what the fill or the tile iteration before that it waits for did.
+        The first reason, in the order flow, barrier, capacity, among its binding precedences; else
+        the reason of the fill, or of the previous tile iteration, that it starts with.
         """
         graph, timing = self.model.graph, self.timing
         n = graph.iterations
@@ -292,7 +314,7 @@ class TimelineBuilder:
         same = np.asarray(begin[fills] == begin[owner], dtype=np.bool_) & (reasons[owner] == START)
         same &= reasons[fills] != START
         reasons[owner[same]] = reasons[fills[same]]
-        # A tile iteration that starts with the one before it waits for what that did.
+        # A tile iteration that starts together with the previous one has the same reason.
         known = np.flatnonzero((reasons[:n] != START) | graph.leaf_starts)
         last = known[np.searchsorted(known, np.arange(n), side="right") - 1] if n else known
         follows = np.asarray(begin[:n] == begin[last], dtype=np.bool_)
@@ -301,8 +323,8 @@ class TimelineBuilder:
 
     # Shades
 
-    def _shades(self, runs: Runs, low: int, high: int) -> tuple[UtilizationSpan, ...]:
-        bins = min(BINS, high - low)
+    def _shades(self, runs: ServiceRuns, low: int, high: int) -> tuple[UtilizationSpan, ...]:
+        bins = min(_BINS, high - low)
         edges = [low + (high - low) * k // bins for k in range(bins + 1)]
         busy = np.diff(runs.busy(np.array(edges, dtype=object)), axis=0)
         names = [
@@ -319,7 +341,10 @@ class TimelineBuilder:
             for (lane, einsum, kind), time in sums.items():
                 by_lane.setdefault(lane, []).append((einsum, kind, self._number(time)))
             start, finish = self._number(edges[k]), self._number(edges[k + 1])
-            found += [UtilizationSpan(lane, start, finish, tuple(b)) for lane, b in sorted(by_lane.items())]
+            found += [
+                UtilizationSpan(lane, start, finish, tuple(b))
+                for lane, b in sorted(by_lane.items())
+            ]
         return tuple(found)
 
     # Memories
@@ -333,20 +358,22 @@ class TimelineBuilder:
             try:
                 peak = memory.peak
                 every = memory.steps_between(start, finish)
-                exact = len(every) <= max(limit, 2 * BINS)
+                exact = len(every) <= max(limit, 2 * _BINS)
                 steps = tuple(every) if exact else _coarse(every, start, finish)
             except UnsupportedError:
                 peak = steps = None
-            found.append(OccupancyLevel(memory.component, memory.stages, memory.size, peak, steps, exact))
+            found.append(
+                OccupancyLevel(memory.component, memory.stages, memory.size, peak, steps, exact)
+            )
         return tuple(found)
 
 
-def _coarse(steps: Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:
-    """Few steps of many: the highest in each of some bins."""
-    width = Fraction(finish - start) / BINS
+def _coarse(steps: _Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:
+    """Reduce many steps to `_BINS` of them: the maximum in each bin of time."""
+    width = Fraction(finish - start) / _BINS
     found: list[tuple[Number, Number]] = []
     at, level = 0, steps[0][1]
-    for k in range(BINS):
+    for k in range(_BINS):
         begin, end = start + k * width, start + (k + 1) * width
         top = level
         while at < len(steps) and steps[at][0] < end:
@@ -362,7 +389,7 @@ def _linked(
     why: Sequence[WaitedFor | None],
     on_path: Mapping[int, Step],
 ) -> Iterator[Bar]:
-    """The bars with what they waited for, and which of them that was."""
+    """Yield the bars, each with its reason for waiting and with the bar that it waited for."""
     ends: dict[Number, list[int]] = {}
     for place, bar in enumerate(bars):
         ends.setdefault(bar.finish, []).append(place)
@@ -379,5 +406,5 @@ def _linked(
         else:
             before = [k for k in other if k in on_path] if critical else other
             after = next(iter(before or other), None)
-        slack = 0 if critical else bar.slack  # what is on a critical path cannot wait
+        slack = 0 if critical else bar.slack
         yield replace(bar, waited_for=reason, after=after, critical=critical, slack=slack)

@@ -15,12 +15,12 @@ from polylat.errors import InterruptedExplorationError, PolylatError
 
 __all__ = ["main"]
 
-INTERRUPTED = 130  # 128 + SIGINT
-PIPE_CLOSED = 141  # 128 + SIGPIPE
+_INTERRUPTED = 130  # 128 + SIGINT
+_PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 _COMMANDS = {
     "analyze": ("analyze", "The latency of a mapping, its bounds, and what binds it."),
-    "compare": ("analyze", "Several mappings side by side, and their differences."),
+    "compare": ("analyze", "Several mappings side by side: their latencies and differences."),
     "curve": ("analyze", "The latency against the bandwidth of a component."),
     "explain": ("analyze", "What binds the latency, what has slack, and what would help most."),
     "explore": (
@@ -29,16 +29,16 @@ _COMMANDS = {
     ),
     "report": ("draw", "Everything about a mapping as one page of HTML."),
     "roofline": ("analyze", "AccelForge's own figures for a mapping."),
-    "timeline": ("draw", "When every port serves which access: as text, a picture or a trace."),
+    "timeline": ("draw", "When every port serves which access, as text, a picture or a trace."),
     "tree": ("draw", "The mapping as a tree."),
 }
 """Command → (module of this package, short help)."""
 
 
 class _Commands(click.Group):
-    """The commands, each imported when it is first used; they return what is to be printed.
+    """The commands, each imported on first use; a command returns the value to print.
 
-    Every error that a user can cause ends in one clear line, and never in a traceback.
+    Every error that a user can cause ends in one clear line, never in a traceback.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -72,7 +72,7 @@ class _Commands(click.Group):
         except (click.Abort, KeyboardInterrupt) as error:
             if isinstance(error.__cause__, InterruptedExplorationError):
                 print(f"polylat: {error.__cause__}", file=sys.stderr)
-            sys.exit(INTERRUPTED)
+            sys.exit(_INTERRUPTED)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "polylat"
             _fail(f"{error.format_message()} See {command} --help.")
@@ -82,7 +82,7 @@ class _Commands(click.Group):
             _fail(str(error))
         except BrokenPipeError:
             _discard_output()
-            sys.exit(PIPE_CLOSED)
+            sys.exit(_PIPE_CLOSED)
         except OSError as error:
             if error.filename is not None:
                 raise
@@ -94,7 +94,7 @@ class _Commands(click.Group):
 
 
 def _discard_output() -> None:
-    """Discard the rest of the buffer: nobody reads it."""
+    """Discard the rest of the buffer, which has no reader any more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import RenderableType
 
 import polylat
 from polylat.analysis.comparison import compare as compare_reports
@@ -27,6 +26,9 @@ from polylat.errors import OptionError, UnsupportedError
 from polylat.spec.reading.load import load_each
 from polylat.views.as_json import curve_to_dict, explanation_to_dict, roofline_to_dict
 from polylat.views.text import render_curve, render_explanation, render_report
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["analyze", "compare", "curve", "explain", "roofline"]
 
@@ -51,7 +53,7 @@ __all__ = ["analyze", "compare", "curve", "explain", "roofline"]
 @click.option(
     "--verify",
     is_flag=True,
-    help="Prove that the schedule keeps every rule for all tile iterations, and print what was"
+    help="Prove that the schedule keeps every rule for all tile iterations, and list what was"
     " proven.",
 )
 def analyze(
@@ -64,8 +66,8 @@ def analyze(
 ) -> dict[str, Any] | RenderableType:
     """The exact overlapped latency of a mapping, its bounds, and what binds it.
 
-    An option that is not given is what the files say under their top-level key schedule, or else
-    its default.
+    An option that is not given takes its value from the top-level key schedule of the files, or
+    else its default.
     """
     report = analyze_files(files, variables, **options)
     certificate = None
@@ -91,11 +93,11 @@ def explain(
 ) -> dict[str, Any] | RenderableType:
     """What binds the latency, what has slack, and which single change would help most.
 
-    All of it for the order in which the ports serve now; analysing anew with other throughputs may
-    find a better one. The options are those of polylat analyze.
+    The order in which the ports serve is kept; analyzing anew with other throughputs may find a
+    better one. The options are those of polylat analyze.
     """
     report = analyze_files(files, variables, **options)
-    with status("finding what would change it"):
+    with status("computing sensitivities"):
         if as_json:
             return explanation_to_dict(report)
         return render_explanation(report)
@@ -121,11 +123,11 @@ def curve(
 ) -> dict[str, Any] | RenderableType:
     """The latency against the bandwidth of a component, exactly, from none to infinite.
 
-    All of it for the order in which the ports serve now; analysing anew at another bandwidth may
-    find a better one. The options are those of polylat analyze.
+    The order in which the ports serve is kept; analyzing anew at another bandwidth may find a
+    better one. The options are those of polylat analyze.
     """
     report = warn_of_missing(analyze_files(files, variables, **options))
-    with status("finding the curve"):
+    with status("computing the curve"):
         found = report.curve(component, action)
     if as_json:
         return curve_to_dict(found)
@@ -143,9 +145,9 @@ def curve(
 def compare(
     files: Sequence[str], variables: Sequence[str], as_json: bool, **options: Any
 ) -> dict[str, Any] | RenderableType:
-    """Mappings side by side: their latencies, and what differs between them.
+    """Several mappings side by side: their latencies and differences.
 
-    Files that have a mapping are compared; those that have none, such as an architecture, belong to
+    Files that have a mapping are compared; files without one, such as an architecture, belong to
     all of them. The options are those of polylat analyze.
     """
     with status("reading"):
@@ -165,13 +167,13 @@ def compare(
 def roofline(
     files: Sequence[str], variables: Sequence[str], as_json: bool
 ) -> dict[str, Any] | RenderableType:
-    """AccelForge's own figures for a mapping: no overlap, and no waiting either."""
+    """AccelForge's own figures for a mapping: without overlap, and without waiting."""
     figures = polylat.roofline(load_files(files, variables))
     return roofline_to_dict(figures) if as_json else figures.to_rich()
 
 
 def _files_by_mapping(files: Sequence[str]) -> dict[str, list[str]]:
-    """Which files make up each mapping: those without a mapping belong to all of them.
+    """Return the files of each mapping; files without a mapping belong to all of them.
 
     Parameters
     ----------
@@ -217,5 +219,5 @@ def _has_mapping(file: str) -> bool:
             f"cannot read {file}: {error.strerror or error}", fix="check the path"
         ) from error
     except UnicodeDecodeError as error:
-        raise UnsupportedError(f"{file} is no UTF-8 text", fix="save it as UTF-8") from error
+        raise UnsupportedError(f"{file} is not UTF-8 text", fix="save it as UTF-8") from error
     return re.search(r"(?m)^mapping\s*:", text) is not None

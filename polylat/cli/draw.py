@@ -28,10 +28,10 @@ from polylat.errors import OptionError
 from polylat.files import check_target, write_text
 from polylat.spec.reading.numbers import BadNumber, parse_ratio
 from polylat.tables import WIDTH
+from polylat.views.mapping_tree import tree as draw_tree
 from polylat.views.terminal import render_timeline
 from polylat.views.timeline import PICTURES
 from polylat.views.tree import render_tree
-from polylat.views.tree import tree as draw_tree
 
 __all__ = ["report", "timeline", "tree"]
 
@@ -60,12 +60,12 @@ _TREES = (".svg",)
     "--window",
     nargs=2,
     metavar="FROM TO",
-    help="Only what is served between these times.",
+    help="Only accesses served between these times.",
 )
 @click.option(
     "--fold/--no-fold",
     default=None,
-    help="Whether what repeats is shown once.  [default: if there is much of it]",
+    help="Whether repetitions are shown once.  [default: where there are many]",
 )
 def timeline(
     files: Sequence[str],
@@ -75,10 +75,10 @@ def timeline(
     fold: bool | None,
     **options: Any,
 ) -> RenderableType:
-    """What every port serves when, and how full the memories are.
+    """When every port serves which access, and how full the memories are.
 
-    In letters on the terminal: one per Einsum, small for what is in the background. A long schedule
-    shows what repeats once, with the number of its repetitions.
+    On the terminal a letter per Einsum, in lower case for transfers in the background. Of a long
+    schedule, repetitions are shown once, with their number.
     """
     kind = None if output is None else check_target(output, (*PICTURES, ".json"), "timelines")
     if kind == ".json" and fold is not None:
@@ -111,11 +111,11 @@ def timeline(
     show_default=True,
     help="The page.",
 )
-@click.option("--verify", is_flag=True, help="Prove the schedule, and say what was proven.")
+@click.option("--verify", is_flag=True, help="Prove the schedule, and list what was proven.")
 @click.option(
     "--sensitivity/--no-sensitivity",
     default=None,
-    help="Whether what would change the latency is on the page.  [default: unless it takes long]",
+    help="Whether sensitivities are on the page.  [default: unless it takes long]",
 )
 def report(
     files: Sequence[str],
@@ -127,8 +127,8 @@ def report(
 ) -> RenderableType:
     """Everything about a mapping as one self-contained page of HTML, which works offline.
 
-    Latency, comparison with AccelForge, timeline, ports, critical path, what would change it,
-    memories, the mapping as a tree, the certificate, and the inputs.
+    Latency, comparison with AccelForge, timeline, ports, critical path, sensitivities, memories,
+    the mapping as a tree, the certificate, and the inputs.
     """
     check_target(output, _PAGES, "reports")
     found = analyze_files(files, variables, **options)
@@ -158,7 +158,7 @@ def report(
 )
 @file_options
 @schedule_options
-@click.option("--critical", is_flag=True, help="Analyse it, and mark what is on the critical path.")
+@click.option("--critical", is_flag=True, help="Analyze it, and mark the critical path.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write it as SVG.")
 def tree(
     files: Sequence[str],
@@ -167,7 +167,7 @@ def tree(
     output: str | None,
     **options: Any,
 ) -> RenderableType:
-    """The mapping as a tree: loops with their trip counts, what is kept where, what flows."""
+    """The mapping as a tree: loops with trip counts, holders, and flows of tensors."""
     if output is not None:
         check_target(output, _TREES, "trees")
     spec = load_files(files, variables)
@@ -183,7 +183,7 @@ def tree(
 
 
 def _arguments(files: Sequence[str], variables: Sequence[str], options: Mapping[str, Any]) -> str:
-    """Files and options as a shell reads them, to name a command for the same schedule."""
+    """Return files and options as shell words, for a command with the same schedule."""
     given: dict[str, Any] = {"set": variables, **options}
     words = [*files]
     for name, value in given.items():
@@ -200,15 +200,15 @@ def _parse_time(text: str) -> Fraction:
     try:
         time = Fraction(parse_ratio(text))
     except (BadNumber, ArithmeticError):
-        raise OptionError(f"--window: {text!r} is no time", fix="write --window 0 5000") from None
-    if time < 0:
         raise OptionError(
-            f"--window: times begin at 0, not at {text}", fix="write --window 0 5000"
-        )
+            f"--window: {text!r} is not a time", fix="write --window 0 5000"
+        ) from None
+    if time < 0:
+        raise OptionError(f"--window: times begin at 0, not at {text}", fix="write --window 0 5000")
     return time
 
 
 def _columns(most: int) -> int:
-    """Columns of the terminal, or of plain text."""
+    """Return the width of the terminal, or of plain text."""
     console = Console()
     return min(console.width, most) if console.is_terminal else most

@@ -1,13 +1,12 @@
-"""The command explore: from its options to an exploration."""
+"""The command explore: parses its options, runs the exploration and prints the result."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import RenderableType
 
 from polylat.cli.options import (
     FILE,
@@ -21,8 +20,11 @@ from polylat.explorer import Exploration
 from polylat.explorer import explore as explore_mapping
 from polylat.files import check_target
 from polylat.spec import Spec
-from polylat.spec.options import GRANULARITIES, ORDERS
+from polylat.spec.option_values import GRANULARITIES, ORDERS
 from polylat.views.exploration import TABLES, render_exploration
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["explore"]
 
@@ -64,14 +66,14 @@ _MOST = 10_000
     words=("latency", "peak", "slots"),
     metavar="latency|peak[@MEMORY]|slots",
     multiple=True,
-    help="What to make small. Repeatable.  [default: latency and peak]",
+    help="What to minimize. Repeatable.  [default: latency and peak]",
 )
-@click.option("--exhaustive", is_flag=True, help="Evaluate what the bounds exclude, too.")
+@click.option("--exhaustive", is_flag=True, help="Also evaluate variants that the bounds exclude.")
 @click.option(
     "--enforce-capacity",
     is_flag=True,
     default=None,
-    help="Leave out what does not fit a memory's size.",
+    help="Exclude variants that exceed the size of a memory.",
 )
 @click.option("--max-tiles", type=click.IntRange(min=1), metavar="N", help="As for analyze.")
 @click.option("--jobs", "n_jobs", type=int, metavar="N", help="Processes; -1: one for each core.")
@@ -80,7 +82,7 @@ _MOST = 10_000
     "--store",
     type=FILE,
     metavar="FILE",
-    help="Write finished results here, and go on from them if there are some.",
+    help="Store finished results here, and resume from them.",
 )
 @click.option(
     "-o",
@@ -99,8 +101,8 @@ def explore(
     """The best schedules of a mapping, over the choices that it leaves open.
 
     Prints the exact Pareto front of latency and peak bits per memory. With none of --splits,
-    --background, --slots and --tiles, the first two are explored. What is not explored is as
-    the files say.
+    --background, --slots and --tiles, the first two are explored. All other options are as in the
+    files.
     """
     try:
         found = _explored(load_files(files, variables), output=output, **options)
@@ -109,7 +111,7 @@ def explore(
             print_result(_results(error.exploration, as_json=as_json))
         raise
     if found.best is None and found.complete:
-        # As `analyze` of any of them ends.
+        # The exit status of `analyze` for an illegal mapping.
         print_result(_results(found, as_json=as_json))
         sys.exit(BAD_INPUT)
     return _results(found, as_json=as_json)
@@ -128,9 +130,9 @@ def _explored(
     output: str | None,
     **options: Any,
 ) -> Exploration:
-    """Explore what is asked for, and write the results to a file if there is one.
+    """Explore the requested choices, and write the results to `output` if given.
 
-    With no choice asked for, splits and write-backs are explored.
+    If no choice is requested, splits and write-backs are explored.
     """
     if not (splits or background or slots or tiles):
         splits = background = True
@@ -158,7 +160,7 @@ def _explored(
 
 
 def _results(found: object, *, as_json: bool) -> dict[str, Any] | RenderableType:
-    """An exploration as it is printed."""
+    """Return an exploration in printable form."""
     assert isinstance(found, Exploration)
     if as_json:
         return found.to_dict()
@@ -166,7 +168,7 @@ def _results(found: object, *, as_json: bool) -> dict[str, Any] | RenderableType
 
 
 def _parse_slots(texts: Sequence[str]) -> Any:
-    """``1:3``, ``1,2,none`` and ``o1=1:3``; None if nothing is said."""
+    """Parse ``1:3``, ``1,2,none`` and ``o1=1:3``; None if there are no texts."""
     everywhere: list[int | None] | None = None
     by_tensor: dict[str, list[int | None]] = {}
     for text in texts:
@@ -179,13 +181,13 @@ def _parse_slots(texts: Sequence[str]) -> Any:
     if by_tensor and everywhere is not None:
         raise OptionError(
             "--slots is given for all tensors and for some",
-            fix="give it for all of them once, or for each tensor that is to be explored",
+            fix="give it once for all tensors, or for each tensor to explore",
         )
     return by_tensor or everywhere
 
 
 def _parse_tiles(texts: Sequence[str]) -> dict[str, list[int]]:
-    """``m=1,2,4,8`` and ``m=1:8``."""
+    """Parse ``m=1,2,4,8`` and ``m=1:8``."""
     found: dict[str, list[int]] = {}
     for text in texts:
         loop, equals, numbers = text.partition("=")
@@ -197,7 +199,7 @@ def _parse_tiles(texts: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _parse_numbers(text: str, option: str, *, unlimited: bool) -> list[int | None]:
-    """``1:3`` (both ends included) and ``1,2,4``."""
+    """Parse ``1:3`` (both ends included) and ``1,2,4``."""
     found: list[int | None] = []
     for part in text.split(","):
         if unlimited and part.lower() in ("none", "unlimited"):
@@ -206,9 +208,11 @@ def _parse_numbers(text: str, option: str, *, unlimited: bool) -> list[int | Non
         low, colon, high = part.partition(":")
         ends = [end.strip() for end in ((low, high) if colon else (low, low))]
         if not all(end.isascii() and end.isdigit() and len(end) < 10 for end in ends):
-            raise OptionError(f"{option}: {part!r} is no number and no range", fix="write 1:3")
+            raise OptionError(
+                f"{option}: {part!r} is neither a number nor a range", fix="write 1:3"
+            )
         first, last = map(int, ends)
         if not 1 <= first <= last or last - first > _MOST:
-            raise OptionError(f"{option}: {part!r} is no range of numbers above zero")
+            raise OptionError(f"{option}: {part!r} is not a range of numbers above zero")
         found += range(first, last + 1)
     return found

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share, and what they have in common."""
+"""Options and arguments that several commands share, and the steps from them to a report."""
 
 from __future__ import annotations
 
@@ -15,17 +15,35 @@ import polylat
 from polylat.errors import OptionError
 from polylat.report import Report
 from polylat.spec import Spec
-from polylat.spec.options import GRANULARITIES, ORDERS, normalize_option
+from polylat.spec.option_values import GRANULARITIES, ORDERS
+from polylat.spec.options import normalize_option
 from polylat.views.sentences import missing_write_backs
 
 FILE = click.Path(readable=False)
-"""A name of a file, which shells complete; what is wrong with it is said where it is opened."""
+"""A file name, which shells complete; the code that opens the file reports problems with it."""
 
 
 def choice_option(
     *names: str, words: Iterable[str], metavar: str = "", **more: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An option that shells complete with words; what else is given is refused with our own."""
+    """Return an option whose values shells complete; polylat checks the value itself.
+
+    Parameters
+    ----------
+    *names
+        Names of the option.
+    words
+        The values to complete.
+    metavar
+        The value in the help text; empty: all words.
+    **more
+        As for `click.option`.
+
+    Returns
+    -------
+    Callable
+        A decorator of commands.
+    """
 
     def found(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
         return [word for word in words if word.startswith(begun)]
@@ -34,7 +52,18 @@ def choice_option(
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What the commands have in common: files, variables, the form of the output."""
+    """Add the files, their variables and ``--json`` to a command.
+
+    Parameters
+    ----------
+    command
+        The command.
+
+    Returns
+    -------
+    Callable
+        The command with these parameters.
+    """
     as_json = click.option(
         "--json", "as_json", is_flag=True, help="Print JSON, as docs/json.md describes it."
     )
@@ -42,7 +71,18 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The files, and variables for them."""
+    """Add the files and their variables to a command.
+
+    Parameters
+    ----------
+    command
+        The command.
+
+    Returns
+    -------
+    Callable
+        The command with these parameters.
+    """
     variables = click.option(
         "--set",
         "variables",
@@ -55,12 +95,23 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of `analyze`, for every command that analyses."""
+    """Add the options of `analyze` to a command.
+
+    Parameters
+    ----------
+    command
+        The command.
+
+    Returns
+    -------
+    Callable
+        The command with these parameters.
+    """
     background = click.option(
         "--background",
         multiple=True,
         metavar="TENSOR[@COMPONENT]",
-        help="Write-backs that nobody waits for: a tensor's, all or from one component."
+        help="Write-backs that no other Einsum waits for: all of a tensor, or from one component."
         " Repeatable.",
     )
     slots = click.option(
@@ -73,7 +124,7 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
     granularity = choice_option(
         "--granularity",
         words=GRANULARITIES,
-        help="How finely tile iterations are told apart.  [default: auto]",
+        help="Which loops distinguish tile iterations.  [default: auto]",
     )
     order = choice_option(
         "--order", words=ORDERS, help="The order in which ports serve.  [default: best]"
@@ -95,39 +146,102 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def status(what: str) -> Iterator[None]:
-    """Say on the terminal what takes more than a second, while it does."""
+    """Show on the terminal what takes more than a second, while it does.
+
+    Parameters
+    ----------
+    what
+        The activity, such as "analyzing".
+
+    Yields
+    ------
+    None
+        While the activity runs.
+    """
     if not sys.stderr.isatty():
         yield
         return
-    status = Console(stderr=True).status(f"{what} ...")
-    timer = Timer(1.0, status.start)
+    spinner = Console(stderr=True).status(f"{what} ...")
+    timer = Timer(1.0, spinner.start)
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        status.stop()
+        spinner.stop()
 
 
 def analyze_files(files: Sequence[str], variables: Sequence[str], **options: Any) -> Report:
+    """Analyze the mapping in files.
+
+    Parameters
+    ----------
+    files, variables
+        The files, and variables as NAME=VALUE.
+    **options
+        Options of `analyze` as given on the command line.
+
+    Returns
+    -------
+    Report
+        The report.
+    """
     return analyze_spec(load_files(files, variables), **options)
 
 
 def analyze_spec(spec: Spec, **options: Any) -> Report:
+    """Analyze an input.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    **options
+        Options of `analyze` as given on the command line.
+
+    Returns
+    -------
+    Report
+        The report.
+    """
     given = _given(spec, **options)
-    with status("analysing"):
+    with status("analyzing"):
         return polylat.analyze(spec, **given)
 
 
 def warn_of_missing(report: Report) -> Report:
-    """The report, of which is told what it does not show: what was asked for, and is not there."""
+    """Print the requested write-backs that the mapping does not have.
+
+    Parameters
+    ----------
+    report
+        The report.
+
+    Returns
+    -------
+    Report
+        The same report.
+    """
     for sentence in missing_write_backs(report):
         click.echo(sentence, err=True)
     return report
 
 
 def check_options(spec: Spec, **options: Any) -> None:
-    """Refuse options that cannot be used, where nothing is analysed."""
+    """Refuse options that cannot be used, in a command that analyzes nothing.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    **options
+        Options of `analyze` as given on the command line.
+
+    Raises
+    ------
+    OptionError
+        An option cannot be used.
+    """
     tensors, components = spec.workload.tensors, spec.arch.order
     for name, value in _given(spec, **options).items():
         normalize_option(name, value, tensors=tensors, components=components)
@@ -136,7 +250,7 @@ def check_options(spec: Spec, **options: Any) -> None:
 def _given(
     spec: Spec, background: Sequence[str], slots: Sequence[str], **options: Any
 ) -> dict[str, Any]:
-    """The options of `analyze` that are given."""
+    """Return the options of `analyze` that are given."""
     options = {name: value for name, value in options.items() if value is not None}
     if background:
         options["background"] = list(background)
@@ -146,12 +260,41 @@ def _given(
 
 
 def load_files(files: Sequence[str], variables: Iterable[str]) -> Spec:
+    """Read an input.
+
+    Parameters
+    ----------
+    files, variables
+        The files, and variables as NAME=VALUE.
+
+    Returns
+    -------
+    Spec
+        The input.
+    """
     given = parse_variables(variables)
     with status("reading"):
         return polylat.load(list(files), **given)
 
 
 def parse_variables(variables: Iterable[str]) -> dict[str, Any]:
+    """Parse the values of ``--set``.
+
+    Parameters
+    ----------
+    variables
+        NAME=VALUE texts.
+
+    Returns
+    -------
+    dict
+        Name → integer or text.
+
+    Raises
+    ------
+    OptionError
+        A text is not of that form.
+    """
     given: dict[str, Any] = {}
     for variable in variables:
         name, equals, value = variable.partition("=")
@@ -162,14 +305,43 @@ def parse_variables(variables: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_whole(value: str) -> int | str:
-    """A whole number where the text is one."""
+    """Convert a text to an integer if it is one.
+
+    Parameters
+    ----------
+    value
+        The text.
+
+    Returns
+    -------
+    int or str
+        The integer, else the text.
+    """
     digits = value.removeprefix("-")
     short = digits.isascii() and digits.isdigit() and len(digits) < 100
     return int(value) if short else value
 
 
 def parse_slots(texts: Iterable[str], tensors: Iterable[str]) -> int | dict[str, int | None] | None:
-    """``2``, ``none`` and ``o1=2``; several of them together."""
+    """Parse the values of ``--slots``: ``2``, ``none`` and ``o1=2``, also together.
+
+    Parameters
+    ----------
+    texts
+        The values.
+    tensors
+        Names of all tensors.
+
+    Returns
+    -------
+    int, dict or None
+        The option `slots` of `analyze`.
+
+    Raises
+    ------
+    OptionError
+        A text is not of that form.
+    """
     default: int | None = 2
     by_tensor: dict[str, int | None] = {}
     for text in texts:
@@ -190,7 +362,7 @@ def _slot(number: str, text: str) -> int | None:
     count = parse_whole(number)
     if isinstance(count, str):
         raise OptionError(
-            f"--slots {text}: {number!r} is no number of tiles",
+            f"--slots {text}: {number!r} is not a number of tiles",
             fix="write --slots 2, --slots o1=2 or --slots none",
         )
     return count

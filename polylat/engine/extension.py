@@ -22,13 +22,13 @@ from polylat.schedule.events import PortPrecedences, Precedences
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicStructure, SkippedRange
 from polylat.schedule.graph import TaskGraph
 
-__all__ = ["repeats"]
+__all__ = ["periodic_structure"]
 
 _Part = tuple[Ints, Ints, Ints]
 """(source, target, periods) of some precedences, see `Precedences`."""
 
 
-def repeats(
+def periodic_structure(
     layout: Numbering, graph: TaskGraph, shifts: Mapping[int, Sequence[int]]
 ) -> PeriodicStructure:
     """Return the periodic structure of a task graph whose tile iterations are sampled.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from polylat.engine.extension import repeats
+from polylat.engine.extension import periodic_structure
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.accesses.counting import leaf_blocks
 from polylat.lowering.dependences.rules import Slots, dependence_edges
@@ -114,5 +114,5 @@ def build(
     if layout.whole:
         plan = explicit_task_graph(graph)
     else:
-        plan = PeriodicTaskGraph(graph, repeats(layout, graph, stage_shifts))
+        plan = PeriodicTaskGraph(graph, periodic_structure(layout, graph, stage_shifts))
     return Model(lowered, background, slots, layout, edges, durations, stage_shifts, plan)

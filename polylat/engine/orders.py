@@ -10,7 +10,7 @@ from typing import Any
 
 from polylat.engine.cycle import describe_cycle
 from polylat.engine.solution import Solution
-from polylat.engine.solve import Solved, runs_in_turn, solve
+from polylat.engine.solve import Schedules, runs_in_turn, solve
 from polylat.errors import ScheduleError, TooLargeError
 from polylat.lowering.lowered import Granularity, LoweredMapping, at_tile_granularity, lower
 from polylat.numbers import Number
@@ -21,7 +21,7 @@ __all__ = ["ScheduleChoice", "schedule_mapping", "sequential_makespan"]
 _REFINEMENTS = 6
 """How often one more loop is resolved where the requested granularity has too many iterations."""
 
-Solver = Callable[..., Solved]
+Solver = Callable[..., Schedules]
 """`solve`, or a version of it that caches its results."""
 _Pairs = frozenset[tuple[str, str]]
 
@@ -43,7 +43,7 @@ class ScheduleChoice:
         Whether the schedules of all orders that it was chosen from are proven.
     """
 
-    solved: Solved
+    solved: Schedules
     lowered: LoweredMapping
     chosen: Solution
     settled: bool
@@ -103,7 +103,7 @@ def schedule_mapping(
     return ScheduleChoice(solved, lowered, chosen, settled)
 
 
-def sequential_makespan(solved: Solved, max_tiles: int) -> Number | None:
+def sequential_makespan(solved: Schedules, max_tiles: int) -> Number | None:
     """Return the makespan with every Pipeline as a Sequential and no background write-back.
 
     Parameters
@@ -134,7 +134,7 @@ def _solve(
     solver: Solver,
     pairs: _Pairs,
     options: Mapping[str, Any],
-) -> tuple[Solved, LoweredMapping]:
+) -> tuple[Schedules, LoweredMapping]:
     granularity, limit = options["granularity"], options["max_tiles"]
     auto = granularity == "auto"
     lowered = lowering("flow" if auto else granularity)
@@ -151,7 +151,9 @@ def _solve(
     return _refined(solved, lowered, (pairs, slots, limit)), lowered
 
 
-def _refined(solved: Solved, lowered: LoweredMapping, options: tuple[_Pairs, Any, int]) -> Solved:
+def _refined(
+    solved: Schedules, lowered: LoweredMapping, options: tuple[_Pairs, Any, int]
+) -> Schedules:
     """Return schedules of the finest affordable tile iterations, where these are faster.
 
     Resolve one more loop at a time, of the leaf (or of all leaves at once) that lowers the latency
@@ -186,7 +188,7 @@ def _finer(depths: tuple[int, ...], finest: tuple[int, ...]) -> list[tuple[int, 
     return [finer for finer in dict.fromkeys(clipped) if finer not in (depths, finest)]
 
 
-def _least(solved: Solved) -> Number:
+def _least(solved: Schedules) -> Number:
     """Return the least makespan of the legal schedules; 0 if there is none."""
     return min((s.makespan for s in solved.solutions.values() if s.legal), default=0)
 
@@ -200,7 +202,7 @@ def _background(spec: Spec, requested: Iterable[tuple[str, str | None]]) -> _Pai
     )
 
 
-def _choose(solver: Solver, solved: Solved, options: Mapping[str, Any]) -> tuple[Solution, bool]:
+def _choose(solver: Solver, solved: Schedules, options: Mapping[str, Any]) -> tuple[Solution, bool]:
     """Return the requested schedule, and whether all schedules that compete with it are proven."""
     order, model, solutions = options["order"], solved.model, solved.solutions
     if order != "best":

@@ -23,10 +23,10 @@ from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.work_conserving import ServiceAlternatives
 
-__all__ = ["rivals", "served_like", "shortened"]
+__all__ = ["service_alternatives", "shortened_graph", "translated_order"]
 
 
-def shortened(
+def shortened_graph(
     layout: Numbering, graph: TaskGraph, shifts: Mapping[int, Sequence[int]]
 ) -> TaskGraph:
     """Return the task graph of the shortened loops.
@@ -77,7 +77,7 @@ def shortened(
     return replace(graph, edge_source=source, edge_periods=none, dates=dates)
 
 
-def served_like(layout: Numbering, graph: TaskGraph, order: Ints, start: Ints) -> Precedences:
+def translated_order(layout: Numbering, graph: TaskGraph, order: Ints, start: Ints) -> Precedences:
     """Return the order of service of the shortened loops as precedences in the whole loops.
 
     Parameters
@@ -103,7 +103,9 @@ def served_like(layout: Numbering, graph: TaskGraph, order: Ints, start: Ints) -
     return Precedences(source, order[at], periods)
 
 
-def rivals(layout: Numbering, graph: TaskGraph, order: Ints, start: Ints) -> ServiceAlternatives:
+def service_alternatives(
+    layout: Numbering, graph: TaskGraph, order: Ints, start: Ints
+) -> ServiceAlternatives:
     """Return the tasks that a port might have served instead of each task.
 
     These are, per stream (the blocks of one kind in a leaf), the next task that the port has not
@@ -116,7 +118,7 @@ def rivals(layout: Numbering, graph: TaskGraph, order: Ints, start: Ints) -> Ser
     graph
         Their task graph.
     order, start
-        The order of service of the shortened loops, as for `served_like`.
+        The order of service of the shortened loops, as for `translated_order`.
 
     Returns
     -------

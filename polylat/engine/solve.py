@@ -11,7 +11,10 @@ import numpy as np
 from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
-from polylat.engine.work_conserving import time_as_dated, time_as_seen
+from polylat.engine.work_conserving import (
+    work_conserving_by_date,
+    work_conserving_by_shortened_loops,
+)
 from polylat.errors import TooLargeError
 from polylat.lowering.dependences.rules import Slots
 from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
@@ -20,7 +23,7 @@ from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import ORDERS, Order, TaskSchedule
 
-__all__ = ["MOST_SAMPLED", "QUICK", "Solved", "runs_in_turn", "solve", "solve_oldest"]
+__all__ = ["MOST_SAMPLED", "QUICK", "Schedules", "runs_in_turn", "solve", "solve_oldest"]
 
 EXPLICIT = 5_000
 """Up to this number of tile iterations, all are visited: sampling would not be faster."""
@@ -36,7 +39,7 @@ _OLDEST_ROUNDS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class Schedules:
     """A mapping with its schedules in all orders.
 
     Parameters
@@ -68,7 +71,7 @@ def solve(
     *,
     sequential: bool = False,
     quick: bool = False,
-) -> Solved:
+) -> Schedules:
     """Schedule a mapping in every order.
 
     Parameters
@@ -84,7 +87,7 @@ def solve(
 
     Returns
     -------
-    Solved
+    Schedules
         The schedules.
 
     Raises
@@ -143,22 +146,22 @@ def _no_rivals(graph: TaskGraph) -> bool:
     return bool((one_of[graph.task_port] == kind).all())
 
 
-def _explicit(model: Model) -> Solved:
+def _explicit(model: Model) -> Schedules:
     assert isinstance(model.plan, ExplicitTaskGraph)
     timings = model.plan.time_all()
-    return Solved(
+    return Schedules(
         model,
         {order: Solution(model, timing) for order, timing in timings.items()},
         model.plan.time(None),
     )
 
 
-def _periodic(inputs: Inputs, most: int) -> Solved | None:
+def _periodic(inputs: Inputs, most: int) -> Schedules | None:
     """Return the schedules from a sample of the tile iterations; None if that proves none."""
     return SamplingSearch(inputs, most).run(lambda model: _extrapolated(model, inputs, most))
 
 
-def _extrapolated(model: Model, inputs: Inputs, most: int) -> Solved:
+def _extrapolated(model: Model, inputs: Inputs, most: int) -> Schedules:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
     found: dict[Order, Solution] = {
@@ -170,14 +173,14 @@ def _extrapolated(model: Model, inputs: Inputs, most: int) -> Solved:
         # has a choice.
         program = found["program"].schedule
         found["oldest"] = Solution(model, replace(program, order="oldest"))
-        return Solved(model, found, unlimited)
+        return Schedules(model, found, unlimited)
     try:
-        found["oldest"] = Solution(model, time_as_dated(model, found["skew"].schedule))
+        found["oldest"] = Solution(model, work_conserving_by_date(model, found["skew"].schedule))
     except NotPeriodicError:
         oldest = solve_oldest(inputs, most)
         if oldest is not None:
             found["oldest"] = oldest
-    return Solved(model, found, unlimited)
+    return Schedules(model, found, unlimited)
 
 
 def solve_oldest(inputs: Inputs, most: int) -> Solution | None:
@@ -207,7 +210,7 @@ def solve_oldest(inputs: Inputs, most: int) -> Solution | None:
 
 def _guessed(model: Model) -> Solution:
     """Return the work-conserving schedule, whose model has the guessed order of service."""
-    schedule, ordered = time_as_seen(model)
+    schedule, ordered = work_conserving_by_shortened_loops(model)
     return Solution(ordered, schedule)
 
 

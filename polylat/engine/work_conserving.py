@@ -15,7 +15,7 @@ import numpy as np
 
 from polylat.engine.model import Model
 from polylat.engine.service_table import ServiceTable
-from polylat.engine.shortened_loops import rivals, served_like, shortened
+from polylat.engine.shortened_loops import service_alternatives, shortened_graph, translated_order
 from polylat.lowering.iterations import IrregularError
 from polylat.schedule.arrays import Ints
 from polylat.schedule.events import Precedences
@@ -25,10 +25,10 @@ from polylat.schedule.list_scheduling import explicit_task_graph
 from polylat.schedule.timing import TaskSchedule, service_order
 from polylat.schedule.work_conserving import check_work_conserving
 
-__all__ = ["seen_elsewhere", "time_as_dated", "time_as_seen"]
+__all__ = ["with_order_of", "work_conserving_by_date", "work_conserving_by_shortened_loops"]
 
 
-def time_as_dated(model: Model, skew: TaskSchedule) -> TaskSchedule:
+def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     """Return the schedule in the order of skewed dates, if that is the work-conserving one.
 
     Parameters
@@ -52,12 +52,12 @@ def time_as_dated(model: Model, skew: TaskSchedule) -> TaskSchedule:
     if not skew.legal:
         raise NotPeriodicError([])
     graph = model.graph
-    alternatives = rivals(model.layout, graph, *graph.port_order(skewed=True))
+    alternatives = service_alternatives(model.layout, graph, *graph.port_order(skewed=True))
     check_work_conserving(model.plan, skew, alternatives)
     return replace(skew, order="oldest")
 
 
-def time_as_seen(model: Model) -> tuple[TaskSchedule, Model]:
+def work_conserving_by_shortened_loops(model: Model) -> tuple[TaskSchedule, Model]:
     """Return the work-conserving schedule, with the order of service of the shortened loops.
 
     Parameters
@@ -77,14 +77,14 @@ def time_as_seen(model: Model) -> tuple[TaskSchedule, Model]:
     """
     assert isinstance(model.plan, PeriodicTaskGraph)
     graph, structure = model.graph, model.plan.repeats
-    order, start = _list_schedule(shortened(model.layout, graph, model.shifts))
-    seen = served_like(model.layout, graph, order, start)
+    order, start = _list_schedule(shortened_graph(model.layout, graph, model.shifts))
+    seen = translated_order(model.layout, graph, order, start)
     ports = replace(structure.ports, seen=seen)
     plan = PeriodicTaskGraph(graph, replace(structure, ports=ports))
     schedule = plan.time("oldest")
     if not schedule.legal:
-        raise NotPeriodicError([stretch.where for stretch in structure.stretches])
-    check_work_conserving(plan, schedule, rivals(model.layout, graph, order, start))
+        raise NotPeriodicError([stretch.where for stretch in structure.skipped_ranges])
+    check_work_conserving(plan, schedule, service_alternatives(model.layout, graph, order, start))
     return schedule, replace(model, plan=plan)
 
 
@@ -96,7 +96,7 @@ def _list_schedule(graph: TaskGraph) -> tuple[Ints, Ints]:
     return service_order(graph, schedule)
 
 
-def seen_elsewhere(model: Model, other: Model) -> Model:
+def with_order_of(model: Model, other: Model) -> Model:
     """Transfer the order of service of a model to another sample of the same mapping.
 
     Every task takes the predecessor of the task that represents it in the first model, translated
@@ -105,7 +105,7 @@ def seen_elsewhere(model: Model, other: Model) -> Model:
     Parameters
     ----------
     model
-        A model from `time_as_seen`: it has the order in which its ports serve.
+        A model from `work_conserving_by_shortened_loops`, which has the order of service.
     other
         The same mapping, of which other tile iterations are sampled.
 

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from polylat.errors import OptionError, TooLargeError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.spec import Spec
+from polylat.spec.arguments import normalize_count
+from polylat.spec.background import normalize_background
 from polylat.spec.mapping import Branch, Pipeline, Sequential, Spatial, Temporal
-from polylat.spec.options import normalize_background, normalize_count, normalize_slots
+from polylat.spec.option_values import normalize_slots
 
 __all__ = [
     "Loop",

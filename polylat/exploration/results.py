@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from polylat.exploration.choice import Choice
 from polylat.exploration.pareto import Outcome
-from polylat.exploration.space import Choice, Space
+from polylat.exploration.space import Space
+from polylat.exploration.variant_input import variant_spec
 from polylat.numbers import Number
 from polylat.spec import Spec
 
@@ -52,7 +54,7 @@ class ResultData:
     @cached_property
     def spec(self) -> Spec:
         """The input with this choice; `analyze` of it needs no options."""
-        return self._space.apply(self.choice)
+        return variant_spec(self._space, self.choice)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from polylat.errors import MissingExtraError
-from polylat.exploration.evaluate import MOST_SHARED, Batch, Span, evaluate, points
+from polylat.exploration.evaluate import Batch, Span, evaluate, points
 from polylat.exploration.fingerprint import fingerprint
 from polylat.exploration.parallel import runner
 from polylat.exploration.pareto import (
@@ -26,6 +26,7 @@ from polylat.exploration.pareto import (
 )
 from polylat.exploration.space import Space
 from polylat.exploration.store import Store
+from polylat.exploration.tiled_mapping import MOST_SHARED
 from polylat.lowering.lowered import LoweredMapping, lower
 
 __all__ = ["Search"]

@@ -106,7 +106,8 @@ class VariantGraph:
         self.leaves = _with_splits(lowered.leaves, pipeline=False)
         kept = {node: LoopSample(trips) for node, trips in trip_counts(self.leaves).items()}
         by_leaf = [
-            iteration_table(leaf, n, kept) for leaf, n in zip(self.leaves, lowered.depths, strict=True)
+            iteration_table(leaf, n, kept)
+            for leaf, n in zip(self.leaves, lowered.depths, strict=True)
         ]
         self.write_backs = tuple(write_backs)
         blocks: list[tuple[Block, ...]] = []
@@ -159,7 +160,7 @@ class VariantGraph:
                 self.block_write_back[numbers] = self._write_back(leaf, block)
         start, other = group_by_key(self.owner[self.iterations :], self.iterations)
         self.own = start, other + self.iterations
-        """Per tile iteration its blocks other than the foreground block, as `group_by_key` gives them."""
+        """Per tile iteration its blocks but the foreground, as `group_by_key` gives them."""
 
     def _write_back(self, leaf: int, block: Block) -> int:
         """Return the number of the write-back that a block is, or -1."""

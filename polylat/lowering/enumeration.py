@@ -71,7 +71,7 @@ def iteration_table(leaf: Leaf, depth: int, kept: Mapping[int, LoopSample]) -> I
 
     Returns
     -------
-    Tiles
+    IterationTable
         The tile iterations.
 
     Raises

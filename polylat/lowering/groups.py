@@ -143,7 +143,7 @@ def last_targets(text: str, split: int) -> PiecewiseAffine:
 
     Returns
     -------
-    PieceWise
+    PiecewiseAffine
         Source → its lexicographically last target.
 
     Notes

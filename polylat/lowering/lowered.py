@@ -69,7 +69,7 @@ def lower(spec: Spec, granularity: Granularity) -> LoweredMapping:
 
     Returns
     -------
-    Lowered
+    LoweredMapping
         The lowered mapping.
 
     Raises
@@ -93,7 +93,7 @@ def with_sequential_splits(lowered: LoweredMapping) -> LoweredMapping:
 
     Returns
     -------
-    Lowered
+    LoweredMapping
         The changed mapping.
     """
     changed = tuple(
@@ -113,7 +113,7 @@ def at_tile_granularity(lowered: LoweredMapping) -> LoweredMapping:
 
     Returns
     -------
-    Lowered
+    LoweredMapping
         The mapping at the coarsest granularity.
     """
     return replace(lowered, granularity="tile", depths=_depths(lowered.leaves, "tile"))

@@ -59,12 +59,12 @@ class Numbering:
 
     @cached_property
     def places(self) -> Ints:
-        """`Tiles.places`, shape (depth, iterations); 0 in loops that a leaf does not have."""
+        """`IterationTable.places`, shape (depth, iterations); 0 in loops that a leaf lacks."""
         return self._rows([tiles.places for tiles in self.tiles])
 
     @cached_property
     def digits(self) -> Ints:
-        """`Tiles.digits`, shape (depth, iterations); 0 in loops that a leaf does not have."""
+        """`IterationTable.digits`, shape (depth, iterations); 0 in loops that a leaf lacks."""
         return self._rows([tiles.digits for tiles in self.tiles])
 
     @cached_property
@@ -122,7 +122,7 @@ class Numbering:
 
         Returns
         -------
-        Layout
+        Numbering
             The numbering.
         """
         bases, count = [], 0
@@ -170,7 +170,7 @@ class DependenceEdges:
     source
         A tile iteration (its finish), or a block other than foreground (its finish): shape (n,).
     target
-        A tile iteration (its start), a fill (its start), or, from `Layout.total` on, a tile
+        A tile iteration (its start), a fill (its start), or, from `Numbering.total` on, a tile
         iteration's finish: shape (n,).
     reason
         `FLOW`, `BARRIER` or `CAPACITY`: shape (n,).

@@ -160,7 +160,7 @@ def access_costs(
 
     Returns
     -------
-    Costs
+    AccessCosts
         The durations.
     """
     separate = separated_stages(spec, leaves)

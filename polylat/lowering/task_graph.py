@@ -125,7 +125,7 @@ def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> Log
 
     Returns
     -------
-    Dates
+    LogicalDates
         One column per tile iteration, to be compared lexicographically.
 
     Notes

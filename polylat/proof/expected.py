@@ -15,14 +15,14 @@ from polylat.lowering.isl_text import set_text
 from polylat.lowering.paths import Leaf
 from polylat.lowering.ports import total_values
 from polylat.lowering.relations import domain
-from polylat.proof.rules import RequiredPrecedences
+from polylat.proof.tile_sets import TileSets
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["expected_iterations", "expected_loads", "operation_count_mismatch"]
 
 
-def expected_iterations(rules: RequiredPrecedences, leaf: int, block: int) -> isl.Set:
+def expected_iterations(sets: TileSets, leaf: int, block: int) -> isl.Set:
     """Derive from relations alone which tile iterations have a block.
 
     A fill belongs to the first tile iteration in a tile, a background write-back to the tile
@@ -30,8 +30,8 @@ def expected_iterations(rules: RequiredPrecedences, leaf: int, block: int) -> is
 
     Parameters
     ----------
-    rules
-        The rules of the mapping.
+    sets
+        The tile iterations of the mapping.
     leaf, block
         The number of the leaf, and the index of the block among its blocks.
 
@@ -40,15 +40,15 @@ def expected_iterations(rules: RequiredPrecedences, leaf: int, block: int) -> is
     islpy.Set
         The tile iterations, as points without a name.
     """
-    what = rules.model.layout.blocks[leaf][block]
-    space = rules.spaces[leaf]
+    what = sets.model.layout.blocks[leaf][block]
+    space = sets.spaces[leaf]
     if what.tensor is None:
         return space
-    holder = rules.leaves[leaf].storages(what.tensor)[what.level]
+    holder = sets.leaves[leaf].storages(what.tensor)[what.level]
     if what.kind == "fill":
         return isl.Map.from_pw_multi_aff(first_within(space, holder.depth)).range()
     found = space
-    for part in _last_updates(rules.leaves[leaf], what.tensor, what.level, rules.depths[leaf]):
+    for part in _last_updates(sets.leaves[leaf], what.tensor, what.level, sets.depths[leaf]):
         found = found & part
     return found.coalesce()
 

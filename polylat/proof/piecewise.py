@@ -29,6 +29,7 @@ class FunctionPart:
         (awaited loops,); None where it has floors.
     """
 
+    domain: isl.Set
     value: isl.MultiAff
     low: Ints
     high: Ints

@@ -13,13 +13,7 @@ __all__ = ["TabulatedTimes"]
 
 
 class TabulatedTimes(AffineTimes):
-    """Start times of one event as a table, in lexicographic order of the tile iterations.
-
-    Parameters
-    ----------
-    pieces
-        The pieces of the event.
-    """
+    """Start times of one event as a table, in lexicographic order of the tile iterations."""
 
     @cached_property
     def table(self) -> tuple[Ints, Times]:

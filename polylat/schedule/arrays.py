@@ -8,7 +8,17 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Ints", "Mask", "Times", "compiled", "concatenated_ranges", "date_ranks", "group_by_key", "group_offsets", "mark_reachable"]
+__all__ = [
+    "Ints",
+    "Mask",
+    "Times",
+    "compiled",
+    "concatenated_ranges",
+    "date_ranks",
+    "group_by_key",
+    "group_offsets",
+    "mark_reachable",
+]
 
 Ints = npt.NDArray[np.int64]
 """Counts, numbers and indices."""

@@ -22,13 +22,20 @@ import numpy as np
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.backtrack_kernels import FULL, MOVES, NONE, compiled_reasons, compiled_walk
 
-__all__ = ["BacktrackRecord", "BacktrackTables", "binding_reasons", "coprime_moduli", "residues", "trace_critical_path"]
+__all__ = [
+    "BacktrackRecord",
+    "BacktrackTables",
+    "binding_reasons",
+    "coprime_moduli",
+    "residues",
+    "trace_critical_path",
+]
 
 
 class BacktrackTables(NamedTuple):
     """A periodic schedule as arrays.
 
-    Events are the starts and the ends of tasks, numbered as in `events.Events`. An event has at
+    Events are the starts and the ends of tasks, numbered as in `EventNumbering`. An event has at
     most one precedence by each rule. Rows per loop are as long as the largest number of loops of a
     leaf.
 
@@ -67,14 +74,14 @@ class BacktrackTables(NamedTuple):
         of a leaf.
     cut_start
         Shape (leaves · loops + 1,): where the skipped ranges of each leaf and loop begin.
-    cut_place, cut_period, cut_copies, cut_stand
+    cut_place, cut_period, cut_count, cut_last_period
         Shape (ranges,): the sampled position at which each range begins, its period, the number of
         skipped periods, and the first iteration of the period before it.
     wait_start
         Shape (events + 1,): where the precedences of each event begin.
     wait_source, wait_rule, wait_reason
         Shape (precedences,), by target, then by rule: the awaited event, the rule, the reason code.
-    wait_copies
+    wait_periods
         Shape (precedences, loops): how many periods later than `wait_source` the awaited event is.
     """
 
@@ -104,13 +111,13 @@ class BacktrackTables(NamedTuple):
     cut_start: Ints
     cut_place: Ints
     cut_period: Ints
-    cut_copies: Ints
-    cut_stand: Ints
+    cut_count: Ints
+    cut_last_period: Ints
     wait_start: Ints
     wait_source: Ints
     wait_rule: Ints
     wait_reason: Ints
-    wait_copies: Ints
+    wait_periods: Ints
 
 
 class BacktrackRecord(NamedTuple):
@@ -164,7 +171,7 @@ class BacktrackRecord(NamedTuple):
 
         Returns
         -------
-        Trail
+        BacktrackRecord
             The record.
         """
         return BacktrackRecord(
@@ -225,7 +232,9 @@ def residues(times: Times, moduli: Ints) -> Ints:
     return np.array(rows, dtype=np.int64).reshape(len(moduli), len(times))
 
 
-def trace_critical_path(tables: BacktrackTables, last: int, start: int, port: int) -> tuple[BacktrackRecord, int, int]:
+def trace_critical_path(
+    tables: BacktrackTables, last: int, start: int, port: int
+) -> tuple[BacktrackRecord, int, int]:
     """Walk from the end of a task back to time 0.
 
     Parameters

@@ -40,18 +40,18 @@ CANDIDATES = 3
 # numbers of alternatives; then, from `MOVES` on, two rows per loop.
 HERE, NOW, FOUND, CHOSEN, START, SOUGHT, NEAREST, WAYS, MOVES = np.arange(9)
 
-# Rows of `Trail.items` and of `Trail.shapes`.
+# Rows of `BacktrackRecord.items` and of `BacktrackRecord.shapes`.
 SHAPE, PLACE, EVENT, LINK = np.arange(4)
 COUNT, CHILD, SHIFT, CHAIN = np.arange(4)
 
-# Head of the packed array: where each table begins, in the order of the fields of `Tables`, then
+# Head of the packed array: offsets of the tables, as the fields of `BacktrackTables`, then
 # sizes.
 MODULI, VALUES, DURATIONS, ITERATION, EARLIER, AFTER, PERIODS = np.arange(7)
 KIND, SEQUENCE, TASK_BLOCK, TASK_PORT, TASK_KIND = np.arange(7, 12)
 OWN_START, OWN, SERVED_START, SERVED = np.arange(12, 16)
 LEAF, DIGITS, PERIOD, KEYS, BASES, TRIPS, PLACES = np.arange(16, 23)
-CUT_START, CUT_PLACE, CUT_PERIOD, CUT_COPIES, CUT_STAND = np.arange(23, 28)
-WAIT_START, WAIT_SOURCE, WAIT_RULE, WAIT_REASON, WAIT_COPIES = np.arange(28, 33)
+CUT_START, CUT_PLACE, CUT_PERIOD, CUT_COUNT, CUT_LAST_PERIOD = np.arange(23, 28)
+WAIT_START, WAIT_SOURCE, WAIT_RULE, WAIT_REASON, WAIT_PERIODS = np.arange(28, 33)
 N_MODULI, LOOPS, EVENTS, BLOCKS, ITERATIONS, TASKS = np.arange(33, 39)
 
 
@@ -144,7 +144,7 @@ def _locate(t: Any, work: Any, event: Any, row: Any) -> Any:
             into, period = place - t[t[CUT_PLACE] + cut], t[t[CUT_PERIOD] + cut]
             if into < 0:
                 break
-            removed = period * t[t[CUT_COPIES] + cut]
+            removed = period * t[t[CUT_COUNT] + cut]
             if into < removed:
                 place = t[t[CUT_PLACE] + cut] - period + into % period
                 work[row, k] = into // period + 1
@@ -169,7 +169,7 @@ def _precedence_by_rule(t: Any, event: Any, rule: Any) -> Any:
 def _source_index(t: Any, wait: Any, k: Any) -> Any:
     """Loop index of the tile iteration that a precedence waits for."""
     at = t[t[ITERATION] + t[t[WAIT_SOURCE] + wait]] * t[LOOPS] + k
-    periods = t[t[WAIT_COPIES] + wait * t[LOOPS] + k]
+    periods = t[t[WAIT_PERIODS] + wait * t[LOOPS] + k]
     return t[t[DIGITS] + at] + periods * t[t[PERIOD] + at]
 
 
@@ -373,8 +373,8 @@ def _further_rounds(t: Any, places: Any, low: Any, middle: Any, high: Any) -> An
             first = NONE
             loop = places[place, loops] * loops + k
             for cut in range(t[t[CUT_START] + loop], t[t[CUT_START] + loop + 1]):
-                stand = t[t[CUT_STAND] + cut]
-                size = t[t[CUT_PERIOD] + cut] * (t[t[CUT_COPIES] + cut] + 1)
+                stand = t[t[CUT_LAST_PERIOD] + cut]
+                size = t[t[CUT_PERIOD] + cut] * (t[t[CUT_COUNT] + cut] + 1)
                 if by > 0 and stand <= digit < stand + size:
                     first = stand
             if first < 0:
@@ -531,7 +531,7 @@ def compiled_walk(
     t, work, time
         The packed tables, and room for intermediate results and for times.
     items, places, shapes, children, shifts, last, buckets
-        The fields of an empty `Trail`, which is filled.
+        The fields of an empty `BacktrackRecord`, which is filled.
     kinds
         Number of kinds of tasks.
     event

@@ -59,7 +59,7 @@ def critical_walk_back(
     task_end
         Shape (tasks,): when each task ends.
     begin, finish, block_finish, fill_begin, task_begin
-        The times of an earliest (ASAP) schedule, as in `Timing`.
+        The times of an earliest (ASAP) schedule, as in `TaskSchedule`.
 
     Returns
     -------

@@ -58,7 +58,7 @@ class PortPrecedences:
 
         Returns
         -------
-        Waits
+        Precedences
             Precedences between tasks (numbers of tasks, not of events).
         """
         if order == "program":

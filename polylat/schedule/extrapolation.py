@@ -95,7 +95,7 @@ class PeriodicStructure:
         represents no others.
     chain
         Precedences from each tile iteration to the next one of its leaf.
-    stretches
+    skipped_ranges
         The skipped ranges.
     ports
         Precedences between the tasks of each port.
@@ -109,7 +109,7 @@ class PeriodicStructure:
 
     earlier: Ints
     chain: Precedences
-    stretches: tuple[SkippedRange, ...]
+    skipped_ranges: tuple[SkippedRange, ...]
     ports: PortPrecedences
     ends: Precedences
     rules: Precedences
@@ -137,7 +137,7 @@ class PeriodicTaskGraph:
 
     @cached_property
     def _boundaries(self) -> _Boundaries:
-        return _boundaries_of(self.events, self.repeats.stretches)
+        return _boundaries_of(self.events, self.repeats.skipped_ranges)
 
     def timer(self, order: Order | None) -> PeriodicScheduler:
         """Prepare to schedule the graph for many durations.
@@ -145,7 +145,7 @@ class PeriodicTaskGraph:
         Parameters
         ----------
         order
-            A static order, or "oldest" where its order of service is given (`PortWaits.seen`);
+            A static order, or "oldest" if its order of service is given (`PortPrecedences.seen`);
             None lets ports serve any number of tasks at once.
 
         Returns
@@ -170,8 +170,8 @@ class PeriodicTaskGraph:
 
         Returns
         -------
-        Timing
-            The schedule; check `Timing.legal`.
+        TaskSchedule
+            The schedule; check `TaskSchedule.legal`.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class PeriodicTaskGraph:
 
         Returns
         -------
-        dict of str to Timing
+        dict of str to TaskSchedule
             The schedules under "program" and "skew".
 
         Raises
@@ -212,7 +212,7 @@ class PeriodicScheduler:
     plan
         The task graph.
     order
-        As for `PeriodicPlan.timer`.
+        As for `PeriodicTaskGraph.timer`.
 
     Raises
     ------
@@ -228,7 +228,7 @@ class PeriodicScheduler:
         waits = _precedences(graph, events, repeats, order)
         terms = extrapolation_terms(events, repeats.earlier, waits)
         self._system = PrecedenceSystem(events.count, waits.source, waits.target, terms)
-        self._stretches = repeats.stretches
+        self._stretches = repeats.skipped_ranges
         self._boundaries = plan._boundaries.only(_checked(events, order))
 
     def values(self, task_duration: Times) -> Times:
@@ -273,7 +273,7 @@ class PeriodicScheduler:
 
         Returns
         -------
-        Timing
+        TaskSchedule
             The schedule.
         """
         graph = self._graph
@@ -416,7 +416,9 @@ def _boundaries_of(events: EventNumbering, stretches: Sequence[SkippedRange]) ->
     return _Boundaries(frozenset(unlike), *columns)
 
 
-def _precedences(graph: TaskGraph, events: EventNumbering, repeats: PeriodicStructure, order: Order | None) -> Precedences:
+def _precedences(
+    graph: TaskGraph, events: EventNumbering, repeats: PeriodicStructure, order: Order | None
+) -> Precedences:
     """All precedences between events.
 
     Where ports serve in an order, precedences on the finish of a tile iteration are replaced by
@@ -487,7 +489,7 @@ def extrapolation_terms(
     Returns
     -------
     (precedence, factor, later, back)
-        Each of shape (terms,), see `PrecedenceSystem`: the number of the precedence, the number of periods,
+        Each of shape (terms,), see `PrecedenceSystem`: the precedence, the number of periods,
         the representative, and its translate one period earlier.
 
     Raises

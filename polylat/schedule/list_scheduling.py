@@ -127,7 +127,7 @@ def simulate(
     blocks = len(owner)
     tasks = len(task_block)
     ports = len(order_start) - 1
-    # Events are numbered as in `events.Events`. Start of tile iteration i: i; start of fill b: b;
+    # Events are numbered as in `EventNumbering`. Start of tile iteration i: i; start of fill b: b;
     # end of task x: blocks + x; finish of block b: blocks + tasks + b; finish of tile iteration i:
     # 2 * blocks + tasks + i.
     task0 = blocks
@@ -353,8 +353,8 @@ class ExplicitTaskGraph:
 
         Returns
         -------
-        Timing
-            The schedule; check `Timing.legal`.
+        TaskSchedule
+            The schedule; check `TaskSchedule.legal`.
         """
         graph = self.graph
         exact = graph.task_duration.dtype == object
@@ -382,14 +382,16 @@ class ExplicitTaskGraph:
             task_begin,
             wait,
         )
-        return TaskSchedule(order, begin, finish, block_finish, fill_begin, task_begin, wait, int(undone))
+        return TaskSchedule(
+            order, begin, finish, block_finish, fill_begin, task_begin, wait, int(undone)
+        )
 
     def time_all(self) -> dict[Order, TaskSchedule]:
         """Return the earliest (ASAP) schedule under every order.
 
         Returns
         -------
-        dict of str to Timing
+        dict of str to TaskSchedule
             The schedules by order. "skew" is not simulated again where its dates are those of
             "program".
         """
@@ -447,7 +449,7 @@ def explicit_task_graph(graph: TaskGraph) -> ExplicitTaskGraph:
 
     Returns
     -------
-    Plan
+    ExplicitTaskGraph
         The indexed graph.
     """
     tasks = group_by_key(graph.task_block, graph.blocks)

@@ -68,7 +68,7 @@ class Pieces:
 
         Returns
         -------
-        Families
+        Pieces
             n pieces of one tile iteration each.
         """
         ones = np.ones_like(digits)
@@ -137,12 +137,10 @@ class Pieces:
 
         Returns
         -------
-        Families
+        Pieces
             The same pieces, starting that much later.
         """
-        return Pieces(
-            self.low, self.stride, self.count, self.start + by, self.rate, self.duration
-        )
+        return Pieces(self.low, self.stride, self.count, self.start + by, self.rate, self.duration)
 
     def chosen(self, which: Ints | np.ndarray) -> Pieces:
         """Select some of the pieces.
@@ -154,7 +152,7 @@ class Pieces:
 
         Returns
         -------
-        Families
+        Pieces
             The selected pieces.
         """
         return Pieces(
@@ -198,7 +196,7 @@ class Pieces:
 
         Returns
         -------
-        Families
+        Pieces
             The pieces of all parts, in order.
         """
         return Pieces(
@@ -224,7 +222,7 @@ def merge_pieces(pieces: Pieces) -> Pieces:
 
     Returns
     -------
-    Families
+    Pieces
         Pieces of the same tile iterations, start times and durations. The merge is greedy: their
         number need not be the minimum.
     """

@@ -49,7 +49,9 @@ def task_slacks(graph: TaskGraph, timing: TaskSchedule) -> Times:
     return free
 
 
-def _precedences(graph: TaskGraph, events: EventNumbering, timing: TaskSchedule) -> tuple[Ints, Ints]:
+def _precedences(
+    graph: TaskGraph, events: EventNumbering, timing: TaskSchedule
+) -> tuple[Ints, Ints]:
     """All precedences between events, as (source, target): of the model and of the port order."""
     n, blocks = graph.iterations, graph.blocks
     every, tasks = np.arange(blocks), np.arange(graph.tasks)

@@ -42,7 +42,7 @@ class TaskSchedule:
     task_begin
         Shape (tasks,), in steps: when the port begins to serve each task.
     waiting
-        Shape (events,), numbered as in `events.Events`: the number of unmet precedences.
+        Shape (events,), numbered as in `events.EventNumbering`: the number of unmet precedences.
     undone
         Number of events that the order never lets happen. Unless it is 0, the order contradicts
         the dependences and the times mean nothing.

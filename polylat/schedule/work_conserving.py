@@ -61,7 +61,9 @@ class ServiceAlternatives:
     digits: Ints
 
 
-def check_work_conserving(plan: PeriodicTaskGraph, timing: TaskSchedule, rivals: ServiceAlternatives) -> None:
+def check_work_conserving(
+    plan: PeriodicTaskGraph, timing: TaskSchedule, rivals: ServiceAlternatives
+) -> None:
     """Check that in a schedule every port takes the first ready task of the order "oldest".
 
     Parameters
@@ -87,7 +89,7 @@ def check_work_conserving(plan: PeriodicTaskGraph, timing: TaskSchedule, rivals:
     they hold throughout a skipped range if they hold before and behind it.
     """
     checked = _Checked(plan, timing, rivals)
-    wrong = plan.repeats.stretches
+    wrong = plan.repeats.skipped_ranges
     if checked.holds.all():
         wrong = tuple(stretch for stretch in wrong if not checked.extends_over(stretch))
     if wrong:
@@ -97,7 +99,9 @@ def check_work_conserving(plan: PeriodicTaskGraph, timing: TaskSchedule, rivals:
 class _Checked:
     """Times of tasks and of their rivals, and the conditions that hold between them."""
 
-    def __init__(self, plan: PeriodicTaskGraph, timing: TaskSchedule, rivals: ServiceAlternatives) -> None:
+    def __init__(
+        self, plan: PeriodicTaskGraph, timing: TaskSchedule, rivals: ServiceAlternatives
+    ) -> None:
         graph = plan.graph
         self._plan = plan
         self._rivals = rivals

@@ -8,7 +8,7 @@ from typing import Any
 
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.evaluate import evaluate
-from polylat.spec.reading.tree import to_tree
+from polylat.spec.reading.plain_data import to_tree
 from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Spec"]

@@ -60,3 +60,26 @@ class Affine:
             sign = "-" if self.constant < 0 else "+"
             text += f" {sign} {abs(self.constant)}" if text else str(self.constant)
         return text
+
+
+def add_multiple(left: Affine, right: Affine, factor: int = 1) -> Affine:
+    """Compute ``left + factor * right``.
+
+    Parameters
+    ----------
+    left, right
+        The expressions.
+    factor
+        The factor on `right`.
+
+    Returns
+    -------
+    Affine
+        The sum, without zero coefficients.
+    """
+    terms = dict(left.terms)
+    for name, coefficient in right.terms:
+        terms[name] = terms.get(name, 0) + factor * coefficient
+    return Affine(
+        tuple((n, c) for n, c in terms.items() if c), left.constant + factor * right.constant
+    )

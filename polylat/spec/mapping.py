@@ -53,10 +53,12 @@ class Spatial:
 
     Parameters
     ----------
-    rank_variable, tile_shape, where, by_einsum
+    rank_variable, tile_shape
         As for `Temporal`.
     component, dimension
         The component whose units the loop runs over, and the spatial dimension of these units.
+    where, by_einsum
+        As for `Temporal`.
     """
 
     rank_variable: str

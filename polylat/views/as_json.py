@@ -14,7 +14,7 @@ from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.occupancy import Occupancy, peak_or_none
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
-from polylat.analysis.sensitivity import Row
+from polylat.analysis.sensitivity import SensitivityRow
 from polylat.numbers import Number, json_number
 
 __all__ = [
@@ -283,7 +283,7 @@ def _waited_for(results: Results) -> dict[str, Any]:
     return {why or "start": json_number(time) for why, time in results.critical_reasons.items()}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: SensitivityRow) -> dict[str, Any]:
     return {
         "component": row.component,
         "action": row.action,

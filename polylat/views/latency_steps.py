@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from polylat.analysis.attribution import Charge, LatencySteps, latency_steps
+from polylat.analysis.attribution import CountDifference, LatencySteps, latency_steps
 from polylat.analysis.results import Results
 from polylat.numbers import Number
 from polylat.tables import Column, Table
@@ -72,7 +72,7 @@ def latency_steps_tables(results: Results) -> tuple[Table, ...]:
     return (ladder, _charges_table(steps.charges)) if steps.charges else (ladder,)
 
 
-def _charges_table(charges: Sequence[Charge]) -> Table:
+def _charges_table(charges: Sequence[CountDifference]) -> Table:
     return Table(
         (
             Column("einsum", "Einsum"),
@@ -108,9 +108,9 @@ def _counts_reason(steps: LatencySteps) -> str:
     return "\n".join(shown)
 
 
-def _count_differences(charges: Sequence[Charge]) -> Iterator[str]:
+def _count_differences(charges: Sequence[CountDifference]) -> Iterator[str]:
     """Write a line per Einsum and tensor; resident tensors come first."""
-    first: dict[tuple[str, str | None, str | None], Charge] = {}
+    first: dict[tuple[str, str | None, str | None], CountDifference] = {}
     for charge in charges:
         first.setdefault((charge.einsum, charge.tensor, charge.found_in), charge)
     for charge in sorted(first.values(), key=lambda charge: charge.found_in is None):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.timeline import StackData
 from polylat.errors import MissingExtraError
-from polylat.views.scene import Box, Label, Polyline, timeline_scene
+from polylat.views.scene import Box, Label, Polyline
 from polylat.views.style import CRITICAL, DARK, LETTERS_ON, LIGHT, einsum_color
+from polylat.views.timeline_scene import timeline_scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""What a notebook shows of a report."""
+"""The representation of a report in a notebook."""
 
 from __future__ import annotations
 

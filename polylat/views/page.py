@@ -20,11 +20,12 @@ from polylat.errors import OptionError, UnsupportedError
 from polylat.files import as_path
 from polylat.numbers import format_number, percent
 from polylat.proof.certificate import Certificate
-from polylat.spec.options import normalize_title
+from polylat.spec.arguments import normalize_title
 from polylat.tables import Column, Table
 from polylat.views.curves import curves_html
 from polylat.views.html import headline, scroll_box, table_box
 from polylat.views.latency_steps import latency_steps_tables
+from polylat.views.mapping_tree import mapping_tree
 from polylat.views.report_tables import (
     critical_table,
     memories_table,
@@ -32,11 +33,11 @@ from polylat.views.report_tables import (
     ports_table,
     steps_table,
 )
-from polylat.views.scene import Label, Scene, timeline_scene
+from polylat.views.scene import Label, Scene
 from polylat.views.sentences import ORDER_IS_KEPT, write_back_names
 from polylat.views.svg import scene_svg, style_sheet
 from polylat.views.text import report_text
-from polylat.views.tree import mapping_tree
+from polylat.views.timeline_scene import timeline_scene
 
 __all__ = ["report_page", "timeline_page"]
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from polylat.analysis.timeline import StackData
-from polylat.views.scene import Box, Item, Label, Scene, timeline_scene
+from polylat.views.scene import Box, Item, Label, Scene
 from polylat.views.style import CRITICAL, DARK, LETTERS_ON, LIGHT, PALETTE
+from polylat.views.timeline_scene import timeline_scene
 
 __all__ = ["scene_svg", "style_sheet", "timeline_svg"]
 

@@ -1,4 +1,4 @@
-"""Timelines that draw themselves: alone, or several below each other on one axis of time."""
+"""Timelines that draw themselves, alone or several below each other on one axis of time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.errors import OptionError
 from polylat.files import as_path, extension, report_write_errors, write_text
 from polylat.numbers import Number, reduce_number
-from polylat.spec.options import normalize_flag, normalize_limit, normalize_title
+from polylat.spec.arguments import normalize_flag, normalize_limit, normalize_title
 from polylat.views import matplotlib_figure, plotly_figure
 from polylat.views.page import timeline_page
 from polylat.views.svg import timeline_svg
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["PICTURES", "Timeline", "TimelineStack", "timeline", "timelines"]
 
 PICTURES = (".svg", ".pdf", ".png", ".html")
-"""Endings of the names of picture files."""
+"""File extensions of pictures."""
 
-BARS = 400
-"""Up to this number of bars are shown one by one; of more, repetitions are folded."""
+_BARS = 400
+"""Largest number of bars that are shown one by one; above it, repetitions are folded."""
 
 
 class _Drawable:
-    """What draws itself as timelines on one axis of time."""
+    """Base of values that draw themselves as timelines on one axis of time."""
 
     def _stack(self) -> StackData:
         raise NotImplementedError
@@ -49,7 +49,7 @@ class _Drawable:
         width
             Width in pixels, from 200 to 10,000.
         dark
-            Colors for a dark background; None: as the reader's screen is set.
+            Colors for a dark background; None: as the reader's screen prefers.
 
         Returns
         -------
@@ -90,12 +90,12 @@ class _Drawable:
         )
 
     def to_plotly(self, *, dark: bool | None = None) -> PlotlyFigure:
-        """Draw with Plotly: zoom, and hover over a bar to read what it is.
+        """Draw with Plotly: zoom, and hover over a bar for its description.
 
         Parameters
         ----------
         dark
-            On dark or light paper; None: without paper, readable on either.
+            Dark or light background; None: transparent, in colors readable on either.
 
         Returns
         -------
@@ -127,7 +127,7 @@ class _Drawable:
         Raises
         ------
         OptionError
-            The name has another ending, or the file cannot be written.
+            The name has another extension, or the file cannot be written.
         """
         path = as_path(path)
         if extension(path, PICTURES, "pictures") == ".html":
@@ -138,7 +138,7 @@ class _Drawable:
         return path
 
     def to_html(self) -> str:
-        """Draw as one self-contained page, which works offline: zoom, and what each bar is.
+        """Draw as one self-contained page, which works offline, with zoom and descriptions of bars.
 
         Returns
         -------
@@ -206,7 +206,7 @@ class TimelineStack(StackData, _Drawable):
 
 
 def _width(value: Any, least: int, most: int, unit: str) -> float:
-    """A width that can be drawn."""
+    """Return a valid width; raise an error for any other."""
     if isinstance(value, Real) and least <= float(value) <= most:
         return float(value)
     raise OptionError(
@@ -220,7 +220,7 @@ def timeline(
     *,
     window: tuple[Number, Number] | None = None,
     fold: bool | None = None,
-    limit: int = BARS,
+    limit: int = _BARS,
     title: str | None = None,
 ) -> Timeline:
     """Build the timeline of a schedule, ready to be drawn.
@@ -236,8 +236,8 @@ def timeline(
         Whether repetitions are shown once, with their number. None: if there are more than
         `limit` bars.
     limit
-        Up to this number of bars are shown one by one in each segment; of more, only how busy the
-        ports are.
+        Largest number of bars that a segment shows one by one; above it, a segment shows only how
+        busy the ports are.
     title
         The title; None: the order and the write-backs in the background.
 
@@ -269,22 +269,22 @@ def _titled(results: Results) -> str:
 def timelines(
     items: Mapping[str, Results | Roofline] | Sequence[Results | Roofline | Timeline],
     *,
-    limit: int = BARS,
+    limit: int = _BARS,
 ) -> TimelineStack:
     """Draw several mappings, or schedules of one, below each other on one axis of time.
 
     Parameters
     ----------
     items
-        Reports, and `Roofline` for AccelForge's accounting: each Einsum's components side by side,
-        one Einsum after the other. A mapping from titles, or a list.
+        Reports, timelines, and `Roofline` for AccelForge's accounting: each Einsum's components
+        side by side, one Einsum after the other. A mapping from titles to these, or a list.
     limit
-        Up to this number of bars are shown one by one for each; of more, only how busy the ports
-        are.
+        Largest number of bars that a timeline shows one by one; above it, it shows only how busy
+        the ports are.
 
     Returns
     -------
-    Stack
+    TimelineStack
         The timelines, ready to be drawn.
 
     Raises
@@ -333,7 +333,7 @@ def _line(title: str | None, item: Any, limit: int) -> Timeline:
 
 
 def _accounting(title: str, roofline: Roofline) -> Timeline:
-    """AccelForge's accounting as a timeline: a component per lane, Einsums back to back."""
+    """Return AccelForge's accounting as a timeline: a lane per component, Einsums in sequence."""
     names = roofline.components
     total = {
         name: reduce_number(

@@ -413,7 +413,7 @@ def test_a_component_alone() -> None:
         (
             {("DRAM",): 2},
             (
-                "throughputs: ('DRAM',) names no accesses. Fix: name a component,"
+                "throughputs: ('DRAM',) does not name accesses. Fix: name a component,"
                 " (component, action) or (einsum, component, tensor, action)."
             ),
         ),

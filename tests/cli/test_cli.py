@@ -154,7 +154,7 @@ def test_version() -> None:
         (
             ["analyze", *EXAMPLE, "--slots", "o1=few"],
             (
-                "--slots o1=few: 'few' is no number of tiles."
+                "--slots o1=few: 'few' is not a number of tiles."
                 " Fix: write --slots 2, --slots o1=2 or --slots none."
             ),
         ),

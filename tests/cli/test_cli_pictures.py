@@ -92,11 +92,11 @@ def test_tree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["timeline", *EXAMPLE, "--window", "a", "5"], "'a' is no time"),
+        (["timeline", *EXAMPLE, "--window", "a", "5"], "'a' is not a time"),
         (["timeline", *EXAMPLE, "--window", "9", "5"], "window"),
         (["timeline", *EXAMPLE, "--window", "-5", "100"], "times begin at 0, not at -5"),
-        (["timeline", *EXAMPLE, "--window", "0", "1e99999"], "'1e99999' is no time"),
-        (["timeline", *EXAMPLE, "--window", "0", "inf"], "'inf' is no time"),
+        (["timeline", *EXAMPLE, "--window", "0", "1e99999"], "'1e99999' is not a time"),
+        (["timeline", *EXAMPLE, "--window", "0", "inf"], "'inf' is not a time"),
         (["timeline", *EXAMPLE, "-o", "/nowhere/at/all.html"], "there is no folder /nowhere/at"),
         (["timeline", *EXAMPLE, "--no-fold", "-o", "a.JSON"], "a.JSON is a trace"),
         (["timeline", *EXAMPLE, "-o", "a.gif"], ".svg, .pdf, .png, .html or .json. Fix: name"),
@@ -178,11 +178,11 @@ def test_progress_is_shown_after_a_second() -> None:
 @pytest.mark.parametrize(
     ("command", "last"),
     [
-        (["analyze"], "analysing"),
+        (["analyze"], "analyzing"),
         (["analyze", "--verify"], "proving"),
-        (["explain"], "finding what would change it"),
-        (["explain", "--json"], "finding what would change it"),
-        (["curve", "--component", "DRAM"], "finding the curve"),
+        (["explain"], "computing sensitivities"),
+        (["explain", "--json"], "computing sensitivities"),
+        (["curve", "--component", "DRAM"], "computing the curve"),
         (["timeline"], "drawing"),
     ],
 )
@@ -199,7 +199,7 @@ def test_what_takes_long_says_so(
     for name in ("analyze", "draw", "options"):
         monkeypatch.setattr(import_module(f"polylat.cli.{name}"), "status", waiting)
     assert run(command[0], *EXAMPLE, *command[1:]).exit_code == 0
-    assert said[:2] == ["reading", "analysing"] and said[-1] == last
+    assert said[:2] == ["reading", "analyzing"] and said[-1] == last
 
 
 @pytest.mark.parametrize(

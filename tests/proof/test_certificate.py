@@ -17,7 +17,8 @@ from builders import EXAMPLE, LEGAL, stretched
 from polylat import Report
 from polylat.analysis.starts import BlockStarts, Starts, build_starts
 from polylat.engine.solution import Solution
-from polylat.proof.certificate import CertificateError, check_witness, verify
+from polylat.proof.certificate import CertificateError
+from polylat.proof.verify import check_witness, verify
 from polylat.schedule.critical_path import critical_tasks
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.pieces import Pieces

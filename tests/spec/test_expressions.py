@@ -14,21 +14,22 @@ from hypothesis import strategies as st
 
 from polylat.errors import ExpressionError, SpecError, UnsupportedError
 from polylat.spec.affine import Affine
-from polylat.spec.reading import latency as lat
-from polylat.spec.reading.affine_text import BadAffine, parse_affine, parse_constraints
-from polylat.spec.reading.expressions import (
+from polylat.spec.reading.affine_parser import BadAffine
+from polylat.spec.reading.affine_text import parse_affine, parse_constraints
+from polylat.spec.reading.expressions import latency as lat
+from polylat.spec.reading.expressions.evaluation import (
     evaluate,
     evaluate_number,
     evaluate_positive,
-    evaluate_set,
     evaluate_whole,
-    values_by_tensor,
 )
-from polylat.spec.reading.latency import MaxPlusLatency, NotMaxPlusError
+from polylat.spec.reading.expressions.max_plus import MaxPlusLatency, NotMaxPlusError
+from polylat.spec.reading.expressions.objects import Fields, ItemList
+from polylat.spec.reading.expressions.scope import LazyValue, Scope
+from polylat.spec.reading.expressions.sets import NameSet, NameUniverse
+from polylat.spec.reading.expressions.tensor_sets import evaluate_set, values_by_tensor
+from polylat.spec.reading.location import Location
 from polylat.spec.reading.numbers import BadNumber, parse_decimal, to_exact
-from polylat.spec.reading.scope import Fields, ItemList, LazyValue, Scope
-from polylat.spec.reading.sets import NameSet, NameUniverse
-from polylat.spec.reading.tree import Location
 
 HERE = Location({}, ("arch", "size"))
 RANKS = NameUniverse("rank variable", ("m", "n", "k"))

@@ -26,8 +26,8 @@ from polylat.errors import (
     UnsupportedError,
 )
 from polylat.spec import Spec
-from polylat.spec.options import (
-    normalize_background,
+from polylat.spec.background import normalize_background
+from polylat.spec.option_values import (
     normalize_enforce_capacity,
     normalize_granularity,
     normalize_max_tiles,
@@ -725,7 +725,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
         (
             lambda d: part(d, 0).update(total_latency="actions"),
             ExpressionError,
-            "arch.nodes[0].total_latency, for Einsum 'e1': 'actions' must be a finite time",
+            "'actions' must be a finite time, not the actions",
         ),
         (
             lambda d: part(d, 0).update(total_latency="actions['refresh'].n_calls"),

@@ -13,7 +13,8 @@ import pytest
 
 import polylat
 from builders import EXAMPLE, EXAMPLES
-from polylat.views.tree import Tree, TreeFlow, TreeRow
+from polylat.views.tree import Tree
+from polylat.views.tree_rows import TreeFlow, TreeRow
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

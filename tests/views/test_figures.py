@@ -18,10 +18,11 @@ from builders import EXAMPLE
 from polylat import MissingExtraError, OptionError, Report, Spec, UnsupportedError
 from polylat.analysis.timeline import Kind
 from polylat.views.captions import bounds_words
-from polylat.views.scene import Box, Label, Polyline, timeline_scene
+from polylat.views.scene import Box, Label, Polyline
 from polylat.views.style import DARK, LIGHT, PALETTE
 from polylat.views.timeline import TimelineStack
 from polylat.views.timeline_layout import LETTER, marks, waited_for_port
+from polylat.views.timeline_scene import timeline_scene
 
 SVG = "{http://www.w3.org/2000/svg}"
 

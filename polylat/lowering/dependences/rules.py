@@ -73,7 +73,7 @@ def dependence_edges(
 
     Returns
     -------
-    Edges
+    DependenceEdges
         The edges, relation by relation.
 
     Raises
@@ -166,7 +166,7 @@ class DependenceRules:
 
         Yields
         ------
-        Part
+        RuleEdges
             Edges.
 
         Raises
@@ -241,7 +241,7 @@ class DependenceRules:
 
         Yields
         ------
-        Part
+        RuleEdges
             Edges.
         """
         below: dict[int, dict[int, list[Leaf]]] = {}
@@ -290,7 +290,7 @@ class DependenceRules:
 
         Yields
         ------
-        Part
+        RuleEdges
             Edges.
         """
         for leaf in self.leaves:
@@ -422,7 +422,7 @@ class DependenceRules:
 
         Yields
         ------
-        Part
+        RuleEdges
             Edges.
 
         Raises

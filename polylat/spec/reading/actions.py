@@ -8,16 +8,25 @@ from functools import partial
 from typing import Any
 
 from polylat.errors import ExpressionError, SpecError
-from polylat.spec.reading import models as m
-from polylat.spec.reading.expressions import evaluate_number, lazy_value, values_by_tensor
-from polylat.spec.reading.latency import MaxPlusLatency
-from polylat.spec.reading.numbers import Number, to_exact
-from polylat.spec.reading.scope import Fields, ItemList, LazyValue, Scope
-from polylat.spec.reading.sets import NameSet
+from polylat.spec.reading.expressions.evaluation import evaluate_number
+from polylat.spec.reading.expressions.fields import evaluate_field
+from polylat.spec.reading.expressions.max_plus import MaxPlusLatency
+from polylat.spec.reading.expressions.objects import Fields, ItemList
+from polylat.spec.reading.expressions.scope import LazyValue, Scope
+from polylat.spec.reading.expressions.sets import NameSet
+from polylat.spec.reading.expressions.tensor_sets import values_by_tensor
+from polylat.spec.reading.location import Location
+from polylat.spec.reading.models import arch as m
+from polylat.spec.reading.numbers import Number
+from polylat.spec.reading.rates import (
+    multiply_rates,
+    reciprocal,
+    reciprocal_rate,
+    require_positive,
+    throughput_scale,
+)
 from polylat.spec.reading.suggest import format_value
-from polylat.spec.reading.tree import Location
 
-_INFINITY = float("inf")
 _ALWAYS = {"Memory": ("read", "write"), "Toll": ("read",), "Compute": ("compute",)}
 
 
@@ -70,10 +79,16 @@ class Actions:
         """
         action, at = self.given[name]
         key = "n_parallel_instances"
-        instances = evaluate_number(self.model.n_parallel_instances, self.scope.without(key), self.at / key)
-        _require_positive(instances, key, self.at / key)
-        value = _multiply(self._given_throughput(name), throughput_scale(self.model, self.scope, self.at))
-        return _multiply(_multiply(value, throughput_scale(action, self.scopes[name], at)), instances)
+        instances = evaluate_number(
+            self.model.n_parallel_instances, self.scope.without(key), self.at / key
+        )
+        require_positive(instances, key, self.at / key)
+        value = multiply_rates(
+            self._given_throughput(name), throughput_scale(self.model, self.scope, self.at)
+        )
+        return multiply_rates(
+            multiply_rates(value, throughput_scale(action, self.scopes[name], at)), instances
+        )
 
     def per_value(self, name: str, bits: Mapping[str, Fraction]) -> dict[str, Fraction]:
         """Return the number of actions per value of each tensor.
@@ -102,7 +117,9 @@ class Actions:
         key = "values_per_action"
         scope = self.scopes[name]
         own = values_by_tensor(action.values_per_action, self.everything, scope, at / key)
-        inherited = values_by_tensor(model.values_per_action, self.everything, self.scope, self.at / key)
+        inherited = values_by_tensor(
+            model.values_per_action, self.everything, self.scope, self.at / key
+        )
         found: dict[str, Fraction] = {}
         for tensor, bits_per_value in bits.items():
             if tensor in own:
@@ -114,7 +131,7 @@ class Actions:
             else:
                 found[tensor] = bits_per_value * reciprocal(self._bits_per_action(name))
                 continue
-            found[tensor] = reciprocal(_require_positive(values_per_action, key, place))
+            found[tensor] = reciprocal(require_positive(values_per_action, key, place))
         return found
 
     def table(self) -> ItemList:
@@ -122,7 +139,7 @@ class Actions:
 
         Returns
         -------
-        Table
+        ItemList
             Name → attributes of the action, evaluated on first use.
         """
         return ItemList("the actions", {name: self._fields(name) for name in self.names})
@@ -148,7 +165,7 @@ class Actions:
         for key in ("throughput_scale", "latency_scale"):
             table[key] = LazyValue(partial(throughput_scale, action, scope, at))
         for key in ("energy", "energy_scale"):
-            table[key] = LazyValue(partial(_evaluate_field, getattr(action, key), scope, key, at))
+            table[key] = LazyValue(partial(evaluate_field, getattr(action, key), scope, key, at))
         if getattr(action, "bits_per_action", None) is not None:
             table["bits_per_action"] = LazyValue(partial(self._bits_per_action, name))
         return scope
@@ -167,9 +184,9 @@ class Actions:
                 raise ExpressionError(
                     f"the latency is negative: {format_value(value)}", where=str(at / key)
                 )
-            value = _reciprocal(value)
+            value = reciprocal_rate(value)
         elif str(self.model.component_class).lower() == "dummy":
-            return _INFINITY  # AccelForge's class for a component without costs
+            return float("inf")  # AccelForge's class for a component without costs
         else:
             given_class = self.model.component_class
             note = (
@@ -182,7 +199,7 @@ class Actions:
                 where=str(at),
                 fix=f"add {{name: {name}, throughput: …}} to its actions; inf if it takes no time",
             )
-        return _require_positive(value, f"the throughput of {name!r}", at / key)
+        return require_positive(value, f"the throughput of {name!r}", at / key)
 
     def _bits_per_action(self, name: str) -> Number:
         action, at = self.given[name]
@@ -191,90 +208,11 @@ class Actions:
         assert isinstance(action, m.HolderActionModel)
         key = "bits_per_action"
         if action.bits_per_action is not None:
-            value = evaluate_number(action.bits_per_action, self.scopes[name].without(key), at / key)
-            return _require_positive(value, key, at / key)
+            value = evaluate_number(
+                action.bits_per_action, self.scopes[name].without(key), at / key
+            )
+            return require_positive(value, key, at / key)
         if model.bits_per_action is not None:
             value = evaluate_number(model.bits_per_action, self.scope.without(key), self.at / key)
-            return _require_positive(value, key, self.at / key)
+            return require_positive(value, key, self.at / key)
         return 1
-
-
-def throughput_scale(model: m.ComponentModel | m.ActionModel, scope: Scope, at: Location) -> Number:
-    """Return the ``throughput_scale``, or the reciprocal of the deprecated ``latency_scale``.
-
-    Parameters
-    ----------
-    model
-        A component or an action.
-    scope
-        The names that its expressions may use.
-    at
-        Location of the component or action in the input.
-
-    Returns
-    -------
-    Number
-        The factor on the throughput; 1 if none is given.
-
-    Raises
-    ------
-    SpecError
-        If a component gives both.
-    ExpressionError
-        If the scale is not above zero.
-    """
-    given, deprecated = model.throughput_scale, model.latency_scale
-    if given is not None and deprecated is not None and isinstance(model, m.ComponentModel):
-        raise SpecError(
-            f"throughput_scale and latency_scale of {model.name!r} are both given",
-            where=str(at),
-            fix="remove latency_scale, which is deprecated",
-        )
-    if given is not None:
-        key = "throughput_scale"
-        value = evaluate_number(given, scope.without(key), at / key)
-    elif deprecated is not None:
-        key = "latency_scale"
-        value = _reciprocal(evaluate_number(deprecated, scope.without(key), at / key))
-    else:
-        return 1
-    return _require_positive(value, key, at / key)
-
-
-def _require_positive(value: Number, what: str, at: Location) -> Number:
-    if value <= 0:
-        raise ExpressionError(f"{what} must be above zero, not {format_value(value)}", where=str(at))
-    return value
-
-
-def reciprocal(value: Number) -> Fraction:
-    """Return the reciprocal of a value above zero.
-
-    Parameters
-    ----------
-    value
-        A number above zero, or infinity.
-
-    Returns
-    -------
-    Fraction
-        The reciprocal; zero for infinity.
-    """
-    return Fraction(0) if isinstance(value, float) else 1 / Fraction(value)
-
-
-def _reciprocal(value: Number) -> Number:
-    """Return the reciprocal of a value ≥ 0; infinity is the reciprocal of zero, and vice versa."""
-    if isinstance(value, float):
-        return 0
-    return _INFINITY if value == 0 else to_exact(1 / Fraction(value))
-
-
-def _multiply(a: Number, b: Number) -> Number:
-    if isinstance(a, float) or isinstance(b, float):
-        return _INFINITY  # both factors are above zero
-    return to_exact(Fraction(a) * Fraction(b))
-
-
-def _evaluate_field(value: Any, scope: Scope, name: str, at: Location) -> Any:
-    return lazy_value(value, scope.without(name), at / name).get()

@@ -8,10 +8,10 @@ from typing import Any
 
 from polylat.errors import SpecError, UnsupportedError
 from polylat.spec.arch import Arch, Component
-from polylat.spec.reading import models as m
 from polylat.spec.reading.components import ArchView
-from polylat.spec.reading.scope import Scope
-from polylat.spec.reading.tree import Location
+from polylat.spec.reading.expressions.scope import Scope
+from polylat.spec.reading.location import Location
+from polylat.spec.reading.models import arch as m
 from polylat.spec.reading.workload import EvaluatedWorkload
 
 

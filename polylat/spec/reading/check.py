@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from polylat.errors import SpecError
-from polylat.spec.reading import models
-from polylat.spec.reading.models import (
-    ARCH_NODES,
-    MAPPING_NODES,
-    TAGS,
-    SpecModel,
-    node_type,
-)
-from polylat.spec.reading.suggest import did_you_mean, format_value
-from polylat.spec.reading.tree import Location
+from polylat.spec.reading.location import Location
+from polylat.spec.reading.models import arch, mapping
+from polylat.spec.reading.models.base import node_type
+from polylat.spec.reading.models.spec import TAGS, SpecModel
+from polylat.spec.reading.suggest import describe_value, did_you_mean, format_value
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -89,7 +84,7 @@ def _describe(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str
         return "the input contains itself, or is nested too deeply", None, path
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         what, fix = _describe_non_node(
-            error, ARCH_NODES if path[:1] == ["arch"] else MAPPING_NODES
+            error, arch.ARCH_NODES if path[:1] == ["arch"] else mapping.MAPPING_NODES
         )
         return what, fix, path
     message = error["msg"]
@@ -101,14 +96,14 @@ def _describe(error: ErrorDetails, data: Any) -> tuple[str, str | None, list[str
         ("input should be a valid string", "must be a string, not "),
     ):
         if message.startswith(pydantic_words):
-            message = words + _kind(error["input"])
+            message = words + describe_value(error["input"])
     return message, None, path
 
 
 def _describe_non_node(error: ErrorDetails, known: tuple[str, ...]) -> tuple[str, str | None]:
     value = error["input"]
     if not isinstance(value, dict):
-        return f"must be a node, not {_kind(value)}", None
+        return f"must be a node, not {describe_value(value)}", None
     if value.get("type") is None:
         return (
             "the node has no type",
@@ -116,14 +111,6 @@ def _describe_non_node(error: ErrorDetails, known: tuple[str, ...]) -> tuple[str
         )
     kind = node_type(value) or value["type"]
     return f"unknown node type {format_value(kind)}", did_you_mean(kind, known)
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    return "a list" if isinstance(value, list) else format_value(value)
 
 
 def _path(loc: tuple[str | int, ...], data: Any) -> list[str | int]:
@@ -172,13 +159,14 @@ def _allowed_keys(loc: tuple[str | int, ...]) -> list[str]:
 
 def _model_at(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     if key in TAGS:
-        in_mapping = issubclass(model, (models.NestedModel, models.SplitModel))
+        in_mapping = issubclass(model, (mapping.NestedModel, mapping.SplitModel))
         names = [f"{key}LoopModel", f"{key}NodeModel"] if in_mapping else []
         for name in [*names, f"{key}Model"]:
-            if hasattr(models, name):
-                found: type[BaseModel] = getattr(models, name)
-                return found
-        return models.NestedModel
+            for module in (arch, mapping):
+                found: type[BaseModel] | None = getattr(module, name, None)
+                if found is not None:
+                    return found
+        return mapping.NestedModel
     field = model.model_fields.get(key)
     return None if field is None else _first_model(field.annotation)
 

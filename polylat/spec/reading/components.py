@@ -9,21 +9,22 @@ from typing import Any, cast
 
 from polylat.errors import ExpressionError, SpecError
 from polylat.spec.arch import Component, Direction, Kind, SpatialDim
-from polylat.spec.reading import models as m
-from polylat.spec.reading.actions import Actions, throughput_scale
-from polylat.spec.reading.expressions import (
+from polylat.spec.reading.actions import Actions
+from polylat.spec.reading.expressions.evaluation import (
     evaluate_number,
     evaluate_positive,
-    evaluate_set,
     evaluate_whole,
-    lazy_value,
-    values_by_tensor,
 )
+from polylat.spec.reading.expressions.fields import evaluate_field, lazy_value, variables_table
+from polylat.spec.reading.expressions.objects import Fields
+from polylat.spec.reading.expressions.scope import LazyValue, Scope
+from polylat.spec.reading.expressions.sets import NameSet
+from polylat.spec.reading.expressions.tensor_sets import evaluate_set, values_by_tensor
+from polylat.spec.reading.location import Location
+from polylat.spec.reading.models import arch as m
 from polylat.spec.reading.ports import build_ports
-from polylat.spec.reading.scope import Fields, LazyValue, Scope
-from polylat.spec.reading.sets import NameSet
+from polylat.spec.reading.rates import throughput_scale
 from polylat.spec.reading.suggest import did_you_mean, format_value
-from polylat.spec.reading.tree import Location
 
 _DIRECTIONS = ("up", "down", "up_and_down")
 # Fields that expressions cannot use: they have another meaning there, or none.
@@ -143,7 +144,7 @@ class ArchView:
         scope = Scope(table, Scope(extra, self.outer))
         key = "extra_attributes_for_component_model"
         for name, value in getattr(model, key, {}).items():
-            extra[name] = LazyValue(partial(_evaluate_field, value, scope, name, at / key))
+            extra[name] = LazyValue(partial(evaluate_field, value, scope, name, at / key))
         for name in _usable_fields(model):
             value = getattr(model, name)
             if name in ("latency_scale", "throughput_scale"):
@@ -152,7 +153,7 @@ class ArchView:
             elif isinstance(value, (dict, list)) or name in ("name", "component_class"):
                 table[name] = value
             else:
-                table[name] = LazyValue(partial(_evaluate_field, value, scope, name, at))
+                table[name] = LazyValue(partial(evaluate_field, value, scope, name, at))
         return scope
 
     def _attributes(self, model: m.SpatialableModel) -> Fields:
@@ -166,7 +167,9 @@ class ArchView:
         return Scope(self.tables[name], Scope(self.variables.table, self.scopes[name]))
 
     def _spatial_dim(self, dim: m.SpatialModel, scope: Scope, at: Location) -> SpatialDim:
-        fanout = evaluate_whole(dim.fanout, scope, at / "fanout", what=f"the fanout of {dim.name!r}")
+        fanout = evaluate_whole(
+            dim.fanout, scope, at / "fanout", what=f"the fanout of {dim.name!r}"
+        )
         if dim.may_reuse is not None:
             reuse = evaluate_set(dim.may_reuse, scope, at / "may_reuse")
         elif dim.reuse is not None:
@@ -188,7 +191,9 @@ class ArchView:
             },
         }
 
-    def _direction(self, model: m.ComponentModel, scope: Scope, at: Location) -> dict[str, Direction]:
+    def _direction(
+        self, model: m.ComponentModel, scope: Scope, at: Location
+    ) -> dict[str, Direction]:
         if not isinstance(model, m.TollModel):
             return {}
         tensors = self.everything.ordered()
@@ -204,36 +209,6 @@ class ArchView:
                 fix="add one for each, or Other: up_and_down for all remaining tensors",
             )
         return {t: found[t] for t in tensors}
-
-
-def variables_table(variables: Mapping[str, Any], scope: Scope, at: Location) -> dict[str, Any]:
-    """Return the variables, each evaluated on first use.
-
-    Parameters
-    ----------
-    variables
-        Name → value or expression.
-    scope
-        The names that the expressions may use.
-    at
-        Location of the variables in the input.
-
-    Returns
-    -------
-    dict
-        Name → lazy value; ``"variables"`` → all of them as attributes.
-    """
-    table: dict[str, Any] = {
-        name: LazyValue(partial(_evaluate_field, value, scope, name, at))
-        for name, value in variables.items()
-    }
-    table["variables"] = Fields("variables", dict(table))
-    return table
-
-
-def _evaluate_field(value: Any, scope: Scope, name: str, at: Location) -> Any:
-    """Evaluate a field; where its expression uses the field's name, this is the outer name."""
-    return lazy_value(value, scope.without(name), at / name).get()
 
 
 def _usable_fields(model: m.SpatialableModel) -> Iterator[str]:

@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 from polylat.errors import SpecError, UnsupportedError
+from polylat.spec.reading.location import Location
 from polylat.spec.reading.suggest import format_value
-from polylat.spec.reading.tree import Location, TreeMapping, TreeSequence
+from polylat.spec.reading.tree import TreeMapping, TreeSequence
 
 _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _RANK = re.compile(r"[A-Z#$@]\w*\Z", re.ASCII)
@@ -135,7 +136,7 @@ def _parse(text: str, at: Location) -> tuple[str, list[TreeMapping]]:
 
     Returns
     -------
-    tuple of (str, list of Map)
+    tuple of (str, list of TreeMapping)
         Name of the Einsum, and its tensor accesses: inputs, then the output.
 
     Raises
@@ -196,6 +197,12 @@ def _parse(text: str, at: Location) -> tuple[str, list[TreeMapping]]:
                 fix="use a separate tensor for each access",
             )
         accesses.append(
-            TreeMapping([("name", name), ("projection", TreeMapping(projection.items())), ("output", output)])
+            TreeMapping(
+                [
+                    ("name", name),
+                    ("projection", TreeMapping(projection.items())),
+                    ("output", output),
+                ]
+            )
         )
     return str(match[1]), accesses

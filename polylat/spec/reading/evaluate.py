@@ -10,11 +10,12 @@ from polylat.spec.options import normalize_schedule
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.arch import build_arch, component_kinds
 from polylat.spec.reading.check import validate
-from polylat.spec.reading.components import variables_table
 from polylat.spec.reading.einsum_text import expand_einsum_texts
-from polylat.spec.reading.mapping import build_mapping, check_paths
-from polylat.spec.reading.scope import Scope
-from polylat.spec.reading.tree import Location
+from polylat.spec.reading.expressions.fields import variables_table
+from polylat.spec.reading.expressions.scope import Scope
+from polylat.spec.reading.location import Location
+from polylat.spec.reading.mapping import build_mapping
+from polylat.spec.reading.mapping_paths import check_paths
 from polylat.spec.reading.variables import GivenVariables, find_unused, refuse_unused
 from polylat.spec.reading.workload import build_workload
 
@@ -66,7 +67,7 @@ def evaluate_with(
 
     Returns
     -------
-    tuple of (SpecParts, Given)
+    tuple of (SpecParts, GivenVariables)
         The evaluated input, and the use of the given variables.
 
     Raises

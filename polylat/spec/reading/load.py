@@ -10,11 +10,13 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec import Spec
 from polylat.spec.reading.evaluate import evaluate_with
+from polylat.spec.reading.file_names import match_files
 from polylat.spec.reading.files import find_paths, has_template, included_value, read_text
-from polylat.spec.reading.live import convert_spec, is_mappings, is_spec
+from polylat.spec.reading.live.convert import convert_spec, is_mappings, is_spec
+from polylat.spec.reading.plain_data import to_tree
 from polylat.spec.reading.suggest import format_value
-from polylat.spec.reading.template import render
-from polylat.spec.reading.tree import TreeMapping, TreeSequence, to_tree
+from polylat.spec.reading.templates.render import render
+from polylat.spec.reading.tree import TreeMapping, TreeSequence
 from polylat.spec.reading.variables import GivenVariables, refuse_unused
 from polylat.spec.reading.yaml_text import parse
 
@@ -98,7 +100,7 @@ def _read(
     files: Iterable[object], variables: Mapping[str, Any], more: Mapping[str, Any]
 ) -> tuple[Spec, GivenVariables]:
     """Read files; return also which of the given variables they use."""
-    paths = _paths(files)
+    paths = match_files(files)
     data = {**more, **variables}
     merged = TreeMapping()
     template_names: set[str] = set()
@@ -123,50 +125,6 @@ def _read(
     main = os.path.basename(paths[0]) if len(paths) == 1 else None
     parts, used = evaluate_with(merged, to_tree(variables), main=main, rendered=template_names)
     return Spec.from_parts(parts), used
-
-
-def _paths(files: Iterable[object]) -> list[str]:
-    """Absolute paths of the files, patterns expanded, without duplicates."""
-    names: list[str] = []
-    for file in files:
-        if isinstance(file, (str, os.PathLike)):
-            names.append(_file_name(file))
-        elif isinstance(file, Iterable) and not isinstance(file, (bytes, bytearray, Mapping)):
-            names.extend(_file_name(f) for f in file)
-        else:
-            raise SpecError(
-                f"cannot load a {type(file).__name__}",
-                fix="give file names; for plain data, use Spec.from_dict",
-            )
-    if not names:
-        raise SpecError("no file is given", fix="name at least one file")
-    found: list[str] = []
-    for name in names:
-        if os.path.exists(name):
-            matches = [name]
-        else:
-            matches = sorted(p for p in glob.glob(name) if os.path.isfile(p)) or [name]
-        for match in matches:
-            path = os.path.abspath(os.path.realpath(match))
-            if path not in found:
-                found.append(path)
-    return found
-
-
-def _file_name(file: object) -> str:
-    if isinstance(file, (str, os.PathLike)):
-        name = os.fspath(file)
-        if isinstance(name, str):
-            if not name:
-                raise SpecError("a file name is empty", fix="name a file, or leave it out")
-            if "\0" in name:
-                raise SpecError("a file name contains a null character")
-            try:
-                os.fsencode(name)
-            except UnicodeEncodeError:
-                raise SpecError(f"{format_value(name)} is not a valid file name") from None
-            return name
-    raise SpecError(f"a file name must be a string, not a {type(file).__name__}")
 
 
 def _load(
@@ -209,4 +167,8 @@ def _load(
 
 
 def _as_tree(value: Any) -> Any:
-    return TreeSequence(value) if isinstance(value, list) and not isinstance(value, TreeSequence) else value
+    return (
+        TreeSequence(value)
+        if isinstance(value, list) and not isinstance(value, TreeSequence)
+        else value
+    )

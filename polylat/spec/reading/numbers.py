@@ -140,7 +140,11 @@ def parse_ratio(text: str) -> Number:
     (Fraction(1, 3), Fraction(1, 2))
     """
     above, slash, below = text.partition("/")
-    return to_exact(Fraction(parse_decimal(above)) / Fraction(parse_decimal(below))) if slash else parse_decimal(text)
+    return (
+        to_exact(Fraction(parse_decimal(above)) / Fraction(parse_decimal(below)))
+        if slash
+        else parse_decimal(text)
+    )
 
 
 def is_decimal(text: str) -> bool:

@@ -7,14 +7,17 @@ from typing import Any
 
 from polylat.errors import ExpressionError, SpecError, UnsupportedError
 from polylat.spec.arch import Port
-from polylat.spec.reading import models as m
-from polylat.spec.reading.actions import Actions, reciprocal
-from polylat.spec.reading.expressions import evaluate
-from polylat.spec.reading.latency import LinearForm, MaxPlusLatency, NotMaxPlusError, maximum
+from polylat.spec.reading.actions import Actions
+from polylat.spec.reading.expressions.evaluation import evaluate
+from polylat.spec.reading.expressions.kinds import kind_of
+from polylat.spec.reading.expressions.latency import maximum
+from polylat.spec.reading.expressions.max_plus import LinearForm, MaxPlusLatency, NotMaxPlusError
+from polylat.spec.reading.expressions.scope import Scope
+from polylat.spec.reading.location import Location
+from polylat.spec.reading.models import arch as m
 from polylat.spec.reading.numbers import Number
-from polylat.spec.reading.scope import Scope
+from polylat.spec.reading.rates import reciprocal
 from polylat.spec.reading.suggest import format_value
-from polylat.spec.reading.tree import Location
 
 _DEFAULT_LATENCY = "sum(a.n_calls / a.throughput for a in actions)"
 
@@ -83,7 +86,8 @@ def _latency(text: Any, scope: Scope, at: Location) -> MaxPlusLatency | Number:
     value = evaluate(text, scope, at)
     if isinstance(value, (MaxPlusLatency, int, Fraction)):
         return value
-    raise ExpressionError(f"{format_value(text)} must be a finite time, not {format_value(value)}", where=str(at))
+    got = format_value(value) if isinstance(value, (str, float)) else kind_of(value)
+    raise ExpressionError(f"{format_value(text)} must be a finite time, not {got}", where=str(at))
 
 
 def _sum_of(names: list[str], actions: Actions) -> LinearForm:

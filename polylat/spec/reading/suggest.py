@@ -78,3 +78,28 @@ def format_value(value: object, limit: int = 80) -> str:
     except (ValueError, RecursionError):  # digits beyond Python's limit, or nested too deeply
         text = f"a {type(value).__name__}"
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def describe_value(value: object) -> str:
+    """Describe a value of the input for an error message.
+
+    Parameters
+    ----------
+    value
+        The value.
+
+    Returns
+    -------
+    str
+        ``"nothing"``, ``"a mapping"``, ``"a list"`` or, for any other value, the value itself.
+
+    Examples
+    --------
+    >>> describe_value({}), describe_value("abc")
+    ('a mapping', "'abc'")
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else format_value(value)

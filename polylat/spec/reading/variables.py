@@ -12,8 +12,8 @@ from typing import Any
 
 from polylat.errors import SpecError
 from polylat.spec.parts import SpecParts
-from polylat.spec.reading.functions import FUNCTIONS
-from polylat.spec.reading.scope import LazyValue
+from polylat.spec.reading.expressions.functions import FUNCTIONS
+from polylat.spec.reading.expressions.scope import LazyValue
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
 _MAX_LISTED = 12
@@ -69,7 +69,7 @@ def find_unused(
 
     Returns
     -------
-    Given
+    GivenVariables
         The unused and the known variables.
     """
     used = {name for name in given if isinstance(table[name], LazyValue) and table[name].done}

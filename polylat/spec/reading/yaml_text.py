@@ -1,7 +1,7 @@
-"""Parse YAML text to a tree of plain values with line numbers.
+"""Convert the nodes of YAML text to a tree of plain values with line numbers.
 
-Only ruamel's composer is used, so no tag can construct an object. Numbers keep the exact value of
-their text. Aliases share their value but count in full, which bounds nested aliases.
+Numbers keep the exact value of their text. Aliases share their value but count in full, which
+bounds nested aliases.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from polylat.errors import SpecError
-from polylat.spec.reading.models import TAGS
+from polylat.spec.reading.models.spec import TAGS
 from polylat.spec.reading.numbers import BadNumber, check_size, parse_decimal
 from polylat.spec.reading.suggest import did_you_mean, format_value
 from polylat.spec.reading.tree import (
@@ -23,6 +23,8 @@ from polylat.spec.reading.tree import (
     TreeSequence,
     is_writable,
 )
+from polylat.spec.reading.yaml_merge import merge_sources
+from polylat.spec.reading.yaml_nodes import compose, line_text
 
 _MAX_CHARACTERS = 5_000_000
 _STANDARD_PREFIX = "tag:yaml.org,2002:"
@@ -51,7 +53,7 @@ def parse(text: str, *, file: str | None = None, include: _Include | None = None
 
     Returns
     -------
-    Map, Seq, str, int, Fraction, float, bool or None
+    TreeMapping, TreeSequence, str, int, Fraction, float, bool or None
         The tree.
 
     Raises
@@ -61,42 +63,10 @@ def parse(text: str, *, file: str | None = None, include: _Include | None = None
     """
     if len(text) > _MAX_CHARACTERS:
         raise SpecError(f"the text has more than {_MAX_CHARACTERS} characters", where=file)
-    node = _compose(text, file)
+    node = compose(text, file)
     if node is None:
         return None
     return _Reader(file, include).value(node, 0)
-
-
-def _compose(text: str, file: str | None) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    yaml = YAML(typ="safe", pure=True)
-    try:
-        yaml.composer.warn_double_anchors = False
-        return yaml.compose(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = None if mark is None else mark.line + 1
-        what = " ".join(str(part) for part in (error.context, error.problem) if part)
-        raise SpecError(
-            f"not valid YAML: {what or 'it cannot be parsed'}", where=_where(file, line)
-        ) from None
-    except (RecursionError, MemoryError):
-        raise SpecError("the YAML is nested too deeply", where=file) from None
-    except YAMLError as error:
-        first = str(error).strip().splitlines() or ["it cannot be parsed"]
-        raise SpecError(f"not valid YAML: {first[0]}", where=file) from None
-    except Exception as error:  # noqa: BLE001 - the parser itself may fail on unusual texts
-        raise SpecError(
-            f"not valid YAML: {type(error).__name__}: {format_value(str(error))}", where=file
-        ) from None
-
-
-def _where(file: str | None, line: int | None) -> str | None:
-    if line is None:
-        return file
-    return f"{file}, line {line}" if file else f"line {line}"
 
 
 class _Reader:
@@ -111,7 +81,7 @@ class _Reader:
 
     def where(self, node: Any) -> str:
         """Location of a node, for messages."""
-        return str(_where(self.file, node.start_mark.line + 1))
+        return str(line_text(self.file, node.start_mark.line + 1))
 
     def value(self, node: Any, depth: int) -> Any:
         """Convert a node; an alias shares the value, but counts in full."""
@@ -194,8 +164,7 @@ class _Reader:
                     where=self.where(key_node),
                     fix="give a mapping",
                 )
-            for source in _combined(sources, key == "<<<"):
-                merge(result, source, deep=key == "<<<")
+            merge_sources(result, sources, deep=key == "<<<")
             self.count(len(result), node)
         tag = self.tag(node)
         if tag == "nomerge":
@@ -239,7 +208,8 @@ class _Reader:
         tag, text = self.tag(node), str(node.value)
         if not is_writable(text):
             raise SpecError(
-                f"{format_value(text)} contains control characters or surrogates", where=self.where(node)
+                f"{format_value(text)} contains control characters or surrogates",
+                where=self.where(node),
             )
         if tag in _INCLUDE_TAGS:
             if self.include is None:
@@ -301,52 +271,3 @@ def integer(text: str) -> int:
     base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
     value = int(check_size(int(digits[2:] if base != 10 else digits, base)))
     return -value if sign == "-" else value
-
-
-def _combined(sources: list[Any], deep: bool) -> list[Any]:
-    """The mappings to merge: for ``<<<`` (`deep`), the sources combined into one."""
-    if not deep or len(sources) < 2:
-        return sources
-    combined = TreeMapping()
-    for source in sources:
-        merge(combined, source, deep=True)
-    return [combined]
-
-
-def merge(into: TreeMapping, source: dict[str, Any], *, deep: bool) -> None:
-    """Merge a mapping into another one, whose keys take precedence.
-
-    Parameters
-    ----------
-    into
-        The mapping to change.
-    source
-        The mapping to merge.
-    deep
-        Whether nested mappings are merged and lists appended, too, unless the value in `into` is
-        marked ``!nomerge``.
-    """
-    for key, value in source.items():
-        if key not in into:
-            into[key] = value
-            line = source.lines.get(key) if isinstance(source, TreeMapping) else None
-            if line is not None:
-                into.lines[key] = line
-        elif deep:
-            existing = into[key]
-            if getattr(existing, "nomerge", False):
-                continue
-            if isinstance(existing, TreeMapping) and isinstance(value, dict):
-                copy = TreeMapping(existing.items())
-                copy.lines, copy.line, copy.file = (
-                    dict(existing.lines),
-                    existing.line,
-                    existing.file,
-                )
-                merge(copy, value, deep=True)
-                into[key] = copy
-            elif isinstance(existing, TreeSequence) and isinstance(value, list):
-                joined = TreeSequence([*existing, *value])
-                joined.lines = [*existing.lines, *getattr(value, "lines", [])]
-                joined.file = existing.file
-                into[key] = joined

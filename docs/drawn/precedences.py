@@ -1,4 +1,4 @@
-"""Dependences and precedences: which access waits for which."""
+"""Dependences and precedences: which accesses wait for which."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def capacity() -> Panels:
     """A producer waits for a free slot."""
     mapping = spec(tiled("Pipeline", "b"), two_units(1, "1/3"), *TWO, m=5)
     return {
-        f"slots={slots}: {said}": full(mapping, slots=slots)
-        for slots, said in ((1, "e1 waits for each e2"), (2, "e1 is one tile ahead"))
+        f"slots={slots}: {caption}": full(mapping, slots=slots)
+        for slots, caption in ((1, "e1 waits for each e2"), (2, "e1 is one tile ahead"))
     }
 
 
@@ -55,10 +55,10 @@ def room() -> Panels:
     arch = [memory("DRAM", "inf", "1/3"), *two_units(1, 1)[1:]]
     mapping = spec(nodes, arch, *TWO, m=4)
     return {
-        f"slots={slots}: {said}": full(mapping, slots=slots, background="b")
-        for slots, said in (
+        f"slots={slots}: {caption}": full(mapping, slots=slots, background="b")
+        for slots, caption in (
             (1, "e1 waits until its previous tile is in DRAM"),
-            (2, "it waits for the tile before that"),
+            (2, "e1 waits for the tile before that"),
         )
     }
 
@@ -88,8 +88,8 @@ def ahead() -> Panels:
     nodes = tiled("Sequential", "a", "b")
     mapping = spec(nodes, arch, "b[m] = a[m]", "c[m] = a[m] * b[m]", m=3)
     return {
-        f"slots={slots}: {said}": full(mapping, slots=slots)
-        for slots, said in ((1, "the next fill waits for e2"), (2, "the next fill runs ahead"))
+        f"slots={slots}: {caption}": full(mapping, slots=slots)
+        for slots, caption in ((1, "the next fill waits for e2"), (2, "the next fill runs ahead"))
     }
 
 
@@ -116,7 +116,7 @@ def in_order() -> Panels:
     ]
     arch = [memory("DRAM", "1/6"), memory("SRAM"), unit("mac1"), unit("mac2")]
     mapping = spec(nodes, arch, "b[m] = a[m] * w[]", "c[m] = b[M: 3 - m]", m=4)
-    return {"no e1 finishes before w has arrived": full(mapping)}
+    return {"no iteration of e1 finishes before w arrives": full(mapping)}
 
 
 def finish() -> Panels:
@@ -136,7 +136,7 @@ def finish() -> Panels:
 
 
 def sharing() -> Panels:
-    """Stages that contend for one unit, and stages with units of their own."""
+    """Stages that contend for one unit, and stages with separate units."""
     stages = ([loop("m"), leaf("e1", "mac")], [loop("m"), leaf("e2", "mac")])
     nodes = [keeps("DRAM", "a", "c"), keeps("SRAM", "b"), split("Pipeline", *stages)]
     return {
@@ -145,6 +145,6 @@ def sharing() -> Panels:
         )
         for fanout, title in (
             (1, "fanout 1: the stages contend for the unit"),
-            (2, "fanout 2: each stage has a unit of its own"),
+            (2, "fanout 2: each stage has its own unit"),
         )
     }

@@ -1,129 +1,20 @@
-"""Latencies as a maximum of linear forms in the numbers of calls.
+"""Arithmetic of latencies: sums, products with constants, maxima and minima.
 
-A component's ``total_latency`` is evaluated once, symbolically in the number of calls of each
-action. The result is ``max(form, form, …)``, a max-plus expression in which each form is a sum of
-(calls of an action × time) plus a constant: one port per form. Sums of maxima are distributed,
-which is exact.
+Sums of maxima are distributed, which is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from fractions import Fraction
 
+from polylat.spec.reading.expressions.max_plus import (
+    MAX_FORMS,
+    LinearForm,
+    MaxPlusLatency,
+    NotMaxPlusError,
+)
 from polylat.spec.reading.numbers import Number, to_exact
-
-_MAX_FORMS = 256
-
-
-class NotMaxPlusError(Exception):
-    """The latency is not a maximum of linear forms."""
-
-
-@dataclass(frozen=True)
-class LinearForm:
-    """``sum(coefficient * calls of action) + constant``.
-
-    Parameters
-    ----------
-    terms
-        Action → coefficient, in units of time per call. A coefficient may be zero (unlimited
-        throughput): the form then still names its action.
-    constant
-        The constant term, in units of time.
-    """
-
-    terms: Mapping[str, Fraction]
-    constant: Fraction = Fraction(0)
-
-    def plus(self, other: LinearForm, sign: int = 1) -> LinearForm:
-        """Add or subtract a form.
-
-        Parameters
-        ----------
-        other
-            The form to add.
-        sign
-            1 to add, -1 to subtract.
-
-        Returns
-        -------
-        Form
-            ``self + sign * other``.
-        """
-        names = dict.fromkeys([*self.terms, *other.terms])
-        zero = Fraction(0)
-        terms = {n: self.terms.get(n, zero) + sign * other.terms.get(n, zero) for n in names}
-        return LinearForm(terms, self.constant + sign * other.constant)
-
-    def times(self, factor: Fraction) -> LinearForm:
-        """Scale the form.
-
-        Parameters
-        ----------
-        factor
-            A constant.
-
-        Returns
-        -------
-        Form
-            ``factor * self``.
-        """
-        return LinearForm({n: c * factor for n, c in self.terms.items()}, self.constant * factor)
-
-    def at_most(self, other: LinearForm) -> bool:
-        """Return whether this form is ≤ another one for all non-negative numbers of calls.
-
-        Parameters
-        ----------
-        other
-            The form to compare with.
-
-        Returns
-        -------
-        bool
-            True if every coefficient and the constant are ≤ those of `other`.
-        """
-        zero = Fraction(0)
-        names = {*self.terms, *other.terms}
-        return self.constant <= other.constant and all(
-            self.terms.get(n, zero) <= other.terms.get(n, zero) for n in names
-        )
-
-
-@dataclass(frozen=True)
-class MaxPlusLatency:
-    """A maximum of linear forms.
-
-    Parameters
-    ----------
-    forms
-        The arguments of the maximum, at least one.
-    """
-
-    forms: tuple[LinearForm, ...]
-
-    @staticmethod
-    def calls(action: str) -> MaxPlusLatency:
-        """Return the number of calls of an action.
-
-        Parameters
-        ----------
-        action
-            Name of the action.
-
-        Returns
-        -------
-        Latency
-            A single form with coefficient 1.
-        """
-        return MaxPlusLatency((LinearForm({action: Fraction(1)}),))
-
-    def __post_init__(self) -> None:
-        if len(self.forms) > _MAX_FORMS:
-            raise NotMaxPlusError(f"it has more than {_MAX_FORMS} arguments after sums are distributed")
-
 
 _Value = MaxPlusLatency | Number
 
@@ -158,16 +49,16 @@ def add(a: _Value, b: _Value) -> MaxPlusLatency:
 
     Returns
     -------
-    Latency
+    MaxPlusLatency
         ``a + b``.
 
     Raises
     ------
-    NotLinear
+    NotMaxPlusError
         A summand is infinite, or the sum has too many forms.
     """
     left, right = _forms(a), _forms(b)
-    if len(left) * len(right) > _MAX_FORMS**2:
+    if len(left) * len(right) > MAX_FORMS**2:
         raise NotMaxPlusError("it has too many arguments after sums are distributed")
     return MaxPlusLatency(_unique(x.plus(y) for x in left for y in right))
 
@@ -184,12 +75,12 @@ def subtract(a: _Value, b: _Value) -> MaxPlusLatency:
 
     Returns
     -------
-    Latency
+    MaxPlusLatency
         ``a - b``.
 
     Raises
     ------
-    NotLinear
+    NotMaxPlusError
         An operand is infinite, or `b` is a maximum of several forms.
     """
     right = _forms(b)
@@ -208,12 +99,12 @@ def multiply(a: _Value, b: _Value) -> MaxPlusLatency:
 
     Returns
     -------
-    Latency
+    MaxPlusLatency
         ``a * b``.
 
     Raises
     ------
-    NotLinear
+    NotMaxPlusError
         Both factors depend on numbers of calls, the constant is infinite, or a maximum is
         multiplied by a negative constant.
     """
@@ -239,12 +130,12 @@ def divide(a: _Value, b: _Value) -> MaxPlusLatency:
 
     Returns
     -------
-    Latency
+    MaxPlusLatency
         ``a / b``.
 
     Raises
     ------
-    NotLinear
+    NotMaxPlusError
         The divisor depends on numbers of calls.
     ZeroDivisionError
         The divisor is zero.
@@ -267,12 +158,12 @@ def maximum(values: Iterable[_Value]) -> MaxPlusLatency:
 
     Returns
     -------
-    Latency
+    MaxPlusLatency
         The distinct forms of all values.
 
     Raises
     ------
-    NotLinear
+    NotMaxPlusError
         A value is infinite, or there are too many forms.
     """
     return MaxPlusLatency(_unique(form for value in values for form in _forms(value)))
@@ -288,12 +179,12 @@ def minimum(values: Iterable[_Value]) -> MaxPlusLatency:
 
     Returns
     -------
-    Latency
+    MaxPlusLatency
         The value that is the least for all numbers of calls.
 
     Raises
     ------
-    NotLinear
+    NotMaxPlusError
         Which value is the least depends on the numbers of calls, or a value is infinite.
     """
     choices = [_forms(value) for value in values]

@@ -1,0 +1,104 @@
+"""Derive rule 3 of the model: a tile waits until a buffer slot is free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from polylat.analysis.isl_pieces import last_within, preceding, prefix_function
+from polylat.lowering.paths import Leaf, PathHolder
+from polylat.lowering.sharing import leaves_sharing
+from polylat.proof.precedence import PrecedenceKind, PrecedenceRule
+from polylat.proof.tile_sets import TileSets
+
+if TYPE_CHECKING:
+    import islpy as isl
+
+__all__ = ["capacity_rules"]
+
+
+def capacity_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
+    """Derive rule 3: a tile waits until a buffer slot is free.
+
+    Parameters
+    ----------
+    sets
+        The tile iterations of the mapping.
+
+    Yields
+    ------
+    PrecedenceRule
+        A rule per holder with limited slots and leaf that accesses it.
+    """
+    for leaf in sets.leaves:
+        number = leaf.number
+        for tensor in leaf.einsum.outputs:
+            exchanged = _exchanged(sets, leaf, tensor)
+            for level, holder in enumerate(leaf.storages(tensor)):
+                freed = _freed_tile(sets, leaf, tensor, holder)
+                if freed is None:
+                    continue
+                front = sets.foreground(number)
+                if level in exchanged:
+                    yield from _until_served(sets, "capacity", leaf, front, tensor, holder, freed)
+                back = sets.separate_block(number, "background", tensor, level)
+                if back is not None:
+                    written = sets.block_set(number, back)
+                    function = last_within(written, holder.depth).pullback_pw_multi_aff(freed)
+                    why = f"a buffer slot for {tensor} in {holder.component}"
+                    yield PrecedenceRule(
+                        "capacity", number, front, number, back, function, why, "capacity"
+                    )
+        for index, block in enumerate(sets.model.layout.blocks[number]):
+            if block.kind != "fill" or block.tensor is None:
+                continue
+            holder = leaf.storages(block.tensor)[block.level]
+            freed = _freed_tile(sets, leaf, block.tensor, holder)
+            if freed is not None:
+                yield from _until_served(sets, "prefetch", leaf, index, block.tensor, holder, freed)
+
+
+def _freed_tile(
+    sets: TileSets, leaf: Leaf, tensor: str, holder: PathHolder
+) -> isl.PwMultiAff | None:
+    """Return tile iteration → the tile whose buffer slot is reused; None if unlimited."""
+    slots = sets.model.slots
+    limit = slots.get(tensor, 2) if isinstance(slots, Mapping) else slots
+    if holder.depth == 0 or limit is None:
+        return None
+    tiles = sets.prefixes(leaves_sharing(sets.leaves, tensor, holder), holder.depth)
+    head = prefix_function(sets.depths[leaf.number], holder.depth)
+    return preceding(tiles, limit).pullback_pw_multi_aff(head).coalesce()
+
+
+def _until_served(
+    sets: TileSets,
+    kind: PrecedenceKind,
+    leaf: Leaf,
+    block: int,
+    tensor: str,
+    holder: PathHolder,
+    freed: isl.PwMultiAff,
+) -> Iterator[PrecedenceRule]:
+    """Yield rules that wait until every access to the freed tile has been served."""
+    for other in leaves_sharing(sets.leaves, tensor, holder):
+        touching = sets.touching(other.number, tensor, holder.component)
+        if touching.is_empty():
+            continue
+        function = last_within(touching, holder.depth).pullback_pw_multi_aff(freed)
+        why = f"a buffer slot for {tensor} in {holder.component}"
+        function = function.coalesce()
+        yield PrecedenceRule(
+            kind, leaf.number, block, other.number, None, function, why, "capacity"
+        )
+
+
+def _exchanged(sets: TileSets, producer: Leaf, tensor: str) -> set[int]:
+    """Return the levels of the producer's holders at which a reader shares the tensor."""
+    nodes = [h.node for h in producer.storages(tensor)]
+    found = set()
+    for reader in sets.leaves:
+        if reader is not producer and tensor in reader.einsum.inputs:
+            shared = [h.node for h in reader.storages(tensor) if h.node in nodes]
+            found.add(nodes.index(shared[-1]))
+    return found

@@ -1,0 +1,258 @@
+"""The schedule to check: its blocks and times, with the rules and the decider."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from polylat.analysis.starts import BlockStarts, Starts
+from polylat.engine.model import Model
+from polylat.proof.affine_times import AffineTimes
+from polylat.proof.decide import Counterexample, Decider
+from polylat.proof.piecewise import PiecewiseFunction, split_function
+from polylat.proof.pointwise import PointDecider
+from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.rules import precedence_rules, read_backs
+from polylat.proof.tabulated_times import TabulatedTimes
+from polylat.proof.tile_sets import TileSets
+from polylat.proof.words import Wording, time_at
+from polylat.schedule.pieces import Pieces
+
+if TYPE_CHECKING:
+    import islpy as isl
+
+__all__ = ["CheckedSchedule"]
+
+MAX_PIECES = 300
+"""Beyond this many pieces of one event, an explicit schedule is decided point by point."""
+
+
+class CheckedSchedule:
+    """A schedule of a mapping, prepared for being checked.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    schedule
+        The schedule to check.
+    pointwise
+        Whether to decide every tile iteration instead of pairs of pieces; None: where the
+        schedule is explicit and some event has more than `MAX_PIECES` pieces.
+    """
+
+    def __init__(self, model: Model, schedule: Starts, *, pointwise: bool | None = None) -> None:
+        self.model = model
+        self.schedule = schedule
+        self.words = Wording(model)
+        self.sets = TileSets(model)
+        if pointwise is None:
+            most = max(
+                (f.size for s in schedule.blocks for f in (s.ready, *s.tasks.values())), default=0
+            )
+            pointwise = most > MAX_PIECES and model.layout.whole
+        self.pointwise = pointwise
+        self.decider: Any = PointDecider() if pointwise else Decider()
+        self._times: dict[int, Any] = {}
+        self._ended: dict[int, tuple[Pieces, Pieces]] = {}
+        self._read_backs: dict[int, tuple[tuple[int, isl.PwMultiAff], ...]] = {}
+        self._functions: dict[tuple[int, int], tuple[isl.PwMultiAff, PiecewiseFunction]] = {}
+
+    @property
+    def decisions(self) -> int:
+        """Number of decisions so far."""
+        return int(self.decider.decided_by_bounds + self.decider.decided_by_isl)
+
+    def times_of(self, pieces: Pieces) -> Any:
+        """Prepare pieces for the decider.
+
+        Parameters
+        ----------
+        pieces
+            The starts or ends of one event.
+
+        Returns
+        -------
+        AffineTimes or TabulatedTimes
+            The same times, in the decider's form.
+        """
+        kind = TabulatedTimes if self.pointwise else AffineTimes
+        if id(pieces) not in self._times:
+            self._times[id(pieces)] = kind(pieces)
+        return self._times[id(pieces)]
+
+    def foreground(self, leaf: int) -> BlockStarts:
+        """Return the foreground of a leaf; its `ready` is the start of the tile iterations.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+
+        Returns
+        -------
+        BlockStarts
+            The foreground block.
+        """
+        return self.block_starts(leaf, self.sets.foreground(leaf))
+
+    def block_starts(self, leaf: int, block: int) -> BlockStarts:
+        """Return a block of a leaf.
+
+        Parameters
+        ----------
+        leaf, block
+            The number of the leaf, and the index of the block among its blocks.
+
+        Returns
+        -------
+        BlockStarts
+            The block.
+        """
+        return self.blocks[leaf, block]
+
+    @cached_property
+    def blocks(self) -> dict[tuple[int, int], BlockStarts]:
+        """(leaf, block) → the block's starts."""
+        return {(s.leaf, s.block): s for s in self.schedule.blocks}
+
+    @cached_property
+    def rules(self) -> tuple[PrecedenceRule, ...]:
+        """Rules 1 to 3 of the mapping."""
+        return tuple(precedence_rules(self.sets))
+
+    def read_backs(self, leaf: int) -> tuple[tuple[int, isl.PwMultiAff], ...]:
+        """Return the background write-backs that the finish of a leaf's tile iterations waits for.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+
+        Returns
+        -------
+        tuple of (block, function)
+            As `polylat.proof.rules.read_backs` yields them.
+        """
+        if leaf not in self._read_backs:
+            self._read_backs[leaf] = tuple(read_backs(self.sets, leaf))
+        return self._read_backs[leaf]
+
+    def ends(self, pieces: Pieces) -> Pieces:
+        """Return the ends of an event.
+
+        Parameters
+        ----------
+        pieces
+            The starts of the event, with its durations.
+
+        Returns
+        -------
+        Pieces
+            The ends, as pieces; the same object for the same starts.
+        """
+        key = id(pieces)
+        if key not in self._ended:
+            self._ended[key] = pieces, pieces.ends
+        return self._ended[key][1]
+
+    def is_ordered(self, pieces: Pieces) -> bool:
+        """Decide whether the times of an event never decrease from one tile iteration to the next.
+
+        Parameters
+        ----------
+        pieces
+            The starts or ends of the event.
+
+        Returns
+        -------
+        bool
+            Whether they never decrease.
+        """
+        return self.decider.first_inversion(self.times_of(pieces)) is None
+
+    def function_parts(self, function: isl.PwMultiAff, leaf: int) -> PiecewiseFunction:
+        """Split a function on the tile iterations of a leaf into its affine parts.
+
+        Parameters
+        ----------
+        function
+            Tile iterations of the leaf → those of another one.
+        leaf
+            The number of the leaf.
+
+        Returns
+        -------
+        PiecewiseFunction
+            The function; the same object for the same arguments.
+        """
+        key = id(function), leaf
+        if key not in self._functions:
+            # The function is kept alive, as its id is the key.
+            self._functions[key] = function, split_function(function, self.sets.spaces[leaf])
+        return self._functions[key][1]
+
+    def first_violation(
+        self, function: isl.PwMultiAff, leaf: int, waiting: Pieces, awaited: Pieces
+    ) -> Counterexample | None:
+        """Find the first tile iteration that starts before the event it waits for has ended.
+
+        Parameters
+        ----------
+        function
+            Tile iterations of `waiting` → those of `awaited`.
+        leaf
+            The number of the waiting leaf.
+        waiting, awaited
+            The starts of the waiting event, and the ends of the awaited one.
+
+        Returns
+        -------
+        Counterexample or None
+            None if every tile iteration waits.
+        """
+        found: Counterexample | None = self.decider.first_violation(
+            self.function_parts(function, leaf), self.times_of(waiting), self.times_of(awaited)
+        )
+        return found
+
+    # Words
+
+    def when(self, pieces: Pieces, index: tuple[int, ...]) -> str:
+        """Return the time of an event in a tile iteration, in words.
+
+        Parameters
+        ----------
+        pieces
+            The starts or ends of the event.
+        index
+            The indices of the tile iteration.
+
+        Returns
+        -------
+        str
+            The time in the architecture's unit of time; ``?`` where the event does not occur.
+        """
+        found = time_at(pieces, index)
+        return "?" if found is None else self.words.time(found)
+
+    def start_in_words(self, leaf: int, block: int, index: tuple[int, ...]) -> str:
+        """Return the start of a block, as the beginning of a sentence.
+
+        Parameters
+        ----------
+        leaf, block
+            The number of the leaf, and the index of the block among its blocks.
+        index
+            The indices of the tile iteration.
+
+        Returns
+        -------
+        str
+            Such as ``tile iteration (m: 7) of Einsum 'e2' starts at 40,``.
+        """
+        stream = self.block_starts(leaf, block)
+        who = self.words.tile(leaf, index)
+        if self.model.layout.blocks[leaf][block].kind != "foreground":
+            who = f"{self.words.block(leaf, block)} by {who}"
+        return f"{who} starts at {self.when(stream.ready, index)},"

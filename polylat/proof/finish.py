@@ -1,0 +1,110 @@
+"""The finish of a leaf's tile iterations: the events that it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from polylat.analysis.isl_pieces import last_at_or_before
+from polylat.proof.checked_schedule import CheckedSchedule
+from polylat.proof.tile_sets import event_set
+from polylat.schedule.pieces import Pieces
+
+if TYPE_CHECKING:
+    import islpy as isl
+
+__all__ = ["FinishPart", "Finishes"]
+
+
+@dataclass(frozen=True)
+class FinishPart:
+    """One of the events that the finish of a leaf's tile iterations waits for.
+
+    Parameters
+    ----------
+    ends
+        The ends of the event, as pieces.
+    last
+        Tile iteration → the last one at or before it that has the event; None if all have it.
+    ordered
+        Whether the ends never decrease from one tile iteration to the next.
+    """
+
+    ends: Any
+    last: isl.PwMultiAff | None
+    ordered: bool
+
+
+class Finishes:
+    """The events that the finish of tile iterations waits for, by leaf.
+
+    Parameters
+    ----------
+    schedule
+        The schedule to check.
+    """
+
+    def __init__(self, schedule: CheckedSchedule) -> None:
+        self.schedule = schedule
+        self._parts: dict[int, tuple[FinishPart, ...]] = {}
+
+    def parts(self, leaf: int) -> tuple[FinishPart, ...]:
+        """Return the events that the finish of a leaf's tile iterations waits for.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+
+        Returns
+        -------
+        tuple of FinishPart
+            Starts, services of foreground and fills, and write-backs that are read back.
+        """
+        if leaf not in self._parts:
+            self._parts[leaf] = tuple(self._derive(leaf))
+        return self._parts[leaf]
+
+    def _derive(self, leaf: int) -> Iterator[FinishPart]:
+        yield FinishPart(self.schedule.foreground(leaf).ready, None, True)
+        for stream in self.schedule.schedule.blocks_of(leaf):
+            if self.schedule.model.layout.blocks[leaf][stream.block].kind == "background":
+                continue
+            for pieces in stream.tasks.values():
+                ends = self.schedule.ends(pieces)
+                yield FinishPart(
+                    ends, self.last_with_event(leaf, pieces), self.schedule.is_ordered(ends)
+                )
+        for block, function in self.schedule.read_backs(leaf):
+            stream = self.schedule.block_starts(leaf, block)
+            for pieces in stream.tasks.values():
+                ends = self.schedule.ends(pieces)
+                last = self.last_with_event(leaf, pieces)
+                if last is not None:
+                    last = last.pullback_pw_multi_aff(function).coalesce()
+                yield FinishPart(ends, last or function, self.schedule.is_ordered(ends))
+
+    def last_with_event(self, leaf: int, pieces: Pieces) -> isl.PwMultiAff | None:
+        """Return, per tile iteration, the last one at or before it that has an event.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+        pieces
+            The starts of the event.
+
+        Returns
+        -------
+        islpy.PwMultiAff or None
+            Tile iteration → tile iteration; None if all have the event, or if every tile iteration
+            is decided.
+        """
+        space = self.schedule.sets.spaces[leaf]
+        if pieces.points == self.schedule.foreground(leaf).ready.points:
+            return None
+        if self.schedule.pointwise:
+            # The event's own table is searched instead.
+            return None
+        return last_at_or_before(event_set(pieces), space)

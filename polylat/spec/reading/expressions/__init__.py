@@ -1,0 +1,1 @@
+"""Expressions of the input: numbers, sets of names, and latencies."""

@@ -1,0 +1,190 @@
+"""Build the tree of a mapping: a row per node, and the tensors that leaves exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from polylat.analysis.results import Results
+from polylat.lowering.accesses.counting import tile_elements
+from polylat.lowering.sharing import source_holders
+from polylat.lowering.tree import mapping_leaves
+from polylat.spec import Spec
+from polylat.spec.mapping import (
+    Branch,
+    Compute,
+    Pipeline,
+    Spatial,
+    Storage,
+    Temporal,
+    describe_node,
+)
+from polylat.views.tree import Tree
+from polylat.views.tree_rows import TreeFlow, TreeRow
+
+__all__ = ["mapping_tree", "tree"]
+
+
+def tree(mapping: Spec | Branch) -> Tree:
+    """Return a mapping as a tree that draws itself.
+
+    Parameters
+    ----------
+    mapping
+        A `Spec`: the tree then has trip counts and the tensors that leaves exchange. Or a mapping
+        alone.
+
+    Returns
+    -------
+    Tree
+        The tree, which draws itself: in text (`str`), as SVG, in a notebook.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+    >>> spec = polylat.load(*files)
+    >>> print(polylat.tree(spec))
+    SRAM keeps o2
+    Sequential
+    ├─ DRAM keeps w1, i1, w2
+    │  for m  (8 tiles of 1)
+    │  SRAM keeps o1
+    │  Sequential
+    │  ├─ for n0  (8 tiles of 1)
+    │  │  for n1  (8 tiles of 1)
+    │  │  e1 on mac
+    │  └─ for n1  (8 tiles of 1)
+    │     for n2  (8 tiles of 1)
+    │     e2 on mac
+    └─ DRAM keeps w3, o3
+       for m  (8 tiles of 1)
+       for n2  (8 tiles of 1)
+       for n3  (8 tiles of 1)
+       e3 on mac
+    e1 -> e2: o1 through SRAM
+    e2 -> e3: o2 through SRAM
+    <BLANKLINE>
+    """
+    if isinstance(mapping, Spec):
+        return mapping_tree(mapping.mapping, spec=mapping)
+    return mapping_tree(mapping)
+
+
+def mapping_tree(
+    mapping: Branch, *, spec: Spec | None = None, results: Results | None = None
+) -> Tree:
+    """Build the tree of a mapping.
+
+    Parameters
+    ----------
+    mapping
+        The mapping.
+    spec
+        The input that contains the mapping: adds the loops' trip counts and the tensors that leaves
+        exchange.
+    results
+        The results of the mapping: add the sizes of tiles and the shares of the critical path too.
+
+    Returns
+    -------
+    Tree
+        The tree.
+    """
+    return _Builder(spec, results).tree(mapping)
+
+
+class _Builder:
+    """Collects the rows of a tree in depth-first order."""
+
+    def __init__(self, spec: Spec | None, results: Results | None) -> None:
+        self.results = results
+        if results is not None:
+            spec = results.solution.model.lowered.spec
+        self.leaves = {leaf.einsum.name: leaf for leaf in mapping_leaves(spec)} if spec else {}
+        self.sources = source_holders(list(self.leaves.values())) if spec else {}
+        self.sizes = _sizes(results) if results is not None else {}
+        self.rows: list[TreeRow] = []
+        self.row_of: dict[str, int] = {}
+
+    def tree(self, mapping: Branch) -> Tree:
+        self._branch(mapping, (), 0)
+        flows = []
+        order = list(self.leaves.values())
+        for (number, tensor), source in self.sources.items():
+            if source.leaf is not None:
+                reader = order[number]
+                component = reader.storages(tensor)[source.level].component
+                writes, reads = order[source.leaf].einsum.name, reader.einsum.name
+                ends = self.row_of[writes], self.row_of[reads]
+                flows.append(TreeFlow(*ends, tensor, component, source.produces))
+        return Tree(tuple(self.rows), tuple(flows))
+
+    def _branch(self, branch: Branch, above: tuple[bool, ...], loops: int) -> None:
+        below = [leaf.einsum for leaf in branch.leaves()]
+        leaves_below = [self.leaves[name] for name in below if name in self.leaves]
+        first = bool(above)
+        for node in branch.nodes:
+            match node:
+                case Temporal() | Spatial():
+                    note = f"tiles of {node.tile_shape}"
+                    if leaves_below:
+                        trips = max(leaf.trips[loops] for leaf in leaves_below)
+                        note = f"{trips:,} tiles of {node.tile_shape:,}"
+                    loops += 1
+                    kind = "spatial" if isinstance(node, Spatial) else "loop"
+                    self.rows.append(TreeRow(kind, describe_node(node), note, above, first))
+                case _:
+                    kind = "storage" if isinstance(node, Storage) else "toll"
+                    sizes = {
+                        tensor: max(found)
+                        for tensor in node.tensors
+                        for found in [self._tiles(below, tensor, node.component)]
+                        if found
+                    }
+                    note = ", ".join(f"{t} {n:,}" for t, n in sizes.items())
+                    share = self._share(below, node.component, node.tensors)
+                    note = f"elements per tile: {note}" if note else ""
+                    self.rows.append(TreeRow(kind, describe_node(node), note, above, first, share))
+            first = False
+        if isinstance(branch.end, Compute):
+            self.row_of[branch.end.einsum] = len(self.rows)
+            share = self._share(below, branch.end.component, None)
+            self.rows.append(TreeRow("compute", describe_node(branch.end), "", above, first, share))
+            return
+        name = "Pipeline" if isinstance(branch.end, Pipeline) else "Sequential"
+        self.rows.append(TreeRow("split", name, "", above, first))
+        for k, child in enumerate(branch.end.branches):
+            last = k == len(branch.end.branches) - 1
+            self._branch(child, (*above, last), loops)
+
+    def _tiles(self, einsums: list[str], tensor: str, component: str) -> list[int]:
+        """Elements per tile of a tensor in a component, one count per Einsum."""
+        keys = ((einsum, tensor, component) for einsum in einsums)
+        return [self.sizes[key] for key in keys if key in self.sizes]
+
+    def _share(
+        self, einsums: list[str], component: str, tensors: tuple[str, ...] | None
+    ) -> Fraction | None:
+        """Share of accesses in a component (tensors None: computations) on the critical path."""
+        if self.results is None or not self.results.latency:
+            return None
+        total = Fraction(0)
+        for (einsum, where, tensor, _), time in self.results.critical_totals.items():
+            counts = tensor is None if tensors is None else tensor in tensors
+            if einsum in einsums and where == component and counts:
+                total += Fraction(time)
+        return total / Fraction(self.results.latency)
+
+
+def _sizes(results: Results) -> Mapping[tuple[str, str, str], int]:
+    """(Einsum, tensor, component) → elements of the tensor's largest tile there."""
+    model = results.solution.model
+    found: dict[tuple[str, str, str], int] = {}
+    for leaf, tiles in zip(model.lowered.leaves, model.layout.tiles, strict=True):
+        components = {c.name: c for c in model.lowered.spec.arch.paths[leaf.einsum.name]}
+        for tensor in leaf.einsum.tensors:
+            for level, holder in enumerate(leaf.storages(tensor)):
+                most = int(tile_elements(tiles, components, tensor, level).max(initial=0))
+                found[leaf.einsum.name, tensor, holder.component] = most
+    return found
