@@ -144,6 +144,26 @@ def test_scheduling_needs_no_isl() -> None:
     assert not loaded(imports) & {"islpy", "pydantic", "jinja2"}
 
 
+def test_only_lowering_proof_and_relations_know_isl() -> None:
+    allowed = {"analysis/isl_pieces.py", "analysis/relation.py", "analysis/results.py"}
+    package = ROOT / "polylat"
+    users = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "islpy" in imported(path)
+    }
+    assert {name for name in users if not name.startswith(("lowering/", "proof/"))} == allowed
+
+
+def test_the_input_is_plain_data() -> None:
+    users = {
+        path.name
+        for path in (ROOT / "polylat" / "spec").rglob("*.py")
+        if {"islpy", "networkx", "numba", "numpy"} & imported(path)
+    }
+    assert not users
+
+
 def test_every_folder_of_the_package_is_a_package() -> None:
     # import-linter does not see into a folder without __init__.py.
     folders = {path.parent for path in PACKAGE.rglob("*.py")}

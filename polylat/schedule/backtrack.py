@@ -286,7 +286,7 @@ def binding_reasons(tables: BacktrackTables, tasks: Ints, start: int, port: int)
 def _packed(tables: BacktrackTables) -> Ints:
     """Pack all tables into one array, headed by the offset of each table and by some sizes.
 
-    numba takes a minute to compile a function of so many arrays.
+    numba takes a minute to compile a function of that many arrays.
     """
     parts = [np.ravel(part) for part in tables]
     sizes = [

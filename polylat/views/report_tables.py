@@ -326,8 +326,8 @@ def occupancy_table(results: Results, window: tuple[Number, Number] | None = Non
     Returns
     -------
     Table
-        A row per memory and time from which it holds so many bits. Memories whose occupancy is not
-        determined are skipped.
+        A row per memory and change of the number of bits that it holds. Memories whose occupancy
+        is not determined are skipped.
     """
     start, end = (0, results.latency) if window is None else window_of(window, results.latency)
     rows: list[tuple[Cell, ...]] = []

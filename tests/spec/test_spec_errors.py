@@ -725,8 +725,7 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
         (
             lambda d: part(d, 0).update(total_latency="actions"),
             ExpressionError,
-            "arch.nodes[0].total_latency, for Einsum 'e1': 'actions' must be a finite time, not the"
-            " actions",
+            "arch.nodes[0].total_latency, for Einsum 'e1': 'actions' must be a finite time, not",
         ),
         (
             lambda d: part(d, 0).update(total_latency="actions['refresh'].n_calls"),
