@@ -175,7 +175,7 @@ def compare(reports: Mapping[str, Results] | Any) -> Comparison:
     Raises
     ------
     OptionError
-        There are fewer than two reports, or a value is no report.
+        There are fewer than two reports, or a value is not a report.
 
     Examples
     --------

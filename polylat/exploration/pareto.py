@@ -90,7 +90,9 @@ def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Object
     found: dict[str, Objective] = {}
     for name in [names] if isinstance(names, str) or not isinstance(names, Iterable) else names:
         if not isinstance(name, str):
-            raise OptionError(f"{name!r} is no objective", fix='write "latency", "peak" or "slots"')
+            raise OptionError(
+                f"{name!r} is not an objective", fix='write "latency", "peak" or "slots"'
+            )
         kind, mark, component = name.partition("@")
         if name in ("latency", "slots"):
             found[name] = Objective(name)
