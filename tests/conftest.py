@@ -1,7 +1,7 @@
 """Profiles for the property tests, and the reports of the examples.
 
 HYPOTHESIS_PROFILE chooses a profile: ``dev`` (default), ``ci`` (the same examples every time),
-``quick`` (a few, the same every time) or ``nightly`` (many). A failure prints the blob that
+``quick`` (a few, the same every time, not shrunk) or ``nightly`` (many). A failure prints the blob that
 reproduces it.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import polylat
 from builders import EXAMPLE, EXAMPLES
@@ -21,7 +21,14 @@ _COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[Health
 
 settings.register_profile("dev", _COMMON, max_examples=100)
 settings.register_profile("ci", _COMMON, max_examples=100, derandomize=True, database=None)
-settings.register_profile("quick", _COMMON, max_examples=15, derandomize=True, database=None)
+settings.register_profile(
+    "quick",
+    _COMMON,
+    max_examples=15,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.register_profile("nightly", _COMMON, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 

@@ -19,6 +19,7 @@ from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
 from polylat.schedule.arrays import Ints
 from polylat.schedule.events import PortPrecedences, Precedences
+from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicStructure, SkippedRange
 from polylat.schedule.graph import TaskGraph
 
@@ -29,7 +30,10 @@ _Part = tuple[Ints, Ints, Ints]
 
 
 def periodic_structure(
-    layout: Numbering, graph: TaskGraph, shifts: Mapping[int, Sequence[int]]
+    layout: Numbering,
+    graph: TaskGraph,
+    shifts: Mapping[int, Sequence[int]],
+    all_members: ExtensionRules,
 ) -> PeriodicStructure:
     """Return the periodic structure of a task graph whose tile iterations are sampled.
 
@@ -41,6 +45,8 @@ def periodic_structure(
         Their task graph.
     shifts
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
+    all_members
+        The precedences of all tile iterations.
 
     Returns
     -------
@@ -70,6 +76,7 @@ def periodic_structure(
         PortPrecedences(program, program if same else _skewed_order(table, shifts)),
         ends,
         rules,
+        all_members,
     )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from polylat.engine.constraints import extension_rules
 from polylat.engine.extension import periodic_structure
+from polylat.engine.service_order import ServiceOrder
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.accesses.counting import leaf_blocks
 from polylat.lowering.dependences.rules import Slots, dependence_edges
@@ -41,6 +43,8 @@ class Model:
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
     plan
         The task graph, prepared for scheduling.
+    service_order
+        The order of service of a list schedule, for sampled tile iterations.
     """
 
     lowered: LoweredMapping
@@ -51,6 +55,7 @@ class Model:
     costs: AccessCosts
     shifts: Mapping[int, Sequence[int]]
     plan: ExplicitTaskGraph | PeriodicTaskGraph
+    service_order: ServiceOrder | None = None
 
     @property
     def graph(self) -> TaskGraph:
@@ -114,5 +119,6 @@ def build(
     if layout.whole:
         plan = explicit_task_graph(graph)
     else:
-        plan = PeriodicTaskGraph(graph, periodic_structure(layout, graph, stage_shifts))
+        rules = extension_rules(lowered, layout, graph, slots, stage_shifts)
+        plan = PeriodicTaskGraph(graph, periodic_structure(layout, graph, stage_shifts, rules))
     return Model(lowered, background, slots, layout, edges, durations, stage_shifts, plan)

@@ -214,10 +214,15 @@ class SamplingSearch:
     def _enlarge(self, error: NotPeriodicError) -> bool:
         """Sample more of the loops whose extrapolation failed; False if that cannot help."""
         model, lowered = self._model, self.inputs.lowered
-        assert model is not None
         wrong: dict[int, list[_Range]] = {}
         for place in error.places:
             wrong.setdefault(lowered.leaves[place[0]].temporal[place[1]].node, []).append(place)
+        if model is None:
+            # Accesses or dependences differ, before any time is known.
+            for node in wrong:
+                sample = self._samples[node]
+                self._samples[node] = replace(sample, head=2 * sample.head, tail=sample.tail + 1)
+            return True
         if self._restart is not None:
             self._narrow_restart(wrong.get(self._restart.node, []), error.excess)
             return True

@@ -15,15 +15,21 @@ import numpy as np
 
 from polylat.engine.model import Model
 from polylat.engine.service_table import ServiceTable
-from polylat.engine.shortened_loops import service_alternatives, shortened_graph, translated_order
+from polylat.engine.service_order import (
+    ServiceOrder,
+    order_of_shortened_loops,
+    service_rules,
+    transferred_order,
+)
+from polylat.engine.shortened_loops import shortened_graph
 from polylat.lowering.iterations import IrregularError
 from polylat.schedule.arrays import Ints
 from polylat.schedule.events import Precedences
+from polylat.schedule.extension import ServiceRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import explicit_task_graph
 from polylat.schedule.timing import TaskSchedule, service_order
-from polylat.schedule.work_conserving import check_work_conserving
 
 __all__ = ["with_order_of", "work_conserving_by_date", "work_conserving_by_shortened_loops"]
 
@@ -48,13 +54,29 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     NotPeriodicError
         The work-conserving schedule may be another one.
     """
-    assert isinstance(model.plan, PeriodicTaskGraph)
     if not skew.legal:
         raise NotPeriodicError([])
     graph = model.graph
-    alternatives = service_alternatives(model.layout, graph, *graph.port_order(skewed=True))
-    check_work_conserving(model.plan, skew, alternatives)
+    _, order = order_of_shortened_loops(model.layout, graph, *graph.port_order(skewed=True))
+    _check(model, skew, _rules(model, order))
     return replace(skew, order="oldest")
+
+
+def _rules(model: Model, order: ServiceOrder) -> ServiceRules:
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    members = model.plan.repeats.all_members
+    return service_rules(model.layout, model.graph, members, order, model.shifts)
+
+
+def _check(model: Model, schedule: TaskSchedule, rules: ServiceRules) -> None:
+    """Check that in a schedule every port serves the oldest ready task."""
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    duration = model.graph.task_duration
+    places = model.plan.repeats.all_members.not_work_conserving(
+        rules, schedule.begin, schedule.fill_begin, schedule.task_begin + duration, duration
+    )
+    if places:
+        raise NotPeriodicError(places, schedule)
 
 
 def work_conserving_by_shortened_loops(model: Model) -> tuple[TaskSchedule, Model]:
@@ -78,14 +100,25 @@ def work_conserving_by_shortened_loops(model: Model) -> tuple[TaskSchedule, Mode
     assert isinstance(model.plan, PeriodicTaskGraph)
     graph, structure = model.graph, model.plan.repeats
     order, start = _list_schedule(shortened_graph(model.layout, graph, model.shifts))
-    seen = translated_order(model.layout, graph, order, start)
-    ports = replace(structure.ports, seen=seen)
-    plan = PeriodicTaskGraph(graph, replace(structure, ports=ports))
-    schedule = plan.time("oldest")
+    seen, followers = order_of_shortened_loops(model.layout, graph, order, start)
+    ordered = _with_order(model, seen, followers)
+    assert isinstance(ordered.plan, PeriodicTaskGraph)
+    schedule = ordered.plan.time("oldest")
     if not schedule.legal:
         raise NotPeriodicError([stretch.where for stretch in structure.skipped_ranges])
-    check_work_conserving(plan, schedule, service_alternatives(model.layout, graph, order, start))
-    return schedule, replace(model, plan=plan)
+    assert ordered.plan.repeats.all_members.service is not None
+    _check(ordered, schedule, ordered.plan.repeats.all_members.service)
+    return schedule, ordered
+
+
+def _with_order(model: Model, seen: Precedences, order: ServiceOrder) -> Model:
+    """Return a model with an order of service for its ports."""
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    structure = model.plan.repeats
+    ports = replace(structure.ports, seen=seen)
+    members = replace(structure.all_members, service=_rules(model, order))
+    structure = replace(structure, ports=ports, all_members=members)
+    return replace(model, plan=PeriodicTaskGraph(model.graph, structure), service_order=order)
 
 
 def _list_schedule(graph: TaskGraph) -> tuple[Ints, Ints]:
@@ -123,6 +156,7 @@ def with_order_of(model: Model, other: Model) -> Model:
     assert isinstance(other.plan, PeriodicTaskGraph)
     seen = model.plan.repeats.ports.seen
     assert seen is not None
+    assert model.service_order is not None
     old, new = ServiceTable(model.layout, model.graph), ServiceTable(other.layout, other.graph)
     digits = new.loop_indices(np.arange(other.graph.tasks))
     representative, _ = old.locate(new.leaf, digits, new.sequence, new.port)
@@ -138,6 +172,7 @@ def with_order_of(model: Model, other: Model) -> Model:
     found, periods = new.locate(old.leaf[source], awaited, old.sequence[source], old.port[source])
     if (representative < 0).any() or (found < 0).any():
         raise IrregularError("a port does not serve all periods alike")
-    ports = replace(other.plan.repeats.ports, seen=Precedences(found, tasks, periods))
-    structure = replace(other.plan.repeats, ports=ports)
-    return replace(other, plan=PeriodicTaskGraph(other.graph, structure))
+    order = transferred_order(
+        model.service_order, (model.layout, model.graph), (other.layout, other.graph)
+    )
+    return _with_order(other, Precedences(found, tasks, periods), order)

@@ -34,6 +34,7 @@ __all__ = [
     "loops_over",
     "missing_point",
     "solve_group",
+    "translates",
 ]
 
 
@@ -94,6 +95,59 @@ WantedRanges = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
 
 
 @lru_cache(maxsize=4096)
+def translates(
+    text: str,
+    want: str,
+    split: int,
+    column: int,
+    within: tuple[int, int],
+    shift: tuple[tuple[int, int], ...],
+) -> bool:
+    """Return whether the points of a group's relation repeat along one dimension.
+
+    Parameters
+    ----------
+    text, want, split
+        As for `solve_group`.
+    column
+        The dimension.
+    within
+        The first and the last value of the dimension between which the points repeat.
+    shift
+        (dimension, distance): how far apart a point and the next one like it are.
+
+    Returns
+    -------
+    bool
+        Whether the points with the values but the last ones, moved by the shift, are those with the
+        values but the first ones.
+    """
+    relation = _solved(text, want, split)
+    moved = dict(shift)
+    names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
+    first, last = within
+    there = [f"{name} + {moved.get(i, 0)}" for i, name in enumerate(names)]
+    translation = isl.Map(
+        f"{{ [{', '.join(names)}] -> [{', '.join(there)}] :"
+        f" {first} <= d{column} <= {last - moved[column]} }}"
+    )
+    behind = isl.Set(
+        f"{{ [{', '.join(names)}] : {first + moved[column]} <= d{column} <= {last} }}"
+    )
+    return bool(relation.apply(translation).is_equal(relation & behind))
+
+
+def _solved(text: str, want: str, split: int) -> isl.Set:
+    relation = isl.Set(text)
+    if want != "points":
+        as_map = isl.Map.from_range(relation)
+        as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
+        as_map = as_map.lexmin() if want == "lexmin" else as_map.lexmax()
+        relation = as_map.move_dims(isl.dim_type.out, 0, isl.dim_type.in_, 0, split).range()
+    return relation
+
+
+@lru_cache(maxsize=4096)
 def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRanges = ()) -> Ints:
     """Return the points of a group's relation; equal groups are solved once.
 
@@ -114,12 +168,7 @@ def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRan
     numpy.ndarray
         One point per row, in lexicographic order, shape (points, dimensions); read-only.
     """
-    relation = isl.Set(text)
-    if want != "points":
-        as_map = isl.Map.from_range(relation)
-        as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
-        as_map = as_map.lexmin() if want == "lexmin" else as_map.lexmax()
-        relation = as_map.move_dims(isl.dim_type.out, 0, isl.dim_type.in_, 0, split).range()
+    relation = _solved(text, want, split)
     if keep:
         names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
         wanted = " and ".join(

@@ -7,6 +7,9 @@ these functions for all partial points at once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import islpy as isl
@@ -15,7 +18,7 @@ import numpy as np
 from polylat.errors import TooLargeError
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 
-__all__ = ["LARGEST_TABLE", "PiecewiseAffine", "integer_points"]
+__all__ = ["LARGEST_TABLE", "Corners", "PiecewiseAffine", "integer_points"]
 
 
 LARGEST_TABLE = 1 << 26
@@ -128,6 +131,117 @@ class PiecewiseAffine:
             defined |= inside
         return values, defined
 
+    def on_boxes(self, corners: Corners) -> tuple[Ints, Ints, Mask]:
+        """Evaluate the function on boxes of points.
+
+        Parameters
+        ----------
+        corners
+            The boxes.
+
+        Returns
+        -------
+        (values, slopes, affine)
+            The value for k = 0, shape (boxes, dimensions of the value); its increase per step of
+            each coordinate of k, shape (boxes, dimensions of the value, coordinates); and whether
+            the function is defined on all of the box and affine with these slopes, shape (boxes,).
+        """
+        values = np.zeros((corners.boxes, self._size), dtype=np.int64)
+        slopes = np.zeros((corners.boxes, self._size, corners.coordinates), dtype=np.int64)
+        affine = np.zeros(corners.boxes, dtype=np.bool_)
+        for domain, functions in self._pieces:
+            inside = domain.containing(corners)
+            if not inside.any():
+                continue
+            affine |= inside
+            for column, function in enumerate(functions):
+                found, here = corners.affine(function.at(corners.points))
+                values[inside, column] = found[0][inside]
+                slopes[inside, column] = found[1][inside]
+                affine[inside] &= (here & function.divisions_affine(corners))[inside]
+        return values, slopes, affine
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """The corners of boxes of points: {first + step · k}, 0 ≤ k ≤ last, coordinate by coordinate.
+
+    Parameters
+    ----------
+    first
+        Shape (boxes, dimensions): the points for k = 0.
+    steps, last
+        Shape (boxes, coordinates): how far a step of each coordinate moves the dimension that it
+        moves, and the largest value of the coordinate.
+    moved
+        The dimension that each coordinate moves.
+    """
+
+    first: Ints
+    steps: Ints
+    last: Ints
+    moved: tuple[int, ...]
+
+    @property
+    def boxes(self) -> int:
+        """Number of boxes."""
+        return len(self.first)
+
+    @property
+    def coordinates(self) -> int:
+        """Number of coordinates of k."""
+        return len(self.moved)
+
+    @cached_property
+    def subsets(self) -> list[tuple[int, ...]]:
+        """The coordinates that are last, not first, corner by corner: first none, then each one."""
+        wide = [c for c in range(self.coordinates) if self.last[:, c].any()]
+        sizes = range(len(wide) + 1)
+        return [subset for size in sizes for subset in combinations(wide, size)]
+
+    @cached_property
+    def points(self) -> Ints:
+        """The corners, shape (corners · boxes, dimensions)."""
+        found = np.repeat(self.first[None], len(self.subsets), axis=0)
+        for at, subset in enumerate(self.subsets):
+            for c in subset:
+                found[at, :, self.moved[c]] += self.steps[:, c] * self.last[:, c]
+        return found.reshape(len(self.subsets) * self.boxes, self.first.shape[1])
+
+    def split(self, values: Ints) -> Ints:
+        """Return values at `points` by corner, shape (corners, boxes)."""
+        return values.reshape(len(self.subsets), self.boxes)
+
+    def affine(self, values: Ints) -> tuple[tuple[Ints, Ints], Mask]:
+        """Decide whether values at the corners are those of affine functions.
+
+        Parameters
+        ----------
+        values
+            Values at `points`, shape (corners · boxes,).
+
+        Returns
+        -------
+        ((value, slopes), affine)
+            The value for k = 0, shape (boxes,); its increase per step of each coordinate, shape
+            (boxes, coordinates); and whether an affine function with integer slopes has these
+            values at all corners, shape (boxes,).
+        """
+        by_corner = self.split(values)
+        base = by_corner[0]
+        slopes = np.zeros((self.boxes, self.coordinates), dtype=np.int64)
+        affine = np.ones(self.boxes, dtype=np.bool_)
+        for at, subset in enumerate(self.subsets):
+            if len(subset) == 1:
+                (c,) = subset
+                last = np.maximum(self.last[:, c], 1)
+                slopes[:, c] = (by_corner[at] - base) // last
+            rise = np.zeros(self.boxes, dtype=np.int64)
+            for c in subset:
+                rise += slopes[:, c] * self.last[:, c]
+            affine &= by_corner[at] == base + rise
+        return (base, slopes), affine
+
 
 class _Domain:
     """A set whose membership is evaluated at many points at once."""
@@ -137,6 +251,23 @@ class _Domain:
             [(c.is_equality(), _Affine(c.get_aff())) for c in basic.get_constraints()]
             for basic in domain.compute_divs().get_basic_sets()
         ]
+
+    def containing(self, corners: Corners) -> Mask:
+        """Return which boxes lie in one convex part of the set, on which it is affine.
+
+        Shape (boxes,). Within a part whose integer divisions are affine on a box, membership is a
+        conjunction of affine inequalities, which hold in the box if they do at its corners.
+        """
+        found = np.zeros(corners.boxes, dtype=np.bool_)
+        for constraints in self._parts:
+            here = np.ones(corners.boxes, dtype=np.bool_)
+            for equality, function in constraints:
+                value = corners.split(function.at(corners.points))
+                here &= ((value == 0) if equality else (value >= 0)).all(axis=0)
+                if here.any():
+                    here &= function.divisions_affine(corners)
+            found |= here
+        return found
 
     def contains(self, points: Ints) -> Mask:
         """Return which points lie in the set."""
@@ -160,6 +291,18 @@ class _Affine:
         self._divs = [
             (_Affine(aff.get_div(i)), k) for i, k in _coefficients(aff, _DIV, self._denominator)
         ]
+
+    def divisions_affine(self, corners: Corners) -> Mask:
+        """Return on which boxes all integer divisions are affine, shape (boxes,).
+
+        A division of an affine function by a constant, minus an affine function with integer
+        slopes, is monotone in every coordinate. So it is 0 on a box if it is 0 at its corners.
+        """
+        found = np.ones(corners.boxes, dtype=np.bool_)
+        for div, _ in self._divs:
+            found &= div.divisions_affine(corners)
+            found &= corners.affine(div.at(corners.points))[1]
+        return found
 
     def at(self, points: Ints) -> Ints:
         """Return the values at points, one per row."""

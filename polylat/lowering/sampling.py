@@ -96,6 +96,14 @@ class LoopSample:
         return periods
 
     @cached_property
+    def repeating(self) -> list[tuple[int, int, int]]:
+        """Per skipped range: first iteration of the period before it, last iteration, period."""
+        return [
+            (int(self.digits[c.place - c.period]), int(self.digits[c.place - 1]) + c.removed, c.period)
+            for c in self.cuts
+        ]
+
+    @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
         """First and last iteration of each contiguous range of sampled iterations."""
         ends = [cut.place - 1 for cut in self.cuts] + [self.count - 1]
@@ -105,7 +113,7 @@ class LoopSample:
         )
 
     @cached_property
-    def _runs(self) -> tuple[Ints, Ints, Ints]:
+    def ranges(self) -> tuple[Ints, Ints, Ints]:
         """Per range, sampled and skipped in turn: first iteration, place, period (0: sampled)."""
         first, place, period = [0], [0], [0]
         skipped = 0
@@ -133,7 +141,7 @@ class LoopSample:
         """
         if not self.cuts:
             return digits, np.zeros_like(digits), np.ones_like(digits)
-        first, place, period = self._runs
+        first, place, period = self.ranges
         run = np.searchsorted(first, digits, side="right") - 1
         offset, size = digits - first[run], period[run]
         skipped = size > 0

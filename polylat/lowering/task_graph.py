@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Block
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.ports import AccessCosts
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import LogicalDates, TaskGraph
 
-__all__ = ["build_graph", "logical_dates"]
+__all__ = ["build_graph", "date_columns", "logical_dates"]
 
 
 _KINDS = {"fill": 0, "foreground": 1, "background": 2}
@@ -137,22 +138,45 @@ def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> Log
     """
     program, skew = [], []
     for tiles in layout.tiles:
-        plain: list[Ints] = []
-        skewed: list[Ints] = []
-        above = 0
-        for split in tiles.leaf.splits:
-            turn = tiles.turns(tiles.digits, above, split.depth)
-            branch = np.full(tiles.size, split.branch, dtype=np.int64)
-            plain += [turn, branch]
-            if split.pipeline:
-                skewed += [turn + shifts[split.node][split.branch], -branch]
-            else:
-                skewed += [turn, branch]
-            above = split.depth
-        rest = [tiles.digits[k] for k in range(above, tiles.depth)]
-        program.append([*plain, *rest])
-        skew.append([*skewed, *rest])
+        plain, skewed = date_columns(tiles, tiles.digits, shifts)
+        program.append(plain)
+        skew.append(skewed)
     return LogicalDates(_columns(layout, program), _columns(layout, skew))
+
+
+def date_columns(
+    tiles: IterationTable, digits: Ints, shifts: Mapping[int, Sequence[int]]
+) -> tuple[list[Ints], list[Ints]]:
+    """Return the logical dates of tile iterations of one leaf, as `logical_dates` does.
+
+    Parameters
+    ----------
+    tiles
+        The leaf's tile iterations.
+    digits
+        Loop indices, shape (depth, n).
+    shifts
+        As for `logical_dates`.
+
+    Returns
+    -------
+    (program, skew)
+        The columns of the dates, each of shape (n,).
+    """
+    plain: list[Ints] = []
+    skewed: list[Ints] = []
+    above = 0
+    for split in tiles.leaf.splits:
+        turn = tiles.turns(digits, above, split.depth)
+        branch = np.full(digits.shape[1], split.branch, dtype=np.int64)
+        plain += [turn, branch]
+        if split.pipeline:
+            skewed += [turn + shifts[split.node][split.branch], -branch]
+        else:
+            skewed += [turn, branch]
+        above = split.depth
+    rest = [digits[k] for k in range(above, tiles.depth)]
+    return [*plain, *rest], [*skewed, *rest]
 
 
 def _columns(layout: Numbering, parts: Sequence[Sequence[Ints]]) -> Ints:

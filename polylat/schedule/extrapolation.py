@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges, group_by_key
+from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.events import EventNumbering, PortPrecedences, Precedences
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
@@ -105,6 +106,8 @@ class PeriodicStructure:
     rules
         Precedences from tasks to edges (`target` is the number of the edge) whose source is a
         finish: the tasks that the finish consists of.
+    all_members
+        The precedences of all tile iterations, by which extrapolated times are checked.
     """
 
     earlier: Ints
@@ -113,6 +116,7 @@ class PeriodicStructure:
     ports: PortPrecedences
     ends: Precedences
     rules: Precedences
+    all_members: ExtensionRules
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,6 +233,7 @@ class PeriodicScheduler:
         terms = extrapolation_terms(events, repeats.earlier, waits)
         self._system = PrecedenceSystem(events.count, waits.source, waits.target, terms)
         self._stretches = repeats.skipped_ranges
+        self._all_members = repeats.all_members
         self._boundaries = plan._boundaries.only(_checked(events, order))
 
     def values(self, task_duration: Times) -> Times:
@@ -259,7 +264,22 @@ class PeriodicScheduler:
                 late = {where: excess for where, excess in wrong if excess is not None}
                 places = [where for where, _ in wrong]
                 raise NotPeriodicError(places, self.timing(task_duration, values), late)
+            places = self._wrong_members(task_duration, values)
+            if places:
+                raise NotPeriodicError(places, self.timing(task_duration, values))
         return values
+
+    def _wrong_members(self, task_duration: Times, values: Times) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges over which the extrapolated times are not the ASAP ones."""
+        graph = self._graph
+        blocks, tasks = graph.blocks, graph.tasks
+        return self._all_members.wrong_places(
+            self._order,
+            values[: graph.iterations],
+            values[:blocks],
+            values[blocks : blocks + tasks],
+            task_duration,
+        )
 
     def timing(self, task_duration: Times, values: Times) -> TaskSchedule:
         """Return the schedule with given times of events.

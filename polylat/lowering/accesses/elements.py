@@ -9,9 +9,9 @@ import numpy as np
 
 from polylat.errors import TooLargeError
 from polylat.lowering.enumeration import tied_groups
-from polylat.lowering.groups import GroupText, WantedRanges, solve_group
+from polylat.lowering.groups import GroupText, WantedRanges, solve_group, translates
 from polylat.lowering.isl_text import set_text
-from polylat.lowering.iterations import IterationTable, tile_interval
+from polylat.lowering.iterations import IrregularError, IterationTable, tile_interval
 from polylat.lowering.points import LARGEST_TABLE
 from polylat.schedule.arrays import Ints
 from polylat.spec.affine import Affine
@@ -296,6 +296,18 @@ class GroupCount:
         target = [text.shown[self.positions[k]] for k in compared]
         relation = set_text([*source, *target], text.hidden, [*text.conditions, *equal])
         columns = [*range(len(fixed)), *range(len(source), len(source) + len(target))]
+        for k, column in zip([*fixed, *compared], columns, strict=True):
+            # An element of the tile moves by the tile's distance times its coefficient.
+            loop = self.leaf.temporal[k]
+            moves = [loop.tile * dict(index.terms).get(loop.variable, 0) for index in self.indices]
+            elements = range(len(fixed), len(fixed) + len(names))
+            for first, last, period in self.kept[k].repeating:
+                shift = {column: period}
+                shift |= {z: move * period for z, move in zip(elements, moves, strict=True)}
+                if not translates(
+                    relation, want, len(source), column, (first, last), tuple(shift.items())
+                ):
+                    raise IrregularError("elements are not touched alike in all periods")
         found = solve_group(
             relation, want, len(source), keep=self._keep([*fixed, *compared], columns)
         )

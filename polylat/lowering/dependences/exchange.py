@@ -26,7 +26,7 @@ from polylat.lowering.groups import (
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
-from polylat.lowering.points import PiecewiseAffine
+from polylat.lowering.points import Corners, PiecewiseAffine
 from polylat.schedule.arrays import Ints, concatenated_ranges
 from polylat.spec.affine import Affine
 
@@ -200,6 +200,55 @@ class Exchange:
             for k, column in zip(columns, values.T, strict=True):
                 digits[k] = column[at]
         return digits, exists
+
+    def last_on_boxes(
+        self,
+        tiles: IterationTable,
+        depth: int,
+        events: Ints,
+        bringer_tiles: IterationTable,
+        equal_depth: int,
+    ) -> tuple[Ints, Ints, np.ndarray]:
+        """Return how the bringer's last tile iteration moves with the skipped readings.
+
+        Parameters
+        ----------
+        tiles, depth, events, bringer_tiles, equal_depth
+            As for `last_within`. Each of `events` represents a box of tile iterations, k[l] periods
+            later in loop l.
+
+        Returns
+        -------
+        (digits, slopes, affine)
+            Loop indices for k = 0, shape (depth of `bringer_tiles`, n); their increase per period
+            of each of the reader's loops, shape (depth of `bringer_tiles`, depth of `tiles`, n);
+            and whether such a tile iteration exists for all k and moves like that, shape (n,).
+        """
+        digits = np.zeros((bringer_tiles.depth, len(events)), dtype=np.int64)
+        slopes = np.zeros((bringer_tiles.depth, tiles.depth, len(events)), dtype=np.int64)
+        affine = np.ones(len(events), dtype=np.bool_)
+        for group in self.groups(equal_depth):
+            loops, columns, function = group.last(depth, bringer_tiles.depth)
+            shape = tuple(tiles.kept[k].count for k in loops)
+            places = np.indices(shape).reshape(len(loops), prod(shape))
+            rows = [(tiles.kept[k], row) for k, row in zip(loops, places, strict=True)]
+            none = np.zeros((prod(shape), 0), dtype=np.int64)
+            corners = Corners(
+                np.column_stack([none, *(kept.digits[row] for kept, row in rows)]),
+                np.column_stack([none, *(kept.period_lengths[row] for kept, row in rows)]),
+                np.column_stack([none, *(kept.multiplicity[row] - 1 for kept, row in rows)]),
+                tuple(range(len(loops))),
+            )
+            values, moves, good = function.on_boxes(corners)
+            at = np.zeros(len(events), dtype=np.int64)
+            for k, size in zip(loops, shape, strict=True):
+                at = at * size + tiles.places[k][events]
+            affine &= good[at]
+            for i, column in enumerate(columns):
+                digits[column] = values[at, i]
+                for j, k in enumerate(loops):
+                    slopes[column, k] = moves[at, i, j]
+        return digits, slopes, affine
 
     def write_back_pairs(
         self,

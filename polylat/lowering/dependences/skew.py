@@ -8,9 +8,11 @@ import numpy as np
 
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.rules import storage_reads
+from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf
 from polylat.lowering.sharing import SourceHolder
+from polylat.schedule.arrays import Ints
 
 __all__ = ["shifts_from_distances", "skew_distances", "skew_shifts"]
 
@@ -132,6 +134,8 @@ def _distance(
     pair = Exchange(leaves[number], leaves[source.leaf], tensor, source.level)
     tiles, bringer_tiles = layout.tiles[number], layout.tiles[source.leaf]
     read_depth, events, _ = storage_reads(layout, pair.reader, tensor, source.level)
+    if source.produces and not tiles.whole:
+        return _distance_of_boxes(pair, tiles, read_depth, events, bringer_tiles, above, depth)
     if source.produces:
         last, exists = pair.last_within(
             tiles, read_depth, events, bringer_tiles, max(above, pair.holder.depth)
@@ -148,3 +152,34 @@ def _distance(
     turn = tiles.turns(tiles.digits[:, events], above, depth)
     ahead = bringer_tiles.turns(last, above, depth) - turn
     return int(ahead[exists].max())
+
+
+def _distance_of_boxes(
+    pair: Exchange,
+    tiles: IterationTable,
+    read_depth: int,
+    events: Ints,
+    bringer_tiles: IterationTable,
+    above: int,
+    depth: int,
+) -> int:
+    """Return the largest distance of all readings, of which some are sampled.
+
+    An affine function on a box is largest at a corner.
+    """
+    last, slopes, affine = pair.last_on_boxes(
+        tiles, read_depth, events, bringer_tiles, max(above, pair.holder.depth)
+    )
+    if not affine.all():
+        if above > pair.holder.depth:
+            raise IrregularError("the distance of a flow is not affine")
+        # `engine.constraints` refuses a sample in which a flow does not move with its box.
+        events, last, slopes = events[affine], last[:, affine], slopes[:, :, affine]
+    turn = tiles.turns(tiles.digits[:, events], above, depth)
+    ahead = bringer_tiles.turns(last, above, depth) - turn
+    for k, (kept, places) in enumerate(zip(tiles.kept, tiles.places, strict=True)):
+        moved = np.zeros((tiles.depth, len(events)), dtype=np.int64)
+        moved[k] = kept.period_lengths[places[events]]
+        rise = bringer_tiles.turns(slopes[:, k], above, depth) - tiles.turns(moved, above, depth)
+        ahead = ahead + np.maximum(rise, 0) * (kept.multiplicity[places[events]] - 1)
+    return int(ahead.max(initial=-1))

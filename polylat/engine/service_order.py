@@ -1,0 +1,439 @@
+"""The order of service of a list schedule, for all tile iterations at once.
+
+A *stream* is all blocks of one kind in a leaf; a port serves the tasks of a stream in order. So an
+order of service says, per task and stream on its port, which task of the stream is the first one to
+be served after the task: its *follower*. The loop indices of followers are affine functions on the
+box of skipped tile iterations that a sampled one represents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from polylat.engine.service_table import ServiceTable
+from polylat.lowering.iterations import IrregularError
+from polylat.lowering.numbering import Numbering
+from polylat.lowering.task_graph import date_columns
+from polylat.schedule.arrays import Ints, Mask
+from polylat.schedule.boxes import Rows
+from polylat.schedule.events import EventNumbering, Precedences
+from polylat.schedule.extension import ExtensionRules, ServiceRules
+from polylat.schedule.extrapolation import NotPeriodicError
+from polylat.schedule.graph import TaskGraph
+
+__all__ = ["ServiceOrder", "order_of_shortened_loops", "service_rules", "transferred_order"]
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceOrder:
+    """Per task, and stream on its port, the first task of the stream that is served later.
+
+    Parameters
+    ----------
+    task, leaf, sequence
+        Shape (rows,): a task, and a stream: its leaf, and the position of its block among those of
+        a tile iteration. The rows of a task are consecutive.
+    exists
+        Shape (rows,): whether there is a follower.
+    digits
+        Shape (rows, D): its loop indices for k = 0.
+    moves
+        Shape (rows, D, D): by how many iterations each of its indices (first axis) increases per
+        period of each loop of the task (second axis).
+    before
+        Shape (tasks,): the row of the task that is served directly before, in the same arrays of
+        `before_digits`, shape (tasks, D), and `before_moves`, shape (tasks, D, D): its stream is
+        that of the row; -1 for the first task of a port.
+    """
+
+    task: Ints
+    leaf: Ints
+    sequence: Ints
+    exists: Mask
+    digits: Ints
+    moves: Ints
+    before: Ints
+    before_digits: Ints
+    before_moves: Ints
+
+
+def order_of_shortened_loops(
+    layout: Numbering, graph: TaskGraph, order: Ints, start: Ints
+) -> tuple[Precedences, ServiceOrder]:
+    """Return the order of service of the shortened loops, carried into the whole loops.
+
+    Each task has the followers and the predecessor that it has in the shortened loops, as far away
+    as there (see `service_table`).
+
+    Parameters
+    ----------
+    layout, graph
+        The numbering of the sampled tile iterations and blocks, and their task graph.
+    order, start
+        The tasks in the order of service of the shortened loops, by port, shape (tasks,); and where
+        the tasks of each port begin, shape (ports + 1,).
+
+    Returns
+    -------
+    (precedences, order)
+        Per task the one that its port serves directly before it; and all followers.
+
+    Raises
+    ------
+    NotPeriodicError
+        A port does not serve a stream in order, or followers do not move with the boxes.
+    """
+    table = ServiceTable(layout, graph)
+    stream = table.leaf * table.width + table.sequence
+    tasks: list[Ints] = []
+    streams: list[Ints] = []
+    followers: list[Ints] = []
+    for port in range(graph.ports):
+        mine = order[start[port] : start[port + 1]]
+        for kind in np.unique(stream[mine]).tolist():
+            in_stream = stream[mine] == kind
+            of_stream = mine[in_stream]
+            if (np.diff(table.iteration[of_stream]) < 0).any():
+                raise NotPeriodicError([])
+            tasks.append(mine)
+            streams.append(np.full(len(mine), kind))
+            followers.append(np.append(of_stream, -1)[np.cumsum(in_stream)])
+    none = [np.zeros(0, dtype=np.int64)]
+    task, kinds, follower = (np.concatenate(none + parts) for parts in (tasks, streams, followers))
+    by_task = np.lexsort((kinds, task))
+    task, kinds, follower = task[by_task], kinds[by_task], follower[by_task]
+    exists = follower >= 0
+    digits = np.zeros((len(task), layout.depth), dtype=np.int64)
+    some = np.flatnonzero(exists)
+    found, later = table.at_sampled_distance(task[some], follower[some])
+    digits[some] = table.loop_indices(found, later).T
+    follows = np.ones(len(order), dtype=np.bool_)
+    follows[start[:-1][start[:-1] < start[1:]]] = False
+    at = np.flatnonzero(follows)
+    source, periods = table.at_sampled_distance(order[at], order[at - 1])
+    precedences = Precedences(source, order[at], periods)
+    width = np.bincount(task, minlength=graph.tasks)
+    first = np.cumsum(width) - width
+    before = np.full(graph.tasks, -1)
+    before_digits = np.zeros((graph.tasks, layout.depth), dtype=np.int64)
+    before_digits[order[at]] = table.loop_indices(source, periods).T
+    targets, kind = order[at], stream[source]
+    spread, rows = _ranges(first[targets], width[targets])
+    match = kinds[rows] == kind[spread]
+    before[targets[spread[match]]] = rows[match]
+    back = _earlier(layout, graph)
+    moves = np.zeros((len(task), layout.depth, layout.depth), dtype=np.int64)
+    before_moves = np.zeros((graph.tasks, layout.depth, layout.depth), dtype=np.int64)
+    for k, (cells, earlier) in enumerate(back):
+        spread, rows = _ranges(first[cells], width[cells])
+        others = rows - first[cells][spread] + first[earlier][spread]
+        if (width[cells] != width[earlier]).any() or (exists[rows] != exists[others]).any():
+            raise NotPeriodicError([])
+        moves[rows, :, k] = digits[rows] - digits[others]
+        here = (before[cells] >= 0) & (before[earlier] >= 0)
+        before_moves[cells[here], :, k] = before_digits[cells[here]] - before_digits[earlier[here]]
+        alike = kinds[before[cells[here]]] == kinds[before[earlier[here]]]
+        before[cells[here][~alike]] = -1
+        before[cells[~here]] = -1
+    moves[~exists] = 0
+    return precedences, ServiceOrder(
+        task,
+        kinds // table.width,
+        kinds % table.width,
+        exists,
+        digits,
+        moves,
+        before,
+        before_digits,
+        before_moves,
+    )
+
+
+def _ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    which = np.repeat(np.arange(len(starts)), lengths)
+    offset = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return which, starts[which] + offset
+
+
+def _earlier(layout: Numbering, graph: TaskGraph) -> list[tuple[Ints, Ints]]:
+    """Per loop: the tasks that represent skipped ones, and the same tasks one period earlier."""
+    events = EventNumbering(graph)
+    owner = graph.owner[graph.task_block]
+    earlier = np.full((layout.depth, graph.iterations), -1, dtype=np.int64)
+    for tiles, base in zip(layout.tiles, layout.bases, strict=True):
+        translates = tiles.earlier
+        row = np.where(translates < 0, -1, translates + base)
+        earlier[: tiles.depth, base : base + tiles.size] = row
+    found = []
+    for k in range(layout.depth):
+        cells = np.flatnonzero(earlier[k, owner] >= 0)
+        back = events.earlier_tasks(cells, earlier[k, owner[cells]])
+        if (back < 0).any():
+            raise NotPeriodicError([])
+        found.append((cells, back))
+    return found
+
+
+def service_rules(
+    layout: Numbering,
+    graph: TaskGraph,
+    rules: ExtensionRules,
+    order: ServiceOrder,
+    shifts: Mapping[int, Sequence[int]],
+) -> ServiceRules:
+    """Return the precedences of an order of service, and what makes it work-conserving.
+
+    Parameters
+    ----------
+    layout, graph, rules
+        The numbering of the sampled tile iterations, their task graph and their precedences.
+    order
+        The order of service.
+    shifts
+        Tree node of a Pipeline → the shift of each stage in the skewed dates.
+
+    Returns
+    -------
+    ServiceRules
+        The precedences of the order, the followers, and which tasks are older than these.
+
+    Raises
+    ------
+    NotPeriodicError
+        What precedes a follower does not move with the box.
+    """
+    families, grid = rules.families, rules.grid
+    width = max(layout.depth, 1)
+    port = graph.task_port[order.task]
+    depth = grid.depth[order.leaf]
+    triples = list(zip(order.leaf.tolist(), order.sequence.tolist(), port.tolist(), strict=True))
+    task_family = np.array([families.task[key] for key in triples], dtype=np.int64)
+    served = np.array([families.latest_of[families.task[key]] for key in triples], dtype=np.int64)
+    ready = np.array(
+        [families.ready.get(key[:2], families.start[key[0]]) for key in triples], dtype=np.int64
+    )
+    target = families.tasks[order.task]
+    # The tasks of the stream before the follower (all, if there is none). In the task's own stream
+    # these are the tasks before itself.
+    base = _wide(order.digits, width)
+    moves = _wide_matrix(order.moves, width)
+    iteration = graph.owner[graph.task_block[order.task]]
+    itself = (graph.leaf[iteration] == order.leaf) & (
+        graph.sequence[graph.task_block[order.task]] == order.sequence
+    )
+    up_to, up_to_moves = base.copy(), moves.copy()
+    up_to[itself] = _wide(layout.digits[:, iteration[itself]].T, width)
+    up_to_moves[itself] = 0
+    for k in range(layout.depth):
+        up_to_moves[itself, k, k] = layout.period_lengths[k, iteration[itself]]
+    bounded = order.exists | itself
+    precedes = ~bounded
+    for k in range(width - 1, -1, -1):
+        inside = k < depth
+        end = grid.trips[order.leaf, k] - 1
+        open_ = inside & bounded & ~precedes
+        down = open_ & (up_to[:, k] > 0)
+        reset = open_ & ~down
+        if (up_to_moves[reset, k] != 0).any():
+            raise NotPeriodicError([])
+        up_to[:, k] = np.where(down, up_to[:, k] - 1, np.where(reset, end, up_to[:, k]))
+        precedes |= down
+        all_ = inside & ~bounded
+        up_to[all_, k] = end[all_]
+    some = np.flatnonzero(precedes)
+    n = len(some)
+    before = Rows(
+        target[some],
+        served[some],
+        up_to[some],
+        np.zeros(n, dtype=np.int64),
+        np.arange(n),
+        up_to_moves[some],
+        np.zeros(n, dtype=np.bool_),
+        np.zeros(n, dtype=np.bool_),
+    )
+    direct = np.flatnonzero(order.before >= 0)
+    m = len(direct)
+    chain = Rows(
+        families.tasks[direct],
+        task_family[order.before[direct]],
+        _wide(order.before_digits[direct], width),
+        np.zeros(m, dtype=np.int64),
+        np.arange(m),
+        _wide_matrix(order.before_moves[direct], width),
+        np.ones(m, dtype=np.bool_),
+        np.ones(m, dtype=np.bool_),
+    )
+    follow = np.flatnonzero(order.exists)
+    f = len(follow)
+    followers = Rows(
+        target[follow],
+        task_family[follow],
+        base[follow],
+        np.zeros(f, dtype=np.int64),
+        np.arange(f),
+        moves[follow],
+        np.ones(f, dtype=np.bool_),
+        np.ones(f, dtype=np.bool_),
+    )
+    return ServiceRules(
+        Rows.joined([before, chain], width),
+        followers,
+        ready[follow],
+        _older(layout, graph, order, follow, shifts),
+    )
+
+
+def _wide(digits: Ints, width: int) -> Ints:
+    found = np.zeros((len(digits), width), dtype=np.int64)
+    found[:, : digits.shape[1]] = digits
+    return found
+
+
+def _wide_matrix(moves: Ints, width: int) -> Ints:
+    found = np.zeros((len(moves), width, width), dtype=np.int64)
+    found[:, : moves.shape[1], : moves.shape[2]] = moves
+    return found
+
+
+def _older(
+    layout: Numbering,
+    graph: TaskGraph,
+    order: ServiceOrder,
+    rows: Ints,
+    shifts: Mapping[int, Sequence[int]],
+) -> Mask:
+    """Return whether tasks come before their followers in the order "oldest", in all of the box.
+
+    Dates are affine in k. They compare alike in all of the box if the first column in which they
+    differ has the same sign at all of its corners, and the columns before it are equal there.
+    """
+    task = order.task[rows]
+    iteration = graph.owner[graph.task_block[task]]
+    late = graph.kind[graph.task_block[task]] == 2
+    background = np.zeros(graph.sequence.max(initial=0) + 1, dtype=np.bool_)
+    background = np.array(
+        [
+            layout.blocks[leaf][index].kind == "background"
+            for leaf, index in zip(
+                order.leaf[rows].tolist(), order.sequence[rows].tolist(), strict=True
+            )
+        ],
+        dtype=np.bool_,
+    )
+    mine, theirs = layout.digits[:, iteration], order.digits[rows].T
+    periods = layout.period_lengths[:, iteration]
+    skipped = _skipped(layout)[:, iteration]
+    least = most = None
+    wide = [k for k in range(layout.depth) if skipped[k].any()]
+    lows, highs = [], []
+    for size in range(len(wide) + 1):
+        for subset in combinations(wide, size):
+            here, there = mine.copy(), theirs.copy()
+            for k in subset:
+                here[k] += periods[k] * skipped[k]
+                there += order.moves[rows, :, k].T * skipped[k]
+            difference = _dates(layout, order.leaf[rows], there, shifts) - _dates(
+                layout, graph.leaf[iteration], here, shifts
+            )
+            lows.append(difference)
+    stacked = np.stack(lows)
+    least, most = stacked.min(axis=0), stacked.max(axis=0)
+    sequence = order.sequence[rows] - graph.sequence[graph.task_block[task]]
+    older = np.zeros(len(rows), dtype=np.bool_)
+    equal = late == background
+    older |= ~late & background
+    for low, high in zip(least, most, strict=True):
+        older |= equal & (low > 0)
+        equal &= (low == 0) & (high == 0)
+    return older | (equal & (sequence > 0))
+
+
+def _skipped(layout: Numbering) -> Ints:
+    found = np.zeros((layout.depth, layout.iterations), dtype=np.int64)
+    for tiles, base in zip(layout.tiles, layout.bases, strict=True):
+        for k, (kept, row) in enumerate(zip(tiles.kept, tiles.places, strict=True)):
+            found[k, base : base + tiles.size] = kept.multiplicity[row] - 1
+    return found
+
+
+def _dates(
+    layout: Numbering, leaves: Ints, digits: Ints, shifts: Mapping[int, Sequence[int]]
+) -> Ints:
+    """Return the skewed dates of tile iterations with given indices, shape (columns, n)."""
+    parts = []
+    for leaf, tiles in enumerate(layout.tiles):
+        where = np.flatnonzero(leaves == leaf)
+        parts.append((where, date_columns(tiles, digits[: tiles.depth, where], shifts)[1]))
+    width = max(len(columns) for _, columns in parts)
+    found = np.zeros((width, len(leaves)), dtype=np.int64)
+    for where, columns in parts:
+        for row, column in enumerate(columns):
+            found[row, where] = column
+    return found
+
+
+def transferred_order(
+    order: ServiceOrder, old: tuple[Numbering, TaskGraph], new: tuple[Numbering, TaskGraph]
+) -> ServiceOrder:
+    """Transfer an order of service to another sample of the same mapping.
+
+    Parameters
+    ----------
+    order
+        The order of service.
+    old, new
+        The numbering and the task graph that it is of, and those to transfer it to.
+
+    Returns
+    -------
+    ServiceOrder
+        The same order.
+
+    Raises
+    ------
+    IrregularError
+        A box of the new sample is not part of a box of the old one.
+    """
+    before, after = ServiceTable(*old), ServiceTable(*new)
+    layout, graph = new
+    digits = after.loop_indices(np.arange(graph.tasks))
+    representative, periods = before.locate(after.leaf, digits, after.sequence, after.port)
+    iteration = graph.owner[graph.task_block]
+    skipped, length = _skipped(layout)[:, iteration], layout.period_lengths[:, iteration]
+    steps = np.zeros_like(length)
+    for k in range(layout.depth):
+        wide = np.flatnonzero(skipped[k])
+        corner = digits[:, wide].copy()
+        corner[k] += skipped[k, wide] * length[k, wide]
+        there, _ = before.locate(after.leaf[wide], corner, after.sequence[wide], after.port[wide])
+        if (there != representative[wide]).any():
+            raise IrregularError("a port does not serve all periods alike")
+        old_length = old[0].period_lengths[k, old[1].owner[old[1].task_block[there]]]
+        if (length[k, wide] % np.maximum(old_length, 1)).any():
+            raise IrregularError("a port does not serve all periods alike")
+        steps[k, wide] = length[k, wide] // np.maximum(old_length, 1)
+    if (representative < 0).any():
+        raise IrregularError("a port does not serve all periods alike")
+    width = np.bincount(order.task, minlength=old[1].tasks)
+    first = np.cumsum(width) - width
+    spread, rows = _ranges(first[representative], width[representative])
+    first_new = np.cumsum(width[representative]) - width[representative]
+    moved = np.einsum("rpk,kr->rp", order.moves[rows], periods[:, spread])
+    previous = order.before[representative]
+    return ServiceOrder(
+        spread,
+        order.leaf[rows],
+        order.sequence[rows],
+        order.exists[rows],
+        order.digits[rows] + moved,
+        order.moves[rows] * steps[:, spread].T[:, None, :],
+        np.where(previous < 0, -1, previous - first[representative] + first_new),
+        order.before_digits[representative]
+        + np.einsum("rpk,kr->rp", order.before_moves[representative], periods),
+        order.before_moves[representative] * steps.T[:, None, :],
+    )

@@ -1,0 +1,550 @@
+"""Whether the times of sampled tile iterations, extended to all, are an earliest (ASAP) schedule.
+
+A sampled tile iteration represents a box of skipped ones; the time of an event grows by a constant
+rate per period of each loop. This extended schedule is the ASAP schedule of all tile iterations if
+every precedence holds for all members of every box, and if every event is attained: one of its
+precedences holds with equality throughout its box, or its time is 0 there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from polylat.schedule.arrays import Ints, Mask, Times
+from polylat.schedule.boxes import (
+    HOLDS,
+    TIGHT,
+    UNDECIDED,
+    VIOLATED,
+    Grid,
+    Rows,
+    decide_rows,
+    fill_forward,
+)
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.timing import Order
+
+__all__ = ["EventFamilies", "ExtensionRules", "ServiceRules"]
+
+_LIMIT = 1 << 61
+
+
+@dataclass(frozen=True, eq=False)
+class EventFamilies:
+    """Families of events: one event per point of a leaf's grid.
+
+    Parameters
+    ----------
+    leaf, first
+        Shape (families,): the leaf of each family, and its first event.
+    count
+        Number of events.
+    start
+        Leaf → the starts of its tile iterations; between them, the last start so far.
+    ready
+        (leaf, position of a fill) → when the fills may begin.
+    task
+        (leaf, position of a block, port) → the ends of the block's tasks.
+    served, finish
+        (leaf, port) → the last end of a task so far; without background write-backs.
+    last, last_ready
+        (leaf, position of a block, port) and (leaf, position of a fill) → the last end, the last
+        beginning so far of the blocks of one kind.
+    latest_of
+        Family of tasks → the last end of its tasks so far.
+    parts
+        (family, the families of which it is the latest event so far).
+    exists
+        Shape (events,): whether the event itself occurs.
+    starts, fills, tasks
+        Per tile iteration, its start; per other block, the beginning of a fill (-1 if it is none);
+        per task, its end: numbers of events.
+    """
+
+    leaf: Ints
+    first: Ints
+    count: int
+    start: Mapping[int, int]
+    ready: Mapping[tuple[int, int], int]
+    task: Mapping[tuple[int, int, int], int]
+    served: Mapping[tuple[int, int], int]
+    finish: Mapping[tuple[int, int], int]
+    last: Mapping[tuple[int, int, int], int]
+    last_ready: Mapping[tuple[int, int], int]
+    latest_of: Mapping[int, int]
+    parts: tuple[tuple[int, tuple[int, ...]], ...]
+    exists: Mask
+    starts: Ints
+    fills: Ints
+    tasks: Ints
+    sizes: tuple[int, ...]
+
+    @property
+    def forward(self) -> list[int]:
+        """The families whose events are the last ones so far."""
+        return sorted({*self.start.values(), *(family for family, _ in self.parts)})
+
+    def event(self, family: int, keys: Ints) -> Ints:
+        """Return the events of a family at points of the grid.
+
+        Parameters
+        ----------
+        family, keys
+            The family, and the points, shape (n,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Numbers of events, shape (n,).
+        """
+        return int(self.first[family]) + keys
+
+    def span(self, family: int) -> slice:
+        """Return the range of a family's events.
+
+        Parameters
+        ----------
+        family
+            The family.
+
+        Returns
+        -------
+        slice
+            The range.
+        """
+        first = int(self.first[family])
+        return slice(first, first + self.sizes[int(self.leaf[family])])
+
+    def occurs(self, family: int) -> Mask:
+        """Return at which points of the grid a family's event itself occurs.
+
+        Parameters
+        ----------
+        family
+            The family.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (size of the grid,).
+        """
+        return self.exists[self.span(family)]
+
+    @staticmethod
+    def of(
+        graph: TaskGraph, grid: Grid, keys: Sequence[Ints], bases: Sequence[int]
+    ) -> EventFamilies:
+        """Number the families of a task graph's events.
+
+        Parameters
+        ----------
+        graph, grid
+            The task graph of the sampled tile iterations, and their grid.
+        keys, bases
+            Per leaf, the points of its tile iterations, and the number of its first one.
+
+        Returns
+        -------
+        EventFamilies
+            The families.
+        """
+        leaves: list[int] = []
+        every_key = np.concatenate([np.zeros(0, dtype=np.int64), *keys])
+
+        def new(leaf: int) -> int:
+            leaves.append(leaf)
+            return len(leaves) - 1
+
+        start = {leaf: new(leaf) for leaf in range(len(keys))}
+        owner_leaf = graph.leaf[graph.owner]
+        ready: dict[tuple[int, int], int] = {}
+        for leaf, index in _distinct(owner_leaf[graph.kind == 0], graph.sequence[graph.kind == 0]):
+            ready[leaf, index] = new(leaf)
+        block = graph.task_block
+        task: dict[tuple[int, int, int], int] = {}
+        kinds: dict[tuple[int, int, int], int] = {}
+        for leaf, index, port, kind in _distinct(
+            owner_leaf[block], graph.sequence[block], graph.task_port, graph.kind[block]
+        ):
+            task[leaf, index, port] = new(leaf)
+            kinds[leaf, index, port] = kind
+        parts: dict[tuple[int, ...], int] = {}
+
+        def latest(leaf: int, of: Sequence[int]) -> int:
+            return parts.setdefault(tuple(of), new(leaf) if tuple(of) not in parts else -1)
+
+        served, finish, last, last_ready = {}, {}, {}, {}
+        for leaf, port in sorted({(leaf, port) for leaf, _, port in task}):
+            mine = [key for key in task if (key[0], key[2]) == (leaf, port)]
+            served[leaf, port] = latest(leaf, [task[key] for key in mine])
+            front = [task[key] for key in mine if kinds[key] != 2]
+            if front:
+                finish[leaf, port] = latest(leaf, front)
+        latest_of = {family: latest(key[0], [family]) for key, family in task.items()}
+        for key, family in task.items():
+            if kinds[key] != 1:
+                last[key] = latest_of[family]
+        for (leaf, index), family in ready.items():
+            last_ready[leaf, index] = latest(leaf, [family])
+        sizes = np.array(grid.sizes)
+        ends = np.cumsum(sizes[np.array(leaves, dtype=np.int64)])
+        first = ends - sizes[np.array(leaves, dtype=np.int64)]
+        iteration = np.arange(graph.iterations)
+        starts = first[_numbers(start, graph.leaf)] + every_key[iteration]
+        fills = np.full(graph.blocks, -1)
+        some = np.flatnonzero(graph.kind == 0)
+        if len(some):
+            fills[some] = (
+                first[_numbers(ready, owner_leaf[some], graph.sequence[some])]
+                + every_key[graph.owner[some]]
+            )
+        tasks = np.zeros(0, dtype=np.int64)
+        if graph.tasks:
+            which = _numbers(task, owner_leaf[block], graph.sequence[block], graph.task_port)
+            tasks = first[which] + every_key[graph.owner[block]]
+        exists = np.zeros(int(ends[-1]), dtype=np.bool_)
+        exists[starts] = True
+        exists[fills[some]] = True
+        exists[tasks] = True
+        for of, family in parts.items():
+            size = int(sizes[leaves[family]])
+            here = slice(int(first[family]), int(first[family]) + size)
+            for one in of:
+                exists[here] |= exists[int(first[one]) : int(first[one]) + size]
+        return EventFamilies(
+            np.array(leaves, dtype=np.int64),
+            first,
+            int(ends[-1]),
+            start,
+            ready,
+            task,
+            served,
+            finish,
+            last,
+            last_ready,
+            latest_of,
+            tuple((family, of) for of, family in parts.items()),
+            exists,
+            starts,
+            fills,
+            tasks,
+            tuple(grid.sizes),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceRules:
+    """The precedences of an order of service, and what makes it work-conserving.
+
+    Parameters
+    ----------
+    precedences
+        Every task begins after the tasks that its port serves before it.
+    followers
+        Per task and stream on its port, the first task of the stream that is served later.
+    ready
+        Shape (rows of `followers`,): the family of the times at which followers are ready.
+    older
+        Shape (rows of `followers`,): whether the task is before its follower in the order "oldest".
+    """
+
+    precedences: Rows
+    followers: Rows
+    ready: Ints
+    older: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class ExtensionRules:
+    """All precedences of a sampled mapping, for all members of the boxes.
+
+    Parameters
+    ----------
+    grid, families
+        The grids of the leaves, and the event families.
+    common
+        The precedences without ports.
+    in_order
+        The precedences of a leaf's tasks on each port.
+    program, skew
+        The precedences between leaves on each port, by order of service.
+    ready_order
+        The fills of a stream are ready in order: required by work-conserving orders.
+    undecided
+        (leaf, point of its grid) of boxes with a precedence that does not move with the box.
+    service
+        The order of service taken from another schedule, as a candidate for "oldest".
+    """
+
+    grid: Grid
+    families: EventFamilies
+    common: Rows
+    in_order: Rows
+    program: Rows
+    skew: Rows
+    ready_order: Rows
+    undecided: tuple[tuple[int, int], ...]
+    service: ServiceRules | None = None
+
+    def wrong_places(
+        self, order: Order | None, begin: Times, fill_begin: Times, end: Times, duration: Times
+    ) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges over which times are not those of the ASAP schedule.
+
+        Parameters
+        ----------
+        order
+            The order of service; None: ports serve any number of tasks at once.
+        begin, fill_begin, end
+            Times in steps: the start of each tile iteration, when each fill may begin (by block),
+            and the end of each task.
+        duration
+            Shape (tasks,), in steps.
+
+        Returns
+        -------
+        list of (leaf, loop, number of the range in the loop)
+            The ranges; empty if the extended times are the ASAP schedule.
+        """
+        if self.undecided:
+            return sorted(set().union(*(self._place(leaf, key) for leaf, key in self.undecided)))
+        times = self._times(begin, fill_begin, end, duration)
+        rows = self._of(order)
+        outcome = self._decided(rows, times)
+        wrong = np.zeros(self.families.count, dtype=np.bool_)
+        wrong[rows.target[(outcome == VIOLATED) | (outcome == UNDECIDED)]] = True
+        attained = (times.values == 0) & (times.rates == 0).all(axis=0)
+        attained = np.asarray(attained, dtype=np.bool_)
+        attained[rows.target[(outcome == TIGHT) & rows.sound]] = True
+        return self._places(np.flatnonzero(wrong | (self._needed & ~attained)))
+
+    def not_work_conserving(
+        self,
+        service: ServiceRules,
+        begin: Times,
+        fill_begin: Times,
+        end: Times,
+        duration: Times,
+    ) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges over which ports do not serve the oldest ready task.
+
+        Parameters
+        ----------
+        service
+            The order of service.
+        begin, fill_begin, end, duration
+            As for `wrong_places`: the schedule in this order, which has passed `wrong_places`.
+
+        Returns
+        -------
+        list of (leaf, loop, number of the range in the loop)
+            The ranges; empty if the schedule is that of the order "oldest".
+
+        Notes
+        -----
+        When a task begins, all tasks before the followers have been served, and the followers are
+        served after it. So the port had no better choice if each follower is not ready yet, or if
+        the task is older, and the follower is not ready before or the port was not idle. Tasks of a
+        stream are ready in order, so that the followers represent all later ones.
+        """
+        times = self._times(begin, fill_begin, end, duration)
+        served = self._decided(service.precedences, times)
+        families = self.families
+        busy = np.zeros(families.count, dtype=np.bool_)
+        chain = (served == TIGHT) & service.precedences.sound
+        busy[service.precedences.target[chain]] = True
+        wrong = np.zeros(families.count, dtype=np.bool_)
+        wrong[service.precedences.target[(served == VIOLATED) | (served == UNDECIDED)]] = True
+        ready = self._decided(self.ready_order, times)
+        wrong[self.ready_order.target[(ready == VIOLATED) | (ready == UNDECIDED)]] = True
+        # The follower's time less the task's: both are negated.
+        steps = times.steps
+        opposite = _Extended(steps - times.values, -times.rates, steps)
+        rows = service.followers
+        later = self._decided(rows, opposite, steps[rows.target])
+        opens = replace(rows, family=service.ready)
+        one: Any = np.full(len(rows.target), 1, dtype=times.values.dtype)
+        closed = np.isin(self._decided(opens, opposite, one), (HOLDS, TIGHT))
+        level = np.isin(self._decided(opens, opposite, one * 0), (HOLDS, TIGHT))
+        good = np.isin(later, (HOLDS, TIGHT))
+        good &= closed | (service.older & (level | busy[rows.target]))
+        wrong[rows.target[~good]] = True
+        return self._places(np.flatnonzero(wrong))
+
+    def _places(self, events: Ints) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges that some events represent."""
+        wrong = set()
+        for family in np.unique(self._family_of[events]).tolist():
+            mine = events[self._family_of[events] == family]
+            leaf = int(self.families.leaf[family])
+            for key in (mine - self.families.first[family]).tolist():
+                wrong |= self._place(leaf, key)
+        return sorted(wrong)
+
+    def _times(self, begin: Times, fill_begin: Times, end: Times, duration: Times) -> _Extended:
+        """Return the times of all families, in Python integers where 64 bits may not suffice."""
+        families = self.families
+        exact = end.dtype == object or begin.dtype == object
+        values: Any = np.full(families.count, 0, dtype=object if exact else np.int64)
+        values[families.starts] = begin
+        some = families.fills >= 0
+        values[families.fills[some]] = fill_begin[some]
+        values[families.tasks] = end
+        steps: Any = np.full(families.count, 0, dtype=values.dtype)
+        steps[families.tasks] = duration
+        for leaf, family in families.start.items():
+            here = families.span(family)
+            values[here] = fill_forward(self.grid, leaf, values[here], families.exists[here])
+        for family, parts in families.parts:
+            here = families.span(family)
+            own = values[families.span(parts[0])].copy()
+            for part in parts[1:]:
+                own = np.maximum(own, values[families.span(part)])
+            leaf = int(families.leaf[family])
+            values[here] = fill_forward(self.grid, leaf, own, families.exists[here])
+        rates = self._rates(values)
+        if not exact and self._large(values, rates):
+            return self._times(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
+        return _Extended(values, rates, steps)
+
+    def _decided(self, rows: Rows, times: _Extended, weight: Times | None = None) -> Ints:
+        """Decide rows; by default, a target is later than its source by its duration."""
+        return decide_rows(
+            self.grid,
+            (self.families.leaf, self.families.first),
+            rows,
+            self._family_of[rows.target],
+            times.steps[rows.target] if weight is None else weight,
+            times.values,
+            times.rates,
+            self.families.exists,
+        )
+
+    def _of(self, order: Order | None) -> Rows:
+        if order is None:
+            return self.common
+        if order == "oldest" and self.service is not None:
+            return Rows.joined([self.common, self.service.precedences], self.common.base.shape[1])
+        return self._joined["program" if order == "program" else "skew"]
+
+    @cached_property
+    def _joined(self) -> dict[str, Rows]:
+        width = self.common.base.shape[1]
+        program = Rows.joined([self.common, self.in_order, self.program], width)
+        if self.skew is self.program:
+            return {"program": program, "skew": program}
+        skew = Rows.joined([self.common, self.in_order, self.skew], width)
+        return {"program": program, "skew": skew}
+
+    @cached_property
+    def _family_of(self) -> Ints:
+        sizes = np.array(self.families.sizes)[self.families.leaf]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    @cached_property
+    def _needed(self) -> Mask:
+        """The events whose times must be attained."""
+        needed = self.families.exists.copy()
+        for family in self.families.forward:
+            needed[self.families.span(family)] = True
+        return needed
+
+    def _rates(self, values: Times) -> Times:
+        """Return the increase of every event's time per period of each loop."""
+        width = self.common.base.shape[1]
+        rates: Any = np.full((width, len(values)), 0, dtype=values.dtype)
+        for leaf, shifts in enumerate(self._shifts):
+            for k, keys, back in shifts:
+                for family in np.flatnonzero(self.families.leaf == leaf).tolist():
+                    first = int(self.families.first[family])
+                    rates[k, first + keys] = values[first + keys] - values[first + back]
+        return rates
+
+    @cached_property
+    def _shifts(self) -> list[list[tuple[int, Ints, Ints]]]:
+        """Per leaf: (loop, points that represent skipped ones, the points one period earlier)."""
+        found = []
+        for leaf, depth in enumerate(self.grid.depth.tolist()):
+            periods = self.grid.columns(leaf, self.grid.period)
+            mine = []
+            for k in range(depth):
+                keys = np.flatnonzero(periods[k])
+                if len(keys):
+                    mine.append((k, keys, keys - periods[k, keys] * self.grid.stride[leaf, k]))
+            found.append(mine)
+        return found
+
+    def _large(self, values: Times, rates: Times) -> bool:
+        """Whether a time of a skipped event may not fit 64 bits."""
+        most = int(np.abs(values).max(initial=0))
+        longest = int(self.grid.skipped.max(initial=0)) + 2
+        fastest = int(np.abs(rates).max(initial=0))
+        return most + longest * fastest * max(len(rates), 1) * 2 >= _LIMIT
+
+    @cached_property
+    def _ranges(self) -> list[list[list[tuple[int, int, int]]]]:
+        """Per leaf and loop: (first place, place behind the last one, number) of each range."""
+        grid = self.grid
+        found: list[list[list[tuple[int, int, int]]]] = []
+        for leaf, depth in enumerate(grid.depth.tolist()):
+            loops = []
+            for k in range(depth):
+                runs = range(int(grid.runs[leaf, k]), int(grid.runs[leaf, k + 1]))
+                cuts = [run for run in runs if grid.run_period[run]]
+                loops.append(
+                    [
+                        (
+                            int(grid.run_place[run]),
+                            int(grid.run_place[run] + grid.run_period[run]),
+                            number,
+                        )
+                        for number, run in enumerate(cuts)
+                    ]
+                )
+            found.append(loops)
+        return found
+
+    def _place(self, leaf: int, key: int) -> set[tuple[int, int, int]]:
+        """Return the skipped ranges that a point represents; if there are none, all ranges."""
+        grid = self.grid
+        found = set()
+        for k, ranges in enumerate(self._ranges[leaf]):
+            place = int(key // grid.stride[leaf, k] % grid.count[leaf, k])
+            found |= {(leaf, k, n) for low, high, n in ranges if low <= place < high}
+        return found or {
+            (other, k, n)
+            for other, loops in enumerate(self._ranges)
+            for k, ranges in enumerate(loops)
+            for _, _, n in ranges
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Extended:
+    """Times of all families: for k = 0, their increase per period, and durations of tasks."""
+
+    values: Times
+    rates: Times
+    steps: Times
+
+
+def _distinct(*columns: Ints) -> list[tuple[int, ...]]:
+    """Return the distinct rows of some columns, in lexicographic order."""
+    rows = np.column_stack(columns)
+    return [tuple(row) for row in np.unique(rows, axis=0).tolist()]
+
+
+def _numbers(families: Mapping[Any, int], *columns: Ints) -> Ints:
+    """Return the family of each row of keys."""
+    keys = np.array([key if isinstance(key, tuple) else (key,) for key in families]).reshape(
+        len(families), len(columns)
+    )
+    spans = [int(max(a.max(initial=0), b.max(initial=0))) + 1 for a, b in zip(keys.T, columns)]
+    table = np.full(spans, -1)
+    table[tuple(keys.T)] = list(families.values())
+    return table[columns]
