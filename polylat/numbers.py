@@ -7,6 +7,7 @@ from fractions import Fraction
 from polylat.errors import UnsupportedError
 
 __all__ = [
+    "INT64_LIMIT",
     "Number",
     "format_factor",
     "format_large",
@@ -19,6 +20,9 @@ __all__ = [
 ]
 
 Number = int | Fraction
+
+INT64_LIMIT = 1 << 62
+"""Integers below this fit into 64 bits, and so does the sum of two of them."""
 
 _MAX_BITS = 14_000
 """Python formats integers of up to 4300 digits, about 14,280 bits."""

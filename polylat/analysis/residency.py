@@ -78,7 +78,7 @@ class HolderResidency:
     end: Times
     start_growth: Times
     end_growth: Times
-    elements: Ints
+    elements: Times
     bits_per_value: Fraction
 
     @cached_property

@@ -28,6 +28,7 @@ from polylat.analysis.residency import (
 )
 from polylat.engine.solution import Solution
 from polylat.lowering.accesses.counting import tile_elements
+from polylat.lowering.integer_types import count_type
 from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sampling import LoopSample
@@ -79,7 +80,8 @@ def holder_residency(
     dtype = timing.finish.dtype
     start = np.full(len(keys), timing.makespan, dtype=dtype)
     end = np.full(len(keys), 0, dtype=dtype)
-    elements = np.zeros(len(keys), dtype=np.int64)
+    counts = max((count_type(leaf) for leaf in sharing), key=lambda kind: kind is object)
+    elements: Times = np.zeros(len(keys), dtype=counts)
     streams: list[AccessStream] = []
     for leaf in sharing:
         tiles = layout.tiles[leaf.number]

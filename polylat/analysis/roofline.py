@@ -176,11 +176,9 @@ def roofline(spec: Spec | Any) -> Roofline:
             if component.name in sums
         }
     per_einsum = {einsum.name: busy[einsum.name] for einsum in spec.workload.einsums}
-    # AccelForge omits zeros from its maxima. This matters for the negative time of a bounding box
-    # of negative extent (due to a negative coefficient), which is the largest if all others are 0.
-    latency: Number = 0
-    for times in per_einsum.values():
-        latency += max((time for time in times.values() if time), default=0)
+    # Busy times are negative where AccelForge counts a bounding box of negative extent. Its Compute
+    # is never busy for less than no time, and so its latency is not negative.
+    latency: Number = sum((max((0, *times.values())) for times in per_einsum.values()), 0)
     used = {name for times in per_einsum.values() for name in times}
     components = tuple(name for name in spec.arch.order if name in used)
     return Roofline(reduce_number(latency), per_einsum, accesses, totals, components)

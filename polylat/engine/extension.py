@@ -100,7 +100,7 @@ def _skipped_ranges(layout: Numbering) -> list[SkippedRange]:
                 after = _translated(tiles, representing, k, cut.period)
                 for block in layout.blocks[leaf]:
                     for access in block.accesses:
-                        counts = np.zeros(tiles.size, dtype=np.int64)
+                        counts = np.zeros(tiles.size, dtype=access.counts.dtype)
                         counts[access.iterations] = access.counts
                         same = counts[representing] == counts[before]
                         same &= counts[representing] == counts[after]

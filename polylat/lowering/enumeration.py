@@ -9,10 +9,12 @@ import numpy as np
 
 from polylat.errors import TooLargeError
 from polylat.lowering.groups import GroupText, connected_groups, solve_group
+from polylat.lowering.integer_types import position_type, tile_lengths
 from polylat.lowering.isl_text import set_text
-from polylat.lowering.iterations import IterationTable, first_unit_indices, tile_interval
+from polylat.lowering.iterations import IterationTable, first_unit_indices
 from polylat.lowering.paths import Leaf
 from polylat.lowering.sampling import LoopSample
+from polylat.numbers import INT64_LIMIT
 
 __all__ = ["count_iterations", "iteration_table", "tied_groups", "trip_counts"]
 
@@ -77,22 +79,15 @@ def iteration_table(leaf: Leaf, depth: int, kept: Mapping[int, LoopSample]) -> I
     Raises
     ------
     TooLargeError
-        Keys do not fit in 64 bits, or the array would be too large.
+        There are so many tile iterations that their numbers do not fit in 64 bits, or that the
+        array would be too large.
     """
     samples = tuple(kept[loop.node] for loop in leaf.temporal[:depth])
-    if prod(sample.trips for sample in samples) >= 1 << 62:
-        raise TooLargeError(
-            f"the loops of Einsum {leaf.einsum.name!r} have 2^62 tiles or more",
-            where=leaf.where or "mapping",
-            fix="use granularity='tile', or larger tiles",
-        )
+    if prod(sample.trips for sample in samples) >= INT64_LIMIT:
+        raise _too_many(leaf, depth, "2^62 tile iterations or more")
     shape = tuple(sample.count for sample in samples)
     if prod(shape) > _LARGEST_GRID:
-        raise TooLargeError(
-            f"Einsum {leaf.einsum.name!r} has more than {_LARGEST_GRID:,} tile iterations",
-            where=leaf.where or "mapping",
-            fix="use granularity='tile', or larger tiles",
-        )
+        raise _too_many(leaf, depth, f"more than {_LARGEST_GRID:,} tile iterations to sample")
     mask = np.ones(shape, dtype=np.bool_)
     for variables in tied_groups(leaf):
         loops, here = _existing(leaf, variables, samples)
@@ -100,6 +95,15 @@ def iteration_table(leaf: Leaf, depth: int, kept: Mapping[int, LoopSample]) -> I
             mask &= here.reshape([n if k in loops else 1 for k, n in enumerate(shape)])
     places = np.array(np.nonzero(mask)) if depth else np.zeros((0, 1))
     return IterationTable(leaf, depth, places.astype(np.int64), samples)
+
+
+def _too_many(leaf: Leaf, depth: int, number: str) -> TooLargeError:
+    coarser = "use granularity='tile', or " if depth > leaf.fixed_depth else ""
+    return TooLargeError(
+        f"Einsum {leaf.einsum.name!r} has {number}",
+        where=leaf.where or "mapping",
+        fix=f"{coarser}use larger tiles",
+    )
 
 
 def count_iterations(leaf: Leaf, depth: int) -> int:
@@ -143,8 +147,10 @@ def _existing(
             positions[k]: kept[k].digits.reshape([-1 if i == j else 1 for j in range(len(loops))])
             for i, k in enumerate(loops)
         } | first_unit_indices(leaf, variables[0], max((positions[k] for k in loops), default=0))
-        start, end = tile_interval(leaf, variables[0], digits)
-        return loops, np.broadcast_to(np.asarray(start < end), shape)
+        kind = position_type(leaf, [sample.trips for sample in kept])
+        lengths = tile_lengths(leaf, variables[0], digits, kind=kind)
+        exists = np.asarray(lengths > 0, dtype=np.bool_)
+        return loops, np.broadcast_to(exists, shape)
     mask = np.zeros(shape, dtype=np.bool_)
     text = GroupText(leaf, variables, "x", [positions[k] for k in loops])
     found = solve_group(set_text(list(text.shown.values()), text.hidden, text.conditions))

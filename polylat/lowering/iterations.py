@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from polylat.lowering.integer_types import position_type, tile_lengths
 from polylat.lowering.paths import Leaf
 from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints
@@ -17,7 +18,6 @@ __all__ = [
     "IterationTable",
     "first_unit_indices",
     "joint_tile_keys",
-    "tile_interval",
 ]
 
 
@@ -82,6 +82,11 @@ class IterationTable:
     def lengths(self) -> dict[Hashable, Ints]:
         """Cache of tile lengths, which many accesses share."""
         return {}
+
+    @cached_property
+    def position_type(self) -> type:
+        """The type of the positions of tiles in their rank variables."""
+        return position_type(self.leaf, [kept.trips for kept in self.kept])
 
     def radix(self, loop: int) -> int:
         """Return the largest trip count of a Temporal loop, of all leaves below it.
@@ -303,8 +308,8 @@ class IterationTable:
                 for j in range(k)
                 if self.leaf.temporal[j].variable == loop.variable
             } | first_unit_indices(self.leaf, loop.variable, positions[k])
-            start, end = tile_interval(self.leaf, loop.variable, outer)
-            last = np.minimum(self.kept[k].trips, -(-(end - start) // loop.tile)) - 1
+            length = tile_lengths(self.leaf, loop.variable, outer, kind=self.position_type)
+            last = np.minimum(self.kept[k].trips, -(-length // loop.tile)) - 1
             given = (k < fixed) & ~free
             free |= given & (found[k] > last)
             found[k] = np.where(given, np.minimum(found[k], last), last)
@@ -375,35 +380,6 @@ def joint_tile_keys(some: Sequence[IterationTable], depth: int) -> Ints:
     """
     keys = np.sort(np.concatenate([t.prefix_keys(depth)[t.firsts(depth)] for t in some]))
     return keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
-
-
-def tile_interval(
-    leaf: Leaf, variable: str, digits: Mapping[int, Ints | int]
-) -> tuple[Ints | int, Ints | int]:
-    """Return the interval of a variable's values in a tile.
-
-    Parameters
-    ----------
-    leaf, variable
-        The leaf and its rank variable.
-    digits
-        Position of a loop → its index, or an array of indices. Loops that are not named do not
-        restrict the interval.
-
-    Returns
-    -------
-    (start, end)
-        The first value and the value behind the last one. ``start >= end`` means that the tile
-        does not exist.
-    """
-    low, high = leaf.ranges[variable]
-    start: Ints | int = low
-    end: Ints | int = high + 1
-    for p, loop in enumerate(leaf.loops):
-        if loop.variable == variable and p in digits:
-            start = start + loop.tile * digits[p]
-            end = np.minimum(start + loop.tile, end)
-    return start, end
 
 
 def first_unit_indices(leaf: Leaf, variable: str, position: int) -> dict[int, Ints | int]:

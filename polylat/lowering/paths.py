@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 from polylat.spec.affine import Affine
 from polylat.spec.workload import Einsum
@@ -148,6 +149,16 @@ class Leaf:
             The Storages, outermost first.
         """
         return tuple(h for h in self.holders[tensor] if not h.toll)
+
+    @cached_property
+    def volume(self) -> int:
+        """Number of integer points in the box of `ranges`.
+
+        It bounds every number of values that the leaf accesses, in one tile iteration or in all
+        of them together: different tiles and units have different operations, and no more elements
+        than operations.
+        """
+        return prod(high - low + 1 for low, high in self.ranges.values())
 
     @cached_property
     def trips(self) -> tuple[int, ...]:

@@ -2,23 +2,25 @@
 
 ISL visits points one by one, at microseconds per point. Instead, ISL computes the bounds of each
 dimension as piecewise quasi-affine functions of the dimensions before it, and NumPy evaluates
-these functions for all partial points at once.
+these functions for all partial points at once: in 64 bits if no intermediate result can exceed
+them, else in Python integers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import combinations
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import islpy as isl
 import numpy as np
 
 from polylat.errors import TooLargeError
+from polylat.lowering.corners import Corners
+from polylat.lowering.integer_types import Counts, fitting_type
+from polylat.numbers import INT64_LIMIT
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 
-__all__ = ["LARGEST_TABLE", "Corners", "PiecewiseAffine", "integer_points"]
+__all__ = ["LARGEST_TABLE", "PiecewiseAffine", "integer_points"]
 
 
 LARGEST_TABLE = 1 << 26
@@ -47,7 +49,7 @@ def integer_points(relation: isl.Set) -> Ints:
     ValueError
         The set has parameters or is not bounded.
     TooLargeError
-        The set has more than `LARGEST_TABLE` points.
+        The set has more than `LARGEST_TABLE` points, or coordinates of 2^62 or more.
 
     Examples
     --------
@@ -62,16 +64,17 @@ def integer_points(relation: isl.Set) -> Ints:
     if size == 0:
         return np.zeros((0 if relation.is_empty() else 1, 0), dtype=np.int64)
     found = np.zeros((1, 0), dtype=np.int64)
+    limit = 0
     for k in range(size):
         head = relation.project_out(_SET, k + 1, size - k - 1).compute_divs().coalesce()
         bounds = isl.Map.from_range(head).move_dims(_IN, 0, isl.dim_type.out, 0, k)
-        least, inside = PiecewiseAffine(bounds.lexmin_pw_multi_aff()).at(found)
-        most, _ = PiecewiseAffine(bounds.lexmax_pw_multi_aff()).at(found)
+        least, inside = PiecewiseAffine(bounds.lexmin_pw_multi_aff()).at(found, limit)
+        most, _ = PiecewiseAffine(bounds.lexmax_pw_multi_aff()).at(found, limit)
         if k == 0 and not inside.any():
             return np.zeros((0, size), dtype=np.int64)
         found, low, high = found[inside], least[inside, 0], most[inside, 0]
-        lengths = high - low + 1
-        if lengths.sum() > LARGEST_TABLE:
+        lengths = high - low + 1  # each fits, but their sum might not
+        if lengths.max(initial=0) > LARGEST_TABLE or lengths.sum() > LARGEST_TABLE:
             raise TooLargeError(
                 f"a relation of the mapping has more than {LARGEST_TABLE} points",
                 where="mapping",
@@ -79,8 +82,10 @@ def integer_points(relation: isl.Set) -> Ints:
             )
         repeated, values = concatenated_ranges(low, lengths)
         found = np.column_stack((found[repeated], values))
+        limit = max(limit, _largest(low), _largest(high))
         if _may_have_holes(head):
-            found = found[_Domain(head).contains(found)]
+            domain = _Domain(head)
+            found = found[domain.contains(domain.reach.exact(found, limit))]
     return found
 
 
@@ -107,27 +112,39 @@ class PiecewiseAffine:
             self._pieces.append((_Domain(domain), values))
 
         function.foreach_piece(add)
+        self._reach = _Reach.of(
+            [domain.reach for domain, _ in self._pieces]
+            + [function.reach for _, functions in self._pieces for function in functions]
+        )
 
-    def at(self, points: Ints) -> tuple[Ints, Mask]:
+    def at(self, points: Ints, limit: int | None = None) -> tuple[Ints, Mask]:
         """Evaluate the function.
 
         Parameters
         ----------
         points
             One point per row, shape (n, dimensions).
+        limit
+            A bound of the absolute values of all coordinates; None: the largest of them.
 
         Returns
         -------
         (values, defined)
             One value per row, shape (n, dimensions of the value), and where the function is
             defined, shape (n,). Values are 0 elsewhere.
+
+        Raises
+        ------
+        TooLargeError
+            There are values of 2^62 or more.
         """
         values = np.zeros((len(points), self._size), dtype=np.int64)
         defined = np.zeros(len(points), dtype=np.bool_)
+        points = self._reach.exact(points, _largest(points) if limit is None else limit)
         for domain, functions in self._pieces:
             inside = domain.contains(points)
             for column, function in enumerate(functions):
-                values[inside, column] = function.at(points[inside])
+                values[inside, column] = _in_range(function.at(points[inside]))
             defined |= inside
         return values, defined
 
@@ -149,98 +166,53 @@ class PiecewiseAffine:
         values = np.zeros((corners.boxes, self._size), dtype=np.int64)
         slopes = np.zeros((corners.boxes, self._size, corners.coordinates), dtype=np.int64)
         affine = np.zeros(corners.boxes, dtype=np.bool_)
+        points = self._reach.exact(corners.points, _largest(corners.points))
         for domain, functions in self._pieces:
-            inside = domain.containing(corners)
+            inside = domain.containing(corners, points)
             if not inside.any():
                 continue
             affine |= inside
             for column, function in enumerate(functions):
-                found, here = corners.affine(function.at(corners.points))
+                found, here = corners.affine(_in_range(function.at(points)))
                 values[inside, column] = found[0][inside]
                 slopes[inside, column] = found[1][inside]
-                affine[inside] &= (here & function.divisions_affine(corners))[inside]
+                affine[inside] &= (here & function.divisions_affine(corners, points))[inside]
         return values, slopes, affine
 
 
-@dataclass(frozen=True, eq=False)
-class Corners:
-    """The corners of boxes of points: {first + step · k}, 0 ≤ k ≤ last, coordinate by coordinate.
+def _largest(values: Ints) -> int:
+    return max(int(values.max(initial=0)), -int(values.min(initial=0)))
 
-    Parameters
-    ----------
-    first
-        Shape (boxes, dimensions): the points for k = 0.
-    steps, last
-        Shape (boxes, coordinates): how far a step of each coordinate moves the dimension that it
-        moves, and the largest value of the coordinate.
-    moved
-        The dimension that each coordinate moves.
+
+class _Reach(NamedTuple):
+    """A bound of all intermediate results at a point: ``constant + slope * limit``.
+
+    `limit` is a bound of the absolute values of the point's coordinates.
     """
 
-    first: Ints
-    steps: Ints
-    last: Ints
-    moved: tuple[int, ...]
+    constant: int = 0
+    slope: int = 0
 
-    @property
-    def boxes(self) -> int:
-        """Number of boxes."""
-        return len(self.first)
+    @staticmethod
+    def of(parts: Sequence[_Reach]) -> _Reach:
+        """Return a bound for several computations."""
+        return _Reach(*(max(column) for column in zip((0, 0), *parts, strict=True)))
 
-    @property
-    def coordinates(self) -> int:
-        """Number of coordinates of k."""
-        return len(self.moved)
+    def exact(self, points: Ints, limit: int) -> Counts:
+        """Return points as integers of the type in which intermediate results fit."""
+        kind = fitting_type(self.constant + self.slope * limit)
+        return points if kind is np.int64 else points.astype(kind)
 
-    @cached_property
-    def subsets(self) -> list[tuple[int, ...]]:
-        """The coordinates that are last, not first, corner by corner: first none, then each one."""
-        wide = [c for c in range(self.coordinates) if self.last[:, c].any()]
-        sizes = range(len(wide) + 1)
-        return [subset for size in sizes for subset in combinations(wide, size)]
 
-    @cached_property
-    def points(self) -> Ints:
-        """The corners, shape (corners · boxes, dimensions)."""
-        found = np.repeat(self.first[None], len(self.subsets), axis=0)
-        for at, subset in enumerate(self.subsets):
-            for c in subset:
-                found[at, :, self.moved[c]] += self.steps[:, c] * self.last[:, c]
-        return found.reshape(len(self.subsets) * self.boxes, self.first.shape[1])
-
-    def split(self, values: Ints) -> Ints:
-        """Return values at `points` by corner, shape (corners, boxes)."""
-        return values.reshape(len(self.subsets), self.boxes)
-
-    def affine(self, values: Ints) -> tuple[tuple[Ints, Ints], Mask]:
-        """Decide whether values at the corners are those of affine functions.
-
-        Parameters
-        ----------
-        values
-            Values at `points`, shape (corners · boxes,).
-
-        Returns
-        -------
-        ((value, slopes), affine)
-            The value for k = 0, shape (boxes,); its increase per step of each coordinate, shape
-            (boxes, coordinates); and whether an affine function with integer slopes has these
-            values at all corners, shape (boxes,).
-        """
-        by_corner = self.split(values)
-        base = by_corner[0]
-        slopes = np.zeros((self.boxes, self.coordinates), dtype=np.int64)
-        affine = np.ones(self.boxes, dtype=np.bool_)
-        for at, subset in enumerate(self.subsets):
-            if len(subset) == 1:
-                (c,) = subset
-                last = np.maximum(self.last[:, c], 1)
-                slopes[:, c] = (by_corner[at] - base) // last
-            rise = np.zeros(self.boxes, dtype=np.int64)
-            for c in subset:
-                rise += slopes[:, c] * self.last[:, c]
-            affine &= by_corner[at] == base + rise
-        return (base, slopes), affine
+def _in_range(values: Counts) -> Counts:
+    """Refuse values that do not fit in 64 bits together with their differences."""
+    if values.dtype == object and _largest(values) >= INT64_LIMIT:
+        raise TooLargeError(
+            "a relation of the mapping has indices of 2^62 or more",
+            where="mapping",
+            fix="use smaller ranks, or index expressions with smaller numbers",
+        )
+    return values
 
 
 class _Domain:
@@ -251,8 +223,11 @@ class _Domain:
             [(c.is_equality(), _Affine(c.get_aff())) for c in basic.get_constraints()]
             for basic in domain.compute_divs().get_basic_sets()
         ]
+        self.reach: _Reach = _Reach.of(
+            [function.reach for constraints in self._parts for _, function in constraints]
+        )
 
-    def containing(self, corners: Corners) -> Mask:
+    def containing(self, corners: Corners, points: Counts) -> Mask:
         """Return which boxes lie in one convex part of the set, on which it is affine.
 
         Shape (boxes,). Within a part whose integer divisions are affine on a box, membership is a
@@ -262,14 +237,14 @@ class _Domain:
         for constraints in self._parts:
             here = np.ones(corners.boxes, dtype=np.bool_)
             for equality, function in constraints:
-                value = corners.split(function.at(corners.points))
+                value = corners.split(function.at(points))
                 here &= ((value == 0) if equality else (value >= 0)).all(axis=0)
                 if here.any():
-                    here &= function.divisions_affine(corners)
+                    here &= function.divisions_affine(corners, points)
             found |= here
         return found
 
-    def contains(self, points: Ints) -> Mask:
+    def contains(self, points: Counts) -> Mask:
         """Return which points lie in the set."""
         inside = np.zeros(len(points), dtype=np.bool_)
         for constraints in self._parts:
@@ -291,8 +266,14 @@ class _Affine:
         self._divs = [
             (_Affine(aff.get_div(i)), k) for i, k in _coefficients(aff, _DIV, self._denominator)
         ]
+        constant, slope = abs(self._constant), sum(abs(k) for _, k in self._terms)
+        for div, k in self._divs:
+            # A floor is no larger than its numerator.
+            constant += abs(k) * div.reach.constant
+            slope += abs(k) * div.reach.slope
+        self.reach: _Reach = _Reach(constant, slope)
 
-    def divisions_affine(self, corners: Corners) -> Mask:
+    def divisions_affine(self, corners: Corners, points: Counts) -> Mask:
         """Return on which boxes all integer divisions are affine, shape (boxes,).
 
         A division of an affine function by a constant, minus an affine function with integer
@@ -300,13 +281,14 @@ class _Affine:
         """
         found = np.ones(corners.boxes, dtype=np.bool_)
         for div, _ in self._divs:
-            found &= div.divisions_affine(corners)
-            found &= corners.affine(div.at(corners.points))[1]
+            found &= div.divisions_affine(corners, points)
+            found &= corners.affine(div.at(points))[1]
         return found
 
-    def at(self, points: Ints) -> Ints:
+    def at(self, points: Counts) -> Counts:
         """Return the values at points, one per row."""
-        total = np.full(len(points), self._constant, dtype=np.int64)
+        kind = object if points.dtype == object else np.int64
+        total: Counts = np.full(len(points), self._constant, dtype=kind)
         for i, k in self._terms:
             total += k * points[:, i]
         for div, k in self._divs:

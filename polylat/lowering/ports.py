@@ -10,6 +10,7 @@ from math import lcm
 from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
+from polylat.numbers import INT64_LIMIT
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 
@@ -208,7 +209,7 @@ def access_costs(
         steps,
         {what: whole(c) for what, c in constant.items()},
         ports,
-        exact=total >= 1 << 62,
+        exact=total >= INT64_LIMIT,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from polylat.lowering.integer_types import Counts
 from polylat.schedule.arrays import Ints
 
 __all__ = ["Access", "Block", "BlockKind"]
@@ -23,14 +24,15 @@ class Access:
     iterations
         The tile iterations that have the access, increasing, numbered within the leaf: shape (n,).
     counts
-        Number of values that each accesses, in the busiest unit: shape (n,).
+        Number of values that each accesses, in the busiest unit: shape (n,); Python integers (dtype
+        object) where the leaf's numbers may exceed 64 bits.
     """
 
     component: str
     tensor: str | None
     action: str
     iterations: Ints
-    counts: Ints
+    counts: Counts
 
 
 @dataclass(frozen=True, eq=False)

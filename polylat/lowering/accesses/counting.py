@@ -16,10 +16,10 @@ from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.accesses.elements import GroupCount, operations
 from polylat.lowering.enumeration import tied_groups
 from polylat.lowering.groups import connected_groups
+from polylat.lowering.integer_types import Counts, count_type
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import PathHolder
 from polylat.lowering.sharing import SourceHolder
-from polylat.schedule.arrays import Ints
 from polylat.spec.arch import Component
 
 __all__ = ["leaf_blocks", "tile_elements"]
@@ -120,7 +120,7 @@ def _copies(tiles: IterationTable, components: Mapping[str, Component]) -> tuple
 
 def tile_elements(
     tiles: IterationTable, components: Mapping[str, Component], tensor: str, level: int
-) -> Ints:
+) -> Counts:
     """Return the number of elements of a storage's tile that a leaf touches.
 
     Parameters
@@ -173,7 +173,8 @@ class _Counter:
             [c.variables for c in self.leaf.coupled],
         )
         # Both ends of a transfer usually have the same counts.
-        self._known: dict[tuple[str, int, tuple[int, ...]], Ints] = {}
+        self._known: dict[tuple[str, int, tuple[int, ...]], Counts] = {}
+        self._type = count_type(self.leaf)
 
     def fill(self, level: int) -> tuple[Access, ...]:
         """Return the fills of a storage: whole tiles, in the tile iterations that enter them."""
@@ -250,13 +251,13 @@ class _Counter:
             sides.append(_Side(child.component, at_child, child.position))
         return sides
 
-    def _access(self, side: _Side, counts: Ints) -> Access:
+    def _access(self, side: _Side, counts: Counts) -> Access:
         nonzero = np.flatnonzero(counts)
         return Access(side.component, self.tensor, side.action, nonzero, counts[nonzero])
 
-    def _at_entry(self, depth: int, per_iteration: Ints) -> Ints:
+    def _at_entry(self, depth: int, per_iteration: Counts) -> Counts:
         """Return the counts in the tile iterations that enter a new tile, 0 elsewhere."""
-        counts = np.zeros(self.tiles.size, dtype=np.int64)
+        counts: Counts = np.zeros(self.tiles.size, dtype=self._type)
         firsts = self.tiles.firsts(depth)
         counts[firsts] = per_iteration[firsts]
         return counts
@@ -279,7 +280,7 @@ class _Counter:
                 summed.append(p)
         return summed
 
-    def footprint(self, level: int, side: _Side) -> Ints:
+    def footprint(self, level: int, side: _Side) -> Counts:
         storage = self.storages[level]
         summed = self._summed(storage.position, side)
         return self._once(
@@ -287,14 +288,14 @@ class _Counter:
             lambda g: g.footprint(storage.depth, summed, range(storage.position)),
         )
 
-    def _first(self, depth: int, level: int, side: _Side) -> Ints:
+    def _first(self, depth: int, level: int, side: _Side) -> Counts:
         child = self._child_position(level)
         summed = self._summed(child, side)
         return self._once(
             ("first", level, tuple(summed)), lambda g: g.first(depth, summed, range(child))
         )
 
-    def _last(self, level: int, side: _Side) -> Ints:
+    def _last(self, level: int, side: _Side) -> Counts:
         storage = self.storages[level]
         summed = self._summed(storage.position, side)
         return self._once(
@@ -302,11 +303,11 @@ class _Counter:
             lambda g: g.last(storage.depth, summed, range(storage.position)),
         )
 
-    def _all(self, side: _Side) -> Ints:
+    def _all(self, side: _Side) -> Counts:
         summed = self._summed(len(self.leaf.loops), side)
         key = ("all", len(self.storages), tuple(summed))
         if key not in self._known:
-            counts = np.ones(self.tiles.size, dtype=np.int64)
+            counts: Counts = np.ones(self.tiles.size, dtype=self._type)
             for variables in tied_groups(self.leaf):
                 counts = counts * GroupCount(self.tiles, variables, ()).operations(summed)
             self._known[key] = counts
@@ -318,11 +319,11 @@ class _Counter:
         return len(self.leaf.loops)
 
     def _once(
-        self, key: tuple[str, int, tuple[int, ...]], count: Callable[[GroupCount], Ints]
-    ) -> Ints:
+        self, key: tuple[str, int, tuple[int, ...]], count: Callable[[GroupCount], Counts]
+    ) -> Counts:
         """Return the product of a count over the groups, computed once per key."""
         if key not in self._known:
-            total = np.ones(self.tiles.size, dtype=np.int64)
+            total: Counts = np.ones(self.tiles.size, dtype=self._type)
             for variables, ranks in self.groups:
                 total = total * count(
                     GroupCount(self.tiles, variables, [self.access.projection[r] for r in ranks])

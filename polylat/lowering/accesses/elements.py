@@ -10,10 +10,11 @@ import numpy as np
 from polylat.errors import TooLargeError
 from polylat.lowering.enumeration import tied_groups
 from polylat.lowering.groups import GroupText, WantedRanges, solve_group, translates
+from polylat.lowering.integer_types import Counts, count_type, tile_lengths
 from polylat.lowering.isl_text import set_text
-from polylat.lowering.iterations import IrregularError, IterationTable, tile_interval
+from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.points import LARGEST_TABLE
-from polylat.schedule.arrays import Ints
+from polylat.schedule.arrays import Ints, Mask
 from polylat.spec.affine import Affine
 
 __all__ = ["GroupCount", "operations"]
@@ -58,7 +59,7 @@ class GroupCount:
         """Whether the group is one variable that no constraint ties to another."""
         return len(self.variables) == 1 and not self.tied
 
-    def footprint(self, depth: int, summed: Sequence[int], above: range) -> Ints:
+    def footprint(self, depth: int, summed: Sequence[int], above: range) -> Counts:
         """Return the number of elements of the tile that contains each tile iteration.
 
         Parameters
@@ -79,12 +80,12 @@ class GroupCount:
         loops = self._within(depth)
         if self.simple:
             lengths = self._lengths(loops, self._over_variables(summed), above)
-            table = lengths if self.indices else np.minimum(lengths, 1)
+            table = lengths if self.indices else _exist(lengths).astype(np.int64)
             return self._look_up(loops, _sum_tail(table, len(loops)))
         found = self._points(loops, summed, above)
         return self._tally(loops, found)
 
-    def first(self, depth: int, summed: Sequence[int], above: range) -> Ints:
+    def first(self, depth: int, summed: Sequence[int], above: range) -> Counts:
         """Return the number of elements of a tile that no earlier tile touches.
 
         Parameters
@@ -101,12 +102,12 @@ class GroupCount:
         if self.simple:
             table = self._lengths(loops, self._over_variables(summed), above)
             if not self.indices:
-                table = _first_existing(table > 0, len(loops))
+                table = _first_existing(_exist(table), len(loops))
             return self._look_up(loops, _sum_tail(table, len(loops)))
         found = self._extreme(loops, [], summed, above, "lexmin")
         return self._tally(loops, found)
 
-    def last(self, depth: int, summed: Sequence[int], above: range) -> Ints:
+    def last(self, depth: int, summed: Sequence[int], above: range) -> Counts:
         """Return the number of elements that no later tile iteration of the tile touches.
 
         Parameters
@@ -129,7 +130,7 @@ class GroupCount:
             units = sorted({*self._over_variables(summed), *(below if self.indices else ())})
             table = self._lengths(loops, units, range(max(len(above), innermost)))
             if not self.indices:
-                table = _last_existing(table > 0, len(outer), len(loops))
+                table = _last_existing(_exist(table), len(outer), len(loops))
             return self._look_up(loops, _sum_tail(table, len(loops)))
         inner = [k for k in loops if k not in outer]
         found = self._extreme(outer, inner, summed, above, "lexmax")
@@ -137,7 +138,7 @@ class GroupCount:
         columns = [order.index(k) for k in loops]
         return self._tally(loops, found[:, columns])
 
-    def operations(self, summed: Sequence[int]) -> Ints:
+    def operations(self, summed: Sequence[int]) -> Counts:
         """Return the number of operations of each tile iteration.
 
         Parameters
@@ -183,7 +184,7 @@ class GroupCount:
     def _names(self, text: GroupText, loops: Sequence[int], spatial: Sequence[int]) -> list[str]:
         return [text.shown[p] for p in self._shown(loops, spatial)]
 
-    def _lengths(self, loops: Sequence[int], summed: Sequence[int], first_unit: range) -> Ints:
+    def _lengths(self, loops: Sequence[int], summed: Sequence[int], first_unit: range) -> Counts:
         """Return the lengths of the variable's tiles: one axis per loop, then one per summed loop.
 
         Other Spatial loops have index 0 if `first_unit` contains their position; elsewhere all
@@ -202,40 +203,38 @@ class GroupCount:
         known = self.tiles.lengths.get(key)
         if known is not None:
             return known
-        innermost = max([*summed, *fixed], default=-1)
-        inside = [
-            p for p in loops_over_variable if p < innermost and p not in shown and p not in spatial
-        ]
-        axes = [self.kept[k].digits for k in loops]
-        axes += [np.arange(self.leaf.trips[p]) for p in (*summed, *inside)]
-        shape = tuple(len(axis) for axis in axes)
-        if prod(shape) > LARGEST_TABLE:
+        axes = [self.kept[k].count for k in loops] + [self.leaf.trips[p] for p in summed]
+        if prod(axes) > LARGEST_TABLE:
             raise TooLargeError(
                 f"the loops over {variable!r} of Einsum {self.leaf.einsum.name!r} have"
-                f" {prod(shape)} tiles to count",
+                f" {prod(axes)} tiles to count",
                 where=self.leaf.where or "mapping",
                 fix="use larger tiles",
             )
+        innermost = max([*summed, *fixed], default=-1)
+        inside = {p for p in loops_over_variable if p < innermost} - {*shown, *spatial}
+        indices = [self.kept[k].digits for k in loops] + [np.arange(n) for n in axes[len(loops) :]]
         digits: dict[int, Ints | int] = dict.fromkeys(fixed, 0)
-        for i, (p, axis) in enumerate(zip((*shown, *inside), axes, strict=True)):
-            digits[p] = axis.reshape([-1 if i == j else 1 for j in range(len(axes))])
-        start, end = tile_interval(self.leaf, variable, digits)
-        lengths: Ints = np.broadcast_to(np.maximum(np.asarray(end - start), 0), shape)
-        total = _sum_tail(lengths, len(shown))
-        if total.size <= _REMEMBERED:
-            self.tiles.lengths[key] = total
-        return total
+        for i, (p, index) in enumerate(zip(shown, indices, strict=True)):
+            digits[p] = index.reshape([-1 if i == j else 1 for j in range(len(axes))])
+        kind = self.tiles.position_type
+        lengths = tile_lengths(self.leaf, variable, digits, inside, kind=kind)
+        table: Counts = np.asarray(lengths, dtype=count_type(self.leaf))
+        table = np.broadcast_to(table, axes)
+        if table.size <= _REMEMBERED:
+            self.tiles.lengths[key] = table
+        return table
 
-    def _look_up(self, loops: Sequence[int], table: Ints) -> Ints:
+    def _look_up(self, loops: Sequence[int], table: Counts) -> Counts:
         """Return the entry of each tile iteration in a table over the places of loops."""
         if not loops:
-            return np.full(self.tiles.size, int(table), dtype=np.int64)
+            return np.full(self.tiles.size, table, dtype=table.dtype)
         index = np.zeros(self.tiles.size, dtype=np.int64)
         for k in loops:
             index = index * self.kept[k].count + self.tiles.places[k]
         return np.ascontiguousarray(table).reshape(-1)[index]
 
-    def _tally(self, loops: Sequence[int], found: Ints) -> Ints:
+    def _tally(self, loops: Sequence[int], found: Ints) -> Counts:
         """Return the number of rows with the loop indices of each tile iteration."""
         shape = [self.kept[k].count for k in loops]
         index = np.zeros(len(found), dtype=np.int64)
@@ -314,7 +313,7 @@ class GroupCount:
         return found[:, columns]
 
 
-def operations(tiles: IterationTable) -> Ints:
+def operations(tiles: IterationTable) -> Counts:
     """Return the number of operations of each tile iteration.
 
     Parameters
@@ -327,19 +326,23 @@ def operations(tiles: IterationTable) -> Ints:
     numpy.ndarray
         Operations of the first unit, shape (size,).
     """
-    counts = np.ones(tiles.size, dtype=np.int64)
+    counts: Counts = np.ones(tiles.size, dtype=count_type(tiles.leaf))
     for variables in tied_groups(tiles.leaf):
         counts = counts * GroupCount(tiles, variables, ()).operations(())
     return counts
 
 
-def _sum_tail(table: Ints, axes: int) -> Ints:
+def _sum_tail(table: Counts, axes: int) -> Counts:
     """Sum over all axes but the first ones."""
-    total: Ints = table.sum(axis=tuple(range(axes, table.ndim)), dtype=np.int64)
-    return total
+    # The sum over no axes is a scalar, not an array, if the table has none.
+    return np.asarray(table.sum(axis=tuple(range(axes, table.ndim))), dtype=table.dtype)
 
 
-def _first_existing(exists: np.ndarray, axes: int) -> Ints:
+def _exist(lengths: Counts) -> Mask:
+    return np.asarray(lengths > 0, dtype=np.bool_)
+
+
+def _first_existing(exists: Mask, axes: int) -> Ints:
     """Return 1 at the first existing index over the first axes, per unit, and 0 elsewhere."""
     flat = exists.reshape(int(np.prod(exists.shape[:axes], dtype=np.int64)), -1)
     first = np.zeros(flat.shape, dtype=np.int64)
@@ -348,7 +351,7 @@ def _first_existing(exists: np.ndarray, axes: int) -> Ints:
     return first.reshape(exists.shape)
 
 
-def _last_existing(exists: np.ndarray, outer: int, axes: int) -> Ints:
+def _last_existing(exists: Mask, outer: int, axes: int) -> Ints:
     """Return 1 at the last existing index per outer index and unit, and 0 elsewhere."""
     head = int(np.prod(exists.shape[:outer], dtype=np.int64))
     body = int(np.prod(exists.shape[outer:axes], dtype=np.int64))
