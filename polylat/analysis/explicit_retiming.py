@@ -100,8 +100,9 @@ class ExplicitRetimer:
         return Evaluation(reduce_number(Fraction(latency, scale * unit)), used, lambda: unscaled)
 
     def _durations(self, factors: Mapping[AccessKey, int]) -> Times:
-        total = sum(part.total * factors[part.key] for part in self.parts)
-        most = max(total, *factors.values(), 0)  # an access without time may have a large factor
+        # An access without time may have a large factor, and one with a large time the factor 0.
+        total = sum(part.total * max(factors[part.key], 1) for part in self.parts)
+        most = max(total, *factors.values(), 0)
         dtype: Any = np.int64 if most < INT64_LIMIT else object
         durations = np.full(self.plan.graph.tasks, 0, dtype=dtype)
         for part in self.parts:

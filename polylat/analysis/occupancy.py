@@ -19,7 +19,7 @@ from polylat.analysis.residency import (
 from polylat.analysis.residency_pieces import holder_residency
 from polylat.engine.model import build
 from polylat.engine.solution import Solution
-from polylat.errors import UnsupportedError
+from polylat.errors import TooLargeError, UnsupportedError
 from polylat.lowering.ports import separated_stages, stages_with_units
 from polylat.lowering.sharing import leaves_sharing
 from polylat.numbers import Number, reduce_number
@@ -312,6 +312,8 @@ def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
                         )
                     except IrregularResidencyError:
                         errors[key] = _not_periodic(holder.component)
+                    except TooLargeError as error:  # a tile with too many elements to count
+                        errors[key] = UnsupportedError(error.what, where=error.where, fix=error.fix)
     order = {name: i for i, name in enumerate(spec.arch.order)}
     return tuple(
         Occupancy(

@@ -127,9 +127,11 @@ class PeriodicRetimer:
             prepare=lambda other: with_order_of(model, other),
         )
 
-    def _dtype(self, factors: Mapping[AccessKey, int]) -> Any:
+    def _dtype(self, factors: Mapping[AccessKey, int], unit: int) -> Any:
         """Return a type that holds all times: none exceeds the sum of all busy times."""
-        total = sum(self._work[key] * factor for key, factor in factors.items())
+        total = sum(
+            steps * max(factors.get(key, unit), unit, 1) for key, steps in self._work.items()
+        )
         return np.int64 if total < INT64_LIMIT else object
 
     @cached_property
@@ -152,7 +154,7 @@ class PeriodicRetimer:
         unit = lcm(*(scale.denominator for scale in used.values()))
         factors = {key: int(scale * unit) for key, scale in used.items()}
         scale = self._model.costs.scale
-        durations = sampled.durations(factors, unit, self._dtype(factors))
+        durations = sampled.durations(factors, unit, self._dtype(factors, unit))
         values = sampled.timer.values(durations)
         timing = sampled.timer.timing(durations, values)
         assert timing.legal
@@ -166,7 +168,7 @@ class PeriodicRetimer:
 
         def direct_slope(keys: Collection[AccessKey]) -> Fraction | None:
             alone = dict.fromkeys(keys, 1)
-            grows = sampled.durations(alone, 0, self._dtype(alone))
+            grows = sampled.durations(alone, 0, self._dtype(alone, 0))
             slope = sampled.timer.slope(durations, values, grows)
             return None if slope is None else Fraction(slope, scale)
 

@@ -28,7 +28,7 @@ from polylat.analysis.residency import (
 )
 from polylat.engine.solution import Solution
 from polylat.lowering.accesses.counting import tile_elements
-from polylat.lowering.integer_types import count_type
+from polylat.lowering.integer_types import Counts, joint_count_type
 from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sampling import LoopSample
@@ -80,8 +80,7 @@ def holder_residency(
     dtype = timing.finish.dtype
     start = np.full(len(keys), timing.makespan, dtype=dtype)
     end = np.full(len(keys), 0, dtype=dtype)
-    counts = max((count_type(leaf) for leaf in sharing), key=lambda kind: kind is object)
-    elements: Times = np.zeros(len(keys), dtype=counts)
+    elements: Counts = np.zeros(len(keys), dtype=joint_count_type(sharing))
     streams: list[AccessStream] = []
     for leaf in sharing:
         tiles = layout.tiles[leaf.number]

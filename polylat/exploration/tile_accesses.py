@@ -10,6 +10,7 @@ from math import lcm
 import numpy as np
 
 from polylat.lowering.accesses.counting import tile_elements
+from polylat.lowering.integer_types import Counts, joint_count_type
 from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf
@@ -123,7 +124,7 @@ def tile_accesses(
                 visited.add((holder.node, tensor))
                 sharing = leaves_sharing(leaves, tensor, holder)
                 keys = joint_tile_keys([layout.tiles[o.number] for o in sharing], holder.depth)
-                largest = np.zeros(len(keys), dtype=np.int64)
+                largest: Counts = np.zeros(len(keys), dtype=joint_count_type(sharing))
                 component = order.index(holder.component)
                 for other in sharing:
                     tiles = layout.tiles[other.number]
@@ -152,7 +153,9 @@ def tile_accesses(
     most = sum(int(e.max(initial=0)) * len(e) * s for e, s in zip(elements, sizes, strict=True))
     if most * denominator >= _LIMIT:
         raise IntegerRangeError
-    scaled = [e * int(s * denominator) for e, s in zip(elements, sizes, strict=True)]
+    scaled = [
+        (e * int(s * denominator)).astype(np.int64) for e, s in zip(elements, sizes, strict=True)
+    ]
     held = HeldTiles(
         np.concatenate(holder_of),
         np.concatenate(scaled),

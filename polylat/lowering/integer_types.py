@@ -6,7 +6,7 @@ that no number ever wraps around.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,14 @@ from polylat.lowering.paths import Leaf
 from polylat.numbers import INT64_LIMIT
 from polylat.schedule.arrays import Ints
 
-__all__ = ["Counts", "count_type", "fitting_type", "position_type", "tile_lengths"]
+__all__ = [
+    "Counts",
+    "count_type",
+    "fitting_type",
+    "joint_count_type",
+    "position_type",
+    "tile_lengths",
+]
 
 Counts = npt.NDArray[Any]
 """Numbers of values: 64-bit integers where they fit, else Python integers (dtype object)."""
@@ -52,6 +59,22 @@ def count_type(leaf: Leaf) -> type:
         ``numpy.int64`` if their sums over all tile iterations fit, too; else ``object``.
     """
     return fitting_type(leaf.volume)
+
+
+def joint_count_type(leaves: Iterable[Leaf]) -> type:
+    """Return the type of the numbers of values that several leaves access.
+
+    Parameters
+    ----------
+    leaves
+        The leaves.
+
+    Returns
+    -------
+    type
+        As for `count_type`.
+    """
+    return fitting_type(max(leaf.volume for leaf in leaves))
 
 
 def position_type(leaf: Leaf, trips: Sequence[int]) -> type:
