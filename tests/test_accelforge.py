@@ -86,6 +86,65 @@ def test_accelforge_evaluates_what_goes_back(name: str) -> None:
     assert polylat.roofline(evaluated).latency == pytest.approx(before, rel=1e-6)
 
 
+PROJECTION = """
+workload:
+  iteration_space_shape: {{m: 2 <= m < 6, n: 0 <= n < 4}}
+  bits_per_value: {{All: 1}}
+  einsums:
+  - name: e
+    tensor_accesses:
+    - {{name: a, projection: {{A: "{0}", B: n}}}}
+    - {{name: b, projection: {{A: "{0}"}}, output: true}}
+arch:
+  nodes:
+  - !Memory
+    name: DRAM
+    size: inf
+    leak_power: 0
+    area: 0
+    tensors: {{keep: All}}
+    actions: [{{name: read, energy: 1, throughput: 1}}, {{name: write, energy: 1, throughput: 1}}]
+  - !Memory
+    name: SRAM
+    size: inf
+    leak_power: 0
+    area: 0
+    tensors: {{keep: All}}
+    actions:
+    - {{name: read, energy: 1, throughput: inf}}
+    - {{name: write, energy: 1, throughput: inf}}
+  - !Compute
+    name: mac
+    leak_power: 0
+    area: 0
+    actions: [{{name: compute, energy: 1, throughput: inf}}]
+mapping:
+  nodes:
+  - !Storage {{component: DRAM, tensors: [a, b]}}
+  - !Temporal {{rank_variable: m, tile_shape: 2}}
+  - !Storage {{component: SRAM, tensors: [a, b]}}
+  - !Temporal {{rank_variable: m, tile_shape: 1}}
+  - !Temporal {{rank_variable: n, tile_shape: 1}}
+  - !Compute {{einsum: e, component: mac}}
+"""
+
+
+@pytest.mark.parametrize("index", ["m", "m + 3", "m - 3", "m - 9", "3 - m", "2*m - n - 1", "n - m"])
+def test_offsets_and_negative_coefficients(index: str, tmp_path: Path) -> None:
+    """AccelForge counts from index 0, so that numbers of actions may be negative."""
+    file = tmp_path / "mapping.yaml"
+    file.write_text(PROJECTION.format(index), encoding="utf-8")
+    evaluated = af.Spec.from_yaml(str(file)).evaluate_mapping()
+    figures = polylat.roofline(polylat.load(file))
+    assert figures.latency == evaluated.latency() >= 0
+    assert figures.per_einsum["e"] == evaluated.latency(per_component=True)
+    actions = evaluated.actions(per_tensor=True, per_component=True, per_einsum=True)
+    assert {
+        (einsum, component, str(tensor), action): number
+        for (einsum, component, tensor, action), number in figures.totals.items()
+    } == actions
+
+
 def test_a_changed_object_is_another_input() -> None:
     live = af.Spec.from_yaml(str(OURS / "issue_o2_to_dram.yaml"))
     live.arch.nodes["DRAM"].actions["read"].throughput = "1 / 2"

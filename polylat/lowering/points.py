@@ -26,6 +26,9 @@ __all__ = ["LARGEST_TABLE", "PiecewiseAffine", "integer_points"]
 LARGEST_TABLE = 1 << 26
 """Maximum number of points: a larger array would not fit in the memory of a usual machine."""
 
+_MOST_HOLES = 1 << 18
+"""Up to this number of candidates for points, candidates between the parts of a set are tested."""
+
 _SET = isl.dim_type.set
 _IN = isl.dim_type.in_
 _DIV = isl.dim_type.div
@@ -64,34 +67,50 @@ def integer_points(relation: isl.Set) -> Ints:
     if size == 0:
         return np.zeros((0 if relation.is_empty() else 1, 0), dtype=np.int64)
     found = np.zeros((1, 0), dtype=np.int64)
-    limit = 0
+    limit = 0  # of the coordinates so far
     for k in range(size):
         head = relation.project_out(_SET, k + 1, size - k - 1).compute_divs().coalesce()
-        bounds = isl.Map.from_range(head).move_dims(_IN, 0, isl.dim_type.out, 0, k)
-        least, inside = PiecewiseAffine(bounds.lexmin_pw_multi_aff()).at(found, limit)
-        most, _ = PiecewiseAffine(bounds.lexmax_pw_multi_aff()).at(found, limit)
-        if k == 0 and not inside.any():
+        found = _extended(found, limit, head)
+        if not len(found):
             return np.zeros((0, size), dtype=np.int64)
-        found, low, high = found[inside], least[inside, 0], most[inside, 0]
-        lengths = high - low + 1  # each fits, but their sum might not
-        if lengths.max(initial=0) > LARGEST_TABLE or lengths.sum() > LARGEST_TABLE:
-            raise TooLargeError(
-                f"a relation of the mapping has more than {LARGEST_TABLE} points",
-                where="mapping",
-                fix="use granularity='tile', or larger tiles",
-            )
-        repeated, values = concatenated_ranges(low, lengths)
-        found = np.column_stack((found[repeated], values))
-        limit = max(limit, _largest(low), _largest(high))
-        if _may_have_holes(head):
-            domain = _Domain(head)
-            found = found[domain.contains(domain.reach.exact(found, limit))]
+        limit = max(limit, _largest(found[:, k]))
     return found
 
 
-def _may_have_holes(head: isl.Set) -> bool:
-    """Whether the set may lack points between the bounds of its last dimension."""
-    return head.n_basic_set() > 1 or any(b.dim(_DIV) for b in head.get_basic_sets())
+def _extended(found: Ints, limit: int, head: isl.Set) -> Ints:
+    """Return the points of a set, given their coordinates but for the last one.
+
+    `limit` is a bound of the absolute values of these coordinates.
+    """
+    bounds = isl.Map.from_range(head).move_dims(_IN, 0, isl.dim_type.out, 0, found.shape[1])
+    least, inside = PiecewiseAffine(bounds.lexmin_pw_multi_aff()).at(found, limit)
+    most, _ = PiecewiseAffine(bounds.lexmax_pw_multi_aff()).at(found, limit)
+    rows, low, high = found[inside], least[inside, 0], most[inside, 0]
+    lengths = high - low + 1  # each fits in 64 bits; if none is large, their sum does, too
+    longest = int(lengths.max(initial=0))
+    total = longest if longest > LARGEST_TABLE else int(lengths.sum())
+    parts = head.n_basic_set()
+    if total > _MOST_HOLES and parts > 1:
+        # There may be large gaps between the parts of the set.
+        some = [
+            _extended(found, limit, isl.Set.from_basic_set(part))
+            for part in head.make_disjoint().get_basic_sets()
+        ]
+        joined = np.concatenate(some)
+        return joined[np.lexsort(joined.T[::-1])]
+    if total > LARGEST_TABLE:
+        raise TooLargeError(
+            f"a relation of the mapping has more than {LARGEST_TABLE} points",
+            where="mapping",
+            fix="use granularity='tile', or larger tiles",
+        )
+    repeated, values = concatenated_ranges(low, lengths)
+    found = np.column_stack((rows[repeated], values))
+    if parts > 1 or any(part.dim(_DIV) for part in head.get_basic_sets()):
+        domain = _Domain(head)
+        limit = max(limit, _largest(low), _largest(high))
+        found = found[domain.contains(domain.reach.exact(found, limit))]
+    return found
 
 
 class PiecewiseAffine:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from itertools import product
+from math import inf
 from typing import Any
 
 import pytest
@@ -586,3 +587,39 @@ def test_bounds_by_enumeration(
     else:
         with pytest.raises(SpecError, match="is empty"):
             rank_bounds(einsum)
+
+
+@pytest.mark.parametrize(
+    ("domain", "index", "latency", "dram", "sram"),
+    [
+        ("0 <= m < 4", "m", 8, {"A": (4, 0), "B": (0, 4)}, {"A": (4, 4), "B": (4, 4)}),
+        ("3 <= m < 7", "m", 8, {"A": (4, 0), "B": (0, 4)}, {"A": (4, 4), "B": (4, 4)}),
+        ("0 <= m < 4", "m + 3", 25, {"A": (10, 0), "B": (5, 10)}, {"A": (4, 10), "B": (13, 9)}),
+        ("0 <= m < 4", "3 - m", 15, {"A": (6, 0), "B": (3, 6)}, {"A": (4, 6), "B": (9, 7)}),
+        ("3 <= m < 7", "m - 3", 0, {"A": (-2, 0), "B": (-1, -2)}, {"A": (4, -2), "B": (1, 3)}),
+    ],
+)
+def test_offsets_in_projections(
+    domain: str,
+    index: str,
+    latency: int,
+    dram: Mapping[str, tuple[int, int]],
+    sram: Mapping[str, tuple[int, int]],
+) -> None:
+    """AccelForge's own figures: its tiles start at index 0, and may have a negative extent.
+
+    A negative busy time is not the latency.
+    """
+    accesses = [
+        {"name": "A", "projection": {"X": index}},
+        {"name": "B", "projection": {"X": index}, "output": True},
+    ]
+    fast = [{"name": "compute", "throughput": inf}]
+    arch = [memory("DRAM"), memory("SRAM", inf, inf), compute(actions=fast)]
+    nodes = [holder("DRAM", *"AB"), temporal("m", 2), holder("SRAM", *"AB"), temporal("m", 1)]
+    one = {"name": "e", "tensor_accesses": accesses}
+    shape = {"m": domain}
+    figures = roofline(spec({}, [one], arch, [*nodes, leaf("e")], iteration_space_shape=shape))
+    assert figures.latency == latency
+    assert figures.per_einsum["e"] == {"DRAM": sum(map(sum, dram.values())), "SRAM": 0, "mac": 0}
+    assert (counts(figures, "DRAM", "e"), counts(figures, "SRAM", "e")) == (dram, sram)

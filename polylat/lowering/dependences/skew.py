@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from polylat.errors import TooLargeError
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.rules import storage_reads
 from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf
 from polylat.lowering.sharing import SourceHolder
+from polylat.numbers import INT64_LIMIT
 from polylat.schedule.arrays import Ints
 
 __all__ = ["shifts_from_distances", "skew_distances", "skew_shifts"]
@@ -61,6 +63,11 @@ def shifts_from_distances(
     dict
         As for `skew_shifts`.
 
+    Raises
+    ------
+    TooLargeError
+        A shift is so large that dates do not fit in 64 bits.
+
     Notes
     -----
     A shift is the length of the longest path to the stage in the graph of distances.
@@ -76,6 +83,13 @@ def shifts_from_distances(
                 if (a, stage) in distance_to
             ]
             stage_shifts.append(max([0, *least]))
+        if max(stage_shifts) >= INT64_LIMIT:
+            raise TooLargeError(
+                f"a stage of a Pipeline is {max(stage_shifts)} iterations behind the first one,"
+                " 2^62 or more",
+                where="mapping",
+                fix="use larger tiles, or a Sequential",
+            )
         result[node] = stage_shifts
     return result
 
