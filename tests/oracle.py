@@ -340,17 +340,13 @@ class Loop:
 
     position: int
     node: Node
+    variable: str
     trips: int
 
     @property
     def temporal(self) -> bool:
         """Whether the loop is a Temporal one."""
         return self.node.kind == "Temporal"
-
-    @property
-    def variable(self) -> str:
-        """The rank variable that the loop tiles."""
-        return str(self.node.data["rank_variable"])
 
 
 @dataclass(frozen=True)
@@ -379,11 +375,13 @@ class Leaf:
         for position, node in enumerate(self.path):
             if node.kind in ("Temporal", "Spatial"):
                 variable, shape = node.data["rank_variable"], int(node.data["tile_shape"])
+                if isinstance(variable, Mapping):
+                    variable = variable[self.einsum.name]
                 if variable not in extent:
                     raise Illegal(f"{self.einsum.name} has no rank variable {variable}")
                 if not 1 <= shape <= extent[variable]:
                     raise Illegal(f"tile shape {shape} of {extent[variable]}")
-                loops.append(Loop(position, node, -(-extent[variable] // shape)))
+                loops.append(Loop(position, node, variable, -(-extent[variable] // shape)))
                 extent[variable] = shape
         if any(size > 1 for size in extent.values()):
             raise Illegal(f"{self.einsum.name} lacks a loop")
@@ -856,6 +854,7 @@ class Model:
         self.ports = Ports(problem, self.leaves)
         self.brought_cache: dict[tuple[Node, str], dict[tuple[Index, Element], Arrival]] = {}
         self.touched_cache: dict[tuple[Node, str], dict[Index, set[tuple[int, Index]]]] = {}
+        self.executed_cache: dict[Node, list[tuple[tuple[Index, int], dict[int, Index]]]] = {}
         self.accesses: dict[tuple[str, str, str | None, str], Fraction] = defaultdict(Fraction)
         self.flows: set[Flow] = set()
         self.steps: dict[Key, Step] = {}
@@ -1030,29 +1029,32 @@ class Model:
         """The existing indices of the outermost ``depth`` loops, in order."""
         return sorted({i[:depth] for leaf in leaves for i in self.runs[leaf.order].iterations})
 
-    def wait_for_branches(self, run: Run, iteration: Index) -> set[Key]:
-        """Rule 2: branch s + 1 after branch s, branch 0 after the last one of the iteration before.
+    def executed(self, split: Node) -> list[tuple[tuple[Index, int], dict[int, Index]]]:
+        """Rule 2: the branches of a split in order, for all indices of the loops above it.
 
-        A leaf's tile iterations finish in order: waiting for the last one is waiting for all.
+        Each with the last tile iterations of its leaves: these finish in order. A branch without
+        tile iterations for an index is missing, so that it hands on what it waited for.
         """
+        if split not in self.executed_cache:
+            found: dict[tuple[Index, int], dict[int, Index]] = defaultdict(dict)
+            for leaf in self.leaves:
+                for branch in (number for node, number in leaf.turns if node == split):
+                    for iteration in self.runs[leaf.order].iterations:
+                        prefix = iteration[: leaf.depth(split)]
+                        found[prefix, branch][leaf.order] = iteration
+            self.executed_cache[split] = sorted(found.items())
+        return self.executed_cache[split]
+
+    def wait_for_branches(self, run: Run, iteration: Index) -> set[Key]:
+        """Rule 2: a branch waits for the one executed before it, maybe for an earlier index."""
         steps: set[Key] = set()
         for split, branch in run.leaf.turns:
             if split.kind != "Sequential":
                 continue
-            depth = run.leaf.depth(split)
-            prefix = iteration[:depth]
-            before = branch - 1
-            if branch == 0:
-                below = [leaf for leaf in self.leaves if leaf.below(split)]
-                prefixes = self.iterations_at(below, depth)
-                place = prefixes.index(prefix)
-                if place == 0:
-                    continue
-                prefix, before = prefixes[place - 1], len(split.branches) - 1
-            for leaf in self.leaves:
-                if (split, before) in leaf.turns:
-                    matching = [i for i in self.runs[leaf.order].iterations if i[:depth] == prefix]
-                    steps.update(("end", leaf.order, i) for i in matching[-1:])
+            here = iteration[: run.leaf.depth(split)], branch
+            before = [lasts for place, lasts in self.executed(split) if place < here]
+            if before:
+                steps.update(("end", order, last) for order, last in before[-1].items())
         return steps
 
     # ---- rule 3: capacity ------------------------------------------------------------------
@@ -1248,10 +1250,15 @@ class Model:
     # ---- dates -----------------------------------------------------------------------------
 
     def linear(self, leaf: Leaf, start: int, end: int, iteration: Index) -> int:
-        """The linearised index of loops: mixed radix, radix = the loop's largest trip count."""
+        """The linearised index of loops: mixed radix, radix = the loop's largest trip count.
+
+        That is the largest of all leaves below the loop, so that they number its iterations alike.
+        """
         index = 0
         for place in range(start, end):
-            index = index * leaf.temporal[place].trips + iteration[place]
+            node = leaf.temporal[place].node
+            trips = (loop.trips for x in self.leaves for loop in x.temporal if loop.node == node)
+            index = index * max(trips) + iteration[place]
         return index
 
     def date(self, leaf: Leaf, iteration: Index, shifts: Mapping[Node, list[int]] | None) -> Index:

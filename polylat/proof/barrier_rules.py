@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from polylat.analysis.isl_pieces import last_within, preceding, prefix_function
+import islpy as isl
+
+from polylat.analysis.isl_pieces import last_within, preceding, prefix_function, prefix_map
 from polylat.lowering.paths import Leaf
 from polylat.proof.precedence import PrecedenceRule
 from polylat.proof.tile_sets import TileSets
 
 __all__ = ["barrier_rules"]
+
+_SET = isl.dim_type.set
 
 
 def barrier_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
@@ -33,24 +37,54 @@ def barrier_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
                 below.setdefault(split.node, {}).setdefault(split.branch, []).append(leaf)
                 depths[split.node] = split.depth
     for node, branches in below.items():
-        depth, last = depths[node], max(branches)
-        turns = sets.prefixes([x for some in branches.values() for x in some], depth)
-        before = preceding(turns, 1)
-        for branch, waiting in branches.items():
-            ahead = branches[branch - 1 if branch else last]
-            for leaf in waiting:
-                turn = prefix_function(sets.depths[leaf.number], depth)
-                if not branch:
-                    turn = before.pullback_pw_multi_aff(turn)
-                for other in ahead:
-                    ended = last_within(sets.spaces[other.number], depth)
+        depth = depths[node]
+        for (branch, other_branch), before in _preceding_turns(sets, branches, depth).items():
+            for other in branches[other_branch]:
+                ended = last_within(sets.spaces[other.number], depth).pullback_pw_multi_aff(before)
+                for leaf in branches[branch]:
+                    turn = prefix_function(sets.depths[leaf.number], depth)
+                    function = ended.pullback_pw_multi_aff(turn).coalesce()
                     yield PrecedenceRule(
                         "barrier",
                         leaf.number,
                         sets.foreground(leaf.number),
                         other.number,
                         None,
-                        ended.pullback_pw_multi_aff(turn).coalesce(),
+                        function,
                         f"the Sequential above {leaf.einsum.name}",
                         "barrier",
                     )
+
+
+def _preceding_turns(
+    sets: TileSets, branches: Mapping[int, Sequence[Leaf]], depth: int
+) -> Mapping[tuple[int, int], isl.PwMultiAff]:
+    """Return what each turn waits for; a turn is a branch with an index of the loops above.
+
+    All turns in which a branch has tile iterations are one sequence: by index, then by branch. So
+    a branch without tile iterations for an index hands on what it waited for.
+
+    The result maps (branch, branch that it waits for) to a function from the indices of the first
+    to those of the second.
+    """
+    turns = isl.Set.empty(prefix_map(depth + 1, depth + 1).get_space().domain())
+    for branch, leaves in branches.items():
+        indices = sets.prefixes(leaves, depth).insert_dims(_SET, depth, 1)
+        turns = turns | indices.fix_val(_SET, depth, branch)
+    before = preceding(turns.coalesce(), 1)
+    index = prefix_function(depth + 1, depth)
+    found = {}
+    for branch in branches:
+        here = before.pullback_pw_multi_aff(_of_branch(depth, branch))
+        for other in branches:
+            there = turns.fix_val(_SET, depth, other)
+            part = here.intersect_domain(there.preimage_pw_multi_aff(here))
+            if not part.domain().is_empty():
+                found[branch, other] = index.pullback_pw_multi_aff(part).coalesce()
+    return found
+
+
+def _of_branch(depth: int, branch: int) -> isl.PwMultiAff:
+    """Return the function from the indices of the loops above a split to a branch's turns."""
+    dims = [f"i{k}" for k in range(depth)]
+    return isl.PwMultiAff(f"{{ [{', '.join(dims)}] -> [{', '.join([*dims, str(branch)])}] }}")

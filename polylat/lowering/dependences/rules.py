@@ -252,32 +252,45 @@ class DependenceRules:
                     below.setdefault(split.node, {}).setdefault(split.branch, []).append(leaf)
                     depths[split.node] = split.depth
         for node, branches in below.items():
-            depth, last = depths[node], max(branches)
-            turns = self._tiles_of([leaf for b in branches.values() for leaf in b], depth)
-            for branch, waiting in branches.items():
-                ahead = branches[branch - 1 if branch else last]
-                for leaf in waiting:
-                    for other in ahead:
-                        part = self._barrier(leaf, other, depth, turns, 0 if branch else 1)
-                        yield part._replace(split=node)
+            for part in self._between_branches(list(branches.values()), depths[node]):
+                yield part._replace(split=node)
 
-    def _barrier(self, leaf: Leaf, other: Leaf, depth: int, turns: Ints, back: int) -> RuleEdges:
-        """Order a leaf's first tile iteration of a turn after another leaf's last one of a turn.
+    def _between_branches(
+        self, branches: Sequence[Sequence[Leaf]], depth: int
+    ) -> Iterator[RuleEdges]:
+        """Order the branches of a split, for all indices of the loops above it, in one sequence.
 
-        `back` is the number of turns between the two.
+        A *turn* is a branch with one such index. Turns without tile iterations are not in the
+        sequence, so that the turn behind them waits for the one before them.
         """
-        tiles, others = self.layout.tiles[leaf.number], self.layout.tiles[other.number]
-        firsts, lasts = tiles.firsts(depth), others.lasts(depth)
-        turn = np.searchsorted(turns, tiles.prefix_keys(depth)[firsts]) - back
-        ended = np.searchsorted(turns, others.prefix_keys(depth)[lasts])
-        at = np.searchsorted(ended, turn, side="right") - 1
-        exists = (at >= 0) & (turn >= 0)
-        exists[exists] = ended[at[exists]] == turn[exists]
-        awaited, periods = through_skipped(
-            tiles, firsts[exists], others, lasts[at[exists]], depth=depth
+        count = len(branches)
+        sequence = np.unique(
+            np.concatenate([self._tiles_of(x, depth) * count + b for b, x in enumerate(branches)])
         )
+        for branch, waiting in enumerate(branches):
+            for leaf in waiting:
+                firsts = self.layout.tiles[leaf.number].firsts(depth)
+                turn = np.searchsorted(sequence, self._tiles_of([leaf], depth) * count + branch)
+                firsts, turn = firsts[turn > 0], turn[turn > 0]
+                ahead, before = np.divmod(sequence[turn - 1], count)
+                for other_branch in np.unique(before):
+                    chosen = before == other_branch
+                    for other in branches[other_branch]:
+                        yield self._barrier(leaf, firsts[chosen], other, ahead[chosen], depth)
+
+    def _barrier(
+        self, leaf: Leaf, waiting: Ints, other: Leaf, ahead: Ints, depth: int
+    ) -> RuleEdges:
+        """Order tile iterations after the last ones of another leaf within given tiles, if any."""
+        tiles, others = self.layout.tiles[leaf.number], self.layout.tiles[other.number]
+        ended = self._tiles_of([other], depth)
+        at = np.minimum(np.searchsorted(ended, ahead), len(ended) - 1)
+        exists = ended[at] == ahead
+        last = others.lasts(depth)[at[exists]]
+        awaited, periods = through_skipped(tiles, waiting[exists], others, last, depth=depth)
         source = self.layout.bases[other.number] + awaited
-        return RuleEdges(source, self.layout.bases[leaf.number] + firsts[exists], BARRIER, periods)
+        target = self.layout.bases[leaf.number] + waiting[exists]
+        return RuleEdges(source, target, BARRIER, periods)
 
     def _tiles_of(self, leaves: Sequence[Leaf], depth: int) -> Ints:
         """Return the keys of the tiles at a depth that exist for any of the leaves, increasing."""
