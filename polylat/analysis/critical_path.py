@@ -21,8 +21,10 @@ from polylat.analysis.access import AccessKey, Step
 from polylat.analysis.critical_walk import CriticalWalk
 from polylat.analysis.explicit_path import REASONS, ExplicitPath, explicit_path
 from polylat.analysis.repetition import Digits, Item, Service
+from polylat.analysis.visiting import visit_all
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
+from polylat.errors import UnsupportedError
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.reasons import PORT, WaitedFor
 
@@ -311,6 +313,9 @@ def periodic_path(solution: Solution) -> PeriodicPath:
 def critical_path(solution: Solution) -> CriticalPath:
     """Return the critical path of a schedule.
 
+    Where it cannot be traced through the repetitions, all tile iterations are visited if they are
+    few enough.
+
     Parameters
     ----------
     solution
@@ -324,8 +329,15 @@ def critical_path(solution: Solution) -> CriticalPath:
     Raises
     ------
     UnsupportedError
-        The path cannot be traced through a repetition.
+        The path cannot be traced through a repetition, and there are too many tile iterations to
+        visit them all.
     """
-    if solution.model.engine == "periodic":
+    if solution.model.engine == "explicit":
+        return explicit_path(solution)
+    try:
         return periodic_path(solution)
-    return explicit_path(solution)
+    except UnsupportedError:
+        whole = visit_all(solution)
+        if whole is None:
+            raise
+        return explicit_path(whole)

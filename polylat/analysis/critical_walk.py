@@ -91,7 +91,7 @@ class CriticalWalk:
             raise UnsupportedError(
                 "the critical path cannot be traced through a repetition of the schedule",
                 where="mapping",
-                fix="raise max_tiles, or use granularity='tile'",
+                fix="use granularity='tile'",
             )
         depths = [tiles.depth for tiles in self.tiles]
         return _PathBuilder(self._kinds[1], depths, trail, items, shapes).path()

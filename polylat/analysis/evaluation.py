@@ -16,6 +16,7 @@ from typing import Protocol
 from polylat.analysis.access import AccessKey
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
+from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations, tasks_by_block_and_port
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
@@ -82,6 +83,14 @@ class Evaluation:
             key: reduce_number(Fraction(n) * self.scales[key]) for key, n in self.unscaled.items()
         }
         return dict(sorted(((k, t) for k, t in times.items() if t), key=lambda item: -item[1]))
+
+    @cached_property
+    def time_or_none(self) -> Mapping[AccessKey, Number] | None:
+        """The same; None where no critical path can be traced."""
+        try:
+            return self.time
+        except UnsupportedError:
+            return None
 
     def slope(self, keys: Collection[AccessKey]) -> Fraction:
         """Return a slope of the latency along a common scale of some accesses.

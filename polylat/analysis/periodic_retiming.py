@@ -23,6 +23,8 @@ from polylat.analysis.evaluation import (
     duration_parts,
     port_loads,
 )
+from polylat.analysis.explicit_retiming import ExplicitRetimer, explicit_retimer
+from polylat.analysis.visiting import visit_all
 from polylat.engine.model import Model
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
@@ -46,7 +48,8 @@ _MOST_SCHEDULES = 4
 class PeriodicRetimer:
     """Retimes a schedule in which sampled tile iterations represent the others.
 
-    Other durations may require a larger sample.
+    Other durations may require a larger sample; where all tile iterations are few enough, they are
+    visited instead.
 
     Parameters
     ----------
@@ -97,6 +100,8 @@ class PeriodicRetimer:
         for sampled in self._schedules:
             with suppress(NotPeriodicError):
                 return self._timed(sampled, used)
+        if self._visiting is not None:
+            return self._visiting.evaluate(used)
         found = None if quick else self._search().run(lambda model: self._sample(model, used))
         if found is None:
             raise UnsupportedError(
@@ -105,6 +110,12 @@ class PeriodicRetimer:
                 fix="use granularity='tile', order='skew', or raise max_tiles",
             )
         return found
+
+    @cached_property
+    def _visiting(self) -> ExplicitRetimer | None:
+        """Retimes the schedule of all tile iterations; None if there are too many."""
+        whole = visit_all(self.solution)
+        return None if whole is None else explicit_retimer(whole)
 
     def _search(self) -> SamplingSearch:
         """Return a search for a larger sample than the schedule has."""
@@ -163,8 +174,13 @@ class PeriodicRetimer:
         def trace() -> Mapping[AccessKey, Number]:
             if now:
                 return self._now()
-            again = sampled.timed(durations)
-            return periodic_path(Solution(again, timing)).totals()
+            again = Solution(sampled.timed(durations), timing)
+            try:
+                return periodic_path(again).totals()
+            except UnsupportedError:
+                if self._visiting is None:
+                    raise
+                return self._visiting.evaluate(used).unscaled
 
         def direct_slope(keys: Collection[AccessKey]) -> Fraction | None:
             alone = dict.fromkeys(keys, 1)

@@ -21,6 +21,7 @@ from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
 from polylat.analysis.steady_state import InitiationInterval, initiation_intervals
 from polylat.analysis.throughputs import Throughput, ThroughputKey
 from polylat.engine.solution import Solution
+from polylat.errors import UnsupportedError
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
 
@@ -143,9 +144,19 @@ class Results:
         """The critical path: a sequence of `Step` from time 0 to the latency, without a gap.
 
         Each step starts when its predecessor finishes. Of several critical paths, one that waits
-        for data rather than for a port.
+        for data rather than for a port. An `UnsupportedError` where it cannot be traced, see
+        `undetermined`.
         """
-        return critical_path(self.solution)
+        if isinstance(self._path, UnsupportedError):
+            raise self._path
+        return self._path
+
+    @cached_property
+    def _path(self) -> CriticalPath | UnsupportedError:
+        try:
+            return critical_path(self.solution)
+        except UnsupportedError as error:
+            return error
 
     @cached_property
     def critical_totals(self) -> Mapping[AccessKey, Number]:
@@ -162,8 +173,26 @@ class Results:
 
     @cached_property
     def initiation_intervals(self) -> tuple[InitiationInterval, ...]:
-        """The initiation interval of each loop in which the critical path repeats."""
+        """The initiation interval of each loop in which the critical path repeats.
+
+        An `UnsupportedError` where that cannot be traced, see `undetermined`.
+        """
         return initiation_intervals(self.solution, self.critical_path)
+
+    @cached_property
+    def undetermined(self) -> Mapping[str, str]:
+        """Analyses that cannot be completed for this schedule, each with the reason; mostly none.
+
+        The keys are ``"critical_path"`` (with the totals and reasons derived from it) and
+        ``"initiation_intervals"``.
+        """
+        found = {}
+        for name in ("critical_path", "initiation_intervals"):
+            try:
+                getattr(self, name)
+            except UnsupportedError as error:
+                found[name] = str(UnsupportedError(error.what, fix=error.fix))
+        return found
 
     @cached_property
     def occupancy(self) -> tuple[Occupancy, ...]:

@@ -1,7 +1,8 @@
 """The sensitivity of a latency: which durations are critical, which have slack, what speed gains.
 
-All figures are exact, and hold for the order of service of the schedule. Where durations change
-much, analyzing the mapping anew may find a better order, and a lower latency.
+All figures are exact, or None with a reason; they hold for the order of service of the schedule.
+Where durations change much, analyzing the mapping anew may find a better order, and a lower
+latency.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 
 from polylat.analysis.access import OVERHEAD, AccessKey
 from polylat.analysis.access_counts import access_counts
@@ -28,6 +29,7 @@ from polylat.numbers import Number, format_large, reduce_number
 from polylat.tables import Column, Table, Tabular
 
 __all__ = [
+    "NO_TIME",
     "Change",
     "Sensitivity",
     "SensitivityRow",
@@ -40,6 +42,9 @@ __all__ = [
 _PROBES = 8
 """Largest number of evaluations to find a scale that is quick to evaluate."""
 
+NO_TIME = "these accesses take no time"
+"""The reason why a row has no slack that says that any factor is free."""
+
 _JUST_BELOW = tuple(1 - Fraction(1, 10**digits) for digits in (6, 4, 3, 2, 1))
 """Factors on a scale that is too expensive to evaluate, nearest first."""
 
@@ -48,7 +53,7 @@ _COLUMNS = (
     Column("component", "Component"),
     Column("tensor", "Tensor", words={None: "-"}),
     Column("action", "Action"),
-    Column("critical", "Critical time", "number"),
+    Column("critical", "Critical time", "number", {None: "not determined"}),
     Column("share", "Share", "share"),
     Column("count", "Actions", "number"),
     Column("duration", "Time each", "number", {None: "varies"}),
@@ -67,17 +72,18 @@ class SensitivityRow:
         The accesses. The Einsum and the tensor are None for a row over all of them; the tensor is
         also None for a computation and for ``"overhead"``, the constant in ``total_latency``.
     critical
-        Their time on the critical path.
+        Their time on the critical path; None where that cannot be traced.
     count
         Number of their actions on the critical path: the latency grows by at least this much for
-        each unit of time by which one action takes longer.
+        each unit of time by which one action takes longer. None as for `critical`.
     duration
         Duration of one action on its slowest port; None where that depends on the Einsum.
         `count` times `duration` is `critical`.
     slack
-        The largest factor on all these durations that leaves the latency unchanged. None if they
-        take no time. Where two rates are so close at that factor that too many tile iterations
-        would have to be sampled, a factor just below it that is proven to be free.
+        The largest factor on all these durations that leaves the latency unchanged; None where
+        there is none, or where it cannot be determined.
+    slack_reason
+        Why `slack` is None; None if it is not.
     latency_if_free
         The latency if they took no time. None where too many tile iterations would have to be
         sampled.
@@ -87,11 +93,18 @@ class SensitivityRow:
     component: str
     tensor: str | None
     action: str
-    critical: Number
-    count: Number
+    critical: Number | None
+    count: Number | None
     duration: Number | None
     slack: Number | None
+    slack_reason: str | None
     latency_if_free: Number | None
+
+    @property
+    def name(self) -> str:
+        """The accesses in words, such as ``e1 DRAM w1 read``."""
+        parts = (self.einsum, self.component, self.tensor, self.action)
+        return " ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,7 @@ class Sensitivity(Tabular):
         tuple of Table
             Two tables: time and share on the critical path, number and duration of actions on it,
             slack (the factor by which they can be slower at the same latency), and the latency if
-            they took no time.
+            they took no time. Notes say why a slack is not determined.
         """
         by_access = self._table("Sensitivity by access", self.accesses)
         names = [column.key for column in _COLUMNS if column.key not in ("einsum", "tensor")]
@@ -143,12 +156,17 @@ class Sensitivity(Tabular):
         values = tuple(
             (
                 *(row.einsum, row.component, row.tensor, row.action),
-                *(row.critical, Fraction(row.critical) / whole),
+                *(row.critical, None if row.critical is None else Fraction(row.critical) / whole),
                 *(row.count, row.duration, row.slack, row.latency_if_free),
             )
             for row in rows
         )
-        return Table(_COLUMNS, values, title)
+        notes = dict.fromkeys(
+            f"Slack of {row.name}: {row.slack_reason}."
+            for row in rows
+            if row.slack_reason not in (None, NO_TIME)
+        )
+        return Table(_COLUMNS, values, title, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -163,12 +181,12 @@ class WhatIf:
         Latency of the report as a multiple of `latency`; None if that is zero.
     critical
         Time on the critical path by (Einsum, component, tensor or None, action), largest first.
-        The times add up to the latency.
+        The times add up to the latency. None where the path cannot be traced.
     """
 
     latency: Number
     speedup: Fraction | None
-    critical: Mapping[AccessKey, Number]
+    critical: Mapping[AccessKey, Number] | None
 
 
 @dataclass(frozen=True)
@@ -223,24 +241,27 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
     mac compute 0 1 16
     """
     now = retimer.evaluate({})
-    rows: dict[frozenset[AccessKey], tuple[Number | None, Number | None]] = {}
+    times = now.time_or_none
+    rows: dict[frozenset[AccessKey], tuple[Number | None, str | None, Number | None]] = {}
 
     def row(keys: Sequence[AccessKey], einsum: str | None, tensor: str | None) -> SensitivityRow:
         timed = frozenset(key for key in keys if key in retimer.loads)
         if timed not in rows:
-            rows[timed] = _slack(retimer, timed, now), _if_free(retimer, timed, now)
+            rows[timed] = *_slack(retimer, timed, now), _if_free(retimer, timed, now)
         durations = {key: _duration(retimer, key) for key in keys}
-        counts = (Fraction(now.time[k]) / durations[k] for k in timed if k in now.time)
-        slack, free = rows[timed]
+        critical = {} if times is None else {k: times[k] for k in timed if k in times}
+        counts = (Fraction(time) / durations[key] for key, time in critical.items())
+        slack, reason, free = rows[timed]
         return SensitivityRow(
             einsum=einsum,
             component=keys[0][1],
             tensor=tensor,
             action=keys[0][3],
-            critical=_sum(now.time.get(key, 0) for key in timed),
-            count=_sum(counts),
+            critical=None if times is None else _sum(critical.values()),
+            count=None if times is None else _sum(counts),
             duration=next(iter(durations.values())) if len({*durations.values()}) == 1 else None,
             slack=slack,
+            slack_reason=reason,
             latency_if_free=free,
         )
 
@@ -308,7 +329,7 @@ def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -
                 scales[key] = given[name]
                 break
     now, found = retimer.evaluate({}), retimer.evaluate(scales)
-    return WhatIf(found.latency, _speedup(now.latency, found.latency), found.time)
+    return WhatIf(found.latency, _speedup(now.latency, found.latency), found.time_or_none)
 
 
 def best_change(retimer: Retimer, factor: int = 2) -> Change | None:
@@ -338,7 +359,8 @@ def best_change(retimer: Retimer, factor: int = 2) -> Change | None:
     now = retimer.evaluate({})
     best: Change | None = None
     # An action off this critical path cannot shorten it.
-    for component, action in dict.fromkeys((key[1], key[3]) for key in now.time):
+    some = retimer.loads if now.time_or_none is None else now.time_or_none
+    for component, action in dict.fromkeys((key[1], key[3]) for key in some):
         keys = timed_keys(retimer, component, action)
         try:
             latency = retimer.evaluate(dict.fromkeys(keys, Fraction(1, factor))).latency
@@ -350,29 +372,31 @@ def best_change(retimer: Retimer, factor: int = 2) -> Change | None:
 
 
 def _ordered(rows: Iterable[SensitivityRow]) -> tuple[SensitivityRow, ...]:
-    return tuple(sorted(rows, key=lambda r: (-r.critical, r.slack is None, r.slack or 0)))
+    return tuple(sorted(rows, key=lambda r: (-(r.critical or 0), r.slack is None, r.slack or 0)))
 
 
-def _slack(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Number | None:
-    """Return the largest factor on durations at the same latency; None if unlimited.
+def _slack(
+    retimer: Retimer, keys: Collection[AccessKey], now: Evaluation
+) -> tuple[Number | None, str | None]:
+    """Return the largest factor on durations at the same latency, or None and the reason.
 
     The latency is a convex, piecewise linear function of the factor. Newton's method on it, from
     above, follows tangents, of which there are finitely many.
     """
     if not keys:
-        return None
-    if any(key in now.time for key in keys):
-        return 1
+        return None, NO_TIME
+    if any(key in (now.time_or_none or ()) for key in keys):
+        return 1, None
     # Above this scale, one port alone is busy for longer. An integer is quicker to evaluate.
     scale = Fraction(ceil(Fraction(now.latency) / max(retimer.loads[key] for key in keys)))
     while True:
         try:
             probe, found = _probe(retimer, keys, now, scale)
             if probe == scale and found.latency == now.latency:
-                return reduce_number(scale)
+                return reduce_number(scale), None
             line = tangent(found, keys, probe)
         except UnsupportedError:
-            return _proven_slack(retimer, keys, now, scale)
+            return None, _undetermined(_free_factor(retimer, keys, now, scale), scale)
         # The latency is at least its tangent, so no scale above their intersection is free.
         scale = (now.latency - line.rest) / line.slope
 
@@ -400,7 +424,21 @@ def _probe(
     return scale, retimer.evaluate(dict.fromkeys(keys, scale))
 
 
-def _proven_slack(
+def _undetermined(low: Number, high: Fraction) -> str:
+    """Say why a slack is not determined, and the factors that it is between."""
+    least, most = _decimal(floor(low * 1000)), _decimal(ceil(high * 1000))
+    return (
+        f"between {least} and {most}; not determined, as too many tile iterations would have to"
+        " be sampled"
+    )
+
+
+def _decimal(thousandths: int) -> str:
+    whole, rest = divmod(thousandths, 1000)
+    return f"{whole:,}.{rest:03}".rstrip("0").rstrip(".")
+
+
+def _free_factor(
     retimer: Retimer, keys: Collection[AccessKey], now: Evaluation, scale: Fraction
 ) -> Number:
     """Return a factor that is free, just below one at which too many iterations must be sampled.
@@ -419,7 +457,8 @@ def _proven_slack(
 
 def _if_free(retimer: Retimer, keys: Collection[AccessKey], now: Evaluation) -> Number | None:
     """Return the latency if some accesses took no time; None where it is undetermined."""
-    if not any(key in now.time for key in keys):
+    times = now.time_or_none
+    if times is not None and not any(key in times for key in keys):
         return now.latency
     try:
         return retimer.evaluate(dict.fromkeys(keys, Fraction(0))).latency

@@ -248,6 +248,8 @@ class TimelineData:
         Segments that repeat together, outer ones first.
     bounds
         (name, time): the lower bounds on the latency.
+    path_known
+        Whether the critical path is determined; the segments have none otherwise.
     """
 
     title: str
@@ -259,6 +261,7 @@ class TimelineData:
     segments: tuple[TimelineSegment, ...]
     repeats: tuple[RepeatedPart, ...] = ()
     bounds: tuple[tuple[str, Number], ...] = ()
+    path_known: bool = True
 
     @property
     def bars(self) -> tuple[Bar, ...]:

@@ -12,6 +12,7 @@ from math import ceil, floor
 import numpy as np
 
 from polylat.analysis.access import Step
+from polylat.analysis.critical_path import CriticalPath
 from polylat.analysis.critical_walk import CriticalWalk
 from polylat.analysis.explicit_path import REASONS
 from polylat.analysis.folding import SegmentWindow, TimelineFold, fold_timeline
@@ -30,6 +31,8 @@ from polylat.analysis.timeline import (
     UtilizationSpan,
     window_of,
 )
+from polylat.analysis.visiting import visit_all
+from polylat.engine.model import Model
 from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations
 from polylat.numbers import Number, reduce_number
@@ -131,6 +134,7 @@ class TimelineBuilder:
                 ("resource bound", results.resource_bound),
                 ("dependence bound", results.dependence_bound),
             ),
+            path_known=self._path is not None,
         )
 
     def _window(self, window: tuple[Number, Number] | None) -> tuple[int, int]:
@@ -153,10 +157,16 @@ class TimelineBuilder:
         levels = self._levels(start, finish, limit)
         return TimelineSegment(start, finish, piece.times, bars, shades, critical, levels)
 
-    def _critical(self, start: Number, finish: Number) -> tuple[Step, ...]:
+    @cached_property
+    def _path(self) -> CriticalPath | None:
         try:
-            path = self.results.critical_path
+            return self.results.critical_path
         except UnsupportedError:
+            return None
+
+    def _critical(self, start: Number, finish: Number) -> tuple[Step, ...]:
+        path = self._path
+        if path is None:
             return ()
         first, last = path.index_at(start), path.index_at(finish)
         if last < len(path) and path[last].start < finish:
@@ -182,7 +192,7 @@ class TimelineBuilder:
             leaf, block = self.streams[stream]
             of = self.model.layout.tiles[leaf]
             iterations, later[: of.depth, some] = of.locate(single.digits[: of.depth, some])
-            tasks[some] = self._tasks(leaf, block, port, iterations)
+            tasks[some] = _tasks(self.model, self.events, (leaf, block, port), iterations)
             names = [loop.variable for loop in of.leaf.temporal[: of.depth]]
             for bar, digits in zip(some.tolist(), single.digits[:, some].T.tolist(), strict=True):
                 tiles[bar] = tuple(zip(names, digits, strict=False))
@@ -194,6 +204,8 @@ class TimelineBuilder:
                     made = BarPart(part.tensor, part.action, self._number(time))
                     parts[bar].append(made)
         slacks = self._slacks(tasks, later, single.first)
+        if None in slacks and self._whole is not None:
+            slacks = self._slacks_of_all(single, *self._whole)
         bars = [
             Bar(
                 lane=int(single.port[bar]),
@@ -214,17 +226,6 @@ class TimelineBuilder:
         leaf, block = self.streams[stream]
         return self.model.layout.blocks[leaf][block].kind
 
-    def _tasks(self, leaf: int, block: int, port: int, iterations: Ints) -> Ints:
-        """Return the tasks of a block on a port, for sampled tile iterations."""
-        layout, graph = self.model.layout, self.model.graph
-        if layout.blocks[leaf][block].kind == "foreground":
-            blocks = layout.bases[leaf] + iterations
-        else:
-            first, where = layout.streams[leaf, block]
-            blocks = first + np.searchsorted(where, iterations)
-        keys, order = self.events.task_keys
-        return order[np.searchsorted(keys, blocks * graph.ports + port)]
-
     def _slacks(self, tasks: Ints, later: Ints, begin: Times) -> list[Number | None]:
         """Return the slack of tasks, translated by periods, that begin at given times."""
         free: list[int | None]
@@ -235,6 +236,28 @@ class TimelineBuilder:
         else:
             free = [None] * len(tasks)
         return [None if steps is None else self._number(steps) for steps in free]
+
+    def _slacks_of_all(
+        self, single: ServiceRuns, model: Model, events: EventNumbering, free: Times
+    ) -> list[Number | None]:
+        """Return the slack of services from the schedule of all tile iterations."""
+        found: list[Number | None] = []
+        for bar in range(single.size):
+            leaf, block = self.streams[int(single.stream[bar])]
+            of = model.layout.tiles[leaf]
+            iteration = of.find(single.digits[: of.depth, bar : bar + 1])
+            task = _tasks(model, events, (leaf, block, int(single.port[bar])), iteration)
+            found.append(self._number(int(free[task[0]])))
+        return found
+
+    @cached_property
+    def _whole(self) -> tuple[Model, EventNumbering, Times] | None:
+        """All tile iterations, and the slack of their tasks; None if there are too many."""
+        whole = visit_all(self.solution)
+        if whole is None:
+            return None
+        graph = whole.model.graph
+        return whole.model, EventNumbering(graph), task_slacks(graph, whole.schedule)
 
     @cached_property
     def _free(self) -> Times | None:
@@ -366,6 +389,21 @@ class TimelineBuilder:
                 OccupancyLevel(memory.component, memory.stages, memory.size, peak, steps, exact)
             )
         return tuple(found)
+
+
+def _tasks(
+    model: Model, events: EventNumbering, what: tuple[int, int, int], iterations: Ints
+) -> Ints:
+    """Return the tasks of a (leaf, block, port), for tile iterations of a model."""
+    leaf, block, port = what
+    layout, graph = model.layout, model.graph
+    if layout.blocks[leaf][block].kind == "foreground":
+        blocks = layout.bases[leaf] + iterations
+    else:
+        first, where = layout.streams[leaf, block]
+        blocks = first + np.searchsorted(where, iterations)
+    keys, order = events.task_keys
+    return order[np.searchsorted(keys, blocks * graph.ports + port)]
 
 
 def _coarse(steps: _Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:

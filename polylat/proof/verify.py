@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from time import perf_counter
@@ -182,7 +183,10 @@ def verify_results(results: Results) -> Certificate:
 
 def _windows(results: Results) -> list[tuple[Step, ...]]:
     """Return the parts of a long periodic path that are checked."""
-    path = results.critical_path
+    try:
+        path = results.critical_path
+    except UnsupportedError:
+        return []
     return path.windows() if isinstance(path, PeriodicPath) else []
 
 
@@ -192,13 +196,12 @@ def _short_path(results: Results) -> tuple[Sequence[Step] | None, str]:
         return None, ""
     try:
         path = results.critical_path
-        if len(path) <= MAX_STEPS:
-            return path, ""
-    except OverflowError:  # len() of more items than Python can count
-        pass
     except UnsupportedError:
         return None, "the critical path, whose steps are not determined"
-    if results.engine == "periodic":
+    with suppress(OverflowError):  # len() of more items than Python can count
+        if len(path) <= MAX_STEPS:
+            return path, ""
+    if isinstance(path, PeriodicPath):
         return None, (
             "the middle of the repeating part of the critical path (its first and last two periods"
             " are)"

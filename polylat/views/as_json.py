@@ -15,7 +15,9 @@ from polylat.analysis.occupancy import Occupancy, peak_or_none
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import SensitivityRow
+from polylat.analysis.steady_state import InitiationInterval
 from polylat.numbers import Number, json_number
+from polylat.views.report_tables import totals_or_none
 
 __all__ = [
     "CURVE_SCHEMA",
@@ -59,6 +61,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
     >>> data["schema"], data["latency"], data["speedup"]
     ('polylat.report/1', 31744, '63/62')
     """
+    undetermined = results.undetermined
     return {
         "schema": REPORT_SCHEMA,
         "latency": json_number(results.latency),
@@ -90,7 +93,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
             {"stages": list(p.stages), "own": list(p.own), "shared": list(p.shared)}
             for p in results.contention
         ],
-        "critical_path": _critical(results, steps),
+        "critical_path": None if "critical_path" in undetermined else _critical(results, steps),
         "memories": [_memory(memory) for memory in results.occupancy],
         "accesses": _accesses(results.accesses.items(), "actions"),
         "engine": results.engine,
@@ -98,27 +101,10 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
         "lower_bound": json_number(results.lower_bound),
         "gap": json_number(results.gap),
         "unsettled": list(results.unsettled),
-        "initiation_intervals": [
-            {
-                "variable": found.variable,
-                "tile": found.tile,
-                "einsums": list(found.einsums),
-                "interval": json_number(found.interval),
-                "iterations": found.iterations,
-                "period": found.period,
-                "cycle": [
-                    {
-                        "einsum": einsum,
-                        "component": component,
-                        "tensor": tensor,
-                        "action": action,
-                        "time": json_number(time),
-                    }
-                    for (einsum, component, tensor, action), time in found.cycle
-                ],
-            }
-            for found in results.initiation_intervals
-        ],
+        "initiation_intervals": None
+        if "initiation_intervals" in undetermined
+        else [_interval(found) for found in results.initiation_intervals],
+        "undetermined": dict(undetermined),
     }
 
 
@@ -145,7 +131,7 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
         "dependence_bound": json_number(results.dependence_bound),
         "binding": results.binding,
         "optimal": results.optimal,
-        "waited_for": _waited_for(results),
+        "waited_for": None if totals_or_none(results) is None else _waited_for(results),
         "components": [_row(row) for row in found.components],
         "accesses": [
             {"einsum": row.einsum, "tensor": row.tensor, **_row(row)} for row in found.accesses
@@ -159,6 +145,7 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
             "latency": json_number(change.latency),
             "speedup": optional_number(change.speedup),
         },
+        "undetermined": dict(results.undetermined),
     }
 
 
@@ -269,6 +256,18 @@ def _ports(results: Results) -> list[dict[str, Any]]:
     ]
 
 
+def _interval(found: InitiationInterval) -> dict[str, Any]:
+    return {
+        "variable": found.variable,
+        "tile": found.tile,
+        "einsums": list(found.einsums),
+        "interval": json_number(found.interval),
+        "iterations": found.iterations,
+        "period": found.period,
+        "cycle": _accesses(found.cycle, "time"),
+    }
+
+
 def _critical(results: Results, steps: int | None) -> dict[str, Any]:
     path = results.critical_path
     return {
@@ -287,10 +286,11 @@ def _row(row: SensitivityRow) -> dict[str, Any]:
     return {
         "component": row.component,
         "action": row.action,
-        "critical": json_number(row.critical),
-        "count": json_number(row.count),
+        "critical": optional_number(row.critical),
+        "count": optional_number(row.count),
         "duration": optional_number(row.duration),
         "slack": optional_number(row.slack),
+        "slack_reason": row.slack_reason,
         "latency_if_free": optional_number(row.latency_if_free),
     }
 

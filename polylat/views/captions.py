@@ -101,7 +101,7 @@ def shade_words(shade: UtilizationSpan, lane: Lane) -> str:
 
 
 def bounds_words(line: TimelineData) -> str:
-    """Write the latency and its bounds in one line.
+    """Write the latency and its bounds in one line, and whether the critical path is missing.
 
     Parameters
     ----------
@@ -115,6 +115,8 @@ def bounds_words(line: TimelineData) -> str:
     """
     parts = [f"latency {format_number(line.latency)}"]
     parts += [f"{name} {format_number(time)}" for name, time in line.bounds]
+    if not line.path_known:
+        parts.append("critical path not determined")
     return " · ".join(parts)
 
 

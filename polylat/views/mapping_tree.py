@@ -19,6 +19,7 @@ from polylat.spec.mapping import (
     Temporal,
     describe_node,
 )
+from polylat.views.report_tables import totals_or_none
 from polylat.views.tree import Tree
 from polylat.views.tree_rows import TreeFlow, TreeRow
 
@@ -169,8 +170,11 @@ class _Builder:
         """Share of accesses in a component (tensors None: computations) on the critical path."""
         if self.results is None or not self.results.latency:
             return None
+        totals = totals_or_none(self.results)
+        if totals is None:
+            return None
         total = Fraction(0)
-        for (einsum, where, tensor, _), time in self.results.critical_totals.items():
+        for (einsum, where, tensor, _), time in totals.items():
             counts = tensor is None if tensors is None else tensor in tensors
             if einsum in einsums and where == component and counts:
                 total += Fraction(time)

@@ -32,9 +32,10 @@ from polylat.views.report_tables import (
     orders_table,
     ports_table,
     steps_table,
+    totals_or_none,
 )
 from polylat.views.scene import Label, Scene
-from polylat.views.sentences import ORDER_IS_KEPT, write_back_names
+from polylat.views.sentences import ORDER_IS_KEPT, undetermined_sentence, write_back_names
 from polylat.views.svg import scene_svg, style_sheet
 from polylat.views.text import report_text
 from polylat.views.timeline_scene import timeline_scene
@@ -192,9 +193,9 @@ def _answers(results: Results, curves: Sequence[Curve]) -> str:
 
 
 def _why(results: Results) -> Iterator[tuple[str, str]]:
-    try:
-        totals = results.critical_totals
-    except UnsupportedError:
+    totals = totals_or_none(results)
+    if totals is None:
+        yield "Critical path", 'not determined (<a href="#critical">why</a>)'
         return
     outputs = {
         leaf.einsum.name: leaf.einsum.outputs for leaf in results.solution.model.lowered.leaves
@@ -306,7 +307,7 @@ def _critical(results: Results) -> str:
     try:
         table = critical_table(results, _ROWS)
     except UnsupportedError as error:
-        return f"<p>{escape(str(error))}</p>"
+        return f"<p>{escape(undetermined_sentence(error))}</p>"
     if not table.rows:
         return _NOTHING
     chosen = ("start", "finish", "einsum", "tile", "port_name", "tensor", "action", "waited_for")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from polylat.analysis.access import AccessKey
@@ -26,6 +27,7 @@ __all__ = [
     "port_users_table",
     "ports_table",
     "steps_table",
+    "totals_or_none",
 ]
 
 _ACCESS = (
@@ -36,7 +38,7 @@ _ACCESS = (
 )
 _TIME_COLUMNS = (
     Column("actions", "Actions", "number"),
-    Column("critical", "Time", "number"),
+    Column("critical", "Time", "number", {None: "not determined"}),
     Column("share", "Share", "share"),
 )
 
@@ -141,10 +143,10 @@ def accesses_table(results: Results) -> Table:
     Table
         A row per access, with its share of the latency.
     """
-    totals = results.critical_totals
+    totals = totals_or_none(results)
     rows = (
-        (*key, results.accesses.get(key, 0), *_critical_time(key, results))
-        for key in dict.fromkeys((*results.accesses, *totals))
+        (*key, results.accesses.get(key, 0), *_critical_time(key, results, totals))
+        for key in dict.fromkeys((*results.accesses, *(totals or ())))
     )
     return Table((*_ACCESS, *_TIME_COLUMNS), tuple(rows), "Accesses")
 
@@ -163,6 +165,11 @@ def critical_table(results: Results, limit: int) -> Table:
     -------
     Table
         A row per access; a note has the time by what the accesses waited for.
+
+    Raises
+    ------
+    UnsupportedError
+        It is not determined, see `Results.undetermined`.
     """
     totals = results.critical_totals
     keys = list(totals)
@@ -173,15 +180,38 @@ def critical_table(results: Results, limit: int) -> Table:
         notes.insert(0, f"{len(keys) - limit:,} more accesses: {format_number(rest)} ({share}).")
     return Table(
         (*_ACCESS, *_TIME_COLUMNS[1:]),
-        tuple((*key, *_critical_time(key, results)) for key in keys[:limit]),
+        tuple((*key, *_critical_time(key, results, totals)) for key in keys[:limit]),
         "Accesses on the critical path; their times add up to the latency",
         tuple(notes),
     )
 
 
-def _critical_time(key: AccessKey, results: Results) -> tuple[Number, Fraction]:
-    time = results.critical_totals.get(key, 0)
+def _critical_time(
+    key: AccessKey, results: Results, totals: Mapping[AccessKey, Number] | None
+) -> tuple[Number | None, Fraction | None]:
+    if totals is None:
+        return None, None
+    time = totals.get(key, 0)
     return time, _share(time, results)
+
+
+def totals_or_none(results: Results) -> Mapping[AccessKey, Number] | None:
+    """Return the time on the critical path by access; None where the path is not determined.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    Mapping or None
+        As `Results.critical_totals`.
+    """
+    try:
+        return results.critical_totals
+    except UnsupportedError:
+        return None
 
 
 def steps_table(results: Results, limit: int) -> Table:
@@ -198,6 +228,11 @@ def steps_table(results: Results, limit: int) -> Table:
     -------
     Table
         A row per step. The column *port* is the port within the component, *port_name* names both.
+
+    Raises
+    ------
+    UnsupportedError
+        It is not determined, see `Results.undetermined`.
     """
     columns = (
         Column("start", "Start", "number"),
@@ -236,6 +271,11 @@ def intervals_table(results: Results) -> Table:
     -------
     Table
         A row per loop, with its critical cycle.
+
+    Raises
+    ------
+    UnsupportedError
+        It is not determined, see `Results.undetermined`.
     """
     rows = []
     for loop in results.initiation_intervals:

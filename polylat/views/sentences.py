@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from polylat.analysis.results import Results
+from polylat.errors import UnsupportedError
 from polylat.numbers import format_number, percent
 from polylat.views.style import WAIT_REASONS
 
@@ -154,6 +155,22 @@ def waits_sentence(results: Results) -> str:
         for why, time in results.critical_reasons.items()
     )
     return f"Time on the critical path by what each access waited for: {', '.join(parts)}."
+
+
+def undetermined_sentence(error: UnsupportedError) -> str:
+    """Say that an analysis cannot be completed, and why.
+
+    Parameters
+    ----------
+    error
+        What it raised.
+
+    Returns
+    -------
+    str
+        A sentence with the reason and what to do.
+    """
+    return f"Not determined: {UnsupportedError(error.what, fix=error.fix)}"
 
 
 def contention_sentences(results: Results) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -14,6 +14,7 @@ from polylat.analysis.access import OVERHEAD
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.results import Results
 from polylat.analysis.sensitivity import Change
+from polylat.errors import UnsupportedError
 from polylat.numbers import format_large, format_number, percent
 from polylat.proof.certificate import Certificate
 from polylat.tables import Table, plain_text
@@ -26,12 +27,14 @@ from polylat.views.report_tables import (
     orders_table,
     ports_table,
     steps_table,
+    totals_or_none,
 )
 from polylat.views.sentences import (
     LEAVES_STREAM,
     ORDER_IS_KEPT,
     count_words,
     latency_sentences,
+    undetermined_sentence,
     waits_sentence,
 )
 
@@ -51,6 +54,7 @@ _USERS = 4
 """Largest number of listed Einsums per port."""
 
 _NOTHING = "Nothing takes time."
+_ALL_LIMIT = "Nothing: every access increases the latency if it becomes slower."
 
 
 def report_text(results: Results, *, steps: int = 0) -> str:
@@ -98,9 +102,9 @@ def render_report(
         *(_section(table.title, table.first(_ROWS)) for table in charges),
         _section("Latency by order of service", orders_table(results)),
         _section("Ports", _if_rows(ports_table(results, _USERS))),
-        _section("Critical path", _if_rows(critical_table(results, _ROWS))),
+        _section("Critical path", _determined(lambda: critical_table(results, _ROWS))),
     ]
-    if steps:
+    if steps and totals_or_none(results) is not None:
         title = f"Critical path, step by step (first {steps})"
         sections.append(_section(title, *_steps(results, steps)))
     sections.append(_section("Memories", memories_table(results)))
@@ -143,25 +147,35 @@ def render_explanation(results: Results) -> RenderableType:
     actions, accesses = results.sensitivity().tables()
     times = ("critical", "share", "count", "duration", "latency_if_free")
     access = ("einsum", "component", "tensor", "action")
-    by_action = actions.where("critical", bool).first(_ROWS).select("component", "action", *times)
-    if by_action.rows:
-        by_action = replace(by_action, notes=(*by_action.notes, waits_sentence(results)))
-    by_access = accesses.where("critical", bool).first(_ROWS).select(*access, *times)
     slack = accesses.where("slack", lambda factor: factor is not None and factor > 1)
     slack = slack.first(_ROWS).select(*access, "slack")
-    intervals = intervals_table(results)
+    actions, accesses = replace(actions, notes=()), replace(accesses, notes=())
+
+    def critical(table: Table, names: Sequence[str], *notes: str) -> Table | str:
+        found = table.where("critical", bool).first(_ROWS).select(*names, *times)
+        return _if_rows(replace(found, notes=(*found.notes, *notes)))
+
+    by_action: Table | str
+    by_access: Table | str
+    try:
+        by_action = critical(actions, ("component", "action"), waits_sentence(results))
+        by_access = critical(accesses, access)
+    except UnsupportedError as error:
+        by_action = by_access = undetermined_sentence(error)
     sections = [
         _headline(results),
         _section(
             "Steady state: the initiation interval of each loop",
-            _if_rows(intervals, "No loop repeats along the critical path."),
+            _determined(
+                lambda: intervals_table(results), "No loop repeats along the critical path."
+            ),
         ),
         _section("The most effective single change", _change(results.best_change(), results)),
-        _section("What limits the latency: time on the critical path", _if_rows(by_action)),
-        _section("The same by access", _if_rows(by_access)),
+        _section("What limits the latency: time on the critical path", by_action),
+        _section("The same by access", by_access),
         _section(
             "What has slack: how many times slower each access could be at the same latency",
-            _if_rows(slack, "Nothing: every access increases the latency if it becomes slower."),
+            slack if slack.rows or slack.notes else _ALL_LIMIT,
         ),
         Text(ORDER_IS_KEPT, style="dim"),
     ]
@@ -270,6 +284,14 @@ def _change(change: Change | None, results: Results) -> Text:
 
 def _if_rows(table: Table, otherwise: str = _NOTHING) -> Table | str:
     return table if table.rows else otherwise
+
+
+def _determined(make: Callable[[], Table], otherwise: str = _NOTHING) -> Table | str:
+    """Return a table, or the reason why it is not determined."""
+    try:
+        return _if_rows(make(), otherwise)
+    except UnsupportedError as error:
+        return undetermined_sentence(error)
 
 
 def _section(title: str, *parts: Table | Text | str) -> RenderableType:
