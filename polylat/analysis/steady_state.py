@@ -17,6 +17,7 @@ from polylat.analysis.repetition import Item, Repetition, Service
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.solve import MOST_SAMPLED, solve_oldest
+from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.numbers import Number, reduce_number
 
@@ -81,6 +82,11 @@ def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[Initia
     tuple of InitiationInterval
         From the outermost loop inwards, leaf by leaf; times in the architecture's unit of time.
 
+    Raises
+    ------
+    UnsupportedError
+        All tile iterations were visited, and the path through a sample of them cannot be traced.
+
     Examples
     --------
     >>> import polylat
@@ -118,7 +124,13 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
         )
     if found is None or found.schedule.makespan != solution.schedule.makespan:
         return None
-    return periodic_path(found)
+    try:
+        return periodic_path(found)
+    except UnsupportedError as error:
+        # The path itself is known, as all tile iterations were visited.
+        raise UnsupportedError(
+            "how the critical path repeats cannot be determined", where=error.where, fix=error.fix
+        ) from error
 
 
 def _repetitions(items: Sequence[Item]) -> Iterator[Repetition]:

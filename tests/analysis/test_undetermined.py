@@ -274,3 +274,14 @@ def test_slack_does_not_need_the_path(untraced: str) -> None:
 
 def test_a_known_report_misses_nothing() -> None:
     assert polylat.analyze(Spec.from_dict(chain(10**5))).undetermined == {}
+
+
+def test_intervals_of_a_path_whose_repetitions_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tile iterations are visited: the path is known, but not how it repeats."""
+    monkeypatch.setattr(CriticalWalk, "back", never_traced)
+    report = polylat.analyze(Spec.from_dict(chain(200)))
+    assert report.engine == "explicit"
+    assert sum(report.critical_totals.values()) == report.latency
+    assert list(report.undetermined) == ["initiation_intervals"]
+    reason = "Not determined: how the critical path repeats cannot be determined."
+    assert reason in plain(explanation_text(report))
