@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from polylat.engine.alignment import alignments
 from polylat.engine.model import Model, build
 from polylat.lowering.dependences.rules import Slots
 from polylat.lowering.enumeration import trip_counts
@@ -344,10 +345,15 @@ def _initial_samples(lowered: LoweredMapping, slots: Slots) -> dict[int, _Sample
             users[loop.node] = users.get(loop.node, 0) + 1
     limits = slots.values() if isinstance(slots, Mapping) else [slots]
     most = max([2, *(n for n in limits if n is not None)])
-    return {
-        node: _Sample(3 + most, 1 + most) if count > 1 else _Sample(3, 2)
-        for node, count in users.items()
-    }
+    aligned = alignments(lowered)
+    samples = {}
+    for node, count in users.items():
+        sample = _Sample(3 + most, 1 + most) if count > 1 else _Sample(3, 2)
+        if node in aligned:
+            period, restarts = aligned[node].period, aligned[node].restarts
+            sample = replace(sample, period=period, restarts=restarts)
+        samples[node] = sample
+    return samples
 
 
 def _trips(lowered: LoweredMapping) -> dict[int, tuple[int, ...]]:
@@ -377,7 +383,10 @@ def _loop_sample(trips: Sequence[int], sample: _Sample) -> LoopSample:
     around = [
         (count - sample.tail - sample.period + 1, count + sample.head) for count in trips[:-1]
     ]
-    around += [(restart, restart + head) for restart in sample.restarts]
+    # Before a restart, as at a loop's end, iterations may differ from those of the period.
+    around += [
+        (restart - sample.tail - sample.period + 1, restart + head) for restart in sample.restarts
+    ]
     around.sort()
     around.append((most - sample.tail - sample.period + 1, most))
     for low, high in around:

@@ -1,0 +1,108 @@
+"""Which iterations of a loop read alike: the periods with which flows repeat.
+
+A reader's iteration reads the elements of an interval of each rank, which moves by a constant
+advance. Their producer works in tiles of that rank. Where the advance is no multiple of a tile, the
+producer's indices move unevenly: they repeat only after the least common multiple of the two. A
+long tile that is crossed a few times is better seen as a few places at which the loop begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd, lcm
+
+from polylat.lowering.enumeration import trip_counts
+from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.paths import Leaf
+
+__all__ = ["Alignment", "alignments"]
+
+_MOST_CROSSINGS = 16
+"""Largest number of tile borders at which a loop is sampled anew."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How the iterations of a loop fall on the tiles that their elements come from.
+
+    Parameters
+    ----------
+    period
+        Number of iterations after which they fall alike.
+    restarts
+        Iterations at which they cross a border of a longer tile.
+    """
+
+    period: int = 1
+    restarts: tuple[int, ...] = ()
+
+
+def alignments(lowered: LoweredMapping) -> dict[int, Alignment]:
+    """Return the alignment of every loop over which flows do not repeat at once.
+
+    Parameters
+    ----------
+    lowered
+        The mapping.
+
+    Returns
+    -------
+    dict
+        Tree node of a loop → its alignment; loops whose iterations all read alike are missing.
+    """
+    trips = trip_counts(lowered.leaves)
+    borders: dict[int, set[tuple[int, int]]] = {}
+    for (number, tensor), source in lowered.found.items():
+        if source.leaf is None or not source.produces:
+            continue
+        reader, producer = lowered.leaves[number], lowered.leaves[source.leaf]
+        shared = {loop.node for loop in reader.loops} & {loop.node for loop in producer.loops}
+        read = reader.einsum.access(tensor).projection
+        written = producer.einsum.access(tensor).projection
+        for here, there in zip(read, written, strict=True):
+            tiles = [a for node, a in _advances(producer, dict(there.terms)) if node not in shared]
+            for node, advance in _advances(reader, dict(here.terms)):
+                if node not in shared:
+                    borders.setdefault(node, set()).update((advance, tile) for tile in tiles)
+    found = {}
+    for node, pairs in borders.items():
+        aligned = _alignment(trips[node], sorted(pairs))
+        if aligned != Alignment():
+            found[node] = aligned
+    return found
+
+
+def _advances(leaf: Leaf, coefficients: dict[str, int]) -> list[tuple[int, int]]:
+    """Return (tree node of a loop, by how far one iteration moves in a rank), for all its loops."""
+    return [
+        (loop.node, abs(coefficients[loop.variable]) * loop.tile)
+        for loop in leaf.loops
+        if coefficients.get(loop.variable)
+    ]
+
+
+def _alignment(trips: int, pairs: Sequence[tuple[int, int]]) -> Alignment:
+    """Return the alignment with the least number of sampled iterations."""
+    needs = sorted({tile // gcd(tile, advance) for advance, tile in pairs} - {1})
+    best, least = Alignment(), None
+    for kept in range(len(needs) + 1):
+        period = lcm(1, *needs[:kept])
+        crossed = {
+            -(-border // advance)
+            for advance, tile in pairs
+            if tile // gcd(tile, advance) in needs[kept:]
+            for border in _borders(trips * advance, tile)
+        }
+        restarts = tuple(sorted(r for r in crossed if 0 < r < trips))
+        if len(restarts) > _MOST_CROSSINGS:
+            continue
+        cost = min(trips, 3 * period * (1 + len(restarts)) + 6 * len(restarts))
+        if least is None or cost < least:
+            best, least = Alignment(period, restarts), cost
+    return best
+
+
+def _borders(extent: int, tile: int) -> range:
+    """Return the borders of tiles inside an extent; few more than are useful."""
+    return range(tile, min(extent, (_MOST_CROSSINGS + 2) * tile), tile)
