@@ -11,8 +11,7 @@ So rules need not know which tile iterations exist.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from math import prod
 
@@ -20,17 +19,15 @@ import numpy as np
 
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.rules import Slots, storage_reads
-from polylat.lowering.iterations import IterationTable, joint_tile_keys
+from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sharing import leaves_sharing
-from polylat.schedule.arrays import Ints, Mask, Times
-from polylat.schedule.boxes import Grid, Rows
-from polylat.schedule.events import Precedences
+from polylat.schedule.arrays import Ints, Mask
+from polylat.schedule.boxes import Grid, Rows, Sources
 from polylat.schedule.extension import EventFamilies, ExtensionRules
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.timing import Order
 
 __all__ = ["extension_rules"]
 
@@ -82,68 +79,103 @@ class _Rules:
         self.skipped = [self.grid.columns(a, self.grid.skipped) for a in range(len(self.leaves))]
         self.period = [self.grid.columns(a, self.grid.period) for a in range(len(self.leaves))]
         self.keys = [tiles.keys for tiles in layout.tiles]
-        self.families = EventFamilies.of(graph, self.grid, self.keys, layout.bases)
+        self.families = EventFamilies.of(graph, self.grid, self.keys)
         self.undecided: list[tuple[int, int]] = []
+        self.sources: list[Sources] = []
+        self.numbered = 0
+        self.known: dict[tuple[int, ...], tuple[Ints, Ints]] = {}
+        self.lost: dict[tuple[int, int, bool], Mask] = {}
 
     def result(self) -> ExtensionRules:
-        rows = [*self._chains(), *self._fills(), *self._flows(), *self._barriers()]
-        rows += [*self._capacity(), *self._within()]
+        common = [*self._chains(), *self._fills(), *self._flows(), *self._barriers()]
+        common += [*self._capacity(), *self._within()]
+        in_order = self._in_order()
+        ready_order = self._ready_order()
         program = self._port_rows(skewed=False)
         same = np.array_equal(self.graph.dates.program, self.graph.dates.skew)
         skew = program if same else self._port_rows(skewed=True)
         return ExtensionRules(
             self.grid,
             self.families,
-            Rows.joined(rows, self.width),
-            Rows.joined(self._in_order(), self.width),
-            Rows.joined(program, self.width),
-            Rows.joined(skew, self.width),
-            Rows.joined(self._ready_order(), self.width),
+            Sources.joined(self.sources, self.width),
+            Rows.joined(common),
+            Rows.joined(in_order),
+            Rows.joined(program),
+            Rows.joined(skew),
+            Rows.joined(ready_order),
             tuple(self.undecided),
         )
 
-    # Rows
+    # Sources and rows
 
-    def _rows(
+    def _source(
         self,
-        target: Ints,
-        family: int,
+        leaf: int,
+        keys: Ints,
+        other: int,
         base: Ints,
         same: Ints | int,
-        *,
         slopes: Ints | None = None,
-        own: bool = False,
-        sound: bool = True,
-    ) -> Rows:
-        """Return rows; `base` and `slopes` have the loops first and the rows last."""
-        n = len(target)
+    ) -> Ints:
+        """Number sources; `base` and `slopes` have the loops first and the sources last."""
+        n = len(keys)
         wide = np.zeros((n, self.width), dtype=np.int64)
         wide[:, : len(base)] = base.T
-        if slopes is None:
-            matrices = np.zeros((0, self.width, self.width), dtype=np.int64)
-            which = np.full(n, -1)
-        else:
-            matrices = np.zeros((n, self.width, self.width), dtype=np.int64)
-            matrices[:, : slopes.shape[0], : slopes.shape[1]] = slopes.transpose(2, 0, 1)
-            which = np.arange(n)
-        return Rows(
-            target,
-            np.full(n, family),
-            wide,
-            np.broadcast_to(np.asarray(same, dtype=np.int64), (n,)).copy(),
-            which,
-            matrices,
-            np.full(n, own),
-            np.full(n, sound),
+        which = np.full(n, -1)
+        matrices = np.zeros((0, self.width, self.width), dtype=np.int64)
+        if slopes is not None:
+            moving = np.flatnonzero(slopes.any(axis=(0, 1)))
+            which[moving] = np.arange(len(moving))
+            matrices = np.zeros((len(moving), self.width, self.width), dtype=np.int64)
+            matrices[:, : slopes.shape[0], : slopes.shape[1]] = slopes[:, :, moving].transpose(
+                2, 0, 1
+            )
+        self.sources.append(
+            Sources(
+                np.full(n, leaf),
+                keys,
+                np.full(n, other),
+                wide,
+                np.broadcast_to(np.asarray(same, dtype=np.int64), (n,)),
+                which,
+                matrices,
+            )
         )
+        first = self.numbered
+        self.numbered += n
+        return np.arange(first, first + n)
 
-    def _before(self, leaf: int, keys: Ints) -> tuple[Ints, Ints, Ints]:
-        """Return the grid points before given ones: (positions that have one, digits, same)."""
-        digits = self.digits[leaf][:, keys]
-        return self._previous(leaf, digits, len(digits))
+    def _itself(self, leaf: int) -> Ints:
+        """Return, per point of a leaf's grid, the source that is the same point."""
+        known = self.known.get((leaf,))
+        if known is None:
+            digits = self.digits[leaf]
+            every = np.arange(digits.shape[1])
+            known = self.known[leaf,] = self._source(leaf, every, leaf, digits, len(digits)), every
+        return known[0]
+
+    def _before(self, leaf: int) -> Ints:
+        """Return, per point of a leaf's grid, the source that is the point before it, or -1."""
+        known = self.known.get((leaf, leaf))
+        if known is None:
+            digits = self.digits[leaf]
+            exists, base, same = self._previous(leaf, digits, len(digits))
+            found = np.full(digits.shape[1], -1)
+            found[exists] = self._source(leaf, exists, leaf, base, same)
+            known = self.known[leaf, leaf] = found, exists
+        return known[0]
+
+    def _rows(
+        self, target: Ints, family: int, source: Ints, *, own: bool = False, sound: bool = True
+    ) -> Rows:
+        n = len(target)
+        return Rows(target, np.full(n, family), source, np.full(n, own), np.full(n, sound))
 
     def _previous(self, leaf: int, digits: Ints, depth: int) -> tuple[Ints, Ints, Ints]:
-        """Return the last grid point before the tile at a depth that contains given points."""
+        """Return the last points before the tiles at a depth that contain given points.
+
+        (positions of the points that have one, loop indices, outer loops in which they move alike)
+        """
         found = digits.copy()
         same = np.zeros(digits.shape[1], dtype=np.int64)
         for k in range(self.grid.depth[leaf] - 1, -1, -1):
@@ -152,9 +184,7 @@ class _Rules:
                 found[k] = last
                 continue
             here = (same == 0) & (digits[k] > 0)
-            found[k] = np.where(
-                here, digits[k] - 1, np.where(same == 0, last, digits[k])
-            )
+            found[k] = np.where(here, digits[k] - 1, np.where(same == 0, last, digits[k]))
             same[here] = k + 1
         exists = np.flatnonzero(same)
         return exists, found[:, exists], same[exists]
@@ -163,20 +193,16 @@ class _Rules:
         """Tile iterations start in order; families that are filled forward do not decrease."""
         rows = []
         for family in self.families.forward:
-            leaf = int(self.families.leaf[family])
-            every = np.arange(self.grid.sizes[leaf])
-            exists, base, same = self._before(leaf, every)
-            first = int(self.families.first[family])
-            rows.append(self._rows(first + exists, family, base, same))
+            before = self._before(int(self.families.leaf[family]))
+            exists = np.flatnonzero(before >= 0)
+            target = self.families.event(family, exists)
+            rows.append(self._rows(target, family, before[exists]))
         for family, parts in self.families.parts:
-            leaf = int(self.families.leaf[family])
-            digits = self.digits[leaf]
+            itself = self._itself(int(self.families.leaf[family]))
             for part in parts:
                 keys = np.flatnonzero(self.families.occurs(part))
-                first = int(self.families.first[family])
-                rows.append(
-                    self._rows(first + keys, part, digits[:, keys], len(digits), own=True)
-                )
+                target = self.families.event(family, keys)
+                rows.append(self._rows(target, part, itself[keys], own=True))
         return rows
 
     def _fills(self) -> list[Rows]:
@@ -184,20 +210,19 @@ class _Rules:
         rows = []
         for (leaf, _), family in self.families.ready.items():
             keys = np.flatnonzero(self.families.occurs(family))
-            digits = self.digits[leaf][:, keys]
             target = self.families.event(self.families.start[leaf], keys)
-            rows.append(self._rows(target, family, digits, len(digits), own=True))
+            rows.append(self._rows(target, family, self._itself(leaf)[keys], own=True))
         return rows
 
     def _ready_order(self) -> list[Rows]:
         """The fills of a stream are ready in order."""
         rows = []
         for (leaf, index), family in self.families.ready.items():
-            keys = np.flatnonzero(self.families.occurs(family))
-            exists, base, same = self._before(leaf, keys)
-            target = self.families.event(family, keys[exists])
-            before = self.families.last_ready[leaf, index]
-            rows.append(self._rows(target, before, base, same, sound=False))
+            before = self._before(leaf)
+            keys = np.flatnonzero(self.families.occurs(family) & (before >= 0))
+            target = self.families.event(family, keys)
+            last = self.families.last_ready[leaf, index]
+            rows.append(self._rows(target, last, before[keys], sound=False))
         return rows
 
     def _within(self) -> list[Rows]:
@@ -205,10 +230,9 @@ class _Rules:
         rows = []
         for (leaf, index, _), family in self.families.task.items():
             keys = np.flatnonzero(self.families.occurs(family))
-            digits = self.digits[leaf][:, keys]
             block = self.families.ready.get((leaf, index), self.families.start[leaf])
             target = self.families.event(family, keys)
-            rows.append(self._rows(target, block, digits, len(digits), own=True))
+            rows.append(self._rows(target, block, self._itself(leaf)[keys], own=True))
         return rows
 
     # Ports
@@ -217,17 +241,17 @@ class _Rules:
         """A port serves the tasks of a leaf in order, and those of a tile iteration in sequence."""
         rows = []
         for (leaf, port), served in self.families.served.items():
+            before = self._before(leaf)
             every = self._tasks_on(leaf, port)
             for number, (_, family) in enumerate(every):
-                keys = np.flatnonzero(self.families.occurs(family))
-                exists, base, same = self._before(leaf, keys)
+                here = self.families.occurs(family)
+                keys = np.flatnonzero(here & (before >= 0))
                 target = self.families.event(family, keys)
-                rows.append(self._rows(target[exists], served, base, same))
-                for _, before in every[:number]:
-                    both = keys[self.families.occurs(before)[keys]]
-                    digits = self.digits[leaf][:, both]
+                rows.append(self._rows(target, served, before[keys]))
+                for _, ahead in every[:number]:
+                    both = np.flatnonzero(here & self.families.occurs(ahead))
                     target = self.families.event(family, both)
-                    rows.append(self._rows(target, before, digits, len(digits), own=True))
+                    rows.append(self._rows(target, ahead, self._itself(leaf)[both], own=True))
         return rows
 
     def _tasks_on(self, leaf: int, port: int) -> list[tuple[int, int]]:
@@ -241,21 +265,31 @@ class _Rules:
     def _port_rows(self, *, skewed: bool) -> list[Rows]:
         """A port serves the tasks of different leaves by date."""
         rows = []
-        for (leaf, port) in self.families.served:
+        earlier: dict[tuple[int, int], Ints] = {}
+        for leaf, port in self.families.served:
             for (other, same_port), served in self.families.served.items():
                 if other == leaf or port != same_port:
                     continue
+                if (leaf, other) not in earlier:
+                    earlier[leaf, other] = self._last_before(leaf, other, skewed=skewed)
+                before = earlier[leaf, other]
                 for _, family in self._tasks_on(leaf, port):
-                    keys = np.flatnonzero(self.families.occurs(family))
-                    exists, base, same = self._last_before(leaf, keys, other, skewed=skewed)
-                    target = self.families.event(family, keys[exists])
-                    rows.append(self._rows(target, served, base, same))
+                    here = self.families.occurs(family)
+                    keys = np.flatnonzero(here & (before >= 0))
+                    target = self.families.event(family, keys)
+                    rows.append(self._rows(target, served, before[keys]))
+                    lost = self._lost(leaf, other, skewed)
+                    self._note(leaf, np.flatnonzero(here & lost))
         return rows
 
-    def _last_before(
-        self, leaf: int, keys: Ints, other: int, *, skewed: bool
-    ) -> tuple[Ints, Ints, Ints]:
-        """Return the last grid points of another leaf with an earlier date.
+    def _lost(self, leaf: int, other: int, skewed: bool) -> Mask:
+        """Return the points before which the last one of another leaf does not move with the box."""
+        return self.lost[leaf, other, skewed]
+
+    def _last_before(self, leaf: int, other: int, *, skewed: bool) -> Ints:
+        """Return, per point, the source that is the last point of another leaf with an earlier date.
+
+        -1 where there is none.
 
         See `lowering.task_graph.logical_dates`: dates are compared by the indices of the loops
         above the split around the split that separates the leaves; then by the turn, the linearized
@@ -282,7 +316,13 @@ class _Rules:
         def move(digits: Ints) -> tuple[Ints, Mask]:
             return self._moved(other, digits, above, split.depth, delay)
 
-        return self._translated(leaf, keys, move, split.depth)
+        keys = np.arange(self.grid.sizes[leaf])
+        exists, good, base = self._translated(leaf, keys, move, split.depth)
+        self.lost[leaf, other, skewed] = exists & ~good
+        found = np.full(len(keys), -1)
+        some = np.flatnonzero(exists & good)
+        found[some] = self._source(leaf, some, other, base[:, some], split.depth)
+        return found
 
     def _moved(
         self, leaf: int, digits: Ints, above: int, depth: int, delay: int
@@ -309,33 +349,39 @@ class _Rules:
         exists = ~early
         for k in range(above - 1, -1, -1):
             back = early & ~exists & (digits[k] > 0)
-            found[k] = np.where(back, digits[k] - 1, np.where(early & ~exists, radix[k] - 1, found[k]))
+            found[k] = np.where(
+                back, digits[k] - 1, np.where(early & ~exists, radix[k] - 1, found[k])
+            )
             exists |= back
         return found, exists
 
-    def _translated(self, leaf: int, keys: Ints, move, depth: int) -> tuple[Ints, Ints, Ints]:
-        """Return the sources of a rule that moves loop indices, if it moves boxes as a whole.
+    def _translated(
+        self, leaf: int, keys: Ints, move: Callable[[Ints], tuple[Ints, Mask]], depth: int
+    ) -> tuple[Mask, Mask, Ints]:
+        """Return the sources of a rule that moves loop indices: (exist, move alike, indices).
 
-        The source must move as its target does in the outer `depth` loops, and not at all in the
-        others: `move` consists of integer divisions and of choices by sign, so that it suffices to
-        compare the corners of each box (see `lowering.points.Corners`).
+        Does a source move as its target does in the outer `depth` loops, and not at all in the
+        others? `move` consists of integer divisions and of choices by sign, so that it suffices to
+        compare the corners of each box (see `lowering.corners`).
         """
         digits = self.digits[leaf][:, keys]
         base, exists = move(digits)
         good = np.ones(len(keys), dtype=np.bool_)
         skipped, period = self.skipped[leaf][:, keys], self.period[leaf][:, keys]
-        wide = [k for k in range(min(depth, len(digits))) if skipped[k].any()]
+        boxes = np.flatnonzero(skipped[:depth].any(axis=0))
+        digits, start = digits[:, boxes], base[:, boxes]
+        distance = skipped[:, boxes] * period[:, boxes]
+        wide = [k for k in range(min(depth, len(digits))) if distance[k].any()]
         for size in range(1, len(wide) + 1):
             for subset in combinations(wide, size):
-                corner, predicted = digits.copy(), base.copy()
+                corner, predicted = digits.copy(), start.copy()
                 for k in subset:
-                    corner[k] += skipped[k] * period[k]
-                    predicted[k] += skipped[k] * period[k]
+                    corner[k] += distance[k]
+                    predicted[k] += distance[k]
                 found, there = move(corner)
-                good &= (there == exists) & ((found == predicted).all(axis=0) | ~exists)
-        self._note(leaf, keys[~good])
-        usable = np.flatnonzero(exists & good)
-        return usable, base[:, usable], np.full(len(usable), depth)
+                alike = (there == exists[boxes]) & ((found == predicted).all(axis=0) | ~there)
+                good[boxes] &= alike
+        return exists, good, base
 
     def _note(self, leaf: int, keys: Ints) -> None:
         """Remember targets with a precedence that does not move with their box."""
@@ -361,19 +407,16 @@ class _Rules:
             )
             self._note(number, keys[~affine])
             some = np.flatnonzero(affine)
-            for family in self._finish(source.leaf):
-                rows.append(
-                    self._rows(
-                        target[some], family, digits[:, some], 0, slopes=slopes[:, :, some]
-                    )
-                )
+            last = self._source(
+                number, keys[some], source.leaf, digits[:, some], 0, slopes[:, :, some]
+            )
+            rows += [self._rows(target[some], f, last) for f in self._finish(source.leaf)]
             for level in range(source.level + 1, len(bringer.storages(tensor))):
-                for family in self._stream(source.leaf, "background", tensor, level):
-                    rows += self._exact(family, target[some], digits[:, some], slopes[:, :, some])
+                rows += [
+                    self._rows(target[some], family, last, own=True)
+                    for family in self._stream(source.leaf, "background", tensor, level)
+                ]
         return rows
-
-    def _exact(self, family: int, target: Ints, base: Ints, slopes: Ints) -> list[Rows]:
-        return [self._rows(target, family, base, 0, slopes=slopes, own=True)]
 
     def _targets(self, leaf: int, events: Ints, targets: Ints) -> tuple[Ints, Ints]:
         """Return the events that wait, and their grid points."""
@@ -392,7 +435,9 @@ class _Rules:
         """Return the families of the last tasks, and of the last beginnings, of a stream."""
         for index, block in enumerate(self.layout.blocks[leaf]):
             if (block.kind, block.tensor, block.level) == (kind, tensor, level):
-                found = [f for (a, i, _), f in self.families.last.items() if (a, i) == (leaf, index)]
+                found = [
+                    f for (a, i, _), f in self.families.last.items() if (a, i) == (leaf, index)
+                ]
                 ready = self.families.last_ready.get((leaf, index))
                 return [*found, *([] if ready is None else [ready])]
         return []
@@ -406,8 +451,9 @@ class _Rules:
             depth = filler.storages(tensor)[filled].depth
             base = np.zeros((int(self.grid.depth[filler.number]), len(keys)), dtype=np.int64)
             base[:depth] = self.digits[reader][:depth, keys]
+            filling = self._source(reader, keys, filler.number, base, depth)
             rows += [
-                self._rows(target, family, base, depth, own=True)
+                self._rows(target, family, filling, own=True)
                 for family in self._stream(filler.number, "fill", tensor, filled)
             ]
         return rows
@@ -425,7 +471,9 @@ class _Rules:
                     if theirs is None or theirs.node != split.node:
                         continue
                     if theirs.branch != split.branch:
-                        rows += self._barrier(leaf, other, split.depth, theirs.branch < split.branch)
+                        rows += self._barrier(
+                            leaf, other, split.depth, theirs.branch < split.branch
+                        )
         return rows
 
     def _barrier(self, leaf: Leaf, other: Leaf, depth: int, earlier: bool) -> list[Rows]:
@@ -443,9 +491,8 @@ class _Rules:
         else:
             some, base, same = self._previous(other.number, digits, depth)
         target = self.families.event(self.families.start[leaf.number], keys[some])
-        return [
-            self._rows(target, family, base, same) for family in self._finish(other.number)
-        ]
+        source = self._source(leaf.number, keys[some], other.number, base, same)
+        return [self._rows(target, family, source) for family in self._finish(other.number)]
 
     def _widened(self, leaf: int, other: int, depth: int, keys: Ints) -> Ints:
         """Return the indices of common loops, in as many loops as another leaf has."""
@@ -474,7 +521,8 @@ class _Rules:
                         base[holder.depth :] = (
                             self.grid.trips[number, holder.depth : len(base)] - 1
                         )[:, None]
-                        rows += [self._rows(start[some], f, base, same) for f in families]
+                        last = self._source(number, firsts[some], number, base, same)
+                        rows += [self._rows(start[some], f, last) for f in families]
             for index, block in enumerate(self.layout.blocks[number]):
                 if block.kind != "fill":
                     continue
@@ -523,8 +571,9 @@ class _Rules:
             sound, digits = inner
             if digits is not None:
                 last[depth:] = digits[:, None]
+            source = self._source(leaf, keys[some], number, last, same)
             rows += [
-                self._rows(target[some], family, last, same, sound=sound)
+                self._rows(target[some], family, source, sound=sound)
                 for family in self._finish(number)
             ]
         return rows
@@ -592,7 +641,10 @@ class _Rules:
                     exists &= some | ~absent
             return found, exists
 
-        return self._translated(leaf, keys, move, depth)
+        exists, good, base = self._translated(leaf, keys, move, depth)
+        self._note(leaf, keys[exists & ~good])
+        some = np.flatnonzero(exists & good)
+        return some, base[:, some], np.full(len(some), depth)
 
     def _tile_exists(self, leaf: int, digits: Ints, depth: int, existing: Ints) -> Mask:
         tiles = self.layout.tiles[leaf]
@@ -622,7 +674,7 @@ def _grid(layout: Numbering) -> Grid:
             runs[leaf, k] = sum(len(part) for part in first)
             places[leaf, k] = sum(len(part) for part in digit)
             starts, at, periods = kept.ranges
-            first.append(starts)
+            first.append(starts - periods)
             place.append(at)
             length.append(periods)
             digit.append(kept.digits)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
@@ -19,9 +18,9 @@ from polylat.lowering.iterations import IrregularError
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.task_graph import date_columns
 from polylat.schedule.arrays import Ints, Mask
-from polylat.schedule.boxes import Rows
+from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.events import EventNumbering, Precedences
-from polylat.schedule.extension import ExtensionRules, ServiceRules
+from polylat.schedule.extension import ExtensionRules, ServiceRules, family_numbers
 from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.graph import TaskGraph
 
@@ -210,18 +209,18 @@ def service_rules(
     width = max(layout.depth, 1)
     port = graph.task_port[order.task]
     depth = grid.depth[order.leaf]
-    triples = list(zip(order.leaf.tolist(), order.sequence.tolist(), port.tolist(), strict=True))
-    task_family = np.array([families.task[key] for key in triples], dtype=np.int64)
-    served = np.array([families.latest_of[families.task[key]] for key in triples], dtype=np.int64)
-    ready = np.array(
-        [families.ready.get(key[:2], families.start[key[0]]) for key in triples], dtype=np.int64
-    )
+    task_family = family_numbers(families.task, order.leaf, order.sequence, port)
+    served = family_numbers(families.latest_of, task_family)
+    ready = family_numbers(families.start, order.leaf)
+    if families.ready:
+        fills = family_numbers(families.ready, order.leaf, order.sequence)
+        ready = np.where(fills >= 0, fills, ready)
     target = families.tasks[order.task]
+    iteration = graph.owner[graph.task_block[order.task]]
     # The tasks of the stream before the follower (all, if there is none). In the task's own stream
     # these are the tasks before itself.
     base = _wide(order.digits, width)
     moves = _wide_matrix(order.moves, width)
-    iteration = graph.owner[graph.task_block[order.task]]
     itself = (graph.leaf[iteration] == order.leaf) & (
         graph.sequence[graph.task_block[order.task]] == order.sequence
     )
@@ -244,48 +243,56 @@ def service_rules(
         precedes |= down
         all_ = inside & ~bounded
         up_to[all_, k] = end[all_]
+    keys = np.concatenate([tiles.keys for tiles in layout.tiles])
+    point, leaf = keys[iteration], graph.leaf[iteration]
     some = np.flatnonzero(precedes)
-    n = len(some)
-    before = Rows(
-        target[some],
-        served[some],
-        up_to[some],
-        np.zeros(n, dtype=np.int64),
-        np.arange(n),
-        up_to_moves[some],
-        np.zeros(n, dtype=np.bool_),
-        np.zeros(n, dtype=np.bool_),
-    )
     direct = np.flatnonzero(order.before >= 0)
-    m = len(direct)
-    chain = Rows(
-        families.tasks[direct],
-        task_family[order.before[direct]],
-        _wide(order.before_digits[direct], width),
-        np.zeros(m, dtype=np.int64),
-        np.arange(m),
-        _wide_matrix(order.before_moves[direct], width),
-        np.ones(m, dtype=np.bool_),
-        np.ones(m, dtype=np.bool_),
-    )
     follow = np.flatnonzero(order.exists)
-    f = len(follow)
-    followers = Rows(
-        target[follow],
-        task_family[follow],
-        base[follow],
-        np.zeros(f, dtype=np.int64),
-        np.arange(f),
-        moves[follow],
-        np.ones(f, dtype=np.bool_),
-        np.ones(f, dtype=np.bool_),
+    owner = graph.owner[graph.task_block[direct]]
+    before = order.before[direct]
+    sources = Sources.joined(
+        [
+            _sources(leaf[some], point[some], order.leaf[some], up_to[some], up_to_moves[some]),
+            _sources(
+                graph.leaf[owner],
+                keys[owner],
+                order.leaf[before],
+                _wide(order.before_digits[direct], width),
+                _wide_matrix(order.before_moves[direct], width),
+            ),
+            _sources(leaf[follow], point[follow], order.leaf[follow], base[follow], moves[follow]),
+        ],
+        width,
     )
+    numbers = np.arange(len(sources.target))
+    n, m = len(some), len(direct)
     return ServiceRules(
-        Rows.joined([before, chain], width),
-        followers,
+        sources.parts(grid),
+        Rows(
+            np.concatenate((target[some], families.tasks[direct])),
+            np.concatenate((served[some], task_family[before])),
+            numbers[: n + m],
+            np.arange(n + m) >= n,
+            np.arange(n + m) >= n,
+        ),
+        Rows(
+            target[follow],
+            task_family[follow],
+            numbers[n + m :],
+            np.ones(len(follow), dtype=np.bool_),
+            np.ones(len(follow), dtype=np.bool_),
+        ),
         ready[follow],
         _older(layout, graph, order, follow, shifts),
     )
+
+
+def _sources(leaf: Ints, target: Ints, other: Ints, base: Ints, moves: Ints) -> Sources:
+    """Return sources with a matrix each, or none where they do not move."""
+    moving = np.flatnonzero(moves.any(axis=(1, 2)))
+    slope = np.full(len(target), -1)
+    slope[moving] = np.arange(len(moving))
+    return Sources(leaf, target, other, base, np.zeros_like(target), slope, moves[moving])
 
 
 def _wide(digits: Ints, width: int) -> Ints:
@@ -309,44 +316,35 @@ def _older(
 ) -> Mask:
     """Return whether tasks come before their followers in the order "oldest", in all of the box.
 
-    Dates are affine in k. They compare alike in all of the box if the first column in which they
-    differ has the same sign at all of its corners, and the columns before it are equal there.
+    Dates are affine in k. A task is older if the first column in which the dates differ is less
+    throughout the box, and the columns before it are equal throughout.
     """
     task = order.task[rows]
     iteration = graph.owner[graph.task_block[task]]
     late = graph.kind[graph.task_block[task]] == 2
-    background = np.zeros(graph.sequence.max(initial=0) + 1, dtype=np.bool_)
-    background = np.array(
-        [
-            layout.blocks[leaf][index].kind == "background"
-            for leaf, index in zip(
-                order.leaf[rows].tolist(), order.sequence[rows].tolist(), strict=True
-            )
-        ],
-        dtype=np.bool_,
-    )
+    kinds = np.zeros((len(layout.tiles), int(graph.sequence.max(initial=0)) + 1), dtype=np.bool_)
+    for leaf, blocks in enumerate(layout.blocks):
+        for index, block in enumerate(blocks):
+            kinds[leaf, index] = block.kind == "background"
+    background = kinds[order.leaf[rows], order.sequence[rows]]
     mine, theirs = layout.digits[:, iteration], order.digits[rows].T
-    periods = layout.period_lengths[:, iteration]
-    skipped = _skipped(layout)[:, iteration]
-    least = most = None
-    wide = [k for k in range(layout.depth) if skipped[k].any()]
-    lows, highs = [], []
-    for size in range(len(wide) + 1):
-        for subset in combinations(wide, size):
-            here, there = mine.copy(), theirs.copy()
-            for k in subset:
-                here[k] += periods[k] * skipped[k]
-                there += order.moves[rows, :, k].T * skipped[k]
-            difference = _dates(layout, order.leaf[rows], there, shifts) - _dates(
-                layout, graph.leaf[iteration], here, shifts
-            )
-            lows.append(difference)
-    stacked = np.stack(lows)
-    least, most = stacked.min(axis=0), stacked.max(axis=0)
+    leaves, others = graph.leaf[iteration], order.leaf[rows]
+    difference = _dates(layout, others, theirs, shifts) - _dates(layout, leaves, mine, shifts)
+    least, most = difference.copy(), difference.copy()
+    periods, skipped = layout.period_lengths[:, iteration], _skipped(layout)[:, iteration]
+    for k in range(layout.depth):
+        wide = np.flatnonzero(skipped[k])
+        step = np.zeros((layout.depth, len(wide)), dtype=np.int64)
+        step[k] = periods[k, wide]
+        there = theirs[:, wide] + order.moves[rows[wide], :, k].T
+        rise = _dates(layout, others[wide], there, shifts)
+        rise -= _dates(layout, leaves[wide], mine[:, wide] + step, shifts)
+        rise = (rise - difference[:, wide]) * skipped[k, wide]
+        least[:, wide] += np.minimum(rise, 0)
+        most[:, wide] += np.maximum(rise, 0)
     sequence = order.sequence[rows] - graph.sequence[graph.task_block[task]]
-    older = np.zeros(len(rows), dtype=np.bool_)
     equal = late == background
-    older |= ~late & background
+    older = ~late & background
     for low, high in zip(least, most, strict=True):
         older |= equal & (low > 0)
         equal &= (low == 0) & (high == 0)

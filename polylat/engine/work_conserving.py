@@ -14,13 +14,13 @@ from dataclasses import replace
 import numpy as np
 
 from polylat.engine.model import Model
-from polylat.engine.service_table import ServiceTable
 from polylat.engine.service_order import (
     ServiceOrder,
     order_of_shortened_loops,
     service_rules,
     transferred_order,
 )
+from polylat.engine.service_table import ServiceTable
 from polylat.engine.shortened_loops import shortened_graph
 from polylat.lowering.iterations import IrregularError
 from polylat.schedule.arrays import Ints

@@ -131,9 +131,7 @@ def translates(
         f"{{ [{', '.join(names)}] -> [{', '.join(there)}] :"
         f" {first} <= d{column} <= {last - moved[column]} }}"
     )
-    behind = isl.Set(
-        f"{{ [{', '.join(names)}] : {first + moved[column]} <= d{column} <= {last} }}"
-    )
+    behind = isl.Set(f"{{ [{', '.join(names)}] : {first + moved[column]} <= d{column} <= {last} }}")
     return bool(relation.apply(translation).is_equal(relation & behind))
 
 

@@ -99,7 +99,11 @@ class LoopSample:
     def repeating(self) -> list[tuple[int, int, int]]:
         """Per skipped range: first iteration of the period before it, last iteration, period."""
         return [
-            (int(self.digits[c.place - c.period]), int(self.digits[c.place - 1]) + c.removed, c.period)
+            (
+                int(self.digits[c.place - c.period]),
+                int(self.digits[c.place - 1]) + c.removed,
+                c.period,
+            )
             for c in self.cuts
         ]
 

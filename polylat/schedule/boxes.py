@@ -18,7 +18,18 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times, compiled
 
-__all__ = ["HOLDS", "TIGHT", "UNDECIDED", "VIOLATED", "Grid", "Rows", "decide_rows", "fill_forward"]
+__all__ = [
+    "HOLDS",
+    "TIGHT",
+    "UNDECIDED",
+    "VIOLATED",
+    "Grid",
+    "Parts",
+    "Rows",
+    "Sources",
+    "decide_rows",
+    "fill_forward",
+]
 
 HOLDS, TIGHT, VIOLATED, UNDECIDED = range(4)
 """Outcome of a precedence: it holds, it holds with equality throughout, it is violated somewhere,
@@ -40,9 +51,9 @@ class Grid:
         Shape (leaves, D): trip count of each loop, its number of sampled iterations, and the
         distance in the grid of consecutive ones.
     runs, run_first, run_place, run_period
-        Ranges of a loop's iterations, sampled and skipped in turn; those of loop l of leaf a are
-        ``runs[a, l]`` to ``runs[a, l + 1]``: the first iteration, the place of the first sampled
-        iteration or of the representing period, and the period (0: sampled).
+        Ranges of a loop's iterations, sampled and repeating in turn; those of loop l of leaf a are
+        ``runs[a, l]`` to ``runs[a, l + 1]``: the first iteration, its place, and the period (0:
+        sampled only). A repeating range begins with the period that represents the skipped ones.
     places, digit, period, skipped
         Per place of a loop, from ``places[a, l]`` on: the iteration, the period of the skipped
         range that the place represents (0: none), and the range's number of periods.
@@ -111,44 +122,66 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Precedences between families of events, one row per target box.
-
-    A *family* has one event per point of a leaf's grid. Events are numbered family by family.
+class Parts:
+    """The parts of boxes within which a source stays in one piece.
 
     Parameters
     ----------
-    target, family
-        Shape (rows,): the event that waits, and the family of what it waits for.
-    base
-        Shape (rows, D): the loop indices of the source for k = 0.
-    same
-        Shape (rows,): in this number of outer loops the source moves as the target does; it does
-        not move in the loops inside. Meaningless where `slope` is not -1.
+    first
+        Shape (sources + 1,): where the parts of each source begin; none: it does not stay in few.
+    key
+        Shape (parts,): the point of the source's grid that represents the source.
+    detail
+        Shape (parts,): the row of the arrays below; -1: the part has one member, whose source is
+        sampled.
+    low, extent
+        Shape (details, D): the first member of a part, and the number of further ones, per loop.
+    periods
+        Shape (details, D): by how many periods the source of the first member is later.
     slope
-        Shape (rows,): the matrix in `slopes` by which the source moves; -1: see `same`.
-    slopes
-        Shape (matrices, D, D): by how many iterations of the source's loop (first axis) the source
-        moves per period of the target's loop (second axis).
-    own
-        Shape (rows,): whether the source is the event itself, so that equality counts only where
-        the event exists; else it is the last event up to the indices.
-    sound
-        Shape (rows,): whether the row is a precedence, so that equality counts at all.
+        Shape (details, D, D): by how many periods the source is later (first axis) per member
+        (second axis).
     """
 
+    first: Ints
+    key: Ints
+    detail: Ints
+    low: Ints
+    extent: Ints
+    periods: Ints
+    slope: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Where the sources of a rule lie: loop indices that are affine on the boxes of the targets.
+
+    Parameters
+    ----------
+    leaf, target
+        Shape (n,): the leaf of each target, and its point of the grid.
+    other, base
+        Shape (n,) and (n, D): the leaf of each source, and its loop indices for k = 0.
+    same
+        Shape (n,): in this number of outer loops the source moves as the target does; it does not
+        move in the loops inside. Meaningless where `slope` is not -1.
+    slope, slopes
+        Shape (n,): the matrix in `slopes`, shape (matrices, D, D), by which the source moves; -1:
+        see `same`. A matrix says by how many iterations of the source's loop (first axis) the
+        source moves per period of the target's loop (second axis).
+    """
+
+    leaf: Ints
     target: Ints
-    family: Ints
+    other: Ints
     base: Ints
     same: Ints
     slope: Ints
     slopes: Ints
-    own: Mask
-    sound: Mask
 
     @staticmethod
-    def joined(parts: Sequence[Rows], width: int) -> Rows:
-        """Concatenate rows.
+    def joined(parts: Sequence[Sources], width: int) -> Sources:
+        """Concatenate sources.
 
         Parameters
         ----------
@@ -159,34 +192,118 @@ class Rows:
 
         Returns
         -------
+        Sources
+            All sources, in order.
+        """
+        none = np.zeros(0, dtype=np.int64)
+        slope: list[Ints] = [none]
+        matrices = 0
+        for part in parts:
+            slope.append(np.where(part.slope < 0, -1, part.slope + matrices))
+            matrices += len(part.slopes)
+        return Sources(
+            np.concatenate([none, *(p.leaf for p in parts)]),
+            np.concatenate([none, *(p.target for p in parts)]),
+            np.concatenate([none, *(p.other for p in parts)]),
+            np.concatenate([np.zeros((0, width), dtype=np.int64), *(p.base for p in parts)]),
+            np.concatenate([none, *(p.same for p in parts)]),
+            np.concatenate(slope),
+            np.concatenate(
+                [np.zeros((0, width, width), dtype=np.int64), *(p.slopes for p in parts)]
+            ),
+        )
+
+    def parts(self, grid: Grid) -> Parts:
+        """Split the targets' boxes into parts within which the source stays in one piece.
+
+        Parameters
+        ----------
+        grid
+            The grids of the leaves.
+
+        Returns
+        -------
+        Parts
+            The parts.
+        """
+        return Parts(
+            *_split(
+                grid.depth,
+                grid.trips,
+                grid.count,
+                grid.stride,
+                grid.runs,
+                grid.run_first,
+                grid.run_place,
+                grid.run_period,
+                grid.places,
+                grid.period,
+                grid.skipped,
+                self.leaf,
+                self.target,
+                self.other,
+                self.base,
+                self.same,
+                self.slope,
+                self.slopes,
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Precedences between families of events, one row per target box.
+
+    A *family* has one event per point of a leaf's grid. Events are numbered family by family.
+
+    Parameters
+    ----------
+    target, family
+        Shape (rows,): the event that waits, and the family of the event that it waits for.
+    source
+        Shape (rows,): where that event is: a number of `Sources`.
+    own
+        Shape (rows,): whether the source is the event itself, so that equality counts only where
+        the event exists; else it is the last event up to the indices.
+    sound
+        Shape (rows,): whether the row is a precedence, so that equality counts at all.
+    """
+
+    target: Ints
+    family: Ints
+    source: Ints
+    own: Mask
+    sound: Mask
+
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        """Concatenate rows.
+
+        Parameters
+        ----------
+        parts
+            The parts.
+
+        Returns
+        -------
         Rows
             All rows, in order.
         """
         none = np.zeros(0, dtype=np.int64)
-        slopes: list[Ints] = [np.zeros((0, width, width), dtype=np.int64)]
-        slope: list[Ints] = [none]
-        matrices = 0
-        for part in parts:
-            slopes.append(part.slopes)
-            slope.append(np.where(part.slope < 0, -1, part.slope + matrices))
-            matrices += len(part.slopes)
+        never = np.zeros(0, dtype=np.bool_)
         return Rows(
             np.concatenate([none, *(p.target for p in parts)]),
             np.concatenate([none, *(p.family for p in parts)]),
-            np.concatenate([np.zeros((0, width), dtype=np.int64), *(p.base for p in parts)]),
-            np.concatenate([none, *(p.same for p in parts)]),
-            np.concatenate(slope),
-            np.concatenate(slopes),
-            np.concatenate([np.zeros(0, dtype=np.bool_), *(p.own for p in parts)]),
-            np.concatenate([np.zeros(0, dtype=np.bool_), *(p.sound for p in parts)]),
+            np.concatenate([none, *(p.source for p in parts)]),
+            np.concatenate([never, *(p.own for p in parts)]),
+            np.concatenate([never, *(p.sound for p in parts)]),
         )
 
 
 def decide_rows(
-    grid: Grid,
-    families: tuple[Ints, Ints],
+    parts: Parts,
+    first: Ints,
     rows: Rows,
-    family_of: Ints,
     weight: Times,
     values: Times,
     rates: Times,
@@ -196,15 +313,15 @@ def decide_rows(
 
     Parameters
     ----------
-    grid
-        The grids of the leaves.
-    families
-        Shape (families,): the leaf of each family, and its first event.
-    rows, family_of, weight
-        The precedences, the family of each row's target, and how many steps the target is at least
-        later than the source: shape (rows,).
+    parts
+        The parts of the boxes, per source.
+    first
+        Shape (families,): the first event of each family.
+    rows, weight
+        The precedences, and how many steps each target is at least later than its source: shape
+        (rows,).
     values, rates
-        Shape (events,) and (D, events): the time of each event for k = 0, and its increase per
+        Shape (events,) and (events, D): the time of each event for k = 0, and its increase per
         period of each loop.
     exists
         Shape (events,): whether the event itself occurs.
@@ -217,25 +334,17 @@ def decide_rows(
     outcome = np.zeros(len(rows.target), dtype=np.int64)
     run = _decide.py_func if values.dtype == object else _decide
     run(
-        grid.depth,
-        grid.trips,
-        grid.count,
-        grid.stride,
-        grid.runs,
-        grid.run_first,
-        grid.run_place,
-        grid.run_period,
-        grid.places,
-        grid.period,
-        grid.skipped,
-        *families,
+        parts.first,
+        parts.key,
+        parts.detail,
+        parts.low,
+        parts.extent,
+        parts.periods,
+        parts.slope,
+        first,
         rows.target,
-        family_of,
         rows.family,
-        rows.base,
-        rows.same,
-        rows.slope,
-        rows.slopes,
+        rows.source,
         rows.own,
         weight,
         values,
@@ -248,6 +357,62 @@ def decide_rows(
 
 @compiled
 def _decide(
+    part_start: Any,
+    key: Any,
+    details: Any,
+    low: Any,
+    extent: Any,
+    periods: Any,
+    slope: Any,
+    first: Any,
+    target: Any,
+    family: Any,
+    source: Any,
+    own: Any,
+    weight: Any,
+    values: Any,
+    rates: Any,
+    exists: Any,
+    outcome: Any,
+) -> None:
+    width = low.shape[1]
+    for r in range(len(target)):
+        event = target[r]
+        start, end = part_start[source[r]], part_start[source[r] + 1]
+        found = 1 if start < end else 3
+        for part in range(start, end):
+            other = first[family[r]] + key[part]
+            difference = values[event] - values[other] - weight[r]
+            least = difference
+            detail = details[part]
+            flat = True
+            if detail >= 0:
+                for k in range(width):
+                    if low[detail, k] > 0:
+                        difference += low[detail, k] * rates[event, k]
+                    if periods[detail, k] > 0:
+                        difference -= periods[detail, k] * rates[other, k]
+                least = difference
+                for k in range(width):
+                    if extent[detail, k] > 0:
+                        grows = rates[event, k]
+                        for p in range(width):
+                            if slope[detail, p, k] != 0:
+                                grows -= slope[detail, p, k] * rates[other, p]
+                        if grows != 0:
+                            flat = False
+                        if grows < 0:
+                            least += grows * extent[detail, k]
+            if least < 0:
+                found = 2
+                break
+            if difference != 0 or not flat or (own[r] and not exists[other]):
+                found = 0
+        outcome[r] = found
+
+
+@compiled
+def _split(
     depth: Any,
     trips: Any,
     count: Any,
@@ -259,42 +424,42 @@ def _decide(
     places: Any,
     period: Any,
     skipped: Any,
-    leaf_of: Any,
-    offset: Any,
+    leaf: Any,
     target: Any,
-    target_family: Any,
-    family: Any,
+    others: Any,
     base: Any,
     same: Any,
     slope: Any,
     slopes: Any,
-    own: Any,
-    weight: Any,
-    values: Any,
-    rates: Any,
-    exists: Any,
-    outcome: Any,
-) -> None:
+) -> Any:
     width = stride.shape[1]
-    low = np.zeros((_MOST_PARTS + 1, width), np.int64)
-    high = np.zeros((_MOST_PARTS + 1, width), np.int64)
+    sources = len(target)
+    first = np.zeros(sources + 1, np.int64)
+    room = 2 * sources + 16
+    keys = np.zeros(room, np.int64)
+    details = np.full(room, -1, np.int64)
+    wide = sources // 4 + 16
+    lows = np.zeros((wide, width), np.int64)
+    extents = np.zeros((wide, width), np.int64)
+    laters = np.zeros((wide, width), np.int64)
+    grows = np.zeros((wide, width, width), np.int64)
+    detail = 0
+    low = np.zeros((_MOST_PARTS + 2, width), np.int64)
+    high = np.zeros((_MOST_PARTS + 2, width), np.int64)
     step = np.zeros(width, np.int64)
     moves = np.zeros((width, width), np.int64)
-    at_period = np.zeros(width, np.int64)
-    for r in range(len(target)):
-        event = target[r]
-        mine = leaf_of[target_family[r]]
-        other = leaf_of[family[r]]
-        key = event - offset[target_family[r]]
-        inner, outer = depth[other], depth[mine]
-        single = True
+    length = np.zeros(width, np.int64)
+    later = np.zeros(width, np.int64)
+    written = 0
+    for r in range(sources):
+        begun, detailed = written, detail
+        mine, other = leaf[r], others[r]
+        outer, inner = depth[mine], depth[other]
         for k in range(outer):
-            place = places[mine, k] + key // stride[mine, k] % count[mine, k]
+            place = places[mine, k] + target[r] // stride[mine, k] % count[mine, k]
             step[k] = period[place]
             low[0, k] = 0
             high[0, k] = skipped[place]
-            if skipped[place] > 0:
-                single = False
         for p in range(inner):
             for k in range(outer):
                 if slope[r] >= 0:
@@ -302,150 +467,131 @@ def _decide(
                 else:
                     moves[p, k] = step[k] if p == k and p < same[r] else 0
         top = 1
-        parts = 0
-        tight = True
-        found = 0
-        while top > 0:
+        lost = False
+        while top > 0 and not lost:
             top -= 1
-            parts += 1
-            if parts > _MOST_PARTS:
-                found = 3
-                break
-            source = offset[family[r]]
-            # Find the piece of the source, or split the box where the source leaves it.
-            split_loop = -1
+            source = 0
+            split = -1
             split_at = 0
-            lost = False
             for p in range(inner):
-                first = base[r, p]
+                start = base[r, p]
                 least = base[r, p]
                 most = base[r, p]
                 moving = -1
                 several = False
-                if not single:
-                    for k in range(outer):
-                        s = moves[p, k]
-                        if s != 0:
-                            first += s * low[top, k]
-                            if s > 0:
-                                least += s * low[top, k]
-                                most += s * high[top, k]
-                            else:
-                                least += s * high[top, k]
-                                most += s * low[top, k]
-                            if high[top, k] > low[top, k]:
-                                several = moving >= 0
-                                moving = k
+                for k in range(outer):
+                    s = moves[p, k]
+                    if s != 0:
+                        start += s * low[top, k]
+                        if s > 0:
+                            least += s * low[top, k]
+                            most += s * high[top, k]
+                        else:
+                            least += s * high[top, k]
+                            most += s * low[top, k]
+                        if high[top, k] > low[top, k]:
+                            several = moving >= 0
+                            moving = k
                 if least < 0 or most >= trips[other, p]:
                     lost = True
                     break
-                a, b = runs[other, p], runs[other, p + 1]
-                run = a
-                while run + 1 < b and run_first[run + 1] <= first:
+                run = runs[other, p]
+                while run + 1 < runs[other, p + 1] and run_first[run + 1] <= start:
                     run += 1
-                end = trips[other, p] if run + 1 == b else run_first[run + 1]
-                length = run_period[run]
-                if length == 0:
-                    at_period[p] = 0
-                    place = run_place[run] + first - run_first[run]
-                    source += place * stride[other, p]
+                end = trips[other, p] if run + 1 == runs[other, p + 1] else run_first[run + 1]
+                length[p] = run_period[run]
+                ahead = start - run_first[run]
+                if length[p] == 0:
+                    later[p] = 0
+                    source += (run_place[run] + ahead) * stride[other, p]
                 else:
-                    at_period[p] = (first - run_first[run]) // length + 1
-                    place = run_place[run] + (first - run_first[run]) % length
-                    source += place * stride[other, p]
+                    later[p] = ahead // length[p]
+                    source += (run_place[run] + ahead % length[p]) * stride[other, p]
                 if least == most:
                     continue
-                whole = length > 0 and least >= run_first[run] and most < end
+                whole = length[p] > 0 and least >= run_first[run] and most < end
                 if whole:
                     for k in range(outer):
-                        if high[top, k] > low[top, k] and moves[p, k] % length != 0:
+                        if high[top, k] > low[top, k] and moves[p, k] % length[p] != 0:
                             whole = False
                 if whole:
                     continue
-                split_loop = moving
+                split = moving
                 if several:
                     # Halve the widest loop that moves the source.
-                    extent = 0
+                    widest = 0
                     for k in range(outer):
-                        if moves[p, k] != 0 and high[top, k] - low[top, k] > extent:
-                            extent = high[top, k] - low[top, k]
-                            split_loop = k
-                    split_at = low[top, split_loop] + (extent + 1) // 2
+                        if moves[p, k] != 0 and high[top, k] - low[top, k] > widest:
+                            widest = high[top, k] - low[top, k]
+                            split = k
+                    split_at = low[top, split] + (widest + 1) // 2
                 else:
                     s = moves[p, moving]
-                    ahead = 1
-                    if length > 0 and s % length == 0:
+                    members = 1
+                    if length[p] > 0 and s % length[p] == 0:
                         if s > 0:
-                            ahead = (end - first + s - 1) // s
+                            members = (end - start + s - 1) // s
                         else:
-                            ahead = (first - run_first[run]) // (-s) + 1
-                    split_at = low[top, moving] + ahead
+                            members = ahead // (-s) + 1
+                    split_at = low[top, moving] + members
                 break
             if lost:
-                found = 3
                 break
-            if split_loop >= 0:
-                # The stack grows by one box: both parts take the place of the whole.
-                if top + 2 > _MOST_PARTS:
-                    found = 3
+            if split >= 0:
+                if top >= _MOST_PARTS or written - begun >= _MOST_PARTS:
+                    lost = True
                     break
                 for k in range(outer):
                     low[top + 1, k] = low[top, k]
                     high[top + 1, k] = high[top, k]
-                low[top, split_loop] = split_at
-                high[top + 1, split_loop] = split_at - 1
+                low[top, split] = split_at
+                high[top + 1, split] = split_at - 1
                 top += 2
                 continue
-            difference = values[event] - values[source] - weight[r]
-            if single:
-                for p in range(inner):
-                    if at_period[p] > 0:
-                        difference -= at_period[p] * rates[p, source]
-                if difference < 0:
-                    found = 2
-                    break
-                tight = tight and difference == 0
-            else:
-                for k in range(outer):
-                    if low[top, k] > 0:
-                        difference += low[top, k] * rates[k, event]
-                for p in range(inner):
-                    if at_period[p] > 0:
-                        difference -= at_period[p] * rates[p, source]
-                least_difference = difference
-                flat = difference == 0
-                for k in range(outer):
-                    if high[top, k] > low[top, k]:
-                        grows = rates[k, event]
-                        for p in range(inner):
-                            if moves[p, k] != 0 and at_period[p] > 0:
-                                a = runs[other, p]
-                                b = runs[other, p + 1]
-                                where = base[r, p]
-                                for m in range(outer):
-                                    where += moves[p, m] * low[top, m]
-                                run = a
-                                while run + 1 < b and run_first[run + 1] <= where:
-                                    run += 1
-                                grows -= (moves[p, k] // run_period[run]) * rates[p, source]
-                        if grows != 0:
-                            flat = False
-                        if grows < 0:
-                            least_difference += grows * (high[top, k] - low[top, k])
-                if least_difference < 0:
-                    found = 2
-                    break
-                tight = tight and flat
-            if own[r] and not exists[source]:
-                tight = False
-        if found == 0 and tight:
-            found = 1
-        outcome[r] = found
+            if written == room:
+                room *= 2
+                keys = np.concatenate((keys, np.zeros_like(keys)))
+                details = np.concatenate((details, np.full_like(details, -1)))
+            if detail == wide:
+                wide *= 2
+                lows = np.concatenate((lows, np.zeros_like(lows)))
+                extents = np.concatenate((extents, np.zeros_like(extents)))
+                laters = np.concatenate((laters, np.zeros_like(laters)))
+                grows = np.concatenate((grows, np.zeros_like(grows)))
+            keys[written] = source
+            details[written] = -1
+            simple = True
+            for k in range(outer):
+                simple = simple and high[top, k] == 0
+            for p in range(inner):
+                simple = simple and later[p] == 0
+            if not simple:
+                details[written] = detail
+                for k in range(width):
+                    lows[detail, k] = low[top, k] if k < outer else 0
+                    extents[detail, k] = high[top, k] - low[top, k] if k < outer else 0
+                    laters[detail, k] = later[k] if k < inner else 0
+                    for p in range(width):
+                        grows[detail, p, k] = 0
+                        if k < outer and p < inner and length[p] > 0 and extents[detail, k] > 0:
+                            grows[detail, p, k] = moves[p, k] // length[p]
+                detail += 1
+            written += 1
+        if lost:
+            written, detail = begun, detailed
+        first[r + 1] = written
+    return (
+        first,
+        keys[:written],
+        details[:written],
+        lows[:detail],
+        extents[:detail],
+        laters[:detail],
+        grows[:detail],
+    )
 
 
-def fill_forward(
-    grid: Grid, leaf: int, own: Times, exists: Mask
-) -> Times:
+def fill_forward(grid: Grid, leaf: int, own: Times, exists: Mask) -> Times:
     """Return the latest event up to each grid point, in a family of one leaf.
 
     Parameters

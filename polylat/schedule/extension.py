@@ -22,14 +22,16 @@ from polylat.schedule.boxes import (
     UNDECIDED,
     VIOLATED,
     Grid,
+    Parts,
     Rows,
+    Sources,
     decide_rows,
     fill_forward,
 )
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.timing import Order
 
-__all__ = ["EventFamilies", "ExtensionRules", "ServiceRules"]
+__all__ = ["EventFamilies", "ExtensionRules", "ServiceRules", "family_numbers"]
 
 _LIMIT = 1 << 61
 
@@ -136,17 +138,15 @@ class EventFamilies:
         return self.exists[self.span(family)]
 
     @staticmethod
-    def of(
-        graph: TaskGraph, grid: Grid, keys: Sequence[Ints], bases: Sequence[int]
-    ) -> EventFamilies:
+    def of(graph: TaskGraph, grid: Grid, keys: Sequence[Ints]) -> EventFamilies:
         """Number the families of a task graph's events.
 
         Parameters
         ----------
         graph, grid
             The task graph of the sampled tile iterations, and their grid.
-        keys, bases
-            Per leaf, the points of its tile iterations, and the number of its first one.
+        keys
+            Per leaf, the points of its tile iterations.
 
         Returns
         -------
@@ -195,17 +195,17 @@ class EventFamilies:
         ends = np.cumsum(sizes[np.array(leaves, dtype=np.int64)])
         first = ends - sizes[np.array(leaves, dtype=np.int64)]
         iteration = np.arange(graph.iterations)
-        starts = first[_numbers(start, graph.leaf)] + every_key[iteration]
+        starts = first[family_numbers(start, graph.leaf)] + every_key[iteration]
         fills = np.full(graph.blocks, -1)
         some = np.flatnonzero(graph.kind == 0)
         if len(some):
             fills[some] = (
-                first[_numbers(ready, owner_leaf[some], graph.sequence[some])]
+                first[family_numbers(ready, owner_leaf[some], graph.sequence[some])]
                 + every_key[graph.owner[some]]
             )
         tasks = np.zeros(0, dtype=np.int64)
         if graph.tasks:
-            which = _numbers(task, owner_leaf[block], graph.sequence[block], graph.task_port)
+            which = family_numbers(task, owner_leaf[block], graph.sequence[block], graph.task_port)
             tasks = first[which] + every_key[graph.owner[block]]
         exists = np.zeros(int(ends[-1]), dtype=np.bool_)
         exists[starts] = True
@@ -243,6 +243,8 @@ class ServiceRules:
 
     Parameters
     ----------
+    parts
+        The parts of the boxes, per source of the precedences and of the followers.
     precedences
         Every task begins after the tasks that its port serves before it.
     followers
@@ -253,6 +255,7 @@ class ServiceRules:
         Shape (rows of `followers`,): whether the task is before its follower in the order "oldest".
     """
 
+    parts: Parts
     precedences: Rows
     followers: Rows
     ready: Ints
@@ -267,6 +270,8 @@ class ExtensionRules:
     ----------
     grid, families
         The grids of the leaves, and the event families.
+    sources
+        Where the sources of the precedences lie.
     common
         The precedences without ports.
     in_order
@@ -283,6 +288,7 @@ class ExtensionRules:
 
     grid: Grid
     families: EventFamilies
+    sources: Sources
     common: Rows
     in_order: Rows
     program: Rows
@@ -315,10 +321,15 @@ class ExtensionRules:
             return sorted(set().union(*(self._place(leaf, key) for leaf, key in self.undecided)))
         times = self._times(begin, fill_begin, end, duration)
         rows = self._of(order)
-        outcome = self._decided(rows, times)
+        outcome = self._decided(rows, times, self._parts)
+        if order == "oldest" and self.service is not None:
+            service = self.service.precedences
+            rows = Rows.joined([rows, service])
+            decided = self._decided(service, times, self.service.parts)
+            outcome = np.concatenate((outcome, decided))
         wrong = np.zeros(self.families.count, dtype=np.bool_)
         wrong[rows.target[(outcome == VIOLATED) | (outcome == UNDECIDED)]] = True
-        attained = (times.values == 0) & (times.rates == 0).all(axis=0)
+        attained = (times.values == 0) & (times.rates == 0).all(axis=1)
         attained = np.asarray(attained, dtype=np.bool_)
         attained[rows.target[(outcome == TIGHT) & rows.sound]] = True
         return self._places(np.flatnonzero(wrong | (self._needed & ~attained)))
@@ -353,24 +364,25 @@ class ExtensionRules:
         stream are ready in order, so that the followers represent all later ones.
         """
         times = self._times(begin, fill_begin, end, duration)
-        served = self._decided(service.precedences, times)
+        parts = service.parts
+        served = self._decided(service.precedences, times, parts)
         families = self.families
         busy = np.zeros(families.count, dtype=np.bool_)
         chain = (served == TIGHT) & service.precedences.sound
         busy[service.precedences.target[chain]] = True
         wrong = np.zeros(families.count, dtype=np.bool_)
         wrong[service.precedences.target[(served == VIOLATED) | (served == UNDECIDED)]] = True
-        ready = self._decided(self.ready_order, times)
+        ready = self._decided(self.ready_order, times, self._parts)
         wrong[self.ready_order.target[(ready == VIOLATED) | (ready == UNDECIDED)]] = True
         # The follower's time less the task's: both are negated.
         steps = times.steps
         opposite = _Extended(steps - times.values, -times.rates, steps)
         rows = service.followers
-        later = self._decided(rows, opposite, steps[rows.target])
+        later = self._decided(rows, opposite, parts, steps[rows.target])
         opens = replace(rows, family=service.ready)
         one: Any = np.full(len(rows.target), 1, dtype=times.values.dtype)
-        closed = np.isin(self._decided(opens, opposite, one), (HOLDS, TIGHT))
-        level = np.isin(self._decided(opens, opposite, one * 0), (HOLDS, TIGHT))
+        closed = np.isin(self._decided(opens, opposite, parts, one), (HOLDS, TIGHT))
+        level = np.isin(self._decided(opens, opposite, parts, one * 0), (HOLDS, TIGHT))
         good = np.isin(later, (HOLDS, TIGHT))
         good &= closed | (service.older & (level | busy[rows.target]))
         wrong[rows.target[~good]] = True
@@ -412,34 +424,36 @@ class ExtensionRules:
             return self._times(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
         return _Extended(values, rates, steps)
 
-    def _decided(self, rows: Rows, times: _Extended, weight: Times | None = None) -> Ints:
+    def _decided(
+        self, rows: Rows, times: _Extended, parts: Parts, weight: Times | None = None
+    ) -> Ints:
         """Decide rows; by default, a target is later than its source by its duration."""
         return decide_rows(
-            self.grid,
-            (self.families.leaf, self.families.first),
+            parts,
+            self.families.first,
             rows,
-            self._family_of[rows.target],
             times.steps[rows.target] if weight is None else weight,
             times.values,
             times.rates,
             self.families.exists,
         )
 
+    @cached_property
+    def _parts(self) -> Parts:
+        return self.sources.parts(self.grid)
+
     def _of(self, order: Order | None) -> Rows:
-        if order is None:
+        """Return the precedences of an order, but for those of a list schedule."""
+        if order is None or (order == "oldest" and self.service is not None):
             return self.common
-        if order == "oldest" and self.service is not None:
-            return Rows.joined([self.common, self.service.precedences], self.common.base.shape[1])
         return self._joined["program" if order == "program" else "skew"]
 
     @cached_property
     def _joined(self) -> dict[str, Rows]:
-        width = self.common.base.shape[1]
-        program = Rows.joined([self.common, self.in_order, self.program], width)
+        program = Rows.joined([self.common, self.in_order, self.program])
         if self.skew is self.program:
             return {"program": program, "skew": program}
-        skew = Rows.joined([self.common, self.in_order, self.skew], width)
-        return {"program": program, "skew": skew}
+        return {"program": program, "skew": Rows.joined([self.common, self.in_order, self.skew])}
 
     @cached_property
     def _family_of(self) -> Ints:
@@ -456,13 +470,13 @@ class ExtensionRules:
 
     def _rates(self, values: Times) -> Times:
         """Return the increase of every event's time per period of each loop."""
-        width = self.common.base.shape[1]
-        rates: Any = np.full((width, len(values)), 0, dtype=values.dtype)
+        width = self.grid.stride.shape[1]
+        rates: Any = np.full((len(values), width), 0, dtype=values.dtype)
         for leaf, shifts in enumerate(self._shifts):
             for k, keys, back in shifts:
                 for family in np.flatnonzero(self.families.leaf == leaf).tolist():
                     first = int(self.families.first[family])
-                    rates[k, first + keys] = values[first + keys] - values[first + back]
+                    rates[first + keys, k] = values[first + keys] - values[first + back]
         return rates
 
     @cached_property
@@ -484,7 +498,7 @@ class ExtensionRules:
         most = int(np.abs(values).max(initial=0))
         longest = int(self.grid.skipped.max(initial=0)) + 2
         fastest = int(np.abs(rates).max(initial=0))
-        return most + longest * fastest * max(len(rates), 1) * 2 >= _LIMIT
+        return most + longest * fastest * rates.shape[1] * 2 >= _LIMIT
 
     @cached_property
     def _ranges(self) -> list[list[list[tuple[int, int, int]]]]:
@@ -534,17 +548,35 @@ class _Extended:
 
 
 def _distinct(*columns: Ints) -> list[tuple[int, ...]]:
-    """Return the distinct rows of some columns, in lexicographic order."""
-    rows = np.column_stack(columns)
-    return [tuple(row) for row in np.unique(rows, axis=0).tolist()]
+    """Return the distinct rows of some columns of small numbers, in lexicographic order."""
+    spans = tuple(int(column.max(initial=0)) + 1 for column in columns)
+    key = np.ravel_multi_index(columns, spans)
+    found = np.unravel_index(np.flatnonzero(np.bincount(key)), spans)
+    return [tuple(row) for row in np.array(found).T.tolist()]
 
 
-def _numbers(families: Mapping[Any, int], *columns: Ints) -> Ints:
-    """Return the family of each row of keys."""
+def family_numbers(families: Mapping[Any, int], *columns: Ints) -> Ints:
+    """Return the family of each row of keys.
+
+    Parameters
+    ----------
+    families
+        Key → family; keys are numbers, or tuples of numbers.
+    columns
+        The keys, each of shape (n,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Families, shape (n,); meaningless for keys that are not among `families`, or -1.
+    """
     keys = np.array([key if isinstance(key, tuple) else (key,) for key in families]).reshape(
         len(families), len(columns)
     )
-    spans = [int(max(a.max(initial=0), b.max(initial=0))) + 1 for a, b in zip(keys.T, columns)]
+    spans = [
+        int(max(a.max(initial=0), b.max(initial=0))) + 1
+        for a, b in zip(keys.T, columns, strict=True)
+    ]
     table = np.full(spans, -1)
     table[tuple(keys.T)] = list(families.values())
     return table[columns]

@@ -18,8 +18,8 @@ from functools import cached_property
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges, group_by_key
-from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.events import EventNumbering, PortPrecedences, Precedences
+from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
 from polylat.schedule.timing import Order, TaskSchedule
