@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from polylat.analysis.isl_pieces import last_within, preceding, prefix_function
 from polylat.lowering.paths import Leaf, PathHolder
-from polylat.lowering.sharing import leaves_sharing
 from polylat.proof.precedence import PrecedenceKind, PrecedenceRule
+from polylat.proof.sources import leaves_at
 from polylat.proof.tile_sets import TileSets
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def capacity_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
                     yield PrecedenceRule(
                         "capacity", number, front, number, back, function, why, "capacity"
                     )
-        for index, block in enumerate(sets.model.layout.blocks[number]):
+        for index, block in enumerate(sets.expected.blocks[number]):
             if block.kind != "fill" or block.tensor is None:
                 continue
             holder = leaf.storages(block.tensor)[block.level]
@@ -62,11 +62,11 @@ def _freed_tile(
     sets: TileSets, leaf: Leaf, tensor: str, holder: PathHolder
 ) -> isl.PwMultiAff | None:
     """Return tile iteration → the tile whose buffer slot is reused; None if unlimited."""
-    slots = sets.model.slots
+    slots = sets.slots
     limit = slots.get(tensor, 2) if isinstance(slots, Mapping) else slots
     if holder.depth == 0 or limit is None:
         return None
-    tiles = sets.prefixes(leaves_sharing(sets.leaves, tensor, holder), holder.depth)
+    tiles = sets.prefixes(leaves_at(sets.leaves, tensor, holder.node), holder.depth)
     head = prefix_function(sets.depths[leaf.number], holder.depth)
     return preceding(tiles, limit).pullback_pw_multi_aff(head).coalesce()
 
@@ -81,7 +81,7 @@ def _until_served(
     freed: isl.PwMultiAff,
 ) -> Iterator[PrecedenceRule]:
     """Yield rules that wait until every access to the freed tile has been served."""
-    for other in leaves_sharing(sets.leaves, tensor, holder):
+    for other in leaves_at(sets.leaves, tensor, holder.node):
         touching = sets.touching(other.number, tensor, holder.component)
         if touching.is_empty():
             continue

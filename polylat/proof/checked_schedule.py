@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.starts import BlockStarts, Starts
-from polylat.engine.model import Model
 from polylat.proof.affine_times import AffineTimes
 from polylat.proof.decide import Counterexample, Decider
+from polylat.proof.durations import Expectation
 from polylat.proof.piecewise import PiecewiseFunction, split_function
 from polylat.proof.pointwise import PointDecider
 from polylat.proof.precedence import PrecedenceRule
 from polylat.proof.rules import precedence_rules, read_backs
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.proof.tile_sets import TileSets
+from polylat.proof.units import PortName
 from polylat.proof.words import Wording, time_at
 from polylat.schedule.pieces import Pieces
 
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["CheckedSchedule"]
 
 MAX_PIECES = 300
-"""Beyond this many pieces of one event, an explicit schedule is decided point by point."""
+"""Beyond this many pieces of one event, a schedule is decided point by point."""
+
+MAX_POINTS = 20_000_000
+"""Largest number of events that are listed one by one."""
 
 
 class CheckedSchedule:
@@ -32,25 +37,34 @@ class CheckedSchedule:
 
     Parameters
     ----------
-    model
-        The mapping.
+    expected
+        The blocks and accesses that the schedule must have.
+    ports
+        The ports of the schedule, by number.
     schedule
         The schedule to check.
     pointwise
-        Whether to decide every tile iteration instead of pairs of pieces; None: where the
-        schedule is explicit and some event has more than `MAX_PIECES` pieces.
+        Whether to decide every tile iteration instead of pairs of pieces; None: where some event
+        has more than `MAX_PIECES` pieces, and all tile iterations can be listed.
     """
 
-    def __init__(self, model: Model, schedule: Starts, *, pointwise: bool | None = None) -> None:
-        self.model = model
+    def __init__(
+        self,
+        expected: Expectation,
+        ports: Sequence[PortName],
+        schedule: Starts,
+        *,
+        pointwise: bool | None = None,
+    ) -> None:
+        self.expected = expected
+        self.ports = ports
         self.schedule = schedule
-        self.words = Wording(model)
-        self.sets = TileSets(model)
+        self.words = Wording(expected, ports)
+        self.sets = TileSets(expected)
         if pointwise is None:
-            most = max(
-                (f.size for s in schedule.blocks for f in (s.ready, *s.tasks.values())), default=0
-            )
-            pointwise = most > MAX_PIECES and model.layout.whole
+            events = [f for s in schedule.blocks for f in (s.ready, *s.tasks.values())]
+            most = max((f.size for f in events), default=0)
+            pointwise = most > MAX_PIECES and sum(f.points for f in events) <= MAX_POINTS
         self.pointwise = pointwise
         self.decider: Any = PointDecider() if pointwise else Decider()
         self._times: dict[int, Any] = {}
@@ -253,6 +267,6 @@ class CheckedSchedule:
         """
         stream = self.block_starts(leaf, block)
         who = self.words.tile(leaf, index)
-        if self.model.layout.blocks[leaf][block].kind != "foreground":
+        if self.expected.blocks[leaf][block].kind != "foreground":
             who = f"{self.words.block(leaf, block)} by {who}"
         return f"{who} starts at {self.when(stream.ready, index)},"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from polylat.analysis.isl_pieces import first_point, intersecting_pairs, pieces_to_set
-from polylat.lowering.points import integer_points
+from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.expected import expected_iterations, expected_loads, operation_count_mismatch
+from polylat.proof.loop_counts import LoopCounts
+from polylat.proof.relation_text import operation_count
 from polylat.proof.tile_sets import event_set
-from polylat.proof.words import BrokenRule, time_at
 from polylat.schedule.pieces import Pieces
-
-if TYPE_CHECKING:
-    import islpy as isl
 
 __all__ = ["check_contents"]
 
@@ -39,37 +38,72 @@ def check_contents(schedule: CheckedSchedule) -> int:
         A service is missing, duplicated, superfluous, or of a wrong duration.
     """
     count = 0
+    expected = schedule.expected
     wanted = {
-        (leaf, block)
-        for leaf, blocks in enumerate(schedule.model.layout.blocks)
-        for block in range(len(blocks))
+        (leaf, block) for leaf, blocks in enumerate(expected.blocks) for block in range(len(blocks))
     }
     if set(schedule.blocks) != wanted or len(schedule.schedule.blocks) != len(wanted):
         raise BrokenRule("the schedule does not list every block of every Einsum exactly once")
+    if len(set(schedule.ports)) != len(schedule.ports):
+        raise BrokenRule("the schedule lists a port twice")
+    number = {name: port for port, name in enumerate(schedule.ports)}
     for leaf, block in sorted(wanted):
         stream = schedule.block_starts(leaf, block)
         what = f"{schedule.words.block(leaf, block)} of Einsum {schedule.words.einsum(leaf)!r}"
-        expected_set = expected_iterations(schedule.sets, leaf, block)
         _check_distinct(schedule, stream.ready, f"{what} is scheduled to start", leaf)
-        _check_iterations(schedule, stream.ready, expected_set, what, leaf)
-        expected = expected_loads(schedule.model, leaf, block)
+        there = expected.iterations(leaf, block).mapped(_as_zero)
+        _check_numbers(schedule, stream.ready, stream.ready.start * 0, there, what, leaf)
         count += 1
-        for port in sorted({*expected, *stream.tasks}):
+        loads = {}
+        for name, load in expected.loads(leaf, block).items():
+            if name not in number:
+                raise BrokenRule(f"{what}: component {name[0]!r} lacks a port in the schedule")
+            loads[number[name]] = load
+        for port in sorted({*loads, *stream.tasks}):
             count += 1
             where = f"{what} on {schedule.words.port(port)}"
             scheduled = stream.tasks.get(port)
-            if port not in expected or scheduled is None:
+            if port not in loads or scheduled is None:
                 how = "is never" if scheduled is None else "takes no time, but is"
                 raise BrokenRule(f"{where} {how} scheduled")
             _check_distinct(schedule, scheduled, f"{where} is scheduled", leaf)
-            _check_durations(schedule, scheduled, expected[port], where, leaf)
-        mismatch = operation_count_mismatch(schedule.model, leaf)
-        if mismatch is not None:
-            raise BrokenRule(
-                f"Einsum {schedule.words.einsum(leaf)!r} has {mismatch[1]} operations, but"
-                f" {mismatch[0]} computations are counted"
-            )
+            load = loads[port].mapped(_absent_where_zero)
+            _check_numbers(schedule, scheduled, scheduled.duration, load, where, leaf)
+        _check_operations(schedule, leaf)
     return count
+
+
+def _as_zero(values: Any) -> Any:
+    """Return 0 where something occurs, and -1 elsewhere."""
+    return np.where(np.asarray(values > 0, dtype=np.bool_), 0, -1)
+
+
+def _absent_where_zero(values: Any) -> Any:
+    """Return the values, with -1 instead of 0."""
+    return np.where(np.asarray(values > 0, dtype=np.bool_), values, -1)
+
+
+def _check_operations(schedule: CheckedSchedule, leaf: int) -> None:
+    """Check that the computations that are counted are the operations of the iteration space.
+
+    Leaves with Spatial loops are not compared, as the counts are those of one unit; nor are copy
+    Einsums, which have no operations.
+    """
+    path = schedule.sets.leaves[leaf]
+    if path.einsum.is_copy or any(loop.unit is not None for loop in path.loops):
+        return
+    counted = sum(
+        access.counts.total
+        for block in schedule.expected.blocks[leaf]
+        for access in block.accesses
+        if access.tensor is None
+    )
+    operations = operation_count(path)
+    if counted != operations:
+        raise BrokenRule(
+            f"Einsum {schedule.words.einsum(leaf)!r} has {operations} operations, but"
+            f" {counted} computations are counted"
+        )
 
 
 def _check_distinct(schedule: CheckedSchedule, pieces: Pieces, what: str, leaf: int) -> None:
@@ -87,80 +121,106 @@ def _check_distinct(schedule: CheckedSchedule, pieces: Pieces, what: str, leaf: 
             raise BrokenRule(f"{what} twice for {schedule.words.tile(leaf, first_point(both))}")
 
 
-def _check_iterations(
-    schedule: CheckedSchedule, pieces: Pieces, expected: isl.Set, what: str, leaf: int
-) -> None:
-    if schedule.pointwise:
-        have, want = schedule.times_of(pieces).table[0], integer_points(expected)
-        if have.shape != want.shape or (have != want).any():
-            a, b = set(map(tuple, have.tolist())), set(map(tuple, want.tolist()))
-            raise BrokenRule(
-                _presence_message(schedule, min(a ^ b), what, leaf, missing=min(a ^ b) in b)
-            )
-        return
-    have = event_set(pieces)
-    if not have.is_equal(expected):
-        missing = expected - have
-        index = first_point(missing if not missing.is_empty() else have - expected)
-        raise BrokenRule(
-            _presence_message(schedule, index, what, leaf, missing=not missing.is_empty())
-        )
-
-
-def _presence_message(
-    schedule: CheckedSchedule, index: tuple[int, ...], what: str, leaf: int, *, missing: bool
-) -> str:
-    how = "is not scheduled for" if missing else "is scheduled, but does not occur, for"
-    return f"{what} {how} {schedule.words.tile(leaf, index)}"
-
-
-def _check_durations(
-    schedule: CheckedSchedule, scheduled: Pieces, expected: Pieces, what: str, leaf: int
-) -> None:
-    if schedule.pointwise:
-        have, want = _duration_table(scheduled), _duration_table(expected)
-        if have != want:
-            index = min(i for i in {*have, *want} if have.get(i, 0) != want.get(i, 0))
-            raise BrokenRule(
-                _duration_message(schedule, have.get(index), want.get(index), index, what, leaf)
-            )
-        return
-    for duration in {*scheduled.duration.tolist(), *expected.duration.tolist()}:
-        have = event_set(scheduled.chosen(scheduled.duration == duration))
-        want = pieces_to_set(expected.chosen(expected.duration == duration))
-        if not have.is_equal(want):
-            index = first_point((have - want) | (want - have))
-            here = [
-                next(
-                    (
-                        int(f.duration[k])
-                        for k in range(f.size)
-                        if time_at(f.chosen(np.array([k])), index) is not None
-                    ),
-                    None,
-                )
-                for f in (scheduled, expected)
-            ]
-            raise BrokenRule(_duration_message(schedule, here[0], here[1], index, what, leaf))
-
-
-def _duration_message(
+def _check_numbers(
     schedule: CheckedSchedule,
-    have: int | None,
-    want: int | None,
-    index: tuple[int, ...],
+    pieces: Pieces,
+    numbers: Any,
+    expected: LoopCounts,
     what: str,
     leaf: int,
-) -> str:
-    if have is None or want is None:
-        return _presence_message(schedule, index, what, leaf, missing=have is None)
-    return (
-        f"{what} takes {schedule.words.time(want)} for {schedule.words.tile(leaf, index)}, but is"
-        f" scheduled for {schedule.words.time(have)}"
+) -> None:
+    """Check that an event occurs exactly in the expected tile iterations, with their numbers.
+
+    The tile iterations of the pieces are distinct. If each one is expected, and there are as many
+    as expected, none is missing.
+
+    Parameters
+    ----------
+    numbers
+        Shape (pieces,): the number of each piece.
+    expected
+        Per tile iteration, its number; -1 where the event does not occur.
+    """
+    path = schedule.sets.leaves[leaf]
+    positions = path.temporal_positions[: pieces.depth]
+    grid = expected.over(positions, [path.trips[p] for p in positions])
+    outside = np.zeros(pieces.size, dtype=np.bool_)
+    first = np.zeros((pieces.depth, pieces.size), dtype=np.int64)
+    final = np.zeros((pieces.depth, pieces.size), dtype=np.int64)
+    for k in range(pieces.depth):
+        outside |= (pieces.low[k] < 0) | (pieces.high[k] >= grid.trips[k])
+        first[k] = np.searchsorted(grid.cuts[k], pieces.low[k], side="right") - 1
+        final[k] = np.searchsorted(grid.cuts[k], pieces.high[k], side="right") - 1
+    wrong = outside.copy()
+    single = (first == final).all(axis=0) & ~outside
+    cells = tuple(first[:, single])
+    wrong[single] = np.asarray(grid.values[cells] != numbers[single], dtype=np.bool_)
+    for f in np.flatnonzero(~single & ~outside).tolist():
+        ranges = [_met(grid.cuts[k], pieces, k, f) for k in range(pieces.depth)]
+        wrong[f] = bool((grid.values[np.ix_(*ranges)] != numbers[f]).any())
+    missing = expected_points(grid) - pieces.points
+    if not wrong.any() and not missing:
+        return
+    if wrong.any():
+        f = int(np.flatnonzero(wrong)[0])
+        index = _first_wrong(schedule, pieces, f, int(numbers[f]), grid, leaf)
+        want = _number_at(grid, index)
+        if want >= 0:
+            raise BrokenRule(
+                f"{what} takes {schedule.words.time(want)} for {schedule.words.tile(leaf, index)},"
+                f" but is scheduled for {schedule.words.time(int(numbers[f]))}"
+            )
+        how = "is scheduled, but does not occur, for"
+    else:
+        every = schedule.sets.set_of(leaf, grid.mapped(lambda values: values + 1))
+        index = first_point(every - event_set(pieces))
+        how = "is not scheduled for"
+    raise BrokenRule(f"{what} {how} {schedule.words.tile(leaf, index)}")
+
+
+def expected_points(grid: LoopCounts) -> int:
+    """Return for how many indices a number is at least 0.
+
+    Parameters
+    ----------
+    grid
+        The numbers.
+
+    Returns
+    -------
+    int
+        The number of indices.
+    """
+    return grid.mapped(lambda v: np.asarray(v >= 0, dtype=np.bool_).astype(np.int64)).total
+
+
+def _met(cuts: Sequence[int], pieces: Pieces, loop: int, f: int) -> list[int]:
+    """Return the ranges of a loop that contain an index of a piece."""
+    low, high = int(pieces.low[loop, f]), int(pieces.high[loop, f])
+    stride = int(pieces.stride[loop, f])
+    first, final = (bisect_right(cuts, x) - 1 for x in (low, high))
+    found = []
+    for cell in range(first, final + 1):
+        begin = max(low, cuts[cell])
+        end = high if cell == final else cuts[cell + 1] - 1
+        if low + -(-(begin - low) // stride) * stride <= end:
+            found.append(cell)
+    return found
+
+
+def _number_at(grid: LoopCounts, index: Sequence[int]) -> int:
+    """Return the number at an index; -1 outside."""
+    if any(not 0 <= x < trips for x, trips in zip(index, grid.trips, strict=True)):
+        return -1
+    cell = tuple(bisect_right(c, x) - 1 for c, x in zip(grid.cuts, index, strict=True))
+    return int(grid.values[cell])
+
+
+def _first_wrong(
+    schedule: CheckedSchedule, pieces: Pieces, f: int, number: int, grid: LoopCounts, leaf: int
+) -> tuple[int, ...]:
+    """Return the first tile iteration of a piece whose number is another one."""
+    right = schedule.sets.set_of(
+        leaf, grid.mapped(lambda v: np.asarray(v == number, dtype=np.bool_).astype(np.int64))
     )
-
-
-def _duration_table(pieces: Pieces) -> dict[tuple[int, ...], int]:
-    """Return tile iteration → duration."""
-    digits, _, duration = pieces.expanded()
-    return dict(zip(map(tuple, digits.T.tolist()), duration.tolist(), strict=True))
+    return first_point(pieces_to_set(pieces.chosen(np.array([f]))) - right)

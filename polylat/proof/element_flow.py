@@ -12,39 +12,17 @@ import islpy as isl
 
 from polylat.analysis.isl_pieces import prefix_map
 from polylat.errors import MappingError
-from polylat.lowering.groups import GroupText, connected_groups
-from polylat.lowering.isl_text import set_text
 from polylat.lowering.paths import Leaf
-from polylat.lowering.relations import tiling
+from polylat.proof.relation_text import (
+    PartText,
+    exists_text,
+    independent_parts,
+    tile_iterations,
+)
 
-__all__ = ["check_brought", "last_bringer", "last_read_back", "tile_set"]
+__all__ = ["check_brought", "last_bringer", "last_read_back"]
 
 _IN, _OUT = isl.dim_type.in_, isl.dim_type.out
-
-
-def tile_set(leaf: Leaf, depth: int) -> isl.Set:
-    """Return the tile iterations of a leaf.
-
-    Parameters
-    ----------
-    leaf
-        The leaf.
-    depth
-        The number of loops that index its tile iterations.
-
-    Returns
-    -------
-    islpy.Set
-        The tile iterations, as points without a name.
-    """
-    found = tiling(leaf, depth).domain()
-    if found.has_tuple_id():
-        found = found.reset_tuple_id()
-    return found.remove_redundancies().coalesce()
-
-
-def _temporal_positions(leaf: Leaf) -> list[int]:
-    return [p for p, loop in enumerate(leaf.loops) if loop.unit is None]
 
 
 def _exchange_groups(
@@ -64,7 +42,8 @@ def _exchange_groups(
     names = [f"r.{v}" for v in reader.einsum.rank_variables]
     names += [f"b.{v}" for v in bringer.einsum.rank_variables]
     found = []
-    for members, ranks in connected_groups(names, indices, ties):
+    for members in independent_parts(names, [*indices, *ties]):
+        ranks = tuple(x for x, some in enumerate(indices) if some and some[0] in members)
         read_variables = [m[2:] for m in members if m.startswith("r.")]
         brought_variables = [m[2:] for m in members if m.startswith("b.")]
         loops = [p for p in shared if reader.loops[p].variable in read_variables]
@@ -102,11 +81,11 @@ def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
             (reader, read_variables, read),
             (bringer, brought_variables, brought),
         ):
-            text = GroupText(leaf, variables, "x", shared)
+            text = PartText(leaf, variables, "x", shared)
             names = [f"z{r}" for r in ranks]
-            equal = [f"z{r} = {text.index(projection[r])}" for r in ranks]
-            dims = [*(text.shown[p] for p in shared), *names]
-            sets.append(isl.Set(set_text(dims, text.hidden, [*text.conditions, *equal])))
+            equal = [f"z{r} = {text.affine(projection[r])}" for r in ranks]
+            dims = [*text.names(shared), *names]
+            sets.append(isl.Set(exists_text(dims, text.hidden, [*text.conditions, *equal])))
         brought_all = brought_all and sets[0].is_subset(sets[1])
     if not brought_all:
         raise MappingError(
@@ -136,7 +115,7 @@ def last_bringer(
         Tile iteration of the reader → last one of the producer whose elements it reads.
     """
     read_depth, waiting, awaited = depths
-    reader_loops, bringer_loops = _temporal_positions(reader), _temporal_positions(bringer)
+    reader_loops, bringer_loops = reader.temporal_positions, bringer.temporal_positions
     read = reader.einsum.access(tensor).projection
     brought = bringer.einsum.access(tensor).projection
     parts: list[isl.PwMultiAff] = []
@@ -144,16 +123,17 @@ def last_bringer(
     for reads, brings, ranks, shared in _exchange_groups(reader, bringer, tensor, level):
         source = [k for k in range(read_depth) if reader.loops[reader_loops[k]].variable in reads]
         target = [k for k in range(awaited) if bringer.loops[bringer_loops[k]].variable in brings]
-        r = GroupText(reader, reads, "r", [*(reader_loops[k] for k in source), *shared])
-        b = GroupText(bringer, brings, "b", [*(bringer_loops[k] for k in target), *shared])
+        r = PartText(reader, reads, "r", [*(reader_loops[k] for k in source), *shared])
+        b = PartText(bringer, brings, "b", [*(bringer_loops[k] for k in target), *shared])
         conditions = [*r.conditions, *b.conditions]
-        conditions += [f"{r.index(read[x])} = {b.index(brought[x])}" for x in ranks]
-        conditions += [f"{r.shown[p]} = {b.shown[p]}" for p in shared]
+        conditions += [f"{r.affine(read[x])} = {b.affine(brought[x])}" for x in ranks]
+        conditions += [f"{r.index[p]} = {b.index[p]}" for p in shared]
         hidden = [*r.hidden, *b.hidden]
-        hidden += [r.shown[p] for p in shared if p not in [reader_loops[k] for k in source]]
-        hidden += [b.shown[p] for p in shared if p not in [bringer_loops[k] for k in target]]
-        given = [r.shown[reader_loops[k]] if k in source else f"f{k}" for k in range(waiting)]
-        text = set_text([*given, *(b.shown[bringer_loops[k]] for k in target)], hidden, conditions)
+        hidden += [r.index[p] for p in shared if p not in [reader_loops[k] for k in source]]
+        hidden += [b.index[p] for p in shared if p not in [bringer_loops[k] for k in target]]
+        given = [r.index[reader_loops[k]] if k in source else f"f{k}" for k in range(waiting)]
+        wanted = [b.index[bringer_loops[k]] for k in target]
+        text = exists_text([*given, *wanted], hidden, conditions)
         relation = _as_map(isl.Set(text), waiting)
         parts.append(relation.lexmax_pw_multi_aff())
         order += target
@@ -200,53 +180,46 @@ def last_read_back(leaf: Leaf, tensor: str, level: int, depth: int) -> isl.PwMul
         back; None if nothing is read back.
     """
     holder = leaf.storages(tensor)[level]
-    positions = _temporal_positions(leaf)
+    positions = leaf.temporal_positions
     units = [p for p in range(holder.position) if leaf.loops[p].unit is not None]
-    outer = positions[: holder.depth]
+    outer, inner = positions[: holder.depth], positions[:depth]
     projection = leaf.einsum.access(tensor).projection
-    ties = [c.variables for c in leaf.coupled]
+    ties = [*(i.variables for i in projection), *(c.variables for c in leaf.coupled)]
     conditions: list[str] = []
     hidden: list[str] = []
     several = False
-    for variables, ranks in connected_groups(
-        leaf.einsum.rank_variables, [i.variables for i in projection], ties
-    ):
-        here = [p for p in units if leaf.loops[p].variable in variables]
-        now, then = (
-            GroupText(leaf, variables, "r", [*outer, *here]),
-            GroupText(leaf, variables, "w", [*positions[:depth], *here]),
-        )
-        group_conditions = [*now.conditions, *then.conditions]
-        group_conditions += [
-            f"{now.index(projection[x])} = {then.index(projection[x])}" for x in ranks
+    for variables in independent_parts(leaf.einsum.rank_variables, ties):
+        now = PartText(leaf, variables, "r", [*outer, *units])
+        then = PartText(leaf, variables, "w", [*inner, *units])
+        part_conditions = [*now.conditions, *then.conditions]
+        part_conditions += [
+            f"{now.affine(i)} = {then.affine(i)}"
+            for i in projection
+            if i.variables and i.variables[0] in variables
         ]
-        group_conditions += [f"{now.shown[p]} = {then.shown[p]}" for p in here]
-        group_hidden = [*now.hidden, *then.hidden]
-        group_hidden += [text.shown[p] for text in (now, then) for p in here]
-        conditions += group_conditions
-        hidden += group_hidden
-        loops = [p for p in outer if leaf.loops[p].variable in variables]
-        inner = [p for p in positions[:depth] if p in then.shown and p not in loops]
-        dims = [*(now.shown[p] for p in loops), *(then.shown[p] for p in loops)]
+        part_conditions += [f"{now.index[p]} = {then.index[p]}" for p in units if p in now.index]
+        part_hidden = [*now.hidden, *then.hidden, *now.names(units), *then.names(units)]
+        conditions += part_conditions
+        hidden += part_hidden
+        reading, writing = now.names(outer), then.names(outer)
+        rest = [p for p in inner if p not in outer]
         pairs = isl.Set(
-            set_text(dims, [*group_hidden, *(then.shown[p] for p in inner)], group_conditions)
+            exists_text([*reading, *writing], [*part_hidden, *then.names(rest)], part_conditions)
         )
-        same = " and ".join(f"d{k} = e{k}" for k in range(len(loops))) or "1 = 1"
-        names = [f"d{k}" for k in range(len(loops))] + [f"e{k}" for k in range(len(loops))]
-        several = several or not pairs.is_subset(isl.Set(f"{{ [{', '.join(names)}] : {same} }}"))
+        same = [f"{a} = {b}" for a, b in zip(reading, writing, strict=True)]
+        several = several or not pairs.is_subset(
+            isl.Set(exists_text([*reading, *writing], (), same))
+        )
     if not several:
         return None
-    reading = [f"ri{p}" for p in outer]
-    writing = [f"wi{p}" for p in positions[:depth]]
+    read_at, written_at = [f"rd{p}" for p in outer], [f"wd{p}" for p in inner]
     later = " or ".join(
-        "("
-        + " and ".join([f"ri{p} = wi{p}" for p in outer[:k]] + [f"ri{outer[k]} > wi{outer[k]}"])
-        + ")"
-        for k in range(len(outer))
+        "(" + " and ".join([*(f"rd{p} = wd{p}" for p in outer[:k]), f"rd{q} > wd{q}"]) + ")"
+        for k, q in enumerate(outer)
     )
-    text = set_text([*reading, *writing], hidden, [*conditions, f"({later})"])
+    text = exists_text([*read_at, *written_at], hidden, [*conditions, f"({later})"])
     pairs_of_tiles = _as_map(isl.Set(text), len(outer))
-    every = tile_set(leaf, depth)
+    every = tile_iterations(leaf, depth)
     reads = prefix_map(depth, holder.depth).intersect_domain(every).apply_range(pairs_of_tiles)
     before = isl.Map.lex_ge(every.get_space()).intersect_domain(every).intersect_range(every)
     found = before.apply_range(reads)

@@ -69,7 +69,7 @@ class Finishes:
     def _derive(self, leaf: int) -> Iterator[FinishPart]:
         yield FinishPart(self.schedule.foreground(leaf).ready, None, True)
         for stream in self.schedule.schedule.blocks_of(leaf):
-            if self.schedule.model.layout.blocks[leaf][stream.block].kind == "background":
+            if self.schedule.expected.blocks[leaf][stream.block].kind == "background":
                 continue
             for pieces in stream.tasks.values():
                 ends = self.schedule.ends(pieces)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import islpy as isl
 
 from polylat.analysis.starts import BlockStarts
+from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.words import BrokenRule
 from polylat.schedule.pieces import Pieces
 
 __all__ = ["check_order"]
@@ -47,7 +47,7 @@ def check_order(schedule: CheckedSchedule) -> int:
                 raise BrokenRule(
                     f"a block of Einsum {schedule.words.einsum(leaf)!r} starts before time 0"
                 )
-            kind = schedule.model.layout.blocks[leaf][stream.block].kind
+            kind = schedule.expected.blocks[leaf][stream.block].kind
             if kind != "foreground":
                 waiting, awaited = foreground.ready, stream.ready
                 if kind == "background":

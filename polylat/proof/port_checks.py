@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
 from polylat.proof.pointwise import find_overlap_pointwise
 from polylat.proof.ports import find_overlap
-from polylat.proof.words import BrokenRule
 
 __all__ = ["check_latency", "check_ports"]
 
@@ -31,7 +31,7 @@ def check_ports(schedule: CheckedSchedule) -> int:
         Two services of a port overlap.
     """
     count = 0
-    for port in range(len(schedule.model.costs.ports)):
+    for port in range(len(schedule.ports)):
         served = [
             (s, s.tasks[port]) for s in schedule.schedule.blocks if s.tasks.get(port) is not None
         ]

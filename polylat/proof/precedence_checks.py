@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
 from polylat.proof.finish import Finishes
 from polylat.proof.precedence import PrecedenceRule
-from polylat.proof.words import BrokenRule
 from polylat.schedule.pieces import Pieces
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _check_rule(schedule: CheckedSchedule, finishes: Finishes, rule: PrecedenceR
     if rule.awaited_block is not None:
         stream = schedule.block_starts(rule.awaited, rule.awaited_block)
         _decide(schedule, rule, waiting, stream.ready, rule.function, each=True)
-        kind = schedule.model.layout.blocks[rule.awaited][rule.awaited_block].kind
+        kind = schedule.expected.blocks[rule.awaited][rule.awaited_block].kind
         for pieces in stream.tasks.values():
             ends = schedule.ends(pieces)
             if kind == "fill":

@@ -67,7 +67,7 @@ def read_backs(sets: TileSets, leaf: int) -> Iterator[tuple[int, isl.PwMultiAff]
         The block of write-backs, and tile iteration → the last tile iteration whose
         write-back it waits for.
     """
-    for index, block in enumerate(sets.model.layout.blocks[leaf]):
+    for index, block in enumerate(sets.expected.blocks[leaf]):
         if block.kind == "background" and block.tensor is not None:
             found = last_read_back(sets.leaves[leaf], block.tensor, block.level, sets.depths[leaf])
             if found is not None:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylat.analysis.access import Step
-from polylat.lowering.iterations import IrregularError
+from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
+from polylat.proof.loop_counts import LoopCounts, constant, together
 from polylat.proof.tabulated_times import TabulatedTimes
-from polylat.proof.words import BrokenRule
+from polylat.proof.units import PortName
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces
 
@@ -50,32 +51,34 @@ def locate_steps(
     leaf_of = {leaf.einsum.name: leaf.number for leaf in schedule.sets.leaves}
     found: list[tuple[Place, int] | None] = [None] * len(steps)
     groups: dict[tuple[int, str, str, str | None, str], list[int]] = {}
+    known: set[tuple[str, str, tuple[str, ...]]] = set()
     for k, s in enumerate(steps):
-        if not _exists(schedule, s):
-            raise BrokenRule(f"the mapping has no access like {s}")
+        kind = s.einsum, s.component, tuple([v for v, _ in s.tile])
+        if kind not in known:
+            if not _exists(schedule, s):
+                raise BrokenRule(f"the mapping has no access like {s}")
+            known.add(kind)
         key = leaf_of[s.einsum], s.component, s.port, s.tensor, s.action
         groups.setdefault(key, []).append(k)
     for (leaf, component, port_name, tensor, action), members in groups.items():
-        tiles = schedule.model.layout.tiles[leaf]
+        depth = schedule.sets.depths[leaf]
         rows = [[x for _, x in steps[k].tile] for k in members]
-        digits = np.array(rows, dtype=np.int64).reshape(len(members), tiles.depth)
-        try:
-            samples, _ = tiles.locate(np.ascontiguousarray(digits.T))
-        except IrregularError:
-            continue  # a tile iteration does not exist
+        digits = np.array(rows, dtype=np.int64).reshape(len(members), depth)
         start = np.array([times[k][0] for k in members], dtype=object)
         lasts = np.array([times[k][1] - times[k][0] for k in members], dtype=object)
-        for block, port, offset, duration in _candidates(
-            schedule, leaf, component, port_name, tensor, action
-        ):
+        access = component, port_name, tensor, action
+        for block, port, offset, duration in _candidates(schedule, leaf, access):
             stream = schedule.block_starts(leaf, block)
             if port not in stream.tasks:
                 continue
             begin, there = _times_at(stream.tasks[port], digits)
             fits = there & np.asarray(
-                begin.astype(object) + offset[samples] == start, dtype=np.bool_
+                begin.astype(object) + _numbers_at(schedule, leaf, offset, digits) == start,
+                dtype=np.bool_,
             )
-            fits &= np.asarray(duration[samples] == lasts, dtype=np.bool_)
+            fits &= np.asarray(
+                _numbers_at(schedule, leaf, duration, digits) == lasts, dtype=np.bool_
+            )
             for at in np.flatnonzero(fits).tolist():
                 index = tuple(int(x) for x in digits[at])
                 found[members[at]] = found[members[at]] or ((leaf, block, index), port)
@@ -94,49 +97,46 @@ def _exists(schedule: CheckedSchedule, step: Step) -> bool:
     leaf = next((x.number for x in schedule.sets.leaves if x.einsum.name == step.einsum), None)
     if leaf is None:
         return False
-    tiles = schedule.model.layout.tiles[leaf]
-    path = schedule.model.lowered.spec.arch.paths[step.einsum]
-    return [v for v, _ in step.tile] == [
-        loop.variable for loop in tiles.leaf.temporal[: tiles.depth]
-    ] and any(c.name == step.component for c in path)
+    path = schedule.expected.problem.spec.arch.paths[step.einsum]
+    loops = schedule.sets.leaves[leaf].temporal[: schedule.sets.depths[leaf]]
+    return [v for v, _ in step.tile] == [loop.variable for loop in loops] and any(
+        c.name == step.component for c in path
+    )
 
 
 def _candidates(
-    schedule: CheckedSchedule,
-    leaf: int,
-    component: str,
-    port_name: str,
-    tensor: str | None,
-    action: str,
-) -> list[tuple[int, int, Times, Times]]:
-    """Return the accesses of a name: block, port, offset within the block, and duration."""
-    costs, tiles = schedule.model.costs, schedule.model.layout.tiles[leaf]
-    einsum = schedule.model.lowered.leaves[leaf].einsum.name
-    named = schedule.model.lowered.spec.arch.component(einsum, component).ports
+    schedule: CheckedSchedule, leaf: int, access: tuple[str, str, str | None, str]
+) -> list[tuple[int, int, LoopCounts, LoopCounts]]:
+    """Return the services of an access: block, port, offset within the block, and duration."""
+    component, port_name, tensor, action = access
+    einsum = schedule.sets.leaves[leaf].einsum.name
+    named = schedule.expected.problem.spec.arch.component(einsum, component).ports
+    number = {name: port for port, name in enumerate(schedule.ports)}
     found = []
-    for block, what in enumerate(schedule.model.layout.blocks[leaf]):
-        into: dict[int, Times] = {}
-        for access in what.accesses:
-            key = leaf, access.component, access.tensor, access.action
-            for port, each in costs.per_value[key].items():
-                offset = into.setdefault(port, np.full(tiles.size, 0, dtype=object))
-                lasts = np.full(tiles.size, 0, dtype=object)
-                lasts[access.iterations] = access.counts.astype(object) * each
-                same = (access.component, access.tensor, access.action) == (
-                    component,
-                    tensor,
-                    action,
-                )
-                if same and named[costs.ports[port].index].name == port_name:
-                    found.append((block, port, offset.copy(), lasts))
-                into[port] = offset + lasts
-        if action == "overhead" and tensor is None and what.kind == "foreground":
-            for port, once in costs.constant.get((leaf, component), {}).items():
-                lasts = np.full(tiles.size, 0, dtype=object)
-                lasts[0] = once
-                zero = np.full(tiles.size, 0, dtype=object)
-                found.append((block, port, into.get(port, zero), lasts))
+    for block in range(len(schedule.expected.blocks[leaf])):
+        into: dict[PortName, LoopCounts] = {}
+        for service in schedule.expected.services(leaf, block):
+            offset = into.get(service.port, constant(0))
+            same = (service.component, service.tensor, service.action) == (
+                component,
+                tensor,
+                action,
+            )
+            if same and named[service.port[1]].name == port_name:
+                found.append((block, number[service.port], offset, service.duration))
+            into[service.port] = together(offset, service.duration, "+")
     return found
+
+
+def _numbers_at(schedule: CheckedSchedule, leaf: int, numbers: LoopCounts, digits: Ints) -> Times:
+    """Return numbers in tile iterations (one per row), as Python integers."""
+    path = schedule.sets.leaves[leaf]
+    positions = path.temporal_positions[: digits.shape[1]]
+    grid = numbers.over(positions, [path.trips[p] for p in positions])
+    cells = tuple(
+        np.searchsorted(cuts, digits[:, k], side="right") - 1 for k, cuts in enumerate(grid.cuts)
+    )
+    return np.broadcast_to(grid.values[cells], len(digits)).astype(object)
 
 
 def describe_step(schedule: CheckedSchedule, step: Step) -> str:

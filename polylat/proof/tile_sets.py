@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import islpy as isl
+import numpy as np
 
 from polylat.analysis.isl_pieces import pieces_to_set
-from polylat.analysis.starts import piece_per_sample
-from polylat.engine.model import Model
 from polylat.lowering.paths import Leaf
-from polylat.lowering.sharing import SourceHolder, source_holders
-from polylat.proof.element_flow import tile_set
-from polylat.schedule.arrays import Ints
+from polylat.proof.durations import Expectation
+from polylat.proof.loop_counts import LoopCounts, as_boxes
+from polylat.proof.relation_text import tile_iterations
+from polylat.proof.sources import Source
 from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["TileSets", "event_set"]
@@ -23,16 +23,19 @@ class TileSets:
 
     Parameters
     ----------
-    model
-        The mapping. Only its leaves, their depths, blocks and accesses are used.
+    expected
+        The blocks and accesses of the mapping.
     """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.leaves = model.lowered.leaves
-        self.depths = model.lowered.depths
-        self.sources: Mapping[tuple[int, str], SourceHolder] = source_holders(self.leaves)
-        self.spaces = [tile_set(leaf, n) for leaf, n in zip(self.leaves, self.depths, strict=True)]
+    def __init__(self, expected: Expectation) -> None:
+        self.expected = expected
+        self.leaves = expected.problem.leaves
+        self.depths = expected.problem.depths
+        self.slots = expected.problem.slots
+        self.sources: Mapping[tuple[int, str], Source] = expected.problem.sources
+        self.spaces = [
+            tile_iterations(leaf, n) for leaf, n in zip(self.leaves, self.depths, strict=True)
+        ]
         self._touching: dict[tuple[int, str, str], isl.Set] = {}
 
     def foreground(self, leaf: int) -> int:
@@ -72,7 +75,7 @@ class TileSets:
         )
 
     def _first_block(self, leaf: int, wanted: Callable[..., bool]) -> int | None:
-        blocks = self.model.layout.blocks[leaf]
+        blocks = self.expected.blocks[leaf]
         return next((i for i, block in enumerate(blocks) if wanted(block)), None)
 
     def touching(self, leaf: int, tensor: str, component: str) -> isl.Set:
@@ -93,14 +96,10 @@ class TileSets:
         key = (leaf, tensor, component)
         if key not in self._touching:
             found = isl.Set.empty(self.spaces[leaf].get_space())
-            seen: set[bytes] = set()
-            for block in self.model.layout.blocks[leaf]:
+            for block in self.expected.blocks[leaf]:
                 for access in block.accesses:
                     if (access.component, access.tensor) == (component, tensor):
-                        raw = access.iterations.tobytes()
-                        if raw not in seen:
-                            seen.add(raw)
-                            found = found | self._set_of(leaf, access.iterations)
+                        found = found | self.set_of(leaf, access.counts)
             self._touching[key] = found.coalesce()
         return self._touching[key]
 
@@ -117,14 +116,32 @@ class TileSets:
         islpy.Set
             The tile iterations of the leaf, as points without a name.
         """
-        return self._set_of(leaf, self.model.layout.streams[leaf, block][1])
+        return self.set_of(leaf, self.expected.iterations(leaf, block))
 
-    def _set_of(self, leaf: int, iterations: Ints) -> isl.Set:
-        tiles = self.model.layout.tiles[leaf]
-        if len(iterations) == tiles.size:
+    def set_of(self, leaf: int, counts: LoopCounts) -> isl.Set:
+        """Return the tile iterations for which a number is not 0.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+        counts
+            A number per tile iteration.
+
+        Returns
+        -------
+        islpy.Set
+            The tile iterations of the leaf, as points without a name.
+        """
+        some = counts.mapped(lambda values: np.asarray(values != 0, dtype=np.int64)).merged()
+        if some.values.all():
             return self.spaces[leaf]
-        nothing = iterations * 0
-        return pieces_to_set(merge_pieces(piece_per_sample(tiles, iterations, nothing, nothing)))
+        path = self.leaves[leaf]
+        positions = path.temporal_positions[: self.depths[leaf]]
+        low, size = as_boxes(some.over(positions, [path.trips[p] for p in positions]))
+        nothing = np.zeros(low.shape[1], dtype=np.int64)
+        boxes = Pieces(low, np.ones_like(low), size, nothing, low * 0, nothing)
+        return pieces_to_set(merge_pieces(boxes)) & self.spaces[leaf]
 
     def prefixes(self, some: Sequence[Leaf], depth: int) -> isl.Set:
         """Return the values of the first loops for which any of the leaves has tile iterations.

@@ -16,14 +16,16 @@ from polylat.analysis.starts import Starts, build_starts
 from polylat.engine.model import Model
 from polylat.errors import UnsupportedError
 from polylat.numbers import reduce_number
+from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.certificate import Certificate, CertificateError, ProvenRules
 from polylat.proof.checked_schedule import CheckedSchedule
 from polylat.proof.contents import check_contents
+from polylat.proof.durations import Expectation
 from polylat.proof.iteration_order import check_order
 from polylat.proof.port_checks import check_latency, check_ports
 from polylat.proof.precedence_checks import check_rules
+from polylat.proof.problem import Problem
 from polylat.proof.witness import WitnessChecker
-from polylat.proof.words import BrokenRule
 
 __all__ = ["check_witness", "verify", "verify_results"]
 
@@ -73,7 +75,7 @@ def verify(
     violations is empty (integer set emptiness, Verdoolaege 2010).
     """
     began = perf_counter()
-    checked = CheckedSchedule(model, schedule, pointwise=pointwise)
+    checked = checked_schedule(model, schedule, pointwise=pointwise)
     proven: list[ProvenRules] = []
     done = 0
 
@@ -114,6 +116,28 @@ def verify(
     )
 
 
+def checked_schedule(
+    model: Model, schedule: Starts, *, pointwise: bool | None = None
+) -> CheckedSchedule:
+    """Prepare a schedule for being checked.
+
+    Parameters
+    ----------
+    model
+        The mapping with its options.
+    schedule, pointwise
+        As for `verify`.
+
+    Returns
+    -------
+    CheckedSchedule
+        The schedule, with what is expected of it.
+    """
+    expected = Expectation(Problem.of(model), schedule.scale)
+    ports = [(key.component, key.index, key.stages) for key in model.costs.ports]
+    return CheckedSchedule(expected, ports, schedule, pointwise=pointwise)
+
+
 def check_witness(results: Results, steps: Sequence[Step]) -> int:
     """Prove of consecutive steps that each waited for the previous one, for the stated reason.
 
@@ -134,7 +158,7 @@ def check_witness(results: Results, steps: Sequence[Step]) -> int:
     CertificateError
         A step did not wait as stated, or is not where the schedule has it.
     """
-    checked = CheckedSchedule(results.solution.model, build_starts(results.solution))
+    checked = checked_schedule(results.solution.model, build_starts(results.solution))
     try:
         return WitnessChecker(checked).check(steps)
     except BrokenRule as error:

@@ -6,7 +6,7 @@ ports, no access of it could start earlier.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import islpy as isl
 import numpy as np
@@ -14,11 +14,13 @@ import numpy as np
 from polylat.analysis.access import Step
 from polylat.analysis.isl_pieces import preceding
 from polylat.lowering.points import PiecewiseAffine
+from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
 from polylat.proof.precedence import PrecedenceRule
 from polylat.proof.step_location import Place, describe_step, locate_steps
-from polylat.proof.words import BrokenRule, time_at
+from polylat.proof.words import time_at
 from polylat.schedule.arrays import Ints
+from polylat.schedule.pieces import Pieces
 
 __all__ = ["WitnessChecker"]
 
@@ -38,7 +40,6 @@ class WitnessChecker:
 
     def __init__(self, schedule: CheckedSchedule) -> None:
         self.schedule = schedule
-        self.model = schedule.model
         self.rules_of: dict[tuple[int, int], list[PrecedenceRule]] = {}
         for rule in schedule.rules:
             self.rules_of.setdefault((rule.leaf, rule.block), []).append(rule)
@@ -116,17 +117,40 @@ class WitnessChecker:
         step_place: tuple[Place, int],
         previous: tuple[Place, int],
     ) -> bool:
-        """Return whether a step waited for the previous one, for the reason that it states.
+        """Return whether a step waited for the previous one, and for the reason that it states.
 
-        From the step's start, search backwards through the events that start at the same time.
+        Where several waits end at the start of the step, the previous step may be the one and the
+        stated reason another one of them.
         """
-        (leaf, block, index), port = step_place
-        if step.waited_for == "port":
-            return port == previous[1]
-        if time_at(self.schedule.block_starts(leaf, block).ready, index) != time:
+        place, port = step_place
+        stated = None if step.waited_for == "port" else step.waited_for
+        if stated is None and port == previous[1]:
+            return True
+        if stated is not None and self._reaches(place, time, stated, previous[0]):
+            return True
+        if port != previous[1] and not self._reaches(place, time, None, previous[0]):
+            return False
+        if stated is None:
+            return self._port_released(place, port, time)
+        return self._reaches(place, time, stated, None)
+
+    def _reaches(self, place: Place, time: int, reason: str | None, wanted: Place | None) -> bool:
+        """Return whether an event waits, without a delay, for a service that ends at a time.
+
+        Parameters
+        ----------
+        place, time
+            The event and its start. From there, search backwards through the events that start at
+            the same time.
+        reason
+            The rule by which the event has to wait; None: any.
+        wanted
+            The service; None: any that ends at `time`.
+        """
+        if time_at(self.schedule.block_starts(place[0], place[1]).ready, place[2]) != time:
             return False
         seen: set[tuple[Place, bool]] = set()
-        stack: list[tuple[Place, bool]] = [((leaf, block, index), False)]
+        stack: list[tuple[Place, bool]] = [(place, reason is None)]
         while stack:
             event = stack.pop()
             if event in seen:
@@ -138,12 +162,15 @@ class WitnessChecker:
             if time_at(self.schedule.block_starts(leaf, block).ready, index) != time:
                 continue
             for rule in self.rules_of.get((leaf, block), ()):
-                if not reached and rule.reason != step.waited_for:
+                if not reached and rule.reason != reason:
                     continue
                 value = self._awaited_iteration(rule, index)
                 if value is None:
                     continue
-                if self._includes(rule.awaited, rule.awaited_block, value, previous[0]):
+                if wanted is not None:
+                    if self._includes(rule.awaited, rule.awaited_block, value, wanted):
+                        return True
+                elif self._ends_at(rule.awaited, rule.awaited_block, value, time):
                     return True
                 there = (
                     self._foreground(rule.awaited)
@@ -151,7 +178,28 @@ class WitnessChecker:
                     else rule.awaited_block
                 )
                 stack.append(((rule.awaited, there, value), True))
-            stack += [(place, reached) for place in self._own_predecessors(leaf, block, index)]
+            stack += [(found, reached) for found in self._own_predecessors(leaf, block, index)]
+        return False
+
+    def _ends_at(self, leaf: int, stream: int | None, index: Index, time: int) -> bool:
+        """Return whether a service that a finish, or the end of a block, waits for ends then."""
+        for block in self.schedule.schedule.blocks_of(leaf):
+            if stream not in (None, block.block):
+                continue
+            for pieces in block.tasks.values():
+                for place in _services_ending_at(pieces, time):
+                    if self._includes(leaf, stream, index, (leaf, block.block, place)):
+                        return True
+        return False
+
+    def _port_released(self, place: Place, port: int, time: int) -> bool:
+        """Return whether another service of a port ends at a time."""
+        for block in self.schedule.schedule.blocks:
+            pieces = block.tasks.get(port)
+            if pieces is not None:
+                for index in _services_ending_at(pieces, time):
+                    if (block.leaf, block.block, index) != place:
+                        return True
         return False
 
     def _foreground(self, leaf: int) -> int:
@@ -161,7 +209,7 @@ class WitnessChecker:
         """Return whether a finish, or the end of a block, waits for a block in a tile iteration."""
         if leaf != place[0]:
             return False
-        kind = self.model.layout.blocks[leaf][place[1]].kind
+        kind = self.schedule.expected.blocks[leaf][place[1]].kind
         if stream is not None:
             up_to = place[2] <= index if kind == "background" else place[2] == index
             return place[1] == stream and up_to
@@ -178,11 +226,11 @@ class WitnessChecker:
         """Return the events of the same leaf that an event waits for."""
         front = self._foreground(leaf)
         if block != front:
-            kind = self.model.layout.blocks[leaf][block].kind
+            kind = self.schedule.expected.blocks[leaf][block].kind
             return [(leaf, front, index)] if kind == "background" else []
         found = [
             (leaf, number, index)
-            for number, what in enumerate(self.model.layout.blocks[leaf])
+            for number, what in enumerate(self.schedule.expected.blocks[leaf])
             if what.kind == "fill"
         ]
         if leaf not in self._before:
@@ -199,3 +247,40 @@ def _evaluate_function(
     size = function.dim(isl.dim_type.in_)
     rows = np.array(indices, dtype=np.int64).reshape(len(indices), size)
     return PiecewiseAffine(function).at(rows)
+
+
+def _services_ending_at(pieces: Pieces, time: int) -> Iterator[Index]:
+    """Yield the tile iterations in which a service ends at a time.
+
+    A port serves one block at a time, so that there are few.
+    """
+    for f in np.flatnonzero(np.asarray((pieces.first <= time) & (pieces.last >= time))).tolist():
+        column = pieces.chosen(np.array([f]))
+        left = time - int(column.start[0]) - int(column.duration[0])
+        terms = [
+            (int(c), int(n)) for c, n in zip(column.rate[:, 0], column.count[:, 0], strict=True)
+        ]
+        for steps in _combinations(left, terms):
+            yield tuple(
+                int(low) + int(stride) * x
+                for low, stride, x in zip(column.low[:, 0], column.stride[:, 0], steps, strict=True)
+            )
+
+
+def _combinations(total: int, terms: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+    """Yield the steps x, 0 <= x < count, with which rates times steps add up to a total."""
+    if not terms:
+        if not total:
+            yield ()
+        return
+    (rate, count), rest = terms[0], terms[1:]
+    least = sum(min(0, c * (n - 1)) for c, n in rest)
+    most = sum(max(0, c * (n - 1)) for c, n in rest)
+    if rate <= 0:
+        steps: Sequence[int] = range(min(count, _MAX_EVENTS))
+    else:
+        low, high = -((most - total) // rate), (total - least) // rate
+        steps = range(max(0, low), min(count - 1, high) + 1)
+    for x in steps:
+        for more in _combinations(total - rate * x, rest):
+            yield (x, *more)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
-from polylat.engine.model import Model
-from polylat.lowering.ports import PortKey
 from polylat.numbers import reduce_number
+from polylat.proof.durations import Expectation
+from polylat.proof.units import PortName
 from polylat.schedule.pieces import Pieces
 
-__all__ = ["BrokenRule", "Wording", "time_at"]
-
-
-class BrokenRule(Exception):
-    """A rule is broken; the message says how, in the user's words."""
+__all__ = ["Wording", "time_at"]
 
 
 def time_at(pieces: Pieces, index: tuple[int, ...]) -> int | None:
@@ -49,13 +46,16 @@ class Wording:
 
     Parameters
     ----------
-    model
-        The mapping.
+    expected
+        The mapping and its blocks.
+    ports
+        The ports of the schedule, by number.
     """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.leaves = model.lowered.leaves
+    def __init__(self, expected: Expectation, ports: Sequence[PortName]) -> None:
+        self.expected = expected
+        self.ports = ports
+        self.leaves = expected.problem.leaves
 
     def einsum(self, leaf: int) -> str:
         """Return an Einsum's name.
@@ -104,7 +104,7 @@ class Wording:
         str
             An integer, or a fraction such as ``7/2``.
         """
-        return str(reduce_number(Fraction(steps, self.model.costs.scale)))
+        return str(reduce_number(Fraction(steps, self.expected.scale)))
 
     def block(self, leaf: int, block: int) -> str:
         """Describe a block of a leaf.
@@ -119,7 +119,7 @@ class Wording:
         str
             Such as ``the fill of 'W' in 'SRAM'``; ``the accesses`` for the foreground.
         """
-        found = self.model.layout.blocks[leaf][block]
+        found = self.expected.blocks[leaf][block]
         if found.tensor is None:
             return "the accesses"
         component = self.leaves[leaf].storages(found.tensor)[found.level].component
@@ -140,9 +140,9 @@ class Wording:
         str
             Such as ``port 'read' of 'SRAM'``; ``the port of 'SRAM'`` where there is only one.
         """
-        key: PortKey = self.model.costs.ports[port]
-        for path in self.model.lowered.spec.arch.paths.values():
+        name, index, _ = self.ports[port]
+        for path in self.expected.problem.spec.arch.paths.values():
             for component in path:
-                if component.name == key.component and len(component.ports) > 1:
-                    return f"port {component.ports[key.index].name!r} of {key.component!r}"
-        return f"the port of {key.component!r}"
+                if component.name == name and len(component.ports) > 1:
+                    return f"port {component.ports[index].name!r} of {name!r}"
+        return f"the port of {name!r}"
