@@ -396,6 +396,7 @@ def analyze(
         lower_bound=solution.makespan if choice.exact else max(resource, dependence),
         unsettled=tuple(order for order in ORDERS if order not in solutions),
         solution=solution,
+        schedules=solved,
         accelforge=accelforge,
     )
     if options["enforce_capacity"]:

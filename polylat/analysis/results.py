@@ -21,6 +21,7 @@ from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
 from polylat.analysis.steady_state import InitiationInterval, initiation_intervals
 from polylat.analysis.throughputs import Throughput, ThroughputKey
 from polylat.engine.solution import Solution
+from polylat.engine.solve import Schedules
 from polylat.errors import UnsupportedError
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
@@ -88,6 +89,8 @@ class Results:
         Orders whose latency is not determined.
     solution
         The schedule of which `latency` is the makespan, with its model.
+    schedules
+        The schedules in all orders, with the requested background write-backs.
     accelforge
         AccelForge's accounting of the mapping.
     """
@@ -113,6 +116,7 @@ class Results:
     lower_bound: Number
     unsettled: tuple[str, ...]
     solution: Solution = field(repr=False, kw_only=True)
+    schedules: Schedules = field(repr=False, kw_only=True)
     accelforge: Roofline = field(repr=False, kw_only=True)
 
     @property

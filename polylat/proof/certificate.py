@@ -23,8 +23,8 @@ class ProvenRules:
     Parameters
     ----------
     kind
-        *tasks*, *order*, *flow*, *prefetch*, *barrier*, *capacity*, *ports*, *latency* or
-        *witness*.
+        *tasks*, *order*, *flow*, *prefetch*, *barrier*, *capacity*, *ports*, *latency*,
+        *witness*, *dependence* or *report*.
     relations
         Number of relations of the mapping that were proven.
     decisions
@@ -51,7 +51,17 @@ _MEANING = {
     "ports": "no port serves two accesses at once",
     "latency": "the last finish is exactly at the latency",
     "witness": "a gapless chain of accesses, each waiting for the one before, attains the latency",
+    "dependence": "a gapless chain of accesses that wait for data or space is as long as the"
+    " dependence bound",
+    "report": "the figures and options of the report are those of the mapping and its schedule",
 }
+
+SHARED = (
+    "the input as it was read, and the paths of its leaves",
+    "the schedule itself, as pieces",
+    "the evaluation of ISL sets and functions at points",
+)
+"""What the proof takes over from the code that it checks."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +82,15 @@ class Certificate(Tabular):
         those services.
     proven
         What was proven, by kind of rule.
+    checks, checks_by_isl
+        Number of relations between events that were checked, and of those that ISL decided: bounds
+        sufficed for the others, or every tile iteration was visited.
     decided_by_isl
-        Number of decisions by ISL; bounds sufficed for the others.
+        Number of pairs of pieces that ISL decided.
     seconds
         Time that the proof took, in seconds.
     notes
-        What was not checked, and why. Only the *witness*, which is not a rule, may be missing.
+        What was not checked, and why. No rule is missing.
     """
 
     latency: Number
@@ -87,6 +100,8 @@ class Certificate(Tabular):
     tasks: int
     pieces: int
     proven: tuple[ProvenRules, ...]
+    checks: int
+    checks_by_isl: int
     decided_by_isl: int
     seconds: float
     notes: tuple[str, ...] = ()
@@ -106,6 +121,8 @@ class Certificate(Tabular):
             "tiles": self.tiles,
             "tasks": self.tasks,
             "pieces": self.pieces,
+            "checks": self.checks,
+            "checks_by_isl": self.checks_by_isl,
             "decided_by_isl": self.decided_by_isl,
             "proven": [
                 {
@@ -117,16 +134,28 @@ class Certificate(Tabular):
                 for p in self.proven
             ],
             "not_checked": list(self.notes),
+            "shared_with_the_engine": list(SHARED),
         }
 
     @property
     def how(self) -> str:
         """The method of the proof, in a few words."""
         if self.method != "pieces":
-            return f"{self.tasks:,} port services, each checked individually"
+            return (
+                f"{self.checks:,} relations between tile iterations, derived with ISL, decided by"
+                f" visiting all {self.tiles:,} tile iterations; each of {self.tasks:,} port"
+                " services looked at individually"
+            )
+        by_bounds = self.checks - self.checks_by_isl
+        parts = []
+        if self.checks_by_isl:
+            parts.append(f"{self.checks_by_isl:,} decided by ISL")
+        if by_bounds or not parts:
+            parts.append(f"{by_bounds:,} by bounds on pairs of pieces")
         return (
             f"{self.pieces:,} affine pieces represent {self.tasks:,} port services;"
-            f" {self.decided_by_isl:,} decisions by ISL, the others by bounds"
+            f" of {self.checks:,} relations between tile iterations, derived with ISL,"
+            f" {' and '.join(parts)}"
         )
 
     def headline(self) -> tuple[str, ...]:
@@ -161,4 +190,5 @@ class Certificate(Tabular):
         )
         rows = tuple((p.kind, p.relations, p.decisions, p.meaning) for p in self.proven)
         notes = tuple(f"Not checked: {note}." for note in self.notes)
+        notes += (f"Shared with the engine: {'; '.join(SHARED)}.",)
         return (Table(columns, rows, "Proven rules", notes),)

@@ -46,6 +46,8 @@ class CheckedSchedule:
     pointwise
         Whether to decide every tile iteration instead of pairs of pieces; None: where some event
         has more than `MAX_PIECES` pieces, and all tile iterations can be listed.
+    like
+        Another schedule of the same mapping with the same options, whose rules are used.
     """
 
     def __init__(
@@ -55,12 +57,15 @@ class CheckedSchedule:
         schedule: Starts,
         *,
         pointwise: bool | None = None,
+        like: CheckedSchedule | None = None,
     ) -> None:
         self.expected = expected
         self.ports = ports
         self.schedule = schedule
         self.words = Wording(expected, ports)
-        self.sets = TileSets(expected)
+        self.sets: TileSets = TileSets(expected) if like is None else like.sets
+        if like is not None:
+            self.rules = like.rules
         if pointwise is None:
             events = [f for s in schedule.blocks for f in (s.ready, *s.tasks.values())]
             most = max((f.size for f in events), default=0)

@@ -52,10 +52,19 @@ class Decider:
         Number of pairs of pieces that bounds have decided.
     decided_by_isl
         Number of pairs of pieces that ISL has decided.
+    checks, checks_by_isl
+        Number of relations that were checked, and of those for which bounds did not suffice.
     """
 
     decided_by_bounds: int = 0
     decided_by_isl: int = 0
+    checks: int = 0
+    checks_by_isl: int = 0
+
+    def _end_check(self, before: int) -> None:
+        """Count a check; `before` is the number of decisions by ISL before it."""
+        self.checks += 1
+        self.checks_by_isl += self.decided_by_isl > before
 
     def first_violation(
         self, function: PiecewiseFunction, waiting: AffineTimes, awaited: AffineTimes
@@ -75,6 +84,7 @@ class Decider:
             None if every tile iteration waits.
         """
         found: list[Counterexample] = []
+        before = self.decided_by_isl
         scale = lcm(waiting.scale, awaited.scale)
         for part in function.parts:
             for c, p in self._suspects(part, waiting, awaited, scale):
@@ -88,6 +98,7 @@ class Decider:
                 if not bad.is_empty():
                     at = bad.lexmin().sample_point()
                     found.append(Counterexample(_coordinates(at), _image(function.source, at)))
+        self._end_check(before)
         return min(found, key=lambda pair: pair.waiting, default=None)
 
     def _suspects(
@@ -128,6 +139,7 @@ class Decider:
         Counterexample or None
             None if every tile iteration waits.
         """
+        before = self.decided_by_isl
         scale = lcm(waiting.scale, awaited.scale)
         later = isl.Map("{ [s] -> [t] : t > s }")
         relation = isl.Map.from_pw_multi_aff(function.source)
@@ -146,6 +158,7 @@ class Decider:
                     at = _coordinates(bad.wrap().lexmin().sample_point())
                     size = waiting.pieces.depth
                     return Counterexample(at[:size], at[size:])
+        self._end_check(before)
         return None
 
     def first_inversion(self, times: AffineTimes) -> Counterexample | None:
@@ -163,6 +176,7 @@ class Decider:
             `waiting`; None if starts never decrease in lexicographic order.
         """
         f = times.pieces
+        before = self.decided_by_isl
         constant, slope = times.linear(times.scale)
         found: list[Counterexample] = []
         for loop in range(f.depth):
@@ -181,6 +195,7 @@ class Decider:
                     pair = _inversion(times, int(chunk[i]), j, loop)
                     if pair is not None:
                         found.append(pair)
+        self._end_check(before)
         return min(found, key=lambda pair: pair.awaited, default=None)
 
 

@@ -229,7 +229,8 @@ class Part:
         columns = [dims.index(text.index[p]) for p in order]
         trips = [self.leaf.trips[p] for p in order]
         count: Callable[..., LoopCounts] = _by_points
-        operations = prod(high - low + 1 for low, high in map(self.leaf.ranges.get, self.variables))
+        ranges = [self.leaf.ranges[v] for v in self.variables]
+        operations = prod(high - low + 1 for low, high in ranges)
         if not self._tied and operations > FEW_OPERATIONS:
             # One iteration of a loop moves the elements by its tile times their coefficients.
             moves = {

@@ -173,16 +173,19 @@ def together(a: LoopCounts, b: LoopCounts, combine: str) -> LoopCounts:
     LoopCounts
         The result, over the loops of both.
     """
-    trips = dict(zip(a.loops, a.trips, strict=True)) | dict(zip(b.loops, b.trips, strict=True))
-    loops = tuple(sorted(trips))
-    a, b = (x.over(loops, [trips[p] for p in loops]) for x in (a, b))
-    cuts = [tuple(sorted({*x, *y})) for x, y in zip(a.cuts, b.cuts, strict=True)]
-    one, two = a.with_cuts(cuts).values, b.with_cuts(cuts).values
+    cuts: Sequence[tuple[int, ...]] = a.cuts
+    if b.loops and (a.loops, a.cuts) != (b.loops, b.cuts):
+        trips = dict(zip(a.loops, a.trips, strict=True)) | dict(zip(b.loops, b.trips, strict=True))
+        loops = tuple(sorted(trips))
+        a, b = (x.over(loops, [trips[p] for p in loops]) for x in (a, b))
+        cuts = [tuple(sorted({*x, *y})) for x, y in zip(a.cuts, b.cuts, strict=True)]
+        a, b = a.with_cuts(cuts), b.with_cuts(cuts)
+    one, two = a.values, b.values
     bound = a.largest * b.largest if combine == "*" else a.largest + b.largest
     if bound >= _WIDE:
         one, two = one.astype(object), two.astype(object)
     values = one * two if combine == "*" else one + two if combine == "+" else one - two
-    return LoopCounts(loops, a.trips, tuple(cuts), np.asarray(values))
+    return LoopCounts(a.loops, a.trips, tuple(cuts), np.asarray(values))
 
 
 def summed_over(counts: LoopCounts, loops: Collection[int]) -> LoopCounts:

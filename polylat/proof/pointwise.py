@@ -30,10 +30,14 @@ class PointDecider:
         Number of tile iterations that were compared.
     decided_by_isl
         Always 0: ISL provides the functions only.
+    checks, checks_by_isl
+        Number of relations that were checked; always 0.
     """
 
     decided_by_bounds: int = 0
     decided_by_isl: int = 0
+    checks: int = 0
+    checks_by_isl: int = 0
 
     def first_violation(
         self, function: PiecewiseFunction, waiting: TabulatedTimes, awaited: TabulatedTimes
@@ -54,6 +58,7 @@ class PointDecider:
         """
         digits, start = waiting.table
         self.decided_by_bounds += len(start)
+        self.checks += 1
         values, there = PiecewiseAffine(function.source).at(digits)
         at, found = awaited.find(values)
         late = there & found
@@ -79,6 +84,7 @@ class PointDecider:
         """
         digits, start = waiting.table
         self.decided_by_bounds += len(start)
+        self.checks += 1
         values, there = PiecewiseAffine(function.source).at(digits)
         times = awaited.table[1]
         if not len(times):
@@ -109,6 +115,7 @@ class PointDecider:
         """
         digits, start = times.table
         self.decided_by_bounds += len(start)
+        self.checks += 1
         wrong = np.asarray(start[1:] < start[:-1], dtype=np.bool_)
         return _first(np.concatenate(([False], wrong))[: len(start)], digits, np.roll(digits, 1, 0))
 

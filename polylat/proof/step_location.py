@@ -12,14 +12,11 @@ from polylat.proof.checked_schedule import CheckedSchedule
 from polylat.proof.loop_counts import LoopCounts, constant, together
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.proof.units import PortName
+from polylat.proof.waits import Place
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces
 
-__all__ = ["Place", "describe_step", "locate_steps"]
-
-Index = tuple[int, ...]
-Place = tuple[int, int, Index]
-"""(leaf, block, tile iteration)"""
+__all__ = ["describe_step", "locate_steps"]
 
 _MAX_TABLE = 2_000_000
 

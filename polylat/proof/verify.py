@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from time import perf_counter
+from typing import Literal
 
 from polylat.analysis.access import Step
 from polylat.analysis.critical_path import PeriodicPath
 from polylat.analysis.results import Results
 from polylat.analysis.starts import Starts, build_starts
 from polylat.engine.model import Model
+from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
 from polylat.numbers import reduce_number
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.certificate import Certificate, CertificateError, ProvenRules
 from polylat.proof.checked_schedule import CheckedSchedule
+from polylat.proof.claims import check_claims
 from polylat.proof.contents import check_contents
+from polylat.proof.dependence_bound import MAX_CHAIN, dependence_chain
 from polylat.proof.durations import Expectation
 from polylat.proof.iteration_order import check_order
 from polylat.proof.port_checks import check_latency, check_ports
 from polylat.proof.precedence_checks import check_rules
 from polylat.proof.problem import Problem
+from polylat.proof.units import PortName
 from polylat.proof.witness import WitnessChecker
 
 __all__ = ["check_witness", "verify", "verify_results"]
@@ -33,13 +38,58 @@ MAX_STEPS = 20_000
 """Longest critical path that is checked step by step, in steps."""
 
 
+class _Proof:
+    """What has been proven about a schedule so far."""
+
+    def __init__(self, checked: CheckedSchedule) -> None:
+        self.checked = checked
+        self.proven: list[ProvenRules] = []
+        self.notes: list[str] = []
+        self._decided = 0
+
+    def add(self, kind: str, relations: int, decisions: int | None = None) -> None:
+        """Add rules of one kind, with the decisions since the last ones."""
+        if decisions is None:
+            decisions = self.checked.decisions - self._decided
+        self._decided = self.checked.decisions
+        self.proven.append(ProvenRules(kind, relations, decisions))
+
+    def add_rules(self) -> None:
+        """Check that the schedule keeps all rules."""
+        checked = self.checked
+        self.add("tasks", check_contents(checked), checked.schedule.piece_count)
+        self.add("order", check_order(checked))
+        relations: Counter[str] = Counter()
+        decisions: Counter[str] = Counter()
+        for kind in check_rules(checked):
+            relations[kind] += 1
+            decisions[kind] += checked.decisions - self._decided
+            self._decided = checked.decisions
+        for kind in ("flow", "prefetch", "barrier", "capacity"):
+            self.add(kind, relations[kind], decisions[kind])
+        self.add("ports", check_ports(checked))
+
+    def certificate(self, latency: int, engine: Literal["explicit", "periodic"]) -> Certificate:
+        """Return the certificate, without the time that the proof took."""
+        checked = self.checked
+        return Certificate(
+            latency=reduce_number(Fraction(latency, checked.schedule.scale)),
+            engine=engine,
+            method="points" if checked.pointwise else "pieces",
+            tiles=sum(tiles.total for tiles in checked.expected.tiles),
+            tasks=checked.schedule.service_count,
+            pieces=checked.schedule.piece_count,
+            proven=tuple(self.proven),
+            checks=checked.decider.checks,
+            checks_by_isl=checked.decider.checks_by_isl,
+            decided_by_isl=checked.decider.decided_by_isl,
+            seconds=0.0,
+            notes=tuple(self.notes),
+        )
+
+
 def verify(
-    model: Model,
-    schedule: Starts,
-    latency: int,
-    *,
-    pointwise: bool | None = None,
-    witness: Callable[[CheckedSchedule], int] | None = None,
+    model: Model, schedule: Starts, latency: int, *, pointwise: bool | None = None
 ) -> Certificate:
     """Prove that a schedule keeps every rule of the model.
 
@@ -53,10 +103,7 @@ def verify(
         The claimed latency, in steps of 1/scale.
     pointwise
         Whether to decide every tile iteration instead of pairs of affine pieces; None: only where
-        the pieces of an explicit schedule are too many.
-    witness
-        A function that checks a chain of accesses that attains the latency, and returns the
-        number of its steps; None: no chain is checked.
+        the pieces are too many.
 
     Returns
     -------
@@ -75,45 +122,13 @@ def verify(
     violations is empty (integer set emptiness, Verdoolaege 2010).
     """
     began = perf_counter()
-    checked = checked_schedule(model, schedule, pointwise=pointwise)
-    proven: list[ProvenRules] = []
-    done = 0
-
-    def prove(kind: str, relations: int, decisions: int | None = None) -> None:
-        nonlocal done
-        if decisions is None:
-            decisions = checked.decisions - done
-        done = checked.decisions
-        proven.append(ProvenRules(kind, relations, decisions))
-
     try:
-        prove("tasks", check_contents(checked), schedule.piece_count)
-        prove("order", check_order(checked))
-        relations: Counter[str] = Counter()
-        decisions: Counter[str] = Counter()
-        for kind in check_rules(checked):
-            relations[kind] += 1
-            decisions[kind] += checked.decisions - done
-            done = checked.decisions
-        for kind in ("flow", "prefetch", "barrier", "capacity"):
-            prove(kind, relations[kind], decisions[kind])
-        prove("ports", check_ports(checked))
-        prove("latency", 1, check_latency(checked, latency))
-        if witness is not None:
-            prove("witness", 1, witness(checked))
+        proof = _Proof(checked_schedule(model, schedule, pointwise=pointwise))
+        proof.add_rules()
+        proof.add("latency", 1, check_latency(proof.checked, latency))
     except BrokenRule as error:
         raise CertificateError(str(error), where="schedule") from error
-    return Certificate(
-        reduce_number(Fraction(latency, schedule.scale)),
-        model.engine,
-        "points" if checked.pointwise else "pieces",
-        model.lowered.size,
-        schedule.service_count,
-        schedule.piece_count,
-        tuple(proven),
-        checked.decider.decided_by_isl,
-        perf_counter() - began,
-    )
+    return replace(proof.certificate(latency, model.engine), seconds=perf_counter() - began)
 
 
 def checked_schedule(
@@ -134,8 +149,11 @@ def checked_schedule(
         The schedule, with what is expected of it.
     """
     expected = Expectation(Problem.of(model), schedule.scale)
-    ports = [(key.component, key.index, key.stages) for key in model.costs.ports]
-    return CheckedSchedule(expected, ports, schedule, pointwise=pointwise)
+    return CheckedSchedule(expected, _ports(model), schedule, pointwise=pointwise)
+
+
+def _ports(model: Model) -> list[PortName]:
+    return [(key.component, key.index, key.stages) for key in model.costs.ports]
 
 
 def check_witness(results: Results, steps: Sequence[Step]) -> int:
@@ -156,7 +174,7 @@ def check_witness(results: Results, steps: Sequence[Step]) -> int:
     Raises
     ------
     CertificateError
-        A step did not wait as stated, or is not where the schedule has it.
+        A step is not where the schedule has it, or did not wait as stated.
     """
     checked = checked_schedule(results.solution.model, build_starts(results.solution))
     try:
@@ -166,7 +184,7 @@ def check_witness(results: Results, steps: Sequence[Step]) -> int:
 
 
 def verify_results(results: Results) -> Certificate:
-    """Prove that a schedule keeps every rule, and that its latency is the claimed one.
+    """Prove that the schedule of a report keeps every rule, and that the report describes it.
 
     A critical path of up to `MAX_STEPS` steps is checked step by step; of a longer one that
     repeats, the first and last two periods are.
@@ -184,25 +202,90 @@ def verify_results(results: Results) -> Certificate:
     Raises
     ------
     CertificateError
-        A rule is broken, or a step of the critical path did not wait as stated.
+        A rule is broken, a step of the critical path did not wait as stated, or a figure or an
+        option of the report is not that of its schedule.
     """
+    began = perf_counter()
     solution = results.solution
     makespan = solution.schedule.makespan
+    try:
+        checked = checked_schedule(solution.model, build_starts(solution))
+        proof = _Proof(checked)
+        proof.add_rules()
+        proof.add("latency", 1, check_latency(checked, makespan))
+        _add_witness(proof, results, makespan)
+        requested = checked.expected
+        if results.waits_for_background or solution.model.background != _asked(results):
+            problem = Problem.of(results.schedules.model)
+            requested = Expectation(problem, results.schedules.model.costs.scale)
+        proof.add("report", check_claims(results, checked.expected, requested), 1)
+        if results.dependence_bound:
+            _add_dependence(proof, results)
+    except BrokenRule as error:
+        raise CertificateError(str(error), where="schedule") from error
+    proof.notes += _not_covered(results)
+    certificate = proof.certificate(makespan, solution.model.engine)
+    return replace(certificate, seconds=perf_counter() - began)
+
+
+def _asked(results: Results) -> frozenset[tuple[str, str]]:
+    """Return the requested write-backs in the background."""
+    return results.schedules.model.background
+
+
+def _add_witness(proof: _Proof, results: Results, makespan: int) -> None:
+    """Check the critical path of the report."""
     steps, note = _short_path(results)
     windows = [] if steps else _windows(results)
+    checker = WitnessChecker(proof.checked)
+    if steps:
+        proof.add("witness", 1, checker.check(steps, makespan))
+    elif windows:
+        proof.add("witness", 1, sum(checker.check(window) for window in windows))
+    if note:
+        proof.notes.append(note)
 
-    def witness(checked: CheckedSchedule) -> int:
-        if steps:
-            return WitnessChecker(checked).check(steps, makespan)
-        return sum(WitnessChecker(checked).check(window) for window in windows)
 
-    certificate = verify(
-        solution.model,
-        build_starts(solution),
-        makespan,
-        witness=witness if steps or windows else None,
+def _add_dependence(proof: _Proof, results: Results) -> None:
+    """Prove the dependence bound, from the schedule in which no block waits for a port."""
+    schedules = results.schedules
+    unlimited = Solution(schedules.model, schedules.unlimited)
+    same = schedules.model.background == results.solution.model.background
+    like = proof.checked if same and _scale(results) == schedules.model.costs.scale else None
+    problem = Problem.of(schedules.model)
+    expected = like.expected if like else Expectation(problem, schedules.model.costs.scale)
+    checked = CheckedSchedule(
+        expected, _ports(schedules.model), build_starts(unlimited), pointwise=None, like=like
     )
-    return replace(certificate, notes=(note,)) if note else certificate
+    check_latency(checked, unlimited.schedule.makespan)
+    steps = dependence_chain(checked, unlimited.schedule.makespan)
+    if steps is None:
+        proof.notes.append(
+            f"the dependence bound, which is attained by more than {MAX_CHAIN:,} accesses"
+        )
+    else:
+        proof.add("dependence", 1, steps)
+
+
+def _scale(results: Results) -> int:
+    return results.solution.model.costs.scale
+
+
+def _not_covered(results: Results) -> list[str]:
+    """Return which figures of the report are not proven, and why."""
+    found = ["AccelForge's latency (roofline), which follows other rules"]
+    if results.sequential is not None:
+        found.append("the sequential latency, which belongs to another mapping")
+    others = [
+        order
+        for order, latency in results.latency_by_order.items()
+        if latency is not None and order != results.order
+    ]
+    if others:
+        found.append(
+            f"the schedules of the orders {' and '.join(others)}, whose latencies are the engine's"
+        )
+    return found
 
 
 def _windows(results: Results) -> list[tuple[Step, ...]]:

@@ -1,0 +1,78 @@
+"""Prove the dependence bound: a chain of services that wait for each other, without ports.
+
+In a schedule in which no block waits for a port, follow the waits back from the last finish. If
+they lead to time 0 without a gap, no schedule of the mapping is faster than the chain is long.
+"""
+
+from __future__ import annotations
+
+from polylat.proof.broken_rule import BrokenRule
+from polylat.proof.checked_schedule import CheckedSchedule
+from polylat.proof.waits import Place, Waits, services_ending_at
+from polylat.proof.words import time_at
+
+__all__ = ["MAX_CHAIN", "dependence_chain"]
+
+MAX_CHAIN = 500
+"""Longest chain that is followed, in services."""
+
+
+def dependence_chain(schedule: CheckedSchedule, bound: int) -> int | None:
+    """Follow the waits of a schedule without port waits, from its end back to time 0.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    bound
+        Its last finish, in steps of 1/scale.
+
+    Returns
+    -------
+    int or None
+        The number of services of the chain; None where it has more than `MAX_CHAIN`.
+
+    Raises
+    ------
+    BrokenRule
+        A service of the chain starts later than everything that it waits for.
+    """
+    if not bound:
+        return 0
+    waits = Waits(schedule)
+    place, time = _service_at(schedule, bound)
+    steps = 1
+    while time:
+        if steps >= MAX_CHAIN:
+            return None
+        found = waits.awaited_service(place, time)
+        if found is None:
+            words = schedule.words
+            raise BrokenRule(
+                f"without ports, {schedule.start_in_words(*place)} but waits for nothing that ends"
+                f" at {words.time(time)}: the dependence bound is not proven"
+            )
+        place, time, steps = found, _start_of(schedule, found, time), steps + 1
+    return steps
+
+
+def _start_of(schedule: CheckedSchedule, place: Place, end: int) -> int:
+    """Return the start of a block of which a service ends at a time; that service must begin it."""
+    stream = schedule.block_starts(place[0], place[1])
+    ready = time_at(stream.ready, place[2])
+    for pieces in stream.tasks.values():
+        start = time_at(pieces, place[2])
+        at_once = start is not None and start == ready and start < end
+        if start is not None and at_once and time_at(schedule.ends(pieces), place[2]) == end:
+            return start
+    raise BrokenRule(f"without ports, {schedule.start_in_words(*place)} but is served later")
+
+
+def _service_at(schedule: CheckedSchedule, time: int) -> tuple[Place, int]:
+    """Return a service that ends at a time, and its start."""
+    for stream in schedule.schedule.blocks:
+        for pieces in stream.tasks.values():
+            for index in services_ending_at(pieces, time):
+                place = stream.leaf, stream.block, index
+                return place, _start_of(schedule, place, time)
+    raise BrokenRule(f"without ports, nothing finishes at {schedule.words.time(time)}")
