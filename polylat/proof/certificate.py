@@ -23,8 +23,8 @@ class ProvenRules:
     Parameters
     ----------
     kind
-        *tasks*, *order*, *flow*, *prefetch*, *barrier*, *capacity*, *ports*, *latency*,
-        *witness*, *dependence* or *report*.
+        *tasks*, *order*, *flow*, *prefetch*, *barrier*, *capacity*, *ports*, *earliest*,
+        *latency*, *witness*, *dependence* or *report*.
     relations
         Number of relations of the mapping that were proven.
     decisions
@@ -49,10 +49,10 @@ _MEANING = {
     "barrier": "the branches of a Sequential run one after another",
     "capacity": "a buffer slot is overwritten only after its last use",
     "ports": "no port serves two accesses at once",
+    "earliest": "nothing could start earlier, with the same order of service on the ports",
     "latency": "the last finish is exactly at the latency",
     "witness": "a gapless chain of accesses, each waiting for the one before, attains the latency",
-    "dependence": "a gapless chain of accesses that wait for data or space is as long as the"
-    " dependence bound",
+    "dependence": "if every port were always free, the last finish would be the dependence bound",
     "report": "the figures and options of the report are those of the mapping and its schedule",
 }
 
@@ -147,15 +147,14 @@ class Certificate(Tabular):
                 " services looked at individually"
             )
         by_bounds = self.checks - self.checks_by_isl
-        parts = []
-        if self.checks_by_isl:
-            parts.append(f"{self.checks_by_isl:,} decided by ISL")
-        if by_bounds or not parts:
-            parts.append(f"{by_bounds:,} by bounds on pairs of pieces")
+        how = f"{self.checks_by_isl:,} decided by ISL, {by_bounds:,} by bounds on pairs of pieces"
+        if not self.checks_by_isl:
+            how = "all decided by bounds on pairs of pieces"
+        elif not by_bounds:
+            how = "all decided by ISL"
         return (
-            f"{self.pieces:,} affine pieces represent {self.tasks:,} port services;"
-            f" of {self.checks:,} relations between tile iterations, derived with ISL,"
-            f" {' and '.join(parts)}"
+            f"{self.pieces:,} affine pieces represent {self.tasks:,} port services; {self.checks:,}"
+            f" relations between tile iterations, derived with ISL, {how}"
         )
 
     def headline(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from polylat.proof.claims import check_claims
 from polylat.proof.contents import check_contents
 from polylat.proof.dependence_bound import MAX_CHAIN, dependence_chain
 from polylat.proof.durations import Expectation
+from polylat.proof.earliest import MAX_VISITED, check_earliest, check_without_ports
 from polylat.proof.iteration_order import check_order
 from polylat.proof.port_checks import check_latency, check_ports
 from polylat.proof.precedence_checks import check_rules
@@ -68,6 +69,14 @@ class _Proof:
         for kind in ("flow", "prefetch", "barrier", "capacity"):
             self.add(kind, relations[kind], decisions[kind])
         self.add("ports", check_ports(checked))
+        starts = check_earliest(checked)
+        if starts is None:
+            self.notes.append(
+                f"that everything starts as early as possible, as there are more than"
+                f" {MAX_VISITED:,} starts"
+            )
+        else:
+            self.add("earliest", starts, starts)
 
     def certificate(self, latency: int, engine: Literal["explicit", "periodic"]) -> Certificate:
         """Return the certificate, without the time that the proof took."""
@@ -218,9 +227,10 @@ def verify_results(results: Results) -> Certificate:
         if results.waits_for_background or solution.model.background != _asked(results):
             problem = Problem.of(results.schedules.model)
             requested = Expectation(problem, results.schedules.model.costs.scale)
-        proof.add("report", check_claims(results, checked.expected, requested), 1)
         if results.dependence_bound:
             _add_dependence(proof, results)
+        figures = check_claims(results, checked.expected, requested)
+        proof.add("report", figures, figures)
     except BrokenRule as error:
         raise CertificateError(str(error), where="schedule") from error
     proof.notes += _not_covered(results)
@@ -257,14 +267,17 @@ def _add_dependence(proof: _Proof, results: Results) -> None:
     checked = CheckedSchedule(
         expected, _ports(schedules.model), build_starts(unlimited), pointwise=None, like=like
     )
+    check_contents(checked)
     check_latency(checked, unlimited.schedule.makespan)
-    steps = dependence_chain(checked, unlimited.schedule.makespan)
-    if steps is None:
+    found = check_without_ports(checked)
+    if found is None:
+        found = dependence_chain(checked, unlimited.schedule.makespan)
+    if found is None:
         proof.notes.append(
             f"the dependence bound, which is attained by more than {MAX_CHAIN:,} accesses"
         )
     else:
-        proof.add("dependence", 1, steps)
+        proof.add("dependence", 1, found)
 
 
 def _scale(results: Results) -> int:
