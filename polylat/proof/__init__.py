@@ -1,1 +1,1 @@
-"""Proof that a schedule keeps every rule of the model: rules derived anew, decided by ISL."""
+"""Proof that a schedule keeps every rule of the model, which is derived anew from the mapping."""

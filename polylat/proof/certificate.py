@@ -58,7 +58,8 @@ _MEANING = {
 
 SHARED = (
     "the input as it was read, and the paths of its leaves",
-    "the schedule itself, as pieces",
+    "the affine pieces of the schedule, and their merging",
+    "ISL sets of pieces, and lexicographic functions on sets",
     "the evaluation of ISL sets and functions at points",
 )
 """What the proof takes over from the code that it checks."""

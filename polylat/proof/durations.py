@@ -13,13 +13,13 @@ from polylat.proof.loop_counts import LoopCounts, at_extreme, constant, together
 from polylat.proof.problem import Problem
 from polylat.proof.units import PortName, Units
 
-__all__ = ["OVERHEAD", "Expectation", "Service"]
+__all__ = ["OVERHEAD", "Expectation", "ExpectedService"]
 
 OVERHEAD = "overhead"
 
 
 @dataclass(frozen=True, eq=False)
-class Service:
+class ExpectedService:
     """An access as a port serves it.
 
     Parameters
@@ -55,7 +55,7 @@ class Expectation:
         self.scale = scale
         self.units = Units(problem.spec, problem.leaves)
         self._own = [self.units.own_units(leaf) for leaf in problem.leaves]
-        self._services: dict[tuple[int, int], tuple[Service, ...]] = {}
+        self._services: dict[tuple[int, int], tuple[ExpectedService, ...]] = {}
 
     @cached_property
     def blocks(self) -> tuple[tuple[ExpectedBlock, ...], ...]:
@@ -92,7 +92,7 @@ class Expectation:
             found = together(found, some, "*")
         return found
 
-    def services(self, leaf: int, block: int) -> tuple[Service, ...]:
+    def services(self, leaf: int, block: int) -> tuple[ExpectedService, ...]:
         """Return the services of a block, in the order in which a port serves them.
 
         Parameters
@@ -102,7 +102,7 @@ class Expectation:
 
         Returns
         -------
-        tuple of Service
+        tuple of ExpectedService
             The services that take time.
         """
         if (leaf, block) not in self._services:
@@ -143,7 +143,7 @@ class Expectation:
                     found[service.port] += service.duration.total
         return found
 
-    def _served(self, leaf: int, access: ExpectedAccess) -> list[Service]:
+    def _served(self, leaf: int, access: ExpectedAccess) -> list[ExpectedService]:
         path = self.problem.leaves[leaf]
         component = self.problem.spec.arch.component(path.einsum.name, access.component)
         actions = component.actions_per_value[access.action, access.tensor]
@@ -156,11 +156,11 @@ class Expectation:
                 steps = constant(self._steps(each))
                 duration = together(access.counts, steps, "*")
                 found.append(
-                    Service(name, access.component, access.tensor, access.action, duration)
+                    ExpectedService(name, access.component, access.tensor, access.action, duration)
                 )
         return found
 
-    def _once(self, leaf: int) -> list[Service]:
+    def _once(self, leaf: int) -> list[ExpectedService]:
         """Return the constants of the components that a leaf uses, in its first tile iteration."""
         path = self.problem.leaves[leaf]
         used = dict.fromkeys(h.component for some in path.holders.values() for h in some)
@@ -174,7 +174,7 @@ class Expectation:
                     steps = constant(self._steps(port.constant * repeat))
                     duration = together(first, steps, "*")
                     port_name = name, index, self._own[leaf][name]
-                    found.append(Service(port_name, name, None, OVERHEAD, duration))
+                    found.append(ExpectedService(port_name, name, None, OVERHEAD, duration))
         return found
 
     def _steps(self, time: Fraction) -> int:
