@@ -24,7 +24,7 @@ class ProvenRules:
     ----------
     kind
         *tasks*, *order*, *flow*, *prefetch*, *barrier*, *capacity*, *ports*, *earliest*,
-        *latency*, *witness*, *dependence* or *report*.
+        *latency*, *witness*, *service*, *dependence* or *report*.
     relations
         Number of relations of the mapping that were proven.
     decisions
@@ -52,6 +52,7 @@ _MEANING = {
     "earliest": "nothing could start earlier, with the same order of service on the ports",
     "latency": "the last finish is exactly at the latency",
     "witness": "a gapless chain of accesses, each waiting for the one before, attains the latency",
+    "service": "every port serves in the order that the report names",
     "dependence": "if every port were always free, the last finish would be the dependence bound",
     "report": "the figures and options of the report are those of the mapping and its schedule",
 }

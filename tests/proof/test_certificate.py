@@ -251,6 +251,7 @@ def test_a_certificate_lists_the_proven_rules() -> None:
         "earliest",
         "latency",
         "witness",
+        "service",
         "dependence",
         "report",
     ]

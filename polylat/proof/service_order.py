@@ -1,0 +1,138 @@
+"""Check that the ports serve in the order that the report names, by visiting all services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
+
+import numpy as np
+
+from polylat.proof.broken_rule import BrokenRule
+from polylat.proof.checked_schedule import CheckedSchedule
+from polylat.proof.tabulated_times import TabulatedTimes
+from polylat.schedule.arrays import Ints, Times
+
+__all__ = ["MAX_SERVICES", "check_service_order"]
+
+MAX_SERVICES = 50_000
+"""Largest number of services that are visited one by one."""
+
+
+def check_service_order(
+    schedule: CheckedSchedule, order: str, shifts: Mapping[int, Sequence[int]]
+) -> int | None:
+    """Check that every port serves in an order.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    order
+        ``"program"``, ``"skew"`` or ``"oldest"``.
+    shifts
+        Tree node of a Pipeline → the shift of each stage in skewed dates.
+
+    Returns
+    -------
+    int or None
+        The number of services; None where there are more than `MAX_SERVICES`.
+
+    Raises
+    ------
+    BrokenRule
+        A port serves in another order.
+    """
+    if schedule.schedule.service_count > MAX_SERVICES:
+        return None
+    radices: dict[int, int] = {}
+    for leaf in schedule.sets.leaves:
+        for loop, trips in zip(leaf.loops, leaf.trips, strict=True):
+            radices[loop.node] = max(trips, radices.get(loop.node, 0))
+    skew = None if order == "program" else shifts
+    count = 0
+    for port in range(len(schedule.ports)):
+        starts: list[Times] = []
+        ready: list[Times] = []
+        dates: list[Ints] = []
+        for stream in schedule.schedule.blocks:
+            if port not in stream.tasks:
+                continue
+            digits, start = TabulatedTimes(stream.tasks[port]).table
+            may = TabulatedTimes(stream.ready)
+            kind = schedule.expected.blocks[stream.leaf][stream.block].kind
+            date = _dates(schedule, stream.leaf, digits, radices, skew)
+            last = order == "oldest" and kind == "background"
+            key = [np.full(len(start), last), *date, np.full(len(start), stream.block)]
+            starts.append(start)
+            ready.append(may.table[1][may.find(digits)[0]])
+            dates.append(np.array(key, dtype=np.int64))
+        if not starts:
+            continue
+        rank = _ranks(dates)
+        start = np.concatenate(starts)
+        count += len(start)
+        if order == "oldest":
+            right = _is_oldest_first(rank, start, np.concatenate(ready))
+        else:
+            by_date = start[np.argsort(rank)]
+            right = bool(np.asarray(by_date[1:] >= by_date[:-1], dtype=np.bool_).all())
+        if not right:
+            raise BrokenRule(
+                f"{schedule.words.port(port)} does not serve in the order {order!r} of the report"
+            )
+    return count
+
+
+def _dates(
+    schedule: CheckedSchedule,
+    leaf: int,
+    digits: Ints,
+    radices: Mapping[int, int],
+    shifts: Mapping[int, Sequence[int]] | None,
+) -> list[Ints]:
+    """Return the dates of tile iterations (one per row), column by column."""
+    path = schedule.sets.leaves[leaf]
+    found: list[Ints] = []
+    above = 0
+    zero = np.zeros(len(digits), dtype=np.int64)
+    for split in path.splits:
+        turn = zero
+        for k in range(above, split.depth):
+            turn = turn * radices[path.temporal[k].node] + digits[:, k]
+        stage = split.branch
+        if split.pipeline and shifts is not None:
+            turn = turn + shifts[split.node][stage]
+            stage = -stage
+        found += [turn, zero + stage]
+        above = split.depth
+    return [*found, *(digits[:, k] for k in range(above, digits.shape[1]))]
+
+
+def _ranks(dates: Sequence[Ints]) -> Ints:
+    """Return the places of all dates in lexicographic order; shorter ones are padded."""
+    # The block's index is the last column. Dates of different lengths differ before the padding.
+    width = max(len(date) for date in dates)
+    rows = []
+    for date in dates:
+        table = np.zeros((width, date.shape[1]), dtype=np.int64)
+        table[: len(date) - 1] = date[:-1]
+        table[-1] = date[-1]
+        rows.append(table)
+    every = np.concatenate(rows, axis=1)
+    rank = np.empty(every.shape[1], dtype=np.int64)
+    rank[np.lexsort(every[::-1])] = np.arange(every.shape[1])
+    return rank
+
+
+def _is_oldest_first(rank: Ints, start: Times, ready: Times) -> bool:
+    """Return whether each service has the least rank of all that may start then."""
+    by_start, by_ready = np.argsort(start, kind="stable"), np.argsort(ready, kind="stable")
+    waiting: list[int] = []
+    coming = 0
+    for which in by_start.tolist():
+        while coming < len(by_ready) and ready[by_ready[coming]] <= start[which]:
+            heappush(waiting, int(rank[by_ready[coming]]))
+            coming += 1
+        if not waiting or heappop(waiting) != rank[which]:
+            return False
+    return True
