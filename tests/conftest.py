@@ -1,8 +1,8 @@
 """Profiles for the property tests, and the reports of the examples.
 
 HYPOTHESIS_PROFILE chooses a profile: ``dev`` (default), ``ci`` (the same examples every time),
-``quick`` (a few, the same every time, not shrunk) or ``nightly`` (many). A failure prints the blob that
-reproduces it.
+``quick`` (a few, the same every time, not shrunk) or ``nightly`` (many). A failure prints the blob
+that reproduces it.
 """
 
 from __future__ import annotations

@@ -313,7 +313,7 @@ def test_absurdly_many_tiles(tmp_path: Path) -> None:
     text = (EXAMPLES / "workload.yaml").read_text(encoding="utf-8")
     large.write_text(text.replace(": 8,", f": 1{'0' * 60},"), encoding="utf-8")
     spec = polylat.load(EXAMPLES / "arch.yaml", large, EXAMPLES / "untapped.yaml")
-    with pytest.raises(TooLargeError, match=r"2\^62 tiles or more") as error:
+    with pytest.raises(TooLargeError, match=r"2\^62 tile iterations or more") as error:
         polylat.analyze(spec, granularity="full")
     assert len(str(error.value)) < 200
 

@@ -17,7 +17,7 @@ from polylat.engine.service_table import ServiceTable
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.task_graph import date_columns
-from polylat.schedule.arrays import Ints, Mask
+from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.events import EventNumbering, Precedences
 from polylat.schedule.extension import ExtensionRules, ServiceRules, family_numbers
@@ -44,9 +44,9 @@ class ServiceOrder:
         Shape (rows, D, D): by how many iterations each of its indices (first axis) increases per
         period of each loop of the task (second axis).
     before
-        Shape (tasks,): the row of the task that is served directly before, in the same arrays of
-        `before_digits`, shape (tasks, D), and `before_moves`, shape (tasks, D, D): its stream is
-        that of the row; -1 for the first task of a port.
+        Shape (tasks,): a row whose stream is that of the task served directly before; -1: none.
+    before_digits, before_moves
+        Shape (tasks, D) and (tasks, D, D): the loop indices of that task, and how they move.
     """
 
     task: Ints
@@ -88,23 +88,7 @@ def order_of_shortened_loops(
     """
     table = ServiceTable(layout, graph)
     stream = table.leaf * table.width + table.sequence
-    tasks: list[Ints] = []
-    streams: list[Ints] = []
-    followers: list[Ints] = []
-    for port in range(graph.ports):
-        mine = order[start[port] : start[port + 1]]
-        for kind in np.unique(stream[mine]).tolist():
-            in_stream = stream[mine] == kind
-            of_stream = mine[in_stream]
-            if (np.diff(table.iteration[of_stream]) < 0).any():
-                raise NotPeriodicError([])
-            tasks.append(mine)
-            streams.append(np.full(len(mine), kind))
-            followers.append(np.append(of_stream, -1)[np.cumsum(in_stream)])
-    none = [np.zeros(0, dtype=np.int64)]
-    task, kinds, follower = (np.concatenate(none + parts) for parts in (tasks, streams, followers))
-    by_task = np.lexsort((kinds, task))
-    task, kinds, follower = task[by_task], kinds[by_task], follower[by_task]
+    task, kinds, follower = _followers(table, stream, order, start)
     exists = follower >= 0
     digits = np.zeros((len(task), layout.depth), dtype=np.int64)
     some = np.flatnonzero(exists)
@@ -113,25 +97,23 @@ def order_of_shortened_loops(
     follows = np.ones(len(order), dtype=np.bool_)
     follows[start[:-1][start[:-1] < start[1:]]] = False
     at = np.flatnonzero(follows)
-    source, periods = table.at_sampled_distance(order[at], order[at - 1])
-    precedences = Precedences(source, order[at], periods)
+    targets = order[at]
+    source, periods = table.at_sampled_distance(targets, order[at - 1])
     width = np.bincount(task, minlength=graph.tasks)
     first = np.cumsum(width) - width
     before = np.full(graph.tasks, -1)
     before_digits = np.zeros((graph.tasks, layout.depth), dtype=np.int64)
-    before_digits[order[at]] = table.loop_indices(source, periods).T
-    targets, kind = order[at], stream[source]
-    spread, rows = _ranges(first[targets], width[targets])
-    match = kinds[rows] == kind[spread]
+    before_digits[targets] = table.loop_indices(source, periods).T
+    spread, rows = concatenated_ranges(first[targets], width[targets])
+    match = kinds[rows] == stream[source][spread]
     before[targets[spread[match]]] = rows[match]
-    back = _earlier(layout, graph)
     moves = np.zeros((len(task), layout.depth, layout.depth), dtype=np.int64)
     before_moves = np.zeros((graph.tasks, layout.depth, layout.depth), dtype=np.int64)
-    for k, (cells, earlier) in enumerate(back):
-        spread, rows = _ranges(first[cells], width[cells])
+    for k, (cells, earlier) in enumerate(_earlier(layout, graph)):
+        spread, rows = concatenated_ranges(first[cells], width[cells])
         others = rows - first[cells][spread] + first[earlier][spread]
         if (width[cells] != width[earlier]).any() or (exists[rows] != exists[others]).any():
-            raise NotPeriodicError([])
+            raise NotPeriodicError(_places(layout, k))
         moves[rows, :, k] = digits[rows] - digits[others]
         here = (before[cells] >= 0) & (before[earlier] >= 0)
         before_moves[cells[here], :, k] = before_digits[cells[here]] - before_digits[earlier[here]]
@@ -139,7 +121,7 @@ def order_of_shortened_loops(
         before[cells[here][~alike]] = -1
         before[cells[~here]] = -1
     moves[~exists] = 0
-    return precedences, ServiceOrder(
+    return Precedences(source, targets, periods), ServiceOrder(
         task,
         kinds // table.width,
         kinds % table.width,
@@ -152,10 +134,35 @@ def order_of_shortened_loops(
     )
 
 
-def _ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    which = np.repeat(np.arange(len(starts)), lengths)
-    offset = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return which, starts[which] + offset
+def _followers(
+    table: ServiceTable, stream: Ints, order: Ints, start: Ints
+) -> tuple[Ints, Ints, Ints]:
+    """Return (task, stream, first later task of the stream or -1), by task and stream."""
+    none = np.zeros(0, dtype=np.int64)
+    tasks, streams, followers = [none], [none], [none]
+    for port in range(table.graph.ports):
+        mine = order[start[port] : start[port + 1]]
+        for kind in np.unique(stream[mine]).tolist():
+            in_stream = stream[mine] == kind
+            of_stream = mine[in_stream]
+            if (np.diff(table.iteration[of_stream]) < 0).any():
+                raise NotPeriodicError([])
+            tasks.append(mine)
+            streams.append(np.full(len(mine), kind))
+            followers.append(np.append(of_stream, -1)[np.cumsum(in_stream)])
+    task, kinds, follower = (np.concatenate(parts) for parts in (tasks, streams, followers))
+    by_task = np.lexsort((kinds, task))
+    return task[by_task], kinds[by_task], follower[by_task]
+
+
+def _places(layout: Numbering, loop: int) -> list[tuple[int, int, int]]:
+    """Return the skipped ranges of a loop, of all leaves."""
+    return [
+        (leaf, loop, number)
+        for leaf, tiles in enumerate(layout.tiles)
+        if loop < tiles.depth
+        for number in range(len(tiles.kept[loop].cuts))
+    ]
 
 
 def _earlier(layout: Numbering, graph: TaskGraph) -> list[tuple[Ints, Ints]]:
@@ -172,7 +179,7 @@ def _earlier(layout: Numbering, graph: TaskGraph) -> list[tuple[Ints, Ints]]:
         cells = np.flatnonzero(earlier[k, owner] >= 0)
         back = events.earlier_tasks(cells, earlier[k, owner[cells]])
         if (back < 0).any():
-            raise NotPeriodicError([])
+            raise NotPeriodicError(_places(layout, k))
         found.append((cells, back))
     return found
 
@@ -238,7 +245,7 @@ def service_rules(
         down = open_ & (up_to[:, k] > 0)
         reset = open_ & ~down
         if (up_to_moves[reset, k] != 0).any():
-            raise NotPeriodicError([])
+            raise NotPeriodicError([place for j in range(width) for place in _places(layout, j)])
         up_to[:, k] = np.where(down, up_to[:, k] - 1, np.where(reset, end, up_to[:, k]))
         precedes |= down
         all_ = inside & ~bounded
@@ -348,7 +355,7 @@ def _older(
     for low, high in zip(least, most, strict=True):
         older |= equal & (low > 0)
         equal &= (low == 0) & (high == 0)
-    return older | (equal & (sequence > 0))
+    return np.asarray(older | (equal & (sequence > 0)), dtype=np.bool_)
 
 
 def _skipped(layout: Numbering) -> Ints:
@@ -419,7 +426,7 @@ def transferred_order(
         raise IrregularError("a port does not serve all periods alike")
     width = np.bincount(order.task, minlength=old[1].tasks)
     first = np.cumsum(width) - width
-    spread, rows = _ranges(first[representative], width[representative])
+    spread, rows = concatenated_ranges(first[representative], width[representative])
     first_new = np.cumsum(width[representative]) - width[representative]
     moved = np.einsum("rpk,kr->rp", order.moves[rows], periods[:, spread])
     previous = order.before[representative]

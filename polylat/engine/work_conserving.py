@@ -9,7 +9,9 @@ served another block, in the sampled iterations and in all skipped ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from heapq import heappop, heappush
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from polylat.engine.service_order import (
 from polylat.engine.service_table import ServiceTable
 from polylat.engine.shortened_loops import shortened_graph
 from polylat.lowering.iterations import IrregularError
-from polylat.schedule.arrays import Ints
+from polylat.schedule.arrays import Ints, date_ranks, group_offsets
 from polylat.schedule.events import Precedences
 from polylat.schedule.extension import ServiceRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
@@ -32,6 +34,10 @@ from polylat.schedule.list_scheduling import explicit_task_graph
 from polylat.schedule.timing import TaskSchedule, service_order
 
 __all__ = ["with_order_of", "work_conserving_by_date", "work_conserving_by_shortened_loops"]
+
+
+_SEQUENCES = 8
+"""How often an order of service is derived from the times under another one."""
 
 
 def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
@@ -97,18 +103,79 @@ def work_conserving_by_shortened_loops(model: Model) -> tuple[TaskSchedule, Mode
     NotPeriodicError
         The work-conserving schedule may be another one.
     """
+    sequence = _list_schedule(shortened_graph(model.layout, model.graph, model.shifts))
+    tried: list[Ints] = []
+    while True:
+        tried.append(sequence[0])
+        try:
+            return _in_sequence(model, *sequence)
+        except NotPeriodicError as error:
+            if error.timing is None or not error.timing.legal or len(tried) > _SEQUENCES:
+                raise
+            # The shortened loops last less long than the whole ones, next to what both have.
+            sequence = _resequenced(model.graph, error.timing)
+            if any(np.array_equal(sequence[0], other) for other in tried):
+                raise
+
+
+def _in_sequence(model: Model, order: Ints, start: Ints) -> tuple[TaskSchedule, Model]:
+    """Return the schedule with a given order of service, if it is work-conserving."""
     assert isinstance(model.plan, PeriodicTaskGraph)
-    graph, structure = model.graph, model.plan.repeats
-    order, start = _list_schedule(shortened_graph(model.layout, graph, model.shifts))
-    seen, followers = order_of_shortened_loops(model.layout, graph, order, start)
+    seen, followers = order_of_shortened_loops(model.layout, model.graph, order, start)
     ordered = _with_order(model, seen, followers)
     assert isinstance(ordered.plan, PeriodicTaskGraph)
     schedule = ordered.plan.time("oldest")
     if not schedule.legal:
-        raise NotPeriodicError([stretch.where for stretch in structure.skipped_ranges])
+        raise NotPeriodicError(
+            [stretch.where for stretch in model.plan.repeats.skipped_ranges], schedule
+        )
     assert ordered.plan.repeats.all_members.service is not None
     _check(ordered, schedule, ordered.plan.repeats.all_members.service)
     return schedule, ordered
+
+
+def _resequenced(graph: TaskGraph, schedule: TaskSchedule) -> tuple[Ints, Ints]:
+    """Return the order in which idle ports take the oldest task that is ready in a schedule.
+
+    As `service_order` does. Each port is a machine of its own: the tasks have the times at which
+    they are ready in the given schedule (single-machine list scheduling with release times).
+    """
+    block = graph.task_block
+    iteration = graph.owner[block]
+    fill = graph.kind[block] == 0
+    ready = np.where(fill, schedule.fill_begin[block], schedule.begin[iteration])
+    late = (graph.kind[block] == 2).astype(np.int64)
+    rank = date_ranks(np.vstack((late, graph.dates.skew[:, iteration], graph.sequence[block])))
+    order: list[int] = []
+    for port in range(graph.ports):
+        tasks = np.flatnonzero(graph.task_port == port)
+        tasks = tasks[np.lexsort((rank[tasks], ready[tasks]))]
+        order += _single_machine(
+            tasks.tolist(),
+            ready[tasks].tolist(),
+            rank[tasks].tolist(),
+            graph.task_duration[tasks].tolist(),
+        )
+    return np.array(order, dtype=np.int64), group_offsets(graph.task_port, graph.ports)
+
+
+def _single_machine(
+    tasks: Sequence[int], ready: Sequence[int], rank: Sequence[int], duration: Sequence[int]
+) -> list[int]:
+    """Return tasks, given by the times at which they are ready, in the order of service."""
+    served: list[int] = []
+    waiting: list[tuple[int, int]] = []
+    clock = at = 0
+    while at < len(tasks) or waiting:
+        if not waiting:
+            clock = max(clock, ready[at])
+        while at < len(tasks) and ready[at] <= clock:
+            heappush(waiting, (rank[at], at))
+            at += 1
+        _, first = heappop(waiting)
+        served.append(tasks[first])
+        clock += duration[first]
+    return served
 
 
 def _with_order(model: Model, seen: Precedences, order: ServiceOrder) -> Model:

@@ -62,7 +62,18 @@ class Corners:
         return found.reshape(len(self.subsets) * self.boxes, self.first.shape[1])
 
     def split(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return values at `points` by corner, shape (corners, boxes)."""
+        """Arrange values by corner.
+
+        Parameters
+        ----------
+        values
+            Values at `points`, shape (corners · boxes,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (corners, boxes).
+        """
         return values.reshape(len(self.subsets), self.boxes)
 
     def affine(self, values: npt.NDArray[Any]) -> tuple[tuple[Ints, Ints], Mask]:

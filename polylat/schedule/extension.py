@@ -21,14 +21,13 @@ from polylat.schedule.boxes import (
     TIGHT,
     UNDECIDED,
     VIOLATED,
-    Grid,
     Parts,
     Rows,
     Sources,
     decide_rows,
-    fill_forward,
 )
 from polylat.schedule.graph import TaskGraph
+from polylat.schedule.grid import Grid, fill_forward
 from polylat.schedule.timing import Order
 
 __all__ = ["EventFamilies", "ExtensionRules", "ServiceRules", "family_numbers"]
@@ -63,6 +62,8 @@ class EventFamilies:
         (family, the families of which it is the latest event so far).
     exists
         Shape (events,): whether the event itself occurs.
+    sizes
+        Per leaf, the number of points of its grid.
     starts, fills, tasks
         Per tile iteration, its start; per other block, the beginning of a fill (-1 if it is none);
         per task, its end: numbers of events.
@@ -81,10 +82,10 @@ class EventFamilies:
     latest_of: Mapping[int, int]
     parts: tuple[tuple[int, tuple[int, ...]], ...]
     exists: Mask
+    sizes: tuple[int, ...]
     starts: Ints
     fills: Ints
     tasks: Ints
-    sizes: tuple[int, ...]
 
     @property
     def forward(self) -> list[int]:
@@ -230,10 +231,10 @@ class EventFamilies:
             latest_of,
             tuple((family, of) for of, family in parts.items()),
             exists,
+            tuple(grid.sizes),
             starts,
             fills,
             tasks,
-            tuple(grid.sizes),
         )
 
 
@@ -401,7 +402,7 @@ class ExtensionRules:
     def _times(self, begin: Times, fill_begin: Times, end: Times, duration: Times) -> _Extended:
         """Return the times of all families, in Python integers where 64 bits may not suffice."""
         families = self.families
-        exact = end.dtype == object or begin.dtype == object
+        exact = object in (end.dtype, begin.dtype)
         values: Any = np.full(families.count, 0, dtype=object if exact else np.int64)
         values[families.starts] = begin
         some = families.fills >= 0
@@ -409,18 +410,23 @@ class ExtensionRules:
         values[families.tasks] = end
         steps: Any = np.full(families.count, 0, dtype=values.dtype)
         steps[families.tasks] = duration
+        large = False
         for leaf, family in families.start.items():
             here = families.span(family)
-            values[here] = fill_forward(self.grid, leaf, values[here], families.exists[here])
+            filled = fill_forward(self.grid, leaf, values[here], families.exists[here])
+            large |= filled.dtype != values.dtype
+            values[here] = 0 if large else filled
         for family, parts in families.parts:
             here = families.span(family)
             own = values[families.span(parts[0])].copy()
             for part in parts[1:]:
                 own = np.maximum(own, values[families.span(part)])
             leaf = int(families.leaf[family])
-            values[here] = fill_forward(self.grid, leaf, own, families.exists[here])
+            filled = fill_forward(self.grid, leaf, own, families.exists[here])
+            large |= filled.dtype != values.dtype
+            values[here] = 0 if large else filled
         rates = self._rates(values)
-        if not exact and self._large(values, rates):
+        if large or (not exact and self._large(values, rates)):
             return self._times(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
         return _Extended(values, rates, steps)
 
@@ -458,7 +464,8 @@ class ExtensionRules:
     @cached_property
     def _family_of(self) -> Ints:
         sizes = np.array(self.families.sizes)[self.families.leaf]
-        return np.repeat(np.arange(len(sizes)), sizes)
+        found: Ints = np.repeat(np.arange(len(sizes)), sizes)
+        return found
 
     @cached_property
     def _needed(self) -> Mask:
@@ -471,7 +478,7 @@ class ExtensionRules:
     def _rates(self, values: Times) -> Times:
         """Return the increase of every event's time per period of each loop."""
         width = self.grid.stride.shape[1]
-        rates: Any = np.full((len(values), width), 0, dtype=values.dtype)
+        rates: Times = np.full((len(values), width), 0, dtype=values.dtype)
         for leaf, shifts in enumerate(self._shifts):
             for k, keys, back in shifts:
                 for family in np.flatnonzero(self.families.leaf == leaf).tolist():
@@ -498,7 +505,7 @@ class ExtensionRules:
         most = int(np.abs(values).max(initial=0))
         longest = int(self.grid.skipped.max(initial=0)) + 2
         fastest = int(np.abs(rates).max(initial=0))
-        return most + longest * fastest * rates.shape[1] * 2 >= _LIMIT
+        return most + longest * fastest * int(rates.shape[1]) * 2 >= _LIMIT
 
     @cached_property
     def _ranges(self) -> list[list[list[tuple[int, int, int]]]]:
@@ -562,7 +569,7 @@ def family_numbers(families: Mapping[Any, int], *columns: Ints) -> Ints:
     ----------
     families
         Key → family; keys are numbers, or tuples of numbers.
-    columns
+    *columns
         The keys, each of shape (n,).
 
     Returns

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from polylat.errors import MappingError, TooLargeError
+from polylat.lowering.corners import Corners
 from polylat.lowering.dependences.tables import (
     MOST_PAIRS,
     equal_row_pairs,
@@ -26,7 +27,7 @@ from polylat.lowering.groups import (
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
-from polylat.lowering.points import Corners, PiecewiseAffine
+from polylat.lowering.points import PiecewiseAffine
 from polylat.schedule.arrays import Ints, concatenated_ranges
 from polylat.spec.affine import Affine
 

@@ -152,6 +152,8 @@ def equal_row_pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:
         There are more than `MOST_PAIRS` pairs.
     """
     if left.shape[1] == 0:
+        if len(left) * len(right) > MOST_PAIRS:
+            raise _too_many_pairs()
         a, b = np.indices((len(left), len(right)))
         return a.reshape(-1), b.reshape(-1)
     _, groups = np.unique(np.concatenate((left, right)), axis=0, return_inverse=True)
@@ -161,12 +163,16 @@ def equal_row_pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:
     end = np.searchsorted(right_group[order], left_group, side="right")
     lengths = end - start
     if lengths.sum() > MOST_PAIRS:
-        raise TooLargeError(
-            f"more than {MOST_PAIRS:,} pairs of tile iterations share an element",
-            fix="use granularity='tile'",
-        )
+        raise _too_many_pairs()
     repeat, rows = concatenated_ranges(start, lengths)
     return repeat, order[rows]
+
+
+def _too_many_pairs() -> TooLargeError:
+    return TooLargeError(
+        f"more than {MOST_PAIRS:,} pairs of tile iterations share an element",
+        fix="use granularity='tile'",
+    )
 
 
 def exceeds_all_before(values: Ints) -> np.ndarray:

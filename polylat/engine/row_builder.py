@@ -1,0 +1,417 @@
+"""Numbers the sources of precedences, and makes rows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from polylat.lowering.dependences.rules import Slots
+from polylat.lowering.iterations import IrregularError
+from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.numbering import Numbering
+from polylat.schedule.arrays import Ints, Mask
+from polylat.schedule.boxes import Rows, Sources
+from polylat.schedule.extension import EventFamilies
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.grid import Grid
+
+__all__ = ["RowBuilder"]
+
+_SPARSEST = 16
+"""Largest number of grid points per tile iteration."""
+
+
+class RowBuilder:
+    """Numbers the sources of precedences, and makes rows of them.
+
+    Points are those of a leaf's grid. Arrays of loop indices have the loops first.
+
+    Parameters
+    ----------
+    lowered, layout, graph, slots, shifts
+        As for `extension_rules`.
+
+    Attributes
+    ----------
+    grid, families, width
+        The grids of the leaves, the event families, and the largest number of loops.
+    digits, skipped, period
+        Per leaf, shape (depth, points): the loop indices of all points, and the number and the
+        length of the periods that each represents.
+    keys
+        Per leaf, the points of its tile iterations.
+    sources, numbered
+        The sources so far, and their number.
+    undecided
+        (leaf, point) of targets with a precedence that does not move with their box.
+
+    Raises
+    ------
+    IrregularError
+        Few of the grid's points are tile iterations.
+    """
+
+    def __init__(
+        self,
+        lowered: LoweredMapping,
+        layout: Numbering,
+        graph: TaskGraph,
+        slots: Slots,
+        shifts: Mapping[int, Sequence[int]],
+    ) -> None:
+        self.lowered = lowered
+        self.leaves = lowered.leaves
+        self.layout = layout
+        self.graph = graph
+        self.slots = slots
+        self.shifts = shifts
+        self.grid = _grid(layout)
+        self.width = max(layout.depth, 1)
+        self.digits = [self.grid.columns(a, self.grid.digit) for a in range(len(self.leaves))]
+        self.skipped = [self.grid.columns(a, self.grid.skipped) for a in range(len(self.leaves))]
+        self.period = [self.grid.columns(a, self.grid.period) for a in range(len(self.leaves))]
+        self.keys = [tiles.keys for tiles in layout.tiles]
+        if sum(self.grid.sizes) > _SPARSEST * layout.iterations:
+            raise IrregularError("few combinations of loop indices are tile iterations")
+        self.families = EventFamilies.of(graph, self.grid, self.keys)
+        self.undecided: list[tuple[int, int]] = []
+        self.sources: list[Sources] = []
+        self.numbered = 0
+        self.known: dict[tuple[int, ...], tuple[Ints, Ints]] = {}
+
+    def source(
+        self,
+        leaf: int,
+        keys: Ints,
+        other: int,
+        base: Ints,
+        same: Ints | int,
+        slopes: Ints | None = None,
+    ) -> Ints:
+        """Number sources.
+
+        Parameters
+        ----------
+        leaf, keys
+            The leaf of the targets, and their points, shape (n,).
+        other, base
+            The leaf of the sources, and their loop indices for k = 0, shape (depth, n).
+        same
+            In how many outer loops the sources move as their targets do, see `Sources`.
+        slopes
+            By how many iterations the sources move, shape (depth, depth of `leaf`, n); None: see
+            `same`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Numbers of sources, shape (n,).
+        """
+        n = len(keys)
+        wide = np.zeros((n, self.width), dtype=np.int64)
+        wide[:, : len(base)] = base.T
+        which = np.full(n, -1)
+        matrices = np.zeros((0, self.width, self.width), dtype=np.int64)
+        if slopes is not None:
+            moving = np.flatnonzero(slopes.any(axis=(0, 1)))
+            which[moving] = np.arange(len(moving))
+            matrices = np.zeros((len(moving), self.width, self.width), dtype=np.int64)
+            matrices[:, : slopes.shape[0], : slopes.shape[1]] = slopes[:, :, moving].transpose(
+                2, 0, 1
+            )
+        self.sources.append(
+            Sources(
+                np.full(n, leaf),
+                keys,
+                np.full(n, other),
+                wide,
+                np.broadcast_to(np.asarray(same, dtype=np.int64), (n,)),
+                which,
+                matrices,
+            )
+        )
+        first = self.numbered
+        self.numbered += n
+        return np.arange(first, first + n)
+
+    def itself(self, leaf: int) -> Ints:
+        """Return, per point of a leaf's grid, the source that is the same point.
+
+        Parameters
+        ----------
+        leaf
+            The leaf.
+
+        Returns
+        -------
+        numpy.ndarray
+            Numbers of sources, shape (points,).
+        """
+        known = self.known.get((leaf,))
+        if known is None:
+            digits = self.digits[leaf]
+            every = np.arange(digits.shape[1])
+            known = self.known[leaf,] = self.source(leaf, every, leaf, digits, len(digits)), every
+        return known[0]
+
+    def before(self, leaf: int) -> Ints:
+        """Return, per point of a leaf's grid, the source that is the point before it, or -1.
+
+        Parameters
+        ----------
+        leaf
+            The leaf.
+
+        Returns
+        -------
+        numpy.ndarray
+            Numbers of sources, shape (points,); -1 for the first point.
+        """
+        known = self.known.get((leaf, leaf))
+        if known is None:
+            digits = self.digits[leaf]
+            exists, base, same = self.previous(leaf, digits, len(digits))
+            found = np.full(digits.shape[1], -1)
+            found[exists] = self.source(leaf, exists, leaf, base, same)
+            known = self.known[leaf, leaf] = found, exists
+        return known[0]
+
+    def rows(
+        self, target: Ints, family: int, source: Ints, *, own: bool = False, sound: bool = True
+    ) -> Rows:
+        """Make rows.
+
+        Parameters
+        ----------
+        target, family, source
+            The events that wait, the family of the event that they wait for, and its source.
+        own, sound
+            As in `Rows`.
+
+        Returns
+        -------
+        Rows
+            One row per target.
+        """
+        n = len(target)
+        return Rows(target, np.full(n, family), source, np.full(n, own), np.full(n, sound))
+
+    def previous(self, leaf: int, digits: Ints, depth: int) -> tuple[Ints, Ints, Ints]:
+        """Return the last points before the tiles at a depth that contain given points.
+
+        Parameters
+        ----------
+        leaf, digits, depth
+            The leaf, loop indices of points, shape (depth, n), and the depth of the tiles.
+
+        Returns
+        -------
+        (positions, digits, same)
+            Positions of the points that have one, shape (m,); its loop indices, shape (depth, m);
+            and in how many outer loops it moves as the given point does, shape (m,).
+        """
+        found = digits.copy()
+        same = np.zeros(digits.shape[1], dtype=np.int64)
+        for k in range(self.grid.depth[leaf] - 1, -1, -1):
+            last = self.grid.trips[leaf, k] - 1
+            if k >= depth:
+                found[k] = last
+                continue
+            here = (same == 0) & (digits[k] > 0)
+            found[k] = np.where(here, digits[k] - 1, np.where(same == 0, last, digits[k]))
+            same[here] = k + 1
+        exists = np.flatnonzero(same)
+        return exists, found[:, exists], same[exists]
+
+    def translated(
+        self, leaf: int, keys: Ints, move: Callable[[Ints], tuple[Ints, Mask]], depth: int
+    ) -> tuple[Mask, Mask, Ints]:
+        """Return the sources of a rule that moves loop indices.
+
+        Parameters
+        ----------
+        leaf, keys
+            The leaf of the targets, and their points, shape (n,).
+        move
+            Loop indices → those of the sources, and whether there are any. It consists of integer
+            divisions and of choices by sign, so that it suffices to compare the corners of each box
+            (see `lowering.corners`).
+        depth
+            Number of outer loops.
+
+        Returns
+        -------
+        (exist, alike, digits)
+            Whether a target has a source; whether it moves as the target does in the outer loops,
+            and not at all in the others, shape (n,) each; and its loop indices for k = 0.
+        """
+        digits = self.digits[leaf][:, keys]
+        base, exists = move(digits)
+        good = np.ones(len(keys), dtype=np.bool_)
+        skipped, period = self.skipped[leaf][:, keys], self.period[leaf][:, keys]
+        boxes = np.flatnonzero(skipped[:depth].any(axis=0))
+        digits, start = digits[:, boxes], base[:, boxes]
+        distance = skipped[:, boxes] * period[:, boxes]
+        wide = [k for k in range(min(depth, len(digits))) if distance[k].any()]
+        for size in range(1, len(wide) + 1):
+            for subset in combinations(wide, size):
+                corner, predicted = digits.copy(), start.copy()
+                for k in subset:
+                    corner[k] += distance[k]
+                    predicted[k] += distance[k]
+                found, there = move(corner)
+                alike = (there == exists[boxes]) & ((found == predicted).all(axis=0) | ~there)
+                good[boxes] &= alike
+        return exists, good, base
+
+    def note(self, leaf: int, keys: Ints) -> None:
+        """Remember targets with a precedence that does not move with their box.
+
+        Parameters
+        ----------
+        leaf, keys
+            The leaf of the targets, and their points.
+        """
+        self.undecided += [(leaf, int(key)) for key in keys]
+
+    def targets(self, leaf: int, events: Ints, targets: Ints) -> tuple[Ints, Ints]:
+        """Return the events that wait, and their grid points.
+
+        Parameters
+        ----------
+        leaf, events, targets
+            As `storage_reads` returns them, and the leaf that reads.
+
+        Returns
+        -------
+        (events, keys)
+            The events, and their points, shape (n,) each.
+        """
+        keys = self.keys[leaf][events]
+        if len(targets) and targets[0] >= self.layout.iterations:
+            index = int(self.graph.sequence[targets[0]])
+            return self.families.event(self.families.ready[leaf, index], keys), keys
+        return self.families.event(self.families.start[leaf], keys), keys
+
+    def finish(self, leaf: int) -> list[int]:
+        """Return the families whose latest event is the finish of a tile iteration.
+
+        Parameters
+        ----------
+        leaf
+            The leaf.
+
+        Returns
+        -------
+        list of int
+            The families.
+        """
+        ports = [f for (number, _), f in self.families.finish.items() if number == leaf]
+        return [self.families.start[leaf], *ports]
+
+    def stream(self, leaf: int, kind: str, tensor: str, level: int) -> list[int]:
+        """Return the families of the last tasks, and of the last beginnings, of a stream.
+
+        Parameters
+        ----------
+        leaf, kind, tensor, level
+            The stream, as in `Numbering.stream`.
+
+        Returns
+        -------
+        list of int
+            The families; none if there is no such stream.
+        """
+        for index, block in enumerate(self.layout.blocks[leaf]):
+            if (block.kind, block.tensor, block.level) == (kind, tensor, level):
+                found = [
+                    f for (a, i, _), f in self.families.last.items() if (a, i) == (leaf, index)
+                ]
+                ready = self.families.last_ready.get((leaf, index))
+                return [*found, *([] if ready is None else [ready])]
+        return []
+
+    def tasks_on(self, leaf: int, port: int) -> list[tuple[int, int]]:
+        """Return (position of the block, family) of a leaf's tasks on a port, in sequence.
+
+        Parameters
+        ----------
+        leaf, port
+            The leaf and the port.
+
+        Returns
+        -------
+        list of (int, int)
+            The families.
+        """
+        return sorted(
+            (index, family)
+            for (number, index, other), family in self.families.task.items()
+            if (number, other) == (leaf, port)
+        )
+
+    def widened(self, leaf: int, other: int, depth: int, keys: Ints) -> Ints:
+        """Return the indices of common loops, in as many loops as another leaf has.
+
+        Parameters
+        ----------
+        leaf, other
+            The leaf of the points, and another one.
+        depth, keys
+            The number of common loops, and the points, shape (n,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Loop indices, shape (depth of `other`, n); 0 in the other loops.
+        """
+        digits = np.zeros((int(self.grid.depth[other]), len(keys)), dtype=np.int64)
+        digits[:depth] = self.digits[leaf][:depth, keys]
+        return digits
+
+
+def _grid(layout: Numbering) -> Grid:
+    leaves, width = len(layout.tiles), max(layout.depth, 1)
+    depth = np.array([tiles.depth for tiles in layout.tiles])
+    trips, count = (np.ones((leaves, width), dtype=np.int64) for _ in range(2))
+    stride = np.ones((leaves, width), dtype=np.int64)
+    runs, places = (np.zeros((leaves, width + 1), dtype=np.int64) for _ in range(2))
+    first: list[Ints] = []
+    place: list[Ints] = []
+    length: list[Ints] = []
+    digit: list[Ints] = []
+    period: list[Ints] = []
+    skipped: list[Ints] = []
+    for leaf, tiles in enumerate(layout.tiles):
+        for k, kept in enumerate(tiles.kept):
+            trips[leaf, k], count[leaf, k] = kept.trips, kept.count
+            runs[leaf, k] = sum(len(part) for part in first)
+            places[leaf, k] = sum(len(part) for part in digit)
+            starts, at, periods = kept.ranges
+            first.append(starts - periods)
+            place.append(at)
+            length.append(periods)
+            digit.append(kept.digits)
+            period.append(kept.period_lengths)
+            skipped.append(kept.multiplicity - 1)
+        runs[leaf, tiles.depth :] = sum(len(part) for part in first)
+        places[leaf, tiles.depth :] = sum(len(part) for part in digit)
+        for k in range(tiles.depth - 2, -1, -1):
+            stride[leaf, k] = stride[leaf, k + 1] * count[leaf, k + 1]
+    none = [np.zeros(0, dtype=np.int64)]
+    return Grid(
+        depth=depth,
+        trips=trips,
+        count=count,
+        stride=stride,
+        runs=runs,
+        run_first=np.concatenate(none + first),
+        run_place=np.concatenate(none + place),
+        run_period=np.concatenate(none + length),
+        places=places,
+        digit=np.concatenate(none + digit),
+        period=np.concatenate(none + period),
+        skipped=np.concatenate(none + skipped),
+    )
