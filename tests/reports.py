@@ -17,13 +17,16 @@ Data = dict[str, Any]
 
 @contextmanager
 def explicit_up_to(tiles: int) -> Iterator[None]:
-    """Visit all tile iterations of mappings that have at most this number of them."""
-    before = solve.EXPLICIT
-    solve.EXPLICIT = tiles
+    """Visit all tile iterations of mappings that have at most this number of them.
+
+    Above it they are sampled, also where visiting all would be faster.
+    """
+    before = solve.EXPLICIT, solve.VISITED_PER_SAMPLED
+    solve.EXPLICIT, solve.VISITED_PER_SAMPLED = tiles, None
     try:
         yield
     finally:
-        solve.EXPLICIT = before
+        solve.EXPLICIT, solve.VISITED_PER_SAMPLED = before
 
 
 def analyzed(data: Data, **options: Any) -> Report:

@@ -130,6 +130,8 @@ class SamplingSearch:
         Largest number of tile iterations to sample.
     rounds
         Largest number of times that the sample is enlarged.
+    work
+        Largest number of tile iterations to sample, in all rounds; None: no limit.
     only
         The loops (tree nodes) whose iterations may be skipped; None: all.
     prepare
@@ -142,12 +144,14 @@ class SamplingSearch:
         most: int,
         *,
         rounds: int = 120,
+        work: int | None = None,
         only: frozenset[int] | None = None,
         prepare: Callable[[Model], Model] | None = None,
     ) -> None:
         self.inputs = inputs
         self.most = most
         self._rounds = rounds
+        self._work = work
         self._prepare = prepare
         lowered = inputs.lowered
         self._trips = _trips(lowered)
@@ -207,7 +211,12 @@ class SamplingSearch:
                 else _loop_sample(trips, self._samples[node])
                 for node, trips in self._trips.items()
             }
-            if lowered.size > _sampled(lowered, kept) <= self.most:
+            sampled = _sampled(lowered, kept)
+            if self._work is not None:
+                self._work -= sampled
+                if self._work < 0:
+                    return None
+            if lowered.size > sampled <= self.most:
                 model = build(*self.inputs, kept=kept)
                 self._model = model if self._prepare is None else self._prepare(model)
         return self._model

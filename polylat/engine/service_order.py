@@ -61,7 +61,7 @@ class ServiceOrder:
 
 
 def order_of_shortened_loops(
-    layout: Numbering, graph: TaskGraph, order: Ints, start: Ints
+    layout: Numbering, graph: TaskGraph, order: Ints, start: Ints, among: Mask | None = None
 ) -> tuple[Precedences, ServiceOrder]:
     """Return the order of service of the shortened loops, carried into the whole loops.
 
@@ -75,11 +75,13 @@ def order_of_shortened_loops(
     order, start
         The tasks in the order of service of the shortened loops, by port, shape (tasks,); and where
         the tasks of each port begin, shape (ports + 1,).
+    among
+        Shape (tasks,): the tasks whose followers are of interest; None: all.
 
     Returns
     -------
     (precedences, order)
-        Per task the one that its port serves directly before it; and all followers.
+        Per task the one that its port serves directly before it; and the followers.
 
     Raises
     ------
@@ -88,7 +90,14 @@ def order_of_shortened_loops(
     """
     table = ServiceTable(layout, graph)
     stream = table.leaf * table.width + table.sequence
-    task, kinds, follower = _followers(table, stream, order, start)
+    back = _earlier(layout, graph)
+    wanted = None if among is None else among.copy()
+    if wanted is not None:
+        # How a follower moves is seen from that of the task one period earlier.
+        for _ in back:
+            for cells, earlier in back:
+                wanted[earlier[wanted[cells]]] = True
+    task, kinds, follower = _followers(table, stream, order, start, wanted)
     exists = follower >= 0
     digits = np.zeros((len(task), layout.depth), dtype=np.int64)
     some = np.flatnonzero(exists)
@@ -109,7 +118,7 @@ def order_of_shortened_loops(
     before[targets[spread[match]]] = rows[match]
     moves = np.zeros((len(task), layout.depth, layout.depth), dtype=np.int64)
     before_moves = np.zeros((graph.tasks, layout.depth, layout.depth), dtype=np.int64)
-    for k, (cells, earlier) in enumerate(_earlier(layout, graph)):
+    for k, (cells, earlier) in enumerate(back):
         spread, rows = concatenated_ranges(first[cells], width[cells])
         others = rows - first[cells][spread] + first[earlier][spread]
         if (width[cells] != width[earlier]).any() or (exists[rows] != exists[others]).any():
@@ -135,7 +144,7 @@ def order_of_shortened_loops(
 
 
 def _followers(
-    table: ServiceTable, stream: Ints, order: Ints, start: Ints
+    table: ServiceTable, stream: Ints, order: Ints, start: Ints, among: Mask | None
 ) -> tuple[Ints, Ints, Ints]:
     """Return (task, stream, first later task of the stream or -1), by task and stream."""
     none = np.zeros(0, dtype=np.int64)
@@ -147,9 +156,11 @@ def _followers(
             of_stream = mine[in_stream]
             if (np.diff(table.iteration[of_stream]) < 0).any():
                 raise NotPeriodicError([])
-            tasks.append(mine)
-            streams.append(np.full(len(mine), kind))
-            followers.append(np.append(of_stream, -1)[np.cumsum(in_stream)])
+            following = np.append(of_stream, -1)[np.cumsum(in_stream)]
+            here = slice(None) if among is None else among[mine]
+            tasks.append(mine[here])
+            streams.append(np.full(len(tasks[-1]), kind))
+            followers.append(following[here])
     task, kinds, follower = (np.concatenate(parts) for parts in (tasks, streams, followers))
     by_task = np.lexsort((kinds, task))
     return task[by_task], kinds[by_task], follower[by_task]

@@ -25,8 +25,12 @@ from polylat.schedule.timing import ORDERS, Order, TaskSchedule
 
 __all__ = ["MOST_SAMPLED", "QUICK", "Schedules", "runs_in_turn", "solve", "solve_oldest"]
 
-EXPLICIT = 5_000
+EXPLICIT = 20_000
 """Up to this number of tile iterations, all are visited: sampling would not be faster."""
+
+VISITED_PER_SAMPLED: int | None = 24
+"""Where all tile iterations may be visited, one is sampled per this number of them, all samples
+together: the search then takes at most half as long as visiting all. None: no limit."""
 
 MOST_SAMPLED = 200_000
 """Beyond this number of sampled tile iterations, visiting all of them may be faster."""
@@ -101,7 +105,7 @@ def solve(
     found = None
     if lowered.size > min(EXPLICIT, max_tiles):
         few = QUICK if quick or lowered.size <= max_tiles else MOST_SAMPLED
-        found = _periodic(inputs, min(max_tiles, few))
+        found = _periodic(inputs, min(max_tiles, few), _work(lowered, max_tiles))
         if found is not None and found.settled:
             return found
     if lowered.size <= max_tiles:
@@ -156,12 +160,20 @@ def _explicit(model: Model) -> Schedules:
     )
 
 
-def _periodic(inputs: Inputs, most: int) -> Schedules | None:
+def _work(lowered: LoweredMapping, max_tiles: int) -> int | None:
+    """Return the number of tile iterations to sample, in all rounds of a search; None: no limit."""
+    if VISITED_PER_SAMPLED is None or lowered.size > max_tiles:
+        return None
+    return lowered.size // VISITED_PER_SAMPLED
+
+
+def _periodic(inputs: Inputs, most: int, work: int | None) -> Schedules | None:
     """Return the schedules from a sample of the tile iterations; None if that proves none."""
-    return SamplingSearch(inputs, most).run(lambda model: _extrapolated(model, inputs, most))
+    search = SamplingSearch(inputs, most, work=work)
+    return search.run(lambda model: _extrapolated(model, inputs, most, work))
 
 
-def _extrapolated(model: Model, inputs: Inputs, most: int) -> Schedules:
+def _extrapolated(model: Model, inputs: Inputs, most: int, work: int | None) -> Schedules:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
     found: dict[Order, Solution] = {
@@ -177,21 +189,21 @@ def _extrapolated(model: Model, inputs: Inputs, most: int) -> Schedules:
     try:
         found["oldest"] = Solution(model, work_conserving_by_date(model, found["skew"].schedule))
     except NotPeriodicError:
-        oldest = solve_oldest(inputs, most)
+        oldest = solve_oldest(inputs, most, work)
         if oldest is not None:
             found["oldest"] = oldest
     return Schedules(model, found, unlimited)
 
 
-def solve_oldest(inputs: Inputs, most: int) -> Solution | None:
+def solve_oldest(inputs: Inputs, most: int, work: int | None = None) -> Solution | None:
     """Schedule a mapping in the order "oldest" from a sample of its tile iterations.
 
     Parameters
     ----------
     inputs
         The mapping and the options.
-    most
-        Largest number of tile iterations to sample.
+    most, work
+        Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
 
     Returns
     -------
@@ -203,7 +215,7 @@ def solve_oldest(inputs: Inputs, most: int) -> Solution | None:
     found = None
     for loops, few in ((_common_loops(inputs.lowered), min(most, QUICK)), (None, most)):
         if found is None and loops != frozenset():
-            search = SamplingSearch(inputs, few, rounds=_OLDEST_ROUNDS, only=loops)
+            search = SamplingSearch(inputs, few, rounds=_OLDEST_ROUNDS, only=loops, work=work)
             found = search.run(_guessed)
     return found
 

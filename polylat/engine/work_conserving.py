@@ -62,8 +62,13 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     """
     if not skew.legal:
         raise NotPeriodicError([])
-    graph = model.graph
-    _, order = order_of_shortened_loops(model.layout, graph, *graph.port_order(skewed=True))
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    graph, members = model.graph, model.plan.repeats.all_members
+    # A task that follows another one at once, in the order of dates, is the oldest one there is.
+    end = skew.task_begin + graph.task_duration
+    idle = members.begins_idle(skew.begin, skew.fill_begin, end, graph.task_duration)
+    sequence = graph.port_order(skewed=True)
+    _, order = order_of_shortened_loops(model.layout, graph, *sequence, idle)
     _check(model, skew, _rules(model, order))
     return replace(skew, order="oldest")
 

@@ -93,15 +93,16 @@ class Corners:
         """
         by_corner = self.split(values)
         base = by_corner[0]
-        slopes = np.zeros((self.boxes, self.coordinates), dtype=np.int64)
+        kind: Any = object if values.dtype == object else np.int64
+        slopes = np.full((self.boxes, self.coordinates), 0, dtype=kind)
         affine = np.ones(self.boxes, dtype=np.bool_)
         for at, subset in enumerate(self.subsets):
             if len(subset) == 1:
                 (c,) = subset
                 last = np.maximum(self.last[:, c], 1)
                 slopes[:, c] = (by_corner[at] - base) // last
-            rise = np.zeros(self.boxes, dtype=np.int64)
+            rise = np.full(self.boxes, 0, dtype=kind)
             for c in subset:
                 rise += slopes[:, c] * self.last[:, c]
-            affine &= by_corner[at] == base + rise
+            affine &= np.asarray(by_corner[at] == base + rise, dtype=np.bool_)
         return (base, slopes), affine

@@ -335,6 +335,26 @@ class ExtensionRules:
         attained[rows.target[(outcome == TIGHT) & rows.sound]] = True
         return self._places(np.flatnonzero(wrong | (self._needed & ~attained)))
 
+    def begins_idle(self, begin: Times, fill_begin: Times, end: Times, duration: Times) -> Mask:
+        """Return which tasks do not begin, throughout their boxes, when their port becomes free.
+
+        Parameters
+        ----------
+        begin, fill_begin, end, duration
+            As for `wrong_places`: the schedule in the order "skew".
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (tasks,).
+        """
+        times = self._times(begin, fill_begin, end, duration)
+        rows = Rows.joined([self.in_order, self.skew])
+        outcome = self._decided(rows, times, self._parts)
+        busy = np.zeros(self.families.count, dtype=np.bool_)
+        busy[rows.target[(outcome == TIGHT) & rows.sound]] = True
+        return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
+
     def not_work_conserving(
         self,
         service: ServiceRules,

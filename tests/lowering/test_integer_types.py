@@ -31,7 +31,11 @@ FITTING = {
         "_first_existing": "zeros and ones, positions in a table",
         "_last_existing": "zeros and ones, positions in a table",
     },
+    "corners.py": {
+        "Corners.affine": "object where the values are",
+    },
     "dependences/exchange.py": {
+        "Exchange.last_on_boxes": "loop indices, distances and numbers of periods",
         "Exchange.last_within": "loop indices, positions in a table",
         "Exchange.write_back_pairs": "loop indices",
     },
@@ -41,6 +45,7 @@ FITTING = {
         "_later": "loop indices",
     },
     "dependences/rules.py": {"dependence_edges": "numbers of blocks, reasons, periods"},
+    "dependences/skew.py": {"_distance_of_boxes": "loop indices"},
     "dependences/tables.py": {
         "_tile_keys": "keys of tile iterations",
         "_row_keys": "keys of tile iterations",
@@ -66,6 +71,7 @@ FITTING = {
     "points.py": {
         "integer_points": "coordinates below 2^62",
         "PiecewiseAffine.at": "values below 2^62",
+        "PiecewiseAffine.on_boxes": "values below 2^62, and their differences",
         "_Reach.exact": "the choice",
         "_Affine.at": "object where `_Reach` says so",
     },
@@ -75,7 +81,7 @@ FITTING = {
     },
     "task_graph.py": {
         "build_graph": "numbers of blocks and ports; times: object where `AccessCosts.exact`",
-        "logical_dates": "numbers of branches",
+        "date_columns": "numbers of branches",
         "_columns": "keys of tile iterations plus shifts, each below 2^62",
     },
 }
