@@ -64,9 +64,11 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
         raise NotPeriodicError([])
     assert isinstance(model.plan, PeriodicTaskGraph)
     graph, members = model.graph, model.plan.repeats.all_members
-    # A task that follows another one at once, in the order of dates, is the oldest one there is.
+    # A task that follows another one at once, in the order of dates, is the oldest one there is,
+    # but for background write-backs, which come last.
     end = skew.task_begin + graph.task_duration
     idle = members.begins_idle(skew.begin, skew.fill_begin, end, graph.task_duration)
+    idle |= graph.kind[graph.task_block] == 2
     sequence = graph.port_order(skewed=True)
     _, order = order_of_shortened_loops(model.layout, graph, *sequence, idle)
     _check(model, skew, _rules(model, order))
