@@ -180,7 +180,7 @@ def _tiles_before(
         return found, exists
 
     exists, good, base = builder.translated(leaf, keys, move, depth)
-    builder.note(leaf, keys[exists & ~good])
+    builder.note(leaf, keys[~good])
     some = np.flatnonzero(exists & good)
     return some, base[:, some], np.full(len(some), depth)
 

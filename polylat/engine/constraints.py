@@ -23,6 +23,7 @@ from polylat.engine.rule_rows import (
     chain_rows,
     fill_rows,
     flow_rows,
+    read_backs,
     ready_order_rows,
     task_rows,
 )
@@ -77,4 +78,5 @@ def extension_rules(
         skew,
         Rows.joined(ready_order),
         tuple(builder.undecided),
+        read_backs(builder),
     )

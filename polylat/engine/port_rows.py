@@ -112,7 +112,7 @@ def _last_before(builder: RowBuilder, leaf: int, other: int, *, skewed: bool) ->
     found = np.full(len(keys), -1)
     some = np.flatnonzero(exists & good)
     found[some] = builder.source(leaf, some, other, base[:, some], split.depth)
-    return found, exists & ~good
+    return found, ~good
 
 
 def _moved(

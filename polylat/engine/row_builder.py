@@ -245,7 +245,8 @@ class RowBuilder:
         -------
         (exist, alike, digits)
             Whether a target has a source; whether it moves as the target does in the outer loops,
-            and not at all in the others, shape (n,) each; and its loop indices for k = 0.
+            and not at all in the others, or exists for no member of the box, shape (n,) each; and
+            its loop indices for k = 0.
         """
         digits = self.digits[leaf][:, keys]
         base, exists = move(digits)

@@ -8,14 +8,16 @@ from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.rules import storage_reads
 from polylat.lowering.paths import Leaf
-from polylat.schedule.arrays import Ints
+from polylat.schedule.arrays import Ints, concatenated_ranges, group_by_key
 from polylat.schedule.boxes import Rows
+from polylat.schedule.extension import ReadBacks
 
 __all__ = [
     "barrier_rows",
     "chain_rows",
     "fill_rows",
     "flow_rows",
+    "read_backs",
     "ready_order_rows",
     "task_rows",
 ]
@@ -115,6 +117,29 @@ def task_rows(builder: RowBuilder) -> list[Rows]:
     return rows
 
 
+def read_backs(builder: RowBuilder) -> ReadBacks:
+    """A tile iteration finishes after the write-backs of what it reads back.
+
+    Parameters
+    ----------
+    builder
+        The mapping, and the sources numbered so far.
+
+    Returns
+    -------
+    ReadBacks
+        The precedences.
+    """
+    graph = builder.graph
+    edges = np.flatnonzero(graph.edge_target >= graph.blocks)
+    start, tasks = group_by_key(graph.task_block, graph.blocks)
+    written = graph.edge_source[edges]
+    which, place = concatenated_ranges(start[written], start[written + 1] - start[written])
+    reading = graph.edge_target[edges][which] - graph.blocks
+    keys = np.concatenate([np.zeros(0, dtype=np.int64), *builder.keys])
+    return ReadBacks(builder.families.tasks[tasks[place]], graph.leaf[reading], keys[reading])
+
+
 def flow_rows(builder: RowBuilder) -> list[Rows]:
     """Rule 1: an element is read after it was brought.
 
@@ -166,9 +191,14 @@ def _from_filler(
 ) -> list[Rows]:
     rows = []
     outer = builder.lowered.found[filler.number, tensor].level
+    tiles, readers = builder.layout.tiles[filler.number], builder.layout.tiles[reader]
+    reading = np.searchsorted(builder.keys[reader], keys)
     for filled in range(outer + 1, level + 1):
         depth = filler.storages(tensor)[filled].depth
-        base = np.zeros((int(builder.grid.depth[filler.number]), len(keys)), dtype=np.int64)
+        # Of variables that are tied together, a tile's first indices need not be 0.
+        firsts = tiles.firsts(depth)
+        at = np.searchsorted(tiles.prefix_keys(depth)[firsts], readers.prefix_keys(depth)[reading])
+        base = tiles.digits[:, firsts[at]].copy()
         base[:depth] = builder.digits[reader][:depth, keys]
         filling = builder.source(reader, keys, filler.number, base, depth)
         rows += [

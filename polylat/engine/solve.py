@@ -12,6 +12,7 @@ from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.work_conserving import (
+    fills_ready_in_order,
     work_conserving_by_date,
     work_conserving_by_shortened_loops,
 )
@@ -180,10 +181,10 @@ def _extrapolated(model: Model, inputs: Inputs, most: int, work: int | None) -> 
         order: Solution(model, timing) for order, timing in model.plan.time_static().items()
     }
     unlimited = model.plan.time(None)
-    if runs_in_turn(model) or _no_rivals(model.graph):
-        # The leaves run one after another, or each port serves blocks of one kind only: no port
-        # has a choice.
-        program = found["program"].schedule
+    program = found["program"].schedule
+    if runs_in_turn(model) or (_no_rivals(model.graph) and fills_ready_in_order(model, program)):
+        # The leaves run one after another, or each port serves blocks of one kind only, which are
+        # ready in order: no port has a choice.
         found["oldest"] = Solution(model, replace(program, order="oldest"))
         return Schedules(model, found, unlimited)
     try:

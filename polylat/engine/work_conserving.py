@@ -33,7 +33,32 @@ from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import explicit_task_graph
 from polylat.schedule.timing import TaskSchedule, service_order
 
-__all__ = ["with_order_of", "work_conserving_by_date", "work_conserving_by_shortened_loops"]
+__all__ = [
+    "fills_ready_in_order",
+    "with_order_of",
+    "work_conserving_by_date",
+    "work_conserving_by_shortened_loops",
+]
+
+
+def fills_ready_in_order(model: Model, schedule: TaskSchedule) -> bool:
+    """Return whether the prefetched fills of every stream are ready in order.
+
+    Parameters
+    ----------
+    model, schedule
+        A model whose tile iterations are sampled, and its schedule in a static order.
+
+    Returns
+    -------
+    bool
+        False if one of them may be ready before an earlier one, or if there is no such schedule.
+    """
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    members, duration = model.plan.repeats.all_members, model.graph.task_duration
+    return schedule.legal and members.ready_in_order(
+        schedule.begin, schedule.fill_begin, schedule.task_begin + duration, duration
+    )
 
 
 _SEQUENCES = 8

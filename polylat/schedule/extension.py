@@ -30,7 +30,7 @@ from polylat.schedule.graph import TaskGraph
 from polylat.schedule.grid import Grid, fill_forward
 from polylat.schedule.timing import Order
 
-__all__ = ["EventFamilies", "ExtensionRules", "ServiceRules", "family_numbers"]
+__all__ = ["EventFamilies", "ExtensionRules", "ReadBacks", "ServiceRules", "family_numbers"]
 
 _LIMIT = 1 << 61
 
@@ -264,6 +264,24 @@ class ServiceRules:
 
 
 @dataclass(frozen=True, eq=False)
+class ReadBacks:
+    """Finishes that wait for write-backs, of leaves without skipped tile iterations.
+
+    Parameters
+    ----------
+    written
+        Shape (n,): the ends of write-backs: numbers of events.
+    leaf, key
+        Shape (n,): the tile iterations that read back what these write: leaf, and point of its
+        grid.
+    """
+
+    written: Ints
+    leaf: Ints
+    key: Ints
+
+
+@dataclass(frozen=True, eq=False)
 class ExtensionRules:
     """All precedences of a sampled mapping, for all members of the boxes.
 
@@ -283,6 +301,8 @@ class ExtensionRules:
         The fills of a stream are ready in order: required by work-conserving orders.
     undecided
         (leaf, point of its grid) of boxes with a precedence that does not move with the box.
+    read_backs
+        Precedences that must not delay a finish: the other ones do not take them into account.
     service
         The order of service taken from another schedule, as a candidate for "oldest".
     """
@@ -296,6 +316,7 @@ class ExtensionRules:
     skew: Rows
     ready_order: Rows
     undecided: tuple[tuple[int, int], ...]
+    read_backs: ReadBacks
     service: ServiceRules | None = None
 
     def wrong_places(
@@ -354,6 +375,77 @@ class ExtensionRules:
         busy = np.zeros(self.families.count, dtype=np.bool_)
         busy[rows.target[(outcome == TIGHT) & rows.sound]] = True
         return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
+
+    def delayed_by_read_backs(
+        self, begin: Times, fill_begin: Times, end: Times, duration: Times
+    ) -> bool:
+        """Return whether a tile iteration finishes later because of what it reads back.
+
+        Parameters
+        ----------
+        begin, fill_begin, end, duration
+            As for `wrong_places`.
+
+        Returns
+        -------
+        bool
+            False only if the precedences describe all finishes.
+        """
+        backs = self.read_backs
+        if not len(backs.written):
+            return False
+        families = self.families
+        values = self._times(begin, fill_begin, end, duration).values
+        finished = values[families.first[family_numbers(families.start, backs.leaf)] + backs.key]
+        for (leaf, _), family in families.finish.items():
+            mine = np.flatnonzero(backs.leaf == leaf)
+            ends = values[families.event(family, backs.key[mine])]
+            finished[mine] = np.maximum(finished[mine], ends)
+        return bool((values[backs.written] > finished).any())
+
+    def not_increasing(
+        self, begin: Times, fill_begin: Times, end: Times
+    ) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges over which a potential does not prove that nothing waits
+        for itself.
+
+        Parameters
+        ----------
+        begin, fill_begin, end
+            As for `wrong_places`: a potential of the events, the earliest times if every tile
+            iteration takes one step before it starts, and tasks take none.
+
+        Returns
+        -------
+        list of (leaf, loop, number of the range in the loop)
+            The ranges; empty if the potential increases along the precedences, from start to start.
+        """
+        times = self._times(begin, fill_begin, end, end * 0)
+        times.steps[self.families.starts] = 1
+        outcome = self._decided(self.common, times, self._parts)
+        failed = (outcome == VIOLATED) | (outcome == UNDECIDED)
+        return self._places(np.unique(self.common.target[failed]))
+
+    def ready_in_order(
+        self, begin: Times, fill_begin: Times, end: Times, duration: Times
+    ) -> bool:
+        """Return whether the fills of every stream are ready in order.
+
+        Parameters
+        ----------
+        begin, fill_begin, end, duration
+            As for `wrong_places`.
+
+        Returns
+        -------
+        bool
+            False if one of them may be ready before an earlier one.
+        """
+        if not len(self.ready_order.target):
+            return True
+        times = self._times(begin, fill_begin, end, duration)
+        ready = self._decided(self.ready_order, times, self._parts)
+        return bool(np.isin(ready, (HOLDS, TIGHT)).all())
 
     def not_work_conserving(
         self,
@@ -521,11 +613,17 @@ class ExtensionRules:
         return found
 
     def _large(self, values: Times, rates: Times) -> bool:
-        """Whether a time of a skipped event may not fit 64 bits."""
+        """Whether a difference of times of skipped events may not fit 64 bits."""
         most = int(np.abs(values).max(initial=0))
         longest = int(self.grid.skipped.max(initial=0)) + 2
         fastest = int(np.abs(rates).max(initial=0))
+<<<<<<< HEAD
         return most + longest * fastest * int(rates.shape[1]) * 2 >= _LIMIT
+=======
+        # A target moves in each of its loops, and its source in each of its own, for each of these.
+        width = rates.shape[1]
+        return 4 * most + longest * fastest * width * (width + 3) >= _LIMIT
+>>>>>>> e73e370 (engine: sources that only later members of a box have, read-backs of whole leaves, fills ready out of order, cycles without tasks)
 
     @cached_property
     def _ranges(self) -> list[list[list[tuple[int, int, int]]]]:

@@ -143,6 +143,29 @@ class PeriodicTaskGraph:
     def _boundaries(self) -> _Boundaries:
         return _boundaries_of(self.events, self.repeats.skipped_ranges)
 
+    @cached_property
+    def circular(self) -> list[tuple[int, int, int]]:
+        """The skipped ranges in which a tile iteration might wait for itself, taking no time.
+
+        A cycle of precedences through a task, which takes time, contradicts any times of it. Only
+        tile iterations without tasks may wait for each other at one instant. They do not if they
+        can be numbered, increasing along the precedences: the numbers are times of another graph,
+        in which tile iterations take one step each, and tasks none.
+        """
+        graph = self.graph
+        front = np.zeros(graph.iterations, dtype=np.bool_)
+        front[graph.owner[graph.task_block[graph.kind[graph.task_block] == 1]]] = True
+        if front.all():
+            return []
+        waits = _precedences(graph, self.events, self.repeats, None)
+        terms = extrapolation_terms(self.events, self.repeats.earlier, waits)
+        system = PrecedenceSystem(self.events.count, waits.source, waits.target, terms)
+        steps = np.zeros(self.events.count, dtype=np.int64)
+        steps[: graph.iterations] = 1
+        if system.undone:
+            return []
+        return self.repeats.all_members.not_increasing(*_times_of(graph, system.earliest(steps)))
+
     def timer(self, order: Order | None) -> PeriodicScheduler:
         """Prepare to schedule the graph for many durations.
 
@@ -221,7 +244,8 @@ class PeriodicScheduler:
     Raises
     ------
     NotPeriodicError
-        A precedence is on a skipped event that no sampled one represents.
+        A precedence is on a skipped event that no sampled one represents, or skipped tile
+        iterations might wait for each other.
     """
 
     def __init__(self, plan: PeriodicTaskGraph, order: Order | None) -> None:
@@ -235,6 +259,8 @@ class PeriodicScheduler:
         self._stretches = repeats.skipped_ranges
         self._all_members = repeats.all_members
         self._boundaries = plan._boundaries.only(_checked(events, order))
+        if plan.circular:
+            raise NotPeriodicError(plan.circular)
 
     def values(self, task_duration: Times) -> Times:
         """Return the earliest (ASAP) times of all events for given durations.
@@ -264,22 +290,13 @@ class PeriodicScheduler:
                 late = {where: excess for where, excess in wrong if excess is not None}
                 places = [where for where, _ in wrong]
                 raise NotPeriodicError(places, self.timing(task_duration, values), late)
-            places = self._wrong_members(task_duration, values)
+            times = *_times_of(self._graph, values), task_duration
+            if self._all_members.delayed_by_read_backs(*times):
+                raise NotPeriodicError([], self.timing(task_duration, values))
+            places = self._all_members.wrong_places(self._order, *times)
             if places:
                 raise NotPeriodicError(places, self.timing(task_duration, values))
         return values
-
-    def _wrong_members(self, task_duration: Times, values: Times) -> list[tuple[int, int, int]]:
-        """Return the skipped ranges over which the extrapolated times are not the ASAP ones."""
-        graph = self._graph
-        blocks, tasks = graph.blocks, graph.tasks
-        return self._all_members.wrong_places(
-            self._order,
-            values[: graph.iterations],
-            values[:blocks],
-            values[blocks : blocks + tasks],
-            task_duration,
-        )
 
     def timing(self, task_duration: Times, values: Times) -> TaskSchedule:
         """Return the schedule with given times of events.
@@ -368,6 +385,12 @@ class PeriodicScheduler:
             lost = number in around.unlike or unlike[here].any()
             found.append((self._stretches[number].where, None if lost else int(late[here].max())))
         return found
+
+
+def _times_of(graph: TaskGraph, values: Times) -> tuple[Times, Times, Times]:
+    """Return when tile iterations start, when fills may begin (by block), and when tasks end."""
+    blocks, tasks = graph.blocks, graph.tasks
+    return values[: graph.iterations], values[:blocks], values[blocks : blocks + tasks]
 
 
 @dataclass(frozen=True, eq=False)
