@@ -13,7 +13,7 @@ from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.boxes import Rows, Sources
-from polylat.schedule.extension import EventFamilies
+from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.grid import Grid
 

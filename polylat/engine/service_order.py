@@ -19,8 +19,9 @@ from polylat.lowering.numbering import Numbering
 from polylat.lowering.task_graph import date_columns
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.schedule.boxes import Rows, Sources
+from polylat.schedule.event_families import family_numbers
 from polylat.schedule.events import EventNumbering, Precedences
-from polylat.schedule.extension import ExtensionRules, ServiceRules, family_numbers
+from polylat.schedule.extension import ExtensionRules, ServiceRules
 from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.graph import TaskGraph
 

@@ -11,30 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, compiled
+from polylat.schedule.arrays import Ints, Mask, Times
+from polylat.schedule.box_kernels import decide, split
 from polylat.schedule.grid import Grid
 
 __all__ = [
-    "HOLDS",
-    "TIGHT",
-    "UNDECIDED",
-    "VIOLATED",
     "Parts",
     "Rows",
     "Sources",
     "decide_rows",
 ]
-
-HOLDS, TIGHT, VIOLATED, UNDECIDED = range(4)
-"""Outcome of a precedence: it holds, it holds with equality throughout, it is violated somewhere,
-or its source does not stay in few pieces."""
-
-_MOST_PARTS = 4096
-"""Largest number of parts that a box is split into."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +132,7 @@ class Sources:
             The parts.
         """
         return Parts(
-            *_split(
+            *split(
                 grid.depth,
                 grid.trips,
                 grid.count,
@@ -245,11 +234,11 @@ def decide_rows(
     Returns
     -------
     numpy.ndarray
-        Shape (rows,): `HOLDS`, `TIGHT`, `VIOLATED` or `UNDECIDED`.
+        Shape (rows,): `HOLDS`, `TIGHT`, `VIOLATED` or `UNDECIDED` of `box_kernels`.
     """
     outcome = np.zeros(len(rows.target), dtype=np.int64)
     exact = values.dtype == object
-    run = _decide.py_func if exact else _decide
+    run = decide.py_func if exact else decide
     factors = parts.low, parts.extent, parts.periods, parts.slope
     run(
         parts.first,
@@ -268,239 +257,3 @@ def decide_rows(
         outcome,
     )
     return outcome
-
-
-@compiled
-def _decide(
-    part_start: Any,
-    key: Any,
-    details: Any,
-    low: Any,
-    extent: Any,
-    periods: Any,
-    slope: Any,
-    first: Any,
-    target: Any,
-    family: Any,
-    source: Any,
-    own: Any,
-    weight: Any,
-    values: Any,
-    rates: Any,
-    exists: Any,
-    outcome: Any,
-) -> None:
-    width = low.shape[1]
-    for r in range(len(target)):
-        event = target[r]
-        start, end = part_start[source[r]], part_start[source[r] + 1]
-        found = 1 if start < end else 3
-        for part in range(start, end):
-            other = first[family[r]] + key[part]
-            difference = values[event] - values[other] - weight[r]
-            least = difference
-            detail = details[part]
-            flat = True
-            if detail >= 0:
-                for k in range(width):
-                    if low[detail, k] > 0:
-                        difference += low[detail, k] * rates[event, k]
-                    if periods[detail, k] > 0:
-                        difference -= periods[detail, k] * rates[other, k]
-                least = difference
-                for k in range(width):
-                    if extent[detail, k] > 0:
-                        grows = rates[event, k]
-                        for p in range(width):
-                            if slope[detail, p, k] != 0:
-                                grows -= slope[detail, p, k] * rates[other, p]
-                        if grows != 0:
-                            flat = False
-                        if grows < 0:
-                            least += grows * extent[detail, k]
-            if least < 0:
-                found = 2
-                break
-            if difference != 0 or not flat or (own[r] and not exists[other]):
-                found = 0
-        outcome[r] = found
-
-
-@compiled
-def _split(
-    depth: Any,
-    trips: Any,
-    count: Any,
-    stride: Any,
-    runs: Any,
-    run_first: Any,
-    run_place: Any,
-    run_period: Any,
-    places: Any,
-    period: Any,
-    skipped: Any,
-    leaf: Any,
-    target: Any,
-    others: Any,
-    base: Any,
-    same: Any,
-    slope: Any,
-    slopes: Any,
-) -> Any:
-    width = stride.shape[1]
-    sources = len(target)
-    first = np.zeros(sources + 1, np.int64)
-    room = 2 * sources + 16
-    keys = np.zeros(room, np.int64)
-    details = np.full(room, -1, np.int64)
-    wide = sources // 4 + 16
-    lows = np.zeros((wide, width), np.int64)
-    extents = np.zeros((wide, width), np.int64)
-    laters = np.zeros((wide, width), np.int64)
-    grows = np.zeros((wide, width, width), np.int64)
-    detail = 0
-    low = np.zeros((_MOST_PARTS + 2, width), np.int64)
-    high = np.zeros((_MOST_PARTS + 2, width), np.int64)
-    step = np.zeros(width, np.int64)
-    moves = np.zeros((width, width), np.int64)
-    length = np.zeros(width, np.int64)
-    later = np.zeros(width, np.int64)
-    written = 0
-    for r in range(sources):
-        begun, detailed = written, detail
-        mine, other = leaf[r], others[r]
-        outer, inner = depth[mine], depth[other]
-        for k in range(outer):
-            place = places[mine, k] + target[r] // stride[mine, k] % count[mine, k]
-            step[k] = period[place]
-            low[0, k] = 0
-            high[0, k] = skipped[place]
-        for p in range(inner):
-            for k in range(outer):
-                if slope[r] >= 0:
-                    moves[p, k] = slopes[slope[r], p, k]
-                else:
-                    moves[p, k] = step[k] if p == k and p < same[r] else 0
-        top = 1
-        lost = False
-        while top > 0 and not lost:
-            top -= 1
-            source = 0
-            split = -1
-            split_at = 0
-            for p in range(inner):
-                start = base[r, p]
-                least = base[r, p]
-                most = base[r, p]
-                moving = -1
-                several = False
-                for k in range(outer):
-                    s = moves[p, k]
-                    if s != 0:
-                        start += s * low[top, k]
-                        if s > 0:
-                            least += s * low[top, k]
-                            most += s * high[top, k]
-                        else:
-                            least += s * high[top, k]
-                            most += s * low[top, k]
-                        if high[top, k] > low[top, k]:
-                            several = moving >= 0
-                            moving = k
-                if least < 0 or most >= trips[other, p]:
-                    lost = True
-                    break
-                run = runs[other, p]
-                while run + 1 < runs[other, p + 1] and run_first[run + 1] <= start:
-                    run += 1
-                end = trips[other, p] if run + 1 == runs[other, p + 1] else run_first[run + 1]
-                length[p] = run_period[run]
-                ahead = start - run_first[run]
-                if length[p] == 0:
-                    later[p] = 0
-                    source += (run_place[run] + ahead) * stride[other, p]
-                else:
-                    later[p] = ahead // length[p]
-                    source += (run_place[run] + ahead % length[p]) * stride[other, p]
-                if least == most:
-                    continue
-                whole = length[p] > 0 and least >= run_first[run] and most < end
-                if whole:
-                    for k in range(outer):
-                        if high[top, k] > low[top, k] and moves[p, k] % length[p] != 0:
-                            whole = False
-                if whole:
-                    continue
-                split = moving
-                if several:
-                    # Halve the widest loop that moves the source.
-                    widest = 0
-                    for k in range(outer):
-                        if moves[p, k] != 0 and high[top, k] - low[top, k] > widest:
-                            widest = high[top, k] - low[top, k]
-                            split = k
-                    split_at = low[top, split] + (widest + 1) // 2
-                else:
-                    s = moves[p, moving]
-                    members = 1
-                    if length[p] > 0 and s % length[p] == 0:
-                        if s > 0:
-                            members = (end - start + s - 1) // s
-                        else:
-                            members = ahead // (-s) + 1
-                    split_at = low[top, moving] + members
-                break
-            if lost:
-                break
-            if split >= 0:
-                if top >= _MOST_PARTS or written - begun >= _MOST_PARTS:
-                    lost = True
-                    break
-                for k in range(outer):
-                    low[top + 1, k] = low[top, k]
-                    high[top + 1, k] = high[top, k]
-                low[top, split] = split_at
-                high[top + 1, split] = split_at - 1
-                top += 2
-                continue
-            if written == room:
-                room *= 2
-                keys = np.concatenate((keys, np.zeros_like(keys)))
-                details = np.concatenate((details, np.full_like(details, -1)))
-            if detail == wide:
-                wide *= 2
-                lows = np.concatenate((lows, np.zeros_like(lows)))
-                extents = np.concatenate((extents, np.zeros_like(extents)))
-                laters = np.concatenate((laters, np.zeros_like(laters)))
-                grows = np.concatenate((grows, np.zeros_like(grows)))
-            keys[written] = source
-            details[written] = -1
-            simple = True
-            for k in range(outer):
-                simple = simple and high[top, k] == 0
-            for p in range(inner):
-                simple = simple and later[p] == 0
-            if not simple:
-                details[written] = detail
-                for k in range(width):
-                    lows[detail, k] = low[top, k] if k < outer else 0
-                    extents[detail, k] = high[top, k] - low[top, k] if k < outer else 0
-                    laters[detail, k] = later[k] if k < inner else 0
-                    for p in range(width):
-                        grows[detail, p, k] = 0
-                        if k < outer and p < inner and length[p] > 0 and extents[detail, k] > 0:
-                            grows[detail, p, k] = moves[p, k] // length[p]
-                detail += 1
-            written += 1
-        if lost:
-            written, detail = begun, detailed
-        first[r + 1] = written
-    return (
-        first,
-        keys[:written],
-        details[:written],
-        lows[:detail],
-        extents[:detail],
-        laters[:detail],
-        grows[:detail],
-    )

@@ -8,7 +8,6 @@ precedences holds with equality throughout its box, or its time is 0 there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,226 +15,15 @@ from typing import Any
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times
-from polylat.schedule.boxes import (
-    HOLDS,
-    TIGHT,
-    UNDECIDED,
-    VIOLATED,
-    Parts,
-    Rows,
-    Sources,
-    decide_rows,
-)
-from polylat.schedule.graph import TaskGraph
+from polylat.schedule.box_kernels import HOLDS, TIGHT, UNDECIDED, VIOLATED
+from polylat.schedule.boxes import Parts, Rows, Sources, decide_rows
+from polylat.schedule.event_families import EventFamilies, family_numbers
 from polylat.schedule.grid import Grid, fill_forward
 from polylat.schedule.timing import Order
 
-__all__ = ["EventFamilies", "ExtensionRules", "ReadBacks", "ServiceRules", "family_numbers"]
+__all__ = ["ExtensionRules", "ReadBacks", "ServiceRules"]
 
 _LIMIT = 1 << 61
-
-
-@dataclass(frozen=True, eq=False)
-class EventFamilies:
-    """Families of events: one event per point of a leaf's grid.
-
-    Parameters
-    ----------
-    leaf, first
-        Shape (families,): the leaf of each family, and its first event.
-    count
-        Number of events.
-    start
-        Leaf → the starts of its tile iterations; between them, the last start so far.
-    ready
-        (leaf, position of a fill) → when the fills may begin.
-    task
-        (leaf, position of a block, port) → the ends of the block's tasks.
-    served, finish
-        (leaf, port) → the last end of a task so far; without background write-backs.
-    last, last_ready
-        (leaf, position of a block, port) and (leaf, position of a fill) → the last end, the last
-        beginning so far of the blocks of one kind.
-    latest_of
-        Family of tasks → the last end of its tasks so far.
-    parts
-        (family, the families of which it is the latest event so far).
-    exists
-        Shape (events,): whether the event itself occurs.
-    sizes
-        Per leaf, the number of points of its grid.
-    starts, fills, tasks
-        Per tile iteration, its start; per other block, the beginning of a fill (-1 if it is none);
-        per task, its end: numbers of events.
-    """
-
-    leaf: Ints
-    first: Ints
-    count: int
-    start: Mapping[int, int]
-    ready: Mapping[tuple[int, int], int]
-    task: Mapping[tuple[int, int, int], int]
-    served: Mapping[tuple[int, int], int]
-    finish: Mapping[tuple[int, int], int]
-    last: Mapping[tuple[int, int, int], int]
-    last_ready: Mapping[tuple[int, int], int]
-    latest_of: Mapping[int, int]
-    parts: tuple[tuple[int, tuple[int, ...]], ...]
-    exists: Mask
-    sizes: tuple[int, ...]
-    starts: Ints
-    fills: Ints
-    tasks: Ints
-
-    @property
-    def forward(self) -> list[int]:
-        """The families whose events are the last ones so far."""
-        return sorted({*self.start.values(), *(family for family, _ in self.parts)})
-
-    def event(self, family: int, keys: Ints) -> Ints:
-        """Return the events of a family at points of the grid.
-
-        Parameters
-        ----------
-        family, keys
-            The family, and the points, shape (n,).
-
-        Returns
-        -------
-        numpy.ndarray
-            Numbers of events, shape (n,).
-        """
-        return int(self.first[family]) + keys
-
-    def span(self, family: int) -> slice:
-        """Return the range of a family's events.
-
-        Parameters
-        ----------
-        family
-            The family.
-
-        Returns
-        -------
-        slice
-            The range.
-        """
-        first = int(self.first[family])
-        return slice(first, first + self.sizes[int(self.leaf[family])])
-
-    def occurs(self, family: int) -> Mask:
-        """Return at which points of the grid a family's event itself occurs.
-
-        Parameters
-        ----------
-        family
-            The family.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (size of the grid,).
-        """
-        return self.exists[self.span(family)]
-
-    @staticmethod
-    def of(graph: TaskGraph, grid: Grid, keys: Sequence[Ints]) -> EventFamilies:
-        """Number the families of a task graph's events.
-
-        Parameters
-        ----------
-        graph, grid
-            The task graph of the sampled tile iterations, and their grid.
-        keys
-            Per leaf, the points of its tile iterations.
-
-        Returns
-        -------
-        EventFamilies
-            The families.
-        """
-        leaves: list[int] = []
-        every_key = np.concatenate([np.zeros(0, dtype=np.int64), *keys])
-
-        def new(leaf: int) -> int:
-            leaves.append(leaf)
-            return len(leaves) - 1
-
-        start = {leaf: new(leaf) for leaf in range(len(keys))}
-        owner_leaf = graph.leaf[graph.owner]
-        ready: dict[tuple[int, int], int] = {}
-        for leaf, index in _distinct(owner_leaf[graph.kind == 0], graph.sequence[graph.kind == 0]):
-            ready[leaf, index] = new(leaf)
-        block = graph.task_block
-        task: dict[tuple[int, int, int], int] = {}
-        kinds: dict[tuple[int, int, int], int] = {}
-        for leaf, index, port, kind in _distinct(
-            owner_leaf[block], graph.sequence[block], graph.task_port, graph.kind[block]
-        ):
-            task[leaf, index, port] = new(leaf)
-            kinds[leaf, index, port] = kind
-        parts: dict[tuple[int, ...], int] = {}
-
-        def latest(leaf: int, of: Sequence[int]) -> int:
-            return parts.setdefault(tuple(of), new(leaf) if tuple(of) not in parts else -1)
-
-        served, finish, last, last_ready = {}, {}, {}, {}
-        for leaf, port in sorted({(leaf, port) for leaf, _, port in task}):
-            mine = [key for key in task if (key[0], key[2]) == (leaf, port)]
-            served[leaf, port] = latest(leaf, [task[key] for key in mine])
-            front = [task[key] for key in mine if kinds[key] != 2]
-            if front:
-                finish[leaf, port] = latest(leaf, front)
-        latest_of = {family: latest(key[0], [family]) for key, family in task.items()}
-        for key, family in task.items():
-            if kinds[key] != 1:
-                last[key] = latest_of[family]
-        for (leaf, index), family in ready.items():
-            last_ready[leaf, index] = latest(leaf, [family])
-        sizes = np.array(grid.sizes)
-        ends = np.cumsum(sizes[np.array(leaves, dtype=np.int64)])
-        first = ends - sizes[np.array(leaves, dtype=np.int64)]
-        iteration = np.arange(graph.iterations)
-        starts = first[family_numbers(start, graph.leaf)] + every_key[iteration]
-        fills = np.full(graph.blocks, -1)
-        some = np.flatnonzero(graph.kind == 0)
-        if len(some):
-            fills[some] = (
-                first[family_numbers(ready, owner_leaf[some], graph.sequence[some])]
-                + every_key[graph.owner[some]]
-            )
-        tasks = np.zeros(0, dtype=np.int64)
-        if graph.tasks:
-            which = family_numbers(task, owner_leaf[block], graph.sequence[block], graph.task_port)
-            tasks = first[which] + every_key[graph.owner[block]]
-        exists = np.zeros(int(ends[-1]), dtype=np.bool_)
-        exists[starts] = True
-        exists[fills[some]] = True
-        exists[tasks] = True
-        for of, family in parts.items():
-            size = int(sizes[leaves[family]])
-            here = slice(int(first[family]), int(first[family]) + size)
-            for one in of:
-                exists[here] |= exists[int(first[one]) : int(first[one]) + size]
-        return EventFamilies(
-            np.array(leaves, dtype=np.int64),
-            first,
-            int(ends[-1]),
-            start,
-            ready,
-            task,
-            served,
-            finish,
-            last,
-            last_ready,
-            latest_of,
-            tuple((family, of) for of, family in parts.items()),
-            exists,
-            tuple(grid.sizes),
-            starts,
-            fills,
-            tasks,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -406,8 +194,7 @@ class ExtensionRules:
     def not_increasing(
         self, begin: Times, fill_begin: Times, end: Times
     ) -> list[tuple[int, int, int]]:
-        """Return the skipped ranges over which a potential does not prove that nothing waits
-        for itself.
+        """Return the skipped ranges over which a potential does not rule out cycles.
 
         Parameters
         ----------
@@ -426,9 +213,7 @@ class ExtensionRules:
         failed = (outcome == VIOLATED) | (outcome == UNDECIDED)
         return self._places(np.unique(self.common.target[failed]))
 
-    def ready_in_order(
-        self, begin: Times, fill_begin: Times, end: Times, duration: Times
-    ) -> bool:
+    def ready_in_order(self, begin: Times, fill_begin: Times, end: Times, duration: Times) -> bool:
         """Return whether the fills of every stream are ready in order.
 
         Parameters
@@ -617,13 +402,9 @@ class ExtensionRules:
         most = int(np.abs(values).max(initial=0))
         longest = int(self.grid.skipped.max(initial=0)) + 2
         fastest = int(np.abs(rates).max(initial=0))
-<<<<<<< HEAD
-        return most + longest * fastest * int(rates.shape[1]) * 2 >= _LIMIT
-=======
         # A target moves in each of its loops, and its source in each of its own, for each of these.
-        width = rates.shape[1]
+        width = int(rates.shape[1])
         return 4 * most + longest * fastest * width * (width + 3) >= _LIMIT
->>>>>>> e73e370 (engine: sources that only later members of a box have, read-backs of whole leaves, fills ready out of order, cycles without tasks)
 
     @cached_property
     def _ranges(self) -> list[list[list[tuple[int, int, int]]]]:
@@ -670,38 +451,3 @@ class _Extended:
     values: Times
     rates: Times
     steps: Times
-
-
-def _distinct(*columns: Ints) -> list[tuple[int, ...]]:
-    """Return the distinct rows of some columns of small numbers, in lexicographic order."""
-    spans = tuple(int(column.max(initial=0)) + 1 for column in columns)
-    key = np.ravel_multi_index(columns, spans)
-    found = np.unravel_index(np.flatnonzero(np.bincount(key)), spans)
-    return [tuple(row) for row in np.array(found).T.tolist()]
-
-
-def family_numbers(families: Mapping[Any, int], *columns: Ints) -> Ints:
-    """Return the family of each row of keys.
-
-    Parameters
-    ----------
-    families
-        Key → family; keys are numbers, or tuples of numbers.
-    *columns
-        The keys, each of shape (n,).
-
-    Returns
-    -------
-    numpy.ndarray
-        Families, shape (n,); meaningless for keys that are not among `families`, or -1.
-    """
-    keys = np.array([key if isinstance(key, tuple) else (key,) for key in families]).reshape(
-        len(families), len(columns)
-    )
-    spans = [
-        int(max(a.max(initial=0), b.max(initial=0))) + 1
-        for a, b in zip(keys.T, columns, strict=True)
-    ]
-    table = np.full(spans, -1)
-    table[tuple(keys.T)] = list(families.values())
-    return table[columns]

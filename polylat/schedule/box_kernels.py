@@ -1,0 +1,379 @@
+"""The compiled loops over boxes of skipped iterations, see `boxes`.
+
+They also run uncompiled (``.py_func``), on Python integers, where times do not fit 64 bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from polylat.schedule.arrays import compiled
+
+__all__ = ["HOLDS", "TIGHT", "UNDECIDED", "VIOLATED", "decide", "split"]
+
+HOLDS, TIGHT, VIOLATED, UNDECIDED = range(4)
+"""Outcome of a precedence: it holds, it holds with equality throughout, it is violated somewhere,
+or its source does not stay in few pieces."""
+
+_MOST_PARTS = 4096
+"""Largest number of parts that a box is split into."""
+
+_WHOLE, _SPLIT, _LOST = range(3)
+"""Whether the source of a part stays in one piece, the part is to be split, or it has no source."""
+
+
+@compiled
+def decide(
+    part_start: Any,
+    key: Any,
+    details: Any,
+    low: Any,
+    extent: Any,
+    periods: Any,
+    slope: Any,
+    first: Any,
+    target: Any,
+    family: Any,
+    source: Any,
+    own: Any,
+    weight: Any,
+    values: Any,
+    rates: Any,
+    exists: Any,
+    outcome: Any,
+) -> None:
+    """Decide precedences for all members of their targets' boxes.
+
+    Parameters
+    ----------
+    part_start, key, details, low, extent, periods, slope
+        The columns of `Parts`.
+    first, target, family, source, own, weight, values, rates, exists
+        As for `boxes.decide_rows`; `target`, `family`, `source` and `own` are columns of `Rows`.
+    outcome
+        Result, shape (rows,).
+    """
+    width = low.shape[1]
+    for r in range(len(target)):
+        event = target[r]
+        start, end = part_start[source[r]], part_start[source[r] + 1]
+        found = TIGHT if start < end else UNDECIDED
+        for part in range(start, end):
+            other = first[family[r]] + key[part]
+            difference = values[event] - values[other] - weight[r]
+            least = difference
+            detail = details[part]
+            flat = True
+            if detail >= 0:
+                for k in range(width):
+                    if low[detail, k] > 0:
+                        difference += low[detail, k] * rates[event, k]
+                    if periods[detail, k] > 0:
+                        difference -= periods[detail, k] * rates[other, k]
+                least = difference
+                for k in range(width):
+                    if extent[detail, k] > 0:
+                        grows = rates[event, k]
+                        for p in range(width):
+                            if slope[detail, p, k] != 0:
+                                grows -= slope[detail, p, k] * rates[other, p]
+                        if grows != 0:
+                            flat = False
+                        if grows < 0:
+                            least += grows * extent[detail, k]
+            if least < 0:
+                found = VIOLATED
+                break
+            if difference != 0 or not flat or (own[r] and not exists[other]):
+                found = HOLDS
+        outcome[r] = found
+
+
+@compiled
+def split(
+    depth: Any,
+    trips: Any,
+    count: Any,
+    stride: Any,
+    runs: Any,
+    run_first: Any,
+    run_place: Any,
+    run_period: Any,
+    places: Any,
+    period: Any,
+    skipped: Any,
+    leaf: Any,
+    target: Any,
+    others: Any,
+    base: Any,
+    same: Any,
+    slope: Any,
+    slopes: Any,
+) -> Any:
+    """Split the targets' boxes into parts within which the source stays in one piece.
+
+    Parameters
+    ----------
+    depth, trips, count, stride, runs, run_first, run_place, run_period, places, period, skipped
+        The columns of `Grid`.
+    leaf, target, others, base, same, slope, slopes
+        The columns of `Sources`.
+
+    Returns
+    -------
+    (first, key, detail, low, extent, periods, slope)
+        The columns of `Parts`.
+    """
+    width = stride.shape[1]
+    sources = len(target)
+    first = np.zeros(sources + 1, np.int64)
+    keys = np.zeros(2 * sources + 16, np.int64)
+    details = np.full(len(keys), -1, np.int64)
+    wide = sources // 4 + 16
+    lows = np.zeros((wide, width), np.int64)
+    extents = np.zeros((wide, width), np.int64)
+    laters = np.zeros((wide, width), np.int64)
+    grows = np.zeros((wide, width, width), np.int64)
+    low = np.zeros((_MOST_PARTS + 2, width), np.int64)
+    high = np.zeros((_MOST_PARTS + 2, width), np.int64)
+    step = np.zeros(width, np.int64)
+    moves = np.zeros((width, width), np.int64)
+    length = np.zeros(width, np.int64)
+    later = np.zeros(width, np.int64)
+    written, detail = 0, 0
+    for r in range(sources):
+        begun, detailed = written, detail
+        mine, other = leaf[r], others[r]
+        outer, inner = depth[mine], depth[other]
+        for k in range(outer):
+            place = places[mine, k] + target[r] // stride[mine, k] % count[mine, k]
+            low[0, k] = 0
+            high[0, k] = skipped[place]
+            step[k] = period[place]
+        _set_moves(outer, inner, step, same[r], slope[r], slopes, moves)
+        # The parts that are not yet examined are on a stack.
+        top = 1
+        while top > 0:
+            top -= 1
+            piece, source, loop, at = _piece(
+                other,
+                inner,
+                outer,
+                base[r],
+                moves,
+                low[top],
+                high[top],
+                trips,
+                stride,
+                runs,
+                run_first,
+                run_place,
+                run_period,
+                length,
+                later,
+            )
+            if piece == _SPLIT and top < _MOST_PARTS and written - begun < _MOST_PARTS:
+                _halve(outer, loop, at, low[top], high[top], low[top + 1], high[top + 1])
+                top += 2
+                continue
+            if piece != _WHOLE:
+                written, detail = begun, detailed
+                break
+            if written == len(keys):
+                keys = np.concatenate((keys, np.zeros_like(keys)))
+                details = np.concatenate((details, np.full_like(details, -1)))
+            keys[written] = source
+            details[written] = -1
+            if high[top, :outer].any() or later[:inner].any():
+                if detail == len(lows):
+                    lows, extents, laters, grows = _enlarged(lows, extents, laters, grows)
+                details[written] = detail
+                _describe(
+                    outer,
+                    inner,
+                    moves,
+                    low[top],
+                    high[top],
+                    length,
+                    later,
+                    lows[detail],
+                    extents[detail],
+                    laters[detail],
+                    grows[detail],
+                )
+                detail += 1
+            written += 1
+        first[r + 1] = written
+    return (
+        first,
+        keys[:written],
+        details[:written],
+        lows[:detail],
+        extents[:detail],
+        laters[:detail],
+        grows[:detail],
+    )
+
+
+@compiled
+def _set_moves(
+    outer: int, inner: int, step: Any, same: int, slope: int, slopes: Any, moves: Any
+) -> None:
+    """Write by how much each index of a source moves per period of each loop of the target."""
+    for k in range(outer):
+        for p in range(inner):
+            if slope >= 0:
+                moves[p, k] = slopes[slope, p, k]
+            else:
+                moves[p, k] = step[k] if p == k and p < same else 0
+
+
+@compiled
+def _halve(outer: int, loop: int, at: int, low: Any, high: Any, lower: Any, upper: Any) -> None:
+    """Split a part before a member; what lies before it goes to `lower` and `upper`."""
+    for k in range(outer):
+        lower[k] = low[k]
+        upper[k] = high[k]
+    low[loop] = at
+    upper[loop] = at - 1
+
+
+@compiled
+def _enlarged(lows: Any, extents: Any, laters: Any, grows: Any) -> Any:
+    """Return the arrays with twice as many rows."""
+    return (
+        np.concatenate((lows, np.zeros_like(lows))),
+        np.concatenate((extents, np.zeros_like(extents))),
+        np.concatenate((laters, np.zeros_like(laters))),
+        np.concatenate((grows, np.zeros_like(grows))),
+    )
+
+
+@compiled
+def _piece(
+    other: int,
+    inner: int,
+    outer: int,
+    base: Any,
+    moves: Any,
+    low: Any,
+    high: Any,
+    trips: Any,
+    stride: Any,
+    runs: Any,
+    run_first: Any,
+    run_place: Any,
+    run_period: Any,
+    length: Any,
+    later: Any,
+) -> Any:
+    """Find the piece of the source of a part, from `low` to `high`.
+
+    Returns whether it stays in one piece; the point that represents the source of the first member;
+    and a loop of the target and its first member behind the piece, where the part is to be split.
+    Writes, by loop of the source, the period of its piece (0: sampled), and by how many of these
+    the source is later.
+    """
+    source = 0
+    for p in range(inner):
+        start, least, most, moving, several = _extremes(p, outer, base, moves, low, high)
+        if least < 0 or most >= trips[other, p]:
+            return _LOST, 0, 0, 0
+        run = runs[other, p]
+        while run + 1 < runs[other, p + 1] and run_first[run + 1] <= start:
+            run += 1
+        ahead = start - run_first[run]
+        length[p] = run_period[run]
+        if length[p] == 0:
+            later[p] = 0
+            source += (run_place[run] + ahead) * stride[other, p]
+        else:
+            later[p] = ahead // length[p]
+            source += (run_place[run] + ahead % length[p]) * stride[other, p]
+        if least == most:
+            continue
+        end = trips[other, p] if run + 1 == runs[other, p + 1] else run_first[run + 1]
+        whole = length[p] > 0 and least >= run_first[run] and most < end
+        for k in range(outer):
+            if whole and high[k] > low[k] and moves[p, k] % length[p] != 0:
+                whole = False
+        if whole:
+            continue
+        if several:
+            loop = _widest(p, outer, moves, low, high)
+            return _SPLIT, 0, loop, low[loop] + (high[loop] - low[loop] + 1) // 2
+        # In the piece: all members up to its end, or one that does not move by whole periods.
+        move = moves[p, moving]
+        members = 1
+        if length[p] > 0 and move % length[p] == 0:
+            members = (end - start + move - 1) // move if move > 0 else ahead // -move + 1
+        return _SPLIT, 0, moving, low[moving] + members
+    return _WHOLE, source, 0, 0
+
+
+@compiled
+def _extremes(p: int, outer: int, base: Any, moves: Any, low: Any, high: Any) -> Any:
+    """Return the extremes of a source's index in a loop, and with which loops it changes.
+
+    These are: the index of the first member, the least and the largest index; the last loop of the
+    target with which it changes (-1: none), and whether there are several of these loops.
+    """
+    start, least, most = base[p], base[p], base[p]
+    moving = -1
+    several = False
+    for k in range(outer):
+        move = moves[p, k]
+        if move == 0:
+            continue
+        start += move * low[k]
+        least += move * (low[k] if move > 0 else high[k])
+        most += move * (high[k] if move > 0 else low[k])
+        if high[k] > low[k]:
+            several = moving >= 0
+            moving = k
+    return start, least, most, moving, several
+
+
+@compiled
+def _widest(p: int, outer: int, moves: Any, low: Any, high: Any) -> int:
+    """Return the loop with the most members of those with which a source's index changes."""
+    widest, found = 0, 0
+    for k in range(outer):
+        if moves[p, k] != 0 and high[k] - low[k] > widest:
+            widest = high[k] - low[k]
+            found = k
+    return found
+
+
+@compiled
+def _describe(
+    outer: int,
+    inner: int,
+    moves: Any,
+    low: Any,
+    high: Any,
+    length: Any,
+    later: Any,
+    first: Any,
+    extent: Any,
+    periods: Any,
+    slope: Any,
+) -> None:
+    """Write a part: its first member, its extent, and how its source moves, all in periods."""
+    # The row may hold the part of a source that was given up.
+    first[:] = 0
+    extent[:] = 0
+    periods[:] = 0
+    slope[:] = 0
+    for k in range(outer):
+        first[k] = low[k]
+        extent[k] = high[k] - low[k]
+    for p in range(inner):
+        periods[p] = later[p]
+        if length[p] == 0:
+            continue
+        for k in range(outer):
+            if extent[k] > 0:
+                slope[p, k] = moves[p, k] // length[p]
