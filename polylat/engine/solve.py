@@ -26,12 +26,12 @@ from polylat.schedule.timing import ORDERS, Order, TaskSchedule
 
 __all__ = ["MOST_SAMPLED", "QUICK", "Schedules", "runs_in_turn", "solve", "solve_oldest"]
 
-EXPLICIT = 20_000
+EXPLICIT = 10_000
 """Up to this number of tile iterations, all are visited: sampling would not be faster."""
 
-VISITED_PER_SAMPLED: int | None = 24
-"""Where all tile iterations may be visited, one is sampled per this number of them, all samples
-together: the search then takes at most half as long as visiting all. None: no limit."""
+VISITED_PER_SAMPLED: int | None = 8
+"""Where all tile iterations may be visited, at most one is sampled per this number of them, all
+samples together: a longer search would take longer than visiting all. None: no limit."""
 
 MOST_SAMPLED = 200_000
 """Beyond this number of sampled tile iterations, visiting all of them may be faster."""

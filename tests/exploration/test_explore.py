@@ -181,7 +181,7 @@ def test_results_of_long_loops_are_those_of_analyze() -> None:
         agrees(result)
 
 
-@pytest.mark.parametrize("trips", [1000, 100_000])
+@pytest.mark.parametrize("trips", [4000, 100_000])
 def test_more_tile_iterations_than_analyze_visits(trips: int) -> None:
     """Exploration visits all of them up to a number, and samples beyond it."""
     spec = Spec.from_dict(fused.chain(trips))

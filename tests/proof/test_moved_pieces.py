@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import polylat
@@ -103,6 +103,8 @@ def test_moved_pieces_of_explicit_schedules(
 def test_moved_pieces_of_periodic_schedules(case: tuple[Data, Data], data: st.DataObject) -> None:
     with explicit_up_to(0):
         report = report_or_none(case, max_tiles=5_000)
+    # Beyond a number of starts, it is not checked that these are the earliest.
+    assume(report is None or not any("early" in note for note in report.verify().notes))
     check(report, data, None)
 
 
