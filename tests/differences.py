@@ -1,0 +1,298 @@
+"""Where the periodic engine's report of a cascade differs from the explicit engine's.
+
+The explicit engine visits every tile iteration. Everything is compared through the public report,
+so that this module also works with other versions of the engine.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import polylat
+from polylat import (
+    MappingError,
+    OptionError,
+    Report,
+    ScheduleError,
+    Spec,
+    TooLargeError,
+    UnsupportedError,
+)
+from reports import explicit_up_to
+
+Data = dict[str, Any]
+
+EVERY = 10**9
+FIGURES = (
+    "latency",
+    "order",
+    "tiles",
+    "granularity",
+    "resource_bound",
+    "dependence_bound",
+    "accesses",
+    "ports",
+    "lower_bound",
+    "waits_for_background",
+)
+"""What is compared as a whole where the periodic report is exact, besides what has a check."""
+
+
+@dataclass
+class Comparison:
+    """The outcome for one case.
+
+    ``illegal``: the mapping has no report. ``engine``: of the forced periodic run. ``exact``: of
+    that run. ``forced``: whether the engine would have visited all tile iterations, and was denied
+    to. ``differences``: one line each, starting with the kind, as in ``"latency: …"``.
+    ``undetermined``: kinds of results that the periodic engine leaves out.
+    """
+
+    illegal: str = ""
+    engine: str = ""
+    exact: bool = False
+    unsettled: tuple[str, ...] = ()
+    forced: bool = False
+    tiles: int = 0
+    differences: list[str] = field(default_factory=list)
+    undetermined: Counter[str] = field(default_factory=Counter)
+
+    def add(self, kind: str, what: object, periodic: object, explicit: object) -> None:
+        """Note a difference."""
+        self.differences.append(f"{kind}: {what} {brief(periodic)}, explicit {brief(explicit)}")
+
+    def same(self, kind: str, what: object, periodic: object, explicit: object) -> None:
+        """Note a difference if there is one."""
+        if periodic != explicit:
+            self.add(kind, what, periodic, explicit)
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of differences."""
+        return {line.partition(":")[0] for line in self.differences}
+
+
+def brief(value: object) -> str:
+    """A value on one line."""
+    text = str(value)
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def differences(data: Data, options: Data) -> list[str]:
+    """Where the periodic engine's report differs from the explicit engine's."""
+    return compare(data, options).differences
+
+
+def compare(data: Data, options: Data, checks: Collection[str] | None = None) -> Comparison:
+    """Compare both engines on one case, in the named checks (None: all)."""
+    found = Comparison()
+    try:
+        spec = Spec.from_dict(data)
+        with explicit_up_to(EVERY):
+            every = polylat.analyze(spec, **options)
+    except (MappingError, ScheduleError, UnsupportedError, OptionError) as error:
+        found.illegal = f"{type(error).__name__}: {error}"
+        return found
+    found.tiles = every.tiles
+    same = {**options, "granularity": every.granularity}
+    some = attempt(found, spec, options)
+    if some is not None and some.engine == "explicit":
+        check_figures(found, every, some)
+        found.forced = True
+        some = attempt(found, spec, {**same, "max_tiles": every.tiles - 1}, may_refuse=True)
+    if some is None:
+        return found
+    found.engine, found.exact, found.unsettled = some.engine, some.exact, some.unsettled
+    check_figures(found, every, some)
+    if some.engine != "periodic" or (some.order, some.granularity) != (
+        every.order,
+        every.granularity,
+    ):
+        return found
+    if not some.exact or some.latency != every.latency:
+        return found
+    for name, check in CHECKS.items():
+        if checks is None or name in checks:
+            guarded(found, name, check, every, some)
+    return found
+
+
+def attempt(
+    found: Comparison, spec: Spec, options: Data, *, may_refuse: bool = False
+) -> Report | None:
+    """The report of the engine that extrapolates wherever it can; an error is a difference."""
+    try:
+        with explicit_up_to(0):
+            return polylat.analyze(spec, **options)
+    except TooLargeError as error:
+        if not may_refuse:
+            found.differences.append(f"refused: {error}")
+    except Exception as error:  # noqa: BLE001 - any error is a finding
+        found.differences.append(f"error: {located(error)}")
+    return None
+
+
+def located(error: BaseException) -> str:
+    """An error and where it was raised."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    place = ""
+    if at is not None:
+        code = at.tb_frame.f_code
+        place = f" in {code.co_filename.rpartition('/')[2]}, {code.co_name}"
+    return f"{type(error).__name__}{place}: {brief(error)}"
+
+
+def guarded(
+    found: Comparison,
+    name: str,
+    check: Callable[[Comparison, Report, Report], None],
+    every: Report,
+    some: Report,
+) -> None:
+    """Run a check; what is not supported is not determined, any other error is a difference."""
+    try:
+        check(found, every, some)
+    except UnsupportedError:
+        found.undetermined[name] += 1
+    except Exception as error:  # noqa: BLE001 - any error is a finding
+        found.differences.append(f"error: {name}: {located(error)}")
+
+
+def check_figures(found: Comparison, every: Report, some: Report) -> None:
+    """Latencies, bounds and counts; of a bracket, that the latency lies in it."""
+    if not some.lower_bound <= every.latency <= some.latency:
+        bracket = f"{some.lower_bound} to {some.latency}"
+        kind = "latency" if some.exact else "bracket"
+        found.add(kind, f"{some.order}, exact {some.exact},", bracket, every.latency)
+    if not some.exact:
+        return
+    for order, latency in every.latency_by_order.items():
+        if order not in some.unsettled:
+            mine = some.latency_by_order[order]
+            found.same("latency_by_order", order, mine, latency)
+    for name in FIGURES:
+        mine, other = getattr(some, name), getattr(every, name)
+        if name == "dependence_bound" and some.unsettled:
+            # Left out where no order of the sampled tile iterations has been proven.
+            if mine > other:
+                found.add(name, "", mine, other)
+        else:
+            found.same(name, "", mine, other)
+    found.same("sequential", "missing", some.sequential is None, every.sequential is None)
+    if some.sequential is not None and every.sequential is not None:
+        # "The best schedule found where it is not exact": no flag says so.
+        if some.sequential < every.sequential:
+            found.add("sequential", "", some.sequential, every.sequential)
+
+
+def check_schedule(found: Comparison, every: Report, some: Report) -> None:
+    """Every access starts at the same time in every tile iteration."""
+    mine, other = some.schedule(), every.schedule()
+    if some.time_scale != every.time_scale or not mine.is_equal(other):
+        wrong = mine.subtract(other)
+        point = "nothing more" if wrong.is_empty() else wrong.sample()
+        found.add("schedule", f"scale {some.time_scale}", point, f"scale {every.time_scale}")
+
+
+def check_bars(found: Comparison, every: Report, some: Report) -> None:
+    """In a few windows, the services by ports have the same start, duration and slack."""
+    chance = random.Random(every.tiles)
+    for share in (0, chance.randrange(100), chance.randrange(100), 95):
+        start = Fraction(every.latency) * share / 100
+        window = (start, min(start + Fraction(every.latency, 20), Fraction(every.latency)))
+        here, there = (r.timeline(window=window, fold=False, limit=EVERY) for r in (some, every))
+        served = [
+            [(bar.lane, bar.einsum, bar.kind, bar.tile, bar.start, bar.duration) for bar in bars]
+            for bars in (here.bars, there.bars)
+        ]
+        if served[0] != served[1]:
+            first = next((p for p in zip(*served, strict=False) if p[0] != p[1]), ("more", "fewer"))
+            found.add("bars", f"from {brief(start)},", *first)
+            return
+        wrong = []
+        for mine, other in zip(here.bars, there.bars, strict=True):
+            if mine.slack is None:
+                found.undetermined["bar slack"] += 1
+            elif mine.slack != other.slack:
+                wrong.append((mine, other))
+        if wrong:
+            mine, other = wrong[0]
+            what = f"{len(wrong)} bars, first {mine.einsum} {mine.kind} {mine.tile}"
+            found.add("bar slack", what, mine.slack, other.slack)
+            return
+
+
+def check_critical(found: Comparison, every: Report, some: Report) -> None:
+    """The critical path has the same steps."""
+    found.same("critical", "totals", dict(some.critical_totals), dict(every.critical_totals))
+    found.same("critical", "reasons", dict(some.critical_reasons), dict(every.critical_reasons))
+    mine, other = list(some.critical_path), list(every.critical_path)
+    if mine != other:
+        pairs = [(a, b) for a, b in zip(mine, other, strict=False) if a != b]
+        first = pairs[0] if pairs else (len(mine), len(other))
+        found.add("critical", f"{len(pairs)} steps", *first)
+
+
+def check_intervals(found: Comparison, every: Report, some: Report) -> None:
+    """Loops that both engines know to repeat have the same initiation intervals."""
+
+    def intervals(report: Report) -> dict[Any, Any]:
+        return {
+            (one.variable, one.tile, one.einsums): Fraction(one.interval)
+            for one in report.initiation_intervals
+        }
+
+    mine, other = intervals(some), intervals(every)
+    for key in mine.keys() & other.keys():
+        found.same("interval", key, mine[key], other[key])
+    found.undetermined["interval"] += len(mine.keys() ^ other.keys())
+
+
+def check_occupancy(found: Comparison, every: Report, some: Report) -> None:
+    """Every memory holds the same at any time."""
+    for mine, other in zip(some.occupancy, every.occupancy, strict=True):
+        name = (other.component, other.stages)
+        found.same("occupancy", "memory", (mine.component, mine.stages), name)
+        try:
+            found.same("occupancy", f"peak {name}", mine.peak, other.peak)
+            found.same("occupancy", f"steps {name}", mine.steps, other.steps)
+        except UnsupportedError:
+            found.undetermined["occupancy"] += 1
+
+
+def check_sensitivity(found: Comparison, every: Report, some: Report) -> None:
+    """Every duration may be larger by the same factor; without it the latency is the same."""
+    here, there = some.sensitivity(), every.sensitivity()
+    for mine, other in ((here.components, there.components), (here.accesses, there.accesses)):
+        rows = {(r.einsum, r.component, r.tensor, r.action): r for r in mine}
+        for row in other:
+            key = (row.einsum, row.component, row.tensor, row.action)
+            if rows[key].slack is not None and row.slack is not None:
+                # A factor that is free, though not the largest one, is a fault of another kind.
+                kind = "slack above" if rows[key].slack > row.slack else "slack below"
+                found.same(kind, key, rows[key].slack, row.slack)
+            else:
+                found.same("slack", key, rows[key].slack, row.slack)
+            found.same("sensitivity", f"critical {key}", rows[key].critical, row.critical)
+            if rows[key].latency_if_free is None:
+                found.undetermined["sensitivity"] += 1
+            else:
+                free = rows[key].latency_if_free
+                found.same("sensitivity", f"latency if free {key}", free, row.latency_if_free)
+
+
+CHECKS: dict[str, Callable[[Comparison, Report, Report], None]] = {
+    "bars": check_bars,
+    "schedule": check_schedule,
+    "critical": check_critical,
+    "occupancy": check_occupancy,
+    "interval": check_intervals,
+    "sensitivity": check_sensitivity,
+}

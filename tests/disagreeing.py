@@ -1,0 +1,600 @@
+"""Random cascades whose loops disagree, long enough to be extrapolated, as plain data.
+
+``draw(seed)`` returns a `Case`: the data that ``Spec.from_dict`` takes and the arguments of
+``analyze``. ``cases()`` is the same as a Hypothesis strategy. The producer of a tensor completes
+its elements in another order than the one in which its readers need them: blocked against flat
+loops, reversed nesting, blocks of Spatial loops, interleaved or scattered output indices, sliding
+windows, filter loops outside. Most tensors are exchanged above all loops, so that most cases are
+legal.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, NamedTuple, TypeVar
+
+from hypothesis import strategies as st
+
+from builders import compute, leaf, loop, memory, nested, storage
+
+Data = dict[str, Any]
+T = TypeVar("T")
+
+FEWEST, MOST = 200, 6_000
+"""Bounds on the number of operations: small enough to visit all tile iterations."""
+
+RATES = (1, 1, 2, "1/2", "1/3", "1/5", "1/7", "1/9", "2/3", "3/7", "inf")
+QUICK_RATES = ("inf", "inf", "inf", 1, 2, 4, "1/2", "3/4")
+SLOW_RATES = ("1/2", "1/3", "1/4", "1/8", "1/11")
+ONE_PORT = "sum(a.n_calls / a.throughput for a in actions)"
+
+
+class Case(NamedTuple):
+    """A cascade as plain data, and the arguments of ``analyze``."""
+
+    spec: Data
+    options: Data
+
+
+Placed = tuple[int, str, str]
+"""A holder in a leaf: its place among the leaf's loops, its component, and its tensor."""
+
+
+class Tensor(NamedTuple):
+    """A tensor with the sizes of its ranks, without the rank that shared loops index."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass
+class Drawn:
+    """An Einsum that has been drawn.
+
+    ``variables`` are the sizes of its own rank variables, in the order of its natural nest;
+    ``sums`` are those that do not index the output.
+    """
+
+    name: str
+    variables: dict[str, int]
+    sums: set[str]
+    reads: list[tuple[Tensor, tuple[str, ...], bool]]
+    output: tuple[Tensor, tuple[str, ...]]
+    batch: str = ""
+    loops: list[Data] = field(default_factory=list)
+    compute: str = ""
+
+
+class WorkloadDraw:
+    """Draws Einsums one after the other."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.sizes: dict[str, int] = {}
+        self.produced: list[Tensor] = []
+        self.inputs: list[Tensor] = []
+        self.einsums: list[Drawn] = []
+        self.batches: dict[str, str] = {}
+
+    def often(self, probability: float) -> bool:
+        """Draw a boolean."""
+        return self.chance.random() < probability
+
+    def choose(self, options: Sequence[T]) -> T:
+        """Draw one of several."""
+        return self.chance.choice(options)
+
+    def variable(self, size: int, taken: Iterable[str]) -> str:
+        """Make a rank variable of this size, or take one of another Einsum."""
+        taken = set(taken)
+        same = [name for name, other in self.sizes.items() if other == size and name not in taken]
+        if same and self.often(0.75):
+            return self.choose(same)
+        name = f"x{len(self.sizes)}"
+        self.sizes[name] = size
+        return name
+
+    def plain(self, shape: Sequence[int]) -> list[str]:
+        """A rank variable for each rank."""
+        names: list[str] = []
+        for size in shape:
+            names.append(self.variable(size, names))
+        return names
+
+    def input(self, prefix: str, shape: Sequence[int]) -> Tensor:
+        """A tensor that nobody produces."""
+        tensor = Tensor(f"{prefix}{len(self.inputs)}", tuple(shape))
+        self.inputs.append(tensor)
+        return tensor
+
+    def base(self) -> tuple[int, ...]:
+        """The shape of the first tensor."""
+        if self.often(0.55):
+            return (self.choose((60, 72, 96, 97, 120, 131, 150, 180, 240, 251, 300, 360, 480)),)
+        one = self.choose((4, 5, 6, 8, 10, 12, 16, 20, 24, 30, 40))
+        two = self.choose((6, 8, 10, 12, 15, 16, 20, 24))
+        return (one, two)
+
+    def einsum(self, room: int, batched: float) -> None:
+        """Draw one Einsum with at most this number of operations per shared iteration."""
+        if not self.produced or self.often(0.08):
+            shape = self.produced[0].shape if self.produced else self.base()
+            source, batch = self.input("i", shape), self.often(batched)
+        else:
+            recent = self.produced[-1]
+            source = recent if self.often(0.7) else self.choose(self.produced)
+            batch = True
+        kinds = ["map", "weigh", "weigh", "window", "scatter"]
+        kinds += ["flatten", "flatten", "sum"] if len(source.shape) == 2 else ["split", "expand"]
+        self.chance.shuffle(kinds)
+        for kind in [*kinds, "map"]:
+            drawn = getattr(self, kind)(source)
+            if drawn is not None and prod(drawn.variables.values()) <= room:
+                break
+        read, sums, out, extra = drawn.reads[0][1], drawn.sums, drawn.output, drawn.reads[1:]
+        reads = [(source, read, batch), *[(t, e, self.often(batched)) for t, e, _ in extra]]
+        others = [t for t in self.produced if t.shape == source.shape and t != source]
+        if others and self.often(0.5):
+            reads.append((self.choose(others), read, True))
+        result = Drawn(drawn.name, drawn.variables, sums, reads, out)
+        self.produced.append(out[0])
+        self.einsums.append(result)
+
+    def make(
+        self,
+        source: Tensor,
+        read: Sequence[str],
+        names: Sequence[str],
+        out: Sequence[str],
+        shape: Sequence[int],
+        more: Sequence[tuple[Tensor, tuple[str, ...]]] = (),
+    ) -> Drawn:
+        """An Einsum that reads one tensor with these expressions, and perhaps more."""
+        number = len(self.einsums)
+        kept = " ".join(out)
+        sums = {name for name in names if name not in kept.replace("*", " ").split()}
+        reads = [(source, tuple(read), True), *[(t, e, False) for t, e in more]]
+        output = (Tensor(f"t{number}", tuple(shape)), tuple(out))
+        return Drawn(f"e{number}", {n: self.sizes[n] for n in names}, sums, reads, output)
+
+    def map(self, source: Tensor) -> Drawn:
+        """Element-wise."""
+        names = self.plain(source.shape)
+        return self.make(source, names, names, names, source.shape)
+
+    def weigh(self, source: Tensor) -> Drawn:
+        """Element-wise, several times: a reduction loop that the source does not have."""
+        names = self.plain(source.shape)
+        k = self.variable(self.choose((2, 2, 3, 3, 4, 5)), names)
+        index = (*names, k) if self.often(0.5) else (k,)
+        weight = self.input("w", [self.sizes[v] for v in index])
+        places = [*names, k] if self.often(0.6) else [k, *names]
+        return self.make(source, names, places, names, source.shape, [(weight, index)])
+
+    def sum(self, source: Tensor) -> Drawn:
+        """The sum over one rank."""
+        names = self.plain(source.shape)
+        kept = self.chance.randrange(2)
+        return self.make(source, names, names, [names[kept]], [source.shape[kept]])
+
+    def expand(self, source: Tensor) -> Drawn:
+        """An outer product with a small vector."""
+        names = self.plain(source.shape)
+        n = self.variable(self.choose((2, 3, 4, 5)), names)
+        weight = self.input("w", [self.sizes[n]])
+        out = [*names, n] if self.often(0.5) else [n, *names]
+        shape = [self.sizes[v] for v in out]
+        return self.make(source, names, [*names, n], out, shape, [(weight, (n,))])
+
+    def flatten(self, source: Tensor) -> Drawn:
+        """Two ranks become one: the output index is interleaved."""
+        one, two = names = self.plain(source.shape)
+        a, b = source.shape
+        index = f"{b}*{one} + {two}" if self.often(0.5) else f"{a}*{two} + {one}"
+        return self.make(source, names, names, [index], [a * b])
+
+    def split(self, source: Tensor) -> Drawn | None:
+        """One rank becomes two: the input index is interleaved."""
+        (size,) = source.shape
+        parts = [a for a in (2, 3, 4, 5, 6, 8, 10, 12, 20, 30, 40) if size % a == 0 and a < size]
+        if not parts:
+            return None
+        a = self.choose(parts)
+        one, two = names = self.plain((a, size // a))
+        index = f"{a}*{two} + {one}"
+        if self.often(0.5):
+            out, shape = [index], [size]
+        else:
+            out, shape = list(names), [a, size // a]
+        if self.often(0.5):
+            names = [two, one]
+        return self.make(source, [index], names, out, shape)
+
+    def window(self, source: Tensor) -> Drawn | None:
+        """A strided or dilated window over the longest rank."""
+        at = max(range(len(source.shape)), key=lambda k: source.shape[k])
+        length = source.shape[at]
+        taps, step, gap = self.choose((2, 3, 3, 4)), self.choose((1, 1, 2, 3)), self.choose((1, 2))
+        outputs = (length - 1 - gap * (taps - 1)) // step + 1
+        if outputs < 4:
+            return None
+        others = [n for k, n in enumerate(self.plain(source.shape)) if k != at]
+        p = self.variable(outputs, others)
+        r = self.variable(taps, [*others, p])
+        read, out, shape = list(others), list(others), list(source.shape)
+        read.insert(at, f"{step}*{p} + {gap}*{r}")
+        out.insert(at, p)
+        shape[at] = outputs
+        names = [*out, r] if self.often(0.5) else [r, *out]
+        more = [(self.input("f", [taps]), (r,))] if self.often(0.6) else []
+        return self.make(source, read, names, out, shape, more)
+
+    def scatter(self, source: Tensor) -> Drawn | None:
+        """A transposed convolution: every element is updated in several places."""
+        at = max(range(len(source.shape)), key=lambda k: source.shape[k])
+        length = source.shape[at]
+        taps, step, gap = self.choose((2, 3, 3, 4)), self.choose((1, 1, 2, 3)), self.choose((1, 2))
+        touched = {step * p + gap * r for p in range(length) for r in range(taps)}
+        if len(touched) != max(touched) + 1:
+            return None
+        names = self.plain(source.shape)
+        r = self.variable(taps, names)
+        out, shape = list(names), list(source.shape)
+        out[at], shape[at] = f"{step}*{names[at]} + {gap}*{r}", len(touched)
+        places = [*names, r] if self.often(0.4) else [r, *names]
+        more = [(self.input("f", [taps]), (r,))] if self.often(0.6) else []
+        return self.make(source, names, places, out, shape, more)
+
+
+class MappingDraw:
+    """Draws loops, holders, splits, architecture and options for the drawn Einsums."""
+
+    def __init__(self, workload: WorkloadDraw, outer: int) -> None:
+        self.workload = workload
+        self.chance = workload.chance
+        self.einsums = workload.einsums
+        self.outer = outer
+        self.often, self.choose = workload.often, workload.choose
+        self.fanouts: dict[str, int] = {}
+        self.registers = 0
+        self.batch_sizes: dict[str, int] = {}
+        self.backed: dict[str, str] = {}
+        self.background: list[tuple[str, str]] = []
+        self.common: list[Data] = []
+        self.extents: dict[str, int] = {}
+
+    # ---- loops -------------------------------------------------------------------------------
+
+    def shapes(self, size: int) -> list[int]:
+        """Tile shapes of the loops over one rank variable, from the outermost."""
+        found = []
+        rest = size
+        for _ in range(self.choose((0, 0, 0, 1, 1, 1, 2))):
+            whole = [d for d in range(2, rest) if rest % d == 0]
+            if rest > 3 and (not whole or self.often(0.3)):
+                rest = self.chance.randrange(2, rest)
+            elif whole:
+                rest = self.choose(whole)
+            else:
+                break
+            found.append(rest)
+        if rest > 1 or not found:
+            found.append(1)
+        return found
+
+    def nest(self, einsum: Drawn) -> list[Data]:
+        """The private loops of a leaf."""
+        chains: list[list[Data]] = []
+        for name in einsum.variables:
+            extent = self.extents.get(name, self.workload.sizes[name])
+            chains.append([loop(name, shape) for shape in self.shapes(extent)])
+        if self.often(0.35):
+            chains.reverse()
+        if self.often(0.4):
+            return [one for chain in chains for one in chain]
+        found: list[Data] = []
+        while any(chains):
+            found.append(self.choose([chain for chain in chains if chain]).pop(0))
+        return found
+
+    def with_units(self, einsum: Drawn) -> None:
+        """Units take blocks of a rank variable side by side."""
+        long = [v for v in einsum.variables if self.extents.get(v, self.workload.sizes[v]) >= 8]
+        if not long:
+            return
+        name = self.choose(long)
+        size = self.extents.get(name, self.workload.sizes[name])
+        units = self.choose((2, 3, 4))
+        block = -(-size // units)
+        if self.often(0.2) and block > 4:
+            block -= self.chance.randrange(block // 3)
+            units = -(-size // block)
+        where = einsum.compute
+        if self.often(0.4):
+            where = "RF"
+            self.registers = max(self.registers, units)
+        else:
+            self.fanouts[where] = max(self.fanouts.get(where, 1), units)
+        rest = [
+            one
+            for one in einsum.loops
+            if one["rank_variable"] != name or one["tile_shape"] < block
+        ]
+        spatial = {**loop(name, block), "type": "Spatial", "component": where, "name": "X"}
+        first = next((k for k, one in enumerate(rest) if one["rank_variable"] == name), len(rest))
+        place = self.chance.randrange(first + 1) if self.often(0.3) else 0
+        einsum.loops = [*rest[:place], spatial, *rest[place:]]
+
+    def make_common(self) -> None:
+        """A shared loop over blocks of a rank variable that all Einsums have."""
+        names = [v for v in self.workload.sizes if all(v in e.variables for e in self.einsums)]
+        names = [v for v in names if self.workload.sizes[v] >= 12]
+        if names and self.often(0.3):
+            name = self.choose(names)
+            shape = self.chance.randrange(3, self.workload.sizes[name] // 2 + 1)
+            self.common.append(loop(name, shape))
+            self.extents[name] = shape
+
+    # ---- holders -----------------------------------------------------------------------------
+
+    def own_holder(self, einsum: Drawn, tensor: str, *, output: bool = False) -> Placed:
+        """A holder in a leaf: its place among the loops, its component, its tensor.
+
+        An SRAM stands above the loops of units, registers below those of their own.
+        """
+        loops = einsum.loops
+        spatial = [k for k, one in enumerate(loops) if one["type"] == "Spatial"]
+        first, last = 0, len(loops)
+        component = "RF" if not output and self.often(0.25) else "SRAM"
+        if spatial and component == "RF" and loops[spatial[0]]["component"] == "RF":
+            first = spatial[0] + 1
+        elif spatial:
+            last = spatial[0]
+        if component == "RF":
+            self.registers = max(self.registers, 1)
+        if output and not self.often(0.15):
+            inside = [k for k, one in enumerate(loops) if one["rank_variable"] in einsum.sums]
+            last = min([last, *inside])
+        return self.chance.randrange(first, last + 1), component, tensor
+
+    def holders(self) -> tuple[list[Data], list[Data], dict[str, list[Placed]]]:
+        """Holders at the top, between the shared loops and the split, and of the leaves.
+
+        Those of a leaf are (place, component, tensor).
+        """
+        produced = {e.output[0].name for e in self.einsums}
+        readers: dict[str, list[Drawn]] = {}
+        for einsum in self.einsums:
+            for tensor, _, _ in einsum.reads:
+                readers.setdefault(tensor.name, []).append(einsum)
+        top: dict[str, list[str]] = {"DRAM": [], "SRAM": []}
+        middle: list[str] = []
+        own: dict[str, list[Placed]] = {e.name: [] for e in self.einsums}
+        below = self.outer > 0 and not self.common and self.often(0.5)
+        for name in dict.fromkeys([*readers, *sorted(produced)]):
+            users = readers.get(name, [])
+            maker = next((e for e in self.einsums if e.output[0].name == name), None)
+            if maker is not None and users:
+                self.exchanged(name, maker, users, below, top, middle, own)
+            elif maker is not None:
+                self.result(name, maker, top, middle, own)
+            else:
+                self.fetched(name, users, below, top, middle, own)
+        first = [storage(c, *tensors) for c, tensors in top.items() if tensors]
+        return first, [storage("SRAM", *middle)] if middle else [], own
+
+    def exchanged(
+        self,
+        name: str,
+        maker: Drawn,
+        users: list[Drawn],
+        below: bool,
+        top: dict[str, list[str]],
+        middle: list[str],
+        own: dict[str, list[Placed]],
+    ) -> None:
+        """Holders of a tensor that another Einsum reads."""
+        if self.often(0.7):
+            if below and self.often(0.7):
+                middle.append(name)
+                if self.often(0.4):
+                    top["DRAM"].append(name)
+                    self.background.append((name, "SRAM"))
+            else:
+                top["SRAM"].append(name)
+                if self.often(0.25):
+                    top["DRAM"].append(name)
+                    self.background.append((name, "SRAM"))
+            return
+        top["DRAM"].append(name)
+        if self.often(0.7):
+            own[maker.name].append(self.own_holder(maker, name, output=True))
+            self.background.append((name, "SRAM"))
+        for user in users:
+            if self.often(0.4):
+                own[user.name].append(self.own_holder(user, name))
+
+    def result(
+        self,
+        name: str,
+        maker: Drawn,
+        top: dict[str, list[str]],
+        middle: list[str],
+        own: dict[str, list[Placed]],
+    ) -> None:
+        """Holders of a tensor that nobody reads."""
+        if self.often(0.4):
+            top["SRAM"].append(name)
+            return
+        top["DRAM"].append(name)
+        if self.often(0.7):
+            if self.often(0.2) and not self.common:
+                middle.append(name)
+            else:
+                own[maker.name].append(self.own_holder(maker, name, output=True))
+            self.background.append((name, "SRAM"))
+
+    def fetched(
+        self,
+        name: str,
+        users: list[Drawn],
+        below: bool,
+        top: dict[str, list[str]],
+        middle: list[str],
+        own: dict[str, list[Placed]],
+    ) -> None:
+        """Holders of a tensor that nobody produces."""
+        if self.often(0.45):
+            top["SRAM"].append(name)
+            return
+        top["DRAM"].append(name)
+        if self.often(0.45):
+            (middle if below or self.often(0.4) else top["SRAM"]).append(name)
+            return
+        for user in users:
+            if self.often(0.6):
+                own[user.name].append(self.own_holder(user, name))
+
+    # ---- the whole ---------------------------------------------------------------------------
+
+    def batch(self) -> list[Data]:
+        """Shared outer loops over a rank of their own, with unequal trip counts at times."""
+        if not self.outer:
+            return []
+        names, sizes = {}, {}
+        unequal = self.often(0.3)
+        made = {e.output[0].name: e for e in self.einsums}
+        for einsum in self.einsums:
+            before = [sizes[made[t.name].name] for t, _, b in einsum.reads if b and t.name in made]
+            size = min(before, default=self.outer)
+            if unequal and size > 2 and self.often(0.5):
+                size -= self.chance.randrange(1, max(2, size // 3))
+            sizes[einsum.name] = size
+            names[einsum.name] = f"b{self.outer - size}" if size < self.outer else "b"
+            einsum.batch = names[einsum.name]
+            self.batch_sizes[einsum.batch] = size
+        variable: Any = names if len(set(names.values())) > 1 else self.einsums[0].batch
+        shape = self.choose((2, 3)) if self.outer >= 8 and self.often(0.25) else 1
+        loops = [{"type": "Temporal", "rank_variable": variable, "tile_shape": shape}]
+        if shape > 1:
+            loops.append({"type": "Temporal", "rank_variable": variable, "tile_shape": 1})
+        return loops
+
+    def split(self, branches: list[Data], numbers: Sequence[int], depth: int = 0) -> Data:
+        """A Pipeline or a Sequential, at times with another one in it."""
+        kind = "Sequential" if self.often(0.2) else "Pipeline"
+        if len(numbers) > 2 and depth < 2 and self.often(0.35):
+            cut = self.chance.randrange(1, len(numbers))
+            parts = [numbers[:cut], numbers[cut:]]
+        else:
+            parts = [[n] for n in numbers]
+        nodes = [
+            branches[part[0]] if len(part) == 1 else nested(self.split(branches, part, depth + 1))
+            for part in parts
+        ]
+        return {"type": kind, "nodes": nodes}
+
+    def case(self) -> Case:
+        """The whole cascade."""
+        shared = self.batch()
+        self.make_common()
+        computes = [f"c{k}" for k in range(len(self.einsums))]
+        for number, einsum in enumerate(self.einsums):
+            einsum.compute = self.choose(computes[: number + 1]) if self.often(0.3) else f"c{number}"
+            einsum.loops = self.nest(einsum)
+            if self.often(0.25):
+                self.with_units(einsum)
+        top, middle, own = self.holders()
+        branches = []
+        for einsum in self.einsums:
+            nodes: list[Data] = []
+            for place in range(len(einsum.loops) + 1):
+                nodes += [storage(c, t) for at, c, t in own[einsum.name] if at == place]
+                nodes += einsum.loops[place : place + 1]
+            branches.append(nested(*nodes, leaf(einsum.name, einsum.compute)))
+        above = [*shared, *self.common] if self.often(0.6) else [*self.common, *shared]
+        split = self.split(branches, range(len(branches)))
+        spec = {
+            "workload": self.workload_data(),
+            "arch": {"nodes": self.arch()},
+            "mapping": {"nodes": [*top, *above, *middle, split]},
+        }
+        options: Data = {
+            "granularity": self.choose(("full", "full", "flow", "auto")),
+            "slots": self.choose((2, 2, 1, 3, 4, None)),
+        }
+        background = [pair for pair in self.background if self.often(0.6)]
+        if background:
+            options["background"] = background
+        return Case(spec, options)
+
+    def arch(self) -> list[Data]:
+        """The architecture: slow or fast DRAM, SRAM, registers perhaps, own and shared units."""
+        slow = self.often(0.35)
+        nodes = [
+            memory("DRAM", self.choose(QUICK_RATES), self.choose(SLOW_RATES if slow else RATES)),
+            memory("SRAM", self.choose(QUICK_RATES), self.choose(QUICK_RATES)),
+        ]
+        for node in nodes:
+            node["size"] = "inf"
+            if self.often(0.3):
+                node["separate_read_write_ports"] = True
+            elif self.often(0.3):
+                node["total_latency"] = ONE_PORT
+        if self.registers:
+            register = memory("RF", "inf", "inf", size="inf")
+            if self.registers > 1:
+                register["spatial"] = [{"name": "X", "fanout": self.registers}]
+            nodes.append(register)
+        for name in dict.fromkeys(e.compute for e in self.einsums):
+            node = compute(name, self.choose(RATES))
+            if name in self.fanouts:
+                more = self.choose((1, 1, 2))
+                node["spatial"] = [{"name": "X", "fanout": more * self.fanouts[name]}]
+            nodes.append(node)
+        return nodes
+
+    def workload_data(self) -> Data:
+        """The workload."""
+        einsums = []
+        used: dict[str, int] = {}
+        for einsum in self.einsums:
+            accesses = [self.access(einsum, t, index, b) for t, index, b in einsum.reads]
+            accesses.append({**self.access(einsum, *einsum.output, True), "output": True})
+            einsums.append({"name": einsum.name, "tensor_accesses": accesses})
+            used |= einsum.variables
+        used |= self.batch_sizes
+        return {
+            "iteration_space_shape": {name: f"0 <= {name} < {size}" for name, size in used.items()},
+            "bits_per_value": {"All": 1},
+            "einsums": einsums,
+        }
+
+    def access(self, einsum: Drawn, tensor: Tensor, index: Sequence[str], batched: bool) -> Data:
+        """A tensor access as plain data."""
+        expressions = [*([einsum.batch] if batched and einsum.batch else []), *index]
+        ranks = [f"{tensor.name.upper()}_{at}" for at in range(len(expressions))]
+        return {"name": tensor.name, "projection": dict(zip(ranks, expressions, strict=True))}
+
+
+def draw(seed: int | random.Random) -> Case:
+    """Draw a case; the same one for the same seed."""
+    chance = random.Random(seed) if isinstance(seed, int) else seed
+    while True:
+        workload = WorkloadDraw(chance)
+        outer = chance.choice((0, 0, 0, 0, 3, 4, 5, 6, 8, 10, 12, 16))
+        times = max(outer, 1)
+        number = chance.choice((2, 2, 3, 3, 4))
+        for _ in range(number):
+            workload.einsum(MOST // times // 2, 0.5 if outer else 0.0)
+        size = times * sum(prod(e.variables.values()) for e in workload.einsums)
+        if FEWEST <= size <= MOST:
+            return MappingDraw(workload, outer).case()
+
+
+def cases() -> st.SearchStrategy[Case]:
+    """Cases as a strategy; a failing seed is replayed by ``draw(seed)``."""
+    return st.integers(0, 2**63).map(draw)
