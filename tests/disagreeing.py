@@ -529,15 +529,16 @@ class MappingDraw:
         background = [pair for pair in self.background if self.often(0.6)]
         if background:
             options["background"] = background
+        options["order"] = self.choose(("best", "best", "best", "program", "skew", "oldest"))
         return Case(spec, options)
 
     def arch(self) -> list[Data]:
         """The architecture: slow or fast DRAM, SRAM, registers perhaps, own and shared units."""
-        slow = self.often(0.35)
-        nodes = [
-            memory("DRAM", self.choose(QUICK_RATES), self.choose(SLOW_RATES if slow else RATES)),
-            memory("SRAM", self.choose(QUICK_RATES), self.choose(QUICK_RATES)),
-        ]
+        slow = SLOW_RATES if self.often(0.35) else QUICK_RATES
+        dram = ("inf", "inf") if self.often(0.3) else (self.choose(QUICK_RATES), self.choose(slow))
+        free = self.often(0.5)
+        sram = ("inf", "inf") if free else (self.choose(QUICK_RATES), self.choose(QUICK_RATES))
+        nodes = [memory("DRAM", *dram), memory("SRAM", *sram)]
         for node in nodes:
             node["size"] = "inf"
             if self.often(0.3):
@@ -549,13 +550,26 @@ class MappingDraw:
             if self.registers > 1:
                 register["spatial"] = [{"name": "X", "fanout": self.registers}]
             nodes.append(register)
+        rates = self.balanced() if self.often(0.5) else {}
         for name in dict.fromkeys(e.compute for e in self.einsums):
-            node = compute(name, self.choose(RATES))
+            node = compute(name, rates.get(name) or self.choose(RATES))
             if name in self.fanouts:
                 more = self.choose((1, 1, 2))
                 node["spatial"] = [{"name": "X", "fanout": more * self.fanouts[name]}]
             nodes.append(node)
         return nodes
+
+    def balanced(self) -> dict[str, str]:
+        """Throughputs with which all units are busy for about the same time."""
+        operations: dict[str, int] = {}
+        for e in self.einsums:
+            size = prod(e.variables.values())
+            operations[e.compute] = operations.get(e.compute, 0) + size
+        longest = max(operations.values()) * self.choose((1, 2, 5, 9))
+        return {
+            name: f"1/{max(1, longest // size + self.choose((-1, 0, 0, 1)))}"
+            for name, size in operations.items()
+        }
 
     def workload_data(self) -> Data:
         """The workload."""

@@ -61,9 +61,9 @@ class Summary:
         if found.illegal:
             self.illegal[found.illegal.partition(":")[0]] += 1
             return
-        self.engines[found.engine or "none"] += 1
+        self.engines["coarse" if found.coarse else found.engine or "none"] += 1
         self.denied += found.forced
-        self.exact += found.engine == "periodic" and found.exact
+        self.exact += found.engine == "periodic" and found.exact and not found.coarse
         self.unsettled += found.engine == "periodic" and bool(found.unsettled)
         self.brackets += bool(found.engine) and not found.exact
         self.tiles += found.tiles
