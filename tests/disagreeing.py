@@ -319,9 +319,7 @@ class MappingDraw:
         else:
             self.fanouts[where] = max(self.fanouts.get(where, 1), units)
         rest = [
-            one
-            for one in einsum.loops
-            if one["rank_variable"] != name or one["tile_shape"] < block
+            one for one in einsum.loops if one["rank_variable"] != name or one["tile_shape"] < block
         ]
         spatial = {**loop(name, block), "type": "Spatial", "component": where, "name": "X"}
         first = next((k for k, one in enumerate(rest) if one["rank_variable"] == name), len(rest))
@@ -503,7 +501,9 @@ class MappingDraw:
         self.make_common()
         computes = [f"c{k}" for k in range(len(self.einsums))]
         for number, einsum in enumerate(self.einsums):
-            einsum.compute = self.choose(computes[: number + 1]) if self.often(0.3) else f"c{number}"
+            einsum.compute = (
+                self.choose(computes[: number + 1]) if self.often(0.3) else f"c{number}"
+            )
             einsum.loops = self.nest(einsum)
             if self.often(0.25):
                 self.with_units(einsum)
@@ -594,8 +594,8 @@ class MappingDraw:
         return {"name": tensor.name, "projection": dict(zip(ranks, expressions, strict=True))}
 
 
-def draw(seed: int | random.Random) -> Case:
-    """Draw a case; the same one for the same seed."""
+def draw(seed: int | random.Random, fewest: int = FEWEST, most: int = MOST) -> Case:
+    """Draw a case with a number of operations between these; the same one for the same seed."""
     chance = random.Random(seed) if isinstance(seed, int) else seed
     while True:
         workload = WorkloadDraw(chance)
@@ -605,10 +605,10 @@ def draw(seed: int | random.Random) -> Case:
         for _ in range(number):
             workload.einsum(MOST // times // 2, 0.5 if outer else 0.0)
         size = times * sum(prod(e.variables.values()) for e in workload.einsums)
-        if FEWEST <= size <= MOST:
+        if fewest <= size <= most:
             return MappingDraw(workload, outer).case()
 
 
-def cases() -> st.SearchStrategy[Case]:
-    """Cases as a strategy; a failing seed is replayed by ``draw(seed)``."""
-    return st.integers(0, 2**63).map(draw)
+def cases(fewest: int = FEWEST, most: int = MOST) -> st.SearchStrategy[Case]:
+    """Cases as a strategy; a failing seed is replayed by ``draw`` with the same arguments."""
+    return st.integers(0, 2**63).map(lambda seed: draw(seed, fewest, most))

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import polylat
-from differences import CHECKS, Comparison, compare
+from differences import CHECKS, DEFAULT_CHECKS, Comparison, compare
 from disagreeing import Case, draw
 from smaller import smaller
 
@@ -100,7 +100,7 @@ def timed_out(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def compared(
-    case: Case, limit: int, checks: Sequence[str] | None = None
+    case: Case, limit: int, checks: Collection[str] = DEFAULT_CHECKS
 ) -> tuple[Comparison, float]:
     """Compare the engines, for at most this number of seconds; also how long it took."""
     begin = time.perf_counter()
@@ -116,7 +116,7 @@ def compared(
     return found, time.perf_counter() - begin
 
 
-def one(job: tuple[int, int, tuple[str, ...] | None]) -> tuple[int, Comparison, float]:
+def one(job: tuple[int, int, Collection[str]]) -> tuple[int, Comparison, float]:
     """Draw and compare one seed."""
     seed, limit, checks = job
     return seed, *compared(draw(seed), limit, checks)
@@ -141,8 +141,7 @@ def read(path: Path) -> Case:
 def results(args: argparse.Namespace) -> Iterator[tuple[int, Comparison, float]]:
     """The comparisons of all seeds, in the order in which they finish."""
     seeds = range(args.seed, args.seed + args.draws)
-    checks = tuple(args.checks.split(",")) if args.checks is not None else None
-    jobs = [(seed, args.limit, checks) for seed in seeds]
+    jobs = [(seed, args.limit, args.checks.split(",")) for seed in seeds]
     if args.jobs == 1:
         yield from map(one, jobs)
         return
@@ -162,7 +161,9 @@ def many(args: argparse.Namespace) -> int:
                 write(Path(args.failures) / f"{seed}.json", draw(seed), found)
         if summary.draws % 200 == 0:
             spent = time.perf_counter() - begin
-            print(f"{summary.draws} draws, {len(summary.failing)} differ, {spent:.0f} s", flush=True)
+            print(
+                f"{summary.draws} draws, {len(summary.failing)} differ, {spent:.0f} s", flush=True
+            )
     print(f"polylat               {Path(polylat.__file__).parent}")
     print(f"seeds                 {args.seed} to {args.seed + args.draws - 1}")
     print(summary.text())
@@ -175,8 +176,10 @@ def replay(args: argparse.Namespace) -> int:
     failed = False
     for name in args.replay:
         path, case = Path(name), read(Path(name))
-        found, seconds = compared(case, args.limit)
-        engine = f"{found.engine or 'no report'}, exact {found.exact}, {found.tiles} tile iterations"
+        found, seconds = compared(case, args.limit, args.checks.split(","))
+        engine = (
+            f"{found.engine or 'no report'}, exact {found.exact}, {found.tiles} tile iterations"
+        )
         print(f"{name}: {found.illegal or engine}, {seconds:.1f} s")
         print(*(f"  {line}" for line in found.differences), sep="\n")
         failed |= bool(found.differences)
@@ -184,11 +187,11 @@ def replay(args: argparse.Namespace) -> int:
             kinds = found.kinds
 
             def differs(data: Data, options: Data, kinds: set[str] = kinds) -> bool:
-                again, _ = compared(Case(data, options), args.limit)
+                again, _ = compared(Case(data, options), args.limit, args.checks.split(","))
                 return bool(again.kinds & kinds)
 
             less = Case(*smaller(case.spec, case.options, differs))
-            again, _ = compared(less, args.limit)
+            again, _ = compared(less, args.limit, args.checks.split(","))
             write(path.with_suffix(".small.json"), less, again)
             print(f"  smaller: {path.with_suffix('.small.json')}, {again.tiles} tile iterations")
             print(*(f"  {line}" for line in again.differences), sep="\n")
@@ -197,14 +200,18 @@ def replay(args: argparse.Namespace) -> int:
 
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--failures", help="directory for the cases that differ")
     parser.add_argument("--limit", type=int, default=120, help="seconds per draw")
     parser.add_argument(
-        "--checks", help=f"besides the figures, of {','.join(CHECKS)}; '' for none (default: all)"
+        "--checks",
+        default=",".join(sorted(DEFAULT_CHECKS)),
+        help=f"besides the figures, of explore,{','.join(CHECKS)}; '' for none",
     )
     parser.add_argument("--replay", nargs="+", metavar="FILE")
     parser.add_argument("--smaller", action="store_true", help="reduce the replayed files")
