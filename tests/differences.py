@@ -49,10 +49,20 @@ FIGURES = (
 class Comparison:
     """The outcome for one case.
 
-    ``illegal``: the mapping has no report. ``engine``: of the forced periodic run. ``exact``: of
-    that run. ``forced``: whether the engine would have visited all tile iterations, and was denied
-    to. ``coarse``: whether it then chose coarser tile iterations. ``differences``: one line each, starting with the kind, as in ``"latency: …"``.
-    ``undetermined``: kinds of results that the periodic engine leaves out.
+    Parameters
+    ----------
+    illegal
+        Why the mapping has no report.
+    engine, exact, unsettled, coarse
+        Of the run that had to extrapolate; whether it chose coarser tile iterations.
+    forced
+        Whether the engine would have visited all tile iterations, and was denied to.
+    tiles
+        Number of tile iterations.
+    differences
+        One line each, which starts with the kind, as in ``"latency: …"``.
+    undetermined
+        Kinds of results that the engine that extrapolates leaves out.
     """
 
     illegal: str = ""
@@ -131,9 +141,9 @@ def check_figures(found: Comparison, every: Report, some: Report) -> None:
             found.same(name, "", getattr(some, name), getattr(every, name))
     found.same("sequential", "missing", some.sequential is None, every.sequential is None)
     if some.sequential is not None and every.sequential is not None:
-        # "The best schedule found where it is not exact": no flag says so.
-        if some.sequential < every.sequential:
-            found.add("sequential", "", some.sequential, every.sequential)
+        # The best schedule found, which need not be exact: no attribute says whether it is.
+        shorter = some.sequential < every.sequential
+        found.same("sequential", (some.sequential, every.sequential), shorter, False)
 
 
 def coarser(every: Report, some: Report) -> bool:
@@ -204,9 +214,9 @@ def check_critical(found: Comparison, every: Report, some: Report) -> None:
     at = Fraction(0)
     for step in path:
         key = (step.einsum, step.tile, step.component, step.port, step.tensor, step.action)
-        bar = served.get((*key, Fraction(step.start), Fraction(step.finish)))
-        if bar is None or bar.slack != 0 or step.start != at:
-            what = "not served" if bar is None else f"slack {bar.slack}, at {at}"
+        there = served.get((*key, Fraction(step.start), Fraction(step.finish)))
+        if there is None or there.slack != 0 or step.start != at:
+            what = "not served" if there is None else f"slack {there.slack}, at {at}"
             found.add("critical", "step", step, what)
             return
         at = Fraction(step.finish)
@@ -247,12 +257,11 @@ def check_sensitivity(found: Comparison, every: Report, some: Report) -> None:
         rows = {(r.einsum, r.component, r.tensor, r.action): r for r in mine}
         for row in other:
             key = (row.einsum, row.component, row.tensor, row.action)
-            if rows[key].slack is not None and row.slack is not None:
+            slack, kind = rows[key].slack, "slack"
+            if slack is not None and row.slack is not None:
                 # A factor that is free, though not the largest one, is a fault of another kind.
-                kind = "slack above" if rows[key].slack > row.slack else "slack below"
-                found.same(kind, key, rows[key].slack, row.slack)
-            else:
-                found.same("slack", key, rows[key].slack, row.slack)
+                kind = "slack above" if slack > row.slack else "slack below"
+            found.same(kind, key, slack, row.slack)
             if rows[key].latency_if_free is None or row.latency_if_free is None:
                 found.undetermined["sensitivity"] += 1
             else:

@@ -22,7 +22,7 @@ import oracle
 import polylat
 from builders import DATA
 from differences import compare, differences
-from disagreeing import Case, draw
+from disagreeing import Case, cases, draw
 from polylat import Report, Spec, UnsupportedError
 from polylat.views.text import report_text
 from reports import explicit_up_to, report_or_none
@@ -82,10 +82,9 @@ def test_extrapolated_is_visited(seed: int) -> None:
 
 
 @FEWER
-@given(SEEDS)
-def test_visited_is_by_brute_force(seed: int) -> None:
+@given(cases(fewest=60, most=300))
+def test_visited_is_by_brute_force(case: Case) -> None:
     """The explicit engine, with which extrapolation is compared, agrees with the oracle."""
-    case = draw(seed, fewest=60, most=300)
     with explicit_up_to(10**9):
         report = report_or_none(case)
     options = {name: value for name, value in case.options.items() if name != "order"}
