@@ -171,17 +171,18 @@ def check_bars(found: Comparison, every: Report, some: Report) -> None:
     for share in (0, chance.randrange(100), chance.randrange(100), 95):
         start = Fraction(every.latency) * share / 100
         window = (start, min(start + Fraction(every.latency, 20), Fraction(every.latency)))
-        here, there = (r.timeline(window=window, fold=False, limit=EVERY) for r in (some, every))
+        lines = [r.timeline(window=window, fold=False, limit=EVERY) for r in (some, every)]
+        here, there = (sorted(line.bars, key=lambda bar: (bar.lane, bar.start)) for line in lines)
         served = [
             [(bar.lane, bar.einsum, bar.kind, bar.tile, bar.start, bar.duration) for bar in bars]
-            for bars in (here.bars, there.bars)
+            for bars in (here, there)
         ]
         if served[0] != served[1]:
             first = next((p for p in zip(*served, strict=False) if p[0] != p[1]), ("more", "fewer"))
             found.add("bars", f"from {brief(start)},", *first)
             return
         wrong = []
-        for mine, other in zip(here.bars, there.bars, strict=True):
+        for mine, other in zip(here, there, strict=True):
             if mine.slack is None:
                 found.undetermined["bar slack"] += 1
             elif mine.slack != other.slack:
