@@ -28,7 +28,7 @@ from polylat.schedule.backtrack import (
 from polylat.schedule.backtrack_kernels import CHILD, COUNT, LOST, PLACE, REASONS, SHAPE, SHIFT
 from polylat.schedule.events import Precedences
 from polylat.schedule.extrapolation import PeriodicTaskGraph
-from polylat.schedule.reasons import PORT, START
+from polylat.schedule.reasons import PORT, START, UNKNOWN
 
 __all__ = ["CriticalWalk"]
 
@@ -54,22 +54,23 @@ class CriticalWalk:
         self.tiles = model.layout.tiles
         self.loops = len(plan.repeats.earlier)
 
-    def reasons(self, tasks: Sequence[int]) -> list[int]:
-        """Return why sampled tasks waited.
+    def reasons(self, tasks: Ints, periods: Ints) -> Ints:
+        """Return why tasks waited.
 
         Parameters
         ----------
-        tasks
-            Sampled tasks.
+        tasks, periods
+            Sampled tasks, shape (n,), and by how many periods each is translated, shape
+            (loops, n).
 
         Returns
         -------
-        list of int
-            Reason codes (`schedule.reasons`); `PORT` where the walk cannot determine the reason.
+        numpy.ndarray
+            Shape (n,): reason codes (`schedule.reasons`); `UNKNOWN` where the walk cannot determine
+            the reason.
         """
-        chosen = np.array(tasks, dtype=np.int64)
-        found: list[int] = binding_reasons(self._tables, chosen, START, PORT).tolist()
-        return found
+        rows = _plain(periods.T)
+        return binding_reasons(self._tables, _plain(tasks), rows, START, PORT, UNKNOWN)
 
     def back(self) -> tuple[Item, ...]:
         """Trace the critical path back from the last finish.
@@ -157,6 +158,7 @@ class CriticalWalk:
             wait_start=wait_start,
             wait_source=_plain(waits.source),
             wait_rule=rule,
+            wait_group=_plain(rule // (graph.ports + 2)),
             wait_reason=reason,
             wait_periods=_plain(waits.periods.T),
         )

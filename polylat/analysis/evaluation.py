@@ -53,8 +53,8 @@ class Evaluation:
         Traces a critical path, which takes longer than computing the latency: per access, the time
         on the path at scale 1.
     direct_slope
-        Computes the left derivative of the latency along a common scale of some accesses, without
-        tracing a critical path; None where it cannot.
+        Computes a one-sided derivative of the latency along a common scale of some accesses,
+        without tracing a critical path; None where it cannot.
     """
 
     latency: Number

@@ -15,8 +15,9 @@ from polylat.analysis.access import AccessKey
 from polylat.analysis.evaluation import INT64_LIMIT, DurationPart, Evaluation, duration_parts
 from polylat.engine.solution import Solution
 from polylat.numbers import Number, reduce_number
-from polylat.schedule.arrays import Ints, Times, group_by_key
+from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.critical_kernels import critical_walk_back
+from polylat.schedule.critical_path import edges_by_target
 from polylat.schedule.list_scheduling import ExplicitTaskGraph, simulate
 from polylat.schedule.timing import service_order
 
@@ -159,6 +160,7 @@ class ExplicitRetimer:
             *plan.own_blocks,
             *self._into,
             graph.edge_source,
+            graph.edge_rule,
             graph.edge_reason,
             graph.task_block,
             end,
@@ -193,10 +195,8 @@ class ExplicitRetimer:
 
     @cached_property
     def _into(self) -> tuple[Ints, Ints]:
-        """The edges by target, as `group_by_key` returns them."""
-        graph = self.plan.graph
-        start, edges = group_by_key(graph.edge_target, graph.blocks + graph.iterations)
-        return start, edges
+        """The edges by target, as `edges_by_target` returns them."""
+        return edges_by_target(self.plan.graph)
 
     @cached_property
     def _before(self) -> Ints:

@@ -140,10 +140,13 @@ class PeriodicRetimer:
 
     def _dtype(self, factors: Mapping[AccessKey, int], unit: int) -> Any:
         """Return a type that holds all times: none exceeds the sum of all busy times."""
-        total = sum(
+        return np.int64 if self._total(factors, unit) < INT64_LIMIT else object
+
+    def _total(self, factors: Mapping[AccessKey, int], unit: int) -> int:
+        """Return an upper bound of all times."""
+        return sum(
             steps * max(factors.get(key, unit), unit, 1) for key, steps in self._work.items()
         )
-        return np.int64 if total < INT64_LIMIT else object
 
     @cached_property
     def _work(self) -> Mapping[AccessKey, int]:
@@ -168,7 +171,8 @@ class PeriodicRetimer:
         durations = sampled.durations(factors, unit, self._dtype(factors, unit))
         values = sampled.timer.values(durations)
         timing = sampled.timer.timing(durations, values)
-        assert timing.legal
+        if not timing.legal:
+            raise NotPeriodicError([])
         now = sampled is self._schedules[0] and all(factor == unit for factor in factors.values())
 
         def trace() -> Mapping[AccessKey, Number]:
@@ -183,13 +187,69 @@ class PeriodicRetimer:
                 return self._visiting.evaluate(used).unscaled
 
         def direct_slope(keys: Collection[AccessKey]) -> Fraction | None:
-            alone = dict.fromkeys(keys, 1)
-            grows = sampled.durations(alone, 0, self._dtype(alone, 0))
-            slope = sampled.timer.slope(durations, values, grows)
+            slope = self._slope(sampled, factors, unit, timing.makespan, keys)
             return None if slope is None else Fraction(slope, scale)
 
         latency = reduce_number(Fraction(timing.makespan, scale * unit))
         return Evaluation(latency, used, trace, direct_slope)
+
+    def _slope(
+        self,
+        sampled: _SampledSchedule,
+        factors: Mapping[AccessKey, int],
+        unit: int,
+        makespan: int,
+        keys: Collection[AccessKey],
+    ) -> int | None:
+        """Return a slope of the makespan in one direction of durations, by differences.
+
+        The makespan is the maximum, over the paths, of their durations, and these are integers. So
+        no path is overtaken by another while a common factor of durations changes by less than one
+        part in their total time, and the difference quotient over such a step is a one-sided
+        derivative. Over a wider step it is one if that over half the step is the same: a convex
+        function that has three points on a line is linear between them.
+
+        Parameters
+        ----------
+        sampled
+            The schedule.
+        factors, unit
+            Its durations, see `_SampledSchedule.durations`.
+        makespan
+            Its makespan.
+        keys
+            The accesses whose durations change.
+
+        Returns
+        -------
+        int or None
+            The derivative to the left, or where these accesses take no time to the right, in steps;
+            None where the schedules with these durations are not periodic.
+        """
+        # Accesses that take no time cannot become faster.
+        sign = -1 if all(factors.get(key) for key in keys) else 1
+        if sign > 0 and any(factors.get(key) for key in keys):
+            return None
+        # A step is one part in `parts` of the unit of durations.
+        total = self._total(factors, unit) + self._total({}, 1)
+        work = sum(self._work.get(key, 0) for key in keys)
+        parts = INT64_LIMIT // 2 // (total + 1)
+        exact = parts > work or parts < 2
+        parts = work + 1 if exact else parts - parts % 2
+        found: list[int] = []
+        for size in (1,) if exact else (1, 2):
+            changed = {key: factor * parts for key, factor in factors.items()}
+            changed |= {key: factors[key] * parts + sign * size for key in keys if key in factors}
+            durations = sampled.durations(changed, unit * parts, self._dtype(changed, unit * parts))
+            try:
+                values = sampled.timer.values(durations)
+            except NotPeriodicError:
+                return None
+            moved = sampled.timer.timing(durations, values).makespan - makespan * parts
+            if moved % (sign * size):
+                return None
+            found.append(moved // (sign * size))
+        return found[0] if len({*found}) == 1 else None
 
 
 class _SampledSchedule:

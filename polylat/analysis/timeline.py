@@ -13,7 +13,7 @@ from typing import Literal
 from polylat.analysis.access import Step
 from polylat.errors import OptionError
 from polylat.numbers import Number, reduce_number
-from polylat.schedule.reasons import WaitedFor
+from polylat.schedule.reasons import Wait
 from polylat.spec.arguments import normalize_window
 
 __all__ = [
@@ -93,7 +93,8 @@ class Bar:
     start, duration
         Start time and duration.
     waited_for
-        Why it starts no earlier; None if it waits for nothing.
+        Why it starts no earlier; None if it waits for nothing, ``"unknown"`` where that is not
+        determined.
     after
         Index of the bar of the same segment that it waited for; None if that is not shown.
     critical
@@ -111,7 +112,7 @@ class Bar:
     parts: tuple[BarPart, ...]
     start: Number
     duration: Number
-    waited_for: WaitedFor | None = None
+    waited_for: Wait = None
     after: int | None = None
     critical: bool = False
     slack: Number | None = None

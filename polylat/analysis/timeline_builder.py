@@ -32,14 +32,16 @@ from polylat.analysis.timeline import (
     window_of,
 )
 from polylat.analysis.visiting import visit_all
+from polylat.analysis.waits import start_reasons, task_reasons
 from polylat.engine.model import Model
+from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
-from polylat.schedule.reasons import START, WaitedFor
+from polylat.schedule.reasons import UNKNOWN, Wait
 from polylat.schedule.slack import task_slacks
 
 __all__ = ["TimelineBuilder"]
@@ -205,7 +207,8 @@ class TimelineBuilder:
                     parts[bar].append(made)
         slacks = self._slacks(tasks, later, single.first)
         if None in slacks and self._whole is not None:
-            slacks = self._slacks_of_all(single, *self._whole)
+            free = self._free_of_all[self._tasks_of_all(single, self._whole)]
+            slacks = [self._number(int(steps)) for steps in free]
         bars = [
             Bar(
                 lane=int(single.port[bar]),
@@ -219,7 +222,9 @@ class TimelineBuilder:
             )
             for bar in range(count)
         ]
-        why = self._waits(tasks.tolist())
+        why = self._waits(tasks, later)
+        if "unknown" in why and self._whole is not None:
+            why = self._waits_of_all(single, self._whole)
         return tuple(_linked(bars, why, self._on_path(bars, critical)))
 
     def _kind(self, stream: int) -> Kind:
@@ -237,27 +242,27 @@ class TimelineBuilder:
             free = [None] * len(tasks)
         return [None if steps is None else self._number(steps) for steps in free]
 
-    def _slacks_of_all(
-        self, single: ServiceRuns, model: Model, events: EventNumbering, free: Times
-    ) -> list[Number | None]:
-        """Return the slack of services from the schedule of all tile iterations."""
-        found: list[Number | None] = []
+    def _tasks_of_all(self, single: ServiceRuns, whole: Solution) -> Ints:
+        """Return the tasks of services in the schedule of all tile iterations."""
+        model, events = whole.model, EventNumbering(whole.model.graph)
+        tasks = np.zeros(single.size, dtype=np.int64)
         for bar in range(single.size):
             leaf, block = self.streams[int(single.stream[bar])]
             of = model.layout.tiles[leaf]
             iteration = of.find(single.digits[: of.depth, bar : bar + 1])
-            task = _tasks(model, events, (leaf, block, int(single.port[bar])), iteration)
-            found.append(self._number(int(free[task[0]])))
-        return found
+            tasks[bar] = _tasks(model, events, (leaf, block, int(single.port[bar])), iteration)[0]
+        return tasks
 
     @cached_property
-    def _whole(self) -> tuple[Model, EventNumbering, Times] | None:
-        """All tile iterations, and the slack of their tasks; None if there are too many."""
-        whole = visit_all(self.solution)
-        if whole is None:
-            return None
-        graph = whole.model.graph
-        return whole.model, EventNumbering(graph), task_slacks(graph, whole.schedule)
+    def _whole(self) -> Solution | None:
+        """The schedule of all tile iterations; None if there are too many."""
+        return visit_all(self.solution)
+
+    @cached_property
+    def _free_of_all(self) -> Times:
+        """Slack of the tasks of all tile iterations."""
+        assert self._whole is not None
+        return task_slacks(self._whole.model.graph, self._whole.schedule)
 
     @cached_property
     def _free(self) -> Times | None:
@@ -288,21 +293,17 @@ class TimelineBuilder:
 
     # Reasons for waiting
 
-    def _waits(self, tasks: Sequence[int]) -> list[WaitedFor | None]:
-        """Return the reason why each task waited."""
+    def _waits(self, tasks: Ints, later: Ints) -> list[Wait]:
+        """Return the reason why each task, translated by periods, waited."""
         if not isinstance(self.model.plan, ExplicitTaskGraph):
-            return [REASONS[reason] for reason in self._walk.reasons(tasks)]
-        graph, timing, reasons = self.model.graph, self.timing, self._ready
-        found: list[WaitedFor | None] = []
-        for task in tasks:
-            block = int(graph.task_block[task])
-            event = block if graph.kind[block] == 0 else int(graph.owner[block])
-            begin = timing.fill_begin if graph.kind[block] == 0 else timing.begin
-            if timing.task_begin[task] == begin[event] and reasons[event] != START:
-                found.append(REASONS[int(reasons[event])])
-            else:
-                found.append("port" if timing.task_begin[task] > 0 else None)
-        return found
+            return _names(self._walk.reasons(tasks, later))
+        return _names(task_reasons(self.model.graph, self.timing, self._ready, tasks))
+
+    def _waits_of_all(self, single: ServiceRuns, whole: Solution) -> list[Wait]:
+        """Return the reason why each service waited, from the schedule of all tile iterations."""
+        graph, timing = whole.model.graph, whole.schedule
+        tasks = self._tasks_of_all(single, whole)
+        return _names(task_reasons(graph, timing, start_reasons(graph, timing), tasks))
 
     @cached_property
     def _walk(self) -> CriticalWalk:
@@ -310,39 +311,8 @@ class TimelineBuilder:
 
     @cached_property
     def _ready(self) -> Ints:
-        """Per start of a tile iteration or of a fill, the reason why it waited.
-
-        The first reason, in the order flow, barrier, capacity, among its binding precedences; else
-        the reason of the fill, or of the previous tile iteration, that it starts with.
-        """
-        graph, timing = self.model.graph, self.timing
-        n = graph.iterations
-        begin = timing.fill_begin.copy()
-        begin[:n] = timing.begin
-        reasons = np.full(graph.blocks, START, dtype=np.int64)
-        whole = graph.edge_source < n
-        arrived = np.where(
-            whole,
-            timing.finish[np.minimum(graph.edge_source, n - 1)],
-            timing.block_finish[graph.edge_source],
-        )
-        starts = graph.edge_target < graph.blocks
-        target = np.minimum(graph.edge_target, graph.blocks - 1)
-        tight = np.flatnonzero(starts & np.asarray(arrived == begin[target], dtype=np.bool_))
-        tight = tight[np.asarray(arrived[tight] > 0, dtype=np.bool_)]
-        tight = tight[np.argsort(-graph.edge_reason[tight], kind="stable")]
-        reasons[target[tight]] = graph.edge_reason[tight]
-        fills = n + np.flatnonzero(graph.kind[n:] == 0)
-        owner = graph.owner[fills]
-        same = np.asarray(begin[fills] == begin[owner], dtype=np.bool_) & (reasons[owner] == START)
-        same &= reasons[fills] != START
-        reasons[owner[same]] = reasons[fills[same]]
-        # A tile iteration that starts together with the previous one has the same reason.
-        known = np.flatnonzero((reasons[:n] != START) | graph.leaf_starts)
-        last = known[np.searchsorted(known, np.arange(n), side="right") - 1] if n else known
-        follows = np.asarray(begin[:n] == begin[last], dtype=np.bool_)
-        reasons[:n] = np.where(follows, reasons[last], START)
-        return reasons
+        """Per start of a tile iteration or of a fill, the reason why it waited."""
+        return start_reasons(self.model.graph, self.timing)
 
     # Shades
 
@@ -406,6 +376,10 @@ def _tasks(
     return order[np.searchsorted(keys, blocks * graph.ports + port)]
 
 
+def _names(reasons: Ints) -> list[Wait]:
+    return ["unknown" if code == UNKNOWN else REASONS[code] for code in reasons.tolist()]
+
+
 def _coarse(steps: _Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:
     """Reduce many steps to `_BINS` of them: the maximum in each bin of time."""
     width = Fraction(finish - start) / _BINS
@@ -424,7 +398,7 @@ def _coarse(steps: _Pairs, start: Number, finish: Number) -> tuple[tuple[Number,
 
 def _linked(
     bars: Sequence[Bar],
-    why: Sequence[WaitedFor | None],
+    why: Sequence[Wait],
     on_path: Mapping[int, Step],
 ) -> Iterator[Bar]:
     """Yield the bars, each with its reason for waiting and with the bar that it waited for."""
@@ -439,7 +413,7 @@ def _linked(
         other = [k for k in ready if bars[k].einsum != bar.einsum] or ready
         if reason == "port":
             after = same[0] if same else None
-        elif reason is None:
+        elif reason is None or reason == "unknown":
             after = None
         else:
             before = [k for k in other if k in on_path] if critical else other

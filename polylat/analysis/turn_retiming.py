@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from functools import cached_property
 from math import lcm
@@ -11,7 +12,9 @@ import numpy as np
 
 from polylat.analysis.access import AccessKey
 from polylat.analysis.evaluation import CriticalTotals, Evaluation, busiest_loads, duration_parts
+from polylat.analysis.periodic_retiming import PeriodicRetimer
 from polylat.engine.solution import Solution
+from polylat.errors import UnsupportedError
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
 
@@ -78,12 +81,26 @@ class TurnRetimer:
             busy[where] += steps * int(used[key] * unit)
         by_turn = busy.reshape(len(times), ports)
         busiest = np.arange(len(times)) * ports + by_turn.argmax(axis=1)
+        equal = (by_turn == by_turn.max(axis=1, keepdims=True)) & (by_turn > 0)
         counts = np.full(len(busy), 0, dtype=object)
         counts[busiest] = times
         found = {key: int((steps * counts[where]).sum()) for key, (where, steps) in rows.items()}
         unscaled = {key: reduce_number(Fraction(n, scale)) for key, n in found.items() if n}
         latency = reduce_number(Fraction(int((busy * counts).sum()), scale * unit))
-        return Evaluation(latency, used, lambda: unscaled)
+        if not (equal.sum(axis=1) > 1).any():
+            return Evaluation(latency, used, lambda: unscaled)
+
+        def trace() -> Mapping[AccessKey, Number]:
+            # Of several equally busy ports, the path of the schedule says which are critical.
+            with suppress(UnsupportedError):
+                return self._sampled.evaluate(used, quick=True).unscaled
+            return unscaled
+
+        return Evaluation(latency, used, trace)
+
+    @cached_property
+    def _sampled(self) -> PeriodicRetimer:
+        return PeriodicRetimer(self.solution, self._now)
 
     @cached_property
     def _turns(self) -> tuple[Times, Mapping[AccessKey, tuple[Ints, Times]]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from polylat.engine.model import build
 from polylat.engine.solution import Solution
-from polylat.errors import TooLargeError
+from polylat.errors import ScheduleError, TooLargeError
+from polylat.numbers import format_number
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
 __all__ = ["MOST_VISITED", "visit_all"]
@@ -26,6 +29,11 @@ def visit_all(solution: Solution) -> Solution | None:
     Solution or None
         A schedule of the same mapping in the same order; its model visits every tile iteration.
         None if there are more than `MOST_VISITED`, or too many pairs of them share an element.
+
+    Raises
+    ------
+    ScheduleError
+        The schedule of all tile iterations is another one: the given one is wrong.
     """
     model = solution.model
     if model.lowered.size > MOST_VISITED:
@@ -36,5 +44,13 @@ def visit_all(solution: Solution) -> Solution | None:
         return None
     assert isinstance(whole.plan, ExplicitTaskGraph)
     found = Solution(whole, whole.plan.time(solution.order))
-    assert found.makespan == solution.makespan, "both engines compute the same schedule"
+    if not found.schedule.legal or found.makespan != solution.makespan:
+        latency = Fraction(found.makespan, found.scale) if found.schedule.legal else None
+        raise ScheduleError(
+            f"the latency from a sample of the tile iterations,"
+            f" {format_number(Fraction(solution.makespan, solution.scale))}, is not that of all"
+            f" tile iterations, {'none' if latency is None else format_number(latency)}",
+            where="mapping",
+            fix="report this mapping as a bug of polylat; granularity='tile' avoids it",
+        )
     return found

@@ -79,8 +79,9 @@ class BacktrackTables(NamedTuple):
         skipped periods, and the first iteration of the period before it.
     wait_start
         Shape (events + 1,): where the precedences of each event begin.
-    wait_source, wait_rule, wait_reason
-        Shape (precedences,), by target, then by rule: the awaited event, the rule, the reason code.
+    wait_source, wait_rule, wait_group, wait_reason
+        Shape (precedences,), by target, then by rule: the awaited event, the rule, the number of
+        the edges that the rule is a part of, the reason code.
     wait_periods
         Shape (precedences, loops): how many periods later than `wait_source` the awaited event is.
     """
@@ -116,6 +117,7 @@ class BacktrackTables(NamedTuple):
     wait_start: Ints
     wait_source: Ints
     wait_rule: Ints
+    wait_group: Ints
     wait_reason: Ints
     wait_periods: Ints
 
@@ -263,24 +265,28 @@ def trace_critical_path(
         size *= 2
 
 
-def binding_reasons(tables: BacktrackTables, tasks: Ints, start: int, port: int) -> Ints:
-    """Return what sampled tasks waited for.
+def binding_reasons(
+    tables: BacktrackTables, tasks: Ints, periods: Ints, start: int, port: int, unknown: int
+) -> Ints:
+    """Return what tasks waited for.
 
     Parameters
     ----------
     tables
         The schedule.
-    tasks
-        Shape (n,): the tasks.
-    start, port
-        The codes `START` and `PORT` of `reasons`.
+    tasks, periods
+        Sampled tasks, shape (n,), and by how many periods each is translated, shape (n, loops).
+    start, port, unknown
+        The codes `START`, `PORT` and `UNKNOWN` of `reasons`.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n,): reason codes; `port` where the predecessor is not found.
+        Shape (n,): reason codes; `unknown` where the predecessor is not found.
     """
-    return np.asarray(compiled_reasons(_packed(tables), *_room(tables), tasks, start, port))
+    room = _room(tables)
+    found = compiled_reasons(_packed(tables), *room, tasks, periods, start, port, unknown)
+    return np.asarray(found)
 
 
 def _packed(tables: BacktrackTables) -> Ints:

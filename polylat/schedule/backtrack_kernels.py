@@ -38,7 +38,7 @@ CANDIDATES = 3
 
 # Rows of `work`, each with an entry per loop: how many periods later an instance is; loop indices;
 # numbers of alternatives; then, from `MOVES` on, two rows per loop.
-HERE, NOW, FOUND, CHOSEN, START, SOUGHT, NEAREST, WAYS, MOVES = np.arange(9)
+HERE, NOW, FOUND, CHOSEN, START, SOUGHT, NEAREST, LEAP, WAYS, MOVES = np.arange(10)
 
 # Rows of `BacktrackRecord.items` and of `BacktrackRecord.shapes`.
 SHAPE, PLACE, EVENT, LINK = np.arange(4)
@@ -51,8 +51,8 @@ KIND, SEQUENCE, TASK_BLOCK, TASK_PORT, TASK_KIND = np.arange(7, 12)
 OWN_START, OWN, SERVED_START, SERVED = np.arange(12, 16)
 LEAF, DIGITS, PERIOD, KEYS, BASES, TRIPS, PLACES = np.arange(16, 23)
 CUT_START, CUT_PLACE, CUT_PERIOD, CUT_COUNT, CUT_LAST_PERIOD = np.arange(23, 28)
-WAIT_START, WAIT_SOURCE, WAIT_RULE, WAIT_REASON, WAIT_PERIODS = np.arange(28, 33)
-N_MODULI, LOOPS, EVENTS, BLOCKS, ITERATIONS, TASKS = np.arange(33, 39)
+WAIT_START, WAIT_SOURCE, WAIT_RULE, WAIT_GROUP, WAIT_REASON, WAIT_PERIODS = np.arange(28, 34)
+N_MODULI, LOOPS, EVENTS, BLOCKS, ITERATIONS, TASKS = np.arange(34, 40)
 
 
 @_njit
@@ -230,23 +230,89 @@ def _awaited(t: Any, work: Any, row: Any, wait: Any, way: Any) -> Any:
 
 
 @_njit
+def _binding(t: Any, work: Any, time: Any, event: Any, row: Any, wait: Any) -> Any:
+    """What an instance waits for if that happens at `time[0]`, its periods in `FOUND`; or `NONE`.
+
+    `LOST` if a time cannot be extrapolated.
+    """
+    ways = _combinations(t, work, event, row, wait)
+    if ways < 0:
+        return LOST
+    for way in range(ways):
+        found = _awaited(t, work, row, wait, way)
+        if found < 0:
+            continue
+        there = _happens_at(t, work, time, found, FOUND)
+        if there < 0:
+            return LOST
+        if there:
+            return found
+    return NONE
+
+
+@_njit
 def _port_predecessor(t: Any, work: Any, time: Any, event: Any) -> Any:
     """The task that the port served before the task `HERE`, its periods in `CHOSEN`, or `LOST`."""
     for wait in range(t[t[WAIT_START] + event], t[t[WAIT_START] + event + 1]):
-        ways = _combinations(t, work, event, HERE, wait)
-        if ways < 0:
+        found = _binding(t, work, time, event, HERE, wait)
+        if found >= 0:
+            _copy(work, FOUND, CHOSEN)
+            return found
+        if found == LOST:
             return LOST
-        for way in range(ways):
-            found = _awaited(t, work, HERE, wait, way)
-            if found < 0:
-                continue
-            there = _happens_at(t, work, time, found, FOUND)
-            if there < 0:
-                return LOST
-            if there:
-                _copy(work, FOUND, CHOSEN)
-                return found
     return LOST
+
+
+@_njit
+def _starts_then(t: Any, work: Any, time: Any, event: Any) -> Any:
+    """Whether the tile iteration at indices `SOUGHT` starts at `time[0]`."""
+    found = _locate(t, work, event, FOUND)
+    return found >= 0 and _happens_at(t, work, time, found, FOUND) == 1
+
+
+@_njit
+def _leap(t: Any, work: Any, time: Any, event: Any) -> Any:
+    """An earlier tile iteration that starts together with the one at `NOW`, its periods in `NOW`.
+
+    Tile iterations start in order. So of the indices of a loop, those that start then are found by
+    bisection.
+    """
+    loops = t[LOOPS]
+    for k in range(loops):
+        at = event * loops + k
+        work[LEAP, k] = t[t[DIGITS] + at] + work[NOW, k] * t[t[PERIOD] + at]
+    for loop in range(loops):
+        for k in range(loops):
+            work[SOUGHT, k] = work[LEAP, k] if k <= loop else 0
+        if not _starts_then(t, work, time, event):
+            continue
+        low, high = ZERO, work[LEAP, loop]
+        while low < high:
+            middle = (low + high) // 2
+            work[SOUGHT, loop] = middle
+            if _starts_then(t, work, time, event):
+                high = middle
+            else:
+                low = middle + 1
+        work[SOUGHT, loop] = high
+        return _locate(t, work, event, NOW)
+    return event
+
+
+@_njit
+def _first_together(t: Any, work: Any, time: Any, event: Any, none: Any) -> Any:
+    """The first tile iteration of the leaf that starts when the one at `NOW` does, or `LOST`."""
+    while True:
+        wait = t[t[WAIT_START] + event + 1] - 1
+        if wait < t[t[WAIT_START] + event] or t[t[WAIT_REASON] + wait] != none:
+            return event
+        if t[t[WAIT_SOURCE] + wait] >= t[ITERATIONS]:
+            return event
+        found = _binding(t, work, time, event, NOW, wait)
+        if found < 0:
+            return LOST if found == LOST else event
+        _copy(work, FOUND, NOW)
+        event = _leap(t, work, time, found)
 
 
 @_njit
@@ -257,9 +323,6 @@ def _block_kind(t: Any, event: Any) -> Any:
 @_njit
 def _preferred(t: Any, work: Any, event: Any, than: Any) -> Any:
     """Whether an end of a task has later loop indices than another, or is the foreground's."""
-    leaves = t[LEAF]
-    if t[leaves + t[t[ITERATION] + event]] != t[leaves + t[t[ITERATION] + than]]:
-        return False
     for k in range(t[LOOPS]):
         if work[SOUGHT, k] != work[NEAREST, k]:
             return work[SOUGHT, k] > work[NEAREST, k]
@@ -285,34 +348,35 @@ def _predecessor(t: Any, work: Any, time: Any, event: Any, none: Any, port: Any)
         return _port_predecessor(t, work, time, event), port
     reason = none
     while True:
-        end, start, end_reason, start_reason = NONE, NONE, none, none
-        for wait in range(t[t[WAIT_START] + now], t[t[WAIT_START] + now + 1]):
-            ways = _combinations(t, work, now, NOW, wait)
-            if ways < 0:
+        if now < t[ITERATIONS]:
+            now = _first_together(t, work, time, now, none)
+            if now == LOST:
                 return LOST, none
-            for way in range(ways):
-                found = _awaited(t, work, NOW, wait, way)
-                there = 0 if found < 0 else _happens_at(t, work, time, found, FOUND)
-                if there < 0:
-                    return LOST, none
-                if not there:
-                    continue
-                if found >= t[BLOCKS]:
-                    if end < 0 or _preferred(t, work, found, end):
-                        end_reason = t[t[WAIT_REASON] + wait] if end < 0 else end_reason
-                        end = found
-                        _copy(work, FOUND, CHOSEN)
-                        _copy(work, SOUGHT, NEAREST)
-                elif start < 0:
-                    start, start_reason = found, t[t[WAIT_REASON] + wait]
+        end, start, group, why = NONE, NONE, NONE, none
+        for wait in range(t[t[WAIT_START] + now], t[t[WAIT_START] + now + 1]):
+            if (end >= 0 or start >= 0) and t[t[WAIT_GROUP] + wait] != group:
+                break
+            found = _binding(t, work, time, now, NOW, wait)
+            if found == LOST:
+                return LOST, none
+            if found < 0:
+                continue
+            group, why = t[t[WAIT_GROUP] + wait], t[t[WAIT_REASON] + wait]
+            if found < t[BLOCKS]:
+                if start < 0:
+                    start = found
                     _copy(work, FOUND, START)
+            elif end < 0 or _preferred(t, work, found, end):
+                end = found
+                _copy(work, FOUND, CHOSEN)
+                _copy(work, SOUGHT, NEAREST)
+        reason = why if reason == none else reason
         if end >= 0:
-            return end, end_reason if reason == none else reason
+            return end, reason
         if start < 0:
             return LOST, none
         now = start
         _copy(work, START, NOW)
-        reason = start_reason if reason == none else reason
 
 
 @_njit
@@ -324,31 +388,40 @@ def _subtract_duration(t: Any, time: Any, task: Any) -> Any:
 
 
 @_njit
-def compiled_reasons(t: Any, work: Any, time: Any, tasks: Any, none: Any, port: Any) -> Any:
+def compiled_reasons(
+    t: Any, work: Any, time: Any, tasks: Any, periods: Any, none: Any, port: Any, unknown: Any
+) -> Any:
     """Return what tasks waited for.
 
     Parameters
     ----------
     t, work, time
         The packed tables, and room for intermediate results and for times.
-    tasks
-        Shape (n,): the tasks.
-    none, port
-        The codes `START` and `PORT` of `reasons`.
+    tasks, periods
+        Shape (n,): sampled tasks; shape (n, loops): by how many periods each is translated.
+    none, port, unknown
+        The codes `START`, `PORT` and `UNKNOWN` of `reasons`.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n,): reason codes; `port` where the predecessor is not found.
+        Shape (n,): reason codes; `unknown` where the predecessor is not found.
     """
     found = np.empty(len(tasks), np.int64)
     for i in range(len(tasks)):
         event = t[BLOCKS] + tasks[i]
+        for k in range(t[LOOPS]):
+            work[HERE, k] = periods[i, k]
+        known = True
         for r in range(t[N_MODULI]):
-            time[0, r] = t[t[VALUES] + r * t[EVENTS] + event]
-        _subtract_duration(t, time, tasks[i])
-        before, reason = _predecessor(t, work, time, event, none, port)
-        found[i] = port if before == LOST else reason
+            time[0, r] = _residue(t, work, event, HERE, r)
+            known = known and time[0, r] >= 0
+        found[i] = unknown
+        if known:
+            _subtract_duration(t, time, tasks[i])
+            before, reason = _predecessor(t, work, time, event, none, port)
+            if before != LOST:
+                found[i] = reason
     return found
 
 

@@ -27,6 +27,7 @@ def critical_walk_back(
     into_start: Any,
     into: Any,
     edge_source: Any,
+    edge_rule: Any,
     edge_reason: Any,
     task_block: Any,
     task_end: Any,
@@ -53,8 +54,8 @@ def critical_walk_back(
     own_start, own
         The blocks other than foreground blocks, by tile iteration.
     into_start, into
-        The edges by target.
-    edge_source, edge_reason, task_block
+        The edges by target, and those of a target by rule.
+    edge_source, edge_rule, edge_reason, task_block
         As in `TaskGraph`.
     task_end
         Shape (tasks,): when each task ends.
@@ -69,8 +70,7 @@ def critical_walk_back(
     Notes
     -----
     Times are the earliest possible: an event after time 0 waits for an event at the same instant,
-    and that one for another, down to the end of a task. The first edge on this chain names the
-    reason.
+    and that one for another, down to the end of a task. Of several, `critical_path` says which.
     """
     n = len(leaf_starts)
     blocks = len(owner)
@@ -91,57 +91,65 @@ def critical_walk_back(
             task = port_before[task]
             count += 1
             continue
-        # The event: 0 start of a tile iteration or a fill, 1 finish of a block, 2 finish of a tile
-        # iteration.
-        what = 0
+        # What starts then: a tile iteration, or a fill.
         number = block if fill else owner[block]
         reason = start_reason
         task = -1
         while task < 0:
-            if what == 1:
-                for t in range(block_tasks_start[number], block_tasks_start[number + 1]):
-                    if task_end[block_tasks[t]] == time:
-                        task = block_tasks[t]
-                if task < 0:
-                    what = 0
-                    if kind[number] != 0:
-                        number = owner[number]
-                continue
-            found = False
-            target = number if what == 0 else blocks + number
-            if what == 2:
-                if block_finish[number] == time:
-                    what = 1
-                    continue
-                for k in range(own_start[number], own_start[number + 1]):
-                    if kind[own[k]] == 0 and block_finish[own[k]] == time:
-                        what = 1
-                        number = own[k]
-                        found = True
-                        break
-                if found:
-                    continue
-            for k in range(into_start[target], into_start[target + 1]):
-                source = edge_source[into[k]]
-                ended = finish[source] if source < n else block_finish[source]
-                if ended == time:
-                    if reason == start_reason:
-                        reason = edge_reason[into[k]]
-                    what = 2 if source < n else 1
-                    number = source
-                    found = True
+            if number < n:
+                while not leaf_starts[number] and begin[number - 1] == time:
+                    number -= 1
+            edge = -1
+            for k in range(into_start[number], into_start[number + 1]):
+                e = into[k]
+                source = edge_source[e]
+                if edge >= 0 and edge_rule[e] != edge_rule[edge]:
                     break
-            if found:
-                continue
-            if what == 0 and number < n:
+                ended = finish[source] if source < n else block_finish[source]
+                if ended == time and (edge < 0 or source > edge_source[edge]):
+                    edge = e
+            if edge < 0:
                 for k in range(own_start[number], own_start[number + 1]):
                     if kind[own[k]] == 0 and fill_begin[own[k]] == time:
                         number = own[k]
-                        found = True
                         break
-                if found:
-                    continue
-            number -= 1
+                continue
+            if reason == start_reason:
+                reason = edge_reason[edge]
+            source = edge_source[edge]
+            number = source
+            back = source
+            while task < 0 and back >= 0:
+                if back >= n:
+                    for t in range(block_tasks_start[back], block_tasks_start[back + 1]):
+                        if task_end[block_tasks[t]] == time:
+                            task = block_tasks[t]
+                    if task < 0:
+                        number = back if kind[back] == 0 else owner[back]
+                    break
+                if finish[back] != time:
+                    break
+                for t in range(block_tasks_start[back], block_tasks_start[back + 1]):
+                    if task_end[block_tasks[t]] == time:
+                        task = block_tasks[t]
+                if task >= 0:
+                    break
+                for k in range(own_start[back], own_start[back + 1]):
+                    if kind[own[k]] == 0:
+                        for t in range(block_tasks_start[own[k]], block_tasks_start[own[k] + 1]):
+                            if task_end[block_tasks[t]] == time:
+                                task = max(task, block_tasks[t])
+                awaited = -1
+                for k in range(into_start[blocks + back], into_start[blocks + back + 1]):
+                    source = edge_source[into[k]]
+                    if block_finish[source] == time:
+                        awaited = max(awaited, source)
+                if awaited >= 0:
+                    back = awaited
+                elif leaf_starts[back]:
+                    back = -1
+                else:
+                    back -= 1
         reasons[count] = reason
         count += 1
     return tasks[:count], reasons[:count]

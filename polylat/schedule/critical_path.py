@@ -6,18 +6,25 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, group_by_key
 from polylat.schedule.critical_kernels import critical_walk_back
+from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import PORT, START
 from polylat.schedule.timing import TaskSchedule
 
-__all__ = ["critical_tasks"]
+__all__ = ["critical_tasks", "edges_by_target"]
 
 
 def critical_tasks(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[Ints, Ints]:
     """Return a chain of tasks from time 0 to the makespan, each beginning when the last one ends.
 
-    Among several such chains, waiting for data takes precedence over waiting for a port, and
-    waiting for another leaf over waiting for the same leaf.
+    Among several such chains, a rule decides that refers to times and precedences only, so that it
+    does not depend on which tile iterations are visited. The last task is one of a foreground block
+    if one ends at the makespan. A task whose block may start when it begins waits for that start,
+    otherwise for the port. Of the tile iterations of a leaf that start together, the first one
+    waits: for the first rule (flow, barrier, capacity, in the order of the mapping) of which a
+    source finishes then, otherwise for its first fill that may start then. A source finishes when
+    its last task ends: of those that end then, the one of the latest tile iteration, of its
+    foreground before its fills, with the largest number.
 
     Parameters
     ----------
@@ -43,7 +50,6 @@ def critical_tasks(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[Ints,
     ended = np.flatnonzero(end == timing.makespan)
     foreground = ended[graph.kind[graph.task_block[ended]] != 2]
     last = int((foreground if len(foreground) else ended)[0])
-    into = group_by_key(graph.edge_target, graph.blocks + graph.iterations)
     tasks, reasons = (critical_walk_back.py_func if end.dtype == object else critical_walk_back)(
         last,
         START,
@@ -54,8 +60,9 @@ def critical_tasks(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[Ints,
         graph.kind,
         *plan.block_tasks,
         *plan.own_blocks,
-        *into,
+        *edges_by_target(graph),
         graph.edge_source,
+        graph.edge_rule,
         graph.edge_reason,
         graph.task_block,
         end,
@@ -66,6 +73,24 @@ def critical_tasks(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[Ints,
         timing.task_begin,
     )
     return tasks[::-1], reasons[::-1]
+
+
+def edges_by_target(graph: TaskGraph) -> tuple[Ints, Ints]:
+    """Group the edges of a task graph by target, and sort those of a target by rule.
+
+    Parameters
+    ----------
+    graph
+        The task graph.
+
+    Returns
+    -------
+    (start, edges)
+        As `group_by_key` returns them.
+    """
+    order = np.argsort(graph.edge_rule, kind="stable")
+    start, edges = group_by_key(graph.edge_target[order], graph.blocks + graph.iterations)
+    return start, order[edges]
 
 
 def _port_predecessors(plan: ExplicitTaskGraph, timing: TaskSchedule) -> Ints:

@@ -328,39 +328,6 @@ class PeriodicScheduler:
             undone=self._system.undone,
         )
 
-    def slope(self, task_duration: Times, values: Times, grows: Times) -> int | None:
-        """Return the left derivative of the makespan along a direction of durations.
-
-        Parameters
-        ----------
-        task_duration, values
-            Shape (tasks,) and (events,), in steps: the durations, and the times for these.
-        grows
-            Shape (tasks,): the derivatives of the durations.
-
-        Returns
-        -------
-        int or None
-            The derivative: the sum of `grows` along a critical path. None where the derivatives of
-            the times behind a skipped range do not continue those before it.
-
-        Notes
-        -----
-        Derivatives are extrapolated over skipped ranges, and checked, like times.
-        """
-        assert not self._system.undone
-        if object in (values.dtype, grows.dtype):
-            values, grows = values.astype(object), grows.astype(object)
-        durations = self._by_event(task_duration.astype(values.dtype))
-        rises = self._by_event(grows)
-        slopes = self._system.slopes(durations, values, rises)
-        if slopes.dtype != rises.dtype:
-            return self.slope(task_duration, values, grows.astype(object))
-        if self._violations(rises, slopes):
-            return None
-        ends = np.flatnonzero(values == self.timing(task_duration, values).makespan)
-        return int(slopes[ends[ends >= self._graph.blocks]].min())
-
     def _by_event(self, task_duration: Times) -> Times:
         durations = np.full(self._events.count, 0, dtype=task_duration.dtype)
         durations[self._graph.blocks : self._graph.blocks + self._graph.tasks] = task_duration

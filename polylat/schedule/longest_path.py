@@ -83,33 +83,6 @@ class PrecedenceSystem:
             return values
         return self.earliest(durations.astype(object))
 
-    def slopes(self, durations: Times, values: Times, rises: Times) -> Times:
-        """Return the left derivative of every event's time along a direction of durations.
-
-        Parameters
-        ----------
-        durations
-            Shape (events,), in steps.
-        values
-            Shape (events,), in steps: the times, see `earliest`.
-        rises
-            Shape (events,): the derivatives of the durations.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (events,): the derivatives of the times; dtype object as in `earliest`.
-
-        Notes
-        -----
-        The left derivative of a maximum is the least left derivative among its active terms
-        (Danskin 1966).
-        """
-        slopes = np.full_like(rises, 0)
-        if self._run(_least_slopes, durations, values, rises, slopes):
-            return slopes
-        return self.slopes(*(array.astype(object) for array in (durations, values, rises)))
-
     def _run(self, kernel: Any, *arrays: Times) -> bool:
         """Run a compiled function; return False if a value might not fit 64 bits."""
         into, sources, terms, factor, later, back = self._precedences
@@ -181,45 +154,5 @@ def _longest_paths(
             best = max(best, value)
         values[event] = best + durations[event]
         if values[event] > limit:
-            return False
-    return True
-
-
-@compiled
-def _least_slopes(
-    sequence: Any,
-    into: Any,
-    sources: Any,
-    terms: Any,
-    factor: Any,
-    later: Any,
-    back: Any,
-    limit: float,
-    durations: Any,
-    values: Any,
-    rises: Any,
-    slopes: Any,
-) -> bool:
-    """Compute left derivatives into `slopes`; return False if one exceeds the limit."""
-    for event in sequence:
-        start = values[event] - durations[event]
-        least = rises[event] * 0
-        known = start == 0
-        for edge in range(into[event], into[event + 1]):
-            value = values[sources[edge]]
-            slope = slopes[sources[edge]]
-            for term in range(terms[edge], terms[edge + 1]):
-                risen = slopes[later[term]] - slopes[back[term]]
-                if abs(risen) > limit / factor[term]:
-                    return False
-                value += factor[term] * (values[later[term]] - values[back[term]])
-                slope += factor[term] * risen
-                if abs(slope) > limit:
-                    return False
-            if value == start and (not known or slope < least):
-                least = slope
-                known = True
-        slopes[event] = least + rises[event]
-        if slopes[event] > limit:
             return False
     return True

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["BARRIER", "CAPACITY", "FLOW", "NAMES", "PORT", "START", "WaitedFor"]
+__all__ = [
+    "BARRIER",
+    "CAPACITY",
+    "FLOW",
+    "NAMES",
+    "PORT",
+    "START",
+    "UNKNOWN",
+    "Wait",
+    "WaitedFor",
+]
 
 FLOW = 0
 """The target needs a value that the source brings."""
@@ -17,8 +27,14 @@ PORT = 3
 START = 4
 """No reason of its own: the target starts at time 0, or with its tile iteration."""
 
+UNKNOWN = 5
+"""The source is not determined."""
+
 WaitedFor = Literal["flow", "barrier", "capacity", "port"]
 """Waits for data (flow), a Sequential (barrier), a buffer slot (capacity), or a busy port."""
+
+Wait = WaitedFor | Literal["unknown"] | None
+"""What a service waits for: nothing (None), or something that is not determined (unknown)."""
 
 NAMES: dict[int, WaitedFor] = {
     FLOW: "flow",

@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from polylat.analysis.timeline import Bar, Lane, OccupancyLevel, TimelineData, UtilizationSpan
 from polylat.numbers import Number, format_number
-from polylat.schedule.reasons import WaitedFor
+from polylat.schedule.reasons import Wait
 from polylat.views.style import KINDS, WAIT_REASONS
 
 __all__ = [
@@ -214,7 +214,7 @@ def idle_words(bar: Bar, since: Number, lane: Lane) -> str:
     return f"{lane.name}, idle from {when}:\n{bar.einsum} {wait_words(bar.waited_for or 'flow')}"
 
 
-def wait_words(why: WaitedFor) -> str:
+def wait_words(why: Wait) -> str:
     """Write a reason of a wait, for a legend.
 
     Parameters

@@ -93,7 +93,7 @@ def _events(line: TimelineData) -> Iterator[dict[str, Any]]:
         for bar in shown:
             yield _slice(bar)
         for bar in shown:
-            if bar.after is None or bar.waited_for in (None, "port"):
+            if bar.after is None or bar.waited_for in (None, "port", "unknown"):
                 continue
             before = segment.bars[bar.after]
             if number and before.start < segment.start:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from polylat.schedule.reasons import WaitedFor
+from polylat.schedule.reasons import Wait
 
 __all__ = [
     "CRITICAL",
@@ -69,12 +69,13 @@ CRITICAL = "#c8102e"
 CRITICAL_DARK = "#ff7285"
 """Color of letters about the critical path on dark paper."""
 
-WAIT_REASONS: Mapping[WaitedFor | None, str] = {
+WAIT_REASONS: Mapping[Wait, str] = {
     "port": "its port",
     "flow": "data",
     "barrier": "a barrier",
     "capacity": "space",
     None: "nothing",
+    "unknown": "what is not determined",
 }
 """Reason of a wait → what is waited for."""
 

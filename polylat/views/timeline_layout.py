@@ -294,7 +294,7 @@ def idle_gaps(segment: TimelineSegment) -> Iterator[tuple[Bar, Number]]:
     for bar in segment.bars:
         since = ends.get(bar.lane, segment.start)
         ends[bar.lane] = bar.finish
-        if since < bar.start and bar.waited_for not in (None, "port"):
+        if since < bar.start and bar.waited_for not in (None, "port", "unknown"):
             yield bar, since
 
 

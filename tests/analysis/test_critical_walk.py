@@ -68,7 +68,8 @@ def test_what_tasks_on_the_path_waited_for(report: polylat.Report) -> None:
     """The reason found for a single task is the one found on the path."""
     model = report.solution.model
     walk, graph = CriticalWalk(report.solution), model.graph
-    reasons = walk.reasons(range(graph.tasks))
+    periods = np.zeros((model.layout.depth, graph.tasks), dtype=np.int64)
+    reasons = walk.reasons(np.arange(graph.tasks), periods).tolist()
     owner = graph.owner[graph.task_block]
     tasks: dict[tuple[int, Digits], set[int]] = {}
     for task, tile in enumerate(owner.tolist()):
