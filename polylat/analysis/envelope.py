@@ -29,6 +29,9 @@ __all__ = [
 _CLOSE = Fraction(1, 10**5)
 """Relative distance of the scales that are tried instead of one without a tangent."""
 
+_LARGER = tuple(Fraction(*pair) for pair in ((2, 1), (3, 1), (5, 1), (7, 3), (10, 1), (100, 1)))
+"""Multiples of a scale that are tried for the last pieces: at some, rates differ too little."""
+
 
 @dataclass(frozen=True)
 class Tangent:
@@ -143,6 +146,11 @@ def envelope(
         The pieces, from left to right; and narrow intervals (from, to) in which no tangent can be
         determined.
 
+    Raises
+    ------
+    UnsupportedError
+        No tangent can be determined at scale 0, at 1, or at any of several larger ones.
+
     Notes
     -----
     The method of Eisner and Severance (1976): n pieces take at most 2n evaluations, besides those
@@ -152,7 +160,7 @@ def envelope(
     last = (Fraction(1), tangent_at(Fraction(1)))
     points = [first, last]
     while last[1].slope != steepest:
-        last = (2 * last[0], tangent_at(2 * last[0]))
+        last = _beyond(tangent_at, last[0])
         points.append(last)
     pieces: list[EnvelopePiece] = []
     unresolved: list[tuple[Fraction, Fraction]] = []
@@ -182,6 +190,16 @@ def envelope(
     pieces.append(points[0])
     distinct = [piece for i, piece in enumerate(pieces) if i == 0 or piece[1] != pieces[i - 1][1]]
     return distinct, unresolved
+
+
+def _beyond(tangent_at: Tangents, scale: Fraction) -> EnvelopePiece:
+    """Return a tangent at a scale that is several times larger."""
+    for factor in _LARGER[:-1]:
+        try:
+            return scale * factor, tangent_at(scale * factor)
+        except UnsupportedError:
+            continue
+    return scale * _LARGER[-1], tangent_at(scale * _LARGER[-1])
 
 
 def _around(
