@@ -67,6 +67,11 @@ class Service(NamedTuple):
         """Number of services in it: itself."""
         return 1
 
+    @property
+    def occurrences(self) -> int:
+        """Number of services in it, over all rounds of repetitions: itself."""
+        return 1
+
 
 @dataclass(frozen=True)
 class Repetition:
@@ -104,8 +109,13 @@ class Repetition:
 
     @cached_property
     def services(self) -> int:
-        """Number of services in a round."""
+        """Number of services in a round, those of nested repetitions once."""
         return sum(item.services for item in self.body)
+
+    @cached_property
+    def occurrences(self) -> int:
+        """Number of services in all rounds, over all rounds of nested repetitions."""
+        return self.count * sum(item.occurrences for item in self.body)
 
 
 Item = Service | Repetition

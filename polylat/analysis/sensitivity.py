@@ -445,10 +445,13 @@ def _free_factor(
 
     At that one, two rates are so nearly equal that many iterations pass before one catches up.
     """
-    for below in _JUST_BELOW:
+    # A search for a larger sample is tried once, where it is most likely to succeed.
+    tries = [(below, True) for below in _JUST_BELOW] + [(_JUST_BELOW[-1], False)]
+    for below, quick in tries:
         try:
             factor = scale.limit_denominator(1000) * below
-            if retimer.evaluate(dict.fromkeys(keys, factor)).latency == now.latency:
+            found = retimer.evaluate(dict.fromkeys(keys, factor), quick=quick)
+            if found.latency == now.latency:
                 return reduce_number(max(factor, Fraction(1)))
         except UnsupportedError:
             continue

@@ -7,13 +7,13 @@ time per iteration is the maximum cycle ratio of the precedences (Reiter 1968).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from polylat.analysis.access import AccessKey
 from polylat.analysis.critical_path import CriticalPath, PeriodicPath, periodic_path
-from polylat.analysis.repetition import Item, Repetition, Service
+from polylat.analysis.recurrence import Recurrence, recurrences
+from polylat.analysis.visiting import MOST_VISITED
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.solve import MOST_SAMPLED, solve_oldest
@@ -99,19 +99,23 @@ def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[Initia
         return ()
     scale = folded.model.costs.scale
     found: dict[int, InitiationInterval] = {}
-    for repetition in _repetitions(folded.items):
-        for node, by in _moves(folded.model.lowered, repetition).items():
+    for run in recurrences(folded.items):
+        for node, by in _moves(folded.model.lowered, run).items():
             known = found.get(node)
-            times = repetition.count * by
+            times = run.periods * by
             if known is None or known.iterations < times:
-                found[node] = _interval(folded.model.lowered, node, by, repetition, scale)
+                found[node] = _interval(folded.model.lowered, node, by, run, scale)
     order = _order(folded.model.lowered)
     return tuple(found[node] for node in sorted(found, key=order.index))
 
 
 def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
-    """Return the critical path with its repetitions folded; None if no sampling succeeds."""
-    if isinstance(path, PeriodicPath):
+    """Return the critical path with its repetitions folded; None if no sampling succeeds.
+
+    The sample of a schedule serves all orders, and may be so large that few repetitions remain. So
+    that the result does not depend on it, a sample for this order is searched unless that is slow.
+    """
+    if isinstance(path, PeriodicPath) and solution.model.lowered.size > MOST_VISITED:
         return path
     model, order = solution.model, solution.order
     assert order is not None
@@ -123,36 +127,23 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
             lambda sampled: Solution(sampled, sampled.plan.time(order))
         )
     if found is None or found.schedule.makespan != solution.schedule.makespan:
-        return None
+        return path if isinstance(path, PeriodicPath) else None
     try:
         return periodic_path(found)
     except UnsupportedError as error:
+        if isinstance(path, PeriodicPath):
+            return path
         # The path itself is known, as all tile iterations were visited.
         raise UnsupportedError(
             "how the critical path repeats cannot be determined", where=error.where, fix=error.fix
         ) from error
 
 
-def _repetitions(items: Sequence[Item]) -> Iterator[Repetition]:
-    for item in items:
-        if isinstance(item, Repetition):
-            yield item
-            yield from _repetitions(item.body)
-
-
-def _stays(items: Sequence[Item]) -> Iterator[Service]:
-    for item in items:
-        if isinstance(item, Service):
-            yield item
-        else:
-            yield from _stays(item.body)
-
-
-def _moves(lowered: LoweredMapping, repetition: Repetition) -> dict[int, int]:
-    """Return the loops (tree nodes) that a repetition advances, and by how many iterations."""
+def _moves(lowered: LoweredMapping, run: Recurrence) -> dict[int, int]:
+    """Return the loops (tree nodes) that a period advances, and by how many iterations."""
     moved: dict[int, int] = {}
-    for stay, shift in zip(_stays(repetition.body), repetition.shifts, strict=True):
-        loops = lowered.leaves[stay.served.leaf].temporal
+    for (served, _), shift in zip(run.cycle, run.shifts, strict=True):
+        loops = lowered.leaves[served.leaf].temporal
         for loop, by in zip(loops, shift, strict=False):
             if by > 0:
                 moved[loop.node] = by
@@ -160,33 +151,25 @@ def _moves(lowered: LoweredMapping, repetition: Repetition) -> dict[int, int]:
 
 
 def _interval(
-    lowered: LoweredMapping, node: int, by: int, repetition: Repetition, scale: int
+    lowered: LoweredMapping, node: int, by: int, run: Recurrence, scale: int
 ) -> InitiationInterval:
     below = [leaf for leaf in lowered.leaves if any(x.node == node for x in leaf.temporal)]
     loop = next(loop for loop in below[0].temporal if loop.node == node)
     cycle: dict[AccessKey, int] = {}
-    for stay, times in _counted(repetition.body, 1):
-        einsum = lowered.leaves[stay.served.leaf].einsum.name
-        for what, duration in stay.served.parts:
+    for served, times in run.cycle:
+        einsum = lowered.leaves[served.leaf].einsum.name
+        for what, duration in served.parts:
             key = (einsum, what.component, what.tensor, what.action)
             cycle[key] = cycle.get(key, 0) + times * duration
     return InitiationInterval(
         loop.variable,
         loop.tile,
         tuple(leaf.einsum.name for leaf in below),
-        reduce_number(Fraction(repetition.once, scale * by)),
-        repetition.count * by,
+        reduce_number(Fraction(sum(cycle.values()), scale * by)),
+        run.periods * by,
         tuple((key, reduce_number(Fraction(time, scale))) for key, time in cycle.items()),
         by,
     )
-
-
-def _counted(items: Sequence[Item], times: int) -> Iterator[tuple[Service, int]]:
-    for item in items:
-        if isinstance(item, Service):
-            yield item, times
-        else:
-            yield from _counted(item.body, times * item.count)
 
 
 def _order(lowered: LoweredMapping) -> list[int]:
