@@ -25,7 +25,8 @@ from polylat.schedule.backtrack import (
     residues,
     trace_critical_path,
 )
-from polylat.schedule.backtrack_kernels import CHILD, COUNT, LOST, PLACE, REASONS, SHAPE, SHIFT
+from polylat.schedule.backtrack_kernels import LOST, REASONS
+from polylat.schedule.backtrack_shapes import CHILD, COUNT, PLACE, SHAPE, SHIFT
 from polylat.schedule.events import Precedences
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.reasons import PORT, START, UNKNOWN

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.backtrack_kernels import FULL, MOVES, NONE, compiled_reasons, compiled_walk
+from polylat.schedule.backtrack_kernels import MOVES, NONE, compiled_reasons, compiled_walk
+from polylat.schedule.backtrack_shapes import FULL
 
 __all__ = [
     "BacktrackRecord",

@@ -1,6 +1,7 @@
 """The compiled functions of `backtrack`: one step back in time, and the detection of rounds.
 
-All of them stay in one module: numba's cache notices changes of a function's own file only.
+They stay in one module, but for `backtrack_shapes`: numba's cache notices changes of a function's
+own file only.
 """
 
 from __future__ import annotations
@@ -10,27 +11,16 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = [
-    "CHILD",
-    "COUNT",
-    "FULL",
-    "LOST",
-    "MOVES",
-    "NONE",
-    "PLACE",
-    "REASONS",
-    "SHAPE",
-    "SHIFT",
-    "compiled_reasons",
-    "compiled_walk",
-]
+from polylat.schedule.backtrack_shapes import EVENT, FULL, LINK, PLACE, SHAPE, shape_number
+
+__all__ = ["LOST", "MOVES", "NONE", "REASONS", "compiled_reasons", "compiled_walk"]
 
 # numba's decorators are untyped.
 _njit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 # Constants are NumPy integers: numba would compile a function again for each Python literal that it
 # is called with.
-ZERO, NONE, LOST, FULL = -np.arange(4)
+ZERO, NONE, LOST, _ = -np.arange(4)
 REASONS = 8
 """More than there are reason codes: the shape of a service is ``REASONS * kind + reason``."""
 CANDIDATES = 3
@@ -39,10 +29,6 @@ CANDIDATES = 3
 # Rows of `work`, each with an entry per loop: how many periods later an instance is; loop indices;
 # numbers of alternatives; then, from `MOVES` on, two rows per loop.
 HERE, NOW, FOUND, CHOSEN, START, SOUGHT, NEAREST, LEAP, WAYS, MOVES = np.arange(10)
-
-# Rows of `BacktrackRecord.items` and of `BacktrackRecord.shapes`.
-SHAPE, PLACE, EVENT, LINK = np.arange(4)
-COUNT, CHILD, SHIFT, CHAIN = np.arange(4)
 
 # Head of the packed array: offsets of the tables, as the fields of `BacktrackTables`, then
 # sizes.
@@ -520,67 +506,6 @@ def _last_round(
 
 
 @_njit
-def _same_shape(
-    shapes: Any, children: Any, shifts: Any, known: Any, new: Any, size: Any, moved: Any
-) -> Any:
-    """Whether a known shape equals the one under construction."""
-    child, shift = shapes[CHILD, known], shapes[SHIFT, known]
-    if shapes[COUNT, known] != shapes[COUNT, new]:
-        return False
-    if shapes[CHILD, known + 1] - child != size or shapes[SHIFT, known + 1] - shift != moved:
-        return False
-    for i in range(size):
-        if children[child + i] != children[shapes[CHILD, new] + i]:
-            return False
-    for i in range(moved):
-        for k in range(shifts.shape[1]):
-            if shifts[shift + i, k] != shifts[shapes[SHIFT, new] + i, k]:
-                return False
-    return True
-
-
-@_njit
-def _shape_number(
-    items: Any,
-    places: Any,
-    shapes: Any,
-    children: Any,
-    shifts: Any,
-    buckets: Any,
-    first: Any,
-    middle: Any,
-    rounds: Any,
-    new: Any,
-) -> Any:
-    """The shape of the round from item `first` on: `new` if it has no equal; or `FULL`."""
-    low, high = items[PLACE, first], items[PLACE, middle]
-    child, shift = shapes[CHILD, new], shapes[SHIFT, new]
-    size, moved = middle - first, high - low
-    if new + 1 == shapes.shape[1] or child + size > len(children) or shift + moved > len(shifts):
-        return FULL
-    mixed = rounds
-    for i in range(size):
-        children[child + i] = items[SHAPE, first + i]
-        mixed = (mixed * 1000003 + items[SHAPE, first + i]) & 0xFFFFFFFFFF
-    for i in range(moved):
-        for k in range(shifts.shape[1]):
-            shifts[shift + i, k] = places[high + i, k] - places[low + i, k]
-            mixed = (mixed * 1000003 + shifts[shift + i, k]) & 0xFFFFFFFFFF
-    bucket = mixed % len(buckets)
-    shapes[COUNT, new] = rounds
-    known = buckets[bucket]
-    while known >= 0:
-        if _same_shape(shapes, children, shifts, known, new, size, moved):
-            return known
-        known = shapes[CHAIN, known]
-    shapes[CHILD, new + 1] = child + size
-    shapes[SHIFT, new + 1] = shift + moved
-    shapes[CHAIN, new] = buckets[bucket]
-    buckets[bucket] = new
-    return new
-
-
-@_njit
 def compiled_walk(
     t: Any,
     work: Any,
@@ -634,7 +559,7 @@ def compiled_walk(
                 return LOST, 0
             if middle >= 0:
                 first = 2 * middle - end
-                shape = _shape_number(
+                shape = shape_number(
                     items, places, shapes, children, shifts, buckets, first, middle, times + 2, made
                 )
                 if shape < 0:
