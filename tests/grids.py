@@ -51,7 +51,9 @@ def grid_of(leaves: list[list[LoopSample]]) -> Grid:
                 spans += [(low + skipped, low, cut.period)]
                 skipped += cut.removed
                 spans += [(cut.place + skipped, cut.place, 0)]
-            for name, column in zip(("first", "place", "length"), zip(*spans, strict=True), strict=True):
+            for name, column in zip(
+                ("first", "place", "length"), zip(*spans, strict=True), strict=True
+            ):
                 rows[name] += column
             rows["digit"] += loop.digits.tolist()
             rows["period"] += loop.period_lengths.tolist()

@@ -19,7 +19,7 @@ from polylat.lowering.paths import Leaf
 __all__ = ["Alignment", "alignments"]
 
 _MOST_CROSSINGS = 16
-"""Largest number of tile borders at which a loop is sampled anew."""
+"""Largest number of borders of tiles of one length at which a loop is sampled anew."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +88,16 @@ def _alignment(trips: int, pairs: Sequence[tuple[int, int]]) -> Alignment:
     best, least = Alignment(), None
     for kept in range(len(needs) + 1):
         period = lcm(1, *needs[:kept])
+        longer = [(a, tile) for a, tile in pairs if tile // gcd(tile, a) in needs[kept:]]
+        if any((trips * advance - 1) // tile > _MOST_CROSSINGS for advance, tile in longer):
+            continue
         crossed = {
             -(-border // advance)
-            for advance, tile in pairs
-            if tile // gcd(tile, advance) in needs[kept:]
-            for border in _borders(trips * advance, tile)
+            for advance, tile in longer
+            for border in range(tile, trips * advance, tile)
         }
-        restarts = tuple(sorted(r for r in crossed if 0 < r < trips))
-        if len(restarts) > _MOST_CROSSINGS:
-            continue
+        restarts = tuple(sorted(r for r in crossed if r < trips))
         cost = min(trips, 3 * period * (1 + len(restarts)) + 6 * len(restarts))
         if least is None or cost < least:
             best, least = Alignment(period, restarts), cost
     return best
-
-
-def _borders(extent: int, tile: int) -> range:
-    """Return the borders of tiles inside an extent; few more than are useful."""
-    return range(tile, min(extent, (_MOST_CROSSINGS + 2) * tile), tile)

@@ -307,23 +307,22 @@ class ExtensionRules:
         values[families.tasks] = end
         steps: Any = np.full(families.count, 0, dtype=values.dtype)
         steps[families.tasks] = duration
-        large = False
-        for leaf, family in families.start.items():
-            here = families.span(family)
-            filled = fill_forward(self.grid, leaf, values[here], families.exists[here])
-            large |= filled.dtype != values.dtype
-            values[here] = 0 if large else filled
-        for family, parts in families.parts:
+        fits = True
+        starts = {*families.start.values()}
+        for family, parts in [*((f, (f,)) for f in starts), *families.parts]:
             here = families.span(family)
             own = values[families.span(parts[0])].copy()
             for part in parts[1:]:
                 own = np.maximum(own, values[families.span(part)])
             leaf = int(families.leaf[family])
             filled = fill_forward(self.grid, leaf, own, families.exists[here])
-            large |= filled.dtype != values.dtype
-            values[here] = 0 if large else filled
+            fits &= filled.dtype == values.dtype
+            if fits:
+                # Starts are given, even if one of them were before the last one.
+                given = families.exists[here] & (family in starts)
+                values[here] = np.where(given, own, filled)
         rates = self._rates(values)
-        if large or (not exact and self._large(values, rates)):
+        if not exact and (not fits or self._large(values, rates)):
             return self._times(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
         return _Extended(values, rates, steps)
 

@@ -185,7 +185,9 @@ def test_fill_forward(loops: list[LoopSample], data: st.DataObject) -> None:
     occurs = []
     for loop in loops:
         # The same in all periods of a range: an event occurs at a place or it does not.
-        here = np.array(data.draw(st.lists(st.booleans(), min_size=loop.count, max_size=loop.count)))
+        here = np.array(
+            data.draw(st.lists(st.booleans(), min_size=loop.count, max_size=loop.count))
+        )
         for cut in loop.cuts:
             for n in range(1, 2 + (cut.place >= 2 * cut.period)):
                 low = cut.place - n * cut.period

@@ -1,0 +1,49 @@
+"""Whether the points of a relation repeat along a dimension, against an enumeration."""
+
+from __future__ import annotations
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from polylat.lowering.groups import solve_group, translates
+
+
+@st.composite
+def relations(draw: st.DrawFn) -> str:
+    """A set of (element, loop, loop): a window, perhaps clipped, in which elements are touched."""
+    stride, outer, inner = (draw(st.integers(1, 3)) for _ in range(3))
+    size, taps = draw(st.integers(6, 14)), draw(st.integers(1, 4))
+    most = draw(st.one_of(st.none(), st.integers(4, 40)))
+    conditions = [
+        f"0 <= i < {size}",
+        f"0 <= j < {taps}",
+        f"z = {stride}*({outer}*i + floor(j/{inner})) + j",
+    ]
+    if most is not None:
+        conditions.append(f"z < {most}")
+    return f"{{ [z, i, j] : {' and '.join(conditions)} }}"
+
+
+@given(relations(), st.sampled_from(("points", "lexmin", "lexmax")), st.data())
+def test_translates(text: str, want: str, data: st.DataObject) -> None:
+    column = 1
+    split = 1
+    first = data.draw(st.integers(0, 3))
+    period = data.draw(st.integers(1, 2))
+    last = first + period * data.draw(st.integers(1, 6))
+    found = [tuple(row) for row in solve_group(text, want, split).tolist()]
+    guesses = [0] + [
+        b[0] - a[0] for a in found[:6] for b in found if b[1] == a[1] + period and b[2] == a[2]
+    ]
+    move = data.draw(st.sampled_from(sorted(set(guesses))))
+    shift = (move, period, 0)
+    ahead = {
+        tuple(x + y for x, y in zip(row, shift, strict=True))
+        for row in found
+        if first <= row[column] <= last - period
+    }
+    behind = {row for row in found if first + period <= row[column] <= last}
+    expected = ahead == behind
+    event(f"{want}: {expected}")
+    got = translates(text, want, split, column, (first, last), ((column, period), (0, move)))
+    assert got == expected
