@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from polylat.lowering.sampling import LoopSample, SkippedPeriods
-from polylat.schedule.boxes import Grid
+from polylat.schedule.grid import Grid
 
 Point = tuple[int, ...]
 

@@ -12,17 +12,9 @@ from hypothesis import strategies as st
 
 from grids import Point, grid_of, loop_samples, members, represented
 from polylat.lowering.sampling import LoopSample, SkippedPeriods
-from polylat.schedule.boxes import (
-    HOLDS,
-    TIGHT,
-    UNDECIDED,
-    VIOLATED,
-    Grid,
-    Rows,
-    Sources,
-    decide_rows,
-    fill_forward,
-)
+from polylat.schedule.box_kernels import HOLDS, TIGHT, UNDECIDED, VIOLATED
+from polylat.schedule.boxes import Rows, Sources, decide_rows
+from polylat.schedule.grid import Grid, fill_forward
 
 LEAVES = st.lists(st.lists(loop_samples(), min_size=1, max_size=2), min_size=1, max_size=2)
 
