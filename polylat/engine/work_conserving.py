@@ -1,10 +1,11 @@
 """The work-conserving order of service ("oldest") in sampled loops: guess and check.
 
 Under this order a port serves, whenever it is free, the oldest ready block (list scheduling). That
-requires visiting every tile iteration, so the order of a sampled graph is guessed: either it is the
-order of the skewed dates, or the order of the shortened loops (`engine.shortened_loops`). The guess
-is timed like a static order, and `check_work_conserving` then proves that no port should have
-served another block, in the sampled iterations and in all skipped ones.
+requires visiting every tile iteration, so the order of a sampled graph is guessed: the order of the
+skewed dates, that of the shortened loops (`engine.shortened_loops`), or that in which ports would
+serve the blocks at the times of the last guess. The guess is timed like a static order, and
+`ExtensionRules.not_work_conserving` then decides whether a port should have served another block,
+in the sampled iterations and in all skipped ones.
 """
 
 from __future__ import annotations
