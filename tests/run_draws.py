@@ -145,8 +145,20 @@ def results(args: argparse.Namespace) -> Iterator[tuple[int, Comparison, float]]
     if args.jobs == 1:
         yield from map(one, jobs)
         return
-    with multiprocessing.get_context("fork").Pool(args.jobs, maxtasksperchild=500) as pool:
-        yield from pool.imap_unordered(one, jobs)
+    missing = set(seeds)
+    with multiprocessing.get_context("fork").Pool(args.jobs, maxtasksperchild=200) as pool:
+        found = pool.imap_unordered(one, jobs)
+        while missing:
+            try:
+                result = found.next(timeout=5 * args.limit)
+            except multiprocessing.TimeoutError:
+                break
+            missing.discard(result[0])
+            yield result
+    for seed in sorted(missing)[: args.jobs]:  # the first ones; the others did not begin
+        lost = Comparison()
+        lost.differences.append("lost: its process has died, or does not end")
+        yield seed, lost, 0.0
 
 
 def many(args: argparse.Namespace) -> int:
