@@ -14,12 +14,16 @@ from polylat.analysis.access import AccessKey
 from polylat.analysis.critical_path import CriticalPath, PeriodicPath, periodic_path
 from polylat.analysis.recurrence import Recurrence, recurrences
 from polylat.analysis.visiting import MOST_VISITED
+from polylat.engine.model import Model
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
-from polylat.engine.solve import MOST_SAMPLED, solve_oldest
+from polylat.engine.solve import MOST_SAMPLED, no_rivals, runs_in_turn, solve_oldest
+from polylat.engine.work_conserving import fills_ready_in_order
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.numbers import Number, reduce_number
+from polylat.schedule.extrapolation import NotPeriodicError
+from polylat.schedule.timing import Order
 
 __all__ = ["InitiationInterval", "initiation_intervals"]
 
@@ -120,12 +124,11 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
     model, order = solution.model, solution.order
     assert order is not None
     inputs = Inputs(model.lowered, model.background, model.slots)
-    if order == "oldest":
+    found = None
+    if order != "oldest" or runs_in_turn(model) or no_rivals(model.graph):
+        found = SamplingSearch(inputs, MOST_SAMPLED).run(lambda sampled: _timed(sampled, order))
+    if found is None and order == "oldest":
         found = solve_oldest(inputs, MOST_SAMPLED)
-    else:
-        found = SamplingSearch(inputs, MOST_SAMPLED).run(
-            lambda sampled: Solution(sampled, sampled.plan.time(order))
-        )
     if found is None or found.schedule.makespan != solution.schedule.makespan:
         return path if isinstance(path, PeriodicPath) else None
     try:
@@ -137,6 +140,15 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
         raise UnsupportedError(
             "how the critical path repeats cannot be determined", where=error.where, fix=error.fix
         ) from error
+
+
+def _timed(sampled: Model, order: Order) -> Solution:
+    """Return the schedule of a sample; for "oldest", where ports have no choice, any order's."""
+    schedule = sampled.plan.time("program" if order == "oldest" else order)
+    if order == "oldest" and not runs_in_turn(sampled):
+        if not fills_ready_in_order(sampled, schedule):
+            raise NotPeriodicError([])
+    return Solution(sampled, schedule)
 
 
 def _moves(lowered: LoweredMapping, run: Recurrence) -> dict[int, int]:

@@ -24,7 +24,15 @@ from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import ORDERS, Order, TaskSchedule
 
-__all__ = ["MOST_SAMPLED", "QUICK", "Schedules", "runs_in_turn", "solve", "solve_oldest"]
+__all__ = [
+    "MOST_SAMPLED",
+    "QUICK",
+    "Schedules",
+    "no_rivals",
+    "runs_in_turn",
+    "solve",
+    "solve_oldest",
+]
 
 EXPLICIT = 10_000
 """Up to this number of tile iterations, all are visited: sampling would not be faster."""
@@ -142,8 +150,19 @@ def runs_in_turn(model: Model) -> bool:
     ) and not any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
 
 
-def _no_rivals(graph: TaskGraph) -> bool:
-    """Return whether every port serves blocks of one kind, of one leaf."""
+def no_rivals(graph: TaskGraph) -> bool:
+    """Return whether every port serves blocks of one kind, of one leaf: no port has a choice.
+
+    Parameters
+    ----------
+    graph
+        The task graph.
+
+    Returns
+    -------
+    bool
+        False where a port serves blocks of two kinds, or of two leaves.
+    """
     leaf = graph.leaf[graph.owner[graph.task_block]]
     kind = leaf * (graph.sequence.max(initial=0) + 1) + graph.sequence[graph.task_block]
     one_of = np.empty(graph.ports, dtype=np.int64)
@@ -182,7 +201,7 @@ def _extrapolated(model: Model, inputs: Inputs, most: int, work: int | None) -> 
     }
     unlimited = model.plan.time(None)
     program = found["program"].schedule
-    if runs_in_turn(model) or (_no_rivals(model.graph) and fills_ready_in_order(model, program)):
+    if runs_in_turn(model) or (no_rivals(model.graph) and fills_ready_in_order(model, program)):
         # The leaves run one after another, or each port serves blocks of one kind only, which are
         # ready in order: no port has a choice.
         found["oldest"] = Solution(model, replace(program, order="oldest"))
