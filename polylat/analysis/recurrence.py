@@ -33,8 +33,8 @@ class Recurrence:
     Parameters
     ----------
     cycle
-        The services of the first period, in order of time, each with the number of times that it
-        recurs within the period.
+        The services of a period, in order of time from one of the first leaf on, each with the
+        number of times that it recurs within the period.
     shifts
         For each of them, by how many iterations of each loop it is later in the next period.
     periods
@@ -138,11 +138,13 @@ def _maximal(path: _Occurrences, repetition: Repetition, start: int) -> Recurren
     most = min(len(path), end + _MOST_ADDED)
     while end < most and _shift(path[end - period], path[end]) == shifts[(end - start) % period]:
         end += 1
-    by = [(first - start + k) % period for k in range(period)]
+    periods = (end - first) // period
+    # A cycle has no beginning: it is written from the first leaf on.
+    first += min(range(period), key=lambda k: path[first + k][0].leaf)
     return Recurrence(
         tuple((path[first + k][0], 1) for k in range(period)),
-        tuple(shifts[k] for k in by),
-        (end - first) // period,
+        tuple(shifts[(first - start + k) % period] for k in range(period)),
+        periods,
     )
 
 

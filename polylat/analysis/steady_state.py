@@ -145,9 +145,9 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
 def _timed(sampled: Model, order: Order) -> Solution:
     """Return the schedule of a sample; for "oldest", where ports have no choice, any order's."""
     schedule = sampled.plan.time("program" if order == "oldest" else order)
-    if order == "oldest" and not runs_in_turn(sampled):
-        if not fills_ready_in_order(sampled, schedule):
-            raise NotPeriodicError([])
+    in_turn = order != "oldest" or runs_in_turn(sampled)
+    if not in_turn and not fills_ready_in_order(sampled, schedule):
+        raise NotPeriodicError([])
     return Solution(sampled, schedule)
 
 

@@ -217,10 +217,7 @@ def _awaited(t: Any, work: Any, row: Any, wait: Any, way: Any) -> Any:
 
 @_njit
 def _binding(t: Any, work: Any, time: Any, event: Any, row: Any, wait: Any) -> Any:
-    """What an instance waits for if that happens at `time[0]`, its periods in `FOUND`; or `NONE`.
-
-    `LOST` if a time cannot be extrapolated.
-    """
+    """What an instance waits for, if at `time[0]`, its periods in `FOUND`; or `NONE`, or `LOST`."""
     ways = _combinations(t, work, event, row, wait)
     if ways < 0:
         return LOST
@@ -258,11 +255,7 @@ def _starts_then(t: Any, work: Any, time: Any, event: Any) -> Any:
 
 @_njit
 def _leap(t: Any, work: Any, time: Any, event: Any) -> Any:
-    """An earlier tile iteration that starts together with the one at `NOW`, its periods in `NOW`.
-
-    Tile iterations start in order. So of the indices of a loop, those that start then are found by
-    bisection.
-    """
+    """An earlier tile iteration that starts when that at `NOW` does, found by bisection."""
     loops = t[LOOPS]
     for k in range(loops):
         at = event * loops + k
@@ -317,6 +310,33 @@ def _preferred(t: Any, work: Any, event: Any, than: Any) -> Any:
 
 
 @_njit
+def _first_rule(t: Any, work: Any, time: Any, event: Any, none: Any) -> Any:
+    """What the start `NOW` waits for by its first rule that binds: an end, a start, and why.
+
+    The periods of an end are in `CHOSEN`, those of a start in `START`; the end may be `LOST`.
+    """
+    end, start, group, why = NONE, NONE, NONE, none
+    for wait in range(t[t[WAIT_START] + event], t[t[WAIT_START] + event + 1]):
+        if (end >= 0 or start >= 0) and t[t[WAIT_GROUP] + wait] != group:
+            break
+        found = _binding(t, work, time, event, NOW, wait)
+        if found == LOST:
+            return LOST, NONE, none
+        if found < 0:
+            continue
+        group, why = t[t[WAIT_GROUP] + wait], t[t[WAIT_REASON] + wait]
+        if found < t[BLOCKS]:
+            if start < 0:
+                start = found
+                _copy(work, FOUND, START)
+        elif end < 0 or _preferred(t, work, found, end):
+            end = found
+            _copy(work, FOUND, CHOSEN)
+            _copy(work, SOUGHT, NEAREST)
+    return end, start, why
+
+
+@_njit
 def _predecessor(t: Any, work: Any, time: Any, event: Any, none: Any, port: Any) -> Any:
     """The task that ended when the task `HERE` began, its periods in `CHOSEN`; and the reason.
 
@@ -338,24 +358,9 @@ def _predecessor(t: Any, work: Any, time: Any, event: Any, none: Any, port: Any)
             now = _first_together(t, work, time, now, none)
             if now == LOST:
                 return LOST, none
-        end, start, group, why = NONE, NONE, NONE, none
-        for wait in range(t[t[WAIT_START] + now], t[t[WAIT_START] + now + 1]):
-            if (end >= 0 or start >= 0) and t[t[WAIT_GROUP] + wait] != group:
-                break
-            found = _binding(t, work, time, now, NOW, wait)
-            if found == LOST:
-                return LOST, none
-            if found < 0:
-                continue
-            group, why = t[t[WAIT_GROUP] + wait], t[t[WAIT_REASON] + wait]
-            if found < t[BLOCKS]:
-                if start < 0:
-                    start = found
-                    _copy(work, FOUND, START)
-            elif end < 0 or _preferred(t, work, found, end):
-                end = found
-                _copy(work, FOUND, CHOSEN)
-                _copy(work, SOUGHT, NEAREST)
+        end, start, why = _first_rule(t, work, time, now, none)
+        if end == LOST:
+            return LOST, none
         reason = why if reason == none else reason
         if end >= 0:
             return end, reason
