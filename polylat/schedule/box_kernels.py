@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 
 from polylat.schedule.arrays import compiled
@@ -19,6 +20,9 @@ or its source does not stay in few pieces."""
 
 _MOST_PARTS = 4096
 """Largest number of parts that a box is split into."""
+
+inlined: Any = numba.njit(cache=True, nogil=True, inline="always")
+"""Decorator of parts of compiled loops: calls with many arrays take as long as what they do."""
 
 _WHOLE, _SPLIT, _LOST = range(3)
 """Whether the source of a part stays in one piece, the part is to be split, or it has no source."""
@@ -161,10 +165,12 @@ def split(
                 other,
                 inner,
                 outer,
-                base[r],
+                base,
+                r,
                 moves,
-                low[top],
-                high[top],
+                low,
+                high,
+                top,
                 trips,
                 stride,
                 runs,
@@ -175,7 +181,7 @@ def split(
                 later,
             )
             if piece == _SPLIT and top < _MOST_PARTS and written - begun < _MOST_PARTS:
-                _halve(outer, loop, at, low[top], high[top], low[top + 1], high[top + 1])
+                _halve(outer, loop, at, low, high, top)
                 top += 2
                 continue
             if piece != _WHOLE:
@@ -186,7 +192,7 @@ def split(
                 details = np.concatenate((details, np.full_like(details, -1)))
             keys[written] = source
             details[written] = -1
-            if high[top, :outer].any() or later[:inner].any():
+            if _is_wide(outer, inner, high, top, later):
                 if detail == len(lows):
                     lows, extents, laters, grows = _enlarged(lows, extents, laters, grows)
                 details[written] = detail
@@ -194,14 +200,16 @@ def split(
                     outer,
                     inner,
                     moves,
-                    low[top],
-                    high[top],
+                    low,
+                    high,
+                    top,
                     length,
                     later,
-                    lows[detail],
-                    extents[detail],
-                    laters[detail],
-                    grows[detail],
+                    lows,
+                    extents,
+                    laters,
+                    grows,
+                    detail,
                 )
                 detail += 1
             written += 1
@@ -217,7 +225,7 @@ def split(
     )
 
 
-@compiled
+@inlined
 def _set_moves(
     outer: int, inner: int, step: Any, same: int, slope: int, slopes: Any, moves: Any
 ) -> None:
@@ -230,17 +238,17 @@ def _set_moves(
                 moves[p, k] = step[k] if p == k and p < same else 0
 
 
-@compiled
-def _halve(outer: int, loop: int, at: int, low: Any, high: Any, lower: Any, upper: Any) -> None:
-    """Split a part before a member; what lies before it goes to `lower` and `upper`."""
+@inlined
+def _halve(outer: int, loop: int, at: int, low: Any, high: Any, top: int) -> None:
+    """Split a part before a member; what lies before it goes to the next row."""
     for k in range(outer):
-        lower[k] = low[k]
-        upper[k] = high[k]
-    low[loop] = at
-    upper[loop] = at - 1
+        low[top + 1, k] = low[top, k]
+        high[top + 1, k] = high[top, k]
+    low[top, loop] = at
+    high[top + 1, loop] = at - 1
 
 
-@compiled
+@inlined
 def _enlarged(lows: Any, extents: Any, laters: Any, grows: Any) -> Any:
     """Return the arrays with twice as many rows."""
     return (
@@ -251,15 +259,28 @@ def _enlarged(lows: Any, extents: Any, laters: Any, grows: Any) -> Any:
     )
 
 
-@compiled
+@inlined
+def _is_wide(outer: int, inner: int, high: Any, top: int, later: Any) -> bool:
+    """Return whether a part has several members, or its source is not sampled."""
+    wide = False
+    for k in range(outer):
+        wide = wide or high[top, k] > 0
+    for p in range(inner):
+        wide = wide or later[p] > 0
+    return wide
+
+
+@inlined
 def _piece(
     other: int,
     inner: int,
     outer: int,
     base: Any,
+    number: int,
     moves: Any,
     low: Any,
     high: Any,
+    top: int,
     trips: Any,
     stride: Any,
     runs: Any,
@@ -269,7 +290,7 @@ def _piece(
     length: Any,
     later: Any,
 ) -> Any:
-    """Find the piece of the source of a part, from `low` to `high`.
+    """Find the piece of the source of a part, from row `top` of `low` to that of `high`.
 
     Returns whether it stays in one piece; the point that represents the source of the first member;
     and a loop of the target and its first member behind the piece, where the part is to be split.
@@ -278,7 +299,9 @@ def _piece(
     """
     source = 0
     for p in range(inner):
-        start, least, most, moving, several = _extremes(p, outer, base, moves, low, high)
+        start, least, most, moving, several = _extremes(
+            p, outer, base[number, p], moves, low, high, top
+        )
         if least < 0 or most >= trips[other, p]:
             return _LOST, 0, 0, 0
         run = runs[other, p]
@@ -297,83 +320,80 @@ def _piece(
         end = trips[other, p] if run + 1 == runs[other, p + 1] else run_first[run + 1]
         whole = length[p] > 0 and least >= run_first[run] and most < end
         for k in range(outer):
-            if whole and high[k] > low[k] and moves[p, k] % length[p] != 0:
+            if whole and high[top, k] > low[top, k] and moves[p, k] % length[p] != 0:
                 whole = False
         if whole:
             continue
         if several:
-            loop = _widest(p, outer, moves, low, high)
-            return _SPLIT, 0, loop, low[loop] + (high[loop] - low[loop] + 1) // 2
+            loop = _widest(p, outer, moves, low, high, top)
+            return _SPLIT, 0, loop, low[top, loop] + (high[top, loop] - low[top, loop] + 1) // 2
         # In the piece: all members up to its end, or one that does not move by whole periods.
         move = moves[p, moving]
         members = 1
         if length[p] > 0 and move % length[p] == 0:
             members = (end - start + move - 1) // move if move > 0 else ahead // -move + 1
-        return _SPLIT, 0, moving, low[moving] + members
+        return _SPLIT, 0, moving, low[top, moving] + members
     return _WHOLE, source, 0, 0
 
 
-@compiled
-def _extremes(p: int, outer: int, base: Any, moves: Any, low: Any, high: Any) -> Any:
+@inlined
+def _extremes(p: int, outer: int, base: int, moves: Any, low: Any, high: Any, top: int) -> Any:
     """Return the extremes of a source's index in a loop, and with which loops it changes.
 
     These are: the index of the first member, the least and the largest index; the last loop of the
     target with which it changes (-1: none), and whether there are several of these loops.
     """
-    start, least, most = base[p], base[p], base[p]
+    start, least, most = base, base, base
     moving = -1
     several = False
     for k in range(outer):
         move = moves[p, k]
         if move == 0:
             continue
-        start += move * low[k]
-        least += move * (low[k] if move > 0 else high[k])
-        most += move * (high[k] if move > 0 else low[k])
-        if high[k] > low[k]:
+        first, last = low[top, k], high[top, k]
+        start += move * first
+        least += move * (first if move > 0 else last)
+        most += move * (last if move > 0 else first)
+        if last > first:
             several = moving >= 0
             moving = k
     return start, least, most, moving, several
 
 
-@compiled
-def _widest(p: int, outer: int, moves: Any, low: Any, high: Any) -> int:
+@inlined
+def _widest(p: int, outer: int, moves: Any, low: Any, high: Any, top: int) -> int:
     """Return the loop with the most members of those with which a source's index changes."""
     widest, found = 0, 0
     for k in range(outer):
-        if moves[p, k] != 0 and high[k] - low[k] > widest:
-            widest = high[k] - low[k]
+        if moves[p, k] != 0 and high[top, k] - low[top, k] > widest:
+            widest = high[top, k] - low[top, k]
             found = k
     return found
 
 
-@compiled
+@inlined
 def _describe(
     outer: int,
     inner: int,
     moves: Any,
     low: Any,
     high: Any,
+    top: int,
     length: Any,
     later: Any,
     first: Any,
     extent: Any,
     periods: Any,
     slope: Any,
+    row: int,
 ) -> None:
     """Write a part: its first member, its extent, and how its source moves, all in periods."""
-    # The row may hold the part of a source that was given up.
-    first[:] = 0
-    extent[:] = 0
-    periods[:] = 0
-    slope[:] = 0
-    for k in range(outer):
-        first[k] = low[k]
-        extent[k] = high[k] - low[k]
-    for p in range(inner):
-        periods[p] = later[p]
-        if length[p] == 0:
-            continue
-        for k in range(outer):
-            if extent[k] > 0:
-                slope[p, k] = moves[p, k] // length[p]
+    # The row may hold a part of a source that was given up.
+    for k in range(first.shape[1]):
+        first[row, k] = low[top, k] if k < outer else 0
+        extent[row, k] = high[top, k] - low[top, k] if k < outer else 0
+        periods[row, k] = later[k] if k < inner else 0
+    for p in range(first.shape[1]):
+        repeats = p < inner and length[p] > 0
+        for k in range(first.shape[1]):
+            slope[row, p, k] = moves[p, k] // length[p] if repeats and extent[row, k] > 0 else 0
