@@ -168,7 +168,8 @@ def _interval(
     below = [leaf for leaf in lowered.leaves if any(x.node == node for x in leaf.temporal)]
     loop = next(loop for loop in below[0].temporal if loop.node == node)
     cycle: dict[AccessKey, int] = {}
-    for served, times in run.cycle:
+    # In the order of the leaves: a cycle has no beginning.
+    for served, times in sorted(run.cycle, key=lambda item: item[0].leaf):
         einsum = lowered.leaves[served.leaf].einsum.name
         for what, duration in served.parts:
             key = (einsum, what.component, what.tensor, what.action)

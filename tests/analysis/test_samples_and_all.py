@@ -151,7 +151,8 @@ def test_bars_of_a_window(case: tuple[Data, Data], data: st.DataObject) -> None:
     every, some = drawn(case)
     assume(every.latency > 0)
     start = every.latency * data.draw(st.fractions(0, Fraction(9, 10), max_denominator=40))
-    window = (start, min(start + max(every.latency / Fraction(20), 1), every.latency))
+    length = max(Fraction(every.latency, 20), Fraction(1))
+    window = (start, min(start + length, Fraction(every.latency)))
     assert bars(some, window) == bars(every, window)
 
 
@@ -217,7 +218,14 @@ def test_of_equally_critical_paths_the_same(split: str) -> None:
     assert every.critical_totals == some.critical_totals
     assert list(every.critical_path) == list(some.critical_path)
     # Slower computation makes another chain critical, and slower weights that chain.
-    for faster in ({}, {"mac0": Fraction(1, 2)}, {"DRAM": Fraction(1, 2)}, {"mac1": 9}):
+    half = Fraction(1, 2)
+    changes: tuple[dict[Any, Fraction | int], ...] = (
+        {},
+        {"mac0": half},
+        {"DRAM": half},
+        {"mac1": 9},
+    )
+    for faster in changes:
         assert every.what_if(faster) == some.what_if(faster)
     intervals = every.initiation_intervals
     assert intervals == some.initiation_intervals
@@ -265,7 +273,13 @@ def service(leaf_: int, digits: Digits) -> Service:
 
 def test_the_longest_run_with_the_shortest_period() -> None:
     """Rounds of two equal halves, after one more and before another one."""
-    a, b = (lambda k: service(0, (k,))), (lambda k: service(1, (k, 0)))
+
+    def a(k: int) -> Service:
+        return service(0, (k,))
+
+    def b(k: int) -> Service:
+        return service(1, (k, 0))
+
     items: tuple[Item, ...] = (
         service(2, ()),
         b(0),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from grids import Point, grid_of, loop_samples, members, represented
 from polylat.lowering.sampling import LoopSample, SkippedPeriods
+from polylat.schedule.arrays import Ints
 from polylat.schedule.box_kernels import HOLDS, TIGHT, UNDECIDED, VIOLATED
 from polylat.schedule.boxes import Rows, Sources, decide_rows
 from polylat.schedule.grid import Grid, fill_forward
@@ -24,7 +25,7 @@ def sources(draw: st.DrawFn, leaves: list[list[LoopSample]], grid: Grid) -> Sour
     """Sources of random leaves, which move with the loops or by random matrices."""
     width = grid.stride.shape[1]
     columns: list[tuple[int, int, int, list[int], int, int]] = []
-    matrices = []
+    matrices: list[list[list[int]]] = []
     for _ in range(draw(st.integers(1, 4))):
         leaf, other = (draw(st.integers(0, len(leaves) - 1)) for _ in range(2))
         key = draw(st.integers(0, grid.sizes[leaf] - 1))
@@ -41,9 +42,9 @@ def sources(draw: st.DrawFn, leaves: list[list[LoopSample]], grid: Grid) -> Sour
             rows = st.lists(st.integers(-3, 3), min_size=width, max_size=width)
             matrices.append(draw(st.lists(rows, min_size=width, max_size=width)))
         columns.append((leaf, key, other, base + [0] * (width - len(base)), same, slope))
-    leaf, key, other, base, same, slope = (np.array(c) for c in zip(*columns, strict=True))
     slopes = np.array(matrices, dtype=np.int64).reshape(len(matrices), width, width)
-    return Sources(leaf, key, other, base, same, slope, slopes)
+    parts = [np.array(column, dtype=np.int64) for column in zip(*columns, strict=True)]
+    return Sources(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], slopes)
 
 
 def source_of(found: Sources, row: int, grid: Grid, member: Point) -> Point:
@@ -75,7 +76,7 @@ def enumerated(
     outcomes = []
     for r, source in enumerate(rows.source.tolist()):
         leaf, other = int(found.leaf[source]), int(found.other[source])
-        differences = []
+        differences: list[int] = []
         tight = True
         for member in members(grid, leaf, int(found.target[source])):
             place = represented(leaves[other], source_of(found, source, grid, member))
@@ -112,7 +113,7 @@ def test_decisions_are_those_for_all_members(
     count = sum(grid.sizes)
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     # Times near an affine function of the index hold with equality now and then.
-    slope = random.integers(-1, 3, width)
+    slope: Ints = np.array(random.integers(-1, 3, width), dtype=np.int64)
     noise = data.draw(st.sampled_from((0, 0, 1, 3)))
     values, rates = np.zeros(count, np.int64), np.zeros((count, width), np.int64)
     for leaf in range(len(leaves)):
@@ -134,7 +135,8 @@ def test_decisions_are_those_for_all_members(
     weight = random.integers(0, 2, len(numbers))
     if data.draw(st.booleans()):
         # The equality of one member, which need not be that of the others.
-        for r, (leaf, key) in enumerate(zip(found.leaf, found.target, strict=True)):
+        targets = zip(found.leaf.tolist(), found.target.tolist(), strict=True)
+        for r, (leaf, key) in enumerate(targets):
             member = (0,) * len(leaves[leaf])
             place = represented(leaves[found.other[r]], source_of(found, r, grid, member))
             if place is not None and place[0] + first[found.other[r]] != first[leaf] + key:
@@ -150,8 +152,11 @@ def test_decisions_are_those_for_all_members(
         event(("holds", "tight", "violated", "undecided")[outcome])
     # Python integers, beyond 64 bits too: all times and weights are a multiple of the first ones.
     for factor in (1, 10**30):
-        exact = [a.astype(object) * factor for a in (weight, values, rates)]
-        assert decide_rows(parts, first, rows, *exact, exists).tolist() == expected
+        times = [a.astype(object) * factor for a in (weight, values, rates)]
+        assert (
+            decide_rows(parts, first, rows, times[0], times[1], times[2], exists).tolist()
+            == expected
+        )
 
 
 @pytest.mark.parametrize(("least", "outcome"), [(0, HOLDS), (-1, VIOLATED)])
