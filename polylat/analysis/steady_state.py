@@ -18,11 +18,10 @@ from polylat.engine.model import Model
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.solve import MOST_SAMPLED, no_rivals, runs_in_turn, solve_oldest
-from polylat.engine.work_conserving import fills_ready_in_order
+from polylat.engine.work_conserving import fills_ready_in_order, work_conserving_by_date
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.numbers import Number, reduce_number
-from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.timing import Order
 
 __all__ = ["InitiationInterval", "initiation_intervals"]
@@ -124,9 +123,7 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
     model, order = solution.model, solution.order
     assert order is not None
     inputs = Inputs(model.lowered, model.background, model.slots)
-    found = None
-    if order != "oldest" or runs_in_turn(model) or no_rivals(model.graph):
-        found = SamplingSearch(inputs, MOST_SAMPLED).run(lambda sampled: _timed(sampled, order))
+    found = SamplingSearch(inputs, MOST_SAMPLED).run(lambda sampled: _timed(sampled, order))
     if found is None and order == "oldest":
         found = solve_oldest(inputs, MOST_SAMPLED)
     if found is None or found.schedule.makespan != solution.schedule.makespan:
@@ -143,12 +140,15 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
 
 
 def _timed(sampled: Model, order: Order) -> Solution:
-    """Return the schedule of a sample; for "oldest", where ports have no choice, any order's."""
-    schedule = sampled.plan.time("program" if order == "oldest" else order)
-    in_turn = order != "oldest" or runs_in_turn(sampled)
-    if not in_turn and not fills_ready_in_order(sampled, schedule):
-        raise NotPeriodicError([])
-    return Solution(sampled, schedule)
+    """Return the schedule of a sample; for "oldest", where it is that of the dates."""
+    if order != "oldest":
+        return Solution(sampled, sampled.plan.time(order))
+    program = sampled.plan.time("program")
+    if runs_in_turn(sampled) or (
+        no_rivals(sampled.graph) and fills_ready_in_order(sampled, program)
+    ):
+        return Solution(sampled, program)
+    return Solution(sampled, work_conserving_by_date(sampled, sampled.plan.time("skew")))
 
 
 def _moves(lowered: LoweredMapping, run: Recurrence) -> dict[int, int]:
