@@ -41,6 +41,9 @@ __all__ = ["PeriodicRetimer"]
 _ROUNDS = 12
 """How often the sample is enlarged."""
 
+_HEADROOM = 1 << 8
+"""How much larger than the largest time numbers of 64 bits must be to be fast: sums are formed."""
+
 _MOST_SCHEDULES = 4
 """Number of sampled schedules that are kept: they may be large."""
 
@@ -233,7 +236,7 @@ class PeriodicRetimer:
         # A step is one part in `parts` of the unit of durations.
         total = self._total(factors, unit) + self._total({}, 1)
         work = sum(self._work.get(key, 0) for key in keys)
-        parts = INT64_LIMIT // 2 // (total + 1)
+        parts = INT64_LIMIT // _HEADROOM // (total + 1)
         exact = parts > work or parts < 2
         parts = work + 1 if exact else parts - parts % 2
         found: list[int] = []

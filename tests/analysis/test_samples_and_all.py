@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 import polylat
+from benchmarks.fused import attention
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
 from disagreeing import draw
 from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError, UnsupportedError
@@ -262,6 +263,16 @@ def test_a_schedule_that_is_not_that_of_all_is_an_error() -> None:
     with pytest.raises(ScheduleError, match="is not that of all tile iterations"):
         visit_all(other)
     assert some.tiles <= visiting.MOST_VISITED
+
+
+def test_slopes_of_long_loops() -> None:
+    """Times so large that no step is small enough: two steps of the same slope."""
+    report = polylat.analyze(Spec.from_dict(attention(10**4)))
+    little = Fraction(1, 10**18)
+    for key in report.retimer.loads:
+        found = report.retimer.evaluate({key: Fraction(3, 2)})
+        below = report.retimer.evaluate({key: Fraction(3, 2) - little})
+        assert found.direct_slope([key]) == (found.latency - below.latency) / little
 
 
 # Recurrences --------------------------------------------------------------------------------------
