@@ -160,7 +160,19 @@ class PeriodicRetimer:
         return work
 
     def _sample(self, model: Model, used: Mapping[AccessKey, Fraction]) -> Evaluation:
-        """Time a model, and keep it: its sample may suffice for other durations, too."""
+        """Time a model, and keep it: its sample may suffice for other durations, too.
+
+        Raises
+        ------
+        NotPeriodicError
+            Its schedule is not periodic, or its order of service is not that of the schedule.
+        """
+        assert isinstance(model.plan, PeriodicTaskGraph)
+        if model.plan.repeats.ports.seen is not None:
+            # The order of service was transferred from another sample.
+            now = model.plan.time(self._order)
+            if not now.legal or now.makespan != self.solution.makespan:
+                raise NotPeriodicError([])
         sampled = _SampledSchedule(model, tuple(duration_parts(model)), self._order)
         found = self._timed(sampled, used)
         self._schedules.insert(1, sampled)
