@@ -35,7 +35,7 @@ from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import lower
 from polylat.lowering.sampling import LoopSample, SkippedPeriods
-from polylat.schedule.boxes import Rows
+from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.list_scheduling import explicit_task_graph
@@ -338,6 +338,61 @@ def _with_grid_of(model: Model, node: int, sample: LoopSample) -> ExtensionRules
         tables.append(replace(tiles, kept=kept))
     layout = replace(model.layout, tiles=tuple(tables))
     return extension_rules(model.lowered, layout, model.graph, model.slots, model.shifts)
+
+
+# Tile iterations without tasks
+
+
+def without_tasks(n: int = 40) -> Data:
+    """Tile iterations of two stages that take no time."""
+    return spec(
+        {"m": n, "x": 3},
+        [einsum("e1", ("b", "m"), ("a", "m")), einsum("e2", ("c", "m"), ("b", "m")),
+         einsum("e3", ("d", "x"), ("v", "x"))],
+        [memory("S", "inf", "inf", size="inf"), compute("u", "inf"), compute("v", 1)],
+        [storage("S", "a", "b", "c", "d", "v"),
+         {"type": "Pipeline", "nodes": [
+             nested(loop("m"), {"type": "Pipeline", "nodes": [nested(leaf("e1", "u")),
+                                                             nested(leaf("e2", "u"))]}),
+             nested(loop("x"), leaf("e3", "v"))]}],
+    )  # fmt: skip
+
+
+def test_a_cycle_that_takes_no_time_is_found() -> None:
+    """If e1 also waited for e2, no time would contradict that, but nothing could start."""
+    model, schedule = periodic(without_tasks())[0]
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    assert model.plan.circular == []
+    rules = model.plan.repeats.all_members
+    grid, families = rules.grid, rules.families
+    keys = np.flatnonzero(grid.columns(0, grid.skipped).any(axis=0))
+    more = Sources(
+        np.zeros(len(keys), np.int64),
+        keys,
+        np.ones(len(keys), np.int64),
+        grid.columns(0, grid.digit)[:, keys].T,
+        np.ones(len(keys), np.int64),
+        np.full(len(keys), -1),
+        np.zeros((0, 1, 1), np.int64),
+    )
+    rows = Rows(
+        families.event(families.start[0], keys),
+        np.full(len(keys), families.start[1]),
+        len(rules.sources.target) + np.arange(len(keys)),
+        np.zeros(len(keys), np.bool_),
+        np.ones(len(keys), np.bool_),
+    )
+    circular = replace(
+        rules,
+        sources=Sources.joined([rules.sources, more], 1),
+        common=Rows.joined([rules.common, rows]),
+    )
+    structure = replace(model.plan.repeats, all_members=circular)
+    plan = PeriodicTaskGraph(model.graph, structure)
+    assert wrong_places(replace(model, plan=plan), schedule) == []
+    assert plan.circular
+    with pytest.raises(NotPeriodicError):
+        plan.time(None)
 
 
 # The order "oldest"
