@@ -357,7 +357,7 @@ def _initial_samples(lowered: LoweredMapping, slots: Slots) -> dict[int, _Sample
     aligned = alignments(lowered)
     samples = {}
     for node, count in users.items():
-        sample = _Sample(3 + most, 1 + most) if count > 1 else _Sample(1 + most, 2)
+        sample = _Sample(3 + most, 1 + most) if count > 1 else _Sample(3, 2)
         if node in aligned:
             period, restarts = aligned[node].period, aligned[node].restarts
             sample = replace(sample, period=period, restarts=restarts)
