@@ -173,9 +173,7 @@ def many(args: argparse.Namespace) -> int:
                 write(Path(args.failures) / f"{seed}.json", draw(seed), found)
         if summary.draws % 200 == 0:
             spent = time.perf_counter() - begin
-            print(
-                f"{summary.draws} draws, {len(summary.failing)} differ, {spent:.0f} s", flush=True
-            )
+            print(f"after {spent:.0f} s:", summary.text(), sep="\n", flush=True)
     print(f"polylat               {Path(polylat.__file__).parent}")
     print(f"seeds                 {args.seed} to {args.seed + args.draws - 1}")
     print(summary.text())
