@@ -35,11 +35,11 @@ MOST = 20_000
 EXAMPLES = settings().max_examples
 # A failing seed is drawn again by ``draw``; shrinking it would draw an unrelated case.
 SEEDS = settings(
-    max_examples=max(EXAMPLES // 4, 5),
+    max_examples=max(EXAMPLES // 20, 5),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-FEWER = settings(max_examples=max(EXAMPLES // 4, 5), suppress_health_check=list(HealthCheck))
+FEWER = settings(max_examples=max(EXAMPLES // 20, 5), suppress_health_check=list(HealthCheck))
 CASES = st.integers(0, 2**63).map(draw) | long_cascades()
 FACTORS = st.fractions(Fraction(1, 30), 30, max_denominator=30)
 Pair = tuple[Report, Report]

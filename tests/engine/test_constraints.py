@@ -43,7 +43,7 @@ from polylat.schedule.timing import Order, TaskSchedule
 from reports import explicit_up_to
 
 FEWER = settings(
-    max_examples=max(settings().max_examples // 2, 15),
+    max_examples=max(settings().max_examples // 7, 15),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
