@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 import numpy as np
 
-from polylat.engine.row_builder import RowBuilder
+from polylat.engine.row_builder import RowBuilder, predecessor
+from polylat.lowering.dependences.rules import exchange_levels, slots_of, touching_iterations
 from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sharing import leaves_sharing
@@ -34,20 +34,23 @@ def capacity_rows(builder: RowBuilder) -> list[Rows]:
     for leaf in builder.leaves:
         number = leaf.number
         for tensor in leaf.einsum.outputs:
-            slots = _slots(builder, tensor)
+            slots = slots_of(builder.slots, tensor)
+            exchanged = exchange_levels(builder.leaves, leaf, tensor)
             for level, holder in enumerate(leaf.storages(tensor)):
                 if holder.depth == 0 or slots is None:
                     continue
                 firsts = builder.keys[number][builder.layout.tiles[number].firsts(holder.depth)]
                 start = builder.families.event(builder.families.start[number], firsts)
-                if _exchanged(builder, leaf, tensor, level):
+                if level in exchanged:
                     rows += _after_touches(builder, number, firsts, start, tensor, holder, slots)
                 families = builder.stream(number, "background", tensor, level)
                 if families:
-                    some, base, same = _tiles_before(builder, number, firsts, tensor, holder, slots)
-                    base[holder.depth :] = (
-                        builder.grid.trips[number, holder.depth : len(base)] - 1
-                    )[:, None]
+                    existing = _existing_tiles(builder, tensor, holder)
+                    depth = holder.depth
+                    some, base, same = _tiles_before(
+                        builder, number, firsts, existing, depth, slots
+                    )
+                    base[depth:] = builder.ends(number, len(some))[depth:]
                     last = builder.source(number, firsts[some], number, base, same)
                     rows += [builder.rows(start[some], f, last) for f in families]
         for index, block in enumerate(builder.layout.blocks[number]):
@@ -55,7 +58,7 @@ def capacity_rows(builder: RowBuilder) -> list[Rows]:
                 continue
             assert block.tensor is not None
             holder = leaf.storages(block.tensor)[block.level]
-            slots = _slots(builder, block.tensor)
+            slots = slots_of(builder.slots, block.tensor)
             if holder.depth == 0 or slots is None:
                 continue
             family = builder.families.ready[number, index]
@@ -63,22 +66,6 @@ def capacity_rows(builder: RowBuilder) -> list[Rows]:
             target = builder.families.event(family, keys)
             rows += _after_touches(builder, number, keys, target, block.tensor, holder, slots)
     return rows
-
-
-def _slots(builder: RowBuilder, tensor: str) -> int | None:
-    if isinstance(builder.slots, Mapping):
-        return builder.slots.get(tensor, 2)
-    return builder.slots
-
-
-def _exchanged(builder: RowBuilder, producer: Leaf, tensor: str, level: int) -> bool:
-    """Whether some consumer reads through a storage of the producer."""
-    nodes = {h.node: i for i, h in enumerate(producer.storages(tensor))}
-    return any(
-        max(nodes.get(h.node, -1) for h in reader.storages(tensor)) == level
-        for reader in builder.leaves[producer.number + 1 :]
-        if tensor in reader.einsum.inputs
-    )
 
 
 def _after_touches(
@@ -91,20 +78,17 @@ def _after_touches(
     slots: int,
 ) -> list[Rows]:
     rows = []
-    some, base, same = _tiles_before(builder, leaf, keys, tensor, holder, slots)
     depth = holder.depth
-    sharing = leaves_sharing(builder.leaves, tensor, holder)
-    existing = joint_tile_keys([builder.layout.tiles[o.number] for o in sharing], depth)
-    for other in sharing:
+    existing = _existing_tiles(builder, tensor, holder)
+    some, base, same = _tiles_before(builder, leaf, keys, existing, depth, slots)
+    for other in leaves_sharing(builder.leaves, tensor, holder):
         number = other.number
-        inner = _last_touching(builder, number, tensor, holder, len(existing))
+        inner = _last_touching(builder, other, tensor, holder, len(existing))
         if inner is None:
             continue
-        last = np.zeros((int(builder.grid.depth[number]), len(some)), dtype=np.int64)
-        last[:depth] = base[:depth]
-        ends = builder.grid.trips[number, : builder.grid.depth[number]] - 1
-        last[depth:] = ends[depth:, None]
         sound, digits = inner
+        last = builder.ends(number, len(some))
+        last[:depth] = base[:depth]
         if digits is not None:
             last[depth:] = digits[:, None]
         source = builder.source(leaf, keys[some], number, last, same)
@@ -115,8 +99,14 @@ def _after_touches(
     return rows
 
 
+def _existing_tiles(builder: RowBuilder, tensor: str, holder: PathHolder) -> Ints:
+    """Return the keys of a holder's tiles that contain an operation, increasing."""
+    sharing = leaves_sharing(builder.leaves, tensor, holder)
+    return joint_tile_keys([builder.layout.tiles[o.number] for o in sharing], holder.depth)
+
+
 def _last_touching(
-    builder: RowBuilder, leaf: int, tensor: str, holder: PathHolder, tiles_of_all: int
+    builder: RowBuilder, leaf: Leaf, tensor: str, holder: PathHolder, tiles_of_all: int
 ) -> tuple[bool, Ints | None] | None:
     """Return which tile iteration of a leaf touches a tile of a holder last.
 
@@ -124,20 +114,15 @@ def _last_touching(
     indices in the loops inside the holder (None: the last one). Where tiles differ, it is the
     last one of the tile, which finishes no earlier.
     """
-    tiles = builder.layout.tiles[leaf]
-    touching = np.zeros(tiles.size, dtype=np.bool_)
-    for block in builder.layout.blocks[leaf]:
-        for access in block.accesses:
-            if access.component == holder.component and access.tensor == tensor:
-                touching[access.iterations] = True
-    if not touching.any():
+    tiles = builder.layout.tiles[leaf.number]
+    touching = touching_iterations(builder.layout, leaf, tensor, holder)
+    if not len(touching):
         return None
     lasts = tiles.lasts(holder.depth)
-    if touching[lasts].all():
+    if np.isin(lasts, touching).all():
         return len(lasts) == tiles_of_all, None
-    places = np.flatnonzero(touching)
-    prefix = tiles.prefix_keys(holder.depth)[places]
-    final = places[np.append(prefix[1:] != prefix[:-1], True)]
+    prefix = tiles.prefix_keys(holder.depth)[touching]
+    final = touching[np.append(prefix[1:] != prefix[:-1], True)]
     digits = tiles.digits[holder.depth :, final]
     if (digits == digits[:, :1]).all() and len(final) == len(lasts):
         return len(lasts) == tiles_of_all, digits[:, 0]
@@ -145,38 +130,26 @@ def _last_touching(
 
 
 def _tiles_before(
-    builder: RowBuilder, leaf: int, keys: Ints, tensor: str, holder: PathHolder, slots: int
+    builder: RowBuilder, leaf: int, keys: Ints, existing: Ints, depth: int, slots: int
 ) -> tuple[Ints, Ints, Ints]:
-    """Return the tile `slots` tiles before each point's tile of a holder."""
-    depth = holder.depth
-    sharing = leaves_sharing(builder.leaves, tensor, holder)
-    existing = joint_tile_keys([builder.layout.tiles[o.number] for o in sharing], depth)
+    """Return the tile `slots` existing tiles before each point's tile at a depth."""
     radix = builder.grid.trips[leaf, :depth]
     full = len(existing) == prod(builder.grid.count[leaf, :depth].tolist())
-
-    def previous(digits: Ints) -> tuple[Ints, Mask]:
-        found = digits.copy()
-        borrow = np.ones(digits.shape[1], dtype=np.bool_)
-        for k in range(depth - 1, -1, -1):
-            down = borrow & (found[k] > 0)
-            found[k] = np.where(down, found[k] - 1, np.where(borrow, radix[k] - 1, found[k]))
-            borrow &= ~down
-        return found, ~borrow
 
     def move(digits: Ints) -> tuple[Ints, Mask]:
         found, exists = digits.copy(), np.ones(digits.shape[1], dtype=np.bool_)
         for _ in range(slots):
-            found, some = previous(found)
-            exists &= some
+            found[:depth], same = predecessor(found[:depth], radix)
+            exists &= same > 0
             if full:
                 continue
             while True:
                 absent = exists & ~_tile_exists(builder, leaf, found, depth, existing)
                 if not absent.any():
                     break
-                moved, some = previous(found)
-                found = np.where(absent, moved, found)
-                exists &= some | ~absent
+                moved, same = predecessor(found[:depth], radix)
+                found[:depth] = np.where(absent, moved, found[:depth])
+                exists &= (same > 0) | ~absent
         return found, exists
 
     exists, good, base = builder.translated(leaf, keys, move, depth)

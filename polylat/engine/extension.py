@@ -17,6 +17,8 @@ from polylat.engine.service_table import ServiceTable
 from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
+from polylat.lowering.paths import separating_split
+from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints
 from polylat.schedule.events import PortPrecedences, Precedences
 from polylat.schedule.extension import ExtensionRules
@@ -60,17 +62,12 @@ def periodic_structure(
     NotPeriodicError
         An access is not the same in all periods around a skipped range.
     """
-    earlier = np.full((layout.depth, graph.iterations), -1, dtype=np.int64)
-    for tiles, base in zip(layout.tiles, layout.bases, strict=True):
-        translates = tiles.earlier
-        row = np.where(translates < 0, -1, translates + base)
-        earlier[: tiles.depth, base : base + tiles.size] = row
     table = ServiceTable(layout, graph)
     program = _program_order(table)
     same = np.array_equal(graph.dates.program, graph.dates.skew)
     ends, rules = _finish_precedences(table)
     return PeriodicStructure(
-        earlier,
+        layout.earlier,
         _chain(layout),
         tuple(_skipped_ranges(layout)),
         PortPrecedences(program, program if same else _skewed_order(table, shifts)),
@@ -248,22 +245,11 @@ def _last_before(
         Loop indices, shape (depth of the other leaf, n), and whether there is such a tile
         iteration, shape (n,).
     """
-    at = next(
-        i
-        for i, (a, b) in enumerate(zip(tiles.leaf.splits, others.leaf.splits, strict=False))
-        if a.branch != b.branch
-    )
+    at = separating_split(tiles.leaf, others.leaf)
     split, other = tiles.leaf.splits[at], others.leaf.splits[at]
     above = tiles.leaf.splits[at - 1].depth if at else 0
     turns = tiles.turns(tiles.digits[:, iterations], above, split.depth)
-    if split.pipeline:
-        shift = shifts[split.node]
-        turns = turns + shift[split.branch] - shift[other.branch]
-        first = other.branch > split.branch
-    else:
-        first = other.branch < split.branch
-    if not first:
-        turns = turns - 1
+    turns = turns + latest_turn(split, other.branch, shifts.get(split.node))
     count = 1
     for k in range(above, split.depth):
         count *= others.radix(k)

@@ -6,7 +6,9 @@ from math import prod
 
 import numpy as np
 
-from polylat.engine.row_builder import RowBuilder
+from polylat.engine.row_builder import RowBuilder, predecessor
+from polylat.lowering.paths import separating_split
+from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.boxes import Rows
 
@@ -87,22 +89,10 @@ def _last_before(builder: RowBuilder, leaf: int, other: int, *, skewed: bool) ->
     index of the loops between the two; then by the branch.
     """
     mine, its = builder.leaves[leaf], builder.leaves[other]
-    at = next(
-        i
-        for i, (a, b) in enumerate(zip(mine.splits, its.splits, strict=False))
-        if a.branch != b.branch
-    )
+    at = separating_split(mine, its)
     split, branch = mine.splits[at], its.splits[at].branch
     above = mine.splits[at - 1].depth if at else 0
-    delay = 0
-    if split.pipeline and skewed:
-        shift = builder.shifts[split.node]
-        delay = shift[split.branch] - shift[branch]
-        first = branch > split.branch
-    else:
-        first = branch < split.branch
-    if not first:
-        delay -= 1
+    delay = latest_turn(split, branch, builder.shifts.get(split.node) if skewed else None)
 
     def move(digits: Ints) -> tuple[Ints, Mask]:
         return _moved(builder, other, digits, above, split.depth, delay)
@@ -124,9 +114,7 @@ def _moved(
     it is before the first one, the last point of the previous index.
     """
     radix = builder.grid.trips[leaf]
-    inner = radix[: builder.grid.depth[leaf]] - 1
-    found = np.repeat(inner[:, None], digits.shape[1], axis=1)
-    found[:above] = digits[:above]
+    found = builder.ends(leaf, digits.shape[1])
     count = prod(int(radix[k]) for k in range(above, depth))
     turn = np.zeros(digits.shape[1], dtype=np.int64)
     for k in range(above, depth):
@@ -137,9 +125,6 @@ def _moved(
     for k in range(depth - 1, above - 1, -1):
         found[k] = np.where(early, radix[k] - 1, rest % radix[k])
         rest = rest // radix[k]
-    exists = ~early
-    for k in range(above - 1, -1, -1):
-        back = early & ~exists & (digits[k] > 0)
-        found[k] = np.where(back, digits[k] - 1, np.where(early & ~exists, radix[k] - 1, found[k]))
-        exists |= back
-    return found, exists
+    outer, same = predecessor(digits[:above], radix[:above])
+    found[:above] = np.where(early, outer, digits[:above])
+    return found, ~early | (same > 0)

@@ -17,7 +17,7 @@ from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.grid import Grid
 
-__all__ = ["RowBuilder"]
+__all__ = ["RowBuilder", "predecessor"]
 
 _SPARSEST = 16
 """Largest number of grid points per tile iteration."""
@@ -79,7 +79,8 @@ class RowBuilder:
         self.undecided: list[tuple[int, int]] = []
         self.sources: list[Sources] = []
         self.numbered = 0
-        self.known: dict[tuple[int, ...], tuple[Ints, Ints]] = {}
+        self._itself: dict[int, Ints] = {}
+        self._before: dict[int, Ints] = {}
 
     def source(
         self,
@@ -149,12 +150,11 @@ class RowBuilder:
         numpy.ndarray
             Numbers of sources, shape (points,).
         """
-        known = self.known.get((leaf,))
-        if known is None:
+        if leaf not in self._itself:
             digits = self.digits[leaf]
             every = np.arange(digits.shape[1])
-            known = self.known[leaf,] = self.source(leaf, every, leaf, digits, len(digits)), every
-        return known[0]
+            self._itself[leaf] = self.source(leaf, every, leaf, digits, len(digits))
+        return self._itself[leaf]
 
     def before(self, leaf: int) -> Ints:
         """Return, per point of a leaf's grid, the source that is the point before it, or -1.
@@ -169,14 +169,13 @@ class RowBuilder:
         numpy.ndarray
             Numbers of sources, shape (points,); -1 for the first point.
         """
-        known = self.known.get((leaf, leaf))
-        if known is None:
+        if leaf not in self._before:
             digits = self.digits[leaf]
             exists, base, same = self.previous(leaf, digits, len(digits))
             found = np.full(digits.shape[1], -1)
             found[exists] = self.source(leaf, exists, leaf, base, same)
-            known = self.known[leaf, leaf] = found, exists
-        return known[0]
+            self._before[leaf] = found
+        return self._before[leaf]
 
     def rows(
         self, target: Ints, family: int, source: Ints, *, own: bool = False, sound: bool = True
@@ -212,18 +211,26 @@ class RowBuilder:
             Positions of the points that have one, shape (m,); its loop indices, shape (depth, m);
             and in how many outer loops it moves as the given point does, shape (m,).
         """
-        found = digits.copy()
-        same = np.zeros(digits.shape[1], dtype=np.int64)
-        for k in range(self.grid.depth[leaf] - 1, -1, -1):
-            last = self.grid.trips[leaf, k] - 1
-            if k >= depth:
-                found[k] = last
-                continue
-            here = (same == 0) & (digits[k] > 0)
-            found[k] = np.where(here, digits[k] - 1, np.where(same == 0, last, digits[k]))
-            same[here] = k + 1
+        found = self.ends(leaf, digits.shape[1])
+        found[:depth], same = predecessor(digits[:depth], self.grid.trips[leaf, :depth])
         exists = np.flatnonzero(same)
         return exists, found[:, exists], same[exists]
+
+    def ends(self, leaf: int, count: int) -> Ints:
+        """Return the last indices of all loops of a leaf, a number of times.
+
+        Parameters
+        ----------
+        leaf, count
+            The leaf, and the number n of times.
+
+        Returns
+        -------
+        numpy.ndarray
+            Loop indices, shape (depth, n).
+        """
+        last = self.grid.trips[leaf, : self.grid.depth[leaf]] - 1
+        return np.repeat(last[:, None], count, axis=1)
 
     def translated(
         self, leaf: int, keys: Ints, move: Callable[[Ints], tuple[Ints, Mask]], depth: int
@@ -353,24 +360,28 @@ class RowBuilder:
             if (number, other) == (leaf, port)
         )
 
-    def widened(self, leaf: int, other: int, depth: int, keys: Ints) -> Ints:
-        """Return the indices of common loops, in as many loops as another leaf has.
 
-        Parameters
-        ----------
-        leaf, other
-            The leaf of the points, and another one.
-        depth, keys
-            The number of common loops, and the points, shape (n,).
+def predecessor(digits: Ints, radix: Ints) -> tuple[Ints, Ints]:
+    """Return numbers in mixed radix less one.
 
-        Returns
-        -------
-        numpy.ndarray
-            Loop indices, shape (depth of `other`, n); 0 in the other loops.
-        """
-        digits = np.zeros((int(self.grid.depth[other]), len(keys)), dtype=np.int64)
-        digits[:depth] = self.digits[leaf][:depth, keys]
-        return digits
+    Parameters
+    ----------
+    digits, radix
+        The numbers, shape (digits, n), most significant digit first, and the radix of each digit.
+
+    Returns
+    -------
+    (digits, same)
+        The results, shape (digits, n), and in how many digits, the decreased one included, they
+        move as the numbers do while there is no further borrow, shape (n,): 0 below zero.
+    """
+    found = digits.copy()
+    same = np.zeros(digits.shape[1], dtype=np.int64)
+    for k in range(len(digits) - 1, -1, -1):
+        down = (same == 0) & (digits[k] > 0)
+        found[k] = np.where(down, digits[k] - 1, np.where(same == 0, radix[k] - 1, digits[k]))
+        same[down] = k + 1
+    return found, same
 
 
 def _grid(layout: Numbering) -> Grid:
@@ -396,7 +407,7 @@ def _grid(layout: Numbering) -> Grid:
             length.append(periods)
             digit.append(kept.digits)
             period.append(kept.period_lengths)
-            skipped.append(kept.multiplicity - 1)
+            skipped.append(kept.skipped_periods)
         runs[leaf, tiles.depth :] = sum(len(part) for part in first)
         places[leaf, tiles.depth :] = sum(len(part) for part in digit)
         for k in range(tiles.depth - 2, -1, -1):

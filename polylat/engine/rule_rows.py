@@ -240,14 +240,10 @@ def barrier_rows(builder: RowBuilder) -> list[Rows]:
 def _barrier(builder: RowBuilder, leaf: Leaf, other: Leaf, depth: int, earlier: bool) -> list[Rows]:
     tiles = builder.layout.tiles[leaf.number]
     keys = builder.keys[leaf.number][tiles.firsts(depth)]
-    digits = builder.widened(leaf.number, other.number, depth, keys)
+    digits = builder.digits[leaf.number][:depth, keys]
     if earlier:
-        base = np.repeat(
-            (builder.grid.trips[other.number, : builder.grid.depth[other.number]] - 1)[:, None],
-            len(keys),
-            axis=1,
-        )
-        base[:depth] = digits[:depth]
+        base = builder.ends(other.number, len(keys))
+        base[:depth] = digits
         some, same = np.arange(len(keys)), np.full(len(keys), depth)
     else:
         some, base, same = builder.previous(other.number, digits, depth)

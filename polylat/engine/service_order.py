@@ -181,15 +181,10 @@ def _earlier(layout: Numbering, graph: TaskGraph) -> list[tuple[Ints, Ints]]:
     """Per loop: the tasks that represent skipped ones, and the same tasks one period earlier."""
     events = EventNumbering(graph)
     owner = graph.owner[graph.task_block]
-    earlier = np.full((layout.depth, graph.iterations), -1, dtype=np.int64)
-    for tiles, base in zip(layout.tiles, layout.bases, strict=True):
-        translates = tiles.earlier
-        row = np.where(translates < 0, -1, translates + base)
-        earlier[: tiles.depth, base : base + tiles.size] = row
     found = []
-    for k in range(layout.depth):
-        cells = np.flatnonzero(earlier[k, owner] >= 0)
-        back = events.earlier_tasks(cells, earlier[k, owner[cells]])
+    for k, earlier in enumerate(layout.earlier):
+        cells = np.flatnonzero(earlier[owner] >= 0)
+        back = events.earlier_tasks(cells, earlier[owner[cells]])
         if (back < 0).any():
             raise NotPeriodicError(_places(layout, k))
         found.append((cells, back))
@@ -350,7 +345,7 @@ def _older(
     leaves, others = graph.leaf[iteration], order.leaf[rows]
     difference = _dates(layout, others, theirs, shifts) - _dates(layout, leaves, mine, shifts)
     least, most = difference.copy(), difference.copy()
-    periods, skipped = layout.period_lengths[:, iteration], _skipped(layout)[:, iteration]
+    periods, skipped = layout.period_lengths[:, iteration], layout.skipped_periods[:, iteration]
     for k in range(layout.depth):
         wide = np.flatnonzero(skipped[k])
         step = np.zeros((layout.depth, len(wide)), dtype=np.int64)
@@ -368,14 +363,6 @@ def _older(
         older |= equal & (low > 0)
         equal &= (low == 0) & (high == 0)
     return np.asarray(older | (equal & (sequence > 0)), dtype=np.bool_)
-
-
-def _skipped(layout: Numbering) -> Ints:
-    found = np.zeros((layout.depth, layout.iterations), dtype=np.int64)
-    for tiles, base in zip(layout.tiles, layout.bases, strict=True):
-        for k, (kept, row) in enumerate(zip(tiles.kept, tiles.places, strict=True)):
-            found[k, base : base + tiles.size] = kept.multiplicity[row] - 1
-    return found
 
 
 def _dates(
@@ -421,7 +408,7 @@ def transferred_order(
     digits = after.loop_indices(np.arange(graph.tasks))
     representative, periods = before.locate(after.leaf, digits, after.sequence, after.port)
     iteration = graph.owner[graph.task_block]
-    skipped, length = _skipped(layout)[:, iteration], layout.period_lengths[:, iteration]
+    skipped, length = layout.skipped_periods[:, iteration], layout.period_lengths[:, iteration]
     steps = np.zeros_like(length)
     for k in range(layout.depth):
         wide = np.flatnonzero(skipped[k])

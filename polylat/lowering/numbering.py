@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.dependences.extend import shared_depth
 from polylat.lowering.dependences.tables import union_of
 from polylat.lowering.iterations import IterationTable
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints
 
 __all__ = ["DependenceEdges", "Numbering"]
@@ -69,16 +70,26 @@ class Numbering:
 
     @cached_property
     def period_lengths(self) -> Ints:
-        """`LoopSample.periods` of each place, shape (depth, iterations)."""
-        return self._rows(
-            [
-                [
-                    kept.period_lengths[row]
-                    for kept, row in zip(tiles.kept, tiles.places, strict=True)
-                ]
-                for tiles in self.tiles
-            ]
-        )
+        """`LoopSample.period_lengths` of each place, shape (depth, iterations)."""
+        return self._of_places(lambda kept: kept.period_lengths)
+
+    @cached_property
+    def skipped_periods(self) -> Ints:
+        """`LoopSample.skipped_periods` of each place, shape (depth, iterations)."""
+        return self._of_places(lambda kept: kept.skipped_periods)
+
+    @cached_property
+    def earlier(self) -> Ints:
+        """The tile iteration one period earlier per loop, or -1: shape (depth, iterations).
+
+        It is -1 where a tile iteration represents no skipped ones.
+        """
+        found = np.full((self.depth, self.iterations), -1, dtype=np.int64)
+        for tiles, base in zip(self.tiles, self.bases, strict=True):
+            rows = tiles.earlier
+            here = slice(base, base + tiles.size)
+            found[: tiles.depth, here] = np.where(rows < 0, -1, rows + base)
+        return found
 
     @cached_property
     def shared(self) -> Ints:
@@ -103,6 +114,15 @@ class Numbering:
         """
         loops = slice(len(periods))
         return self.digits[loops, iterations] + periods * self.period_lengths[loops, iterations]
+
+    def _of_places(self, column: Callable[[LoopSample], Ints]) -> Ints:
+        """Return a number per place of a loop, for all tile iterations."""
+        return self._rows(
+            [
+                [column(kept)[row] for kept, row in zip(tiles.kept, tiles.places, strict=True)]
+                for tiles in self.tiles
+            ]
+        )
 
     def _rows(self, by_leaf: Sequence[Sequence[Ints] | Ints]) -> Ints:
         found = np.zeros((self.depth, self.iterations), dtype=np.int64)

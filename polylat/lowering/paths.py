@@ -10,7 +10,7 @@ from math import prod
 from polylat.spec.affine import Affine
 from polylat.spec.workload import Einsum
 
-__all__ = ["Leaf", "PathHolder", "PathLoop", "PathSplit"]
+__all__ = ["Leaf", "PathHolder", "PathLoop", "PathSplit", "separating_split"]
 
 
 @dataclass(frozen=True)
@@ -174,3 +174,20 @@ class Leaf:
     def temporal_trips(self) -> tuple[int, ...]:
         """Per Temporal loop, its largest trip count."""
         return tuple(n for n, loop in zip(self.trips, self.loops, strict=True) if loop.unit is None)
+
+
+def separating_split(a: Leaf, b: Leaf) -> int:
+    """Return the split at which the paths of two leaves part.
+
+    Parameters
+    ----------
+    a, b
+        Different leaves.
+
+    Returns
+    -------
+    int
+        Its number among the splits of each of them.
+    """
+    pairs = zip(a.splits, b.splits, strict=False)
+    return next(i for i, (one, other) in enumerate(pairs) if one.branch != other.branch)

@@ -80,12 +80,17 @@ class LoopSample:
         return digits
 
     @cached_property
+    def skipped_periods(self) -> Ints:
+        """Per place, the number of skipped periods that it represents: shape (count,)."""
+        periods = np.zeros(self.count, dtype=np.int64)
+        for cut in self.cuts:
+            periods[cut.place - cut.period : cut.place] = cut.periods
+        return periods
+
+    @cached_property
     def multiplicity(self) -> Ints:
         """Per place, the number of iterations that it represents, with itself: shape (count,)."""
-        times = np.ones(self.count, dtype=np.int64)
-        for cut in self.cuts:
-            times[cut.place - cut.period : cut.place] += cut.periods
-        return times
+        return self.skipped_periods + 1
 
     @cached_property
     def period_lengths(self) -> Ints:

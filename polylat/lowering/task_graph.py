@@ -9,11 +9,12 @@ import numpy as np
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.numbering import DependenceEdges, Numbering
+from polylat.lowering.paths import PathSplit
 from polylat.lowering.ports import AccessCosts
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import LogicalDates, TaskGraph
 
-__all__ = ["build_graph", "date_columns", "logical_dates"]
+__all__ = ["build_graph", "date_columns", "latest_turn", "logical_dates"]
 
 
 _KINDS = {"fill": 0, "foreground": 1, "background": 2}
@@ -142,6 +143,28 @@ def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> Log
         program.append(plain)
         skew.append(skewed)
     return LogicalDates(_columns(layout, program), _columns(layout, skew))
+
+
+def latest_turn(split: PathSplit, branch: int, shift: Sequence[int] | None) -> int:
+    """Return how far the turns of another branch with earlier dates go.
+
+    Parameters
+    ----------
+    split
+        A split, with the branch that dates are compared with.
+    branch
+        The other branch.
+    shift
+        The shift of each stage, for skewed dates; None for the program order, and for a Sequential.
+
+    Returns
+    -------
+    int
+        The last turn of the other branch with an earlier date, less the given turn.
+    """
+    if shift is None:
+        return 0 if branch < split.branch else -1
+    return shift[split.branch] - shift[branch] - (branch < split.branch)
 
 
 def date_columns(

@@ -67,7 +67,10 @@ FITTING = {
         "IterationTable.turns": "keys of tile iterations",
         "IterationTable.earlier": "numbers of tile iterations",
     },
-    "numbering.py": {"Numbering._rows": "loop indices, places, periods"},
+    "numbering.py": {
+        "Numbering.earlier": "numbers of tile iterations",
+        "Numbering._rows": "loop indices, places, periods",
+    },
     "points.py": {
         "integer_points": "coordinates below 2^62",
         "PiecewiseAffine.at": "values below 2^62",
@@ -76,8 +79,8 @@ FITTING = {
         "_Affine.at": "object where `_Reach` says so",
     },
     "sampling.py": {
-        "LoopSample.multiplicity": "at most the trip count",
         "LoopSample.period_lengths": "at most the trip count",
+        "LoopSample.skipped_periods": "at most the trip count",
     },
     "task_graph.py": {
         "build_graph": "numbers of blocks and ports; times: object where `AccessCosts.exact`",

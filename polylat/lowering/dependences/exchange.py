@@ -237,7 +237,7 @@ class Exchange:
             corners = Corners(
                 np.column_stack([none, *(kept.digits[row] for kept, row in rows)]),
                 np.column_stack([none, *(kept.period_lengths[row] for kept, row in rows)]),
-                np.column_stack([none, *(kept.multiplicity[row] - 1 for kept, row in rows)]),
+                np.column_stack([none, *(kept.skipped_periods[row] for kept, row in rows)]),
                 tuple(range(len(loops))),
             )
             values, moves, good = function.on_boxes(corners)

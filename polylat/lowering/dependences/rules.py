@@ -23,7 +23,16 @@ from polylat.lowering.sharing import SourceHolder, leaves_sharing
 from polylat.schedule.arrays import Ints
 from polylat.schedule.reasons import BARRIER, CAPACITY, FLOW
 
-__all__ = ["DependenceRules", "RuleEdges", "Slots", "dependence_edges", "storage_reads"]
+__all__ = [
+    "DependenceRules",
+    "RuleEdges",
+    "Slots",
+    "dependence_edges",
+    "exchange_levels",
+    "slots_of",
+    "storage_reads",
+    "touching_iterations",
+]
 
 Slots = int | None | Mapping[str, int | None]
 WriteBack = tuple[int, str, int]
@@ -133,6 +142,67 @@ def storage_reads(
     if stream is not None:
         return depth, events, stream[0] + np.arange(len(events))
     return depth, events, layout.bases[reader.number] + events
+
+
+def slots_of(slots: Slots, tensor: str) -> int | None:
+    """Return the number of tiles of a tensor that holders keep.
+
+    Parameters
+    ----------
+    slots, tensor
+        The option, for all tensors or per tensor, and the tensor.
+
+    Returns
+    -------
+    int or None
+        The number; None: unlimited.
+    """
+    if isinstance(slots, Mapping):
+        return slots.get(tensor, 2)
+    return slots
+
+
+def exchange_levels(leaves: Sequence[Leaf], producer: Leaf, tensor: str) -> set[int]:
+    """Return the storages of a producer through which some consumer reads.
+
+    Parameters
+    ----------
+    leaves, producer, tensor
+        The leaves, in tree order, the producer, and its output.
+
+    Returns
+    -------
+    set of int
+        Indices of storages on the producer's path.
+    """
+    nodes = {h.node: i for i, h in enumerate(producer.storages(tensor))}
+    return {
+        max(nodes.get(h.node, -1) for h in reader.storages(tensor))
+        for reader in leaves[producer.number + 1 :]
+        if tensor in reader.einsum.inputs
+    }
+
+
+def touching_iterations(layout: Numbering, leaf: Leaf, tensor: str, holder: PathHolder) -> Ints:
+    """Return the tile iterations of a leaf with an access to a tensor in a holder.
+
+    Parameters
+    ----------
+    layout, leaf, tensor, holder
+        The numbering of tile iterations and blocks, the leaf, the tensor and the holder.
+
+    Returns
+    -------
+    numpy.ndarray
+        Tile iterations, numbered within the leaf, increasing.
+    """
+    parts = [
+        access.iterations
+        for block in layout.blocks[leaf.number]
+        for access in block.accesses
+        if access.component == holder.component and access.tensor == tensor
+    ]
+    return union_of(parts, layout.tiles[leaf.number].size)
 
 
 class DependenceRules:
@@ -308,9 +378,9 @@ class DependenceRules:
         """
         for leaf in self.leaves:
             for tensor in leaf.einsum.outputs:
-                exchanged = self._exchanged(leaf, tensor)
+                exchanged = exchange_levels(self.leaves, leaf, tensor)
                 for level, holder in enumerate(leaf.storages(tensor)):
-                    if holder.depth == 0 or self._slots(tensor) is None:
+                    if holder.depth == 0 or slots_of(self.slots, tensor) is None:
                         continue
                     if level in exchanged:
                         yield from self._exchange(leaf, tensor, holder)
@@ -319,23 +389,9 @@ class DependenceRules:
                 if block.kind == "fill":
                     assert block.tensor is not None
                     holder = leaf.storages(block.tensor)[block.level]
-                    if holder.depth > 0 and self._slots(block.tensor) is not None:
+                    if holder.depth > 0 and slots_of(self.slots, block.tensor) is not None:
                         stream = self.layout.streams[leaf.number, index]
                         yield from self._filled(leaf, block.tensor, holder, stream)
-
-    def _slots(self, tensor: str) -> int | None:
-        if isinstance(self.slots, Mapping):
-            return self.slots.get(tensor, 2)
-        return self.slots
-
-    def _exchanged(self, producer: Leaf, tensor: str) -> set[int]:
-        """Return the levels of the producer's storages through which some consumer reads."""
-        nodes = {h.node: i for i, h in enumerate(producer.storages(tensor))}
-        levels = set()
-        for reader in self.leaves[producer.number + 1 :]:
-            if tensor in reader.einsum.inputs:
-                levels.add(max(nodes.get(h.node, -1) for h in reader.storages(tensor)))
-        return levels
 
     def _exchange(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Iterator[RuleEdges]:
         firsts, tile, order = self._numbered(leaf, tensor, holder)
@@ -350,7 +406,7 @@ class DependenceRules:
         if stream is None:
             return
         firsts, tile, order = self._numbered(leaf, tensor, holder)
-        slots = self._slots(tensor)
+        slots = slots_of(self.slots, tensor)
         assert slots is not None
         out = np.searchsorted(
             order, self.layout.tiles[leaf.number].prefix_keys(holder.depth)[stream[1]]
@@ -400,10 +456,10 @@ class DependenceRules:
         targets: Ints,
     ) -> Iterator[RuleEdges]:
         """Order targets, in tiles `tile`, after all accesses to the tile `slots` tiles earlier."""
-        slots = self._slots(tensor)
+        slots = slots_of(self.slots, tensor)
         assert slots is not None
         for other in leaves_sharing(self.leaves, tensor, holder):
-            touching = self._touching(other, tensor, holder)
+            touching = touching_iterations(self.layout, other, tensor, holder)
             if not len(touching):
                 continue
             tiles, others = self.layout.tiles[leaf.number], self.layout.tiles[other.number]
@@ -417,16 +473,6 @@ class DependenceRules:
             )
             source = self.layout.bases[other.number] + awaited
             yield RuleEdges(source, targets[exists], CAPACITY, periods, tensor=tensor)
-
-    def _touching(self, leaf: Leaf, tensor: str, holder: PathHolder) -> Ints:
-        """Return the tile iterations with an access to the tensor in the holder."""
-        parts = [
-            access.iterations
-            for block in self.layout.blocks[leaf.number]
-            for access in block.accesses
-            if access.component == holder.component and access.tensor == tensor
-        ]
-        return union_of(parts, self.layout.tiles[leaf.number].size)
 
     # Finish
 

@@ -11,7 +11,7 @@ from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.rules import storage_reads
 from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, separating_split
 from polylat.lowering.sharing import SourceHolder
 from polylat.numbers import INT64_LIMIT
 from polylat.schedule.arrays import Ints
@@ -118,11 +118,7 @@ def skew_distances(
         if source.leaf is None:
             continue
         reader, bringer = leaves[number], leaves[source.leaf]
-        at = next(
-            i
-            for i, (a, b) in enumerate(zip(reader.splits, bringer.splits, strict=False))
-            if a.branch != b.branch
-        )
+        at = separating_split(reader, bringer)
         split, other = reader.splits[at], bringer.splits[at]
         if not split.pipeline:
             continue
@@ -195,5 +191,5 @@ def _distance_of_boxes(
         moved = np.zeros((tiles.depth, len(events)), dtype=np.int64)
         moved[k] = kept.period_lengths[places[events]]
         rise = bringer_tiles.turns(slopes[:, k], above, depth) - tiles.turns(moved, above, depth)
-        ahead = ahead + np.maximum(rise, 0) * (kept.multiplicity[places[events]] - 1)
+        ahead = ahead + np.maximum(rise, 0) * kept.skipped_periods[places[events]]
     return int(ahead.max(initial=-1))
