@@ -230,8 +230,7 @@ class SamplingSearch:
         if model is None:
             # Accesses or dependences differ, before any time is known.
             for node in wrong:
-                sample = self._samples[node]
-                self._samples[node] = replace(sample, head=2 * sample.head, tail=sample.tail + 1)
+                self._sample_more(node)
             return True
         if self._restart is not None:
             self._narrow_restart(wrong.get(self._restart.node, []), error.excess)
@@ -249,7 +248,7 @@ class SamplingSearch:
             if found and len(found) == len(periods):
                 self._samples[node] = replace(sample, period=lcm(sample.period, *found))
             else:
-                self._samples[node] = replace(sample, head=2 * sample.head, tail=sample.tail + 1)
+                self._sample_more(node)
         if (
             len(steady) == len(wrong) == 1
             and self._samples[steady[0]].tail >= self._tails[steady[0]]
@@ -263,6 +262,11 @@ class SamplingSearch:
                 self._samples[node] = replace(sample, head=sample.head + 2, tail=sample.tail + 2)
         self._model = None
         return True
+
+    def _sample_more(self, node: int) -> None:
+        """Sample more iterations at the beginning of a loop, and at its ends."""
+        sample = self._samples[node]
+        self._samples[node] = replace(sample, head=2 * sample.head, tail=sample.tail + 1)
 
     # A loop may be periodic for many iterations and then enter another periodic regime. The search
     # finds the iteration of that change: up to it the extrapolation holds.

@@ -35,9 +35,11 @@ FITTING = {
         "Corners.affine": "object where the values are",
     },
     "dependences/exchange.py": {
-        "Exchange.last_on_boxes": "loop indices, distances and numbers of periods",
-        "Exchange.last_within": "loop indices, positions in a table",
+        "Exchange.last_on_boxes": "loop indices, and their distances",
+        "Exchange.last_within": "loop indices",
         "Exchange.write_back_pairs": "loop indices",
+        "_columns": "loop indices, distances and numbers of periods",
+        "_row_numbers": "positions in a table",
     },
     "dependences/extend.py": {"through_skipped": "numbers of periods"},
     "dependences/read_back.py": {

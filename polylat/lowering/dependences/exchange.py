@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -28,6 +28,7 @@ from polylat.lowering.isl_text import set_text
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.lowering.points import PiecewiseAffine
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, concatenated_ranges
 from polylat.spec.affine import Affine
 
@@ -189,14 +190,9 @@ class Exchange:
         exists = np.ones(len(events), dtype=np.bool_)
         for group in self.groups(equal_depth):
             loops, columns, function = group.last(depth, bringer_tiles.depth)
-            shape = tuple(tiles.kept[k].count for k in loops)
-            rows = np.zeros((prod(shape), len(loops)), dtype=np.int64)
-            for column, (k, places) in enumerate(zip(loops, np.indices(shape), strict=True)):
-                rows[:, column] = tiles.kept[k].digits[places.reshape(-1)]
+            rows = _columns(tiles, loops, lambda kept: kept.digits)
             values, defined = function.at(rows)
-            at = np.zeros(len(events), dtype=np.int64)
-            for k, size in zip(loops, shape, strict=True):
-                at = at * size + tiles.places[k][events]
+            at = _row_numbers(tiles, loops, events)
             exists &= defined[at]
             for k, column in zip(columns, values.T, strict=True):
                 digits[k] = column[at]
@@ -230,20 +226,14 @@ class Exchange:
         affine = np.ones(len(events), dtype=np.bool_)
         for group in self.groups(equal_depth):
             loops, columns, function = group.last(depth, bringer_tiles.depth)
-            shape = tuple(tiles.kept[k].count for k in loops)
-            places = np.indices(shape).reshape(len(loops), prod(shape))
-            rows = [(tiles.kept[k], row) for k, row in zip(loops, places, strict=True)]
-            none = np.zeros((prod(shape), 0), dtype=np.int64)
             corners = Corners(
-                np.column_stack([none, *(kept.digits[row] for kept, row in rows)]),
-                np.column_stack([none, *(kept.period_lengths[row] for kept, row in rows)]),
-                np.column_stack([none, *(kept.skipped_periods[row] for kept, row in rows)]),
+                _columns(tiles, loops, lambda kept: kept.digits),
+                _columns(tiles, loops, lambda kept: kept.period_lengths),
+                _columns(tiles, loops, lambda kept: kept.skipped_periods),
                 tuple(range(len(loops))),
             )
             values, moves, good = function.on_boxes(corners)
-            at = np.zeros(len(events), dtype=np.int64)
-            for k, size in zip(loops, shape, strict=True):
-                at = at * size + tiles.places[k][events]
+            at = _row_numbers(tiles, loops, events)
             affine &= good[at]
             for i, column in enumerate(columns):
                 digits[column] = values[at, i]
@@ -301,6 +291,23 @@ class Exchange:
             for column, k in enumerate(read_loops):
                 digits[k] = pairs[rows, len(write_loops) + column]
         return writes, np.searchsorted(tiles.prefix_keys(depth)[events], tiles.keys_of(digits))
+
+
+def _columns(tiles: IterationTable, loops: Sequence[int], of: Callable[[LoopSample], Ints]) -> Ints:
+    """Return a number per place, for all combinations of places of some loops: one row each."""
+    shape = tuple(tiles.kept[k].count for k in loops)
+    rows = np.zeros((prod(shape), len(loops)), dtype=np.int64)
+    for column, (k, places) in enumerate(zip(loops, np.indices(shape), strict=True)):
+        rows[:, column] = of(tiles.kept[k])[places.reshape(-1)]
+    return rows
+
+
+def _row_numbers(tiles: IterationTable, loops: Sequence[int], events: Ints) -> Ints:
+    """Return the row in `_columns` of each tile iteration."""
+    at = np.zeros(len(events), dtype=np.int64)
+    for k in loops:
+        at = at * tiles.kept[k].count + tiles.places[k][events]
+    return at
 
 
 class _Group:
