@@ -332,13 +332,12 @@ class RowBuilder:
         list of int
             The families; none if there is no such stream.
         """
+        families = self.families
         for index, block in enumerate(self.layout.blocks[leaf]):
             if (block.kind, block.tensor, block.level) == (kind, tensor, level):
-                found = [
-                    f for (a, i, _), f in self.families.last.items() if (a, i) == (leaf, index)
-                ]
-                ready = self.families.last_ready.get((leaf, index))
-                return [*found, *([] if ready is None else [ready])]
+                found = [f for (a, i, _), f in families.task.items() if (a, i) == (leaf, index)]
+                found += [f for key, f in families.ready.items() if key == (leaf, index)]
+                return [families.latest_of[family] for family in found]
         return []
 
     def tasks_on(self, leaf: int, port: int) -> list[tuple[int, int]]:

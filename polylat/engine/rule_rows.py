@@ -86,11 +86,11 @@ def ready_order_rows(builder: RowBuilder) -> list[Rows]:
         The precedences.
     """
     rows = []
-    for (leaf, index), family in builder.families.ready.items():
+    for (leaf, _), family in builder.families.ready.items():
         before = builder.before(leaf)
         keys = np.flatnonzero(builder.families.occurs(family) & (before >= 0))
         target = builder.families.event(family, keys)
-        last = builder.families.last_ready[leaf, index]
+        last = builder.families.latest_of[family]
         rows.append(builder.rows(target, last, before[keys], sound=False))
     return rows
 

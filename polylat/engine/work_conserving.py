@@ -28,7 +28,7 @@ from polylat.engine.shortened_loops import shortened_graph
 from polylat.lowering.iterations import IrregularError
 from polylat.schedule.arrays import Ints, date_ranks, group_offsets
 from polylat.schedule.events import Precedences
-from polylat.schedule.extension import ServiceRules
+from polylat.schedule.extension import ExtendedTimes, ExtensionRules, ServiceRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import explicit_task_graph
@@ -55,11 +55,21 @@ def fills_ready_in_order(model: Model, schedule: TaskSchedule) -> bool:
     bool
         False if one of them may be ready before an earlier one, or if there is no such schedule.
     """
+    members = _members(model)
+    if not schedule.legal or not members.families.ready:
+        return schedule.legal
+    return members.ready_in_order(_extended(model, schedule))
+
+
+def _members(model: Model) -> ExtensionRules:
     assert isinstance(model.plan, PeriodicTaskGraph)
-    members, duration = model.plan.repeats.all_members, model.graph.task_duration
-    return schedule.legal and members.ready_in_order(
-        schedule.begin, schedule.fill_begin, schedule.task_begin + duration, duration
-    )
+    return model.plan.repeats.all_members
+
+
+def _extended(model: Model, schedule: TaskSchedule) -> ExtendedTimes:
+    duration = model.graph.task_duration
+    end = schedule.task_begin + duration
+    return _members(model).extended(schedule.begin, schedule.fill_begin, end, duration)
 
 
 _SEQUENCES = 8
@@ -88,32 +98,24 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     """
     if not skew.legal:
         raise NotPeriodicError([])
-    assert isinstance(model.plan, PeriodicTaskGraph)
-    graph, members = model.graph, model.plan.repeats.all_members
+    graph, times = model.graph, _extended(model, skew)
     # A task that follows another one at once, in the order of dates, is the oldest one there is,
     # but for background write-backs, which come last.
-    end = skew.task_begin + graph.task_duration
-    idle = members.begins_idle(skew.begin, skew.fill_begin, end, graph.task_duration)
+    idle = _members(model).begins_idle(times)
     idle |= graph.kind[graph.task_block] == 2
     sequence = graph.port_order(skewed=True)
     _, order = order_of_shortened_loops(model.layout, graph, *sequence, idle)
-    _check(model, skew, _rules(model, order))
+    _check(model, skew, times, _rules(model, order))
     return replace(skew, order="oldest")
 
 
 def _rules(model: Model, order: ServiceOrder) -> ServiceRules:
-    assert isinstance(model.plan, PeriodicTaskGraph)
-    members = model.plan.repeats.all_members
-    return service_rules(model.layout, model.graph, members, order, model.shifts)
+    return service_rules(model.layout, model.graph, _members(model), order, model.shifts)
 
 
-def _check(model: Model, schedule: TaskSchedule, rules: ServiceRules) -> None:
+def _check(model: Model, schedule: TaskSchedule, times: ExtendedTimes, rules: ServiceRules) -> None:
     """Check that in a schedule every port serves the oldest ready task."""
-    assert isinstance(model.plan, PeriodicTaskGraph)
-    duration = model.graph.task_duration
-    places = model.plan.repeats.all_members.not_work_conserving(
-        rules, schedule.begin, schedule.fill_begin, schedule.task_begin + duration, duration
-    )
+    places = _members(model).not_work_conserving(rules, times)
     if places:
         raise NotPeriodicError(places, schedule)
 
@@ -162,8 +164,9 @@ def _in_sequence(model: Model, order: Ints, start: Ints) -> tuple[TaskSchedule, 
         raise NotPeriodicError(
             [stretch.where for stretch in model.plan.repeats.skipped_ranges], schedule
         )
-    assert ordered.plan.repeats.all_members.service is not None
-    _check(ordered, schedule, ordered.plan.repeats.all_members.service)
+    service = _members(ordered).service
+    assert service is not None
+    _check(ordered, schedule, _extended(ordered, schedule), service)
     return schedule, ordered
 
 

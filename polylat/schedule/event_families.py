@@ -33,11 +33,8 @@ class EventFamilies:
         (leaf, position of a block, port) → the ends of the block's tasks.
     served, finish
         (leaf, port) → the last end of a task so far; without background write-backs.
-    last, last_ready
-        (leaf, position of a block, port) and (leaf, position of a fill) → the last end, the last
-        beginning so far of the blocks of one kind.
     latest_of
-        Family of tasks → the last end of its tasks so far.
+        Family of tasks, or of beginnings of fills → the last one of its events so far.
     parts
         (family, the families of which it is the latest event so far).
     exists
@@ -57,8 +54,6 @@ class EventFamilies:
     task: Mapping[tuple[int, int, int], int]
     served: Mapping[tuple[int, int], int]
     finish: Mapping[tuple[int, int], int]
-    last: Mapping[tuple[int, int, int], int]
-    last_ready: Mapping[tuple[int, int], int]
     latest_of: Mapping[int, int]
     parts: tuple[tuple[int, tuple[int, ...]], ...]
     exists: Mask
@@ -156,27 +151,26 @@ class EventFamilies:
             kinds[leaf, index, port] = kind
         parts: dict[tuple[int, ...], int] = {}
 
-        def latest(leaf: int, of: Sequence[int]) -> int:
-            return parts.setdefault(tuple(of), new(leaf) if tuple(of) not in parts else -1)
+        def latest(leaf: int, *of: int) -> int:
+            if of not in parts:
+                parts[of] = new(leaf)
+            return parts[of]
 
-        served, finish, last, last_ready = {}, {}, {}, {}
+        served, finish = {}, {}
         for leaf, port in sorted({(leaf, port) for leaf, _, port in task}):
             mine = [key for key in task if (key[0], key[2]) == (leaf, port)]
-            served[leaf, port] = latest(leaf, [task[key] for key in mine])
+            served[leaf, port] = latest(leaf, *(task[key] for key in mine))
             front = [task[key] for key in mine if kinds[key] != 2]
             if front:
-                finish[leaf, port] = latest(leaf, front)
-        latest_of = {family: latest(key[0], [family]) for key, family in task.items()}
-        for key, family in task.items():
-            if kinds[key] != 1:
-                last[key] = latest_of[family]
-        for (leaf, index), family in ready.items():
-            last_ready[leaf, index] = latest(leaf, [family])
-        sizes = np.array(grid.sizes)
-        ends = np.cumsum(sizes[np.array(leaves, dtype=np.int64)])
-        first = ends - sizes[np.array(leaves, dtype=np.int64)]
-        iteration = np.arange(graph.iterations)
-        starts = first[family_numbers(start, graph.leaf)] + every_key[iteration]
+                finish[leaf, port] = latest(leaf, *front)
+        latest_of = {
+            family: latest(key[0], family) for key, family in [*task.items(), *ready.items()]
+        }
+        leaf_of = np.array(leaves, dtype=np.int64)
+        sizes = np.array(grid.sizes)[leaf_of]
+        ends = np.cumsum(sizes)
+        first = ends - sizes
+        starts = first[family_numbers(start, graph.leaf)] + every_key
         fills = np.full(graph.blocks, -1)
         some = np.flatnonzero(graph.kind == 0)
         if len(some):
@@ -193,12 +187,10 @@ class EventFamilies:
         exists[fills[some]] = True
         exists[tasks] = True
         for of, family in parts.items():
-            size = int(sizes[leaves[family]])
-            here = slice(int(first[family]), int(first[family]) + size)
             for one in of:
-                exists[here] |= exists[int(first[one]) : int(first[one]) + size]
+                exists[first[family] : ends[family]] |= exists[first[one] : ends[one]]
         return EventFamilies(
-            np.array(leaves, dtype=np.int64),
+            leaf_of,
             first,
             int(ends[-1]),
             start,
@@ -206,8 +198,6 @@ class EventFamilies:
             task,
             served,
             finish,
-            last,
-            last_ready,
             latest_of,
             tuple((family, of) for of, family in parts.items()),
             exists,

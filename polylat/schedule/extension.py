@@ -15,15 +15,33 @@ from typing import Any
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times
-from polylat.schedule.box_kernels import HOLDS, TIGHT, UNDECIDED, VIOLATED
+from polylat.schedule.box_kernels import HOLDS, TIGHT
 from polylat.schedule.boxes import Parts, Rows, Sources, decide_rows
 from polylat.schedule.event_families import EventFamilies, family_numbers
 from polylat.schedule.grid import Grid, fill_forward
 from polylat.schedule.timing import Order
 
-__all__ = ["ExtensionRules", "ReadBacks", "ServiceRules"]
+__all__ = ["ExtendedTimes", "ExtensionRules", "ReadBacks", "ServiceRules"]
 
 _LIMIT = 1 << 61
+
+
+@dataclass(frozen=True, eq=False)
+class ExtendedTimes:
+    """Times of all event families, extended over the skipped tile iterations.
+
+    Parameters
+    ----------
+    values, rates
+        Shape (events,) and (events, D), in steps: the time of each event for k = 0, and its
+        increase per period of each loop.
+    steps
+        Shape (events,), in steps: the duration of the task that ends, else 0.
+    """
+
+    values: Times
+    rates: Times
+    steps: Times
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +125,13 @@ class ExtensionRules:
     read_backs: ReadBacks
     service: ServiceRules | None = None
 
-    def wrong_places(
-        self, order: Order | None, begin: Times, fill_begin: Times, end: Times, duration: Times
-    ) -> list[tuple[int, int, int]]:
-        """Return the skipped ranges over which times are not those of the ASAP schedule.
+    def extended(
+        self, begin: Times, fill_begin: Times, end: Times, duration: Times
+    ) -> ExtendedTimes:
+        """Extend the times of sampled tile iterations to all event families.
 
         Parameters
         ----------
-        order
-            The order of service; None: ports serve any number of tasks at once.
         begin, fill_begin, end
             Times in steps: the start of each tile iteration, when each fill may begin (by block),
             and the end of each task.
@@ -124,180 +140,9 @@ class ExtensionRules:
 
         Returns
         -------
-        list of (leaf, loop, number of the range in the loop)
-            The ranges; empty if the extended times are the ASAP schedule.
+        ExtendedTimes
+            The times; Python integers (dtype object) where 64 bits may not suffice.
         """
-        if self.undecided:
-            return sorted(set().union(*(self._place(leaf, key) for leaf, key in self.undecided)))
-        times = self._times(begin, fill_begin, end, duration)
-        rows = self._of(order)
-        outcome = self._decided(rows, times, self._parts)
-        if order == "oldest" and self.service is not None:
-            service = self.service.precedences
-            rows = Rows.joined([rows, service])
-            decided = self._decided(service, times, self.service.parts)
-            outcome = np.concatenate((outcome, decided))
-        wrong = np.zeros(self.families.count, dtype=np.bool_)
-        wrong[rows.target[(outcome == VIOLATED) | (outcome == UNDECIDED)]] = True
-        attained = (times.values == 0) & (times.rates == 0).all(axis=1)
-        attained = np.asarray(attained, dtype=np.bool_)
-        attained[rows.target[(outcome == TIGHT) & rows.sound]] = True
-        return self._places(np.flatnonzero(wrong | (self._needed & ~attained)))
-
-    def begins_idle(self, begin: Times, fill_begin: Times, end: Times, duration: Times) -> Mask:
-        """Return which tasks do not begin, throughout their boxes, when their port becomes free.
-
-        Parameters
-        ----------
-        begin, fill_begin, end, duration
-            As for `wrong_places`: the schedule in the order "skew".
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (tasks,).
-        """
-        times = self._times(begin, fill_begin, end, duration)
-        rows = Rows.joined([self.in_order, self.skew])
-        outcome = self._decided(rows, times, self._parts)
-        busy = np.zeros(self.families.count, dtype=np.bool_)
-        busy[rows.target[(outcome == TIGHT) & rows.sound]] = True
-        return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
-
-    def delayed_by_read_backs(
-        self, begin: Times, fill_begin: Times, end: Times, duration: Times
-    ) -> bool:
-        """Return whether a tile iteration finishes later because of what it reads back.
-
-        Parameters
-        ----------
-        begin, fill_begin, end, duration
-            As for `wrong_places`.
-
-        Returns
-        -------
-        bool
-            False only if the precedences describe all finishes.
-        """
-        backs = self.read_backs
-        if not len(backs.written):
-            return False
-        families = self.families
-        values = self._times(begin, fill_begin, end, duration).values
-        finished = values[families.first[family_numbers(families.start, backs.leaf)] + backs.key]
-        for (leaf, _), family in families.finish.items():
-            mine = np.flatnonzero(backs.leaf == leaf)
-            ends = values[families.event(family, backs.key[mine])]
-            finished[mine] = np.maximum(finished[mine], ends)
-        return bool((values[backs.written] > finished).any())
-
-    def not_increasing(
-        self, begin: Times, fill_begin: Times, end: Times
-    ) -> list[tuple[int, int, int]]:
-        """Return the skipped ranges over which a potential does not rule out cycles.
-
-        Parameters
-        ----------
-        begin, fill_begin, end
-            As for `wrong_places`: a potential of the events, the earliest times if every tile
-            iteration takes one step before it starts, and tasks take none.
-
-        Returns
-        -------
-        list of (leaf, loop, number of the range in the loop)
-            The ranges; empty if the potential increases along the precedences, from start to start.
-        """
-        times = self._times(begin, fill_begin, end, end * 0)
-        times.steps[self.families.starts] = 1
-        outcome = self._decided(self.common, times, self._parts)
-        failed = (outcome == VIOLATED) | (outcome == UNDECIDED)
-        return self._places(np.unique(self.common.target[failed]))
-
-    def ready_in_order(self, begin: Times, fill_begin: Times, end: Times, duration: Times) -> bool:
-        """Return whether the fills of every stream are ready in order.
-
-        Parameters
-        ----------
-        begin, fill_begin, end, duration
-            As for `wrong_places`.
-
-        Returns
-        -------
-        bool
-            False if one of them may be ready before an earlier one.
-        """
-        if not len(self.ready_order.target):
-            return True
-        times = self._times(begin, fill_begin, end, duration)
-        ready = self._decided(self.ready_order, times, self._parts)
-        return bool(np.isin(ready, (HOLDS, TIGHT)).all())
-
-    def not_work_conserving(
-        self,
-        service: ServiceRules,
-        begin: Times,
-        fill_begin: Times,
-        end: Times,
-        duration: Times,
-    ) -> list[tuple[int, int, int]]:
-        """Return the skipped ranges over which ports do not serve the oldest ready task.
-
-        Parameters
-        ----------
-        service
-            The order of service.
-        begin, fill_begin, end, duration
-            As for `wrong_places`: the schedule in this order, which has passed `wrong_places`.
-
-        Returns
-        -------
-        list of (leaf, loop, number of the range in the loop)
-            The ranges; empty if the schedule is that of the order "oldest".
-
-        Notes
-        -----
-        When a task begins, all tasks before the followers have been served, and the followers are
-        served after it. So the port had no better choice if each follower is not ready yet, or if
-        the task is older, and the follower is not ready before or the port was not idle. Tasks of a
-        stream are ready in order, so that the followers represent all later ones.
-        """
-        times = self._times(begin, fill_begin, end, duration)
-        parts = service.parts
-        served = self._decided(service.precedences, times, parts)
-        families = self.families
-        busy = np.zeros(families.count, dtype=np.bool_)
-        chain = (served == TIGHT) & service.precedences.sound
-        busy[service.precedences.target[chain]] = True
-        wrong = np.zeros(families.count, dtype=np.bool_)
-        wrong[service.precedences.target[(served == VIOLATED) | (served == UNDECIDED)]] = True
-        ready = self._decided(self.ready_order, times, self._parts)
-        wrong[self.ready_order.target[(ready == VIOLATED) | (ready == UNDECIDED)]] = True
-        # The follower's time less the task's: both are negated.
-        steps = times.steps
-        opposite = _Extended(steps - times.values, -times.rates, steps)
-        rows = service.followers
-        later = self._decided(rows, opposite, parts, steps[rows.target])
-        opens = replace(rows, family=service.ready)
-        one: Any = np.full(len(rows.target), 1, dtype=times.values.dtype)
-        closed = np.isin(self._decided(opens, opposite, parts, one), (HOLDS, TIGHT))
-        level = np.isin(self._decided(opens, opposite, parts, one * 0), (HOLDS, TIGHT))
-        good = np.isin(later, (HOLDS, TIGHT))
-        good &= closed | (service.older & (level | busy[rows.target]))
-        wrong[rows.target[~good]] = True
-        return self._places(np.flatnonzero(wrong))
-
-    def _places(self, events: Ints) -> list[tuple[int, int, int]]:
-        """Return the skipped ranges that some events represent."""
-        wrong = set()
-        for family in np.unique(self._family_of[events]).tolist():
-            mine = events[self._family_of[events] == family]
-            leaf = int(self.families.leaf[family])
-            for key in (mine - self.families.first[family]).tolist():
-                wrong |= self._place(leaf, key)
-        return sorted(wrong)
-
-    def _times(self, begin: Times, fill_begin: Times, end: Times, duration: Times) -> _Extended:
-        """Return the times of all families, in Python integers where 64 bits may not suffice."""
         families = self.families
         exact = object in (end.dtype, begin.dtype)
         values: Any = np.full(families.count, 0, dtype=object if exact else np.int64)
@@ -323,11 +168,168 @@ class ExtensionRules:
                 values[here] = np.where(given, own, filled)
         rates = self._rates(values)
         if not exact and (not fits or self._large(values, rates)):
-            return self._times(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
-        return _Extended(values, rates, steps)
+            return self.extended(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
+        return ExtendedTimes(values, rates, steps)
+
+    def wrong_places(self, order: Order | None, times: ExtendedTimes) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges over which times are not those of the ASAP schedule.
+
+        Parameters
+        ----------
+        order
+            The order of service; None: ports serve any number of tasks at once.
+        times
+            The times of a schedule, see `extended`.
+
+        Returns
+        -------
+        list of (leaf, loop, number of the range in the loop)
+            The ranges; empty if the extended times are the ASAP schedule.
+        """
+        if self.undecided:
+            return sorted(set().union(*(self._place(leaf, key) for leaf, key in self.undecided)))
+        rows = self._of(order)
+        outcome = self._decided(rows, times, self._parts)
+        if order == "oldest" and self.service is not None:
+            service = self.service.precedences
+            rows = Rows.joined([rows, service])
+            decided = self._decided(service, times, self.service.parts)
+            outcome = np.concatenate((outcome, decided))
+        attained = (times.values == 0) & (times.rates == 0).all(axis=1)
+        attained = np.asarray(attained, dtype=np.bool_) | self._attained(rows, outcome)
+        missed = np.flatnonzero(self._needed & ~attained)
+        return self._places(np.union1d(_failed(rows, outcome), missed))
+
+    def begins_idle(self, times: ExtendedTimes) -> Mask:
+        """Return which tasks do not begin, throughout their boxes, when their port becomes free.
+
+        Parameters
+        ----------
+        times
+            The times of the schedule in the order "skew", see `extended`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (tasks,).
+        """
+        rows = Rows.joined([self.in_order, self.skew])
+        busy = self._attained(rows, self._decided(rows, times, self._parts))
+        return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
+
+    def delayed_by_read_backs(self, times: ExtendedTimes) -> bool:
+        """Return whether a tile iteration finishes later because of what it reads back.
+
+        Parameters
+        ----------
+        times
+            The times of a schedule, see `extended`.
+
+        Returns
+        -------
+        bool
+            False only if the precedences describe all finishes.
+        """
+        backs = self.read_backs
+        if not len(backs.written):
+            return False
+        families = self.families
+        values = times.values
+        finished = values[families.first[family_numbers(families.start, backs.leaf)] + backs.key]
+        for (leaf, _), family in families.finish.items():
+            mine = np.flatnonzero(backs.leaf == leaf)
+            ends = values[families.event(family, backs.key[mine])]
+            finished[mine] = np.maximum(finished[mine], ends)
+        return bool((values[backs.written] > finished).any())
+
+    def not_increasing(self, times: ExtendedTimes) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges over which a potential does not rule out cycles.
+
+        Parameters
+        ----------
+        times
+            A potential of the events: the earliest times if every tile iteration takes one step
+            before it starts, and tasks take none, see `extended`.
+
+        Returns
+        -------
+        list of (leaf, loop, number of the range in the loop)
+            The ranges; empty if the potential increases along the precedences, from start to start.
+        """
+        steps = times.steps.copy()
+        steps[self.families.starts] = 1
+        rises = self._decided(self.common, times, self._parts, steps[self.common.target])
+        return self._places(_failed(self.common, rises))
+
+    def ready_in_order(self, times: ExtendedTimes) -> bool:
+        """Return whether the fills of every stream are ready in order.
+
+        Parameters
+        ----------
+        times
+            The times of a schedule, see `extended`.
+
+        Returns
+        -------
+        bool
+            False if one of them may be ready before an earlier one.
+        """
+        ready = self._decided(self.ready_order, times, self._parts)
+        return not len(_failed(self.ready_order, ready))
+
+    def not_work_conserving(
+        self, service: ServiceRules, times: ExtendedTimes
+    ) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges over which ports do not serve the oldest ready task.
+
+        Parameters
+        ----------
+        service
+            The order of service.
+        times
+            The times of the schedule in this order, which has passed `wrong_places`.
+
+        Returns
+        -------
+        list of (leaf, loop, number of the range in the loop)
+            The ranges; empty if the schedule is that of the order "oldest".
+
+        Notes
+        -----
+        When a task begins, all tasks before the followers have been served, and the followers are
+        served after it. So the port had no better choice if each follower is not ready yet, or if
+        the task is older, and the follower is not ready before or the port was not idle. Tasks of a
+        stream are ready in order, so that the followers represent all later ones.
+        """
+        parts, precedences = service.parts, service.precedences
+        served = self._decided(precedences, times, parts)
+        busy = self._attained(precedences, served)
+        ready = self._decided(self.ready_order, times, self._parts)
+        # The follower's time less the task's: both are negated.
+        steps = times.steps
+        opposite = ExtendedTimes(steps - times.values, -times.rates, steps)
+        rows = service.followers
+        opens = replace(rows, family=service.ready)
+        one: Any = np.full(len(rows.target), 1, dtype=times.values.dtype)
+        later = _holds(self._decided(rows, opposite, parts, steps[rows.target]))
+        closed = _holds(self._decided(opens, opposite, parts, one))
+        level = _holds(self._decided(opens, opposite, parts, one * 0))
+        good = later & (closed | (service.older & (level | busy[rows.target])))
+        wrong = [_failed(precedences, served), _failed(self.ready_order, ready)]
+        return self._places(np.unique(np.concatenate([*wrong, rows.target[~good]])))
+
+    def _places(self, events: Ints) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges that some events represent."""
+        wrong = set()
+        for family in np.unique(self._family_of[events]).tolist():
+            mine = events[self._family_of[events] == family]
+            leaf = int(self.families.leaf[family])
+            for key in (mine - self.families.first[family]).tolist():
+                wrong |= self._place(leaf, key)
+        return sorted(wrong)
 
     def _decided(
-        self, rows: Rows, times: _Extended, parts: Parts, weight: Times | None = None
+        self, rows: Rows, times: ExtendedTimes, parts: Parts, weight: Times | None = None
     ) -> Ints:
         """Decide rows; by default, a target is later than its source by its duration."""
         return decide_rows(
@@ -339,6 +341,12 @@ class ExtensionRules:
             times.rates,
             self.families.exists,
         )
+
+    def _attained(self, rows: Rows, outcome: Ints) -> Mask:
+        """Return which events a precedence among the rows attains throughout their boxes."""
+        attained = np.zeros(self.families.count, dtype=np.bool_)
+        attained[rows.target[(outcome == TIGHT) & rows.sound]] = True
+        return attained
 
     @cached_property
     def _parts(self) -> Parts:
@@ -443,10 +451,12 @@ class ExtensionRules:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class _Extended:
-    """Times of all families: for k = 0, their increase per period, and durations of tasks."""
+def _holds(outcome: Ints) -> Mask:
+    """Return which rows hold for all members."""
+    return np.asarray((outcome == HOLDS) | (outcome == TIGHT), dtype=np.bool_)
 
-    values: Times
-    rates: Times
-    steps: Times
+
+def _failed(rows: Rows, outcome: Ints) -> Ints:
+    """Return the events with a precedence that does not hold for all members, or is undecided."""
+    found: Ints = np.unique(rows.target[~_holds(outcome)])
+    return found

@@ -3,10 +3,8 @@
 A loop is sampled around *skipped ranges*, each a whole number of periods long. Let t(k) be the time
 of the translate, k periods later, of an event in the last sampled period before a range. Skipped
 times are extrapolated: t(k) = t(0) + k · (t(0) − t(−1)). Behind the range, where sampling resumes,
-the computed times must lie on that line.
-
-This check suffices: t is a maximum of linear functions of k, hence convex, and a convex function
-that meets a line at k = −1, at k = 0 and behind the range equals the line throughout the range.
+the computed times must lie on that line. That is necessary, and says where to sample anew. Whether
+the extrapolated times are the earliest of all tile iterations is decided by `extension`.
 """
 
 from __future__ import annotations
@@ -164,7 +162,9 @@ class PeriodicTaskGraph:
         steps[: graph.iterations] = 1
         if system.undone:
             return []
-        return self.repeats.all_members.not_increasing(*_times_of(graph, system.earliest(steps)))
+        members = self.repeats.all_members
+        potential = _times_of(graph, system.earliest(steps))
+        return members.not_increasing(members.extended(*potential, graph.task_duration * 0))
 
     def timer(self, order: Order | None) -> PeriodicScheduler:
         """Prepare to schedule the graph for many durations.
@@ -290,10 +290,11 @@ class PeriodicScheduler:
                 late = {where: excess for where, excess in wrong if excess is not None}
                 places = [where for where, _ in wrong]
                 raise NotPeriodicError(places, self.timing(task_duration, values), late)
-            times = *_times_of(self._graph, values), task_duration
-            if self._all_members.delayed_by_read_backs(*times):
+            members = self._all_members
+            times = members.extended(*_times_of(self._graph, values), task_duration)
+            if members.delayed_by_read_backs(times):
                 raise NotPeriodicError([], self.timing(task_duration, values))
-            places = self._all_members.wrong_places(self._order, *times)
+            places = members.wrong_places(self._order, times)
             if places:
                 raise NotPeriodicError(places, self.timing(task_duration, values))
         return values

@@ -65,7 +65,7 @@ class Members:
 
     def __init__(self, sampled: ExtensionRules, whole: ExtensionRules) -> None:
         self.sampled, self.whole = sampled, whole
-        for name in ("start", "ready", "task", "served", "finish", "last", "last_ready"):
+        for name in ("start", "ready", "task", "served", "finish", "latest_of"):
             assert getattr(sampled.families, name) == getattr(whole.families, name), name
 
     def event(self, family: int, digits: list[int]) -> int:
@@ -171,7 +171,7 @@ def test_precedences_of_all_members_are_those_of_the_explicit_engine(
             schedule = explicit_task_graph(graph).time(order)
             if not schedule.legal:
                 continue
-            times = whole._times(
+            times = whole.extended(
                 schedule.begin, schedule.fill_begin, schedule.task_begin + durations, durations
             )
             bound = np.zeros(len(times.values), dtype=np.int64)
@@ -271,9 +271,9 @@ def wrong_places(model: Model, schedule: TaskSchedule, **moved: Any) -> list[Any
         "end": schedule.task_begin + duration,
         **moved,
     }
-    return model.plan.repeats.all_members.wrong_places(
-        schedule.order, times["begin"], times["fill_begin"], times["end"], duration
-    )
+    rules = model.plan.repeats.all_members
+    extended = rules.extended(times["begin"], times["fill_begin"], times["end"], duration)
+    return rules.wrong_places(schedule.order, extended)
 
 
 def test_there_are_proven_schedules() -> None:
@@ -320,13 +320,9 @@ def test_no_range_can_have_another_length(
     trips = kept[node].trips + by * cuts[at].period
     rules = _with_grid_of(model, node, LoopSample(trips, tuple(cuts)))
     duration = model.graph.task_duration
-    assert rules.wrong_places(
-        schedule.order,
-        schedule.begin,
-        schedule.fill_begin,
-        schedule.task_begin + duration,
-        duration,
-    )
+    end = schedule.task_begin + duration
+    times = rules.extended(schedule.begin, schedule.fill_begin, end, duration)
+    assert rules.wrong_places(schedule.order, times)
 
 
 def _with_grid_of(model: Model, node: int, sample: LoopSample) -> ExtensionRules:
@@ -429,13 +425,9 @@ def test_another_order_of_service_is_refused(first: str, second: str, slots: int
         _, followers = order_of_shortened_loops(model.layout, model.graph, *order)
         service = service_rules(model.layout, model.graph, rules, followers, model.shifts)
         duration = model.graph.task_duration
-        refused = rules.not_work_conserving(
-            service,
-            schedule.begin,
-            schedule.fill_begin,
-            schedule.task_begin + duration,
-            duration,
-        )
+        end = schedule.task_begin + duration
+        times = rules.extended(schedule.begin, schedule.fill_begin, end, duration)
+        refused = rules.not_work_conserving(service, times)
         static = explicit_task_graph(whole.graph).time(schedule.order)
         same = (static.task_begin == oldest.task_begin).all()
         assert refused or same, schedule.order
