@@ -1,9 +1,9 @@
-"""Which iterations of a loop read alike: the periods with which flows repeat.
+"""The periods with which the flows into a loop repeat.
 
 A reader's iteration reads the elements of an interval of each rank, which moves by a constant
-advance. Their producer works in tiles of that rank. Where the advance is no multiple of a tile, the
-producer's indices move unevenly: they repeat only after the least common multiple of the two. A
-long tile that is crossed a few times is better seen as a few places at which the loop begins anew.
+advance. Their producer works in tiles of that rank. Where the advance is not a multiple of the
+tile, the producer's indices repeat only after the least common multiple of the two. For a long tile
+that is crossed a few times, it is cheaper to restart the sample at each border.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from polylat.lowering.paths import Leaf
 __all__ = ["Alignment", "alignments"]
 
 _MOST_CROSSINGS = 16
-"""Largest number of borders of tiles of one length at which a loop is sampled anew."""
+"""Largest number of borders of tiles of one length at which the sample of a loop restarts."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How the iterations of a loop fall on the tiles that their elements come from.
+    """How the iterations of a loop align with the tiles of their producers.
 
     Parameters
     ----------
     period
-        Number of iterations after which they fall alike.
+        Number of iterations after which the alignment repeats.
     restarts
-        Iterations at which they cross a border of a longer tile.
+        Iterations at which the loop crosses a border of a longer tile.
     """
 
     period: int = 1
@@ -49,7 +49,7 @@ def alignments(lowered: LoweredMapping) -> dict[int, Alignment]:
     Returns
     -------
     dict
-        Tree node of a loop → its alignment; loops whose iterations all read alike are missing.
+        Tree node of a loop → its alignment; loops with period 1 and without restarts are missing.
     """
     trips = trip_counts(lowered.leaves)
     borders: dict[int, set[tuple[int, int]]] = {}

@@ -77,7 +77,7 @@ def order_of_shortened_loops(
         The tasks in the order of service of the shortened loops, by port, shape (tasks,); and where
         the tasks of each port begin, shape (ports + 1,).
     among
-        Shape (tasks,): the tasks whose followers are of interest; None: all.
+        Shape (tasks,): the tasks whose followers are returned; None: all.
 
     Returns
     -------

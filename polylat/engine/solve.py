@@ -38,8 +38,8 @@ EXPLICIT = 10_000
 """Up to this number of tile iterations, all are visited: sampling would not be faster."""
 
 VISITED_PER_SAMPLED: int | None = 8
-"""Where all tile iterations may be visited, at most one is sampled per this number of them, all
-samples together: a longer search would take longer than visiting all. None: no limit."""
+"""Where all tile iterations may be visited, the samples of a search have together at most one tile
+iteration per this number: a longer search would take longer than visiting all. None: no limit."""
 
 MOST_SAMPLED = 200_000
 """Beyond this number of sampled tile iterations, visiting all of them may be faster."""

@@ -2,8 +2,8 @@
 
 Under this order a port serves, whenever it is free, the oldest ready block (list scheduling). That
 requires visiting every tile iteration, so the order of a sampled graph is guessed: the order of the
-skewed dates, that of the shortened loops (`engine.shortened_loops`), or that in which ports would
-serve the blocks at the times of the last guess. The guess is timed like a static order, and
+skewed dates, that of the shortened loops (`engine.shortened_loops`), or that of list scheduling
+with the ready times of the previous guess. The guess is timed like a static order, and
 `ExtensionRules.not_work_conserving` then decides whether a port should have served another block,
 in the sampled iterations and in all skipped ones.
 """
@@ -99,8 +99,8 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     if not skew.legal:
         raise NotPeriodicError([])
     graph, times = model.graph, _extended(model, skew)
-    # A task that follows another one at once, in the order of dates, is the oldest one there is,
-    # but for background write-backs, which come last.
+    # In the order of dates, a task that begins when the previous one ends is the oldest ready task,
+    # unless it is a background write-back: these come last.
     idle = _members(model).begins_idle(times)
     idle |= graph.kind[graph.task_block] == 2
     sequence = graph.port_order(skewed=True)
@@ -147,7 +147,7 @@ def work_conserving_by_shortened_loops(model: Model) -> tuple[TaskSchedule, Mode
         except NotPeriodicError as error:
             if error.timing is None or not error.timing.legal or len(tried) > _SEQUENCES:
                 raise
-            # The shortened loops last less long than the whole ones, next to what both have.
+            # The shortened loops take too little time, compared with the blocks outside them.
             sequence = _resequenced(model.graph, error.timing)
             if any(np.array_equal(sequence[0], other) for other in tried):
                 raise

@@ -33,7 +33,8 @@ class Parts:
     Parameters
     ----------
     first
-        Shape (sources + 1,): where the parts of each source begin; none: it does not stay in few.
+        Shape (sources + 1,): where the parts of each source begin. A source without parts would be
+        in too many pieces.
     key
         Shape (parts,): the point of the source's grid that represents the source.
     detail

@@ -108,7 +108,7 @@ class ExtensionRules:
     undecided
         (leaf, point of its grid) of boxes with a precedence that does not move with the box.
     read_backs
-        Precedences that must not delay a finish: the other ones do not take them into account.
+        Precedences that no row contains: a schedule in which one delays a finish is refused.
     service
         The order of service taken from another schedule, as a candidate for "oldest".
     """
