@@ -52,6 +52,7 @@ def check_service_order(
     count = 0
     for port in range(len(schedule.ports)):
         starts: list[Times] = []
+        ends: list[Times] = []
         ready: list[Times] = []
         dates: list[Ints] = []
         for stream in schedule.schedule.blocks:
@@ -64,6 +65,7 @@ def check_service_order(
             last = order == "oldest" and kind == "background"
             key = [np.full(len(start), last), *date, np.full(len(start), stream.block)]
             starts.append(start)
+            ends.append(TabulatedTimes(schedule.ends(stream.tasks[port])).table[1])
             ready.append(may.table[1][may.find(digits)[0]])
             dates.append(np.array(key, dtype=np.int64))
         if not starts:
@@ -72,7 +74,7 @@ def check_service_order(
         start = np.concatenate(starts)
         count += len(start)
         if order == "oldest":
-            right = _is_oldest_first(rank, start, np.concatenate(ready))
+            right = _is_oldest_first(rank, start, np.concatenate(ends), np.concatenate(ready))
         else:
             by_date = start[np.argsort(rank)]
             right = bool(np.asarray(by_date[1:] >= by_date[:-1], dtype=np.bool_).all())
@@ -124,15 +126,19 @@ def _ranks(dates: Sequence[Ints]) -> Ints:
     return rank
 
 
-def _is_oldest_first(rank: Ints, start: Times, ready: Times) -> bool:
-    """Return whether each service has the least rank of all that may start then."""
+def _is_oldest_first(rank: Ints, start: Times, end: Times, ready: Times) -> bool:
+    """Return whether a port serves, whenever it is idle, the least rank of all that may start."""
     by_start, by_ready = np.argsort(start, kind="stable"), np.argsort(ready, kind="stable")
     waiting: list[int] = []
     coming = 0
+    free = 0
     for which in by_start.tolist():
-        while coming < len(by_ready) and ready[by_ready[coming]] <= start[which]:
+        # The port idles only until the next service is ready.
+        begin = free if waiting else max(free, int(ready[by_ready[coming]]))
+        while coming < len(by_ready) and ready[by_ready[coming]] <= begin:
             heappush(waiting, int(rank[by_ready[coming]]))
             coming += 1
-        if not waiting or heappop(waiting) != rank[which]:
+        if start[which] != begin or heappop(waiting) != rank[which]:
             return False
+        free = int(end[which])
     return True

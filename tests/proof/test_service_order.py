@@ -32,7 +32,7 @@ def serves_in(report: Report, order: str) -> bool:
         return False
 
 
-def three_stages() -> Data:
+def three_stages(middle: str = "1/5") -> Data:
     """The first and the last stage share a unit; the orders differ."""
     branches = [nested(leaf(f"e{k}", f"mac{k % 2}")) for k in range(3)]
     tensors = ["a", "b", "c", "d"]
@@ -41,7 +41,7 @@ def three_stages() -> Data:
         [einsum(f"e{k}", (tensors[k + 1], "m"), (tensors[k], "m")) for k in range(3)],
         [
             memory("DRAM", "inf", "inf", size="inf"),
-            {"type": "Fork", "nodes": [compute("mac1", "1/5")]},
+            {"type": "Fork", "nodes": [compute("mac1", middle)]},
             compute("mac0", "1/2"),
         ],
         [storage("DRAM", *tensors), loop("m"), {"type": "Pipeline", "nodes": branches}],
@@ -62,6 +62,16 @@ def test_another_order_is_refused(order: str, other: str) -> None:
 def test_the_orders_of_three_stages_differ() -> None:
     report = polylat.analyze(Spec.from_dict(three_stages()))
     assert len(set(report.latency_by_order.values())) > 1
+
+
+def test_a_port_that_idles_is_not_oldest() -> None:
+    """With skew, the third tile of the first stage waits for the slow second stage.
+
+    Whenever the shared unit serves, it serves the oldest block that may start, but it idles before.
+    """
+    data = Spec.from_dict(three_stages(middle="1/20"))
+    assert serves_in(polylat.analyze(data, order="oldest"), "oldest")
+    assert not serves_in(polylat.analyze(data, order="skew"), "oldest")
 
 
 @given(cascades(), st.sampled_from(ORDERS), st.sampled_from(ORDERS))
