@@ -16,7 +16,7 @@ from polylat.analysis.repetition import Digits, Item, Repetition, ServedAccesses
 from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations, tasks_by_block_and_port
-from polylat.schedule.arrays import Ints, Times, concatenated_ranges, group_by_key, group_offsets
+from polylat.schedule.arrays import Ints, Times, group_by_key, group_offsets
 from polylat.schedule.backtrack import (
     BacktrackRecord,
     BacktrackTables,
@@ -27,8 +27,8 @@ from polylat.schedule.backtrack import (
 )
 from polylat.schedule.backtrack_kernels import LOST, REASONS
 from polylat.schedule.backtrack_shapes import CHILD, COUNT, PLACE, SHAPE, SHIFT
-from polylat.schedule.events import Precedences
 from polylat.schedule.extrapolation import PeriodicTaskGraph
+from polylat.schedule.precedences import EventPrecedences
 from polylat.schedule.reasons import PORT, START, UNKNOWN
 
 __all__ = ["CriticalWalk"]
@@ -50,6 +50,7 @@ class CriticalWalk:
         self.model = model
         self.timing = timing
         self.graph = plan.graph
+        self._plan = plan
         self.events = plan.events
         self.repeats = plan.repeats
         self.tiles = model.layout.tiles
@@ -135,7 +136,7 @@ class CriticalWalk:
         moduli = coprime_moduli(self._largest_time(values, earlier))
         own = np.lexsort((graph.sequence, graph.owner))
         served_start, served = group_by_key(graph.task_block, graph.blocks)
-        wait_start, waits, rule, reason = self.waits
+        wait_start, waits = self.waits
         return BacktrackTables(
             moduli=moduli,
             values=residues(values, moduli),
@@ -158,9 +159,9 @@ class CriticalWalk:
             **self._skipped_ranges(),
             wait_start=wait_start,
             wait_source=_plain(waits.source),
-            wait_rule=rule,
-            wait_group=_plain(rule // (graph.ports + 2)),
-            wait_reason=reason,
+            wait_rule=_plain(waits.rule),
+            wait_group=_plain(waits.group),
+            wait_reason=_plain(waits.reason),
             wait_periods=_plain(waits.periods.T),
         )
 
@@ -204,62 +205,16 @@ class CriticalWalk:
         return found | {"trips": trips, "places": count, "cut_start": start}
 
     @cached_property
-    def waits(self) -> tuple[Ints, Precedences, Ints, Ints]:
-        """Precedences of the starts of blocks and of the ends of tasks.
+    def waits(self) -> tuple[Ints, EventPrecedences]:
+        """Precedences of the starts of blocks and of the ends of tasks, as `by_target` sorts them.
 
-        (start, precedences, rules, reasons): the precedences are sorted by target, then by rule;
-        those of event e are ``start[e]`` to ``start[e + 1]``. An edge from a block becomes
-        precedences on the block's start and on each of its tasks. So a rule combines the rule of
-        the edge with the number of the port, or with 1 for the start.
+        A path enters no finish. That a task begins no earlier than its block is not listed.
         """
-        graph, repeats = self.graph, self.repeats
-        n, blocks = graph.iterations, graph.blocks
-        parts: list[tuple[Ints, Ints, Ints, Ints, Ints]] = []
-
-        def add(source: Ints, target: Ints, periods: Ints | None, rule: Ints, reason: Ints) -> None:
-            if periods is None:
-                periods = np.zeros((self.loops, len(source)), dtype=np.int64)
-            parts.append((source, target, periods, rule, reason))
-
-        def of_edges(source: Ints, edge: Ints, periods: Ints, which: Ints | int) -> None:
-            keep = np.flatnonzero(graph.edge_target[edge] < blocks)  # no path enters a finish
-            rule = graph.edge_rule[edge] * (graph.ports + 2) + which
-            target, reason = graph.edge_target[edge], graph.edge_reason[edge]
-            add(source[keep], target[keep], periods[:, keep], rule[keep], reason[keep])
-
-        rules = repeats.rules
-        port = graph.task_port[rules.source]
-        of_edges(rules.source + blocks, rules.target, rules.periods, 2 + port)
-        start, of_block = group_by_key(graph.task_block, blocks)
-        alone = np.flatnonzero(graph.edge_source >= n)
-        sizes = np.diff(start)[graph.edge_source[alone]]
-        which, place = concatenated_ranges(start[graph.edge_source[alone]], sizes)
-        task, edge = of_block[place], alone[which]
-        of_edges(task + blocks, edge, graph.edge_periods[:, edge], 2 + graph.task_port[task])
-        ready = np.where(graph.kind == 0, np.arange(blocks), graph.owner)
-        every = np.arange(len(graph.edge_source))
-        of_edges(ready[graph.edge_source], every, graph.edge_periods, 1)
-        top = (int(graph.edge_rule.max(initial=0)) + 1) * (graph.ports + 2)
-        fills = n + np.flatnonzero(graph.kind[n:] == 0)
-        nothing = np.full(len(fills), START)
-        add(fills, graph.owner[fills], None, top + graph.sequence[fills], nothing)
-        top += int(graph.sequence.max(initial=0)) + 1
-        chain = repeats.chain
-        size = len(chain.source)
-        add(chain.source, chain.target, chain.periods, np.full(size, top), np.full(size, START))
-        assert self.timing.order is not None
-        served = repeats.ports.of(self.timing.order)
-        leaf = graph.leaf[graph.owner[graph.task_block[served.source]]]
-        contention = np.full(len(leaf), PORT)
-        add(served.source + blocks, served.target + blocks, served.periods, leaf, contention)
-        source, target, rule, reason = (
-            np.concatenate([part[k] for part in parts]) for k in (0, 1, 3, 4)
-        )
-        periods = np.concatenate([part[2] for part in parts], axis=1)
-        order = np.lexsort((rule, target))
-        waits = Precedences(source[order], target[order], periods[:, order])
-        starts = group_offsets(target, blocks + graph.tasks)
-        return starts, waits, _plain(rule[order]), _plain(reason[order])
+        waits = self._plan.precedences(self.timing.order)
+        count = self.graph.blocks + self.graph.tasks
+        of_starts = waits.target < self.graph.blocks
+        of_tasks = (waits.target < count) & (waits.reason == PORT)
+        return waits.only(of_starts | of_tasks).by_target(count)
 
     @cached_property
     def _kinds(self) -> tuple[Ints, list[ServedAccesses]]:

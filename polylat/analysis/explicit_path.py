@@ -16,8 +16,7 @@ from polylat.engine.solution import Solution
 from polylat.lowering.durations import AccessKind, access_durations
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.critical_path import critical_tasks
-from polylat.schedule.list_scheduling import ExplicitTaskGraph
+from polylat.schedule.critical_path import critical_tasks, timed_events
 from polylat.schedule.reasons import NAMES, PORT, START, WaitedFor
 
 __all__ = ["REASONS", "ExplicitPath", "explicit_path"]
@@ -163,8 +162,7 @@ def explicit_path(solution: Solution) -> ExplicitPath:
     """
     model = solution.model
     graph = model.graph
-    assert isinstance(model.plan, ExplicitTaskGraph)
-    tasks, reasons = critical_tasks(model.plan, solution.schedule)
+    tasks, reasons = critical_tasks(timed_events(graph, solution.schedule))
     kinds: dict[AccessKind, int] = {}
     columns: list[list[Times]] = [[np.zeros(0, dtype=np.int64)] for _ in range(4)]
     blocks = graph.task_block[tasks]

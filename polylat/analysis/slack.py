@@ -277,15 +277,15 @@ class _ReversiblePrecedences:
         self._layout, self._gaps, self._events = layout, gaps, gaps.events
         self._iteration = gaps.iteration
         self._leaf = graph.leaf
-        _, waits, rules, _ = walk.waits
+        _, waits = walk.waits
         tasks = np.arange(graph.tasks)
         ready = np.where(graph.kind == 0, np.arange(graph.blocks), graph.owner)
         none = np.zeros((layout.depth, graph.tasks), dtype=np.int64)
-        most = int(rules.max(initial=0)) + 1
+        most = int(waits.rule.max(initial=0)) + 1
         self.source = np.concatenate((waits.source, ready[graph.task_block]))
         self.target = np.concatenate((waits.target, tasks + graph.blocks))
         self.periods = np.concatenate((waits.periods, none), axis=1)
-        rule = np.concatenate((rules, np.full(graph.tasks, most)))
+        rule = np.concatenate((waits.rule, np.full(graph.tasks, most)))
         self._width = most + 1
         self._rule = rule
         keys = self.target * self._width + rule

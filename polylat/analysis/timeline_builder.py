@@ -32,17 +32,16 @@ from polylat.analysis.timeline import (
     window_of,
 )
 from polylat.analysis.visiting import visit_all
-from polylat.analysis.waits import start_reasons, task_reasons
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.critical_path import TimedEvents, task_slacks, timed_events, waiting_reasons
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import UNKNOWN, Wait
-from polylat.schedule.slack import task_slacks
 
 __all__ = ["TimelineBuilder"]
 
@@ -261,14 +260,24 @@ class TimelineBuilder:
     @cached_property
     def _free_of_all(self) -> Times:
         """Slack of the tasks of all tile iterations."""
+        return task_slacks(self._events_of_all)
+
+    @cached_property
+    def _events_of_all(self) -> TimedEvents:
+        """The events of all tile iterations."""
         assert self._whole is not None
-        return task_slacks(self._whole.model.graph, self._whole.schedule)
+        return timed_events(self._whole.model.graph, self._whole.schedule)
+
+    @cached_property
+    def _timed(self) -> TimedEvents | None:
+        """The events of the schedule; None if tile iterations are skipped."""
+        if not isinstance(self.model.plan, ExplicitTaskGraph):
+            return None
+        return timed_events(self.model.graph, self.timing)
 
     @cached_property
     def _free(self) -> Times | None:
-        if not isinstance(self.model.plan, ExplicitTaskGraph):
-            return None
-        return task_slacks(self.model.graph, self.timing)
+        return None if self._timed is None else task_slacks(self._timed)
 
     @cached_property
     def _latest(self) -> LatestStarts | None:
@@ -295,24 +304,18 @@ class TimelineBuilder:
 
     def _waits(self, tasks: Ints, later: Ints) -> list[Wait]:
         """Return the reason why each task, translated by periods, waited."""
-        if not isinstance(self.model.plan, ExplicitTaskGraph):
+        if self._timed is None:
             return _names(self._walk.reasons(tasks, later))
-        return _names(task_reasons(self.model.graph, self.timing, self._ready, tasks))
+        return _names(waiting_reasons(self._timed, tasks))
 
     def _waits_of_all(self, single: ServiceRuns, whole: Solution) -> list[Wait]:
         """Return the reason why each service waited, from the schedule of all tile iterations."""
-        graph, timing = whole.model.graph, whole.schedule
         tasks = self._tasks_of_all(single, whole)
-        return _names(task_reasons(graph, timing, start_reasons(graph, timing), tasks))
+        return _names(waiting_reasons(self._events_of_all, tasks))
 
     @cached_property
     def _walk(self) -> CriticalWalk:
         return CriticalWalk(self.solution)
-
-    @cached_property
-    def _ready(self) -> Ints:
-        """Per start of a tile iteration or of a fill, the reason why it waited."""
-        return start_reasons(self.model.graph, self.timing)
 
     # Shades
 

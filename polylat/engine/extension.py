@@ -24,6 +24,7 @@ from polylat.schedule.events import PortPrecedences, Precedences
 from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicStructure, SkippedRange
 from polylat.schedule.graph import TaskGraph
+from polylat.schedule.precedences import FinishingTasks, consecutive
 
 __all__ = ["periodic_structure"]
 
@@ -65,14 +66,12 @@ def periodic_structure(
     table = ServiceTable(layout, graph)
     program = _program_order(table)
     same = np.array_equal(graph.dates.program, graph.dates.skew)
-    ends, rules = _finish_precedences(table)
     return PeriodicStructure(
         layout.earlier,
         _chain(layout),
         tuple(_skipped_ranges(layout)),
         PortPrecedences(program, program if same else _skewed_order(table, shifts)),
-        ends,
-        rules,
+        _finishing_tasks(table),
         all_members,
     )
 
@@ -135,22 +134,16 @@ def _chain(layout: Numbering) -> Precedences:
     return _joined(layout, parts)
 
 
-def _finish_precedences(table: ServiceTable) -> tuple[Precedences, Precedences]:
-    """Return the precedences that replace those on finishes of tile iterations.
+def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
+    """Return the tasks that finishes of tile iterations consist of.
 
     A port serves the tasks of a leaf in order. So the finish of a tile iteration is the maximum,
     over the ports, of the end of the last task up to it; write-backs in the background excepted.
-
-    Returns
-    -------
-    (ends, rules)
-        As in `PeriodicStructure`: precedences from these tasks to the finishes of all tile
-        iterations, and to the edges whose source is a finish.
     """
     layout, graph = table.layout, table.graph
     kinds = graph.kind[graph.task_block]
     ends: list[_Part] = []
-    rules: list[_Part] = []
+    sources: list[_Part] = []
     edges = np.flatnonzero(graph.edge_source < graph.iterations)
     edge_leaf = table.block_leaf[graph.edge_source[edges]]
     for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
@@ -162,7 +155,7 @@ def _finish_precedences(table: ServiceTable) -> tuple[Precedences, Precedences]:
         finishes = (
             (ends, base + every, every, np.zeros((tiles.depth, tiles.size), dtype=np.int64)),
             (
-                rules,
+                sources,
                 of_leaf,
                 graph.edge_source[of_leaf] - base,
                 graph.edge_periods[: tiles.depth, of_leaf],
@@ -177,16 +170,13 @@ def _finish_precedences(table: ServiceTable) -> tuple[Precedences, Precedences]:
                 np.tile(periods, len(ports)),
             )
             parts.append((source, np.tile(target, len(ports))[which], later))
-    return _joined(layout, ends), _joined(layout, rules)
+    return FinishingTasks(_joined(layout, ends), _joined(layout, sources))
 
 
 def _program_order(table: ServiceTable) -> Precedences:
     """Return the precedences between consecutive tasks of each port, by date."""
-    tasks, start = table.graph.port_order(skewed=False)
-    follows = np.ones(len(tasks), dtype=np.bool_)
-    follows[start[:-1][start[:-1] < start[1:]]] = False
-    at = np.flatnonzero(follows)
-    return _joined(table.layout, table.precedences(tasks[at - 1], tasks[at]))
+    served = consecutive(*table.graph.port_order(skewed=False), table.layout.depth)
+    return _joined(table.layout, table.precedences(served.source, served.target))
 
 
 def _skewed_order(table: ServiceTable, shifts: Mapping[int, Sequence[int]]) -> Precedences:

@@ -282,8 +282,9 @@ def _leap(t: Any, work: Any, time: Any, event: Any) -> Any:
 def _first_together(t: Any, work: Any, time: Any, event: Any, none: Any) -> Any:
     """The first tile iteration of the leaf that starts when the one at `NOW` does, or `LOST`."""
     while True:
-        wait = t[t[WAIT_START] + event + 1] - 1
-        if wait < t[t[WAIT_START] + event] or t[t[WAIT_REASON] + wait] != none:
+        # The first rule is the one on the previous tile iteration.
+        wait = t[t[WAIT_START] + event]
+        if wait == t[t[WAIT_START] + event + 1] or t[t[WAIT_REASON] + wait] != none:
             return event
         if t[t[WAIT_SOURCE] + wait] >= t[ITERATIONS]:
             return event

@@ -1,20 +1,83 @@
-"""The critical path of an explicit schedule, from the last finish back to time 0."""
+"""What binds in an explicit schedule: critical path, reasons for waiting, and slack.
+
+The critical path method (Kelley and Walker 1959) on the list of precedences. A precedence is
+*tight* if its target, less its duration, happens when its source does.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
-from polylat.schedule.arrays import Ints, group_by_key
-from polylat.schedule.critical_kernels import critical_walk_back
+from polylat.schedule.arrays import Ints, Times, compiled
+from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import ExplicitTaskGraph
-from polylat.schedule.reasons import PORT, START
-from polylat.schedule.timing import TaskSchedule
+from polylat.schedule.longest_path import PrecedenceSystem
+from polylat.schedule.precedences import EventPrecedences, consecutive, event_precedences
+from polylat.schedule.reasons import START
+from polylat.schedule.timing import TaskSchedule, service_order
 
-__all__ = ["critical_tasks", "edges_by_target"]
+__all__ = ["TimedEvents", "critical_tasks", "task_slacks", "timed_events", "waiting_reasons"]
 
 
-def critical_tasks(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[Ints, Ints]:
+@dataclass(frozen=True, eq=False)
+class TimedEvents:
+    """The events of an explicit schedule, and all precedences between them.
+
+    Parameters
+    ----------
+    events
+        The task graph, and the numbering of its events.
+    start, precedences
+        The precedences as `EventPrecedences.by_target` returns them.
+    durations
+        Shape (tasks,), in steps.
+    values
+        Shape (events,): the earliest (ASAP) time of each event, in steps.
+    """
+
+    events: EventNumbering
+    start: Ints
+    precedences: EventPrecedences
+    durations: Times
+    values: Times
+
+    @property
+    def makespan(self) -> int:
+        """The last finish, in steps."""
+        return int(self.values.max(initial=0))
+
+    @property
+    def ends(self) -> Times:
+        """Shape (tasks,): when each task ends, in steps."""
+        return self.events.of_ends(self.values)
+
+
+def timed_events(graph: TaskGraph, timing: TaskSchedule) -> TimedEvents:
+    """List the events and the precedences of a schedule.
+
+    Parameters
+    ----------
+    graph, timing
+        An explicit task graph (every tile iteration is sampled), and its earliest (ASAP) schedule.
+
+    Returns
+    -------
+    TimedEvents
+        Its events.
+    """
+    events = EventNumbering(graph)
+    served = consecutive(*service_order(graph, timing), len(graph.edge_periods))
+    start, precedences = event_precedences(events, served).by_target(events.count)
+    fills = timing.fill_begin[graph.iterations :]
+    ends = timing.task_begin + graph.task_duration
+    values = np.concatenate((timing.begin, fills, ends, timing.block_finish, timing.finish))
+    return TimedEvents(events, start, precedences, graph.task_duration, values)
+
+
+def critical_tasks(timed: TimedEvents) -> tuple[Ints, Ints]:
     """Return a chain of tasks from time 0 to the makespan, each beginning when the last one ends.
 
     Among several such chains, a rule decides that refers to times and precedences only, so that it
@@ -28,76 +91,143 @@ def critical_tasks(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[Ints,
 
     Parameters
     ----------
-    plan
-        An explicit task graph.
-    timing
-        An earliest (ASAP) schedule of it.
+    timed
+        The events of the schedule.
 
     Returns
     -------
     (tasks, reasons)
         Both of shape (length of the path,), in the order of time: the tasks, and the code in
         `reasons` of what each task waited for; `START` if it waited for nothing.
-
-    Notes
-    -----
-    The backward pass of the critical path method (Kelley and Walker 1959) along tight precedences.
     """
-    graph = plan.graph
-    if timing.makespan == 0:
+    graph, makespan = timed.events.graph, timed.makespan
+    if makespan == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    end = timing.task_begin + graph.task_duration
-    ended = np.flatnonzero(end == timing.makespan)
+    ended = np.flatnonzero(timed.ends == makespan)
     foreground = ended[graph.kind[graph.task_block[ended]] != 2]
-    last = int((foreground if len(foreground) else ended)[0])
-    tasks, reasons = (critical_walk_back.py_func if end.dtype == object else critical_walk_back)(
-        last,
-        START,
-        PORT,
-        _port_predecessors(plan, timing),
-        graph.leaf_starts,
-        graph.owner,
-        graph.kind,
-        *plan.block_tasks,
-        *plan.own_blocks,
-        *edges_by_target(graph),
-        graph.edge_source,
-        graph.edge_rule,
-        graph.edge_reason,
-        graph.task_block,
-        end,
-        timing.begin,
-        timing.finish,
-        timing.block_finish,
-        timing.fill_begin,
-        timing.task_begin,
-    )
+    last = (foreground if len(foreground) else ended)[:1]
+    tasks, reasons = _walked_back(timed, last, graph.tasks)
     return tasks[::-1], reasons[::-1]
 
 
-def edges_by_target(graph: TaskGraph) -> tuple[Ints, Ints]:
-    """Group the edges of a task graph by target, and sort those of a target by rule.
+def waiting_reasons(timed: TimedEvents, tasks: Ints) -> Ints:
+    """Return why tasks do not begin earlier.
 
     Parameters
     ----------
-    graph
-        The task graph.
+    timed
+        The events of the schedule.
+    tasks
+        Shape (n,): the tasks.
 
     Returns
     -------
-    (start, edges)
-        As `group_by_key` returns them.
+    numpy.ndarray
+        Shape (n,): reason codes (`schedule.reasons`) as the critical path names them; `START` for
+        tasks that begin at time 0.
     """
-    order = np.argsort(graph.edge_rule, kind="stable")
-    start, edges = group_by_key(graph.edge_target[order], graph.blocks + graph.iterations)
-    return start, order[edges]
+    return _walked_back(timed, tasks, 1)[1]
 
 
-def _port_predecessors(plan: ExplicitTaskGraph, timing: TaskSchedule) -> Ints:
-    """Per task, the task that its port serves before it; -1 if none."""
-    graph = plan.graph
-    before = np.full(graph.tasks, -1, dtype=np.int64)
-    order = np.lexsort((timing.task_begin, graph.task_port))
-    same = graph.task_port[order[1:]] == graph.task_port[order[:-1]]
-    before[order[1:][same]] = order[:-1][same]
-    return before
+def task_slacks(timed: TimedEvents) -> Times:
+    """Return how much later each task could begin without raising the makespan.
+
+    The ports keep their order of service.
+
+    Parameters
+    ----------
+    timed
+        The events of the schedule.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (tasks,), in steps: latest (ALAP) minus earliest (ASAP) start time.
+    """
+    waits = timed.precedences
+    system = PrecedenceSystem(timed.events.count, waits.target, waits.source)
+    tails = timed.events.of_ends(system.earliest(timed.events.of_tasks(timed.durations)))
+    free: Times = timed.makespan - tails - (timed.ends - timed.durations)
+    return free
+
+
+def _walked_back(timed: TimedEvents, tasks: Ints, steps: int) -> tuple[Ints, Ints]:
+    """Walk back from each task by at most a number of tasks."""
+    graph = timed.events.graph
+    walk = _walk_back.py_func if timed.values.dtype == object else _walk_back
+    found, reasons = walk(
+        tasks,
+        steps,
+        START,
+        graph.blocks,
+        timed.start,
+        timed.precedences.source,
+        timed.precedences.reason,
+        timed.durations,
+        timed.values,
+    )
+    return found, reasons
+
+
+@compiled
+def _walk_back(
+    tasks: Any,
+    steps: int,
+    none: int,
+    blocks: int,
+    start: Any,
+    source: Any,
+    reason: Any,
+    durations: Any,
+    values: Any,
+) -> Any:
+    """Walk back from tasks along the first tight precedence of every event.
+
+    Times are the earliest possible: an event after time 0 waits for an event at the same instant,
+    and that one for another, down to the end of a task.
+
+    Parameters
+    ----------
+    tasks, steps
+        The tasks to begin with, and from each the largest number of tasks.
+    none
+        The code `START` of `reasons`.
+    blocks
+        Number of blocks: the end of task k is event ``blocks + k``.
+    start, source, reason
+        The precedences by target.
+    durations, values
+        As in `TimedEvents`.
+
+    Returns
+    -------
+    (tasks, reasons)
+        The tasks of all walks, and what each waited for.
+    """
+    room = len(tasks) * steps
+    found = np.empty(room, np.int64)
+    why = np.empty(room, np.int64)
+    count = 0
+    for first in tasks:
+        task = first
+        for _ in range(steps):
+            found[count] = task
+            why[count] = none
+            time = values[blocks + task] - durations[task]
+            if time == 0:
+                count += 1
+                break
+            event = blocks + task
+            while True:
+                wait = start[event]
+                while values[source[wait]] != time:
+                    wait += 1
+                    assert wait < start[event + 1]  # times are the earliest: one is tight
+                event = source[wait]
+                if why[count] == none:
+                    why[count] = reason[wait]
+                if blocks <= event < blocks + len(durations):
+                    break
+            task = event - blocks
+            count += 1
+    return found[:count], why[:count]

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints
+from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.timing import Order
 
@@ -130,6 +130,38 @@ class EventNumbering:
             Shape (n,): numbers of events.
         """
         return 2 * self.graph.blocks + self.graph.tasks + iterations
+
+    def of_tasks(self, durations: Times) -> Times:
+        """Return the durations of events: those of tasks precede their ends, others take no time.
+
+        Parameters
+        ----------
+        durations
+            Shape (tasks,), in steps.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (events,), in steps.
+        """
+        found = np.full(self.count, 0, dtype=durations.dtype)
+        self.of_ends(found)[:] = durations
+        return found
+
+    def of_ends(self, values: Times) -> Times:
+        """Return the values of the ends of tasks.
+
+        Parameters
+        ----------
+        values
+            Shape (events,): a value per event.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (tasks,): a view.
+        """
+        return values[self.graph.blocks : self.graph.blocks + self.graph.tasks]
 
     @cached_property
     def _block_keys(self) -> tuple[Ints, Ints, int]:

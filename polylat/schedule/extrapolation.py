@@ -15,11 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges, group_by_key
+from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges
 from polylat.schedule.events import EventNumbering, PortPrecedences, Precedences
 from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
+from polylat.schedule.precedences import EventPrecedences, FinishingTasks, event_precedences
 from polylat.schedule.timing import Order, TaskSchedule
 
 __all__ = [
@@ -98,12 +99,8 @@ class PeriodicStructure:
         The skipped ranges.
     ports
         Precedences between the tasks of each port.
-    ends
-        Precedences from tasks to finishes of tile iterations: the last task of the leaf on each
-        port.
-    rules
-        Precedences from tasks to edges (`target` is the number of the edge) whose source is a
-        finish: the tasks that the finish consists of.
+    finishing
+        The tasks that finishes of tile iterations consist of.
     all_members
         The precedences of all tile iterations, by which extrapolated times are checked.
     """
@@ -112,8 +109,7 @@ class PeriodicStructure:
     chain: Precedences
     skipped_ranges: tuple[SkippedRange, ...]
     ports: PortPrecedences
-    ends: Precedences
-    rules: Precedences
+    finishing: FinishingTasks
     all_members: ExtensionRules
 
 
@@ -137,6 +133,26 @@ class PeriodicTaskGraph:
         """The numbering of events."""
         return EventNumbering(self.graph)
 
+    def precedences(self, order: Order | None) -> EventPrecedences:
+        """Return all precedences between events.
+
+        Parameters
+        ----------
+        order
+            As for `timer`.
+
+        Returns
+        -------
+        EventPrecedences
+            The precedences; where ports serve in an order, those on finishes are replaced.
+        """
+        repeats = self.repeats
+        if order is None:
+            return event_precedences(self.events, None, repeats.chain)
+        return event_precedences(
+            self.events, repeats.ports.of(order), repeats.chain, repeats.finishing
+        )
+
     @cached_property
     def _boundaries(self) -> _Boundaries:
         return _boundaries_of(self.events, self.repeats.skipped_ranges)
@@ -155,7 +171,7 @@ class PeriodicTaskGraph:
         front[graph.owner[graph.task_block[graph.kind[graph.task_block] == 1]]] = True
         if front.all():
             return []
-        waits = _precedences(graph, self.events, self.repeats, None)
+        waits = self.precedences(None)
         terms = extrapolation_terms(self.events, self.repeats.earlier, waits)
         system = PrecedenceSystem(self.events.count, waits.source, waits.target, terms)
         steps = np.zeros(self.events.count, dtype=np.int64)
@@ -249,11 +265,11 @@ class PeriodicScheduler:
     """
 
     def __init__(self, plan: PeriodicTaskGraph, order: Order | None) -> None:
-        self._graph = graph = plan.graph
+        self._graph = plan.graph
         self._order = order
         self._events = events = plan.events
         repeats = plan.repeats
-        waits = _precedences(graph, events, repeats, order)
+        waits = plan.precedences(order)
         terms = extrapolation_terms(events, repeats.earlier, waits)
         self._system = PrecedenceSystem(events.count, waits.source, waits.target, terms)
         self._stretches = repeats.skipped_ranges
@@ -280,7 +296,7 @@ class PeriodicScheduler:
         NotPeriodicError
             The times behind a skipped range do not continue those before it.
         """
-        durations = self._by_event(task_duration)
+        durations = self._events.of_tasks(task_duration)
         values = self._system.earliest(durations)
         if values.dtype != durations.dtype:
             return self.values(task_duration.astype(object))
@@ -328,11 +344,6 @@ class PeriodicScheduler:
             waiting=self._system.waiting,
             undone=self._system.undone,
         )
-
-    def _by_event(self, task_duration: Times) -> Times:
-        durations = np.full(self._events.count, 0, dtype=task_duration.dtype)
-        durations[self._graph.blocks : self._graph.blocks + self._graph.tasks] = task_duration
-        return durations
 
     def _violations(
         self, durations: Times, values: Times
@@ -402,7 +413,7 @@ def _checked(events: EventNumbering, order: Order | None) -> Mask:
     checked = np.ones(events.count, dtype=np.bool_)
     checked[graph.iterations : graph.blocks] = graph.kind[graph.iterations :] == 0
     if order is not None:
-        # The precedences on finishes are replaced by those on tasks, see `_precedences`.
+        # The precedences on finishes are replaced by those on tasks, see `precedences`.
         checked[graph.blocks + graph.tasks :] = False
     return checked
 
@@ -425,62 +436,6 @@ def _boundaries_of(events: EventNumbering, stretches: Sequence[SkippedRange]) ->
         parts.append((numbers, stand, before, after, periods))
     columns = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _Boundaries(frozenset(unlike), *columns)
-
-
-def _precedences(
-    graph: TaskGraph, events: EventNumbering, repeats: PeriodicStructure, order: Order | None
-) -> Precedences:
-    """All precedences between events.
-
-    Where ports serve in an order, precedences on the finish of a tile iteration are replaced by
-    precedences on the tasks that it consists of. Their times may diverge at different constant
-    rates, and then their maximum, the finish, does not grow at a constant rate.
-    """
-    n, blocks = graph.iterations, graph.blocks
-    parts: list[tuple[Ints, Ints, Ints | None]] = []
-    chain = repeats.chain
-    parts.append((chain.source, chain.target, chain.periods))
-    others = np.arange(n, blocks)
-    fills = others[graph.kind[n:] == 0]
-    parts.append((fills, graph.owner[fills], None))
-    every = np.arange(blocks)
-    ready = np.where(graph.kind == 0, every, graph.owner)
-    tasks = np.arange(graph.tasks)
-    parts.append((ready[graph.task_block], events.task(tasks), None))
-    parts.append((ready, events.block(every), None))
-    parts.append((events.task(tasks), events.block(graph.task_block), None))
-    late = events.finish(graph.edge_target - blocks)
-    target = np.where(graph.edge_target < blocks, graph.edge_target, late)
-    whole = graph.edge_source < n
-    if order is None:
-        parts.append((events.block(every[:n]), events.finish(every[:n]), None))
-        parts.append((events.block(fills), events.finish(graph.owner[fills]), None))
-        parts.append((events.finish(chain.source), events.finish(chain.target), chain.periods))
-        finish = events.finish(np.minimum(graph.edge_source, n - 1))
-        source = np.where(whole, finish, events.block(graph.edge_source))
-        parts.append((source, target, graph.edge_periods))
-    else:
-        served = repeats.ports.of(order)
-        parts.append((events.task(served.source), events.task(served.target), served.periods))
-        ends, rules = repeats.ends, repeats.rules
-        parts.append((every[:n], events.finish(every[:n]), None))
-        parts.append((events.task(ends.source), events.finish(ends.target), ends.periods))
-        parts.append((events.task(rules.source), target[rules.target], rules.periods))
-        # The source of an edge finishes no earlier than it starts and than its tasks end.
-        parts.append((ready[graph.edge_source], target, graph.edge_periods))
-        start, of_block = group_by_key(graph.task_block, blocks)
-        single = np.flatnonzero(~whole)
-        lengths = np.diff(start)[graph.edge_source[single]]
-        edge, place = concatenated_ranges(start[graph.edge_source[single]], lengths)
-        edge = single[edge]
-        parts.append((events.task(of_block[place]), target[edge], graph.edge_periods[:, edge]))
-    depth = len(repeats.earlier)
-    periods = [np.zeros((depth, len(s)), dtype=np.int64) if c is None else c for s, _, c in parts]
-    return Precedences(
-        np.concatenate([s for s, _, _ in parts]),
-        np.concatenate([t for _, t, _ in parts]),
-        np.concatenate(periods, axis=1),
-    )
 
 
 def extrapolation_terms(

@@ -32,7 +32,8 @@ class PrecedenceSystem:
         Shape (precedences,): each target waits for its source.
     terms
         (precedence, factor, later, back), each of shape (terms,): what the precedence waits for is
-        `factor` times (value of `later` − value of `back`) later than its source.
+        `factor` times (value of `later` − value of `back`) later than its source. None: the
+        precedences are on the sources themselves.
 
     Attributes
     ----------
@@ -43,9 +44,13 @@ class PrecedenceSystem:
     """
 
     def __init__(
-        self, count: int, source: Ints, target: Ints, terms: tuple[Ints, Ints, Ints, Ints]
+        self,
+        count: int,
+        source: Ints,
+        target: Ints,
+        terms: tuple[Ints, Ints, Ints, Ints] | None = None,
     ) -> None:
-        which, factor, later, back = terms
+        which, factor, later, back = terms or (np.zeros(0, dtype=np.int64),) * 4
         into, edges = group_by_key(target, count)
         rank = np.empty(len(edges), dtype=np.int64)
         rank[edges] = np.arange(len(edges))

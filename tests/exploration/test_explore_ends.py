@@ -107,7 +107,7 @@ from polylat.exploration import search
 
 real = search.evaluate
 search._MOST_VARIANTS = 8
-search.evaluate = lambda *arguments: (time.sleep(0.1), real(*arguments))[1]
+search.evaluate = lambda *arguments: (time.sleep(0.5), real(*arguments))[1]
 sys.argv[0] = "polylat"
 main()
 """
