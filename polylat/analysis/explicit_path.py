@@ -16,7 +16,7 @@ from polylat.engine.solution import Solution
 from polylat.lowering.durations import AccessKind, access_durations
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.critical_path import critical_tasks, timed_events
+from polylat.schedule.critical_path import critical_tasks
 from polylat.schedule.reasons import NAMES, PORT, START, WaitedFor
 
 __all__ = ["REASONS", "ExplicitPath", "explicit_path"]
@@ -162,7 +162,7 @@ def explicit_path(solution: Solution) -> ExplicitPath:
     """
     model = solution.model
     graph = model.graph
-    tasks, reasons = critical_tasks(timed_events(graph, solution.schedule))
+    tasks, reasons = critical_tasks(solution.timed_events)
     kinds: dict[AccessKind, int] = {}
     columns: list[list[Times]] = [[np.zeros(0, dtype=np.int64)] for _ in range(4)]
     blocks = graph.task_block[tasks]

@@ -16,7 +16,7 @@ from polylat.analysis.evaluation import INT64_LIMIT, DurationPart, Evaluation, d
 from polylat.engine.solution import Solution
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
-from polylat.schedule.critical_path import TimedEvents, critical_tasks, timed_events
+from polylat.schedule.critical_path import TimedEvents, critical_tasks
 from polylat.schedule.longest_path import PrecedenceSystem
 
 __all__ = ["ExplicitRetimer", "explicit_retimer"]
@@ -138,5 +138,4 @@ def explicit_retimer(solution: Solution) -> ExplicitRetimer:
         Times the task graph under other durations.
     """
     model = solution.model
-    timed = timed_events(model.graph, solution.schedule)
-    return ExplicitRetimer(solution, timed, tuple(duration_parts(model)))
+    return ExplicitRetimer(solution, solution.timed_events, tuple(duration_parts(model)))

@@ -38,7 +38,7 @@ from polylat.errors import UnsupportedError
 from polylat.lowering.durations import access_durations
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.critical_path import TimedEvents, task_slacks, timed_events, waiting_reasons
+from polylat.schedule.critical_path import task_slacks, waiting_reasons
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import UNKNOWN, Wait
@@ -260,24 +260,14 @@ class TimelineBuilder:
     @cached_property
     def _free_of_all(self) -> Times:
         """Slack of the tasks of all tile iterations."""
-        return task_slacks(self._events_of_all)
-
-    @cached_property
-    def _events_of_all(self) -> TimedEvents:
-        """The events of all tile iterations."""
         assert self._whole is not None
-        return timed_events(self._whole.model.graph, self._whole.schedule)
-
-    @cached_property
-    def _timed(self) -> TimedEvents | None:
-        """The events of the schedule; None if tile iterations are skipped."""
-        if not isinstance(self.model.plan, ExplicitTaskGraph):
-            return None
-        return timed_events(self.model.graph, self.timing)
+        return task_slacks(self._whole.timed_events)
 
     @cached_property
     def _free(self) -> Times | None:
-        return None if self._timed is None else task_slacks(self._timed)
+        if not isinstance(self.model.plan, ExplicitTaskGraph):
+            return None
+        return task_slacks(self.solution.timed_events)
 
     @cached_property
     def _latest(self) -> LatestStarts | None:
@@ -304,14 +294,14 @@ class TimelineBuilder:
 
     def _waits(self, tasks: Ints, later: Ints) -> list[Wait]:
         """Return the reason why each task, translated by periods, waited."""
-        if self._timed is None:
+        if not isinstance(self.model.plan, ExplicitTaskGraph):
             return _names(self._walk.reasons(tasks, later))
-        return _names(waiting_reasons(self._timed, tasks))
+        return _names(waiting_reasons(self.solution.timed_events, tasks))
 
     def _waits_of_all(self, single: ServiceRuns, whole: Solution) -> list[Wait]:
         """Return the reason why each service waited, from the schedule of all tile iterations."""
         tasks = self._tasks_of_all(single, whole)
-        return _names(waiting_reasons(self._events_of_all, tasks))
+        return _names(waiting_reasons(whole.timed_events, tasks))
 
     @cached_property
     def _walk(self) -> CriticalWalk:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 from polylat.engine.model import Model
 from polylat.numbers import Number, reduce_number
-
-if TYPE_CHECKING:
-    from polylat.schedule.timing import Order, TaskSchedule
+from polylat.schedule.critical_path import TimedEvents, timed_events
+from polylat.schedule.timing import Order, TaskSchedule
 
 __all__ = ["Solution"]
 
@@ -49,6 +48,11 @@ class Solution:
     def makespan(self) -> Number:
         """The last finish, in the architecture's unit of time."""
         return self.time(self.schedule.makespan)
+
+    @cached_property
+    def timed_events(self) -> TimedEvents:
+        """The events of the schedule with their precedences, if all tile iterations are visited."""
+        return timed_events(self.model.graph, self.schedule)
 
     def time(self, steps: int) -> Number:
         """Convert a number of steps into time.

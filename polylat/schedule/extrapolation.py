@@ -334,13 +334,16 @@ class PeriodicScheduler:
         n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
         fill_begin = values[:blocks].copy()
         fill_begin[graph.kind != 0] = 0
+        ends = self._events.of_ends(values)
+        block_finish = np.where(graph.kind == 0, fill_begin, values[:n][graph.owner])
+        np.maximum.at(block_finish, graph.task_block, ends)
         return TaskSchedule(
             self._order,
             begin=values[:n],
             finish=values[2 * blocks + tasks :],
-            block_finish=values[blocks + tasks : 2 * blocks + tasks],
+            block_finish=block_finish,
             fill_begin=fill_begin,
-            task_begin=values[blocks : blocks + tasks] - task_duration,
+            task_begin=ends - task_duration,
             waiting=self._system.waiting,
             undone=self._system.undone,
         )

@@ -71,7 +71,7 @@ class EventPrecedences(Precedences):
         )
 
     def by_target(self, count: int) -> tuple[Ints, EventPrecedences]:
-        """Sort the precedences by target, those of a target by rule, those of a rule latest first.
+        """Sort the precedences by target, and those of a target by rule.
 
         Parameters
         ----------
@@ -83,9 +83,9 @@ class EventPrecedences(Precedences):
         (start, precedences)
             Shape (count + 1,): where the precedences of each event begin; and the precedences.
         """
-        order = np.lexsort((-self.source, self.rule))
-        start, by_target = group_by_key(self.target[order], count)
-        return start, self.only(order[by_target])
+        _, by_rule = group_by_key(self.rule, int(self.rule.max(initial=0)) + 1)
+        start, by_target = group_by_key(self.target[by_rule], count)
+        return start, self.only(by_rule[by_target])
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,8 @@ def event_precedences(
     Returns
     -------
     EventPrecedences
-        The precedences, in no particular order.
+        The precedences; those of one target by one rule are listed latest source first. Finishes of
+        foreground blocks, for which nothing waits, have none.
     """
     return _Listing(events, served, chain, finishing).precedences()
 
@@ -184,8 +185,8 @@ class _Listing:
     def precedences(self) -> EventPrecedences:
         self._of_starts()
         self._of_tasks()
-        self._of_blocks()
         if self.finishing is None:
+            self._of_blocks()
             self._of_finishes()
             self._of_edges()
         else:
@@ -228,15 +229,17 @@ class _Listing:
 
     def _of_blocks(self) -> None:
         graph, events = self.graph, self.events
-        every = np.arange(graph.blocks)
-        self._add(events.task(np.arange(graph.tasks)), events.block(graph.task_block), 0)
-        self._add(self.ready, events.block(every), 1)
+        separate = np.arange(graph.iterations, graph.blocks)
+        tasks = np.flatnonzero(graph.task_block >= graph.iterations)[::-1]
+        self._add(events.task(tasks), events.block(graph.task_block[tasks]), 0)
+        self._add(self.ready[separate], events.block(separate), 1)
 
     def _of_finishes(self) -> None:
         graph, events, chain = self.graph, self.events, self.chain
         kind, owner = graph.kind[graph.task_block], graph.owner[graph.task_block]
-        for rule, some in enumerate((np.flatnonzero(kind == 1), np.flatnonzero(kind == 0))):
-            self._add(events.task(some), events.finish(owner[some]), rule)
+        for rule, some in enumerate((kind == 1, kind == 0)):
+            tasks = np.flatnonzero(some)[::-1]
+            self._add(events.task(tasks), events.finish(owner[tasks]), rule)
         after = events.finish(chain.source), events.finish(chain.target)
         last = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
         self._add(*after, last, chain.periods)
@@ -245,11 +248,12 @@ class _Listing:
 
     def _of_edges(self) -> None:
         graph, events = self.graph, self.events
-        whole = graph.edge_source < graph.iterations
-        finish = events.finish(np.where(whole, graph.edge_source, 0))
-        source = np.where(whole, finish, events.block(graph.edge_source))
-        rule = (graph.edge_rule + 1) * self.width
-        self._add(source, self.edge_target, rule, graph.edge_periods, graph.edge_reason)
+        order = _latest_first(graph.edge_source)
+        source, reason = graph.edge_source[order], graph.edge_reason[order]
+        finish = events.finish(np.minimum(source, graph.iterations - 1))
+        source = np.where(source < graph.iterations, finish, events.block(source))
+        rule = (graph.edge_rule[order] + 1) * self.width
+        self._add(source, self.edge_target[order], rule, graph.edge_periods[:, order], reason)
 
     def _of_finishing_tasks(self, finishing: FinishingTasks) -> None:
         graph, events = self.graph, self.events
@@ -274,6 +278,12 @@ class _Listing:
         rule = (graph.edge_rule[edges] + 1) * self.width + 2 + graph.task_port[tasks]
         source, reason = self.events.task(tasks), graph.edge_reason[edges]
         self._add(source, self.edge_target[edges], rule, periods, reason)
+
+
+def _latest_first(sources: Ints) -> Ints:
+    """Return the positions of sources in decreasing order."""
+    _, order = group_by_key(sources, int(sources.max(initial=0)) + 1)
+    return np.asarray(order[::-1])
 
 
 def _all_sampled(events: EventNumbering, loops: int) -> Precedences:
