@@ -7,7 +7,6 @@ from polylat.analysis.explicit_retiming import explicit_retimer
 from polylat.analysis.periodic_retiming import PeriodicRetimer
 from polylat.analysis.turn_retiming import TurnRetimer
 from polylat.engine.solution import Solution
-from polylat.engine.solve import runs_in_turn
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
 __all__ = ["retimer"]
@@ -43,6 +42,6 @@ def retimer(solution: Solution, totals: CriticalTotals) -> Retimer:
     """
     if isinstance(solution.model.plan, ExplicitTaskGraph):
         return explicit_retimer(solution)
-    if runs_in_turn(solution.model):
+    if solution.model.runs_in_turn:
         return TurnRetimer(solution, totals)
     return PeriodicRetimer(solution, totals)

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from polylat.engine.capacity_rows import capacity_rows
 from polylat.engine.port_rows import in_order_rows, port_rows
 from polylat.engine.row_builder import RowBuilder
@@ -65,9 +63,7 @@ def extension_rules(
     common += [*barrier_rows(builder), *capacity_rows(builder), *task_rows(builder)]
     in_order = in_order_rows(builder)
     ready_order = ready_order_rows(builder)
-    program = Rows.joined(port_rows(builder, skewed=False))
-    same = np.array_equal(graph.dates.program, graph.dates.skew)
-    skew = program if same else Rows.joined(port_rows(builder, skewed=True))
+    program, skew = port_rows(builder)
     return ExtensionRules(
         builder.grid,
         builder.families,

@@ -9,11 +9,12 @@ by which the source is later. `ServiceTable` has the rules that find sources. Th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from polylat.engine.service_table import ServiceTable
+from polylat.lowering.accesses.blocks import Access
 from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
@@ -36,7 +37,7 @@ def periodic_structure(
     layout: Numbering,
     graph: TaskGraph,
     shifts: Mapping[int, Sequence[int]],
-    all_members: ExtensionRules,
+    of_all: Callable[[], ExtensionRules],
 ) -> PeriodicStructure:
     """Return the periodic structure of a task graph whose tile iterations are sampled.
 
@@ -48,8 +49,8 @@ def periodic_structure(
         Their task graph.
     shifts
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
-    all_members
-        The precedences of all tile iterations.
+    of_all
+        Lists the precedences of all tile iterations.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def periodic_structure(
         tuple(_skipped_ranges(layout)),
         PortPrecedences(program, program if same else _skewed_order(table, shifts)),
         _finishing_tasks(table),
-        all_members,
+        of_all,
     )
 
 
@@ -86,6 +87,11 @@ def _skipped_ranges(layout: Numbering) -> list[SkippedRange]:
     """
     found = []
     for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
+        counted = [
+            _counts(tiles.size, access)
+            for block in layout.blocks[leaf]
+            for access in block.accesses
+        ]
         for k, kept in enumerate(tiles.kept):
             for number, cut in enumerate(kept.cuts):
                 positions = tiles.places[k]
@@ -94,14 +100,11 @@ def _skipped_ranges(layout: Numbering) -> list[SkippedRange]:
                 )
                 before = _translated(tiles, representing, k, -cut.period)
                 after = _translated(tiles, representing, k, cut.period)
-                for block in layout.blocks[leaf]:
-                    for access in block.accesses:
-                        counts = np.zeros(tiles.size, dtype=access.counts.dtype)
-                        counts[access.iterations] = access.counts
-                        same = counts[representing] == counts[before]
-                        same &= counts[representing] == counts[after]
-                        if not same.all():
-                            raise NotPeriodicError([(leaf, k, number)])
+                for counts in counted:
+                    same = counts[representing] == counts[before]
+                    same &= counts[representing] == counts[after]
+                    if not same.all():
+                        raise NotPeriodicError([(leaf, k, number)])
                 found.append(
                     SkippedRange(
                         (leaf, k, number),
@@ -112,6 +115,13 @@ def _skipped_ranges(layout: Numbering) -> list[SkippedRange]:
                     )
                 )
     return found
+
+
+def _counts(size: int, access: Access) -> Ints:
+    """Return how much each tile iteration of a leaf accesses."""
+    counts = np.zeros(size, dtype=access.counts.dtype)
+    counts[access.iterations] = access.counts
+    return counts
 
 
 def _translated(tiles: IterationTable, iterations: Ints, loop: int, by: int) -> Ints:
@@ -182,38 +192,54 @@ def _program_order(table: ServiceTable) -> Precedences:
 def _skewed_order(table: ServiceTable, shifts: Mapping[int, Sequence[int]]) -> Precedences:
     """Return the precedences between tasks of each port, by skewed date.
 
-    Each task waits for the previous one of its leaf. The first one of a tile iteration also waits,
-    for every other leaf on the port, for that leaf's last task with an earlier skewed date. That
-    task is found by its loop indices: it need not be the previous sampled one.
+    Each task waits for the previous one of its leaf. The first one for an index of the loops above
+    the split that separates its leaf from another one on the port also waits for the other leaf's
+    last task with an earlier skewed date, which is the same for all tasks for this index. That task
+    is found by its loop indices: it need not be the previous sampled one.
     """
     parts: list[_Part] = []
-    firsts = []
+    served = []
     for tasks in table.by_leaf:
         new_port = np.diff(table.port[tasks], prepend=-1) != 0
         parts += table.precedences(tasks[:-1][~new_port[1:]], tasks[1:][~new_port[1:]])
-        firsts.append(tasks[new_port | (np.diff(table.iteration[tasks], prepend=-1) != 0)])
-    for leaf, targets in enumerate(firsts):
-        for other, tasks in enumerate(table.by_leaf):
-            served = np.bincount(table.port[tasks], minlength=table.graph.ports) > 0
-            contended = targets[served[table.port[targets]]]
-            if other != leaf and len(contended):
-                parts.append(_earlier_dates(table, leaf, contended, other, shifts))
+        served.append(np.bincount(table.port[tasks], minlength=table.graph.ports) > 0)
+    for leaf, tiles in enumerate(table.layout.tiles):
+        firsts: dict[int, Ints] = {}
+        for other, others in enumerate(table.layout.tiles):
+            if other == leaf or not (served[leaf] & served[other]).any():
+                continue
+            depth = tiles.leaf.splits[separating_split(tiles.leaf, others.leaf)].depth
+            if depth not in firsts:
+                firsts[depth] = _first_tasks(table, leaf, depth)
+            targets = firsts[depth][served[other][table.port[firsts[depth]]]]
+            parts += _earlier_dates(table, leaf, targets, other, shifts)
     return _joined(table.layout, parts)
+
+
+def _first_tasks(table: ServiceTable, leaf: int, depth: int) -> Ints:
+    """Return a leaf's first task on each port, for each index of some outer loops."""
+    tasks = table.by_leaf[leaf]
+    outer = table.layout.tiles[leaf].prefix_keys(depth)
+    index = outer[table.iteration[tasks] - table.layout.bases[leaf]]
+    new = np.diff(table.port[tasks], prepend=-1) != 0
+    return np.asarray(tasks[new | (np.diff(index, prepend=-1) != 0)], dtype=np.int64)
 
 
 def _earlier_dates(
     table: ServiceTable, leaf: int, targets: Ints, other: int, shifts: Mapping[int, Sequence[int]]
-) -> _Part:
+) -> list[_Part]:
     """Return the precedences on the last tasks of another leaf with earlier skewed dates."""
     tiles, others = table.layout.tiles[leaf], table.layout.tiles[other]
     iterations = table.iteration[targets] - table.layout.bases[leaf]
     digits, exists = _last_before(tiles, iterations, others, shifts)
+    if not exists.any():
+        return []
     targets = targets[exists]
     position, periods = others.locate_before(digits[:, exists])
     source, which, later = table.last_served(
         other, table.by_leaf[other], table.port[targets], position, periods
     )
-    return source, targets[which], later
+    return [(source, targets[which], later)]
 
 
 def _last_before(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from polylat.engine.constraints import extension_rules
 from polylat.engine.extension import periodic_structure
+from polylat.engine.port_rows import runs_in_turn
 from polylat.engine.service_order import ServiceOrder
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.accesses.counting import leaf_blocks
@@ -67,6 +69,14 @@ class Model:
         """Whether all tile iterations are sampled, or some represent skipped ones."""
         return "explicit" if self.layout.whole else "periodic"
 
+    @property
+    def runs_in_turn(self) -> bool:
+        """Whether the leaves run one after another, without separate transfers.
+
+        Each leaf then takes the busy time of its busiest port, at any granularity.
+        """
+        return runs_in_turn(self.lowered, self.layout)
+
 
 def build(
     lowered: LoweredMapping,
@@ -119,6 +129,6 @@ def build(
     if layout.whole:
         plan = explicit_task_graph(graph)
     else:
-        rules = extension_rules(lowered, layout, graph, slots, stage_shifts)
+        rules = partial(extension_rules, lowered, layout, graph, slots, stage_shifts)
         plan = PeriodicTaskGraph(graph, periodic_structure(layout, graph, stage_shifts, rules))
     return Model(lowered, background, slots, layout, edges, durations, stage_shifts, plan)

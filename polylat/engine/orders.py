@@ -10,7 +10,7 @@ from typing import Any
 
 from polylat.engine.cycle import describe_cycle
 from polylat.engine.solution import Solution
-from polylat.engine.solve import Schedules, runs_in_turn, solve
+from polylat.engine.solve import Schedules, solve
 from polylat.errors import ScheduleError, TooLargeError
 from polylat.lowering.lowered import Granularity, LoweredMapping, at_tile_granularity, lower
 from polylat.numbers import Number
@@ -56,7 +56,7 @@ class ScheduleChoice:
     @cached_property
     def exact(self) -> bool:
         """Whether the makespan of the chosen schedule is proven to be the latency."""
-        if (self.settled and not self.coarse) or runs_in_turn(self.solved.model):
+        if (self.settled and not self.coarse) or self.solved.model.runs_in_turn:
             return True
         model = self.solved.model
         bound = Fraction(max(model.graph.loads, default=0), model.costs.scale)
@@ -160,7 +160,7 @@ def _refined(
     most, until it falls no further, or to the resource bound.
     """
     pairs, slots, limit = options
-    if runs_in_turn(solved.model):
+    if solved.model.runs_in_turn:
         return solved
     for _ in range(_REFINEMENTS):
         model = solved.model

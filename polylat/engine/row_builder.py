@@ -86,7 +86,7 @@ class RowBuilder:
         self,
         leaf: int,
         keys: Ints,
-        other: int,
+        other: Ints | int,
         base: Ints,
         same: Ints | int,
         slopes: Ints | None = None,
@@ -98,7 +98,8 @@ class RowBuilder:
         leaf, keys
             The leaf of the targets, and their points, shape (n,).
         other, base
-            The leaf of the sources, and their loop indices for k = 0, shape (depth, n).
+            The leaf of the sources (or of each), and their loop indices for k = 0, shape
+            (depth, n).
         same
             In how many outer loops the sources move as their targets do, see `Sources`.
         slopes
@@ -178,7 +179,13 @@ class RowBuilder:
         return self._before[leaf]
 
     def rows(
-        self, target: Ints, family: int, source: Ints, *, own: bool = False, sound: bool = True
+        self,
+        target: Ints,
+        family: Ints | int,
+        source: Ints,
+        *,
+        own: bool = False,
+        sound: bool = True,
     ) -> Rows:
         """Make rows.
 

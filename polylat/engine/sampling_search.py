@@ -27,11 +27,16 @@ from polylat.schedule.events import EventNumbering
 from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.timing import TaskSchedule
 
-__all__ = ["Inputs", "SamplingSearch"]
+__all__ = ["Inputs", "Sampled", "SamplingSearch"]
 
 T = TypeVar("T")
+Sampled = tuple[tuple[int, LoopSample], ...]
+"""(loop (tree node), its sampled iterations) of all loops."""
 _Range = tuple[int, int, int]
 """(leaf, loop, number of the skipped range)"""
+
+_MOST_BUILT = 4
+"""How many of the first models of a search are kept for other searches."""
 
 _MOST_RESTARTS = 16
 """How often one loop may change to another periodic regime."""
@@ -136,6 +141,9 @@ class SamplingSearch:
         The loops (tree nodes) whose iterations may be skipped; None: all.
     prepare
         Applied to every model before it is timed.
+    built
+        The models that other searches have built from these inputs, by sample; this one adds its
+        own.
     """
 
     def __init__(
@@ -147,12 +155,14 @@ class SamplingSearch:
         work: int | None = None,
         only: frozenset[int] | None = None,
         prepare: Callable[[Model], Model] | None = None,
+        built: dict[Sampled, Model] | None = None,
     ) -> None:
         self.inputs = inputs
         self.most = most
         self._rounds = rounds
         self._work = work
         self._prepare = prepare
+        self._built = built
         lowered = inputs.lowered
         self._trips = _trips(lowered)
         self._samples = _initial_samples(lowered, inputs.slots)
@@ -217,9 +227,20 @@ class SamplingSearch:
                 if self._work < 0:
                     return None
             if lowered.size > sampled <= self.most:
-                model = build(*self.inputs, kept=kept)
+                model = self._build(kept)
                 self._model = model if self._prepare is None else self._prepare(model)
         return self._model
+
+    def _build(self, kept: Mapping[int, LoopSample]) -> Model:
+        if self._built is None:
+            return build(*self.inputs, kept=kept)
+        key = tuple(kept.items())
+        if key in self._built:
+            return self._built[key]
+        model = build(*self.inputs, kept=kept)
+        if len(self._built) < _MOST_BUILT:
+            self._built[key] = model
+        return model
 
     def _enlarge(self, error: NotPeriodicError) -> bool:
         """Sample more of the loops whose extrapolation failed; False if that cannot help."""

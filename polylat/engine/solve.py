@@ -9,7 +9,7 @@ from itertools import takewhile
 import numpy as np
 
 from polylat.engine.model import Model, build
-from polylat.engine.sampling_search import Inputs, SamplingSearch
+from polylat.engine.sampling_search import Inputs, Sampled, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.work_conserving import (
     fills_ready_in_order,
@@ -29,7 +29,6 @@ __all__ = [
     "QUICK",
     "Schedules",
     "no_rivals",
-    "runs_in_turn",
     "solve",
     "solve_oldest",
 ]
@@ -130,26 +129,6 @@ def solve(
     )
 
 
-def runs_in_turn(model: Model) -> bool:
-    """Return whether the leaves run one after another, without separate transfers.
-
-    Each leaf then takes the busy time of its busiest port, at any granularity.
-
-    Parameters
-    ----------
-    model
-        The mapping with its options.
-
-    Returns
-    -------
-    bool
-        False where there is a Pipeline, a prefetched fill or a background write-back.
-    """
-    return all(
-        block.kind == "foreground" for blocks in model.layout.blocks for block in blocks
-    ) and not any(s.pipeline for leaf in model.lowered.leaves for s in leaf.splits)
-
-
 def no_rivals(graph: TaskGraph) -> bool:
     """Return whether every port serves blocks of one kind, of one leaf: no port has a choice.
 
@@ -189,11 +168,14 @@ def _work(lowered: LoweredMapping, max_tiles: int) -> int | None:
 
 def _periodic(inputs: Inputs, most: int, work: int | None) -> Schedules | None:
     """Return the schedules from a sample of the tile iterations; None if that proves none."""
-    search = SamplingSearch(inputs, most, work=work)
-    return search.run(lambda model: _extrapolated(model, inputs, most, work))
+    built: dict[Sampled, Model] = {}
+    search = SamplingSearch(inputs, most, work=work, built=built)
+    return search.run(lambda model: _extrapolated(model, inputs, most, work, built))
 
 
-def _extrapolated(model: Model, inputs: Inputs, most: int, work: int | None) -> Schedules:
+def _extrapolated(
+    model: Model, inputs: Inputs, most: int, work: int | None, built: dict[Sampled, Model]
+) -> Schedules:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
     found: dict[Order, Solution] = {
@@ -201,7 +183,7 @@ def _extrapolated(model: Model, inputs: Inputs, most: int, work: int | None) -> 
     }
     unlimited = model.plan.time(None)
     program = found["program"].schedule
-    if runs_in_turn(model) or (no_rivals(model.graph) and fills_ready_in_order(model, program)):
+    if model.runs_in_turn or (no_rivals(model.graph) and fills_ready_in_order(model, program)):
         # The leaves run one after another, or each port serves blocks of one kind only, which are
         # ready in order: no port has a choice.
         found["oldest"] = Solution(model, replace(program, order="oldest"))
@@ -209,13 +191,18 @@ def _extrapolated(model: Model, inputs: Inputs, most: int, work: int | None) -> 
     try:
         found["oldest"] = Solution(model, work_conserving_by_date(model, found["skew"].schedule))
     except NotPeriodicError:
-        oldest = solve_oldest(inputs, most, work)
+        oldest = solve_oldest(inputs, most, work, built)
         if oldest is not None:
             found["oldest"] = oldest
     return Schedules(model, found, unlimited)
 
 
-def solve_oldest(inputs: Inputs, most: int, work: int | None = None) -> Solution | None:
+def solve_oldest(
+    inputs: Inputs,
+    most: int,
+    work: int | None = None,
+    built: dict[Sampled, Model] | None = None,
+) -> Solution | None:
     """Schedule a mapping in the order "oldest" from a sample of its tile iterations.
 
     Parameters
@@ -224,6 +211,8 @@ def solve_oldest(inputs: Inputs, most: int, work: int | None = None) -> Solution
         The mapping and the options.
     most, work
         Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
+    built
+        As in `SamplingSearch`.
 
     Returns
     -------
@@ -235,7 +224,9 @@ def solve_oldest(inputs: Inputs, most: int, work: int | None = None) -> Solution
     found = None
     for loops, few in ((_common_loops(inputs.lowered), min(most, QUICK)), (None, most)):
         if found is None and loops != frozenset():
-            search = SamplingSearch(inputs, few, rounds=_OLDEST_ROUNDS, only=loops, work=work)
+            search = SamplingSearch(
+                inputs, few, rounds=_OLDEST_ROUNDS, only=loops, work=work, built=built
+            )
             found = search.run(_guessed)
     return found
 

@@ -164,7 +164,7 @@ def _in_sequence(model: Model, order: Ints, start: Ints) -> tuple[TaskSchedule, 
         raise NotPeriodicError(
             [stretch.where for stretch in model.plan.repeats.skipped_ranges], schedule
         )
-    service = _members(ordered).service
+    service = ordered.plan.repeats.service
     assert service is not None
     _check(ordered, schedule, _extended(ordered, schedule), service)
     return schedule, ordered
@@ -219,9 +219,13 @@ def _with_order(model: Model, seen: Precedences, order: ServiceOrder) -> Model:
     assert isinstance(model.plan, PeriodicTaskGraph)
     structure = model.plan.repeats
     ports = replace(structure.ports, seen=seen)
-    members = replace(structure.all_members, service=_rules(model, order))
-    structure = replace(structure, ports=ports, all_members=members)
-    return replace(model, plan=PeriodicTaskGraph(model.graph, structure), service_order=order)
+    ordered = replace(
+        structure,
+        ports=ports,
+        of_all=lambda: structure.all_members,
+        of_service=lambda: _rules(model, order),
+    )
+    return replace(model, plan=PeriodicTaskGraph(model.graph, ordered), service_order=order)
 
 
 def _list_schedule(graph: TaskGraph) -> tuple[Ints, Ints]:

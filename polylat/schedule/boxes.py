@@ -181,6 +181,29 @@ class Rows:
     own: Mask
     sound: Mask
 
+    def some(self, chosen: Mask) -> Rows:
+        """Select rows.
+
+        Parameters
+        ----------
+        chosen
+            Shape (rows,): whether to select each row.
+
+        Returns
+        -------
+        Rows
+            The selected rows; this object if these are all.
+        """
+        if chosen.all():
+            return self
+        return Rows(
+            self.target[chosen],
+            self.family[chosen],
+            self.source[chosen],
+            self.own[chosen],
+            self.sound[chosen],
+        )
+
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
         """Concatenate rows.

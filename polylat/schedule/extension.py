@@ -109,8 +109,6 @@ class ExtensionRules:
         (leaf, point of its grid) of boxes with a precedence that does not move with the box.
     read_backs
         Precedences that no row contains: a schedule in which one delays a finish is refused.
-    service
-        The order of service taken from another schedule, as a candidate for "oldest".
     """
 
     grid: Grid
@@ -123,7 +121,6 @@ class ExtensionRules:
     ready_order: Rows
     undecided: tuple[tuple[int, int], ...]
     read_backs: ReadBacks
-    service: ServiceRules | None = None
 
     def extended(
         self, begin: Times, fill_begin: Times, end: Times, duration: Times
@@ -171,7 +168,9 @@ class ExtensionRules:
             return self.extended(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
         return ExtendedTimes(values, rates, steps)
 
-    def wrong_places(self, order: Order | None, times: ExtendedTimes) -> list[tuple[int, int, int]]:
+    def wrong_places(
+        self, order: Order | None, times: ExtendedTimes, service: ServiceRules | None = None
+    ) -> list[tuple[int, int, int]]:
         """Return the skipped ranges over which times are not those of the ASAP schedule.
 
         Parameters
@@ -180,6 +179,8 @@ class ExtensionRules:
             The order of service; None: ports serve any number of tasks at once.
         times
             The times of a schedule, see `extended`.
+        service
+            The order of service of a list schedule, instead of that of the dates.
 
         Returns
         -------
@@ -188,12 +189,11 @@ class ExtensionRules:
         """
         if self.undecided:
             return sorted(set().union(*(self._place(leaf, key) for leaf, key in self.undecided)))
-        rows = self._of(order)
+        rows = self.common if order is None or service is not None else self._of(order)
         outcome = self._decided(rows, times, self._parts)
-        if order == "oldest" and self.service is not None:
-            service = self.service.precedences
-            rows = Rows.joined([rows, service])
-            decided = self._decided(service, times, self.service.parts)
+        if service is not None:
+            rows = Rows.joined([rows, service.precedences])
+            decided = self._decided(service.precedences, times, service.parts)
             outcome = np.concatenate((outcome, decided))
         attained = (times.values == 0) & (times.rates == 0).all(axis=1)
         attained = np.asarray(attained, dtype=np.bool_) | self._attained(rows, outcome)
@@ -352,10 +352,8 @@ class ExtensionRules:
     def _parts(self) -> Parts:
         return self.sources.parts(self.grid)
 
-    def _of(self, order: Order | None) -> Rows:
+    def _of(self, order: Order) -> Rows:
         """Return the precedences of an order, but for those of a list schedule."""
-        if order is None or (order == "oldest" and self.service is not None):
-            return self.common
         return self._joined["program" if order == "program" else "skew"]
 
     @cached_property
@@ -407,11 +405,37 @@ class ExtensionRules:
     def _large(self, values: Times, rates: Times) -> bool:
         """Whether a difference of times of skipped events may not fit 64 bits."""
         most = int(np.abs(values).max(initial=0))
-        longest = int(self.grid.skipped.max(initial=0)) + 2
-        fastest = int(np.abs(rates).max(initial=0))
-        # A target moves in each of its loops, and its source in each of its own, for each of these.
+        # A target moves in each of its loops, and its source in each of its own, for each of these:
+        # on each part it stays within one skipped range, by which its slopes are limited.
         width = int(rates.shape[1])
-        return 4 * most + longest * fastest * width * (width + 3) >= _LIMIT
+        longest = max((n for loops in self._longest for n in loops), default=0) + 2
+        fastest = int(np.abs(rates).max(initial=0))
+        if 4 * most + longest * fastest * width * (width + 3) < _LIMIT:
+            return False
+        # By how much a time can grow within a box, in all loops.
+        growth = 0
+        for leaf, loops in enumerate(self._longest):
+            here = np.abs(rates[self.families.leaf[self._family_of] == leaf])
+            by_loop = here.max(axis=0, initial=0).tolist()
+            grown = sum((n + 2) * int(rate) for n, rate in zip(loops, by_loop, strict=False))
+            growth = max(growth, grown)
+        return 4 * most + growth * (width + 3) >= _LIMIT
+
+    @cached_property
+    def _longest(self) -> list[list[int]]:
+        """Per leaf and loop, the largest number of periods of a skipped range."""
+        grid = self.grid
+        return [
+            [
+                int(grid.skipped[first : first + count].max(initial=0))
+                for first, count in zip(
+                    grid.places[leaf, :depth].tolist(),
+                    grid.count[leaf, :depth].tolist(),
+                    strict=True,
+                )
+            ]
+            for leaf, depth in enumerate(grid.depth.tolist())
+        ]
 
     @cached_property
     def _ranges(self) -> list[list[list[tuple[int, int, int]]]]:

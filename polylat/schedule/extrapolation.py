@@ -9,7 +9,7 @@ the extrapolated times are the earliest of all tile iterations is decided by `ex
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges
 from polylat.schedule.events import EventNumbering, PortPrecedences, Precedences
-from polylat.schedule.extension import ExtensionRules
+from polylat.schedule.extension import ExtensionRules, ServiceRules
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
 from polylat.schedule.precedences import EventPrecedences, FinishingTasks, event_precedences
@@ -101,8 +101,14 @@ class PeriodicStructure:
         Precedences between the tasks of each port.
     finishing
         The tasks that finishes of tile iterations consist of.
-    all_members
-        The precedences of all tile iterations, by which extrapolated times are checked.
+    of_all, of_service
+        List the precedences of all tile iterations, by which extrapolated times are checked, and
+        those of an order of service that is given (`PortPrecedences.seen`).
+
+    Notes
+    -----
+    The precedences of all tile iterations are listed on first use: in most samples that are too
+    small, the times of the sampled tile iterations show it.
     """
 
     earlier: Ints
@@ -110,7 +116,18 @@ class PeriodicStructure:
     skipped_ranges: tuple[SkippedRange, ...]
     ports: PortPrecedences
     finishing: FinishingTasks
-    all_members: ExtensionRules
+    of_all: Callable[[], ExtensionRules]
+    of_service: Callable[[], ServiceRules] | None = None
+
+    @cached_property
+    def all_members(self) -> ExtensionRules:
+        """The precedences of all tile iterations, by which extrapolated times are checked."""
+        return self.of_all()
+
+    @cached_property
+    def service(self) -> ServiceRules | None:
+        """The order of service taken from another schedule, as a candidate for "oldest"."""
+        return None if self.of_service is None else self.of_service()
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +186,10 @@ class PeriodicTaskGraph:
         graph = self.graph
         front = np.zeros(graph.iterations, dtype=np.bool_)
         front[graph.owner[graph.task_block[graph.kind[graph.task_block] == 1]]] = True
-        if front.all():
+        # What waits for a tile iteration of another leaf also waits for its tasks. So a leaf whose
+        # tile iterations all have one is in no cycle; and no cycle is within one leaf.
+        idle = np.unique(graph.leaf[~front])
+        if len(idle) == 0 or (len(idle) == 1 and not (graph.kind == 0).any()):
             return []
         waits = self.precedences(None)
         terms = extrapolation_terms(self.events, self.repeats.earlier, waits)
@@ -273,7 +293,7 @@ class PeriodicScheduler:
         terms = extrapolation_terms(events, repeats.earlier, waits)
         self._system = PrecedenceSystem(events.count, waits.source, waits.target, terms)
         self._stretches = repeats.skipped_ranges
-        self._all_members = repeats.all_members
+        self._repeats = repeats
         self._boundaries = plan._boundaries.only(_checked(events, order))
         if plan.circular:
             raise NotPeriodicError(plan.circular)
@@ -306,11 +326,12 @@ class PeriodicScheduler:
                 late = {where: excess for where, excess in wrong if excess is not None}
                 places = [where for where, _ in wrong]
                 raise NotPeriodicError(places, self.timing(task_duration, values), late)
-            members = self._all_members
+            members = self._repeats.all_members
             times = members.extended(*_times_of(self._graph, values), task_duration)
             if members.delayed_by_read_backs(times):
                 raise NotPeriodicError([], self.timing(task_duration, values))
-            places = members.wrong_places(self._order, times)
+            service = self._repeats.service if self._order == "oldest" else None
+            places = members.wrong_places(self._order, times, service)
             if places:
                 raise NotPeriodicError(places, self.timing(task_duration, values))
         return values
@@ -426,19 +447,25 @@ def _boundaries_of(events: EventNumbering, stretches: Sequence[SkippedRange]) ->
     by_iteration = np.argsort(events.iteration, kind="stable")
     every = np.bincount(events.iteration, minlength=events.graph.iterations)
     starts = np.cumsum(every) - every
-    parts: list[tuple[Ints, ...]] = [(np.zeros(0, dtype=np.int64),) * 5]
-    unlike = set()
-    for number, stretch in enumerate(stretches):
-        which, place = concatenated_ranges(starts[stretch.stand], every[stretch.stand])
-        stand = by_iteration[place]
-        before = events.at(stand, stretch.before[which])
-        after = events.at(stand, stretch.after[which])
-        if (every[stretch.after] != every[stretch.stand]).any():
-            unlike.add(number)
-        numbers, periods = (np.full(len(stand), k) for k in (number, stretch.periods + 1))
-        parts.append((numbers, stand, before, after, periods))
-    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _Boundaries(frozenset(unlike), *columns)
+    never = np.zeros(0, dtype=np.int64)
+    sizes = [len(stretch.stand) for stretch in stretches]
+    numbers = np.repeat(np.arange(len(stretches)), sizes)
+    periods = np.repeat([stretch.periods + 1 for stretch in stretches], sizes).astype(np.int64)
+    standing, earlier, later = (
+        np.concatenate([never, *parts])
+        for parts in (
+            [stretch.stand for stretch in stretches],
+            [stretch.before for stretch in stretches],
+            [stretch.after for stretch in stretches],
+        )
+    )
+    which, place = concatenated_ranges(starts[standing], every[standing])
+    stand = by_iteration[place]
+    before, after = events.at(stand, earlier[which]), events.at(stand, later[which])
+    unlike = numbers[every[later] != every[standing]]
+    return _Boundaries(
+        frozenset(unlike.tolist()), numbers[which], stand, before, after, periods[which]
+    )
 
 
 def extrapolation_terms(

@@ -78,6 +78,25 @@ class Grid:
         shape = tuple(self.count[leaf, :depth].tolist())
         return np.indices(shape, dtype=np.int64).reshape(depth, self.sizes[leaf])
 
+    def prefix(self, leaf: int, keys: Ints, depth: int) -> Ints:
+        """Return the places of the outer loops at grid points of a leaf, as one number.
+
+        Parameters
+        ----------
+        leaf, keys
+            Number of the leaf, and its points, shape (n,).
+        depth
+            Number of outer loops.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,): not decreasing if the points are not.
+        """
+        if depth == 0:
+            return np.zeros_like(keys)
+        return np.asarray(keys // self.stride[leaf, depth - 1], dtype=np.int64)
+
     def columns(self, leaf: int, values: Ints) -> Ints:
         """Return a value per place of each loop, for all grid points of a leaf.
 

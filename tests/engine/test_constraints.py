@@ -383,7 +383,7 @@ def test_a_cycle_that_takes_no_time_is_found() -> None:
         sources=Sources.joined([rules.sources, more], 1),
         common=Rows.joined([rules.common, rows]),
     )
-    structure = replace(model.plan.repeats, all_members=circular)
+    structure = replace(model.plan.repeats, of_all=lambda: circular)
     plan = PeriodicTaskGraph(model.graph, structure)
     assert wrong_places(replace(model, plan=plan), schedule) == []
     assert plan.circular
