@@ -35,6 +35,9 @@ Sampled = tuple[tuple[int, LoopSample], ...]
 _Range = tuple[int, int, int]
 """(leaf, loop, number of the skipped range)"""
 
+_ROUND = 1_500
+"""How many more tile iterations could be sampled in the time that a round takes anyway."""
+
 _MOST_BUILT = 4
 """How many of the first models of a search are kept for other searches."""
 
@@ -136,7 +139,8 @@ class SamplingSearch:
     rounds
         Largest number of times that the sample is enlarged.
     work
-        Largest number of tile iterations to sample, in all rounds; None: no limit.
+        Largest number of tile iterations to sample, in all rounds, each of which counts as
+        `_ROUND` more; None: no limit.
     only
         The loops (tree nodes) whose iterations may be skipped; None: all.
     prepare
@@ -144,6 +148,11 @@ class SamplingSearch:
     built
         The models that other searches have built from these inputs, by sample; this one adds its
         own.
+
+    Attributes
+    ----------
+    work
+        What is left of `work`.
     """
 
     def __init__(
@@ -160,7 +169,7 @@ class SamplingSearch:
         self.inputs = inputs
         self.most = most
         self._rounds = rounds
-        self._work = work
+        self.work = work
         self._prepare = prepare
         self._built = built
         lowered = inputs.lowered
@@ -222,9 +231,9 @@ class SamplingSearch:
                 for node, trips in self._trips.items()
             }
             sampled = _sampled(lowered, kept)
-            if self._work is not None:
-                self._work -= sampled
-                if self._work < 0:
+            if self.work is not None:
+                self.work -= sampled + _ROUND
+                if self.work < 0:
                     return None
             if lowered.size > sampled <= self.most:
                 model = self._build(kept)
