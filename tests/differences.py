@@ -196,7 +196,9 @@ def all_starts(report: Report) -> dict[tuple[int, int, int], np.ndarray[Any, Any
         for port, pieces in ((-1, block.ready), *block.tasks.items()):
             digits, start, duration = pieces.expanded()
             rows = np.vstack((digits, start, duration)).T
-            found[block.leaf, block.block, port] = rows[np.lexsort(digits[::-1])]
+            # A leaf without loops has one tile iteration.
+            order = np.lexsort(digits[::-1]) if len(digits) else np.arange(len(start))
+            found[block.leaf, block.block, port] = rows[order]
     return found
 
 
