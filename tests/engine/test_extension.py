@@ -35,7 +35,7 @@ SEEDS = st.integers(0, 2**63)
 """A failing one is drawn again by ``draw(seed)``; shrinking it would draw an unrelated case."""
 EXAMPLES = settings().max_examples
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-MANY = settings(max_examples=min(max(EXAMPLES // 2, 5), 2000), phases=PHASES)
+MANY = settings(max_examples=min(EXAMPLES * 10 // 3, 2000), phases=PHASES)
 FEWER = settings(
     max_examples=max(EXAMPLES // 4, 5), phases=PHASES, suppress_health_check=list(HealthCheck)
 )
