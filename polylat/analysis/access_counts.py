@@ -8,7 +8,7 @@ from fractions import Fraction
 from polylat.analysis.access import AccessKey, Contention, PortUse, stage_name
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.lowering.ports import separated_stages, stages_with_units, total_values
+from polylat.lowering.ports import stages_with_units, total_values
 from polylat.numbers import Number, reduce_number
 
 __all__ = [
@@ -92,7 +92,7 @@ def contention(model: Model) -> tuple[Contention, ...]:
         In the order of the tree.
     """
     spec, leaves = model.lowered.spec, model.lowered.leaves
-    separate = separated_stages(spec, leaves)
+    units = stages_with_units(spec, leaves)
     stages: dict[int, int] = {}
     for leaf in leaves:
         for split in leaf.splits:
@@ -103,11 +103,10 @@ def contention(model: Model) -> tuple[Contention, ...]:
         inside = [leaf for leaf in leaves if any(s.node == node for s in leaf.splits)]
         own: dict[str, bool] = {}
         for leaf in inside:
-            path = spec.arch.paths[leaf.einsum.name]
-            stages_of = stages_with_units(leaf, [c.name for c in path], separate)
-            for component in path:
+            for component in spec.arch.paths[leaf.einsum.name]:
                 if component.ports:
-                    own[component.name] = any(n == node for n, _ in stages_of[component.name])
+                    stages_of = units[leaf.number][component.name]
+                    own[component.name] = any(n == node for n, _ in stages_of)
         found.append(
             Contention(
                 tuple(stage_name(leaves, node, s) for s in range(count)),

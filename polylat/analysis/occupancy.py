@@ -20,8 +20,8 @@ from polylat.analysis.residency_pieces import holder_residency
 from polylat.engine.model import build
 from polylat.engine.solution import Solution
 from polylat.errors import TooLargeError, UnsupportedError
-from polylat.lowering.ports import separated_stages, stages_with_units
-from polylat.lowering.sharing import leaves_sharing
+from polylat.lowering.held_tiles import storages_once
+from polylat.lowering.ports import stages_with_units
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
@@ -282,38 +282,30 @@ def occupancies(solution: Solution) -> tuple[Occupancy, ...]:
 def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
     model = solution.model
     spec, leaves = model.lowered.spec, model.lowered.leaves
-    separate = separated_stages(spec, leaves)
+    units = stages_with_units(spec, leaves)
     spans: dict[str, ServiceSpans] = {}
     held: dict[tuple[str, tuple[tuple[int, int], ...]], list[HolderResidency]] = {}
     errors: dict[tuple[str, tuple[tuple[int, int], ...]], UnsupportedError] = {}
     sizes: dict[str, Fraction | None] = {}
-    done: set[tuple[int, str]] = set()
     for leaf in leaves:
-        path = spec.arch.paths[leaf.einsum.name]
-        stages = stages_with_units(leaf, [c.name for c in path], separate)
-        for component in path:
+        for component in spec.arch.paths[leaf.einsum.name]:
             known_size = sizes.get(component.name, component.size)
             if component.kind == "Memory":
                 limits = [s for s in (known_size, component.size) if s is not None]
                 sizes[component.name] = min(limits, default=None)
-        for tensor in leaf.einsum.tensors:
-            for level, holder in enumerate(leaf.storages(tensor)):
-                if (holder.node, tensor) not in done:
-                    done.add((holder.node, tensor))
-                    sharing = leaves_sharing(leaves, tensor, holder)
-                    key = (holder.component, stages[holder.component])
-                    if holder.component not in spans:
-                        spans[holder.component] = service_spans(solution, holder.component)
-                    span = spans[holder.component]
-                    of_memory = held.setdefault(key, [])
-                    try:
-                        of_memory.append(
-                            holder_residency(solution, span, sharing, tensor, level, holder)
-                        )
-                    except IrregularResidencyError:
-                        errors[key] = _not_periodic(holder.component)
-                    except TooLargeError as error:  # a tile with too many elements to count
-                        errors[key] = UnsupportedError(error.what, where=error.where, fix=error.fix)
+    for leaf, tensor, level in storages_once(leaves):
+        holder = leaf.storages(tensor)[level]
+        key = (holder.component, units[leaf.number][holder.component])
+        if holder.component not in spans:
+            spans[holder.component] = service_spans(solution, holder.component)
+        of_memory = held.setdefault(key, [])
+        try:
+            span = spans[holder.component]
+            of_memory.append(holder_residency(solution, span, tensor, level, holder))
+        except IrregularResidencyError:
+            errors[key] = _not_periodic(holder.component)
+        except TooLargeError as error:  # a tile with too many elements to count
+            errors[key] = UnsupportedError(error.what, where=error.where, fix=error.fix)
     order = {name: i for i, name in enumerate(spec.arch.order)}
     return tuple(
         Occupancy(

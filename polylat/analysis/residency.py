@@ -394,17 +394,6 @@ def access_streams(
         The accesses of one block.
     """
     layout = model.layout
-    tiles, base = layout.tiles[leaf.number], layout.bases[leaf.number]
-    for index, block in enumerate(layout.blocks[leaf.number]):
-        accesses = [
-            access.iterations
-            for access in block.accesses
-            if access.component == component and access.tensor == tensor
-        ]
-        if accesses:
-            accessing = np.unique(np.concatenate(accesses))
-            blocks = base + accessing
-            if block.kind != "foreground":
-                first, iterations = layout.streams[leaf.number, index]
-                blocks = first + np.searchsorted(iterations, accessing)
-            yield AccessStream(tiles, accessing, blocks, where[accessing])
+    for index, iterations in layout.accesses_to(leaf.number, tensor, component):
+        blocks = layout.occurrences(leaf.number, index, iterations)
+        yield AccessStream(layout.tiles[leaf.number], iterations, blocks, where[iterations])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -27,10 +26,8 @@ from polylat.analysis.residency import (
     block_ready,
 )
 from polylat.engine.solution import Solution
-from polylat.lowering.accesses.counting import tile_elements
-from polylat.lowering.integer_types import Counts, joint_count_type
-from polylat.lowering.iterations import joint_tile_keys
-from polylat.lowering.paths import Leaf, PathHolder
+from polylat.lowering.held_tiles import holder_tiles
+from polylat.lowering.paths import PathHolder
 from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, Times
 
@@ -46,7 +43,6 @@ Affine = tuple[int, tuple[int, ...]]
 def holder_residency(
     solution: Solution,
     span: ServiceSpans,
-    sharing: Sequence[Leaf],
     tensor: str,
     level: int,
     holder: PathHolder,
@@ -59,10 +55,8 @@ def holder_residency(
         The schedule, with its model.
     span
         When the ports of the holder's component serve each block.
-    sharing
-        The leaves that access the tensor through the holder.
     tensor, level, holder
-        The tensor, and the holder and its index among the first of these leaves' holders.
+        The tensor, and the holder and its index among the Storages of the first leaf below it.
 
     Returns
     -------
@@ -75,41 +69,35 @@ def holder_residency(
         Tiles do not start or end at constant rates, or need more than `MAX_PIECES` pieces.
     """
     model, timing = solution.model, solution.schedule
-    spec, layout = model.lowered.spec, model.layout
-    keys = joint_tile_keys([layout.tiles[o.number] for o in sharing], holder.depth)
+    layout = model.layout
+    held = holder_tiles(model.lowered.spec, model.lowered.leaves, layout, tensor, level, holder)
+    keys, first = held.keys, held.sharing[0]
     dtype = timing.finish.dtype
     start = np.full(len(keys), timing.makespan, dtype=dtype)
     end = np.full(len(keys), 0, dtype=dtype)
-    elements: Counts = np.zeros(len(keys), dtype=joint_count_type(sharing))
     streams: list[AccessStream] = []
-    for leaf in sharing:
-        tiles = layout.tiles[leaf.number]
-        where = np.searchsorted(keys, tiles.prefix_keys(holder.depth))
-        components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
-        np.maximum.at(elements, where, tile_elements(tiles, components, tensor, level))
+    for leaf in held.sharing:
+        where = held.where[leaf.number]
         streams += access_streams(model, leaf, tensor, holder.component, where)
     for stream in streams:
         np.minimum.at(start, stream.where, span.begin[stream.blocks])
         np.maximum.at(end, stream.where, span.end[stream.blocks])
-    backing = level == 0 and holder.depth == 0
-    if backing and not spec.workload.producers(tensor):
+    if held.from_start:
         start[:] = 0
-    if backing and not spec.workload.readers(tensor):
+    if held.to_end:
         end[:] = timing.makespan
-    kept = layout.tiles[sharing[0].number].kept[: holder.depth]
+    kept = layout.tiles[first.number].kept[: holder.depth]
     grid = _SampleGrid(kept, keys, _digits(keys, [k.count for k in kept]))
-    component = spec.arch.component(sharing[0].einsum.name, holder.component)
-    access_bits = sharing[0].einsum.access(tensor).bits_per_value
     pieces = _pieces_of_tiles(solution, span, grid, start, end, streams)
     tile = pieces.tile
-    if grid.growth(elements, len(kept)).any():
+    if grid.growth(held.elements, len(kept)).any():
         raise IrregularResidencyError
     nonempty = pieces.end > pieces.start
     nonempty |= (pieces.start_growth != pieces.end_growth).any(axis=0)
     resident = np.flatnonzero((pieces.end >= pieces.start) & nonempty)
     return HolderResidency(
         tensor,
-        tuple(loop.variable for loop in sharing[0].temporal[: holder.depth]),
+        tuple(loop.variable for loop in first.temporal[: holder.depth]),
         kept,
         grid.places[:, tile[resident]],
         pieces.first[:, resident],
@@ -118,8 +106,8 @@ def holder_residency(
         pieces.end[resident],
         pieces.start_growth[:, resident],
         pieces.end_growth[:, resident],
-        elements[tile[resident]],
-        Fraction(component.bits_per_value.get(tensor, access_bits)),
+        held.elements[tile[resident]],
+        held.bits_per_value,
     )
 
 

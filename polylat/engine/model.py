@@ -11,16 +11,13 @@ from polylat.engine.constraints import extension_rules
 from polylat.engine.extension import periodic_structure
 from polylat.engine.port_rows import runs_in_turn
 from polylat.engine.service_order import ServiceOrder
-from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.accesses.counting import leaf_blocks
 from polylat.lowering.dependences.rules import Slots, dependence_edges
 from polylat.lowering.dependences.skew import skew_shifts
-from polylat.lowering.enumeration import iteration_table, trip_counts
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.ports import AccessCosts, access_costs
 from polylat.lowering.sampling import LoopSample
-from polylat.lowering.task_graph import build_graph
+from polylat.lowering.task_graph import build_graph, number_blocks
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph, explicit_task_graph
@@ -108,21 +105,9 @@ def build(
     IrregularError
         Skipped tile iterations are not translates of the sampled ones that represent them.
     """
-    spec = lowered.spec
-    if kept is None:
-        kept = {node: LoopSample(trips) for node, trips in trip_counts(lowered.leaves).items()}
-    tables = [
-        iteration_table(leaf, n, kept)
-        for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)
-    ]
-    blocks: list[tuple[Block, ...]] = []
-    for leaf, table in zip(lowered.leaves, tables, strict=True):
-        components = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
-        found = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
-        blocks.append(leaf_blocks(table, components, found, background))
-    layout = Numbering.of(tables, blocks)
+    layout = number_blocks(lowered, background, kept)
     edges = dependence_edges(lowered.leaves, layout, lowered.found, slots)
-    durations = access_costs(spec, lowered.leaves, tables, blocks)
+    durations = access_costs(lowered.spec, lowered.leaves, layout.tiles, layout.blocks)
     stage_shifts = skew_shifts(lowered.leaves, layout, lowered.found)
     graph = build_graph(layout, edges, durations, stage_shifts)
     plan: ExplicitTaskGraph | PeriodicTaskGraph

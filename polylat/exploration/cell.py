@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from polylat.exploration.kernels import time_variants
 from polylat.exploration.variants import VariantGraph
-from polylat.lowering.ports import PortKey, separated_stages, stages_with_units
+from polylat.lowering.paths import with_pipelines
+from polylat.lowering.ports import PortKey, stages_with_units
 from polylat.schedule.arrays import Ints
 
 __all__ = ["Cell", "TimedVariant"]
@@ -79,18 +80,7 @@ class Cell:
         self.pipelines = pipelines
         self._caches: dict[tuple[int, ...], _Cache] = {}
         spec = graph.spec
-        leaves = [
-            replace(
-                leaf,
-                splits=tuple(replace(s, pipeline=s.node in pipelines) for s in leaf.splits),
-            )
-            for leaf in graph.leaves
-        ]
-        separate = separated_stages(spec, leaves)
-        stages = [
-            stages_with_units(leaf, [c.name for c in spec.arch.paths[leaf.einsum.name]], separate)
-            for leaf in leaves
-        ]
+        stages = stages_with_units(spec, with_pipelines(graph.leaves, pipelines))
         ports: dict[PortKey, int] = {}
         self.port = np.array(
             [

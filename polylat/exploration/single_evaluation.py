@@ -15,6 +15,7 @@ from polylat.exploration.pareto import Outcome
 from polylat.exploration.tiled_mapping import ILLEGAL, TiledMapping, one_line
 from polylat.exploration.variant_input import slots_option
 from polylat.lowering.lowered import Granularity, LoweredMapping, lower
+from polylat.lowering.paths import with_pipelines
 from polylat.numbers import Number, reduce_number
 
 __all__ = ["SingleEvaluator"]
@@ -80,14 +81,7 @@ class SingleEvaluator:
                 if len(self._lowered) > _MOST_LOWERED:
                     self._lowered.clear()
                 base = lower(mapping.spec, granularity)
-                pipelines = mapping.pipelines(kinds)
-                leaves = tuple(
-                    replace(
-                        leaf,
-                        splits=tuple(replace(s, pipeline=s.node in pipelines) for s in leaf.splits),
-                    )
-                    for leaf in base.leaves
-                )
+                leaves = with_pipelines(base.leaves, mapping.pipelines(kinds))
                 self._lowered[key] = replace(base, leaves=leaves)
             return self._lowered[key]
 

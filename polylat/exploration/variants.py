@@ -11,7 +11,7 @@ by a few flags, and its graph consists of the edges and tasks whose conditions t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,7 +25,7 @@ from polylat.lowering.dependences.skew import shifts_from_distances, skew_distan
 from polylat.lowering.enumeration import iteration_table, trip_counts
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import with_pipelines
 from polylat.lowering.ports import access_costs
 from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, date_ranks, group_by_key
@@ -103,7 +103,7 @@ class VariantGraph:
     ) -> None:
         self.lowered = lowered
         self.spec = lowered.spec
-        self.leaves = _with_splits(lowered.leaves, pipeline=False)
+        self.leaves = with_pipelines(lowered.leaves, ())
         kept = {node: LoopSample(trips) for node, trips in trip_counts(self.leaves).items()}
         by_leaf = [
             iteration_table(leaf, n, kept)
@@ -338,7 +338,7 @@ class VariantGraph:
     @cached_property
     def _distances(self) -> dict[int, dict[tuple[int, int], int]]:
         """Distances from producers to readers, as if all splits were Pipelines."""
-        leaves = _with_splits(self.leaves, pipeline=True)
+        leaves = with_pipelines(self.leaves, self.split_nodes)
         return skew_distances(leaves, self.layout, self.lowered.found)
 
     def skewed_order(self, pipelines: frozenset[int]) -> Ints:
@@ -354,29 +354,17 @@ class VariantGraph:
         numpy.ndarray
             Shape (tasks,); `program_order` itself if there are no Pipelines.
         """
-        stages: dict[int, int] = {}
-        for leaf in self.leaves:
-            for split in leaf.splits:
-                if split.node in pipelines:
-                    stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
-        if not stages:
+        leaves = with_pipelines(self.leaves, pipelines)
+        shifts = shifts_from_distances(leaves, self._distances)
+        if not shifts:
             return self.program_order
-        shifts = shifts_from_distances(stages, self._distances)
         columns, splits = self._dates
         columns = columns.copy()
         for row, node, span, branch in splits:
-            if node in stages:
+            if node in shifts:
                 columns[row, span] += shifts[node][branch]
                 columns[row + 1, span] *= -1
         return self._by_date(columns)
-
-
-def _with_splits(leaves: Sequence[Leaf], *, pipeline: bool) -> tuple[Leaf, ...]:
-    """Return the leaves with all splits of one kind."""
-    return tuple(
-        replace(leaf, splits=tuple(replace(s, pipeline=pipeline) for s in leaf.splits))
-        for leaf in leaves
-    )
 
 
 def _concatenated(

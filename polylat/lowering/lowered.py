@@ -9,7 +9,7 @@ from typing import Literal
 
 from polylat.lowering.cascade import cascade_graph, exchanged_tensors
 from polylat.lowering.enumeration import count_iterations
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, with_pipelines
 from polylat.lowering.sharing import SourceHolder, source_holders
 from polylat.lowering.tree import mapping_leaves
 from polylat.spec import Spec
@@ -96,11 +96,7 @@ def with_sequential_splits(lowered: LoweredMapping) -> LoweredMapping:
     LoweredMapping
         The changed mapping.
     """
-    changed = tuple(
-        replace(leaf, splits=tuple(replace(s, pipeline=False) for s in leaf.splits))
-        for leaf in lowered.leaves
-    )
-    return replace(lowered, leaves=changed)
+    return replace(lowered, leaves=with_pipelines(lowered.leaves, ()))
 
 
 def at_tile_granularity(lowered: LoweredMapping) -> LoweredMapping:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -158,6 +158,51 @@ class Numbering:
                     streams[leaf, index] = (count, where)
                     count += len(where)
         return Numbering(tuple(tiles), tuple(blocks), tuple(bases), streams, iterations, count)
+
+    def accesses_to(self, leaf: int, tensor: str, component: str) -> Iterator[tuple[int, Ints]]:
+        """Collect the accesses of a leaf to a tensor in a component, block by block.
+
+        Parameters
+        ----------
+        leaf
+            Number of the leaf.
+        tensor, component
+            The tensor and the component.
+
+        Yields
+        ------
+        (index, iterations)
+            The index of a block with such accesses, and the tile iterations that have them, shape
+            (n,), increasing, numbered within the leaf.
+        """
+        for index, block in enumerate(self.blocks[leaf]):
+            parts = [
+                access.iterations
+                for access in block.accesses
+                if access.component == component and access.tensor == tensor
+            ]
+            if parts:
+                yield index, union_of(parts, self.tiles[leaf].size)
+
+    def occurrences(self, leaf: int, index: int, iterations: Ints) -> Ints:
+        """Return the numbers of a block in tile iterations in which it occurs.
+
+        Parameters
+        ----------
+        leaf, index
+            Number of the leaf, and index of the block among its blocks.
+        iterations
+            Tile iterations, numbered within the leaf: shape (n,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Numbers of blocks, shape (n,).
+        """
+        if self.blocks[leaf][index].kind == "foreground":
+            return self.bases[leaf] + iterations
+        first, where = self.streams[leaf, index]
+        return first + np.searchsorted(where, iterations)
 
     def stream(self, leaf: int, kind: str, tensor: str, level: int) -> tuple[int, Ints] | None:
         """Return a stream of fills or write-backs of a leaf.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
 from polylat.spec.affine import Affine
 from polylat.spec.workload import Einsum
 
-__all__ = ["Leaf", "PathHolder", "PathLoop", "PathSplit", "separating_split"]
+__all__ = ["Leaf", "PathHolder", "PathLoop", "PathSplit", "separating_split", "with_pipelines"]
 
 
 @dataclass(frozen=True)
@@ -191,3 +191,24 @@ def separating_split(a: Leaf, b: Leaf) -> int:
     """
     pairs = zip(a.splits, b.splits, strict=False)
     return next(i for i, (one, other) in enumerate(pairs) if one.branch != other.branch)
+
+
+def with_pipelines(leaves: Iterable[Leaf], nodes: Container[int]) -> tuple[Leaf, ...]:
+    """Return the leaves with some splits as Pipelines, and all others as Sequentials.
+
+    Parameters
+    ----------
+    leaves
+        The leaves.
+    nodes
+        Tree nodes of the splits that are Pipelines.
+
+    Returns
+    -------
+    tuple of Leaf
+        The changed leaves.
+    """
+    return tuple(
+        replace(leaf, splits=tuple(replace(s, pipeline=s.node in nodes) for s in leaf.splits))
+        for leaf in leaves
+    )

@@ -18,7 +18,6 @@ __all__ = [
     "AccessCosts",
     "PortKey",
     "access_costs",
-    "separated_stages",
     "stages_with_units",
     "total_values",
 ]
@@ -66,22 +65,12 @@ class AccessCosts:
     exact: bool
 
 
-def separated_stages(spec: Spec, leaves: Sequence[Leaf]) -> frozenset[tuple[int, str]]:
+def _separated_stages(spec: Spec, leaves: Sequence[Leaf]) -> frozenset[tuple[int, str]]:
     """Return the (Pipeline, component) pairs whose stages have separate units.
 
     A leaf uses one unit of a component per iteration of its Spatial loops there, a Sequential the
     maximum over its branches, a Pipeline the sum over its stages. Where the sum does not exceed
     the component's fanout, the stages divide the units instead of contending for them.
-
-    Parameters
-    ----------
-    spec, leaves
-        The input and its leaves, in tree order.
-
-    Returns
-    -------
-    frozenset
-        (tree node of the Pipeline, component) pairs.
     """
     fanout: dict[str, int] = {}
     for leaf in leaves:
@@ -164,14 +153,14 @@ def access_costs(
     AccessCosts
         The durations.
     """
-    separate = separated_stages(spec, leaves)
+    units = stages_with_units(spec, leaves)
     per_value: dict[tuple[int, str, str | None, str], dict[PortKey, Fraction]] = {}
     constant: dict[tuple[int, str], dict[PortKey, Fraction]] = {}
     order: dict[str, int] = {name: i for i, name in enumerate(spec.arch.order)}
     for leaf, mine in zip(leaves, blocks, strict=True):
         path = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         repeat = leaf.einsum.n_instances * spec.workload.n_instances
-        stages = stages_with_units(leaf, list(path), separate)
+        stages = units[leaf.number]
         for access in (a for block in mine for a in block.accesses):
             component = path[access.component]
             what = (leaf.number, access.component, access.tensor, access.action)
@@ -229,35 +218,36 @@ def _used(leaf: Leaf) -> list[str]:
 
 
 def stages_with_units(
-    leaf: Leaf, path: Sequence[str], separate: frozenset[tuple[int, str]]
-) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Return, per component on the path of a leaf, the stages that have separate units of it.
+    spec: Spec, leaves: Sequence[Leaf]
+) -> tuple[dict[str, tuple[tuple[int, int], ...]], ...]:
+    """Return, per leaf and component on its path, the stages that have separate units of it.
 
     Where the stages of a Pipeline contend for a component, those of Pipelines inside it contend,
     too: there are not enough units for all of them.
 
     Parameters
     ----------
-    leaf
-        The leaf.
-    path
-        Names of components from the outermost one to the Compute.
-    separate
-        The result of `separated_stages`.
+    spec, leaves
+        The input and its leaves, in tree order.
 
     Returns
     -------
-    dict
-        Component → (tree node of a Pipeline, stage) pairs, outermost first.
+    tuple of dict
+        Per leaf: component → (tree node of a Pipeline, stage) pairs, outermost first.
     """
-    result = {}
-    for i, name in enumerate(path):
-        own = []
-        for split in leaf.splits:
-            if not split.pipeline:
-                continue
-            if not any((split.node, outer) in separate for outer in path[: i + 1]):
-                break
-            own.append((split.node, split.branch))
-        result[name] = tuple(own)
-    return result
+    separate = _separated_stages(spec, leaves)
+    result = []
+    for leaf in leaves:
+        path = [component.name for component in spec.arch.paths[leaf.einsum.name]]
+        stages = {}
+        for i, name in enumerate(path):
+            own = []
+            for split in leaf.splits:
+                if not split.pipeline:
+                    continue
+                if not any((split.node, outer) in separate for outer in path[: i + 1]):
+                    break
+                own.append((split.node, split.branch))
+            stages[name] = tuple(own)
+        result.append(stages)
+    return tuple(result)

@@ -7,17 +7,60 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Block
+from polylat.lowering.accesses.counting import leaf_blocks
+from polylat.lowering.enumeration import iteration_table, trip_counts
 from polylat.lowering.iterations import IterationTable
+from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.paths import PathSplit
 from polylat.lowering.ports import AccessCosts
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import LogicalDates, TaskGraph
 
-__all__ = ["build_graph", "date_columns", "latest_turn", "logical_dates"]
-
+__all__ = ["build_graph", "date_columns", "latest_turn", "logical_dates", "number_blocks"]
 
 _KINDS = {"fill": 0, "foreground": 1, "background": 2}
+
+
+def number_blocks(
+    lowered: LoweredMapping,
+    background: frozenset[tuple[str, str]],
+    kept: Mapping[int, LoopSample] | None = None,
+) -> Numbering:
+    """Enumerate and number the tile iterations and the blocks of a mapping.
+
+    Parameters
+    ----------
+    lowered
+        The mapping.
+    background
+        (tensor, component) pairs whose write-backs are in the background.
+    kept
+        Tree node of a loop → its sampled iterations; None: all of them.
+
+    Returns
+    -------
+    Numbering
+        The numbering.
+
+    Raises
+    ------
+    TooLargeError
+        There are too many sampled tile iterations.
+    """
+    if kept is None:
+        kept = {node: LoopSample(trips) for node, trips in trip_counts(lowered.leaves).items()}
+    tables = [
+        iteration_table(leaf, n, kept)
+        for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)
+    ]
+    blocks: list[tuple[Block, ...]] = []
+    for leaf, table in zip(lowered.leaves, tables, strict=True):
+        components = {c.name: c for c in lowered.spec.arch.paths[leaf.einsum.name]}
+        found = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
+        blocks.append(leaf_blocks(table, components, found, background))
+    return Numbering.of(tables, blocks)
 
 
 def build_graph(
@@ -193,7 +236,7 @@ def date_columns(
         turn = tiles.turns(digits, above, split.depth)
         branch = np.full(digits.shape[1], split.branch, dtype=np.int64)
         plain += [turn, branch]
-        if split.pipeline:
+        if split.node in shifts:
             skewed += [turn + shifts[split.node][split.branch], -branch]
         else:
             skewed += [turn, branch]

@@ -46,7 +46,7 @@ FITTING = {
         "next_readers": "numbers of tile iterations",
         "_later": "loop indices",
     },
-    "dependences/rules.py": {"dependence_edges": "numbers of blocks, reasons, periods"},
+    "dependences/rules.py": {"joined_edges": "numbers of blocks, reasons, periods"},
     "dependences/skew.py": {"_distance_of_boxes": "loop indices"},
     "dependences/tables.py": {
         "_tile_keys": "keys of tile iterations",

@@ -7,7 +7,7 @@ the first: relations are solved for lexicographic maxima and minima, and most ed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,8 @@ __all__ = [
     "Slots",
     "dependence_edges",
     "exchange_levels",
+    "joined_edges",
+    "rule_edges",
     "slots_of",
     "storage_reads",
     "touching_iterations",
@@ -40,7 +42,7 @@ WriteBack = tuple[int, str, int]
 
 
 class RuleEdges(NamedTuple):
-    """The edges of one relation, and the option that they depend on.
+    """The edges of one relation, and the options that they depend on.
 
     Parameters
     ----------
@@ -50,8 +52,8 @@ class RuleEdges(NamedTuple):
         The Sequential (tree node) whose barrier they belong to.
     write_back
         The write-back that must be in the background for them to exist.
-    tensor
-        The tensor whose number of slots they depend on.
+    tensor, slots
+        The tensor whose number of slots they depend on, and that number.
     """
 
     source: Ints
@@ -61,6 +63,7 @@ class RuleEdges(NamedTuple):
     split: int | None = None
     write_back: WriteBack | None = None
     tensor: str | None = None
+    slots: int | None = None
 
 
 def dependence_edges(
@@ -92,8 +95,55 @@ def dependence_edges(
     IrregularError
         Skipped tile iterations are not translates of the sampled ones that represent them.
     """
-    build = DependenceRules(leaves, layout, found, slots)
-    parts = [*build.flow(), *build.barriers(), *build.capacity(), *build.read_backs()]
+    return joined_edges(layout, rule_edges(leaves, layout, found, (slots,)))
+
+
+def rule_edges(
+    leaves: Sequence[Leaf],
+    layout: Numbering,
+    found: Mapping[tuple[int, str], SourceHolder],
+    options: Iterable[Slots],
+) -> list[RuleEdges]:
+    """Return the edges of all rules under one or several numbers of slots, relation by relation.
+
+    Parameters
+    ----------
+    leaves, layout, found
+        As for `dependence_edges`.
+    options
+        Numbers of slots, each as for `dependence_edges`.
+
+    Returns
+    -------
+    list of RuleEdges
+        The edges, each under the options that it depends on.
+
+    Raises
+    ------
+    MappingError, IrregularError
+        As for `dependence_edges`.
+    """
+    plain = DependenceRules(leaves, layout, found, None)
+    limited = [DependenceRules(leaves, layout, found, slots) for slots in options]
+    capacity = [part for rules in limited for part in rules.capacity()]
+    return [*plain.flow(), *plain.barriers(), *capacity, *plain.read_backs()]
+
+
+def joined_edges(layout: Numbering, parts: Sequence[RuleEdges]) -> DependenceEdges:
+    """Join the edges of relations.
+
+    Parameters
+    ----------
+    layout
+        The numbering of tile iterations and blocks.
+    parts
+        The edges of each relation.
+
+    Returns
+    -------
+    DependenceEdges
+        The edges; `DependenceEdges.rule` is the position of their relation in `parts`.
+    """
     depth = 0 if layout.whole else layout.depth
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
@@ -196,20 +246,15 @@ def touching_iterations(layout: Numbering, leaf: Leaf, tensor: str, holder: Path
     numpy.ndarray
         Tile iterations, numbered within the leaf, increasing.
     """
-    parts = [
-        access.iterations
-        for block in layout.blocks[leaf.number]
-        for access in block.accesses
-        if access.component == holder.component and access.tensor == tensor
-    ]
-    return union_of(parts, layout.tiles[leaf.number].size)
+    found = layout.accesses_to(leaf.number, tensor, holder.component)
+    return union_of([iterations for _, iterations in found], layout.tiles[leaf.number].size)
 
 
 class DependenceRules:
     """The rules of precedence, each of which yields parts of the edges.
 
-    A part depends on at most one option: whether a split is Sequential, whether a write-back is in
-    the background, or the number of slots of a tensor.
+    A part depends on the options that it names: whether a split is Sequential, whether a write-back
+    is in the background, the number of slots of a tensor. It is the same under all others.
 
     Parameters
     ----------
@@ -428,7 +473,9 @@ class DependenceRules:
         source = self._occurrence(stream, written)
         back = (leaf.number, tensor, level)
         target = self.layout.bases[leaf.number] + waiting
-        yield RuleEdges(source, target, CAPACITY, periods, write_back=back, tensor=tensor)
+        yield RuleEdges(
+            source, target, CAPACITY, periods, write_back=back, tensor=tensor, slots=slots
+        )
 
     def _filled(
         self, leaf: Leaf, tensor: str, holder: PathHolder, stream: tuple[int, Ints]
@@ -472,7 +519,7 @@ class DependenceRules:
                 tiles, waiting[exists], others, touching[at[exists]], depth=holder.depth
             )
             source = self.layout.bases[other.number] + awaited
-            yield RuleEdges(source, targets[exists], CAPACITY, periods, tensor=tensor)
+            yield RuleEdges(source, targets[exists], CAPACITY, periods, tensor=tensor, slots=slots)
 
     # Finish
 

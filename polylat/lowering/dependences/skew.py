@@ -38,25 +38,20 @@ def skew_shifts(
     dict
         Tree node of a Pipeline → the shift of each stage, in iterations of the loops above it.
     """
-    stages: dict[int, int] = {}
-    for leaf in leaves:
-        for split in leaf.splits:
-            if split.pipeline:
-                stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
-    return shifts_from_distances(stages, skew_distances(leaves, layout, found) if stages else {})
+    return shifts_from_distances(leaves, skew_distances(leaves, layout, found))
 
 
 def shifts_from_distances(
-    stages: Mapping[int, int], ahead: Mapping[int, Mapping[tuple[int, int], int]]
+    leaves: Sequence[Leaf], ahead: Mapping[int, Mapping[tuple[int, int], int]]
 ) -> dict[int, list[int]]:
     """Return the shift of each stage of each Pipeline from given distances.
 
     Parameters
     ----------
-    stages
-        Tree node of a Pipeline → its number of stages.
+    leaves
+        The leaves, in tree order.
     ahead
-        The result of `skew_distances`.
+        The result of `skew_distances`; there may be more splits in it than Pipelines.
 
     Returns
     -------
@@ -72,6 +67,11 @@ def shifts_from_distances(
     -----
     A shift is the length of the longest path to the stage in the graph of distances.
     """
+    stages: dict[int, int] = {}
+    for leaf in leaves:
+        for split in leaf.splits:
+            if split.pipeline:
+                stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
     result = {}
     for node, count in stages.items():
         distance_to = ahead.get(node, {})
