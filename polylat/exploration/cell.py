@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from polylat.exploration.kernels import time_variants
 from polylat.exploration.variants import VariantGraph
+from polylat.lowering.dependences.skew import shifts_from_distances
 from polylat.lowering.paths import with_pipelines
 from polylat.lowering.ports import PortKey, stages_with_units
+from polylat.lowering.task_graph import logical_dates
 from polylat.schedule.arrays import Ints
 
 __all__ = ["Cell", "TimedVariant"]
@@ -79,27 +81,26 @@ class Cell:
         self.graph = graph
         self.pipelines = pipelines
         self._caches: dict[tuple[int, ...], _Cache] = {}
-        spec = graph.spec
-        stages = stages_with_units(spec, with_pipelines(graph.leaves, pipelines))
+        self.leaves = with_pipelines(graph.leaves, pipelines)
+        units = stages_with_units(graph.spec, self.leaves)
         ports: dict[PortKey, int] = {}
-        self.port = np.array(
-            [
-                ports.setdefault(PortKey(c, index, stages[leaf][c]), len(ports))
-                for leaf, c, index in graph.columns
-            ],
-            dtype=np.int64,
-        )
-        """Per column of the graph, its port."""
-        self.ports = len(ports)
+        numbers = []
+        for leaf, port in graph.columns:
+            key = graph.costs.ports[port]
+            key = replace(key, stages=units[leaf][key.component])
+            numbers.append(ports.setdefault(key, len(ports)))
+        port_of_task = np.array(numbers, dtype=np.int64)[graph.column]
+        self.tasks = replace(graph.tasks, task_port=port_of_task, ports=len(ports))
+        """The graph with the ports of the cell: stages may have their own units of a component."""
         memories: dict[tuple[str, tuple[tuple[int, int], ...]], int] = {}
         self.memory = np.array(
             [
-                memories.setdefault((component, stages[leaf][component]), len(memories))
+                memories.setdefault((component, units[leaf][component]), len(memories))
                 for component, leaf in graph.held.holders
             ],
             dtype=np.int64,
         )
-        """Per holder of the graph, its memory: stages may have their own units of a component."""
+        """Per holder of the graph, its memory."""
         self.memories = tuple(component for component, _ in memories)
         """Per memory, its component."""
         self.sequential = np.array(
@@ -108,15 +109,18 @@ class Cell:
 
     @cached_property
     def skewed_order(self) -> Ints:
-        """Candidate tasks by skewed date."""
-        return self.graph.skewed_order(self.pipelines)
+        """The tasks by skewed date; those of `VariantGraph.program_order` without Pipelines."""
+        graph = self.graph
+        if not self.pipelines:
+            return graph.program_order
+        shifts = shifts_from_distances(self.leaves, graph.distances)
+        dates = logical_dates(graph.layout, shifts)
+        return replace(self.tasks, dates=dates).date_order(skewed=True)
 
     @cached_property
     def resource_bound(self) -> int:
         """The busy time of the busiest port in steps; the same for all variants of the cell."""
-        loads = np.zeros(self.ports, dtype=np.int64)
-        np.add.at(loads, self.port, self.graph.column_loads)
-        return int(loads.max(initial=0))
+        return max(self.tasks.loads, default=0)
 
     @cached_property
     def peak_bounds(self) -> dict[str, int]:
@@ -129,13 +133,12 @@ class Cell:
         block, tile, used = graph.foreground_tiles
         memory = self.memory[held.holder]
         least = [0] * len(self.memories)
-        sums = np.zeros((graph.blocks, len(self.memories)), dtype=np.int64)
+        sums = np.zeros((graph.tasks.blocks, len(self.memories)), dtype=np.int64)
         np.add.at(sums, (block, memory[tile]), held.bits[tile])
         for number in range(len(self.memories)):
             here = used & (memory == number)
             ends = [
-                int(held.bits[here & resident].sum())
-                for resident in (held.resident_from_start, held.resident_to_end)
+                int(held.bits[here & resident].sum()) for resident in (held.from_start, held.to_end)
             ]
             least[number] = max(int(sums[:, number].max(initial=0)), *ends)
         return self._largest(least)
@@ -238,47 +241,19 @@ class Cell:
         """Return makespans, indices into the modes, peaks, and kept slot counts."""
         g = self.graph
         skewed = self.skewed_order if any(mode in (1, 3) for mode in modes) else g.program_order
-        column = g.tasks.column
         found: tuple[Ints, Ints, Ints, np.ndarray] = time_variants(
+            g.arrays,
+            self.sequential,
+            self.tasks.task_port,
+            self.tasks.ports,
+            self.memory[g.held.holder],
+            len(self.memories),
+            skewed,
+            self.resource_bound,
             np.array(modes, dtype=np.int64),
             peaks,
             np.ascontiguousarray(background, dtype=np.bool_),
             np.ascontiguousarray(slots, dtype=np.int64),
-            self.resource_bound,
-            g.leaf_starts,
-            g.owner.astype(np.int32),
-            g.kind.astype(np.int32),
-            g.block_write_back,
-            g.own[0],
-            g.own[1],
-            g.edge_source,
-            g.edge_target,
-            g.edge_condition,
-            g.conditions,
-            len(g.slot_counts),
-            self.sequential,
-            g.tasks.block,
-            g.tasks.duration,
-            g.tasks.write_back,
-            self.port[column] if len(self.port) else column,
-            g.column_component[column] if len(self.port) else column,
-            g.added.task,
-            g.added.duration,
-            g.added.write_back,
-            g.program_order,
-            skewed,
-            self.ports,
-            g.accesses.tile,
-            g.accesses.component,
-            g.accesses.block,
-            g.accesses.own_block,
-            g.accesses.write_back,
-            g.held.bits,
-            g.held.resident_from_start,
-            g.held.resident_to_end,
-            self.memory[g.held.holder],
-            len(self.memories),
-            len(g.spec.arch.order),
         )
         return found
 

@@ -2,67 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from polylat.schedule.arrays import Ints, Mask, compiled
 from polylat.schedule.list_scheduling import simulate
 
-__all__ = ["time_variants"]
-
-# numba's decorators are untyped.
-_njit: Any = numba.njit(cache=True, nogil=True)
+__all__ = ["GraphArrays", "time_variants"]
 
 _NEVER = 1 << 62
 
 
-@_njit
+class GraphArrays(NamedTuple):
+    """A `VariantGraph` as arrays.
+
+    Parameters
+    ----------
+    leaf_starts, owner, kind
+        As in `polylat.schedule.graph.TaskGraph`.
+    write_back
+        Shape (blocks,): the write-back that each block is, or -1.
+    own_start, own
+        The blocks other than foreground blocks, by tile iteration.
+    edge_source, edge_target, edge_condition
+        Shape (edges,): the edges, by source; the condition of each edge.
+    conditions
+        Shape (conditions, 4): `VariantGraph.conditions`.
+    slot_counts
+        The slot counts that a tensor may have; 0: unlimited.
+    task_block, task_duration, task_component
+        Shape (tasks,): the tasks by block, their durations and components.
+    merged
+        Shape (tasks,): `VariantGraph.merged`.
+    program_order
+        Shape (tasks,): the tasks in program order.
+    tile_bits, tile_from_start, tile_to_end, tile_component
+        Shape (tiles,): as in `HeldTiles`; the component that holds each tile.
+    access_tile, access_block
+        As in `HeldTiles`.
+    components
+        Number of components.
+    """
+
+    leaf_starts: Mask
+    owner: Ints
+    kind: Ints
+    write_back: Ints
+    own_start: Ints
+    own: Ints
+    edge_source: Ints
+    edge_target: Ints
+    edge_condition: Ints
+    conditions: Ints
+    slot_counts: Ints
+    task_block: Ints
+    task_duration: Ints
+    task_component: Ints
+    merged: Ints
+    program_order: Ints
+    tile_bits: Ints
+    tile_from_start: Mask
+    tile_to_end: Mask
+    tile_component: Ints
+    access_tile: Ints
+    access_block: Ints
+    components: int
+
+
+@compiled
 def time_variants(
+    graph: GraphArrays,
+    sequential: Any,
+    task_port: Any,
+    ports: int,
+    tile_memory: Any,
+    memories: int,
+    skewed_order: Any,
+    bound: int,
     modes: Any,
     peaks: bool,
     background: Any,
     slots: Any,
-    bound: int,
-    leaf_starts: Any,
-    owner: Any,
-    kind: Any,
-    block_write_back: Any,
-    own_start: Any,
-    own: Any,
-    edge_source: Any,
-    edge_target: Any,
-    edge_condition: Any,
-    conditions: Any,
-    slot_counts: int,
-    sequential: Any,
-    candidate_block: Any,
-    candidate_duration: Any,
-    candidate_write_back: Any,
-    candidate_port: Any,
-    candidate_component: Any,
-    added_task: Any,
-    added_duration: Any,
-    added_write_back: Any,
-    program_order: Any,
-    skewed_order: Any,
-    ports: int,
-    access_tile: Any,
-    access_component: Any,
-    access_block: Any,
-    access_own_block: Any,
-    access_write_back: Any,
-    tile_bits: Any,
-    tile_from_start: Any,
-    tile_to_end: Any,
-    tile_memory: Any,
-    memories: int,
-    components: int,
 ) -> Any:
     """Time variants by list scheduling, and find the peak of each memory.
 
     Parameters
     ----------
+    graph
+        The graph of all variants.
+    sequential
+        Shape (splits,): whether each split is Sequential.
+    task_port, ports
+        Shape (tasks,): the port of each task; the number of ports.
+    tile_memory, memories
+        Shape (tiles,): the memory that holds each tile; the number of memories.
+    skewed_order
+        Shape (tasks,): the tasks by skewed date.
+    bound
+        A lower bound on all makespans in steps: where it is reached, no other order is tried.
     modes
         Orders to try: 0: program, 1: skew, 3: oldest; 2: no task waits for a port.
     peaks
@@ -71,40 +109,6 @@ def time_variants(
         Shape (n, write-backs): whether each write-back is in the background.
     slots
         Shape (n, tensors): the slot count of each tensor; 0: unlimited.
-    bound
-        A lower bound on all makespans in steps: where it is reached, no other order is tried.
-    leaf_starts, owner, kind
-        As in `polylat.schedule.graph.TaskGraph`.
-    block_write_back
-        Shape (blocks,): the write-back that each block is, or -1.
-    own_start, own
-        The blocks other than foreground blocks, by tile iteration.
-    edge_source, edge_target, edge_condition
-        Shape (edges,): the edges, by source; the condition of each edge.
-    conditions
-        Shape (conditions, 5): `VariantGraph.conditions`.
-    slot_counts
-        Number of slot counts that a tensor may have, with unlimited.
-    sequential
-        Shape (splits,): whether each split is Sequential.
-    candidate_block, candidate_duration, candidate_write_back
-        Shape (tasks,): `CandidateTasks`.
-    candidate_port, candidate_component
-        Shape (tasks,): the port of each task, and its component.
-    added_task, added_duration, added_write_back
-        `ForegroundWriteBacks`.
-    program_order, skewed_order
-        Shape (tasks,): the tasks in program order, and by skewed date.
-    ports
-        Number of ports.
-    access_tile, access_component, access_block, access_own_block, access_write_back
-        `TileAccesses`.
-    tile_bits, tile_from_start, tile_to_end
-        Shape (tiles,): `HeldTiles`.
-    tile_memory
-        Shape (tiles,): the memory that holds each tile.
-    memories, components
-        Number of memories and of components.
 
     Returns
     -------
@@ -123,25 +127,25 @@ def time_variants(
     slot count does not count as kept.
     """
     count = len(background)
-    n = len(leaf_starts)
-    blocks = len(owner)
-    candidates = len(candidate_block)
-    edges = len(edge_source)
+    n = len(graph.leaf_starts)
+    blocks = len(graph.owner)
+    candidates = len(graph.task_block)
+    edges = len(graph.edge_source)
     makespans = np.full(count, -1, np.int64)
-    fits = np.ones((count, slots.shape[1], slot_counts), np.bool_)
+    fits = np.ones((count, slots.shape[1], len(graph.slot_counts)), np.bool_)
     best = np.zeros(count, np.int64)
     most = np.zeros((count, memories if peaks else 0), np.int64)
     duration_of = np.empty(candidates, np.int64)
     number = np.empty(candidates, np.int32)
-    task_block = np.empty(candidates, np.int32)
-    task_port = np.empty(candidates, np.int32)
-    task_component = np.empty(candidates, np.int32)
+    block_of = np.empty(candidates, np.int32)
+    port_of = np.empty(candidates, np.int32)
+    component_of = np.empty(candidates, np.int32)
     duration = np.empty(candidates, np.int64)
     block_start = np.empty(blocks + 1, np.int32)
     numbers = np.arange(max(candidates, edges)).astype(np.int32)
     edges_start = np.empty(blocks + 1, np.int32)
     target = np.empty(edges, np.int32)
-    active = np.empty(len(conditions), np.bool_)
+    active = np.empty(len(graph.conditions), np.bool_)
     order = np.empty(candidates, np.int32)
     order_start = np.empty(ports + 1, np.int64)
     cursor = np.empty(ports + 1, np.int64)
@@ -158,47 +162,46 @@ def time_variants(
     for v in range(count):
         # The tasks of the variant are the candidates with a duration.
         for x in range(candidates):
-            duration_of[x] = candidate_duration[x]
-            if candidate_write_back[x] >= 0 and not background[v, candidate_write_back[x]]:
+            duration_of[x] = graph.task_duration[x]
+        for x in range(candidates):
+            if graph.merged[x] >= 0 and not background[v, graph.write_back[graph.task_block[x]]]:
+                duration_of[graph.merged[x]] += duration_of[x]
                 duration_of[x] = 0
-        for a in range(len(added_task)):
-            if not background[v, added_write_back[a]]:
-                duration_of[added_task[a]] += added_duration[a]
         tasks = 0
         at = 0
         for x in range(candidates):
             if duration_of[x] > 0:
-                while at <= candidate_block[x]:
+                while at <= graph.task_block[x]:
                     block_start[at] = tasks
                     at += 1
                 number[x] = tasks
-                task_block[tasks] = candidate_block[x]
-                task_port[tasks] = candidate_port[x]
-                task_component[tasks] = candidate_component[x]
+                block_of[tasks] = graph.task_block[x]
+                port_of[tasks] = task_port[x]
+                component_of[tasks] = graph.task_component[x]
                 duration[tasks] = duration_of[x]
                 tasks += 1
         while at <= blocks:
             block_start[at] = tasks
             at += 1
         # The edges of the variant are those whose conditions hold.
-        for g in range(len(conditions)):
-            split, write_back, tensor, limit, _ = conditions[g]
+        for g in range(len(graph.conditions)):
+            split, write_back, tensor, which = graph.conditions[g]
             holds = True
             if split >= 0:
                 holds = sequential[split]
             if write_back >= 0:
                 holds = holds and background[v, write_back]
             if tensor >= 0:
-                holds = holds and slots[v, tensor] == limit
+                holds = holds and slots[v, tensor] == graph.slot_counts[which]
             active[g] = holds
         chosen = 0
         at = 0
         for e in range(edges):
-            if active[edge_condition[e]]:
-                while at <= edge_source[e]:
+            if active[graph.edge_condition[e]]:
+                while at <= graph.edge_source[e]:
                     edges_start[at] = chosen
                     at += 1
-                target[chosen] = edge_target[e]
+                target[chosen] = graph.edge_target[e]
                 chosen += 1
         while at <= blocks:
             edges_start[at] = chosen
@@ -206,7 +209,7 @@ def time_variants(
         has_empty_block = False
         for b in range(blocks):
             if block_start[b] == block_start[b + 1]:
-                write_back = block_write_back[b]
+                write_back = graph.write_back[b]
                 if write_back < 0 or background[v, write_back]:
                     has_empty_block = True
         task_begin = all_task_begin[:tasks]
@@ -218,17 +221,17 @@ def time_variants(
             dates = 1 if mode in (1, 3) else 0
             if dates != last_dates:
                 # The tasks of each port by date: a counting sort by port.
-                by_date = skewed_order if dates == 1 else program_order
+                by_date = skewed_order if dates == 1 else graph.program_order
                 order_start[:] = 0
                 for x in range(tasks):
-                    order_start[task_port[x] + 1] += 1
+                    order_start[port_of[x] + 1] += 1
                 for q in range(ports):
                     order_start[q + 1] += order_start[q]
                 cursor[:] = order_start
                 for k in range(candidates):
                     x = by_date[k]
                     if duration_of[x] > 0:
-                        q = candidate_port[x]
+                        q = task_port[x]
                         order[cursor[q]] = number[x]
                         cursor[q] += 1
                 last_dates = dates
@@ -240,18 +243,18 @@ def time_variants(
             wait[:] = 0
             unreached = simulate(
                 1 if mode == 3 else 2 if mode == 2 else 0,
-                leaf_starts,
-                owner,
-                kind,
+                graph.leaf_starts,
+                graph.owner,
+                graph.kind,
                 block_start,
                 numbers[:tasks],
-                own_start,
-                own,
+                graph.own_start,
+                graph.own,
                 edges_start,
                 numbers[:chosen],
                 target[:chosen],
-                task_block[:tasks],
-                task_port[:tasks],
+                block_of[:tasks],
+                port_of[:tasks],
                 duration[:tasks],
                 order[:tasks],
                 order_start,
@@ -266,16 +269,19 @@ def time_variants(
                 continue
             if peaks:
                 for e in range(edges):
-                    _, write_back, tensor, _, which = conditions[edge_condition[e]]
+                    _, write_back, tensor, which = graph.conditions[graph.edge_condition[e]]
                     if tensor < 0 or not fits[v, tensor, which]:
                         continue
                     if write_back >= 0 and not background[v, write_back]:
                         continue
-                    source = edge_source[e]
+                    source, waiting = graph.edge_source[e], graph.edge_target[e]
                     ends = finish[source] if source < n else block_finish[source]
-                    waits = begin[edge_target[e]] if edge_target[e] < n else 0
-                    if edge_target[e] >= n:
-                        waits = fill_begin[edge_target[e]]
+                    if waiting < n:
+                        waits = begin[waiting]
+                    elif waiting < blocks:
+                        waits = fill_begin[waiting]
+                    else:
+                        waits = finish[waiting - blocks]
                     if ends > waits or (has_empty_block and ends == waits):
                         fits[v, tensor, which] = False
             makespan = 0
@@ -299,38 +305,28 @@ def time_variants(
         if peaks and least >= 0:
             _peaks(
                 most[v],
+                graph,
+                tile_memory,
                 background[v],
                 least,
-                owner,
-                kind,
-                task_block[:tasks],
-                task_component[:tasks],
+                block_of[:tasks],
+                component_of[:tasks],
                 duration[:tasks],
                 best_begin,
                 best_block_finish,
                 best_fill_begin,
                 best_task_begin[:tasks],
-                access_tile,
-                access_component,
-                access_block,
-                access_own_block,
-                access_write_back,
-                tile_bits,
-                tile_from_start,
-                tile_to_end,
-                tile_memory,
-                components,
             )
     return makespans, best, most, fits
 
 
-@_njit
+@compiled
 def _peaks(
     most: Any,
+    graph: GraphArrays,
+    tile_memory: Any,
     background: Any,
     makespan: int,
-    owner: Any,
-    kind: Any,
     task_block: Any,
     task_component: Any,
     duration: Any,
@@ -338,27 +334,17 @@ def _peaks(
     block_finish: Any,
     fill_begin: Any,
     task_begin: Any,
-    access_tile: Any,
-    access_component: Any,
-    access_block: Any,
-    access_own_block: Any,
-    access_write_back: Any,
-    tile_bits: Any,
-    tile_from_start: Any,
-    tile_to_end: Any,
-    tile_memory: Any,
-    components: int,
 ) -> None:
     """Find the most bits that are resident in each memory, as `polylat.analysis.occupancy` does."""
-    blocks = len(owner)
-    tiles = len(tile_bits)
+    blocks = len(graph.owner)
+    tiles = len(graph.tile_bits)
     # The span in which a component serves a block; an access without duration happens when the
     # last port of its block begins.
     ready = np.empty(blocks, np.int64)
     for b in range(blocks):
-        ready[b] = fill_begin[b] if kind[b] == 0 else begin[owner[b]]
-    first = np.full((components, blocks), _NEVER, np.int64)
-    last = np.zeros((components, blocks), np.int64)
+        ready[b] = fill_begin[b] if graph.kind[b] == 0 else begin[graph.owner[b]]
+    first = np.full((graph.components, blocks), _NEVER, np.int64)
+    last = np.zeros((graph.components, blocks), np.int64)
     for x in range(len(task_block)):
         b, c = task_block[x], task_component[x]
         if task_begin[x] > ready[b]:
@@ -369,11 +355,11 @@ def _peaks(
             last[c, b] = task_begin[x] + duration[x]
     start = np.full(tiles, makespan, np.int64)
     end = np.zeros(tiles, np.int64)
-    for t in range(len(access_tile)):
-        b = access_block[t]
-        if access_write_back[t] >= 0 and background[access_write_back[t]]:
-            b = access_own_block[t]
-        c, tile = access_component[t], access_tile[t]
+    for t in range(len(graph.access_tile)):
+        b, tile = graph.access_block[t], graph.access_tile[t]
+        if graph.write_back[b] >= 0 and not background[graph.write_back[b]]:
+            b = graph.owner[b]
+        c = graph.tile_component[tile]
         served = first[c, b] < _NEVER
         from_time = first[c, b] if served else ready[b]
         to_time = last[c, b] if served else block_finish[b]
@@ -382,9 +368,9 @@ def _peaks(
         if to_time > end[tile]:
             end[tile] = to_time
     for tile in range(tiles):
-        if tile_from_start[tile]:
+        if graph.tile_from_start[tile]:
             start[tile] = 0
-        if tile_to_end[tile]:
+        if graph.tile_to_end[tile]:
             end[tile] = makespan
         if end[tile] <= start[tile]:
             # Never resident.
@@ -399,9 +385,9 @@ def _peaks(
         if start[tile] == _NEVER:
             break
         while end[by_end[ended]] <= start[tile]:
-            level[tile_memory[by_end[ended]]] -= tile_bits[by_end[ended]]
+            level[tile_memory[by_end[ended]]] -= graph.tile_bits[by_end[ended]]
             ended += 1
         memory = tile_memory[tile]
-        level[memory] += tile_bits[tile]
+        level[memory] += graph.tile_bits[tile]
         if level[memory] > most[memory]:
             most[memory] = level[memory]

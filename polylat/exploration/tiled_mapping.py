@@ -19,9 +19,9 @@ from polylat.errors import (
 )
 from polylat.exploration.axes import WriteBack, split_name
 from polylat.exploration.cell import Cell
+from polylat.exploration.held_tiles import IntegerRangeError
 from polylat.exploration.pareto import Outcome
 from polylat.exploration.space import Space
-from polylat.exploration.tile_accesses import IntegerRangeError
 from polylat.exploration.variant_input import with_tiles
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.lowered import lower

@@ -1,81 +1,36 @@
-"""The task graph of all variants of a mapping: one graph with conditions on its edges and tasks.
+"""The task graph of all variants of a mapping: one graph with conditions on its edges and blocks.
 
-The task graph of every variant is a subgraph of one graph, which is built once. The blocks of that
-graph are those of the mapping with all write-backs in the background. Where a variant has a
-write-back in the foreground, its accesses are added to the foreground block, and its own block is
-empty. An edge belongs to every variant, or depends on one choice: whether a split is Sequential,
-whether a write-back is in the background, or how many slots a tensor has. So a variant is given
-by a few flags, and its graph consists of the edges and tasks whose conditions they satisfy.
+The task graph of every variant is a subgraph of one graph, which is built once, from the mapping
+with all write-backs in the background and all splits Sequential, under every slot count. Where a
+variant has a write-back in the foreground, its tasks are added to those of the foreground block,
+and its own block is empty. An edge belongs to every variant, or depends on the choices that its
+relation names: whether a split is Sequential, whether a write-back is in the background, or how
+many slots a tensor has. So a variant is given by a few flags, and its graph consists of the edges
+and tasks whose conditions they satisfy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from polylat.exploration.axes import WriteBack
-from polylat.exploration.tile_accesses import IntegerRangeError, tile_accesses
-from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.accesses.counting import leaf_blocks
-from polylat.lowering.dependences.rules import DependenceRules, RuleEdges
-from polylat.lowering.dependences.skew import shifts_from_distances, skew_distances
-from polylat.lowering.enumeration import iteration_table, trip_counts
-from polylat.lowering.lowered import LoweredMapping
-from polylat.lowering.numbering import Numbering
+from polylat.exploration.held_tiles import IntegerRangeError, held_tiles
+from polylat.exploration.kernels import GraphArrays
+from polylat.lowering.dependences.rules import RuleEdges, joined_edges, rule_edges
+from polylat.lowering.dependences.skew import skew_distances
+from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
 from polylat.lowering.paths import with_pipelines
 from polylat.lowering.ports import access_costs
-from polylat.lowering.sampling import LoopSample
-from polylat.schedule.arrays import Ints, date_ranks, group_by_key
+from polylat.lowering.task_graph import build_graph, number_blocks
+from polylat.schedule.arrays import Ints, Mask
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.list_scheduling import explicit_task_graph
 
-__all__ = ["CandidateTasks", "ForegroundWriteBacks", "VariantGraph"]
-
-_KINDS = {"fill": 0, "foreground": 1, "background": 2}
-"""Codes of the kinds of blocks, as `polylat.schedule.graph.TaskGraph` has them."""
-
-
-@dataclass(frozen=True, eq=False)
-class CandidateTasks:
-    """All tasks that a variant may have, sorted by block.
-
-    Parameters
-    ----------
-    block
-        Shape (n,): the block of each task.
-    column
-        Shape (n,): its port, as an index into `VariantGraph.columns`.
-    duration
-        Shape (n,): its duration in steps of ``1 / scale``, without write-backs in the foreground.
-    write_back
-        Shape (n,): the number of the write-back that must be in the background for the task to
-        exist; -1 if it always exists.
-    """
-
-    block: Ints
-    column: Ints
-    duration: Ints
-    write_back: Ints
-
-
-@dataclass(frozen=True, eq=False)
-class ForegroundWriteBacks:
-    """Durations that write-backs add to the tasks of foreground blocks where in the foreground.
-
-    Parameters
-    ----------
-    task
-        Shape (n,): the foreground task, as an index into `CandidateTasks`.
-    duration
-        Shape (n,): the additional duration in steps of ``1 / scale``.
-    write_back
-        Shape (n,): the number of the write-back.
-    """
-
-    task: Ints
-    duration: Ints
-    write_back: Ints
+__all__ = ["VariantGraph"]
 
 
 class VariantGraph:
@@ -101,280 +56,137 @@ class VariantGraph:
     def __init__(
         self, lowered: LoweredMapping, write_backs: Iterable[WriteBack], slots: Iterable[int | None]
     ) -> None:
-        self.lowered = lowered
-        self.spec = lowered.spec
-        self.leaves = with_pipelines(lowered.leaves, ())
-        kept = {node: LoopSample(trips) for node, trips in trip_counts(self.leaves).items()}
-        by_leaf = [
-            iteration_table(leaf, n, kept)
-            for leaf, n in zip(self.leaves, lowered.depths, strict=True)
-        ]
+        lowered = with_sequential_splits(lowered)
+        self.spec, self.leaves, self.found = lowered.spec, lowered.leaves, lowered.found
         self.write_backs = tuple(write_backs)
-        blocks: list[tuple[Block, ...]] = []
-        for leaf, leaf_tiles in zip(self.leaves, by_leaf, strict=True):
-            components = {c.name: c for c in self.spec.arch.paths[leaf.einsum.name]}
-            sources = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
-            background = frozenset(self.write_backs)
-            blocks.append(leaf_blocks(leaf_tiles, components, sources, background))
-        self.layout = Numbering.of(by_leaf, blocks)
-        self.costs = access_costs(self.spec, self.leaves, by_leaf, blocks)
+        self.layout = number_blocks(lowered, frozenset(self.write_backs))
+        self.costs = access_costs(self.spec, self.leaves, self.layout.tiles, self.layout.blocks)
         if self.costs.exact:
             raise IntegerRangeError
-        self.streams: dict[tuple[int, str, int], int] = {}
-        """(leaf, tensor, level) of a write-back → its number."""
-        for leaf, leaf_own in zip(self.leaves, blocks, strict=True):
-            for block in leaf_own:
-                if block.kind == "background" and block.tensor is not None:
-                    component = leaf.storages(block.tensor)[block.level].component
-                    number = self.write_backs.index((block.tensor, component))
-                    self.streams[leaf.number, block.tensor, block.level] = number
         self.slot_counts = (0, *sorted({count for count in slots if count is not None}))
         """The slot counts that tensors may have; 0: unlimited."""
-        self._number_blocks()
-        self._make_tasks()
-        self._make_edges()
-        self.held, self.accesses = tile_accesses(self.spec, self.leaves, self.layout, self.streams)
+        parts = rule_edges(self.leaves, self.layout, self.found, self.slot_counts[1:])
+        self._name_conditions(parts)
+        self._make_tasks(build_graph(self.layout, joined_edges(self.layout, parts), self.costs, {}))
+        self.held = held_tiles(self.spec, self.leaves, self.layout)
 
-    # Blocks and tasks
+    def _make_tasks(self, graph: TaskGraph) -> None:
+        """Give a foreground block a task on every port that its write-backs need."""
+        self.write_back = np.full(graph.blocks, -1, dtype=np.int64)
+        """Shape (blocks,): the number of the write-back that each block is; -1: another block."""
+        for (leaf, index), (first, iterations) in self.layout.streams.items():
+            made = self.layout.blocks[leaf][index]
+            if made.kind == "background":
+                number = self._write_back(leaf, made.tensor, made.level)
+                self.write_back[first : first + len(iterations)] = number
+        ports = max(graph.ports, 1)
+        keys = graph.task_block * ports + graph.task_port
+        back = self.write_back[graph.task_block] >= 0
+        needed = graph.owner[graph.task_block[back]] * ports + graph.task_port[back]
+        added = np.setdiff1d(needed, keys)
+        every = np.concatenate((keys, added))
+        order = np.argsort(every, kind="stable")
+        block, port = np.divmod(every[order], ports)
+        durations = np.concatenate((graph.task_duration, np.zeros_like(added)))
+        self.tasks = replace(
+            graph, task_block=block, task_port=port, task_duration=durations[order]
+        )
+        """The graph; a task of the foreground may take no time without the write-backs."""
+        merged = np.full(len(every), -1, dtype=np.int64)
+        merged[: graph.tasks][back] = np.searchsorted(every[order], needed)
+        self.merged = merged[order]
+        """Shape (tasks,): the foreground task that takes the duration of each task of a write-back
+        where that is in the foreground; -1: none."""
+        leaf_and_port = graph.leaf[graph.owner[block]] * ports + port
+        pairs, self.column = np.unique(leaf_and_port, return_inverse=True)
+        self.columns = [divmod(pair, ports) for pair in pairs.tolist()]
+        """(leaf, port), of all tasks; `column`, shape (tasks,), has that of each task."""
 
-    def _number_blocks(self) -> None:
-        layout = self.layout
-        self.iterations, self.blocks = layout.iterations, layout.total
-        self.owner = np.empty(layout.total, dtype=np.int64)
-        self.owner[: layout.iterations] = np.arange(layout.iterations)
-        self.kind = np.ones(layout.total, dtype=np.int64)
-        self.sequence = np.zeros(layout.total, dtype=np.int64)
-        self.block_write_back = np.full(layout.total, -1, dtype=np.int64)
-        self.leaf_starts = np.zeros(layout.iterations, dtype=np.bool_)
-        for leaf, blocks in enumerate(layout.blocks):
-            base, size = layout.bases[leaf], layout.tiles[leaf].size
-            self.leaf_starts[base] = True
-            for index, block in enumerate(blocks):
-                first, iterations = base, np.arange(size)
-                if block.kind != "foreground":
-                    first, iterations = layout.streams[leaf, index]
-                numbers = slice(first, first + len(iterations))
-                self.owner[numbers] = base + iterations
-                self.kind[numbers] = _KINDS[block.kind]
-                self.sequence[numbers] = index
-                self.block_write_back[numbers] = self._write_back(leaf, block)
-        start, other = group_by_key(self.owner[self.iterations :], self.iterations)
-        self.own = start, other + self.iterations
-        """Per tile iteration its blocks but the foreground, as `group_by_key` gives them."""
+    def _write_back(self, leaf: int, tensor: str | None, level: int) -> int:
+        """Return the number of a write-back."""
+        assert tensor is not None
+        component = self.leaves[leaf].storages(tensor)[level].component
+        return self.write_backs.index((tensor, component))
 
-    def _write_back(self, leaf: int, block: Block) -> int:
-        """Return the number of the write-back that a block is, or -1."""
-        if block.kind != "background":
-            return -1
-        assert block.tensor is not None
-        return self.streams[leaf, block.tensor, block.level]
-
-    def _make_tasks(self) -> None:
-        """Make the tasks; columns are the ports of a leaf, before stages are given their own."""
-        layout = self.layout
-        columns: dict[tuple[int, str, int], int] = {}
-        parts: list[tuple[Ints, int, Ints, int]] = []
-        added: list[tuple[Ints, int, Ints, int]] = []
-        for leaf, blocks in enumerate(layout.blocks):
-            base, size = layout.bases[leaf], layout.tiles[leaf].size
-            foreground: dict[int, Ints] = {}
-            for index, block in enumerate(blocks):
-                durations = self._durations(leaf, block, columns)
-                if block.kind == "foreground":
-                    foreground = durations
-                    continue
-                first, iterations = layout.streams[leaf, index]
-                write_back = self._write_back(leaf, block)
-                own = first + np.arange(len(iterations))
-                for column, steps in durations.items():
-                    parts.append((own, column, steps[iterations], write_back))
-                    if write_back >= 0:
-                        added.append((base + iterations, column, steps[iterations], write_back))
-                        foreground.setdefault(column, np.zeros(size, dtype=np.int64))
-            numbers = base + np.arange(size)
-            parts += [(numbers, column, steps, -1) for column, steps in foreground.items()]
-        self.columns = tuple(columns)
-        """(leaf, component, port of the component)"""
-        numbers, ports, steps, write_backs = _concatenated(parts)
-        width = max(len(columns), 1)
-        added_block, added_column, added_steps, added_write_back = _concatenated(added)
-        keys = numbers * width + ports
-        added_keys = added_block * width + added_column
-        adds = added_steps > 0
-        # A foreground task that takes no time and to which nothing is added need not exist.
-        needed = np.flatnonzero((steps > 0) | np.isin(keys, added_keys[adds]))
-        order = needed[np.argsort(keys[needed], kind="stable")]
-        self.tasks = CandidateTasks(numbers[order], ports[order], steps[order], write_backs[order])
-        task = np.searchsorted(keys[order], added_keys[adds])
-        self.added = ForegroundWriteBacks(task, added_steps[adds], added_write_back[adds])
-        self.column_loads = np.zeros(len(columns), dtype=np.int64)
-        np.add.at(self.column_loads, ports, steps)
-        components = [self.spec.arch.order.index(component) for _, component, _ in self.columns]
-        self.column_component = np.array(components, dtype=np.int64)
-
-    def _durations(
-        self, leaf: int, block: Block, columns: dict[tuple[int, str, int], int]
-    ) -> dict[int, Ints]:
-        """Return, per column, the duration of a block in each tile iteration of its leaf."""
-        size = self.layout.tiles[leaf].size
-        durations: dict[int, Ints] = {}
-
-        def of(port: int) -> Ints:
-            key = self.costs.ports[port]
-            column = columns.setdefault((leaf, key.component, key.index), len(columns))
-            return durations.setdefault(column, np.zeros(size, dtype=np.int64))
-
-        for access in block.accesses:
-            what = (leaf, access.component, access.tensor, access.action)
-            for port, steps in self.costs.per_value[what].items():
-                of(port)[access.iterations] += access.counts * steps
-        if block.kind == "foreground":
-            for (number, _), constants in self.costs.constant.items():
-                if number == leaf:
-                    for port, steps in constants.items():
-                        of(port)[0] += steps
-        return durations
-
-    # Edges
-
-    def _make_edges(self) -> None:
-        """Make the edges of all variants, by source, and number their conditions."""
-        found = self.lowered.found
-        plain = DependenceRules(self.leaves, self.layout, found, None)
-        fixed = [*plain.flow(), *plain.barriers(), *plain.read_backs()]
-        parts: list[tuple[RuleEdges, int]] = [(part, 0) for part in fixed]
-        for count in self.slot_counts[1:]:
-            capacity = DependenceRules(self.leaves, self.layout, found, count).capacity()
-            parts += [(part, count) for part in capacity]
+    def _name_conditions(self, parts: Sequence[RuleEdges]) -> None:
+        """Number the choices that edges depend on."""
         self.split_nodes = tuple(
             dict.fromkeys(split.node for leaf in self.leaves for split in leaf.splits)
         )
-        tensors = [part.tensor for part, _ in parts if part.tensor is not None]
+        tensors = [part.tensor for part in parts if part.tensor is not None]
         self.tensors: tuple[str, ...] = tuple(dict.fromkeys(tensors))
         """The tensors whose slot counts may make a difference."""
-        numbers: dict[tuple[int, int, int, int], int] = {}
-        conditions, sources, targets = [], [], []
-        for part, count in parts:
-            split = -1 if part.split is None else self.split_nodes.index(part.split)
-            write_back = -1 if part.write_back is None else self.streams[part.write_back]
-            tensor = -1 if part.tensor is None else self.tensors.index(part.tensor)
-            condition = numbers.setdefault((split, write_back, tensor, count), len(numbers))
-            conditions.append(np.full(len(part.source), condition, dtype=np.int64))
-            sources.append(part.source)
-            targets.append(part.target)
-        empty = [np.zeros(0, dtype=np.int64)]
-        source = np.concatenate(sources or empty)
-        order = np.argsort(source, kind="stable")
-        self.edge_source = source[order].astype(np.int32)
-        self.edge_target = np.concatenate(targets or empty)[order].astype(np.int32)
-        self.edge_condition = np.concatenate(conditions or empty)[order].astype(np.int32)
-        rows = [(*key, self.slot_counts.index(key[3])) for key in numbers]
-        self.conditions = np.array(rows, dtype=np.int64).reshape(-1, 5)
-        """Per condition: split that must be Sequential, write-back that must be in the background,
-        tensor and the slot count that it must have, index of that count; -1: none."""
-
-    # Tiles that are resident
+        self.conditions = np.full((len(parts), 4), -1, dtype=np.int64)
+        """Per relation: split that must be Sequential, write-back that must be in the background,
+        tensor, and the index of the slot count that it must have; -1: none."""
+        for condition, part in zip(self.conditions, parts, strict=True):
+            if part.split is not None:
+                condition[0] = self.split_nodes.index(part.split)
+            if part.write_back is not None:
+                condition[1] = self._write_back(*part.write_back)
+            if part.tensor is not None:
+                condition[2] = self.tensors.index(part.tensor)
+                condition[3] = self.slot_counts.index(part.slots or 0)
 
     @cached_property
-    def foreground_tiles(self) -> tuple[Ints, Ints, np.ndarray]:
+    def arrays(self) -> GraphArrays:
+        """The graph as arrays for `kernels.time_variants`."""
+        tasks, held = self.tasks, self.held
+        indexed = explicit_task_graph(tasks)
+        by_source = indexed.edges[1]
+        order = self.spec.arch.order
+        component_of_port = np.array([order.index(p.component) for p in self.costs.ports] or [0])
+        component_of_holder = np.array([order.index(component) for component, _ in held.holders])
+        return GraphArrays(
+            tasks.leaf_starts,
+            tasks.owner.astype(np.int32),
+            tasks.kind.astype(np.int32),
+            self.write_back,
+            *indexed.own_blocks,
+            tasks.edge_source[by_source].astype(np.int32),
+            tasks.edge_target[by_source].astype(np.int32),
+            tasks.edge_rule[by_source].astype(np.int32),
+            self.conditions,
+            np.array(self.slot_counts),
+            tasks.task_block,
+            tasks.task_duration,
+            component_of_port[tasks.task_port],
+            self.merged,
+            self.program_order,
+            held.bits,
+            held.from_start,
+            held.to_end,
+            component_of_holder[held.holder],
+            held.access_tile,
+            held.access_block,
+            len(order),
+        )
+
+    @cached_property
+    def program_order(self) -> Ints:
+        """The tasks in program order, shape (tasks,)."""
+        return self.tasks.date_order(skewed=False)
+
+    @cached_property
+    def distances(self) -> dict[int, dict[tuple[int, int], int]]:
+        """Distances from producers to readers, as if all splits were Pipelines."""
+        leaves = with_pipelines(self.leaves, self.split_nodes)
+        return skew_distances(leaves, self.layout, self.found)
+
+    @cached_property
+    def foreground_tiles(self) -> tuple[Ints, Ints, Mask]:
         """Foreground blocks that are served for some time, and the tiles that are resident then.
 
         The blocks and the tiles of all such pairs, and a mask of shape (tiles,) of these tiles.
         """
-        tasks, accesses = self.tasks, self.accesses
-        served = np.zeros(len(self.spec.arch.order) * self.blocks, dtype=np.bool_)
-        foreground = (tasks.write_back < 0) & (tasks.duration > 0)
-        component = self.column_component[tasks.column[foreground]]
-        served[component * self.blocks + tasks.block[foreground]] = True
-        chosen = accesses.write_back < 0
-        chosen &= served[accesses.component * self.blocks + accesses.block]
-        count = len(self.held.bits)
-        pairs = np.unique(accesses.block[chosen] * count + accesses.tile[chosen])
-        block, tile = np.divmod(pairs, count)
+        arrays, blocks = self.arrays, self.tasks.blocks
+        served = np.zeros(arrays.components * blocks, dtype=np.bool_)
+        chosen = (self.merged < 0) & (arrays.task_duration > 0)
+        served[arrays.task_component[chosen] * blocks + arrays.task_block[chosen]] = True
+        count = len(arrays.tile_bits)
+        tile, block = arrays.access_tile, arrays.access_block
+        chosen = (self.write_back[block] < 0) & served[arrays.tile_component[tile] * blocks + block]
+        block, tile = np.divmod(np.unique(block[chosen] * count + tile[chosen]), count)
         used = np.zeros(count, dtype=np.bool_)
         used[tile] = True
         return block, tile, used
-
-    # Logical dates
-
-    @cached_property
-    def _dates(self) -> tuple[Ints, list[tuple[int, int, slice, int]]]:
-        """Logical dates in program order, and where the columns of splits are.
-
-        The dates have shape (columns, tile iterations). Per leaf and split: the row of its turn
-        (the next row has the branch), its tree node, the tile iterations, the branch.
-        """
-        layout = self.layout
-        by_leaf: list[list[Ints]] = []
-        splits = []
-        for leaf, leaf_tiles in enumerate(layout.tiles):
-            rows: list[Ints] = []
-            above = 0
-            span = slice(layout.bases[leaf], layout.bases[leaf] + leaf_tiles.size)
-            for split in leaf_tiles.leaf.splits:
-                splits.append((len(rows), split.node, span, split.branch))
-                turn = leaf_tiles.turns(leaf_tiles.digits, above, split.depth)
-                rows += [turn, np.full(leaf_tiles.size, split.branch, dtype=np.int64)]
-                above = split.depth
-            by_leaf.append([*rows, *(leaf_tiles.digits[k] for k in range(above, leaf_tiles.depth))])
-        columns = np.zeros((max(map(len, by_leaf)), layout.iterations), dtype=np.int64)
-        for rows, base, leaf_tiles in zip(by_leaf, layout.bases, layout.tiles, strict=True):
-            for row, values in enumerate(rows):
-                columns[row, base : base + leaf_tiles.size] = values
-        return columns, splits
-
-    def _by_date(self, columns: Ints) -> Ints:
-        """Return the tasks sorted by date, then by the sequence of their blocks."""
-        rank = date_ranks(columns)
-        block = self.tasks.block
-        order = np.lexsort((self.sequence[block], rank[self.owner[block]]))
-        return order.astype(np.int32)
-
-    @cached_property
-    def program_order(self) -> Ints:
-        """Candidate tasks in program order, shape (tasks,)."""
-        return self._by_date(self._dates[0])
-
-    @cached_property
-    def _distances(self) -> dict[int, dict[tuple[int, int], int]]:
-        """Distances from producers to readers, as if all splits were Pipelines."""
-        leaves = with_pipelines(self.leaves, self.split_nodes)
-        return skew_distances(leaves, self.layout, self.lowered.found)
-
-    def skewed_order(self, pipelines: frozenset[int]) -> Ints:
-        """Return the candidate tasks by skewed date.
-
-        Parameters
-        ----------
-        pipelines
-            Tree nodes of the splits that are Pipelines.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (tasks,); `program_order` itself if there are no Pipelines.
-        """
-        leaves = with_pipelines(self.leaves, pipelines)
-        shifts = shifts_from_distances(leaves, self._distances)
-        if not shifts:
-            return self.program_order
-        columns, splits = self._dates
-        columns = columns.copy()
-        for row, node, span, branch in splits:
-            if node in shifts:
-                columns[row, span] += shifts[node][branch]
-                columns[row + 1, span] *= -1
-        return self._by_date(columns)
-
-
-def _concatenated(
-    parts: Sequence[tuple[Ints, int, Ints, int]],
-) -> tuple[Ints, Ints, Ints, Ints]:
-    """Join (blocks, column, durations, write-back)."""
-    empty = np.zeros(0, dtype=np.int64)
-    return (
-        np.concatenate([empty, *(p[0] for p in parts)]),
-        np.concatenate([empty, *(np.full(len(p[0]), p[1]) for p in parts)]),
-        np.concatenate([empty, *(p[2] for p in parts)]),
-        np.concatenate([empty, *(np.full(len(p[0]), p[3]) for p in parts)]),
-    )
