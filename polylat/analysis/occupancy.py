@@ -20,7 +20,7 @@ from polylat.analysis.residency_pieces import holder_residency
 from polylat.engine.model import build
 from polylat.engine.solution import Solution
 from polylat.errors import TooLargeError, UnsupportedError
-from polylat.lowering.held_tiles import storages_once
+from polylat.lowering.held_tiles import memory_sizes, storages_once
 from polylat.lowering.ports import stages_with_units
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
@@ -286,13 +286,7 @@ def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
     spans: dict[str, ServiceSpans] = {}
     held: dict[tuple[str, tuple[tuple[int, int], ...]], list[HolderResidency]] = {}
     errors: dict[tuple[str, tuple[tuple[int, int], ...]], UnsupportedError] = {}
-    sizes: dict[str, Fraction | None] = {}
-    for leaf in leaves:
-        for component in spec.arch.paths[leaf.einsum.name]:
-            known_size = sizes.get(component.name, component.size)
-            if component.kind == "Memory":
-                limits = [s for s in (known_size, component.size) if s is not None]
-                sizes[component.name] = min(limits, default=None)
+    sizes = memory_sizes(spec, leaves)
     for leaf, tensor, level in storages_once(leaves):
         holder = leaf.storages(tensor)[level]
         key = (holder.component, units[leaf.number][holder.component])
@@ -311,7 +305,7 @@ def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
         Occupancy(
             key[0],
             tuple(dict.fromkeys(stage_name(leaves, *s) for s in key[1])),
-            None if sizes[key[0]] is None else reduce_number(sizes[key[0]]),  # type: ignore[arg-type]
+            reduce_number(sizes[key[0]]) if key[0] in sizes else None,
             tuple(some),
             model.costs.scale,
             errors.get(key),

@@ -89,9 +89,11 @@ class Cell:
             key = graph.costs.ports[port]
             key = replace(key, stages=units[leaf][key.component])
             numbers.append(ports.setdefault(key, len(ports)))
+        self.ports = tuple(ports)
+        """The ports of the cell: stages may have their own units of a component."""
         port_of_task = np.array(numbers, dtype=np.int64)[graph.column]
         self.tasks = replace(graph.tasks, task_port=port_of_task, ports=len(ports))
-        """The graph with the ports of the cell: stages may have their own units of a component."""
+        """The graph with the ports of the cell."""
         memories: dict[tuple[str, tuple[tuple[int, int], ...]], int] = {}
         self.memory = np.array(
             [

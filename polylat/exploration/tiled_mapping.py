@@ -24,6 +24,7 @@ from polylat.exploration.pareto import Outcome
 from polylat.exploration.space import Space
 from polylat.exploration.variant_input import with_tiles
 from polylat.exploration.variants import VariantGraph
+from polylat.lowering.held_tiles import memory_sizes
 from polylat.lowering.lowered import lower
 
 __all__ = ["ILLEGAL", "MOST_SHARED", "TiledMapping", "one_line"]
@@ -183,13 +184,7 @@ class TiledMapping:
     @cached_property
     def _sizes(self) -> dict[str, Fraction]:
         """Memory → its size in bits, if it is limited."""
-        sizes: dict[str, Fraction] = {}
-        for leaf in self.lowered.leaves:
-            for component in self.spec.arch.paths[leaf.einsum.name]:
-                if component.kind == "Memory" and component.size is not None:
-                    known = sizes.get(component.name, component.size)
-                    sizes[component.name] = min(known, component.size)
-        return sizes
+        return memory_sizes(self.spec, self.lowered.leaves)
 
     def checked(self, outcome: Outcome) -> Outcome:
         """Return the outcome; an illegal one if capacity is enforced and a memory exceeds it.

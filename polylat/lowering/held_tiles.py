@@ -17,7 +17,7 @@ from polylat.lowering.sharing import leaves_sharing
 from polylat.schedule.arrays import Ints
 from polylat.spec import Spec
 
-__all__ = ["HolderTiles", "holder_tiles", "storages_once"]
+__all__ = ["HolderTiles", "holder_tiles", "memory_sizes", "storages_once"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,28 @@ def storages_once(leaves: Sequence[Leaf]) -> Iterator[tuple[Leaf, str, int]]:
                 if (holder.node, tensor) not in visited:
                     visited.add((holder.node, tensor))
                     yield leaf, tensor, level
+
+
+def memory_sizes(spec: Spec, leaves: Sequence[Leaf]) -> dict[str, Fraction]:
+    """Return the sizes of the memories whose size is limited.
+
+    Parameters
+    ----------
+    spec, leaves
+        The input and its leaves.
+
+    Returns
+    -------
+    dict
+        Memory → bits that one unit holds: the least size that an Einsum of the mapping gives it.
+    """
+    sizes: dict[str, Fraction] = {}
+    for leaf in leaves:
+        for component in spec.arch.paths[leaf.einsum.name]:
+            if component.kind == "Memory" and component.size is not None:
+                known = sizes.get(component.name, component.size)
+                sizes[component.name] = min(known, component.size)
+    return sizes
 
 
 def holder_tiles(
