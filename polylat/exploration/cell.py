@@ -110,14 +110,18 @@ class Cell:
         )
 
     @cached_property
+    def program_order(self) -> Ints:
+        """The tasks by port, then in program order: shape (tasks,)."""
+        return self.tasks.port_order(skewed=False)[0].astype(np.int32)
+
+    @cached_property
     def skewed_order(self) -> Ints:
-        """The tasks by skewed date; those of `VariantGraph.program_order` without Pipelines."""
-        graph = self.graph
+        """The tasks by port, then by skewed date; `program_order` itself without Pipelines."""
         if not self.pipelines:
-            return graph.program_order
-        shifts = shifts_from_distances(self.leaves, graph.distances)
-        dates = logical_dates(graph.layout, shifts)
-        return replace(self.tasks, dates=dates).date_order(skewed=True)
+            return self.program_order
+        shifts = shifts_from_distances(self.leaves, self.graph.distances)
+        dates = logical_dates(self.graph.layout, shifts)
+        return replace(self.tasks, dates=dates).port_order(skewed=True)[0].astype(np.int32)
 
     @cached_property
     def resource_bound(self) -> int:
@@ -195,7 +199,7 @@ class Cell:
         slot counts, it is the schedule of the variant. Otherwise the slot counts that it exceeds
         are enforced, until none is exceeded.
         """
-        if self.skewed_order is self.graph.program_order and len(orders) > 1:
+        if self.skewed_order is self.program_order and len(orders) > 1:
             # Without Pipelines, skew repeats the order "program".
             orders = [order for order in orders if order != 1]
         cache = self._caches.get(tuple(orders))
@@ -242,14 +246,15 @@ class Cell:
     ) -> tuple[Ints, Ints, Ints, np.ndarray]:
         """Return makespans, indices into the modes, peaks, and kept slot counts."""
         g = self.graph
-        skewed = self.skewed_order if any(mode in (1, 3) for mode in modes) else g.program_order
+        skewed = self.skewed_order if any(mode in (1, 3) for mode in modes) else self.program_order
         found: tuple[Ints, Ints, Ints, np.ndarray] = time_variants(
             g.arrays,
             self.sequential,
-            self.tasks.task_port,
+            self.tasks.task_port.astype(np.int32),
             self.tasks.ports,
             self.memory[g.held.holder],
             len(self.memories),
+            self.program_order,
             skewed,
             self.resource_bound,
             np.array(modes, dtype=np.int64),

@@ -35,8 +35,6 @@ class GraphArrays(NamedTuple):
         Shape (tasks,): the tasks by block, their durations and components.
     merged
         Shape (tasks,): `VariantGraph.merged`.
-    program_order
-        Shape (tasks,): the tasks in program order.
     tile_bits, tile_from_start, tile_to_end, tile_component
         Shape (tiles,): as in `HeldTiles`; the component that holds each tile.
     access_tile, access_block
@@ -60,7 +58,6 @@ class GraphArrays(NamedTuple):
     task_duration: Ints
     task_component: Ints
     merged: Ints
-    program_order: Ints
     tile_bits: Ints
     tile_from_start: Mask
     tile_to_end: Mask
@@ -78,6 +75,7 @@ def time_variants(
     ports: int,
     tile_memory: Any,
     memories: int,
+    program_order: Any,
     skewed_order: Any,
     bound: int,
     modes: Any,
@@ -97,8 +95,8 @@ def time_variants(
         Shape (tasks,): the port of each task; the number of ports.
     tile_memory, memories
         Shape (tiles,): the memory that holds each tile; the number of memories.
-    skewed_order
-        Shape (tasks,): the tasks by skewed date.
+    program_order, skewed_order
+        Shape (tasks,): the tasks by port, then in program order, or by skewed date.
     bound
         A lower bound on all makespans in steps: where it is reached, no other order is tried.
     modes
@@ -137,18 +135,11 @@ def time_variants(
     most = np.zeros((count, memories if peaks else 0), np.int64)
     duration_of = np.empty(candidates, np.int64)
     number = np.empty(candidates, np.int32)
-    block_of = np.empty(candidates, np.int32)
-    port_of = np.empty(candidates, np.int32)
-    component_of = np.empty(candidates, np.int32)
-    duration = np.empty(candidates, np.int64)
-    block_start = np.empty(blocks + 1, np.int32)
-    numbers = np.arange(max(candidates, edges)).astype(np.int32)
     edges_start = np.empty(blocks + 1, np.int32)
     target = np.empty(edges, np.int32)
+    numbers = np.arange(max(candidates, edges)).astype(np.int32)
+    possible = np.empty(len(graph.conditions), np.bool_)
     active = np.empty(len(graph.conditions), np.bool_)
-    order = np.empty(candidates, np.int32)
-    order_start = np.empty(ports + 1, np.int64)
-    cursor = np.empty(ports + 1, np.int64)
     begin = np.empty(n, np.int64)
     finish = np.empty(n, np.int64)
     block_finish = np.empty(blocks, np.int64)
@@ -167,45 +158,28 @@ def time_variants(
             if graph.merged[x] >= 0 and not background[v, graph.write_back[graph.task_block[x]]]:
                 duration_of[graph.merged[x]] += duration_of[x]
                 duration_of[x] = 0
-        tasks = 0
-        at = 0
-        for x in range(candidates):
-            if duration_of[x] > 0:
-                while at <= graph.task_block[x]:
-                    block_start[at] = tasks
-                    at += 1
-                number[x] = tasks
-                block_of[tasks] = graph.task_block[x]
-                port_of[tasks] = task_port[x]
-                component_of[tasks] = graph.task_component[x]
-                duration[tasks] = duration_of[x]
-                tasks += 1
-        while at <= blocks:
-            block_start[at] = tasks
-            at += 1
-        # The edges of the variant are those whose conditions hold.
+        exists = np.flatnonzero(duration_of)
+        number[exists] = numbers[: len(exists)]
+        block_of, port_of = graph.task_block[exists], task_port[exists]
+        duration = duration_of[exists]
+        tasks = len(block_of)
+        block_start = _starts(block_of, blocks)
+        # The edges of the variant are those whose conditions hold; `possible`: but for slots.
         for g in range(len(graph.conditions)):
             split, write_back, tensor, which = graph.conditions[g]
-            holds = True
-            if split >= 0:
-                holds = sequential[split]
-            if write_back >= 0:
-                holds = holds and background[v, write_back]
-            if tensor >= 0:
-                holds = holds and slots[v, tensor] == graph.slot_counts[which]
-            active[g] = holds
+            possible[g] = split < 0 or sequential[split]
+            possible[g] &= write_back < 0 or background[v, write_back]
+            active[g] = possible[g]
+            active[g] &= tensor < 0 or slots[v, tensor] == graph.slot_counts[which]
         chosen = 0
-        at = 0
+        edges_start[:] = 0
         for e in range(edges):
             if active[graph.edge_condition[e]]:
-                while at <= graph.edge_source[e]:
-                    edges_start[at] = chosen
-                    at += 1
+                edges_start[graph.edge_source[e] + 1] += 1
                 target[chosen] = graph.edge_target[e]
                 chosen += 1
-        while at <= blocks:
-            edges_start[at] = chosen
-            at += 1
+        for b in range(blocks):
+            edges_start[b + 1] += edges_start[b]
         has_empty_block = False
         for b in range(blocks):
             if block_start[b] == block_start[b + 1]:
@@ -220,20 +194,10 @@ def time_variants(
             mode = modes[m]
             dates = 1 if mode in (1, 3) else 0
             if dates != last_dates:
-                # The tasks of each port by date: a counting sort by port.
-                by_date = skewed_order if dates == 1 else graph.program_order
-                order_start[:] = 0
-                for x in range(tasks):
-                    order_start[port_of[x] + 1] += 1
-                for q in range(ports):
-                    order_start[q + 1] += order_start[q]
-                cursor[:] = order_start
-                for k in range(candidates):
-                    x = by_date[k]
-                    if duration_of[x] > 0:
-                        q = task_port[x]
-                        order[cursor[q]] = number[x]
-                        cursor[q] += 1
+                order = skewed_order if dates == 1 else program_order
+                order = order[duration_of[order] > 0]
+                order_start = _starts(task_port[order], ports)
+                order = number[order]
                 last_dates = dates
             begin[:] = 0
             finish[:] = 0
@@ -253,10 +217,10 @@ def time_variants(
                 edges_start,
                 numbers[:chosen],
                 target[:chosen],
-                block_of[:tasks],
-                port_of[:tasks],
-                duration[:tasks],
-                order[:tasks],
+                block_of,
+                port_of,
+                duration,
+                order,
                 order_start,
                 begin,
                 finish,
@@ -269,10 +233,9 @@ def time_variants(
                 continue
             if peaks:
                 for e in range(edges):
-                    _, write_back, tensor, which = graph.conditions[graph.edge_condition[e]]
-                    if tensor < 0 or not fits[v, tensor, which]:
-                        continue
-                    if write_back >= 0 and not background[v, write_back]:
+                    g = graph.edge_condition[e]
+                    _, _, tensor, which = graph.conditions[g]
+                    if tensor < 0 or not possible[g] or not fits[v, tensor, which]:
                         continue
                     source, waiting = graph.edge_source[e], graph.edge_target[e]
                     ends = finish[source] if source < n else block_finish[source]
@@ -309,15 +272,26 @@ def time_variants(
                 tile_memory,
                 background[v],
                 least,
-                block_of[:tasks],
-                component_of[:tasks],
-                duration[:tasks],
+                block_of,
+                graph.task_component[exists],
+                duration,
                 best_begin,
                 best_block_finish,
                 best_fill_begin,
                 best_task_begin[:tasks],
             )
     return makespans, best, most, fits
+
+
+@compiled
+def _starts(keys: Any, count: int) -> Any:
+    """Return where the entries of each key begin in increasing keys."""
+    start = np.zeros(count + 1, np.int32)
+    for key in keys:
+        start[key + 1] += 1
+    for key in range(count):
+        start[key + 1] += start[key]
+    return start
 
 
 @compiled

@@ -148,11 +148,10 @@ class VariantGraph:
             tasks.edge_rule[by_source].astype(np.int32),
             self.conditions,
             np.array(self.slot_counts),
-            tasks.task_block,
+            tasks.task_block.astype(np.int32),
             tasks.task_duration,
             component_of_port[tasks.task_port],
             self.merged,
-            self.program_order,
             held.bits,
             held.from_start,
             held.to_end,
@@ -161,11 +160,6 @@ class VariantGraph:
             held.access_block,
             len(order),
         )
-
-    @cached_property
-    def program_order(self) -> Ints:
-        """The tasks in program order, shape (tasks,)."""
-        return self.tasks.date_order(skewed=False)
 
     @cached_property
     def distances(self) -> dict[int, dict[tuple[int, int], int]]:

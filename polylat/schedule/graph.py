@@ -126,23 +126,6 @@ class TaskGraph:
             Shape (tasks,): the tasks by port, then date of the tile iteration, then position of
             the block; shape (ports + 1,): where the tasks of each port begin in `tasks`.
         """
-        order = self.date_order(skewed=skewed)
-        start, entries = group_by_key(self.task_port[order], self.ports)
-        return order[entries], start
-
-    def date_order(self, *, skewed: bool) -> Ints:
-        """Return the tasks in the order of their dates.
-
-        Parameters
-        ----------
-        skewed
-            As for `port_order`.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (tasks,): the tasks by date of the tile iteration, then position of the block.
-        """
         rank = date_ranks(self.dates.skew if skewed else self.dates.program)
         places = int(self.sequence.max(initial=0)) + 1
         order = np.arange(self.tasks)
@@ -150,6 +133,8 @@ class TaskGraph:
         for key, count in (
             (self.sequence[self.task_block], places),
             (rank[self.owner[self.task_block]], self.iterations),
+            (self.task_port, self.ports),
         ):
-            order = order[group_by_key(key[order], count)[1]]
-        return order
+            start, entries = group_by_key(key[order], count)
+            order = order[entries]
+        return order, start
