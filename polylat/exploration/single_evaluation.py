@@ -70,7 +70,7 @@ class SingleEvaluator:
         options = {
             "granularity": mapping.granularity,
             "order": order,
-            "background": tuple(sorted(mapping.write_backs(mask))),
+            "background": tuple(sorted(space.write_backs(mask))),
             "slots": slots_option(space, dict(zip(explored, counts, strict=True))),
             "max_tiles": space.max_tiles,
         }

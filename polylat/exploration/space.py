@@ -144,6 +144,22 @@ class Space:
         """
         return tuple(bool(d) for d in _digits(number, [2] * len(self.background)))
 
+    def write_backs(self, mask: Sequence[bool]) -> frozenset[WriteBack]:
+        """Return the write-backs in the background.
+
+        Parameters
+        ----------
+        mask
+            Which of the explored write-backs are in the background.
+
+        Returns
+        -------
+        frozenset of WriteBack
+            These, and those that are in the background in every variant.
+        """
+        explored = [pair for pair, here in zip(self.background, mask, strict=True) if here]
+        return frozenset({*self.fixed_background, *explored})
+
     @cached_property
     def slot_table(self) -> tuple[tuple[int | None, ...], ...]:
         """All assignments of slot counts to the tensors of `slots`."""
@@ -171,12 +187,10 @@ class Space:
         cell, rest = divmod(number, self.variants_per_cell)
         background_set, assignment = divmod(rest, self.slot_assignments)
         common = self.cell_choice(cell)
-        mask = self.background_mask(background_set)
-        chosen = [pair for pair, here in zip(self.background, mask, strict=True) if here]
         counts = self.slot_table[assignment]
         return Choice(
             tuple((name, kind) for (name, _), kind in zip(self.splits, common.kinds, strict=True)),
-            tuple(sorted({*self.fixed_background, *chosen})),
+            tuple(sorted(self.write_backs(self.background_mask(background_set)))),
             tuple((t, n) for (t, _), n in zip(self.slots, counts, strict=True)),
             common.granularity,
             common.order,

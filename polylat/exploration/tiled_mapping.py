@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -17,13 +17,14 @@ from polylat.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from polylat.exploration.axes import WriteBack, split_name
+from polylat.exploration.axes import split_name
 from polylat.exploration.cell import Cell
 from polylat.exploration.held_tiles import IntegerRangeError
 from polylat.exploration.pareto import Outcome
 from polylat.exploration.space import Space
 from polylat.exploration.variant_input import with_tiles
 from polylat.exploration.variants import VariantGraph
+from polylat.lowering.dependences.rules import slots_of
 from polylat.lowering.held_tiles import memory_sizes
 from polylat.lowering.lowered import lower
 
@@ -74,8 +75,7 @@ class TiledMapping:
 
     def _distinct_slot_counts(self) -> list[int | None]:
         """Return the slot counts that any tensor has in any variant."""
-        others = self.space.other_slots
-        fixed = [*others.values(), 2] if isinstance(others, Mapping) else [others]
+        fixed = [slots_of(self.space.other_slots, t) for t in self.spec.workload.tensors]
         return [*fixed, *(count for _, counts in self.space.slots for count in counts)]
 
     # Choices
@@ -146,39 +146,21 @@ class TiledMapping:
             One entry per write-back of the graph.
         """
         assert self.graph is not None
-        chosen = self.write_backs(mask)
+        chosen = self.space.write_backs(mask)
         return [pair in chosen for pair in self.graph.write_backs]
-
-    def write_backs(self, mask: Sequence[bool]) -> frozenset[WriteBack]:
-        """Return the write-backs in the background.
-
-        Parameters
-        ----------
-        mask
-            Which of the explored write-backs are in the background.
-
-        Returns
-        -------
-        frozenset of WriteBack
-            These, and those that are in the background in every variant.
-        """
-        explored = [p for p, here in zip(self.space.background, mask, strict=True) if here]
-        return frozenset({*self.space.fixed_background, *explored})
 
     @cached_property
     def slot_counts(self) -> np.ndarray:
         """Shape (slot assignments, tensors of the graph): slot counts; 0: unlimited."""
         assert self.graph is not None
         explored = [tensor for tensor, _ in self.space.slots]
-        others = self.space.other_slots
         tensors = self.graph.tensors
         table = np.empty((self.space.slot_assignments, len(tensors)), dtype=np.int64)
         for column, tensor in enumerate(tensors):
             if tensor in explored:
                 table[:, column] = self.space.slot_array[:, explored.index(tensor)]
             else:
-                count = others.get(tensor, 2) if isinstance(others, Mapping) else others
-                table[:, column] = count or 0
+                table[:, column] = slots_of(self.space.other_slots, tensor) or 0
         return table
 
     @cached_property

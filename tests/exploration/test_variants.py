@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from polylat import MappingError, Spec, UnsupportedError
 from polylat.engine.model import build
-from polylat.exploration.axes import write_backs
+from polylat.exploration.axes import capacity_tensors, write_backs
 from polylat.exploration.cell import Cell
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.lowered import lower
@@ -90,6 +90,8 @@ def test_the_graph_of_a_variant_satisfies_its_conditions(case: Any) -> None:
         assume(False)
         raise
     graph = VariantGraph(lowered, write_backs(lowered), (1, 2, None))
+    copied = {t for leaf in lowered.leaves if leaf.einsum.is_copy for t in leaf.einsum.outputs}
+    assert {*graph.tensors} - copied <= {*capacity_tensors(lowered)}
     cell = Cell(graph, pipelines)
     background = np.array([pair in chosen for pair in graph.write_backs], dtype=np.bool_)
     counts = np.array([slots[tensor] or 0 for tensor in graph.tensors], dtype=np.int64)
