@@ -164,7 +164,8 @@ def time_variants(
         duration = duration_of[exists]
         tasks = len(block_of)
         block_start = _starts(block_of, blocks)
-        # The edges of the variant are those whose conditions hold; `possible`: but for slots.
+        # The edges of the variant are those whose conditions hold: active ones. Possible ones may
+        # belong to another slot count; by these `fits` is found.
         for g in range(len(graph.conditions)):
             split, write_back, tensor, which = graph.conditions[g]
             possible[g] = split < 0 or sequential[split]
