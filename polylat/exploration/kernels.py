@@ -135,6 +135,8 @@ def time_variants(
     most = np.zeros((count, memories if peaks else 0), np.int64)
     duration_of = np.empty(candidates, np.int64)
     number = np.empty(candidates, np.int32)
+    order = np.empty(candidates, np.int32)
+    order_start = np.empty(ports + 1, np.int32)
     edges_start = np.empty(blocks + 1, np.int32)
     target = np.empty(edges, np.int32)
     numbers = np.arange(max(candidates, edges)).astype(np.int32)
@@ -195,10 +197,16 @@ def time_variants(
             mode = modes[m]
             dates = 1 if mode in (1, 3) else 0
             if dates != last_dates:
-                order = skewed_order if dates == 1 else program_order
-                order = order[duration_of[order] > 0]
-                order_start = _starts(task_port[order], ports)
-                order = number[order]
+                by_port = skewed_order if dates == 1 else program_order
+                order_start[:] = 0
+                served = 0
+                for x in by_port:
+                    if duration_of[x] > 0:
+                        order[served] = number[x]
+                        order_start[task_port[x] + 1] += 1
+                        served += 1
+                for q in range(ports):
+                    order_start[q + 1] += order_start[q]
                 last_dates = dates
             begin[:] = 0
             finish[:] = 0
@@ -221,7 +229,7 @@ def time_variants(
                 block_of,
                 port_of,
                 duration,
-                order,
+                order[:tasks],
                 order_start,
                 begin,
                 finish,
