@@ -130,8 +130,11 @@ def guarded(
 
 def check_figures(found: Comparison, every: Report, some: Report) -> None:
     """Latencies, bounds and counts; of a bracket, that the latency lies in it."""
-    # Blocks of coarser tile iterations may be served in an order that none of the three is.
-    most = every.latency if coarser(every, some) and not some.exact else some.latency
+    # Blocks of coarser tile iterations may be served in an order that none of the three is. It may
+    # be faster, and where it attains the resource bound it is exact.
+    most = every.latency if coarser(every, some) else some.latency
+    if coarser(every, some) and some.exact and some.latency != every.resource_bound:
+        found.same("latency", "coarser", some.latency, every.latency)
     if not some.lower_bound <= every.latency <= most:
         bracket = f"{some.lower_bound} to {some.latency}"
         kind = "latency" if some.exact else "bracket"
