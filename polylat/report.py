@@ -115,7 +115,7 @@ class Report(Results):
         (['DRAM', 'SRAM', 'mac'], 67, 'i1')
         >>> long = polylat.analyze(polylat.load("examples/attention.yaml")).timeline()
         >>> [(repeat.count, repeat.period) for repeat in long.repeats]
-        [(12, 16384), (29, 262144), (13, 16384), (13, 16384), (13, 16384)]
+        [(27, 8192), (29, 262144), (28, 8192), (28, 8192), (28, 8192)]
         """
         return timeline(self._timelines, window=window, fold=fold, limit=limit, title=title)
 
