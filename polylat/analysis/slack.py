@@ -58,6 +58,8 @@ class LatestStarts:
     def __init__(self, walk: CriticalWalk) -> None:
         model, timing = walk.model, walk.timing
         assert isinstance(model.plan, PeriodicTaskGraph)
+        if len(model.plan.repeats.all_members.read_backs.groups):
+            raise SlackUndeterminedError  # the graph lacks precedences that delay nothing
         self._graph = graph = model.graph
         self._makespan = timing.makespan
         self._gaps = gaps = _Gaps(model.layout, model.plan)

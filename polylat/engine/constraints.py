@@ -63,6 +63,7 @@ def extension_rules(
     common += [*barrier_rows(builder), *capacity_rows(builder), *task_rows(builder)]
     in_order = in_order_rows(builder)
     ready_order = ready_order_rows(builder)
+    backs = read_backs(builder)
     program, skew = port_rows(builder)
     return ExtensionRules(
         builder.grid,
@@ -74,5 +75,5 @@ def extension_rules(
         skew,
         Rows.joined(ready_order),
         tuple(builder.undecided),
-        read_backs(builder),
+        backs,
     )

@@ -46,6 +46,8 @@ class RowBuilder:
         The sources so far, and their number.
     undecided
         (leaf, point) of targets with a precedence that does not move with their box.
+    awaited
+        The leaves of which a finish has been named as a source.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class RowBuilder:
             raise IrregularError("few combinations of loop indices are tile iterations")
         self.families = EventFamilies.of(graph, self.grid, self.keys)
         self.undecided: list[tuple[int, int]] = []
+        self.awaited: set[int] = set()
         self.sources: list[Sources] = []
         self.numbered = 0
         self._itself: dict[int, Ints] = {}
@@ -323,6 +326,7 @@ class RowBuilder:
         list of int
             The families.
         """
+        self.awaited.add(leaf)
         ports = [f for (number, _), f in self.families.finish.items() if number == leaf]
         return [self.families.start[leaf], *ports]
 

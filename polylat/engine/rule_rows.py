@@ -6,6 +6,7 @@ import numpy as np
 
 from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.read_back import may_read_back
 from polylat.lowering.dependences.rules import storage_reads
 from polylat.lowering.paths import Leaf
 from polylat.schedule.arrays import Ints, concatenated_ranges, group_by_key
@@ -120,10 +121,14 @@ def task_rows(builder: RowBuilder) -> list[Rows]:
 def read_backs(builder: RowBuilder) -> ReadBacks:
     """A tile iteration finishes after the write-backs of what it reads back.
 
+    That matters only for leaves of which a finish is awaited. Where tile iterations are skipped, it
+    is only checked that write-backs delay no finish: what a tile reads back was written in earlier
+    tiles of the holder.
+
     Parameters
     ----------
     builder
-        The mapping, and the sources numbered so far.
+        The mapping; all other precedences have been made.
 
     Returns
     -------
@@ -132,12 +137,52 @@ def read_backs(builder: RowBuilder) -> ReadBacks:
     """
     graph = builder.graph
     edges = np.flatnonzero(graph.edge_target >= graph.blocks)
+    finishing = graph.leaf[graph.edge_target[edges] - graph.blocks]
+    edges = edges[np.isin(finishing, list(builder.awaited))]
     start, tasks = group_by_key(graph.task_block, graph.blocks)
     written = graph.edge_source[edges]
     which, place = concatenated_ranges(start[written], start[written + 1] - start[written])
     reading = graph.edge_target[edges][which] - graph.blocks
     keys = np.concatenate([np.zeros(0, dtype=np.int64), *builder.keys])
-    return ReadBacks(builder.families.tasks[tasks[place]], graph.leaf[reading], keys[reading])
+    rows: list[Rows] = []
+    groups: list[Ints] = []
+    for number in sorted(builder.awaited):
+        _add_earlier_write_backs(builder, builder.leaves[number], rows, groups)
+    return ReadBacks(
+        builder.families.tasks[tasks[place]],
+        graph.leaf[reading],
+        keys[reading],
+        Rows.joined(rows),
+        np.concatenate([np.zeros(0, dtype=np.int64), *groups]),
+    )
+
+
+def _add_earlier_write_backs(
+    builder: RowBuilder, leaf: Leaf, rows: list[Rows], groups: list[Ints]
+) -> None:
+    """Add rows from the write-backs of earlier tiles to finishes of a sampled leaf.
+
+    One of the rows of a group suffices: a finish is the latest of several events.
+    """
+    tiles = builder.layout.tiles[leaf.number]
+    for block in builder.layout.blocks[leaf.number]:
+        if block.kind != "background" or tiles.whole:
+            continue
+        assert block.tensor is not None
+        if not may_read_back(leaf, block.tensor, block.level):
+            continue
+        depth = leaf.storages(block.tensor)[block.level].depth
+        keys = builder.keys[leaf.number][tiles.firsts(depth)]
+        some, base, same = builder.previous(
+            leaf.number, builder.digits[leaf.number][:, keys], depth
+        )
+        source = builder.source(leaf.number, keys[some], leaf.number, base, same)
+        for family in builder.stream(leaf.number, "background", block.tensor, block.level):
+            first = 1 + max((int(part.max(initial=-1)) for part in groups), default=-1)
+            for finish in builder.finish(leaf.number):
+                target = builder.families.event(finish, keys[some])
+                rows.append(builder.rows(target, family, source, sound=False))
+                groups.append(first + np.arange(len(some)))
 
 
 def flow_rows(builder: RowBuilder) -> list[Rows]:

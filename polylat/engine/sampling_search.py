@@ -8,6 +8,7 @@ from which the loop is sampled as if it began anew.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -73,12 +74,26 @@ class _Sample:
         Number of iterations after which the schedule repeats.
     restarts
         Iterations at which another periodic regime begins: a head is sampled from there.
+    regimes
+        (iteration, period from there on) of restarts, in increasing order, where periods are known:
+        the schedule repeats after a common multiple of that period and of `period`.
     """
 
     head: int
     tail: int
     period: int = 1
     restarts: tuple[int, ...] = ()
+    regimes: tuple[tuple[int, int], ...] = ()
+
+    def period_at(self, iteration: int) -> int:
+        """The number of iterations after which the schedule repeats, around an iteration."""
+        at = bisect_right(self.regimes, iteration, key=lambda regime: regime[0])
+        return lcm(self.period, self.regimes[at - 1][1]) if at else self.period
+
+    @property
+    def beginnings(self) -> list[int]:
+        """Where periodic regimes begin."""
+        return sorted({*self.restarts, *(iteration for iteration, _ in self.regimes)})
 
 
 @dataclass(frozen=True)
@@ -89,8 +104,8 @@ class _RestartSearch:
     ----------
     node, number
         The loop (tree node), and the number of its skipped range.
-    first
-        The first skipped iteration there.
+    first, period
+        The first skipped iteration there, and the number of iterations per period.
     holds, fails
         The largest number of skipped periods for which the extrapolation was found to hold, and the
         smallest for which it was found to fail.
@@ -103,6 +118,7 @@ class _RestartSearch:
     node: int
     number: int
     first: int
+    period: int
     holds: int
     fails: int
     points: tuple[tuple[int, int], ...]
@@ -148,6 +164,8 @@ class SamplingSearch:
     built
         The models that other searches have built from these inputs, by sample; this one adds its
         own.
+    regimes
+        Tree node of a loop → (iteration, period from there on) of its periodic regimes.
 
     Attributes
     ----------
@@ -165,6 +183,7 @@ class SamplingSearch:
         only: frozenset[int] | None = None,
         prepare: Callable[[Model], Model] | None = None,
         built: dict[Sampled, Model] | None = None,
+        regimes: Mapping[int, tuple[tuple[int, int], ...]] | None = None,
     ) -> None:
         self.inputs = inputs
         self.most = most
@@ -175,6 +194,8 @@ class SamplingSearch:
         lowered = inputs.lowered
         self._trips = _trips(lowered)
         self._samples = _initial_samples(lowered, inputs.slots)
+        for node, known in (regimes or {}).items():
+            self._samples[node] = replace(self._samples[node], regimes=known)
         self._model: Model | None = None
         self._restart: _RestartSearch | None = None
         self._tails = {node: sample.tail + 2 for node, sample in self._samples.items()}
@@ -271,7 +292,7 @@ class SamplingSearch:
             periods = [
                 _period(model, error.timing, *place) for place in places if error.timing is not None
             ]
-            if periods and all(period == sample.period for period in periods):
+            if periods and periods == [_cut_period(model, place) for place in places]:
                 steady.append(node)
                 continue
             found = [period for period in periods if period is not None]
@@ -315,7 +336,7 @@ class SamplingSearch:
         delay = max((excess.get(p, 0) for p in places if p[2] <= number), default=0)
         points = ((cut.periods, delay),) if delay else ()
         self._restart = _RestartSearch(
-            node, number, first, 0, cut.periods, points, self._samples[node]
+            node, number, first, cut.period, 0, cut.periods, points, self._samples[node]
         )
         self._try_restart(self._restart.next)
 
@@ -323,7 +344,7 @@ class SamplingSearch:
         """Restart the sample of the loop after a number of skipped periods."""
         search = self._restart
         assert search is not None
-        digit = search.first + periods * search.sample.period
+        digit = search.first + periods * search.period
         restarts = tuple(sorted({*search.sample.restarts, digit}))
         self._samples[search.node] = replace(search.sample, restarts=restarts)
         self._model = None
@@ -344,6 +365,12 @@ class SamplingSearch:
         else:
             self._try_restart(self._restart.holds)
             self._restart = None
+
+
+def _cut_period(model: Model, place: _Range) -> int:
+    """Return the period of a skipped range."""
+    leaf, loop, number = place
+    return model.layout.tiles[leaf].kept[loop].cuts[number].period
 
 
 def _period(
@@ -421,28 +448,32 @@ def _trips(lowered: LoweredMapping) -> dict[int, tuple[int, ...]]:
 def _loop_sample(trips: Sequence[int], sample: _Sample) -> LoopSample:
     """Sample the head of a loop, and the iterations around its trip counts and restarts."""
     most = trips[-1]
-    head = sample.head + 2 * (sample.period - 1)
-    runs = [(0, head)]
-    around = [
-        (count - sample.tail - sample.period + 1, count + sample.head) for count in trips[:-1]
-    ]
+
+    def head_from(iteration: int) -> int:
+        return iteration + sample.head + 2 * (sample.period_at(iteration) - 1)
+
+    def tail_before(iteration: int) -> int:
+        return iteration - sample.tail - sample.period_at(iteration - 1) + 1
+
+    runs = [(0, head_from(0))]
+    around = [(tail_before(count), count + sample.head) for count in trips[:-1]]
     # Before a restart, as at a loop's end, iterations may differ from those of the period.
-    around += [
-        (restart - sample.tail - sample.period + 1, restart + head) for restart in sample.restarts
-    ]
+    around += [(tail_before(start), head_from(start)) for start in sample.beginnings]
     around.sort()
-    around.append((most - sample.tail - sample.period + 1, most))
+    around.append((tail_before(most), most))
+    periods_between = []
     for low, high in around:
-        gap = low - runs[-1][1]
-        periods = gap // sample.period
-        if periods < 2 or runs[-1][1] - runs[-1][0] < 2 * sample.period + 1:
+        period = sample.period_at(runs[-1][1] - 1)
+        periods = (low - runs[-1][1]) // period
+        if periods < 2 or runs[-1][1] - runs[-1][0] < 2 * period + 1:
             runs[-1] = (runs[-1][0], min(max(runs[-1][1], high), most))
         else:
-            runs.append((runs[-1][1] + periods * sample.period, min(high, most)))
+            runs.append((runs[-1][1] + periods * period, min(high, most)))
+            periods_between.append(period)
     runs[-1] = (runs[-1][0], most)
     cuts = []
     skipped = 0
-    for (_, end), (start, _) in pairwise(runs):
-        cuts.append(SkippedPeriods(end - skipped, sample.period, (start - end) // sample.period))
+    for ((_, end), (start, _)), period in zip(pairwise(runs), periods_between, strict=True):
+        cuts.append(SkippedPeriods(end - skipped, period, (start - end) // period))
         skipped += start - end
     return LoopSample(most, tuple(cuts))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polylat.engine.service_log import StreamLog
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.numbering import Numbering
@@ -25,7 +26,16 @@ from polylat.schedule.extension import ExtensionRules, ServiceRules
 from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.graph import TaskGraph
 
-__all__ = ["ServiceOrder", "order_of_shortened_loops", "service_rules", "transferred_order"]
+__all__ = [
+    "ServiceOrder",
+    "order_of_services",
+    "order_of_shortened_loops",
+    "service_rules",
+    "transferred_order",
+]
+
+Stream = tuple[int, int, int]
+"""(leaf, position of the block in its tile iterations, port)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,31 +117,123 @@ def order_of_shortened_loops(
     follows = np.ones(len(order), dtype=np.bool_)
     follows[start[:-1][start[:-1] < start[1:]]] = False
     at = np.flatnonzero(follows)
-    targets = order[at]
-    source, periods = table.at_sampled_distance(targets, order[at - 1])
+    source, periods = table.at_sampled_distance(order[at], order[at - 1])
+    before = Precedences(source, order[at], periods)
+    return before, _moving(table, back, before, (task, kinds, exists, digits))
+
+
+def order_of_services(
+    layout: Numbering, graph: TaskGraph, services: Mapping[Stream, StreamLog]
+) -> tuple[Precedences, ServiceOrder]:
+    """Return the order of service in which all tile iterations are served.
+
+    Parameters
+    ----------
+    layout, graph
+        The numbering of the sampled tile iterations and blocks, and their task graph.
+    services
+        The services of all streams.
+
+    Returns
+    -------
+    (precedences, order)
+        As `order_of_shortened_loops`.
+
+    Raises
+    ------
+    NotPeriodicError
+        A task is not among the services, or followers do not move with the boxes.
+    """
+    table = ServiceTable(layout, graph)
+    streams: dict[int, list[tuple[int, StreamLog]]] = {}
+    for (leaf, sequence, port), log in services.items():
+        streams.setdefault(port, []).append((leaf * table.width + sequence, log))
+    for mine in streams.values():
+        mine.sort(key=lambda entry: entry[0])
+    depths = [tiles.depth for tiles in layout.tiles]
+    indices = layout.digits[:, table.iteration].T.tolist()
+    task: list[int] = []
+    kinds: list[int] = []
+    followers: list[tuple[float, ...] | None] = []
+    targets: list[int] = []
+    sources: list[tuple[int, tuple[float, ...]]] = []
+    columns = (table.leaf.tolist(), table.sequence.tolist(), table.port.tolist())
+    for number, (leaf, sequence, port) in enumerate(zip(*columns, strict=True)):
+        begin = services[leaf, sequence, port].begin(tuple(indices[number][: depths[leaf]]))
+        if begin is None:
+            raise NotPeriodicError([])
+        last = None
+        for kind, log in streams[port]:
+            task.append(number)
+            kinds.append(kind)
+            after, earlier = log.after(begin), log.before(begin)
+            followers.append(None if after is None else after[1])
+            if earlier is not None and (last is None or earlier[0] > last[0]):
+                last = (earlier[0], kind, earlier[1])
+        if last is not None:
+            targets.append(number)
+            sources.append(last[1:])
+    target = np.array(targets, dtype=np.int64)
+    kind_of = np.array([kind for kind, _ in sources], dtype=np.int64)
+    source, periods = table.locate(
+        kind_of // table.width,
+        _padded([at for _, at in sources], layout.depth).T,
+        kind_of % table.width,
+        table.port[target],
+    )
+    if (source < 0).any():
+        raise NotPeriodicError([])
+    before = Precedences(source, target, periods)
+    exists = np.array([at is not None for at in followers], dtype=np.bool_)
+    digits = _padded([at or () for at in followers], layout.depth)
+    rows = np.array(task, dtype=np.int64), np.array(kinds, dtype=np.int64), exists, digits
+    return before, _moving(table, _earlier(layout, graph), before, rows)
+
+
+def _padded(digits: Sequence[tuple[float, ...]], depth: int) -> Ints:
+    found = np.zeros((len(digits), depth), dtype=np.int64)
+    for row, indices in enumerate(digits):
+        found[row, : len(indices)] = indices
+    return found
+
+
+def _moving(
+    table: ServiceTable,
+    back: Sequence[tuple[Ints, Ints]],
+    preceding: Precedences,
+    rows: tuple[Ints, Ints, Mask, Ints],
+) -> ServiceOrder:
+    """Return an order of service, given the followers for k = 0.
+
+    How followers move is seen from those of the tasks one period earlier: `back`, see `_earlier`.
+    """
+    layout, graph = table.layout, table.graph
+    task, kinds, exists, digits = rows
+    source, targets = preceding.source, preceding.target
+    stream = table.leaf * table.width + table.sequence
     width = np.bincount(task, minlength=graph.tasks)
     first = np.cumsum(width) - width
     before = np.full(graph.tasks, -1)
     before_digits = np.zeros((graph.tasks, layout.depth), dtype=np.int64)
-    before_digits[targets] = table.loop_indices(source, periods).T
-    spread, rows = concatenated_ranges(first[targets], width[targets])
-    match = kinds[rows] == stream[source][spread]
-    before[targets[spread[match]]] = rows[match]
+    before_digits[targets] = table.loop_indices(source, preceding.periods).T
+    spread, mine = concatenated_ranges(first[targets], width[targets])
+    match = kinds[mine] == stream[source][spread]
+    before[targets[spread[match]]] = mine[match]
     moves = np.zeros((len(task), layout.depth, layout.depth), dtype=np.int64)
     before_moves = np.zeros((graph.tasks, layout.depth, layout.depth), dtype=np.int64)
     for k, (cells, earlier) in enumerate(back):
-        spread, rows = concatenated_ranges(first[cells], width[cells])
-        others = rows - first[cells][spread] + first[earlier][spread]
-        if (width[cells] != width[earlier]).any() or (exists[rows] != exists[others]).any():
+        spread, mine = concatenated_ranges(first[cells], width[cells])
+        others = mine - first[cells][spread] + first[earlier][spread]
+        if (width[cells] != width[earlier]).any() or (exists[mine] != exists[others]).any():
             raise NotPeriodicError(_places(layout, k))
-        moves[rows, :, k] = digits[rows] - digits[others]
+        moves[mine, :, k] = digits[mine] - digits[others]
         here = (before[cells] >= 0) & (before[earlier] >= 0)
         before_moves[cells[here], :, k] = before_digits[cells[here]] - before_digits[earlier[here]]
         alike = kinds[before[cells[here]]] == kinds[before[earlier[here]]]
         before[cells[here][~alike]] = -1
         before[cells[~here]] = -1
     moves[~exists] = 0
-    return Precedences(source, targets, periods), ServiceOrder(
+    return ServiceOrder(
         task,
         kinds // table.width,
         kinds % table.width,

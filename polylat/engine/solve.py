@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 
 import numpy as np
@@ -13,8 +14,10 @@ from polylat.engine.sampling_search import Inputs, Sampled, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.work_conserving import (
     fills_ready_in_order,
+    simulation_of,
     work_conserving_by_date,
     work_conserving_by_shortened_loops,
+    work_conserving_by_simulation,
 )
 from polylat.errors import TooLargeError
 from polylat.lowering.dependences.rules import Slots
@@ -47,6 +50,9 @@ MOST_SAMPLED = 200_000
 
 QUICK = 30_000
 """Largest sample that is tried before a coarser granularity is considered."""
+
+SERVICES = 20_000
+"""Largest number of services that are simulated one by one for the order "oldest"."""
 
 _OLDEST_ROUNDS = 8
 """How often the sample is enlarged for the order "oldest"."""
@@ -193,7 +199,11 @@ def _extrapolated(
     try:
         found["oldest"] = Solution(model, work_conserving_by_date(model, found["skew"].schedule))
     except NotPeriodicError:
-        oldest = solve_oldest(inputs, most, work, built)
+        # Where another order attains a bound, the latency does not depend on "oldest".
+        bound = max(unlimited.makespan, *model.graph.loads)
+        legal = [solution.schedule for solution in found.values() if solution.legal]
+        thorough = all(schedule.makespan > bound for schedule in legal)
+        oldest = solve_oldest(inputs, most, work, built, thorough=thorough)
         if oldest is not None:
             found["oldest"] = oldest
     return Schedules(model, found, unlimited)
@@ -204,6 +214,8 @@ def solve_oldest(
     most: int,
     work: int | None = None,
     built: dict[Sampled, Model] | None = None,
+    *,
+    thorough: bool = True,
 ) -> Solution | None:
     """Schedule a mapping in the order "oldest" from a sample of its tile iterations.
 
@@ -215,6 +227,8 @@ def solve_oldest(
         Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
     built
         As in `SamplingSearch`.
+    thorough
+        Whether to simulate services one by one where no other guess is proven.
 
     Returns
     -------
@@ -223,15 +237,36 @@ def solve_oldest(
     """
     # First only common loops are skipped: the order in which a port alternates between two leaves
     # rarely repeats with a loop that only one of them has.
+    search = partial(SamplingSearch, inputs, rounds=_OLDEST_ROUNDS, built=built)
     found = None
-    for loops, few in ((_common_loops(inputs.lowered), min(most, QUICK)), (None, most)):
-        if found is None and loops != frozenset():
-            search = SamplingSearch(
-                inputs, few, rounds=_OLDEST_ROUNDS, only=loops, work=work, built=built
-            )
-            found = search.run(_guessed)
-            work = search.work
+    common = _common_loops(inputs.lowered)
+    if common:
+        shared = search(min(most, QUICK), only=common, work=work)
+        found, work = shared.run(_guessed), shared.work
+    if found is None:
+        every = search(most, work=work)
+        found, work = every.run(_guessed), every.work
+    if found is None and thorough:
+        found = _by_simulation(search, inputs.lowered, most, work)
     return found
+
+
+def _by_simulation(
+    search: Callable[..., SamplingSearch], lowered: LoweredMapping, most: int, work: int | None
+) -> Solution | None:
+    """Return the schedule in the order of service of a simulation, if it is proven."""
+    # Where all tile iterations may be visited, a long simulation takes longer than that.
+    services = SERVICES if work is None else min(SERVICES, max(work, 0))
+    simulation = search(most, work=work).run(lambda model: simulation_of(model, services))
+    if simulation is None:
+        return None
+
+    def guessed(model: Model) -> Solution:
+        schedule, ordered = work_conserving_by_simulation(model, simulation)
+        return Solution(ordered, schedule)
+
+    nodes = [[loop.node for loop in leaf.temporal] for leaf in lowered.leaves]
+    return search(most, work=work, regimes=simulation.regimes(nodes)).run(guessed)
 
 
 def _guessed(model: Model) -> Solution:

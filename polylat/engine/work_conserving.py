@@ -19,10 +19,12 @@ import numpy as np
 from polylat.engine.model import Model
 from polylat.engine.service_order import (
     ServiceOrder,
+    order_of_services,
     order_of_shortened_loops,
     service_rules,
     transferred_order,
 )
+from polylat.engine.service_simulation import Simulation, simulated_services
 from polylat.engine.service_table import ServiceTable
 from polylat.engine.shortened_loops import shortened_graph
 from polylat.lowering.iterations import IrregularError
@@ -36,9 +38,11 @@ from polylat.schedule.timing import TaskSchedule, service_order
 
 __all__ = [
     "fills_ready_in_order",
+    "simulation_of",
     "with_order_of",
     "work_conserving_by_date",
     "work_conserving_by_shortened_loops",
+    "work_conserving_by_simulation",
 ]
 
 
@@ -153,10 +157,70 @@ def work_conserving_by_shortened_loops(model: Model) -> tuple[TaskSchedule, Mode
                 raise
 
 
+def simulation_of(model: Model, most: int) -> Simulation:
+    """Return a simulation of all tile iterations under the order "oldest".
+
+    Parameters
+    ----------
+    model
+        A model whose tile iterations are sampled.
+    most
+        Largest number of services to simulate one by one.
+
+    Returns
+    -------
+    Simulation
+        The simulation.
+
+    Raises
+    ------
+    NotPeriodicError
+        The services repeat too rarely, or precedences do not move with the boxes.
+    """
+    places = _members(model).undecided_places
+    if places:
+        raise NotPeriodicError(places)
+    found = simulated_services(model, most)
+    if found is None:
+        raise NotPeriodicError([])
+    return found
+
+
+def work_conserving_by_simulation(
+    model: Model, simulation: Simulation
+) -> tuple[TaskSchedule, Model]:
+    """Return the work-conserving schedule, with the order of service of a simulation.
+
+    Parameters
+    ----------
+    model
+        A model whose tile iterations are sampled.
+    simulation
+        A simulation of the same mapping.
+
+    Returns
+    -------
+    (schedule, model)
+        As `work_conserving_by_shortened_loops`.
+
+    Raises
+    ------
+    NotPeriodicError
+        The work-conserving schedule may be another one.
+    """
+    return _in_order(model, *order_of_services(model.layout, model.graph, simulation.services))
+
+
 def _in_sequence(model: Model, order: Ints, start: Ints) -> tuple[TaskSchedule, Model]:
+    """Return the schedule with a given sequence of sampled services, if it is work-conserving."""
+    return _in_order(model, *order_of_shortened_loops(model.layout, model.graph, order, start))
+
+
+def _in_order(
+    model: Model, seen: Precedences, followers: ServiceOrder
+) -> tuple[TaskSchedule, Model]:
     """Return the schedule with a given order of service, if it is work-conserving."""
     assert isinstance(model.plan, PeriodicTaskGraph)
-    seen, followers = order_of_shortened_loops(model.layout, model.graph, order, start)
     ordered = _with_order(model, seen, followers)
     assert isinstance(ordered.plan, PeriodicTaskGraph)
     schedule = ordered.plan.time("oldest")

@@ -71,20 +71,26 @@ class ServiceRules:
 
 @dataclass(frozen=True, eq=False)
 class ReadBacks:
-    """Finishes that wait for write-backs, of leaves without skipped tile iterations.
+    """Finishes that wait for write-backs.
 
     Parameters
     ----------
     written
-        Shape (n,): the ends of write-backs: numbers of events.
+        Shape (n,): the ends of write-backs of leaves without skipped tile iterations: numbers of
+        events.
     leaf, key
         Shape (n,): the tile iterations that read back what these write: leaf, and point of its
         grid.
+    bounds, groups
+        For other leaves: rows whose targets are parts of finishes, and the group of each row. No
+        finish is delayed if one row of each group holds.
     """
 
     written: Ints
     leaf: Ints
     key: Ints
+    bounds: Rows
+    groups: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +174,11 @@ class ExtensionRules:
             return self.extended(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
         return ExtendedTimes(values, rates, steps)
 
+    @property
+    def undecided_places(self) -> list[tuple[int, int, int]]:
+        """The skipped ranges in which a precedence does not move with the box."""
+        return sorted({p for leaf, key in self.undecided for p in self._place(leaf, key)})
+
     def wrong_places(
         self, order: Order | None, times: ExtendedTimes, service: ServiceRules | None = None
     ) -> list[tuple[int, int, int]]:
@@ -188,7 +199,7 @@ class ExtensionRules:
             The ranges; empty if the extended times are the ASAP schedule.
         """
         if self.undecided:
-            return sorted(set().union(*(self._place(leaf, key) for leaf, key in self.undecided)))
+            return self.undecided_places
         rows = self.common if order is None or service is not None else self._of(order)
         outcome = self._decided(rows, times, self._parts)
         if service is not None:
@@ -231,6 +242,11 @@ class ExtensionRules:
             False only if the precedences describe all finishes.
         """
         backs = self.read_backs
+        if len(backs.groups):
+            zero = times.values[backs.bounds.target] * 0
+            held = _holds(self._decided(backs.bounds, times, self._parts, zero))
+            if len(np.unique(backs.groups[held])) <= int(backs.groups.max()):
+                return True
         if not len(backs.written):
             return False
         families = self.families

@@ -14,7 +14,7 @@ import numpy as np
 
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.extend import through_skipped
-from polylat.lowering.dependences.read_back import may_read_back, next_readers
+from polylat.lowering.dependences.read_back import next_readers
 from polylat.lowering.dependences.tables import exceeds_all_before, union_of
 from polylat.lowering.iterations import IrregularError, joint_tile_keys
 from polylat.lowering.numbering import DependenceEdges, Numbering
@@ -462,11 +462,6 @@ class DependenceRules:
         exists = at < len(tile)
         exists[exists] = tile[at[exists]] == out[exists] + slots
         tiles, waiting = self.layout.tiles[leaf.number], firsts[at[exists]]
-        if not tiles.whole:
-            # The write-backs of a stream finish in order, so the last one suffices.
-            last = np.append(waiting[1:] != waiting[:-1], True)[: len(waiting)]
-            exists[exists] = last
-            waiting = waiting[last]
         written, periods = through_skipped(
             tiles, waiting, tiles, stream[1][exists], depth=holder.depth
         )
@@ -526,15 +521,13 @@ class DependenceRules:
     def read_backs(self) -> Iterator[RuleEdges]:
         """Order the finish of a tile iteration after the write-backs of what it reads back.
 
+        Leaves with skipped tile iterations have no such edges. That is only right where no finish
+        of theirs is awaited (`engine.rule_rows.read_backs`).
+
         Yields
         ------
         RuleEdges
             Edges.
-
-        Raises
-        ------
-        IrregularError
-            Elements may be read back, and tile iterations are skipped.
         """
         for leaf in self.leaves:
             tiles, base = self.layout.tiles[leaf.number], self.layout.bases[leaf.number]
@@ -544,8 +537,6 @@ class DependenceRules:
                     if stream is None:
                         continue
                     if not tiles.whole:
-                        if may_read_back(leaf, tensor, level):
-                            raise IrregularError("background write-backs may be read back")
                         continue
                     written, reading = next_readers(tiles, stream[1], tensor, level)
                     back = (leaf.number, tensor, level)

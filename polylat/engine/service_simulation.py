@@ -1,0 +1,530 @@
+"""List scheduling of all tile iterations, in which repetitions are leapt over.
+
+The order "oldest" is simulated service by service. When the ports have done the same twice, with
+the same progress of every stream, the simulation goes on as many repetitions later as still end
+with the same repetition: that number is found by bisection. So it visits the beginning and the end
+of each regime only. The result is a guess: what ports do within a leap is not looked at. Whoever
+uses it must check the schedule (`ExtensionRules.not_work_conserving`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from math import lcm
+from typing import NamedTuple
+
+import numpy as np
+
+from polylat.engine.event_waits import END, EventWaits
+from polylat.engine.model import Model
+from polylat.engine.service_log import Digits, ServiceRun, StreamLog
+from polylat.lowering.task_graph import date_columns
+
+__all__ = ["Simulation", "Stream", "simulated_services"]
+
+_LEAST_LEAP = 3
+"""Smallest number of repetitions to leap over."""
+
+_BEGINNINGS = 2
+"""How many beginnings may be looked at per service that is simulated."""
+
+_WINDOW = 50
+"""Number of services in which ports are expected to repeat themselves."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The services of one kind of block on a port.
+
+    Parameters
+    ----------
+    leaf, sequence, port
+        The leaf, the position of the block in its tile iterations, and the port.
+    family
+        The family of the events at which the services end.
+    late
+        Whether they are write-backs in the background.
+    alive
+        Where they occur, see `LeafPoints.prefixes`.
+    durations
+        Per point of the leaf's grid, in steps.
+    """
+
+    leaf: int
+    sequence: int
+    port: int
+    family: int
+    late: bool
+    alive: list[list[bool]]
+    durations: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """The services of all ports in the order "oldest".
+
+    Parameters
+    ----------
+    streams
+        The streams.
+    logs
+        Per stream, its services.
+    """
+
+    streams: tuple[Stream, ...]
+    logs: tuple[StreamLog, ...]
+
+    @property
+    def services(self) -> dict[tuple[int, int, int], StreamLog]:
+        """(leaf, position of the block, port) → the services."""
+        return {
+            (stream.leaf, stream.sequence, stream.port): log
+            for stream, log in zip(self.streams, self.logs, strict=True)
+        }
+
+    def regimes(self, nodes: Sequence[Sequence[int]]) -> dict[int, tuple[tuple[int, int], ...]]:
+        """Return from which iterations of each loop on the services repeat alike.
+
+        Parameters
+        ----------
+        nodes
+            Per leaf, the tree nodes of its loops.
+
+        Returns
+        -------
+        dict
+            Tree node → (iteration, period from there on), in increasing order.
+        """
+        found: dict[int, list[tuple[int, int, int]]] = {}
+        for stream, log in zip(self.streams, self.logs, strict=True):
+            for run in log.runs:
+                if run.moves:
+                    first = min(int(digits[run.loop]) for digits in run.digits)
+                    behind = first + run.times * run.moves
+                    node = nodes[stream.leaf][run.loop]
+                    found.setdefault(node, []).append((first, behind, run.moves))
+        return {node: _pieces(ranges) for node, ranges in found.items()}
+
+
+def _pieces(ranges: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the common pieces of ranges (first, behind, period), each with a common period."""
+    ends = sorted({end for first, behind, _ in ranges for end in (first, behind)})
+    return tuple(
+        (end, lcm(*(period for first, behind, period in ranges if first <= end < behind)))
+        for end in ends
+    )
+
+
+class _Leap(NamedTuple):
+    """Repetitions that were leapt over.
+
+    Parameters
+    ----------
+    at
+        The number of services before it.
+    first, last
+        The services that repeat: positions in the log.
+    moves
+        Per stream, (loop, iterations) that it moves per repetition; None: none.
+    steps, times
+        The duration of a repetition in steps, and their number.
+    long
+        The ports whose present service lasts longer.
+    """
+
+    at: int
+    first: int
+    last: int
+    moves: tuple[tuple[int, int] | None, ...]
+    steps: int
+    times: int
+    long: frozenset[int]
+
+
+@dataclass
+class _State:
+    """What has happened so far.
+
+    Parameters
+    ----------
+    now
+        The time in steps.
+    last
+        Per stream, the last tile iteration that has been served, if any.
+    next, done
+        Per stream, the first tile iteration that has not been served, and whose service has not
+        ended.
+    begun
+        Per family of beginnings, a tile iteration before which all have begun.
+    ends
+        The ends of the services at present, as a heap: (time, stream).
+    busy
+        Per port, the stream that it serves, or -1, and the end of that service.
+    """
+
+    now: int
+    last: list[Digits]
+    next: list[Digits]
+    done: list[Digits]
+    begun: dict[int, Digits]
+    ends: list[tuple[int, int]] = field(default_factory=list)
+    busy: list[tuple[int, int]] = field(default_factory=list)
+
+    def copy(self) -> _State:
+        """An independent copy."""
+        return _State(
+            self.now,
+            self.last.copy(),
+            self.next.copy(),
+            self.done.copy(),
+            self.begun.copy(),
+            self.ends.copy(),
+            self.busy.copy(),
+        )
+
+
+class _StuckError(Exception):
+    """The simulation cannot continue: a deadlock, or too many services."""
+
+
+def simulated_services(model: Model, most: int) -> Simulation | None:
+    """Return the services of all ports in the order "oldest", of all tile iterations.
+
+    Parameters
+    ----------
+    model
+        A model whose tile iterations are sampled. The boxes of its precedences are decided.
+    most
+        Largest number of services to simulate one by one.
+
+    Returns
+    -------
+    Simulation or None
+        The services, as a guess; None if they repeat too rarely, or if there is a deadlock.
+    """
+    run = _Run(model, most)
+    try:
+        run.all()
+    except (_StuckError, RecursionError):
+        return None
+    return Simulation(run.streams, run.logs())
+
+
+_Signature = tuple[tuple[tuple[int, int], ...], tuple[int, ...]]
+_Visit = tuple[int, int, tuple[Digits, ...]]
+"""(time, number of services so far, next tile iteration of each stream)"""
+
+
+class _Run:
+    """A simulation."""
+
+    def __init__(self, model: Model, most: int) -> None:
+        self.model = model
+        self.most = most
+        self.waits = EventWaits(model)
+        families = self.waits.families
+        durations = np.zeros(families.count, dtype=object)
+        durations[families.tasks] = model.graph.task_duration
+        streams = []
+        for (leaf, sequence, port), family in families.task.items():
+            points = self.waits.leaves[leaf]
+            streams.append(
+                Stream(
+                    leaf,
+                    sequence,
+                    port,
+                    family,
+                    model.layout.blocks[leaf][sequence].kind == "background",
+                    points.prefixes(families.occurs(family)),
+                    [int(n) for n in durations[families.span(family)]],
+                )
+            )
+        self.streams = tuple(streams)
+        self.stream_of = {stream.family: n for n, stream in enumerate(streams)}
+        self.on_port = [
+            [n for n, stream in enumerate(streams) if stream.port == port]
+            for port in range(model.graph.ports)
+        ]
+        self.alive = {
+            family: self.waits.leaves[leaf].prefixes(families.occurs(family))
+            for family, leaf in self._beginnings()
+        }
+        self.leaf_of = dict(self._beginnings())
+        # What a stream waits for: its own fill, or the start of the tile iteration.
+        self.opens = [
+            families.ready.get((s.leaf, s.sequence), families.start[s.leaf]) for s in streams
+        ]
+        self.dates: dict[tuple[int, Digits], tuple[int, ...]] = {}
+        self.log: list[tuple[int, int, Digits]] = []
+        self.leaps: list[_Leap] = []
+        self.visited: dict[_Signature, list[_Visit]] = {}
+        self.services = 0
+        self.beginnings = 0
+        self.resume = 0
+        first = [self.waits.leaves[s.leaf].first(s.alive) for s in streams]
+        begun = {f: self.waits.leaves[a].first(self.alive[f]) for f, a in self._beginnings()}
+        self.state = _State(
+            0, first.copy(), first, first.copy(), begun, [], [(-1, 0)] * len(self.on_port)
+        )
+
+    def _beginnings(self) -> list[tuple[int, int]]:
+        families = self.waits.families
+        return [
+            *((family, leaf) for leaf, family in families.start.items()),
+            *((family, leaf) for (leaf, _), family in families.ready.items()),
+        ]
+
+    def all(self) -> None:
+        """Simulate to the end."""
+        self._choose()
+        while self.state.ends:
+            self._step()
+            self._leap()
+        if any(digits != END for digits in self.state.next):
+            raise _StuckError
+
+    # One step: from the end of a service to the next one.
+
+    def _step(self) -> None:
+        state = self.state
+        state.now = state.ends[0][0]
+        while state.ends and state.ends[0][0] == state.now:
+            _, stream = heappop(state.ends)
+            state.done[stream] = state.next[stream]
+            state.busy[self.streams[stream].port] = (-1, 0)
+        self._choose()
+
+    def _choose(self) -> None:
+        state = self.state
+        for port, mine in enumerate(self.on_port):
+            if state.busy[port][0] >= 0:
+                continue
+            waiting = [(self._rank(n), n) for n in mine if state.next[n] != END]
+            for _, n in sorted(waiting):
+                if self._has_begun(self.opens[n], state.next[n]):
+                    self._serve(port, n)
+                    break
+
+    def _serve(self, port: int, number: int) -> None:
+        state, stream = self.state, self.streams[number]
+        self.services += 1
+        if self.services > self.most:
+            raise _StuckError
+        digits = state.next[number]
+        points = self.waits.leaves[stream.leaf]
+        end = state.now + stream.durations[points.point(digits)[0]]
+        heappush(state.ends, (end, number))
+        state.busy[port] = (number, end)
+        self.log.append((state.now, number, digits))
+        state.last[number] = digits
+        state.next[number] = points.following(digits, stream.alive)
+        opens = self.opens[number]
+        state.begun[opens] = max(state.begun[opens], digits)
+
+    def _rank(self, number: int) -> tuple[bool, tuple[int, ...], int]:
+        stream = self.streams[number]
+        return stream.late, self._date(stream.leaf, self.state.next[number]), stream.sequence
+
+    def _date(self, leaf: int, digits: Digits) -> tuple[int, ...]:
+        found = self.dates.get((leaf, digits))
+        if found is None:
+            columns = np.array(digits, dtype=np.int64).reshape(-1, 1)
+            skewed = date_columns(self.model.layout.tiles[leaf], columns, self.model.shifts)[1]
+            padding = len(self.model.graph.dates.skew) - len(skewed)
+            found = (*(int(column[0]) for column in skewed), *(0 for _ in range(padding)))
+            self.dates[leaf, digits] = found
+        return found
+
+    def _has_begun(self, family: int, digits: Digits) -> bool:
+        """Return whether all beginnings of a family up to a tile iteration have happened."""
+        state = self.state
+        leaf = self.leaf_of[family]
+        while state.begun[family] <= digits:
+            at = state.begun[family]
+            self.beginnings += 1
+            if self.beginnings > _BEGINNINGS * self.most:
+                raise _StuckError
+            for parts, up_to in self.waits.of(family, leaf, at):
+                if not all(self._has_happened(part, up_to) for part in parts):
+                    return False
+            state.begun[family] = self.waits.leaves[leaf].following(at, self.alive[family])
+        return True
+
+    def _has_happened(self, family: int, digits: Digits) -> bool:
+        stream = self.stream_of.get(family)
+        if stream is None:
+            return self._has_begun(family, digits)
+        return self.state.done[stream] > digits
+
+    # Leaps over repetitions.
+
+    def _signature(self, long: frozenset[int]) -> _Signature:
+        """Return what repeats: services and places, not how far streams are apart.
+
+        The ends of services on the ports `long` do not count: these last for several repetitions.
+        """
+        state = self.state
+        busy = tuple(
+            (n, end - state.now if n >= 0 and port not in long else 0)
+            for port, (n, end) in enumerate(state.busy)
+        )
+        points = tuple(
+            -1 if digits == END else self.waits.leaves[stream.leaf].point(digits)[0]
+            for stream, digits in zip(self.streams, state.next, strict=True)
+        )
+        return busy, points
+
+    def _long(self) -> frozenset[int]:
+        """Return the ports whose services may last for several repetitions."""
+        state = self.state
+        window = self.log[max(len(self.log) - _WINDOW, 0)][0]
+        return frozenset(
+            port
+            for port, (n, end) in enumerate(state.busy)
+            if n >= 0 and end - state.now > state.now - window
+        )
+
+    def _leap(self) -> None:
+        signature = self._signature(self._long())
+        visits = self.visited.setdefault(signature, [])
+        visits.append((self.state.now, len(self.log), tuple(self.state.next)))
+        if len(visits) < 3 or len(self.log) < self.resume:
+            return
+        leap = self._repetition(*visits[-3:])
+        if leap is None or leap.times < _LEAST_LEAP:
+            return
+        before = self.services
+        holds = self._longest(leap)
+        if holds >= _LEAST_LEAP:
+            leap = leap._replace(times=holds)
+            self._shift(leap)
+            self.leaps.append(leap)
+            self.visited.clear()
+        else:
+            # Search no longer than it takes to simulate.
+            self.resume = len(self.log) + self.services - before
+
+    def _longest(self, leap: _Leap) -> int:
+        """Return the largest number of repetitions after which the ports do the same once more."""
+        if not self._ends_alike(leap._replace(times=1)):
+            return 0
+        holds, fails, tried = 1, leap.times + 1, leap.times
+        while fails - holds > 1:
+            if self._ends_alike(leap._replace(times=tried)):
+                holds = tried
+            else:
+                fails = tried
+            tried = (holds + fails) // 2
+        return holds
+
+    def _repetition(self, first: _Visit, second: _Visit, third: _Visit) -> _Leap | None:
+        """Return what the ports did twice, and at most how often they may do it again."""
+        (t1, n1, p1), (t2, n2, p2), (t3, n3, p3) = first, second, third
+        moves = self._moves(p2, p3)
+        alike = t3 - t2 == t2 - t1 and n3 - n2 == n2 - n1 and moves == self._moves(p1, p2)
+        if not alike or moves is None or self._pattern(n1, n2) != self._pattern(n2, n3):
+            return None
+        steps = t3 - t2
+        served = {self.streams[stream].port for stream in self._pattern(n2, n3)}
+        long = frozenset(
+            port for port, (n, _) in enumerate(self.state.busy) if n >= 0 and port not in served
+        )
+        most = [(self.state.busy[port][1] - t3) // steps for port in long]
+        most += [
+            self.waits.leaves[stream.leaf].left(move[0], int(digits[move[0]])) * length // move[1]
+            for stream, digits, move, length in zip(
+                self.streams, p3, moves, self._lengths(p3, moves), strict=True
+            )
+            if move is not None
+        ]
+        return _Leap(n3, n2, n3, moves, steps, min(most) - 1, long)
+
+    def _lengths(self, at: Sequence[Digits], moves: Sequence[tuple[int, int] | None]) -> list[int]:
+        """The period of the range in which each stream moves."""
+        return [
+            0 if move is None else self.waits.leaves[stream.leaf].lengths(digits)[move[0]]
+            for stream, digits, move in zip(self.streams, at, moves, strict=True)
+        ]
+
+    def _pattern(self, first: int, last: int) -> list[int]:
+        return [stream for _, stream, _ in self.log[first:last]]
+
+    def _moves(
+        self, before: Sequence[Digits], after: Sequence[Digits]
+    ) -> tuple[tuple[int, int] | None, ...] | None:
+        """Return (loop, iterations) by which each stream has moved; None if in several loops."""
+        found: list[tuple[int, int] | None] = []
+        for a, b in zip(before, after, strict=True):
+            loops = [k for k in range(len(a)) if a != END and a[k] != b[k]]
+            if len(loops) > 1:
+                return None
+            found.append((loops[0], int(b[loops[0]] - a[loops[0]])) if loops else None)
+        if any(move is not None and move[1] <= 0 for move in found) or not any(found):
+            return None
+        return tuple(found)
+
+    def _ends_alike(self, leap: _Leap) -> bool:
+        """Return whether the ports do the same once more after a leap."""
+        before, logged = self.state.copy(), len(self.log)
+        signature = self._signature(leap.long)
+        self._shift(leap)
+        at = tuple(self.state.next)
+        target = self.state.now + leap.steps
+        try:
+            while self.state.ends and self.state.ends[0][0] <= target:
+                self._step()
+            return (
+                self.state.now == target
+                and self._pattern(leap.first, leap.last) == self._pattern(logged, len(self.log))
+                and self._moves(at, self.state.next) == leap.moves
+                and self._signature(leap.long) == signature
+            )
+        finally:
+            self.state = before
+            del self.log[logged:]
+
+    def _shift(self, leap: _Leap) -> None:
+        state = self.state
+        later = leap.steps * leap.times
+        state.now += later
+        for port, (n, end) in enumerate(state.busy):
+            if n >= 0 and port not in leap.long:
+                state.busy[port] = n, end + later
+        state.ends = sorted((end, n) for n, end in state.busy if n >= 0)
+        for number, move in enumerate(leap.moves):
+            if move is not None:
+                loop, by = move[0], move[1] * leap.times
+                state.next[number] = _later(state.next[number], loop, by)
+                state.done[number] = _later(state.done[number], loop, by)
+                # What has been served has begun, and all before it.
+                state.last[number] = _later(state.last[number], loop, by)
+                opens = self.opens[number]
+                state.begun[opens] = max(state.begun[opens], state.last[number])
+
+    def logs(self) -> tuple[StreamLog, ...]:
+        """The services of each stream."""
+        runs: list[list[ServiceRun]] = [[] for _ in self.streams]
+        at = 0
+        for leap in [*self.leaps, None]:
+            end = len(self.log) if leap is None else leap.at
+            for begin, stream, digits in self.log[at:end]:
+                runs[stream].append(ServiceRun((begin,), (digits,)))
+            at = end
+            if leap is None:
+                break
+            for number, move in enumerate(leap.moves):
+                mine = [(t, d) for t, s, d in self.log[leap.first : leap.last] if s == number]
+                if move is None or not mine:
+                    continue
+                first = [(t + leap.steps, _later(d, *move)) for t, d in mine]
+                begins, indices = zip(*first, strict=True)
+                runs[number].append(ServiceRun(begins, indices, leap.times, leap.steps, *move))
+        return tuple(StreamLog(mine) for mine in runs)
+
+
+def _later(digits: Digits, loop: int, by: int) -> Digits:
+    if digits == END:
+        return digits
+    return (*digits[:loop], digits[loop] + by, *digits[loop + 1 :])
