@@ -6,7 +6,8 @@ from math import prod
 
 import numpy as np
 
-from polylat.engine.row_builder import RowBuilder, predecessor
+from polylat.engine.mixed_radix import predecessor
+from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.dependences.rules import exchange_levels, slots_of, touching_iterations
 from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.paths import Leaf, PathHolder

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from polylat.engine.mixed_radix import last_turn
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.accesses.blocks import Access
 from polylat.lowering.dependences.extend import through_skipped
@@ -264,28 +265,12 @@ def _last_before(
     at = separating_split(tiles.leaf, others.leaf)
     split, other = tiles.leaf.splits[at], others.leaf.splits[at]
     above = tiles.leaf.splits[at - 1].depth if at else 0
-    turns = tiles.turns(tiles.digits[:, iterations], above, split.depth)
-    turns = turns + latest_turn(split, other.branch, shifts.get(split.node))
-    count = 1
-    for k in range(above, split.depth):
-        count *= others.radix(k)
+    delay = latest_turn(split, other.branch, shifts.get(split.node))
+    radix = np.array([others.radix(k) for k in range(split.depth)], dtype=np.int64)
+    shared = tiles.digits[: split.depth, iterations]
     digits = np.zeros((others.depth, len(iterations)), dtype=np.int64)
-    digits[:above] = tiles.digits[:above, iterations]
-    rest = np.clip(turns, 0, count - 1)
-    for k in range(split.depth - 1, above - 1, -1):
-        digits[k] = rest % others.radix(k)
-        rest = rest // others.radix(k)
-    # No turn is early enough: the last tile iteration for the previous indices of the loops above.
-    fixed = np.full(len(iterations), split.depth, dtype=np.int64)
-    early = turns < 0
-    exists = ~early
-    for k in range(above - 1, -1, -1):
-        back = early & (digits[k] > 0)
-        digits[k, back] -= 1
-        fixed[back] = k + 1
-        exists |= back
-        early &= ~back
-    return others.clip_last(digits, fixed), exists
+    digits[: split.depth], exists = last_turn(radix, shared, above, delay)
+    return others.clip_last(digits, np.full(len(iterations), split.depth)), exists
 
 
 def _joined(layout: Numbering, parts: Sequence[_Part]) -> Precedences:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from polylat.engine.row_builder import RowBuilder, predecessor
+from polylat.engine.mixed_radix import last_turn
+from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import PathSplit, separating_split
@@ -167,7 +167,7 @@ def _after(
     radix = builder.grid.trips[leaf, :depth]
 
     def move(digits: Ints) -> tuple[Ints, Mask]:
-        return _moved(radix, digits, above, delay)
+        return last_turn(radix, digits, above, delay)
 
     exists, good, outer = builder.translated(leaf, keys, move, depth)
     builder.note(leaf, keys[~good])
@@ -179,27 +179,3 @@ def _after(
     source = builder.source(leaf, keys[each], np.tile(others, len(some)), base, depth)
     served = np.tile([rival.served for rival in rivals], len(some))
     return builder.rows(targets[each], served, source)
-
-
-def _moved(radix: Ints, digits: Ints, above: int, delay: int) -> tuple[Ints, Mask]:
-    """Return the loop indices of the last turns up to the given ones, and `delay` further.
-
-    Where the turn is beyond the last one of the outer loops' index, it is the last one; where
-    it is before the first one, the last one of the previous index.
-    """
-    depth = len(radix)
-    found = digits.copy()
-    count = prod(radix[above:].tolist())
-    turn = np.zeros(digits.shape[1], dtype=np.int64)
-    for k in range(above, depth):
-        turn = turn * radix[k] + digits[k]
-    turn = turn + delay
-    early = turn < 0
-    rest = np.clip(turn, 0, count - 1)
-    for k in range(depth - 1, above - 1, -1):
-        found[k] = np.where(early, radix[k] - 1, rest % radix[k])
-        rest = rest // radix[k]
-    outer, same = predecessor(digits[:above], radix[:above])
-    found[:above] = np.where(early, outer, digits[:above])
-    found[depth:] = 0
-    return found, ~early | (same > 0)

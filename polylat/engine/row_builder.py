@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from polylat.engine.mixed_radix import predecessor
 from polylat.lowering.dependences.rules import Slots
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
@@ -17,7 +18,7 @@ from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.grid import Grid
 
-__all__ = ["RowBuilder", "predecessor"]
+__all__ = ["RowBuilder"]
 
 _SPARSEST = 16
 """Largest number of grid points per tile iteration."""
@@ -369,29 +370,6 @@ class RowBuilder:
             for (number, index, other), family in self.families.task.items()
             if (number, other) == (leaf, port)
         )
-
-
-def predecessor(digits: Ints, radix: Ints) -> tuple[Ints, Ints]:
-    """Return numbers in mixed radix less one.
-
-    Parameters
-    ----------
-    digits, radix
-        The numbers, shape (digits, n), most significant digit first, and the radix of each digit.
-
-    Returns
-    -------
-    (digits, same)
-        The results, shape (digits, n), and in how many digits, the decreased one included, they
-        move as the numbers do while there is no further borrow, shape (n,): 0 below zero.
-    """
-    found = digits.copy()
-    same = np.zeros(digits.shape[1], dtype=np.int64)
-    for k in range(len(digits) - 1, -1, -1):
-        down = (same == 0) & (digits[k] > 0)
-        found[k] = np.where(down, digits[k] - 1, np.where(same == 0, radix[k] - 1, digits[k]))
-        same[down] = k + 1
-    return found, same
 
 
 def _grid(layout: Numbering) -> Grid:
