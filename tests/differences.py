@@ -355,12 +355,17 @@ def differences(data: Data | Spec, options: Data) -> list[str]:
 
 
 def compare(
-    data: Data | Spec, options: Data, checks: Collection[str] = DEFAULT_CHECKS
+    data: Data | Spec,
+    options: Data,
+    checks: Collection[str] = DEFAULT_CHECKS,
+    *,
+    twice: bool = True,
 ) -> Comparison:
     """Compare both engines on one case: the figures always, and what the named checks cover.
 
-    If the engine does not extrapolate, it must do so in a second run, in which it may not visit
-    all tile iterations: it then often leaves one order of service out, or chooses coarser ones.
+    If the engine does not extrapolate, it must do so in a second run (if `twice`), in which it may
+    not visit all tile iterations: it then often leaves one order of service out, or chooses coarser
+    ones.
     """
     found = Comparison()
     try:
@@ -376,6 +381,9 @@ def compare(
     some = attempt(found, spec, options)
     if some is not None and some.engine == "explicit":
         check_figures(found, every, some)
+        if not twice:
+            found.engine, found.exact = some.engine, some.exact
+            return found
         found.forced = True
         limit = {"granularity": every.granularity, "max_tiles": max(every.tiles - 1, 1)}
         some = attempt(found, spec, {**options, **limit}, may_refuse=True)

@@ -100,14 +100,14 @@ def timed_out(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def compared(
-    case: Case, limit: int, checks: Collection[str] = DEFAULT_CHECKS
+    case: Case, limit: int, checks: Collection[str] = DEFAULT_CHECKS, *, twice: bool = True
 ) -> tuple[Comparison, float]:
     """Compare the engines, for at most this number of seconds; also how long it took."""
     begin = time.perf_counter()
     signal.signal(signal.SIGALRM, timed_out)
     signal.alarm(limit)
     try:
-        found = compare(case.spec, case.options, checks)
+        found = compare(case.spec, case.options, checks, twice=twice)
     except TooSlowError:
         found = Comparison()
         found.differences.append(f"timeout: more than {limit} s")
@@ -116,10 +116,10 @@ def compared(
     return found, time.perf_counter() - begin
 
 
-def one(job: tuple[int, int, Collection[str]]) -> tuple[int, Comparison, float]:
+def one(job: tuple[int, int, Collection[str], bool]) -> tuple[int, Comparison, float]:
     """Draw and compare one seed."""
-    seed, limit, checks = job
-    return seed, *compared(draw(seed), limit, checks)
+    seed, limit, checks, twice = job
+    return seed, *compared(draw(seed), limit, checks, twice=twice)
 
 
 def write(path: Path, case: Case, found: Comparison) -> None:
@@ -141,7 +141,7 @@ def read(path: Path) -> Case:
 def results(args: argparse.Namespace) -> Iterator[tuple[int, Comparison, float]]:
     """The comparisons of all seeds, in the order in which they finish."""
     seeds = range(args.seed, args.seed + args.draws)
-    jobs = [(seed, args.limit, args.checks.split(",")) for seed in seeds]
+    jobs = [(seed, args.limit, args.checks.split(","), not args.once) for seed in seeds]
     if args.jobs == 1:
         yield from map(one, jobs)
         return
@@ -222,6 +222,11 @@ def main() -> int:
         "--checks",
         default=",".join(sorted(DEFAULT_CHECKS)),
         help=f"besides the figures, of explore,{','.join(CHECKS)}; '' for none",
+    )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="do not analyze a case again that the engine has visited as a whole",
     )
     parser.add_argument("--replay", nargs="+", metavar="FILE")
     parser.add_argument("--smaller", action="store_true", help="reduce the replayed files")
