@@ -20,7 +20,7 @@ from polylat.analysis.residency_pieces import holder_residency
 from polylat.engine.model import build
 from polylat.engine.solution import Solution
 from polylat.errors import TooLargeError, UnsupportedError
-from polylat.lowering.held_tiles import memory_sizes, storages_once
+from polylat.lowering.holder_tiles import memory_sizes, storages_once
 from polylat.lowering.ports import stages_with_units
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times

@@ -26,7 +26,7 @@ from polylat.analysis.residency import (
     block_ready,
 )
 from polylat.engine.solution import Solution
-from polylat.lowering.held_tiles import holder_tiles
+from polylat.lowering.holder_tiles import holder_tiles
 from polylat.lowering.paths import PathHolder
 from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, Times

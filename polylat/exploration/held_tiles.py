@@ -9,7 +9,7 @@ from math import lcm
 
 import numpy as np
 
-from polylat.lowering.held_tiles import holder_tiles, storages_once
+from polylat.lowering.holder_tiles import holder_tiles, storages_once
 from polylat.lowering.integer_types import Counts
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf

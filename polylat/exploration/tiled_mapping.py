@@ -25,7 +25,7 @@ from polylat.exploration.space import Space
 from polylat.exploration.variant_input import with_tiles
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.dependences.rules import slots_of
-from polylat.lowering.held_tiles import memory_sizes
+from polylat.lowering.holder_tiles import memory_sizes
 from polylat.lowering.lowered import lower
 
 __all__ = ["ILLEGAL", "MOST_SHARED", "TiledMapping", "one_line"]
