@@ -208,6 +208,7 @@ def simulated_services(model: Model, most: int) -> Simulation | None:
     try:
         run.all()
     except (_StuckError, RecursionError):
+        # `_has_begun` follows beginnings that wait for beginnings, and gives up on long chains.
         return None
     return Simulation(run.streams, run.logs())
 
