@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import polylat
-from differences import CHECKS, DEFAULT_CHECKS, Comparison, compare
+from differences import CHECKS, DEFAULT_CHECKS, Comparison, compare, located
 from disagreeing import Case, draw
 from smaller import smaller
 
@@ -108,9 +108,12 @@ def compared(
     signal.alarm(limit)
     try:
         found = compare(case.spec, case.options, checks, twice=twice)
-    except TooSlowError:
+    except Exception as error:  # noqa: BLE001 - a callback of ISL replaces the interrupt by its own
         found = Comparison()
-        found.differences.append(f"timeout: more than {limit} s")
+        slow = time.perf_counter() - begin >= limit
+        found.differences.append(
+            f"timeout: more than {limit} s" if slow else f"error: {located(error)}"
+        )
     finally:
         signal.alarm(0)
     return found, time.perf_counter() - begin

@@ -58,8 +58,10 @@ class LatestStarts:
     def __init__(self, walk: CriticalWalk) -> None:
         model, timing = walk.model, walk.timing
         assert isinstance(model.plan, PeriodicTaskGraph)
-        if len(model.plan.repeats.all_members.read_backs.groups):
-            raise SlackUndeterminedError  # the graph lacks precedences that delay nothing
+        backs = model.plan.repeats.all_members.read_backs
+        if len(backs.written) or len(backs.groups):
+            # Finishes that wait for write-backs delay nothing as it is, and are not walked to.
+            raise SlackUndeterminedError
         self._graph = graph = model.graph
         self._makespan = timing.makespan
         self._gaps = gaps = _Gaps(model.layout, model.plan)
