@@ -359,14 +359,9 @@ def _tasks(
 ) -> Ints:
     """Return the tasks of a (leaf, block, port), for tile iterations of a model."""
     leaf, block, port = what
-    layout, graph = model.layout, model.graph
-    if layout.blocks[leaf][block].kind == "foreground":
-        blocks = layout.bases[leaf] + iterations
-    else:
-        first, where = layout.streams[leaf, block]
-        blocks = first + np.searchsorted(where, iterations)
+    blocks = model.layout.occurrences(leaf, block, iterations)
     keys, order = events.task_keys
-    return order[np.searchsorted(keys, blocks * graph.ports + port)]
+    return order[np.searchsorted(keys, blocks * model.graph.ports + port)]
 
 
 def _names(reasons: Ints) -> list[Wait]:

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 
 from polylat.engine.model import Model
-from polylat.engine.service_log import Digits
+from polylat.engine.service_log import END, Digits
 from polylat.lowering.iterations import IterationTable
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 
-__all__ = ["END", "EventWaits", "LeafPoints"]
-
-END: Digits = (inf,)
-"""After the loop indices of all tile iterations."""
+__all__ = ["EventWaits", "LeafPoints"]
 
 
 class LeafPoints:
@@ -171,7 +167,7 @@ class LeafPoints:
         return END
 
     def _next_candidate(self, loop: int, digit: int, outer: int, alive: list[list[bool]]) -> int:
-        """Return a later iteration of a loop, so that there are none of interest in between."""
+        """Return the next iteration of a loop that may have an event."""
         place, later = self.place(loop, digit)
         period = self._periods[loop][place]
         if not later or not period:

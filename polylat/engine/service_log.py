@@ -9,11 +9,35 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
-__all__ = ["Digits", "ServiceRun", "StreamLog"]
+__all__ = ["END", "Digits", "ServiceRun", "StreamLog", "moved_in_loop"]
 
 Digits = tuple[float, ...]
 """The loop indices of a tile iteration."""
+
+END: Digits = (inf,)
+"""After the loop indices of all tile iterations."""
+
+
+def moved_in_loop(digits: Digits, loop: int, by: int) -> Digits:
+    """Return the loop indices of a tile iteration that is later in one loop.
+
+    Parameters
+    ----------
+    digits
+        The loop indices, or `END`.
+    loop, by
+        The loop, and the number of iterations.
+
+    Returns
+    -------
+    tuple
+        The loop indices; `END` stays.
+    """
+    if digits == END:
+        return digits
+    return (*digits[:loop], digits[loop] + by, *digits[loop + 1 :])
 
 
 @dataclass(frozen=True)
@@ -52,8 +76,7 @@ class ServiceRun:
         """
         digits = self.digits[at]
         if number:
-            k = self.loop
-            digits = (*digits[:k], digits[k] + number * self.moves, *digits[k + 1 :])
+            digits = moved_in_loop(digits, self.loop, number * self.moves)
         return self.begins[at] + number * self.steps, digits
 
     @property

@@ -34,7 +34,7 @@ __all__ = [
     "transferred_order",
 ]
 
-Stream = tuple[int, int, int]
+_StreamKey = tuple[int, int, int]
 """(leaf, position of the block in its tile iterations, port)"""
 
 
@@ -123,7 +123,7 @@ def order_of_shortened_loops(
 
 
 def order_of_services(
-    layout: Numbering, graph: TaskGraph, services: Mapping[Stream, StreamLog]
+    layout: Numbering, graph: TaskGraph, services: Mapping[_StreamKey, StreamLog]
 ) -> tuple[Precedences, ServiceOrder]:
     """Return the order of service in which all tile iterations are served.
 

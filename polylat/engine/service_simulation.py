@@ -1,10 +1,10 @@
-"""List scheduling of all tile iterations, in which repetitions are leapt over.
+"""List scheduling of all tile iterations that skips repetitions.
 
-The order "oldest" is simulated service by service. When the ports have done the same twice, with
-the same progress of every stream, the simulation goes on as many repetitions later as still end
-with the same repetition: that number is found by bisection. So it visits the beginning and the end
-of each regime only. The result is a guess: what ports do within a leap is not looked at. Whoever
-uses it must check the schedule (`ExtensionRules.not_work_conserving`).
+The order "oldest" is simulated service by service. When the ports have repeated a pattern of
+services, with the same progress of every stream, the simulation continues as many repetitions later
+as the pattern still follows there: that number is found by bisection. So it visits the beginning
+and the end of each regime only. The result is a guess, as the skipped services are not simulated:
+`ExtensionRules.not_work_conserving` must check the schedule.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylat.engine.event_waits import END, EventWaits
+from polylat.engine.event_waits import EventWaits
 from polylat.engine.model import Model
-from polylat.engine.service_log import Digits, ServiceRun, StreamLog
+from polylat.engine.service_log import END, Digits, ServiceRun, StreamLog, moved_in_loop
 from polylat.lowering.task_graph import date_columns
 
 __all__ = ["Simulation", "Stream", "simulated_services"]
 
 _LEAST_LEAP = 3
-"""Smallest number of repetitions to leap over."""
+"""Smallest number of repetitions to skip."""
 
 _BEGINNINGS = 2
-"""How many beginnings may be looked at per service that is simulated."""
+"""How many beginnings may be tested per simulated service."""
 
 _WINDOW = 50
 """Number of services in which ports are expected to repeat themselves."""
@@ -118,7 +118,7 @@ def _pieces(ranges: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int], ..
 
 
 class _Leap(NamedTuple):
-    """Repetitions that were leapt over.
+    """Skipped repetitions.
 
     Parameters
     ----------
@@ -359,7 +359,7 @@ class _Run:
             return self._has_begun(family, digits)
         return self.state.done[stream] > digits
 
-    # Leaps over repetitions.
+    # Leaps: repetitions are skipped.
 
     def _signature(self, long: frozenset[int]) -> _Signature:
         """Return what repeats: services and places, not how far streams are apart.
@@ -497,10 +497,10 @@ class _Run:
         for number, move in enumerate(leap.moves):
             if move is not None:
                 loop, by = move[0], move[1] * leap.times
-                state.next[number] = _later(state.next[number], loop, by)
-                state.done[number] = _later(state.done[number], loop, by)
+                state.next[number] = moved_in_loop(state.next[number], loop, by)
+                state.done[number] = moved_in_loop(state.done[number], loop, by)
                 # What has been served has begun, and all before it.
-                state.last[number] = _later(state.last[number], loop, by)
+                state.last[number] = moved_in_loop(state.last[number], loop, by)
                 opens = self.opens[number]
                 state.begun[opens] = max(state.begun[opens], state.last[number])
 
@@ -519,13 +519,7 @@ class _Run:
                 mine = [(t, d) for t, s, d in self.log[leap.first : leap.last] if s == number]
                 if move is None or not mine:
                     continue
-                first = [(t + leap.steps, _later(d, *move)) for t, d in mine]
+                first = [(t + leap.steps, moved_in_loop(d, *move)) for t, d in mine]
                 begins, indices = zip(*first, strict=True)
                 runs[number].append(ServiceRun(begins, indices, leap.times, leap.steps, *move))
         return tuple(StreamLog(mine) for mine in runs)
-
-
-def _later(digits: Digits, loop: int, by: int) -> Digits:
-    if digits == END:
-        return digits
-    return (*digits[:loop], digits[loop] + by, *digits[loop + 1 :])

@@ -2,8 +2,9 @@
 
 Under this order a port serves, whenever it is free, the oldest ready block (list scheduling). That
 requires visiting every tile iteration, so the order of a sampled graph is guessed: the order of the
-skewed dates, that of the shortened loops (`engine.shortened_loops`), or that of list scheduling
-with the ready times of the previous guess. The guess is timed like a static order, and
+skewed dates, that of the shortened loops (`engine.shortened_loops`), that of list scheduling with
+the ready times of the previous guess, or that of a simulation that skips repetitions
+(`engine.service_simulation`). The guess is timed like a static order, and
 `ExtensionRules.not_work_conserving` then decides whether a port should have served another block,
 in the sampled iterations and in all skipped ones.
 """
