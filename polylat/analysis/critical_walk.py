@@ -214,7 +214,7 @@ class CriticalWalk:
         count = self.graph.blocks + self.graph.tasks
         of_starts = waits.target < self.graph.blocks
         of_tasks = (waits.target < count) & (waits.reason == PORT)
-        return waits.only(of_starts | of_tasks).by_target(count)
+        return waits.chosen(of_starts | of_tasks).by_target(count)
 
     @cached_property
     def _kinds(self) -> tuple[Ints, list[ServedAccesses]]:

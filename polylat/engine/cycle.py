@@ -34,7 +34,7 @@ def describe_cycle(solution: Solution) -> str:
     clauses = [
         f"{_block_name(model, edge.waiting)} waits ({edge.reason}) for"
         f" {_block_name(model, edge.awaited)}"
-        for edge in find_cycle(model.plan, timing)
+        for edge in find_cycle(model.graph, timing)
     ]
     more = [f"and {len(clauses) - _MOST_EDGES} more"] if len(clauses) > _MOST_EDGES else []
     return "; ".join([*clauses[:_MOST_EDGES], *more])

@@ -100,7 +100,7 @@ def port_rows(builder: RowBuilder) -> tuple[Rows, Rows]:
                     rows = _after(builder, leaf, first, (above, split.depth, delay), some)
                     for part, skewed in zip(found, orders, strict=True):
                         here = np.array([r.delays[skewed] == delay for r in some])
-                        part.append(rows.some(np.tile(here, len(rows.target) // len(some))))
+                        part.append(rows.chosen(np.tile(here, len(rows.target) // len(some))))
     joined = [Rows.joined(rows) for rows in found]
     return joined[0], joined[-1]
 

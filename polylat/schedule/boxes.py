@@ -181,12 +181,12 @@ class Rows:
     own: Mask
     sound: Mask
 
-    def some(self, chosen: Mask) -> Rows:
+    def chosen(self, which: Mask) -> Rows:
         """Select rows.
 
         Parameters
         ----------
-        chosen
+        which
             Shape (rows,): whether to select each row.
 
         Returns
@@ -194,14 +194,14 @@ class Rows:
         Rows
             The selected rows; this object if these are all.
         """
-        if chosen.all():
+        if which.all():
             return self
         return Rows(
-            self.target[chosen],
-            self.family[chosen],
-            self.source[chosen],
-            self.own[chosen],
-            self.sound[chosen],
+            self.target[which],
+            self.family[which],
+            self.source[which],
+            self.own[which],
+            self.sound[which],
         )
 
     @staticmethod

@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 
 from polylat.schedule.events import EventNumbering
-from polylat.schedule.list_scheduling import ExplicitTaskGraph
+from polylat.schedule.graph import TaskGraph
 from polylat.schedule.precedences import consecutive, event_precedences
 from polylat.schedule.reasons import NAMES, WaitedFor
 from polylat.schedule.timing import TaskSchedule
@@ -33,12 +33,12 @@ class CycleEdge:
     reason: WaitedFor
 
 
-def find_cycle(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[CycleEdge, ...]:
+def find_cycle(graph: TaskGraph, timing: TaskSchedule) -> tuple[CycleEdge, ...]:
     """Return a cycle of precedences among the events that an order never lets happen.
 
     Parameters
     ----------
-    plan
+    graph
         An explicit task graph.
     timing
         An illegal schedule of it.
@@ -54,12 +54,12 @@ def find_cycle(plan: ExplicitTaskGraph, timing: TaskSchedule) -> tuple[CycleEdge
     Every event that never happens waits for another such event, so that following these
     precedences backwards must close a cycle.
     """
-    return _CycleSearch(plan, timing).cycle()
+    return _CycleSearch(graph, timing).cycle()
 
 
 class _CycleSearch:
-    def __init__(self, plan: ExplicitTaskGraph, timing: TaskSchedule) -> None:
-        self.graph = graph = plan.graph
+    def __init__(self, graph: TaskGraph, timing: TaskSchedule) -> None:
+        self.graph = graph
         self.waiting = timing.waiting
         events = EventNumbering(graph)
         served = None

@@ -199,7 +199,7 @@ class PeriodicTaskGraph:
         if system.undone:
             return []
         members = self.repeats.all_members
-        potential = _times_of(graph, system.earliest(steps))
+        potential = _times_of(self.events, system.earliest(steps))
         return members.not_increasing(members.extended(*potential, graph.task_duration * 0))
 
     def timer(self, order: Order | None) -> PeriodicScheduler:
@@ -327,7 +327,7 @@ class PeriodicScheduler:
                 places = [where for where, _ in wrong]
                 raise NotPeriodicError(places, self.timing(task_duration, values), late)
             members = self._repeats.all_members
-            times = members.extended(*_times_of(self._graph, values), task_duration)
+            times = members.extended(*_times_of(self._events, values), task_duration)
             if members.delayed_by_read_backs(times):
                 raise NotPeriodicError([], self.timing(task_duration, values))
             service = self._repeats.service if self._order == "oldest" else None
@@ -390,10 +390,10 @@ class PeriodicScheduler:
         return found
 
 
-def _times_of(graph: TaskGraph, values: Times) -> tuple[Times, Times, Times]:
+def _times_of(events: EventNumbering, values: Times) -> tuple[Times, Times, Times]:
     """Return when tile iterations start, when fills may begin (by block), and when tasks end."""
-    blocks, tasks = graph.blocks, graph.tasks
-    return values[: graph.iterations], values[:blocks], values[blocks : blocks + tasks]
+    graph = events.graph
+    return values[: graph.iterations], values[: graph.blocks], events.of_ends(values)
 
 
 @dataclass(frozen=True, eq=False)

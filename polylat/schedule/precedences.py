@@ -48,7 +48,7 @@ class EventPrecedences(Precedences):
         """Shape (precedences,): the number of the edges that each rule is a part of."""
         return self.rule // self.width
 
-    def only(self, which: Ints) -> EventPrecedences:
+    def chosen(self, which: Ints) -> EventPrecedences:
         """Select precedences.
 
         Parameters
@@ -85,7 +85,7 @@ class EventPrecedences(Precedences):
         """
         _, by_rule = group_by_key(self.rule, int(self.rule.max(initial=0)) + 1)
         start, by_target = group_by_key(self.target[by_rule], count)
-        return start, self.only(by_rule[by_target])
+        return start, self.chosen(by_rule[by_target])
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +177,8 @@ class _Listing:
         self.chain = _all_sampled(events, self.loops) if chain is None else chain
         self.width = graph.ports + 2
         self.ready = np.where(graph.kind == 0, np.arange(graph.blocks), graph.owner)
+        self.edge_rule = (graph.edge_rule + 1) * self.width
+        self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
         # A foreground block finishes with its tile iteration.
         late = events.finish(graph.edge_target - graph.blocks)
         self.edge_target = np.where(graph.edge_target < graph.blocks, graph.edge_target, late)
@@ -215,8 +217,7 @@ class _Listing:
         graph, chain = self.graph, self.chain
         self._add(chain.source, chain.target, 0, chain.periods)
         fills = np.flatnonzero(graph.kind == 0)
-        last = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
-        self._add(fills, graph.owner[fills], last + graph.sequence[fills])
+        self._add(fills, graph.owner[fills], self.behind_edges + graph.sequence[fills])
 
     def _of_tasks(self) -> None:
         graph, events, served = self.graph, self.events, self.served
@@ -241,10 +242,9 @@ class _Listing:
             tasks = np.flatnonzero(some)[::-1]
             self._add(events.task(tasks), events.finish(owner[tasks]), rule)
         after = events.finish(chain.source), events.finish(chain.target)
-        last = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
-        self._add(*after, last, chain.periods)
+        self._add(*after, self.behind_edges, chain.periods)
         every = np.arange(graph.iterations)
-        self._add(every, events.finish(every), last + 1)
+        self._add(every, events.finish(every), self.behind_edges + 1)
 
     def _of_edges(self) -> None:
         graph, events = self.graph, self.events
@@ -252,8 +252,8 @@ class _Listing:
         source, reason = graph.edge_source[order], graph.edge_reason[order]
         finish = events.finish(np.minimum(source, graph.iterations - 1))
         source = np.where(source < graph.iterations, finish, events.block(source))
-        rule = (graph.edge_rule[order] + 1) * self.width
-        self._add(source, self.edge_target[order], rule, graph.edge_periods[:, order], reason)
+        target, rule = self.edge_target[order], self.edge_rule[order]
+        self._add(source, target, rule, graph.edge_periods[:, order], reason)
 
     def _of_finishing_tasks(self, finishing: FinishingTasks) -> None:
         graph, events = self.graph, self.events
@@ -269,13 +269,12 @@ class _Listing:
         edge = single[which]
         self._of_edge_tasks(of_block[place], edge, graph.edge_periods[:, edge])
         # The source of an edge finishes no earlier than it starts.
-        rule = (graph.edge_rule + 1) * self.width + 1
-        began = self.ready[graph.edge_source]
+        began, rule = self.ready[graph.edge_source], self.edge_rule + 1
         self._add(began, self.edge_target, rule, graph.edge_periods, graph.edge_reason)
 
     def _of_edge_tasks(self, tasks: Ints, edges: Ints, periods: Ints) -> None:
         graph = self.graph
-        rule = (graph.edge_rule[edges] + 1) * self.width + 2 + graph.task_port[tasks]
+        rule = self.edge_rule[edges] + 2 + graph.task_port[tasks]
         source, reason = self.events.task(tasks), graph.edge_reason[edges]
         self._add(source, self.edge_target[edges], rule, periods, reason)
 
