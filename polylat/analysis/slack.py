@@ -60,7 +60,7 @@ class LatestStarts:
         assert isinstance(model.plan, PeriodicTaskGraph)
         backs = model.plan.repeats.all_members.read_backs
         if len(backs.written) or len(backs.groups):
-            # Finishes that wait for write-backs delay nothing as it is, and are not walked to.
+            # Finishes that wait for write-backs are not listed: they only bound slack.
             raise SlackUndeterminedError
         self._graph = graph = model.graph
         self._makespan = timing.makespan

@@ -245,7 +245,7 @@ class ExtensionRules:
         if len(backs.groups):
             zero = times.values[backs.bounds.target] * 0
             held = _holds(self._decided(backs.bounds, times, self._parts, zero))
-            if len(np.unique(backs.groups[held])) <= int(backs.groups.max()):
+            if len(np.setdiff1d(backs.groups, backs.groups[held])):
                 return True
         if not len(backs.written):
             return False

@@ -521,8 +521,8 @@ class DependenceRules:
     def read_backs(self) -> Iterator[RuleEdges]:
         """Order the finish of a tile iteration after the write-backs of what it reads back.
 
-        Leaves with skipped tile iterations have no such edges. That is only right where no finish
-        of theirs is awaited (`engine.rule_rows.read_backs`).
+        Leaves with skipped tile iterations have no such edges. `engine.rule_rows.read_backs` has
+        the precedences by which it is checked that the write-backs delay nothing there.
 
         Yields
         ------
@@ -531,12 +531,12 @@ class DependenceRules:
         """
         for leaf in self.leaves:
             tiles, base = self.layout.tiles[leaf.number], self.layout.bases[leaf.number]
+            if not tiles.whole:
+                continue
             for tensor in leaf.einsum.outputs:
                 for level in range(1, len(leaf.storages(tensor))):
                     stream = self.layout.stream(leaf.number, "background", tensor, level)
                     if stream is None:
-                        continue
-                    if not tiles.whole:
                         continue
                     written, reading = next_readers(tiles, stream[1], tensor, level)
                     back = (leaf.number, tensor, level)
