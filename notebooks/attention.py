@@ -102,8 +102,8 @@ assert points == [(8388608, 50855936), (8392704, 33816576), (12582912, 33554432)
 #
 # ## A proof
 #
-# polylat visited all 66,560 tile iterations; of more, or of long loops, it samples some. The certificate does not trust
-# that: it proves the schedule of all of them from few affine pieces, with ISL.
+# polylat visited all 66,560 tile iterations; it samples the loops of larger mappings. In either case the certificate proves
+# the schedule of all tile iterations independently, with ISL.
 
 # %%
 assert (overlapped.tiles, overlapped.engine, overlapped.exact) == (66560, "explicit", True)

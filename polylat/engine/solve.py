@@ -41,9 +41,9 @@ EXPLICIT = 20_000
 
 VISITED_PER_SAMPLED: int | None = 12
 """Where all tile iterations may be visited, the samples of a search have together at most one tile
-iteration per this number (None: no limit). A sampled one takes as long as 8 that are visited. So a
-search in vain takes two thirds of the time of visiting all; and visiting all without a search takes
-at most about three halves of the time of the search that it saves."""
+iteration per this number (None: no limit). Sampling one takes as long as visiting 8. So a search
+that fails adds at most two thirds to the time of visiting all, and a visit that replaces a search
+takes at most about 1.5 times as long as that search."""
 
 MOST_SAMPLED = 200_000
 """Beyond this number of sampled tile iterations, visiting all of them may be faster."""
