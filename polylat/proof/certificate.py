@@ -146,7 +146,7 @@ class Certificate(Tabular):
             return (
                 f"{self.checks:,} relations between tile iterations, derived with ISL, decided by"
                 f" visiting all {self.tiles:,} tile iterations; each of {self.tasks:,} port"
-                " services looked at individually"
+                " services checked individually"
             )
         by_bounds = self.checks - self.checks_by_isl
         how = f"{self.checks_by_isl:,} decided by ISL, {by_bounds:,} by bounds on pairs of pieces"
