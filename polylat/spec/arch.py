@@ -78,6 +78,17 @@ class Component:
         For a Toll: tensor → the direction in which it charges.
     bits_per_value
         Tensor → bits of one value in this component.
+    latency
+        Action → fixed latency: the time that its last value takes to pass after the port has
+        served it, in the architecture's unit of time. Zero if not listed.
+    setup
+        Action → time that each transfer keeps the port busy longer, in the same unit. Zero if not
+        listed.
+    burst
+        Action → the actions of each transfer take as long as the next multiple of this number. One
+        if not listed.
+    rigid
+        For a Compute: whether its pipeline stalls as a whole.
     """
 
     name: str
@@ -90,6 +101,10 @@ class Component:
     skip_initial_output_write: bool = True
     direction: Mapping[str, Direction] = field(default_factory=dict)
     bits_per_value: Mapping[str, Fraction] = field(default_factory=dict)
+    latency: Mapping[str, Fraction] = field(default_factory=dict)
+    setup: Mapping[str, Fraction] = field(default_factory=dict)
+    burst: Mapping[str, int] = field(default_factory=dict)
+    rigid: bool = False
 
     @property
     def fanout(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from polylat.errors import OptionError
 from polylat.spec.arguments import check_exists
+from polylat.spec.names import KnownNames
 from polylat.spec.reading.suggest import format_value
 
 Background = tuple[tuple[str, str | None], ...]
@@ -67,6 +68,46 @@ def normalize_background(
             check_exists("component", component, components, "background", where)
         pairs.append((tensor, component))
     return tuple(dict.fromkeys(pairs))
+
+
+def check_background(
+    background: Background, known: KnownNames, *, where: str | None = None
+) -> None:
+    """Refuse a pair that is no write-back of the mapping.
+
+    A bare tensor means all of its write-backs, of which there may be none.
+
+    Parameters
+    ----------
+    background
+        The option, in its normal form.
+    known
+        The names that exist.
+    where
+        Location in the input, for messages.
+
+    Raises
+    ------
+    OptionError
+        A pair names no write-back.
+    """
+    for tensor, component in background:
+        if component is None or (tensor, component) in known.write_backs:
+            continue
+        own = [f"{t}@{c}" for t, c in known.write_backs if t == tensor]
+        found = own or [f"{t}@{c}" for t, c in known.write_backs]
+        if own and (tensor, component) in known.backing:
+            fix = f"name the component that it is written back from: {' or '.join(own)}"
+        elif found:
+            fix = f"use one of: {', '.join(found)}"
+        else:
+            fix = "leave it out: the mapping writes nothing back"
+        raise OptionError(
+            f"background names '{tensor}@{component}', but nothing is written back from"
+            f" {component} for {tensor}",
+            where=where,
+            fix=fix,
+        )
 
 
 def _parse_write_back(item: object, where: str | None) -> tuple[str, str | None]:

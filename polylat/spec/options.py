@@ -6,26 +6,31 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from polylat.errors import OptionError
-from polylat.spec.background import normalize_background
+from polylat.spec.background import check_background, normalize_background
+from polylat.spec.names import KnownNames
 from polylat.spec.option_values import (
     normalize_enforce_capacity,
     normalize_granularity,
     normalize_max_tiles,
     normalize_order,
-    normalize_slots,
 )
 from polylat.spec.reading.suggest import did_you_mean, format_value
+from polylat.spec.slots import check_slots, normalize_slots
+from polylat.spec.staged import check_staged, normalize_staged
 
-_OPTIONS = ("granularity", "order", "background", "slots", "max_tiles", "enforce_capacity")
+OPTIONS = (
+    "granularity",
+    "order",
+    "background",
+    "staged",
+    "slots",
+    "max_tiles",
+    "enforce_capacity",
+)
 
 
 def normalize_option(
-    name: str,
-    value: object,
-    *,
-    tensors: Collection[str],
-    components: Collection[str],
-    where: str | None = None,
+    name: str, value: object, known: KnownNames, *, where: str | None = None
 ) -> Any:
     """Normalize an option of `analyze`.
 
@@ -33,7 +38,7 @@ def normalize_option(
     ----------
     name, value
         Name and value of the option.
-    tensors, components
+    known
         The names that exist.
     where
         Location in the input, for messages.
@@ -48,15 +53,24 @@ def normalize_option(
     OptionError
         If there is no such option, or its value cannot be used.
     """
+    tensors, components = known.tensors, known.components
     match name:
         case "granularity":
             return normalize_granularity(value, where=where)
         case "order":
             return normalize_order(value, where=where)
         case "background":
-            return normalize_background(value, tensors, components, where=where)
+            background = normalize_background(value, tensors, components, where=where)
+            check_background(background, known, where=where)
+            return background
+        case "staged":
+            staged = normalize_staged(value, tensors, components, where=where)
+            check_staged(staged, known, where=where)
+            return staged
         case "slots":
-            return normalize_slots(value, tensors, where=where)
+            slots = normalize_slots(value, tensors, components, where=where)
+            check_slots(slots, known, where=where)
+            return slots
         case "max_tiles":
             return normalize_max_tiles(value, where=where)
         case "enforce_capacity":
@@ -80,25 +94,27 @@ def check_option_names(names: Iterable[object], *, where: str | None = None) -> 
         At the first name that is not an option.
     """
     for name in names:
-        if name not in _OPTIONS:
+        if name not in OPTIONS:
             raise _no_option(name, where)
 
 
 def normalize_schedule(
-    options: Mapping[str, Any],
+    given: Mapping[str, Any],
+    known: KnownNames,
     *,
-    tensors: Collection[str],
-    components: Collection[str],
+    machine_keys: Collection[str] = (),
     where: str | None = None,
 ) -> dict[str, Any]:
     """Normalize all options of the file's ``schedule:`` key.
 
     Parameters
     ----------
-    options
-        Name → value of every option given.
-    tensors, components
+    given
+        Name → value of every option and machine property given.
+    known
         The names that exist.
+    machine_keys
+        Names of the properties of the machine, which are read elsewhere.
     where
         Location of the options in the input, for messages.
 
@@ -113,21 +129,22 @@ def normalize_schedule(
         If there is no such option, or its value cannot be used.
     """
     place = where or "schedule"
-    check_option_names(options, where=place)
+    for name in given:
+        if name not in OPTIONS and name not in machine_keys:
+            raise _no_option(name, place, machine_keys)
     head, _, tail = place.partition(" ")
     return {
         name: normalize_option(
-            name,
-            value,
-            tensors=tensors,
-            components=components,
-            where=f"{head}.{name}{' ' + tail if tail else ''}",
+            name, value, known, where=f"{head}.{name}{' ' + tail if tail else ''}"
         )
-        for name, value in options.items()
+        for name, value in given.items()
+        if name not in machine_keys
     }
 
 
-def _no_option(name: object, where: str | None) -> OptionError:
+def _no_option(name: object, where: str | None, others: Iterable[str] = ()) -> OptionError:
     return OptionError(
-        f"there is no option {format_value(name)}", where=where, fix=did_you_mean(name, _OPTIONS)
+        f"there is no option {format_value(name)}",
+        where=where,
+        fix=did_you_mean(name, [*OPTIONS, *others]),
     )

@@ -543,7 +543,8 @@ def test_schedule_options() -> None:
     options = {
         "granularity": "flow",
         "order": "skew",
-        "background": ["Z", "A@DRAM", ["B", "DRAM"], {"tensor": "Z"}],
+        "background": ["Z", "B", {"tensor": "Z"}],
+        "staged": ["A", "DRAM"],
         "slots": {"A": 3, "B": None},
         "max_tiles": 1000,
         "enforce_capacity": True,
@@ -551,7 +552,8 @@ def test_schedule_options() -> None:
     assert Spec.from_dict(matmul(schedule=options)).schedule == {
         "granularity": "flow",
         "order": "skew",
-        "background": (("Z", None), ("A", "DRAM"), ("B", "DRAM")),
+        "background": (("Z", None), ("B", None)),
+        "staged": (("A", None), (None, "DRAM")),
         "slots": {"A": 3, "B": None},
         "max_tiles": 1000,
         "enforce_capacity": True,

@@ -558,14 +558,14 @@ def test_schedule(write: Write) -> None:
         + """
 schedule:
   granularity: full
-  background: [Z@DRAM]
+  background: [Z]
   slots: {A: ~}
   max_tiles: 1e6
 """
     )
     assert load(write(text)).schedule == {
         "granularity": "full",
-        "background": (("Z", "DRAM"),),
+        "background": (("Z", None),),
         "slots": {"A": None},
         "max_tiles": 1_000_000,
     }

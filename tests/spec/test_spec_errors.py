@@ -32,10 +32,10 @@ from polylat.spec.option_values import (
     normalize_granularity,
     normalize_max_tiles,
     normalize_order,
-    normalize_slots,
 )
 from polylat.spec.reading.load import load
 from polylat.spec.reading.yaml_text import parse
+from polylat.spec.slots import normalize_slots
 
 CASES = sorted(OURS.glob("*.yaml"))
 
@@ -1072,11 +1072,12 @@ def test_options_as_arguments() -> None:
     assert normalize_background(("T", None), tensors, components) == (("T", None),)
     assert normalize_background(["T", "T"], tensors, components) == (("T", None),)
     assert normalize_background({"T"}, tensors, components) == (("T", None),)
-    assert normalize_slots(None, tensors) is None
-    assert normalize_slots(float("inf"), tensors) is None
-    assert normalize_slots({"T": "unlimited", "Z": 2}, tensors) == {"T": None, "Z": 2}
+    assert normalize_slots(None, tensors, components) is None
+    assert normalize_slots(float("inf"), tensors, components) is None
+    given = {"T": "unlimited", "Z": 2, "Z@SRAM": 3}
+    assert normalize_slots(given, tensors, components) == {"T": None, "Z": 2, "Z@SRAM": 3}
     with pytest.raises(OptionError, match="slots must be given by names of tensors, not 3"):
-        normalize_slots({3: 4}, tensors)
+        normalize_slots({3: 4}, tensors, components)
     with pytest.raises(OptionError, match=r"^granularity must be one of"):
         normalize_granularity("x" * 10_000)
 

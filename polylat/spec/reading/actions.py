@@ -30,13 +30,60 @@ from polylat.spec.reading.suggest import format_value
 _ALWAYS = {"Memory": ("read", "write"), "Toll": ("read",), "Compute": ("compute",)}
 
 
+def action_names(model: m.ComponentModel) -> tuple[str, ...]:
+    """Return the actions of a component: those given, then those that its kind always has.
+
+    Parameters
+    ----------
+    model
+        The component.
+
+    Returns
+    -------
+    tuple of str
+        Their names.
+    """
+    given: list[m.ActionModel] = getattr(model, "actions", [])
+    always = _ALWAYS[type(model).__name__.removesuffix("Model")]
+    return tuple(dict.fromkeys((*(action.name for action in given), *always)))
+
+
+def finite_time(expression: object, scope: Scope, at: Location, *, what: str) -> Fraction:
+    """Evaluate an expression that must be a finite time.
+
+    Parameters
+    ----------
+    expression, scope, at
+        As for `polylat.spec.reading.expressions.evaluation.evaluate`.
+    what
+        Description of the time, for messages.
+
+    Returns
+    -------
+    Fraction
+        The time, at least zero.
+
+    Raises
+    ------
+    ExpressionError
+        If the value is negative, infinite or no number.
+    """
+    value = evaluate_number(expression, scope, at)
+    if isinstance(value, float) or value < 0:
+        raise ExpressionError(
+            f"{what} must be a finite time of at least zero, not {format_value(value)}",
+            where=str(at),
+        )
+    return Fraction(value)
+
+
 class Actions:
     """The actions of a component: those given, then the missing ones that its kind always has.
 
     Parameters
     ----------
-    model, kind
-        The component and its kind.
+    model
+        The component.
     everything
         All tensors of the Einsum.
     scope
@@ -46,15 +93,15 @@ class Actions:
     """
 
     def __init__(
-        self, model: m.ComponentModel, kind: str, everything: NameSet, scope: Scope, at: Location
+        self, model: m.ComponentModel, everything: NameSet, scope: Scope, at: Location
     ) -> None:
         self.model, self.everything, self.scope, self.at = model, everything, scope, at
         here = at / "actions"
         given: list[m.ActionModel] = getattr(model, "actions", [])
         self.given = {action.name: (action, here / i) for i, action in enumerate(given)}
-        for name in _ALWAYS[kind]:
+        self.names = action_names(model)
+        for name in self.names:
             self.given.setdefault(name, (m.HolderActionModel(name=name), here))
-        self.names = tuple(self.given)
         self.scopes = {name: self._scope(name) for name in self.names}
 
     def throughput(self, name: str) -> Number:
@@ -89,6 +136,35 @@ class Actions:
         return multiply_rates(
             multiply_rates(value, throughput_scale(action, self.scopes[name], at)), instances
         )
+
+    def latency(self, name: str) -> Fraction:
+        """Return the fixed latency of an action, as its own fields give it.
+
+        A latency without a throughput is the time that one action occupies the port, as in
+        AccelForge: see `throughput`. No scale applies to the fixed latency, since all of them
+        scale throughputs.
+
+        Parameters
+        ----------
+        name
+            The action.
+
+        Returns
+        -------
+        Fraction
+            The time, zero unless both throughput and latency are given.
+
+        Raises
+        ------
+        ExpressionError
+            If an expression cannot be evaluated or is out of range.
+        """
+        action, at = self.given[name]
+        if action.latency is None or action.throughput is None:
+            return Fraction(0)
+        key = "latency"
+        what = f"the latency of {name!r}"
+        return finite_time(action.latency, self.scopes[name].without(key), at / key, what=what)
 
     def per_value(self, name: str, bits: Mapping[str, Fraction]) -> dict[str, Fraction]:
         """Return the number of actions per value of each tensor.

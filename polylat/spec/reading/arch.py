@@ -11,6 +11,7 @@ from polylat.spec.arch import Arch, Component
 from polylat.spec.reading.components import ArchView
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.location import Location
+from polylat.spec.reading.machine import read_machine
 from polylat.spec.reading.models import arch as m
 from polylat.spec.reading.workload import EvaluatedWorkload
 
@@ -34,6 +35,7 @@ def build_arch(
     computes: Mapping[str, str],
     workload: EvaluatedWorkload,
     variables: Scope,
+    schedule: Mapping[str, Any],
     at: Location,
 ) -> Arch:
     """Evaluate the components that each Einsum sees on the path to the Compute that runs it.
@@ -48,6 +50,8 @@ def build_arch(
         The evaluated workload and the names that expressions may use.
     variables
         The input's variables, without those of the architecture.
+    schedule
+        The top-level key ``schedule``, which has some properties of components.
     at
         The root of the input.
 
@@ -59,6 +63,7 @@ def build_arch(
     here = at / "arch"
     components = list(_walk(model.nodes, here / "nodes", ()))
     order = tuple(c.model.name for c in components)
+    machine = read_machine(schedule, {c.model.name: c.model for c in components}, at)
     paths: dict[str, tuple[Component, ...]] = {}
     for einsum in workload.workload.einsums:
         if einsum.name not in computes:
@@ -70,6 +75,7 @@ def build_arch(
             variables,
             workload.scopes[einsum.name],
             workload.tensors[einsum.name],
+            machine,
             here.for_einsum(einsum.name),
         )
         bits = {a.tensor: a.bits_per_value for a in einsum.accesses}

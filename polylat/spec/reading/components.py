@@ -21,6 +21,7 @@ from polylat.spec.reading.expressions.scope import LazyValue, Scope
 from polylat.spec.reading.expressions.sets import NameSet
 from polylat.spec.reading.expressions.tensor_sets import evaluate_set, values_by_tensor
 from polylat.spec.reading.location import Location
+from polylat.spec.reading.machine import Machine
 from polylat.spec.reading.models import arch as m
 from polylat.spec.reading.ports import build_ports
 from polylat.spec.reading.rates import throughput_scale
@@ -49,6 +50,8 @@ class ArchView:
         The names that every expression of the Einsum may use.
     everything
         All tensors of the Einsum.
+    machine
+        What ``schedule:`` says about the components.
     here
         Location of the architecture in the input, in the context of the Einsum.
     """
@@ -60,9 +63,11 @@ class ArchView:
         variables: Scope,
         einsum_scope: Scope,
         everything: NameSet,
+        machine: Machine,
         here: Location,
     ) -> None:
         self.variables = variables
+        self.machine = machine
         self.everything = everything
         self.einsum = str(here.einsum)
         names: dict[str, Any] = {}
@@ -111,7 +116,7 @@ class ArchView:
         if not isinstance(model, m.ComponentModel):
             return Component(model.name, "Container", spatial)
         kind = type(model).__name__.removesuffix("Model")
-        actions = Actions(model, kind, self.everything, scope, at)
+        actions = Actions(model, self.everything, scope, at)
         key = "actions_scale"
         scale = evaluate_positive(model.actions_scale, scope.without(key), at / key, what=key)
         per_value: dict[tuple[str, str | None], Fraction] = {}
@@ -134,6 +139,10 @@ class ArchView:
             skip_initial_output_write=getattr(model, "skip_initial_output_write", True),
             direction=self._direction(model, scope, at / "direction"),
             bits_per_value=held,
+            latency=self.machine.latency(actions),
+            setup=self.machine.setup(actions),
+            burst=self.machine.burst(actions),
+            rigid=model.name in self.machine.rigid,
         )
 
     def _scope(self, model: m.SpatialableModel, at: Location) -> Scope:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from polylat.errors import SpecError
+from polylat.spec.names import known_names
 from polylat.spec.options import normalize_schedule
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.arch import build_arch, component_kinds
@@ -14,6 +15,7 @@ from polylat.spec.reading.einsum_text import expand_einsum_texts
 from polylat.spec.reading.expressions.fields import variables_table
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.location import Location
+from polylat.spec.reading.machine import MACHINE_KEYS
 from polylat.spec.reading.mapping import build_mapping
 from polylat.spec.reading.mapping_paths import check_paths
 from polylat.spec.reading.variables import GivenVariables, find_unused, refuse_unused
@@ -95,12 +97,12 @@ def evaluate_with(
     components = component_kinds(model.arch, root)
     mapping = build_mapping(model.mapping, workload.workload, components, variables, root)
     computes = {leaf.einsum: leaf.component for leaf in mapping.leaves()}
-    arch = build_arch(model.arch, computes, workload, variables, root)
+    arch = build_arch(model.arch, computes, workload, variables, model.schedule, root)
     check_paths(mapping, workload.workload, arch)
     schedule = normalize_schedule(
         model.schedule,
-        tensors=workload.workload.tensors,
-        components=arch.order,
+        known_names(workload.workload, arch.order, mapping),
+        machine_keys=MACHINE_KEYS,
         where=str(root / "schedule"),
     )
     spec = SpecParts(workload.workload, arch, mapping, schedule)

@@ -1,0 +1,76 @@
+"""The names that options of `analyze` may use: tensors, components and holders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from polylat.spec.mapping import Branch, Compute, Storage
+from polylat.spec.workload import Workload
+
+Pair = tuple[str, str]
+"""(tensor, component) of a Storage."""
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """The names that options may use.
+
+    Parameters
+    ----------
+    tensors, components
+        All tensors and components.
+    backing
+        (tensor, component) of the outermost Storage of each tensor on some path.
+    holders
+        (tensor, component) of every other Storage: it has transfers to and from the one above.
+    write_backs
+        Those of `holders` that an Einsum writes its output back from.
+    """
+
+    tensors: tuple[str, ...]
+    components: tuple[str, ...]
+    backing: tuple[Pair, ...] = ()
+    holders: tuple[Pair, ...] = ()
+    write_backs: tuple[Pair, ...] = ()
+
+
+def known_names(workload: Workload, components: tuple[str, ...], mapping: Branch) -> KnownNames:
+    """Collect the names that options may use.
+
+    Parameters
+    ----------
+    workload, components, mapping
+        The cascade, the names of all components, and the root of the mapping.
+
+    Returns
+    -------
+    KnownNames
+        The names; holders in the order of the tree.
+    """
+    backing: dict[Pair, None] = {}
+    holders: dict[Pair, None] = {}
+    write_backs: dict[Pair, None] = {}
+    for storages, leaf in _paths(mapping, ()):
+        einsum = workload.einsum(leaf.einsum)
+        for tensor in einsum.tensors:
+            pairs = [(tensor, s.component) for s in storages if tensor in s.tensors]
+            backing |= dict.fromkeys(pairs[:1])  # none, where the tensor passes Tolls only
+            holders |= dict.fromkeys(pairs[1:])
+            if tensor in einsum.outputs:
+                write_backs |= dict.fromkeys(pairs[1:])
+    return KnownNames(
+        workload.tensors, components, tuple(backing), tuple(holders), tuple(write_backs)
+    )
+
+
+def _paths(
+    branch: Branch, above: tuple[Storage, ...]
+) -> Iterator[tuple[tuple[Storage, ...], Compute]]:
+    """Yield the Storages above each leaf, outermost first, and the leaf."""
+    path = (*above, *(node for node in branch.nodes if isinstance(node, Storage)))
+    if isinstance(branch.end, Compute):
+        yield path, branch.end
+    else:
+        for inner in branch.end.branches:
+            yield from _paths(inner, path)
