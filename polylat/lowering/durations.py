@@ -11,6 +11,7 @@ from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.ports import AccessCosts
+from polylat.lowering.units import users_label
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import TaskGraph
 
@@ -27,6 +28,8 @@ class AccessKind:
         Number of the leaf.
     component, port
         Names of the component and of its port.
+    units
+        The units of the component, named by `units.users_label`; empty where they are not divided.
     tensor, action
         The tensor (None for a computation and for ``"overhead"``) and the action;
         ``"overhead"`` is the time that a port is busy once per leaf.
@@ -35,6 +38,7 @@ class AccessKind:
     leaf: int
     component: str
     port: str
+    units: str
     tensor: str | None
     action: str
 
@@ -101,20 +105,20 @@ def access_durations(
     key = costs.ports[port]
     einsum = lowered.leaves[leaf].einsum
     component = lowered.spec.arch.component(einsum.name, key.component)
-    name = component.ports[key.index].name
+    place = (leaf, key.component, component.ports[key.index].name)
+    units = users_label(lowered.leaves, key.users)
     found: list[tuple[AccessKind, Ints, Times]] = []
     for access in block.accesses:
-        each = costs.per_value[leaf, access.component, access.tensor, access.action].get(port, 0)
-        if not each:
+        busy = costs.steps(leaf, access, port)
+        if busy is None:
             continue
         at = np.minimum(np.searchsorted(access.iterations, iterations), len(access.iterations) - 1)
         positions = np.flatnonzero(access.iterations[at] == iterations)
-        counts: Times = access.counts[at[positions]].astype(dtype)
-        kind = AccessKind(leaf, key.component, name, access.tensor, access.action)
-        found.append((kind, positions, counts * each))
+        kind = AccessKind(*place, units, access.tensor, access.action)
+        found.append((kind, positions, busy[at[positions]]))
     once = costs.constant.get((leaf, key.component), {}).get(port, 0)
     if once and block.kind == "foreground":
         positions = np.flatnonzero(iterations == 0)
         steps: Times = np.full(len(positions), once, dtype=dtype)
-        found.append((AccessKind(leaf, key.component, name, None, "overhead"), positions, steps))
+        found.append((AccessKind(*place, units, None, "overhead"), positions, steps))
     return found

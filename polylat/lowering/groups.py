@@ -30,6 +30,7 @@ __all__ = [
     "connected_groups",
     "element_points",
     "elements_text",
+    "first_point",
     "last_targets",
     "loops_over",
     "missing_point",
@@ -217,13 +218,33 @@ def missing_point(wanted: str, brought: str) -> tuple[int, ...] | None:
     tuple of int or None
         The lexicographically first such point; None if `brought` contains `wanted`.
     """
-    rest = isl.Set(wanted) - isl.Set(brought)
-    if rest.is_empty():
+    return _first_point(isl.Set(wanted) - isl.Set(brought))
+
+
+@lru_cache(maxsize=4096)
+def first_point(text: str) -> tuple[int, ...] | None:
+    """Return the first point of a set.
+
+    Parameters
+    ----------
+    text
+        The text of an ISL set.
+
+    Returns
+    -------
+    tuple of int or None
+        The lexicographically first point; None if the set is empty.
+    """
+    return _first_point(isl.Set(text))
+
+
+def _first_point(some: isl.Set) -> tuple[int, ...] | None:
+    if some.is_empty():
         return None
-    point = rest.lexmin().sample_point()
+    point = some.lexmin().sample_point()
     return tuple(
         int(point.get_coordinate_val(isl.dim_type.set, i).to_python())
-        for i in range(rest.dim(isl.dim_type.set))
+        for i in range(some.dim(isl.dim_type.set))
     )
 
 

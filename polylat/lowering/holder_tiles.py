@@ -14,10 +14,21 @@ from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sharing import leaves_sharing
+from polylat.lowering.units import Users, divided_users, unit_users
 from polylat.schedule.arrays import Ints
 from polylat.spec import Spec
 
-__all__ = ["HolderTiles", "holder_tiles", "memory_sizes", "storages_once"]
+__all__ = [
+    "HolderTiles",
+    "Memory",
+    "holder_tiles",
+    "memories",
+    "memory_sizes",
+    "storages_once",
+]
+
+Memory = tuple[str, Users]
+"""A component, and the leaves that use some of its units; none where these are not divided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +84,37 @@ def storages_once(leaves: Sequence[Leaf]) -> Iterator[tuple[Leaf, str, int]]:
                 if (holder.node, tensor) not in visited:
                     visited.add((holder.node, tensor))
                     yield leaf, tensor, level
+
+
+def memories(spec: Spec, leaves: Sequence[Leaf]) -> tuple[tuple[Memory, ...], ...]:
+    """Return the memories in which the tiles of each Storage of each tensor lie.
+
+    Parameters
+    ----------
+    spec, leaves
+        The input, and the leaves of the mapping, in tree order.
+
+    Returns
+    -------
+    tuple of tuple
+        In the order of `storages_once`: the units of all leaves that access the tensor there.
+    """
+    units = unit_users(spec, leaves)
+    holders = [
+        (holder.component, {other.number for other in leaves_sharing(leaves, tensor, holder)})
+        for leaf, tensor, level in storages_once(leaves)
+        for holder in (leaf.storages(tensor)[level],)
+    ]
+    concerned: dict[str, set[int]] = {}
+    for component, sharing in holders:
+        concerned.setdefault(component, set()).update(sharing)
+    ranges = {name: divided_users(units[name], some) for name, some in concerned.items()}
+    return tuple(
+        tuple((component, users) for users in ranges[component] if not sharing.isdisjoint(users))
+        if len(ranges[component]) > 1
+        else ((component, ()),)
+        for component, sharing in holders
+    )
 
 
 def memory_sizes(spec: Spec, leaves: Sequence[Leaf]) -> dict[str, Fraction]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -11,6 +11,7 @@ from polylat.lowering.cascade import cascade_graph, exchanged_tensors
 from polylat.lowering.enumeration import count_iterations
 from polylat.lowering.paths import Leaf, with_pipelines
 from polylat.lowering.sharing import SourceHolder, source_holders
+from polylat.lowering.transfers import TransferOptions
 from polylat.lowering.tree import mapping_leaves
 from polylat.spec import Spec
 
@@ -55,7 +56,9 @@ class LoweredMapping:
         return sum(map(count_iterations, self.leaves, self.depths))
 
 
-def lower(spec: Spec, granularity: Granularity) -> LoweredMapping:
+def lower(
+    spec: Spec, granularity: Granularity, options: TransferOptions | None = None
+) -> LoweredMapping:
     """Lower a mapping.
 
     Parameters
@@ -64,8 +67,11 @@ def lower(spec: Spec, granularity: Granularity) -> LoweredMapping:
         The input.
     granularity
         The loops that index tile iterations: ``"tile"``: those above the innermost Storage, Toll
-        or split; ``"flow"``: also down to the innermost loop that indexes an exchanged tensor;
-        ``"full"``: all Temporal loops.
+        or split; ``"flow"``: also down to the innermost loop that indexes an exchanged tensor, or
+        an output that is written back in the background element by element; ``"full"``: all
+        Temporal loops.
+    options
+        Which write-backs are in the background, and which holders are staged.
 
     Returns
     -------
@@ -77,10 +83,9 @@ def lower(spec: Spec, granularity: Granularity) -> LoweredMapping:
     MappingError, UnsupportedError
         The mapping is illegal, or not modeled.
     """
-    found = mapping_leaves(spec)
-    return LoweredMapping(
-        spec, found, granularity, _depths(found, granularity), source_holders(found)
-    )
+    leaves = mapping_leaves(spec)
+    depths = _depths(leaves, granularity, options or TransferOptions())
+    return LoweredMapping(spec, leaves, granularity, depths, source_holders(leaves))
 
 
 def with_sequential_splits(lowered: LoweredMapping) -> LoweredMapping:
@@ -112,19 +117,40 @@ def at_tile_granularity(lowered: LoweredMapping) -> LoweredMapping:
     LoweredMapping
         The mapping at the coarsest granularity.
     """
-    return replace(lowered, granularity="tile", depths=_depths(lowered.leaves, "tile"))
+    return replace(
+        lowered, granularity="tile", depths=_depths(lowered.leaves, "tile", TransferOptions())
+    )
 
 
-def _depths(found: Sequence[Leaf], granularity: Granularity) -> tuple[int, ...]:
-    exchanged = exchanged_tensors(cascade_graph(found))
-    return tuple(_depth(leaf, exchanged, granularity) for leaf in found)
+def _depths(
+    leaves: Sequence[Leaf], granularity: Granularity, options: TransferOptions
+) -> tuple[int, ...]:
+    exchanged = exchanged_tensors(cascade_graph(leaves))
+    return tuple(_depth(leaf, exchanged, granularity, options) for leaf in leaves)
 
 
-def _depth(leaf: Leaf, exchanged: Iterable[str], granularity: Granularity) -> int:
+def _depth(
+    leaf: Leaf, exchanged: Collection[str], granularity: Granularity, options: TransferOptions
+) -> int:
     if granularity == "tile":
         return leaf.fixed_depth
     if granularity == "full":
         return len(leaf.temporal)
-    variables = {v for a in leaf.einsum.accesses if a.tensor in exchanged for v in a.variables}
+    variables = {
+        variable
+        for access in leaf.einsum.accesses
+        if access.tensor in exchanged
+        or (access.output and _leaves_by_element(leaf, access.tensor, options))
+        for variable in access.variables
+    }
     indexing = [k + 1 for k, loop in enumerate(leaf.temporal) if loop.variable in variables]
     return max([leaf.fixed_depth, *indexing])
+
+
+def _leaves_by_element(leaf: Leaf, tensor: str, options: TransferOptions) -> bool:
+    """Return whether an output is written back in the background, but not in whole tiles."""
+    return any(
+        (tensor, holder.component) in options.background
+        and not options.is_staged(tensor, holder.component)
+        for holder in leaf.storages(tensor)[1:]
+    )

@@ -204,6 +204,26 @@ class Numbering:
         first, where = self.streams[leaf, index]
         return first + np.searchsorted(where, iterations)
 
+    def block(self, leaf: int, kind: str, tensor: str, level: int) -> Block | None:
+        """Return a block of separate transfers of a leaf.
+
+        Parameters
+        ----------
+        leaf
+            Number of the leaf.
+        kind, tensor, level
+            As in `Block`.
+
+        Returns
+        -------
+        Block or None
+            None if there is no such block.
+        """
+        for block in self.blocks[leaf]:
+            if (block.kind, block.tensor, block.level) == (kind, tensor, level):
+                return block
+        return None
+
     def stream(self, leaf: int, kind: str, tensor: str, level: int) -> tuple[int, Ints] | None:
         """Return a stream of fills or write-backs of a leaf.
 
@@ -228,15 +248,16 @@ class Numbering:
 
 @dataclass(frozen=True, eq=False)
 class DependenceEdges:
-    """Dependence edges: `target` waits until `source` has finished.
+    """Dependence edges: `target` waits for `source`.
 
     Parameters
     ----------
     source
-        A tile iteration (its finish), or a block other than foreground (its finish): shape (n,).
+        A tile iteration (its finish), or a block other than foreground: shape (n,).
     target
-        A tile iteration (its start), a fill (its start), or, from `Numbering.total` on, a tile
-        iteration's finish: shape (n,).
+        A tile iteration (its start), or a block other than foreground: shape (n,).
+    until
+        Whether it must have passed, been served, or started (`schedule.reasons`): shape (n,).
     reason
         `FLOW`, `BARRIER` or `CAPACITY`: shape (n,).
     rule
@@ -249,6 +270,7 @@ class DependenceEdges:
 
     source: Ints
     target: Ints
+    until: Ints
     reason: Ints
     rule: Ints
     periods: Ints

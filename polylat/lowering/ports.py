@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import lcm
+from math import ceil, lcm
+
+import numpy as np
 
 from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
+from polylat.lowering.units import Users, divided_users
 from polylat.numbers import INT64_LIMIT
+from polylat.schedule.arrays import Times
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 
 __all__ = [
     "AccessCosts",
+    "AccessName",
     "PortKey",
     "access_costs",
-    "stages_with_units",
+    "divided_ports",
+    "total_size",
     "total_values",
 ]
+
+
+AccessName = tuple[int, str, str | None, str]
+"""(leaf, component, tensor or None, action)"""
 
 
 @dataclass(frozen=True, order=True)
@@ -31,13 +41,14 @@ class PortKey:
     ----------
     component, index
         Its component, and its index among the ports of the component.
-    stages
-        (Pipeline, stage) for each Pipeline whose stages have separate units of the component.
+    users
+        The leaves whose accesses it serves, where the units of the component are divided into
+        several ranges; else empty.
     """
 
     component: str
     index: int
-    stages: tuple[tuple[int, int], ...] = ()
+    users: Users = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +61,17 @@ class AccessCosts:
         Steps per unit of time.
     per_value
         (leaf, component, tensor, action) → number of a port → steps per value.
+    per_transfer
+        (leaf, component, tensor, action) → number of a port → steps that each transfer keeps the
+        port busy in addition (setup).
+    bursts
+        (leaf, component, tensor, action) → the number of values that each transfer is rounded up to
+        a multiple of; 1 where it is missing.
+    latencies
+        (leaf, component, action) → steps between the service of an action and the passing of its
+        last value; 0 where it is missing.
+    rigid
+        The leaves whose pipeline stalls as a whole.
     constant
         (leaf, component) → number of a port → steps that the port is busy once per leaf.
     ports
@@ -59,59 +81,72 @@ class AccessCosts:
     """
 
     scale: int
-    per_value: Mapping[tuple[int, str, str | None, str], Mapping[int, int]]
+    per_value: Mapping[AccessName, Mapping[int, int]]
+    per_transfer: Mapping[AccessName, Mapping[int, int]]
+    bursts: Mapping[AccessName, Fraction]
+    latencies: Mapping[tuple[int, str, str], int]
+    rigid: frozenset[int]
     constant: Mapping[tuple[int, str], Mapping[int, int]]
     ports: tuple[PortKey, ...]
     exact: bool
 
+    def steps(self, leaf: int, access: Access, port: int) -> Times | None:
+        """Return how long an access keeps a port busy, in each of its tile iterations.
 
-def _separated_stages(spec: Spec, leaves: Sequence[Leaf]) -> frozenset[tuple[int, str]]:
-    """Return the (Pipeline, component) pairs whose stages have separate units.
+        Parameters
+        ----------
+        leaf, access, port
+            The numbers of a leaf and of a port, and an access of the leaf.
 
-    A leaf uses one unit of a component per iteration of its Spatial loops there, a Sequential the
-    maximum over its branches, a Pipeline the sum over its stages. Where the sum does not exceed
-    the component's fanout, the stages divide the units instead of contending for them.
-    """
-    fanout: dict[str, int] = {}
-    for leaf in leaves:
-        for component in spec.arch.paths[leaf.einsum.name]:
-            fanout[component.name] = component.fanout
-    pairs = set()
-    for name, available in fanout.items():
-        for node, used in _pipeline_usage(spec, leaves, name, 0).items():
-            if used <= available:
-                pairs.add((node, name))
-    return frozenset(pairs)
+        Returns
+        -------
+        numpy.ndarray or None
+            Steps, shape (iterations of the access,); None if it does not use the port.
+        """
+        name = leaf, access.component, access.tensor, access.action
+        each = self.per_value[name].get(port, 0)
+        once = self.per_transfer.get(name, {}).get(port, 0) if access.transfer else 0
+        if not each and not once:
+            return None
+        counts: Times = access.counts.astype(object if self.exact else np.int64)
+        burst = self.bursts.get(name, Fraction(1)) if access.transfer else Fraction(1)
+        if burst == 1:
+            return counts * each + once
+        # The values of n bursts are n · burst, which need not be whole; n bursts of steps are.
+        bursts = -((-counts * burst.denominator) // burst.numerator)
+        return bursts * int(burst * each) + once
 
+    def ports_of(self, leaf: int, access: Access) -> Iterable[int]:
+        """Return the ports that an access keeps busy.
 
-def _pipeline_usage(
-    spec: Spec, leaves: Sequence[Leaf], component: str, level: int
-) -> dict[int, int]:
-    """Return the number of units of a component that each Pipeline (tree node) uses."""
-    found: dict[int, int] = {}
+        Parameters
+        ----------
+        leaf, access
+            The number of a leaf, and an access of it.
 
-    def usage(some: Sequence[Leaf], level: int) -> int:
-        if len(some) == 1 and len(some[0].splits) == level:
-            leaf = some[0]
-            if all(c.name != component for c in spec.arch.paths[leaf.einsum.name]):
-                return 0
-            product = 1
-            for loop, trips in zip(leaf.loops, leaf.trips, strict=True):
-                if loop.unit is not None and loop.unit[0] == component:
-                    product *= trips
-            return product
-        branches: dict[int, list[Leaf]] = {}
-        for leaf in some:
-            branches.setdefault(leaf.splits[level].branch, []).append(leaf)
-        used = [usage(branch, level + 1) for branch in branches.values()]
-        split = some[0].splits[level]
-        if split.pipeline:
-            found[split.node] = sum(used)
-            return sum(used)
-        return max(used)
+        Returns
+        -------
+        Iterable of int
+            Numbers of ports.
+        """
+        name = leaf, access.component, access.tensor, access.action
+        some = self.per_transfer.get(name, {}) if access.transfer else {}
+        return dict.fromkeys((*self.per_value[name], *some))
 
-    usage(leaves, level)
-    return found
+    def latency(self, leaf: int, access: Access) -> int:
+        """Return how long after its service the last value of an access passes.
+
+        Parameters
+        ----------
+        leaf, access
+            The number of a leaf, and an access of it.
+
+        Returns
+        -------
+        int
+            Steps.
+        """
+        return self.latencies.get((leaf, access.component, access.action), 0)
 
 
 def total_values(access: Access, tiles: IterationTable) -> int:
@@ -133,11 +168,28 @@ def total_values(access: Access, tiles: IterationTable) -> int:
     return int((access.counts * times).sum())
 
 
+def total_size(tiles: IterationTable) -> int:
+    """Return the number of tile iterations, skipped ones included.
+
+    Parameters
+    ----------
+    tiles
+        The tile iterations of a leaf.
+
+    Returns
+    -------
+    int
+        Their number.
+    """
+    return tiles.size if tiles.whole else int(tiles.multiplicity.astype(object).sum())
+
+
 def access_costs(
     spec: Spec,
     leaves: Sequence[Leaf],
     tiles: Sequence[IterationTable],
     blocks: Sequence[tuple[Block, ...]],
+    units: Mapping[str, Sequence[Users]],
 ) -> AccessCosts:
     """Return the durations of all accesses on a common integer scale.
 
@@ -147,59 +199,126 @@ def access_costs(
         The input.
     leaves, tiles, blocks
         The leaves, in tree order, and their tile iterations and blocks.
+    units
+        Component → the leaves that use each range of its units, as `units.unit_users` returns
+        them. The units of a component that is missing are not divided.
 
     Returns
     -------
     AccessCosts
         The durations.
     """
-    units = stages_with_units(spec, leaves)
-    per_value: dict[tuple[int, str, str | None, str], dict[PortKey, Fraction]] = {}
-    constant: dict[tuple[int, str], dict[PortKey, Fraction]] = {}
-    order: dict[str, int] = {name: i for i, name in enumerate(spec.arch.order)}
+    per_value: dict[AccessName, dict[int, Fraction]] = {}
+    setup: dict[AccessName, dict[int, Fraction]] = {}
+    bursts: dict[AccessName, Fraction] = {}
+    latencies: dict[tuple[int, str, str], Fraction] = {}
+    constant: dict[tuple[int, str], dict[int, Fraction]] = {}
+    served: dict[PortKey, set[int]] = {}
+    values: dict[AccessName, int] = {}
     for leaf, mine in zip(leaves, blocks, strict=True):
         path = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         repeat = leaf.einsum.n_instances * spec.workload.n_instances
-        stages = units[leaf.number]
         for access in (a for block in mine for a in block.accesses):
             component = path[access.component]
             what = (leaf.number, access.component, access.tensor, access.action)
-            per_value[what] = {
-                PortKey(component.name, i, stages[component.name]): cost * repeat
-                for i, cost in _cost(component, access).items()
-                if cost
-            }
+            values[what] = values.get(what, 0) + total_values(access, tiles[leaf.number])
+            per_value[what] = _scaled(_cost(component, access), repeat)
+            if access.transfer:
+                setup[what] = _scaled(_setup(component, access.action), repeat)
+                burst = component.burst.get(access.action, 1)
+                if burst != 1:
+                    bursts[what] = burst / component.actions_per_value[access.action, access.tensor]
+            late = component.latency.get(access.action, Fraction(0)) * repeat
+            latencies[leaf.number, access.component, access.action] = late
+            for i in (*per_value[what], *setup.get(what, ())) if values[what] else ():
+                served.setdefault(PortKey(access.component, i), set()).add(leaf.number)
         for name in _used(leaf):
             constant[leaf.number, name] = {
-                PortKey(name, i, stages[name]): port.constant * repeat
+                i: port.constant * repeat
                 for i, port in enumerate(path[name].ports)
                 if port.constant
             }
-    everything = [*per_value.values(), *constant.values()]
-    scale = lcm(*(f.denominator for costs in everything for f in costs.values()))
-    keys = {key for costs in everything for key in costs}
-    ports = tuple(sorted(keys, key=lambda k: (order.get(k.component, len(order)), k)))
+            for i in constant[leaf.number, name]:
+                served.setdefault(PortKey(name, i), set()).add(leaf.number)
+    everything = [*per_value.values(), *setup.values(), *constant.values()]
+    times = [time for costs in everything for time in costs.values()]
+    times += [n * time for what, n in bursts.items() for time in per_value[what].values()]
+    scale = lcm(*(time.denominator for time in (*times, *latencies.values())))
+    keys = divided_ports(served, units)
+    order: dict[str, int] = {name: i for i, name in enumerate(spec.arch.order)}
+    ports = tuple(
+        sorted(
+            (key for some in keys.values() for key in some),
+            key=lambda k: (order.get(k.component, len(order)), k),
+        )
+    )
     number = {key: i for i, key in enumerate(ports)}
 
-    def whole(costs: Mapping[PortKey, Fraction]) -> dict[int, int]:
-        return {number[key]: int(cost * scale) for key, cost in costs.items()}
+    def whole(leaf: int, component: str, costs: Mapping[int, Fraction]) -> dict[int, int]:
+        return {
+            number[key]: int(cost * scale)
+            for i, cost in costs.items()
+            for key in keys.get(PortKey(component, i), ())
+            if not key.users or leaf in key.users
+        }
 
-    steps = {what: whole(c) for what, c in per_value.items()}
-    total = sum(
-        total_values(access, tiles[leaf])
-        * max(steps[leaf, access.component, access.tensor, access.action].values(), default=0)
-        for leaf, mine in enumerate(blocks)
-        for block in mine
-        for access in block.accesses
-    )
-    total += sum(int(c * scale) for costs in constant.values() for c in costs.values())
+    steps = {what: whole(*what[:2], costs) for what, costs in per_value.items()}
+    once = {what: whole(*what[:2], costs) for what, costs in setup.items() if costs}
+    passing = {what: int(late * scale) for what, late in latencies.items() if late}
+    total = sum(int(c * scale) for costs in constant.values() for c in costs.values())
+    for what, count in values.items():
+        size = total_size(tiles[what[0]])
+        rounded = count + size * ceil(bursts.get(what, 0))
+        total += rounded * max(steps[what].values(), default=0)
+        total += size * max(once.get(what, {}).values(), default=0)
+        total += size * passing.get((what[0], what[1], what[3]), 0)
     return AccessCosts(
         scale,
         steps,
-        {what: whole(c) for what, c in constant.items()},
+        once,
+        bursts,
+        passing,
+        frozenset(leaf.number for leaf in leaves if _is_rigid(spec, leaf)),
+        {what: whole(*what, costs) for what, costs in constant.items()},
         ports,
         exact=total >= INT64_LIMIT,
     )
+
+
+def _scaled(costs: Mapping[int, Fraction], factor: Fraction) -> dict[int, Fraction]:
+    return {i: cost * factor for i, cost in costs.items() if cost}
+
+
+def divided_ports(
+    served: Mapping[PortKey, Iterable[int]], units: Mapping[str, Sequence[Users]]
+) -> dict[PortKey, tuple[PortKey, ...]]:
+    """Divide the ports of components whose units leaves divide: one for each range of units.
+
+    Parameters
+    ----------
+    served
+        Port, not divided → the leaves whose accesses it serves.
+    units
+        Component → the leaves that use each range of its units. The units of a component that is
+        missing are not divided.
+
+    Returns
+    -------
+    dict
+        Port, not divided → the ports of its ranges. A leaf's access occupies each of those whose
+        users it is among, or the only one.
+    """
+    parts = {
+        port: divided_users(units.get(port.component, ()), leaves)
+        for port, leaves in served.items()
+    }
+    divided = {port.component for port, users in parts.items() if len(users) > 1}
+    return {
+        port: tuple(replace(port, users=users) for users in some)
+        if port.component in divided
+        else (port,)
+        for port, some in parts.items()
+    }
 
 
 def _cost(component: Component, access: Access) -> dict[int, Fraction]:
@@ -211,43 +330,18 @@ def _cost(component: Component, access: Access) -> dict[int, Fraction]:
     }
 
 
+def _is_rigid(spec: Spec, leaf: Leaf) -> bool:
+    return spec.arch.component(leaf.einsum.name, leaf.component).rigid
+
+
+def _setup(component: Component, action: str) -> dict[int, Fraction]:
+    """Return index of a port → the time that each transfer keeps it busy in addition."""
+    time = component.setup.get(action, Fraction(0))
+    serving = [i for i, port in enumerate(component.ports) if action in port.durations]
+    return dict.fromkeys(serving or range(len(component.ports)), time)
+
+
 def _used(leaf: Leaf) -> list[str]:
     """Return the components that a leaf uses: those of its holders, and its Compute."""
     held = dict.fromkeys(h.component for holders in leaf.holders.values() for h in holders)
     return [*held, leaf.component]
-
-
-def stages_with_units(
-    spec: Spec, leaves: Sequence[Leaf]
-) -> tuple[dict[str, tuple[tuple[int, int], ...]], ...]:
-    """Return, per leaf and component on its path, the stages that have separate units of it.
-
-    Where the stages of a Pipeline contend for a component, those of Pipelines inside it contend,
-    too: there are not enough units for all of them.
-
-    Parameters
-    ----------
-    spec, leaves
-        The input and its leaves, in tree order.
-
-    Returns
-    -------
-    tuple of dict
-        Per leaf: component → (tree node of a Pipeline, stage) pairs, outermost first.
-    """
-    separate = _separated_stages(spec, leaves)
-    result = []
-    for leaf in leaves:
-        path = [component.name for component in spec.arch.paths[leaf.einsum.name]]
-        stages = {}
-        for i, name in enumerate(path):
-            own = []
-            for split in leaf.splits:
-                if not split.pipeline:
-                    continue
-                if not any((split.node, outer) in separate for outer in path[: i + 1]):
-                    break
-                own.append((split.node, split.branch))
-            stages[name] = tuple(own)
-        result.append(stages)
-    return tuple(result)

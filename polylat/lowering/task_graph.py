@@ -15,17 +15,26 @@ from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.paths import PathSplit
 from polylat.lowering.ports import AccessCosts
 from polylat.lowering.sampling import LoopSample
+from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import LogicalDates, TaskGraph
 
-__all__ = ["build_graph", "date_columns", "latest_turn", "logical_dates", "number_blocks"]
+__all__ = [
+    "blocks_of_leaf",
+    "build_graph",
+    "date_columns",
+    "iteration_tables",
+    "latest_turn",
+    "logical_dates",
+    "number_blocks",
+]
 
-_KINDS = {"fill": 0, "foreground": 1, "background": 2}
+_KINDS = {"fill": 0, "foreground": 1, "write_back": 2}
 
 
 def number_blocks(
     lowered: LoweredMapping,
-    background: frozenset[tuple[str, str]],
+    options: TransferOptions,
     kept: Mapping[int, LoopSample] | None = None,
 ) -> Numbering:
     """Enumerate and number the tile iterations and the blocks of a mapping.
@@ -34,8 +43,8 @@ def number_blocks(
     ----------
     lowered
         The mapping.
-    background
-        (tensor, component) pairs whose write-backs are in the background.
+    options
+        Which transfers are separate.
     kept
         Tree node of a loop → its sampled iterations; None: all of them.
 
@@ -49,18 +58,58 @@ def number_blocks(
     TooLargeError
         There are too many sampled tile iterations.
     """
+    tables = iteration_tables(lowered, kept)
+    return Numbering.of(tables, [blocks_of_leaf(lowered, table, options) for table in tables])
+
+
+def iteration_tables(
+    lowered: LoweredMapping, kept: Mapping[int, LoopSample] | None = None
+) -> list[IterationTable]:
+    """Enumerate the tile iterations of all leaves.
+
+    Parameters
+    ----------
+    lowered, kept
+        As for `number_blocks`.
+
+    Returns
+    -------
+    list of IterationTable
+        The tile iterations, leaf by leaf.
+
+    Raises
+    ------
+    TooLargeError
+        There are too many sampled tile iterations.
+    """
     if kept is None:
         kept = {node: LoopSample(trips) for node, trips in trip_counts(lowered.leaves).items()}
-    tables = [
+    return [
         iteration_table(leaf, n, kept)
         for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)
     ]
-    blocks: list[tuple[Block, ...]] = []
-    for leaf, table in zip(lowered.leaves, tables, strict=True):
-        components = {c.name: c for c in lowered.spec.arch.paths[leaf.einsum.name]}
-        found = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
-        blocks.append(leaf_blocks(table, components, found, background))
-    return Numbering.of(tables, blocks)
+
+
+def blocks_of_leaf(
+    lowered: LoweredMapping, table: IterationTable, options: TransferOptions
+) -> tuple[Block, ...]:
+    """Return the blocks of a leaf.
+
+    Parameters
+    ----------
+    lowered, table, options
+        The mapping, the tile iterations of the leaf, and which transfers are separate.
+
+    Returns
+    -------
+    tuple of Block
+        As `leaf_blocks` returns them.
+    """
+    leaf = table.leaf
+    produced = frozenset(tensor for other in lowered.leaves for tensor in other.einsum.outputs)
+    components = {c.name: c for c in lowered.spec.arch.paths[leaf.einsum.name]}
+    found = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
+    return leaf_blocks(table, components, found, produced, options)
 
 
 def build_graph(
@@ -91,25 +140,41 @@ def build_graph(
     durations: list[Times] = []
     owner = np.empty(layout.total, dtype=np.int64)
     owner[: layout.iterations] = np.arange(layout.iterations)
+    host = owner.copy()
     kind = np.ones(layout.total, dtype=np.int64)
     sequence = np.zeros(layout.total, dtype=np.int64)
+    background = np.zeros(layout.total, dtype=np.bool_)
+    latency: Times = np.full(layout.total, 0, dtype=dtype)
     starts = np.zeros(layout.iterations, dtype=np.bool_)
+    stalls: list[tuple[Ints, Ints, Times]] = []
     for leaf, mine in enumerate(layout.blocks):
         tiles, base = layout.tiles[leaf], layout.bases[leaf]
         starts[base] = True
         for index, block in enumerate(mine):
             if block.kind == "foreground":
                 first, iterations = base, np.arange(tiles.size)
+                late = foreground_latency(costs, leaf, block, tiles.size)
             else:
                 first, iterations = layout.streams[leaf, index]
+                passing = sum(costs.latency(leaf, access) for access in block.accesses)
+                late = np.full(len(iterations), passing, dtype=dtype)
                 owner[first : first + len(iterations)] = base + iterations
-            kind[first : first + len(iterations)] = _KINDS[block.kind]
-            sequence[first : first + len(iterations)] = index
+                hosts = _hosts(iterations) if block.ahead else iterations
+                host[first : first + len(iterations)] = base + hosts
+            here = slice(first, first + len(iterations))
+            latency[here] = late
+            kind[here] = _KINDS[block.kind]
+            background[here] = block.background
+            sequence[here] = index
+            longest: Times = np.full(len(iterations), 0, dtype=dtype)
             for port, load in _loads(leaf, block, iterations, costs, dtype).items():
                 busy = np.flatnonzero(load)
                 blocks.append(first + busy)
                 ports.append(np.full(len(busy), port, dtype=np.int64))
                 durations.append(load[busy])
+                longest = np.maximum(longest, load)
+            if block.kind == "foreground" and leaf in costs.rigid:
+                stalls.append(_stalls(base, latency[here], longest))
     empty = [np.zeros(0, dtype=np.int64)]
     times = [tiles.multiplicity for tiles in layout.tiles]
     return TaskGraph(
@@ -117,17 +182,24 @@ def build_graph(
         leaf=np.repeat(np.arange(len(layout.tiles)), [t.size for t in layout.tiles]),
         multiplicity=np.concatenate(times or empty),
         owner=owner,
+        host=host,
         kind=kind,
+        background=background,
         sequence=sequence,
+        latency=latency,
         task_block=np.concatenate(blocks or empty),
         task_port=np.concatenate(ports or empty),
         task_duration=np.concatenate(durations or empty),
         ports=len(costs.ports),
         edge_source=edges.source,
         edge_target=edges.target,
+        edge_until=edges.until,
         edge_reason=edges.reason,
         edge_rule=edges.rule,
         edge_periods=edges.periods,
+        stall_source=np.concatenate([s for s, _, _ in stalls] or empty),
+        stall_target=np.concatenate([t for _, t, _ in stalls] or empty),
+        stall_lag=np.concatenate([n for _, _, n in stalls] or [empty[0].astype(dtype)]),
         dates=logical_dates(layout, shifts),
     )
 
@@ -142,20 +214,93 @@ def _loads(
         return loads.setdefault(port, np.full(len(iterations), 0, dtype=dtype))
 
     for access in block.accesses:
-        steps = costs.per_value[leaf, access.component, access.tensor, access.action]
         at = (
             access.iterations
             if block.kind == "foreground"
             else np.searchsorted(iterations, access.iterations)
         )
-        for port, each in steps.items():
-            load(port)[at] += access.counts.astype(dtype) * each
+        for port in costs.ports_of(leaf, access):
+            steps = costs.steps(leaf, access, port)
+            if steps is not None:
+                load(port)[at] += steps
     if block.kind == "foreground":
         for (number, _), constants in costs.constant.items():
             if number == leaf:
                 for port, once in constants.items():
                     load(port)[0] += once
     return loads
+
+
+def foreground_latency(costs: AccessCosts, leaf: int, block: Block, size: int) -> Times:
+    """Return how long after its service a foreground passes: its longest chain of accesses.
+
+    Inwards, the slowest of its tensors; the computation; outwards. Each access that a tile
+    iteration has is a link of its chain.
+
+    Parameters
+    ----------
+    costs, leaf, block
+        The latencies of accesses, the number of a leaf, and its foreground.
+    size
+        Number of tile iterations of the leaf.
+
+    Returns
+    -------
+    numpy.ndarray
+        Steps, shape (size,).
+    """
+    dtype: type = object if costs.exact else np.int64
+    inward: dict[str | None, Times] = {}
+    behind: Times = np.full(size, 0, dtype=dtype)
+    for access in block.accesses:
+        late = costs.latency(leaf, access)
+        if late:
+            chain = behind
+            if access.inward:
+                none: Times = np.full(size, 0, dtype=dtype)
+                chain = inward.setdefault(access.tensor, none)
+            chain[access.iterations] += late
+    ahead: Times = np.full(size, 0, dtype=dtype)
+    for chain in inward.values():
+        ahead = np.maximum(ahead, chain)
+    return ahead + behind
+
+
+def _hosts(iterations: Ints) -> Ints:
+    """Return the first tile iteration of the tile before each tile, of the first tile itself.
+
+    The tile iterations of a stream of fills are those that enter a tile.
+    """
+    return iterations[np.maximum(np.arange(len(iterations)) - 1, 0)]
+
+
+def _stalls(base: int, latency: Times, duration: Times) -> tuple[Ints, Ints, Times]:
+    """Return by how much foregrounds of a rigid pipeline pass after later ones start.
+
+    A pipeline that stalls as a whole keeps what is in flight: each later start that falls within
+    the latency of a tile iteration delays it.
+    """
+    size = len(latency)
+    lags = latency + duration
+    sources: list[Ints] = []
+    targets: list[Ints] = []
+    found: list[Times] = []
+    for behind in range(1, size):
+        lags = lags[:-1] - duration[: size - behind]
+        waits = np.flatnonzero(
+            (duration[: size - behind] > 0) & (lags >= duration[: size - behind])
+        )
+        if not len(waits):
+            break
+        sources.append(base + waits + behind)
+        targets.append(base + waits)
+        found.append(lags[waits])
+    empty = [np.zeros(0, dtype=np.int64)]
+    return (
+        np.concatenate(sources or empty),
+        np.concatenate(targets or empty),
+        np.concatenate(found or [empty[0].astype(latency.dtype)]),
+    )
 
 
 def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> LogicalDates:

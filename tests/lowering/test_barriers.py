@@ -105,6 +105,7 @@ def figures(report: Report) -> list[Any]:
         report.latency_by_order,
         report.resource_bound,
         report.dependence_bound,
+        report.barrier_bound,
         report.sequential,
     ]
 
@@ -118,7 +119,8 @@ def checked(data: Data, options: Data) -> Report | None:
             polylat.analyze(Spec.from_dict(data), **options)
         return None
     report = polylat.analyze(Spec.from_dict(data), **options)
-    names = "latency", "latency_by_order", "resource_bound", "dependence_bound", "sequential"
+    bounds = "resource_bound", "dependence_bound", "barrier_bound"
+    names = "latency", "latency_by_order", *bounds, "sequential"
     assert figures(report) == [expected[name] for name in names]
     return report
 
@@ -154,7 +156,7 @@ def test_branches_without_iterations(sizes: tuple[int, int, int], latency: int) 
     assert oracle.analyze(data, **options)["latency"] == latency
     report = checked(data, options)
     assert report is not None
-    assert report.latency == latency
+    assert report.latency == report.barrier_bound == latency
     report.verify()
 
 

@@ -46,13 +46,14 @@ FITTING = {
         "next_readers": "numbers of tile iterations",
         "_later": "loop indices",
     },
-    "dependences/rules.py": {"joined_edges": "numbers of blocks, reasons, periods"},
+    "dependences/edges.py": {"joined_edges": "numbers of blocks, reasons, periods"},
     "dependences/skew.py": {"_distance_of_boxes": "loop indices"},
     "dependences/tables.py": {
         "_tile_keys": "keys of tile iterations",
         "_row_keys": "keys of tile iterations",
         "find_rows": "positions in a table",
     },
+    "dependences/transfer_order.py": {"_after_previous_sum": "loop indices"},
     "durations.py": {
         "tasks_by_block_and_port": "numbers of tile iterations",
         "access_durations": "times: object where `AccessCosts.exact`",
@@ -69,10 +70,12 @@ FITTING = {
         "IterationTable.turns": "keys of tile iterations",
         "IterationTable.earlier": "numbers of tile iterations",
     },
+    "mixed_radix.py": {"predecessor": "loop indices", "last_turn": "loop indices"},
     "numbering.py": {
         "Numbering.earlier": "numbers of tile iterations",
         "Numbering._rows": "loop indices, places, periods",
     },
+    "ports.py": {"AccessCosts.steps": "times: object where `AccessCosts.exact`"},
     "points.py": {
         "integer_points": "coordinates below 2^62",
         "PiecewiseAffine.at": "values below 2^62",
@@ -87,6 +90,8 @@ FITTING = {
     "task_graph.py": {
         "build_graph": "numbers of blocks and ports; times: object where `AccessCosts.exact`",
         "date_columns": "numbers of branches",
+        "foreground_latency": "times: object where `AccessCosts.exact`",
+        "_stalls": "numbers of tile iterations; times: object where `AccessCosts.exact`",
         "_columns": "keys of tile iterations plus shifts, each below 2^62",
     },
 }

@@ -22,6 +22,7 @@ from polylat.lowering.paths import Leaf
 from polylat.lowering.points import integer_points
 from polylat.lowering.relations import domain, tiling
 from polylat.lowering.sampling import LoopSample
+from polylat.lowering.transfers import TransferOptions
 from relations import access, date_tags, dates, flow, footprint
 from strategies import cascades
 
@@ -148,7 +149,7 @@ def test_dates_as_relations(case: tuple[Data, Data]) -> None:
     """Logical dates as an ISL map are those that the scheduler compares."""
     low = lowered(case)
     try:
-        model = build(low, frozenset(), 2)
+        model = build(low, TransferOptions())
     except MappingError:
         assume(False)
         raise

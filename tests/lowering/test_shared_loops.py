@@ -78,7 +78,7 @@ def renamed(spec: Spec, name: Name) -> Spec:
 
 
 def figures(report: Report) -> list[Any]:
-    memories = [(m.component, m.stages, m.peak, m.steps) for m in report.occupancy]
+    memories = [(m.component, m.units, m.peak, m.steps) for m in report.occupancy]
     return [
         report.latency_by_order,
         (report.order, report.granularity, report.tiles, report.engine),

@@ -10,7 +10,8 @@ from polylat.schedule.arrays import Ints
 
 __all__ = ["Access", "Block", "BlockKind"]
 
-BlockKind = Literal["fill", "foreground", "background"]
+BlockKind = Literal["fill", "foreground", "write_back"]
+"""A separate fill or read-back, the foreground, or a separate write-back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,10 @@ class Access:
     counts
         Number of values that each accesses, in the busiest unit: shape (n,); Python integers (dtype
         object) where the leaf's numbers may exceed 64 bits.
+    inward
+        Whether the values move towards the compute.
+    transfer
+        Whether the access is part of a transfer between storages, rather than of the operations.
     """
 
     component: str
@@ -33,6 +38,8 @@ class Access:
     action: str
     iterations: Ints
     counts: Counts
+    inward: bool = False
+    transfer: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +49,21 @@ class Block:
     Parameters
     ----------
     kind
-        Prefetched fill, foreground, or background write-back.
+        Fill or read-back, foreground, or write-back.
     tensor, level
-        Of a fill or write-back: the tensor, and the index of the storage that is filled or
-        written back from. Of the foreground: None and 0.
+        Of a separate transfer: the tensor, and the index of the storage at its inner end. Of the
+        foreground: None and 0.
     accesses
         The accesses, in the order of service.
+    background
+        Of a write-back: whether it is in the background.
+    ahead
+        Of a fill in a skewed order: whether it is served one tile ahead.
     """
 
     kind: BlockKind
     tensor: str | None
     level: int
     accesses: tuple[Access, ...]
+    background: bool = False
+    ahead: bool = False

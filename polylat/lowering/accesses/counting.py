@@ -7,7 +7,7 @@ numbers of elements; `lowering.ports` turns them into time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,9 +18,12 @@ from polylat.lowering.enumeration import tied_groups
 from polylat.lowering.groups import connected_groups
 from polylat.lowering.integer_types import Counts, count_type
 from polylat.lowering.iterations import IterationTable
-from polylat.lowering.paths import PathHolder
+from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sharing import SourceHolder
+from polylat.lowering.transfers import TransferOptions, hand_over_depth, separate_levels
+from polylat.schedule.arrays import Ints
 from polylat.spec.arch import Component
+from polylat.spec.slots import slots_of
 
 __all__ = ["leaf_blocks", "tile_elements"]
 
@@ -29,7 +32,8 @@ def leaf_blocks(
     tiles: IterationTable,
     components: Mapping[str, Component],
     found: Mapping[str, SourceHolder],
-    background: frozenset[tuple[str, str]],
+    produced: frozenset[str],
+    options: TransferOptions,
 ) -> tuple[Block, ...]:
     """Return the accesses of a leaf as blocks in the order in which a port serves them.
 
@@ -41,13 +45,15 @@ def leaf_blocks(
         Component name → the component as this Einsum sees it.
     found
         Input tensor → the holder in which the leaf finds it (`source_holders`).
-    background
-        (tensor, component) pairs whose write-backs are in the background.
+    produced
+        The tensors that some Einsum produces.
+    options
+        Which transfers are separate.
 
     Returns
     -------
     tuple of Block
-        Fills, the foreground, background write-backs.
+        Fills and read-backs, the foreground, write-backs.
 
     Raises
     ------
@@ -66,30 +72,41 @@ def leaf_blocks(
         tensor = access.tensor
         storages = leaf.storages(tensor)
         counter = _Counter(tiles, tensor, components)
-        for level in range(1, len(storages)):
-            holder = storages[level]
-            place = leaf.holders[tensor].index(holder)
+        separate = separate_levels(leaf, tensor, options)
+        own = 1 if access.output else found[tensor].level + 1
+        for level in range(own, len(storages)):
+            inward = counter.read_back(level) if access.output else counter.fill(level)
+            if level > separate:
+                foreground += inward
+            elif inward:
+                ahead = tensor not in produced and _served_ahead(leaf, tensor, level, options)
+                fill = Block("fill", tensor, level, inward, ahead=ahead)
+                fills.append((level, rank, fill))
             if not access.output:
-                if level <= found[tensor].level:
-                    continue
-                fill = counter.fill(level)
-                if holder.above_split:
-                    fills.append((place, rank, Block("fill", tensor, level, fill)))
-                else:
-                    foreground += fill
                 continue
-            foreground += counter.read_back(level)
-            back = counter.write_back(level)
-            if (tensor, holder.component) in background:
-                backs.append((-place, rank, Block("background", tensor, level, back)))
-            else:
+            back = counter.write_back(level, hand_over_depth(leaf, tensor, level, options))
+            if level > separate:
                 foreground += back
+            else:
+                behind = (tensor, storages[level].component) in options.background
+                block = Block("write_back", tensor, level, back, background=behind)
+                backs.append((-level, rank, block))
         foreground += counter.operands()
     fills.sort(key=lambda item: item[:2])
     backs.sort(key=lambda item: item[:2])
     compute = Access(leaf.component, None, "compute", np.arange(tiles.size), operations(tiles))
     front = Block("foreground", None, 0, (*foreground, compute))
     return (*(b for *_, b in fills), front, *(b for *_, b in backs))
+
+
+def _served_ahead(leaf: Leaf, tensor: str, level: int, options: TransferOptions) -> bool:
+    """Return whether a fill is served one tile ahead in a skewed order, as by a prefetching DMA.
+
+    It is if the storage or one further in is staged, unless it keeps a single tile.
+    """
+    storages = leaf.storages(tensor)
+    staged = any(options.is_staged(tensor, h.component) for h in storages[level:])
+    return staged and slots_of(options.slots, tensor, storages[level].component) != 1
 
 
 def _copies(tiles: IterationTable, components: Mapping[str, Component]) -> tuple[Access, ...]:
@@ -180,7 +197,7 @@ class _Counter:
         """Return the fills of a storage: whole tiles, in the tile iterations that enter them."""
         depth = self.storages[level].depth
         accesses = [
-            self._access(side, self._at_entry(depth, self.footprint(level, side)))
+            self._transfer(side, self._at_entry(depth, self.footprint(level, side)), inward=True)
             for side in self._sides(level, upward=False)
         ]
         return _nonempty(accesses)
@@ -195,23 +212,26 @@ class _Counter:
             parent = side.position < self.storages[level].position and not side.toll
             if skip_here and (not parent or self._skips(level - 1)):
                 whole = whole - self._first(depth, level, side)
-            accesses.append(self._access(side, self._at_entry(depth, whole)))
+            accesses.append(self._transfer(side, self._at_entry(depth, whole), inward=True))
         return _nonempty(accesses)
 
     def push_out(self, level: int) -> tuple[Access, ...]:
         """Return the transfers of whole tiles to the storage above (copy Einsums)."""
         depth = self.storages[level].depth
         accesses = [
-            self._access(side, self._at_entry(depth, self.footprint(level, side)))
+            self._transfer(side, self._at_entry(depth, self.footprint(level, side)), inward=False)
             for side in self._sides(level, upward=True)
         ]
         return _nonempty(accesses)
 
-    def write_back(self, level: int) -> tuple[Access, ...]:
-        """Return the write-backs: per tile, each element where it is updated last."""
-        accesses = [
-            self._access(side, self._last(level, side)) for side in self._sides(level, upward=True)
-        ]
+    def write_back(self, level: int, tile_depth: int | None) -> tuple[Access, ...]:
+        """Return the write-backs: per tile, each element where it is brought there last."""
+        accesses = []
+        for side in self._sides(level, upward=True):
+            counts = self._last(level, side, tile_depth)
+            if tile_depth is not None:
+                counts = self._at_end(tile_depth, counts)
+            accesses.append(self._transfer(side, counts, inward=False))
         return _nonempty(accesses)
 
     def operands(self) -> tuple[Access, ...]:
@@ -219,7 +239,8 @@ class _Counter:
         level = len(self.storages)
         if not self.access.output:
             reads = [
-                self._access(side, self._all(side)) for side in self._sides(level, upward=False)
+                self._access(side, self._all(side), inward=True)
+                for side in self._sides(level, upward=False)
             ]
             return _nonempty(reads)
         skips = self.components[self.leaf.component].skip_initial_output_write
@@ -228,8 +249,11 @@ class _Counter:
             count = self._all(side)
             if skips and (side.toll or self._skips(level - 1)):
                 count = count - self._first(self.tiles.depth, level, side)
-            reads.append(self._access(side, count))
-        writes = [self._access(side, self._all(side)) for side in self._sides(level, upward=True)]
+            reads.append(self._access(side, count, inward=True))
+        writes = [
+            self._access(side, self._all(side), inward=False)
+            for side in self._sides(level, upward=True)
+        ]
         return _nonempty([*reads, *writes])
 
     def _skips(self, level: int) -> bool:
@@ -251,15 +275,26 @@ class _Counter:
             sides.append(_Side(child.component, at_child, child.position))
         return sides
 
-    def _access(self, side: _Side, counts: Counts) -> Access:
+    def _access(self, side: _Side, counts: Counts, *, inward: bool) -> Access:
         nonzero = np.flatnonzero(counts)
-        return Access(side.component, self.tensor, side.action, nonzero, counts[nonzero])
+        return Access(
+            side.component, self.tensor, side.action, nonzero, counts[nonzero], inward=inward
+        )
+
+    def _transfer(self, side: _Side, counts: Counts, *, inward: bool) -> Access:
+        return replace(self._access(side, counts, inward=inward), transfer=True)
 
     def _at_entry(self, depth: int, per_iteration: Counts) -> Counts:
         """Return the counts in the tile iterations that enter a new tile, 0 elsewhere."""
+        return self._only(self.tiles.firsts(depth), per_iteration)
+
+    def _at_end(self, depth: int, per_iteration: Counts) -> Counts:
+        """Return the counts in the last tile iterations of the tiles at a depth, 0 elsewhere."""
+        return self._only(self.tiles.lasts(depth), per_iteration)
+
+    def _only(self, iterations: Ints, per_iteration: Counts) -> Counts:
         counts: Counts = np.zeros(self.tiles.size, dtype=self._type)
-        firsts = self.tiles.firsts(depth)
-        counts[firsts] = per_iteration[firsts]
+        counts[iterations] = per_iteration[iterations]
         return counts
 
     # Counts per tile iteration are products over the groups.
@@ -295,12 +330,13 @@ class _Counter:
             ("first", level, tuple(summed)), lambda g: g.first(depth, summed, range(child))
         )
 
-    def _last(self, level: int, side: _Side) -> Counts:
+    def _last(self, level: int, side: _Side, tile_depth: int | None) -> Counts:
         storage = self.storages[level]
         summed = self._summed(storage.position, side)
+        inner = self.tiles.depth if tile_depth is None else tile_depth
         return self._once(
             ("last", level, tuple(summed)),
-            lambda g: g.last(storage.depth, summed, range(storage.position)),
+            lambda g: g.last(storage.depth, summed, range(storage.position), inner),
         )
 
     def _all(self, side: _Side) -> Counts:

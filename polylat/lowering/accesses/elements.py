@@ -107,20 +107,23 @@ class GroupCount:
         found = self._extreme(loops, [], summed, above, "lexmin")
         return self._tally(loops, found)
 
-    def last(self, depth: int, summed: Sequence[int], above: range) -> Counts:
-        """Return the number of elements that no later tile iteration of the tile touches.
+    def last(self, depth: int, summed: Sequence[int], above: range, inner: int) -> Counts:
+        """Return the number of elements that no later part of the tile touches.
 
         Parameters
         ----------
         depth, summed, above
             As for `footprint`.
+        inner
+            Number of Temporal loops above the parts: of all parts of the tile, the tile iteration's
+            one is counted.
 
         Returns
         -------
         numpy.ndarray
             Elements, shape (size,).
         """
-        loops = self._within(self.tiles.depth)
+        loops = self._within(inner)
         outer = self._within(depth)
         if self.simple:
             # Below the storage, each unit has its own elements (if the index depends on the
@@ -132,9 +135,9 @@ class GroupCount:
             if not self.indices:
                 table = _last_existing(_exist(table), len(outer), len(loops))
             return self._look_up(loops, _sum_tail(table, len(loops)))
-        inner = [k for k in loops if k not in outer]
-        found = self._extreme(outer, inner, summed, above, "lexmax")
-        order = [*outer, *inner]
+        compared = [k for k in loops if k not in outer]
+        found = self._extreme(outer, compared, summed, above, "lexmax")
+        order = [*outer, *compared]
         columns = [order.index(k) for k in loops]
         return self._tally(loops, found[:, columns])
 

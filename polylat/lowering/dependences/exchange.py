@@ -245,6 +245,7 @@ class Exchange:
         self,
         bringer_tiles: IterationTable,
         written: Ints,
+        within: int,
         tiles: IterationTable,
         depth: int,
         events: Ints,
@@ -256,6 +257,8 @@ class Exchange:
         ----------
         bringer_tiles, written
             The producer's tile iterations, and those that write back.
+        within
+            Number of loops above the parts of the producer's tile that are written back at once.
         tiles, depth, events
             As for `last`.
         all_pairs
@@ -276,13 +279,13 @@ class Exchange:
         writes = np.arange(len(written))
         digits = np.zeros((depth, len(written)), dtype=np.int64)
         for group in self.groups(self.holder.depth):
-            write_loops, read_loops, pairs = group.brought_pairs(bringer_tiles.depth, inner, depth)
+            write_loops, read_loops, pairs = group.brought_pairs(within, inner, depth)
             if not all_pairs:
                 pairs = first_of_each_group(pairs, len(write_loops))
             lengths, starts = find_row_ranges(bringer_tiles, write_loops, pairs, written[writes])
             if lengths.sum() > MOST_PAIRS:
                 raise TooLargeError(
-                    f"background write-backs of tensor {self.tensor!r} have more than"
+                    f"separate write-backs of tensor {self.tensor!r} have more than"
                     f" {MOST_PAIRS} readings",
                     fix="use granularity='tile'",
                 )

@@ -10,11 +10,11 @@ from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.schedule.arrays import Ints
 
-__all__ = ["may_read_back", "next_readers"]
+__all__ = ["next_readers", "summing_loops"]
 
 
 def next_readers(
-    tiles: IterationTable, written: Ints, tensor: str, level: int
+    tiles: IterationTable, written: Ints, tensor: str, level: int, inner: int | None = None
 ) -> tuple[Ints, Ints]:
     """Return the first tile iteration that reads back an element of each write-back.
 
@@ -26,6 +26,8 @@ def next_readers(
         Those that write back.
     tensor, level
         The tensor, and the index of the storage written back from.
+    inner
+        Depth of the tiles in which elements are written back; None: one by one.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def next_readers(
     for fork in range(depth - 1, -1, -1):
         if not len(unread):
             break
-        read, reader = _later(tiles, written[unread], tensor, level, fork)
+        read, reader = _later(tiles, written[unread], tensor, level, fork, inner)
         positions.append(unread[read])
         reading.append(reader[read])
         unread = unread[~read]
@@ -53,7 +55,12 @@ def next_readers(
 
 
 def _later(
-    tiles: IterationTable, written: Ints, tensor: str, level: int, fork: int
+    tiles: IterationTable,
+    written: Ints,
+    tensor: str,
+    level: int,
+    fork: int,
+    inner_depth: int | None,
 ) -> tuple[np.ndarray, Ints]:
     """Return whether, and in which tile iteration, a later tile shares a written element first.
 
@@ -69,7 +76,8 @@ def _later(
     for variables, ranks in connected_groups(
         leaf.einsum.rank_variables, [i.variables for i in access.projection], ties
     ):
-        loops, shown = loops_over(leaf, variables, tiles.depth)
+        within = tiles.depth if inner_depth is None else inner_depth
+        loops, shown = loops_over(leaf, variables, within)
         outer = [p for k, p in zip(loops, shown, strict=True) if k < depth]
         inner = [p for p in shown if p not in outer]
         numbers = [k for k in loops if k < depth]
@@ -110,8 +118,11 @@ def _later(
     return exists_for_all, firsts[at]
 
 
-def may_read_back(leaf: Leaf, tensor: str, level: int) -> bool:
-    """Return whether several tiles of a storage may share elements, so that some are read back.
+def summing_loops(leaf: Leaf, tensor: str, level: int) -> list[int] | None:
+    """Return the loops above a storage that sum the output.
+
+    Where every other loop above the storage divides the output's elements, a tile reads back what
+    the previous tile of these loops wrote back, with the same indices of the others.
 
     Parameters
     ----------
@@ -122,20 +133,17 @@ def may_read_back(leaf: Leaf, tensor: str, level: int) -> bool:
 
     Returns
     -------
-    bool
-        False only if no element is read back.
+    list of int or None
+        Their numbers among the Temporal loops; None if tiles share elements in another way.
     """
     access = leaf.einsum.access(tensor)
     ties = [c.variables for c in leaf.coupled]
-    alone = {
-        variables[0]
-        for variables, ranks in connected_groups(
-            leaf.einsum.rank_variables, [i.variables for i in access.projection], ties
-        )
-        if len(variables) == 1 and ranks
-    }
-    above = leaf.storages(tensor)[level].depth
-    return any(
-        trips > 1 and loop.variable not in alone
-        for loop, trips in zip(leaf.temporal[:above], leaf.temporal_trips[:above], strict=True)
+    groups = connected_groups(
+        leaf.einsum.rank_variables, [i.variables for i in access.projection], ties
     )
+    dividing = {variables[0] for variables, ranks in groups if len(variables) == 1 and ranks}
+    summing = {variables[0] for variables, ranks in groups if len(variables) == 1 and not ranks}
+    above = leaf.temporal[: leaf.storages(tensor)[level].depth]
+    if any(loop.variable not in dividing | summing for loop in above):
+        return None
+    return [k for k, loop in enumerate(above) if loop.variable in summing]

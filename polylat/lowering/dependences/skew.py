@@ -8,7 +8,7 @@ import numpy as np
 
 from polylat.errors import TooLargeError
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.rules import storage_reads
+from polylat.lowering.dependences.flow import storage_reads
 from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf, separating_split

@@ -1,0 +1,192 @@
+"""Units of components: which of them each leaf uses, and which leaves contend for them.
+
+A component with fanout F has units 0 to F - 1. The stages of a Pipeline divide the units that the
+Pipeline may use into ranges of their own, if they fit (docs/model.md, "Stages that share an
+array"). So a leaf uses an interval of the units of every component, and of a component below, these
+units in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+from polylat.lowering.paths import Leaf
+from polylat.spec import Spec
+
+__all__ = ["Users", "divided_users", "unit_users", "users_label"]
+
+Users = tuple[int, ...]
+"""The numbers of the leaves that use some units, increasing."""
+
+_LISTED = 3
+"""A run of more Einsums than this, one after another in the tree, is named by its ends."""
+
+
+def unit_users(spec: Spec, leaves: Sequence[Leaf]) -> dict[str, tuple[Users, ...]]:
+    """Return which leaves use the units of each component.
+
+    Parameters
+    ----------
+    spec, leaves
+        The input and its leaves, in tree order.
+
+    Returns
+    -------
+    dict
+        Component → the leaves that use each range of its units, together with the units of the
+        components above it, that no leaf's use divides; ranges with the same leaves are one.
+    """
+    above: dict[str, tuple[str, ...]] = {}
+    fanout: dict[str, int] = {}
+    for leaf in leaves:
+        path = spec.arch.paths[leaf.einsum.name]
+        for place, component in enumerate(path):
+            above[component.name] = tuple(c.name for c in path[: place + 1])
+            fanout[component.name] = max(fanout.get(component.name, 1), component.fanout)
+    ranges = {name: _Division(leaves, above, name).ranges(fanout[name]) for name in above}
+    found = {}
+    for name, chain in above.items():
+        users = {frozenset(leaf for leaf, units in ranges[name].items() if units)}
+        for outer in chain:
+            parts = _parts(ranges[outer])
+            users = {some & part for some, part in product(users, parts)} - {frozenset()}
+        found[name] = tuple(sorted(tuple(sorted(some)) for some in users))
+    return found
+
+
+def _parts(ranges: Mapping[int, range]) -> set[frozenset[int]]:
+    """Return the leaves that use each range of units that no leaf's use divides."""
+    ends = {end for units in ranges.values() for end in (units.start, units.stop)}
+    return {frozenset(leaf for leaf, units in ranges.items() if first in units) for first in ends}
+
+
+class _Division:
+    """How the leaves divide the units of one component.
+
+    Parameters
+    ----------
+    leaves
+        All leaves, in tree order.
+    above
+        Component → the components above it and itself, outermost first.
+    component
+        The component.
+    """
+
+    def __init__(
+        self, leaves: Sequence[Leaf], above: Mapping[str, tuple[str, ...]], component: str
+    ) -> None:
+        self._leaves = leaves
+        self._component = component
+        self._inside = {name for name, chain in above.items() if component in chain}
+
+    def ranges(self, fanout: int) -> dict[int, range]:
+        """Return the units that each leaf uses; none where its path lacks the component."""
+        return self._divide(self._leaves, 0, range(fanout))
+
+    def _divide(self, leaves: Sequence[Leaf], level: int, may: range) -> dict[int, range]:
+        """Divide the units that a node of the tree may use; `level` splits are above it."""
+        if level == len(leaves[0].splits):
+            return {leaves[0].number: may[: self._needed(leaves, level)]}
+        branches = _branches(leaves, level)
+        needs = [self._needed(branch, level + 1) for branch in branches]
+        own = leaves[0].splits[level].pipeline and sum(needs) <= len(may)
+        own = own and not self._meet(branches)
+        found: dict[int, range] = {}
+        first = 0
+        for branch, need in zip(branches, needs, strict=True):
+            found |= self._divide(branch, level + 1, may[first : first + need] if own else may)
+            first += need
+        return found
+
+    def _needed(self, leaves: Sequence[Leaf], level: int) -> int:
+        """Return the number of units that a node of the tree needs."""
+        if level == len(leaves[0].splits):
+            (leaf,) = leaves
+            if leaf.component not in self._inside:
+                return 0
+            units = 1
+            for loop, trips in zip(leaf.loops, leaf.trips, strict=True):
+                if loop.unit is not None and loop.unit[0] == self._component:
+                    units *= trips
+            return units
+        needs = [self._needed(branch, level + 1) for branch in _branches(leaves, level)]
+        return sum(needs) if leaves[0].splits[level].pipeline else max(needs)
+
+    def _meet(self, stages: Sequence[Sequence[Leaf]]) -> bool:
+        """Return whether stages share a Storage inside the units, with a tensor that both access.
+
+        Such a tile lies in units that all of these stages use.
+        """
+        seen: set[tuple[str, int]] = set()
+        for stage in stages:
+            mine = {
+                (tensor, holder.node)
+                for leaf in stage
+                for tensor in leaf.einsum.tensors
+                for holder in leaf.storages(tensor)
+                if holder.component in self._inside
+            }
+            if mine & seen:
+                return True
+            seen |= mine
+        return False
+
+
+def _branches(leaves: Iterable[Leaf], level: int) -> list[list[Leaf]]:
+    """Return the leaves of each branch of a split, which is the given one on their paths."""
+    found: dict[int, list[Leaf]] = {}
+    for leaf in leaves:
+        found.setdefault(leaf.splits[level].branch, []).append(leaf)
+    return list(found.values())
+
+
+def divided_users(ranges: Iterable[Users], concerned: Iterable[int]) -> tuple[Users, ...]:
+    """Return the ranges of units that differ in the leaves concerned.
+
+    Parameters
+    ----------
+    ranges
+        The leaves that use each range of units of a component.
+    concerned
+        The leaves that matter: for example those that keep a certain port busy.
+
+    Returns
+    -------
+    tuple of tuple
+        The leaves concerned that use each range. Ranges with the same ones are one: what happens
+        in them is the same.
+    """
+    chosen = set(concerned)
+    users = {tuple(leaf for leaf in some if leaf in chosen) for some in ranges} - {()}
+    return tuple(sorted(users))
+
+
+def users_label(leaves: Sequence[Leaf], users: Users) -> str:
+    """Return a name for the units that some leaves use.
+
+    Parameters
+    ----------
+    leaves
+        All leaves of the mapping, in tree order.
+    users
+        The numbers of the leaves; none where the component's units are not divided.
+
+    Returns
+    -------
+    str
+        Their Einsums, as in ``e1+e3``; of more than three in a row the first and the last, as in
+        ``e1+e3..e9``.
+    """
+    runs: list[list[int]] = []
+    for leaf in users:
+        if runs and runs[-1][-1] == leaf - 1:
+            runs[-1].append(leaf)
+        else:
+            runs.append([leaf])
+    words = []
+    for run in runs:
+        names = [leaves[leaf].einsum.name for leaf in run]
+        words += [f"{names[0]}..{names[-1]}"] if len(run) > _LISTED else names
+    return "+".join(words)
