@@ -345,8 +345,7 @@ def _predecessor(t: Any, work: Any, time: Any, event: Any, none: Any, port: Any)
     """
     if not time[0].any():
         return NONE, none
-    fill = _block_kind(t, event) == 0
-    now = t[t[TASK_BLOCK] + event - t[BLOCKS]] if fill else t[t[ITERATION] + event]
+    now = t[t[TASK_BLOCK] + event - t[BLOCKS]]
     _copy(work, HERE, NOW)
     ready = _happens_at(t, work, time, now, NOW)
     if ready < 0:

@@ -173,6 +173,9 @@ class Rows:
         the event exists; else it is the last event up to the indices.
     sound
         Shape (rows,): whether the row is a precedence, so that equality counts at all.
+    lag
+        Shape (rows,), in steps: how long after the event waited for the event happens at the
+        earliest, its own duration aside.
     """
 
     target: Ints
@@ -180,6 +183,7 @@ class Rows:
     source: Ints
     own: Mask
     sound: Mask
+    lag: Times
 
     def chosen(self, which: Mask) -> Rows:
         """Select rows.
@@ -202,6 +206,7 @@ class Rows:
             self.source[which],
             self.own[which],
             self.sound[which],
+            self.lag[which],
         )
 
     @staticmethod
@@ -226,6 +231,7 @@ class Rows:
             np.concatenate([none, *(p.source for p in parts)]),
             np.concatenate([never, *(p.own for p in parts)]),
             np.concatenate([never, *(p.sound for p in parts)]),
+            np.concatenate([none, *(p.lag for p in parts)]),
         )
 
 

@@ -7,6 +7,7 @@ The critical path method (Kelley and Walker 1959) on the list of precedences. A 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class TimedEvents:
         Shape (tasks,), in steps.
     values
         Shape (events,): the earliest (ASAP) time of each event, in steps.
+    unit
+        Number of steps of `durations` and `values` per step of the task graph.
     """
 
     events: EventNumbering
@@ -43,11 +46,40 @@ class TimedEvents:
     precedences: EventPrecedences
     durations: Times
     values: Times
+    unit: int = 1
 
-    @property
+    @cached_property
+    def lag(self) -> Times:
+        """Shape (precedences,): the lags of the precedences, in steps."""
+        return self._scaled(self.precedences.lag)
+
+    @cached_property
+    def latency(self) -> Times:
+        """Shape (blocks,): the fixed latency of each block, in steps."""
+        return self._scaled(self.events.graph.latency)
+
+    def _scaled(self, times: Times) -> Times:
+        return times if self.unit == 1 else times.astype(self.values.dtype) * self.unit
+
+    @cached_property
     def makespan(self) -> int:
         """The last finish, in steps."""
-        return int(self.values.max(initial=0))
+        return max(int(self.values.max(initial=0)), int(self._passed.max(initial=0)))
+
+    @cached_property
+    def _passed(self) -> Times:
+        """Shape (blocks,), in steps: when each separate block has passed, 0 for foregrounds."""
+        graph = self.events.graph
+        passed: Times = self.values[self.events.block(np.arange(graph.blocks))] + self.latency
+        passed[: graph.iterations] = 0
+        return passed
+
+    @property
+    def last_events(self) -> Ints:
+        """The finishes of tile iterations, and ends of service of blocks, that pass last."""
+        finishes = np.flatnonzero(self.events.of_finishes(self.values) == self.makespan)
+        blocks = np.flatnonzero(self._passed == self.makespan)
+        return np.concatenate((self.events.finish(finishes), self.events.block(blocks)))
 
     @property
     def ends(self) -> Times:
@@ -68,13 +100,10 @@ def timed_events(graph: TaskGraph, timing: TaskSchedule) -> TimedEvents:
     TimedEvents
         Its events.
     """
-    events = EventNumbering(graph)
+    events = timing.events
     served = consecutive(*service_order(graph, timing), len(graph.edge_periods))
     start, precedences = event_precedences(events, served).by_target(events.count)
-    fills = timing.fill_begin[graph.iterations :]
-    ends = timing.task_begin + graph.task_duration
-    values = np.concatenate((timing.begin, fills, ends, timing.block_finish, timing.finish))
-    return TimedEvents(events, start, precedences, graph.task_duration, values)
+    return TimedEvents(events, start, precedences, timing.durations, timing.values)
 
 
 def critical_tasks(timed: TimedEvents) -> tuple[Ints, Ints]:
@@ -98,14 +127,19 @@ def critical_tasks(timed: TimedEvents) -> tuple[Ints, Ints]:
     -------
     (tasks, reasons)
         Both of shape (length of the path,), in the order of time: the tasks, and the code in
-        `reasons` of what each task waited for; `START` if it waited for nothing.
+        `reasons` of what each task waited for; `START` if it waited for nothing. The time between
+        two tasks is fixed latency.
     """
     graph, makespan = timed.events.graph, timed.makespan
     if makespan == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    ended = np.flatnonzero(timed.ends == makespan)
-    foreground = ended[graph.kind[graph.task_block[ended]] != 2]
-    last = (foreground if len(foreground) else ended)[:1]
+    passed = timed.ends + timed.latency[graph.task_block]
+    ended = np.flatnonzero(passed == makespan)
+    foreground = ended[graph.kind[graph.task_block[ended]] == 1]
+    if len(ended):
+        last = timed.events.task(foreground if len(foreground) else ended)[:1]
+    else:  # a block without tasks passes last
+        last = timed.last_events[:1]
     tasks, reasons = _walked_back(timed, last, graph.tasks)
     return tasks[::-1], reasons[::-1]
 
@@ -126,7 +160,7 @@ def waiting_reasons(timed: TimedEvents, tasks: Ints) -> Ints:
         Shape (n,): reason codes (`schedule.reasons`) as the critical path names them; `START` for
         tasks that begin at time 0.
     """
-    return _walked_back(timed, tasks, 1)[1]
+    return _walked_back(timed, timed.events.task(tasks), 1)[1]
 
 
 def task_slacks(timed: TimedEvents) -> Times:
@@ -144,25 +178,33 @@ def task_slacks(timed: TimedEvents) -> Times:
     numpy.ndarray
         Shape (tasks,), in steps: latest (ALAP) minus earliest (ASAP) start time.
     """
-    waits = timed.precedences
-    system = PrecedenceSystem(timed.events.count, waits.target, waits.source)
-    tails = timed.events.of_ends(system.earliest(timed.events.of_tasks(timed.durations)))
+    waits, events, graph = timed.precedences, timed.events, timed.events.graph
+    # One more event is the end: it follows the passing of every separate block.
+    separate = np.arange(graph.iterations, graph.blocks)
+    target = np.concatenate((waits.target, np.full(len(separate), events.count)))
+    source = np.concatenate((waits.source, events.block(separate)))
+    lag = np.concatenate((timed.lag, timed.latency[separate]))
+    system = PrecedenceSystem(events.count + 1, target, source, lag)
+    durations = np.append(events.of_tasks(timed.durations), timed.durations[:1].sum() * 0)
+    tails = events.of_ends(system.earliest(durations))
     free: Times = timed.makespan - tails - (timed.ends - timed.durations)
     return free
 
 
-def _walked_back(timed: TimedEvents, tasks: Ints, steps: int) -> tuple[Ints, Ints]:
-    """Walk back from each task by at most a number of tasks."""
+def _walked_back(timed: TimedEvents, last: Ints, steps: int) -> tuple[Ints, Ints]:
+    """Walk back from each event by at most a number of tasks."""
     graph = timed.events.graph
-    walk = _walk_back.py_func if timed.values.dtype == object else _walk_back
+    exact = timed.values.dtype == object
+    walk = _walk_back.py_func if exact else _walk_back
     found, reasons = walk(
-        tasks,
+        last,
         steps,
         START,
         graph.blocks,
         timed.start,
         timed.precedences.source,
         timed.precedences.reason,
+        timed.lag.astype(object) if exact else timed.lag,
         timed.durations,
         timed.values,
     )
@@ -171,30 +213,31 @@ def _walked_back(timed: TimedEvents, tasks: Ints, steps: int) -> tuple[Ints, Int
 
 @compiled
 def _walk_back(
-    tasks: Any,
+    last: Any,
     steps: int,
     none: int,
     blocks: int,
     start: Any,
     source: Any,
     reason: Any,
+    lag: Any,
     durations: Any,
     values: Any,
 ) -> Any:
-    """Walk back from tasks along the first tight precedence of every event.
+    """Walk back from events along the first tight precedence of every event.
 
-    Times are the earliest possible: an event after time 0 waits for an event at the same instant,
-    and that one for another, down to the end of a task.
+    Times are the earliest possible: an event after time 0 waits for an event, at the same instant
+    or a fixed latency earlier, and that one for another, down to the end of a task or to time 0.
 
     Parameters
     ----------
-    tasks, steps
-        The tasks to begin with, and from each the largest number of tasks.
+    last, steps
+        The events to begin with, and from each the largest number of tasks.
     none
         The code `START` of `reasons`.
     blocks
         Number of blocks: the end of task k is event ``blocks + k``.
-    start, source, reason
+    start, source, reason, lag
         The precedences by target.
     durations, values
         As in `TimedEvents`.
@@ -204,30 +247,30 @@ def _walk_back(
     (tasks, reasons)
         The tasks of all walks, and what each waited for.
     """
-    room = len(tasks) * steps
+    room = len(last) * steps
     found = np.empty(room, np.int64)
     why = np.empty(room, np.int64)
     count = 0
-    for first in tasks:
-        task = first
-        for _ in range(steps):
-            found[count] = task
-            why[count] = none
-            time = values[blocks + task] - durations[task]
-            if time == 0:
-                count += 1
-                break
-            event = blocks + task
-            while True:
-                wait = start[event]
-                while values[source[wait]] != time:
-                    wait += 1
-                    assert wait < start[event + 1]  # times are the earliest: one is tight
-                event = source[wait]
-                if why[count] == none:
-                    why[count] = reason[wait]
-                if blocks <= event < blocks + len(durations):
+    for first in last:
+        event = first
+        taken = 0
+        while True:
+            time = values[event]
+            if blocks <= event < blocks + len(durations):
+                if taken == steps:
                     break
-            task = event - blocks
-            count += 1
+                found[count] = event - blocks
+                why[count] = none
+                count += 1
+                taken += 1
+                time = time - durations[event - blocks]
+            if time == 0:
+                break
+            wait = start[event]
+            while values[source[wait]] + lag[wait] != time:
+                wait += 1
+                assert wait < start[event + 1]  # times are the earliest: one is tight
+            if taken and why[count - 1] == none:
+                why[count - 1] = reason[wait]
+            event = source[wait]
     return found[:count], why[:count]

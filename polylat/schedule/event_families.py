@@ -28,22 +28,21 @@ class EventFamilies:
     start
         Leaf → the starts of its tile iterations; between them, the last start so far.
     ready
-        (leaf, position of a fill) → when the fills may begin.
+        (leaf, position of a separate block) → when the blocks may begin.
     task
         (leaf, position of a block, port) → the ends of the block's tasks.
     served, finish
-        (leaf, port) → the last end of a task so far; without background write-backs.
+        (leaf, port) → the last end of a task so far; of a foreground task.
     latest_of
-        Family of tasks, or of beginnings of fills → the last one of its events so far.
+        Family of tasks, or of beginnings of blocks → the last one of its events so far.
     parts
         (family, the families of which it is the latest event so far).
     exists
         Shape (events,): whether the event itself occurs.
     sizes
         Per leaf, the number of points of its grid.
-    starts, fills, tasks
-        Per tile iteration, its start; per other block, the beginning of a fill (-1 if it is none);
-        per task, its end: numbers of events.
+    starts, tasks
+        Per block, its beginning; per task, its end: numbers of events.
     """
 
     leaf: Ints
@@ -59,7 +58,6 @@ class EventFamilies:
     exists: Mask
     sizes: tuple[int, ...]
     starts: Ints
-    fills: Ints
     tasks: Ints
 
     @property
@@ -139,7 +137,8 @@ class EventFamilies:
         start = {leaf: new(leaf) for leaf in range(len(keys))}
         owner_leaf = graph.leaf[graph.owner]
         ready: dict[tuple[int, int], int] = {}
-        for leaf, index in _distinct(owner_leaf[graph.kind == 0], graph.sequence[graph.kind == 0]):
+        separate = np.arange(graph.iterations, graph.blocks)
+        for leaf, index in _distinct(owner_leaf[separate], graph.sequence[separate]):
             ready[leaf, index] = new(leaf)
         block = graph.task_block
         task: dict[tuple[int, int, int], int] = {}
@@ -160,7 +159,7 @@ class EventFamilies:
         for leaf, port in sorted({(leaf, port) for leaf, _, port in task}):
             mine = [key for key in task if (key[0], key[2]) == (leaf, port)]
             served[leaf, port] = latest(leaf, *(task[key] for key in mine))
-            front = [task[key] for key in mine if kinds[key] != 2]
+            front = [task[key] for key in mine if kinds[key] == 1]
             if front:
                 finish[leaf, port] = latest(leaf, *front)
         latest_of = {
@@ -170,21 +169,17 @@ class EventFamilies:
         sizes = np.array(grid.sizes)[leaf_of]
         ends = np.cumsum(sizes)
         first = ends - sizes
-        starts = first[family_numbers(start, graph.leaf)] + every_key
-        fills = np.full(graph.blocks, -1)
-        some = np.flatnonzero(graph.kind == 0)
-        if len(some):
-            fills[some] = (
-                first[family_numbers(ready, owner_leaf[some], graph.sequence[some])]
-                + every_key[graph.owner[some]]
-            )
+        starts = np.full(graph.blocks, -1)
+        starts[: graph.iterations] = first[family_numbers(start, graph.leaf)] + every_key
+        if len(separate):
+            which = family_numbers(ready, owner_leaf[separate], graph.sequence[separate])
+            starts[separate] = first[which] + every_key[graph.owner[separate]]
         tasks = np.zeros(0, dtype=np.int64)
         if graph.tasks:
             which = family_numbers(task, owner_leaf[block], graph.sequence[block], graph.task_port)
             tasks = first[which] + every_key[graph.owner[block]]
         exists = np.zeros(int(ends[-1]), dtype=np.bool_)
         exists[starts] = True
-        exists[fills[some]] = True
         exists[tasks] = True
         for of, family in parts.items():
             for one in of:
@@ -203,7 +198,6 @@ class EventFamilies:
             exists,
             tuple(grid.sizes),
             starts,
-            fills,
             tasks,
         )
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.timing import Order
 
-__all__ = ["EventNumbering", "PortPrecedences", "Precedences"]
+__all__ = ["EventNumbering", "Precedences"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,46 +31,12 @@ class Precedences:
 
 
 @dataclass(frozen=True, eq=False)
-class PortPrecedences:
-    """Precedences between tasks that a port serves one after the other, by order of service.
-
-    Parameters
-    ----------
-    program, skew
-        The static orders: by date and by skewed date.
-    seen
-        The order of service taken from another schedule, as a candidate for "oldest"; None if
-        there is none.
-    """
-
-    program: Precedences
-    skew: Precedences
-    seen: Precedences | None = None
-
-    def of(self, order: Order) -> Precedences:
-        """Return the precedences of an order of service.
-
-        Parameters
-        ----------
-        order
-            The order; "oldest" is represented by `seen` if given, else by "skew".
-
-        Returns
-        -------
-        Precedences
-            Precedences between tasks (numbers of tasks, not of events).
-        """
-        if order == "program":
-            return self.program
-        return self.seen if order == "oldest" and self.seen is not None else self.skew
-
-
-@dataclass(frozen=True, eq=False)
 class EventNumbering:
     """Numbering of events.
 
-    In this order: the starts of the tile iterations and of the other blocks (meaningful for fills
-    only), the ends of the tasks, the finishes of the blocks, the finishes of the tile iterations.
+    In this order: the starts of the tile iterations and of the separate blocks, the ends of the
+    tasks, the ends of the service of tile iterations (with all earlier ones of their leaves) and of
+    separate blocks, the finishes of the tile iterations.
 
     Parameters
     ----------
@@ -102,7 +67,7 @@ class EventNumbering:
         return self.graph.blocks + tasks
 
     def block(self, blocks: Ints) -> Ints:
-        """Return the events at which blocks finish.
+        """Return the events at which blocks have been served.
 
         Parameters
         ----------
@@ -162,6 +127,21 @@ class EventNumbering:
             Shape (tasks,): a view.
         """
         return values[self.graph.blocks : self.graph.blocks + self.graph.tasks]
+
+    def of_finishes(self, values: Times) -> Times:
+        """Return the values of the finishes of tile iterations.
+
+        Parameters
+        ----------
+        values
+            Shape (events,): a value per event.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (iterations,): a view.
+        """
+        return values[2 * self.graph.blocks + self.graph.tasks :]
 
     @cached_property
     def _block_keys(self) -> tuple[Ints, Ints, int]:

@@ -17,11 +17,11 @@ import numpy as np
 from polylat.schedule.arrays import Ints, Mask, Times
 from polylat.schedule.box_kernels import HOLDS, TIGHT
 from polylat.schedule.boxes import Parts, Rows, Sources, decide_rows
-from polylat.schedule.event_families import EventFamilies, family_numbers
+from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.grid import Grid, fill_forward
 from polylat.schedule.timing import Order
 
-__all__ = ["ExtendedTimes", "ExtensionRules", "ReadBacks", "ServiceRules"]
+__all__ = ["ExtendedTimes", "ExtensionRules", "ServiceRules"]
 
 _LIMIT = 1 << 61
 
@@ -37,11 +37,14 @@ class ExtendedTimes:
         increase per period of each loop.
     steps
         Shape (events,), in steps: the duration of the task that ends, else 0.
+    unit
+        Number of these steps per step of the lags of precedences.
     """
 
     values: Times
     rates: Times
     steps: Times
+    unit: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,30 +73,6 @@ class ServiceRules:
 
 
 @dataclass(frozen=True, eq=False)
-class ReadBacks:
-    """Finishes that wait for write-backs.
-
-    Parameters
-    ----------
-    written
-        Shape (n,): the ends of write-backs of leaves without skipped tile iterations: numbers of
-        events.
-    leaf, key
-        Shape (n,): the tile iterations that read back what these write: leaf, and point of its
-        grid.
-    bounds, groups
-        For other leaves: rows whose targets are parts of finishes, and the group of each row. No
-        finish is delayed if one row of each group holds.
-    """
-
-    written: Ints
-    leaf: Ints
-    key: Ints
-    bounds: Rows
-    groups: Ints
-
-
-@dataclass(frozen=True, eq=False)
 class ExtensionRules:
     """All precedences of a sampled mapping, for all members of the boxes.
 
@@ -113,8 +92,6 @@ class ExtensionRules:
         The fills of a stream are ready in order: required by work-conserving orders.
     undecided
         (leaf, point of its grid) of boxes with a precedence that does not move with the box.
-    read_backs
-        Precedences that no row contains: a schedule in which one delays a finish is refused.
     """
 
     grid: Grid
@@ -126,20 +103,19 @@ class ExtensionRules:
     skew: Rows
     ready_order: Rows
     undecided: tuple[tuple[int, int], ...]
-    read_backs: ReadBacks
 
-    def extended(
-        self, begin: Times, fill_begin: Times, end: Times, duration: Times
-    ) -> ExtendedTimes:
+    def extended(self, begin: Times, end: Times, duration: Times, unit: int = 1) -> ExtendedTimes:
         """Extend the times of sampled tile iterations to all event families.
 
         Parameters
         ----------
-        begin, fill_begin, end
-            Times in steps: the start of each tile iteration, when each fill may begin (by block),
-            and the end of each task.
+        begin, end
+            Times in steps: when each block may begin, shape (blocks,), and when each task ends,
+            shape (tasks,).
         duration
             Shape (tasks,), in steps.
+        unit
+            Number of these steps per step of the lags of precedences.
 
         Returns
         -------
@@ -150,8 +126,6 @@ class ExtensionRules:
         exact = object in (end.dtype, begin.dtype)
         values: Any = np.full(families.count, 0, dtype=object if exact else np.int64)
         values[families.starts] = begin
-        some = families.fills >= 0
-        values[families.fills[some]] = fill_begin[some]
         values[families.tasks] = end
         steps: Any = np.full(families.count, 0, dtype=values.dtype)
         steps[families.tasks] = duration
@@ -171,8 +145,9 @@ class ExtensionRules:
                 values[here] = np.where(given, own, filled)
         rates = self._rates(values)
         if not exact and (not fits or self._large(values, rates)):
-            return self.extended(*(a.astype(object) for a in (begin, fill_begin, end, duration)))
-        return ExtendedTimes(values, rates, steps)
+            exactly = begin.astype(object), end.astype(object), duration.astype(object)
+            return self.extended(*exactly, unit=unit)
+        return ExtendedTimes(values, rates, steps, unit)
 
     @property
     def undecided_places(self) -> list[tuple[int, int, int]]:
@@ -228,36 +203,6 @@ class ExtensionRules:
         busy = self._attained(rows, self._decided(rows, times, self._parts))
         return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
 
-    def delayed_by_read_backs(self, times: ExtendedTimes) -> bool:
-        """Return whether a tile iteration finishes later because of what it reads back.
-
-        Parameters
-        ----------
-        times
-            The times of a schedule, see `extended`.
-
-        Returns
-        -------
-        bool
-            False only if the precedences describe all finishes.
-        """
-        backs = self.read_backs
-        if len(backs.groups):
-            zero = times.values[backs.bounds.target] * 0
-            held = _holds(self._decided(backs.bounds, times, self._parts, zero))
-            if len(np.setdiff1d(backs.groups, backs.groups[held])):
-                return True
-        if not len(backs.written):
-            return False
-        families = self.families
-        values = times.values
-        finished = values[families.first[family_numbers(families.start, backs.leaf)] + backs.key]
-        for (leaf, _), family in families.finish.items():
-            mine = np.flatnonzero(backs.leaf == leaf)
-            ends = values[families.event(family, backs.key[mine])]
-            finished[mine] = np.maximum(finished[mine], ends)
-        return bool((values[backs.written] > finished).any())
-
     def not_increasing(self, times: ExtendedTimes) -> list[tuple[int, int, int]]:
         """Return the skipped ranges over which a potential does not rule out cycles.
 
@@ -273,7 +218,9 @@ class ExtensionRules:
             The ranges; empty if the potential increases along the precedences, from start to start.
         """
         steps = times.steps.copy()
-        steps[self.families.starts] = 1
+        for family in self.families.start.values():
+            here = self.families.span(family)
+            steps[here][self.families.exists[here]] = 1
         rises = self._decided(self.common, times, self._parts, steps[self.common.target])
         return self._places(_failed(self.common, rises))
 
@@ -348,11 +295,14 @@ class ExtensionRules:
         self, rows: Rows, times: ExtendedTimes, parts: Parts, weight: Times | None = None
     ) -> Ints:
         """Decide rows; by default, a target is later than its source by its duration."""
+        if weight is None:
+            lag = rows.lag if times.unit == 1 else rows.lag.astype(times.values.dtype) * times.unit
+            weight = times.steps[rows.target] + lag
         return decide_rows(
             parts,
             self.families.first,
             rows,
-            times.steps[rows.target] if weight is None else weight,
+            weight,
             times.values,
             times.rates,
             self.families.exists,

@@ -16,11 +16,16 @@ from functools import cached_property
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges
-from polylat.schedule.events import EventNumbering, PortPrecedences, Precedences
+from polylat.schedule.events import EventNumbering, Precedences
 from polylat.schedule.extension import ExtensionRules, ServiceRules
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
-from polylat.schedule.precedences import EventPrecedences, FinishingTasks, event_precedences
+from polylat.schedule.precedences import (
+    EventPrecedences,
+    FinishingTasks,
+    PortPrecedences,
+    event_precedences,
+)
 from polylat.schedule.timing import Order, TaskSchedule
 
 __all__ = [
@@ -189,11 +194,12 @@ class PeriodicTaskGraph:
         # What waits for a tile iteration of another leaf also waits for its tasks. So a leaf whose
         # tile iterations all have one is in no cycle; and no cycle is within one leaf.
         idle = np.unique(graph.leaf[~front])
-        if len(idle) == 0 or (len(idle) == 1 and not (graph.kind == 0).any()):
+        if len(idle) == 0 or (len(idle) == 1 and not (graph.kind != 1).any()):
             return []
         waits = self.precedences(None)
         terms = extrapolation_terms(self.events, self.repeats.earlier, waits)
-        system = PrecedenceSystem(self.events.count, waits.source, waits.target, terms)
+        lag = waits.lag * 0
+        system = PrecedenceSystem(self.events.count, waits.source, waits.target, lag, terms)
         steps = np.zeros(self.events.count, dtype=np.int64)
         steps[: graph.iterations] = 1
         if system.undone:
@@ -291,20 +297,22 @@ class PeriodicScheduler:
         repeats = plan.repeats
         waits = plan.precedences(order)
         terms = extrapolation_terms(events, repeats.earlier, waits)
-        self._system = PrecedenceSystem(events.count, waits.source, waits.target, terms)
+        self._system = PrecedenceSystem(events.count, waits.source, waits.target, waits.lag, terms)
         self._stretches = repeats.skipped_ranges
         self._repeats = repeats
         self._boundaries = plan._boundaries.only(_checked(events, order))
         if plan.circular:
             raise NotPeriodicError(plan.circular)
 
-    def values(self, task_duration: Times) -> Times:
+    def values(self, task_duration: Times, unit: int = 1) -> Times:
         """Return the earliest (ASAP) times of all events for given durations.
 
         Parameters
         ----------
         task_duration
             Shape (tasks,), in steps.
+        unit
+            Number of these steps per step of the task graph.
 
         Returns
         -------
@@ -317,26 +325,24 @@ class PeriodicScheduler:
             The times behind a skipped range do not continue those before it.
         """
         durations = self._events.of_tasks(task_duration)
-        values = self._system.earliest(durations)
+        values = self._system.earliest(durations, unit)
         if values.dtype != durations.dtype:
-            return self.values(task_duration.astype(object))
+            return self.values(task_duration.astype(object), unit)
         if not self._system.undone:
             wrong = self._violations(durations, values)
             if wrong:
                 late = {where: excess for where, excess in wrong if excess is not None}
                 places = [where for where, _ in wrong]
-                raise NotPeriodicError(places, self.timing(task_duration, values), late)
+                raise NotPeriodicError(places, self.timing(task_duration, values, unit), late)
             members = self._repeats.all_members
-            times = members.extended(*_times_of(self._events, values), task_duration)
-            if members.delayed_by_read_backs(times):
-                raise NotPeriodicError([], self.timing(task_duration, values))
+            times = members.extended(*_times_of(self._events, values), task_duration, unit)
             service = self._repeats.service if self._order == "oldest" else None
             places = members.wrong_places(self._order, times, service)
             if places:
-                raise NotPeriodicError(places, self.timing(task_duration, values))
+                raise NotPeriodicError(places, self.timing(task_duration, values, unit))
         return values
 
-    def timing(self, task_duration: Times, values: Times) -> TaskSchedule:
+    def timing(self, task_duration: Times, values: Times, unit: int = 1) -> TaskSchedule:
         """Return the schedule with given times of events.
 
         Parameters
@@ -345,28 +351,25 @@ class PeriodicScheduler:
             Shape (tasks,), in steps.
         values
             Shape (events,), in steps, see `values`.
+        unit
+            Number of these steps per step of the task graph.
 
         Returns
         -------
         TaskSchedule
-            The schedule.
+            The schedule, whose task graph has latencies in the same steps.
         """
-        graph = self._graph
-        n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
-        fill_begin = values[:blocks].copy()
-        fill_begin[graph.kind != 0] = 0
-        ends = self._events.of_ends(values)
-        block_finish = np.where(graph.kind == 0, fill_begin, values[:n][graph.owner])
-        np.maximum.at(block_finish, graph.task_block, ends)
+        events = self._events
+        if unit != 1 and events.graph.late:
+            latency = events.graph.latency.astype(values.dtype) * unit
+            events = EventNumbering(replace(events.graph, latency=latency))
         return TaskSchedule(
             self._order,
-            begin=values[:n],
-            finish=values[2 * blocks + tasks :],
-            block_finish=block_finish,
-            fill_begin=fill_begin,
-            task_begin=ends - task_duration,
-            waiting=self._system.waiting,
-            undone=self._system.undone,
+            events,
+            task_duration,
+            values,
+            self._system.waiting,
+            self._system.undone,
         )
 
     def _violations(
@@ -390,10 +393,9 @@ class PeriodicScheduler:
         return found
 
 
-def _times_of(events: EventNumbering, values: Times) -> tuple[Times, Times, Times]:
-    """Return when tile iterations start, when fills may begin (by block), and when tasks end."""
-    graph = events.graph
-    return values[: graph.iterations], values[: graph.blocks], events.of_ends(values)
+def _times_of(events: EventNumbering, values: Times) -> tuple[Times, Times]:
+    """Return when blocks may start, and when tasks end."""
+    return values[: events.graph.blocks], events.of_ends(values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -435,9 +437,8 @@ def _checked(events: EventNumbering, order: Order | None) -> Mask:
     """Per event, whether its times must continue linearly behind skipped ranges."""
     graph = events.graph
     checked = np.ones(events.count, dtype=np.bool_)
-    checked[graph.iterations : graph.blocks] = graph.kind[graph.iterations :] == 0
     if order is not None:
-        # The precedences on finishes are replaced by those on tasks, see `precedences`.
+        # Precedences on blocks and finishes are replaced by those on tasks, see `precedences`.
         checked[graph.blocks + graph.tasks :] = False
     return checked
 

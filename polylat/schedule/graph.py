@@ -31,8 +31,9 @@ class TaskGraph:
     """Tile iterations, blocks, tasks and edges of a mapping.
 
     *Blocks* 0 … `iterations` − 1 are the foreground blocks, one per tile iteration, and have its
-    number; prefetched fills and background write-backs follow. A *task* is the part of a block
-    that one port serves. Where only some tile iterations are sampled, these represent the skipped
+    number; separate fills, read-backs and write-backs follow. A *task* is the part of a block that
+    one port serves. A block is *served* when all of its tasks are, and has *passed* a fixed latency
+    later. Where only some tile iterations are sampled, these represent the skipped
     ones, and an edge may lead to a target from a source that is some periods later.
 
     Parameters
@@ -45,21 +46,30 @@ class TaskGraph:
         Shape (iterations,): how many tile iterations, itself included, each one represents.
     owner
         Shape (blocks,): the tile iteration that each block belongs to.
+    host
+        Shape (blocks,): the tile iteration by whose date a block is served in a skewed order.
     kind
-        Shape (blocks,): 0 prefetched fill, 1 foreground, 2 background write-back.
+        Shape (blocks,): 0 fill or read-back, 1 foreground, 2 write-back.
+    background
+        Shape (blocks,): whether a write-back is in the background.
     sequence
         Shape (blocks,): the position of each block among the blocks of its tile iteration.
+    latency
+        Shape (blocks,): for how many steps a block has been served when it passes.
     task_block, task_port, task_duration
         Shape (tasks,): the block of each task, its port, and for how many steps (> 0) the port
         serves it.
     ports
         Number of ports.
     edge_source
-        Shape (edges,): a block that must have finished; a foreground block means the finish of
-        its tile iteration.
+        Shape (edges,): a block; a foreground block means its tile iteration and all earlier ones of
+        its leaf.
     edge_target
-        Shape (edges,): what waits for it: the start of a tile iteration (< `iterations`) or of a
-        fill (< `blocks`), or the finish of tile iteration `edge_target` − `blocks`.
+        Shape (edges,): what waits for it: the start of a tile iteration (< `iterations`) or of
+        another block.
+    edge_until
+        Shape (edges,): whether the source must have passed, been served, or started (codes of
+        `reasons`).
     edge_reason
         Shape (edges,): `FLOW`, `BARRIER` or `CAPACITY` of `reasons`.
     edge_rule
@@ -67,6 +77,10 @@ class TaskGraph:
     edge_periods
         Shape (loops, edges): how many periods later than `edge_source` the source is, loop by
         loop.
+    stall_source, stall_target, stall_lag
+        Shape (stalls,): of rigid pipelines, a tile iteration that starts, an earlier one of the
+        same leaf that is in flight then, and the least number of steps between the start of the one
+        and the finish of the other.
     dates
         Logical dates of the tile iterations.
     """
@@ -75,17 +89,24 @@ class TaskGraph:
     leaf: Ints
     multiplicity: Ints
     owner: Ints
+    host: Ints
     kind: Ints
+    background: Mask
     sequence: Ints
+    latency: Times
     task_block: Ints
     task_port: Ints
     task_duration: Times
     ports: int
     edge_source: Ints
     edge_target: Ints
+    edge_until: Ints
     edge_reason: Ints
     edge_rule: Ints
     edge_periods: Ints
+    stall_source: Ints
+    stall_target: Ints
+    stall_lag: Times
     dates: LogicalDates
 
     @property
@@ -112,6 +133,11 @@ class TaskGraph:
         np.add.at(totals, self.task_port, busy)
         return [int(t) for t in totals]
 
+    @cached_property
+    def late(self) -> bool:
+        """Whether some block passes later than it is served."""
+        return bool((self.latency > 0).any())
+
     def port_order(self, *, skewed: bool) -> tuple[Ints, Ints]:
         """Return the tasks of each port in the order of their dates.
 
@@ -123,18 +149,48 @@ class TaskGraph:
         Returns
         -------
         (tasks, start)
-            Shape (tasks,): the tasks by port, then date of the tile iteration, then position of
-            the block; shape (ports + 1,): where the tasks of each port begin in `tasks`.
+            Shape (tasks,): the tasks by port, then date of the host, then kind of block, own blocks
+            before hosted ones, date of the tile iteration, and position of the block; shape
+            (ports + 1,): where the tasks of each port begin in `tasks`.
         """
         rank = date_ranks(self.dates.skew if skewed else self.dates.program)
-        places = int(self.sequence.max(initial=0)) + 1
+        block = self.task_block
+        keys = [
+            (self.sequence[block], int(self.sequence.max(initial=0)) + 1),
+            (rank[self.owner[block]], self.iterations),
+        ]
+        if skewed and not np.array_equal(self.host, self.owner):
+            hosted = (self.host != self.owner).astype(np.int64)
+            keys += [
+                (hosted[block], 2),
+                (self.kind[block], 3),
+                (rank[self.host[block]], self.iterations),
+            ]
         order = np.arange(self.tasks)
         # Radix sort, least significant key first: each pass keeps the order of equal keys.
-        for key, count in (
-            (self.sequence[self.task_block], places),
-            (rank[self.owner[self.task_block]], self.iterations),
-            (self.task_port, self.ports),
-        ):
+        for key, count in (*keys, (self.task_port, self.ports)):
             start, entries = group_by_key(key[order], count)
             order = order[entries]
         return order, start
+
+    def background_last(self, order: Ints) -> Ints:
+        """Return the order in which an idle port prefers tasks: background write-backs last.
+
+        Parameters
+        ----------
+        order
+            Shape (tasks,): the tasks by port, then by skewed date.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (tasks,): the tasks by port, those of background write-backs last.
+        """
+        behind = self.background[self.task_block[order]]
+        if not behind.any():
+            return order
+        _, entries = group_by_key(behind.astype(np.int64), 2)
+        order = order[entries]
+        _, entries = group_by_key(self.task_port[order], self.ports)
+        preferred: Ints = order[entries]
+        return preferred

@@ -1,8 +1,7 @@
 """Simulation of explicit task graphs, in which every tile iteration is sampled.
 
-Under a static order the simulation settles each event once all that it waits for is settled: a
-longest path in topological order (Kahn 1962). The order "oldest" is list scheduling (Graham 1966):
-time advances from one end of a task to the next, and idle ports choose among the ready tasks.
+Under a static order the times are longest paths. The order "oldest" is list scheduling (Graham
+1966): time advances from one event to the next, and idle ports choose among the ready tasks.
 
 The compiled loop also runs uncompiled (``.py_func``), on Python integers, where times do not fit
 64 bits.
@@ -17,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Times, compiled, group_by_key
+from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
+from polylat.schedule.precedences import event_links
 from polylat.schedule.timing import Order, TaskSchedule
 
-__all__ = ["ExplicitTaskGraph", "explicit_task_graph", "simulate"]
+__all__ = ["ExplicitTaskGraph", "list_schedule", "settle"]
 
 
 @compiled
@@ -58,120 +59,67 @@ def _pop(heap: Any, base: int, size: int) -> int:
 
 
 @compiled
-def simulate(
-    mode: int,
-    leaf_starts: Any,
-    owner: Any,
-    kind: Any,
-    block_tasks_start: Any,
-    block_tasks: Any,
-    own_start: Any,
-    own: Any,
-    edges_start: Any,
-    edges: Any,
-    edge_target: Any,
-    task_block: Any,
+def list_schedule(
+    out_start: Any,
+    out: Any,
+    lag: Any,
+    first_task: int,
     task_port: Any,
     task_duration: Any,
     order: Any,
     order_start: Any,
-    begin: Any,
-    finish: Any,
-    block_finish: Any,
-    fill_begin: Any,
-    task_begin: Any,
+    place: Any,
+    values: Any,
     wait: Any,
 ) -> int:
-    """Compute the earliest (ASAP) times of all events, in place.
+    """Compute the times of all events if an idle port takes the first ready task, in place.
 
     Parameters
     ----------
-    mode
-        0: ports serve in the given order; 1: an idle port takes the first ready task in the given
-        order, those of background blocks last; 2: ports serve any number of tasks at once.
-    leaf_starts, owner, kind
-        As in `TaskGraph`.
-    block_tasks_start, block_tasks
-        The tasks by block, as `arrays.by_key` returns them.
-    own_start, own
-        The blocks other than foreground blocks, by tile iteration.
-    edges_start, edges
-        The edges by source.
-    edge_target, task_block, task_port, task_duration
+    out_start, out, lag
+        The precedences by source: the events that wait for it, and how long after it they happen
+        at the earliest; no lags mean that all of them are 0.
+    first_task
+        The event at which task 0 ends; those of the others follow.
+    task_port, task_duration
         As in `TaskGraph`.
     order, order_start
-        Shape (tasks,): the tasks by port, each port's in its order; shape (ports + 1,): where
+        Shape (tasks,): the tasks by port, each port's by preference; shape (ports + 1,): where
         those of each port begin.
-    begin, finish
-        Results, shape (iterations,), all 0 on entry: when each tile iteration starts, and when it
-        has finished.
-    block_finish, fill_begin
-        Results, shape (blocks,), all 0 on entry: when each block has finished; when each fill may
-        start.
-    task_begin
-        Result, shape (tasks,), all 0 on entry: when each task begins.
+    place
+        Shape (tasks,): the position of each task in `order`.
+    values
+        Result, shape (events,), all 0 on entry: when each event happens.
     wait
-        Result, shape (events,), all 0 on entry: the number of unmet precedences of each event.
+        Shape (events,): the number of precedences of each event, counted down to that of unmet
+        ones.
 
     Returns
     -------
     int
-        Number of events that never happen: 0 unless the order contradicts the dependences.
+        Number of events that never happen: 0 unless the dependences are circular.
 
     Notes
     -----
-    Every event counts its unmet precedences. At 0 it is settled, at the latest of the times that
-    it waited for, and pushed onto a stack, from which it settles its successors.
+    An event that no unmet precedence holds back is settled when its time has come: a task is ready
+    then, any other event happens. All that happens at an instant is settled before ports choose.
+    Events whose time has not come are in `later`, a binary heap by time; it is part of this
+    function so that it also runs on Python integers.
     """
-    n = len(leaf_starts)
-    blocks = len(owner)
-    tasks = len(task_block)
+    events = len(wait)
+    tasks = len(task_port)
     ports = len(order_start) - 1
-    # Events are numbered as in `EventNumbering`. Start of tile iteration i: i; start of fill b: b;
-    # end of task x: blocks + x; finish of block b: blocks + tasks + b; finish of tile iteration i:
-    # 2 * blocks + tasks + i.
-    task0 = blocks
-    block0 = blocks + tasks
-    finish0 = 2 * blocks + tasks
-    for i in range(n):
-        if not leaf_starts[i]:
-            wait[i] += 1
-            wait[finish0 + i] += 1
-        wait[finish0 + i] += 1
-        for k in range(own_start[i], own_start[i + 1]):
-            if kind[own[k]] == 0:
-                wait[i] += 1
-                wait[finish0 + i] += 1
-    for e in range(len(edge_target)):
-        target = edge_target[e]
-        if target < blocks:
-            wait[target] += 1
-        else:
-            wait[finish0 + target - blocks] += 1
-    for b in range(blocks):
-        wait[block0 + b] = block_tasks_start[b + 1] - block_tasks_start[b]
-    for x in range(tasks):
-        wait[task0 + x] = 1
-    follower = np.full(tasks, -1, wait.dtype)
-    place = np.zeros(tasks, wait.dtype)
-    for q in range(ports):
-        for k in range(order_start[q], order_start[q + 1]):
-            place[order[k]] = k
-            if mode == 0 and k + 1 < order_start[q + 1]:
-                follower[order[k]] = order[k + 1]
-                wait[task0 + order[k + 1]] += 1
-    heap = np.empty(tasks if mode == 1 else 0, wait.dtype)
+    heap = np.empty(tasks, np.int64)
     size = np.zeros(ports, np.int64)
     running = np.full(ports, -1, np.int64)
-    stack = np.empty(finish0 + n, wait.dtype)
+    late = len(lag) > 0
+    stack = np.empty(events, wait.dtype)
+    later = np.empty(events if late else 0, wait.dtype)
+    waiting = 0
     top = 0
-    for i in range(n):
-        if wait[i] == 0:
-            stack[top] = i
-            top += 1
-    for b in range(n, blocks):
-        if kind[b] == 0 and wait[b] == 0:
-            stack[top] = b
+    for event in range(events):
+        if wait[event] == 0:
+            stack[top] = event
             top += 1
     settled = 0
     clock = task_duration[0] * 0 if tasks else 0
@@ -179,177 +127,176 @@ def simulate(
         while top > 0:
             top -= 1
             event = stack[top]
+            task = event - first_task
+            if 0 <= task < tasks and running[task_port[task]] != task:
+                q = task_port[task]
+                _push(heap, order_start[q], size[q], place[task])
+                size[q] += 1
+                continue
+            if 0 <= task < tasks:
+                running[task_port[task]] = -1
+                values[event] = clock
             settled += 1
-            if event < blocks:
-                # A tile iteration or a fill starts.
-                is_fill = event >= n
-                now = fill_begin[event] if is_fill else begin[event]
-                if is_fill:
-                    i = owner[event]
-                    if now > begin[i]:
-                        begin[i] = now
-                    wait[i] -= 1
-                    if wait[i] == 0:
-                        stack[top] = i
-                        top += 1
-                else:
-                    i = event + 1
-                    if i < n and not leaf_starts[i]:
-                        if now > begin[i]:
-                            begin[i] = now
-                        wait[i] -= 1
-                        if wait[i] == 0:
-                            stack[top] = i
-                            top += 1
-                # Its blocks: the fill itself, or the foreground block and the write-backs.
-                k = own_start[event] if not is_fill else 0
-                b = event
-                while b >= 0:
-                    if block_tasks_start[b] == block_tasks_start[b + 1]:
-                        block_finish[b] = now
-                        stack[top] = block0 + b
-                        top += 1
-                    for t in range(block_tasks_start[b], block_tasks_start[b + 1]):
-                        x = block_tasks[t]
-                        if now > task_begin[x]:
-                            task_begin[x] = now
-                        wait[task0 + x] -= 1
-                        if wait[task0 + x] == 0:
-                            if mode == 1:
-                                q = task_port[x]
-                                key = place[x] if kind[b] != 2 else place[x] + tasks
-                                _push(heap, order_start[q], size[q], key)
-                                size[q] += 1
-                            else:
-                                stack[top] = task0 + x
-                                top += 1
-                    b = -1
-                    if not is_fill:
-                        while k < own_start[event + 1]:
-                            if kind[own[k]] == 2:
-                                b = own[k]
-                                k += 1
+            now = values[event]
+            for k in range(out_start[event], out_start[event + 1]):
+                target = out[k]
+                time = now + lag[k] if late else now
+                if time > values[target]:
+                    values[target] = time
+                wait[target] -= 1
+                if wait[target] == 0:
+                    if values[target] > clock:
+                        at = waiting
+                        waiting += 1
+                        while at > 0:
+                            up = (at - 1) >> 1
+                            if values[later[up]] <= values[target]:
                                 break
-                            k += 1
-            elif event < block0:
-                # A task ends.
-                x = event - task0
-                end = task_begin[x] + task_duration[x]
-                b = task_block[x]
-                if end > block_finish[b]:
-                    block_finish[b] = end
-                wait[block0 + b] -= 1
-                if wait[block0 + b] == 0:
-                    stack[top] = block0 + b
-                    top += 1
-                x = follower[x]
-                if x >= 0:
-                    if end > task_begin[x]:
-                        task_begin[x] = end
-                    wait[task0 + x] -= 1
-                    if wait[task0 + x] == 0:
-                        stack[top] = task0 + x
-                        top += 1
-            else:
-                # A block or a tile iteration finishes.
-                if event < finish0:
-                    source = event - block0
-                    now = block_finish[source]
-                    if kind[source] != 2:
-                        i = owner[source]
-                        if now > finish[i]:
-                            finish[i] = now
-                        wait[finish0 + i] -= 1
-                        if wait[finish0 + i] == 0:
-                            stack[top] = finish0 + i
-                            top += 1
-                    if source < n:
-                        continue
-                else:
-                    source = event - finish0
-                    now = finish[source]
-                    i = source + 1
-                    if i < n and not leaf_starts[i]:
-                        if now > finish[i]:
-                            finish[i] = now
-                        wait[finish0 + i] -= 1
-                        if wait[finish0 + i] == 0:
-                            stack[top] = finish0 + i
-                            top += 1
-                for k in range(edges_start[source], edges_start[source + 1]):
-                    target = edge_target[edges[k]]
-                    if target < n:
-                        if now > begin[target]:
-                            begin[target] = now
-                    elif target < blocks:
-                        if now > fill_begin[target]:
-                            fill_begin[target] = now
+                            later[at] = later[up]
+                            at = up
+                        later[at] = target
                     else:
-                        i = target - blocks
-                        if now > finish[i]:
-                            finish[i] = now
-                        target = finish0 + i
-                    wait[target] -= 1
-                    if wait[target] == 0:
                         stack[top] = target
                         top += 1
-        if mode != 1:
-            break
-        # Every event at this instant is settled: idle ports choose, then the clock advances.
         busy = False
         soonest = clock
         for q in range(ports):
             if running[q] < 0 and size[q] > 0:
-                key = _pop(heap, order_start[q], size[q])
+                task = order[_pop(heap, order_start[q], size[q])]
                 size[q] -= 1
-                running[q] = order[key - tasks if key >= tasks else key]
-                task_begin[running[q]] = clock
+                running[q] = task
+                values[first_task + task] = clock + task_duration[task]
             if running[q] >= 0:
-                end = task_begin[running[q]] + task_duration[running[q]]
+                end = values[first_task + running[q]]
                 if not busy or end < soonest:
                     soonest = end
                 busy = True
+        if waiting and (not busy or values[later[0]] < soonest):
+            soonest = values[later[0]]
+            busy = True
         if not busy:
             break
         clock = soonest
         for q in range(ports):
-            x = running[q]
-            if x >= 0 and task_begin[x] + task_duration[x] == clock:
-                running[q] = -1
-                stack[top] = task0 + x
+            if running[q] >= 0 and values[first_task + running[q]] == clock:
+                stack[top] = first_task + running[q]
                 top += 1
-    fills = 0
-    for b in range(n, blocks):
-        if kind[b] == 0:
-            fills += 1
-    return int(n + fills + tasks + blocks + n - settled)
+        while waiting and values[later[0]] == clock:
+            stack[top] = later[0]
+            top += 1
+            waiting -= 1
+            last = later[waiting]
+            at = 0
+            while True:
+                down = 2 * at + 1
+                if down >= waiting:
+                    break
+                if down + 1 < waiting and values[later[down + 1]] < values[later[down]]:
+                    down += 1
+                if values[later[down]] >= values[last]:
+                    break
+                later[at] = later[down]
+                at = down
+            later[at] = last
+    return int(events - settled)
+
+
+@compiled
+def settle(
+    out_start: Any,
+    out: Any,
+    lag: Any,
+    first_task: int,
+    task_duration: Any,
+    follower: Any,
+    values: Any,
+    wait: Any,
+) -> int:
+    """Compute the times of all events under a static order of service, in place.
+
+    Parameters
+    ----------
+    out_start, out, lag, first_task, task_duration
+        As for `list_schedule`; no lags mean that all of them are 0.
+    follower
+        Shape (tasks,): the task that the port serves next, -1 for none.
+    values, wait
+        As for `list_schedule`; `wait` counts precedences between tasks of a port, too.
+
+    Returns
+    -------
+    int
+        As for `list_schedule`.
+
+    Notes
+    -----
+    Longest paths in topological order (Kahn 1962).
+    """
+    events = len(wait)
+    tasks = len(task_duration)
+    late = len(lag) > 0
+    stack = np.empty(events, wait.dtype)
+    top = 0
+    for event in range(events):
+        if wait[event] == 0:
+            stack[top] = event
+            top += 1
+    settled = 0
+    while top > 0:
+        top -= 1
+        event = stack[top]
+        settled += 1
+        task = event - first_task
+        if 0 <= task < tasks:
+            values[event] += task_duration[task]
+            if len(follower):
+                target = follower[task] + first_task
+                if target >= first_task:
+                    if values[event] > values[target]:
+                        values[target] = values[event]
+                    wait[target] -= 1
+                    if wait[target] == 0:
+                        stack[top] = target
+                        top += 1
+        now = values[event]
+        for k in range(out_start[event], out_start[event + 1]):
+            target = out[k]
+            time = now + lag[k] if late else now
+            if time > values[target]:
+                values[target] = time
+            wait[target] -= 1
+            if wait[target] == 0:
+                stack[top] = target
+                top += 1
+    return int(events - settled)
 
 
 @dataclass(frozen=True, eq=False)
 class ExplicitTaskGraph:
-    """An explicit task graph, indexed for simulation.
+    """An explicit task graph, prepared for scheduling.
 
     Parameters
     ----------
     graph
         The task graph.
-    block_tasks, own_blocks, edges
-        Tasks by block, blocks other than foreground blocks by tile iteration, and edges by
-        source, as `arrays.by_key` returns them.
     """
 
     graph: TaskGraph
-    block_tasks: tuple[Ints, Ints]
-    own_blocks: tuple[Ints, Ints]
-    edges: tuple[Ints, Ints]
 
-    def time(self, order: Order | None) -> TaskSchedule:
+    @cached_property
+    def events(self) -> EventNumbering:
+        """The numbering of events."""
+        return EventNumbering(self.graph)
+
+    def time(self, order: Order | None, durations: Times | None = None) -> TaskSchedule:
         """Return the earliest (ASAP) schedule under an order of service.
 
         Parameters
         ----------
         order
             The order; None lets ports serve any number of tasks at once.
+        durations
+            Shape (tasks,), in steps; None: those of the graph.
 
         Returns
         -------
@@ -357,34 +304,23 @@ class ExplicitTaskGraph:
             The schedule; check `TaskSchedule.legal`.
         """
         graph = self.graph
-        exact = graph.task_duration.dtype == object
-        dtype: Any = object if exact else np.int64
-        begin, finish = _zeros(graph.iterations, dtype), _zeros(graph.iterations, dtype)
-        block_finish, fill_begin = _zeros(graph.blocks, dtype), _zeros(graph.blocks, dtype)
-        task_begin = _zeros(graph.tasks, dtype)
-        owner, kind, *indices = self._indices
-        wait = np.zeros(2 * (graph.iterations + graph.blocks) + graph.tasks, dtype=owner.dtype)
-        tasks, start = self._order(order)
-        run = simulate.py_func if exact else simulate
-        undone = run(
-            {"program": 0, "skew": 0, "oldest": 1, None: 2}[order],
-            graph.leaf_starts,
-            owner,
-            kind,
-            *indices,
-            graph.task_duration,
-            tasks,
-            start,
-            begin,
-            finish,
-            block_finish,
-            fill_begin,
-            task_begin,
-            wait,
-        )
-        return TaskSchedule(
-            order, begin, finish, block_finish, fill_begin, task_begin, wait, int(undone)
-        )
+        durations = graph.task_duration if durations is None else durations
+        out_start, out, lag, awaited = self._links
+        exact = object in (durations.dtype, lag.dtype)
+        values: Times = np.full(self.events.count, 0, dtype=object if exact else np.int64)
+        wait = awaited.copy()
+        links = out_start, out, lag.astype(object) if exact else lag, graph.blocks
+        if order == "oldest":
+            run = list_schedule.py_func if exact else list_schedule
+            undone = run(
+                *links, self._task_port, durations, *self._preference, self._places, values, wait
+            )
+        else:
+            follower = self._follower(order)
+            wait[graph.blocks + follower[follower >= 0]] += 1
+            run = settle.py_func if exact else settle
+            undone = run(*links, durations, follower, values, wait)
+        return TaskSchedule(order, self.events, durations, values, wait, int(undone))
 
     def time_all(self) -> dict[Order, TaskSchedule]:
         """Return the earliest (ASAP) schedule under every order.
@@ -392,7 +328,7 @@ class ExplicitTaskGraph:
         Returns
         -------
         dict of str to TaskSchedule
-            The schedules by order. "skew" is not simulated again where its dates are those of
+            The schedules by order. "skew" is not simulated again where its order is that of
             "program".
         """
         program, oldest = self.time("program"), self.time("oldest")
@@ -401,62 +337,55 @@ class ExplicitTaskGraph:
         return {"program": program, "skew": skew, "oldest": oldest}
 
     @cached_property
-    def _indices(self) -> tuple[Ints, ...]:
-        """The integer arguments of `simulate`, in 32 bits where they fit: half the traffic."""
-        graph = self.graph
-        events = 2 * (graph.iterations + graph.blocks) + graph.tasks
-        fits = max(2 * events, len(graph.edge_source)) < 1 << 31
-        dtype: Any = np.int32 if fits else np.int64
-        return tuple(
-            array.astype(dtype, copy=False)
-            for array in (
-                graph.owner,
-                graph.kind,
-                *self.block_tasks,
-                *self.own_blocks,
-                *self.edges,
-                graph.edge_target,
-                graph.task_block,
-                graph.task_port,
-            )
-        )
+    def _links(self) -> tuple[Ints, Ints, Times, Ints]:
+        """The precedences by source, but for those of ports, and their number per target.
 
-    def _order(self, order: Order | None) -> tuple[Ints, Ints]:
-        return self._program if order in ("program", None) else self._skew
+        Integers are in 32 bits where they fit: half the traffic.
+        """
+        source, target, lag = event_links(self.events)
+        count = self.events.count
+        dtype: Any = np.int32 if max(2 * count, len(source)) < 1 << 31 else np.int64
+        start, order = group_by_key(source, count)
+        waiting = np.bincount(target, minlength=count)
+        narrow = (start, target[order], waiting)
+        start, target, waiting = (a.astype(dtype, copy=False) for a in narrow)
+        return start, target, lag[order] if len(lag) else lag, waiting
+
+    @cached_property
+    def _task_port(self) -> Ints:
+        return self.graph.task_port.astype(self._links[1].dtype, copy=False)
+
+    def _follower(self, order: Order | None) -> Ints:
+        follower = np.full(self.graph.tasks if order else 0, -1, dtype=self._links[1].dtype)
+        if order:
+            tasks, start = self._skew if order == "skew" else self._program
+            follower[tasks[:-1]] = tasks[1:]
+            ends = start[1:][start[1:] > start[:-1]] - 1
+            follower[tasks[ends]] = -1
+        return follower
 
     @cached_property
     def _program(self) -> tuple[Ints, Ints]:
-        return self._narrowed(skewed=False)
+        return self.graph.port_order(skewed=False)
 
     @cached_property
     def _skew(self) -> tuple[Ints, Ints]:
-        if np.array_equal(self.graph.dates.program, self.graph.dates.skew):
+        graph = self.graph
+        if np.array_equal(graph.dates.program, graph.dates.skew) and np.array_equal(
+            graph.host, graph.owner
+        ):
             return self._program
-        return self._narrowed(skewed=True)
+        return graph.port_order(skewed=True)
 
-    def _narrowed(self, *, skewed: bool) -> tuple[Ints, Ints]:
-        tasks, start = self.graph.port_order(skewed=skewed)
-        return tasks.astype(self._indices[0].dtype, copy=False), start
+    @cached_property
+    def _preference(self) -> tuple[Ints, Ints]:
+        """The tasks by port, by skewed date, write-backs in the background last."""
+        order, start = self._skew
+        return self.graph.background_last(order), start
 
-
-def explicit_task_graph(graph: TaskGraph) -> ExplicitTaskGraph:
-    """Index an explicit task graph for simulation.
-
-    Parameters
-    ----------
-    graph
-        The task graph.
-
-    Returns
-    -------
-    ExplicitTaskGraph
-        The indexed graph.
-    """
-    tasks = group_by_key(graph.task_block, graph.blocks)
-    start, other = group_by_key(graph.owner[graph.iterations :], graph.iterations)
-    edges = group_by_key(graph.edge_source, graph.blocks)
-    return ExplicitTaskGraph(graph, tasks, (start, other + graph.iterations), edges)
-
-
-def _zeros(size: int, dtype: Any) -> Times:
-    return np.full(size, 0, dtype=dtype)
+    @cached_property
+    def _places(self) -> Ints:
+        order, _ = self._preference
+        place = np.empty(self.graph.tasks, dtype=np.int64)
+        place[order] = np.arange(self.graph.tasks)
+        return place

@@ -30,6 +30,9 @@ class PrecedenceSystem:
         Number of events.
     source, target
         Shape (precedences,): each target waits for its source.
+    lag
+        Shape (precedences,), in steps: how long after its source the target happens at the
+        earliest, its own duration aside.
     terms
         (precedence, factor, later, back), each of shape (terms,): what the precedence waits for is
         `factor` times (value of `later` − value of `back`) later than its source. None: the
@@ -48,6 +51,7 @@ class PrecedenceSystem:
         count: int,
         source: Ints,
         target: Ints,
+        lag: Times,
         terms: tuple[Ints, Ints, Ints, Ints] | None = None,
     ) -> None:
         which, factor, later, back = terms or (np.zeros(0, dtype=np.int64),) * 4
@@ -59,6 +63,7 @@ class PrecedenceSystem:
         self._precedences = (
             into,
             source[edges],
+            lag[edges],
             start,
             factor[by_edge],
             later[by_edge],
@@ -70,29 +75,40 @@ class PrecedenceSystem:
         self._sequence = _topological_order(*_grouped(needs, needed_by, count), self.waiting)
         self.undone = count - len(self._sequence)
 
-    def earliest(self, durations: Times) -> Times:
+    def earliest(self, durations: Times, unit: int = 1) -> Times:
         """Return the time of every event: its duration after the last event that it waits for.
 
         Parameters
         ----------
         durations
             Shape (events,), in steps.
+        unit
+            Number of these steps per step of the lags.
 
         Returns
         -------
         numpy.ndarray
             Shape (events,), in steps; Python integers (dtype object) where 64 bits do not suffice.
         """
+        exact = self._precedences[2].dtype == object and durations.dtype != object
+        if exact:
+            return self.earliest(durations.astype(object), unit)
         values = np.full_like(durations, 0)
-        if self._run(_longest_paths, durations, values):
+        if self._run(_longest_paths, unit, durations, values):
             return values
-        return self.earliest(durations.astype(object))
+        return self.earliest(durations.astype(object), unit)
 
-    def _run(self, kernel: Any, *arrays: Times) -> bool:
+    def _run(self, kernel: Any, unit: int, *arrays: Times) -> bool:
         """Run a compiled function; return False if a value might not fit 64 bits."""
-        into, sources, terms, factor, later, back = self._precedences
+        into, sources, lag, terms, factor, later, back = self._precedences
         exact = arrays[0].dtype == object
-        precedences = into, sources, terms, factor.astype(object) if exact else factor, later, back
+        if exact:
+            lag, factor = lag.astype(object), factor.astype(object)
+        elif unit * int(lag.max(initial=0)) > _LIMIT:
+            return False
+        if unit != 1:
+            lag = lag * unit
+        precedences = into, sources, lag, terms, factor, later, back
         run = kernel.py_func if exact else kernel
         return bool(run(self._sequence, *precedences, inf if exact else _LIMIT, *arrays))
 
@@ -136,6 +152,7 @@ def _longest_paths(
     sequence: Any,
     into: Any,
     sources: Any,
+    lag: Any,
     terms: Any,
     factor: Any,
     later: Any,
@@ -148,7 +165,7 @@ def _longest_paths(
     for event in sequence:
         best = durations[event] * 0
         for edge in range(into[event], into[event + 1]):
-            value = values[sources[edge]]
+            value = values[sources[edge]] + lag[edge]
             for term in range(terms[edge], terms[edge + 1]):
                 grown = values[later[term]] - values[back[term]]
                 if abs(grown) > limit / factor[term]:

@@ -13,14 +13,23 @@ are replaced by precedences on the last task up to it on each port.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, concatenated_ranges, group_by_key
+from polylat.schedule.arrays import Ints, Times, concatenated_ranges, group_by_key
 from polylat.schedule.events import EventNumbering, Precedences
-from polylat.schedule.reasons import PORT, START
+from polylat.schedule.reasons import FLOW, PASSED, PORT, START, STARTED
+from polylat.schedule.timing import Order
 
-__all__ = ["EventPrecedences", "FinishingTasks", "consecutive", "event_precedences"]
+__all__ = [
+    "EventPrecedences",
+    "FinishingTasks",
+    "PortPrecedences",
+    "consecutive",
+    "event_links",
+    "event_precedences",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +44,16 @@ class EventPrecedences(Precedences):
     reason
         Shape (precedences,): the reason of each precedence (`schedule.reasons`); `START` where the
         two events are of the same leaf.
+    lag
+        Shape (precedences,), in steps: how long after its source the target happens at the
+        earliest, its own duration aside.
     width
         Number of rules of a group.
     """
 
     rule: Ints
     reason: Ints
+    lag: Times
     width: int
 
     @property
@@ -67,6 +80,7 @@ class EventPrecedences(Precedences):
             self.periods[:, which],
             self.rule[which],
             self.reason[which],
+            self.lag[which],
             self.width,
         )
 
@@ -89,6 +103,41 @@ class EventPrecedences(Precedences):
 
 
 @dataclass(frozen=True, eq=False)
+class PortPrecedences:
+    """Precedences between tasks that a port serves one after the other, by order of service.
+
+    Parameters
+    ----------
+    program, skew
+        The static orders: by date and by skewed date.
+    seen
+        The order of service taken from another schedule, as a candidate for "oldest"; None if
+        there is none.
+    """
+
+    program: Precedences
+    skew: Precedences
+    seen: Precedences | None = None
+
+    def of(self, order: Order) -> Precedences:
+        """Return the precedences of an order of service.
+
+        Parameters
+        ----------
+        order
+            The order; "oldest" is represented by `seen` if given, else by "skew".
+
+        Returns
+        -------
+        Precedences
+            Precedences between tasks (numbers of tasks, not of events).
+        """
+        if order == "program":
+            return self.program
+        return self.seen if order == "oldest" and self.seen is not None else self.skew
+
+
+@dataclass(frozen=True, eq=False)
 class FinishingTasks:
     """The tasks that finishes of tile iterations consist of: the last ones up to it on each port.
 
@@ -98,10 +147,13 @@ class FinishingTasks:
         Precedences from tasks to tile iterations (numbers of tasks, and of tile iterations).
     edges
         Precedences from tasks to edges (numbers of edges) whose source is a finish.
+    written
+        Precedences from tasks to separate write-backs (numbers of blocks) of tile iterations.
     """
 
     ends: Precedences
     edges: Precedences
+    written: Precedences
 
 
 def consecutive(tasks: Ints, start: Ints, loops: int) -> Precedences:
@@ -154,13 +206,41 @@ def event_precedences(
     return _Listing(events, served, chain, finishing).precedences()
 
 
+def event_links(events: EventNumbering) -> tuple[Ints, Ints, Times]:
+    """List all precedences but those of ports, where every tile iteration is sampled.
+
+    Parameters
+    ----------
+    events
+        The task graph, and the numbering of its events.
+
+    Returns
+    -------
+    (source, target, lag)
+        Shape (precedences,) each, as in `EventPrecedences`; no lags where all of them are 0.
+    """
+    return _Listing(events, None, None, None).links()
+
+
+class _Part(NamedTuple):
+    """Some precedences; a rule, a reason and a lag may be the same for all of them."""
+
+    source: Ints
+    target: Ints
+    rule: Ints | int
+    periods: Ints | None
+    reason: Ints | int
+    lag: Times | int
+
+
 class _Listing:
     """Collects the precedences of all events.
 
-    Rules of a start, in the order of comparison: the previous tile iteration of the leaf, the edges
-    (of one edge: the finish or the block, the start, the last task on each port), the fills. Rules
-    of a task: its start, the port. Rules of a block: its tasks, its start. Rules of a finish: tasks
-    of the foreground, tasks of the fills, edges, the previous finish, the start.
+    Rules of a start, in the order of comparison: the previous tile iteration of the leaf, or the
+    finish of the own one for a write-back; the edges (of one edge: the finish or the block, the
+    start, the last task on each port); the fills. Rules of a task: its start, the port. Rules of a
+    block: its tasks, its start. Rules of a finish, and of the end of service of a tile iteration:
+    its tasks, the previous one, the start, stalls.
     """
 
     def __init__(
@@ -176,28 +256,59 @@ class _Listing:
         self.served, self.finishing = served, finishing
         self.chain = _all_sampled(events, self.loops) if chain is None else chain
         self.width = graph.ports + 2
-        self.ready = np.where(graph.kind == 0, np.arange(graph.blocks), graph.owner)
         self.edge_rule = (graph.edge_rule + 1) * self.width
         self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
-        # A foreground block finishes with its tile iteration.
-        late = events.finish(graph.edge_target - graph.blocks)
-        self.edge_target = np.where(graph.edge_target < graph.blocks, graph.edge_target, late)
-        self.parts: list[tuple[Ints, Ints, Ints, Ints, Ints]] = []
+        self.parts: list[_Part] = []
 
     def precedences(self) -> EventPrecedences:
+        """All precedences with their rules and reasons."""
+        self._collect()
+        source, target = self._joined()
+        lag = self._lags(len(source))
+        counts = [len(part.source) for part in self.parts]
+        rule, reason = (
+            np.concatenate([np.broadcast_to(v, n) for v, n in zip(column, counts, strict=True)])
+            for column in zip(*((part.rule, part.reason) for part in self.parts), strict=True)
+        )
+        periods = np.zeros((self.loops, len(source)), dtype=np.int64)
+        at = 0
+        for part, count in zip(self.parts, counts, strict=True):
+            if part.periods is not None and self.loops:
+                periods[:, at : at + count] = part.periods
+            at += count
+        return EventPrecedences(source, target, periods, rule, reason, lag, self.width)
+
+    def links(self) -> tuple[Ints, Ints, Times]:
+        """Sources, targets and lags only; the lags are empty where all of them are 0."""
+        self._collect()
+        source, target = self._joined()
+        lagging = self.graph.late or len(self.graph.stall_lag) > 0
+        return source, target, self._lags(len(source)) if lagging else self.graph.latency[:0]
+
+    def _collect(self) -> None:
         self._of_starts()
         self._of_tasks()
         if self.finishing is None:
+            self._of_fills()
             self._of_blocks()
             self._of_finishes()
             self._of_edges()
         else:
+            self._of_fill_tasks()
             self._of_finishing_tasks(self.finishing)
-        source, target, rule, reason = (
-            np.concatenate([part[k] for part in self.parts]) for k in (0, 1, 3, 4)
-        )
-        periods = np.concatenate([part[2] for part in self.parts], axis=1)
-        return EventPrecedences(source, target, periods, rule, reason, self.width)
+
+    def _joined(self) -> tuple[Ints, Ints]:
+        source = np.concatenate([part.source for part in self.parts])
+        target = np.concatenate([part.target for part in self.parts])
+        return source, target
+
+    def _lags(self, count: int) -> Times:
+        lags: Times = np.full(count, 0, dtype=self.graph.latency.dtype)
+        at = 0
+        for part in self.parts:
+            lags[at : at + len(part.source)] = part.lag
+            at += len(part.source)
+        return lags
 
     def _add(
         self,
@@ -206,23 +317,35 @@ class _Listing:
         rule: Ints | int,
         periods: Ints | None = None,
         reason: Ints | int = START,
+        lag: Times | int = 0,
     ) -> None:
-        count = len(source)
-        if periods is None:
-            periods = np.zeros((self.loops, count), dtype=np.int64)
-        rule, reason = (np.broadcast_to(np.asarray(v), (count,)) for v in (rule, reason))
-        self.parts.append((source, target, periods, rule, reason))
+        self.parts.append(_Part(source, target, rule, periods, reason, lag))
 
     def _of_starts(self) -> None:
-        graph, chain = self.graph, self.chain
-        self._add(chain.source, chain.target, 0, chain.periods)
+        self._add(self.chain.source, self.chain.target, 0, self.chain.periods)
+
+    def _of_fills(self) -> None:
+        graph, events = self.graph, self.events
         fills = np.flatnonzero(graph.kind == 0)
-        self._add(fills, graph.owner[fills], self.behind_edges + graph.sequence[fills])
+        rule = self.behind_edges + graph.sequence[fills] * self.width
+        self._add(
+            events.block(fills), graph.owner[fills], rule, reason=FLOW, lag=graph.latency[fills]
+        )
+
+    def _of_fill_tasks(self) -> None:
+        graph, events = self.graph, self.events
+        fills = np.flatnonzero(graph.kind == 0)
+        tasks = np.flatnonzero(graph.kind[graph.task_block] == 0)
+        parts = ((fills, fills, 0), (tasks, graph.task_block[tasks], 1 + graph.task_port[tasks]))
+        for of, blocks, port in parts:
+            event = of if of is fills else events.task(of)
+            rule = self.behind_edges + graph.sequence[blocks] * self.width + port
+            self._add(event, graph.owner[blocks], rule, reason=FLOW, lag=graph.latency[blocks])
 
     def _of_tasks(self) -> None:
         graph, events, served = self.graph, self.events, self.served
         every = np.arange(graph.tasks)
-        self._add(self.ready[graph.task_block], events.task(every), 0)
+        self._add(graph.task_block, events.task(every), 0)
         if served is not None:
             leaf = graph.leaf[graph.owner[graph.task_block[served.source]]]
             tasks = events.task(served.source), events.task(served.target)
@@ -233,50 +356,91 @@ class _Listing:
         separate = np.arange(graph.iterations, graph.blocks)
         tasks = np.flatnonzero(graph.task_block >= graph.iterations)[::-1]
         self._add(events.task(tasks), events.block(graph.task_block[tasks]), 0)
-        self._add(self.ready[separate], events.block(separate), 1)
+        self._add(separate, events.block(separate), 1)
 
     def _of_finishes(self) -> None:
         graph, events, chain = self.graph, self.events, self.chain
-        kind, owner = graph.kind[graph.task_block], graph.owner[graph.task_block]
-        for rule, some in enumerate((kind == 1, kind == 0)):
-            tasks = np.flatnonzero(some)[::-1]
-            self._add(events.task(tasks), events.finish(owner[tasks]), rule)
-        after = events.finish(chain.source), events.finish(chain.target)
-        self._add(*after, self.behind_edges, chain.periods)
+        tasks = np.flatnonzero(graph.kind[graph.task_block] == 1)[::-1]
+        owner = graph.owner[graph.task_block[tasks]]
         every = np.arange(graph.iterations)
-        self._add(every, events.finish(every), self.behind_edges + 1)
+        served = np.zeros(graph.iterations, dtype=np.bool_)
+        served[owner] = True
+        idle = np.flatnonzero(~served)  # a task ends after its tile iteration starts
+        ends = [(events.finish(every), graph.latency)]
+        if graph.late:
+            ends.append((events.block(every), graph.latency * 0))
+        for end, lag in ends:
+            self._add(events.task(tasks), end[owner], 0, lag=lag[owner] if graph.late else 0)
+            self._add(end[chain.source], end[chain.target], 1, chain.periods)
+            self._add(idle, end[idle], 2, lag=lag[idle])
+        stalled = events.finish(graph.stall_target)
+        self._add(graph.stall_source, stalled, 3, lag=graph.stall_lag)
+        written = np.flatnonzero(graph.kind == 2)
+        self._add(events.finish(graph.owner[written]), written, 0, reason=FLOW)
 
     def _of_edges(self) -> None:
         graph, events = self.graph, self.events
         order = _latest_first(graph.edge_source)
         source, reason = graph.edge_source[order], graph.edge_reason[order]
-        finish = events.finish(np.minimum(source, graph.iterations - 1))
-        source = np.where(source < graph.iterations, finish, events.block(source))
-        target, rule = self.edge_target[order], self.edge_rule[order]
-        self._add(source, target, rule, graph.edge_periods[:, order], reason)
+        until = graph.edge_until[order]
+        lag = np.where((until == PASSED) & (source >= graph.iterations), graph.latency[source], 0)
+        event = events.block(source)
+        whole = (source < graph.iterations) & ((until == PASSED) | (not graph.late))
+        event[whole] = events.finish(source[whole])
+        event[until == STARTED] = source[until == STARTED]
+        target, rule = graph.edge_target[order], self.edge_rule[order]
+        self._add(event, target, rule, graph.edge_periods[:, order], reason, lag)
 
     def _of_finishing_tasks(self, finishing: FinishingTasks) -> None:
         graph, events = self.graph, self.events
         every = np.arange(graph.iterations)
-        ends, edges = finishing.ends, finishing.edges
-        self._add(every, events.finish(every), 0)
-        self._add(events.task(ends.source), events.finish(ends.target), 0, ends.periods)
+        late = graph.latency
+        ends, edges, written = finishing.ends, finishing.edges, finishing.written
+        self._add(every, events.finish(every), 0, lag=late[every])
+        self._add(
+            events.task(ends.source),
+            events.finish(ends.target),
+            0,
+            ends.periods,
+            lag=late[ends.target],
+        )
+        owner = graph.owner[written.target]
+        rule = 1 + graph.task_port[written.source]
+        tasks = events.task(written.source)
+        self._add(tasks, written.target, rule, written.periods, FLOW, late[owner])
+        backs = np.flatnonzero(graph.kind == 2)
+        self._add(graph.owner[backs], backs, 0, reason=FLOW, lag=late[graph.owner[backs]])
         self._of_edge_tasks(edges.source, edges.target, edges.periods)
         start, of_block = group_by_key(graph.task_block, graph.blocks)
-        single = np.flatnonzero(graph.edge_source >= graph.iterations)
+        single = np.flatnonzero(
+            (graph.edge_source >= graph.iterations) & (graph.edge_until != STARTED)
+        )
         blocks = graph.edge_source[single]
         which, place = concatenated_ranges(start[blocks], np.diff(start)[blocks])
         edge = single[which]
         self._of_edge_tasks(of_block[place], edge, graph.edge_periods[:, edge])
         # The source of an edge finishes no earlier than it starts.
-        began, rule = self.ready[graph.edge_source], self.edge_rule + 1
-        self._add(began, self.edge_target, rule, graph.edge_periods, graph.edge_reason)
+        self._add(
+            graph.edge_source,
+            graph.edge_target,
+            self.edge_rule + 1,
+            graph.edge_periods,
+            graph.edge_reason,
+            self._edge_lag(np.arange(len(graph.edge_source))),
+        )
 
     def _of_edge_tasks(self, tasks: Ints, edges: Ints, periods: Ints) -> None:
         graph = self.graph
         rule = self.edge_rule[edges] + 2 + graph.task_port[tasks]
         source, reason = self.events.task(tasks), graph.edge_reason[edges]
-        self._add(source, self.edge_target[edges], rule, periods, reason)
+        target = graph.edge_target[edges]
+        self._add(source, target, rule, periods, reason, self._edge_lag(edges))
+
+    def _edge_lag(self, edges: Ints) -> Times:
+        graph = self.graph
+        passed = graph.edge_until[edges] == PASSED
+        lag: Times = np.where(passed, graph.latency[graph.edge_source[edges]], 0)
+        return lag
 
 
 def _latest_first(sources: Ints) -> Ints:

@@ -9,8 +9,11 @@ __all__ = [
     "CAPACITY",
     "FLOW",
     "NAMES",
+    "PASSED",
     "PORT",
+    "SERVED",
     "START",
+    "STARTED",
     "UNKNOWN",
     "Wait",
     "WaitedFor",
@@ -29,6 +32,13 @@ START = 4
 
 UNKNOWN = 5
 """The source is not determined."""
+
+PASSED = 0
+"""The source must have finished, its fixed latency included."""
+SERVED = 1
+"""The source must have been served by its ports."""
+STARTED = 2
+"""The source must have been allowed to start."""
 
 WaitedFor = Literal["flow", "barrier", "capacity", "port"]
 """Waits for data (flow), a Sequential (barrier), a buffer slot (capacity), or a busy port."""

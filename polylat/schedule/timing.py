@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Times, group_offsets
+from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 
 __all__ = ["ORDERS", "Order", "TaskSchedule", "service_order"]
@@ -33,27 +34,23 @@ class TaskSchedule:
     ----------
     order
         The order in which the ports serve; None if ports serve any number of tasks at once.
-    begin, finish
-        Shape (iterations,), in steps: when each tile iteration starts, and when it has finished.
-    block_finish
-        Shape (blocks,), in steps: when each block has finished.
-    fill_begin
-        Shape (blocks,), in steps: when each prefetched fill may start; 0 for the other blocks.
-    task_begin
-        Shape (tasks,), in steps: when the port begins to serve each task.
+    events
+        The task graph, and the numbering of its events.
+    durations
+        Shape (tasks,), in steps.
+    values
+        Shape (events,), in steps: when each event happens.
     waiting
-        Shape (events,), numbered as in `events.EventNumbering`: the number of unmet precedences.
+        Shape (events,): the number of unmet precedences.
     undone
         Number of events that the order never lets happen. Unless it is 0, the order contradicts
         the dependences and the times mean nothing.
     """
 
     order: Order | None
-    begin: Times
-    finish: Times
-    block_finish: Times
-    fill_begin: Times
-    task_begin: Times
+    events: EventNumbering
+    durations: Times
+    values: Times
     waiting: Ints
     undone: int
 
@@ -62,10 +59,41 @@ class TaskSchedule:
         """Whether the order agrees with the dependences."""
         return self.undone == 0
 
+    @property
+    def begin(self) -> Times:
+        """Shape (iterations,), in steps: when each tile iteration starts."""
+        return self.values[: self.events.graph.iterations]
+
+    @property
+    def finish(self) -> Times:
+        """Shape (iterations,), in steps: when each tile iteration has finished."""
+        return self.events.of_finishes(self.values)
+
+    @property
+    def ready(self) -> Times:
+        """Shape (blocks,), in steps: when each block may start."""
+        return self.values[: self.events.graph.blocks]
+
+    @property
+    def task_begin(self) -> Times:
+        """Shape (tasks,), in steps: when the port begins to serve each task."""
+        ends: Times = self.events.of_ends(self.values)
+        begun: Times = ends - self.durations
+        return begun
+
+    @cached_property
+    def passed(self) -> Times:
+        """Shape (blocks,), in steps: when each block has passed."""
+        graph = self.events.graph
+        served = self.ready.copy()
+        np.maximum.at(served, graph.task_block, self.events.of_ends(self.values))
+        passed: Times = served + graph.latency
+        return passed
+
     @cached_property
     def makespan(self) -> int:
         """The last finish, in steps."""
-        return max(int(self.finish.max(initial=0)), int(self.block_finish.max(initial=0)))
+        return max(int(self.finish.max(initial=0)), int(self.passed.max(initial=0)))
 
 
 def service_order(graph: TaskGraph, timing: TaskSchedule) -> tuple[Ints, Ints]:

@@ -131,6 +131,7 @@ def test_decisions_are_those_for_all_members(
         numbers,
         random.random(len(numbers)) < 0.5,
         np.ones(len(numbers), dtype=np.bool_),
+        np.zeros(len(numbers), dtype=np.int64),
     )
     weight = random.integers(0, 2, len(numbers))
     if data.draw(st.booleans()):
@@ -165,7 +166,7 @@ def test_products_do_not_wrap_around(least: int, outcome: int) -> None:
     grid = grid_of([[LoopSample(2**40 + 8, (SkippedPeriods(4, 1, 2**40),))]])
     one, zero = np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     found = Sources(zero, 3 * one, zero, one[None] * 0, zero, -one, np.zeros((0, 1, 1), np.int64))
-    rows = Rows(3 * one, zero, zero, one > 1, one > 0)
+    rows = Rows(3 * one, zero, zero, one > 1, one > 0, zero)
     # Times fall; the last member of the box waits for the first iteration, which is at 0.
     values = np.array([0, 0, 0, 2**90 + least, 0, 0, 0, 0], dtype=object)
     rates = np.array([[0], [0], [0], [-(2**50)], [0], [0], [0], [0]], dtype=object)
