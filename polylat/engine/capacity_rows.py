@@ -6,14 +6,15 @@ from math import prod
 
 import numpy as np
 
-from polylat.engine.mixed_radix import predecessor
 from polylat.engine.row_builder import RowBuilder
-from polylat.lowering.dependences.rules import exchange_levels, slots_of, touching_iterations
+from polylat.lowering.dependences.capacity import exchange_levels, touching_iterations
 from polylat.lowering.iterations import joint_tile_keys
+from polylat.lowering.mixed_radix import predecessor
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sharing import leaves_sharing
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.boxes import Rows
+from polylat.spec.slots import slots_of
 
 __all__ = ["capacity_rows"]
 
@@ -35,17 +36,17 @@ def capacity_rows(builder: RowBuilder) -> list[Rows]:
     for leaf in builder.leaves:
         number = leaf.number
         for tensor in leaf.einsum.outputs:
-            slots = slots_of(builder.slots, tensor)
             exchanged = exchange_levels(builder.leaves, leaf, tensor)
             for level, holder in enumerate(leaf.storages(tensor)):
+                slots = slots_of(builder.options.slots, tensor, holder.component)
                 if holder.depth == 0 or slots is None:
                     continue
                 firsts = builder.keys[number][builder.layout.tiles[number].firsts(holder.depth)]
                 start = builder.families.event(builder.families.start[number], firsts)
                 if level in exchanged:
                     rows += _after_touches(builder, number, firsts, start, tensor, holder, slots)
-                families = builder.stream(number, "background", tensor, level)
-                if families:
+                    continue
+                for index in builder.streams(number, "write_back", tensor, level):
                     existing = _existing_tiles(builder, tensor, holder)
                     depth = holder.depth
                     some, base, same = _tiles_before(
@@ -53,13 +54,12 @@ def capacity_rows(builder: RowBuilder) -> list[Rows]:
                     )
                     base[depth:] = builder.ends(number, len(some))[depth:]
                     last = builder.source(number, firsts[some], number, base, same)
-                    rows += [builder.rows(start[some], f, last) for f in families]
-        for index, block in enumerate(builder.layout.blocks[number]):
-            if block.kind != "fill":
-                continue
+                    rows += builder.after_blocks(start[some], (number, index), last, served=True)
+        for index in builder.streams(number, "fill"):
+            block = builder.layout.blocks[number][index]
             assert block.tensor is not None
             holder = leaf.storages(block.tensor)[block.level]
-            slots = slots_of(builder.slots, block.tensor)
+            slots = slots_of(builder.options.slots, block.tensor, holder.component)
             if holder.depth == 0 or slots is None:
                 continue
             family = builder.families.ready[number, index]
@@ -93,10 +93,16 @@ def _after_touches(
         if digits is not None:
             last[depth:] = digits[:, None]
         source = builder.source(leaf, keys[some], number, last, same)
-        rows += [
-            builder.rows(target[some], family, source, sound=sound)
-            for family in builder.finish(number)
-        ]
+        rows += builder.after_finish(target[some], number, source, served=True, sound=sound)
+        if tensor not in other.einsum.outputs:
+            continue
+        level = next(i for i, h in enumerate(other.storages(tensor)) if h.node == holder.node)
+        end = builder.ends(number, len(some))
+        end[:depth] = base[:depth]
+        written = builder.source(leaf, keys[some], number, end, same)
+        for moved in (level, level + 1):
+            for index in builder.streams(number, "write_back", tensor, moved):
+                rows += builder.after_blocks(target[some], (number, index), written, served=True)
     return rows
 
 

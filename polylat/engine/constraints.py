@@ -19,15 +19,14 @@ from polylat.engine.row_builder import RowBuilder
 from polylat.engine.rule_rows import (
     barrier_rows,
     chain_rows,
-    fill_rows,
     flow_rows,
-    read_backs,
     ready_order_rows,
     task_rows,
+    transfer_rows,
 )
-from polylat.lowering.dependences.rules import Slots
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
+from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.graph import TaskGraph
@@ -39,7 +38,7 @@ def extension_rules(
     lowered: LoweredMapping,
     layout: Numbering,
     graph: TaskGraph,
-    slots: Slots,
+    options: TransferOptions,
     shifts: Mapping[int, Sequence[int]],
 ) -> ExtensionRules:
     """Return all precedences of a mapping whose tile iterations are sampled.
@@ -48,8 +47,8 @@ def extension_rules(
     ----------
     lowered, layout, graph
         The mapping, the numbering of its sampled tile iterations, and their task graph.
-    slots
-        Number of tiles that holders keep.
+    options
+        Which transfers are separate, and how many tiles holders keep.
     shifts
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
 
@@ -58,12 +57,11 @@ def extension_rules(
     ExtensionRules
         The event families, the precedences between them, and those of the ports by order.
     """
-    builder = RowBuilder(lowered, layout, graph, slots, shifts)
-    common = [*chain_rows(builder), *fill_rows(builder), *flow_rows(builder)]
+    builder = RowBuilder(lowered, layout, graph, options, shifts)
+    common = [*chain_rows(builder), *transfer_rows(builder), *flow_rows(builder)]
     common += [*barrier_rows(builder), *capacity_rows(builder), *task_rows(builder)]
     in_order = in_order_rows(builder)
     ready_order = ready_order_rows(builder)
-    backs = read_backs(builder)
     program, skew = port_rows(builder)
     return ExtensionRules(
         builder.grid,
@@ -75,5 +73,4 @@ def extension_rules(
         skew,
         Rows.joined(ready_order),
         tuple(builder.undecided),
-        backs,
     )

@@ -54,4 +54,4 @@ def _block_name(model: Model, block: int) -> str:
     name = f"{tiles.leaf.einsum.name}[{index}]"
     if pattern.kind == "fill":
         return f"the fill of {pattern.tensor} for {name}"
-    return f"the write-back of {pattern.tensor} by {name}" if pattern.kind == "background" else name
+    return f"the write-back of {pattern.tensor} by {name}" if pattern.kind == "write_back" else name

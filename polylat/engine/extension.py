@@ -13,20 +13,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from polylat.engine.mixed_radix import last_turn
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.accesses.blocks import Access
 from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.iterations import IrregularError, IterationTable
+from polylat.lowering.mixed_radix import last_turn
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import separating_split
 from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints
-from polylat.schedule.events import PortPrecedences, Precedences
+from polylat.schedule.events import Precedences
 from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicStructure, SkippedRange
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.precedences import FinishingTasks, consecutive
+from polylat.schedule.precedences import FinishingTasks, PortPrecedences, consecutive
 
 __all__ = ["periodic_structure"]
 
@@ -148,21 +148,26 @@ def _chain(layout: Numbering) -> Precedences:
 def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
     """Return the tasks that finishes of tile iterations consist of.
 
-    A port serves the tasks of a leaf in order. So the finish of a tile iteration is the maximum,
-    over the ports, of the end of the last task up to it; write-backs in the background excepted.
+    A port serves the foregrounds of a leaf in order. So the finish of a tile iteration is the
+    maximum, over the ports, of the end of the last foreground task up to it, and its fixed latency.
     """
     layout, graph = table.layout, table.graph
     kinds = graph.kind[graph.task_block]
     ends: list[_Part] = []
     sources: list[_Part] = []
+    written: list[_Part] = []
     edges = np.flatnonzero(graph.edge_source < graph.iterations)
     edge_leaf = table.block_leaf[graph.edge_source[edges]]
     for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
         tasks = table.by_leaf[leaf]
-        tasks = tasks[kinds[tasks] != 2]
+        tasks = tasks[kinds[tasks] == 1]
         ports = np.unique(table.port[tasks])
         every = np.arange(tiles.size)
         of_leaf = edges[edge_leaf == leaf]
+        backs = np.flatnonzero((graph.kind == 2) & (table.block_leaf == leaf))
+        late = graph.latency[base : base + tiles.size]
+        if (late != late[0]).any():
+            raise IrregularError("fixed latencies differ between tile iterations")
         finishes = (
             (ends, base + every, every, np.zeros((tiles.depth, tiles.size), dtype=np.int64)),
             (
@@ -170,6 +175,12 @@ def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
                 of_leaf,
                 graph.edge_source[of_leaf] - base,
                 graph.edge_periods[: tiles.depth, of_leaf],
+            ),
+            (
+                written,
+                backs,
+                graph.owner[backs] - base,
+                np.zeros((tiles.depth, len(backs)), dtype=np.int64),
             ),
         )
         for parts, target, position, periods in finishes:
@@ -181,7 +192,7 @@ def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
                 np.tile(periods, len(ports)),
             )
             parts.append((source, np.tile(target, len(ports))[which], later))
-    return FinishingTasks(_joined(layout, ends), _joined(layout, sources))
+    return FinishingTasks(*(_joined(layout, parts) for parts in (ends, sources, written)))
 
 
 def _program_order(table: ServiceTable) -> Precedences:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
+from polylat.engine.barrier_bound import barrier_bound
 from polylat.engine.constraints import extension_rules
 from polylat.engine.extension import periodic_structure
 from polylat.engine.port_rows import runs_in_turn
 from polylat.engine.service_order import ServiceOrder
-from polylat.lowering.dependences.rules import Slots, dependence_edges
+from polylat.lowering.dependences.rules import dependence_edges
 from polylat.lowering.dependences.skew import skew_shifts
+from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.ports import AccessCosts, access_costs
 from polylat.lowering.sampling import LoopSample
 from polylat.lowering.task_graph import build_graph, number_blocks
+from polylat.lowering.transfers import TransferOptions
+from polylat.lowering.units import unit_users
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import ExplicitTaskGraph, explicit_task_graph
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
 __all__ = ["Model", "build"]
 
@@ -33,9 +37,8 @@ class Model:
     ----------
     lowered
         The mapping.
-    background, slots
-        The options: (tensor, component) pairs whose write-backs are in the background, and the
-        number of tiles that holders keep.
+    options
+        How tiles move between holders.
     layout, edges, costs
         The numbering of tile iterations and blocks, the dependences, and the durations.
     shifts
@@ -47,8 +50,7 @@ class Model:
     """
 
     lowered: LoweredMapping
-    background: frozenset[tuple[str, str]]
-    slots: Slots
+    options: TransferOptions
     layout: Numbering
     edges: DependenceEdges
     costs: AccessCosts
@@ -68,17 +70,41 @@ class Model:
 
     @property
     def runs_in_turn(self) -> bool:
-        """Whether the leaves run one after another, without separate transfers.
+        """Whether the leaves run one after another, and stream without latency and setup.
 
         Each leaf then takes the busy time of its busiest port, at any granularity.
         """
-        return runs_in_turn(self.lowered, self.layout)
+        return self.takes_port_time and runs_in_turn(self.lowered, self.layout)
+
+    @property
+    def streams(self) -> bool:
+        """Whether no transfer is separate."""
+        return all(b.kind == "foreground" for blocks in self.layout.blocks for b in blocks)
+
+    @property
+    def takes_port_time(self) -> bool:
+        """Whether there are no latencies, setups and bursts: nothing takes time but actions."""
+        return not (self.graph.late or self.costs.per_transfer or self.costs.bursts)
+
+    @cached_property
+    def resource_bound(self) -> int:
+        """The largest total busy time of a port, in steps."""
+        return max(self.graph.loads, default=0)
+
+    @cached_property
+    def barrier_bound(self) -> int:
+        """What the foregrounds take where the turns of each Sequential do not overlap, in steps."""
+        return barrier_bound(self.lowered.leaves, self.layout.tiles, self.graph)
+
+    @property
+    def bound(self) -> int:
+        """A lower bound of every schedule, at any granularity, in steps."""
+        return max(self.resource_bound, self.barrier_bound)
 
 
 def build(
     lowered: LoweredMapping,
-    background: frozenset[tuple[str, str]],
-    slots: Slots,
+    options: TransferOptions,
     *,
     kept: Mapping[int, LoopSample] | None = None,
 ) -> Model:
@@ -86,7 +112,7 @@ def build(
 
     Parameters
     ----------
-    lowered, background, slots
+    lowered, options
         The mapping and the options, as in `Model`.
     kept
         Tree node of a loop → its sampled iterations; None: all of them.
@@ -99,21 +125,25 @@ def build(
     Raises
     ------
     MappingError
-        An element is read in a holder that nothing has brought it to.
+        An element is read in a holder that nothing has brought it to, or is not final there; or
+        the sum of an element is lost.
     TooLargeError
         There are too many sampled tile iterations.
     IrregularError
         Skipped tile iterations are not translates of the sampled ones that represent them.
     """
-    layout = number_blocks(lowered, background, kept)
-    edges = dependence_edges(lowered.leaves, layout, lowered.found, slots)
-    durations = access_costs(lowered.spec, lowered.leaves, layout.tiles, layout.blocks)
+    layout = number_blocks(lowered, options, kept)
+    edges = dependence_edges(lowered.leaves, layout, lowered.found, options)
+    units = unit_users(lowered.spec, lowered.leaves)
+    durations = access_costs(lowered.spec, lowered.leaves, layout.tiles, layout.blocks, units)
     stage_shifts = skew_shifts(lowered.leaves, layout, lowered.found)
     graph = build_graph(layout, edges, durations, stage_shifts)
+    if not layout.whole and ((graph.host != graph.owner).any() or len(graph.stall_source)):
+        raise IrregularError("tiles that are fetched ahead, and stalls, are visited one by one")
     plan: ExplicitTaskGraph | PeriodicTaskGraph
     if layout.whole:
-        plan = explicit_task_graph(graph)
+        plan = ExplicitTaskGraph(graph)
     else:
-        rules = partial(extension_rules, lowered, layout, graph, slots, stage_shifts)
+        rules = partial(extension_rules, lowered, layout, graph, options, stage_shifts)
         plan = PeriodicTaskGraph(graph, periodic_structure(layout, graph, stage_shifts, rules))
-    return Model(lowered, background, slots, layout, edges, durations, stage_shifts, plan)
+    return Model(lowered, options, layout, edges, durations, stage_shifts, plan)

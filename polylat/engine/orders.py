@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -13,17 +13,17 @@ from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules, solve
 from polylat.errors import ScheduleError, TooLargeError
 from polylat.lowering.lowered import Granularity, LoweredMapping, at_tile_granularity, lower
+from polylat.lowering.transfers import TransferOptions
 from polylat.numbers import Number
 from polylat.spec import Spec
 
-__all__ = ["ScheduleChoice", "schedule_mapping", "sequential_makespan"]
+__all__ = ["ScheduleChoice", "schedule_mapping", "sequential_makespan", "transfer_options"]
 
 _REFINEMENTS = 6
 """How often one more loop is resolved where the requested granularity has too many iterations."""
 
 Solver = Callable[..., Schedules]
 """`solve`, or a version of it that caches its results."""
-_Pairs = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +41,16 @@ class ScheduleChoice:
         The requested schedule.
     settled
         Whether the schedules of all orders that it was chosen from are proven.
+    in_turn
+        The schedules of the mapping with every Pipeline as a Sequential, if it was chosen from
+        them, too.
     """
 
     solved: Schedules
     lowered: LoweredMapping
     chosen: Solution
     settled: bool
+    in_turn: Schedules | None
 
     @property
     def coarse(self) -> bool:
@@ -56,21 +60,18 @@ class ScheduleChoice:
     @cached_property
     def exact(self) -> bool:
         """Whether the makespan of the chosen schedule is proven to be the latency."""
-        if (self.settled and not self.coarse) or self.solved.model.runs_in_turn:
+        if self.settled and not self.coarse:
             return True
         model = self.solved.model
-        bound = Fraction(max(model.graph.loads, default=0), model.costs.scale)
-        if not self.coarse:
-            unlimited = Fraction(self.solved.unlimited.makespan, model.costs.scale)
-            bound = max(bound, unlimited)
-        return self.chosen.makespan == bound
+        steps = model.bound if self.coarse else max(model.bound, self.solved.unlimited.makespan)
+        return self.chosen.makespan == Fraction(steps, model.costs.scale)
 
 
 def schedule_mapping(
     spec: Spec,
     options: Mapping[str, Any],
     *,
-    lowering: Callable[[Granularity], LoweredMapping] | None = None,
+    lowering: Callable[[Granularity, TransferOptions], LoweredMapping] | None = None,
     solver: Solver = solve,
 ) -> ScheduleChoice:
     """Schedule a mapping, at the finest granularity that is affordable.
@@ -97,18 +98,17 @@ def schedule_mapping(
         There are too many tile iterations.
     """
     lowering = lowering or partial(lower, spec)
-    pairs = _background(spec, options["background"])
-    solved, lowered = _solve(lowering, solver, pairs, options)
-    chosen, settled = _choose(solver, solved, options)
-    return ScheduleChoice(solved, lowered, chosen, settled)
+    solved, lowered = _solve(lowering, solver, transfer_options(spec, options), options)
+    chosen, settled, in_turn = _choose(solver, solved, options)
+    return ScheduleChoice(solved, lowered, chosen, settled, in_turn)
 
 
-def sequential_makespan(solved: Schedules, max_tiles: int) -> Number | None:
+def sequential_makespan(choice: ScheduleChoice, max_tiles: int) -> Number | None:
     """Return the makespan with every Pipeline as a Sequential and no background write-back.
 
     Parameters
     ----------
-    solved
+    choice
         The schedules of the mapping as it is.
     max_tiles
         Largest number of tile iterations to visit.
@@ -118,58 +118,92 @@ def sequential_makespan(solved: Schedules, max_tiles: int) -> Number | None:
     Number or None
         In the architecture's unit of time; None where that mapping is illegal.
     """
+    solved = choice.solved
     model, lowered = solved.model, solved.model.lowered
-    pipelines = any(s.pipeline for leaf in lowered.leaves for s in leaf.splits)
-    if pipelines or model.background:
-        if not any(block.kind == "fill" for blocks in model.layout.blocks for block in blocks):
+    if model.options.background and not choice.coarse:
+        # Write-backs in the background may need finer tile iterations.
+        options = model.options.without_background
+        lowered = lower(lowered.spec, lowered.granularity, options)
+    if choice.in_turn is not None and not model.options.background:
+        solved = choice.in_turn
+    elif _has_pipelines(lowered) or model.options.background:
+        if model.streams and model.takes_port_time:
             # The leaves run in turn: the makespan is the same.
             lowered = at_tile_granularity(lowered)
-        solved = solve(lowered, frozenset(), model.slots, max_tiles, sequential=True)
+        solved = solve(lowered, model.options.without_background, max_tiles, sequential=True)
     legal = [solution.makespan for solution in solved.solutions.values() if solution.legal]
     return min(legal, default=None)
 
 
+def transfer_options(spec: Spec, options: Mapping[str, Any]) -> TransferOptions:
+    """Return the options that say how tiles move between holders.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    options
+        All options of `analyze`, in their normal forms.
+
+    Returns
+    -------
+    TransferOptions
+        The options; a tensor without a component means all components.
+    """
+    background = frozenset(
+        (tensor, component)
+        for tensor, named in options["background"]
+        for component in (spec.arch.order if named is None else (named,))
+    )
+    return TransferOptions(background, options["staged"], options["slots"])
+
+
+def _has_pipelines(lowered: LoweredMapping) -> bool:
+    return any(split.pipeline for leaf in lowered.leaves for split in leaf.splits)
+
+
 def _solve(
-    lowering: Callable[[Granularity], LoweredMapping],
+    lowering: Callable[[Granularity, TransferOptions], LoweredMapping],
     solver: Solver,
-    pairs: _Pairs,
+    transfers: TransferOptions,
     options: Mapping[str, Any],
 ) -> tuple[Schedules, LoweredMapping]:
     granularity, limit = options["granularity"], options["max_tiles"]
     auto = granularity == "auto"
-    lowered = lowering("flow" if auto else granularity)
-    slots = options["slots"]
+    lowered = lowering("flow" if auto else granularity, transfers)
     try:
-        return solver(lowered, pairs, slots, limit, quick=auto), lowered
+        return solver(lowered, transfers, limit, quick=auto), lowered
     except TooLargeError:
-        coarse = lowering("tile")
+        coarse = lowering("tile", transfers)
         if coarse.depths == lowered.depths:
             raise
-        solved = solver(coarse, pairs, slots, limit)
+        solved = solver(coarse, transfers, limit)
+        costs = solved.model.costs
+        if not auto and (costs.per_transfer or costs.bursts):
+            # Finer tile iterations have more streamed transfers, each with a setup and in bursts.
+            # The schedule of coarser ones is none of theirs.
+            raise
     if auto:
         return solved, coarse
-    return _refined(solved, lowered, (pairs, slots, limit)), lowered
+    return _refined(solved, lowered, transfers, limit), lowered
 
 
 def _refined(
-    solved: Schedules, lowered: LoweredMapping, options: tuple[_Pairs, Any, int]
+    solved: Schedules, lowered: LoweredMapping, transfers: TransferOptions, limit: int
 ) -> Schedules:
     """Return schedules of the finest affordable tile iterations, where these are faster.
 
     Resolve one more loop at a time, of the leaf (or of all leaves at once) that lowers the latency
-    most, until it falls no further, or to the resource bound.
+    most, until it falls no further, or to a bound.
     """
-    pairs, slots, limit = options
-    if solved.model.runs_in_turn:
-        return solved
     for _ in range(_REFINEMENTS):
         model = solved.model
-        if _least(solved) == Fraction(max(model.graph.loads, default=0), model.costs.scale):
+        if _least(solved) == Fraction(model.bound, model.costs.scale):
             break
         best = solved
         for depths in _finer(model.lowered.depths, lowered.depths):
             try:
-                found = solve(replace(lowered, depths=depths), pairs, slots, limit, quick=True)
+                found = solve(replace(lowered, depths=depths), transfers, limit, quick=True)
             except TooLargeError:
                 continue
             if _least(found) < _least(best):
@@ -193,17 +227,13 @@ def _least(solved: Schedules) -> Number:
     return min((s.makespan for s in solved.solutions.values() if s.legal), default=0)
 
 
-def _background(spec: Spec, requested: Iterable[tuple[str, str | None]]) -> _Pairs:
-    """Return (tensor, component) pairs; a tensor without a component means all components."""
-    return frozenset(
-        (tensor, component)
-        for tensor, named in requested
-        for component in (spec.arch.order if named is None else (named,))
-    )
+def _choose(
+    solver: Solver, solved: Schedules, options: Mapping[str, Any]
+) -> tuple[Solution, bool, Schedules | None]:
+    """Return the requested schedule, and the schedules that it was chosen from.
 
-
-def _choose(solver: Solver, solved: Schedules, options: Mapping[str, Any]) -> tuple[Solution, bool]:
-    """Return the requested schedule, and whether all schedules that compete with it are proven."""
+    That is, whether all of these are proven, and those of the mapping without Pipelines, if any.
+    """
     order, model, solutions = options["order"], solved.model, solved.solutions
     if order != "best":
         if order not in solutions:
@@ -215,17 +245,24 @@ def _choose(solver: Solver, solved: Schedules, options: Mapping[str, Any]) -> tu
             )
         if not solutions[order].legal:
             raise _no_order(solutions[order], f"order {order!r}")
-        return solutions[order], True
+        return solutions[order], True, None
     choices = [solution for solution in solutions.values() if solution.legal]
     settled = solved.settled
-    if model.background:
-        # A schedule that waits for the write-backs is also feasible where it need not.
-        waiting = solver(model.lowered, frozenset(), options["slots"], options["max_tiles"])
-        choices += [solution for solution in waiting.solutions.values() if solution.legal]
-        settled &= waiting.settled
+    in_turn = None
+    # Where everything streams, keeping the barriers is never faster than the order "program".
+    if _has_pipelines(model.lowered) and not (model.streams and _program_exists(solved)):
+        # A schedule that keeps barriers is also feasible where it need not.
+        in_turn = solver(model.lowered, model.options, options["max_tiles"], sequential=True)
+        choices += [solution for solution in in_turn.solutions.values() if solution.legal]
+        settled &= in_turn.settled
     if not choices:
         raise _no_order(list(solutions.values())[-1], "every order of the ports")
-    return min(choices, key=lambda solution: solution.makespan), settled
+    return min(choices, key=lambda solution: solution.makespan), settled, in_turn
+
+
+def _program_exists(solved: Schedules) -> bool:
+    solution = solved.solutions.get("program")
+    return solution is not None and solution.legal
 
 
 def _no_order(solution: Solution, which: str) -> ScheduleError:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylat.engine.mixed_radix import last_turn
 from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.mixed_radix import last_turn
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import PathSplit, separating_split
 from polylat.lowering.task_graph import latest_turn

@@ -7,12 +7,12 @@ from itertools import combinations
 
 import numpy as np
 
-from polylat.engine.mixed_radix import predecessor
-from polylat.lowering.dependences.rules import Slots
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.mixed_radix import predecessor
 from polylat.lowering.numbering import Numbering
-from polylat.schedule.arrays import Ints, Mask
+from polylat.lowering.transfers import TransferOptions
+from polylat.schedule.arrays import Ints, Mask, Times
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.graph import TaskGraph
@@ -31,7 +31,7 @@ class RowBuilder:
 
     Parameters
     ----------
-    lowered, layout, graph, slots, shifts
+    lowered, layout, graph, options, shifts
         As for `extension_rules`.
 
     Attributes
@@ -47,8 +47,6 @@ class RowBuilder:
         The sources so far, and their number.
     undecided
         (leaf, point) of targets with a precedence that does not move with their box.
-    awaited
-        The leaves of which a finish has been named as a source.
 
     Raises
     ------
@@ -61,14 +59,14 @@ class RowBuilder:
         lowered: LoweredMapping,
         layout: Numbering,
         graph: TaskGraph,
-        slots: Slots,
+        options: TransferOptions,
         shifts: Mapping[int, Sequence[int]],
     ) -> None:
         self.lowered = lowered
         self.leaves = lowered.leaves
         self.layout = layout
         self.graph = graph
-        self.slots = slots
+        self.options = options
         self.shifts = shifts
         self.grid = _grid(layout)
         self.width = max(layout.depth, 1)
@@ -80,7 +78,6 @@ class RowBuilder:
             raise IrregularError("few combinations of loop indices are tile iterations")
         self.families = EventFamilies.of(graph, self.grid, self.keys)
         self.undecided: list[tuple[int, int]] = []
-        self.awaited: set[int] = set()
         self.sources: list[Sources] = []
         self.numbered = 0
         self._itself: dict[int, Ints] = {}
@@ -190,6 +187,7 @@ class RowBuilder:
         *,
         own: bool = False,
         sound: bool = True,
+        lag: Times | int = 0,
     ) -> Rows:
         """Make rows.
 
@@ -197,8 +195,8 @@ class RowBuilder:
         ----------
         target, family, source
             The events that wait, the family of the event that they wait for, and its source.
-        own, sound
-            As in `Rows`.
+        own, sound, lag
+            As in `Rows`; the same for all rows, or shape (rows,).
 
         Returns
         -------
@@ -206,7 +204,9 @@ class RowBuilder:
             One row per target.
         """
         n = len(target)
-        return Rows(target, np.full(n, family), source, np.full(n, own), np.full(n, sound))
+        lags: Times = np.full(n, 0, dtype=self.graph.latency.dtype)
+        lags[:] = lag
+        return Rows(target, np.full(n, family), source, np.full(n, own), np.full(n, sound), lags)
 
     def previous(self, leaf: int, digits: Ints, depth: int) -> tuple[Ints, Ints, Ints]:
         """Return the last points before the tiles at a depth that contain given points.
@@ -314,7 +314,7 @@ class RowBuilder:
             return self.families.event(self.families.ready[leaf, index], keys), keys
         return self.families.event(self.families.start[leaf], keys), keys
 
-    def finish(self, leaf: int) -> list[int]:
+    def finish(self, leaf: int) -> tuple[list[int], int]:
         """Return the families whose latest event is the finish of a tile iteration.
 
         Parameters
@@ -324,33 +324,115 @@ class RowBuilder:
 
         Returns
         -------
-        list of int
-            The families.
+        (families, lag)
+            The families, and how long after the latest event the tile iteration has finished; it
+            has been served with that event.
         """
-        self.awaited.add(leaf)
         ports = [f for (number, _), f in self.families.finish.items() if number == leaf]
-        return [self.families.start[leaf], *ports]
+        lag = int(self.graph.latency[self.layout.bases[leaf]])
+        return [self.families.start[leaf], *ports], lag
 
-    def stream(self, leaf: int, kind: str, tensor: str, level: int) -> list[int]:
-        """Return the families of the last tasks, and of the last beginnings, of a stream.
+    def passing(self, leaf: int, index: int) -> tuple[list[int], int]:
+        """Return the families whose latest event ends the service of a separate block.
+
+        Parameters
+        ----------
+        leaf, index
+            The leaf, and the position of the block.
+
+        Returns
+        -------
+        (families, lag)
+            The families of tasks and of beginnings, and how long after the latest event the block
+            has passed.
+        """
+        families = self.families
+        found = [f for (a, i, _), f in families.task.items() if (a, i) == (leaf, index)]
+        found += [f for key, f in families.ready.items() if key == (leaf, index)]
+        first, _ = self.layout.streams[leaf, index]
+        return found, int(self.graph.latency[first])
+
+    def streams(
+        self, leaf: int, kind: str, tensor: str | None = None, level: int | None = None
+    ) -> list[int]:
+        """Return the positions of the separate blocks of a leaf with given properties.
 
         Parameters
         ----------
         leaf, kind, tensor, level
-            The stream, as in `Numbering.stream`.
+            As in `Numbering.stream`; None: any.
 
         Returns
         -------
         list of int
-            The families; none if there is no such stream.
+            Positions among the blocks of the leaf.
         """
-        families = self.families
-        for index, block in enumerate(self.layout.blocks[leaf]):
-            if (block.kind, block.tensor, block.level) == (kind, tensor, level):
-                found = [f for (a, i, _), f in families.task.items() if (a, i) == (leaf, index)]
-                found += [f for key, f in families.ready.items() if key == (leaf, index)]
-                return [families.latest_of[family] for family in found]
-        return []
+        return [
+            index
+            for index, block in enumerate(self.layout.blocks[leaf])
+            if block.kind == kind
+            and tensor in (None, block.tensor)
+            and level in (None, block.level)
+        ]
+
+    def after_blocks(
+        self,
+        target: Ints,
+        block: tuple[int, int],
+        source: Ints,
+        *,
+        own: bool = False,
+        served: bool = False,
+    ) -> list[Rows]:
+        """Make rows that wait for a separate block.
+
+        Parameters
+        ----------
+        target
+            The events that wait.
+        block
+            The leaf, and the position of the block.
+        source
+            Where the block is.
+        own
+            Whether the block occurs there; else the last one up to there is meant.
+        served
+            Whether it suffices that the block has been served.
+
+        Returns
+        -------
+        list of Rows
+            The rows.
+        """
+        families, lag = self.passing(*block)
+        latest = self.families.latest_of
+        return [
+            self.rows(target, f if own else latest[f], source, own=own, lag=0 if served else lag)
+            for f in families
+        ]
+
+    def after_finish(
+        self, target: Ints, leaf: int, source: Ints, *, served: bool = False, sound: bool = True
+    ) -> list[Rows]:
+        """Make rows that wait for the finish of a tile iteration.
+
+        Parameters
+        ----------
+        target, leaf, source
+            The events that wait, the leaf that they wait for, and where the tile iteration is.
+        served
+            Whether it suffices that the tile iteration has been served.
+        sound
+            As in `Rows`.
+
+        Returns
+        -------
+        list of Rows
+            The rows.
+        """
+        families, lag = self.finish(leaf)
+        late = 0 if served else lag
+        return [self.rows(target, f, source, sound=sound, lag=late) for f in families]
 
     def tasks_on(self, leaf: int, port: int) -> list[tuple[int, int]]:
         """Return (position of the block, family) of a leaf's tasks on a port, in sequence.

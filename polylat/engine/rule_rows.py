@@ -5,22 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from polylat.engine.row_builder import RowBuilder
+from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.read_back import may_read_back
-from polylat.lowering.dependences.rules import storage_reads
+from polylat.lowering.dependences.flow import storage_reads
+from polylat.lowering.dependences.read_back import next_readers, summing_loops
+from polylat.lowering.mixed_radix import predecessor
 from polylat.lowering.paths import Leaf
-from polylat.schedule.arrays import Ints, concatenated_ranges, group_by_key
+from polylat.lowering.transfers import hand_over_depth
+from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.boxes import Rows
-from polylat.schedule.extension import ReadBacks
 
 __all__ = [
     "barrier_rows",
     "chain_rows",
-    "fill_rows",
     "flow_rows",
-    "read_backs",
     "ready_order_rows",
     "task_rows",
+    "transfer_rows",
 ]
 
 
@@ -52,8 +53,11 @@ def chain_rows(builder: RowBuilder) -> list[Rows]:
     return rows
 
 
-def fill_rows(builder: RowBuilder) -> list[Rows]:
-    """A tile iteration starts after its own prefetched fills may start.
+def transfer_rows(builder: RowBuilder) -> list[Rows]:
+    """Separate transfers: what those of a leaf wait for, and its tile iterations for them.
+
+    A tile iteration starts after its own fills, a fill after that of the tile that it reads from, a
+    write-back after its tile iteration and after the write-backs from further in.
 
     Parameters
     ----------
@@ -65,16 +69,77 @@ def fill_rows(builder: RowBuilder) -> list[Rows]:
     list of Rows
         The precedences.
     """
-    rows = []
-    for (leaf, _), family in builder.families.ready.items():
+    rows: list[Rows] = []
+    for (leaf, index), family in builder.families.ready.items():
+        block = builder.layout.blocks[leaf][index]
         keys = np.flatnonzero(builder.families.occurs(family))
-        target = builder.families.event(builder.families.start[leaf], keys)
-        rows.append(builder.rows(target, family, builder.itself(leaf)[keys], own=True))
+        ready = builder.families.event(family, keys)
+        here = builder.itself(leaf)[keys]
+        if block.kind == "fill":
+            start = builder.families.event(builder.families.start[leaf], keys)
+            rows += builder.after_blocks(start, (leaf, index), here, own=True)
+            for outer in builder.streams(leaf, "fill", block.tensor, block.level - 1):
+                assert block.tensor is not None
+                holder = builder.leaves[leaf].storages(block.tensor)[block.level - 1]
+                entry = _entry(builder, leaf, keys, leaf, holder.depth)
+                rows += builder.after_blocks(ready, (leaf, outer), entry, own=True)
+            rows += _after_write_backs(builder, leaf, index, block)
+            continue
+        rows += builder.after_finish(ready, leaf, here)
+        for inner in builder.streams(leaf, "write_back", block.tensor):
+            if builder.layout.blocks[leaf][inner].level > block.level:
+                rows += builder.after_blocks(ready, (leaf, inner), here)
     return rows
 
 
+def _after_write_backs(builder: RowBuilder, leaf: int, index: int, block: Block) -> list[Rows]:
+    """A read-back follows the write-backs of its elements."""
+    assert block.tensor is not None
+    path, tiles = builder.leaves[leaf], builder.layout.tiles[leaf]
+    if not path.einsum.access(block.tensor).output:
+        return []
+    out = builder.layout.stream(leaf, "write_back", block.tensor, block.level)
+    assert out is not None, "separate read-backs go with separate write-backs"
+    if not tiles.whole:
+        return _after_previous_sums(builder, leaf, index, block)
+    inner = hand_over_depth(path, block.tensor, block.level, builder.options)
+    written, reading = next_readers(tiles, out[1], block.tensor, block.level, inner)
+    keys = builder.keys[leaf]
+    target = builder.families.event(builder.families.ready[leaf, index], keys[reading])
+    digits = builder.digits[leaf][:, keys[out[1][written]]]
+    source = builder.source(leaf, keys[reading], leaf, digits, 0)
+    (back,) = builder.streams(leaf, "write_back", block.tensor, block.level)
+    return builder.after_blocks(target, (leaf, back), source, own=True)
+
+
+def _after_previous_sums(builder: RowBuilder, leaf: int, index: int, block: Block) -> list[Rows]:
+    """A read-back follows the write-backs of the previous tile of the loops that sum."""
+    assert block.tensor is not None
+    path, family = builder.leaves[leaf], builder.families.ready[leaf, index]
+    summing = summing_loops(path, block.tensor, block.level)
+    assert summing is not None, "the edges of the sampled tiles have been listed"
+    depth = path.storages(block.tensor)[block.level].depth
+    radix = builder.grid.trips[leaf, summing]
+
+    def move(digits: Ints) -> tuple[Ints, Mask]:
+        found = digits.copy()
+        found[summing], same = predecessor(digits[summing], radix)
+        return found, np.asarray(same > 0, dtype=np.bool_)
+
+    keys = np.flatnonzero(builder.families.occurs(family))
+    exists, good, base = builder.translated(leaf, keys, move, depth)
+    builder.note(leaf, keys[~good])
+    some = np.flatnonzero(exists & good)
+    last = builder.ends(leaf, len(some))
+    last[:depth] = base[:depth, some]
+    source = builder.source(leaf, keys[some], leaf, last, depth)
+    (back,) = builder.streams(leaf, "write_back", block.tensor, block.level)
+    target = builder.families.event(family, keys[some])
+    return builder.after_blocks(target, (leaf, back), source)
+
+
 def ready_order_rows(builder: RowBuilder) -> list[Rows]:
-    """The fills of a stream are ready in order.
+    """The blocks of a stream are ready in order.
 
     Parameters
     ----------
@@ -118,73 +183,6 @@ def task_rows(builder: RowBuilder) -> list[Rows]:
     return rows
 
 
-def read_backs(builder: RowBuilder) -> ReadBacks:
-    """A tile iteration finishes after the write-backs of what it reads back.
-
-    That matters only for leaves of which a finish is awaited. Where tile iterations are skipped, it
-    is only checked that write-backs delay no finish: what a tile reads back was written in earlier
-    tiles of the holder.
-
-    Parameters
-    ----------
-    builder
-        The mapping; all other precedences have been made.
-
-    Returns
-    -------
-    ReadBacks
-        The precedences.
-    """
-    graph = builder.graph
-    edges = np.flatnonzero(graph.edge_target >= graph.blocks)
-    finishing = graph.leaf[graph.edge_target[edges] - graph.blocks]
-    edges = edges[np.isin(finishing, list(builder.awaited))]
-    start, tasks = group_by_key(graph.task_block, graph.blocks)
-    written = graph.edge_source[edges]
-    which, place = concatenated_ranges(start[written], start[written + 1] - start[written])
-    reading = graph.edge_target[edges][which] - graph.blocks
-    keys = np.concatenate([np.zeros(0, dtype=np.int64), *builder.keys])
-    rows: list[Rows] = []
-    groups: list[Ints] = []
-    for number in sorted(builder.awaited):
-        _add_earlier_write_backs(builder, builder.leaves[number], rows, groups)
-    return ReadBacks(
-        builder.families.tasks[tasks[place]],
-        graph.leaf[reading],
-        keys[reading],
-        Rows.joined(rows),
-        np.concatenate([np.zeros(0, dtype=np.int64), *groups]),
-    )
-
-
-def _add_earlier_write_backs(
-    builder: RowBuilder, leaf: Leaf, rows: list[Rows], groups: list[Ints]
-) -> None:
-    """Add rows from the write-backs of earlier tiles to finishes of a sampled leaf.
-
-    One of the rows of a group suffices: a finish is the latest of several events.
-    """
-    tiles = builder.layout.tiles[leaf.number]
-    for block in builder.layout.blocks[leaf.number]:
-        if block.kind != "background" or tiles.whole:
-            continue
-        assert block.tensor is not None
-        if not may_read_back(leaf, block.tensor, block.level):
-            continue
-        depth = leaf.storages(block.tensor)[block.level].depth
-        keys = builder.keys[leaf.number][tiles.firsts(depth)]
-        some, base, same = builder.previous(
-            leaf.number, builder.digits[leaf.number][:, keys], depth
-        )
-        source = builder.source(leaf.number, keys[some], leaf.number, base, same)
-        for family in builder.stream(leaf.number, "background", block.tensor, block.level):
-            first = 1 + max((int(part.max(initial=-1)) for part in groups), default=-1)
-            for finish in builder.finish(leaf.number):
-                target = builder.families.event(finish, keys[some])
-                rows.append(builder.rows(target, family, source, sound=False))
-                groups.append(first + np.arange(len(some)))
-
-
 def flow_rows(builder: RowBuilder) -> list[Rows]:
     """Rule 1: an element is read after it was brought.
 
@@ -213,15 +211,19 @@ def flow_rows(builder: RowBuilder) -> list[Rows]:
         digits, slopes, affine = pair.last_on_boxes(tiles, depth, events, others, pair.holder.depth)
         builder.note(number, keys[~affine])
         some = np.flatnonzero(affine)
+        inner = hand_over_depth(bringer, tensor, source.level + 1, builder.options)
+        if inner is not None:
+            # The whole tile is written back with its last tile iteration.
+            digits[inner:] = builder.ends(source.leaf, len(events))[inner:]
+            slopes[inner:] = 0
         last = builder.source(
             number, keys[some], source.leaf, digits[:, some], 0, slopes[:, :, some]
         )
-        rows += [builder.rows(target[some], f, last) for f in builder.finish(source.leaf)]
-        for level in range(source.level + 1, len(bringer.storages(tensor))):
-            rows += [
-                builder.rows(target[some], family, last, own=True)
-                for family in builder.stream(source.leaf, "background", tensor, level)
-            ]
+        written = builder.streams(source.leaf, "write_back", tensor, source.level + 1)
+        if not written:
+            rows += builder.after_finish(target[some], source.leaf, last)
+        for index in written:
+            rows += builder.after_blocks(target[some], (source.leaf, index), last)
     return rows
 
 
@@ -234,23 +236,22 @@ def _from_filler(
     keys: Ints,
     reader: int,
 ) -> list[Rows]:
-    rows = []
-    outer = builder.lowered.found[filler.number, tensor].level
-    tiles, readers = builder.layout.tiles[filler.number], builder.layout.tiles[reader]
+    depth = filler.storages(tensor)[level].depth
+    filling = _entry(builder, reader, keys, filler.number, depth)
+    (index,) = builder.streams(filler.number, "fill", tensor, level)
+    return builder.after_blocks(target, (filler.number, index), filling, own=True)
+
+
+def _entry(builder: RowBuilder, reader: int, keys: Ints, filler: int, depth: int) -> Ints:
+    """Number the first tile iterations of a leaf in the tiles at a depth that contain points."""
+    tiles, readers = builder.layout.tiles[filler], builder.layout.tiles[reader]
     reading = np.searchsorted(builder.keys[reader], keys)
-    for filled in range(outer + 1, level + 1):
-        depth = filler.storages(tensor)[filled].depth
-        # Of variables that are tied together, a tile's first indices need not be 0.
-        firsts = tiles.firsts(depth)
-        at = np.searchsorted(tiles.prefix_keys(depth)[firsts], readers.prefix_keys(depth)[reading])
-        base = tiles.digits[:, firsts[at]].copy()
-        base[:depth] = builder.digits[reader][:depth, keys]
-        filling = builder.source(reader, keys, filler.number, base, depth)
-        rows += [
-            builder.rows(target, family, filling, own=True)
-            for family in builder.stream(filler.number, "fill", tensor, filled)
-        ]
-    return rows
+    # Of variables that are tied together, a tile's first indices need not be 0.
+    firsts = tiles.firsts(depth)
+    at = np.searchsorted(tiles.prefix_keys(depth)[firsts], readers.prefix_keys(depth)[reading])
+    base = tiles.digits[:, firsts[at]].copy()
+    base[:depth] = builder.digits[reader][:depth, keys]
+    return builder.source(reader, keys, filler, base, depth)
 
 
 def barrier_rows(builder: RowBuilder) -> list[Rows]:
@@ -294,4 +295,8 @@ def _barrier(builder: RowBuilder, leaf: Leaf, other: Leaf, depth: int, earlier: 
         some, base, same = builder.previous(other.number, digits, depth)
     target = builder.families.event(builder.families.start[leaf.number], keys[some])
     source = builder.source(leaf.number, keys[some], other.number, base, same)
-    return [builder.rows(target, family, source) for family in builder.finish(other.number)]
+    rows = builder.after_finish(target, other.number, source)
+    for index in builder.streams(other.number, "write_back"):
+        if not builder.layout.blocks[other.number][index].background:
+            rows += builder.after_blocks(target, (other.number, index), source)
+    return rows

@@ -19,14 +19,15 @@ import numpy as np
 
 from polylat.engine.alignment import alignments
 from polylat.engine.model import Model, build
-from polylat.lowering.dependences.rules import Slots
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.sampling import LoopSample, SkippedPeriods
+from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.timing import TaskSchedule
+from polylat.spec.slots import Slots
 
 __all__ = ["Inputs", "Sampled", "SamplingSearch"]
 
@@ -53,13 +54,12 @@ class Inputs(NamedTuple):
     ----------
     lowered
         The mapping.
-    background, slots
-        The options.
+    options
+        How tiles move between holders.
     """
 
     lowered: LoweredMapping
-    background: frozenset[tuple[str, str]]
-    slots: Slots
+    options: TransferOptions
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class SamplingSearch:
         self._built = built
         lowered = inputs.lowered
         self._trips = _trips(lowered)
-        self._samples = _initial_samples(lowered, inputs.slots)
+        self._samples = _initial_samples(lowered, inputs.options.slots)
         for node, known in (regimes or {}).items():
             self._samples[node] = replace(self._samples[node], regimes=known)
         self._model: Model | None = None

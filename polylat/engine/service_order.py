@@ -390,6 +390,7 @@ def service_rules(
             numbers[: n + m],
             np.arange(n + m) >= n,
             np.arange(n + m) >= n,
+            np.zeros(n + m, dtype=np.int64),
         ),
         Rows(
             target[follow],
@@ -397,6 +398,7 @@ def service_rules(
             numbers[n + m :],
             np.ones(len(follow), dtype=np.bool_),
             np.ones(len(follow), dtype=np.bool_),
+            np.zeros(len(follow), dtype=np.int64),
         ),
         ready[follow],
         _older(layout, graph, order, follow, shifts),
@@ -437,11 +439,11 @@ def _older(
     """
     task = order.task[rows]
     iteration = graph.owner[graph.task_block[task]]
-    late = graph.kind[graph.task_block[task]] == 2
+    late = graph.background[graph.task_block[task]]
     kinds = np.zeros((len(layout.tiles), int(graph.sequence.max(initial=0)) + 1), dtype=np.bool_)
     for leaf, blocks in enumerate(layout.blocks):
         for index, block in enumerate(blocks):
-            kinds[leaf, index] = block.kind == "background"
+            kinds[leaf, index] = block.background
     background = kinds[order.leaf[rows], order.sequence[rows]]
     mine, theirs = layout.digits[:, iteration], order.digits[rows].T
     leaves, others = graph.leaf[iteration], order.leaf[rows]

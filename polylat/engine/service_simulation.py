@@ -237,7 +237,7 @@ class _Run:
                     sequence,
                     port,
                     family,
-                    model.layout.blocks[leaf][sequence].kind == "background",
+                    model.layout.blocks[leaf][sequence].background,
                     points.prefixes(families.occurs(family)),
                     [int(n) for n in durations[families.span(family)]],
                 )

@@ -20,8 +20,8 @@ from polylat.engine.work_conserving import (
     work_conserving_by_simulation,
 )
 from polylat.errors import TooLargeError
-from polylat.lowering.dependences.rules import Slots
 from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
+from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
@@ -85,8 +85,7 @@ class Schedules:
 
 def solve(
     lowered: LoweredMapping,
-    background: frozenset[tuple[str, str]],
-    slots: Slots,
+    options: TransferOptions,
     max_tiles: int,
     *,
     sequential: bool = False,
@@ -96,7 +95,7 @@ def solve(
 
     Parameters
     ----------
-    lowered, background, slots
+    lowered, options
         The mapping and the options, as in `Model`.
     max_tiles
         Largest number of tile iterations to visit.
@@ -117,7 +116,7 @@ def solve(
     """
     if sequential:
         lowered = with_sequential_splits(lowered)
-    inputs = Inputs(lowered, background, slots)
+    inputs = Inputs(lowered, options)
     found = None
     if lowered.size > min(EXPLICIT, max_tiles):
         few = QUICK if quick or lowered.size <= max_tiles else MOST_SAMPLED
@@ -200,7 +199,7 @@ def _extrapolated(
         found["oldest"] = Solution(model, work_conserving_by_date(model, found["skew"].schedule))
     except NotPeriodicError:
         # Where another order attains a bound, the latency does not depend on "oldest".
-        bound = max(unlimited.makespan, *model.graph.loads)
+        bound = max(unlimited.makespan, model.bound)
         legal = [solution.schedule for solution in found.values() if solution.legal]
         thorough = all(schedule.makespan > bound for schedule in legal)
         oldest = solve_oldest(inputs, most, work, built, thorough=thorough)

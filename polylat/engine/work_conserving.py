@@ -34,7 +34,7 @@ from polylat.schedule.events import Precedences
 from polylat.schedule.extension import ExtendedTimes, ExtensionRules, ServiceRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import explicit_task_graph
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import TaskSchedule, service_order
 
 __all__ = [
@@ -74,7 +74,7 @@ def _members(model: Model) -> ExtensionRules:
 def _extended(model: Model, schedule: TaskSchedule) -> ExtendedTimes:
     duration = model.graph.task_duration
     end = schedule.task_begin + duration
-    return _members(model).extended(schedule.begin, schedule.fill_begin, end, duration)
+    return _members(model).extended(schedule.ready, end, duration)
 
 
 _SEQUENCES = 8
@@ -107,7 +107,7 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     # In the order of dates, a task that begins when the previous one ends is the oldest ready task,
     # unless it is a background write-back: these come last.
     idle = _members(model).begins_idle(times)
-    idle |= graph.kind[graph.task_block] == 2
+    idle |= graph.background[graph.task_block]
     sequence = graph.port_order(skewed=True)
     _, order = order_of_shortened_loops(model.layout, graph, *sequence, idle)
     _check(model, skew, times, _rules(model, order))
@@ -243,9 +243,8 @@ def _resequenced(graph: TaskGraph, schedule: TaskSchedule) -> tuple[Ints, Ints]:
     """
     block = graph.task_block
     iteration = graph.owner[block]
-    fill = graph.kind[block] == 0
-    ready = np.where(fill, schedule.fill_begin[block], schedule.begin[iteration])
-    late = (graph.kind[block] == 2).astype(np.int64)
+    ready = schedule.ready[block]
+    late = graph.background[block].astype(np.int64)
     rank = date_ranks(np.vstack((late, graph.dates.skew[:, iteration], graph.sequence[block])))
     order: list[int] = []
     for port in range(graph.ports):
@@ -295,7 +294,7 @@ def _with_order(model: Model, seen: Precedences, order: ServiceOrder) -> Model:
 
 def _list_schedule(graph: TaskGraph) -> tuple[Ints, Ints]:
     """Return the work-conserving order of service of a graph, as `service_order` does."""
-    schedule = explicit_task_graph(graph).time("oldest")
+    schedule = ExplicitTaskGraph(graph).time("oldest")
     if not schedule.legal:
         raise NotPeriodicError([])
     return service_order(graph, schedule)

@@ -38,9 +38,11 @@ from polylat.lowering.sampling import LoopSample, SkippedPeriods
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
-from polylat.schedule.list_scheduling import explicit_task_graph
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import Order, TaskSchedule
-from reports import explicit_up_to
+from reports import explicit_up_to, transfers
+from strategies import options_of_long
 
 FEWER = settings(
     max_examples=max(settings().max_examples // 7, 15),
@@ -74,17 +76,18 @@ class Members:
         key = sum(d * int(s) for d, s in zip(digits, grid.stride[one], strict=False))
         return int(self.whole.families.first[family]) + key
 
-    def pairs(self, rows: Rows) -> list[tuple[int, int, bool, bool]]:
-        """(target, source, own, sound) of all members of the rows' boxes, by whole events."""
+    def pairs(self, rows: Rows) -> list[tuple[int, int, bool, bool, int]]:
+        """(target, source, own, sound, lag) of all members of the rows' boxes, by whole events."""
         rules, grid = self.sampled, self.sampled.grid
         families = rules.families
         found = []
-        for target, family, number, own, sound in zip(
+        for target, family, number, own, sound, lag in zip(
             rows.target.tolist(),
             rows.family.tolist(),
             rows.source.tolist(),
             rows.own.tolist(),
             rows.sound.tolist(),
+            rows.lag.tolist(),
             strict=True,
         ):
             sources = rules.sources
@@ -112,6 +115,7 @@ class Members:
                         self.event(family, there.tolist()),
                         own,
                         sound,
+                        lag,
                     )
                 )
         return found
@@ -124,16 +128,25 @@ def rows_of(rules: ExtensionRules, order: Order | None) -> Rows:
     return Rows.joined([rules.common, rules.in_order, getattr(rules, order)])
 
 
+def random_durations(graph: TaskGraph, random: np.random.Generator) -> Any:
+    """Durations of all tasks; write-backs of a stream, which pass in order, are alike."""
+    durations = random.integers(1, 20, graph.tasks)
+    block = graph.task_block
+    back = graph.kind[block] == 2
+    keys = (graph.leaf[graph.owner[block]], graph.sequence[block], graph.task_port)
+    kind = np.unique(np.array(keys)[:, back], axis=1, return_inverse=True)[1].reshape(-1)
+    durations[back] = random.integers(1, 20, graph.tasks)[kind]
+    return durations
+
+
 @st.composite
 def somewhat_long_cascades(draw: st.DrawFn) -> tuple[Data, Data]:
     """A cascade with one or two longer loops, and options for `build`."""
     case = draw(st.sampled_from(LEGAL))
     variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
     longer = draw(st.lists(st.sampled_from(variables), min_size=1, max_size=2, unique=True))
-    options = dict(case["options"])
-    options["slots"] = draw(st.sampled_from((1, 2, 3, 5, None)))
-    options["background"] = [tuple(pair) for pair in options["background"] if draw(st.booleans())]
-    return stretched(case["spec"], {v: draw(st.sampled_from((3, 5, 7))) for v in longer}), options
+    data = stretched(case["spec"], {v: draw(st.sampled_from((3, 5, 7))) for v in longer})
+    return data, draw(options_of_long(case))
 
 
 @FEWER
@@ -143,41 +156,38 @@ def test_precedences_of_all_members_are_those_of_the_explicit_engine(
 ) -> None:
     """With any durations, the explicit times satisfy all precedences, and each one is attained."""
     try:
-        lowered = lower(Spec.from_dict(case[0]), data.draw(st.sampled_from(("tile", "flow"))))
+        input_spec = Spec.from_dict(case[0])
+        transfer = transfers(input_spec, **case[1])
+        lowered = lower(input_spec, data.draw(st.sampled_from(("tile", "flow"))), transfer)
         assume(12 <= lowered.size <= 500)
-        background = frozenset(case[1]["background"])
-        options = lowered, background, case[1]["slots"]
-        model = build(*options)
+        model = build(lowered, transfer)
         kept = kept_at_random(data.draw, trip_counts(lowered.leaves))
         assume(any(sample.cuts for sample in kept.values()))
-        sampled = build(*options, kept=kept)
+        sampled = build(lowered, transfer, kept=kept)
         assume(not sampled.layout.whole)
     except (MappingError, IrregularError, NotPeriodicError):
         assume(False)
         raise
     assert isinstance(sampled.plan, PeriodicTaskGraph)
     rules = sampled.plan.repeats.all_members
-    assume(not rules.undecided and not len(rules.read_backs.written))
+    assume(not rules.undecided)
     assume(model.shifts == sampled.shifts)
-    whole = extension_rules(lowered, model.layout, model.graph, options[2], model.shifts)
-    assume(not len(whole.read_backs.written))
+    whole = extension_rules(lowered, model.layout, model.graph, transfer, model.shifts)
     both = Members(rules, whole)
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     for order in (None, "program", "skew"):
         every = both.pairs(rows_of(rules, order))
         for _ in range(3):
-            durations = random.integers(1, 20, model.graph.tasks)
+            durations = random_durations(model.graph, random)
             graph = replace(model.graph, task_duration=durations)
-            schedule = explicit_task_graph(graph).time(order)
+            schedule = ExplicitTaskGraph(graph).time(order)
             if not schedule.legal:
                 continue
-            times = whole.extended(
-                schedule.begin, schedule.fill_begin, schedule.task_begin + durations, durations
-            )
+            times = whole.extended(schedule.ready, schedule.task_begin + durations, durations)
             bound = np.zeros(len(times.values), dtype=np.int64)
             proven = bound.copy()
-            for target, source, own, sound in every:
-                after = times.values[source] + times.steps[target]
+            for target, source, own, sound, lag in every:
+                after = times.values[source] + times.steps[target] + lag
                 bound[target] = max(bound[target], after)
                 if sound and (whole.families.exists[source] or not own):
                     proven[target] = max(proven[target], after)
@@ -192,8 +202,9 @@ def test_precedences_of_all_members_are_those_of_the_explicit_engine(
 
 def periodic(data: Data, **options: Any) -> list[tuple[Model, TaskSchedule]]:
     """Models of which tile iterations are skipped, with their proven schedules, by order."""
-    lowered = lower(Spec.from_dict(data), options.pop("granularity", "flow"))
-    inputs = Inputs(lowered, frozenset(options.pop("background", ())), options.pop("slots", 2))
+    input_spec, granularity = Spec.from_dict(data), options.pop("granularity", "flow")
+    transfer = transfers(input_spec, **options)
+    inputs = Inputs(lower(input_spec, granularity, transfer), transfer)
     found: list[tuple[Model, TaskSchedule]] = []
     orders: tuple[Order | None, ...] = (None, "program", "skew")
     for order in orders:
@@ -266,13 +277,12 @@ def wrong_places(model: Model, schedule: TaskSchedule, **moved: Any) -> list[Any
     assert isinstance(model.plan, PeriodicTaskGraph)
     duration = model.graph.task_duration
     times = {
-        "begin": schedule.begin,
-        "fill_begin": schedule.fill_begin,
+        "ready": schedule.ready,
         "end": schedule.task_begin + duration,
         **moved,
     }
     rules = model.plan.repeats.all_members
-    extended = rules.extended(times["begin"], times["fill_begin"], times["end"], duration)
+    extended = rules.extended(times["ready"], times["end"], duration)
     return rules.wrong_places(schedule.order, extended)
 
 
@@ -291,9 +301,8 @@ def test_no_time_can_be_changed(
     model, schedule = proven
     graph = model.graph
     places = {
-        "begin": (schedule.begin, np.arange(graph.iterations)),
+        "ready": (schedule.ready, np.arange(graph.blocks)),
         "end": (schedule.task_begin + graph.task_duration, np.arange(graph.tasks)),
-        "fill_begin": (schedule.fill_begin, np.flatnonzero(graph.kind == 0)),
     }
     name = data.draw(st.sampled_from([n for n, (_, some) in places.items() if len(some)]))
     times, some = places[name]
@@ -321,7 +330,7 @@ def test_no_range_can_have_another_length(
     rules = _with_grid_of(model, node, LoopSample(trips, tuple(cuts)))
     duration = model.graph.task_duration
     end = schedule.task_begin + duration
-    times = rules.extended(schedule.begin, schedule.fill_begin, end, duration)
+    times = rules.extended(schedule.ready, end, duration)
     assert rules.wrong_places(schedule.order, times)
 
 
@@ -333,7 +342,7 @@ def _with_grid_of(model: Model, node: int, sample: LoopSample) -> ExtensionRules
         kept = tuple(sample if n == node else k for n, k in zip(nodes, tiles.kept, strict=False))
         tables.append(replace(tiles, kept=kept))
     layout = replace(model.layout, tiles=tuple(tables))
-    return extension_rules(model.lowered, layout, model.graph, model.slots, model.shifts)
+    return extension_rules(model.lowered, layout, model.graph, model.options, model.shifts)
 
 
 # Tile iterations without tasks
@@ -377,6 +386,7 @@ def test_a_cycle_that_takes_no_time_is_found() -> None:
         len(rules.sources.target) + np.arange(len(keys)),
         np.zeros(len(keys), np.bool_),
         np.ones(len(keys), np.bool_),
+        np.zeros(len(keys), np.int64),
     )
     circular = replace(
         rules,
@@ -412,9 +422,9 @@ def contended(n: int, first: str, second: str) -> Data:
 def test_another_order_of_service_is_refused(first: str, second: str, slots: int | None) -> None:
     """A static schedule passes as "oldest" only if it is that schedule."""
     data = contended(40, first, second)
-    lowered = lower(Spec.from_dict(data), "flow")
-    whole = build(lowered, frozenset(), slots)
-    oldest = explicit_task_graph(whole.graph).time("oldest")
+    input_spec = Spec.from_dict(data)
+    whole = build(lower(input_spec, "flow"), transfers(input_spec, slots=slots))
+    oldest = ExplicitTaskGraph(whole.graph).time("oldest")
     passed: Counter[tuple[bool, bool]] = Counter()
     for model, schedule in periodic(data, slots=slots):
         if schedule.order is None or not schedule.legal:
@@ -426,9 +436,9 @@ def test_another_order_of_service_is_refused(first: str, second: str, slots: int
         service = service_rules(model.layout, model.graph, rules, followers, model.shifts)
         duration = model.graph.task_duration
         end = schedule.task_begin + duration
-        times = rules.extended(schedule.begin, schedule.fill_begin, end, duration)
+        times = rules.extended(schedule.ready, end, duration)
         refused = rules.not_work_conserving(service, times)
-        static = explicit_task_graph(whole.graph).time(schedule.order)
+        static = ExplicitTaskGraph(whole.graph).time(schedule.order)
         same = (static.task_begin == oldest.task_begin).all()
         assert refused or same, schedule.order
         passed[bool(refused), bool(same)] += 1

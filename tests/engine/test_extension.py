@@ -45,6 +45,7 @@ ORACLE = (
     "latency_by_order",
     "resource_bound",
     "dependence_bound",
+    "barrier_bound",
     "sequential",
     "tiles",
     "accesses",
@@ -55,8 +56,10 @@ ORACLE = (
 def read(path: Path) -> Case:
     """A case from a file."""
     data = json.loads(path.read_text(encoding="utf-8"))
-    background = [tuple(pair) for pair in data["options"].get("background", ())]
-    return Case(data["spec"], {**data["options"], "background": background})
+    options = dict(data["options"])
+    for name in ("background", "staged"):
+        options[name] = [tuple(pair) for pair in options.get(name, ())]
+    return Case(data["spec"], options)
 
 
 def known(name: str) -> tuple[Spec, Data]:
@@ -140,6 +143,10 @@ FEATURES = (
     "background",
     "slots None",
     *(f"slots {n}" for n in (1, 2, 3, 4)),
+    "slots of holders",
+    "staged output",
+    "staged input",
+    *("latency", "setup", "burst", "rigid"),
     "holder above a split",
     "holder below loops",
     "nested split",
@@ -152,7 +159,10 @@ FEATURES = (
 def features(spec: Data, options: Data) -> set[str]:
     """What a case has."""
     einsums, leaves = spec["workload"]["einsums"], list(paths(spec["mapping"]["nodes"], ()))
-    found = {f"{len(einsums)} Einsums", f"slots {options['slots']}"}
+    slots = options["slots"]
+    found = {f"{len(einsums)} Einsums"}
+    found |= {"slots of holders" if isinstance(slots, dict) else f"slots {slots}"}
+    found |= {*spec.get("schedule", {})}
     made = {e["tensor_accesses"][-1]["name"] for e in einsums}
     for einsum in einsums:
         reads = {a["name"] for a in einsum["tensor_accesses"][:-1]}
@@ -161,6 +171,8 @@ def features(spec: Data, options: Data) -> set[str]:
             for text in access["projection"].values():
                 found |= of_expression(text, output="output" in access, sizes=sizes(spec))
     found |= {"background"} if options.get("background") else set()
+    for tensor, _ in options.get("staged", ()):
+        found.add("staged output" if tensor in made else "staged input")
     computes = [path[-1]["component"] for path in leaves]
     found |= {"shared unit"} if len({*computes}) < len(computes) else set()
     nests = []
@@ -231,7 +243,8 @@ LATENCIES = {
     "flat_loop_across_blocks.json": 38002,
     "blocked_sums.json": 6725,
     "five_stages.yaml": 18807,
-    "fill_as_long_as_computation.json": 48000,
+    # The first fill, then 6 tiles: e0 takes as long as the next fill, e1 seven times as long.
+    "fill_as_long_as_computation.json": 1000 + 6 * (1000 + 7000),
     "slack_in_program_order.json": 21600,
     # The units of the producer take blocks of n side by side, the consumer goes through n in order.
     "spatial_blocks.yaml": Fraction(25159, 2),
