@@ -27,8 +27,11 @@ from polylat.proof.certificate import Certificate
 from polylat.proof.verify import verify_results
 from polylat.schedule.timing import ORDERS
 from polylat.spec import Spec
+from polylat.spec.names import KnownNames, known_names
 from polylat.spec.options import normalize_option
 from polylat.spec.reading.live.convert import as_spec
+from polylat.spec.slots import DEFAULT_SLOTS
+from polylat.spec.staged import staged_holders
 from polylat.views import frames
 from polylat.views.as_json import report_to_dict
 from polylat.views.mapping_tree import mapping_tree
@@ -53,7 +56,7 @@ class Report(Results):
 
     Parameters
     ----------
-    latency, latency_by_order, order, waits_for_background, granularity, tiles
+    latency, latency_by_order, order, keeps_barriers, granularity, tiles
         As in `polylat.analysis.results.Results`, and so are the other fields.
     """
 
@@ -113,7 +116,9 @@ class Report(Results):
         >>> line = report.timeline()
         >>> [lane.name for lane in line.lanes], len(line.bars), line.bars[0].parts[0].tensor
         (['DRAM', 'SRAM', 'mac'], 67, 'i1')
-        >>> long = polylat.analyze(polylat.load("examples/attention.yaml")).timeline()
+        >>> long = polylat.analyze(
+        ...     polylat.load("examples/attention.yaml"), granularity="tile"
+        ... ).timeline()
         >>> [(repeat.count, repeat.period) for repeat in long.repeats]
         [(27, 8192), (29, 262144), (28, 8192), (28, 8192), (28, 8192)]
         """
@@ -278,7 +283,8 @@ _DEFAULTS: dict[str, Any] = {
     "granularity": _Unset("auto"),
     "order": _Unset("best"),
     "background": _Unset(()),
-    "slots": _Unset(2),
+    "staged": _Unset(()),
+    "slots": _Unset(DEFAULT_SLOTS),
     "max_tiles": _Unset(DEFAULT_MAX_TILES),
     "enforce_capacity": _Unset(False),
 }
@@ -290,6 +296,7 @@ def analyze(
     granularity: str = _DEFAULTS["granularity"],
     order: str = _DEFAULTS["order"],
     background: str | Iterable[str | tuple[str, str]] = _DEFAULTS["background"],
+    staged: str | Iterable[str | tuple[str, str]] = _DEFAULTS["staged"],
     slots: int | Mapping[str, int | None] | None = _DEFAULTS["slots"],
     max_tiles: int = _DEFAULTS["max_tiles"],
     enforce_capacity: bool = _DEFAULTS["enforce_capacity"],
@@ -311,11 +318,15 @@ def analyze(
         In which order a port serves: ``"program"`` (depth first), ``"skew"`` (by skewed date),
         ``"oldest"`` (work-conserving), or ``"best"``: the one with the least latency.
     background
-        Write-backs that no other Einsum waits for: tensors, or (tensor, component written back
-        from) pairs.
+        Write-backs that no Sequential waits for: tensors, or (tensor, component written back from)
+        pairs, also written ``"o2@SRAM"``.
+    staged
+        Holders whose tiles are handed over as a whole, each by a transfer of its own: (tensor,
+        component) pairs, also written ``"o1@SRAM"``; tensors (all of their holders); components
+        (all tensors in them); or ``"all"``.
     slots
-        Number of tiles that an exchange holder or the holder of a prefetched fill keeps (None:
-        unlimited), for all tensors or by tensor.
+        Number of tiles that an exchange holder, or a holder with separate transfers, keeps (None:
+        unlimited), for all tensors, by tensor, or by ``"tensor@component"``.
     max_tiles
         Largest number of tile iterations.
     enforce_capacity
@@ -346,27 +357,29 @@ def analyze(
     >>> import polylat
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
     >>> spec = polylat.load(*files)
-    >>> report = polylat.analyze(spec, granularity="tile", background="o2")
-    >>> report.latency, report.sequential, report.optimal
-    (31744, 32256, True)
+    >>> report = polylat.analyze(spec, background="o2")
+    >>> report.latency, report.sequential, report.staged
+    (31752, 32256, 32256)
     """
     spec = as_spec(spec)
     given = {
         "granularity": granularity,
         "order": order,
         "background": background,
+        "staged": staged,
         "slots": slots,
         "max_tiles": max_tiles,
         "enforce_capacity": enforce_capacity,
     }
-    options = {name: _option(spec, name, value) for name, value in given.items()}
+    known = known_names(spec.workload, spec.arch.order, spec.mapping)
+    options = {name: _option(spec, name, value, known) for name, value in given.items()}
     choice = schedule_mapping(spec, options)
     solved, solution = choice.solved, choice.chosen
     model, solutions = solved.model, solved.solutions
     written = background_write_backs(model)
     accelforge = roofline(spec)
     in_time = Solution(model, solved.unlimited)
-    resource = in_time.time(max(model.graph.loads, default=0))
+    resource, barrier = in_time.time(model.resource_bound), in_time.time(model.barrier_bound)
     # Coarser tile iterations wait longer, so their dependence bound does not hold for finer ones.
     dependence = 0 if choice.coarse else in_time.makespan
     report = Report(
@@ -378,36 +391,39 @@ def analyze(
             for order in ORDERS
         },
         order=solution.order or "",
-        waits_for_background=solution.model.background != model.background,
+        keeps_barriers=not any(solution is one for one in solutions.values()),
         granularity=choice.lowered.granularity,
         tiles=choice.lowered.size,
         resource_bound=resource,
         dependence_bound=dependence,
+        barrier_bound=barrier,
         roofline=accelforge.latency,
-        sequential=sequential_makespan(solved, options["max_tiles"]),
+        sequential=sequential_makespan(choice, options["max_tiles"]),
         accesses=access_counts(model),
         ports=port_uses(solution),
-        background=tuple(sorted(model.background & written)),
+        background=tuple(sorted(model.options.background & written)),
         idle_background=missing_write_backs(options["background"], written),
+        staged_holders=staged_holders(options["staged"], known),
         slots=options["slots"],
         contention=contention(model),
         engine=solution.model.engine,
         exact=choice.exact,
-        lower_bound=solution.makespan if choice.exact else max(resource, dependence),
+        lower_bound=solution.makespan if choice.exact else max(resource, dependence, barrier),
         unsettled=tuple(order for order in ORDERS if order not in solutions),
         solution=solution,
         schedules=solved,
         accelforge=accelforge,
+        options=options,
     )
     if options["enforce_capacity"]:
         _check_capacity(report)
     return report
 
 
-def _option(spec: Spec, name: str, value: Any) -> Any:
+def _option(spec: Spec, name: str, value: Any, known: KnownNames) -> Any:
     if isinstance(value, _Unset):
         value = spec.schedule.get(name, value.default)
-    return normalize_option(name, value, tensors=spec.workload.tensors, components=spec.arch.order)
+    return normalize_option(name, value, known)
 
 
 def _check_capacity(results: Results) -> None:

@@ -249,10 +249,16 @@ def test_numbers_beyond_64_bits(factor: int) -> None:
     def slower(value: Any) -> Any:
         return value if value == "inf" else f"({value}) / {factor} / 1000003"
 
+    def longer(value: Any) -> str:
+        return f"({value}) * {factor} * 1000003"
+
     spec = json.loads(json.dumps(case["spec"]))
     for node in spec["arch"]["nodes"]:
         for action in node["actions"]:
             action["throughput"] = slower(action["throughput"])
+            action["latency"] = longer(action.get("latency", 0))
+    for actions in spec["schedule"]["setup"].values():
+        actions.update({name: longer(time) for name, time in actions.items()})
     after = polylat.analyze(Spec.from_dict(spec), **options)
     scale = factor * 1000003
     assert after.latency == before.latency * scale
@@ -319,17 +325,16 @@ def test_absurdly_many_tiles(tmp_path: Path) -> None:
 
 
 def test_background_that_is_not_there() -> None:
-    """A pair that the mapping does not write back changes nothing, and is named."""
+    """A tensor that the mapping does not write back changes nothing, and is named."""
     spec = corpus("issue_o2_to_dram")
-    report = polylat.analyze(spec, background=["o2", "o1@SRAM"])
+    report = polylat.analyze(spec, background=["o2", "o1"])
     assert report.background == (("o2", "SRAM"),)
-    assert report.idle_background == (("o1", "SRAM"),)
-    assert "Nothing is written back from SRAM for o1." in str(report)
+    assert report.idle_background == (("o1", None),)
+    assert "Nothing is written back for o1." in str(report)
+    assert "<br>Nothing is written back for o1.<br>" in report._repr_html_()
     assert polylat.analyze(spec, background="o2@SRAM").latency == report.latency
-    none = polylat.analyze(spec, background=["o1", "o2", "i1@SRAM"])
-    assert none.idle_background == (("i1", "SRAM"), ("o1", None))
-    assert "Nothing is written back for o1." in str(none)
-    assert "<br>Nothing is written back for o1.<br>" in none._repr_html_()
+    with pytest.raises(OptionError, match="nothing is written back from SRAM for o1"):
+        polylat.analyze(spec, background=["o2", "o1@SRAM"])
 
 
 def test_options_in_the_file() -> None:

@@ -13,10 +13,22 @@ from polylat.schedule.reasons import WaitedFor
 if TYPE_CHECKING:
     from polylat.lowering.paths import Leaf
 
-__all__ = ["OVERHEAD", "AccessKey", "Contention", "PortUse", "Step", "stage_name"]
+__all__ = [
+    "LATENCY",
+    "OVERHEAD",
+    "AccessKey",
+    "Contention",
+    "PortUse",
+    "Step",
+    "port_name",
+    "stage_name",
+]
 
 OVERHEAD = "overhead"
 """The action of the constant in a component's ``total_latency``."""
+
+LATENCY = "latency"
+"""The action of the fixed latency of a tile iteration's foreground, or of a separate transfer."""
 
 AccessKey = tuple[str, str, str | None, str]
 """(Einsum, component, tensor or None, action)"""
@@ -34,9 +46,13 @@ class Step:
         Its tile iteration: (rank variable, index) per Temporal loop, outer to inner.
     component, port
         The port that serves it. `port` is empty where the component has only one.
+    units
+        The units of the component that it belongs to, named by the Einsums that use them; empty
+        where the units are not divided.
     tensor, action
         The tensor and the action. The tensor is None for a computation, and for ``"overhead"``,
-        the constant in a component's ``total_latency``.
+        the constant in a component's ``total_latency``. The action ``"latency"`` is the fixed
+        latency between the service of a foreground or of a transfer and its passing.
     start, finish
         The times of service, in the architecture's unit of time.
     waited_for
@@ -48,6 +64,7 @@ class Step:
     tile: tuple[tuple[str, int], ...]
     component: str
     port: str
+    units: str
     tensor: str | None
     action: str
     start: Number
@@ -68,9 +85,9 @@ class PortUse:
     ----------
     component, port
         The port. `port` is empty where the component has only one.
-    stages
-        The Pipeline stages to which these units belong, each as its Einsums joined by ``+``; empty
-        where all stages contend for the port.
+    units
+        The units of the component that it belongs to, named by the Einsums that use them (``e1``,
+        ``e1+e3``, ``e1..e9``); empty where the units are not divided.
     busy
         The time for which it serves accesses, background included.
     utilization
@@ -79,15 +96,14 @@ class PortUse:
 
     component: str
     port: str
-    stages: tuple[str, ...]
+    units: str
     busy: Number
     utilization: Fraction
 
     @property
     def name(self) -> str:
         """The name of the port, such as ``SRAM``, ``SRAM.read`` or ``mac[e1]``."""
-        name = f"{self.component}.{self.port}" if self.port else self.component
-        return name + "".join(f"[{stage}]" for stage in self.stages)
+        return port_name(self.component, self.port, self.units)
 
 
 @dataclass(frozen=True)
@@ -101,12 +117,32 @@ class Contention:
     own
         Components in which each stage has its own units.
     shared
-        Components for whose ports the stages contend.
+        Units for which stages contend: the component, and where its units are divided, those that
+        several stages use, as in ``mac[e1+e3]``.
     """
 
     stages: tuple[str, ...]
     own: tuple[str, ...]
     shared: tuple[str, ...]
+
+
+def port_name(component: str, port: str, units: str) -> str:
+    """Return the name of a port, or of a memory.
+
+    Parameters
+    ----------
+    component, port
+        The component, and its port; empty for its only port, or for a memory.
+    units
+        The units, named by the Einsums that use them; empty where they are not divided.
+
+    Returns
+    -------
+    str
+        Such as ``SRAM``, ``SRAM.read``, ``mac[e1]`` or ``RF.write[e1+e3]``.
+    """
+    name = f"{component}.{port}" if port else component
+    return f"{name}[{units}]" if units else name
 
 
 def stage_name(leaves: Sequence[Leaf], node: int, branch: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from polylat.analysis.access import AccessKey, Contention, PortUse, stage_name
+from polylat.analysis.access import AccessKey, Contention, PortUse, port_name, stage_name
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.lowering.ports import stages_with_units, total_values
+from polylat.lowering.ports import total_values
+from polylat.lowering.units import Users, unit_users, users_label
 from polylat.numbers import Number, reduce_number
 
 __all__ = [
@@ -70,7 +71,7 @@ def port_uses(solution: Solution) -> tuple[PortUse, ...]:
             PortUse(
                 key.component,
                 component.ports[key.index].name,
-                tuple(dict.fromkeys(stage_name(leaves, *s) for s in key.stages)),
+                users_label(leaves, key.users),
                 solution.time(load),
                 Fraction(load, latency) if latency else Fraction(0),
             )
@@ -92,29 +93,49 @@ def contention(model: Model) -> tuple[Contention, ...]:
         In the order of the tree.
     """
     spec, leaves = model.lowered.spec, model.lowered.leaves
-    units = stages_with_units(spec, leaves)
-    stages: dict[int, int] = {}
+    units = unit_users(spec, leaves)
+    stages: dict[int, dict[int, int]] = {}
     for leaf in leaves:
         for split in leaf.splits:
             if split.pipeline:
-                stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
+                stages.setdefault(split.node, {})[leaf.number] = split.branch
     found = []
-    for node, count in stages.items():
-        inside = [leaf for leaf in leaves if any(s.node == node for s in leaf.splits)]
-        own: dict[str, bool] = {}
-        for leaf in inside:
-            for component in spec.arch.paths[leaf.einsum.name]:
-                if component.ports:
-                    stages_of = units[leaf.number][component.name]
-                    own[component.name] = any(n == node for n, _ in stages_of)
+    for node, stage_of in stages.items():
+        components = dict.fromkeys(
+            component.name
+            for leaf in leaves
+            if leaf.number in stage_of
+            for component in spec.arch.paths[leaf.einsum.name]
+            if component.ports
+        )
+        shared = {
+            name: _contended(model, name, stage_of)
+            for name in components
+            if any(_of_several(users, stage_of) for users in units[name])
+        }
         found.append(
             Contention(
-                tuple(stage_name(leaves, node, s) for s in range(count)),
-                tuple(name for name, apart in own.items() if apart),
-                tuple(name for name, apart in own.items() if not apart),
+                tuple(stage_name(leaves, node, s) for s in range(max(stage_of.values()) + 1)),
+                tuple(name for name in components if name not in shared),
+                tuple(name for names in shared.values() for name in names),
             )
         )
     return tuple(found)
+
+
+def _contended(model: Model, component: str, stage_of: Mapping[int, int]) -> tuple[str, ...]:
+    """Return the names of the units of a component that several stages of a Pipeline use."""
+    names = dict.fromkeys(
+        port_name(component, "", users_label(model.lowered.leaves, key.users))
+        for key in model.costs.ports
+        if key.component == component and _of_several(key.users, stage_of)
+    )
+    return tuple(names) or (component,)
+
+
+def _of_several(users: Users, stage_of: Mapping[int, int]) -> bool:
+    """Return whether some of the leaves are in different stages; `stage_of` has a Pipeline's."""
+    return len({stage_of[leaf] for leaf in users if leaf in stage_of}) > 1
 
 
 def background_write_backs(model: Model) -> set[tuple[str, str]]:
@@ -134,7 +155,7 @@ def background_write_backs(model: Model) -> set[tuple[str, str]]:
         (block.tensor, leaf.storages(block.tensor)[block.level].component)
         for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True)
         for block in blocks
-        if block.kind == "background" and block.tensor is not None
+        if block.background and block.tensor is not None
     }
 
 

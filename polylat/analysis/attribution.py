@@ -9,9 +9,11 @@ from fractions import Fraction
 from polylat.analysis.access import AccessKey
 from polylat.analysis.results import Results
 from polylat.engine.model import Model
+from polylat.lowering.accesses.blocks import Access
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
-from polylat.lowering.ports import total_values
 from polylat.numbers import Number, reduce_number
+from polylat.schedule.arrays import Times
 
 __all__ = ["CountDifference", "LatencySteps", "latency_steps", "port_users"]
 
@@ -63,7 +65,8 @@ class LatencySteps:
         residency and exact counts.
     sequential
         The latency with every Pipeline as a Sequential and no background, None where that is
-        illegal. The difference to `back_to_back` is the cost of barriers and the gain of prefetch.
+        illegal. The difference to `back_to_back` is the cost of barriers, staged transfers and
+        fixed latencies, and the gain of fills that run ahead.
     latency
         The latency. The difference to `sequential` is the gain of Pipelines and background
         write-backs.
@@ -98,7 +101,7 @@ def latency_steps(results: Results) -> LatencySteps:
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
     >>> found = latency_steps(polylat.analyze(polylat.load(*files), background="o2"))
     >>> found.accelforge, found.back_to_back, found.sequential, found.latency
-    (32768, 32256, 32256, 31744)
+    (32768, 32256, 32256, 31752)
     >>> for charge in found.charges:
     ...     print(charge.einsum, charge.component, charge.tensor, charge.action, charge.time)
     e3 DRAM o2 read 512
@@ -156,17 +159,25 @@ def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
     found = []
     for number, blocks in enumerate(model.layout.blocks):
         steps: dict[int, int] = {}
+        tiles = model.layout.tiles[number]
         for access in (a for block in blocks for a in block.accesses):
-            count = total_values(access, model.layout.tiles[number])
-            key = (number, access.component, access.tensor, access.action)
-            for port, each in costs.per_value[key].items():
-                steps[port] = steps.get(port, 0) + count * each
+            for port in costs.ports_of(number, access):
+                busy = costs.steps(number, access, port)
+                if busy is not None:
+                    steps[port] = steps.get(port, 0) + _total(tiles, access, busy)
         for (leaf, _), constants in costs.constant.items():
             if leaf == number:
                 for port, once in constants.items():
                     steps[port] = steps.get(port, 0) + once
         found.append({port: Fraction(n, costs.scale) for port, n in sorted(steps.items())})
     return tuple(found)
+
+
+def _total(tiles: IterationTable, access: Access, busy: Times) -> int:
+    """Sum up what an access takes in each tile iteration, skipped ones included."""
+    if tiles.whole:
+        return int(busy.astype(object).sum())
+    return int((busy * tiles.multiplicity[access.iterations].astype(object)).sum())
 
 
 def _charges(

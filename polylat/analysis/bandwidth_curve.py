@@ -159,7 +159,7 @@ def bandwidth_curve(retimer: Retimer, component: str, action: str | None = None)
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
     >>> found = report.curve("DRAM")
     >>> found.breakpoints[1], found.slopes[0], found.at_bandwidth(2), found.beyond
-    ((Fraction(65, 184), 24064), 0, 25792, Fraction(184, 65))
+    ((Fraction(13, 37), 24064), 0, 25824, Fraction(37, 13))
     """
     describe_name(retimer, component if action is None else (component, action))
     keys = timed_keys(retimer, component, action)

@@ -231,6 +231,7 @@ def _figures(reports: Sequence[Results]) -> list[Difference]:
         row("sequential", *(r.sequential for r in reports)),
         row("resource bound", *(r.resource_bound for r in reports)),
         row("dependence bound", *(r.dependence_bound for r in reports)),
+        row("barrier bound", *(r.barrier_bound for r in reports)),
         row("optimal", *(r.optimal for r in reports)),
         row("exact", *(r.exact for r in reports)),
         row("order", *(r.order for r in reports)),

@@ -198,6 +198,7 @@ class PeriodicPath(Sequence[Step]):
             ),
             component=what.component,
             port=what.port,
+            units=what.units,
             tensor=what.tensor,
             action=what.action,
             start=self._time(time),

@@ -71,6 +71,8 @@ class CriticalWalk:
             Shape (n,): reason codes (`schedule.reasons`); `UNKNOWN` where the walk cannot determine
             the reason.
         """
+        if self.graph.late:
+            return np.full(len(tasks), UNKNOWN, dtype=np.int64)
         rows = _plain(periods.T)
         return binding_reasons(self._tables, _plain(tasks), rows, START, PORT, UNKNOWN)
 
@@ -89,6 +91,12 @@ class CriticalWalk:
         """
         if self.timing.makespan == 0:
             return ()
+        if self.graph.late:
+            raise UnsupportedError(
+                "the critical path of a sampled schedule with fixed latencies",
+                where="mapping",
+                fix="use granularity='tile', or raise max_tiles",
+            )
         trail, items, shapes = trace_critical_path(self._tables, self._last, START, PORT)
         if items == LOST:
             raise UnsupportedError(
@@ -104,7 +112,7 @@ class CriticalWalk:
         """The end of a last task, as an event: of a foreground block if there is one."""
         graph = self.graph
         ended = np.flatnonzero(self.timing.task_begin + graph.task_duration == self.timing.makespan)
-        front = ended[graph.kind[graph.task_block[ended]] != 2]
+        front = ended[graph.kind[graph.task_block[ended]] == 1]
         return int((front if len(front) else ended)[0]) + graph.blocks
 
     @cached_property
@@ -114,9 +122,7 @@ class CriticalWalk:
         count = graph.blocks + graph.tasks
         every = np.arange(count)
         iteration = events.iteration[:count]
-        values = np.concatenate(
-            (timing.begin, timing.fill_begin[n:], timing.task_begin + graph.task_duration)
-        )
+        values = timing.values[: graph.blocks + graph.tasks]
         after = np.full((self.loops, n), -1, dtype=np.int64)
         periods = np.ones((self.loops, n), dtype=np.int64)
         for stretch in self.repeats.skipped_ranges:

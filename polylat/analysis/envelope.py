@@ -106,7 +106,9 @@ def tangent(found: Evaluation, keys: Collection[AccessKey], scale: Fraction) -> 
 
 
 def steepest_slope(retimer: Retimer, keys: Collection[AccessKey]) -> Fraction:
-    """Return the largest slope of the latency: the latency if only these accesses took time.
+    """Return the largest slope of the latency.
+
+    That is the latency if only these accesses, and nothing else, took time.
 
     Parameters
     ----------
@@ -121,7 +123,13 @@ def steepest_slope(retimer: Retimer, keys: Collection[AccessKey]) -> Fraction:
         The slope, in the architecture's unit of time per unit of scale.
     """
     rest = dict.fromkeys((key for key in retimer.loads if key not in keys), Fraction(0))
-    return Fraction(retimer.evaluate(rest).latency)
+    fixed = Fraction(retimer.evaluate(dict.fromkeys(retimer.loads, Fraction(0))).latency)
+    if not fixed:
+        return Fraction(retimer.evaluate(rest).latency)
+    # The times of two paths at scale 1 differ by a step or not at all, and their fixed latencies by
+    # no more than all of them: beyond this scale, the path with the larger slope is longer.
+    far = fixed * retimer.solution.scale + 1
+    return retimer.evaluate({**rest, **dict.fromkeys(keys, far)}).slope(keys)
 
 
 EnvelopePiece = tuple[Fraction, Tangent]

@@ -77,10 +77,12 @@ class Evaluation:
     def time(self) -> Mapping[AccessKey, Number]:
         """Time on the critical path by (Einsum, component, tensor or None, action), largest first.
 
-        Accesses that take no time are missing. The sum is the latency.
+        Accesses that take no time are missing. The sum is the latency. Fixed latencies have no
+        scale.
         """
         times = {
-            key: reduce_number(Fraction(n) * self.scales[key]) for key, n in self.unscaled.items()
+            key: reduce_number(Fraction(n) * self.scales.get(key, 1))
+            for key, n in self.unscaled.items()
         }
         return dict(sorted(((k, t) for k, t in times.items() if t), key=lambda item: -item[1]))
 

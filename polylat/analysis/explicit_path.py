@@ -10,16 +10,17 @@ from typing import TypeVar, overload
 
 import numpy as np
 
-from polylat.analysis.access import AccessKey, Step
+from polylat.analysis.access import LATENCY, AccessKey, Step
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
+from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.durations import AccessKind, access_durations
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.critical_path import critical_tasks
-from polylat.schedule.reasons import NAMES, PORT, START, WaitedFor
+from polylat.schedule.critical_path import TimedEvents, critical_tasks
+from polylat.schedule.reasons import FLOW, NAMES, PORT, START, WaitedFor
 
-__all__ = ["REASONS", "ExplicitPath", "explicit_path"]
+__all__ = ["REASONS", "ExplicitPath", "explicit_path", "path_latencies"]
 
 K = TypeVar("K")
 
@@ -81,6 +82,7 @@ class ExplicitPath(Sequence[Step]):
             ),
             component=kind.component,
             port=kind.port,
+            units=kind.units,
             tensor=kind.tensor,
             action=kind.action,
             start=self._time(int(self.end[i - 1]) if i else 0),
@@ -172,6 +174,7 @@ def explicit_path(solution: Solution) -> ExplicitPath:
     group = (leaf_of * (int(graph.sequence.max(initial=0)) + 1) + graph.sequence[blocks]) * (
         graph.ports + 1
     ) + graph.task_port[tasks]
+    gaps = _gaps(solution.timed_events, tasks)
     for value in np.unique(group):
         at = np.flatnonzero(group == value)
         leaf, port = int(leaf_of[at[0]]), int(graph.task_port[tasks[at[0]]])
@@ -187,6 +190,20 @@ def explicit_path(solution: Solution) -> ExplicitPath:
                 columns, (order, kind_column, iterations[which], durations), strict=True
             ):
                 column.append(values)
+        passing = at[gaps[:-1][at] > 0]
+        kind = kinds.setdefault(_latency_of(model, leaf, block), len(kinds))
+        latest = passing * _MOST_ACCESSES + _MOST_ACCESSES - 1
+        row = (latest, np.full(len(passing), kind), owners[passing] - bases[leaf], gaps[passing])
+        for column, values in zip(columns, row, strict=True):
+            column.append(values)
+    if len(tasks) and gaps[-1] > 0:
+        # What comes before the first task is the latency of blocks that take no time.
+        leaf = int(leaf_of[0])
+        front = next(b for b in model.layout.blocks[leaf] if b.kind == "foreground")
+        kind = kinds.setdefault(_latency_of(model, leaf, front), len(kinds))
+        row = (np.array([-1]), np.array([kind]), owners[:1] - bases[leaf], gaps[-1:])
+        for column, values in zip(columns, row, strict=True):
+            column.append(values)
     order, what_column, iteration, duration = (np.concatenate(c) for c in columns)
     sort = np.argsort(order, kind="stable")
     order = order[sort]
@@ -194,12 +211,65 @@ def explicit_path(solution: Solution) -> ExplicitPath:
     first = np.concatenate(([True], order[1:] // _MOST_ACCESSES != order[:-1] // _MOST_ACCESSES))[
         : len(order)
     ]
-    task_reason = reasons[order // _MOST_ACCESSES]
+    task_reason = np.where(first, reasons[order // _MOST_ACCESSES], PORT)
+    passing = order % _MOST_ACCESSES == _MOST_ACCESSES - 1
     return ExplicitPath(
         model,
         tuple(kinds),
         what_column[sort].astype(np.int64),
         iteration[sort].astype(np.int64),
         np.cumsum(duration[sort]),
-        np.where(first, task_reason, PORT),
+        np.where(passing, FLOW, task_reason),
     )
+
+
+def path_latencies(model: Model, timed: TimedEvents, tasks: Ints) -> dict[AccessKey, int]:
+    """Return the fixed latencies on a critical path.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    timed, tasks
+        The events of a schedule, and the tasks of its critical path.
+
+    Returns
+    -------
+    dict
+        (Einsum, component, tensor or None, ``"latency"``) → time in steps of the schedule.
+    """
+    graph, found = model.graph, dict[AccessKey, int]()
+    gaps = _gaps(timed, tasks)
+    if not len(tasks):
+        return found
+    # What comes before the first task is the latency of blocks that take no time.
+    blocks = np.append(graph.task_block[tasks], graph.owner[graph.task_block[tasks[:1]]])
+    some = np.flatnonzero(gaps > 0)
+    for block, gap in zip(blocks[some].tolist(), gaps[some].tolist(), strict=True):
+        leaf = int(graph.leaf[graph.owner[block]])
+        kind = _latency_of(model, leaf, model.layout.blocks[leaf][int(graph.sequence[block])])
+        name = model.lowered.leaves[leaf].einsum.name
+        key = (name, kind.component, kind.tensor, LATENCY)
+        found[key] = found.get(key, 0) + gap
+    return found
+
+
+def _gaps(timed: TimedEvents, tasks: Ints) -> Times:
+    """Return the fixed latency behind each task of a path, and before the first one.
+
+    That is the time up to the next task, or to the makespan. The last entry is the time before the
+    first task.
+    """
+    ends = timed.ends[tasks]
+    begins = ends - timed.durations[tasks]
+    gaps: Times = np.append(begins[1:], ends[:1] * 0 + timed.makespan) - ends
+    return np.append(gaps, begins[:1])
+
+
+def _latency_of(model: Model, leaf: int, block: Block) -> AccessKind:
+    """Return the latency of a block as a kind of access."""
+    path = model.lowered.leaves[leaf]
+    if block.tensor is None:
+        return AccessKind(leaf, path.component, "", "", None, LATENCY)
+    component = path.storages(block.tensor)[block.level].component
+    return AccessKind(leaf, component, "", "", block.tensor, LATENCY)

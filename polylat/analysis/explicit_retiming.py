@@ -13,6 +13,7 @@ import numpy as np
 
 from polylat.analysis.access import AccessKey
 from polylat.analysis.evaluation import INT64_LIMIT, DurationPart, Evaluation, duration_parts
+from polylat.analysis.explicit_path import path_latencies
 from polylat.engine.solution import Solution
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
@@ -76,7 +77,7 @@ class ExplicitRetimer:
         used = {key: Fraction(scales.get(key, 1)) for key in self.loads}
         unit = lcm(*(scale.denominator for scale in used.values()))
         factors = {key: int(scale * unit) for key, scale in used.items()}
-        timed = self.retimed(self._durations(factors))
+        timed = self.retimed(self._durations(factors), unit)
         tasks, _ = critical_tasks(timed)
         on_path = np.zeros(len(timed.durations), dtype=np.bool_)
         on_path[tasks] = True
@@ -87,17 +88,21 @@ class ExplicitRetimer:
                 steps[part.key] = steps.get(part.key, 0) + found
         scale = self.solution.scale
         unscaled = {key: reduce_number(Fraction(n, scale)) for key, n in steps.items()}
+        for key, n in path_latencies(self.solution.model, timed, tasks).items():
+            unscaled[key] = reduce_number(Fraction(n, scale * unit))
         return Evaluation(
             reduce_number(Fraction(timed.makespan, scale * unit)), used, lambda: unscaled
         )
 
-    def retimed(self, durations: Times) -> TimedEvents:
+    def retimed(self, durations: Times, unit: int = 1) -> TimedEvents:
         """Return the schedule under other durations.
 
         Parameters
         ----------
         durations
             Shape (tasks,): the durations of the tasks.
+        unit
+            Their number of steps per step of the task graph.
 
         Returns
         -------
@@ -105,13 +110,13 @@ class ExplicitRetimer:
             The earliest (ASAP) schedule with the same order of service.
         """
         events = self.timed.events
-        values = self._system.earliest(events.of_tasks(durations))
-        return replace(self.timed, durations=durations, values=values)
+        values = self._system.earliest(events.of_tasks(durations), unit)
+        return replace(self.timed, durations=durations, values=values, unit=unit)
 
     @cached_property
     def _system(self) -> PrecedenceSystem:
         waits = self.timed.precedences
-        return PrecedenceSystem(self.timed.events.count, waits.source, waits.target)
+        return PrecedenceSystem(self.timed.events.count, waits.source, waits.target, waits.lag)
 
     def _durations(self, factors: Mapping[AccessKey, int]) -> Times:
         # An access without time may have a large factor, and one with a large time the factor 0.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.errors import TooLargeError
+from polylat.lowering.units import users_label
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints
 from polylat.schedule.reasons import NAMES
@@ -22,7 +23,7 @@ __all__ = ["networkx_graph"]
 
 _Edge = tuple[int, int, str]
 """(source, target, reason)"""
-_KINDS = ("fill", "foreground", "background")
+_KINDS = ("fill", "foreground", "write_back")
 
 
 def networkx_graph(
@@ -33,9 +34,8 @@ def networkx_graph(
 ) -> nx.DiGraph[int]:
     """Return the tasks and their precedences as a graph.
 
-    A task is the part of a block that one port serves; a block is the foreground accesses, a
-    prefetched fill or a background write-back of a tile iteration. The graph has the sampled tile
-    iterations only.
+    A task is the part of a block that one port serves; a block is the foreground or a separate
+    transfer of a tile iteration. The graph has the sampled tile iterations only.
 
     Parameters
     ----------
@@ -49,10 +49,11 @@ def networkx_graph(
     Returns
     -------
     networkx.DiGraph
-        Nodes have the attributes *einsum*, *tile*, *component*, *port*, *kind*, *start*, *finish*
-        and *duration*. The target of an edge starts when its source has finished, or later. The
-        *reason* of an edge is *flow*, *barrier*, *capacity*, *port* (the port serves the target
-        next), or *order* (likewise, and both are blocks of the same kind and Einsum).
+        Nodes have the attributes *einsum*, *tile*, *component*, *port*, *units*, *kind* (*fill*,
+        *foreground*, *write_back*, *background*), *start*, *finish* and *duration*. The target of
+        an edge starts when its source has finished, or later. The *reason* of an edge is *flow*,
+        *barrier*, *capacity*, *port* (the port serves the target next), or *order* (likewise, and
+        both are blocks of the same kind and Einsum).
 
     Raises
     ------
@@ -94,6 +95,7 @@ def _nodes(solution: Solution, tasks: Ints) -> Iterator[tuple[int, dict[str, Any
     graph, layout, scale = model.graph, model.layout, model.costs.scale
     bases = np.array(layout.bases)
     names: dict[int, str] = {}
+    units = [users_label(model.lowered.leaves, key.users) for key in model.costs.ports]
     for path in model.lowered.spec.arch.paths.values():
         for component in path:
             for port, key in enumerate(model.costs.ports):
@@ -116,7 +118,8 @@ def _nodes(solution: Solution, tasks: Ints) -> Iterator[tuple[int, dict[str, Any
                 ),
                 "component": model.costs.ports[port].component,
                 "port": names[port],
-                "kind": _KINDS[int(graph.kind[block])],
+                "units": units[port],
+                "kind": "background" if graph.background[block] else _KINDS[int(graph.kind[block])],
                 "start": reduce_number(Fraction(start, scale)),
                 "finish": reduce_number(Fraction(start + lasts, scale)),
                 "duration": reduce_number(Fraction(lasts, scale)),

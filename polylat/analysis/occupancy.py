@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor, lcm
 
-from polylat.analysis.access import stage_name
+from polylat.analysis.access import port_name
 from polylat.analysis.levels import ChangeSeries, level_steps, merge_series, peak_level
 from polylat.analysis.residency import (
     HolderResidency,
@@ -20,8 +20,8 @@ from polylat.analysis.residency_pieces import holder_residency
 from polylat.engine.model import build
 from polylat.engine.solution import Solution
 from polylat.errors import TooLargeError, UnsupportedError
-from polylat.lowering.holder_tiles import memory_sizes, storages_once
-from polylat.lowering.ports import stages_with_units
+from polylat.lowering.holder_tiles import Memory, memories, memory_sizes, storages_once
+from polylat.lowering.units import users_label
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
@@ -64,21 +64,21 @@ class Occupancy:
     """Occupancy of a memory over time: a relation from times to resident tiles.
 
     It is exact for any number of tiles. Where it cannot be extrapolated from the sampled tile
-    iterations, everything but the memory's name, stages and size raises an `UnsupportedError`.
+    iterations, everything but the memory's name, units and size raises an `UnsupportedError`.
 
     Parameters
     ----------
     component
         The memory.
-    stages
-        The Pipeline stages that own these units, named by the Einsums that they compute; empty
-        where all stages share the memory.
+    units
+        The units of the memory, named by the Einsums that use them; empty where they are not
+        divided.
     size
         Bits that one unit can hold; None if unlimited.
     """
 
     component: str
-    stages: tuple[str, ...]
+    units: str
     size: Number | None
     _held: tuple[HolderResidency, ...] = field(repr=False)
     _scale: int = field(repr=False)
@@ -141,7 +141,7 @@ class Occupancy:
     @property
     def name(self) -> str:
         """The memory in one word, such as ``SRAM`` or ``SRAM[e1]``."""
-        return self.component + "".join(f"[{stage}]" for stage in self.stages)
+        return port_name(self.component, "", self.units)
 
     @cached_property
     def peak(self) -> Number:
@@ -268,12 +268,13 @@ def occupancies(solution: Solution) -> tuple[Occupancy, ...]:
     Returns
     -------
     tuple of Occupancy
-        One per memory, in the order of the architecture; one per stage with units of its own.
+        One per memory, in the order of the architecture; one per range of units that no
+        leaf divides.
     """
     model = solution.model
     found = _occupancies(solution)
     if any(memory._error for memory in found) and model.lowered.size <= MAX_EXPLICIT:
-        model = build(model.lowered, model.background, model.slots)
+        model = build(model.lowered, model.options)
         assert isinstance(model.plan, ExplicitTaskGraph)
         found = _occupancies(Solution(model, model.plan.time(solution.schedule.order)))
     return found
@@ -282,35 +283,43 @@ def occupancies(solution: Solution) -> tuple[Occupancy, ...]:
 def _occupancies(solution: Solution) -> tuple[Occupancy, ...]:
     model = solution.model
     spec, leaves = model.lowered.spec, model.lowered.leaves
-    units = stages_with_units(spec, leaves)
     spans: dict[str, ServiceSpans] = {}
-    held: dict[tuple[str, tuple[tuple[int, int], ...]], list[HolderResidency]] = {}
-    errors: dict[tuple[str, tuple[tuple[int, int], ...]], UnsupportedError] = {}
+    held: dict[Memory, list[HolderResidency]] = {}
+    errors: dict[Memory, UnsupportedError] = {}
     sizes = memory_sizes(spec, leaves)
-    for leaf, tensor, level in storages_once(leaves):
+    for (leaf, tensor, level), keys in zip(
+        storages_once(leaves), memories(spec, leaves), strict=True
+    ):
         holder = leaf.storages(tensor)[level]
-        key = (holder.component, units[leaf.number][holder.component])
         if holder.component not in spans:
             spans[holder.component] = service_spans(solution, holder.component)
-        of_memory = held.setdefault(key, [])
+        resident, error = None, None
         try:
             span = spans[holder.component]
-            of_memory.append(holder_residency(solution, span, tensor, level, holder))
+            resident = holder_residency(solution, span, tensor, level, holder)
         except IrregularResidencyError:
-            errors[key] = _not_periodic(holder.component)
-        except TooLargeError as error:  # a tile with too many elements to count
-            errors[key] = UnsupportedError(error.what, where=error.where, fix=error.fix)
+            error = _not_periodic(holder.component)
+        except TooLargeError as cause:  # a tile with too many elements to count
+            error = UnsupportedError(cause.what, where=cause.where, fix=cause.fix)
+        for key in keys:
+            of_memory = held.setdefault(key, [])
+            if resident is not None:
+                of_memory.append(resident)
+            if error is not None:
+                errors[key] = error
     order = {name: i for i, name in enumerate(spec.arch.order)}
     return tuple(
         Occupancy(
-            key[0],
-            tuple(dict.fromkeys(stage_name(leaves, *s) for s in key[1])),
-            reduce_number(sizes[key[0]]) if key[0] in sizes else None,
+            component,
+            users_label(leaves, users),
+            reduce_number(sizes[component]) if component in sizes else None,
             tuple(some),
             model.costs.scale,
-            errors.get(key),
+            errors.get((component, users)),
         )
-        for key, some in sorted(held.items(), key=lambda item: (order.get(item[0][0], 0), item[0]))
+        for (component, users), some in sorted(
+            held.items(), key=lambda item: (order.get(item[0][0], 0), item[0])
+        )
     )
 
 

@@ -124,7 +124,7 @@ class PeriodicRetimer:
         """Return a search for a larger sample than the schedule has."""
         model = self._model
         assert isinstance(model.plan, PeriodicTaskGraph)
-        inputs = Inputs(model.lowered, model.background, model.slots)
+        inputs = Inputs(model.lowered, model.options)
         if model.plan.repeats.ports.seen is None:
             return SamplingSearch(inputs, QUICK, rounds=_ROUNDS)
         skipped = frozenset(
@@ -142,14 +142,20 @@ class PeriodicRetimer:
         )
 
     def _dtype(self, factors: Mapping[AccessKey, int], unit: int) -> Any:
-        """Return a type that holds all times: none exceeds the sum of all busy times."""
+        """Return a type that holds all times: at most the sum of busy times and latencies."""
         return np.int64 if self._total(factors, unit) < INT64_LIMIT else object
 
     def _total(self, factors: Mapping[AccessKey, int], unit: int) -> int:
         """Return an upper bound of all times."""
-        return sum(
-            steps * max(factors.get(key, unit), unit, 1) for key, steps in self._work.items()
-        )
+        served = (steps * max(factors.get(key, unit), unit, 1) for key, steps in self._work.items())
+        return sum(served) + self._latencies * unit
+
+    @cached_property
+    def _latencies(self) -> int:
+        """The sum of all fixed latencies, in steps of time."""
+        graph = self._model.graph
+        times = graph.multiplicity[graph.owner].astype(object)
+        return int((graph.latency.astype(object) * times).sum())
 
     @cached_property
     def _work(self) -> Mapping[AccessKey, int]:
@@ -184,8 +190,8 @@ class PeriodicRetimer:
         factors = {key: int(scale * unit) for key, scale in used.items()}
         scale = self._model.costs.scale
         durations = sampled.durations(factors, unit, self._dtype(factors, unit))
-        values = sampled.timer.values(durations)
-        timing = sampled.timer.timing(durations, values)
+        values = sampled.timer.values(durations, unit)
+        timing = sampled.timer.timing(durations, values, unit)
         if not timing.legal:
             raise NotPeriodicError([])
         now = sampled is self._schedules[0] and all(factor == unit for factor in factors.values())
@@ -193,7 +199,7 @@ class PeriodicRetimer:
         def trace() -> Mapping[AccessKey, Number]:
             if now:
                 return self._now()
-            again = Solution(sampled.timed(durations), timing)
+            again = Solution(sampled.timed(durations, unit), timing)
             try:
                 return periodic_path(again).totals()
             except UnsupportedError:
@@ -218,7 +224,8 @@ class PeriodicRetimer:
     ) -> int | None:
         """Return a slope of the makespan in one direction of durations, by differences.
 
-        The makespan is the maximum, over the paths, of their durations, and these are integers. So
+        The makespan is the maximum, over the paths, of their durations and latencies, which are
+        integers. So
         no path is overtaken by another while a common factor of durations changes by less than one
         part in their total time, and the difference quotient over such a step is a one-sided
         derivative. Over a wider step it is one if that over half the step is the same: a convex
@@ -257,10 +264,11 @@ class PeriodicRetimer:
             changed |= {key: factors[key] * parts + sign * size for key in keys if key in factors}
             durations = sampled.durations(changed, unit * parts, self._dtype(changed, unit * parts))
             try:
-                values = sampled.timer.values(durations)
+                values = sampled.timer.values(durations, unit * parts)
             except NotPeriodicError:
                 return None
-            moved = sampled.timer.timing(durations, values).makespan - makespan * parts
+            timing = sampled.timer.timing(durations, values, unit * parts)
+            moved = timing.makespan - makespan * parts
             if moved % (sign * size):
                 return None
             found.append(moved // (sign * size))
@@ -294,7 +302,9 @@ class _SampledSchedule:
                     durations[part.tasks] += part.steps.astype(dtype) * (factor - unit)
         return durations
 
-    def timed(self, durations: Times) -> Model:
-        """Return the mapping with such durations."""
-        graph = replace(self._model.graph, task_duration=durations)
+    def timed(self, durations: Times, unit: int) -> Model:
+        """Return the mapping with such durations, and latencies in the same steps."""
+        graph = self._model.graph
+        latency = graph.latency.astype(durations.dtype) * unit
+        graph = replace(graph, task_duration=durations, latency=latency)
         return replace(self._model, plan=PeriodicTaskGraph(graph, self._plan.repeats))

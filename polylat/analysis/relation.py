@@ -22,6 +22,7 @@ from polylat.errors import OptionError
 from polylat.lowering.accesses.blocks import Access
 from polylat.lowering.paths import PathHolder
 from polylat.lowering.sharing import leaves_sharing
+from polylat.lowering.units import users_label
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces, merge_pieces
 
@@ -140,7 +141,12 @@ def _name_on_port(model: Model, name: str, port: int, ports: Iterable[int]) -> s
         for c in path
         if c.name == key.component
     )
-    return _isl_name(f"{name}_{component.ports[key.index].name or key.index}")
+    words = [name]
+    if len(component.ports) > 1:
+        words.append(component.ports[key.index].name or str(key.index))
+    if key.users:
+        words.append(users_label(model.lowered.leaves, key.users))
+    return _isl_name("_".join(words))
 
 
 class _BlockTimes:
@@ -165,10 +171,7 @@ class _BlockTimes:
             first, iterations = layout.streams[leaf, block]
         dtype = timing.task_begin.dtype
         self.ready: Times = np.full(self.tiles.size, 0, dtype=dtype)
-        if kind == "fill":
-            self.ready[iterations] = timing.fill_begin[first : first + len(iterations)]
-        else:
-            self.ready[iterations] = timing.begin[base + iterations]
+        self.ready[iterations] = timing.ready[first : first + len(iterations)]
         self.tasks: dict[int, tuple[Times, Times]] = {}
         self.served: dict[int, Ints] = {}
         of_block = np.flatnonzero(

@@ -30,7 +30,6 @@ __all__ = [
     "Periods",
     "ServiceSpans",
     "access_streams",
-    "block_ready",
     "service_spans",
 ]
 
@@ -299,7 +298,7 @@ def service_spans(solution: Solution, component: str) -> ServiceSpans:
     model, timing = solution.model, solution.schedule
     graph = model.graph
     own_ports = np.array([key.component == component for key in model.costs.ports], dtype=np.bool_)
-    begin, end = block_ready(solution), timing.block_finish.copy()
+    begin, end = timing.ready.copy(), timing.passed.copy()
     np.maximum.at(begin, graph.task_block, timing.task_begin)
     tasks = np.flatnonzero(own_ports[graph.task_port])
     blocks = graph.task_block[tasks]
@@ -310,27 +309,6 @@ def service_spans(solution: Solution, component: str) -> ServiceSpans:
     served = np.zeros(graph.blocks, dtype=np.bool_)
     served[blocks] = True
     return ServiceSpans(begin, end, served, own_ports)
-
-
-def block_ready(solution: Solution) -> Times:
-    """Return when each block may start.
-
-    Parameters
-    ----------
-    solution
-        The schedule, with its model.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (blocks,): the start of its tile iteration, or a fill's own start.
-    """
-    model, timing = solution.model, solution.schedule
-    graph = model.graph
-    ready: Times = timing.begin[graph.owner]
-    fills = graph.kind == 0
-    ready[fills] = timing.fill_begin[fills]
-    return ready
 
 
 @dataclass(frozen=True, eq=False)

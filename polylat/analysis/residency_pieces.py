@@ -23,7 +23,6 @@ from polylat.analysis.residency import (
     Periods,
     ServiceSpans,
     access_streams,
-    block_ready,
 )
 from polylat.engine.solution import Solution
 from polylat.lowering.holder_tiles import holder_tiles
@@ -298,7 +297,7 @@ def _affine_bounds(
     model, timing = solution.model, solution.schedule
     graph = model.graph
     bounds = _AffineBounds([], [])
-    ready = block_ready(solution)
+    ready = timing.ready
     finish = timing.task_begin + graph.task_duration
     for stream_of_block in streams:
         served = span.served[stream_of_block.blocks]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.analysis import bandwidth_curve, relation, sensitivity
 from polylat.analysis.access import AccessKey, Contention, PortUse
@@ -18,6 +18,7 @@ from polylat.analysis.occupancy import Occupancy, occupancies
 from polylat.analysis.retiming import retimer
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
+from polylat.analysis.staging import DoubleBuffering, double_buffering, staged_solution
 from polylat.analysis.steady_state import InitiationInterval, initiation_intervals
 from polylat.analysis.throughputs import Throughput, ThroughputKey
 from polylat.engine.solution import Solution
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     import networkx as nx
     from islpy import UnionMap
 
-__all__ = ["Results"]
+__all__ = ["Bound", "Results"]
+
+Bound = Literal["resource", "dependence", "barrier"]
+"""Names of the lower bounds on the latency."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +52,20 @@ class Results:
         order contradicts the dependences, or is `unsettled`.
     order
         The order that `latency` belongs to.
-    waits_for_background
-        Whether `latency` is that of the schedule without background write-backs, which is one
-        of the background mapping too (only with ``order="best"``).
+    keeps_barriers
+        Whether `latency` is that of the mapping with every Pipeline as a Sequential, whose schedule
+        is one of this mapping too (only with ``order="best"``).
     granularity, tiles
         The granularity used, and the number of tile iterations.
     resource_bound
         The largest total busy time of a port.
     dependence_bound
         The last finish when no access waits for a port.
+    barrier_bound
+        What the foregrounds take where the turns of each Sequential do not overlap: for a leaf its
+        largest port load; for a Sequential the sum over its branches and over the iterations of the
+        loops above it; for a Pipeline the larger of the largest port load of its stages together
+        and the largest of the stages' own bounds.
     roofline
         AccelForge's figure for the mapping.
     sequential
@@ -69,8 +78,10 @@ class Results:
     background
         (tensor, component written back from) pairs of the write-backs in the background.
     idle_background
-        Requested pairs that the mapping does not write back: they have no effect. None instead of
-        a component: the tensor is written back from no component.
+        Requested write-backs that have no effect: (tensor, None) where the tensor is written back
+        from no component, and those of copy Einsums.
+    staged_holders
+        (tensor, component) pairs of the holders that hand over whole tiles.
     slots
         Number of tiles that the holders named by the capacity rule keep.
     contention
@@ -84,7 +95,7 @@ class Results:
         may exist.
     lower_bound
         A bound that no schedule of the mapping undercuts: `latency` where that is exact, else the
-        larger of the two bounds.
+        largest of the three bounds.
     unsettled
         Orders whose latency is not determined.
     solution
@@ -93,22 +104,26 @@ class Results:
         The schedules in all orders, with the requested background write-backs.
     accelforge
         AccelForge's accounting of the mapping.
+    options
+        All options of the analysis, in their normal forms.
     """
 
     latency: Number
     latency_by_order: Mapping[str, Number | None]
     order: str
-    waits_for_background: bool
+    keeps_barriers: bool
     granularity: str
     tiles: int
     resource_bound: Number
     dependence_bound: Number
+    barrier_bound: Number
     roofline: Number
     sequential: Number | None
     accesses: Mapping[AccessKey, Number]
     ports: tuple[PortUse, ...]
     background: tuple[tuple[str, str], ...]
     idle_background: tuple[tuple[str, str | None], ...]
+    staged_holders: tuple[tuple[str, str], ...]
     slots: int | Mapping[str, int | None] | None
     contention: tuple[Contention, ...]
     engine: str
@@ -118,11 +133,36 @@ class Results:
     solution: Solution = field(repr=False, kw_only=True)
     schedules: Schedules = field(repr=False, kw_only=True)
     accelforge: Roofline = field(repr=False, kw_only=True)
+    options: Mapping[str, Any] = field(repr=False, kw_only=True)
+
+    @cached_property
+    def staged(self) -> Number | None:
+        """The latency with ``staged="all"`` and the same slots; None where there is no schedule.
+
+        Streaming is the fastest that handing over could be; staged tiles are what double-buffered
+        hardware does.
+        """
+        found = staged_solution(self.solution.model.lowered.spec, self.options)
+        return None if found is None else found.makespan
+
+    @cached_property
+    def double_buffering(self) -> tuple[DoubleBuffering, ...]:
+        """What each memory holds with ``staged="all"`` and two slots, and whether that fits."""
+        return double_buffering(self.solution.model.lowered.spec, self.options)
 
     @property
     def optimal(self) -> bool:
-        """Whether the latency equals the larger bound: no schedule of this mapping is faster."""
-        return self.latency == max(self.resource_bound, self.dependence_bound)
+        """Whether the latency equals the largest bound: no schedule of this mapping is faster."""
+        return self.latency == max(self.bounds.values())
+
+    @property
+    def bounds(self) -> Mapping[Bound, Number]:
+        """The three bounds by name: no schedule of the mapping is faster than any of them."""
+        return {
+            "resource": self.resource_bound,
+            "dependence": self.dependence_bound,
+            "barrier": self.barrier_bound,
+        }
 
     @property
     def gap(self) -> Fraction:
@@ -132,9 +172,10 @@ class Results:
         return Fraction(self.latency) / Fraction(self.lower_bound) - 1
 
     @property
-    def binding(self) -> Literal["resource", "dependence"]:
-        """The larger of the two bounds."""
-        return "resource" if self.resource_bound >= self.dependence_bound else "dependence"
+    def binding(self) -> Bound:
+        """The largest of the three bounds; the first one, in the order of `bounds`, of several."""
+        bounds = self.bounds
+        return max(bounds, key=lambda name: bounds[name])
 
     @property
     def speedup(self) -> Fraction | None:
@@ -243,7 +284,7 @@ class Results:
         >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
         >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
         >>> report.what_if({"DRAM": 2}).latency
-        25792
+        25824
         """
         return sensitivity.what_if(self.retimer, throughputs)
 

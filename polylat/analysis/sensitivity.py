@@ -234,10 +234,10 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
     >>> for row in report.sensitivity().components:
     ...     print(row.component, row.action, row.count, row.duration, row.slack)
-    SRAM read 11264 1 1
-    DRAM read 8704 1 1
-    SRAM write 7680 1 1
-    DRAM write 4096 1 1
+    DRAM read 15872 1 1
+    SRAM read 7680 1 1
+    DRAM write 4160 1 1
+    SRAM write 4096 1 1
     mac compute 0 1 16
     """
     now = retimer.evaluate({})
@@ -250,6 +250,13 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
             rows[timed] = *_slack(retimer, timed, now), _if_free(retimer, timed, now)
         durations = {key: _duration(retimer, key) for key in keys}
         critical = {} if times is None else {k: times[k] for k in timed if k in times}
+        each = [durations[key] for key in critical]
+        # A setup takes time that no number of actions does.
+        counted = (
+            times is not None
+            and all(each)
+            and not any(_has_setup(retimer, key) for key in critical)
+        )
         counts = (Fraction(time) / durations[key] for key, time in critical.items())
         slack, reason, free = rows[timed]
         return SensitivityRow(
@@ -258,7 +265,7 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
             tensor=tensor,
             action=keys[0][3],
             critical=None if times is None else _sum(critical.values()),
-            count=None if times is None else _sum(counts),
+            count=_sum(counts) if counted else None,
             duration=next(iter(durations.values())) if len({*durations.values()}) == 1 else None,
             slack=slack,
             slack_reason=reason,
@@ -308,7 +315,7 @@ def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
     >>> report = polylat.analyze(polylat.load(*files), granularity="tile", background="o2")
     >>> report.what_if({"DRAM": 2}).latency, report.what_if({("SRAM", "read"): "inf"}).latency
-    (25792, 24576)
+    (25824, 24576)
     """
     if not isinstance(throughputs, Mapping):
         raise OptionError(
@@ -360,7 +367,7 @@ def best_change(retimer: Retimer, factor: int = 2) -> Change | None:
     best: Change | None = None
     # An action off this critical path cannot shorten it.
     some = retimer.loads if now.time_or_none is None else now.time_or_none
-    for component, action in dict.fromkeys((key[1], key[3]) for key in some):
+    for component, action in dict.fromkeys((k[1], k[3]) for k in some if k in retimer.loads):
         keys = timed_keys(retimer, component, action)
         try:
             latency = retimer.evaluate(dict.fromkeys(keys, Fraction(1, factor))).latency
@@ -478,6 +485,14 @@ def _duration(retimer: Retimer, key: AccessKey) -> Number:
     return reduce_number(
         max((p.durations.get(action, Fraction(0)) for p in ports), default=Fraction(0))
     )
+
+
+def _has_setup(retimer: Retimer, key: AccessKey) -> bool:
+    """Return whether transfers take time in addition to that of their actions."""
+    model = retimer.solution.model
+    (leaf,) = (leaf.number for leaf in model.lowered.leaves if leaf.einsum.name == key[0])
+    name = leaf, *key[1:]
+    return name in model.costs.per_transfer or name in model.costs.bursts
 
 
 def _sum(values: Iterable[Number]) -> Number:

@@ -20,7 +20,6 @@ Where a check fails, the slack of every event that depends on it is undetermined
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -58,18 +57,18 @@ class LatestStarts:
     def __init__(self, walk: CriticalWalk) -> None:
         model, timing = walk.model, walk.timing
         assert isinstance(model.plan, PeriodicTaskGraph)
-        backs = model.plan.repeats.all_members.read_backs
-        if len(backs.written) or len(backs.groups):
-            # Finishes that wait for write-backs are not listed: they only bound slack.
-            raise SlackUndeterminedError
         self._graph = graph = model.graph
+        if graph.late:
+            raise SlackUndeterminedError
         self._makespan = timing.makespan
         self._gaps = gaps = _Gaps(model.layout, model.plan)
         waits = _ReversiblePrecedences(walk, gaps)
         source, target, periods = waits.reversed()
         count = graph.blocks + graph.tasks
         ahead = gaps.ahead(target, periods)
-        system = PrecedenceSystem(count + gaps.size, ahead.at, source, ahead.terms)
+        system = PrecedenceSystem(
+            count + gaps.size, ahead.at, source, np.zeros(len(source), dtype=np.int64), ahead.terms
+        )
         if system.undone:
             raise SlackUndeterminedError
         rates = gaps.as_times(timing)
@@ -178,8 +177,7 @@ class _Gaps:
 
     def as_times(self, timing: TaskSchedule) -> Times:
         """Return the rates at which start times grow."""
-        fills = timing.fill_begin[len(timing.begin) :]
-        return self._grown(-np.concatenate((timing.begin, fills, timing.task_begin)))
+        return self._grown(-np.concatenate((timing.ready, timing.task_begin)))
 
     def before(self, tails: Times) -> Times:
         """Return the rates at which tails grow before the skipped ranges."""
@@ -194,17 +192,7 @@ class _Gaps:
 
     def stand(self, loop: int) -> Ints:
         """Return the events that represent skipped ones in a loop."""
-        there = self.periods[loop][self.iteration] > 0
-        there &= ~self._idle
-        return np.flatnonzero(there)
-
-    @cached_property
-    def _idle(self) -> Mask:
-        """Numbers without an event: a background write-back starts with its iteration."""
-        graph = self.events.graph
-        idle = np.zeros(self.count, dtype=np.bool_)
-        idle[graph.iterations : graph.blocks] = graph.kind[graph.iterations :] != 0
-        return idle
+        return np.flatnonzero(self.periods[loop][self.iteration] > 0)
 
     def after(self, events: Ints, loop: int) -> Ints:
         """Return, per representing event, the first corresponding one behind the range."""
@@ -260,7 +248,7 @@ class _Gaps:
         same = (left[:, source] == left[:, target]) & (periods <= 1)
         same &= np.asarray(rates[:, source] == rates[:, target], dtype=np.bool_)
         alike = tight & (same | (left[:, source] == 0)).all(axis=0)
-        unlike: Mask = (left > 0).any(axis=0) & ~self._idle
+        unlike: Mask = np.asarray((left > 0).any(axis=0), dtype=np.bool_)
         unlike[source[alike]] = False
         return unlike
 
@@ -283,10 +271,9 @@ class _ReversiblePrecedences:
         self._leaf = graph.leaf
         _, waits = walk.waits
         tasks = np.arange(graph.tasks)
-        ready = np.where(graph.kind == 0, np.arange(graph.blocks), graph.owner)
         none = np.zeros((layout.depth, graph.tasks), dtype=np.int64)
         most = int(waits.rule.max(initial=0)) + 1
-        self.source = np.concatenate((waits.source, ready[graph.task_block]))
+        self.source = np.concatenate((waits.source, graph.task_block))
         self.target = np.concatenate((waits.target, tasks + graph.blocks))
         self.periods = np.concatenate((waits.periods, none), axis=1)
         rule = np.concatenate((waits.rule, np.full(graph.tasks, most)))

@@ -129,10 +129,7 @@ def block_starts(solution: Solution) -> tuple[BlockStarts, ...]:
                 first, iterations = base, np.arange(tiles.size)
             else:
                 first, iterations = layout.streams[leaf, index]
-            if block.kind == "fill":
-                ready = timing.fill_begin[first : first + len(iterations)]
-            else:
-                ready = timing.begin[base + iterations]
+            ready = timing.ready[first : first + len(iterations)]
             low, high = np.searchsorted(blocks, [first, first + len(iterations)])
             of_block = order[low:high]
             tasks = {}

@@ -93,7 +93,7 @@ def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[Initia
     Examples
     --------
     >>> import polylat
-    >>> report = polylat.analyze(polylat.load("examples/attention.yaml"))
+    >>> report = polylat.analyze(polylat.load("examples/attention.yaml"), granularity="tile")
     >>> print(report.initiation_intervals[2])
     loop over p (tiles of 128, QK): 128 per iteration; per iteration: QK mac compute 128
     """
@@ -122,7 +122,7 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
         return path
     model, order = solution.model, solution.order
     assert order is not None
-    inputs = Inputs(model.lowered, model.background, model.slots)
+    inputs = Inputs(model.lowered, model.options)
     found = SamplingSearch(inputs, MOST_SAMPLED).run(lambda sampled: _timed(sampled, order))
     if found is None and order == "oldest":
         found = solve_oldest(inputs, MOST_SAMPLED, thorough=False)

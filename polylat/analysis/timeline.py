@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
-from polylat.analysis.access import Step
+from polylat.analysis.access import Step, port_name
 from polylat.errors import OptionError
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.reasons import Wait
@@ -30,7 +30,7 @@ __all__ = [
     "window_of",
 ]
 
-Kind = Literal["fill", "foreground", "background"]
+Kind = Literal["fill", "foreground", "write_back", "background"]
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,22 @@ class Lane:
     ----------
     component, port
         The port; `port` is empty where the component has one only.
-    stages
-        The Pipeline stages whose own units these are.
+    units
+        The units that it belongs to, named by the Einsums that use them; empty where the
+        component's units are not divided.
     busy
         Time for which it serves accesses, in the whole schedule.
     """
 
     component: str
     port: str
-    stages: tuple[str, ...]
+    units: str
     busy: Number
 
     @property
     def name(self) -> str:
         """The name of the port, such as ``SRAM.read`` or ``mac[e1]``."""
-        name = f"{self.component}.{self.port}" if self.port else self.component
-        return name + "".join(f"[{stage}]" for stage in self.stages)
+        return port_name(self.component, self.port, self.units)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class Bar:
     einsum, tile
         The tile iteration: its Einsum, and (rank variable, index) per Temporal loop.
     kind
-        A prefetched fill, the foreground, or a background write-back.
+        A separate fill or read-back, the foreground, or a separate write-back: ``"write_back"``, or
+        ``"background"`` for one in the background.
     parts
         Its accesses, in order; their durations add up to its own.
     start, duration
@@ -149,8 +150,9 @@ class OccupancyLevel:
 
     Parameters
     ----------
-    component, stages
-        The memory.
+    component, units
+        The memory, and the Einsums that use these units of it; empty where its units are not
+        divided.
     size
         Bits that it can hold, None if unlimited.
     peak
@@ -162,7 +164,7 @@ class OccupancyLevel:
     """
 
     component: str
-    stages: tuple[str, ...]
+    units: str
     size: Number | None
     peak: Number | None
     steps: tuple[tuple[Number, Number], ...] | None
@@ -170,8 +172,8 @@ class OccupancyLevel:
 
     @property
     def name(self) -> str:
-        """The memory and its stages, such as ``RF[e1]``."""
-        return self.component + "".join(f"[{stage}]" for stage in self.stages)
+        """The memory and its units, such as ``RF[e1]``."""
+        return port_name(self.component, "", self.units)
 
 
 @dataclass(frozen=True)

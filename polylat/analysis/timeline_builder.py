@@ -11,7 +11,7 @@ from math import ceil, floor
 
 import numpy as np
 
-from polylat.analysis.access import Step
+from polylat.analysis.access import LATENCY, Step
 from polylat.analysis.critical_path import CriticalPath
 from polylat.analysis.critical_walk import CriticalWalk
 from polylat.analysis.explicit_path import REASONS
@@ -69,7 +69,7 @@ class TimelineBuilder:
         self.solution, self.model, self.timing = solution, solution.model, solution.schedule
         self.scale = self.model.costs.scale
         self.runs, self.streams = services(self.solution)
-        self.lanes = tuple(Lane(p.component, p.port, p.stages, p.busy) for p in results.ports)
+        self.lanes = tuple(Lane(p.component, p.port, p.units, p.busy) for p in results.ports)
         self.events = EventNumbering(self.model.graph)
         # (Einsum, component, name of the port) → lane: a leaf has one of each.
         self.lane_of: dict[tuple[str, str, str], int] = {}
@@ -131,10 +131,7 @@ class TimelineBuilder:
                 RepeatedPart(first, last, count, self._number(period))
                 for first, last, count, period in repeats
             ),
-            bounds=(
-                ("resource bound", results.resource_bound),
-                ("dependence bound", results.dependence_bound),
-            ),
+            bounds=tuple((f"{name} bound", time) for name, time in results.bounds.items()),
             path_known=self._path is not None,
         )
 
@@ -228,7 +225,8 @@ class TimelineBuilder:
 
     def _kind(self, stream: int) -> Kind:
         leaf, block = self.streams[stream]
-        return self.model.layout.blocks[leaf][block].kind
+        found = self.model.layout.blocks[leaf][block]
+        return "background" if found.background else found.kind
 
     def _slacks(self, tasks: Ints, later: Ints, begin: Times) -> list[Number | None]:
         """Return the slack of tasks, translated by periods, that begin at given times."""
@@ -283,6 +281,8 @@ class TimelineBuilder:
             starts.setdefault(bar.lane, []).append((bar.start, place))
         found: dict[int, Step] = {}
         for step in critical:
+            if step.action == LATENCY:
+                continue
             lane = self.lane_of[step.einsum, step.component, step.port]
             mine = starts.get(lane, [])
             at = bisect_right(mine, step.start, key=lambda pair: pair[0]) - 1
@@ -349,7 +349,7 @@ class TimelineBuilder:
             except UnsupportedError:
                 peak = steps = None
             found.append(
-                OccupancyLevel(memory.component, memory.stages, memory.size, peak, steps, exact)
+                OccupancyLevel(memory.component, memory.units, memory.size, peak, steps, exact)
             )
         return tuple(found)
 

@@ -30,7 +30,7 @@ class TurnRetimer:
     Parameters
     ----------
     solution
-        The schedule: no Pipeline, no prefetched fills, nothing in the background.
+        The schedule: no Pipeline, no separate transfers.
     now
         Computes, per access, the time on its critical path.
     """

@@ -39,7 +39,7 @@ def visit_all(solution: Solution) -> Solution | None:
     if model.lowered.size > MOST_VISITED:
         return None
     try:
-        whole = build(model.lowered, model.background, model.slots)
+        whole = build(model.lowered, model.options)
     except TooLargeError:
         return None
     assert isinstance(whole.plan, ExplicitTaskGraph)

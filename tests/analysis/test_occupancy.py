@@ -65,7 +65,7 @@ def both(data: Data, options: Data) -> tuple[Report, Report]:
 
 def check_same(some: Occupancy, every: Occupancy, times: list[Fraction]) -> None:
     """Two occupancies are the same relation."""
-    assert (some.component, some.stages, some.size) == (every.component, every.stages, every.size)
+    assert (some.component, some.units, some.size) == (every.component, every.units, every.size)
     assert some.peak == every.peak == max((bits for _, bits in every.steps), default=0)
     assert some.exceeded == every.exceeded
     assert some.steps == every.steps

@@ -63,23 +63,23 @@ def starts_of_arrays(report: Report) -> Starts:
             first, some = layout.streams.get((leaf, number), (base, range(tiles.size)))
             for occurrence, iteration in enumerate(some):
                 index = tuple(tiles.digits[:, iteration].tolist())
-                ready = timing.begin[base + iteration]
-                if block.kind == "fill":
-                    ready = timing.fill_begin[first + occurrence]
+                ready = timing.ready[first + occurrence]
                 into: dict[int, int] = {}
                 for place, access in enumerate(block.accesses):
                     at = access.iterations.tolist()
                     if iteration not in at:
                         continue
-                    count = int(access.counts[at.index(iteration)])
-                    key = leaf, access.component, access.tensor, access.action
-                    timed = {p: each for p, each in costs.per_value[key].items() if each}
+                    timed = {}
+                    for port in costs.ports_of(leaf, access):
+                        times = costs.steps(leaf, access, port)
+                        if times is not None:
+                            timed[port] = int(times[at.index(iteration)])
                     name = names[leaf, number, place]
                     if not timed:
                         found.setdefault(name, set()).add((*index, int(ready)))
-                    for port, each in timed.items():
+                    for port, time in timed.items():
                         begin = tasks[first + occurrence, port] + into.get(port, 0)
-                        into[port] = into.get(port, 0) + count * each
+                        into[port] = into.get(port, 0) + time
                         called = name
                         if len(timed) > 1:
                             component = costs.ports[port]

@@ -62,7 +62,7 @@ def pair(data: Data, options: Data) -> Pair | None:
         with explicit_up_to(WHOLE):
             every = polylat.analyze(given, **{**options, "order": some.order})
     same = some.exact and some.granularity == every.granularity
-    same = same and some.waits_for_background == every.waits_for_background
+    same = same and some.keeps_barriers == every.keeps_barriers
     return (every, some) if same and some.engine == "periodic" else None
 
 
@@ -96,7 +96,9 @@ def test_critical_path(case: tuple[Data, Data]) -> None:
     assert list(some.critical_path) == list(every.critical_path)
     assert some.critical_totals == every.critical_totals
     assert some.critical_reasons == every.critical_reasons
-    assert some.initiation_intervals == every.initiation_intervals
+    # With fixed latencies, the path of a sample is found by visiting all tile iterations.
+    if not some.solution.model.graph.late:
+        assert some.initiation_intervals == every.initiation_intervals
 
 
 @SEEDS
@@ -258,8 +260,9 @@ def test_a_reason_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_schedule_that_is_not_that_of_all_is_an_error() -> None:
     _, some = two_busy_ports("Pipeline")
     solution = some.solution
-    late = solution.schedule.finish + 1
-    other = Solution(solution.model, replace(solution.schedule, finish=late))
+    late = solution.schedule.values.copy()
+    solution.schedule.events.of_finishes(late)[:] += 1
+    other = Solution(solution.model, replace(solution.schedule, values=late))
     with pytest.raises(ScheduleError, match="is not that of all tile iterations"):
         visit_all(other)
     assert some.tiles <= visiting.MOST_VISITED

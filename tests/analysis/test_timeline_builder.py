@@ -52,7 +52,8 @@ def test_random_cascades(case: tuple[Data, Data]) -> None:
     line = report.timeline(fold=False, limit=WHOLE)
     check_bars(report, line)
     check_critical_path(report, line)
-    check_waits(line)
+    if not report.solution.model.graph.late:  # bars wait for bars, without latencies between them
+        check_waits(line)
     check_slack(report, line)
 
 
@@ -66,22 +67,29 @@ def check_bars(report: Report, line: Timeline) -> None:
     for number, port in enumerate(report.ports):
         assert line.busy(number) == port.busy
         assert sum(bar.duration for bar in line.bars if bar.lane == number) == port.busy
-    assert max((bar.finish for bar in line.bars), default=0) == report.latency == line.latency
+    model = report.solution.model
+    last = max((bar.finish for bar in line.bars), default=0)
+    assert line.latency == report.latency
+    assert last == report.latency or (model.graph.late and last < report.latency)
     assert all(bar.duration == sum(part.duration for part in bar.parts) for bar in line.bars)
-    assert Counter({k: v for k, v in times(line).items() if v}) == expected_times(report)
+    if not (model.costs.per_transfer or model.costs.bursts):
+        assert Counter({k: v for k, v in times(line).items() if v}) == expected_times(report)
     for einsum, index in {(bar.einsum, bar.tile) for bar in line.bars}:
         leaf = next(x for x in report.solution.model.lowered.leaves if x.einsum.name == einsum)
         assert [v for v, _ in index] == [x.variable for x in leaf.temporal][: len(index)]
 
 
 def times(line: Timeline) -> Counter[tuple[Any, ...]]:
-    """Time by access and port, according to the bars."""
-    found: Counter[tuple[Any, ...]] = Counter()
+    """Busy time per port and access, by the bars; an access keeps each of its units' ports busy."""
+    by_lane: Counter[tuple[Any, ...]] = Counter()
     for bar in line.bars:
         lane = line.lanes[bar.lane]
         for part in bar.parts:
             key = (bar.einsum, lane.component, lane.port, part.tensor, part.action)
-            found[key] += part.duration  # type: ignore[assignment]
+            by_lane[bar.lane, *key] += part.duration  # type: ignore[assignment]
+    found: Counter[tuple[Any, ...]] = Counter()
+    for at, time in by_lane.items():
+        found[at[1:]] = max(found[at[1:]], time)
     return found
 
 
@@ -107,6 +115,8 @@ def check_critical_path(report: Report, line: Timeline) -> None:
     (segment,) = line.segments
     if len(path) <= 1000:
         assert segment.critical == path
+    if report.solution.model.graph.late:
+        return  # fixed latencies lie between the bars
     critical = [bar for bar in line.bars if bar.critical]
     assert sum((bar.duration for bar in critical), Fraction(0)) == report.latency
     at: int | Fraction = 0
@@ -349,9 +359,10 @@ def test_the_example() -> None:
     line = example(background="o2").timeline()
     assert [lane.name for lane in line.lanes] == ["DRAM", "SRAM", "mac"]
     write = [bar for bar in line.bars if bar.kind == "background" and bar.lane == 0]
-    assert len(write) == 8 and not any(bar.critical for bar in write)
+    # The last row of o2 leaves when e2 has computed it: then e3's last read of DRAM waits for it.
+    assert [bar.critical for bar in write] == [False] * 7 + [True]
     assert {part.tensor for bar in write for part in bar.parts} == {"o2"}
-    assert all(bar.slack for bar in write)
+    assert [bool(bar.slack) for bar in write] == [True] * 7 + [False]
     waited = example().timeline()
     writes = [
         bar
@@ -359,7 +370,8 @@ def test_the_example() -> None:
         if any((part.tensor, part.action) == ("o2", "write") for part in bar.parts)
     ]
     assert writes and all(bar.kind == "foreground" for bar in writes)
-    assert line.bounds == (("resource bound", 24576), ("dependence bound", 31744))
+    bounds = {"resource bound": 24576, "dependence bound": 31744, "barrier bound": 31744}
+    assert dict(line.bounds) == bounds
     assert [level.name for level in line.segments[0].levels] == ["DRAM", "SRAM"]
 
 

@@ -201,7 +201,10 @@ def test_a_path_that_cannot_be_traced_is_that_of_all(case: tuple[Data, Data], or
 @given(long_cascades(), ORDERS)
 def test_a_traced_path_attains_the_latency(case: tuple[Data, Data], order: str) -> None:
     _, sampled = both(case, order)
-    assert not sampled.undetermined
+    if sampled.solution.model.graph.late:  # the path is that of all tile iterations
+        assert set(sampled.undetermined) <= {"initiation_intervals"}
+    else:
+        assert not sampled.undetermined
     assert sum(sampled.critical_totals.values()) == sampled.latency
     sampled.verify()
 

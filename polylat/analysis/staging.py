@@ -1,0 +1,89 @@
+"""The same mapping with staged tiles: what double-buffered hardware would take, and hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polylat.analysis.occupancy import occupancies
+from polylat.engine.orders import schedule_mapping
+from polylat.engine.solution import Solution
+from polylat.errors import MappingError, ScheduleError
+from polylat.numbers import Number
+from polylat.spec import Spec
+
+__all__ = ["ALL_HOLDERS", "DoubleBuffering", "double_buffering", "staged_solution"]
+
+ALL_HOLDERS = ((None, None),)
+"""Every holder, in the normal form of the option `staged`."""
+
+
+@dataclass(frozen=True)
+class DoubleBuffering:
+    """Whether two tiles of every tensor fit into a memory.
+
+    Parameters
+    ----------
+    memory
+        The memory, with the users of its units where these are divided.
+    peak
+        The largest number of bits that it holds (of one unit) where every tile is staged and every
+        holder keeps two of them.
+    size
+        Bits that it can hold; None if unlimited.
+    """
+
+    memory: str
+    peak: Number
+    size: Number | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory is large enough."""
+        return self.size is None or self.peak <= self.size
+
+
+def staged_solution(spec: Spec, options: Mapping[str, Any]) -> Solution | None:
+    """Schedule a mapping with every holder staged.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    options
+        All options of `analyze`, in their normal forms; `staged` and `order` are replaced.
+
+    Returns
+    -------
+    Solution or None
+        The best schedule; None if there is none.
+    """
+    try:
+        return schedule_mapping(spec, {**options, "staged": ALL_HOLDERS, "order": "best"}).chosen
+    except (MappingError, ScheduleError):
+        return None
+
+
+def double_buffering(spec: Spec, options: Mapping[str, Any]) -> tuple[DoubleBuffering, ...]:
+    """Return what each memory holds where every holder is staged and keeps two tiles.
+
+    Parameters
+    ----------
+    spec, options
+        As for `staged_solution`; `slots` is replaced.
+
+    Returns
+    -------
+    tuple of DoubleBuffering
+        One per memory, in the order of the architecture; empty if there is no such schedule.
+
+    Raises
+    ------
+    UnsupportedError
+        An occupancy cannot be determined.
+    """
+    solution = staged_solution(spec, {**options, "slots": 2})
+    if solution is None:
+        return ()
+    return tuple(DoubleBuffering(m.name, m.peak, m.size) for m in occupancies(solution))
