@@ -27,12 +27,18 @@ class ExpectedAccess:
         The component, the tensor (None for a computation) and the action.
     counts
         Per tile iteration, the number of values that the busiest unit accesses.
+    inward
+        Whether the values move towards the compute.
+    transfer
+        Whether it is part of a transfer between Storages, instead of the operations' own.
     """
 
     component: str
     tensor: str | None
     action: str
     counts: LoopCounts
+    inward: bool = False
+    transfer: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,23 +48,24 @@ class ExpectedBlock:
     Parameters
     ----------
     kind
-        Prefetched fill, foreground, or background write-back.
+        Separate fill or read-back, foreground, or separate write-back.
     tensor, level
-        Of a fill or write-back: the tensor, and the index of its Storage on the path. Of the
+        Of a separate transfer: the tensor, and the index of the Storage at its inner end. Of the
         foreground: None and 0.
     accesses
         The accesses, in the order of service.
+    background
+        Whether it is a write-back in the background.
+    ahead
+        Whether it is a fill that a skewed order serves one tile ahead.
     """
 
-    kind: Literal["fill", "foreground", "background"]
+    kind: Literal["fill", "foreground", "write_back"]
     tensor: str | None
     level: int
     accesses: tuple[ExpectedAccess, ...]
-
-    @property
-    def identity(self) -> tuple[str, str | None, int]:
-        """The kind, the tensor and the level."""
-        return self.kind, self.tensor, self.level
+    background: bool = False
+    ahead: bool = False
 
 
 def tile_counts(leaf: Leaf, depth: int) -> LoopCounts:
@@ -96,49 +103,49 @@ def expected_blocks(problem: Problem, leaf: Leaf) -> tuple[ExpectedBlock, ...]:
     Returns
     -------
     tuple of ExpectedBlock
-        Prefetched fills, outermost first; the foreground; write-backs in the background, innermost
-        first.
+        Separate fills and read-backs, from the outside in; the foreground; separate write-backs,
+        from the inside out.
     """
     components = {c.name: c for c in problem.spec.arch.paths[leaf.einsum.name]}
     if leaf.einsum.is_copy:
         moved = _moved_out(problem, leaf, components)
         return (ExpectedBlock("foreground", None, 0, tuple(moved)),)
-    fills: list[tuple[int, ExpectedBlock]] = []
-    backs: list[tuple[int, ExpectedBlock]] = []
+    fills: list[ExpectedBlock] = []
+    backs: list[ExpectedBlock] = []
     front: list[ExpectedAccess] = []
-    entries: dict[int, LoopCounts] = {}
+    bounds: dict[tuple[int, bool], LoopCounts] = {}
     for access in leaf.einsum.accesses:
         tensor = access.tensor
-        transfers = _Transfers(problem, leaf, tensor, components, leaf.holders[tensor], entries)
-        for level, storage in enumerate(transfers.storages):
-            place = leaf.holders[tensor].index(storage)
-            if level == 0:
+        transfers = _Transfers(problem, leaf, tensor, components, leaf.holders[tensor], bounds)
+        separate = problem.separate_levels(leaf, tensor)
+        first = 1 if access.output else problem.sources[leaf.number, tensor].level + 1
+        for level in range(first, len(transfers.storages)):
+            moved = transfers.read_back(level) if access.output else transfers.fill(level)
+            if level not in separate:
+                front += moved
+            elif moved:
+                ahead = not access.output and problem.served_ahead(leaf, tensor, level)
+                fills.append(ExpectedBlock("fill", tensor, level, tuple(moved), ahead=ahead))
+            if not access.output:
                 continue
-            if access.output:
-                front += transfers.read_back(level)
-                back = transfers.write_back(level)
-                if (tensor, storage.component) in problem.background:
-                    block = ExpectedBlock("background", tensor, level, tuple(back))
-                    backs.append((-place, block))
-                else:
-                    front += back
-            elif level > problem.sources[leaf.number, tensor].level:
-                fill = transfers.fill(level)
-                if storage.above_split:
-                    fills.append((place, ExpectedBlock("fill", tensor, level, tuple(fill))))
-                else:
-                    front += fill
+            back = transfers.write_back(level)
+            if level not in separate:
+                front += back
+            else:
+                pair = tensor, transfers.storages[level].component
+                behind = pair in problem.background
+                backs.append(ExpectedBlock("write_back", tensor, level, tuple(back), behind))
         front += transfers.by_operations()
     counts = constant(1)
     for variables in tied_parts(leaf):
         part = Part(leaf, problem.depths[leaf.number], variables)
         counts = together(counts, part.operations(()), "*")
     front.append(ExpectedAccess(leaf.component, None, "compute", counts))
-    # Sorting is stable: equal places stay in the order of the Einsum's accesses.
+    # Sorting is stable: equal levels stay in the order of the Einsum's accesses.
     return (
-        *(block for _, block in sorted(fills, key=lambda item: item[0])),
+        *sorted(fills, key=lambda block: block.level),
         ExpectedBlock("foreground", None, 0, tuple(front)),
-        *(block for _, block in sorted(backs, key=lambda item: item[0])),
+        *sorted(backs, key=lambda block: -block.level),
     )
 
 
@@ -189,7 +196,8 @@ class _End:
 class _Transfers:
     """The transfers of one tensor of a leaf between its holders, and by the operations.
 
-    `entries` is shared by the tensors of a leaf: depth of a holder → where its tiles begin.
+    `bounds` is shared by the tensors of a leaf: (depth of a holder, last) → where its tiles begin
+    or end.
     """
 
     def __init__(
@@ -199,8 +207,9 @@ class _Transfers:
         tensor: str,
         components: Mapping[str, Component],
         holders: Sequence[PathHolder],
-        entries: dict[int, LoopCounts],
+        bounds: dict[tuple[int, bool], LoopCounts],
     ) -> None:
+        self.problem = problem
         self.leaf = leaf
         self.depth = problem.depths[leaf.number]
         self.tensor = tensor
@@ -208,7 +217,7 @@ class _Transfers:
         self.holders = list(holders)
         self.storages = [h for h in holders if not h.toll]
         self.access = leaf.einsum.access(tensor)
-        self._entries = entries
+        self._bounds = bounds
         self._known: dict[tuple[str, int, tuple[int, ...]], LoopCounts] = {}
 
     @cached_property
@@ -250,13 +259,15 @@ class _Transfers:
         return self._accesses(level, False, count)
 
     def write_back(self, level: int) -> list[ExpectedAccess]:
-        """Return the write-backs of elements, where they are updated last in a tile."""
+        """Return the write-backs of elements, where they are brought there last in a tile."""
         position = self.storages[level].position
-        return self._accesses(
-            level,
-            True,
-            lambda end: self._counted("last", level, self._summed(end, position)),
-        )
+        within = self.problem.hand_over_depth(self.leaf, self.tensor, level)
+
+        def count(end: _End) -> LoopCounts:
+            counts = self._counted("last", level, self._summed(end, position))
+            return self._at_bound(within, counts, last=True)
+
+        return self._accesses(level, True, count)
 
     def by_operations(self) -> list[ExpectedAccess]:
         """Return the accesses of the operations to the innermost Storage."""
@@ -284,7 +295,12 @@ class _Transfers:
         for end in self._ends(level, upward):
             counts = count(end)
             if (counts.values != 0).any():
-                found.append(ExpectedAccess(end.component, self.tensor, end.action, counts))
+                moved = level < len(self.storages)
+                found.append(
+                    ExpectedAccess(
+                        end.component, self.tensor, end.action, counts, not upward, moved
+                    )
+                )
         return found
 
     def _ends(self, level: int, upward: bool) -> list[_End]:
@@ -342,21 +358,29 @@ class _Transfers:
                     found = together(found, part.operations(summed), "*")
             else:
                 for part in self.parts:
-                    count = {"footprint": part.footprint, "first": part.first, "last": part.last}
-                    found = together(found, count[what](depth, summed, above), "*")
+                    if what == "last":
+                        within = self.problem.hand_over_depth(self.leaf, self.tensor, level)
+                        counts = part.last(depth, summed, above, within)
+                    else:
+                        count = part.footprint if what == "footprint" else part.first
+                        counts = count(depth, summed, above)
+                    found = together(found, counts, "*")
             self._known[key] = found
         return self._known[key]
 
     def _on_entry(self, level: int, counts: LoopCounts) -> LoopCounts:
         """Return counts in the first tile iteration in each tile, and 0 in the others."""
-        outer = self.storages[level].depth
-        if outer not in self._entries:
-            entry = constant(1)
+        return self._at_bound(self.storages[level].depth, counts, last=False)
+
+    def _at_bound(self, outer: int, counts: LoopCounts, *, last: bool) -> LoopCounts:
+        """Return counts in the first or last tile iterations of tiles, and 0 in the others."""
+        if (outer, last) not in self._bounds:
+            bound = constant(1)
             for variables in tied_parts(self.leaf):
                 part = Part(self.leaf, self.depth, variables)
                 there = part.footprint(self.depth, (), 0)
                 inner = [p for p in part.temporal(self.depth) if p not in part.temporal(outer)]
                 if inner:
-                    entry = together(entry, at_extreme(there, inner, last=False), "*")
-            self._entries[outer] = entry
-        return together(counts, self._entries[outer], "*")
+                    bound = together(bound, at_extreme(there, inner, last=last), "*")
+            self._bounds[outer, last] = bound
+        return together(counts, self._bounds[outer, last], "*")

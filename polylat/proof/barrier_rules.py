@@ -27,7 +27,8 @@ def barrier_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
     Yields
     ------
     PrecedenceRule
-        A rule per pair of leaves of consecutive branches.
+        A rule per pair of leaves of consecutive branches, and one per block of write-backs of the
+        earlier one that is not in the background.
     """
     below: dict[int, dict[int, list[Leaf]]] = {}
     depths: dict[int, int] = {}
@@ -40,20 +41,45 @@ def barrier_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
         depth = depths[node]
         for (branch, other_branch), before in _preceding_turns(sets, branches, depth).items():
             for other in branches[other_branch]:
-                ended = last_within(sets.spaces[other.number], depth).pullback_pw_multi_aff(before)
                 for leaf in branches[branch]:
-                    turn = prefix_function(sets.depths[leaf.number], depth)
-                    function = ended.pullback_pw_multi_aff(turn).coalesce()
-                    yield PrecedenceRule(
-                        "barrier",
-                        leaf.number,
-                        sets.foreground(leaf.number),
-                        other.number,
-                        None,
-                        function,
-                        f"the Sequential above {leaf.einsum.name}",
-                        "barrier",
-                    )
+                    yield from _between(sets, leaf, other, depth, before)
+
+
+def _between(
+    sets: TileSets, leaf: Leaf, other: Leaf, depth: int, before: isl.PwMultiAff
+) -> Iterator[PrecedenceRule]:
+    """Yield rules by which the turns of a leaf wait for turns of another one."""
+    number = leaf.number
+    turn = before.pullback_pw_multi_aff(prefix_function(sets.depths[number], depth))
+    ended = last_within(sets.spaces[other.number], depth)
+    why = f"the Sequential above {leaf.einsum.name}"
+    front = sets.foreground(number)
+    yield PrecedenceRule(
+        "barrier",
+        number,
+        front,
+        other.number,
+        None,
+        ended.pullback_pw_multi_aff(turn).coalesce(),
+        why,
+        "barrier",
+    )
+    for index, block in enumerate(sets.expected.blocks[other.number]):
+        if block.kind == "write_back" and not block.background:
+            function, relation = sets.within_tiles(
+                turn.intersect_domain(sets.firsts(number, depth)), (other.number, index), depth
+            )
+            yield PrecedenceRule(
+                "barrier",
+                number,
+                front,
+                other.number,
+                index,
+                function,
+                why,
+                "barrier",
+                relation=relation,
+            )
 
 
 def _preceding_turns(

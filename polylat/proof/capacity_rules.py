@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from polylat.analysis.isl_pieces import last_within, preceding, prefix_function
@@ -38,32 +38,33 @@ def capacity_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
                 freed = _freed_tile(sets, leaf, tensor, holder)
                 if freed is None:
                     continue
-                front = sets.foreground(number)
+                waiting: _Waiting = ("capacity", number, sets.foreground(number))
+                freed = freed.intersect_domain(sets.firsts(number, holder.depth))
                 if level in exchanged:
-                    yield from _until_served(sets, "capacity", leaf, front, tensor, holder, freed)
-                back = sets.separate_block(number, "background", tensor, level)
-                if back is not None:
-                    written = sets.block_set(number, back)
-                    function = last_within(written, holder.depth).pullback_pw_multi_aff(freed)
+                    yield from _until_served(sets, waiting, tensor, holder, freed)
+                else:
                     why = f"a buffer slot for {tensor} in {holder.component}"
-                    yield PrecedenceRule(
-                        "capacity", number, front, number, back, function, why, "capacity"
-                    )
+                    yield from _until_left(sets, waiting, leaf, tensor, level, holder, freed, why)
         for index, block in enumerate(sets.expected.blocks[number]):
             if block.kind != "fill" or block.tensor is None:
                 continue
             holder = leaf.storages(block.tensor)[block.level]
             freed = _freed_tile(sets, leaf, block.tensor, holder)
             if freed is not None:
-                yield from _until_served(sets, "prefetch", leaf, index, block.tensor, holder, freed)
+                waiting = ("transfer", number, index)
+                freed = freed.intersect_domain(sets.block_set(number, index))
+                yield from _until_served(sets, waiting, block.tensor, holder, freed)
+
+
+_Waiting = tuple[PrecedenceKind, int, int]
+"""(kind, leaf, block)"""
 
 
 def _freed_tile(
     sets: TileSets, leaf: Leaf, tensor: str, holder: PathHolder
 ) -> isl.PwMultiAff | None:
     """Return tile iteration → the tile whose buffer slot is reused; None if unlimited."""
-    slots = sets.slots
-    limit = slots.get(tensor, 2) if isinstance(slots, Mapping) else slots
+    limit = sets.expected.problem.kept_tiles(tensor, holder.component)
     if holder.depth == 0 or limit is None:
         return None
     tiles = sets.prefixes(leaves_at(sets.leaves, tensor, holder.node), holder.depth)
@@ -73,23 +74,53 @@ def _freed_tile(
 
 def _until_served(
     sets: TileSets,
-    kind: PrecedenceKind,
-    leaf: Leaf,
-    block: int,
+    waiting: _Waiting,
     tensor: str,
     holder: PathHolder,
     freed: isl.PwMultiAff,
 ) -> Iterator[PrecedenceRule]:
     """Yield rules that wait until every access to the freed tile has been served."""
+    kind, number, block = waiting
+    why = f"a buffer slot for {tensor} in {holder.component}"
     for other in leaves_at(sets.leaves, tensor, holder.node):
         touching = sets.touching(other.number, tensor, holder.component)
-        if touching.is_empty():
-            continue
-        function = last_within(touching, holder.depth).pullback_pw_multi_aff(freed)
-        why = f"a buffer slot for {tensor} in {holder.component}"
-        function = function.coalesce()
+        if not touching.is_empty():
+            last = last_within(touching, holder.depth).pullback_pw_multi_aff(freed).coalesce()
+            yield PrecedenceRule(
+                kind, number, block, other.number, None, last, why, "capacity", until="served"
+            )
+        if tensor in other.einsum.outputs:
+            level = [h.node for h in other.storages(tensor)].index(holder.node)
+            for moved in (level, level + 1):
+                yield from _until_left(sets, waiting, other, tensor, moved, holder, freed, why)
+
+
+def _until_left(
+    sets: TileSets,
+    waiting: _Waiting,
+    other: Leaf,
+    tensor: str,
+    level: int,
+    holder: PathHolder,
+    freed: isl.PwMultiAff,
+    why: str,
+) -> Iterator[PrecedenceRule]:
+    """Yield rules that wait until the separate write-backs in the freed tile have been served."""
+    kind, number, block = waiting
+    back = sets.separate_block(other.number, "write_back", tensor, level)
+    if back is not None:
+        last, relation = sets.within_tiles(freed, (other.number, back), holder.depth)
         yield PrecedenceRule(
-            kind, leaf.number, block, other.number, None, function, why, "capacity"
+            kind,
+            number,
+            block,
+            other.number,
+            back,
+            last,
+            why,
+            "capacity",
+            until="served",
+            relation=relation,
         )
 
 

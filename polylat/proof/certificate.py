@@ -23,8 +23,9 @@ class ProvenRules:
     Parameters
     ----------
     kind
-        *tasks*, *order*, *flow*, *prefetch*, *barrier*, *capacity*, *ports*, *earliest*,
-        *latency*, *witness*, *service*, *dependence* or *report*.
+        *tasks*, *order*, *flow*, *transfer*, *barrier*, *capacity*, *causality*, *ports*,
+        *earliest*, *latency*, *witness*, *service*, *dependence*, *turns* or
+        *report*.
     relations
         Number of relations of the mapping that were proven.
     decisions
@@ -45,15 +46,17 @@ _MEANING = {
     "tasks": "every access is served exactly once, for its full duration, and nothing else is",
     "order": "tile iterations of an Einsum start in order, and no access before it may start",
     "flow": "every value is produced or fetched before it is read",
-    "prefetch": "fills that run ahead wait for their data and for a free buffer slot",
+    "transfer": "separate transfers wait for their data, fills also for a free buffer slot",
     "barrier": "the branches of a Sequential run one after another",
     "capacity": "a buffer slot is overwritten only after its last use",
+    "causality": "every element is computed, then moved outwards, then fetched, and then used",
     "ports": "no port serves two accesses at once",
     "earliest": "nothing could start earlier, with the same order of service on the ports",
     "latency": "the last finish is exactly at the latency",
     "witness": "a gapless chain of accesses, each waiting for the one before, attains the latency",
     "service": "every port serves in the order that the report names",
     "dependence": "if every port were always free, the last finish would be the dependence bound",
+    "turns": "where the branches of each Sequential do not overlap, they take the barrier bound",
     "report": "the figures and options of the report are those of the mapping and its schedule",
 }
 

@@ -10,10 +10,11 @@ from polylat.analysis.starts import BlockStarts, Starts
 from polylat.proof.affine_times import AffineTimes
 from polylat.proof.decide import Counterexample, Decider
 from polylat.proof.durations import Expectation
+from polylat.proof.passing import Stalls, delayed, stalls_of
 from polylat.proof.piecewise import PiecewiseFunction, split_function
 from polylat.proof.pointwise import PointDecider
-from polylat.proof.precedence import PrecedenceRule
-from polylat.proof.rules import precedence_rules, read_backs
+from polylat.proof.precedence import PrecedenceRule, Until
+from polylat.proof.rules import precedence_rules
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.proof.tile_sets import TileSets
 from polylat.proof.units import PortName
@@ -74,7 +75,9 @@ class CheckedSchedule:
         self.decider: Any = PointDecider() if pointwise else Decider()
         self._times: dict[int, Any] = {}
         self._ended: dict[int, tuple[Pieces, Pieces]] = {}
-        self._read_backs: dict[int, tuple[tuple[int, isl.PwMultiAff], ...]] = {}
+        self._passes: dict[tuple[int, int, Until], tuple[Pieces, ...]] = {}
+        self._stalls: dict[int, Stalls | None] = {}
+        self._ordered: dict[int, bool] = {}
         self._functions: dict[tuple[int, int], tuple[isl.PwMultiAff, PiecewiseFunction]] = {}
 
     @property
@@ -137,11 +140,43 @@ class CheckedSchedule:
 
     @cached_property
     def rules(self) -> tuple[PrecedenceRule, ...]:
-        """Rules 1 to 3 of the mapping."""
+        """Rules 1 to 3 of the mapping, and those of separate transfers."""
         return tuple(precedence_rules(self.sets))
 
-    def read_backs(self, leaf: int) -> tuple[tuple[int, isl.PwMultiAff], ...]:
-        """Return the background write-backs that the finish of a leaf's tile iterations waits for.
+    def passes(self, leaf: int, block: int, until: Until) -> tuple[Pieces, ...]:
+        """Return the events after which a block has passed, or has been served.
+
+        Parameters
+        ----------
+        leaf, block
+            The number of the leaf, and the index of the block among its blocks.
+        until
+            Whether it passes, or is served.
+
+        Returns
+        -------
+        tuple of Pieces
+            Its start and the ends of its services, each later by the fixed latency where the block
+            must pass; and until when later starts hold it back.
+        """
+        key = leaf, block, until
+        if key not in self._passes:
+            stream = self.block_starts(leaf, block)
+            events = [stream.ready, *(self.ends(pieces) for pieces in stream.tasks.values())]
+            if any(pieces.points == stream.ready.points for pieces in events[1:]):
+                # Services begin after the start, which is proven too.
+                del events[0]
+            if until == "passed":
+                path, late = self.sets.leaves[leaf], self.expected.latency(leaf, block)
+                events = [delayed(path, pieces, late) for pieces in events]
+                if self.expected.blocks[leaf][block].kind == "foreground":
+                    stalls = self.stalls(leaf)
+                    events += [] if stalls is None else [stalls.latest]
+            self._passes[key] = tuple(events)
+        return self._passes[key]
+
+    def stalls(self, leaf: int) -> Stalls | None:
+        """Return by how much later starts hold back the foregrounds of a leaf.
 
         Parameters
         ----------
@@ -150,12 +185,21 @@ class CheckedSchedule:
 
         Returns
         -------
-        tuple of (block, function)
-            As `polylat.proof.rules.read_backs` yields them.
+        Stalls or None
+            The stalls; None if there are none, as its pipeline is not rigid.
         """
-        if leaf not in self._read_backs:
-            self._read_backs[leaf] = tuple(read_backs(self.sets, leaf))
-        return self._read_backs[leaf]
+        if leaf not in self._stalls:
+            found = None
+            if self.expected.is_rigid(leaf):
+                front = self.sets.foreground(leaf)
+                found = stalls_of(
+                    self.sets.leaves[leaf],
+                    self.foreground(leaf).ready,
+                    self.expected.latency(leaf, front),
+                    list(self.expected.loads(leaf, front).values()),
+                )
+            self._stalls[leaf] = found if found is not None and len(found.held) else None
+        return self._stalls[leaf]
 
     def ends(self, pieces: Pieces) -> Pieces:
         """Return the ends of an event.
@@ -188,7 +232,10 @@ class CheckedSchedule:
         bool
             Whether they never decrease.
         """
-        return self.decider.first_inversion(self.times_of(pieces)) is None
+        if id(pieces) not in self._ordered:
+            inversion = self.decider.first_inversion(self.times_of(pieces))
+            self._ordered[id(pieces)] = inversion is None
+        return self._ordered[id(pieces)]
 
     def function_parts(self, function: isl.PwMultiAff, leaf: int) -> PiecewiseFunction:
         """Split a function on the tile iterations of a leaf into its affine parts.
@@ -232,6 +279,28 @@ class CheckedSchedule:
         """
         found: Counterexample | None = self.decider.first_violation(
             self.function_parts(function, leaf), self.times_of(waiting), self.times_of(awaited)
+        )
+        return found
+
+    def first_violation_among(
+        self, relation: isl.Map, waiting: Pieces, awaited: Pieces
+    ) -> Counterexample | None:
+        """Find a tile iteration that starts before one of several events that it waits for.
+
+        Parameters
+        ----------
+        relation
+            Tile iterations of `waiting` → those of `awaited`.
+        waiting, awaited
+            The starts of the waiting event, and the ends of the awaited one.
+
+        Returns
+        -------
+        Counterexample or None
+            None if every tile iteration waits.
+        """
+        found: Counterexample | None = self.decider.first_violation_among(
+            relation, self.times_of(waiting), self.times_of(awaited)
         )
         return found
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.access import AccessKey, Contention, PortUse
-from polylat.analysis.results import Results
 from polylat.lowering.paths import Leaf
 from polylat.numbers import Number, reduce_number
 from polylat.proof.accesses import tile_counts
+from polylat.proof.barrier_bound import barrier_bound
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.durations import Expectation
-from polylat.proof.units import Units
+from polylat.proof.problem import Problem
 from polylat.schedule.timing import ORDERS
+
+if TYPE_CHECKING:
+    from polylat.analysis.results import Results
 
 __all__ = ["check_claims"]
 
@@ -29,7 +33,8 @@ def check_claims(results: Results, expected: Expectation, requested: Expectation
     expected
         The blocks and accesses of the schedule that the latency belongs to.
     requested
-        The same for the requested write-backs in the background.
+        The same for the mapping as it is requested: where the schedule keeps barriers, it is that
+        of the mapping with every Pipeline as a Sequential.
 
     Returns
     -------
@@ -49,8 +54,9 @@ def check_claims(results: Results, expected: Expectation, requested: Expectation
             raise BrokenRule(
                 f"the report's {name} is {_shown(claimed)}, and must be {_shown(right)}"
             )
-    coarse = expected.problem.depths != _depths(expected.problem.leaves, results.granularity)
-    attained = results.latency == results.resource_bound or _runs_in_turn(requested)
+    coarse = expected.problem.depths != _depths(requested.problem, results.granularity)
+    # These two bounds do not depend on the granularity.
+    attained = results.latency == max(results.resource_bound, results.barrier_bound)
     if coarse and results.exact and not attained:
         raise BrokenRule("the report's exact is True, but its tile iterations are coarser")
     _check_bounds(results)
@@ -65,7 +71,7 @@ def _derived(
     solution, schedules = results.solution, results.schedules
     yield "latency", solution.makespan
     yield "order", solution.order
-    yield "waits_for_background", requested.problem.background != expected.problem.background
+    yield "keeps_barriers", _keeps_barriers(expected, requested)
     by_order = {
         order: found.makespan if found.legal else None
         for order in ORDERS
@@ -74,7 +80,7 @@ def _derived(
     yield "latency_by_order", {order: by_order.get(order) for order in ORDERS}
     yield "unsettled", tuple(order for order in ORDERS if order not in by_order)
     yield "granularity", _granularity(results, expected)
-    depths = _depths(expected.problem.leaves, results.granularity)
+    depths = _depths(requested.problem, results.granularity)
     yield (
         "tiles",
         sum(
@@ -82,16 +88,19 @@ def _derived(
             for leaf, depth in zip(expected.problem.leaves, depths, strict=True)
         ),
     )
-    busiest = max(expected.busy.values(), default=0)
-    yield "resource_bound", reduce_number(Fraction(busiest, expected.scale))
+    busiest = max(requested.busy.values(), default=0)
+    yield "resource_bound", reduce_number(Fraction(busiest, requested.scale))
     coarse = expected.problem.depths != depths
     unlimited = Fraction(schedules.unlimited.makespan, schedules.model.costs.scale)
     yield "dependence_bound", 0 if coarse else reduce_number(unlimited)
+    yield "barrier_bound", reduce_number(Fraction(barrier_bound(requested), requested.scale))
     yield "accesses", _actions(expected)
     yield "ports", _port_uses(results, expected)
     yield "background", tuple(sorted(requested.problem.background & _written(requested)))
-    yield "slots", expected.problem.slots
-    yield "contention", _contention(expected.units)
+    yield "options", _options(results, requested.problem)
+    yield "staged_holders", tuple(sorted(_staged(requested.problem)))
+    yield "slots", requested.problem.slots
+    yield "contention", _contention(requested)
     yield "engine", solution.model.engine
     yield "roofline", results.accelforge.latency
     if _runs_in_turn(requested) and not coarse:
@@ -102,9 +111,20 @@ def _derived(
         )
 
 
+def _options(results: Results, problem: Problem) -> Mapping[str, Any]:
+    """Return the options of a report, with those that the mapping is scheduled under."""
+    options: dict[str, Any] = dict(results.options)
+    order = problem.spec.arch.order
+    named = options.get("background") or ()
+    pairs = {(t, c) for t, one in named for c in (order if one is None else (one,))}
+    if pairs != problem.background:
+        options["background"] = tuple(sorted(problem.background))
+    return {**options, "staged": problem.staged, "slots": problem.slots}
+
+
 def _check_bounds(results: Results) -> None:
     """Check that `exact`, `lower_bound` and the latencies agree with each other."""
-    bound = max(results.resource_bound, results.dependence_bound)
+    bound = max(results.bounds.values())
     if results.latency < bound:
         raise BrokenRule(f"the latency is below a bound, {bound}")
     if not results.exact and results.latency == bound:
@@ -113,12 +133,14 @@ def _check_bounds(results: Results) -> None:
     if results.lower_bound != right:
         raise BrokenRule(f"the report's lower_bound is {results.lower_bound}, and must be {right}")
     own = results.latency_by_order.get(results.order)
-    if not results.waits_for_background and own != results.latency:
+    if not results.keeps_barriers and own != results.latency:
         raise BrokenRule(
             f"the latency is {results.latency}, but that of order {results.order!r} is {own}"
         )
-    if results.sequential is not None and results.sequential < results.resource_bound:
-        raise BrokenRule("the report's sequential is below the busy time of the busiest port")
+    if results.sequential is not None:
+        for name in ("resource", "barrier"):
+            if results.sequential < results.bounds[name]:
+                raise BrokenRule(f"the report's sequential is below the {name} bound")
 
 
 def _check_idle(results: Results, requested: Expectation) -> None:
@@ -149,8 +171,8 @@ def _check_idle(results: Results, requested: Expectation) -> None:
 def _granularity(results: Results, expected: Expectation) -> str:
     """Return the granularity of the schedule, where it is not coarser than the report's."""
     own = results.solution.model.lowered.granularity
-    leaves, depths = expected.problem.leaves, expected.problem.depths
-    wanted = _depths(leaves, results.granularity)
+    depths = expected.problem.depths
+    wanted = _depths(expected.problem, results.granularity)
     finer = any(a < b for a, b in zip(depths, wanted, strict=True))
     if finer and all(a <= b for a, b in zip(depths, wanted, strict=True)):
         # The tile iterations are coarser than requested.
@@ -164,8 +186,35 @@ def _runs_in_turn(expected: Expectation) -> bool:
     return not pipelines and all(len(blocks) == 1 for blocks in expected.blocks)
 
 
-def _depths(leaves: tuple[Leaf, ...], granularity: str) -> tuple[int, ...]:
+def _keeps_barriers(expected: Expectation, requested: Expectation) -> bool:
+    """Return whether the schedule is that of the mapping with every Pipeline as a Sequential."""
+    if expected.problem.leaves == requested.problem.leaves:
+        return False
+    if not expected.problem.has_options_of(requested.problem):
+        raise BrokenRule("the schedule is that of other options")
+    in_turn = tuple(
+        replace(leaf, splits=tuple(replace(split, pipeline=False) for split in leaf.splits))
+        for leaf in requested.problem.leaves
+    )
+    if expected.problem.leaves != in_turn:
+        raise BrokenRule("the schedule is that of another mapping")
+    return True
+
+
+def _staged(problem: Problem) -> set[tuple[str, str]]:
+    """Return the (tensor, component) pairs of the holders that hand over whole tiles."""
+    return {
+        (tensor, holder.component)
+        for leaf in problem.leaves
+        for tensor in leaf.einsum.tensors
+        for holder in leaf.storages(tensor)[1:]
+        if problem.is_staged(tensor, holder.component)
+    }
+
+
+def _depths(problem: Problem, granularity: str) -> tuple[int, ...]:
     """Return per leaf the number of loops that index its tile iterations at a granularity."""
+    leaves = problem.leaves
     produced = {t: leaf.number for leaf in leaves for t in leaf.einsum.outputs}
     exchanged = {
         t
@@ -177,8 +226,18 @@ def _depths(leaves: tuple[Leaf, ...], granularity: str) -> tuple[int, ...]:
     for leaf in leaves:
         depth = len(leaf.temporal) if granularity == "full" else leaf.fixed_depth
         if granularity == "flow":
+            single = {
+                tensor
+                for tensor in leaf.einsum.outputs
+                for holder in leaf.storages(tensor)[1:]
+                if (tensor, holder.component) in problem.background
+                and not problem.is_staged(tensor, holder.component)
+            }
             indexing = {
-                v for a in leaf.einsum.accesses if a.tensor in exchanged for v in a.variables
+                v
+                for access in leaf.einsum.accesses
+                if access.tensor in exchanged | single
+                for v in access.variables
             }
             for number, loop in enumerate(leaf.temporal):
                 if loop.variable in indexing:
@@ -207,18 +266,15 @@ def _port_uses(results: Results, expected: Expectation) -> tuple[PortUse, ...]:
     latency = Fraction(results.latency)
     found = []
     for key in results.solution.model.costs.ports:
-        busy = Fraction(
-            expected.busy.get((key.component, key.index, key.stages), 0), expected.scale
-        )
+        busy = Fraction(expected.busy.get((key.component, key.index, key.users), 0), expected.scale)
         component = next(
             c for path in spec.arch.paths.values() for c in path if c.name == key.component
         )
-        stages = [_stage_name(expected.units.stages(node)[s]) for node, s in key.stages]
         found.append(
             PortUse(
                 key.component,
                 component.ports[key.index].name,
-                tuple(dict.fromkeys(stages)),
+                expected.units.label(key.users),
                 reduce_number(busy),
                 busy / latency if latency else Fraction(0),
             )
@@ -226,24 +282,34 @@ def _port_uses(results: Results, expected: Expectation) -> tuple[PortUse, ...]:
     return tuple(found)
 
 
-def _contention(units: Units) -> tuple[Contention, ...]:
+def _contention(expected: Expectation) -> tuple[Contention, ...]:
     """Return, per Pipeline, which components its stages divide, and for which they contend."""
+    units = expected.units
     found = []
     for node in units.pipelines:
         stages = units.stages(node)
-        divided: dict[str, bool] = {}
-        for leaf in (leaf for stage in stages for leaf in stage):
-            own = units.own_units(leaf)
-            for component in units.spec.arch.paths[leaf.einsum.name]:
-                if component.ports:
-                    apart = any(pipeline == node for pipeline, _ in own[component.name])
-                    divided[component.name] = apart
-        found.append(
-            Contention(
-                tuple(_stage_name(stage) for stage in stages),
-                tuple(name for name, apart in divided.items() if apart),
-                tuple(name for name, apart in divided.items() if not apart),
+        members = [{leaf.number for leaf in stage} for stage in stages]
+        own: list[str] = []
+        shared: list[str] = []
+        for component in dict.fromkeys(
+            component.name
+            for stage in stages
+            for leaf in stage
+            for component in units.spec.arch.paths[leaf.einsum.name]
+            if component.ports
+        ):
+            if all(sum(bool(m & some) for m in members) < 2 for some in units.groups(component)):
+                own.append(component)
+                continue
+            contended = sorted(
+                (index, users)
+                for name, index, users in expected.busy
+                if name == component and sum(not m.isdisjoint(users) for m in members) > 1
             )
+            labels = dict.fromkeys(f"{component}[{units.label(users)}]" for _, users in contended)
+            shared += labels or [component]
+        found.append(
+            Contention(tuple(_stage_name(stage) for stage in stages), tuple(own), tuple(shared))
         )
     return tuple(found)
 
@@ -264,5 +330,5 @@ def _written(requested: Expectation) -> set[tuple[str, str]]:
         (block.tensor, leaf.storages(block.tensor)[block.level].component)
         for leaf, blocks in zip(requested.problem.leaves, requested.blocks, strict=True)
         for block in blocks
-        if block.kind == "background" and block.tensor is not None
+        if block.background and block.tensor is not None
     }

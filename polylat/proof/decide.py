@@ -139,12 +139,31 @@ class Decider:
         Counterexample or None
             None if every tile iteration waits.
         """
-        before = self.decided_by_isl
-        scale = lcm(waiting.scale, awaited.scale)
-        later = isl.Map("{ [s] -> [t] : t > s }")
         relation = isl.Map.from_pw_multi_aff(function.source)
         every = relation.range().get_space()
         relation = relation.apply_range(isl.Map.lex_ge(every).intersect_range(awaited.whole))
+        return self.first_violation_among(relation, waiting, awaited)
+
+    def first_violation_among(
+        self, relation: isl.Map, waiting: AffineTimes, awaited: AffineTimes
+    ) -> Counterexample | None:
+        """Find a violation where all related tile iterations are awaited.
+
+        Parameters
+        ----------
+        relation
+            Tile iterations of `waiting` → those of `awaited`.
+        waiting, awaited
+            The starts of the waiting event, and the ends of the awaited one.
+
+        Returns
+        -------
+        Counterexample or None
+            None if every tile iteration waits.
+        """
+        before = self.decided_by_isl
+        scale = lcm(waiting.scale, awaited.scale)
+        later = isl.Map("{ [s] -> [t] : t > s }")
         for c in range(waiting.pieces.size):
             awaited_by_piece = relation.intersect_domain(waiting.set_of(c))
             when = isl.Map.from_aff(waiting.aff_of(c, scale))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.waits import Place, Waits, services_ending_at
+from polylat.proof.waits import Place, Waits
 from polylat.proof.words import time_at
 
 __all__ = ["MAX_CHAIN", "dependence_chain"]
@@ -40,39 +40,35 @@ def dependence_chain(schedule: CheckedSchedule, bound: int) -> int | None:
     if not bound:
         return 0
     waits = Waits(schedule)
-    place, time = _service_at(schedule, bound)
-    steps = 1
-    while time:
+    place = waits.last_service(bound)
+    steps, time = 0, bound
+    while place is not None:
+        steps, time = steps + 1, _start_of(schedule, place)
+        if not time:
+            return steps
         if steps >= MAX_CHAIN:
             return None
         found = waits.awaited_service(place, time)
-        if found is None:
+        if found is None and not waits.is_free(place, time):
             words = schedule.words
             raise BrokenRule(
                 f"without ports, {schedule.start_in_words(*place)} but waits for nothing that ends"
                 f" at {words.time(time)}: the dependence bound is not proven"
             )
-        place, time, steps = found, _start_of(schedule, found, time), steps + 1
+        place = found
+    if not steps and not waits.is_free(None, bound):
+        raise BrokenRule(f"without ports, nothing finishes at {schedule.words.time(bound)}")
     return steps
 
 
-def _start_of(schedule: CheckedSchedule, place: Place, end: int) -> int:
-    """Return the start of a block of which a service ends at a time; that service must begin it."""
+def _start_of(schedule: CheckedSchedule, place: Place) -> int:
+    """Return the start of a block; every port must serve it from then on."""
     stream = schedule.block_starts(place[0], place[1])
     ready = time_at(stream.ready, place[2])
     for pieces in stream.tasks.values():
-        start = time_at(pieces, place[2])
-        at_once = start is not None and start == ready and start < end
-        if start is not None and at_once and time_at(schedule.ends(pieces), place[2]) == end:
-            return start
-    raise BrokenRule(f"without ports, {schedule.start_in_words(*place)} but is served later")
-
-
-def _service_at(schedule: CheckedSchedule, time: int) -> tuple[Place, int]:
-    """Return a service that ends at a time, and its start."""
-    for stream in schedule.schedule.blocks:
-        for pieces in stream.tasks.values():
-            for index in services_ending_at(pieces, time):
-                place = stream.leaf, stream.block, index
-                return place, _start_of(schedule, place, time)
-    raise BrokenRule(f"without ports, nothing finishes at {schedule.words.time(time)}")
+        if time_at(pieces, place[2]) not in (None, ready):
+            raise BrokenRule(
+                f"without ports, {schedule.start_in_words(*place)} but is served later"
+            )
+    assert ready is not None
+    return ready

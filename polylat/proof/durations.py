@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
+import numpy as np
+
+from polylat.lowering.paths import Leaf
 from polylat.proof.accesses import ExpectedAccess, ExpectedBlock, expected_blocks, tile_counts
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.loop_counts import LoopCounts, at_extreme, constant, together
 from polylat.proof.problem import Problem
 from polylat.proof.units import PortName, Units
+from polylat.spec.arch import Component
 
 __all__ = ["OVERHEAD", "Expectation", "ExpectedService"]
 
@@ -39,6 +44,23 @@ class ExpectedService:
     duration: LoopCounts
 
 
+@dataclass(frozen=True)
+class _Cost:
+    """What an access costs on a port of its component.
+
+    Parameters
+    ----------
+    port
+        The index of the port.
+    each, once
+        The time per action, and per transfer (setup).
+    """
+
+    port: int
+    each: Fraction
+    once: Fraction
+
+
 class Expectation:
     """The blocks, services and counts that a schedule must have.
 
@@ -54,8 +76,8 @@ class Expectation:
         self.problem = problem
         self.scale = scale
         self.units = Units(problem.spec, problem.leaves)
-        self._own = [self.units.own_units(leaf) for leaf in problem.leaves]
         self._services: dict[tuple[int, int], tuple[ExpectedService, ...]] = {}
+        self._latencies: dict[tuple[int, int], LoopCounts] = {}
 
     @cached_property
     def blocks(self) -> tuple[tuple[ExpectedBlock, ...], ...]:
@@ -143,38 +165,144 @@ class Expectation:
                     found[service.port] += service.duration.total
         return found
 
-    def _served(self, leaf: int, access: ExpectedAccess) -> list[ExpectedService]:
+    @cached_property
+    def _ports(self) -> dict[str, dict[tuple[int, int], list[PortName]]]:
+        """Component → (leaf, index of a port) → the ports that serve the leaf's accesses there."""
+        served: dict[str, dict[int, set[int]]] = {}
+        for path, blocks in zip(self.problem.leaves, self.blocks, strict=True):
+            busy = [
+                (access.component, cost.port)
+                for block in blocks
+                for access in block.accesses
+                if access.counts.total
+                for cost in self._costs(path.number, access)
+            ]
+            busy += [
+                (name, index)
+                for name in _used(path)
+                for index, port in enumerate(self._component(path.number, name)[0].ports)
+                if port.constant
+            ]
+            for name, index in busy:
+                served.setdefault(name, {}).setdefault(index, set()).add(path.number)
+        return {name: self.units.ports(name, ports) for name, ports in served.items()}
+
+    def latency(self, leaf: int, block: int) -> LoopCounts:
+        """Return how long after it was served a block passes.
+
+        Parameters
+        ----------
+        leaf, block
+            The number of the leaf, and the index of the block among its blocks.
+
+        Returns
+        -------
+        LoopCounts
+            Per tile iteration, the time in steps of 1/scale: of a separate transfer, the latencies
+            of its actions; of a foreground, its longest chain of accesses.
+        """
+        if (leaf, block) not in self._latencies:
+            what = self.blocks[leaf][block]
+            front = what.kind == "foreground"
+            inward: dict[str | None, LoopCounts] = {}
+            behind = constant(0)
+            for access in what.accesses:
+                late = self._fixed(leaf, access)
+                if not late:
+                    continue
+                here = constant(late)
+                if front:
+                    here = access.counts.mapped(partial(_where_any, late))
+                if front and access.inward:
+                    chain = inward.get(access.tensor, constant(0))
+                    inward[access.tensor] = together(chain, here, "+")
+                else:
+                    behind = together(behind, here, "+")
+            ahead = constant(0)
+            for chain in inward.values():
+                ahead = together(ahead, chain, "max")
+            self._latencies[leaf, block] = together(ahead, behind, "+").merged()
+        return self._latencies[leaf, block]
+
+    def is_rigid(self, leaf: int) -> bool:
+        """Return whether the pipeline of a leaf stalls as a whole.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
         path = self.problem.leaves[leaf]
-        component = self.problem.spec.arch.component(path.einsum.name, access.component)
+        return self.problem.spec.arch.component(path.einsum.name, path.component).rigid
+
+    def _fixed(self, leaf: int, access: ExpectedAccess) -> int:
+        """Return the fixed latency of an action, in steps of 1/scale."""
+        component, repeat = self._component(leaf, access.component)
+        return self._steps(component.latency.get(access.action, Fraction(0)) * repeat)
+
+    def _component(self, leaf: int, name: str) -> tuple[Component, Fraction]:
+        """Return a component, and how often its accesses occur."""
+        einsum = self.problem.leaves[leaf].einsum
+        component = self.problem.spec.arch.component(einsum.name, name)
+        return component, einsum.n_instances * self.problem.spec.workload.n_instances
+
+    def _costs(self, leaf: int, access: ExpectedAccess) -> list[_Cost]:
+        """Return what an access costs on every port of its component that it keeps busy."""
+        component, repeat = self._component(leaf, access.component)
         actions = component.actions_per_value[access.action, access.tensor]
-        repeat = path.einsum.n_instances * self.problem.spec.workload.n_instances
+        setup = component.setup.get(access.action, Fraction(0)) if access.transfer else Fraction(0)
+        listed = any(access.action in port.durations for port in component.ports)
         found = []
         for index, port in enumerate(component.ports):
-            each = actions * port.durations.get(access.action, Fraction(0)) * repeat
-            if each:
-                name = component.name, index, self._own[leaf][component.name]
-                steps = constant(self._steps(each))
-                duration = together(access.counts, steps, "*")
-                found.append(
-                    ExpectedService(name, access.component, access.tensor, access.action, duration)
-                )
+            each = port.durations.get(access.action, Fraction(0)) if actions else Fraction(0)
+            once = setup if access.action in port.durations or not listed else Fraction(0)
+            if each or once:
+                found.append(_Cost(index, each * repeat, once * repeat))
+        return found
+
+    def _served(self, leaf: int, access: ExpectedAccess) -> list[ExpectedService]:
+        component, _ = self._component(leaf, access.component)
+        actions = component.actions_per_value[access.action, access.tensor]
+        burst = Fraction(component.burst.get(access.action, 1) if access.transfer else 1)
+        found: list[ExpectedService] = []
+        if not access.counts.total:
+            return found
+        for cost in self._costs(leaf, access):
+            if burst == 1:
+                duration = together(access.counts, constant(self._steps(cost.each * actions)), "*")
+            else:
+                whole = access.counts.mapped(partial(_whole_bursts, actions / burst))
+                duration = together(whole, constant(self._steps(cost.each * burst)), "*")
+            if cost.once:
+                setups = access.counts.mapped(partial(_where_any, self._steps(cost.once)))
+                duration = together(duration, setups, "+")
+            found += [
+                ExpectedService(name, access.component, access.tensor, access.action, duration)
+                for name in self._ports[component.name][leaf, cost.port]
+            ]
         return found
 
     def _once(self, leaf: int) -> list[ExpectedService]:
         """Return the constants of the components that a leaf uses, in its first tile iteration."""
         path = self.problem.leaves[leaf]
-        used = dict.fromkeys(h.component for some in path.holders.values() for h in some)
         repeat = path.einsum.n_instances * self.problem.spec.workload.n_instances
         found = []
-        for name in dict.fromkeys([*used, path.component]):
+        for name in _used(path):
             component = self.problem.spec.arch.component(path.einsum.name, name)
             for index, port in enumerate(component.ports):
                 if port.constant:
                     first = at_extreme(self.tiles[leaf], self.tiles[leaf].loops, last=False)
                     steps = constant(self._steps(port.constant * repeat))
                     duration = together(first, steps, "*")
-                    port_name = name, index, self._own[leaf][name]
-                    found.append(ExpectedService(port_name, name, None, OVERHEAD, duration))
+                    found += [
+                        ExpectedService(port_name, name, None, OVERHEAD, duration)
+                        for port_name in self._ports[name][leaf, index]
+                    ]
         return found
 
     def _steps(self, time: Fraction) -> int:
@@ -182,3 +310,21 @@ class Expectation:
         if steps.denominator != 1:
             raise BrokenRule(f"a time of {time} is not a multiple of the unit 1/{self.scale}")
         return steps.numerator
+
+
+def _used(leaf: Leaf) -> list[str]:
+    """Return the components that a leaf uses: those that hold its tensors, and its Compute."""
+    held = dict.fromkeys(h.component for some in leaf.holders.values() for h in some)
+    return list(dict.fromkeys([*held, leaf.component]))
+
+
+def _where_any(number: int, values: Any) -> Any:
+    """Return a number where a count is above 0, and 0 elsewhere."""
+    there = np.asarray(values > 0, dtype=np.bool_)
+    return np.where(there, np.array(number, dtype=object), np.array(0, dtype=object))
+
+
+def _whole_bursts(bursts_per_value: Fraction, values: Any) -> Any:
+    """Return numbers of values as numbers of bursts, rounded up."""
+    numerator, denominator = bursts_per_value.as_integer_ratio()
+    return -((-values.astype(object) * numerator) // denominator)

@@ -13,7 +13,8 @@ import numpy as np
 from polylat.lowering.points import PiecewiseAffine
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.pointwise import related_rows
+from polylat.proof.precedence import PrecedenceRule, Until
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces
@@ -77,7 +78,7 @@ class _Earliest:
     def __init__(self, schedule: CheckedSchedule) -> None:
         self.schedule = schedule
         self._tables: dict[int, TabulatedTimes] = {}
-        self._finishes: dict[int, Times] = {}
+        self._finishes: dict[tuple[int, Until], Times] = {}
 
     def check(self) -> Iterator[int]:
         """Check all starts, and yield their numbers."""
@@ -118,58 +119,45 @@ class _Earliest:
 
     def _least(self, leaf: int, block: int, digits: Ints) -> Times:
         """Return the least start of a block in some tile iterations, without ports."""
-        kind = self.schedule.expected.blocks[leaf][block].kind
-        front = self._table(self.schedule.foreground(leaf).ready)
-        least: Times = digits[:, :0].sum(axis=1).astype(front.table[1].dtype)
-        if kind == "background":
-            return front.table[1][front.find(digits)[0]]
-        if kind == "foreground":
-            least[1:] = front.table[1][:-1]
-            for number, other in enumerate(self.schedule.expected.blocks[leaf]):
-                if other.kind == "fill":
-                    fill = self._table(self.schedule.block_starts(leaf, number).ready)
-                    _raise_to(least, fill, digits)
+        least: Times = np.full(len(digits), 0, dtype=self._dtype(leaf))
+        if block == self.schedule.sets.foreground(leaf):
+            least[1:] = self._table(self.schedule.foreground(leaf).ready).table[1][:-1]
         for rule in self.schedule.rules:
             if (rule.leaf, rule.block) == (leaf, block):
-                values, there = PiecewiseAffine(rule.function).at(digits)
-                least[there] = np.maximum(least[there], self._awaited(rule, values[there]))
+                self._raise_by_rule(least, rule, digits)
         return least
 
-    def _awaited(self, rule: PrecedenceRule, values: Ints) -> Times:
-        """Return when what a rule awaits in some tile iterations has ended."""
+    def _raise_by_rule(self, least: Times, rule: PrecedenceRule, digits: Ints) -> None:
+        """Raise the starts of tile iterations to when what a rule awaits has ended."""
         leaf, block = rule.awaited, rule.awaited_block
+        values, there = PiecewiseAffine(rule.function).at(digits)
+        some = least[there]
         if block is None:
             front = self._table(self.schedule.foreground(leaf).ready)
-            return self._finish(leaf)[front.find(values)[0]]
-        stream = self.schedule.block_starts(leaf, block)
-        found: Times = np.full(len(values), 0, dtype=self._dtype(leaf))
-        _raise_to(found, self._table(stream.ready), values)
-        for pieces in stream.tasks.values():
-            ends = self._table(self.schedule.ends(pieces))
-            if self.schedule.expected.blocks[leaf][block].kind == "fill":
-                _raise_to(found, ends, values)
-            else:
-                _raise_up_to(found, ends, values)
-        return found
+            finish = self._finish(leaf, rule.until)
+            least[there] = np.maximum(some, finish[front.find(values[there])[0]])
+            return
+        every = self.schedule.block_starts(leaf, block).ready
+        for ends in self.schedule.passes(leaf, block, rule.until):
+            event = self._table(ends)
+            if rule.relation is None or (ends.points == every.points and _is_ordered(event)):
+                _raise_to(some, event, values[there])
+                continue
+            waiting = self._table(self.schedule.block_starts(rule.leaf, rule.block).ready)
+            at, which = related_rows(rule.relation, waiting, event)
+            np.maximum.at(least, at, event.table[1][which])
+        least[there] = np.maximum(least[there], some)
 
-    def _finish(self, leaf: int) -> Times:
-        """Return when each tile iteration of a leaf has finished."""
-        if leaf not in self._finishes:
-            front = self._table(self.schedule.foreground(leaf).ready)
-            digits = front.table[0]
-            found: Times = front.table[1].copy()
-            for stream in self.schedule.schedule.blocks_of(leaf):
-                if self.schedule.expected.blocks[leaf][stream.block].kind != "background":
-                    for pieces in stream.tasks.values():
-                        _raise_to(found, self._table(self.schedule.ends(pieces)), digits)
-            for block, function in self.schedule.read_backs(leaf):
-                values, there = PiecewiseAffine(function).at(digits)
-                some = found[there]
-                for pieces in self.schedule.block_starts(leaf, block).tasks.values():
-                    _raise_up_to(some, self._table(self.schedule.ends(pieces)), values[there])
-                found[there] = some
-            self._finishes[leaf] = np.maximum.accumulate(found)
-        return self._finishes[leaf]
+    def _finish(self, leaf: int, until: Until) -> Times:
+        """Return when each tile iteration of a leaf has finished, or has been served."""
+        if (leaf, until) not in self._finishes:
+            front = self.schedule.sets.foreground(leaf)
+            table = self._table(self.schedule.foreground(leaf).ready)
+            found: Times = table.table[1].copy()
+            for ends in self.schedule.passes(leaf, front, until):
+                _raise_to(found, self._table(ends), table.table[0])
+            self._finishes[leaf, until] = np.maximum.accumulate(found)
+        return self._finishes[leaf, until]
 
     def _dtype(self, leaf: int) -> np.dtype:
         return self.schedule.foreground(leaf).ready.start.dtype
@@ -210,10 +198,7 @@ def _raise_to(times: Times, event: TabulatedTimes, digits: Ints) -> None:
     times[there] = np.maximum(times[there], event.table[1][at[there]])
 
 
-def _raise_up_to(times: Times, event: TabulatedTimes, digits: Ints) -> None:
-    """Raise times to the latest of an event in all tile iterations up to the given ones."""
-    if len(event.keys):
-        at = event.last_at_or_before(digits)
-        there = at >= 0
-        latest = np.maximum.accumulate(event.table[1])
-        times[there] = np.maximum(times[there], latest[at[there]])
+def _is_ordered(event: TabulatedTimes) -> bool:
+    """Return whether times never decrease from one tile iteration to the next."""
+    times = event.table[1]
+    return not np.asarray(times[1:] < times[:-1], dtype=np.bool_).any()

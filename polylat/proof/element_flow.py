@@ -10,17 +10,21 @@ from collections.abc import Sequence
 
 import islpy as isl
 
-from polylat.analysis.isl_pieces import prefix_map
 from polylat.errors import MappingError
 from polylat.lowering.paths import Leaf
-from polylat.proof.relation_text import (
-    PartText,
-    exists_text,
-    independent_parts,
-    tile_iterations,
-)
+from polylat.proof.element_relations import SharedElements, combined_functions, shared_elements
+from polylat.proof.element_sets import ElementSet, touched, written_back
+from polylat.proof.problem import Problem
+from polylat.proof.relation_text import PartText, exists_text, independent_parts
 
-__all__ = ["check_brought", "last_bringer", "last_read_back"]
+__all__ = [
+    "check_brought",
+    "last_bringer",
+    "moved_by_inner",
+    "read_after_write_back",
+    "read_back_elements",
+    "updated_before_leaving",
+]
 
 _IN, _OUT = isl.dim_type.in_, isl.dim_type.out
 
@@ -137,7 +141,7 @@ def last_bringer(
         relation = _as_map(isl.Set(text), waiting)
         parts.append(relation.lexmax_pw_multi_aff())
         order += target
-    return _side_by_side(parts, order, waiting, awaited)
+    return combined_functions(parts, order, waiting, awaited)
 
 
 def _as_map(some: isl.Set, source: int) -> isl.Map:
@@ -145,82 +149,143 @@ def _as_map(some: isl.Set, source: int) -> isl.Map:
     return found.move_dims(_IN, 0, _OUT, 0, source)
 
 
-def _side_by_side(
-    parts: Sequence[isl.PwMultiAff], order: Sequence[int], waiting: int, awaited: int
-) -> isl.PwMultiAff:
-    """Combine functions of the same argument into one, and sort their results."""
-    found = isl.PwMultiAff(f"{{ [{', '.join(f'i{k}' for k in range(waiting))}] -> [] }}")
-    for part in parts:
-        found = found.flat_range_product(part)
-    given = ", ".join(f"t{k}" for k in order)
-    wanted = ", ".join(f"t{k}" for k in range(awaited))
-    sort = isl.PwMultiAff(f"{{ [{given}] -> [{wanted}] }}")
-    return sort.pullback_pw_multi_aff(found).coalesce()
-
-
-def last_read_back(leaf: Leaf, tensor: str, level: int, depth: int) -> isl.PwMultiAff | None:
-    """Derive the last tile iteration whose write-back is read back so far.
-
-    Among all tile iterations that updated an element before the tile in which it is read back, the
-    last one also updated it last in its own tile: that is where the element was written back.
+def read_after_write_back(
+    problem: Problem, reader: Leaf, bringer: Leaf, tensor: str, level: int, moved: int
+) -> SharedElements:
+    """Relate readings to the write-backs that moved what they read, in the same residency.
 
     Parameters
     ----------
-    leaf
-        The leaf.
+    problem
+        The mapping and its options.
+    reader, bringer
+        The leaf that reads, and the leaf that produces.
     tensor, level
-        The output, and the index of the holder that is written back among the leaf's holders of it.
-    depth
-        The number of loops that index the leaf's tile iterations.
+        The tensor, and the index of the shared holder among the holders of both.
+    moved
+        The index of the producer's holder that is written back, further in.
 
     Returns
     -------
-    islpy.PwMultiAff or None
-        Tile iteration → the last one that wrote back an element which it, or one before it, reads
-        back; None if nothing is read back.
+    SharedElements
+        Tile iteration of the reader → tile iterations of the producer.
     """
-    holder = leaf.storages(tensor)[level]
-    positions = leaf.temporal_positions
-    units = [p for p in range(holder.position) if leaf.loops[p].unit is not None]
-    outer, inner = positions[: holder.depth], positions[:depth]
+    storages, holder = reader.storages(tensor), reader.storages(tensor)[level]
+    depth = problem.depths[reader.number]
+    read = storages[level + 1].depth if level + 1 < len(storages) else depth
+    pairs = []
+    for reads, brings, ranks, shared in _exchange_groups(reader, bringer, tensor, level):
+        units = [p for p in shared if reader.loops[p].unit is not None]
+        one = touched(reader, tensor, read, reads, ranks, units)
+        pairs.append((one, _leaving(problem, bringer, tensor, moved, brings, ranks, units)))
+    return shared_elements(pairs, (depth, problem.depths[bringer.number]), holder.depth)
+
+
+def read_back_elements(problem: Problem, leaf: Leaf, tensor: str, level: int) -> SharedElements:
+    """Relate tiles to all write-backs of their elements, of whichever tile.
+
+    Parameters
+    ----------
+    problem
+        The mapping and its options.
+    leaf, tensor, level
+        The leaf, its output, and the index of the holder that is written back.
+
+    Returns
+    -------
+    SharedElements
+        Tile iteration in a tile → tile iterations that write back.
+    """
+    holder, depth = leaf.storages(tensor)[level], problem.depths[leaf.number]
+    pairs = []
+    for variables, ranks in _groups(leaf, tensor):
+        units = _units(leaf, variables, holder.position)
+        one = touched(leaf, tensor, holder.depth, variables, ranks, units)
+        pairs.append((one, _leaving(problem, leaf, tensor, level, variables, ranks, units)))
+    return shared_elements(pairs, (depth, depth), 0)
+
+
+def updated_before_leaving(problem: Problem, leaf: Leaf, tensor: str, level: int) -> SharedElements:
+    """Relate write-backs to all tile iterations that compute what they move, in the same tile.
+
+    Parameters
+    ----------
+    problem, leaf, tensor, level
+        As for `read_back_elements`.
+
+    Returns
+    -------
+    SharedElements
+        Tile iteration that writes back → tile iterations that update its elements.
+    """
+    holder, depth = leaf.storages(tensor)[level], problem.depths[leaf.number]
+    pairs = []
+    for variables, ranks in _groups(leaf, tensor):
+        units = _units(leaf, variables, holder.position)
+        other = touched(leaf, tensor, depth, variables, ranks, units)
+        pairs.append((_leaving(problem, leaf, tensor, level, variables, ranks, units), other))
+    return shared_elements(pairs, (depth, depth), holder.depth)
+
+
+def moved_by_inner(
+    problem: Problem, leaf: Leaf, tensor: str, level: int, inner: int
+) -> SharedElements:
+    """Relate write-backs to those of the same elements from a holder further in, in the same tile.
+
+    Parameters
+    ----------
+    problem, leaf, tensor, level
+        As for `read_back_elements`.
+    inner
+        The index of the holder further in.
+
+    Returns
+    -------
+    SharedElements
+        Tile iteration that writes back → tile iterations that write back from further in.
+    """
+    holder, depth = leaf.storages(tensor)[level], problem.depths[leaf.number]
+    pairs = []
+    for variables, ranks in _groups(leaf, tensor):
+        units = _units(leaf, variables, holder.position)
+        one, other = (
+            _leaving(problem, leaf, tensor, at, variables, ranks, units) for at in (level, inner)
+        )
+        pairs.append((one, other))
+    return shared_elements(pairs, (depth, depth), holder.depth)
+
+
+def _leaving(
+    problem: Problem,
+    leaf: Leaf,
+    tensor: str,
+    level: int,
+    variables: Sequence[str],
+    ranks: Sequence[int],
+    units: Sequence[int],
+) -> ElementSet:
+    within = problem.hand_over_depth(leaf, tensor, level)
+    depths = within, problem.depths[leaf.number]
+    return written_back(leaf, tensor, level, depths, variables, ranks, units)
+
+
+def _groups(leaf: Leaf, tensor: str) -> list[tuple[tuple[str, ...], list[int]]]:
+    """Return the independent groups of a leaf's variables, with the ranks that they index."""
     projection = leaf.einsum.access(tensor).projection
     ties = [*(i.variables for i in projection), *(c.variables for c in leaf.coupled)]
-    conditions: list[str] = []
-    hidden: list[str] = []
-    several = False
-    for variables in independent_parts(leaf.einsum.rank_variables, ties):
-        now = PartText(leaf, variables, "r", [*outer, *units])
-        then = PartText(leaf, variables, "w", [*inner, *units])
-        part_conditions = [*now.conditions, *then.conditions]
-        part_conditions += [
-            f"{now.affine(i)} = {then.affine(i)}"
-            for i in projection
-            if i.variables and i.variables[0] in variables
-        ]
-        part_conditions += [f"{now.index[p]} = {then.index[p]}" for p in units if p in now.index]
-        part_hidden = [*now.hidden, *then.hidden, *now.names(units), *then.names(units)]
-        conditions += part_conditions
-        hidden += part_hidden
-        reading, writing = now.names(outer), then.names(outer)
-        rest = [p for p in inner if p not in outer]
-        pairs = isl.Set(
-            exists_text([*reading, *writing], [*part_hidden, *then.names(rest)], part_conditions)
+    return [
+        (
+            members,
+            [r for r, i in enumerate(projection) if i.variables and i.variables[0] in members],
         )
-        same = [f"{a} = {b}" for a, b in zip(reading, writing, strict=True)]
-        several = several or not pairs.is_subset(
-            isl.Set(exists_text([*reading, *writing], (), same))
-        )
-    if not several:
-        return None
-    read_at, written_at = [f"rd{p}" for p in outer], [f"wd{p}" for p in inner]
-    later = " or ".join(
-        "(" + " and ".join([*(f"rd{p} = wd{p}" for p in outer[:k]), f"rd{q} > wd{q}"]) + ")"
-        for k, q in enumerate(outer)
-    )
-    text = exists_text([*read_at, *written_at], hidden, [*conditions, f"({later})"])
-    pairs_of_tiles = _as_map(isl.Set(text), len(outer))
-    every = tile_iterations(leaf, depth)
-    reads = prefix_map(depth, holder.depth).intersect_domain(every).apply_range(pairs_of_tiles)
-    before = isl.Map.lex_ge(every.get_space()).intersect_domain(every).intersect_range(every)
-    found = before.apply_range(reads)
-    return None if found.is_empty() else found.lexmax_pw_multi_aff().coalesce()
+        for members in independent_parts(leaf.einsum.rank_variables, ties)
+    ]
+
+
+def _units(leaf: Leaf, variables: Sequence[str], position: int) -> list[int]:
+    """Return the Spatial loops over some variables that are above a position."""
+    return [
+        p
+        for p in range(position)
+        if leaf.loops[p].unit is not None and leaf.loops[p].variable in variables
+    ]

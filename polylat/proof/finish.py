@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.isl_pieces import last_at_or_before
 from polylat.proof.checked_schedule import CheckedSchedule
+from polylat.proof.precedence import Until
 from polylat.proof.tile_sets import event_set
 from polylat.schedule.pieces import Pieces
 
@@ -47,43 +47,32 @@ class Finishes:
 
     def __init__(self, schedule: CheckedSchedule) -> None:
         self.schedule = schedule
-        self._parts: dict[int, tuple[FinishPart, ...]] = {}
+        self._parts: dict[tuple[int, Until], tuple[FinishPart, ...]] = {}
 
-    def parts(self, leaf: int) -> tuple[FinishPart, ...]:
+    def parts(self, leaf: int, until: Until) -> tuple[FinishPart, ...]:
         """Return the events that the finish of a leaf's tile iterations waits for.
+
+        Fills and read-backs are none of them: a tile iteration starts after its own have passed.
 
         Parameters
         ----------
         leaf
             The number of the leaf.
+        until
+            Whether they must have finished, or only been served.
 
         Returns
         -------
         tuple of FinishPart
-            Starts, services of foreground and fills, and write-backs that are read back.
+            The events of the foreground.
         """
-        if leaf not in self._parts:
-            self._parts[leaf] = tuple(self._derive(leaf))
-        return self._parts[leaf]
-
-    def _derive(self, leaf: int) -> Iterator[FinishPart]:
-        yield FinishPart(self.schedule.foreground(leaf).ready, None, True)
-        for stream in self.schedule.schedule.blocks_of(leaf):
-            if self.schedule.expected.blocks[leaf][stream.block].kind == "background":
-                continue
-            for pieces in stream.tasks.values():
-                ends = self.schedule.ends(pieces)
-                yield FinishPart(
-                    ends, self.last_with_event(leaf, pieces), self.schedule.is_ordered(ends)
-                )
-        for block, function in self.schedule.read_backs(leaf):
-            stream = self.schedule.block_starts(leaf, block)
-            for pieces in stream.tasks.values():
-                ends = self.schedule.ends(pieces)
-                last = self.last_with_event(leaf, pieces)
-                if last is not None:
-                    last = last.pullback_pw_multi_aff(function).coalesce()
-                yield FinishPart(ends, last or function, self.schedule.is_ordered(ends))
+        if (leaf, until) not in self._parts:
+            front = self.schedule.sets.foreground(leaf)
+            self._parts[leaf, until] = tuple(
+                FinishPart(ends, self.last_with_event(leaf, ends), self.schedule.is_ordered(ends))
+                for ends in self.schedule.passes(leaf, front, until)
+            )
+        return self._parts[leaf, until]
 
     def last_with_event(self, leaf: int, pieces: Pieces) -> isl.PwMultiAff | None:
         """Return, per tile iteration, the last one at or before it that has an event.

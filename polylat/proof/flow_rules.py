@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from polylat.analysis.isl_pieces import first_within, prefix_function
-from polylat.proof.element_flow import check_brought, last_bringer
+from polylat.lowering.paths import Leaf
+from polylat.proof.element_flow import check_brought, last_bringer, read_after_write_back
 from polylat.proof.precedence import PrecedenceKind, PrecedenceRule
+from polylat.proof.sums import check_final, check_kept
 from polylat.proof.tile_sets import TileSets
 
 __all__ = ["flow_rules"]
@@ -23,13 +25,22 @@ def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
     Yields
     ------
     PrecedenceRule
-        A rule per reader and tensor, and per transfer through which elements arrive.
+        A rule per reader and tensor that another leaf brings.
 
     Raises
     ------
     MappingError
-        Elements are read that no leaf has brought in the same residency.
+        Elements are read that no leaf has brought in the same residency, or that are updated
+        again later; or elements of an output are updated in several tiles of its backing storage.
+
+    Notes
+    -----
+    A write-back waits for the tile iterations that compute its elements, and for the write-backs
+    from further in; a fill waits for those of the same leaf from further out.
     """
+    for leaf in sets.leaves:
+        for output in leaf.einsum.outputs:
+            check_kept(leaf, output)
     for (number, tensor), source in sets.sources.items():
         if source.leaf is None:
             continue
@@ -37,42 +48,54 @@ def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
         storages = reader.storages(tensor)
         block = sets.separate_block(number, "fill", tensor, source.level + 1)
         waiting = sets.foreground(number) if block is None else block
-        kind: PrecedenceKind = "flow" if block is None else "prefetch"
-        where = f"{tensor} in {storages[source.level].component}"
+        kind: PrecedenceKind = "flow" if block is None else "transfer"
         check_brought(reader, bringer, tensor, source.level)
         if source.produces:
-            deeper = source.level + 1 < len(storages)
-            read = storages[source.level + 1].depth if deeper else sets.depths[number]
-            last = last_bringer(
-                reader,
-                bringer,
-                tensor,
-                source.level,
-                (read, sets.depths[number], sets.depths[bringer.number]),
-            )
-            why = f"{bringer.einsum.name} produces {where}"
-            yield PrecedenceRule(kind, number, waiting, bringer.number, None, last, why, "flow")
-            for level in range(source.level + 1, len(bringer.storages(tensor))):
-                back = sets.separate_block(bringer.number, "background", tensor, level)
-                if back is not None:
-                    yield PrecedenceRule(
-                        kind,
-                        number,
-                        waiting,
-                        bringer.number,
-                        back,
-                        last,
-                        f"{bringer.einsum.name} writes back {where} in the background",
-                        "flow",
-                    )
+            check_final(reader, bringer, tensor, source.level)
+            yield _from_producer(sets, reader, bringer, tensor, source.level, waiting, kind)
             continue
-        first = sets.sources[bringer.number, tensor].level + 1
-        for level in range(first, source.level + 1):
-            fill = sets.separate_block(bringer.number, "fill", tensor, level)
-            if fill is None:
-                raise AssertionError("a shared holder above a split has separate fills")
-            depth = storages[level].depth
-            owner = first_within(sets.spaces[bringer.number], depth)
-            function = owner.pullback_pw_multi_aff(prefix_function(sets.depths[number], depth))
-            why = f"{bringer.einsum.name} fetches {tensor} into {storages[level].component}"
-            yield PrecedenceRule(kind, number, waiting, bringer.number, fill, function, why, "flow")
+        holder = storages[source.level]
+        fill = sets.separate_block(bringer.number, "fill", tensor, source.level)
+        if fill is None:
+            raise AssertionError("a shared holder above a split has separate fills")
+        owner = first_within(sets.spaces[bringer.number], holder.depth)
+        function = owner.pullback_pw_multi_aff(prefix_function(sets.depths[number], holder.depth))
+        why = f"{bringer.einsum.name} fetches {tensor} into {holder.component}"
+        yield PrecedenceRule(kind, number, waiting, bringer.number, fill, function, why, "flow")
+
+
+def _from_producer(
+    sets: TileSets,
+    reader: Leaf,
+    bringer: Leaf,
+    tensor: str,
+    level: int,
+    waiting: int,
+    kind: PrecedenceKind,
+) -> PrecedenceRule:
+    """Derive that a reader waits for what its producer computes, or writes back."""
+    number, source = reader.number, bringer.number
+    storages = reader.storages(tensor)
+    depth = sets.depths[number]
+    read = storages[level + 1].depth if level + 1 < len(storages) else depth
+    where = f"{tensor} in {storages[level].component}"
+    back = sets.separate_block(source, "write_back", tensor, level + 1)
+    if back is None:
+        depths = read, depth, sets.depths[source]
+        last = last_bringer(reader, bringer, tensor, level, depths)
+        why = f"{bringer.einsum.name} produces {where}"
+        return PrecedenceRule(kind, number, waiting, source, None, last, why, "flow")
+    elements = read_after_write_back(
+        sets.expected.problem, reader, bringer, tensor, level, level + 1
+    )
+    # The first tile iteration in a tile reads it.
+    firsts = sets.firsts(number, read)
+    relation = elements.between(firsts, sets.block_set(source, back))
+    inner = bringer.storages(tensor)[level + 1]
+    if any(loop.unit is not None for loop in bringer.loops[: inner.position]):
+        # Counts are those of one unit, and the others may write back in other tile iterations.
+        last = relation.lexmax_pw_multi_aff().coalesce()
+    else:
+        last = elements.last.intersect_domain(firsts)
+    why = f"{bringer.einsum.name} writes back {where}"
+    return PrecedenceRule(kind, number, waiting, source, back, last, why, "flow", relation=relation)

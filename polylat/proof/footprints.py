@@ -123,21 +123,23 @@ class Part:
             return summed_over(found, units)
         return self._elements(loops, (), units, above, "first")
 
-    def last(self, depth: int, units: Collection[int], above: int) -> LoopCounts:
-        """Count the elements that no later tile iteration of the same tile touches.
+    def last(self, depth: int, units: Collection[int], above: int, within: int) -> LoopCounts:
+        """Count the elements that no later part of the same tile touches.
 
         Parameters
         ----------
         depth, units, above
             As for `footprint`.
+        within
+            The number of Temporal loops above the parts of a tile.
 
         Returns
         -------
         LoopCounts
-            Per tile iteration, the number of elements.
+            Per part, the number of elements.
         """
         units = self._over(units)
-        loops, outer = self.temporal(self.depth), self.temporal(depth)
+        loops, outer = self.temporal(within), self.temporal(depth)
         inner = [p for p in loops if p not in outer]
         if self._alone:
             found = self._lengths(loops, units, above)

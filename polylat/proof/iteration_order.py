@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import islpy as isl
-
-from polylat.analysis.starts import BlockStarts
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.schedule.pieces import Pieces
 
 __all__ = ["check_order"]
 
@@ -32,7 +28,7 @@ def check_order(schedule: CheckedSchedule) -> int:
     """
     count = 0
     for leaf in range(len(schedule.sets.leaves)):
-        identity = _identity(schedule.sets.spaces[leaf])
+        identity = schedule.sets.identity(leaf)
         foreground = schedule.foreground(leaf)
         pair = schedule.decider.first_inversion(schedule.times_of(foreground.ready))
         count += 1
@@ -47,36 +43,14 @@ def check_order(schedule: CheckedSchedule) -> int:
                 raise BrokenRule(
                     f"a block of Einsum {schedule.words.einsum(leaf)!r} starts before time 0"
                 )
-            kind = schedule.expected.blocks[leaf][stream.block].kind
-            if kind != "foreground":
-                waiting, awaited = foreground.ready, stream.ready
-                if kind == "background":
-                    waiting, awaited = awaited, waiting
-                _check_within_iteration(schedule, leaf, identity, stream, waiting, awaited)
-                count += 1
             for pieces in stream.tasks.values():
-                _check_within_iteration(schedule, leaf, identity, stream, pieces, stream.ready)
+                pair = schedule.first_violation(identity, leaf, pieces, stream.ready)
                 count += 1
+                if pair is not None:
+                    words = schedule.words
+                    raise BrokenRule(
+                        f"{words.tile(leaf, pair.waiting)}: {words.block(leaf, stream.block)} may"
+                        f" start at {schedule.when(stream.ready, pair.awaited)}, but a port serves"
+                        f" it at {schedule.when(pieces, pair.waiting)}"
+                    )
     return count
-
-
-def _check_within_iteration(
-    schedule: CheckedSchedule,
-    leaf: int,
-    identity: isl.PwMultiAff,
-    stream: BlockStarts,
-    waiting: Pieces,
-    awaited: Pieces,
-) -> None:
-    pair = schedule.first_violation(identity, leaf, waiting, awaited)
-    if pair is not None:
-        words = schedule.words
-        raise BrokenRule(
-            f"{words.tile(leaf, pair.waiting)}: {words.block(leaf, stream.block)} may"
-            f" start at {schedule.when(awaited, pair.awaited)}, but an event that waits for it"
-            f" starts at {schedule.when(waiting, pair.waiting)}"
-        )
-
-
-def _identity(space: isl.Set) -> isl.PwMultiAff:
-    return isl.PwMultiAff.from_map(isl.Map.identity(space.get_space().map_from_set()))

@@ -6,7 +6,7 @@ the same. The size of a grid does not depend on trip counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,12 @@ import numpy as np
 __all__ = ["LoopCounts", "as_boxes", "at_extreme", "constant", "summed_over", "together"]
 
 _WIDE = 1 << 62
+_COMBINE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "*": np.multiply,
+    "+": np.add,
+    "-": np.subtract,
+    "max": np.maximum,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +172,7 @@ def together(a: LoopCounts, b: LoopCounts, combine: str) -> LoopCounts:
     a, b
         The numbers.
     combine
-        ``"*"``, ``"+"`` or ``"-"``.
+        ``"*"``, ``"+"``, ``"-"`` or ``"max"``.
 
     Returns
     -------
@@ -184,7 +190,7 @@ def together(a: LoopCounts, b: LoopCounts, combine: str) -> LoopCounts:
     bound = a.largest * b.largest if combine == "*" else a.largest + b.largest
     if bound >= _WIDE:
         one, two = one.astype(object), two.astype(object)
-    values = one * two if combine == "*" else one + two if combine == "+" else one - two
+    values = _COMBINE[combine](one, two)
     return LoopCounts(a.loops, a.trips, tuple(cuts), np.asarray(values))
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import islpy as isl
 import numpy as np
 
-from polylat.lowering.points import PiecewiseAffine
+from polylat.lowering.points import PiecewiseAffine, integer_points
 from polylat.proof.decide import Counterexample
 from polylat.proof.piecewise import PiecewiseFunction
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces
 
-__all__ = ["PointDecider", "find_overlap_pointwise"]
+__all__ = ["PointDecider", "find_overlap_pointwise", "related_rows"]
 
 
 @dataclass
@@ -99,6 +100,29 @@ class PointDecider:
         worst = int(np.flatnonzero(times[: at[first] + 1] > start[first])[0])
         return Counterexample(_index_at(digits, first), _index_at(awaited.table[0], worst))
 
+    def first_violation_among(
+        self, relation: isl.Map, waiting: TabulatedTimes, awaited: TabulatedTimes
+    ) -> Counterexample | None:
+        """Find a violation where all related tile iterations are awaited.
+
+        Parameters
+        ----------
+        relation
+            Tile iterations of `waiting` → those of `awaited`.
+        waiting, awaited
+            The starts of the waiting event, and the ends of the awaited one.
+
+        Returns
+        -------
+        Counterexample or None
+            None if every tile iteration waits.
+        """
+        self.checks += 1
+        at, which = related_rows(relation, waiting, awaited)
+        self.decided_by_bounds += len(at)
+        late = np.asarray(awaited.table[1][which] > waiting.table[1][at], dtype=np.bool_)
+        return _first(late, waiting.table[0][at], awaited.table[0][which])
+
     def first_inversion(self, times: TabulatedTimes) -> Counterexample | None:
         """Find two tile iterations that start in the wrong order.
 
@@ -118,6 +142,31 @@ class PointDecider:
         self.checks += 1
         wrong = np.asarray(start[1:] < start[:-1], dtype=np.bool_)
         return _first(np.concatenate(([False], wrong))[: len(start)], digits, np.roll(digits, 1, 0))
+
+
+def related_rows(
+    relation: isl.Map, waiting: TabulatedTimes, awaited: TabulatedTimes
+) -> tuple[Ints, Ints]:
+    """List the pairs of a relation between the tile iterations of two events.
+
+    Parameters
+    ----------
+    relation
+        Tile iterations of `waiting` → those of `awaited`.
+    waiting, awaited
+        The two events.
+
+    Returns
+    -------
+    (rows, rows)
+        Shape (pairs,) each: rows of the tables of both events.
+    """
+    points = integer_points(relation.wrap().flatten())
+    size = relation.dim(isl.dim_type.in_)
+    at, here = waiting.find(points[:, :size])
+    which, there = awaited.find(points[:, size:])
+    both = here & there
+    return at[both], which[both]
 
 
 def _index_at(digits: Ints, which: int) -> tuple[int, ...]:

@@ -76,7 +76,8 @@ def check_latency(schedule: CheckedSchedule, latency: int) -> int:
     """
     latest = 0
     for stream in schedule.schedule.blocks:
-        for pieces in (stream.ready, *stream.tasks.values()):
+        events = (stream.ready, *schedule.passes(stream.leaf, stream.block, "passed"))
+        for pieces in events:
             if pieces.size:
                 latest = max(latest, int(max(pieces.last.tolist())))
     if latest != latency:

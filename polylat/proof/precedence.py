@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import islpy as isl
 
-__all__ = ["PrecedenceKind", "PrecedenceRule", "Reason"]
+__all__ = ["PrecedenceKind", "PrecedenceRule", "Reason", "Until"]
 
-PrecedenceKind = Literal["flow", "barrier", "capacity", "prefetch"]
+PrecedenceKind = Literal["flow", "transfer", "barrier", "capacity", "causality"]
 Reason = Literal["flow", "barrier", "capacity"]
+Until = Literal["passed", "served"]
+"""Whether the awaited block must have passed, fixed latency included, or only been served."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,17 +23,23 @@ class PrecedenceRule:
     Parameters
     ----------
     kind
-        The rule of the model; *prefetch* for a rule that delays a separate fill.
+        The rule of the model; *transfer* for what delays a separate transfer, or waits for an own
+        one.
     leaf, block
         The waiting block. The foreground block represents the start of its tile iteration.
     awaited, awaited_block
-        The awaited leaf and its block; None for the finish of a tile iteration.
+        The awaited leaf and its block; None for a tile iteration and all before it.
     function
         Waiting tile iteration → the last tile iteration that it waits for.
     why
         The reason, in words.
     reason
-        The rule of the model, for separate fills too.
+        The rule of the model, for separate transfers too.
+    until
+        What of it is awaited.
+    relation
+        Waiting tile iteration → all tile iterations whose block it waits for; None: that of
+        `function` only. Of tile iterations that start in order, the first one may stand for others.
     """
 
     kind: PrecedenceKind
@@ -42,3 +50,5 @@ class PrecedenceRule:
     function: isl.PwMultiAff
     why: str
     reason: Reason
+    until: Until = "passed"
+    relation: isl.Map | None = None

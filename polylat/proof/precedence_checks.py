@@ -1,14 +1,16 @@
-"""Check rules 1 to 3 of the model: flow, barriers and capacity."""
+"""Check that a schedule keeps rules of precedence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
+from polylat.proof.decide import Counterexample
 from polylat.proof.finish import Finishes
 from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.tile_sets import event_set
 from polylat.schedule.pieces import Pieces
 
 if TYPE_CHECKING:
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["check_rules"]
 
 
-def check_rules(schedule: CheckedSchedule) -> Iterator[str]:
-    """Check rules 1 to 3: flow, barriers and capacity.
+def check_rules(schedule: CheckedSchedule, rules: Iterable[PrecedenceRule]) -> Iterator[str]:
+    """Check that a schedule keeps rules of precedence.
 
     Parameters
     ----------
     schedule
         The schedule to check.
+    rules
+        The rules.
 
     Yields
     ------
@@ -36,28 +40,45 @@ def check_rules(schedule: CheckedSchedule) -> Iterator[str]:
         A rule is broken.
     """
     finishes = Finishes(schedule)
-    for rule in schedule.rules:
+    for rule in rules:
         _check_rule(schedule, finishes, rule)
         yield rule.kind
 
 
 def _check_rule(schedule: CheckedSchedule, finishes: Finishes, rule: PrecedenceRule) -> None:
     waiting = schedule.block_starts(rule.leaf, rule.block).ready
-    if rule.awaited_block is not None:
-        stream = schedule.block_starts(rule.awaited, rule.awaited_block)
-        _decide(schedule, rule, waiting, stream.ready, rule.function, each=True)
-        kind = schedule.expected.blocks[rule.awaited][rule.awaited_block].kind
-        for pieces in stream.tasks.values():
-            ends = schedule.ends(pieces)
-            if kind == "fill":
-                # Only this fill is awaited; fills of earlier tile iterations may end later.
-                _decide(schedule, rule, waiting, ends, rule.function, each=True)
-            else:
-                last = finishes.last_with_event(rule.awaited, pieces)
-                _check_up_to(schedule, rule, waiting, ends, last, ordered=schedule.is_ordered(ends))
+    if rule.awaited_block is None:
+        for part in finishes.parts(rule.awaited, rule.until):
+            _check_up_to(schedule, rule, waiting, part.ends, part.last, ordered=part.ordered)
         return
-    for part in finishes.parts(rule.awaited):
-        _check_up_to(schedule, rule, waiting, part.ends, part.last, ordered=part.ordered)
+    for ends in schedule.passes(rule.awaited, rule.awaited_block, rule.until):
+        if rule.relation is None:
+            _decide(schedule, rule, waiting, ends, rule.function, each=True)
+        else:
+            _check_all(schedule, rule, rule.relation, waiting, ends)
+
+
+def _check_all(
+    schedule: CheckedSchedule,
+    rule: PrecedenceRule,
+    relation: isl.Map,
+    waiting: Pieces,
+    ends: Pieces,
+) -> None:
+    """Check that an event has ended in all related tile iterations."""
+    assert rule.awaited_block is not None
+    every = schedule.block_starts(rule.awaited, rule.awaited_block).ready
+    whole = ends.points == every.points
+    if schedule.is_ordered(ends) and (whole or not schedule.pointwise):
+        function = rule.function
+        if not whole:
+            some = relation.intersect_range(event_set(ends))
+            function = some.lexmax_pw_multi_aff().coalesce()
+        _decide(schedule, rule, waiting, ends, function, each=True)
+        return
+    pair = schedule.first_violation_among(relation, waiting, ends)
+    if pair is not None:
+        raise _broken(schedule, rule, pair, ends)
 
 
 def _check_up_to(
@@ -89,11 +110,17 @@ def _decide(
     which = schedule.function_parts(function, rule.leaf)
     decide = schedule.decider.first_violation if each else schedule.decider.first_violation_up_to
     pair = decide(which, *both)
-    if pair is None:
-        return
+    if pair is not None:
+        raise _broken(schedule, rule, pair, awaited)
+
+
+def _broken(
+    schedule: CheckedSchedule, rule: PrecedenceRule, pair: Counterexample, awaited: Pieces
+) -> BrokenRule:
     who = schedule.start_in_words(rule.leaf, rule.block, pair.waiting)
     done = schedule.when(awaited, pair.awaited)
-    what = f"{schedule.words.tile(rule.awaited, pair.awaited)} has finished, at {done}"
+    ended = "finished" if rule.until == "passed" else "been served"
+    what = f"{schedule.words.tile(rule.awaited, pair.awaited)} has {ended}, at {done}"
     if rule.awaited_block is not None:
         what = f"{schedule.words.block(rule.awaited, rule.awaited_block)} by {what}"
-    raise BrokenRule(f"{who} before {what} ({rule.kind}: {rule.why})")
+    return BrokenRule(f"{who} before {what} ({rule.kind}: {rule.why})")

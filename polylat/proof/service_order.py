@@ -14,6 +14,8 @@ from polylat.schedule.arrays import Ints, Times
 
 __all__ = ["MAX_SERVICES", "check_service_order"]
 
+_PLACES = {"fill": 0, "foreground": 1, "write_back": 2}
+
 MAX_SERVICES = 50_000
 """Largest number of services that are visited one by one."""
 
@@ -54,23 +56,35 @@ def check_service_order(
         starts: list[Times] = []
         ends: list[Times] = []
         ready: list[Times] = []
-        dates: list[Ints] = []
+        keys: list[tuple[list[Ints], ...]] = []
         for stream in schedule.schedule.blocks:
             if port not in stream.tasks:
                 continue
             digits, start = TabulatedTimes(stream.tasks[port]).table
             may = TabulatedTimes(stream.ready)
-            kind = schedule.expected.blocks[stream.leaf][stream.block].kind
-            date = _dates(schedule, stream.leaf, digits, radices, skew)
-            last = order == "oldest" and kind == "background"
-            key = [np.full(len(start), last), *date, np.full(len(start), stream.block)]
+            block = schedule.expected.blocks[stream.leaf][stream.block]
+            hosts = digits
+            if block.ahead and skew is not None:
+                hosts = _tiles_before(digits, may.table[0])
+            every = np.full(len(start), 0)
+            behind = order == "oldest" and block.background
+            host, own = (_dates(schedule, stream.leaf, x, radices, skew) for x in (hosts, digits))
+            hosted: Ints = np.asarray((hosts != digits).any(axis=1), dtype=np.int64)
+            keys.append(
+                (
+                    [every + behind],
+                    host,
+                    [every + _PLACES[block.kind], hosted],
+                    own,
+                    [every + stream.block],
+                )
+            )
             starts.append(start)
             ends.append(TabulatedTimes(schedule.ends(stream.tasks[port])).table[1])
             ready.append(may.table[1][may.find(digits)[0]])
-            dates.append(np.array(key, dtype=np.int64))
         if not starts:
             continue
-        rank = _ranks(dates)
+        rank = _ranks(keys)
         start = np.concatenate(starts)
         count += len(start)
         if order == "oldest":
@@ -110,19 +124,32 @@ def _dates(
     return [*found, *(digits[:, k] for k in range(above, digits.shape[1]))]
 
 
-def _ranks(dates: Sequence[Ints]) -> Ints:
-    """Return the places of all dates in lexicographic order; shorter ones are padded."""
-    # The block's index is the last column. Dates of different lengths differ before the padding.
-    width = max(len(date) for date in dates)
-    rows = []
-    for date in dates:
-        table = np.zeros((width, date.shape[1]), dtype=np.int64)
-        table[: len(date) - 1] = date[:-1]
-        table[-1] = date[-1]
-        rows.append(table)
-    every = np.concatenate(rows, axis=1)
-    rank = np.empty(every.shape[1], dtype=np.int64)
-    rank[np.lexsort(every[::-1])] = np.arange(every.shape[1])
+def _tiles_before(digits: Ints, entries: Ints) -> Ints:
+    """Return the tile iterations that enter the tile before each; of the first tile, itself."""
+    keys = {tuple(row): at for at, row in enumerate(entries.tolist())}
+    at = np.array([keys[tuple(row)] for row in digits.tolist()], dtype=np.int64)
+    return entries[np.maximum(at - 1, 0)]
+
+
+def _ranks(keys: Sequence[tuple[Sequence[Ints], ...]]) -> Ints:
+    """Return the places of all keys in lexicographic order.
+
+    A key consists of parts, each of some columns. Shorter parts are padded: dates of different
+    lengths differ before that.
+    """
+    columns: list[Ints] = []
+    for part in zip(*keys, strict=True):
+        for column in range(max(len(some) for some in part)):
+            columns.append(
+                np.concatenate(
+                    [
+                        some[column] if column < len(some) else np.zeros_like(key[-1][0])
+                        for some, key in zip(part, keys, strict=True)
+                    ]
+                )
+            )
+    rank = np.empty(len(columns[0]), dtype=np.int64)
+    rank[np.lexsort(columns[::-1])] = np.arange(len(rank))
     return rank
 
 

@@ -10,6 +10,7 @@ from polylat.analysis.access import Step
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
 from polylat.proof.loop_counts import LoopCounts, constant, together
+from polylat.proof.passing import numbers_at
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.proof.units import PortName
 from polylat.proof.waits import Place
@@ -47,7 +48,7 @@ def locate_steps(
     """
     leaf_of = {leaf.einsum.name: leaf.number for leaf in schedule.sets.leaves}
     found: list[tuple[Place, int] | None] = [None] * len(steps)
-    groups: dict[tuple[int, str, str, str | None, str], list[int]] = {}
+    groups: dict[tuple[int, str, str, str, str | None, str], list[int]] = {}
     known: set[tuple[str, str, tuple[str, ...]]] = set()
     for k, s in enumerate(steps):
         kind = s.einsum, s.component, tuple([v for v, _ in s.tile])
@@ -55,27 +56,25 @@ def locate_steps(
             if not _exists(schedule, s):
                 raise BrokenRule(f"the mapping has no access like {s}")
             known.add(kind)
-        key = leaf_of[s.einsum], s.component, s.port, s.tensor, s.action
+        key = leaf_of[s.einsum], s.component, s.port, s.units, s.tensor, s.action
         groups.setdefault(key, []).append(k)
-    for (leaf, component, port_name, tensor, action), members in groups.items():
-        depth = schedule.sets.depths[leaf]
+    for (leaf, component, port_name, units, tensor, action), members in groups.items():
+        depth, path = schedule.sets.depths[leaf], schedule.sets.leaves[leaf]
         rows = [[x for _, x in steps[k].tile] for k in members]
         digits = np.array(rows, dtype=np.int64).reshape(len(members), depth)
         start = np.array([times[k][0] for k in members], dtype=object)
         lasts = np.array([times[k][1] - times[k][0] for k in members], dtype=object)
-        access = component, port_name, tensor, action
+        access = component, port_name, units, tensor, action
         for block, port, offset, duration in _candidates(schedule, leaf, access):
             stream = schedule.block_starts(leaf, block)
             if port not in stream.tasks:
                 continue
             begin, there = _times_at(stream.tasks[port], digits)
             fits = there & np.asarray(
-                begin.astype(object) + _numbers_at(schedule, leaf, offset, digits) == start,
+                begin.astype(object) + numbers_at(path, offset, digits) == start,
                 dtype=np.bool_,
             )
-            fits &= np.asarray(
-                _numbers_at(schedule, leaf, duration, digits) == lasts, dtype=np.bool_
-            )
+            fits &= np.asarray(numbers_at(path, duration, digits) == lasts, dtype=np.bool_)
             for at in np.flatnonzero(fits).tolist():
                 index = tuple(int(x) for x in digits[at])
                 found[members[at]] = found[members[at]] or ((leaf, block, index), port)
@@ -102,10 +101,10 @@ def _exists(schedule: CheckedSchedule, step: Step) -> bool:
 
 
 def _candidates(
-    schedule: CheckedSchedule, leaf: int, access: tuple[str, str, str | None, str]
+    schedule: CheckedSchedule, leaf: int, access: tuple[str, str, str, str | None, str]
 ) -> list[tuple[int, int, LoopCounts, LoopCounts]]:
     """Return the services of an access: block, port, offset within the block, and duration."""
-    component, port_name, tensor, action = access
+    component, port_name, units, tensor, action = access
     einsum = schedule.sets.leaves[leaf].einsum.name
     named = schedule.expected.problem.spec.arch.component(einsum, component).ports
     number = {name: port for port, name in enumerate(schedule.ports)}
@@ -119,21 +118,12 @@ def _candidates(
                 tensor,
                 action,
             )
-            if same and named[service.port[1]].name == port_name:
+            _, index, users = service.port
+            same &= schedule.expected.units.label(users) == units
+            if same and named[index].name == port_name:
                 found.append((block, number[service.port], offset, service.duration))
             into[service.port] = together(offset, service.duration, "+")
     return found
-
-
-def _numbers_at(schedule: CheckedSchedule, leaf: int, numbers: LoopCounts, digits: Ints) -> Times:
-    """Return numbers in tile iterations (one per row), as Python integers."""
-    path = schedule.sets.leaves[leaf]
-    positions = path.temporal_positions[: digits.shape[1]]
-    grid = numbers.over(positions, [path.trips[p] for p in positions])
-    cells = tuple(
-        np.searchsorted(cuts, digits[:, k], side="right") - 1 for k, cuts in enumerate(grid.cuts)
-    )
-    return np.broadcast_to(grid.values[cells], len(digits)).astype(object)
 
 
 def describe_step(schedule: CheckedSchedule, step: Step) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import islpy as isl
 import numpy as np
 
-from polylat.analysis.isl_pieces import pieces_to_set
+from polylat.analysis.isl_pieces import first_within, last_within, pieces_to_set, prefix_map
 from polylat.lowering.paths import Leaf
 from polylat.proof.durations import Expectation
 from polylat.proof.loop_counts import LoopCounts, as_boxes
@@ -31,12 +31,13 @@ class TileSets:
         self.expected = expected
         self.leaves = expected.problem.leaves
         self.depths = expected.problem.depths
-        self.slots = expected.problem.slots
         self.sources: Mapping[tuple[int, str], Source] = expected.problem.sources
         self.spaces = [
             tile_iterations(leaf, n) for leaf, n in zip(self.leaves, self.depths, strict=True)
         ]
         self._touching: dict[tuple[int, str, str], isl.Set] = {}
+        self._firsts: dict[tuple[int, int], isl.Set] = {}
+        self._block_sets: dict[tuple[int, int], isl.Set] = {}
 
     def foreground(self, leaf: int) -> int:
         """Return the index of a leaf's foreground block.
@@ -54,14 +55,14 @@ class TileSets:
         return self._first_block(leaf, lambda block: block.kind == "foreground") or 0
 
     def separate_block(self, leaf: int, kind: str, tensor: str, level: int) -> int | None:
-        """Return the index of a leaf's block of fills or background write-backs.
+        """Return the index of a leaf's block of separate transfers.
 
         Parameters
         ----------
         leaf
             The number of the leaf.
         kind
-            ``"fill"`` or ``"background"``.
+            ``"fill"`` or ``"write_back"``.
         tensor, level
             The tensor, and the index of its holder among the leaf's holders of it.
 
@@ -116,7 +117,73 @@ class TileSets:
         islpy.Set
             The tile iterations of the leaf, as points without a name.
         """
-        return self.set_of(leaf, self.expected.iterations(leaf, block))
+        if (leaf, block) not in self._block_sets:
+            some = self.set_of(leaf, self.expected.iterations(leaf, block))
+            self._block_sets[leaf, block] = some
+        return self._block_sets[leaf, block]
+
+    def identity(self, leaf: int) -> isl.PwMultiAff:
+        """Return the function from the tile iterations of a leaf to themselves.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+
+        Returns
+        -------
+        islpy.PwMultiAff
+            Tile iteration → the same one.
+        """
+        return isl.PwMultiAff.from_map(
+            isl.Map.identity(self.spaces[leaf].get_space().map_from_set())
+        )
+
+    def firsts(self, leaf: int, depth: int) -> isl.Set:
+        """Return the first tile iterations of a leaf in the tiles below some loops.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+        depth
+            The number of loops above the tiles.
+
+        Returns
+        -------
+        islpy.Set
+            The tile iterations, as points without a name.
+        """
+        if depth == self.depths[leaf]:
+            return self.spaces[leaf]
+        if (leaf, depth) not in self._firsts:
+            first = isl.Map.from_pw_multi_aff(first_within(self.spaces[leaf], depth))
+            self._firsts[leaf, depth] = first.range().coalesce()
+        return self._firsts[leaf, depth]
+
+    def within_tiles(
+        self, tile: isl.PwMultiAff, awaited: tuple[int, int], depth: int
+    ) -> tuple[isl.PwMultiAff, isl.Map]:
+        """Relate tile iterations to those of a block in a tile.
+
+        Parameters
+        ----------
+        tile
+            Waiting tile iteration → the indices of the loops above a tile.
+        awaited
+            A leaf and its block.
+        depth
+            The number of loops above the tile.
+
+        Returns
+        -------
+        (last, relation)
+            Waiting tile iteration → the last one in the tile that has the block, and → all of them.
+        """
+        some = self.block_set(*awaited)
+        last = last_within(some, depth).pullback_pw_multi_aff(tile).coalesce()
+        inside = prefix_map(self.depths[awaited[0]], depth).reverse().intersect_range(some)
+        return last, isl.Map.from_pw_multi_aff(tile).apply_range(inside)
 
     def set_of(self, leaf: int, counts: LoopCounts) -> isl.Set:
         """Return the tile iterations for which a number is not 0.

@@ -1,21 +1,24 @@
-"""Which stages of a Pipeline have units of their own, and hence ports of their own."""
+"""Which units of a component each leaf uses, and which leaves share units and ports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache, cached_property
+from math import prod
 
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, PathSplit
 from polylat.spec import Spec
 
 __all__ = ["PortName", "Units"]
 
-PortName = tuple[str, int, tuple[tuple[int, int], ...]]
-"""(component, index of the port, (tree node of a Pipeline, stage) pairs with units of their own)"""
+PortName = tuple[str, int, tuple[int, ...]]
+"""(component, index of the port, the leaves that it serves where several ports have that index)"""
+
+_NAMED = 3
 
 
 class Units:
-    """The units of components that the stages of Pipelines use.
+    """The units of components that the leaves use.
 
     Parameters
     ----------
@@ -26,6 +29,12 @@ class Units:
     def __init__(self, spec: Spec, leaves: Sequence[Leaf]) -> None:
         self.spec = spec
         self.leaves = leaves
+        self._path = {
+            leaf.number: [component.name for component in spec.arch.paths[leaf.einsum.name]]
+            for leaf in leaves
+        }
+        self._needs = cache(self._count_needs)
+        self.groups = cache(self._groups)
 
     @cached_property
     def pipelines(self) -> list[int]:
@@ -53,67 +62,126 @@ class Units:
                     found.setdefault(split.branch, []).append(leaf)
         return [found[branch] for branch in sorted(found)]
 
-    def own_units(self, leaf: Leaf) -> dict[str, tuple[tuple[int, int], ...]]:
-        """Return, per component of a leaf, the stages that have units of their own.
+    def _groups(self, component: str) -> frozenset[frozenset[int]]:
+        """Return the sets of leaves that share a unit of a component.
+
+        A unit of a component below others belongs to one unit of each of them.
+        """
+        here = {n: path for n, path in self._path.items() if component in path}
+        path = next(iter(here.values()))
+        found = {frozenset(here)}
+        for name in path[: path.index(component) + 1]:
+            used = {n: self._interval(self.leaves[n], name) for n in self._path}
+            # The users of units change only where the interval of some leaf begins or ends.
+            places = {place for interval in used.values() for place in interval}
+            users = [{n for n, (low, high) in used.items() if low <= p < high} for p in places]
+            found = {some & members for some in found for members in users}
+        return frozenset(some for some in found if some)
+
+    def _interval(self, leaf: Leaf, component: str) -> tuple[int, int]:
+        """Return the first unit that a leaf uses, and the one after the last."""
+        if component not in self._path[leaf.number]:
+            return 0, 0
+        low, room = 0, self._fanout(component)
+        for split in leaf.splits:
+            needs = [self._needs(split.node, s, component) for s in range(self._branches(split))]
+            if split.pipeline and sum(needs) <= room and not self._joined(split.node, component):
+                low += sum(needs[: split.branch])
+                room = needs[split.branch]
+        return low, low + self._own(leaf, component)
+
+    def _fanout(self, component: str) -> int:
+        return max(
+            c.fanout for path in self.spec.arch.paths.values() for c in path if c.name == component
+        )
+
+    def _branches(self, split: PathSplit) -> int:
+        return len(self.stages(split.node))
+
+    def _own(self, leaf: Leaf, component: str) -> int:
+        """Return the number of units that a leaf needs."""
+        if component not in self._path[leaf.number]:
+            return 0
+        pairs = zip(leaf.loops, leaf.trips, strict=True)
+        return prod(trips for loop, trips in pairs if loop.unit and loop.unit[0] == component)
+
+    def _count_needs(self, node: int, branch: int, component: str) -> int:
+        """Return the number of units that a branch of a split needs."""
+        leaves = self.stages(node)[branch]
+        at = [s.node for s in leaves[0].splits].index(node) + 1
+        if at == len(leaves[0].splits):
+            return self._own(leaves[0], component)
+        below = leaves[0].splits[at]
+        needs = [self._needs(below.node, s, component) for s in range(self._branches(below))]
+        return sum(needs) if below.pipeline else max(needs)
+
+    def _joined(self, node: int, component: str) -> bool:
+        """Return whether a tile in a unit of a component belongs to two stages of a Pipeline.
+
+        That is a tile in a Storage above the Pipeline, of a tensor that both stages access, in the
+        component or in one below.
+        """
+        users: dict[tuple[int, str], set[int]] = {}
+        for stage, leaves in enumerate(self.stages(node)):
+            for leaf in leaves:
+                path = self._path[leaf.number]
+                below = path[path.index(component) :] if component in path else []
+                for tensor, holders in leaf.holders.items():
+                    for holder in holders:
+                        if holder.component in below and not holder.toll:
+                            users.setdefault((holder.node, tensor), set()).add(stage)
+        return any(len(stages) > 1 for stages in users.values())
+
+    def ports(
+        self, component: str, served: Mapping[int, Collection[int]]
+    ) -> dict[tuple[int, int], list[PortName]]:
+        """Return the ports of a component that serve the accesses of each leaf.
 
         Parameters
         ----------
-        leaf
-            The leaf.
+        component
+            The component.
+        served
+            Index of a port → the leaves whose accesses it serves.
 
         Returns
         -------
         dict
-            Component → (tree node of the Pipeline, stage) pairs, outermost first. Inside a
-            Pipeline whose stages contend, all stages contend.
+            (leaf, index of a port) → its ports: one for all units that the same of these leaves
+            share. The last part of all names is empty if no index has several ports.
         """
-        path = [component.name for component in self.spec.arch.paths[leaf.einsum.name]]
-        found = {}
-        for place, name in enumerate(path):
-            own: list[tuple[int, int]] = []
-            for split in leaf.splits:
-                if split.pipeline:
-                    if not any((split.node, outer) in self._divided for outer in path[: place + 1]):
-                        break
-                    own.append((split.node, split.branch))
-            found[name] = tuple(own)
-        return found
-
-    @cached_property
-    def _divided(self) -> set[tuple[int, str]]:
-        """(Pipeline, component) pairs where the stages together need no more than all units."""
-        available = {
-            component.name: component.fanout
-            for leaf in self.leaves
-            for component in self.spec.arch.paths[leaf.einsum.name]
+        groups = {
+            index: {tuple(sorted(set(leaves) & some)) for some in self.groups(component)} - {()}
+            for index, leaves in served.items()
         }
+        plain = all(len(some) <= 1 for some in groups.values())
         return {
-            (node, name)
-            for node in self.pipelines
-            for name, fanout in available.items()
-            if sum(self._used(stage, node, name) for stage in self.stages(node)) <= fanout
+            (leaf, index): [
+                (component, index, () if plain else users)
+                for users in sorted(groups[index])
+                if leaf in users
+            ]
+            for index, leaves in served.items()
+            for leaf in leaves
         }
 
-    def _used(self, leaves: Iterable[Leaf], above: int | None, component: str) -> int:
-        """Return the units of a component that leaves use together, below a split."""
-        some = list(leaves)
-        below = {}
-        for leaf in some:
-            nodes = [s.node for s in leaf.splits]
-            rest = leaf.splits[nodes.index(above) + 1 :] if above is not None else leaf.splits
-            below[leaf.number] = rest
-        first = below[some[0].number]
-        if not first:
-            (leaf,) = some
-            used = 1
-            for loop, trips in zip(leaf.loops, leaf.trips, strict=True):
-                if loop.unit is not None and loop.unit[0] == component:
-                    used *= trips
-            here = self.spec.arch.paths[leaf.einsum.name]
-            return used if component in {c.name for c in here} else 0
-        split = first[0]
-        branches: dict[int, list[Leaf]] = {}
-        for leaf in some:
-            branches.setdefault(below[leaf.number][0].branch, []).append(leaf)
-        each = [self._used(branch, split.node, component) for branch in branches.values()]
-        return sum(each) if split.pipeline else max(each)
+    def label(self, users: Iterable[int]) -> str:
+        """Return the name of the units that some leaves share.
+
+        Parameters
+        ----------
+        users
+            The numbers of the leaves.
+
+        Returns
+        -------
+        str
+            Their Einsums, joined by ``+``; more than three consecutive ones as ``first..last``.
+        """
+        rest, words = sorted(users), []
+        while rest:
+            length = next((k for k, n in enumerate(rest) if n != rest[0] + k), len(rest))
+            names = [self.leaves[n].einsum.name for n in rest[:length]]
+            words.append(f"{names[0]}..{names[-1]}" if length > _NAMED else "+".join(names))
+            rest = rest[length:]
+        return "+".join(words)

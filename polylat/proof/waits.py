@@ -1,16 +1,22 @@
-"""Search a schedule backward for the service that an event waits for, without a delay."""
+"""Search a schedule backward for the service that an event waits for, without a gap.
+
+Only fixed latencies, and stalls of rigid pipelines, may lie between the two.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import islpy as isl
 import numpy as np
 
 from polylat.analysis.isl_pieces import preceding
+from polylat.analysis.starts import BlockStarts
 from polylat.lowering.points import PiecewiseAffine
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.passing import delayed
+from polylat.proof.precedence import PrecedenceRule, Until
 from polylat.proof.words import time_at
 from polylat.schedule.arrays import Ints
 from polylat.schedule.pieces import Pieces
@@ -21,7 +27,32 @@ Index = tuple[int, ...]
 Place = tuple[int, int, Index]
 """(leaf, block, tile iteration)"""
 
+_Event = tuple[Place, int, bool]
+"""(block and tile iteration, when it may start, whether the search is past the stated reason)"""
+
 _MAX_EVENTS = 100_000
+
+
+@dataclass(frozen=True)
+class _Awaited:
+    """A block of several tile iterations that an event waits for.
+
+    Parameters
+    ----------
+    leaf, block, until
+        The block, and whether it must have passed or been served.
+    last
+        The last of the tile iterations where all before it are no later; None where any of them may
+        be the latest.
+    includes
+        Whether a tile iteration is one of them.
+    """
+
+    leaf: int
+    block: int
+    until: Until
+    last: Index | None
+    includes: Callable[[Index], bool]
 
 
 class Waits:
@@ -39,6 +70,7 @@ class Waits:
         for rule in schedule.rules:
             self.rules_of.setdefault((rule.leaf, rule.block), []).append(rule)
         self._values: dict[tuple[int, Index], Index | None] = {}
+        self._late: dict[int, tuple[Pieces, Pieces]] = {}
         self._before: dict[int, isl.PwMultiAff] = {}
         self._functions: dict[int, tuple[isl.PwMultiAff, PiecewiseAffine]] = {}
 
@@ -70,9 +102,9 @@ class Waits:
     def awaited_service(
         self, place: Place, time: int, *, reason: str | None = None, wanted: Place | None = None
     ) -> Place | None:
-        """Find a service that ends when an event starts, and that the event waits for.
+        """Find a service that an event waits for, without a delay but fixed latencies.
 
-        From the event, search backward through the events that start at the same time.
+        From the event, search backward through the events that it waits for.
 
         Parameters
         ----------
@@ -81,17 +113,70 @@ class Waits:
         reason
             The rule by which the event has to wait; None: any.
         wanted
-            The service; None: any that ends at `time`.
+            The service; None: any.
 
         Returns
         -------
         Place or None
             The service; None if the event does not wait for it.
         """
-        if time_at(self.schedule.block_starts(place[0], place[1]).ready, place[2]) != time:
-            return None
-        seen: set[tuple[Place, bool]] = set()
-        stack: list[tuple[Place, bool]] = [(place, reason is None)]
+        return self._search([(place, time, reason is None)], reason, wanted)
+
+    def last_service(self, end: int, wanted: Place | None = None) -> Place | None:
+        """Find a service by which a schedule ends: nothing but fixed latencies follow it.
+
+        Parameters
+        ----------
+        end
+            The last finish.
+        wanted
+            The service; None: any.
+
+        Returns
+        -------
+        Place or None
+            The service; None if the schedule does not end by it.
+        """
+        for stream in self.schedule.schedule.blocks:
+            found = self._service(_whole(stream), end, wanted)
+            if found is not None:
+                return found
+        return self._search(self._last_events(end), None, wanted)
+
+    def is_free(self, place: Place | None, time: int) -> bool:
+        """Return whether an event happens at a time after fixed latencies alone.
+
+        Parameters
+        ----------
+        place, time
+            The event and its start; None: the last finish.
+
+        Returns
+        -------
+        bool
+            Whether the events that it waits for lead to time 0 without a service.
+        """
+        events = self._last_events(time) if place is None else [(place, time, True)]
+        return self._search(events, None, None, origin=True) is not None
+
+    def _last_events(self, end: int) -> list[_Event]:
+        return [
+            (place, time, True)
+            for stream in self.schedule.schedule.blocks
+            for place, time in self._events(_whole(stream), end)
+        ]
+
+    def _search(
+        self,
+        events: Sequence[_Event],
+        reason: str | None,
+        wanted: Place | None,
+        *,
+        origin: bool = False,
+    ) -> Place | None:
+        """Return a service that events wait for, or an event at time 0."""
+        seen: set[_Event] = set()
+        stack = list(events)
         while stack:
             event = stack.pop()
             if event in seen:
@@ -99,43 +184,88 @@ class Waits:
             seen.add(event)
             if len(seen) > _MAX_EVENTS:
                 return None
-            (leaf, block, index), reached = event
-            if time_at(self.schedule.block_starts(leaf, block).ready, index) != time:
+            place, time, reached = event
+            start = time_at(self.schedule.block_starts(place[0], place[1]).ready, place[2])
+            if start != time:
                 continue
-            for rule in self.rules_of.get((leaf, block), ()):
+            if origin and time == 0:
+                return place
+            for rule in self.rules_of.get(place[:2], ()):
                 if not reached and rule.reason != reason:
                     continue
-                value = self._awaited_iteration(rule, index)
-                if value is None:
+                awaited = self._awaited(rule, place[2])
+                if awaited is None:
                     continue
-                found = self._awaited_in(rule, value, time, wanted)
+                found = None if origin else self._service(awaited, time, wanted)
                 if found is not None:
                     return found
-                there = (
-                    self._foreground(rule.awaited)
-                    if rule.awaited_block is None
-                    else rule.awaited_block
-                )
-                stack.append(((rule.awaited, there, value), True))
-            stack += [(found, reached) for found in self._own_predecessors(leaf, block, index)]
+                stack += [(at, when, True) for at, when in self._events(awaited, time)]
+            before = self._preceding(place)
+            if before is not None:
+                stack.append((before, time, reached))
         return None
 
-    def _awaited_in(
-        self, rule: PrecedenceRule, index: Index, time: int, wanted: Place | None
-    ) -> Place | None:
-        """Return a service that a rule awaits in a tile iteration, and that ends at a time."""
-        leaf, stream = rule.awaited, rule.awaited_block
-        if wanted is not None:
-            return wanted if self._includes(leaf, stream, index, wanted) else None
-        for block in self.schedule.schedule.blocks_of(leaf):
-            if stream not in (None, block.block):
-                continue
-            for pieces in block.tasks.values():
-                for at in services_ending_at(pieces, time):
-                    place = leaf, block.block, at
-                    if self._includes(leaf, stream, index, place):
-                        return place
+    def _awaited(self, rule: PrecedenceRule, index: Index) -> _Awaited | None:
+        """Return what a rule awaits in a tile iteration; None for nothing."""
+        value = self._awaited_iteration(rule, index)
+        if value is None:
+            return None
+        leaf, block = rule.awaited, rule.awaited_block
+        if block is None:
+            front = self.schedule.sets.foreground(leaf)
+            return _Awaited(leaf, front, rule.until, value, lambda at: at <= value)
+        if rule.relation is None:
+            return _Awaited(leaf, block, rule.until, value, lambda at: at == value)
+        related = rule.relation.intersect_domain(_point(index)).range()
+        return _Awaited(
+            leaf, block, rule.until, None, lambda at: not (related & _point(at)).is_empty()
+        )
+
+    def _service(self, awaited: _Awaited, time: int, wanted: Place | None) -> Place | None:
+        """Return an awaited service after which a block has passed at a time."""
+        block = awaited.leaf, awaited.block
+        if wanted is not None and wanted[:2] != block:
+            return None
+        for pieces in self.schedule.block_starts(*block).tasks.values():
+            ends = self._passed(block, self.schedule.ends(pieces), awaited.until)
+            some = services_ending_at(ends, time) if wanted is None else [wanted[2]]
+            for index in some:
+                if time_at(ends, index) == time and awaited.includes(index):
+                    return (*block, index)
         return None
+
+    def _events(self, awaited: _Awaited, time: int) -> Iterator[tuple[Place, int]]:
+        """Yield the starts that are followed by fixed latencies or stalls until a time."""
+        leaf, block, until = awaited.leaf, awaited.block, awaited.until
+        stream = self.schedule.block_starts(leaf, block)
+        begun = self._passed((leaf, block), stream.ready, until)
+        constant = self.schedule.expected.latency(leaf, block).values.size == 1
+        if awaited.last is not None and (constant or until == "served"):
+            # Those before it start no later.
+            some: Iterable[Index] = [awaited.last]
+        elif any(pieces.points == stream.ready.points for pieces in stream.tasks.values()):
+            some = []
+        else:
+            some = services_ending_at(begun, time)
+        for index in some:
+            if time_at(begun, index) == time and awaited.includes(index):
+                start = time_at(stream.ready, index)
+                assert start is not None
+                yield (leaf, block, index), start
+        if until == "passed" and block == self.schedule.sets.foreground(leaf):
+            stalls = self.schedule.stalls(leaf)
+            for held, later, start in () if stalls is None else stalls.ending_at(time):
+                if awaited.includes(held):
+                    yield (leaf, block, later), start
+
+    def _passed(self, block: tuple[int, int], pieces: Pieces, until: Until) -> Pieces:
+        """Return an event of a block, later by the block's fixed latency if it must pass."""
+        if until == "served":
+            return pieces
+        if id(pieces) not in self._late:
+            path, late = self.schedule.sets.leaves[block[0]], self.schedule.expected.latency(*block)
+            self._late[id(pieces)] = pieces, delayed(path, pieces, late)
+        return self._late[id(pieces)][1]
 
     def _evaluated(
         self, function: isl.PwMultiAff, indices: Sequence[Index]
@@ -148,43 +278,25 @@ class Waits:
         rows = np.array(indices, dtype=np.int64).reshape(len(indices), size)
         return self._functions[id(function)][1].at(rows)
 
-    def _foreground(self, leaf: int) -> int:
-        return self.schedule.sets.foreground(leaf)
-
-    def _includes(self, leaf: int, stream: int | None, index: Index, place: Place) -> bool:
-        """Return whether a finish, or the end of a block, waits for a block in a tile iteration."""
-        if leaf != place[0]:
-            return False
-        kind = self.schedule.expected.blocks[leaf][place[1]].kind
-        if stream is not None:
-            up_to = place[2] <= index if kind == "background" else place[2] == index
-            return place[1] == stream and up_to
-        if kind != "background":
-            return place[2] <= index
-        for part in self.schedule.read_backs(leaf):
-            if part[0] == place[1]:
-                values, there = self._evaluated(part[1], [index])
-                if there[0] and place[2] <= tuple(values[0].tolist()):
-                    return True
-        return False
-
-    def _own_predecessors(self, leaf: int, block: int, index: Index) -> list[Place]:
-        """Return the events of the same leaf that an event waits for."""
-        front = self._foreground(leaf)
-        if block != front:
-            kind = self.schedule.expected.blocks[leaf][block].kind
-            return [(leaf, front, index)] if kind == "background" else []
-        found = [
-            (leaf, number, index)
-            for number, what in enumerate(self.schedule.expected.blocks[leaf])
-            if what.kind == "fill"
-        ]
+    def _preceding(self, place: Place) -> Place | None:
+        """Return the tile iteration before another one of the same leaf."""
+        leaf, block, index = place
+        if block != self.schedule.sets.foreground(leaf):
+            return None
         if leaf not in self._before:
             self._before[leaf] = preceding(self.schedule.sets.spaces[leaf], 1)
         values, there = self._evaluated(self._before[leaf], [index])
-        if there[0]:
-            found.append((leaf, front, tuple(values[0].tolist())))
-        return found
+        return (leaf, block, tuple(values[0].tolist())) if there[0] else None
+
+
+def _whole(stream: BlockStarts) -> _Awaited:
+    """Return a block in all of its tile iterations."""
+    return _Awaited(stream.leaf, stream.block, "passed", None, lambda _: True)
+
+
+def _point(index: Index) -> isl.Set:
+    """Return a tile iteration as a set."""
+    return isl.Set(f"{{ [{', '.join(map(str, index))}] }}")
 
 
 def services_ending_at(pieces: Pieces, time: int) -> Iterator[Index]:

@@ -6,9 +6,9 @@ ports, no access of it could start earlier.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from polylat.analysis.access import Step
+from polylat.analysis.access import LATENCY, Step
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
 from polylat.proof.step_location import describe_step, locate_steps
@@ -62,16 +62,61 @@ class WitnessChecker:
         for k in range(1, len(chain)):
             if times[k][0] != times[k - 1][1]:
                 raise BrokenRule(f"there is a gap in the critical path at {chain[k].start}")
-        found = locate_steps(self.schedule, chain, times)
+        served = [k for k, step in enumerate(chain) if step.action != LATENCY]
+        found = locate_steps(self.schedule, [chain[k] for k in served], [times[k] for k in served])
         self.waits.evaluate_rules([place for place, _ in found])
-        for k, step in enumerate(chain):
-            if step.waited_for is None and times[k][0] != 0:
-                what = describe_step(self.schedule, step)
-                raise BrokenRule(f"{what} waits for nothing, and starts at {step.start}")
-            if k and not self._waited(step, times[k][0], found[k], found[k - 1]):
-                what, other = (describe_step(self.schedule, x) for x in (step, chain[k - 1]))
-                raise BrokenRule(f"{what} does not wait for {other} ({step.waited_for})")
+        for at, k in enumerate(served):
+            first = latency is not None and not at
+            self._check_service(chain[k], times[k][0], found[at], first=first)
+            if at:
+                before = served[at - 1]
+                gap = times[k][0] - times[before][1]
+                if not self._waited(chain[k], times[k][0], found[at], found[at - 1], gap):
+                    what, other = (describe_step(self.schedule, chain[x]) for x in (k, before))
+                    raise BrokenRule(f"{what} does not wait for {other} ({chain[k].waited_for})")
+        self._check_latencies(chain, dict(zip(served, (place for place, _ in found), strict=True)))
+        ends_late = latency is not None and served and served[-1] != len(chain) - 1
+        if ends_late and self.waits.last_service(times[-1][1], found[-1][0]) is None:
+            what = describe_step(self.schedule, chain[served[-1]])
+            raise BrokenRule(f"the schedule does not end a fixed latency after {what}")
         return len(chain)
+
+    def _check_service(
+        self, step: Step, time: int, step_place: tuple[Place, int], *, first: bool
+    ) -> None:
+        """Check that a step waits for something, or begins as soon as latencies have passed."""
+        if (
+            time
+            and (first or step.waited_for is None)
+            and not self.waits.is_free(step_place[0], time)
+        ):
+            what = describe_step(self.schedule, step)
+            raise BrokenRule(f"{what} waits for nothing, and starts at {step.start}")
+
+    def _check_latencies(self, chain: Sequence[Step], places: Mapping[int, Place]) -> None:
+        """Check that fixed latencies are those of the service before them.
+
+        A fixed latency at the beginning is that of the tile iteration that is served first.
+        """
+        leaves = self.schedule.sets.leaves
+        for k, step in enumerate(chain):
+            if k in places or (not k and step.start):
+                continue
+            if step.waited_for is None and step.start:
+                raise BrokenRule(f"a fixed latency waits for nothing, and starts at {step.start}")
+            leaf, block, index = places.get(k - 1) or places.get(k + 1) or (0, 0, ())
+            what = self.schedule.expected.blocks[leaf][block]
+            component = leaves[leaf].component
+            tensor = what.tensor if k else None
+            if tensor is not None:
+                component = leaves[leaf].storages(tensor)[what.level].component
+            tile = tuple(x for _, x in step.tile)
+            claimed = step.einsum, step.component, step.tensor, tile
+            if claimed != (leaves[leaf].einsum.name, component, tensor, index):
+                raise BrokenRule(
+                    f"the fixed latency at {step.start} on the critical path is not that of the"
+                    " access before it"
+                )
 
     def _waited(
         self,
@@ -79,14 +124,20 @@ class WitnessChecker:
         time: int,
         step_place: tuple[Place, int],
         previous: tuple[Place, int],
+        gap: int,
     ) -> bool:
         """Return whether a step waited for the previous one, and for the reason that it states.
+
+        After a gap it waited for fixed latencies behind the previous one, not for a port.
 
         Where several waits end at the start of the step, the previous step may be the one and the
         stated reason another one of them.
         """
         place, port = step_place
         stated = None if step.waited_for == "port" else step.waited_for
+        if gap:
+            behind = self._waits_for(place, time, None, previous[0])
+            return stated is not None and behind and self._waits_for(place, time, stated, None)
         if stated is None and port == previous[1]:
             return True
         if stated is not None and self._waits_for(place, time, stated, previous[0]):

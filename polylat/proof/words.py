@@ -124,7 +124,8 @@ class Wording:
             return "the accesses"
         component = self.leaves[leaf].storages(found.tensor)[found.level].component
         if found.kind == "fill":
-            return f"the fill of {found.tensor!r} in {component!r}"
+            output = found.tensor in self.leaves[leaf].einsum.outputs
+            return f"the {'read-back' if output else 'fill'} of {found.tensor!r} in {component!r}"
         return f"the write-back of {found.tensor!r} from {component!r}"
 
     def port(self, port: int) -> str:
@@ -138,11 +139,13 @@ class Wording:
         Returns
         -------
         str
-            Such as ``port 'read' of 'SRAM'``; ``the port of 'SRAM'`` where there is only one.
+            Such as ``port 'read' of 'SRAM'``; ``the port of 'SRAM'`` where there is only one. Where
+            leaves divide its units, ``'SRAM[e1+e2]'``.
         """
-        name, index, _ = self.ports[port]
+        name, index, users = self.ports[port]
+        shown = f"{name}[{self.expected.units.label(users)}]" if users else name
         for path in self.expected.problem.spec.arch.paths.values():
             for component in path:
                 if component.name == name and len(component.ports) > 1:
-                    return f"port {component.ports[index].name!r} of {name!r}"
-        return f"the port of {name!r}"
+                    return f"port {component.ports[index].name!r} of {shown!r}"
+        return f"the port of {shown!r}"

@@ -25,6 +25,7 @@ SCHEDULE = {
     "solution": "the schedule itself: every figure is derived from it, and it is proven",
     "schedules": "the schedules in the other orders, with which `latency_by_order` is compared",
     "accelforge": "AccelForge's accounting, with which `roofline` is compared",
+    "options": "what was asked for; those that the schedule depends on are compared with it",
 }
 """Fields that are neither a figure nor an option."""
 
@@ -40,7 +41,7 @@ def reports() -> dict[str, Report]:
     assert not bracket.exact
     return {
         "background": polylat.analyze(
-            polylat.load(*EXAMPLE), granularity="tile", background=["o2", "o1@SRAM"]
+            polylat.load(*EXAMPLE), granularity="tile", background=["o2", "o1"]
         ),
         "pipeline": polylat.analyze(polylat.load(OURS / "t_chain2_pipeline_node.yaml")),
         "sequential": polylat.analyze(polylat.load(OURS / "map_chain1_a2.yaml")),

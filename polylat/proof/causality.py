@@ -1,0 +1,157 @@
+"""Derive causality: no value is moved before it exists, and no tile is used before it has arrived.
+
+For every element: its computation, the separate write-backs that move it outwards, the separate
+fills and read-backs that move it inwards, and the use of it follow each other. This is derived from
+the operations alone, element by element, without the rules that a schedule keeps to ensure it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from polylat.analysis.isl_pieces import first_within, prefix_function
+from polylat.lowering.paths import Leaf
+from polylat.proof.element_flow import (
+    last_bringer,
+    moved_by_inner,
+    read_after_write_back,
+    updated_before_leaving,
+)
+from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.tile_sets import TileSets
+from polylat.proof.transfer_rules import written_back_before
+
+if TYPE_CHECKING:
+    import islpy as isl
+
+__all__ = ["causality_rules"]
+
+
+def causality_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
+    """Derive what happens before what in every schedule that respects cause and effect.
+
+    Parameters
+    ----------
+    sets
+        The tile iterations of the mapping.
+
+    Yields
+    ------
+    PrecedenceRule
+        A rule per step of the elements of a tensor on their way from their computation to their
+        use.
+    """
+    for leaf in sets.leaves:
+        for tensor in leaf.einsum.outputs:
+            yield from _outwards(sets, leaf, tensor)
+        for tensor in leaf.einsum.tensors:
+            yield from _inwards(sets, leaf, tensor)
+    for (number, tensor), source in sets.sources.items():
+        if source.leaf is not None:
+            reader, bringer = sets.leaves[number], sets.leaves[source.leaf]
+            yield from _between(sets, reader, bringer, tensor, source.level)
+
+
+def _all_related(
+    waiting: tuple[int, int],
+    awaited: tuple[int, int],
+    relation: isl.Map,
+    why: str,
+) -> PrecedenceRule:
+    return PrecedenceRule(
+        "causality",
+        *waiting,
+        *awaited,
+        relation.lexmax_pw_multi_aff().coalesce(),
+        why,
+        "flow",
+        relation=relation,
+    )
+
+
+def _outwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule]:
+    """Yield the steps of elements from their computation out of every separate holder."""
+    number, problem = leaf.number, sets.expected.problem
+    front = number, sets.foreground(number)
+    blocks: dict[int, tuple[int, int]] = {}
+    for level in problem.separate_levels(leaf, tensor):
+        block = sets.separate_block(number, "write_back", tensor, level)
+        if block is not None:
+            blocks[level] = number, block
+    for level, back in blocks.items():
+        some = sets.block_set(*back)
+        computed = updated_before_leaving(problem, leaf, tensor, level)
+        relation = computed.between(some, sets.spaces[number])
+        why = f"{leaf.einsum.name} computes {tensor}"
+        yield _all_related(back, front, relation, why)
+        if level + 1 in blocks:
+            inner = blocks[level + 1]
+            moved = moved_by_inner(problem, leaf, tensor, level, level + 1)
+            relation = moved.between(some, sets.block_set(*inner))
+            component = leaf.storages(tensor)[level + 1].component
+            why = f"{leaf.einsum.name} writes back {tensor} from {component}"
+            yield _all_related(back, inner, relation, why)
+
+
+def _inwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule]:
+    """Yield the steps of elements through the leaf's own fills and read-backs to their use."""
+    number, depth = leaf.number, sets.depths[leaf.number]
+    storages = leaf.storages(tensor)
+    outer: int | None = None
+    for level in sets.expected.problem.separate_levels(leaf, tensor):
+        fill = sets.separate_block(number, "fill", tensor, level)
+        if fill is None:
+            continue
+        arrived = _entry(sets, number, depth, storages[level].depth)
+        why = f"{leaf.einsum.name} fetches {tensor} into {storages[level].component}"
+        front = sets.foreground(number)
+        yield PrecedenceRule("causality", number, front, number, fill, arrived, why, "flow")
+        if outer is not None:
+            holder = storages[level - 1]
+            before = _entry(sets, number, depth, holder.depth)
+            why = f"{leaf.einsum.name} fetches {tensor} into {holder.component}"
+            yield PrecedenceRule("causality", number, fill, number, outer, before, why, "flow")
+        outer = fill
+        back = sets.separate_block(number, "write_back", tensor, level)
+        if back is not None:
+            relation = written_back_before(sets, leaf, tensor, level, fill, back)
+            why = f"{leaf.einsum.name} writes back {tensor} from {storages[level].component}"
+            yield _all_related((number, fill), (number, back), relation, why)
+
+
+def _entry(sets: TileSets, number: int, depth: int, above: int) -> isl.PwMultiAff:
+    """Return tile iteration of a leaf → the first one of another (or the same) leaf in its tile."""
+    first = first_within(sets.spaces[number], above)
+    return first.pullback_pw_multi_aff(prefix_function(depth, above))
+
+
+def _between(
+    sets: TileSets, reader: Leaf, bringer: Leaf, tensor: str, level: int
+) -> Iterator[PrecedenceRule]:
+    """Yield the steps of elements from the leaf that brings them to the one that reads them."""
+    number, problem = reader.number, sets.expected.problem
+    storages, depth = reader.storages(tensor), sets.depths[number]
+    fill = sets.separate_block(number, "fill", tensor, level + 1)
+    waiting = number, sets.foreground(number) if fill is None else fill
+    if tensor not in bringer.einsum.outputs:
+        above = storages[level].depth
+        shared = sets.separate_block(bringer.number, "fill", tensor, level)
+        why = f"{bringer.einsum.name} fetches {tensor} into {storages[level].component}"
+        arrived = _entry(sets, bringer.number, depth, above)
+        yield PrecedenceRule("causality", *waiting, bringer.number, shared, arrived, why, "flow")
+        return
+    read = storages[level + 1].depth if level + 1 < len(storages) else depth
+    last = last_bringer(reader, bringer, tensor, level, (read, depth, sets.depths[bringer.number]))
+    why = f"{bringer.einsum.name} computes {tensor}"
+    yield PrecedenceRule("causality", *waiting, bringer.number, None, last, why, "flow")
+    for moved in range(level + 1, len(bringer.storages(tensor))):
+        back = sets.separate_block(bringer.number, "write_back", tensor, moved)
+        if back is None:
+            continue
+        elements = read_after_write_back(problem, reader, bringer, tensor, level, moved)
+        block = bringer.number, back
+        relation = elements.between(sets.firsts(number, read), sets.block_set(*block))
+        component = bringer.storages(tensor)[moved].component
+        why = f"{bringer.einsum.name} writes back {tensor} from {component}"
+        yield _all_related(waiting, block, relation, why)
