@@ -33,7 +33,7 @@ class Result(ResultData):
 
     Parameters
     ----------
-    number, choice, latency, order, waits_for_background, exact, peaks, error
+    number, choice, latency, order, keeps_barriers, exact, peaks, error
         As in `polylat.exploration.results.ResultData`.
     """
 
@@ -61,7 +61,7 @@ class Result(ResultData):
             "choice": self.choice.to_dict(),
             "latency": optional_number(self.latency),
             "order": self.order,
-            "waits_for_background": self.waits_for_background,
+            "keeps_barriers": self.keeps_barriers,
             "exact": self.exact,
             "peaks": {memory: optional_number(peak) for memory, peak in self.peaks.items()},
             "error": self.error or None,
@@ -170,6 +170,7 @@ def explore(
     *,
     splits: bool = True,
     background: bool | Iterable[str | tuple[str, str]] = True,
+    staged: bool | str | Iterable[str] = False,
     slots: Any = None,
     granularity: str | Sequence[str] | None = None,
     order: str | Sequence[str] | None = None,
@@ -199,9 +200,14 @@ def explore(
     background
         Write-backs to explore in the foreground and in the background: True: all that the mapping
         has; False: none; or one or several of ``"o2"``, ``"o2@SRAM"``, ``("o2", "SRAM")``.
+    staged
+        Memories to explore streaming and staged: True: all that hold something other than backing
+        storages; False: none; or one or several of their names. A memory is staged with all tensors
+        in it.
     slots
         Slot counts to explore, such as ``range(1, 4)``, for each tensor for which they may make a
-        difference; or by tensor, ``{"o1": [1, 2, None]}`` (None: unlimited). None: as in the input.
+        difference; or by tensor or holder, ``{"o1": [1, 2, None], "o2@SRAM": [2, 3]}`` (None:
+        unlimited). None: as in the input.
     granularity, order
         One or several values to explore; see `analyze`. None: as in the input.
     tiles
@@ -274,6 +280,7 @@ def explore(
         spec,
         splits=splits,
         background=background,
+        staged=staged,
         slots=slots,
         granularity=given.get("granularity", "auto") if granularity is None else granularity,
         order=given.get("order", "best") if order is None else order,

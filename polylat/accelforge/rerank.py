@@ -54,7 +54,8 @@ def rerank(
     quiet
         Whether to omit the message that says whether another mapping is the fastest.
     **options
-        Options of `polylat.analyze`, such as ``background="o2"`` or ``slots=3``.
+        Options of `polylat.analyze`, such as ``background="o2"``, ``staged="all"`` or ``slots=3``.
+        They hold for all mappings.
 
     Returns
     -------
@@ -75,7 +76,8 @@ def rerank(
         ``lower_bound``      lower bound on the latency of any schedule of the requested mapping
         ``resource_bound``   the largest total busy time of a port
         ``dependence_bound`` the makespan if no block ever waits for a port
-        ``optimal``          whether `latency` equals the larger bound
+        ``barrier_bound``    what the branches of Sequentials take one after another
+        ``optimal``          whether `latency` equals the largest bound
         ``exact``            whether `latency` is exact (else that of a feasible schedule)
         ``order``            the order of service
         ``peak NAME``        per memory NAME, the largest number of bits in it at any time
@@ -203,6 +205,7 @@ def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
             "lower_bound": _plain(report.lower_bound),
             "resource_bound": _plain(report.resource_bound),
             "dependence_bound": _plain(report.dependence_bound),
+            "barrier_bound": _plain(report.barrier_bound),
             "optimal": report.optimal,
             "exact": report.exact,
             "order": report.order,

@@ -10,22 +10,27 @@ from typing import Any, TypeVar
 
 from polylat.errors import OptionError, TooLargeError
 from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.transfers import TransferOptions, separate_levels
 from polylat.spec import Spec
-from polylat.spec.arguments import normalize_count
-from polylat.spec.background import normalize_background
+from polylat.spec.arguments import check_exists, normalize_count
+from polylat.spec.background import check_background, normalize_background
 from polylat.spec.mapping import Branch, Pipeline, Sequential, Spatial, Temporal
-from polylat.spec.option_values import normalize_slots
+from polylat.spec.names import known_names
+from polylat.spec.slots import DEFAULT_SLOTS, Slots, check_slots, normalize_slots
+from polylat.spec.staged import ALL, Staged, staged_holders
 
 __all__ = [
     "Loop",
     "SplitName",
     "WriteBack",
     "background_axes",
-    "capacity_tensors",
+    "limited_holders",
+    "memories_with_transfers",
     "one_or_several",
     "slot_axes",
     "split_axes",
     "split_name",
+    "staged_axes",
     "tile_axes",
     "write_backs",
 ]
@@ -37,7 +42,7 @@ WriteBack = tuple[str, str]
 """(tensor, component that it is written back from)"""
 
 _MOST_COUNTS = 10_000
-"""Largest number of slot counts of one tensor."""
+"""Largest number of slot counts of one tensor or holder."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,7 @@ def background_axes(
         explored = available
     elif requested is not False:
         names = normalize_background(requested, spec.workload.tensors, spec.arch.order)
+        check_background(names, known_names(spec.workload, spec.arch.order, spec.mapping))
         explored = tuple(pair for pair in available if _is_named(pair, names))
         for name in names:
             if not any(_is_named(pair, [name]) for pair in available):
@@ -212,11 +218,11 @@ def _is_named(pair: WriteBack, names: Iterable[tuple[str, str | None]]) -> bool:
     return any(pair == (tensor, component or pair[1]) for tensor, component in names)
 
 
-# Slots
+# Staged memories
 
 
-def capacity_tensors(lowered: LoweredMapping) -> tuple[str, ...]:
-    """Return the tensors whose slot counts may make a difference.
+def memories_with_transfers(lowered: LoweredMapping) -> tuple[str, ...]:
+    """Return the memories that hold something other than backing storages.
 
     Parameters
     ----------
@@ -226,29 +232,110 @@ def capacity_tensors(lowered: LoweredMapping) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Tensors that are exchanged, or fetched ahead, through a holder below a loop; and tensors
-        that may be written back in the background out of such a holder.
+        The memories with transfers that may be staged, in the order of the architecture.
     """
-    found: set[str] = set()
+    found = {
+        holder.component
+        for leaf in lowered.leaves
+        if not leaf.einsum.is_copy
+        for tensor in leaf.einsum.tensors
+        for holder in leaf.storages(tensor)[1:]
+    }
+    return tuple(name for name in lowered.spec.arch.order if name in found)
+
+
+def staged_axes(
+    spec: Spec, lowered: LoweredMapping, requested: bool | str | Iterable[str]
+) -> tuple[tuple[str, ...], Staged]:
+    """Return the memories to explore staged and streaming, and the holders that are always staged.
+
+    Parameters
+    ----------
+    spec
+        The input; memories that are not explored are as its ``schedule:`` says.
+    lowered
+        The lowered mapping.
+    requested
+        True or ``"all"``: all memories with transfers; False: none; otherwise one or several of
+        them.
+
+    Returns
+    -------
+    (tuple of str, tuple of (str, str))
+        The memories to explore; (tensor, component) of the holders in other memories that the
+        input stages.
+
+    Raises
+    ------
+    OptionError
+        A memory that does not exist, or has no transfers, is requested.
+    """
+    available = memories_with_transfers(lowered)
+    explored: tuple[str, ...] = ()
+    if requested is True or requested == ALL:
+        explored = available
+    elif requested is not False:
+        if isinstance(requested, Mapping) or not isinstance(requested, Iterable):
+            raise OptionError(
+                f"staged is {requested!r}", fix="give True, False, or names of memories"
+            )
+        names = [requested] if isinstance(requested, str) else list(requested)
+        for name in names:
+            if not isinstance(name, str):
+                raise OptionError(f"staged: {name!r} is not the name of a memory")
+            check_exists("component", name, spec.arch.order, "staged", None)
+            if name not in available:
+                raise OptionError(
+                    f"staged names {name!r}, which holds nothing but backing storages",
+                    fix=f"use one of: {', '.join(available) or 'none'}",
+                )
+        explored = tuple(name for name in available if name in names)
+    known = known_names(spec.workload, spec.arch.order, spec.mapping)
+    fixed = staged_holders(spec.schedule.get("staged", ()), known)
+    return explored, tuple(pair for pair in fixed if pair[1] not in explored)
+
+
+# Slots
+
+
+def limited_holders(lowered: LoweredMapping, staged: Staged) -> tuple[tuple[str, str], ...]:
+    """Return the holders whose number of slots may make a difference.
+
+    Parameters
+    ----------
+    lowered
+        The lowered mapping.
+    staged
+        The holders that may be staged.
+
+    Returns
+    -------
+    tuple of (str, str)
+        (tensor, component) of the holders below a loop through which tensors are exchanged, or
+        that may have separate transfers; tensor by tensor in the order of the workload.
+    """
+    options = TransferOptions(frozenset(write_backs(lowered)), staged)
+    found: dict[tuple[str, str], None] = {}
     for leaf in lowered.leaves:
         if leaf.einsum.is_copy:
             continue
-        for tensor in leaf.einsum.outputs:
-            read = any(tensor in other.einsum.inputs for other in lowered.leaves)
-            levels = leaf.storages(tensor) if read else leaf.storages(tensor)[1:]
-            if any(holder.depth for holder in levels):
-                found.add(tensor)
-        for tensor in leaf.einsum.inputs:
-            start = lowered.found[leaf.number, tensor].level + 1
-            if any(h.depth and h.above_split for h in leaf.storages(tensor)[start:]):
-                found.add(tensor)
-    return tuple(t for t in lowered.spec.workload.tensors if t in found)
+        for tensor in leaf.einsum.tensors:
+            holders = leaf.storages(tensor)
+            if tensor in leaf.einsum.outputs:
+                read = any(tensor in other.einsum.inputs for other in lowered.leaves)
+                limited = holders if read else holders[1:]
+            else:
+                own = lowered.found[leaf.number, tensor].level + 1
+                limited = holders[own : separate_levels(leaf, tensor, options) + 1]
+            found |= {(tensor, h.component): None for h in limited if h.depth}
+    rank = {tensor: k for k, tensor in enumerate(lowered.spec.workload.tensors)}
+    return tuple(sorted(found, key=lambda pair: rank[pair[0]]))
 
 
 def slot_axes(
-    spec: Spec, lowered: LoweredMapping, requested: Any
-) -> tuple[tuple[tuple[str, tuple[int | None, ...]], ...], Any]:
-    """Return the slot counts to explore by tensor, and the slots of all other tensors.
+    spec: Spec, lowered: LoweredMapping, staged: Staged, requested: Any
+) -> tuple[tuple[tuple[str, tuple[int | None, ...]], ...], Slots]:
+    """Return the slot counts to explore by tensor or holder, and the slots of all others.
 
     Parameters
     ----------
@@ -256,38 +343,58 @@ def slot_axes(
         The input; slots that are not explored are as its ``schedule:`` says.
     lowered
         The lowered mapping.
+    staged
+        The holders that may be staged.
     requested
-        Slot counts for all tensors of `capacity_tensors`, or by tensor; None: none is explored.
+        Slot counts for all tensors of `limited_holders`, or by ``"tensor"`` and
+        ``"tensor@component"``; None: none is explored.
 
     Returns
     -------
     (tuple of (str, tuple), int, mapping or None)
-        (tensor, slot counts) of each tensor that is explored; the option ``slots`` of `analyze`
-        for the others.
+        (tensor or tensor@component, slot counts) of each one that is explored; the option
+        ``slots`` of `analyze` for the others.
 
     Raises
     ------
     OptionError
-        A slot count cannot be used, or makes no difference for the tensor.
+        A slot count cannot be used, or makes no difference.
     TooLargeError
         A tensor has too many slot counts.
+
+    Notes
+    -----
+    As in the option, the number of a holder precedes that of its tensor: a tensor all of whose
+    holders have numbers of their own is not explored.
     """
-    tensors = capacity_tensors(lowered)
-    others = normalize_slots(spec.schedule.get("slots", 2), spec.workload.tensors)
+    tensors, components = spec.workload.tensors, spec.arch.order
+    others = normalize_slots(spec.schedule.get("slots", DEFAULT_SLOTS), tensors, components)
     if requested is None:
         return (), others
-    if isinstance(requested, Mapping):
-        normalize_slots(dict.fromkeys(requested, 1), spec.workload.tensors)
-        for tensor in requested:
-            if tensor not in tensors:
-                raise OptionError(
-                    f"slots names {tensor!r}, whose number of slots makes no difference",
-                    fix=f"use one of: {', '.join(tensors) or 'none'}",
-                )
-        counts = {tensor: _slot_counts(some) for tensor, some in requested.items()}
-    else:
-        counts = dict.fromkeys(tensors, _slot_counts(requested))
-    return tuple((tensor, counts[tensor]) for tensor in tensors if tensor in counts), others
+    fixed = {name for name in others if "@" in name} if isinstance(others, Mapping) else set()
+    by_tensor = isinstance(requested, Mapping)
+    asked: dict[str, Any] = {}
+    if by_tensor:
+        names = normalize_slots(dict.fromkeys(requested, 1), tensors, components)
+        assert isinstance(names, Mapping)
+        check_slots(names, known_names(spec.workload, components, spec.mapping))
+        asked = dict(zip(names, requested.values(), strict=True))
+        fixed |= {name for name in asked if "@" in name}
+    pairs = limited_holders(lowered, staged)
+    usable = dict.fromkeys(t for t, c in pairs if f"{t}@{c}" not in fixed)
+    if not by_tensor:
+        counts = _slot_counts(requested)
+        return tuple((tensor, counts) for tensor in usable), others
+    named = dict.fromkeys(f"{tensor}@{component}" for tensor, component in pairs)
+    for name in asked:
+        if name not in (named if "@" in name else usable):
+            raise OptionError(
+                f"slots names {name!r}, whose number of slots makes no difference",
+                fix=f"use one of: {', '.join((*usable, *named)) or 'none'}",
+            )
+    return tuple(
+        (name, _slot_counts(asked[name])) for name in (*usable, *named) if name in asked
+    ), others
 
 
 def _slot_counts(requested: Any) -> tuple[int | None, ...]:
@@ -296,10 +403,10 @@ def _slot_counts(requested: Any) -> tuple[int | None, ...]:
     values = list(islice(requested if several else [requested], _MOST_COUNTS + 1))
     if len(values) > _MOST_COUNTS:
         raise TooLargeError(
-            f"slots has more than {_MOST_COUNTS:,} values for a tensor: too many variants",
+            f"slots has more than {_MOST_COUNTS:,} values for one tensor: too many variants",
             fix="explore fewer of them",
         )
-    counts = {normalize_slots(value, ()) for value in values}
+    counts = {normalize_slots(value, (), ()) for value in values}
     if not counts:
         raise OptionError("slots has no value", fix="write 1:3, or a list")
     finite = sorted(n for n in counts if isinstance(n, int))

@@ -11,6 +11,7 @@ from polylat.exploration.axes import (
     one_or_several,
     slot_axes,
     split_axes,
+    staged_axes,
     tile_axes,
 )
 from polylat.exploration.space import Space
@@ -29,6 +30,7 @@ def build_space(
     *,
     splits: bool,
     background: bool | Iterable[Any],
+    staged: bool | str | Iterable[str],
     slots: Any,
     granularity: str | Sequence[str],
     order: str | Sequence[str],
@@ -42,7 +44,7 @@ def build_space(
     ----------
     spec
         The input.
-    splits, background, slots, granularity, order, tiles
+    splits, background, staged, slots, granularity, order, tiles
         As for `polylat.explore`.
     max_tiles, enforce_capacity
         The options of `analyze`.
@@ -58,20 +60,26 @@ def build_space(
         An option does not exist, or cannot be used.
     TooLargeError
         There are too many variants.
+    UnsupportedError
+        The input is not modelled.
     """
     if not isinstance(splits, bool):
         raise OptionError(f"splits is {splits!r}", fix="give True or False: all, or none")
     lowered = lower(spec, "tile")
     explored, fixed = background_axes(spec, lowered, background)
-    counts, others = slot_axes(spec, lowered, slots)
+    memories, staged_always = staged_axes(spec, lowered, staged)
+    may_be_staged = (*staged_always, *((None, memory) for memory in memories))
+    counts, others = slot_axes(spec, lowered, may_be_staged, slots)
     space = Space(
         spec,
         tile_axes(spec.mapping, tiles),
         one_or_several(granularity, "granularity", normalize_granularity),
-        one_or_several(order, "order", normalize_order),
-        split_axes(spec.mapping, explored=splits),
+        memories,
+        staged_always,
         explored,
         fixed,
+        one_or_several(order, "order", normalize_order),
+        split_axes(spec.mapping, explored=splits),
         counts,
         others,
         max_tiles,
@@ -80,6 +88,6 @@ def build_space(
     if space.size > _MOST_VARIANTS:
         raise TooLargeError(
             f"the choices make {space.size:,} variants, more than {_MOST_VARIANTS:,}",
-            fix="explore fewer of them at a time: fewer slots, tile shapes or write-backs",
+            fix="explore fewer at a time: fewer slots, tile shapes, memories or write-backs",
         )
     return space

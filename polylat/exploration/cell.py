@@ -1,4 +1,4 @@
-"""The variants that differ in write-backs and slots only: timed together, and each graph once."""
+"""The variants that differ in slots only: timed together, and equal schedules once."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from functools import cached_property
 
 import numpy as np
 
-from polylat.exploration.kernels import time_variants
+from polylat.engine.barrier_bound import barrier_bound
+from polylat.exploration.kernels import GraphArrays, time_variants
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.dependences.skew import shifts_from_distances
+from polylat.lowering.holder_tiles import Memory, memories
 from polylat.lowering.paths import with_pipelines
-from polylat.lowering.ports import PortKey, stages_with_units
+from polylat.lowering.ports import PortKey, divided_ports
 from polylat.lowering.task_graph import logical_dates
-from polylat.schedule.arrays import Ints
+from polylat.lowering.units import unit_users
+from polylat.schedule.arrays import Ints, Mask
+from polylat.schedule.graph import TaskGraph
 
 __all__ = ["Cell", "TimedVariant"]
 
 _MOST_CACHED = 10_000
 """Largest number of timed variants that a cell keeps."""
-_MODES = (0, 1, 3)
-"""Per order of `polylat.schedule.timing.ORDERS`, its mode in `time_variants`."""
-_UNLIMITED = 2
+_UNLIMITED = -1
 """The mode in which no task waits for a port."""
 
 
@@ -53,11 +55,11 @@ class _Cache:
     Parameters
     ----------
     numbers
-        Write-backs in the background and enforced slot counts, as bytes → index into `timed`.
+        Holders with a single slot and enforced slot counts, as bytes → index into `timed`.
     timed
         The timed variants.
     fits
-        Per timed variant, shape (tensors, slot counts): whether its schedule keeps to that slot
+        Per timed variant, shape (holders, slot counts): whether its schedule keeps to that slot
         count, whether it is enforced or not.
     """
 
@@ -81,52 +83,94 @@ class Cell:
         self.graph = graph
         self.pipelines = pipelines
         self._caches: dict[tuple[int, ...], _Cache] = {}
+        self._known_orders: dict[bytes, tuple[Ints, Ints]] = {}
         self.leaves = with_pipelines(graph.leaves, pipelines)
-        units = stages_with_units(graph.spec, self.leaves)
-        ports: dict[PortKey, int] = {}
-        numbers = []
-        for leaf, port in graph.columns:
-            key = graph.costs.ports[port]
-            key = replace(key, stages=units[leaf][key.component])
-            numbers.append(ports.setdefault(key, len(ports)))
-        self.ports = tuple(ports)
-        """The ports of the cell: stages may have their own units of a component."""
-        port_of_task = np.array(numbers, dtype=np.int64)[graph.column]
-        self.tasks = replace(graph.tasks, task_port=port_of_task, ports=len(ports))
-        """The graph with the ports of the cell."""
-        memories: dict[tuple[str, tuple[tuple[int, int], ...]], int] = {}
+        self._copies, self.tasks, self.ports = self._on_ports()
+        numbers: dict[Memory, int] = {}
+        held = [
+            [numbers.setdefault(memory, len(numbers)) for memory in some]
+            for some in memories(graph.spec, self.leaves)
+        ]
+        width = max(map(len, held), default=1)
         self.memory = np.array(
-            [
-                memories.setdefault((component, units[leaf][component]), len(memories))
-                for component, leaf in graph.held.holders
-            ],
-            dtype=np.int64,
-        )
-        """Per holder of the graph, its memory."""
-        self.memories = tuple(component for component, _ in memories)
+            [some + [-1] * (width - len(some)) for some in held], dtype=np.int64
+        ).reshape(len(held), width)
+        """Shape (holders, n): the memories of each holder of the graph, then -1."""
+        self.memories = tuple(component for component, _ in numbers)
         """Per memory, its component."""
         self.sequential = np.array(
             [node not in pipelines for node in graph.split_nodes], dtype=np.bool_
         )
 
-    @cached_property
-    def program_order(self) -> Ints:
-        """The tasks by port, then in program order: shape (tasks,)."""
-        return self.tasks.port_order(skewed=False)[0].astype(np.int32)
+    def _on_ports(self) -> tuple[Ints, TaskGraph, tuple[PortKey, ...]]:
+        """Put the tasks of the graph on the ports of the cell.
+
+        The number of ports that serve each task of the graph, shape (tasks,): one for each range of
+        units that its leaf uses; the graph with a task on each of them; and the ports.
+        """
+        graph = self.graph
+        served: dict[PortKey, list[int]] = {}
+        for leaf, port in graph.columns:
+            served.setdefault(graph.costs.ports[port], []).append(leaf)
+        divided = divided_ports(served, unit_users(graph.spec, self.leaves))
+        numbers: dict[PortKey, int] = {}
+        columns = [
+            [
+                numbers.setdefault(key, len(numbers))
+                for key in divided[graph.costs.ports[port]]
+                if not key.users or leaf in key.users
+            ]
+            for leaf, port in graph.columns
+        ]
+        count = np.array([len(keys) for keys in columns], dtype=np.int64)
+        copies = count[graph.column]
+        column = np.repeat(graph.column, copies)
+        first = np.concatenate(([0], np.cumsum(count)))[column]
+        number = np.arange(len(column)) - np.repeat(np.cumsum(copies) - copies, copies)
+        ports = np.array([key for keys in columns for key in keys], dtype=np.int64)
+        tasks = replace(
+            graph.tasks,
+            task_block=np.repeat(graph.tasks.task_block, copies),
+            task_duration=np.repeat(graph.tasks.task_duration, copies),
+            task_port=ports[first + number],
+            ports=len(numbers),
+        )
+        return copies, tasks, tuple(numbers)
 
     @cached_property
-    def skewed_order(self) -> Ints:
-        """The tasks by port, then by skewed date; `program_order` itself without Pipelines."""
-        if not self.pipelines:
-            return self.program_order
-        shifts = shifts_from_distances(self.leaves, self.graph.distances)
-        dates = logical_dates(self.graph.layout, shifts)
-        return replace(self.tasks, dates=dates).port_order(skewed=True)[0].astype(np.int32)
+    def _arrays(self) -> GraphArrays:
+        return self.graph.arrays(self.tasks, self._copies)
+
+    @cached_property
+    def _skewed(self) -> TaskGraph:
+        """The graph with the skewed dates of the cell."""
+        shifts = shifts_from_distances(self.leaves, self.graph.shared.distances)
+        return replace(self.tasks, dates=logical_dates(self.graph.layout, shifts))
+
+    def _orders(self, single: Mask) -> tuple[Ints, Ints]:
+        """Return the orders of the ports where these holders have a single slot.
+
+        Shape (3, tasks): the tasks by port, in the orders of `polylat.schedule.timing.ORDERS`;
+        shape (ports + 1,): where the tasks of each port begin.
+        """
+        key = single.tobytes()
+        if key not in self._known_orders:
+            program, start = self.tasks.port_order(skewed=False)
+            skewed = replace(self._skewed, host=self.graph.hosts(single))
+            skew, _ = skewed.port_order(skewed=True)
+            found = np.array([program, skew, skewed.background_last(skew)])
+            self._known_orders[key] = found, start
+        return self._known_orders[key]
 
     @cached_property
     def resource_bound(self) -> int:
         """The busy time of the busiest port in steps; the same for all variants of the cell."""
         return max(self.tasks.loads, default=0)
+
+    @cached_property
+    def barrier_bound(self) -> int:
+        """A lower bound on makespans in steps, from the barriers of Sequentials."""
+        return barrier_bound(self.leaves, self.graph.layout.tiles, self.tasks)
 
     @cached_property
     def peak_bounds(self) -> dict[str, int]:
@@ -140,49 +184,34 @@ class Cell:
         memory = self.memory[held.holder]
         least = [0] * len(self.memories)
         sums = np.zeros((graph.tasks.blocks, len(self.memories)), dtype=np.int64)
-        np.add.at(sums, (block, memory[tile]), held.bits[tile])
+        for column in memory.T:
+            there = column[tile] >= 0
+            np.add.at(sums, (block[there], column[tile[there]]), held.bits[tile[there]])
         for number in range(len(self.memories)):
-            here = used & (memory == number)
+            here = used & (memory == number).any(axis=1)
             ends = [
                 int(held.bits[here & resident].sum()) for resident in (held.from_start, held.to_end)
             ]
             least[number] = max(int(sums[:, number].max(initial=0)), *ends)
         return self._largest(least)
 
-    def dependence_bounds(self, background: np.ndarray) -> list[int]:
-        """Return lower bounds on makespans: the last finish if no task waited for a port.
+    @cached_property
+    def dependence_bound(self) -> int:
+        """The last finish in steps if no task waited for a port, whatever the slot counts.
 
-        Parameters
-        ----------
-        background
-            Shape (n, write-backs): which write-backs are in the background.
-
-        Returns
-        -------
-        list of int
-            Per row, a bound in steps of ``1 / scale``.
-
-        Notes
-        -----
-        A row's bound holds for all variants whose background write-backs are a subset of the
-        row's, whatever their slot counts: a slot count only adds precedences, and waiting for a
-        write-back takes no less time than not waiting for it.
+        A slot count only adds precedences.
         """
-        slots = np.zeros((len(background), len(self.graph.tensors)), dtype=np.int64)
-        makespans, *_ = self._simulate(background, slots, (_UNLIMITED,), peaks=False)
-        return [int(makespan) for makespan in makespans]
+        slots = np.zeros((1, len(self.graph.holders)), dtype=np.int64)
+        makespans, *_ = self._simulate(slots, np.zeros(self.graph.ahead, bool), (_UNLIMITED,))
+        return int(makespans[0])
 
-    def time(
-        self, background: np.ndarray, slots: np.ndarray, orders: Sequence[int]
-    ) -> tuple[list[TimedVariant], Ints]:
+    def time(self, slots: Ints, orders: Sequence[int]) -> tuple[list[TimedVariant], Ints]:
         """Time variants; those with the same schedule are timed once.
 
         Parameters
         ----------
-        background
-            Shape (n, write-backs): which write-backs are in the background.
         slots
-            Shape (n, tensors): the slot count of each tensor of `VariantGraph.tensors`; 0:
+            Shape (n, holders): the slot count of each holder of `VariantGraph.holders`; 0:
             unlimited.
         orders
             Indices into `polylat.schedule.timing.ORDERS`. The first one with the least makespan
@@ -199,24 +228,24 @@ class Cell:
         slot counts, it is the schedule of the variant. Otherwise the slot counts that it exceeds
         are enforced, until none is exceeded.
         """
-        if self.skewed_order is self.program_order and len(orders) > 1:
-            # Without Pipelines, skew repeats the order "program".
-            orders = [order for order in orders if order != 1]
         cache = self._caches.get(tuple(orders))
         if cache is None or len(cache.timed) > _MOST_CACHED:
             cache = self._caches[tuple(orders)] = _Cache({}, [], [])
-        tensors = np.arange(slots.shape[1])
+        single = slots[:, : self.graph.ahead] == 1
+        if 1 not in orders and 2 not in orders:
+            single = np.zeros_like(single)
+        holders = np.arange(slots.shape[1])
         count = np.searchsorted(np.array(self.graph.slot_counts), slots)
         which = np.full(len(slots), -1, dtype=np.int64)
         enforced = np.zeros_like(slots)
         left = np.arange(len(slots))
         while len(left):
-            rows = np.concatenate((background[left].astype(np.int64), enforced[left]), axis=1)
+            rows = np.concatenate((single[left].astype(np.int64), enforced[left]), axis=1)
             unique, of = np.unique(rows, axis=0, return_inverse=True)
-            numbers = self._timed(unique, background.shape[1], cache, orders)[of.reshape(-1)]
+            numbers = self._timed(unique, cache, orders)[of.reshape(-1)]
             distinct, at = np.unique(numbers, return_inverse=True)
             fits = np.array([cache.fits[n] for n in distinct])
-            exceeded = ~fits[at[:, None], tensors, count[left]] & (enforced[left] == 0)
+            exceeded = ~fits[at[:, None], holders, count[left]] & (enforced[left] == 0)
             exceeded &= slots[left] > 0
             done = ~exceeded.any(axis=1)
             which[left[done]] = numbers[done]
@@ -224,42 +253,44 @@ class Cell:
             left = left[~done]
         return cache.timed, which
 
-    def _timed(
-        self, rows: np.ndarray, write_backs: int, cache: _Cache, orders: Sequence[int]
-    ) -> Ints:
+    def _timed(self, rows: Ints, cache: _Cache, orders: Sequence[int]) -> Ints:
         """Return the index of each row's timed variant; time those that are not cached."""
         keys = [row.tobytes() for row in rows]
-        new = [k for k, key in enumerate(keys) if key not in cache.numbers]
-        if new:
-            background, slots = rows[new, :write_backs].astype(np.bool_), rows[new, write_backs:]
-            modes = [_MODES[order] for order in orders]
-            found = self._simulate(background, slots, modes, peaks=True)
-            for k, makespan, mode, peaks, fits in zip(new, *found, strict=True):
+        new = np.array([k for k, key in enumerate(keys) if key not in cache.numbers], dtype=int)
+        ahead = self.graph.ahead
+        alike, of = np.unique(rows[new, :ahead], axis=0, return_inverse=True)
+        for pattern, single in enumerate(alike.astype(np.bool_)):
+            these = new[of.reshape(-1) == pattern]
+            by_port, _ = self._orders(single)
+            # An order that repeats an earlier one has the same schedule.
+            modes = [
+                m for m in orders if m != 1 or 0 not in orders or (by_port[1] != by_port[0]).any()
+            ]
+            found = self._simulate(rows[these, ahead:], single, modes, peaks=True)
+            for k, makespan, mode, peaks, fits in zip(these, *found, strict=True):
                 cache.numbers[keys[k]] = len(cache.timed)
-                timed = TimedVariant(int(makespan), orders[int(mode)], tuple(peaks.tolist()))
+                timed = TimedVariant(int(makespan), modes[int(mode)], tuple(peaks.tolist()))
                 cache.timed.append(timed)
                 cache.fits.append(fits)
         return np.array([cache.numbers[key] for key in keys], dtype=np.int64)
 
     def _simulate(
-        self, background: np.ndarray, slots: np.ndarray, modes: Sequence[int], *, peaks: bool
-    ) -> tuple[Ints, Ints, Ints, np.ndarray]:
+        self, slots: Ints, single: Mask, modes: Sequence[int], *, peaks: bool = False
+    ) -> tuple[Ints, Ints, Ints, Mask]:
         """Return makespans, indices into the modes, peaks, and kept slot counts."""
         g = self.graph
-        skewed = self.skewed_order if any(mode in (1, 3) for mode in modes) else self.program_order
-        found: tuple[Ints, Ints, Ints, np.ndarray] = time_variants(
-            g.arrays,
+        orders, start = self._orders(single)
+        found: tuple[Ints, Ints, Ints, Mask] = time_variants(
+            self._arrays,
             self.sequential,
             self.tasks.task_port.astype(np.int32),
-            self.tasks.ports,
+            start,
+            orders,
             self.memory[g.held.holder],
             len(self.memories),
-            self.program_order,
-            skewed,
             self.resource_bound,
             np.array(modes, dtype=np.int64),
             peaks,
-            np.ascontiguousarray(background, dtype=np.bool_),
             np.ascontiguousarray(slots, dtype=np.int64),
         )
         return found

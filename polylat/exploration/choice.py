@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from polylat.exploration.axes import SplitName
+from polylat.exploration.axes import SplitName, WriteBack
+from polylat.spec.staged import Staged
 
-__all__ = ["CellChoice", "Choice"]
+__all__ = ["CellChoice", "Choice", "TransferChoice"]
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,12 @@ class Choice:
         of its branches: ``e1|e2+e3``.
     background
         The write-backs in the background, as (tensor, component that it is written back from).
+    staged
+        What is staged, as the option of `analyze` names it: memories that are explored, and
+        ``"tensor@component"`` for each holder in other memories.
     slots
-        (tensor, slot count) of each tensor whose slots are explored: the number of tiles that its
-        holders keep, None: unlimited.
+        (tensor or ``"tensor@component"``, slot count) of each one whose slots are explored: the
+        number of tiles that its holders keep, None: unlimited.
     granularity, order
         The options of `analyze`.
     tiles
@@ -32,6 +36,7 @@ class Choice:
 
     splits: tuple[tuple[SplitName, str], ...]
     background: tuple[tuple[str, str], ...]
+    staged: tuple[str, ...]
     slots: tuple[tuple[str, int | None], ...]
     granularity: str
     order: str
@@ -42,6 +47,7 @@ class Choice:
             "tiles": [f"{loop}={shape}" for loop, shape in self.tiles],
             "Pipeline": [name for name, kind in self.splits if kind == "Pipeline"],
             "background": [f"{t}@{c}" for t, c in self.background],
+            "staged": list(self.staged),
             "slots": [f"{t}={'none' if n is None else n}" for t, n in self.slots],
         }
         texts = [f"{axis} {' '.join(values)}" for axis, values in parts.items() if values]
@@ -58,11 +64,27 @@ class Choice:
         return {
             "splits": dict(self.splits),
             "background": [f"{tensor}@{component}" for tensor, component in self.background],
+            "staged": list(self.staged),
             "slots": dict(self.slots),
             "granularity": self.granularity,
             "order": self.order,
             "tiles": dict(self.tiles),
         }
+
+
+class TransferChoice(NamedTuple):
+    """The choices that make some transfers blocks of their own.
+
+    Parameters
+    ----------
+    staged
+        The holders that are staged, as the option of `analyze` in its normal form.
+    background
+        The write-backs in the background.
+    """
+
+    staged: Staged
+    background: frozenset[WriteBack]
 
 
 class CellChoice(NamedTuple):
@@ -72,13 +94,18 @@ class CellChoice(NamedTuple):
     ----------
     shapes
         Tile shapes of the loops of `Space.tiles`.
-    granularity, order
-        The options of `analyze`.
+    granularity
+        The option of `analyze`.
+    transfers
+        Which transfers are blocks of their own.
+    order
+        The option of `analyze`.
     kinds
         Kinds of the splits of `Space.splits`.
     """
 
     shapes: tuple[int, ...]
     granularity: str
+    transfers: TransferChoice
     order: str
     kinds: tuple[str, ...]

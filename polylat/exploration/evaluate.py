@@ -7,18 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
 from polylat.exploration.cell import Cell
+from polylat.exploration.choice import CellChoice
 from polylat.exploration.graph_evaluation import evaluate_together
 from polylat.exploration.pareto import Incumbents, Objective, Outcome, Vector, vector
 from polylat.exploration.single_evaluation import SingleEvaluator
 from polylat.exploration.space import Space
-from polylat.exploration.tiled_mapping import TiledMapping
+from polylat.exploration.tiled_mapping import TiledMapping, TransferMapping
 
 __all__ = ["Batch", "Span", "clear_cache", "evaluate", "points"]
 
-_MOST_EVALUATORS, _MOST_SHAPES = 2, 2
+_MOST_EVALUATORS, _MOST_SHAPES, _MOST_GRAPHS = 2, 2, 2
 """Largest sizes of the caches."""
 
 Span = tuple[int, int, int]
@@ -96,7 +95,7 @@ def points(
         if outcome.latency is None or (not slots and id(outcome) in seen):
             continue
         seen.add(id(outcome))
-        counts = space.slot_table[index % space.slot_assignments] if slots else ()
+        counts = space.slot_table[index % space.variants_per_cell] if slots else ()
         yield vector(objectives, outcome.latency, dict(outcome.peaks), counts), index
 
 
@@ -122,31 +121,34 @@ class _Evaluator:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self._shapes: OrderedDict[tuple[tuple[int, ...], str], SingleEvaluator] = OrderedDict()
+        self._tiled: OrderedDict[tuple[tuple[int, ...], str], TiledMapping] = OrderedDict()
+        self._evaluators: OrderedDict[object, SingleEvaluator] = OrderedDict()
 
     def evaluate(
         self, span: Span, incumbents: Incumbents | None
     ) -> tuple[list[tuple[int, Outcome]], int]:
         """Return the outcomes by number of the variant, and the number of excluded variants."""
-        space = self.space
-        cell, first, end = span
-        common = space.cell_choice(cell)
-        base = cell * space.variants_per_cell
+        number, first, end = span
+        common = self.space.cell_choice(number)
+        base = number * self.space.variants_per_cell
         numbers = range(first, end)
-        alone = self._single_evaluator(common.shapes, common.granularity)
+        alone = self._single_evaluator(common)
         mapping = alone.mapping
         if mapping.error:
             outcome = Outcome(None, error=mapping.error)
             return [(base + n, outcome) for n in numbers], 0
         if mapping.graph is None:
             return self._one_by_one(alone, common.kinds, common.order, base, numbers, incumbents)
-        graph_cell = mapping.cell(common.kinds)
-        admitted: Sequence[int] = numbers
-        if incumbents is not None:
-            admitted = self._admitted(mapping, graph_cell, incumbents, base, numbers)
-        found = evaluate_together(mapping, graph_cell, common.order, admitted)
-        outcomes = [(base + n, outcome) for n, outcome in zip(admitted, found, strict=True)]
-        return outcomes, len(numbers) - len(admitted)
+        cell = mapping.cell(mapping.tiled.pipelines(common.kinds))
+        # A bound takes half as long as a variant.
+        if (
+            incumbents is not None
+            and len(numbers) > 1
+            and self._excludes(incumbents, cell, base + first)
+        ):
+            return [], len(numbers)
+        found = evaluate_together(mapping, cell, common.order, numbers)
+        return [(base + n, outcome) for n, outcome in zip(numbers, found, strict=True)], 0
 
     def _one_by_one(
         self,
@@ -159,63 +161,52 @@ class _Evaluator:
     ) -> tuple[list[tuple[int, Outcome]], int]:
         """Evaluate variants that do not share a graph."""
         outcomes: list[tuple[int, Outcome]] = []
-        fewest_slots = [counts[0] for _, counts in self.space.slots]
         for n in numbers:
-            bound = alone.resource_bounds.get(kinds)
+            bound = alone.lower_bounds.get(kinds)
             if incumbents is not None and bound is not None:
-                bounds = vector(incumbents.objectives, bound, {}, fewest_slots)
+                bounds = vector(incumbents.objectives, bound, {}, self._fewest_slots())
                 if incumbents.excludes(bounds, base + n):
                     continue
-            background_set, assignment = divmod(n, self.space.slot_assignments)
-            mask = self.space.background_mask(background_set)
-            counts = self.space.slot_table[assignment]
-            outcomes.append((base + n, alone.evaluate(kinds, order, mask, counts)))
+            counts = self.space.slot_table[n]
+            outcomes.append((base + n, alone.evaluate(kinds, order, counts)))
             if incumbents is not None:
                 found = points(self.space, incumbents.objectives, outcomes[-1:])
                 incumbents = incumbents.with_members(found)
         return outcomes, len(numbers) - len(outcomes)
 
-    def _single_evaluator(self, shapes: tuple[int, ...], granularity: str) -> SingleEvaluator:
-        key = shapes, granularity
-        if key not in self._shapes:
-            mapping = TiledMapping(self.space, shapes, granularity)
-            self._shapes[key] = SingleEvaluator(mapping)
-            while len(self._shapes) > _MOST_SHAPES:
-                self._shapes.popitem(last=False)
-        return self._shapes[key]
+    def _single_evaluator(self, common: CellChoice) -> SingleEvaluator:
+        shape = common.shapes, common.granularity
+        key = *shape, common.transfers
+        if key not in self._evaluators:
+            if shape not in self._tiled:
+                self._tiled[shape] = TiledMapping(self.space, *shape)
+                while len(self._tiled) > _MOST_SHAPES:
+                    self._tiled.popitem(last=False)
+            mapping = TransferMapping(self._tiled[shape], common.transfers)
+            self._evaluators[key] = SingleEvaluator(mapping)
+            while len(self._evaluators) > _MOST_GRAPHS:
+                self._evaluators.popitem(last=False)
+        return self._evaluators[key]
 
-    def _admitted(
-        self, mapping: TiledMapping, cell: Cell, incumbents: Incumbents, base: int, numbers: range
-    ) -> list[int]:
-        """Return the variants that their lower bounds do not exclude from the front.
+    def _fewest_slots(self) -> list[int | None]:
+        return [counts[0] for _, counts in self.space.slots]
 
-        The bounds of the whole cell are compared first, then those of each set of write-backs.
+    def _excludes(self, incumbents: Incumbents, cell: Cell, first: int) -> bool:
+        """Return whether the lower bounds of a cell exclude its variants from the front.
+
+        The bounds also hold for schedules that keep barriers: these satisfy more precedences, on
+        ports that serve more blocks, in memories that hold more tiles.
         """
         graph = cell.graph
-        width = self.space.slot_assignments
         peaks = {
             component: Fraction(peak, graph.held.denominator)
             for component, peak in cell.peak_bounds.items()
         }
-        fewest_slots = [counts[0] for _, counts in self.space.slots]
 
-        def bounds(dependence_bound: int) -> Vector:
-            steps = max(cell.resource_bound, dependence_bound)
+        def excluded(steps: int) -> bool:
             latency = Fraction(steps, graph.costs.scale)
-            return vector(incumbents.objectives, latency, peaks, fewest_slots)
+            bounds = vector(incumbents.objectives, latency, peaks, self._fewest_slots())
+            return incumbents.excludes(bounds, first)
 
-        sets = range(numbers[0] // width, numbers[-1] // width + 1)
-        masks = np.array(
-            [mapping.background(self.space.background_mask(n)) for n in sets], dtype=np.bool_
-        )
-        union = np.logical_or.reduce(masks, axis=0)[None]
-        if incumbents.excludes(bounds(cell.dependence_bounds(union)[0]), base + numbers[0]):
-            return []
-        if width < 2:  # a bound takes half as long as a variant
-            return list(numbers)
-        admitted: list[int] = []
-        for n, steps in zip(sets, cell.dependence_bounds(masks), strict=True):
-            with_set = range(max(n * width, numbers[0]), min((n + 1) * width, numbers[-1] + 1))
-            if not incumbents.excludes(bounds(steps), base + with_set[0]):
-                admitted += with_set
-        return admitted
+        known = max(cell.resource_bound, cell.dependence_bound)
+        return excluded(known) or (cell.barrier_bound > known and excluded(cell.barrier_bound))

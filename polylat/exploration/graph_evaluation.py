@@ -9,27 +9,28 @@ import numpy as np
 
 from polylat.exploration.cell import Cell, TimedVariant
 from polylat.exploration.pareto import Outcome
-from polylat.exploration.tiled_mapping import TiledMapping
+from polylat.exploration.tiled_mapping import TransferMapping
 from polylat.numbers import reduce_number
+from polylat.schedule.arrays import Ints
 from polylat.schedule.timing import ORDERS
 
 __all__ = ["evaluate_together"]
 
 
 def evaluate_together(
-    mapping: TiledMapping, cell: Cell, order: str, numbers: Sequence[int]
+    mapping: TransferMapping, cell: Cell, order: str, assignments: Sequence[int]
 ) -> list[Outcome]:
     """Evaluate variants of a cell on the graph that they share.
 
     Parameters
     ----------
     mapping
-        The mapping.
+        The mapping with its transfers.
     cell
         The cell.
     order
         The option of `analyze`.
-    numbers
+    assignments
         The variants, counted in the cell.
 
     Returns
@@ -37,37 +38,41 @@ def evaluate_together(
     list of Outcome
         One per variant; equal schedules share one.
     """
-    if not numbers:
+    if not assignments:
         return []
-    size = len(numbers)
-    background_sets, assignments = np.divmod(np.array(numbers), mapping.space.slot_assignments)
-    unique, of = np.unique(background_sets, return_inverse=True)
-    masks = [mapping.background(mapping.space.background_mask(int(n))) for n in unique]
-    background = np.array(masks, dtype=np.bool_).reshape(len(unique), -1)[of]
-    slots = mapping.slot_counts[assignments]
+    slots = mapping.slot_counts[np.array(assignments)]
     orders = (0, 1, 2) if order == "best" else (ORDERS.index(order),)
-    if order == "best" and background.any():
-        # Schedules that wait for the write-backs are legal for these variants, too.
-        background = np.concatenate((background, np.zeros_like(background)))
-        slots = np.concatenate((slots, slots))
-    timed, which = cell.time(background, slots, orders)
-    own, waiting = which[:size], which[-size:]
-    distinct, at = np.unique(which, return_inverse=True)
-    makespans = np.array([timed[n].makespan for n in distinct], dtype=np.int64)[at]
-    own_makespan, waiting_makespan = makespans[:size], makespans[-size:]
-    waits = waiting_makespan >= 0
-    waits &= (own_makespan < 0) | (waiting_makespan < own_makespan)
+    timed, which = cell.time(slots, orders)
+    makespans = _makespans(timed, which)
+    chosen = [(cell, timed[n], False) for n in which.tolist()]
+    if order == "best" and cell.pipelines:
+        # A schedule that keeps barriers is also feasible where it need not.
+        in_turn = mapping.cell(frozenset())
+        slower = np.flatnonzero((makespans < 0) | (makespans > in_turn.resource_bound))
+        if len(slower):
+            others, which = in_turn.time(slots[slower], orders)
+            times = _makespans(others, which)
+            own = makespans[slower]
+            better = (times >= 0) & ((own < 0) | (times < own))
+            for at, n in zip(slower[better].tolist(), which[better].tolist(), strict=True):
+                chosen[at] = in_turn, others[n], True
     made: dict[tuple[int, bool], Outcome] = {}
     outcomes = []
-    for key in zip(np.where(waits, waiting, own).tolist(), waits.tolist(), strict=True):
+    for of, variant, barriers in chosen:
+        key = id(variant), barriers
         if key not in made:
-            made[key] = _outcome(mapping, cell, timed[key[0]], key[1], order)
+            made[key] = _outcome(mapping, of, variant, barriers, order)
         outcomes.append(made[key])
     return outcomes
 
 
+def _makespans(timed: Sequence[TimedVariant], which: Ints) -> Ints:
+    distinct, at = np.unique(which, return_inverse=True)
+    return np.array([timed[n].makespan for n in distinct], dtype=np.int64)[at.reshape(-1)]
+
+
 def _outcome(
-    mapping: TiledMapping, cell: Cell, timed: TimedVariant, waits: bool, order: str
+    mapping: TransferMapping, cell: Cell, timed: TimedVariant, barriers: bool, order: str
 ) -> Outcome:
     graph = cell.graph
     if timed.makespan < 0:
@@ -78,5 +83,5 @@ def _outcome(
         for component, peak in cell.peaks_by_component(timed).items()
     }
     latency = reduce_number(Fraction(timed.makespan, graph.costs.scale))
-    outcome = Outcome(latency, ORDERS[timed.order], waits, True, tuple(sorted(peaks.items())))
-    return mapping.checked(outcome)
+    outcome = Outcome(latency, ORDERS[timed.order], barriers, True, tuple(sorted(peaks.items())))
+    return mapping.tiled.checked(outcome)

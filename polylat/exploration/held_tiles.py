@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
+from typing import NamedTuple
 
 import numpy as np
 
-from polylat.lowering.holder_tiles import holder_tiles, storages_once
+from polylat.lowering.holder_tiles import HolderTiles, holder_tiles, storages_once
 from polylat.lowering.integer_types import Counts
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf
 from polylat.schedule.arrays import Ints, Mask
 from polylat.spec import Spec
 
-__all__ = ["HeldTiles", "IntegerRangeError", "held_tiles"]
+__all__ = ["HeldTiles", "IntegerRangeError", "TilesOfHolder", "held_tiles", "tiles_of_holders"]
 
 _LIMIT = 1 << 61
 """Sums of bits stay below this, so that they fit into 64 bits."""
@@ -41,7 +42,7 @@ class HeldTiles:
     access_tile, access_block
         Shape (n,): a tile, and a block that accesses it.
     holders
-        Per holder, its component and the first leaf below it.
+        Per holder, its component.
     denominator
         Common denominator of all sizes.
     """
@@ -52,21 +53,58 @@ class HeldTiles:
     to_end: Mask
     access_tile: Ints
     access_block: Ints
-    holders: tuple[tuple[str, int], ...]
+    holders: tuple[str, ...]
     denominator: int
 
 
-def held_tiles(spec: Spec, leaves: Sequence[Leaf], layout: Numbering) -> HeldTiles:
+class TilesOfHolder(NamedTuple):
+    """The tiles of one holder.
+
+    Parameters
+    ----------
+    tensor, component
+        The holder.
+    tiles
+        The tiles.
+    """
+
+    tensor: str
+    component: str
+    tiles: HolderTiles
+
+
+def tiles_of_holders(
+    spec: Spec, leaves: Sequence[Leaf], layout: Numbering
+) -> tuple[TilesOfHolder, ...]:
+    """Return the tiles of all holders, which do not depend on which transfers are separate.
+
+    Parameters
+    ----------
+    spec, leaves, layout
+        The input, the leaves of the lowered mapping, and their tile iterations.
+
+    Returns
+    -------
+    tuple of TilesOfHolder
+        The holders, each once, in the order of `storages_once`.
+    """
+    found = []
+    for leaf, tensor, level in storages_once(leaves):
+        holder = leaf.storages(tensor)[level]
+        tiles = holder_tiles(spec, leaves, layout, tensor, level, holder)
+        found.append(TilesOfHolder(tensor, holder.component, tiles))
+    return tuple(found)
+
+
+def held_tiles(of_holders: Sequence[TilesOfHolder], layout: Numbering) -> HeldTiles:
     """Return the tiles of all holders, and the accesses to them.
 
     Parameters
     ----------
-    spec
-        The input.
-    leaves
-        The leaves of the lowered mapping.
+    of_holders
+        The tiles of each holder.
     layout
-        Their tile iterations and blocks.
+        The tile iterations and blocks.
 
     Returns
     -------
@@ -78,20 +116,18 @@ def held_tiles(spec: Spec, leaves: Sequence[Leaf], layout: Numbering) -> HeldTil
     IntegerRangeError
         The sum of all sizes does not fit into 64 bits.
     """
-    holders: list[tuple[str, int]] = []
+    holders: list[str] = []
     ends: list[tuple[bool, bool]] = []
     elements: list[Counts] = []
     sizes: list[Fraction] = []
     tiles, blocks = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     count = 0
-    for leaf, tensor, level in storages_once(leaves):
-        holder = leaf.storages(tensor)[level]
-        held = holder_tiles(spec, leaves, layout, tensor, level, holder)
+    for tensor, component, held in of_holders:
         for number, where in held.where.items():
-            for index, iterations in layout.accesses_to(number, tensor, holder.component):
+            for index, iterations in layout.accesses_to(number, tensor, component):
                 tiles.append(count + where[iterations])
                 blocks.append(layout.occurrences(number, index, iterations))
-        holders.append((holder.component, leaf.number))
+        holders.append(component)
         ends.append((held.from_start, held.to_end))
         elements.append(held.elements)
         sizes.append(held.bits_per_value)

@@ -47,8 +47,8 @@ class Outcome:
         In the architecture's unit of time; None if the variant is illegal.
     order
         The order of the ports in the schedule.
-    waits_for_background
-        Whether the schedule waits for the write-backs although they are in the background.
+    keeps_barriers
+        Whether it is a schedule of the mapping with every Pipeline as Sequential.
     exact
         Whether the latency is exact; otherwise it is an upper bound.
     peaks
@@ -60,7 +60,7 @@ class Outcome:
 
     latency: Number | None
     order: str = ""
-    waits_for_background: bool = False
+    keeps_barriers: bool = False
     exact: bool = True
     peaks: tuple[tuple[str, Number | None], ...] = ()
     error: str = ""

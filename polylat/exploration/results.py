@@ -30,8 +30,8 @@ class ResultData:
         In the architecture's unit of time; None if the variant is illegal: see `error`.
     order
         The order of the ports in the schedule.
-    waits_for_background
-        Whether the schedule waits for the write-backs although they are in the background.
+    keeps_barriers
+        Whether it is a schedule of the mapping with every Pipeline as Sequential.
     exact
         Whether the latency is exact; otherwise it is an upper bound.
     peaks
@@ -45,7 +45,7 @@ class ResultData:
     choice: Choice
     latency: Number | None
     order: str
-    waits_for_background: bool
+    keeps_barriers: bool
     exact: bool
     peaks: Mapping[str, Number | None]
     error: str
@@ -131,7 +131,7 @@ class ExplorationData:
             self._space.choice(number),
             outcome.latency,
             outcome.order,
-            outcome.waits_for_background,
+            outcome.keeps_barriers,
             outcome.exact,
             dict(outcome.peaks),
             outcome.error,

@@ -27,7 +27,8 @@ from polylat.exploration.pareto import (
 from polylat.exploration.space import Space
 from polylat.exploration.store import Store
 from polylat.exploration.tiled_mapping import MOST_SHARED
-from polylat.lowering.lowered import LoweredMapping, lower
+from polylat.lowering.lowered import Granularity, LoweredMapping, lower
+from polylat.lowering.transfers import TransferOptions
 
 __all__ = ["Search"]
 
@@ -41,9 +42,8 @@ _MOST_SAMPLED = 4
 _PARTS, _FEWEST_VARIANTS = 64, 64
 """Number of parts that processes can share evenly; smaller parts than this are not worth it."""
 _LOWERING = 64
-"""Lowering the mapping with new tile shapes takes about as long as this number of variants."""
-_FORMAT = 1
-"""Version of the stored results; older ones are refused."""
+"""Making a graph, for other tile shapes or transfers, takes about as long as this number of
+variants."""
 
 
 class Search:
@@ -71,7 +71,9 @@ class Search:
     def __init__(
         self, space: Space, objectives: Iterable[str], *, exhaustive: bool, store: Path | None
     ) -> None:
-        lowered = lower(space.spec, "flow" if space.granularities[0] != "tile" else "tile")
+        every = TransferOptions(frozenset((*space.fixed_background, *space.background)))
+        finest: Granularity = "tile" if space.granularities[0] == "tile" else "flow"
+        lowered = lower(space.spec, finest, every)
         self.space = space
         self.objectives: tuple[Objective, ...] = objectives_of(objectives, _memories(lowered))
         self.exhaustive = exhaustive
@@ -83,7 +85,7 @@ class Search:
         self._store = None
         if store is not None:
             parts = self._parts
-            key = [_FORMAT, space.key, self.objectives, exhaustive, parts[:3], len(parts)]
+            key = [space.key, self.objectives, exhaustive, parts[:3], len(parts)]
             self._store = Store(store, fingerprint(key), len(parts))
 
     @property
@@ -115,8 +117,9 @@ class Search:
         WorkerError
             Too many workers have died, or the scheduler does not answer.
         """
-        # The last part first: its variants overlap most, and give a good front to start with.
-        order = [len(self._parts) - 1, *range(len(self._parts) - 1)]
+        # First the part whose variants overlap most: it gives a good front to start with.
+        first = self._first_part()
+        order = [first, *(part for part in range(len(self._parts)) if part != first)]
         stored = {} if self._store is None else self._store.finished
         front: list[tuple[Vector, int]] = []
         done = 0
@@ -139,6 +142,13 @@ class Search:
                     front += points(self.space, self.objectives, batch.outcomes)
                 front = front_of(front)
                 done += size
+
+    def _first_part(self) -> int:
+        """Return the part with the last variant that stages no more than every variant does."""
+        space = self.space
+        streaming = space.cells_per_graph << len(space.background)
+        cell = space.cells - (streaming << len(space.staged)) + streaming - 1
+        return max(n for n, spans in enumerate(self._parts) if spans[0][0] <= cell)
 
     def close(self) -> None:
         """Close the file of results."""
@@ -169,11 +179,11 @@ def _parts(space: Space, tiles: int) -> list[tuple[Span, ...]]:
     """Divide the space into parts, each evaluated by one call.
 
     A part is small enough that no process waits long for another one. Variants that share most
-    are in the same part: cells, and cells with the same tile shapes, are divided only where they
-    are larger than a part.
+    are in the same part: cells, and cells with the same graph, are divided only where they are
+    larger than a part.
     """
-    shapes = space.cells // space.cells_per_shape
-    even = max(_FEWEST_VARIANTS, (space.size + _LOWERING * shapes) // _PARTS)
+    graphs = space.cells // space.cells_per_graph
+    even = max(_FEWEST_VARIANTS, (space.size + _LOWERING * graphs) // _PARTS)
     most = max(1, min(_MOST_VARIANTS, _MOST_TILES // max(tiles, 1), even))
     if tiles > MOST_SHARED:
         most = _MOST_SAMPLED
@@ -182,14 +192,14 @@ def _parts(space: Space, tiles: int) -> list[tuple[Span, ...]]:
     spans: list[Span] = []
     room = most
     for cell in range(space.cells):
-        new_shape = cell % space.cells_per_shape == 0
+        new_graph = cell % space.cells_per_graph == 0
         need = space.variants_per_cell
-        if new_shape:
-            need = lowering + space.cells_per_shape * space.variants_per_cell
+        if new_graph:
+            need = lowering + space.cells_per_graph * space.variants_per_cell
         if spans and need > room:
             parts.append(tuple(spans))
             spans, room = [], most
-        if new_shape:
+        if new_graph:
             room = max(1, room - lowering)
         first = 0
         while first < space.variants_per_cell:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -12,16 +11,17 @@ from polylat.analysis.occupancy import occupancies, peak_or_none
 from polylat.engine.orders import schedule_mapping
 from polylat.engine.solve import Schedules, solve
 from polylat.exploration.pareto import Outcome
-from polylat.exploration.tiled_mapping import ILLEGAL, TiledMapping, one_line
+from polylat.exploration.tiled_mapping import ILLEGAL, TransferMapping, one_line
 from polylat.exploration.variant_input import slots_option
 from polylat.lowering.lowered import Granularity, LoweredMapping, lower
 from polylat.lowering.paths import with_pipelines
+from polylat.lowering.transfers import TransferOptions
 from polylat.numbers import Number, reduce_number
 
 __all__ = ["SingleEvaluator"]
 
-_MOST_LOWERED, _MOST_SOLVED = 16, 32
-"""Largest sizes of the caches."""
+_MOST_SOLVED = 32
+"""Largest size of the cache."""
 
 
 class SingleEvaluator:
@@ -30,22 +30,18 @@ class SingleEvaluator:
     Parameters
     ----------
     mapping
-        The mapping with some tile shapes.
+        The mapping with some tile shapes and transfers.
     """
 
-    def __init__(self, mapping: TiledMapping) -> None:
+    def __init__(self, mapping: TransferMapping) -> None:
         self.mapping = mapping
-        self.resource_bounds: dict[tuple[str, ...], Number] = {}
-        """Per kinds of splits, the busy time of the busiest port, once it is determined."""
-        self._lowered: dict[tuple[Granularity, tuple[str, ...]], LoweredMapping] = {}
+        self.lower_bounds: dict[tuple[str, ...], Number] = {}
+        """Per kinds of splits, a lower bound on the latency, once one is determined."""
+        self._lowered: dict[Granularity, LoweredMapping] = {}
         self._solved: OrderedDict[Any, Schedules] = OrderedDict()
 
     def evaluate(
-        self,
-        kinds: tuple[str, ...],
-        order: str,
-        mask: tuple[bool, ...],
-        counts: tuple[int | None, ...],
+        self, kinds: tuple[str, ...], order: str, counts: tuple[int | None, ...]
     ) -> Outcome:
         """Evaluate one variant as `analyze` does, from a sample of its tile iterations.
 
@@ -55,67 +51,69 @@ class SingleEvaluator:
             Kinds of the splits of `Space.splits`.
         order
             The option of `analyze`.
-        mask
-            Which of the explored write-backs are in the background.
         counts
-            Slot counts of the tensors of `Space.slots`.
+            Slot counts of the names of `Space.slots`.
 
         Returns
         -------
         Outcome
             The evaluation.
         """
-        mapping, space = self.mapping, self.mapping.space
-        explored = (tensor for tensor, _ in space.slots)
+        tiled, transfers = self.mapping.tiled, self.mapping.transfers
+        space = tiled.space
+        explored = (name for name, _ in space.slots)
         options = {
-            "granularity": mapping.granularity,
+            "granularity": tiled.granularity,
             "order": order,
-            "background": tuple(sorted(space.write_backs(mask))),
+            "background": tuple(sorted(transfers.background)),
+            "staged": transfers.staged,
             "slots": slots_option(space, dict(zip(explored, counts, strict=True))),
             "max_tiles": space.max_tiles,
         }
 
-        def lowering(granularity: Granularity) -> LoweredMapping:
-            key = granularity, kinds
-            if key not in self._lowered:
-                if len(self._lowered) > _MOST_LOWERED:
-                    self._lowered.clear()
-                base = lower(mapping.spec, granularity)
-                leaves = with_pipelines(base.leaves, mapping.pipelines(kinds))
-                self._lowered[key] = replace(base, leaves=leaves)
-            return self._lowered[key]
+        def lowering(granularity: Granularity, how: TransferOptions) -> LoweredMapping:
+            if granularity not in self._lowered:
+                self._lowered[granularity] = lower(tiled.spec, granularity, how)
+            base = self._lowered[granularity]
+            leaves = with_pipelines(base.leaves, tiled.pipelines(kinds))
+            return replace(base, leaves=leaves)
 
         def solver(
-            lowered: LoweredMapping, background: Any, slots: Any, limit: int, **how: Any
+            lowered: LoweredMapping,
+            how: TransferOptions,
+            limit: int,
+            *,
+            sequential: bool = False,
+            quick: bool = False,
         ) -> Schedules:
-            if background or how:
-                return solve(lowered, background, slots, limit, **how)
-            # All sets of background write-backs are compared with the schedule without any.
-            frozen = tuple(slots.items()) if isinstance(slots, Mapping) else slots
-            key = lowered.depths, kinds, frozen, limit
+            # One schedule is chosen from those of all orders, and compared with the one in which
+            # every split is Sequential, whatever splits are explored.
+            key = lowered.depths, None if sequential else kinds, counts, limit, quick
             if key not in self._solved:
-                self._solved[key] = solve(lowered, background, slots, limit)
+                self._solved[key] = solve(lowered, how, limit, sequential=sequential, quick=quick)
                 while len(self._solved) > _MOST_SOLVED:
                     self._solved.popitem(last=False)
             return self._solved[key]
 
         try:
-            choice = schedule_mapping(mapping.spec, options, lowering=lowering, solver=solver)
+            choice = schedule_mapping(tiled.spec, options, lowering=lowering, solver=solver)
         except ILLEGAL as error:
             return Outcome(None, error=one_line(error))
         model, solution = choice.solved.model, choice.chosen
-        load = Fraction(max(model.graph.loads, default=0), model.costs.scale)
-        self.resource_bounds[kinds] = reduce_number(load)
+        if not (model.costs.per_transfer or model.costs.bursts):
+            # Otherwise the number of transfers, hence the load, depends on the granularity.
+            bound = Fraction(max(model.resource_bound, model.barrier_bound), model.costs.scale)
+            self.lower_bounds[kinds] = reduce_number(bound)
         peaks: dict[str, Number | None] = {}
         for memory in occupancies(solution):
             peak, known = peak_or_none(memory), peaks.get(memory.component, 0)
             peaks[memory.component] = None if peak is None or known is None else max(peak, known)
-        waits = solution.model.background != model.background
-        return mapping.checked(
+        own = choice.solved.solutions.values()
+        return tiled.checked(
             Outcome(
                 solution.makespan,
                 solution.order or "",
-                waits,
+                not any(solution is one for one in own),
                 choice.exact,
                 tuple(sorted(peaks.items())),
             )

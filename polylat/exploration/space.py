@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import product
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from polylat.exploration.axes import Loop, SplitName, WriteBack
-from polylat.exploration.choice import CellChoice, Choice
+from polylat.exploration.choice import CellChoice, Choice, TransferChoice
 from polylat.exploration.fingerprint import fingerprint
 from polylat.spec import Spec
+from polylat.spec.slots import Slots
+from polylat.spec.staged import Staged
 
 __all__ = ["Space"]
 
@@ -24,8 +24,8 @@ class Space:
     """All variants of a mapping: the product of the axes.
 
     Variants are numbered in mixed radix, the first axis most significant: tile shapes,
-    granularity, order, splits, write-backs, slots. A *cell* consists of all variants that differ
-    in write-backs and slots only.
+    granularity, staged memories, write-backs, order, splits, slots. A *cell* consists of all
+    variants that differ in slots only. Cells that differ in order and splits share a graph.
 
     Parameters
     ----------
@@ -33,18 +33,24 @@ class Space:
         The input as it was given.
     tiles
         (loop, tile shapes) of each loop whose tile shapes are explored.
-    granularities, orders
-        The granularities and the orders to explore.
-    splits
-        (name, kinds to explore) of each split.
+    granularities
+        The granularities to explore.
+    staged
+        The memories that are explored staged and streaming.
+    fixed_staged
+        The holders in other memories that are staged in every variant.
     background
         The write-backs that are explored, as (tensor, component).
     fixed_background
         The write-backs that are in the background in every variant.
+    orders
+        The orders to explore.
+    splits
+        (name, kinds to explore) of each split.
     slots
-        (tensor, slot counts to explore) of each tensor whose slots are explored.
+        (tensor or tensor@component, slot counts to explore) of each one whose slots are explored.
     other_slots
-        The slots of all other tensors.
+        The slots of all others.
     max_tiles, enforce_capacity
         The options of `analyze`.
     """
@@ -53,25 +59,32 @@ class Space:
     spec: Spec
     tiles: tuple[tuple[Loop, tuple[int, ...]], ...]
     granularities: tuple[str, ...]
-    orders: tuple[str, ...]
-    splits: tuple[tuple[SplitName, tuple[str, ...]], ...]
+    staged: tuple[str, ...]
+    fixed_staged: Staged
     background: tuple[WriteBack, ...]
     fixed_background: tuple[WriteBack, ...]
+    orders: tuple[str, ...]
+    splits: tuple[tuple[SplitName, tuple[str, ...]], ...]
     slots: tuple[tuple[str, tuple[int | None, ...]], ...]
-    other_slots: int | Mapping[str, int | None] | None
+    other_slots: Slots
     max_tiles: int
     enforce_capacity: bool
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """Number of options of each axis."""
+        return (*self._cell_shape, *(len(counts) for _, counts in self.slots))
+
+    @cached_property
+    def _cell_shape(self) -> tuple[int, ...]:
+        """Number of options of each axis but slots."""
         return (
             *(len(shapes) for _, shapes in self.tiles),
             len(self.granularities),
+            *(2 for _ in self.staged),
+            *(2 for _ in self.background),
             len(self.orders),
             *(len(kinds) for _, kinds in self.splits),
-            *(2 for _ in self.background),
-            *(len(counts) for _, counts in self.slots),
         )
 
     @cached_property
@@ -80,19 +93,9 @@ class Space:
         return prod(self.shape)
 
     @cached_property
-    def background_sets(self) -> int:
-        """Number of sets of write-backs in the background."""
-        return 1 << len(self.background)
-
-    @cached_property
-    def slot_assignments(self) -> int:
-        """Number of assignments of slot counts to tensors."""
-        return prod(len(counts) for _, counts in self.slots)
-
-    @cached_property
     def variants_per_cell(self) -> int:
-        """Number of variants of a cell."""
-        return self.background_sets * self.slot_assignments
+        """Number of variants of a cell: of assignments of slot counts."""
+        return prod(len(counts) for _, counts in self.slots)
 
     @cached_property
     def cells(self) -> int:
@@ -100,8 +103,8 @@ class Space:
         return self.size // self.variants_per_cell
 
     @cached_property
-    def cells_per_shape(self) -> int:
-        """Number of cells with the same tile shapes and granularity, which share one graph."""
+    def cells_per_graph(self) -> int:
+        """Number of cells that differ in order and splits only, which share one graph."""
         return len(self.orders) * prod(len(kinds) for _, kinds in self.splits)
 
     def cell_choice(self, cell: int) -> CellChoice:
@@ -115,61 +118,25 @@ class Space:
         Returns
         -------
         CellChoice
-            Tile shapes, granularity, order and kinds of splits.
+            Everything but slots.
         """
-        radices = self.shape[: len(self.tiles) + 2 + len(self.splits)]
-        digits = _digits(cell, radices)
-        count = len(self.tiles)
-        shapes = tuple(
-            some[digit] for (_, some), digit in zip(self.tiles, digits[:count], strict=True)
+        digits = iter(_digits(cell, self._cell_shape))
+        shapes = tuple(some[next(digits)] for _, some in self.tiles)
+        granularity = self.granularities[next(digits)]
+        staged = [memory for memory in self.staged if next(digits)]
+        background = [pair for pair in self.background if next(digits)]
+        order = self.orders[next(digits)]
+        kinds = tuple(some[next(digits)] for _, some in self.splits)
+        transfers = TransferChoice(
+            (*((None, memory) for memory in staged), *self.fixed_staged),
+            frozenset({*self.fixed_background, *background}),
         )
-        kinds = tuple(
-            some[digit] for (_, some), digit in zip(self.splits, digits[count + 2 :], strict=True)
-        )
-        granularity, order = digits[count : count + 2]
-        return CellChoice(shapes, self.granularities[granularity], self.orders[order], kinds)
-
-    def background_mask(self, number: int) -> tuple[bool, ...]:
-        """Return which of the explored write-backs are in the background.
-
-        Parameters
-        ----------
-        number
-            The number of the set of write-backs.
-
-        Returns
-        -------
-        tuple of bool
-            One entry per write-back of `background`.
-        """
-        return tuple(bool(d) for d in _digits(number, [2] * len(self.background)))
-
-    def write_backs(self, mask: Sequence[bool]) -> frozenset[WriteBack]:
-        """Return the write-backs in the background.
-
-        Parameters
-        ----------
-        mask
-            Which of the explored write-backs are in the background.
-
-        Returns
-        -------
-        frozenset of WriteBack
-            These, and those that are in the background in every variant.
-        """
-        explored = [pair for pair, here in zip(self.background, mask, strict=True) if here]
-        return frozenset({*self.fixed_background, *explored})
+        return CellChoice(shapes, granularity, transfers, order, kinds)
 
     @cached_property
     def slot_table(self) -> tuple[tuple[int | None, ...], ...]:
-        """All assignments of slot counts to the tensors of `slots`."""
+        """All assignments of slot counts to the names of `slots`."""
         return tuple(product(*(counts for _, counts in self.slots)))
-
-    @cached_property
-    def slot_array(self) -> np.ndarray:
-        """`slot_table` as an array of shape (assignments, tensors); 0: unlimited."""
-        table = [[count or 0 for count in counts] for counts in self.slot_table]
-        return np.array(table, dtype=np.int64).reshape(self.slot_assignments, len(self.slots))
 
     def choice(self, number: int) -> Choice:
         """Return a variant.
@@ -184,14 +151,15 @@ class Space:
         Choice
             The variant as plain data.
         """
-        cell, rest = divmod(number, self.variants_per_cell)
-        background_set, assignment = divmod(rest, self.slot_assignments)
+        cell, assignment = divmod(number, self.variants_per_cell)
         common = self.cell_choice(cell)
+        staged, background = common.transfers
         counts = self.slot_table[assignment]
         return Choice(
             tuple((name, kind) for (name, _), kind in zip(self.splits, common.kinds, strict=True)),
-            tuple(sorted(self.write_backs(self.background_mask(background_set)))),
-            tuple((t, n) for (t, _), n in zip(self.slots, counts, strict=True)),
+            tuple(sorted(background)),
+            tuple(f"{t}@{c}" if t is not None else str(c) for t, c in staged),
+            tuple((name, n) for (name, _), n in zip(self.slots, counts, strict=True)),
             common.granularity,
             common.order,
             tuple((loop.name, s) for (loop, _), s in zip(self.tiles, common.shapes, strict=True)),

@@ -17,6 +17,8 @@ from polylat.numbers import Number, reduce_number
 __all__ = ["Store"]
 
 _APPLICATION = 0x706C6174  # "plat"
+_FORMAT = "2"
+"""Version of the model and of the stored results: those of other versions are refused."""
 _DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError)
 """The errors of lost pages, and of incomplete rows."""
 _MAGIC = b"SQLite format 3\0"
@@ -41,7 +43,8 @@ class Store:
     Raises
     ------
     StoreError
-        The file is not a file of results, belongs to another exploration, or cannot be written.
+        The file is not a file of results, belongs to another exploration or version, or cannot
+        be written.
 
     Notes
     -----
@@ -102,6 +105,7 @@ class Store:
             file.execute(f"PRAGMA application_id = {_APPLICATION}")
             file.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
             file.execute("INSERT INTO about VALUES ('key', ?)", (key,))
+            file.execute("INSERT INTO about VALUES ('format', ?)", (_FORMAT,))
             file.execute("INSERT INTO about VALUES ('parts', ?)", (str(self.parts),))
 
     def _open(self, key: str) -> None:
@@ -139,6 +143,11 @@ class Store:
         about = dict(file.execute("SELECT name, value FROM about"))
         if "key" not in about:
             raise sqlite3.DatabaseError("the key is lost")
+        if about.get("format") != _FORMAT:
+            raise StoreError(
+                f"{self.path} has the results of another version of polylat, whose model differs",
+                fix="give another name",
+            )
         if about["key"] != key:
             raise StoreError(
                 f"{self.path} has the results of another exploration: another input, other"
@@ -221,7 +230,7 @@ def _insert(file: sqlite3.Connection, part: int, batch: Batch) -> None:
             variant,
             None if o.latency is None else str(o.latency),
             o.order,
-            int(o.waits_for_background),
+            int(o.keeps_barriers),
             int(o.exact),
             [[c, None if p is None else str(p)] for c, p in o.peaks],
             o.error,
@@ -240,13 +249,13 @@ def _batch(excluded: int, text: str) -> Batch:
                 Outcome(
                     _number(latency),
                     order,
-                    bool(waits),
+                    bool(barriers),
                     bool(exact),
                     tuple((c, _number(p)) for c, p in peaks),
                     error,
                 ),
             )
-            for variant, latency, order, waits, exact, peaks, error in json.loads(text)
+            for variant, latency, order, barriers, exact, peaks, error in json.loads(text)
         ),
         excluded,
     )

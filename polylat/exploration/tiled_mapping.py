@@ -1,11 +1,10 @@
-"""The mapping with some tile shapes, and the graph that its variants share."""
+"""The mapping with some tile shapes and transfers, and the graph that its variants share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -19,21 +18,24 @@ from polylat.errors import (
 )
 from polylat.exploration.axes import split_name
 from polylat.exploration.cell import Cell
+from polylat.exploration.choice import TransferChoice
 from polylat.exploration.held_tiles import IntegerRangeError
 from polylat.exploration.pareto import Outcome
+from polylat.exploration.shared_tables import SharedTables
 from polylat.exploration.space import Space
-from polylat.exploration.variant_input import with_tiles
+from polylat.exploration.variant_input import slots_option, with_tiles
 from polylat.exploration.variants import VariantGraph
-from polylat.lowering.dependences.rules import slots_of
 from polylat.lowering.holder_tiles import memory_sizes
-from polylat.lowering.lowered import lower
+from polylat.lowering.lowered import Granularity, LoweredMapping, lower
+from polylat.lowering.transfers import TransferOptions
+from polylat.spec.slots import DEFAULT_SLOTS, slots_of
 
-__all__ = ["ILLEGAL", "MOST_SHARED", "TiledMapping", "one_line"]
+__all__ = ["ILLEGAL", "MOST_SHARED", "TiledMapping", "TransferMapping", "one_line"]
 
 MOST_SHARED = 100_000
 """Up to this number of tile iterations all are visited, and variants share a `VariantGraph`."""
 _MOST_CELLS = 16
-"""Largest number of cells that a mapping keeps."""
+"""Largest number of cells that a graph keeps."""
 
 ILLEGAL = (MappingError, ScheduleError, CapacityError, TooLargeError, UnsupportedError)
 """The errors of `analyze` that make a variant illegal."""
@@ -55,36 +57,46 @@ class TiledMapping:
     def __init__(self, space: Space, shapes: tuple[int, ...], granularity: str) -> None:
         self.space = space
         self.granularity = granularity
-        self.graph: VariantGraph | None = None
-        """The graph of all variants; None where there are too many tile iterations."""
         self.error = ""
         """Why all variants are illegal; otherwise empty."""
-        self._cells: dict[tuple[str, ...], Cell] = {}
+        self._shared: dict[tuple[int, ...], SharedTables] = {}
         numbers = {loop.number: shape for (loop, _), shape in zip(space.tiles, shapes, strict=True)}
         try:
             self.spec = with_tiles(space.spec, numbers)
-            finest: Any = "flow" if granularity == "auto" else granularity
-            self.lowered = lower(self.spec, finest)
-            if self.lowered.size <= min(MOST_SHARED, space.max_tiles):
-                write_backs = (*space.fixed_background, *space.background)
-                self.graph = VariantGraph(self.lowered, write_backs, self._distinct_slot_counts())
-        except IntegerRangeError:
-            pass
+            self.leaves = lower(self.spec, "tile").leaves
         except ILLEGAL as error:
             self.error = one_line(error)
 
-    def _distinct_slot_counts(self) -> list[int | None]:
-        """Return the slot counts that any tensor has in any variant."""
-        fixed = [slots_of(self.space.other_slots, t) for t in self.spec.workload.tensors]
-        return [*fixed, *(count for _, counts in self.space.slots for count in counts)]
+    def shared(self, lowered: LoweredMapping) -> SharedTables:
+        """Return what all graphs with the same tile iterations have in common.
 
-    # Choices
+        Parameters
+        ----------
+        lowered
+            The mapping with these tile shapes. Transfers may change the loops that index its tile
+            iterations.
+
+        Returns
+        -------
+        SharedTables
+            The mapping with its tile iterations.
+        """
+        if lowered.depths not in self._shared:
+            self._shared[lowered.depths] = SharedTables(lowered)
+        return self._shared[lowered.depths]
+
+    @cached_property
+    def slot_counts(self) -> list[int | None]:
+        """The slot counts that any holder has in any variant."""
+        others = self.space.other_slots
+        fixed = [DEFAULT_SLOTS, *others.values()] if isinstance(others, Mapping) else [others]
+        return [*fixed, *(count for _, counts in self.space.slots for count in counts)]
 
     @cached_property
     def _split_nodes(self) -> dict[str, int]:
         """Name of a split → its tree node."""
         branches: dict[int, dict[int, list[str]]] = {}
-        for leaf in self.lowered.leaves:
+        for leaf in self.leaves:
             for split in leaf.splits:
                 below = branches.setdefault(split.node, {})
                 below.setdefault(split.branch, []).append(leaf.einsum.name)
@@ -107,66 +119,15 @@ class TiledMapping:
         chosen = {self._split_nodes[name]: kind for name, kind in zip(names, kinds, strict=True)}
         return frozenset(
             split.node
-            for leaf in self.lowered.leaves
+            for leaf in self.leaves
             for split in leaf.splits
             if (split.pipeline if split.node not in chosen else chosen[split.node] == "Pipeline")
         )
 
-    def cell(self, kinds: tuple[str, ...]) -> Cell:
-        """Return the variants with splits of these kinds.
-
-        Parameters
-        ----------
-        kinds
-            Kinds of the splits of `Space.splits`.
-
-        Returns
-        -------
-        Cell
-            The variants, which share `graph`.
-        """
-        assert self.graph is not None
-        if kinds not in self._cells:
-            if len(self._cells) > _MOST_CELLS:
-                self._cells.clear()
-            self._cells[kinds] = Cell(self.graph, self.pipelines(kinds))
-        return self._cells[kinds]
-
-    def background(self, mask: Sequence[bool]) -> list[bool]:
-        """Return, per write-back of the graph, whether it is in the background.
-
-        Parameters
-        ----------
-        mask
-            Which of the explored write-backs are in the background.
-
-        Returns
-        -------
-        list of bool
-            One entry per write-back of the graph.
-        """
-        assert self.graph is not None
-        chosen = self.space.write_backs(mask)
-        return [pair in chosen for pair in self.graph.write_backs]
-
-    @cached_property
-    def slot_counts(self) -> np.ndarray:
-        """Shape (slot assignments, tensors of the graph): slot counts; 0: unlimited."""
-        assert self.graph is not None
-        explored = [tensor for tensor, _ in self.space.slots]
-        tensors = self.graph.tensors
-        table = np.empty((self.space.slot_assignments, len(tensors)), dtype=np.int64)
-        for column, tensor in enumerate(tensors):
-            if tensor in explored:
-                table[:, column] = self.space.slot_array[:, explored.index(tensor)]
-            else:
-                table[:, column] = slots_of(self.space.other_slots, tensor) or 0
-        return table
-
     @cached_property
     def _sizes(self) -> dict[str, Fraction]:
         """Memory → its size in bits, if it is limited."""
-        return memory_sizes(self.spec, self.lowered.leaves)
+        return memory_sizes(self.spec, self.leaves)
 
     def checked(self, outcome: Outcome) -> Outcome:
         """Return the outcome; an illegal one if capacity is enforced and a memory exceeds it.
@@ -188,6 +149,80 @@ class TiledMapping:
                     text = f"memory {component!r} holds up to {peak} bits, and its size is {size}"
                     return Outcome(None, error=f"CapacityError: {text}")
         return outcome
+
+
+class TransferMapping:
+    """The variants of a tiled mapping with the same transfers, and the graph that they share.
+
+    Parameters
+    ----------
+    tiled
+        The mapping with its tile shapes.
+    transfers
+        Which transfers are separate.
+    """
+
+    def __init__(self, tiled: TiledMapping, transfers: TransferChoice) -> None:
+        self.tiled = tiled
+        self.transfers = transfers
+        self.graph: VariantGraph | None = None
+        """The graph of all variants; None where there are too many tile iterations."""
+        self.error = tiled.error
+        """Why all variants are illegal; otherwise empty."""
+        self._cells: dict[frozenset[int], Cell] = {}
+        if self.error:
+            return
+        auto = tiled.granularity == "auto"
+        finest: Granularity = "flow" if auto else tiled.granularity  # type: ignore[assignment]
+        try:
+            lowered = lower(
+                tiled.spec, finest, TransferOptions(transfers.background, transfers.staged)
+            )
+            if lowered.size <= min(MOST_SHARED, tiled.space.max_tiles):
+                shared = tiled.shared(lowered)
+                self.graph = VariantGraph(shared, transfers, tiled.slot_counts)
+        except IntegerRangeError:
+            pass
+        except ILLEGAL as error:
+            self.error = one_line(error)
+
+    def cell(self, pipelines: frozenset[int]) -> Cell:
+        """Return the variants with these Pipelines.
+
+        Parameters
+        ----------
+        pipelines
+            Tree nodes.
+
+        Returns
+        -------
+        Cell
+            The variants, which share `graph`.
+        """
+        assert self.graph is not None
+        if pipelines not in self._cells:
+            if len(self._cells) > _MOST_CELLS:
+                self._cells.clear()
+            self._cells[pipelines] = Cell(self.graph, pipelines)
+        return self._cells[pipelines]
+
+    @cached_property
+    def slot_counts(self) -> np.ndarray:
+        """Shape (slot assignments, holders of the graph): slot counts; 0: unlimited."""
+        assert self.graph is not None
+        space, holders = self.tiled.space, self.graph.holders
+        names = [name for name, _ in space.slots]
+        # Which axis a holder's count is of: the option with the number of an axis in its place.
+        marks = {name: -1 - axis for axis, name in enumerate(names)}
+        option = slots_option(space, marks)
+        axes = np.array(space.slot_table, dtype=object).reshape(space.variants_per_cell, len(names))
+        axes = np.where(axes == None, 0, axes).astype(np.int64)  # noqa: E711
+        table = np.empty((space.variants_per_cell, len(holders)), dtype=np.int64)
+        for column, holder in enumerate(holders):
+            count = slots_of(option, *holder)
+            axis = None if count is None or count >= 0 else -1 - count
+            table[:, column] = (count or 0) if axis is None else axes[:, axis]
+        return table
 
 
 def one_line(error: PolylatError) -> str:

@@ -11,13 +11,12 @@ from polylat.exploration.choice import Choice
 from polylat.exploration.space import Space
 from polylat.spec import Spec
 from polylat.spec.mapping import Branch, Pipeline, Sequential, Spatial, Temporal
+from polylat.spec.slots import Slots
 
 __all__ = ["slots_option", "variant_options", "variant_spec", "with_tiles"]
 
 
-def slots_option(
-    space: Space, counts: Mapping[str, int | None]
-) -> int | Mapping[str, int | None] | None:
+def slots_option(space: Space, counts: Mapping[str, int | None]) -> Slots:
     """Return the option ``slots`` of `analyze` for a variant.
 
     Parameters
@@ -25,12 +24,12 @@ def slots_option(
     space
         The space.
     counts
-        Slot counts of the tensors that are explored.
+        Slot counts of the tensors and holders that are explored.
 
     Returns
     -------
     int, mapping or None
-        `Space.other_slots` if no tensor is explored; otherwise slot counts by tensor.
+        `Space.other_slots` if none is explored; otherwise slot counts by name.
     """
     others = space.other_slots
     if not counts:
@@ -59,10 +58,17 @@ def variant_options(space: Space, choice: Choice) -> dict[str, Any]:
         "granularity": choice.granularity,
         "order": choice.order,
         "background": choice.background,
+        "staged": tuple(_staged_pair(name) for name in choice.staged),
         "slots": slots_option(space, dict(choice.slots)),
         "max_tiles": space.max_tiles,
         "enforce_capacity": space.enforce_capacity,
     }
+
+
+def _staged_pair(name: str) -> tuple[str | None, str | None]:
+    """Return (tensor or None: every one, component) of a name in `Choice.staged`."""
+    tensor, _, component = name.rpartition("@")
+    return tensor or None, component
 
 
 def variant_spec(space: Space, choice: Choice) -> Spec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import builders
 import polylat
 from benchmarks import fused
-from builders import EXAMPLE, EXAMPLES, ROOT
+from builders import EXAMPLE, EXAMPLES, ROOT, compute, leaf, loop, memory, nested, storage
 from polylat import (
     Exploration,
     MappingError,
@@ -28,14 +30,16 @@ from polylat import (
 )
 from polylat.analysis.occupancy import peak_or_none
 from polylat.exploration import cell, evaluate, search, tiled_mapping
+from polylat.exploration.axes import limited_holders
 from polylat.exploration.pareto import front_of
 from polylat.explorer import Result
+from polylat.lowering.lowered import lower
 from reports import explicit_up_to
 from strategies import cascades
 
 Data = dict[str, Any]
 Draw = Any
-ATTENTION = str(EXAMPLES / "attention.yaml")
+ATTENTION = [str(EXAMPLES / f"{name}.yaml") for name in ("attention", "attention_schedule")]
 FEWER = settings(max_examples=max(10, settings().max_examples * 2 // 5))
 OBJECTIVES = (("latency",), ("latency", "peak"), ("peak", "slots", "latency"), ("slots", "latency"))
 
@@ -45,18 +49,27 @@ def explorations(draw: Draw) -> tuple[Spec, Data]:
     """A random cascade, and some of its choices to explore."""
     data, options = draw(cascades())
     try:
-        spec = Spec.from_dict({**data, "schedule": options})
-    except MappingError:
+        spec = Spec.from_dict({**data, "schedule": {**data.get("schedule", {}), **options}})
+        lowered = lower(spec, "tile")
+    except (MappingError, UnsupportedError):
         assume(False)
         raise
+    staged = draw(st.booleans())
+    slots = draw(st.sampled_from((None, (1, 2), (1, 2, None), (3,), "holders")))
+    if slots == "holders":
+        limited = limited_holders(lowered, ((None, None),) if staged else ())
+        pairs = st.sampled_from([f"{tensor}@{component}" for tensor, component in limited])
+        named = draw(st.lists(pairs, max_size=2, unique=True)) if limited else []
+        slots = dict.fromkeys(named, (1, 2, None))
     asked: Data = {
         "splits": draw(st.booleans()),
         "background": draw(st.booleans()),
+        "staged": staged,
         "granularity": draw(
             st.sampled_from(("auto", "tile", "flow", "full", ("tile", "full"))),
         ),
         "order": draw(st.sampled_from(("best", "best", "oldest", ("program", "skew")))),
-        "slots": draw(st.sampled_from((None, (1, 2), (1, 2, None), (3,)))),
+        "slots": slots,
         "objectives": draw(st.sampled_from(OBJECTIVES)),
     }
     return spec, asked
@@ -80,17 +93,17 @@ def agrees(result: Result) -> None:
         assert result.latency is None
         assert result.error.startswith(type(error).__name__)
         return
-    assert (result.latency, result.order, result.waits_for_background, result.exact) == (
+    assert (result.latency, result.order, result.keeps_barriers, result.exact) == (
         report.latency,
         report.order,
-        report.waits_for_background,
+        report.keeps_barriers,
         report.exact,
     )
     peaks: dict[str, Any] = {}
-    for memory in report.occupancy:
-        peak = peak_or_none(memory)
+    for held in report.occupancy:
+        peak = peak_or_none(held)
         assert peak is not None
-        peaks[memory.component] = max(peaks.get(memory.component, 0), peak)
+        peaks[held.component] = max(peaks.get(held.component, 0), peak)
     assert result.peaks == peaks
 
 
@@ -158,6 +171,76 @@ def test_write_backs_by_name(background: Any) -> None:
     assert [result.choice.background for result in found.results] == [(), (("o2", "SRAM"),)]
 
 
+@pytest.mark.parametrize("staged", [True, "all", "SRAM", ["SRAM"]])
+def test_staged_memories(staged: Any) -> None:
+    spec = polylat.load(*EXAMPLE)
+    found = polylat.explore(spec, splits=False, background=False, staged=staged)
+    assert [result.choice.staged for result in found.results] == [(), ("SRAM",)]
+    assert [len(result.report.staged_holders) > 0 for result in found.results] == [False, True]
+    for result in found.results:
+        agrees(result)
+    assert found.results[1].to_dict()["choice"]["staged"] == ["SRAM"]
+    assert "staged SRAM" in str(found.results[1].choice)
+
+
+def test_staged_holders_of_the_input() -> None:
+    """They stay as the input says, unless their memory is explored."""
+    spec = polylat.load(*EXAMPLE)
+    given = replace(spec, schedule={"staged": (("o2", "SRAM"),)})
+    options: Data = {"splits": False, "background": False}
+    (result,) = polylat.explore(given, **options).results
+    assert result.choice.staged == ("o2@SRAM",)
+    assert result.report.staged_holders == (("o2", "SRAM"),)
+    found = polylat.explore(given, **options, staged=True)
+    assert [result.choice.staged for result in found.results] == [(), ("SRAM",)]
+
+
+def test_slots_of_holders() -> None:
+    """The number of a holder precedes that of its tensor, explored or in the input."""
+    spec = polylat.load(*EXAMPLE)
+    options: Data = {"splits": False, "background": False, "objectives": ["slots"]}
+    found = polylat.explore(spec, **options, slots={"o1@SRAM": [1, 3]}, exhaustive=True)
+    assert [dict(result.choice.slots) for result in found.results] == [
+        {"o1@SRAM": 1},
+        {"o1@SRAM": 3},
+    ]
+    for result in found.results:
+        agrees(result)
+    given = replace(spec, schedule={"slots": {"o1@SRAM": 3}})
+    with pytest.raises(OptionError, match="'o1', whose number of slots makes no difference"):
+        polylat.explore(given, **options, slots={"o1": [1, 2]})
+    found = polylat.explore(given, **options, slots={"o1@SRAM": 1})
+    assert found.results[0].latency == polylat.explore(spec, **options, slots=1).results[0].latency
+
+
+def test_schedules_that_keep_barriers() -> None:
+    """Where every Pipeline as Sequential is faster, that is the latency of the variant."""
+    tiles = (loop("x"),)
+    data = builders.spec(
+        {"x": 2, "y": 2},
+        [
+            builders.einsum("e0", ("t1", "x y"), ("i0", "x y")),
+            builders.einsum("e1", ("t3", "x"), ("t1", "x y"), ("w2", "y")),
+        ],
+        [*(memory(name, size="inf") for name in ("DRAM", "SRAM", "RF")), compute("mac")],
+        [
+            storage("DRAM", "i0", "t3"),
+            loop("y"),
+            storage("DRAM", "t1", "w2"),
+            storage("SRAM", "w2"),
+            storage("RF", "w2"),
+            {"type": "Pipeline", "nodes": [nested(*tiles, leaf(e)) for e in ("e0", "e1")]},
+        ],
+    )
+    found = polylat.explore(Spec.from_dict(data), slots=(1, 2), granularity="tile", exhaustive=True)
+    choices = [result.choice for result in found.results if result.keeps_barriers]
+    assert [str(choice) for choice in choices] == ["Pipeline e0|e1; slots t1=2 w2=2"]
+    last = found.results[-1]
+    assert (last.latency, last.report.latency_by_order["oldest"]) == (20, 21)
+    for result in found.results:
+        agrees(result)
+
+
 def test_what_is_not_explored_is_as_the_input_says() -> None:
     spec = polylat.load(*EXAMPLE, top="Pipeline")
     given = polylat.Spec(
@@ -174,7 +257,7 @@ def test_what_is_not_explored_is_as_the_input_says() -> None:
 
 def test_results_of_long_loops_are_those_of_analyze() -> None:
     """Where not all tile iterations are visited."""
-    spec = polylat.load(ATTENTION)
+    spec = polylat.load(*ATTENTION)
     few: Data = {"granularity": "tile", "max_tiles": 3000}
     found = polylat.explore(spec, background=False, n_jobs=1, **few)
     assert found.variants > 1
@@ -234,9 +317,9 @@ def test_what_parts_share_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None
     timed: list[int] = []
     run = cell.Cell._simulate
 
-    def counting(self: cell.Cell, background: Any, *some: Any, **more: Any) -> Any:
-        timed.append(len(background))
-        return run(self, background, *some, **more)
+    def counting(self: cell.Cell, slots: Any, *some: Any, **more: Any) -> Any:
+        timed.append(len(slots))
+        return run(self, slots, *some, **more)
 
     monkeypatch.setattr(cell.Cell, "_simulate", counting)
     options: Data = {"slots": range(1, 6), "granularity": "tile", "exhaustive": True}
@@ -275,7 +358,15 @@ def test_times_that_do_not_fit_64_bits() -> None:
         ({"tiles": {"m#1": [0]}}, "whole number above zero"),
         ({"background": ["o1"]}, "does not write back"),
         ({"background": ["o9"]}, "'o9'"),
+        ({"staged": "SRAN"}, "'SRAN'"),
+        ({"staged": "DRAM"}, "nothing but backing storages"),
+        ({"staged": ["o2"]}, "'o2'"),
+        ({"staged": 3}, "names of memories"),
+        ({"staged": [3]}, "not the name of a memory"),
         ({"slots": []}, "has no value"),
+        ({"slots": {"o1@DRAM": [1]}}, "no such Storage"),
+        ({"slots": {"o1@mac": [1]}}, "no such Storage"),
+        ({"slots": {"o2@DRAM": [1]}}, "makes no difference"),
         ({"slots": {"w1": [1]}}, "makes no difference"),
         ({"slots": {"w9": [1]}}, "'w9'"),
         ({"slots": [0]}, "above zero"),
@@ -383,6 +474,10 @@ def test_command(tmp_path: Path) -> None:
     assert found["front"][0]["choice"]["slots"] == {"o1": 2}
     done = run("explore", *EXAMPLE, "--granularity", "tile")
     assert "8 variants" in done.stdout
+    done = run("explore", *EXAMPLE, "--granularity", "tile", "--staged", "--json")
+    found = json.loads(done.stdout)
+    assert found["variants"] == 2
+    assert [row["choice"]["staged"] for row in found["front"]] == [["SRAM"]]
     done = run("explore", *EXAMPLE, "--granularity", "tile", "--tiles", "m#1=1:2,4")
     assert "3 variants" in done.stdout
 

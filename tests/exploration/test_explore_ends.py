@@ -197,6 +197,19 @@ def test_a_file_of_another_exploration(spec: Spec, tmp_path: Path) -> None:
     assert store.read_bytes() == before
 
 
+def test_a_file_of_another_version(spec: Spec, tmp_path: Path) -> None:
+    """Results of another model are not mistaken for those of this one."""
+    store = tmp_path / "results.db"
+    polylat.explore(spec, store=store, granularity="tile")
+    for change in ("UPDATE about SET value = '1'", "DELETE FROM about"):
+        with contextlib.closing(sqlite3.connect(store)) as file, file:
+            file.execute(f"{change} WHERE name = 'format'")
+        before = store.read_bytes()
+        with pytest.raises(StoreError, match="another version"):
+            polylat.explore(spec, store=store, granularity="tile")
+        assert store.read_bytes() == before
+
+
 @pytest.mark.parametrize("content", [b"workload: {}\n", b"x" * 5000])
 def test_a_file_that_is_something_else(spec: Spec, tmp_path: Path, content: bytes) -> None:
     store = tmp_path / "workload.yaml"

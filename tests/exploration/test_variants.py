@@ -12,42 +12,52 @@ from hypothesis import strategies as st
 
 from polylat import MappingError, Spec, UnsupportedError
 from polylat.engine.model import build
-from polylat.exploration.axes import capacity_tensors, write_backs
+from polylat.exploration.axes import limited_holders, memories_with_transfers, write_backs
 from polylat.exploration.cell import Cell
+from polylat.exploration.choice import TransferChoice
+from polylat.exploration.shared_tables import SharedTables
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.lowered import lower
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import with_pipelines
 from polylat.lowering.ports import PortKey
-from polylat.schedule.arrays import Ints
+from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.graph import TaskGraph
+from polylat.spec.names import known_names
+from polylat.spec.slots import slots_of
+from polylat.spec.staged import Staged
 from strategies import cascades
 
 Draw = Any
 Key = Hashable
 FEWER = settings(max_examples=max(10, settings().max_examples // 2))
+COUNTS = (1, 2, None)
 
 
 @st.composite
-def variants(draw: Draw) -> tuple[Spec, list[Any], frozenset[int], Any]:
-    """A mapping; the write-backs in the background, the Pipelines and the slots of a variant."""
+def variants(draw: Draw) -> tuple[Spec, TransferChoice, frozenset[int], Any]:
+    """A mapping; the separate transfers, the Pipelines and the slots of a variant."""
     data, _ = draw(cascades())
     try:
         spec = Spec.from_dict(data)
-        lowered = lower(spec, "full")
+        lowered = lower(spec, "tile")
     except (MappingError, UnsupportedError):
         assume(False)
         raise
     nodes = sorted({split.node for leaf in lowered.leaves for split in leaf.splits})
-    chosen = [pair for pair in dict.fromkeys(write_backs(lowered)) if draw(st.booleans())]
+    background = frozenset(pair for pair in write_backs(lowered) if draw(st.booleans()))
+    memories = memories_with_transfers(lowered)
+    staged: Staged = tuple((None, memory) for memory in memories if draw(st.booleans()))
+    known = known_names(spec.workload, spec.arch.order, spec.mapping)
+    staged += tuple(pair for pair in known.holders if draw(st.sampled_from((False, False, True))))
     pipelines = frozenset(node for node in nodes if draw(st.booleans()))
-    counts = st.sampled_from((1, 2, None))
-    slots = {tensor: draw(counts) for tensor in spec.workload.tensors}
-    return spec, chosen, pipelines, slots
+    names = [*spec.workload.tensors, *(f"{t}@{c}" for t, c in known.holders)]
+    slots = {name: draw(st.sampled_from(COUNTS)) for name in names}
+    return spec, TransferChoice(staged, background), pipelines, slots
 
 
 def names_of_blocks(layout: Numbering) -> list[Key]:
-    """What each block is, whatever other blocks there are."""
+    """What each block is."""
     names: list[Key] = list(range(layout.iterations))
     for (leaf, index), (_, iterations) in layout.streams.items():
         block = layout.blocks[leaf][index]
@@ -57,55 +67,51 @@ def names_of_blocks(layout: Numbering) -> list[Key]:
 
 
 def named_edges(graph: TaskGraph, layout: Numbering, chosen: np.ndarray) -> set[Key]:
+    """What waits for what, and until when."""
     names = names_of_blocks(layout)
-    names += [("finish", i) for i in range(layout.iterations)]
-    columns = (graph.edge_source, graph.edge_target, graph.edge_reason)
+    columns = (graph.edge_source, graph.edge_target, graph.edge_reason, graph.edge_until)
     rows = zip(*(column[chosen].tolist() for column in columns), strict=True)
-    return {(names[source], names[target], reason) for source, target, reason in rows}
+    return {(names[source], names[target], *more) for source, target, *more in rows}
 
 
-def named_durations(
-    graph: TaskGraph, layout: Numbering, block: Ints, ports: Sequence[PortKey]
-) -> dict[tuple[Key, PortKey], int]:
-    """Block and port → for how long the port serves it, if the tasks are those of given blocks."""
-    names = names_of_blocks(layout)
-    found: dict[tuple[Key, PortKey], int] = {}
-    columns = (block, graph.task_port, graph.task_duration)
-    for number, port, duration in zip(*(column.tolist() for column in columns), strict=True):
-        if duration:
-            at = names[number], ports[port]
-            found[at] = found.get(at, 0) + duration
-    return found
+def named_durations(graph: TaskGraph, ports: Sequence[PortKey]) -> set[Key]:
+    """Block, port, and for how long the port serves it."""
+    columns = (graph.task_block, graph.task_port, graph.task_duration)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {(block, ports[port], duration) for block, port, duration in rows}
 
 
 @FEWER
 @given(variants())
 def test_the_graph_of_a_variant_satisfies_its_conditions(case: Any) -> None:
-    spec, chosen, pipelines, slots = case
-    lowered = lower(spec, "full")
+    spec, transfers, pipelines, slots = case
+    options = TransferOptions(transfers.background, transfers.staged, slots)
+    lowered = lower(spec, "flow", options)
     try:
         variant = replace(lowered, leaves=with_pipelines(lowered.leaves, pipelines))
-        model = build(variant, frozenset(chosen), slots)
+        model = build(variant, options)
     except (MappingError, UnsupportedError):
         assume(False)
         raise
-    graph = VariantGraph(lowered, write_backs(lowered), (1, 2, None))
+    graph = VariantGraph(SharedTables(lowered), transfers, COUNTS)
     copied = {t for leaf in lowered.leaves if leaf.einsum.is_copy for t in leaf.einsum.outputs}
-    assert {*graph.tensors} - copied <= {*capacity_tensors(lowered)}
+    known = limited_holders(lowered, transfers.staged)
+    assert {pair for pair in graph.holders if pair[0] not in copied} <= {*known}
     cell = Cell(graph, pipelines)
-    background = np.array([pair in chosen for pair in graph.write_backs], dtype=np.bool_)
-    counts = np.array([slots[tensor] or 0 for tensor in graph.tensors], dtype=np.int64)
+    counts = np.array([slots_of(slots, *holder) or 0 for holder in graph.holders], dtype=np.int64)
 
-    split, write_back, tensor, count = graph.conditions.T
+    split, holder, count = graph.conditions.T
     holds = (split < 0) | np.append(cell.sequential, True)[split]
-    holds &= (write_back < 0) | np.append(background, True)[write_back]
-    holds &= (tensor < 0) | (np.append(counts, 0)[tensor] == np.array(graph.slot_counts)[count])
+    holds &= (holder < 0) | (np.append(counts, 0)[holder] == np.array(graph.slot_counts)[count])
     every = np.ones(len(model.graph.edge_source), dtype=np.bool_)
     found = named_edges(cell.tasks, graph.layout, holds[graph.tasks.edge_rule])
     assert found == named_edges(model.graph, model.layout, every)
 
-    own = np.append(background, True)[graph.write_back]
-    block = np.where(own, np.arange(graph.tasks.blocks), graph.tasks.owner)[cell.tasks.task_block]
-    assert named_durations(cell.tasks, graph.layout, block, cell.ports) == named_durations(
-        model.graph, model.layout, model.graph.task_block, model.costs.ports
+    assert named_durations(cell.tasks, cell.ports) == named_durations(
+        model.graph, model.costs.ports
     )
+    assert np.array_equal(graph.hosts(counts[: graph.ahead] == 1), model.graph.host)
+    assert np.array_equal(cell.tasks.latency, model.graph.latency)
+    assert np.array_equal(cell.tasks.background, model.graph.background)
+    stalls = ("stall_source", "stall_target", "stall_lag")
+    assert all((getattr(cell.tasks, s) == getattr(model.graph, s)).all() for s in stalls)

@@ -1,0 +1,81 @@
+"""What the graphs of a mapping have in common, whatever transfers are separate."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from polylat.exploration.held_tiles import TilesOfHolder, tiles_of_holders
+from polylat.lowering.accesses.blocks import Block
+from polylat.lowering.dependences.skew import skew_distances
+from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
+from polylat.lowering.numbering import Numbering
+from polylat.lowering.paths import Leaf, with_pipelines
+from polylat.lowering.task_graph import blocks_of_leaf, iteration_tables
+from polylat.lowering.transfers import TransferOptions
+
+__all__ = ["SharedTables"]
+
+
+class SharedTables:
+    """A mapping with its tile iterations, and what depends on nothing else.
+
+    Parameters
+    ----------
+    lowered
+        The mapping. Whether its splits are Sequential or Pipeline makes no difference.
+    """
+
+    def __init__(self, lowered: LoweredMapping) -> None:
+        self.lowered = with_sequential_splits(lowered)
+        self._tables = iteration_tables(self.lowered)
+        self._blocks: dict[Any, tuple[Block, ...]] = {}
+
+    def layout(self, options: TransferOptions) -> Numbering:
+        """Number the tile iterations and blocks.
+
+        Parameters
+        ----------
+        options
+            Which transfers are separate.
+
+        Returns
+        -------
+        Numbering
+            The numbering. The blocks of a leaf are counted once for all transfers of other leaves.
+        """
+        blocks = []
+        for leaf, table in zip(self.lowered.leaves, self._tables, strict=True):
+            key = leaf.number, _own_transfers(leaf, options)
+            if key not in self._blocks:
+                self._blocks[key] = blocks_of_leaf(self.lowered, table, options)
+            blocks.append(self._blocks[key])
+        return Numbering.of(self._tables, blocks)
+
+    @cached_property
+    def _any_layout(self) -> Numbering:
+        return self.layout(TransferOptions(slots=None))
+
+    @cached_property
+    def distances(self) -> dict[int, dict[tuple[int, int], int]]:
+        """Distances from producers to readers, as if all splits were Pipelines."""
+        splits = {split.node for leaf in self.lowered.leaves for split in leaf.splits}
+        leaves = with_pipelines(self.lowered.leaves, splits)
+        return skew_distances(leaves, self._any_layout, self.lowered.found)
+
+    @cached_property
+    def held(self) -> tuple[TilesOfHolder, ...]:
+        """The tiles of all holders."""
+        return tiles_of_holders(self.lowered.spec, self.lowered.leaves, self._any_layout)
+
+
+def _own_transfers(leaf: Leaf, options: TransferOptions) -> tuple[tuple[bool, bool], ...]:
+    """Return, per holder of a leaf, whether it is staged, and writes back in the background."""
+    return tuple(
+        (
+            options.is_staged(tensor, holder.component),
+            (tensor, holder.component) in options.background,
+        )
+        for tensor in leaf.einsum.tensors
+        for holder in leaf.storages(tensor)
+    )
