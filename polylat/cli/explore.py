@@ -45,10 +45,11 @@ _MOST = 10_000
 @click.option(
     "--background", is_flag=True, help="Explore each write-back in the foreground and background."
 )
+@click.option("--staged", is_flag=True, help="Explore each memory streaming and staged.")
 @click.option(
     "--slots",
     multiple=True,
-    metavar="[TENSOR=]N:M|N,M,none",
+    metavar="[TENSOR[@MEMORY]=]N:M|N,M,none",
     help="Explore numbers of slots, for each tensor for which they matter or for one. Repeatable.",
 )
 @click.option(
@@ -101,8 +102,8 @@ def explore(
     """The best schedules of a mapping, over the choices that it leaves open.
 
     Prints the exact Pareto front of latency and peak bits per memory. With none of --splits,
-    --background, --slots and --tiles, the first two are explored. All other options are as in the
-    files.
+    --background, --staged, --slots and --tiles, the first two are explored. All other options are
+    as in the files.
     """
     try:
         found = _explored(load_files(files, variables), output=output, **options)
@@ -122,6 +123,7 @@ def _explored(
     *,
     splits: bool,
     background: bool,
+    staged: bool,
     slots: Sequence[str],
     tiles: Sequence[str],
     granularity: Sequence[str],
@@ -134,7 +136,7 @@ def _explored(
 
     If no choice is requested, splits and write-backs are explored.
     """
-    if not (splits or background or slots or tiles):
+    if not (splits or background or staged or slots or tiles):
         splits = background = True
     if output is not None:
         check_target(output, TABLES, "results")
@@ -143,6 +145,7 @@ def _explored(
             spec,
             splits=splits,
             background=background,
+            staged=staged,
             slots=_parse_slots(slots),
             tiles=_parse_tiles(tiles),
             granularity=granularity or None,

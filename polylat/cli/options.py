@@ -15,8 +15,10 @@ import polylat
 from polylat.errors import OptionError
 from polylat.report import Report
 from polylat.spec import Spec
+from polylat.spec.names import known_names
 from polylat.spec.option_values import GRANULARITIES, ORDERS
 from polylat.spec.options import normalize_option
+from polylat.spec.slots import DEFAULT_SLOTS
 from polylat.views.sentences import missing_write_backs
 
 FILE = click.Path(readable=False)
@@ -111,14 +113,22 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--background",
         multiple=True,
         metavar="TENSOR[@COMPONENT]",
-        help="Write-backs that no other Einsum waits for: all of a tensor, or from one component."
+        help="Write-backs that no Sequential waits for: all of a tensor, or from one component."
+        " Repeatable.",
+    )
+    staged = click.option(
+        "--staged",
+        multiple=True,
+        metavar="TENSOR@COMPONENT|TENSOR|COMPONENT|all",
+        help="Holders whose tiles are handed over as a whole, each by a transfer of its own."
         " Repeatable.",
     )
     slots = click.option(
         "--slots",
         multiple=True,
-        metavar="[TENSOR=]N|none",
-        help="Tiles that an exchange holder keeps, for all tensors or for one; none: unlimited."
+        metavar="[TENSOR[@COMPONENT]=]N|none",
+        help="Tiles that a holder keeps through which Einsums exchange a tensor, or whose transfers"
+        " are separate: for all tensors, for one, or for one in one component; none: unlimited."
         " Repeatable.  [default: 2]",
     )
     granularity = choice_option(
@@ -141,7 +151,7 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default=None,
         help="Fail if a memory holds more than its size.",
     )
-    return background(slots(granularity(order(max_tiles(capacity(command))))))
+    return background(staged(slots(granularity(order(max_tiles(capacity(command)))))))
 
 
 @contextmanager
@@ -242,18 +252,24 @@ def check_options(spec: Spec, **options: Any) -> None:
     OptionError
         An option cannot be used.
     """
-    tensors, components = spec.workload.tensors, spec.arch.order
+    known = known_names(spec.workload, spec.arch.order, spec.mapping)
     for name, value in _given(spec, **options).items():
-        normalize_option(name, value, tensors=tensors, components=components)
+        normalize_option(name, value, known)
 
 
 def _given(
-    spec: Spec, background: Sequence[str], slots: Sequence[str], **options: Any
+    spec: Spec,
+    background: Sequence[str],
+    staged: Sequence[str],
+    slots: Sequence[str],
+    **options: Any,
 ) -> dict[str, Any]:
     """Return the options of `analyze` that are given."""
     options = {name: value for name, value in options.items() if value is not None}
     if background:
         options["background"] = list(background)
+    if staged:
+        options["staged"] = list(staged)
     if slots:
         options["slots"] = parse_slots(slots, spec.workload.tensors)
     return options
@@ -323,7 +339,7 @@ def parse_whole(value: str) -> int | str:
 
 
 def parse_slots(texts: Iterable[str], tensors: Iterable[str]) -> int | dict[str, int | None] | None:
-    """Parse the values of ``--slots``: ``2``, ``none`` and ``o1=2``, also together.
+    """Parse the values of ``--slots``: ``2``, ``none``, ``o1=2`` and ``o1@RF=2``, also together.
 
     Parameters
     ----------
@@ -342,18 +358,18 @@ def parse_slots(texts: Iterable[str], tensors: Iterable[str]) -> int | dict[str,
     OptionError
         A text is not of that form.
     """
-    default: int | None = 2
-    by_tensor: dict[str, int | None] = {}
+    default: int | None = DEFAULT_SLOTS
+    by_name: dict[str, int | None] = {}
     for text in texts:
-        tensor, equals, number = text.rpartition("=")
+        name, equals, number = text.rpartition("=")
         count = _slot(number, text)
         if equals:
-            by_tensor[tensor] = count
+            by_name[name] = count
         else:
             default = count
-    if not by_tensor:
+    if not by_name:
         return default
-    return {**dict.fromkeys(tensors, default), **by_tensor}
+    return {**dict.fromkeys(tensors, default), **by_name}
 
 
 def _slot(number: str, text: str) -> int | None:

@@ -59,7 +59,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
     >>> data = report_to_dict(polylat.analyze(polylat.load(*files), background="o2"))
     >>> data["schema"], data["latency"], data["speedup"]
-    ('polylat.report/1', 31744, '63/62')
+    ('polylat.report/1', 31752, '64/63')
     """
     undetermined = results.undetermined
     return {
@@ -78,10 +78,15 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
             {"tensor": tensor, "component": component}
             for tensor, component in results.idle_background
         ],
-        "waits_for_background": results.waits_for_background,
+        "keeps_barriers": results.keeps_barriers,
+        "staged_holders": [
+            {"tensor": tensor, "component": component}
+            for tensor, component in results.staged_holders
+        ],
         "slots": dict(results.slots) if isinstance(results.slots, Mapping) else results.slots,
         "resource_bound": json_number(results.resource_bound),
         "dependence_bound": json_number(results.dependence_bound),
+        "barrier_bound": json_number(results.barrier_bound),
         "binding": results.binding,
         "optimal": results.optimal,
         "sequential": optional_number(results.sequential),
@@ -129,6 +134,7 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
         "order": results.order,
         "resource_bound": json_number(results.resource_bound),
         "dependence_bound": json_number(results.dependence_bound),
+        "barrier_bound": json_number(results.barrier_bound),
         "binding": results.binding,
         "optimal": results.optimal,
         "waited_for": None if totals_or_none(results) is None else _waited_for(results),
@@ -247,7 +253,7 @@ def _ports(results: Results) -> list[dict[str, Any]]:
             "name": port.name,
             "component": port.component,
             "port": port.port,
-            "stages": list(port.stages),
+            "units": port.units,
             "busy": json_number(port.busy),
             "utilization": json_number(port.utilization),
             "users": {einsum: json_number(busy) for einsum, busy in users.items()},
@@ -301,6 +307,7 @@ def _step(step: Step) -> dict[str, Any]:
         "tile": [{"variable": variable, "index": index} for variable, index in step.tile],
         "component": step.component,
         "port": step.port,
+        "units": step.units,
         "tensor": step.tensor,
         "action": step.action,
         "start": json_number(step.start),
@@ -342,7 +349,7 @@ def _memory(memory: Occupancy) -> dict[str, Any]:
     peak = peak_or_none(memory)
     return {
         "component": memory.component,
-        "stages": list(memory.stages),
+        "units": memory.units,
         "peak": optional_number(peak),
         "size": optional_number(memory.size),
         "exceeded": None if peak is None else memory.exceeded,

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import wrap
 
-from polylat.analysis.timeline import Bar, Lane, OccupancyLevel, TimelineData, UtilizationSpan
+from polylat.analysis.timeline import (
+    Bar,
+    Kind,
+    Lane,
+    OccupancyLevel,
+    TimelineData,
+    UtilizationSpan,
+)
 from polylat.numbers import Number, format_number
 from polylat.schedule.reasons import Wait
 from polylat.views.style import KINDS, WAIT_REASONS
@@ -73,9 +80,6 @@ def bar_words(bar: Bar, lane: Lane) -> str:
     return "\n".join(lines)
 
 
-_KIND_SUFFIXES = {"fill": " (prefetch)", "foreground": "", "background": " (background)"}
-
-
 def shade_words(shade: UtilizationSpan, lane: Lane) -> str:
     """Describe a shade: its times, and the shares of the Einsums that use the port.
 
@@ -93,11 +97,15 @@ def shade_words(shade: UtilizationSpan, lane: Lane) -> str:
     """
     total = shade.finish - shade.start
     parts = [
-        f"{einsum}{_KIND_SUFFIXES[kind]} {float(time / total):.0%}"
+        f"{_user_words(einsum, kind)} {float(time / total):.0%}"
         for einsum, kind, time in shade.busy
     ]
     when = f"{format_number(shade.start)} to {format_number(shade.finish)}"
     return f"{lane.name}, busy from {when}:\n{', '.join(parts)}"
+
+
+def _user_words(einsum: str, kind: Kind) -> str:
+    return einsum if kind == "foreground" else f"{einsum} ({KINDS[kind]})"
 
 
 def bounds_words(line: TimelineData) -> str:

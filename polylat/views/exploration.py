@@ -168,12 +168,14 @@ def front_table(found: ExplorationData) -> Table:
             (
                 latency,
                 *(_objective(name, result) for name in varying[1:]),
-                result.order + (" (waits)" if result.waits_for_background else ""),
+                result.order + (" (keeps barriers)" if result.keeps_barriers else ""),
                 *(shape for _, shape in choice.tiles),
                 *(count for _, count in (choice.slots if beside else ())),
                 str(replace(choice, tiles=(), slots=() if beside else choice.slots)),
             )
         )
+    any_staged = any(result.choice.staged for result in found.front)
+    words = "Pipelines, background" + (", staged" if any_staged else "")
     unlimited, undetermined = {None: "unlimited"}, {None: "not determined"}
     columns = (
         *(
@@ -186,7 +188,7 @@ def front_table(found: ExplorationData) -> Table:
             Column(f"slots {tensor}", f"Slots {tensor}", "number", unlimited)
             for tensor in (slots if beside else ())
         ),
-        Column("choice", "Pipelines, background" if beside else "Choice", "prose"),
+        Column("choice", words if beside else "Choice", "prose"),
     )
     title = "The front: variants that no other variant dominates"
     return Table(columns, tuple(rows), title, _equal_objectives(found)).first(_ROWS)
@@ -273,7 +275,7 @@ def rows(found: ExplorationData) -> list[dict[str, Any]]:
         row |= peaks | {f"peak@{memory}": _float(peak) for memory, peak in result.peaks.items()}
         row |= {
             "order": result.order or None,
-            "waits_for_background": result.waits_for_background,
+            "keeps_barriers": result.keeps_barriers,
             "exact": result.exact and result.latency is not None,
             "granularity": choice.granularity,
             "order_asked": choice.order,
@@ -281,6 +283,7 @@ def rows(found: ExplorationData) -> list[dict[str, Any]]:
         row |= {f"tile {loop}": shape for loop, shape in choice.tiles}
         row |= {f"split {name}": kind for name, kind in choice.splits}
         row["background"] = " ".join(f"{t}@{c}" for t, c in choice.background)
+        row["staged"] = " ".join(choice.staged)
         row |= {f"slots {tensor}": count for tensor, count in choice.slots}
         row["error"] = result.error or None
         table.append(row)

@@ -9,12 +9,15 @@ from polylat.analysis.attribution import CountDifference, LatencySteps, latency_
 from polylat.analysis.results import Results
 from polylat.numbers import Number
 from polylat.tables import Column, Table
-from polylat.views.sentences import write_back_names
+from polylat.views.sentences import pair_names
 
 __all__ = ["latency_steps_tables"]
 
 _REASONS = 4
 """Largest number of listed differences of the access counts."""
+
+_IN_SEQUENCE = "barriers and transfers"
+"""The step to the latency with every Pipeline as a Sequential."""
 
 
 def latency_steps_tables(results: Results) -> tuple[Table, ...]:
@@ -46,11 +49,11 @@ def latency_steps_tables(results: Results) -> tuple[Table, ...]:
     latency = steps.back_to_back
     rows.append(("residency and counts", change, latency, _counts_reason(steps)))
     if steps.sequential is None:
-        rows.append(("barriers and prefetch", None, None, "sequential execution is illegal"))
+        rows.append((_IN_SEQUENCE, None, None, "sequential execution is illegal"))
     else:
         change = steps.sequential - latency
         latency = steps.sequential
-        rows.append(("barriers and prefetch", change, latency, _barriers_reason(change, results)))
+        rows.append((_IN_SEQUENCE, change, latency, _barriers_reason(change, results)))
     change = steps.latency - latency
     rows.append(("overlap", change, steps.latency, _overlap_reason(change, results)))
     whole = Fraction(steps.accelforge or 1)
@@ -97,9 +100,11 @@ def _charges_table(charges: Sequence[CountDifference]) -> Table:
 
 
 def _counts_reason(steps: LatencySteps) -> str:
-    if not steps.charges:
-        return "both models count the same actions"
     lines = list(_count_differences(steps.charges))
+    if not lines and steps.back_to_back != steps.accelforge:
+        return "setups and bursts of transfers, which AccelForge does not have"
+    if not lines:
+        return "both models count the same actions"
     shown = lines[:_REASONS]
     if len(lines) > len(shown):
         shown.append(f"and {len(lines) - len(shown)} more differences")
@@ -126,16 +131,22 @@ def _count_differences(charges: Sequence[CountDifference]) -> Iterator[str]:
 
 
 def _barriers_reason(change: Number, results: Results) -> str:
-    if len(results.solution.model.lowered.leaves) == 1:
-        return "a single leaf waits for its ports only"
-    if change > 0:
-        return (
-            "sequential execution: a branch starts when the previous one has finished, in every"
-            " iteration of the loops above, so no port runs ahead and the slowest component waits"
-        )
     if change < 0:
         return "sequential execution: tiles above a split are filled while another Einsum computes"
-    return "sequential execution: no net effect"
+    if change == 0:
+        return "sequential execution: no net effect"
+    model = results.solution.model
+    causes = []
+    if len(model.lowered.leaves) > 1:
+        causes.append(
+            "a branch starts when the previous one has finished, in every iteration of the loops"
+            " above, so no port runs ahead and the slowest component waits"
+        )
+    if any(block.kind != "foreground" for blocks in model.layout.blocks for block in blocks):
+        causes.append("separate transfers arrive before, or leave after, the computation")
+    if model.graph.latency.any():
+        causes.append("fixed latencies pass")
+    return f"sequential execution: {'; '.join(causes)}"
 
 
 def _overlap_reason(change: Number, results: Results) -> str:
@@ -143,13 +154,15 @@ def _overlap_reason(change: Number, results: Results) -> str:
     if results.contention:
         stages = "; ".join(" | ".join(pipeline.stages) for pipeline in results.contention)
         causes.append(f"Pipeline stages run concurrently ({stages})")
-    if results.background and not results.waits_for_background:
-        causes.append(f"write-backs in the background ({', '.join(write_back_names(results))})")
+    if results.background and not results.keeps_barriers:
+        causes.append(
+            f"write-backs in the background ({', '.join(pair_names(results.background))})"
+        )
     if results.sequential is None:
-        causes.append("barriers and prefetch (there is no sequential schedule)")
+        causes.append(f"{_IN_SEQUENCE} (there is no sequential schedule)")
     if not causes:
         return (
-            "no Pipeline, no background write-back"
+            "no Pipeline, no write-back in the background"
             if change == 0
             else "the requested order is slower"
         )

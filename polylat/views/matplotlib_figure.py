@@ -31,6 +31,8 @@ _DASHES: dict[str, Any] = {
     "capacity": (0, (1, 3)),
 }
 
+_HATCHES = {"background": "//////", "fill": "....", "write_back": "\\\\\\\\"}
+
 
 def figure(stack: StackData, *, width: float = 10.0, dark: bool = False) -> Figure:
     """Draw timelines as a figure that belongs to no window.
@@ -100,7 +102,8 @@ def _box(axes: Axes, box: Box, paper: str, ink: str) -> None:
 
     corner_and_size = (box.x, box.y), max(box.width, 0.4), box.height
     # Matplotlib draws textures in the color of the edge; a critical box gets its frame separately.
-    edges = {"background": paper, "fill": LETTERS_ON[(box.einsum or 0) % len(LETTERS_ON)]}
+    letters = LETTERS_ON[(box.einsum or 0) % len(LETTERS_ON)]
+    edges = {"background": paper, "fill": letters, "write_back": letters}
     axes.add_patch(
         Rectangle(
             *corner_and_size,
@@ -108,7 +111,7 @@ def _box(axes: Axes, box: Box, paper: str, ink: str) -> None:
             edgecolor=edges.get(str(box.kind), "none"),
             linewidth=0.5 if box.kind == "background" else 0,
             antialiased=not box.shade,
-            hatch={"background": "//////", "fill": "...."}.get(str(box.kind)),
+            hatch=_HATCHES.get(str(box.kind)),
         )
     )
     if box.critical:

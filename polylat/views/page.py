@@ -35,7 +35,7 @@ from polylat.views.report_tables import (
     totals_or_none,
 )
 from polylat.views.scene import Label, Scene
-from polylat.views.sentences import ORDER_IS_KEPT, undetermined_sentence, write_back_names
+from polylat.views.sentences import ORDER_IS_KEPT, pair_names, undetermined_sentence
 from polylat.views.svg import scene_svg, style_sheet
 from polylat.views.text import report_text
 from polylat.views.timeline_scene import timeline_scene
@@ -203,7 +203,8 @@ def _why(results: Results) -> Iterator[tuple[str, str]]:
     kinds: dict[str, Fraction] = {}
     writes: dict[str, Fraction] = {}
     # Writes of produced tensors come before writes that fill holders.
-    for key in sorted(results.accesses, key=lambda key: key[2] not in outputs[key[0]]):
+    keys = dict.fromkeys((*results.accesses, *totals))
+    for key in sorted(keys, key=lambda key: key[2] not in outputs[key[0]]):
         einsum, component, tensor, action = key
         time = Fraction(totals.get(key, 0))
         if action == "write":
@@ -344,7 +345,8 @@ def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, obj
     options = (
         ("order", results.order),
         ("granularity", results.granularity),
-        ("background", ", ".join(write_back_names(results)) or "none"),
+        ("background", ", ".join(pair_names(results.background)) or "none"),
+        ("staged", ", ".join(pair_names(results.staged_holders)) or "none"),
         ("slots", str(results.slots)),
         ("engine", results.engine),
         *((name, str(value)) for name, value in variables.items()),

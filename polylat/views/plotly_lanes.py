@@ -7,10 +7,11 @@ from fractions import Fraction
 from html import escape
 from typing import Any
 
+from polylat.analysis.timeline import Kind
 from polylat.schedule.reasons import WaitedFor
 from polylat.views.captions import bar_words, idle_words, shade_words, wait_words
 from polylat.views.plotly_panel import BAR, Panel, hover_text
-from polylat.views.style import CRITICAL, LETTERS_ON, einsum_color
+from polylat.views.style import CRITICAL, KINDS, LETTERS_ON, einsum_color
 from polylat.views.timeline_layout import (
     LETTER,
     MIN_TICKED_WIDTH,
@@ -22,7 +23,6 @@ from polylat.views.timeline_layout import (
 __all__ = ["lane_traces"]
 
 _DASHES: Mapping[WaitedFor, str] = {"flow": "solid", "barrier": "dash", "capacity": "dot"}
-_KIND_SUFFIXES = {"foreground": "", "background": ", in the background", "fill": ", prefetched"}
 
 
 def lane_traces(panel: Panel) -> Iterator[Any]:
@@ -47,7 +47,7 @@ def lane_traces(panel: Panel) -> Iterator[Any]:
 def _bars(panel: Panel) -> Iterator[Any]:
     """Bars, one trace per Einsum and kind."""
     # Left end, width, middle, height, hover text, and the text on the bar.
-    found: dict[tuple[int, str], list[tuple[float, float, float, float, str, str]]] = {}
+    found: dict[tuple[int, Kind], list[tuple[float, float, float, float, str, str]]] = {}
     for number, segment in enumerate(panel.line.segments):
         for bar in segment.bars:
             low, high = panel.at(number, bar.start), panel.at(number, bar.finish)
@@ -68,7 +68,9 @@ def _bars(panel: Panel) -> Iterator[Any]:
     names = {place: name for name, place in panel.place.items()}
     for (place, bar_kind), group in found.items():
         left, widths, middle, heights, hovers, texts = map(list, zip(*group, strict=True))
-        name = escape(names[place]) + _KIND_SUFFIXES[bar_kind]
+        name = escape(names[place])
+        if bar_kind != "foreground":
+            name += f", {KINDS[bar_kind]}"
         yield panel.plotly.Bar(
             base=left,
             x=widths,
@@ -85,7 +87,7 @@ def _bars(panel: Panel) -> Iterator[Any]:
             hoverinfo="text",
             name=name,
             legendgroup=name,
-            legendrank=10 * place + list(_KIND_SUFFIXES).index(bar_kind),
+            legendrank=10 * place + list(KINDS).index(bar_kind),
             marker={
                 "color": einsum_color(place),
                 "line": {"width": 0},
@@ -163,11 +165,11 @@ def _line_trace(
     )
 
 
-def _texture(kind: str, place: int) -> dict[str, Any]:
-    """The texture of a bar: hatched in the background, dotted where prefetched."""
+def _texture(kind: Kind, place: int) -> dict[str, Any]:
+    """The texture of a bar, which tells separate transfers from foregrounds."""
     if kind == "background":
         return {"shape": "/"}
-    if kind == "fill":
-        background, dots = einsum_color(place), LETTERS_ON[place % len(LETTERS_ON)]
-        return {"shape": ".", "bgcolor": background, "fgcolor": dots, "size": 5, "solidity": 0.25}
-    return {"shape": ""}
+    if kind == "foreground":
+        return {"shape": ""}
+    on = {"bgcolor": einsum_color(place), "fgcolor": LETTERS_ON[place % len(LETTERS_ON)]}
+    return {"shape": "." if kind == "fill" else "\\", **on, "size": 5, "solidity": 0.25}

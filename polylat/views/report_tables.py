@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from polylat.analysis.access import AccessKey
+from polylat.analysis.access import LATENCY, AccessKey, port_name
 from polylat.analysis.attribution import port_users
 from polylat.analysis.occupancy import peak_or_none
 from polylat.analysis.results import Results
@@ -59,7 +59,7 @@ def orders_table(results: Results) -> Table:
     rows: list[tuple[Cell, ...]] = []
     bold = set()
     for order, latency in results.latency_by_order.items():
-        if order == results.order and not results.waits_for_background:
+        if order == results.order and not results.keeps_barriers:
             bold.add(len(rows))
         words = "not determined" if order in results.unsettled else "contradicts the dependences"
         rows.append((order, words if latency is None else latency))
@@ -227,7 +227,8 @@ def steps_table(results: Results, limit: int) -> Table:
     Returns
     -------
     Table
-        A row per step. The column *port* is the port within the component, *port_name* names both.
+        A row per step. The column *port* is the port within the component, *port_name* names both;
+        it is empty for a fixed latency, which no port serves.
 
     Raises
     ------
@@ -242,7 +243,7 @@ def steps_table(results: Results, limit: int) -> Table:
         Column("tile", "Tile"),
         Column("component", "Component"),
         Column("port", "Port"),
-        Column("port_name", "Port"),
+        Column("port_name", "Port", words={None: "-"}),
         Column("tensor", "Tensor", words={None: "-"}),
         Column("action", "Action"),
         Column("waited_for", "Waited for", words=WAIT_REASONS),
@@ -251,7 +252,7 @@ def steps_table(results: Results, limit: int) -> Table:
         (
             *(step.start, step.finish, step.duration, step.einsum, tile_words(step.tile)),
             *(step.component, step.port),
-            f"{step.component}.{step.port}" if step.port else step.component,
+            None if step.action == LATENCY else port_name(step.component, step.port, step.units),
             *(step.tensor, step.action, step.waited_for),
         )
         for step in results.critical_path[:limit]

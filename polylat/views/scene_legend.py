@@ -8,6 +8,7 @@ from polylat.analysis.timeline import Kind, StackData
 from polylat.views.captions import wait_words
 from polylat.views.scene import Box, Item, Label, Polyline
 from polylat.views.scene_lanes import wait_tick
+from polylat.views.style import KINDS
 from polylat.views.timeline_layout import LETTER
 
 __all__ = ["legend_items"]
@@ -42,10 +43,9 @@ def legend_items(
     entries: list[tuple[str, int | None, Kind | None]] = [
         (name, k, "foreground") for k, name in enumerate(stack.einsums)
     ]
-    if "background" in kinds:
-        entries.append(("in the background", 0, "background"))
-    if "fill" in kinds:
-        entries.append(("prefetched", 0, "fill"))
+    entries += [
+        (words, 0, kind) for kind, words in KINDS.items() if kind in kinds and kind != "foreground"
+    ]
     lines = {"critical path": "critical"}
     for why in ("flow", "barrier", "capacity", "port"):
         if f"wait {why}" in drawn:

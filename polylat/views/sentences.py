@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from polylat.analysis.results import Results
+from polylat.analysis.staging import ALL_HOLDERS
 from polylat.errors import UnsupportedError
 from polylat.numbers import format_number, percent
 from polylat.views.style import WAIT_REASONS
@@ -16,13 +17,13 @@ __all__ = [
     "count_words",
     "latency_sentences",
     "missing_write_backs",
+    "pair_names",
     "waits_sentence",
-    "write_back_names",
 ]
 
 LEAVES_STREAM = (
-    "Within a leaf of the mapping, reads, computation and writes overlap freely, as AccelForge"
-    " assumes. Only tile iterations of different leaves wait for data, barriers and buffer slots."
+    "Within a leaf of the mapping, reads, computation and writes that stream overlap freely, as"
+    " AccelForge assumes. Separate transfers, of staged holders for example, do not."
 )
 """The limit of the model."""
 
@@ -31,6 +32,9 @@ ORDER_IS_KEPT = (
     " faster order."
 )
 """The condition under which sensitivities hold."""
+
+_MOST_STAGED = 20_000
+"""Largest number of tile iterations that are scheduled once more, with every tile staged."""
 
 
 def latency_sentences(results: Results) -> tuple[str, ...]:
@@ -58,15 +62,19 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     if results.engine == "periodic":
         how.append("extrapolated from their period")
     if results.background:
-        how.append(f"background: {', '.join(write_back_names(results))}")
+        how.append(f"background: {', '.join(pair_names(results.background))}")
+    if results.staged_holders:
+        how.append(f"staged: {', '.join(pair_names(results.staged_holders))}")
     yield " · ".join(how)
     yield from missing_write_backs(results)
-    if results.waits_for_background:
-        yield "The fastest schedule waits for the write-backs although they are in the background."
+    if results.keeps_barriers:
+        yield "The fastest schedule keeps the barriers: it runs every Pipeline as a Sequential."
     if results.sequential is None:
         yield "Sequential execution of the mapping is illegal."
     elif results.speedup == 1:
         yield "As fast as sequential execution, without overlap between branches."
+    elif results.speedup is not None and results.speedup < 1:
+        yield f"Slower than sequential execution ({format_number(results.sequential)})."
     elif results.speedup is not None:
         times = f"{float(results.speedup):.3f}x"
         yield f"{times} as fast as sequential execution ({format_number(results.sequential)})."
@@ -78,19 +86,30 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     yield _optimality(results)
     busiest = _busiest_ports(results)
     resource = format_number(results.resource_bound) + (f" (port {busiest})" if busiest else "")
-    dependence = f"{format_number(results.dependence_bound)} (as if no port were ever busy)"
-    yield f"Bounds: resource {resource}, dependence {dependence}."
+    dependence = f"{format_number(results.dependence_bound)} (ports always free)"
+    barrier = format_number(results.barrier_bound)
+    yield f"Bounds: resource {resource}, dependence {dependence}, barrier {barrier}."
+    most = min(_MOST_STAGED, results.options["max_tiles"])
+    if results.tiles <= most and results.options["staged"] != ALL_HOLDERS:
+        yield _staged(results)
+
+
+def _staged(results: Results) -> str:
+    if results.staged is None:
+        return "With every tile staged, in the same slots, there is no schedule."
+    return f"With every tile staged, in the same slots: {format_number(results.staged)}."
 
 
 def _optimality(results: Results) -> str:
     if not results.optimal:
-        gap = results.latency - max(results.resource_bound, results.dependence_bound)
+        gap = results.latency - max(results.bounds.values())
         share = percent(gap, results.latency)
         above = f"{format_number(gap)} ({share}) above the {results.binding} bound"
         return f"Not proven optimal: {above}."
     reason = {
         "resource": f"no schedule keeps {_busiest_ports(results) or 'a port'} busy for less",
         "dependence": "no schedule has a shorter chain of dependences",
+        "barrier": "one after another, the branches of Sequentials take no less",
     }[results.binding]
     return f"Proven optimal by the {results.binding} bound: {reason}."
 
@@ -115,26 +134,23 @@ def missing_write_backs(results: Results) -> list[str]:
     list of str
         A sentence for each.
     """
-    return [
-        f"Nothing is written back{f' from {component}' if component else ''} for {tensor}."
-        for tensor, component in results.idle_background
-    ]
+    return [f"Nothing is written back for {tensor}." for tensor, _ in results.idle_background]
 
 
-def write_back_names(results: Results) -> list[str]:
-    """Return the names of the background write-backs.
+def pair_names(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the names of holders or write-backs.
 
     Parameters
     ----------
-    results
-        The results.
+    pairs
+        (tensor, component) pairs.
 
     Returns
     -------
     list of str
         Each as ``tensor@component``.
     """
-    return [f"{tensor}@{component}" for tensor, component in results.background]
+    return [f"{tensor}@{component}" for tensor, component in pairs]
 
 
 def waits_sentence(results: Results) -> str:

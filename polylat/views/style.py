@@ -2,13 +2,15 @@
 
 The first eight colors are those of Okabe and Ito, which color-blind readers can distinguish, in an
 order in which neighbors differ in lightness, and so in gray as well. The other eight are darker and
-paler ones. Write-backs in the background are hatched, prefetched fills are dotted.
+paler ones. Separate transfers are textured: fills are dotted, write-backs striped, write-backs in
+the background hatched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from polylat.analysis.timeline import Kind
 from polylat.schedule.reasons import Wait
 
 __all__ = [
@@ -79,12 +81,13 @@ WAIT_REASONS: Mapping[Wait, str] = {
 }
 """Reason of a wait → what is waited for."""
 
-KINDS = {
-    "fill": "prefetched fill",
+KINDS: Mapping[Kind, str] = {
+    "fill": "fill",
     "foreground": "foreground",
-    "background": "background write-back",
+    "write_back": "write-back",
+    "background": "write-back in the background",
 }
-"""Kinds of bars in words."""
+"""Kinds of bars in words, in the order of legends."""
 
 
 def einsum_color(einsum: int) -> str:

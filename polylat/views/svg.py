@@ -119,7 +119,7 @@ def style_sheet(dark: bool | None, selector: str = ".polylat") -> str:
 
 
 def _patterns(picture: Scene) -> str:
-    """Definitions of the textures in use: hatched in the background, dotted where prefetched."""
+    """Definitions of the textures in use, which tell separate transfers from foregrounds."""
     used = {
         (box.kind, (box.einsum or 0) % len(PALETTE))
         for box in picture.items
@@ -137,6 +137,11 @@ _TEXTURES = {
         '<pattern id="{id}" width="6" height="6" patternUnits="userSpaceOnUse"'
         ' patternTransform="rotate(45)"><rect width="6" height="6" fill="{color}"/>'
         '<rect width="2.6" height="6" fill="var(--paper)"/></pattern>'
+    ),
+    "write_back": (
+        '<pattern id="{id}" width="5" height="5" patternUnits="userSpaceOnUse"'
+        ' patternTransform="rotate(-45)"><rect width="5" height="5" fill="{color}"/>'
+        '<rect width="1" height="5" fill="{on}"/></pattern>'
     ),
     "fill": (
         '<pattern id="{id}" width="5" height="5" patternUnits="userSpaceOnUse">'

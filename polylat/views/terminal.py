@@ -43,8 +43,8 @@ def timeline_text(line: TimelineData, *, width: int = 100) -> str:
     >>> text = report.timeline(window=(0, 5000)).to_text(width=60)
     >>> for line in text.splitlines()[3:6]:
     ...     print(line)
-    DRAM │AAAAAAAAAAABBBBBBb        ·AAAAAAAAAAABBBBBB·        ·
-    SRAM │AAAAAAAAAAABBBBBBBBBBBBBBBBbAAAAAAAAAABBBBBBBBBBBBBBBB
+    DRAM │AAAAAAAAAAABBBBBB         ·AAAAAAAAAAABBBBBB·        ·
+    SRAM │AAAAAAAAAAABBBBBBBBBBBBBBBBAAAAAAAAAAbBBBBBBBBBBBBBBBB
     mac  │A          B              ·A          B              ·
     """
     return plain_text(render_timeline(line, width), width=width)

@@ -260,7 +260,7 @@ def timeline(
 
 def _titled(results: Results) -> str:
     parts = [f"order {results.order}"]
-    if results.background and not results.waits_for_background:
+    if results.background and not results.keeps_barriers:
         pairs = ", ".join(f"{t}@{c}" for t, c in results.background)
         parts.append(f"{pairs} in the background")
     return ", ".join(parts)
@@ -305,7 +305,7 @@ def timelines(
     ...     }
     ... )
     >>> [(line.title, line.latency) for line in stack.timelines]
-    [('AccelForge', 32768), ('sequential', 32256), ('background', 31744)]
+    [('AccelForge', 32768), ('sequential', 32256), ('background', 31752)]
     """
     given: Any = items
     if isinstance(given, Mapping):
@@ -341,7 +341,7 @@ def _accounting(title: str, roofline: Roofline) -> Timeline:
         )
         for name in names
     }
-    lanes = tuple(Lane(name, "", (), total[name]) for name in names)
+    lanes = tuple(Lane(name, "", "", total[name]) for name in names)
     bars: list[Bar] = []
     now: Number = 0
     for einsum, busy in roofline.per_einsum.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, log10
 
-from polylat.analysis.access import Step
+from polylat.analysis.access import LATENCY, Step
 from polylat.analysis.timeline import (
     Bar,
     OccupancyLevel,
@@ -195,12 +195,12 @@ def brackets(
 
 @dataclass(frozen=True)
 class BoundMark:
-    """The mark of a lower bound on the latency.
+    """The mark of a lower bound on the latency, or of several equal ones.
 
     Parameters
     ----------
     text
-        The name of the bound.
+        The names of the bounds.
     time
         The bound.
     x
@@ -221,6 +221,7 @@ class BoundMark:
 def marks(line: TimelineData, spans: Sequence[tuple[float, float]]) -> list[BoundMark]:
     """Place the marks of lower bounds, without overlap of names with names or lines.
 
+    Equal bounds have one mark.
     Names are to the left of their lines; to the right if there is no room; toward the middle if
     there is none on either side. A line ends at its name, so outer names are higher.
 
@@ -239,10 +240,12 @@ def marks(line: TimelineData, spans: Sequence[tuple[float, float]]) -> list[Boun
     if len(line.segments) != 1:
         return []
     (segment,), (span,) = line.segments, spans
+    names: dict[Number, list[str]] = {}
+    for name, time in line.bounds:
+        if line.start < time <= line.finish:
+            names.setdefault(time, []).append(name.split()[0])
     bounds = [
-        (name.split()[0], time, x_of_time(segment, span, time))
-        for name, time in line.bounds
-        if line.start < time <= line.finish
+        (", ".join(equal), time, x_of_time(segment, span, time)) for time, equal in names.items()
     ]
     if not bounds:
         return []
@@ -323,6 +326,8 @@ def critical_parts(
 ) -> list[tuple[Number, Number, int]]:
     """Return the parts of the critical path in a segment, in order of time.
 
+    A fixed latency has no lane: it is drawn on the lane of what was served before it.
+
     Parameters
     ----------
     line
@@ -338,19 +343,23 @@ def critical_parts(
     bars = sorted((b for b in segment.bars if b.critical), key=lambda b: b.start)
     if not bars:
         # There are too many bars to show: draw the steps instead.
-        return [(s.start, s.finish, _lane(line, s)) for s in segment.critical]
+        found: list[tuple[Number, Number, int]] = []
+        for step in segment.critical:
+            lane = _lane(line, step) if step.action != LATENCY else found[-1][2] if found else None
+            if lane is not None:
+                found.append((step.start, step.finish, lane))
+        return found
     if segment.critical or not line.bounds:
-        return [(b.start, b.finish, b.lane) for b in bars]
+        passed = {s.start: s.finish for s in segment.critical if s.action == LATENCY}
+        return [(b.start, passed.get(b.finish, b.finish), b.lane) for b in bars]
     return []
 
 
 def _lane(line: TimelineData, step: Step) -> int:
-    """The lane of a step; if stages have their own units, that of its Einsum's stage."""
+    """The lane of a step."""
+    port = step.component, step.port, step.units
     return next(
-        k
-        for k, lane in enumerate(line.lanes)
-        if (lane.component, lane.port) == (step.component, step.port)
-        and all(step.einsum in stage.split("+") for stage in lane.stages)
+        k for k, lane in enumerate(line.lanes) if (lane.component, lane.port, lane.units) == port
     )
 
 

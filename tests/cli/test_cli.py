@@ -152,6 +152,34 @@ def test_version() -> None:
             ),
         ),
         (
+            ["analyze", *EXAMPLE, "--background", "o2@DRAM"],
+            (
+                "background names 'o2@DRAM', but nothing is written back from DRAM for o2."
+                " Fix: name the component that it is written back from: o2@SRAM."
+            ),
+        ),
+        (
+            ["timeline", *EXAMPLE, "--staged", "o2", "--staged", "SRAN"],
+            (
+                "staged names 'SRAN', which is neither a tensor nor a component."
+                " Did you mean 'SRAM'?"
+            ),
+        ),
+        (
+            ["tree", *EXAMPLE, "--staged", "all", "--staged", "o2@DRAM"],
+            (
+                "staged names 'o2@DRAM', the backing storage of the tensor, which is filled from"
+                " nowhere. Fix: use one of: o2@SRAM."
+            ),
+        ),
+        (
+            ["analyze", *EXAMPLE, "--slots", "o1=3", "--slots", "o1@DRAM=4"],
+            (
+                "slots names 'o1@DRAM', but the mapping has no such Storage."
+                " Fix: use one of: o1@SRAM."
+            ),
+        ),
+        (
             ["analyze", *EXAMPLE, "--slots", "o1=few"],
             (
                 "--slots o1=few: 'few' is not a number of tiles."

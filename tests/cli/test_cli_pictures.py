@@ -50,7 +50,7 @@ def test_timeline_to_a_file(name: str, start: str, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith(start)
     if name.endswith("json"):
-        assert json.loads(text)["otherData"]["latency"] == 31744
+        assert json.loads(text)["otherData"]["latency"] == 31808
 
 
 def test_report(tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ def test_headline(data: dict[str, Any]) -> None:
         "order": "oldest",
         "granularity": "flow",
         "tiles": 1088,
-        "waits_for_background": False,
+        "keeps_barriers": False,
         "resource_bound": 24576,
         "dependence_bound": data["dependence_bound"],
+        "barrier_bound": 24064,
         "binding": "resource",
         "optimal": True,
         "sequential": 32256,
@@ -47,6 +48,7 @@ def test_headline(data: dict[str, Any]) -> None:
         "gap": 0,
     }
     assert data["background"] == [{"tensor": "o2", "component": "SRAM"}]
+    assert data["staged_holders"] == []
     assert data["slots"] == {"o1": 3}
     assert set(data["latency_by_order"]) == {"program", "skew", "oldest"}
 
@@ -56,7 +58,7 @@ def test_ports(data: dict[str, Any]) -> None:
         "name": "DRAM",
         "component": "DRAM",
         "port": "",
-        "stages": [],
+        "units": "",
         "busy": 24576,
         "utilization": 1,
         "users": {"e3": 11776, "e1": 8192, "e2": 4608},

@@ -214,7 +214,9 @@ def test_nothing_overlaps_in_a_tree(browser: Chrome, tmp_path: Path, name: str) 
     """No texts overlap, and no line crosses a text."""
     tree = many_flows()
     if name == "attention":
-        tree = polylat.tree(polylat.load(EXAMPLES / "attention.yaml"))
+        tree = polylat.tree(
+            polylat.load(EXAMPLES / "attention.yaml", EXAMPLES / "attention_schedule.yaml")
+        )
     path = tmp_path / "tree.html"
     path.write_text(f"<!DOCTYPE html><title>a tree</title>{tree.to_svg()}", encoding="utf-8")
     opened(browser, path)

@@ -97,11 +97,13 @@ def test_first_answers(report: Report, attention: Report) -> None:
     text = report.to_html()
     head = text[text.index('id="headline"') : text.index('id="comparison"')]
     answers = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", head))
-    assert answers["Critical path"].startswith("SRAM read 35.5%, DRAM read 27.4%")
-    assert answers["Writes on the critical path"].startswith("o2 to SRAM by e2 12.9%")
-    assert answers["Writes off the critical path"] == "o2 to DRAM by e2"
-    assert answers["What would help"].startswith("twice the bandwidth of DRAM: 25,792, 1.231")
-    assert "no schedule has a shorter chain of dependences" in head
+    assert answers["Critical path"].startswith("DRAM read 49.9%, SRAM read 24.1%")
+    assert answers["Writes on the critical path"] == (
+        "o2 to SRAM by e2 12.9%, o3 to DRAM by e3 12.9%, o2 to DRAM by e2 0.2%"
+    )
+    assert answers["Writes off the critical path"] == "o1 to SRAM by e1"
+    assert answers["What would help"].startswith("twice the bandwidth of DRAM: 25,824, 1.232")
+    assert "64 (0.2%) above the dependence bound" in head
     head = attention.to_html(sensitivity=False)
     assert "What would help" not in head and "Critical path</dt><dd>mac compute 99.9%" in head
     # Write-backs are named before fills.
@@ -117,7 +119,7 @@ def test_pages_say_by_default_what_would_help(attention: Report) -> None:
 
 def test_what_would_change_it(report: Report) -> None:
     text = report.to_html(sensitivity=True)
-    assert "Latency by bandwidth" in text and "25,792" in text  # DRAM twice as fast
+    assert "Latency by bandwidth" in text and "25,824" in text  # DRAM twice as fast
     assert "Omitted" not in text
     (drawn,) = [
         ET.fromstring(svg)
@@ -125,7 +127,7 @@ def test_what_would_change_it(report: Report) -> None:
         if 'class="polylat curves"' in svg
     ]
     texts = [t.text or "" for t in drawn.iter(f"{SVG}text")]
-    assert {"0", "20,000", "100,000", "1/4 x", "8 x", "now: 31,744"} <= set(texts)
+    assert {"0", "20,000", "100,000", "1/4 x", "8 x", "now: 31,808"} <= set(texts)
     assert any(t.startswith("Latency, from 0") for t in texts) and any(
         "relative to" in t for t in texts
     )
@@ -137,7 +139,7 @@ def test_what_would_change_it(report: Report) -> None:
         assert inside and all(
             any(f": {format_number(at)}" in str(r) for r in rings) for at in inside
         )
-    assert "DRAM</b>: a higher bandwidth reduces the latency, down to 24,064 at 2.831x" in text
+    assert "DRAM</b>: a higher bandwidth reduces the latency, down to 24,064 at 2.846x" in text
     assert "mac</b>: a higher bandwidth does not reduce the latency; 0.0625x suffices" in text
 
 

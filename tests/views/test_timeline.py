@@ -46,7 +46,9 @@ def test_no_width(name: str, widths: tuple[Any, ...], allowed: str) -> None:
 
 
 def test_narrow_widths() -> None:
-    line = polylat.analyze(polylat.load(EXAMPLES / "attention.yaml")).timeline()
+    line = polylat.analyze(
+        polylat.load(EXAMPLES / "attention.yaml", EXAMPLES / "attention_schedule.yaml")
+    ).timeline()
     assert max(map(len, line.to_text(width=20).splitlines())) <= 20
     assert 'width="200"' in line.to_svg(width=200)
 
@@ -76,7 +78,7 @@ def test_timelines() -> None:
 
 def test_lanes_are_in_the_order_of_the_architecture() -> None:
     """In AccelForge's accounting, too, although its first Einsum does not use the vector unit."""
-    spec = polylat.load(EXAMPLES / "attention.yaml")
+    spec = polylat.load(EXAMPLES / "attention.yaml", EXAMPLES / "attention_schedule.yaml")
     for line in polylat.timelines([polylat.roofline(spec), polylat.analyze(spec)]).timelines:
         found = list(dict.fromkeys(lane.component for lane in line.lanes))
         assert found == [name for name in spec.arch.order if name in found]
