@@ -20,6 +20,7 @@ RESULTS = (
     "latency_by_order",
     "resource_bound",
     "dependence_bound",
+    "barrier_bound",
     "sequential",
     "tiles",
     "accesses",

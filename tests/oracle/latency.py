@@ -1,0 +1,80 @@
+"""The paragraphs *Fixed latency* and *Rigid computation* of *What waits for what*."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from .lowered import Lowered
+from .paths import Leaf
+from .ports import Port
+from .problem import Index
+from .steps import Wait
+from .transfers import Run, Transfer
+
+
+def action_latency(lowered: Lowered, leaf: Leaf, tensor: str, level: int, action: str) -> Fraction:
+    """Fixed latency of an action on a tensor in the holder of a level."""
+    component = leaf.storages(tensor)[level].data["component"]
+    return lowered.problem.costs.latency_of(component, action)
+
+
+def transfer_latency(lowered: Lowered, leaf: Leaf, transfer: Transfer, way: str) -> Fraction:
+    """Fixed latency of a transfer: the read at the source and the write at the destination."""
+    outer, inner = ("read", "write") if way == "down" else ("write", "read")
+    tensor, level = transfer.tensor, transfer.level
+    return action_latency(lowered, leaf, tensor, level - 1, outer) + action_latency(
+        lowered, leaf, tensor, level, inner
+    )
+
+
+def foreground_latency(lowered: Lowered, run: Run, iteration: Index) -> Fraction:
+    """Fixed latency of a foreground: the longest chain inwards, the computation, outwards.
+
+    Inwards the largest over the tensors that it reads; the output is one of them where this tile
+    iteration updates a partial sum.
+    """
+    leaf = run.leaf
+    inwards, outwards = [Fraction(0)], Fraction(0)
+    for access in leaf.einsum.accesses:
+        tensor, innermost = access.tensor, len(leaf.storages(access.tensor)) - 1
+        streamed = [transfer for transfer in run.of(tensor) if not transfer.separate]
+        if iteration in run.transfers[tensor, innermost + 1].down:
+            inwards.append(
+                action_latency(lowered, leaf, tensor, innermost, "read")
+                + sum(
+                    transfer_latency(lowered, leaf, transfer, "down")
+                    for transfer in streamed
+                    if iteration in transfer.down
+                )
+            )
+        if access.output:
+            outwards += action_latency(lowered, leaf, tensor, innermost, "write")
+            for transfer in streamed:
+                if iteration in transfer.up:
+                    outwards += transfer_latency(lowered, leaf, transfer, "up")
+    compute = Fraction(0)
+    if not leaf.einsum.copies:
+        component = leaf.path[-1].data["component"]
+        compute = lowered.problem.costs.latency_of(component, "compute")
+    return max(inwards) + compute + outwards
+
+
+def rigid_waits(
+    lowered: Lowered, run: Run, iteration: Index, work: Mapping[Port, Fraction], latency: Fraction
+) -> set[Wait]:
+    """Rigid computation: a foreground does not pass before its pipeline has advanced far enough.
+
+    With d the duration (on the port that serves it longest) and L the latency of the foreground,
+    for m from 0 to ⌊L/d⌋: start of (e, i + m) + d + L − m·d. Without a duration only m = 0 counts.
+    """
+    leaf = run.leaf
+    if leaf.path[-1].data["component"] not in lowered.problem.costs.rigid:
+        return set()
+    duration = max(work.values(), default=Fraction(0))
+    steps = latency // duration if duration else 0
+    place = run.iterations.index(iteration)
+    return {
+        Wait(("start", leaf.order, other), "start", duration + latency - m * duration)
+        for m, other in enumerate(run.iterations[place : place + int(steps) + 1])
+    }
