@@ -14,12 +14,12 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 
-.PHONY: help demo pictures docs notebooks test test-quick lint format bench bench-smoke accelforge nightly clean
+.PHONY: help demo pictures docs notebooks test test-quick lint format bench bench-smoke truth accelforge nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(BASE) ## two examples: a background write-back, and an attention block
+demo: $(BASE) ## two examples: a write-back in the background, and an attention block
 	$(RUN) examples/tapped_cascade.py
 	@echo
 	$(RUN) examples/attention_block.py
@@ -27,7 +27,7 @@ demo: $(BASE) ## two examples: a background write-back, and an attention block
 	@echo
 	@$(RUN) -m polylat report examples/arch.yaml examples/workload.yaml examples/tap_resident.yaml \
 		--granularity tile --background o2 --verify -o build/report.html
-	@echo "Open build/report.html in a browser: it shows why the write of o2 is off the critical path."
+	@echo "Open build/report.html in a browser: it shows how much of the write of o2 is on the critical path."
 
 pictures: $(BASE) ## draw the pictures of the documentation
 	$(RUN) examples/pictures.py
@@ -65,6 +65,9 @@ bench: $(DEV) ## benchmarks, including AccelForge after `make accelforge`
 
 bench-smoke: $(DEV) ## small benchmarks: check that all tools agree
 	$(RUN) -m benchmarks --smoke
+
+truth: $(DEV) ## cycles of real designs against the model, to build/truth (DATA=folder: on other files)
+	$(RUN) -m benchmarks.truth $(if $(DATA),"$(DATA)",--docs)
 
 accelforge: $(ACCELFORGE) ## test with AccelForge, its objects and its mapper (Python 3.12)
 	$(VENV_ACCELFORGE)/bin/python -m benchmarks.accelforge_compare tests/data/accelforge

@@ -1,0 +1,1 @@
+"""Cycle counts of real designs against the model: ``make truth``."""
