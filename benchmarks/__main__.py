@@ -21,6 +21,7 @@ from benchmarks.cases import cascade
 from benchmarks.measure import interleaved, machine, table
 from polylat.engine.model import build
 from polylat.lowering.lowered import lower
+from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.graph import TaskGraph
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,7 +82,8 @@ def _row_counts(options: argparse.Namespace) -> Sequence[int]:
 
 def _graph(rows: int, *, background: bool) -> TaskGraph:
     pairs = frozenset({("o2", "SRAM")} if background else ())
-    return build(lower(cascade(rows), "full"), pairs, 2).graph
+    options = TransferOptions(background=pairs)
+    return build(lower(cascade(rows), "full", options), options).graph
 
 
 def _run_polylat(rows: int) -> None:

@@ -20,6 +20,7 @@ from benchmarks.cases import cascade
 from benchmarks.measure import seconds
 from polylat.engine.model import build
 from polylat.lowering.lowered import lower
+from polylat.lowering.transfers import TransferOptions
 from polylat.report import analyze
 from polylat.schedule.timing import ORDERS
 
@@ -71,11 +72,11 @@ def phases(rows: int, repeats: int) -> dict[str, Any]:
 def _run_phases(rows: int) -> dict[str, Any]:
     """Run every phase once, then `analyze` and the properties of its report."""
     spec = cascade(rows)
-    background = frozenset({("o2", "SRAM")})
+    options = TransferOptions(background=frozenset({("o2", "SRAM")}))
     took: dict[str, float] = {}
 
-    took["lower"], lowered = seconds(lambda: lower(spec, "full"))
-    took["build"], model = seconds(partial(build, lowered, background, 2))
+    took["lower"], lowered = seconds(lambda: lower(spec, "full", options))
+    took["build"], model = seconds(partial(build, lowered, options))
     for order in (*ORDERS, None):
         took[order or "no ports"], timing = seconds(partial(model.plan.time, order))
     size = {

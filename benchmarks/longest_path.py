@@ -1,8 +1,9 @@
-"""Makespan of a task graph in program order, as the longest path of a graph of its events."""
+"""Makespan of a task graph in a static order, as the longest path of a graph of its events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import networkx as nx
 import numpy as np
@@ -10,13 +11,14 @@ import numpy.typing as npt
 import rustworkx as rx
 
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import explicit_task_graph
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
+from polylat.schedule.reasons import PASSED, STARTED
 
 __all__ = ["Events", "by_networkx", "by_polylat", "by_rustworkx", "events"]
 
 Ints = npt.NDArray[np.int64]
 
-FILL, BACKGROUND = 0, 2
+FILL, FOREGROUND, WRITE_BACK = range(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Events:
     Parameters
     ----------
     count
-        Number of events: starts of tile iterations and fills, tasks, blocks, finishes.
+        Number of events: starts of tile iterations and separate transfers, tasks, blocks, finishes.
     source, target, weight
         The edges: each target happens at least `weight` after its source. Shape (edges,).
     """
@@ -37,46 +39,61 @@ class Events:
     weight: Ints
 
 
-def events(graph: TaskGraph) -> Events:
-    """Return the events of a task graph, with its ports' program order as edges.
+def events(graph: TaskGraph, order: Literal["program", "skew"] = "program") -> Events:
+    """Return the events of a task graph, with its ports' order of service as edges.
 
-    Every tile iteration starts and finishes, every fill starts, every task begins and every block
-    finishes. A task waits for the start of its block and for the previous task on its port; a block
-    waits for its tasks; a tile iteration waits for its fills, its blocks and the previous tile
-    iteration of its leaf.
+    Every tile iteration starts and finishes, every separate transfer starts, every task begins and
+    every block has been served. A task waits for the start of its block and for the previous task
+    on its port; a block waits for its tasks. A tile iteration starts after the previous one of its
+    leaf, and when its fills have passed; it finishes after the previous one, and when its
+    foreground has passed. A write-back starts when its tile iteration has finished.
+
+    Where some block passes later than it was served, there is one event more per tile iteration:
+    it and all earlier ones of its leaf have been served. Else that is the finish. The last event is
+    the end of everything.
     """
     n, blocks, tasks = graph.iterations, graph.blocks, graph.tasks
     task0, block0, finish0 = blocks, blocks + tasks, 2 * blocks + tasks
-    block = np.arange(blocks)
-    # A foreground or background block begins with its tile iteration, a fill on its own.
-    begin = np.where(graph.kind == FILL, block, graph.owner)
+    served0 = finish0 + n if graph.late else finish0
+    end = served0 + n
+    iteration, task = np.arange(n), np.arange(tasks)
+    latency = graph.latency
     fills = np.flatnonzero(graph.kind == FILL)
-    awaited = np.flatnonzero(graph.kind != BACKGROUND)
+    backs = np.flatnonzero(graph.kind == WRITE_BACK)
+    late_backs = backs[latency[backs] > 0]
     successors = np.flatnonzero(~graph.leaf_starts)
     empty = np.flatnonzero(np.bincount(graph.task_block, minlength=blocks) == 0)
-    order, _ = graph.port_order(skewed=False)
-    earlier, later = order[:-1], order[1:]
+    served_in, _ = graph.port_order(skewed=order == "skew")
+    earlier, later = served_in[:-1], served_in[1:]
     same_port = graph.task_port[earlier] == graph.task_port[later]
     earlier, later = earlier[same_port], later[same_port]
-    task = np.arange(tasks)
     duration = graph.task_duration
-    sources = np.where(graph.edge_source < n, finish0, block0) + graph.edge_source
-    targets = np.where(
-        graph.edge_target < blocks, graph.edge_target, finish0 - blocks + graph.edge_target
-    )
+    source, until = graph.edge_source, graph.edge_until
+    own = source < n
+    awaited = np.where(own, np.where(until == PASSED, finish0, served0), block0)
+    awaited[until == STARTED] = 0
+    delays = np.where(~own & (until == PASSED), latency[source], 0)
     parts: list[tuple[Ints, Ints, Ints | int]] = [
         (successors - 1, successors, 0),
-        (fills, graph.owner[fills], 0),
-        (begin[graph.task_block], task0 + task, 0),
-        (begin[empty], block0 + empty, 0),
+        (block0 + fills, graph.owner[fills], latency[fills]),
+        (finish0 + graph.owner[backs], backs, 0),
+        (graph.task_block, task0 + task, 0),
+        (empty, block0 + empty, 0),
         (task0 + earlier, task0 + later, duration[earlier]),
         (task0 + task, block0 + graph.task_block, duration),
-        (block0 + awaited, finish0 + graph.owner[awaited], 0),
+        (block0 + iteration, finish0 + iteration, latency[:n]),
         (finish0 + successors - 1, finish0 + successors, 0),
-        (sources, targets, 0),
+        (graph.stall_source, finish0 + graph.stall_target, graph.stall_lag),
+        (awaited + source, graph.edge_target, delays),
+        (block0 + late_backs, np.full(len(late_backs), end), latency[late_backs]),
     ]
+    if graph.late:
+        parts += [
+            (block0 + iteration, served0 + iteration, 0),
+            (served0 + successors - 1, served0 + successors, 0),
+        ]
     return Events(
-        finish0 + n,
+        end + 1,
         np.concatenate([p[0] for p in parts]),
         np.concatenate([p[1] for p in parts]),
         np.concatenate([np.broadcast_to(p[2], p[0].shape) for p in parts]),
@@ -104,8 +121,8 @@ def by_rustworkx(found: Events) -> int:
     return int(rx.dag_longest_path_length(graph, weight_fn=lambda _source, _target, w: w))
 
 
-def by_polylat(graph: TaskGraph) -> int:
+def by_polylat(graph: TaskGraph, order: Literal["program", "skew"] = "program") -> int:
     """Build polylat's index, sort the tasks of each port, and compute the makespan."""
-    timing = explicit_task_graph(graph).time("program")
-    assert timing.legal, "the program order contradicts the dependences"
+    timing = ExplicitTaskGraph(graph).time(order)
+    assert timing.legal, f"the order {order} contradicts the dependences"
     return timing.makespan

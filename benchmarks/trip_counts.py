@@ -20,6 +20,7 @@ from benchmarks.measure import forget, interleaved, seconds, table
 from polylat.engine.model import Model, build
 from polylat.errors import PolylatError
 from polylat.lowering.lowered import lower
+from polylat.lowering.transfers import TransferOptions
 from polylat.report import analyze
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import Order
@@ -175,7 +176,7 @@ def _explicit_latencies(spec: Spec) -> dict[Order, Fraction]:
 
 
 def _model(spec: Spec) -> Model:
-    return build(lower(spec, "tile"), frozenset(), 2)
+    return build(lower(spec, "tile"), TransferOptions())
 
 
 def _check(answer: Answer | None, results: Mapping[str, Any]) -> None:

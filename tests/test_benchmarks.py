@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
 
 pytest.importorskip("networkx", reason="the extra `bench` is not installed")
 pytest.importorskip("rustworkx", reason="the extra `bench` is not installed")
 pytest.importorskip("simpy", reason="the extra `bench` is not installed")
+
+import networkx as nx
 
 import polylat
 from benchmarks import longest_path, real_size, simulation, trip_counts
@@ -28,13 +31,55 @@ from benchmarks.measure import forget, interleaved, seconds, table
 from builders import ROOT
 from polylat.engine.model import Model, build
 from polylat.lowering.lowered import lower
+from polylat.lowering.transfers import TransferOptions
+from polylat.schedule.graph import TaskGraph
+from polylat.schedule.list_scheduling import ExplicitTaskGraph
+from polylat.schedule.reasons import PASSED, SERVED
 from polylat.spec.mapping import Branch, Compute, Pipeline, Sequential
 from polylat.spec.workload import Workload
+from reports import transfers
+from strategies import cascades
+
+Data = dict[str, Any]
+
+MACHINE: Data = {
+    "latency": {"DRAM": {"read": 50, "write": 20}, "SRAM": {"read": 3}, "mac": {"compute": 700}},
+    "setup": {"DRAM": {"read": 4}},
+    "rigid": ["mac"],
+}
+"""Fixed latencies and setups, and a pipeline that stalls as a whole."""
 
 
 def model(rows: int, *, pipelined: bool, background: bool) -> Model:
     pairs = frozenset({("o2", "SRAM")} if background else ())
-    return build(lower(cascade(rows, pipelined=pipelined), "full"), pairs, 2)
+    options = TransferOptions(background=pairs)
+    return build(lower(cascade(rows, pipelined=pipelined), "full", options), options)
+
+
+def graph_of(data: Data, *, granularity: Any = "tile", **options: Any) -> TaskGraph:
+    spec = polylat.Spec.from_dict(data)
+    chosen = transfers(spec, **options)
+    return build(lower(spec, granularity, chosen), chosen).graph
+
+
+def check_every_side(graph: TaskGraph) -> None:
+    """In every order, the other tools get polylat's number; a deadlock is one for both."""
+    plan = ExplicitTaskGraph(graph)
+    static: tuple[Literal["program", "skew"], ...] = ("program", "skew")
+    for order in static:
+        events = longest_path.events(graph, order)
+        if plan.time(order).legal:
+            longest = longest_path.by_polylat(graph, order)
+            assert longest_path.by_networkx(events) == longest
+            assert longest_path.by_rustworkx(events) == longest
+        else:
+            with pytest.raises(nx.NetworkXUnfeasible):
+                longest_path.by_networkx(events)
+    if plan.time("oldest").legal:
+        assert simulation.by_simpy(graph) == simulation.by_polylat(graph)
+    else:
+        with pytest.raises(AssertionError, match="deadlock"):
+            simulation.by_simpy(graph)
 
 
 @pytest.mark.parametrize("pipelined", [False, True])
@@ -43,11 +88,59 @@ def model(rows: int, *, pipelined: bool, background: bool) -> Model:
 def test_every_side_agrees(rows: int, pipelined: bool, background: bool) -> None:
     graph = model(rows, pipelined=pipelined, background=background).graph
     assert graph.iterations == rows * ITERATIONS_PER_ROW
-    events = longest_path.events(graph)
-    longest = longest_path.by_polylat(graph)
-    assert longest_path.by_networkx(events) == longest
-    assert longest_path.by_rustworkx(events) == longest
-    assert simulation.by_simpy(graph) == simulation.by_polylat(graph)
+    check_every_side(graph)
+
+
+@pytest.mark.parametrize("staged", [(), "all", ["o1"], ["w2@SRAM"]], ids=str)
+@pytest.mark.parametrize("background", [(), ["o3"]], ids=str)
+@pytest.mark.parametrize("machine", [{}, MACHINE], ids=["plain", "machine"])
+def test_every_side_agrees_on_separate_transfers(
+    staged: Any, background: list[str], machine: Data
+) -> None:
+    data = chain(5)
+    data["schedule"] |= machine
+    for slots in (1, 2, None):
+        check_every_side(graph_of(data, staged=staged, background=background, slots=slots))
+
+
+def test_the_separate_transfers_are_of_every_kind() -> None:
+    data = chain(5)
+    data["schedule"] |= MACHINE
+    for background in (False, True):
+        graph = graph_of(data, staged="all", background=["o3"] if background else ())
+        assert graph.late
+        assert len(graph.stall_source)
+        assert (graph.host != graph.owner).any()
+        assert (graph.kind == 0).any()
+        assert set(graph.background[graph.kind == 2].tolist()) == {background}
+
+
+def test_every_side_agrees_on_known_cascades() -> None:
+    path = ROOT / "tests" / "data" / "cascades-staged.json"
+    cases = json.loads(path.read_text(encoding="utf-8"))
+    waits = set()
+    for case in cases[::4]:
+        pairs = [tuple(pair) for pair in case["options"]["background"]]
+        if case["expected"] is not None:
+            graph = graph_of(case["spec"], **case["options"] | {"background": pairs})
+            check_every_side(graph)
+            own = graph.edge_source < graph.iterations
+            waits |= {*zip(own.tolist(), graph.edge_until.tolist(), strict=True)}
+    # Tile iterations and single transfers, which have passed or have been served.
+    assert waits >= {(own, until) for own in (True, False) for until in (PASSED, SERVED)}
+
+
+@given(cascades())
+def test_every_side_agrees_on_random_cascades(case: tuple[Data, Data]) -> None:
+    data, options = case
+    options = options | {"granularity": options["granularity"].replace("auto", "flow")}
+    try:
+        graph = graph_of(data, **options)
+    except (polylat.MappingError, polylat.TooLargeError):
+        assume(False)
+        raise
+    assume(graph.tasks <= 2000)
+    check_every_side(graph)
 
 
 def test_the_case_has_every_kind_of_block() -> None:
@@ -138,12 +231,15 @@ def test_answers_that_differ_are_noticed() -> None:
     trip_counts._check(bracket, found | {"warm": bracket})
 
 
+ATTENTION = [ROOT / "examples" / f"{name}.yaml" for name in ("attention", "attention_schedule")]
+
+
 def test_the_attention_block_is_the_example() -> None:
-    example = polylat.load(ROOT / "examples" / "attention.yaml")
+    example = polylat.load(*ATTENTION)
     block = polylat.Spec.from_dict(attention_block(32, 32))
     assert without_places(example.workload) == without_places(block.workload)
     assert replace(example, workload=block.workload) == block
-    sequential = polylat.load(ROOT / "examples" / "attention.yaml", split="Sequential")
+    sequential = polylat.load(*ATTENTION, split="Sequential")
     assert (
         sequential.mapping
         == polylat.Spec.from_dict(attention_block(32, 32, split="Sequential")).mapping
@@ -156,12 +252,13 @@ def without_places(workload: Workload) -> Workload:
 
 
 def test_the_example_of_real_size() -> None:
-    example = polylat.load(ROOT / "examples" / "attention.yaml")
+    example = polylat.load(*ATTENTION)
     report = polylat.analyze(example)
     assert report.tiles == 32 * 32 * 65
-    # The array is always busy: 2 x 32 x 4096 x 4096 x 128 operations on 128 x 128 units.
-    assert report.latency == 2 * 32 * 4096 * 4096 * 128 // (128 * 128)
-    assert report.optimal
+    # From when the keys of the first head have arrived, 4096 x 128 values of 16 bits, the array is
+    # always busy: 2 x 32 x 4096 x 4096 x 128 operations on 128 x 128 units.
+    assert report.resource_bound == 2 * 32 * 4096 * 4096 * 128 // (128 * 128)
+    assert report.latency == report.resource_bound + 4096 * 128 * 16 // 8192
     # In sequence, the softmax is added to that.
     assert report.sequential == report.latency + 32 * 4096 * 4096 // 128
 
