@@ -1,4 +1,4 @@
-"""Analyze an attention block of real size, and prove that its schedule is optimal.
+"""Analyze an attention block of real size, and prove its schedule.
 
 32 heads, 4096 tokens: Q K^T, softmax and A V overlap in a Pipeline. `make demo` runs this script
 after the tapped cascade.
@@ -19,13 +19,14 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     """Analyze the block, prove the schedule, and print the main results."""
     console = Console(highlight=False)
-    spec = polylat.load(str(HERE / "attention.yaml"))
+    spec = polylat.load(*(HERE / name for name in ("attention.yaml", "attention_schedule.yaml")))
     start = perf_counter()
     report = polylat.analyze(spec)
     took = perf_counter() - start
     console.print("[bold]Attention block: 32 heads, 4096 tokens, three stages[/bold]\n")
     console.print(f"  AccelForge  {report.roofline:>12,}")
-    verdict = "not proven optimal"
+    above = report.latency - max(report.bounds.values())
+    verdict = f"{above:,} more than the array needs: before it starts, the first keys arrive"
     if report.optimal:
         verdict = "optimal: no schedule of this mapping is faster"
     console.print(f"  polylat     {report.latency:>12,}  {verdict}")
@@ -38,7 +39,7 @@ def main() -> None:
         console.print(f"  {ii}")
     console.print()
     console.print(str(report.verify()), soft_wrap=True)
-    console.print("\nThe full report: polylat analyze examples/attention.yaml --verify")
+    console.print("\nThe full report: polylat analyze examples/attention{,_schedule}.yaml --verify")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,8 @@ def tapped_cascade() -> str:
     stack = polylat.timelines(
         {
             "AccelForge's accounting": polylat.roofline(spec),
-            "o2 kept in SRAM, its write to DRAM in the foreground": polylat.analyze(
-                spec, granularity="tile"
-            ),
-            "the same, written in the background": polylat.analyze(
+            "o2 kept in SRAM, its write to DRAM streams": polylat.analyze(spec, granularity="tile"),
+            "the same, each row written in the background": polylat.analyze(
                 spec, granularity="tile", background="o2"
             ),
             "stages overlap": polylat.analyze(pipelined, granularity="flow", background="o2"),
