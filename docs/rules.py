@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polylat
-from drawn import counts, precedences, results
+from drawn import counts, precedences, results, transfers
 from drawn.inputs import Panels
 
 HERE = Path(__file__).resolve().parent
@@ -33,17 +33,27 @@ RULES: Mapping[str, Callable[[], Panels]] = {
         counts.residency,
         counts.footprint,
         precedences.streaming,
+        transfers.staged,
+        transfers.leaving,
+        transfers.returning,
+        transfers.weights,
         precedences.flow,
         precedences.barrier,
+        transfers.background,
         precedences.capacity,
-        precedences.room,
-        precedences.prefetch,
-        precedences.ahead,
-        precedences.background,
+        transfers.room,
+        transfers.ahead,
+        transfers.freed,
         precedences.in_order,
-        precedences.finish,
+        transfers.finish,
+        transfers.latency,
+        transfers.setup,
+        transfers.burst,
+        transfers.rigid,
         precedences.sharing,
+        precedences.ranges,
         results.blocks,
+        transfers.early,
         results.orders,
         results.bounds,
         results.occupancy,

@@ -96,7 +96,7 @@ print(f"{len(mappings)} mappings")
 # `rerank` sorts them by overlapped latency.
 
 # %%
-ranked = polylat.accelforge.rerank(mappings, pipelined=True, background="o2")
+ranked = polylat.accelforge.rerank(mappings, pipelined=True)
 winner, before = ranked.attrs["winner"], ranked.attrs["accelforge_winner"]
 
 assert ranked.attrs["winner_changes"]
@@ -111,7 +111,7 @@ ranked.head()
 # %%
 chosen = polylat.accelforge.to_spec(mappings, winner)
 overlapped = replace(chosen, mapping=chosen.mapping.with_pipelines())
-report = polylat.analyze(overlapped, background="o2")
+report = polylat.analyze(overlapped)
 
 assert report.latency == 25088 and report.optimal
 report.verify()

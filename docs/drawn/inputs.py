@@ -70,9 +70,17 @@ def projection(indices: str) -> Any:
 
 
 def spec(
-    nodes: list[Data], arch: list[Data], *einsums: str, copy: bool = False, **sizes: int
+    nodes: list[Data],
+    arch: list[Data],
+    *einsums: str,
+    copy: bool = False,
+    schedule: Data | None = None,
+    **sizes: int,
 ) -> polylat.Spec:
-    """Return a mapping of Einsums e1, e2, … (values of 8 bits) with the given rank sizes."""
+    """Return a mapping of Einsums e1, e2, … (values of 8 bits) with the given rank sizes.
+
+    `schedule` has properties of the machine, such as ``{"rigid": ["mac"]}``.
+    """
     workload = {
         "iteration_space_shape": {name: f"0 <= {name} < {size}" for name, size in sizes.items()},
         "bits_per_value": {"All": 8},
@@ -82,7 +90,12 @@ def spec(
         ],
     }
     return polylat.Spec.from_dict(
-        {"workload": workload, "arch": {"nodes": arch}, "mapping": {"nodes": nodes}}
+        {
+            "workload": workload,
+            "arch": {"nodes": arch},
+            "mapping": {"nodes": nodes},
+            "schedule": schedule or {},
+        }
     )
 
 

@@ -48,7 +48,7 @@ def orders() -> Panels:
 
 
 def bounds() -> Panels:
-    """Bounds from a busy port and from dependences, attained or not."""
+    """Bounds from a busy port, from dependences and from barriers, attained or not."""
     shared = [
         keeps("DRAM", "a", "c"),
         keeps("SRAM", "b"),
@@ -59,7 +59,10 @@ def bounds() -> Panels:
     return {
         "one unit for both stages is never idle": full(spec(shared, one, *TWO, m=4)),
         "the stages alternate, tile by tile": full(alternating),
-        "two units, two slots: neither bound is attained": full(
+        "all of e1, then all of e2: the barrier bound": full(
+            spec(stages("Sequential"), two_units("1/2", "1/2"), *TWO, m=4)
+        ),
+        "two units, two slots: no bound is attained": full(
             spec(tiled("Pipeline", "b"), two_units(1, "1/3"), *TWO, m=4)
         ),
     }
