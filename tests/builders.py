@@ -20,7 +20,7 @@ OURS = DATA / "accelforge"
 """Inputs in AccelForge's format, each with AccelForge's results."""
 CORPUS = Path(os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelforge-corpus"))
 """More such inputs, where they are present."""
-CASCADES: list[Data] = json.loads((DATA / "cascades.json").read_text(encoding="utf-8"))
+CASCADES: list[Data] = json.loads((DATA / "cascades-staged.json").read_text(encoding="utf-8"))
 """Random cascades, each with the results of an independent implementation."""
 LEGAL = [case for case in CASCADES if case["expected"] is not None]
 
@@ -33,6 +33,22 @@ def stretched(spec: Data, factors: dict[str, int], more: int = 0) -> Data:
         size = int(re.findall(r"< (\d+)", shape[variable])[-1])
         shape[variable] = shape[variable].replace(f"< {size}", f"< {size * factor + more}")
     return data
+
+
+def without_latencies(spec: Data) -> Data:
+    """The same cascade, whose actions have no latencies and whose transfers have no setup."""
+    data = copy.deepcopy(spec)
+    data.pop("schedule", None)
+    for node in data["arch"]["nodes"]:
+        for action in node.get("actions", ()):
+            action.pop("latency", None)
+    return data
+
+
+def without_machine(spec: Data, *keys: str) -> Data:
+    """The same cascade without some properties of its machine, such as ``latency``."""
+    machine = {key: value for key, value in spec.get("schedule", {}).items() if key not in keys}
+    return spec | {"schedule": machine}
 
 
 def storage(component: str, *tensors: str) -> Data:

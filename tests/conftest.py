@@ -48,4 +48,6 @@ def report(spec: Spec) -> Report:
 @pytest.fixture(scope="session")
 def attention() -> Report:
     """The report on the attention block of the examples."""
-    return polylat.analyze(polylat.load(EXAMPLES / "attention.yaml"))
+    return polylat.analyze(
+        polylat.load(EXAMPLES / "attention.yaml", EXAMPLES / "attention_schedule.yaml")
+    )

@@ -41,10 +41,11 @@ FIGURES = (
     "granularity",
     "resource_bound",
     "dependence_bound",
+    "barrier_bound",
     "accesses",
     "ports",
     "lower_bound",
-    "waits_for_background",
+    "keeps_barriers",
 )
 """What is compared as a whole where the periodic report is exact."""
 
@@ -131,9 +132,10 @@ def guarded(
 def check_figures(found: Comparison, every: Report, some: Report) -> None:
     """Latencies, bounds and counts; of a bracket, that the latency lies in it."""
     # Blocks of coarser tile iterations may be served in an order that none of the three is. It may
-    # be faster, and where it attains the resource bound it is exact.
+    # be faster, and where it attains the resource bound or the barrier bound it is exact.
     most = every.latency if coarser(every, some) else some.latency
-    if coarser(every, some) and some.exact and some.latency != every.resource_bound:
+    attained = some.latency in (every.resource_bound, every.barrier_bound)
+    if coarser(every, some) and some.exact and not attained:
         found.same("latency", "coarser", some.latency, every.latency)
     if not some.lower_bound <= every.latency <= most:
         bracket = f"{some.lower_bound} to {some.latency}"
@@ -148,7 +150,7 @@ def check_figures(found: Comparison, every: Report, some: Report) -> None:
     if "latency" not in found.kinds:
         for name in FIGURES:
             # An order that is not settled may have the same latency.
-            if not some.unsettled or name not in ("order", "waits_for_background"):
+            if not some.unsettled or name not in ("order", "keeps_barriers"):
                 found.same(name, "", getattr(some, name), getattr(every, name))
     found.same("sequential", "missing", some.sequential is None, every.sequential is None)
     if some.sequential is not None and every.sequential is not None:
@@ -286,8 +288,8 @@ def check_intervals(found: Comparison, every: Report, some: Report) -> None:
 def check_occupancy(found: Comparison, every: Report, some: Report) -> None:
     """Every memory holds the same at any time."""
     for mine, other in zip(some.occupancy, every.occupancy, strict=True):
-        name = (other.component, other.stages)
-        found.same("occupancy", "memory", (mine.component, mine.stages), name)
+        name = (other.component, other.units)
+        found.same("occupancy", "memory", (mine.component, mine.units), name)
         try:
             found.same("occupancy", f"peak {name}", mine.peak, other.peak)
             found.same("occupancy", f"steps {name}", mine.steps, other.steps)
@@ -322,6 +324,11 @@ def check_verify(found: Comparison, _: Report, some: Report) -> None:
         found.differences.append(f"verify: {brief(error)}")
 
 
+def with_options(data: Data, options: Data) -> Data:
+    """The same input with options in it, besides the properties of its machine."""
+    return {**data, "schedule": {**data.get("schedule", {}), **options}}
+
+
 def check_explore(found: Comparison, every: Report, data: Data) -> None:
     """The exploration of the mapping without any choice has the same result."""
     explored = polylat.explore(
@@ -332,7 +339,7 @@ def check_explore(found: Comparison, every: Report, data: Data) -> None:
         exhaustive=True,
     )
     (result,) = explored.results
-    for name in ("latency", "order", "waits_for_background", "exact"):
+    for name in ("latency", "order", "keeps_barriers", "exact"):
         found.same("explore", name, getattr(result, name), getattr(every, name))
 
 
@@ -377,7 +384,7 @@ def compare(
         return found
     found.tiles = every.tiles
     if "explore" in checks and not isinstance(data, Spec):
-        guarded(found, "explore", check_explore, every, {**data, "schedule": options})
+        guarded(found, "explore", check_explore, every, with_options(data, options))
     some = attempt(found, spec, options)
     if some is not None and some.engine == "explicit":
         check_figures(found, every, some)

@@ -291,7 +291,7 @@ class MappingDraw:
         top = [storage(c, *t) for c, t in (("DRAM", holders.dram), ("SRAM", holders.sram)) if t]
         middle = [storage("SRAM", *holders.middle)] if holders.middle else []
         split = self.split(branches, range(len(branches)))
-        spec = {
+        spec: Data = {
             "workload": self.workload_data(),
             "arch": {"nodes": self.arch()},
             "mapping": {"nodes": [*top, *above, *middle, split]},
@@ -304,7 +304,68 @@ class MappingDraw:
         if background:
             options["background"] = background
         options["order"] = self.choose(("best", "best", "best", "program", "skew", "oldest"))
+        held = self.inner_holders(holders)
+        staged = self.staged(held)
+        if staged:
+            options["staged"] = staged
+        if self.often(0.2):
+            options["slots"] = self.slots(held, options["slots"])
+        machine = self.machine(spec["arch"]["nodes"])
+        if machine:
+            spec["schedule"] = machine
         return Case(spec, options)
+
+    # ---- transfers ---------------------------------------------------------------------------
+
+    def inner_holders(self, holders: Holders) -> list[tuple[str, str]]:
+        """The (tensor, component) pairs of all holders but backing ones."""
+        found = [(t, "SRAM") for t in holders.sram if t in holders.dram]
+        found += [(t, "SRAM") for t in holders.middle if t in (*holders.dram, *holders.sram)]
+        found += [(t, c) for placed in holders.own.values() for _, c, t in placed]
+        return list(dict.fromkeys(found))
+
+    def staged(self, held: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Some holders that hand over whole tiles, more often of outputs than of inputs.
+
+        Fills of inputs are served ahead in some orders, and are not extrapolated then.
+        """
+        produced = {e.output[0].name for e in self.einsums}
+        outputs, inputs = self.often(0.5), self.often(0.2)
+        return [
+            pair
+            for pair in held
+            if (outputs if pair[0] in produced else inputs) and self.often(0.7)
+        ]
+
+    def slots(self, held: list[tuple[str, str]], default: int | None) -> Data:
+        """The numbers of tiles of some tensors and holders."""
+        names = [*dict.fromkeys(t for t, _ in held), *(f"{t}@{c}" for t, c in held)]
+        if default is not None and self.often(0.3):
+            names += [e.output[0].name for e in self.einsums]
+        return {name: self.choose((1, 1, 2, 3, None)) for name in names if self.often(0.5)}
+
+    def machine(self, nodes: list[Data]) -> Data:
+        """Latencies, setups and bursts of actions, and rigid pipelines."""
+        found: Data = {}
+        for key, likely, values in (
+            ("latency", 0.2, (1, 2, 7, "5/2", 40)),
+            ("setup", 0.1, (1, "1/2", 6)),
+            ("burst", 0.1, (2, 3, 8)),
+        ):
+            if not self.often(likely):
+                continue
+            table: Data = {}
+            for node in nodes:
+                for action in node["actions"]:
+                    moves = action["name"] != "compute"
+                    if (moves or key == "latency") and self.often(0.4):
+                        table.setdefault(node["name"], {})[action["name"]] = self.choose(values)
+            if table:
+                found[key] = table
+        if self.often(0.03):
+            names = [node["name"] for node in nodes if node["type"] == "Compute"]
+            found["rigid"] = [self.choose(names)]
+        return found
 
     def arch(self) -> list[Data]:
         """The architecture: slow or fast DRAM, SRAM, registers perhaps, own and shared units."""

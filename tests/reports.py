@@ -9,8 +9,12 @@ from typing import Any
 from hypothesis import assume
 
 import polylat
-from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError
+from polylat import MappingError, OptionError, Report, ScheduleError, Spec, TooLargeError
 from polylat.engine import solve
+from polylat.engine.orders import transfer_options
+from polylat.lowering.transfers import TransferOptions
+from polylat.spec.names import known_names
+from polylat.spec.options import normalize_option
 
 Data = dict[str, Any]
 
@@ -42,5 +46,13 @@ def report_or_none(case: tuple[Data, Data], order: str = "best", **more: Any) ->
     """The report, None where there is none."""
     try:
         return polylat.analyze(Spec.from_dict(case[0]), **{**case[1], "order": order, **more})
-    except (MappingError, ScheduleError, TooLargeError):
+    except (MappingError, OptionError, ScheduleError, TooLargeError):
         return None
+
+
+def transfers(spec: Spec, **options: Any) -> TransferOptions:
+    """The options of transfers, from arguments of `analyze`."""
+    known = known_names(spec.workload, spec.arch.order, spec.mapping)
+    given = {"background": (), "staged": (), "slots": 2, **options}
+    names = ("background", "staged", "slots")
+    return transfer_options(spec, {n: normalize_option(n, given[n], known) for n in names})

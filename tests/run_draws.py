@@ -136,8 +136,9 @@ def read(path: Path) -> Case:
     """Read a case."""
     data = json.loads(path.read_text(encoding="utf-8"))
     options = dict(data["options"])
-    if "background" in options:
-        options["background"] = [tuple(pair) for pair in options["background"]]
+    for name in ("background", "staged"):
+        if name in options:
+            options[name] = [tuple(pair) for pair in options[name]]
     return Case(data["spec"], options)
 
 

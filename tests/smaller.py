@@ -42,16 +42,27 @@ def cuts(spec: Data, options: Data) -> Iterator[Case]:
     for name in [einsum["name"] for einsum in spec["workload"]["einsums"]]:
         less = without_einsum(spec, name)
         if less is not None:
-            yield with_used_tensors(less), used_options(less, options)
+            less = with_used_tensors(less)
+            yield less, used_options(less, options)
     for number in range(count_nodes(spec, ("Temporal", "Spatial", "Storage"))):
-        yield without_node(spec, number), options
+        less = without_node(spec, number)
+        yield less, used_options(less, options)
     for name in [n for einsum in spec["workload"]["einsums"] for n in inputs(einsum)]:
         less = without_tensor(spec, name)
         yield less, used_options(less, options)
-    for key in ("background", "slots", "granularity"):
-        if options.get(key) not in (None, [], "full", 2):
+    for key in ("background", "staged", "slots", "granularity"):
+        if options.get(key) not in (None, [], {}, "full", 2):
             rest = {k: v for k, v in options.items() if k != key}
             yield spec, rest | ({"granularity": "full"} if key == "granularity" else {})
+    for key in ("background", "staged"):
+        for pair in options.get(key, ()):
+            yield spec, options | {key: [other for other in options[key] if other != pair]}
+    if isinstance(options.get("slots"), dict):
+        for name in options["slots"]:
+            slots = {other: n for other, n in options["slots"].items() if other != name}
+            yield spec, options | {"slots": slots}
+    for key in spec.get("schedule", {}):
+        yield spec | {"schedule": {k: v for k, v in spec["schedule"].items() if k != key}}, options
     for variable, size in sizes(spec).items():
         for less_size in dict.fromkeys((size // 2, size * 3 // 4, size - 1)):
             if 0 < less_size < size:
@@ -131,13 +142,22 @@ def without_empty(nodes: list[Data]) -> list[Data]:
 
 
 def used_options(spec: Data, options: Data) -> Data:
-    """Options that name only tensors of the cascade."""
-    if "background" not in options:
-        return options
-    tensors = {a["name"] for e in spec["workload"]["einsums"] for a in e["tensor_accesses"]}
-    kept = [pair for pair in options["background"] if pair[0] in tensors]
-    rest = {key: value for key, value in options.items() if key != "background"}
-    return rest | ({"background": kept} if kept else {})
+    """Options that name only tensors and holders of the cascade."""
+    held = {
+        (tensor, node["component"])
+        for node in walk(spec["mapping"]["nodes"])
+        for tensor in node.get("tensors", ())
+    }
+    rest = dict(options)
+    for key in ("background", "staged"):
+        if isinstance(options.get(key), list):
+            rest[key] = [pair for pair in options[key] if tuple(pair) in held]
+            if not rest[key]:
+                del rest[key]
+    if isinstance(options.get("slots"), dict):
+        names = {tensor for tensor, _ in held} | {f"{t}@{c}" for t, c in held}
+        rest["slots"] = {name: n for name, n in options["slots"].items() if name in names}
+    return rest
 
 
 def without_tensor(spec: Data, name: str) -> Data:

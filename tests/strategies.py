@@ -4,10 +4,11 @@
 arguments of ``analyze``. It is composed of ``workloads()``, ``architectures()``,
 ``mappings()`` and ``options()``, which can be used on their own.
 
-A mapping is drawn along its tree. Two questions are answered by enumeration as the tree grows,
-so that what is drawn has a schedule: does whoever brings a tensor to a shared holder bring all
-that the others read there (``covers``), and may a Sequential split wait for it (``in_order``)?
-A few draws ignore one of the questions, and are often illegal.
+A mapping is drawn along its tree. Questions are answered by enumeration as the tree grows, so that
+what is drawn has a schedule: does whoever brings a tensor to a shared holder bring all that the
+others read there (``covers``), final (``finishes``), may a Sequential split wait for it
+(``in_order``), and does a backing storage keep the sums of an output (``keeps``)? A few draws
+ignore one of the questions, and are often illegal.
 """
 
 from __future__ import annotations
@@ -292,7 +293,7 @@ def memories(draw: Draw, name: str) -> Data:
 @st.composite
 def spatials(draw: Draw, tensors: Sequence[str]) -> list[Data]:
     """One spatial dimension of a component."""
-    spatial: Data = {"name": "X", "fanout": draw(st.sampled_from((2, 4, 3)))}
+    spatial: Data = {"name": "X", "fanout": draw(st.sampled_from((2, 4, 3, 6)))}
     if draw(chances(3)):
         tensor = draw(st.sampled_from(tensors))
         spatial["may_reuse"] = draw(st.sampled_from(("All", tensor, f"~{tensor}")))
@@ -301,7 +302,7 @@ def spatials(draw: Draw, tensors: Sequence[str]) -> list[Data]:
 
 @st.composite
 def architectures(draw: Draw, workload: Data) -> Data:
-    """Two or three memories, perhaps a Toll and a spatial array, one or two kinds of compute."""
+    """Two or three memories, perhaps a Toll and arrays, one or two kinds of compute."""
     tensors = tensor_names(workload)
     nodes = [draw(memories("DRAM"))]
     if draw(chances(1)):
@@ -309,7 +310,7 @@ def architectures(draw: Draw, workload: Data) -> Data:
         link = {"type": "Toll", "name": "Link", "direction": direction}
         nodes.append({**link, "actions": [{"name": "read", "throughput": draw(throughputs())}]})
     nodes.append(draw(memories("SRAM")))
-    array = draw(st.sampled_from(("none", "none", "none", "none", "mac", "mac", "PE", "RF")))
+    array = draw(st.sampled_from(("none", "none", "none", "mac", "mac", "PE", "RF")))
     if array == "PE":
         nodes.append({"type": "Container", "name": "PE", "spatial": draw(spatials(tensors))})
     if array in ("PE", "RF") or draw(st.booleans()):
@@ -320,7 +321,7 @@ def architectures(draw: Draw, workload: Data) -> Data:
     for name in ("mac", "alu") if draw(chances(5)) else ("mac",):
         actions = [{"name": "compute", "throughput": draw(throughputs())}]
         compute: Data = {"type": "Compute", "name": name, "actions": actions}
-        if array == "mac" and name == "mac":
+        if name == "mac" and (array == "mac" or (array != "none" and draw(chances(3)))):
             compute["spatial"] = draw(spatials(tensors))
         nodes.append(compute)
     return {"nodes": nodes}
@@ -360,6 +361,20 @@ def located(einsum: Einsum, tensor: str, loops: Loops) -> list[tuple[Index, Elem
 def covers(bringer: Einsum, reader: Einsum, tensor: str, loops: Loops) -> bool:
     """Whether all that one reads in a residency is brought by the other in that residency."""
     return set(located(reader, tensor, loops)) <= set(located(bringer, tensor, loops))
+
+
+def finishes(producer: Einsum, reader: Einsum, tensor: str, loops: Loops) -> bool:
+    """Whether a producer updates nothing in a later tile than a reader reads it."""
+    latest: dict[Element, Index] = {}
+    for index, element in located(producer, tensor, loops):
+        latest[element] = max(latest.get(element, index), index)
+    return all(latest.get(x, index) <= index for index, x in located(reader, tensor, loops))
+
+
+def keeps(producer: Einsum, tensor: str, loops: Loops) -> bool:
+    """Whether a producer updates each element in one tile only."""
+    tiles = set(located(producer, tensor, loops))
+    return len(tiles) == len({element for _, element in tiles})
 
 
 def in_order(producer: Einsum, reader: Einsum, tensor: str, loops: Loops, depth: int) -> bool:
@@ -432,7 +447,7 @@ class MappingDraw:
     def __init__(self, draw: Draw, workload: Data, arch: Data) -> None:
         self.draw = draw
         self.einsums = oracle_einsums(workload)
-        ignored = ("",) * 14 + ("order",) * 3 + ("cover",) * 2 + ("holder",)
+        ignored = ("",) * 14 + ("order",) * 3 + ("cover",) * 2 + ("holder", "sums", "sums")
         self.ignores = draw(st.sampled_from(ignored))
         holders = [node for node in arch["nodes"] if node["type"] in ("Memory", "Toll")]
         self.holders = [(node["name"], node["type"] == "Toll") for node in holders]
@@ -472,9 +487,15 @@ class MappingDraw:
         users = [e for e in group if produces(e, tensor) or reads(e, tensor)]
         if self.ignores == "cover" or self.holders[number][1]:
             return True
-        if not above.holders.get(tensor) and tensor not in self.produced:
+        backing = not above.holders.get(tensor)
+        if backing and tensor not in self.produced:
             return True
         bringer = next((e for e in users if produces(e, tensor)), users[0])
+        if produces(bringer, tensor) and self.ignores != "sums":
+            if backing and not keeps(bringer, tensor, above.loops):
+                return False
+            if not all(finishes(bringer, e, tensor, above.loops) for e in users if e != bringer):
+                return False
         return all(covers(bringer, e, tensor, above.loops) for e in users if e != bringer)
 
     def storage_nodes(self, placed: Sequence[tuple[int, str]]) -> list[Data]:
@@ -534,6 +555,14 @@ class MappingDraw:
                 tensor
                 for one, two, tensor in exchanges(group)
                 if self.ignores != "cover" and not covers(one, two, tensor, deeper.loops)
+            }
+            forced |= {
+                access.tensor
+                for one in group
+                for access in one.accesses
+                if access.output
+                and self.ignores not in ("cover", "sums")
+                and not keeps(one, access.tensor, deeper.loops)
             }
             if any(not self.may_hold(group, above, tensor) for tensor in forced):
                 continue
@@ -618,11 +647,16 @@ class MappingDraw:
         outer, inner = self.interleaved(outer), self.interleaved(inner)
         loops = [*outer, *middle, *inner, *last]
         places = self.private_holders(
-            einsum, above, len(outer), len(outer) + len(middle), len(loops) - len(last), register
+            einsum,
+            above,
+            loops,
+            len(outer),
+            (len(outer) + len(middle), len(loops) - len(last)),
+            register,
         )
         if not middle:
             places = self.private_holders(
-                einsum, above, len(outer), 0, len(outer) + len(inner), register
+                einsum, above, loops, len(outer), (0, len(outer) + len(inner)), register
             )
         nodes: list[Data] = []
         for place in range(len(loops) + 1):
@@ -639,11 +673,18 @@ class MappingDraw:
         return [queues[loops[at]["rank_variable"]].pop(0) for at in order]
 
     def private_holders(
-        self, einsum: Einsum, above: Above, outer: int, start: int, end: int, register: int
+        self,
+        einsum: Einsum,
+        above: Above,
+        loops: Sequence[Data],
+        outer: int,
+        registers: tuple[int, int],
+        register: int,
     ) -> list[tuple[int, int, str]]:
         """Places (among the loops), components and tensors of a leaf's own holders.
 
-        Registers stand at ``start`` to ``end``, other memories at 0 to ``outer``.
+        Registers stand at the places ``registers`` (first and last), other memories at 0 to
+        ``outer``.
         """
         places = []
         for access in einsum.accesses:
@@ -654,8 +695,13 @@ class MappingDraw:
                 if not numbers:
                     break
                 number = numbers[0] if self.chance(7) else self.choose(numbers)
-                first, most = (start, end) if number == register else (0, outer)
+                first, most = registers if number == register else (0, outer)
                 first = max(first, place)
+                if needed and access.output and self.ignores != "sums":
+                    while most > first and not keeps(
+                        einsum, tensor, (*above.loops, *map(tiling, loops[:most]))
+                    ):
+                        most -= 1
                 if first > most:
                     break
                 still = needed and self.chance(8)
@@ -664,6 +710,11 @@ class MappingDraw:
                 above = above.with_holder(tensor, number)
                 needed = False
         return places
+
+
+def tiling(loop: Data) -> tuple[str, int]:
+    """The rank variable and the tile shape of a loop."""
+    return loop["rank_variable"], loop["tile_shape"]
 
 
 def temporal(variable: str, shape: int) -> Data:
@@ -705,6 +756,18 @@ def storage_nodes(nodes: Sequence[Data]) -> Iterator[Data]:
 # --------------------------------------------------------------------------------------------
 
 
+def holders(spec: Data) -> list[tuple[str, str]]:
+    """The (tensor, component) pairs of the holders of a mapping, but for backing ones."""
+    leaves = oracle.read_leaves(oracle.read_problem(spec))
+    found = [
+        (access.tensor, node.data["component"])
+        for leaf in leaves
+        for access in leaf.einsum.accesses
+        for node in leaf.storages(access.tensor)[1:]
+    ]
+    return list(dict.fromkeys(found))
+
+
 def write_backs(spec: Data) -> list[tuple[str, str]]:
     """The (tensor, component) pairs that a mapping writes back from."""
     leaves = oracle.read_leaves(oracle.read_problem(spec))
@@ -719,19 +782,59 @@ def write_backs(spec: Data) -> list[tuple[str, str]]:
 
 @st.composite
 def options(draw: Draw, spec: Data) -> Data:
-    """The arguments of ``analyze``: granularity, background write-backs and slots."""
+    """The arguments of ``analyze``: granularity, background, staged holders and slots."""
     pairs = write_backs(spec)
     background: list[str | tuple[str, str]] = []
     if pairs and draw(chances(6)):
         background += draw(st.lists(st.sampled_from(pairs), min_size=1, unique=True))
         if draw(chances(2)):
             background = list(dict.fromkeys(str(pair[0]) for pair in background))
+    held = holders(spec)
+    staged: Any = []
+    if held and draw(chances(6)):
+        staged = draw(
+            st.one_of(st.just("all"), st.lists(st.sampled_from(held), min_size=1, unique=True))
+        )
     slots = draw(st.sampled_from((2, 1, 3, None, {})))
     if slots == {}:
-        tensors = st.sampled_from(tensor_names(spec["workload"]))
-        slots = draw(st.dictionaries(tensors, st.sampled_from((1, 2, 3, None)), max_size=3))
+        names = [*tensor_names(spec["workload"]), *(f"{t}@{c}" for t, c in held)]
+        numbers = st.sampled_from((1, 2, 3, None))
+        slots = draw(st.dictionaries(st.sampled_from(names), numbers, max_size=3))
     granularity = draw(st.sampled_from(("flow", "tile", "full", "auto")))
-    return {"granularity": granularity, "background": background, "slots": slots}
+    return {
+        "granularity": granularity,
+        "background": background,
+        "staged": staged,
+        "slots": slots,
+    }
+
+
+@st.composite
+def machines(draw: Draw, arch: Data) -> Data:
+    """Properties of a machine, for the key ``schedule``: latency, setup, burst and rigid."""
+    actions = [
+        (node["name"], action["name"])
+        for node in arch["nodes"]
+        for action in node.get("actions", ())
+    ]
+    moving = [(name, action) for name, action in actions if action != "compute"]
+    tolls = {node["name"] for node in arch["nodes"] if node["type"] == "Toll"}
+    passing = [(name, action) for name, action in actions if name not in tolls]
+    found: Data = {}
+    for key, chosen, values in (
+        ("latency", passing, (0, 1, 3, "5/2", 20)),
+        ("setup", moving, (0, 1, "1/2", 7)),
+        ("burst", moving, (1, 2, 3)),
+    ):
+        if draw(chances(2)):
+            table: Data = {}
+            for name, action in draw(st.lists(st.sampled_from(chosen), min_size=1, unique=True)):
+                table.setdefault(name, {})[action] = draw(st.sampled_from(values))
+            found[key] = table
+    computes = [node["name"] for node in arch["nodes"] if node["type"] == "Compute"]
+    if draw(chances(1)):
+        found["rigid"] = draw(st.lists(st.sampled_from(computes), min_size=1, unique=True))
+    return found
 
 
 @st.composite
@@ -740,7 +843,26 @@ def cascades(draw: Draw, max_einsums: int = 4) -> tuple[Data, Data]:
     workload = draw(workloads(max_einsums))
     arch = draw(architectures(workload))
     spec = {"workload": workload, "arch": arch, "mapping": draw(mappings(workload, arch))}
+    machine = draw(machines(arch))
+    if machine:
+        spec["schedule"] = machine
     return spec, draw(options(spec))
+
+
+@st.composite
+def options_of_long(draw: Draw, case: Data) -> Data:
+    """Options for a known cascade with longer loops, mostly such that few iterations are visited.
+
+    Fills of staged inputs are served ahead unless there is one slot; then all are visited.
+    """
+    options = dict(case["options"])
+    options["slots"] = draw(st.sampled_from((1, 2, 2, 3, 5, None)))
+    options["background"] = [tuple(pair) for pair in options["background"] if draw(st.booleans())]
+    if options["slots"] != 1 and draw(chances(9)):
+        staged = draw(st.booleans())
+        pairs = dict.fromkeys(write_backs(case["spec"]))
+        options["staged"] = [pair for pair in pairs if staged and draw(chances(7))]
+    return options
 
 
 @st.composite
@@ -749,7 +871,4 @@ def long_cascades(draw: Draw) -> tuple[Data, Data]:
     case = draw(st.sampled_from(LEGAL))
     variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
     factors = {v: draw(st.sampled_from((1, 1, 3, 7, 20, 50))) for v in variables}
-    options = dict(case["options"])
-    options["slots"] = draw(st.sampled_from((1, 2, 2, 3, None)))
-    options["background"] = [tuple(pair) for pair in options["background"] if draw(st.booleans())]
-    return stretched(case["spec"], factors), options
+    return stretched(case["spec"], factors), draw(options_of_long(case))

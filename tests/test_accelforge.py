@@ -50,6 +50,34 @@ def said(path: Path, live: bool) -> Any:
         return type(error), error.what, error.fix
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        *(["arch", "workload", name] for name in ("untapped", "tap_refetched", "tap_resident")),
+        ["attention"],
+        ["gemmini/arch", "gemmini/mapping"],
+    ],
+    ids=lambda files: files[-1],
+)
+def test_the_examples_load_as_they_are(files: list[str]) -> None:
+    """The key `schedule`, which AccelForge does not have, is in files of its own."""
+    paths = [str(EXAMPLES / f"{name}.yaml") for name in files]
+    theirs = af.Spec.from_yaml(*paths).evaluate_mapping().latency()
+    assert theirs == pytest.approx(float(polylat.roofline(polylat.load(*paths)).latency))
+
+
+@pytest.mark.parametrize("name", ["attention", "chain", "mlp"])
+def test_the_problems_of_the_mapper_load_as_they_are(name: str) -> None:
+    paths = [str(EXAMPLES / "mapper" / f"{file}.yaml") for file in ("arch", name)]
+    assert af.Spec.from_yaml(*paths).workload.einsums
+
+
+def test_only_files_of_their_own_have_the_key_schedule() -> None:
+    key = re.compile("^schedule:", re.MULTILINE)
+    found = [path.name for path in EXAMPLES.rglob("*.yaml") if key.search(path.read_text())]
+    assert sorted(found) == ["attention_schedule.yaml", "schedule.yaml"]
+
+
 @pytest.mark.parametrize("path", CASES.values(), ids=list(CASES))
 def test_an_object_and_its_yaml_are_the_same(path: Path) -> None:
     live = af.Spec.from_yaml(str(path))
@@ -84,6 +112,22 @@ def test_accelforge_evaluates_what_goes_back(name: str) -> None:
     evaluated = live.evaluate_mapping()
     assert evaluated.latency() == before
     assert polylat.roofline(evaluated).latency == pytest.approx(before, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "latency"), [("latency: 3", 0), ("latency: 3, throughput: 2", 3)]
+)
+def test_the_latency_of_an_action(fields: str, latency: int, tmp_path: Path) -> None:
+    """AccelForge prices a lone latency as a throughput, and ignores one beside a throughput."""
+    arch = tmp_path / "arch.yaml"
+    text = (EXAMPLES / "arch.yaml").read_text(encoding="utf-8")
+    arch.write_text(text.replace("throughput: 1", fields, 1), encoding="utf-8")
+    files = [str(arch), *(str(EXAMPLES / f"{n}.yaml") for n in ("workload", "tap_resident"))]
+    live = af.Spec.from_yaml(*files)
+    spec = polylat.load(files)
+    assert to_spec(live) == spec
+    assert polylat.roofline(spec).latency == live.evaluate_mapping().latency()
+    assert spec.arch.component("e1", "DRAM").latency == ({"read": latency} if latency else {})
 
 
 PROJECTION = """
@@ -330,9 +374,10 @@ def test_reranked(keys: Any, capsys: pytest.CaptureFixture[str]) -> None:
         report = polylat.analyze(to_spec(keys, index))
         assert row["latency"] == report.latency
         assert row["lower_bound"] == report.lower_bound
-        assert (row["resource_bound"], row["dependence_bound"]) == (
+        assert (row["resource_bound"], row["dependence_bound"], row["barrier_bound"]) == (
             report.resource_bound,
             report.dependence_bound,
+            report.barrier_bound,
         )
         assert row["order"] == report.order
         assert bool(row["optimal"]) == report.optimal
@@ -358,6 +403,11 @@ def test_reranked_with_options(keys: Any, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.count("fastest") == 0
     assert (overlapped["latency"].sort_index() <= given["latency"].sort_index()).all()
     assert set(given["certificate"]) == {"not requested"}
+    staged = ranked(keys, quiet=True, staged="all", slots=3)
+    index: Any
+    for index, latency in staged["latency"].items():
+        spec = to_spec(keys, index)
+        assert latency == polylat.analyze(spec, staged="all", slots=3).latency
     with pytest.raises(OptionError, match="granularity"):
         ranked(keys, granularity="coarse")
     with pytest.raises(SpecError, match="cannot rank a Spec"):
@@ -399,7 +449,7 @@ def test_the_winner_changes(capsys: pytest.CaptureFixture[str]) -> None:
     both.data["Total<SEP>energy"] = [1.0, 2.0]
     table = ranked(both, granularity="tile", background="o2")
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "The fastest mapping changes: 1 (31,744; AccelForge: 31,744) instead of 0 (32,256;"
+        "The fastest mapping changes: 1 (31,744; AccelForge: 31,744) instead of 0 (32,320;"
         " AccelForge: 31,744)."
     )
     assert table.attrs["winner_changes"]
@@ -483,7 +533,7 @@ def test_the_example(
     assert max(map(len, lines[:8])) <= 80
     assert "…" not in printed
     spec, report = example.fastest(mappings)
-    table = ranked(mappings, quiet=True, pipelined=True, background=["o1", "o2", "o3"])
+    table = ranked(mappings, quiet=True, pipelined=True)
     assert report.latency == table["latency"].iloc[0]
     assert f"Latency  {report.latency:,}" in lines
     assert f"AccelForge's figure for it: {polylat.roofline(spec).latency:,}" in lines

@@ -67,12 +67,35 @@ def in_order(panel: Any) -> list[Number]:
     return [w.finish, computed, bars(panel, "mac2")[0].start, panel.latency]
 
 
-def bounds(one: Any, other: Any, neither: Any) -> list[Number]:
+def late(one: Any, two: Any) -> list[Number]:
+    """The fixed latencies: of the steps between services."""
+    assert one.latency - bars(one, "mac")[-1].finish == 100 + 3 + 200
+    steps = {step.tensor: step.duration for step in two.critical_path if step.action == "latency"}
+    assert list(two.critical_totals.values()).count(200) == 2
+    return [each(one, "mac"), 100, steps["z"], steps[None], *latencies(one, two)]
+
+
+def rigid(one: Any, two: Any) -> list[Number]:
+    arrived, computed = bars(one, "DRAM")[0].finish, bars(one, "mac")[0]
+    first, held = (
+        next(bar for bar in bars(panel, "DRAM") if bar.kind == "write_back") for panel in (one, two)
+    )
+    return [
+        *(arrived, computed.duration, first.start - computed.finish, first.duration),
+        *(first.start, one.latency, held.start, two.latency),
+    ]
+
+
+def bounds(one: Any, other: Any, third: Any, none: Any) -> list[Number]:
     assert one.latency == one.resource_bound > one.dependence_bound
-    assert other.latency == other.dependence_bound
-    assert not neither.optimal
-    figures = [one.resource_bound, other.dependence_bound, other.resource_bound]
-    return [*figures, neither.latency, neither.resource_bound, neither.dependence_bound]
+    assert other.latency == other.dependence_bound == other.barrier_bound
+    assert third.latency == third.barrier_bound
+    assert not none.optimal
+    return [
+        *(one.resource_bound, other.dependence_bound, other.resource_bound),
+        *(third.barrier_bound, third.resource_bound, third.dependence_bound),
+        *(none.latency, none.resource_bound, none.dependence_bound, none.barrier_bound),
+    ]
 
 
 def occupancy(one: Any, two: Any, many: Any) -> list[Number]:
@@ -134,22 +157,59 @@ FIGURES: Mapping[str, Callable[..., list[Number]]] = {
     "flow": lambda panel: [each(panel, "mac1"), each(panel, "mac2"), panel.latency],
     "barrier": latencies,
     "capacity": lambda one, two: [*latencies(one, two), peak(one), peak(two)],
-    "room": lambda one, two: [each(one, "DRAM"), one.latency, peak(one), peak(two), 4 * 8],
-    "prefetch": latencies,
+    "staged": lambda *panels: [each(panels[0], "mac"), *latencies(*panels)],
+    "leaving": lambda *panels: [
+        each(panels[0], "mac"),
+        each(panels[0], "DRAM"),
+        *latencies(*panels),
+    ],
+    "returning": lambda one, two: [
+        len(bars(two, "mac")),
+        each(two, "DRAM"),
+        *latencies(one, two),
+    ],
+    "weights": latencies,
+    "room": lambda one, two: [
+        each(one, "DRAM"),
+        *latencies(one, two),
+        *(peak(one), peak(two), 4 * 8),
+    ],
     "ahead": lambda one, two: [each(one, "DRAM"), *latencies(one, two)],
-    "background": lambda fore, back: [
-        bars(fore, "DRAM")[0].duration,
-        each(fore, "mac2"),
-        *latencies(fore, back),
+    "freed": lambda panel: [
+        each(panel, "DRAM"),
+        each(panel, "mac"),
+        panel.latency - bars(panel, "mac")[-1].finish,
+        panel.latency,
+    ],
+    "background": lambda *panels: [
+        *(each(panels[0], component) for component in ("mac1", "DRAM", "mac2")),
+        *latencies(*panels),
     ],
     "in_order": in_order,
     "finish": lambda fore, back: [
         each(fore, "DRAM"),
         fore.latency,
         bars(back, "mac2")[-1].finish,
+        bars(back, "DRAM")[0].start,
         back.latency,
     ],
+    "latency": late,
+    "setup": lambda one, two: [
+        each(one, "mac"),
+        one.latency,
+        each(two, "queue"),
+        two.latency,
+    ],
+    "burst": lambda one, two: [
+        each(one, "DRAM"),
+        one.latency,
+        *2 * [each(two, "DRAM")],
+        two.latency,
+    ],
+    "rigid": rigid,
+    "early": lambda *panels: [each(panels[0], "mac"), *latencies(*panels)],
     "sharing": lambda one, two: [each(one, "mac"), *latencies(one, two)],
+    "ranges": lambda one, two: [each(one, "mac"), *latencies(one, two)],
     "blocks": lambda panel: [len(bars(panel, "DRAM")) // 3, panel.latency],
     "orders": lambda program, skew, oldest: [
         each(program, "mac1"),
@@ -199,8 +259,8 @@ def test_latencies_of_the_pictures(pictures: dict[str, Panels]) -> None:
         "spatial": [3, 3 * 2],
         # Four writes of 2 in DRAM.
         "copies": [4 * 2],
-        # AccelForge: three fetches of 2 for each Einsum. Here: three, then the last e2.
-        "residency": [2 * 3 * 2, 3 * 2 + 1],
+        # AccelForge: three fetches of 2 for each Einsum. Here: three, then e1, e2.
+        "residency": [2 * 3 * 2, 3 * 2 + 1 + 1],
         # From 0 to 7, without 2 and 5.
         "footprint": [8, 6],
         "streaming": [4 * 2],
@@ -209,24 +269,43 @@ def test_latencies_of_the_pictures(pictures: dict[str, Panels]) -> None:
         "barrier": [4 * 2 + 4 * 3],
         # e1 takes 1, e2 3, five elements.
         "capacity": [5 * (1 + 3), 1 + 5 * 3],
-        # Four write-backs of 3, then the last e2.
-        "room": [4 * 3 + 1, 4 * 3 + 1],
-        # a, w and c take 2 each on DRAM: with w ahead, DRAM never waits for long.
-        "prefetch": [28, 24],
-        # Each tile: its fill 2, then e2 1; or the fills in a row, then the last e2.
-        "ahead": [3 * (2 + 1), 3 * 2 + 1],
-        # Each element: e1 1 and its write 2, together 2; then e2 3 and its write 2.
-        "background": [4 * (2 + 3), 4 * (1 + 3)],
+        # Fill, computation and write-back take 10 for each of four tiles. One slot: the next fill
+        # after the computation, the next computation after the write-back. Two: a pipeline.
+        "staged": [4 * 10, 3 * 20 + 30, 30 + 3 * 10],
+        "leaving": [3 * 3, 2 + 3 * 3],
+        # Three writes and two reads of 2; and three operations between them.
+        "returning": [5 * 2, 5 * 2 + 3 * 1],
+        # a, w and c take 2 each on DRAM, and e1 takes 3; above the split, DRAM never waits.
+        "weights": [4 * (3 + 4), 4 * 6],
+        # e1, its write-back 3, ..., then the last e2; or e1 is one ahead.
+        "room": [4 * (1 + 3) + 1, 1 + 4 * 3 + 1],
+        # Each tile: its fill 2, then e1 and e2; or the fills in a row, then the last e1 and e2.
+        "ahead": [3 * (2 + 1 + 1), 3 * 2 + 1 + 1],
+        # Fill and operation in turn; the last result passes 5 later.
+        "freed": [3 * (2 + 3) + 5],
+        # Each element: e1 and its write together 2, or 1 + 2, or only e1; then e2 3.
+        "background": [4 * (2 + 3), 4 * (1 + 2 + 3), 4 * (1 + 3)],
         # w, then four operations.
         "in_order": [6 + 4],
-        # e1 1 and then the write of c, 4.
-        "finish": [3 * (1 + 4), 1 + 3 * 4],
+        # e1 1 and then the write of c, 4; the first c is computed at 2.
+        "finish": [3 * (1 + 4), 2 + 3 * 4],
+        # The last foreground is served at 40. Staged: fills 1 and 2 arrive at 110 and 120; fill 4
+        # is served at 130 to 140, after the second computation, and arrives at 240.
+        "latency": [40 + 100 + 3 + 200, 240 + 10 + 3 + 10 + 200],
+        "setup": [3 * 4, 3 * 8],
+        "burst": [3 * 3, 3 * 4],
+        # Four writes of 3 from the first result on: at 3 + 1 + 2, or with the third operation.
+        "rigid": [6 + 4 * 3, 10 + 4 * 3],
+        # A port of 80; in program order, fill, computation and write-back in turn.
+        "early": [4 * 30, 4 * 20],
         "sharing": [4 * (2 + 2), 2 + 4 * 2],
+        # Three stages in turn; e1 and e3 in turn, while e2 has a unit of its own.
+        "ranges": [4 * (2 + 2 + 2), 4 * (2 + 2)],
         # a and x, then e2 while DRAM serves the rest and the next e1 takes 1.
         "blocks": [2 + 2 + 1 + 2 + 1 + 2],
         # e1 and e3 take 2 on one unit, e2 5: in turn, or with e2 never waiting.
         "orders": [4 * (2 + 5 + 2), 2 + 4 * 5 + 2, 2 + 4 * 5 + 2],
-        "bounds": [4 * (2 + 2), 4 * (2 + 2), 1 + 4 * 3],
+        "bounds": [4 * (2 + 2), 4 * (2 + 2), 4 * 2 + 4 * 2, 1 + 4 * 3],
         "occupancy": [4 * (1 + 2), 1 + 4 * 2, 1 + 4 * 2],
         "repetition": [1 + 3 * 1_000_000],
         "bracket": [1000 * 2 + 1000 * 3, 2 + 1000 * 3],
