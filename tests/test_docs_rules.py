@@ -238,7 +238,8 @@ def test_pictures_are_what_the_script_draws(rule: str) -> None:
 
 def test_every_rule_has_its_picture() -> None:
     assert re.findall(r"\(pictures/(\w+)\.svg\)", MODEL) == list(RULES)
-    assert {path.stem for path in (DOCS / "pictures").glob("*.svg")} == set(RULES)
+    drawn = {path.stem for path in (DOCS / "pictures").glob("*.svg")}
+    assert drawn - {"truth"} == set(RULES)  # that one is made by the comparison with hardware
 
 
 def test_latencies_of_the_pictures(pictures: dict[str, Panels]) -> None:

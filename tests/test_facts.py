@@ -217,7 +217,8 @@ def test_bounds_and_sequential(case: tuple[Data, Data]) -> None:
     for latency in report.latency_by_order.values():
         assert latency is None or latency >= largest
     assert report.latency >= largest
-    assert report.sequential is None or report.latency <= report.sequential
+    if not report.background:  # a write-back in the background leaves later than a streamed one
+        assert report.sequential is None or report.latency <= report.sequential
     assert report.optimal == (report.latency == largest)
     for order in ORDERS:
         if report.latency_by_order[order] is not None:

@@ -450,7 +450,9 @@ def test_orders_agree_where_all_is_sequential(cascade: Cascade) -> None:
     options = {**options, "background": (), "staged": ()}
     model = legal(data, **{**options, "pipelines": False})
     assume(all(key[0] != "fill" for key in model.steps))
-    assert set(oracle.latencies(model).values()) == {oracle.barrier_bound(model)}
+    found = set(oracle.latencies(model).values())
+    assume(None not in found)  # one slot may contradict the dependences
+    assert found == {oracle.barrier_bound(model)}
 
 
 @modest

@@ -93,7 +93,8 @@ def starts_of_arrays(report: Report) -> Starts:
 @given(cascades(), st.sampled_from(ORDERS))
 def test_schedule_is_the_arrays(case: tuple[Data, Data], order: str) -> None:
     report = report_or_none(case, order)
-    if report is not None:
+    # Arrays name ports by number: units that several leaves divide are named in the relation.
+    if report is not None and not any(p.users for p in report.solution.model.costs.ports):
         assert starts(report.schedule()) == starts_of_arrays(report)
 
 

@@ -170,12 +170,11 @@ def test_same_at_every_granularity(case: tuple[Data, Data], granularity: str) ->
 @given(cascades(), st.data())
 def test_bounds_of_explored_variants(case: tuple[Data, Data], data: st.DataObject) -> None:
     """A cell has the bound of its variants: that of the mapping; as a Sequential it is no less."""
-    input_spec = Spec.from_dict(case[0])
     pairs = write_backs(case[0])
     background = frozenset(pair for pair in pairs if data.draw(st.booleans()))
     options = TransferOptions(background=background)
     try:
-        lowered = lower(input_spec, "flow", options)
+        lowered = lower(Spec.from_dict(case[0]), "flow", options)
         model = build(lowered, options)
         graph = VariantGraph(SharedTables(lowered), TransferChoice((), background), (2,))
     except (MappingError, UnsupportedError):

@@ -25,10 +25,10 @@ MOST_EVENTS = 400
 def graph_of(case: tuple[Data, Data]) -> TaskGraph:
     """The task graph of all tile iterations of a cascade; large and illegal ones do not count."""
     data, options = case
-    spec = Spec.from_dict(data)
-    given_options = transfers(spec, **options)
-    granularity = options["granularity"].replace("auto", "flow")
     try:
+        spec = Spec.from_dict(data)
+        given_options = transfers(spec, **options)
+        granularity = options["granularity"].replace("auto", "flow")
         graph = build(lower(spec, granularity, given_options), given_options).graph
     except (MappingError, TooLargeError):
         assume(False)
