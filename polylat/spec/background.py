@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from polylat.errors import OptionError
-from polylat.spec.arguments import check_exists
 from polylat.spec.names import KnownNames
+from polylat.spec.pairs import check_pair, listed_items, parse_pair
 from polylat.spec.reading.suggest import format_value
 
 Background = tuple[tuple[str, str | None], ...]
@@ -50,23 +50,19 @@ def normalize_background(
     """
     if value is None:
         return ()
-    if isinstance(value, (str, Mapping)) or _is_pair(value, components):
-        items: Iterable[object] = [value]
-    elif isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
-        items = value
-    else:
-        raise OptionError(
-            f"background must be a list of write-backs, not {format_value(value)}",
-            where=where,
-            fix='name them as "tensor" or "tensor@component"',
-        )
+    items = listed_items(
+        "background",
+        value,
+        single=isinstance(value, (str, Mapping)) or _is_pair(value, components),
+        members="write-backs",
+        fix='name them as "tensor" or "tensor@component"',
+        where=where,
+    )
     pairs = []
     for item in items:
-        tensor, component = _parse_write_back(item, where)
-        check_exists("tensor", tensor, tensors, "background", where)
-        if component is not None:
-            check_exists("component", component, components, "background", where)
-        pairs.append((tensor, component))
+        pair = _parse_write_back(item, where)
+        check_pair("background", pair, tensors, components, where)
+        pairs.append(pair)
     return tuple(dict.fromkeys(pairs))
 
 
@@ -111,23 +107,15 @@ def check_background(
 
 
 def _parse_write_back(item: object, where: str | None) -> tuple[str, str | None]:
-    form = 'write "tensor", "tensor@component", [tensor, component] or {tensor: …, component: …}'
-    if isinstance(item, str):
-        tensor, at, component = item.partition("@")
-        return tensor.strip(), component.strip() if at else None
-    if isinstance(item, Mapping):
-        unknown = [key for key in item if key not in ("tensor", "component")]
-        if not unknown and isinstance(item.get("tensor"), str):
-            component_name = item.get("component")
-            if component_name is None or isinstance(component_name, str):
-                return item["tensor"], component_name
-    elif isinstance(item, (list, tuple)) and len(item) == 2:
-        tensor_name, component_name = item
-        if isinstance(tensor_name, str) and isinstance(component_name, (str, type(None))):
-            return tensor_name, component_name
-    raise OptionError(
-        f"background: {format_value(item)} is not a write-back", where=where, fix=form
-    )
+    tensor, component = parse_pair(item) or (None, None)
+    if tensor is None:
+        raise OptionError(
+            f"background: {format_value(item)} is not a write-back",
+            where=where,
+            fix='write "tensor", "tensor@component", [tensor, component] or'
+            " {tensor: …, component: …}",
+        )
+    return tensor, component
 
 
 def _is_pair(value: object, components: Collection[str]) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from polylat.errors import OptionError
-from polylat.spec.arguments import check_exists, normalize_count
+from polylat.spec.arguments import normalize_count
 from polylat.spec.names import KnownNames
+from polylat.spec.pairs import check_pair, split_name
 from polylat.spec.reading.suggest import format_value
 
 Slots = int | None | Mapping[str, int | None]
@@ -119,11 +120,9 @@ def normalize_slots(
             raise OptionError(
                 f"slots must be given by names of tensors, not {format_value(name)}", where=where
             )
-        tensor, at, component = (part.strip() for part in name.partition("@"))
-        check_exists("tensor", tensor, tensors, "slots", where)
-        if at:
-            check_exists("component", component, components, "slots", where)
-        key = f"{tensor}{at}{component}"
+        tensor, component = split_name(name)
+        check_pair("slots", (tensor, component), tensors, components, where)
+        key = tensor if component is None else f"{tensor}@{component}"
         if key in found:
             raise OptionError(f"slots of {key!r} are given twice", where=where, fix="remove one")
         found[key] = _slot_count(count, f"slots of {key!r}", where)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from polylat.errors import OptionError
-from polylat.spec.arguments import check_exists
 from polylat.spec.names import KnownNames, Pair
+from polylat.spec.pairs import check_pair, listed_items, parse_pair
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
 Staged = tuple[tuple[str | None, str | None], ...]
@@ -139,53 +139,33 @@ def normalize_staged(
     """
     if value is None:
         return ()
-    if isinstance(value, (str, Mapping)) or _is_pair(value, tensors, components):
-        items: Iterable[object] = [value]
-    elif isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
-        items = value
-    else:
-        raise OptionError(
-            f"staged must be a list of holders, not {format_value(value)}",
-            where=where,
-            fix='name them as "tensor@component", "tensor" or "component", or write "all"',
-        )
+    items = listed_items(
+        "staged",
+        value,
+        single=isinstance(value, (str, Mapping)) or _is_pair(value, tensors, components),
+        members="holders",
+        fix='name them as "tensor@component", "tensor" or "component", or write "all"',
+        where=where,
+    )
     return tuple(dict.fromkeys(_parse(item, tensors, components, where) for item in items))
 
 
 def _parse(
     item: object, tensors: Collection[str], components: Collection[str], where: str | None
 ) -> tuple[str | None, str | None]:
-    tensor, component = _split(item, where)
-    if component is None and tensor is not None and isinstance(item, str):
+    pair = parse_pair(item)
+    if pair is None:
+        raise OptionError(
+            f"staged: {format_value(item)} is not a holder",
+            where=where,
+            fix='write "tensor@component", "tensor", "component", "all", [tensor, component] or'
+            " {tensor: …, component: …}",
+        )
+    tensor, component = pair
+    if isinstance(item, str) and tensor is not None and component is None:
         return _bare(tensor, tensors, components, where)
-    if tensor is not None:
-        check_exists("tensor", tensor, tensors, "staged", where)
-    if component is not None:
-        check_exists("component", component, components, "staged", where)
-    return tensor, component
-
-
-def _split(item: object, where: str | None) -> tuple[str | None, str | None]:
-    """Return the tensor and the component of one item; a bare name stands at the tensor."""
-    if isinstance(item, str):
-        tensor, at, component = item.partition("@")
-        return tensor.strip(), component.strip() if at else None
-    found: tuple[object, object] | None = None
-    if isinstance(item, Mapping):
-        if item and all(key in ("tensor", "component") for key in item):
-            found = item.get("tensor"), item.get("component")
-    elif isinstance(item, (list, tuple)) and len(item) == 2:
-        found = item[0], item[1]
-    if found is not None:
-        tensor_name, component_name = found
-        if isinstance(tensor_name, str | None) and isinstance(component_name, str | None):
-            return tensor_name, component_name
-    raise OptionError(
-        f"staged: {format_value(item)} is not a holder",
-        where=where,
-        fix='write "tensor@component", "tensor", "component", "all", [tensor, component] or'
-        " {tensor: …, component: …}",
-    )
+    check_pair("staged", pair, tensors, components, where)
+    return pair
 
 
 def _bare(
