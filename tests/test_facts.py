@@ -154,16 +154,14 @@ class EngineTimes:
         layout = model.layout
         for leaf, tiles in enumerate(layout.tiles):
             digits = list(map(tuple, tiles.digits.T.tolist()))
-            for index, block in enumerate(layout.blocks[leaf]):
-                if block.kind == "foreground":
-                    for number, iteration in enumerate(digits):
-                        self.block["fore", leaf, iteration] = layout.bases[leaf] + number
-                    continue
-                first, some = layout.streams[leaf, index]
-                kind = "fill" if block.kind == "fill" else "back"
-                for number, at in enumerate(some.tolist()):
-                    key = kind, leaf, digits[at], block.level, block.tensor
-                    self.block[key] = first + number
+            for stream in layout.streams[leaf]:
+                block = stream.block
+                for number, at in enumerate(stream.iterations.tolist(), stream.first):
+                    if block.kind == "foreground":
+                        self.block["fore", leaf, digits[at]] = number
+                    else:
+                        kind = "fill" if block.kind == "fill" else "back"
+                        self.block[kind, leaf, digits[at], block.level, block.tensor] = number
         self.services = {}
         keys = {block: key for key, block in self.block.items()}
         graph = model.graph

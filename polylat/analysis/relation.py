@@ -163,15 +163,12 @@ class _BlockTimes:
     def __init__(self, solution: Solution, leaf: int, block: int) -> None:
         model, timing = solution.model, solution.schedule
         layout, graph = model.layout, model.graph
-        self.tiles, base = layout.tiles[leaf], layout.bases[leaf]
-        kind = layout.blocks[leaf][block].kind
-        if kind == "foreground":
-            first, iterations = base, np.arange(self.tiles.size)
-        else:
-            first, iterations = layout.streams[leaf, block]
+        self.tiles = layout.tiles[leaf]
+        stream = layout.streams[leaf][block]
+        first, iterations = stream.first, stream.iterations
         dtype = timing.task_begin.dtype
         self.ready: Times = np.full(self.tiles.size, 0, dtype=dtype)
-        self.ready[iterations] = timing.ready[first : first + len(iterations)]
+        self.ready[iterations] = timing.ready[stream.span]
         self.tasks: dict[int, tuple[Times, Times]] = {}
         self.served: dict[int, Ints] = {}
         of_block = np.flatnonzero(

@@ -372,6 +372,6 @@ def access_streams(
         The accesses of one block.
     """
     layout = model.layout
-    for index, iterations in layout.accesses_to(leaf.number, tensor, component):
-        blocks = layout.occurrences(leaf.number, index, iterations)
+    for stream, iterations in layout.accesses_to(leaf.number, tensor, component):
+        blocks = stream.numbers_in(iterations)
         yield AccessStream(layout.tiles[leaf.number], iterations, blocks, where[iterations])

@@ -123,13 +123,10 @@ def block_starts(solution: Solution) -> tuple[BlockStarts, ...]:
     order = np.argsort(graph.task_block, kind="stable")
     blocks = graph.task_block[order]
     found = []
-    for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
-        for index, block in enumerate(layout.blocks[leaf]):
-            if block.kind == "foreground":
-                first, iterations = base, np.arange(tiles.size)
-            else:
-                first, iterations = layout.streams[leaf, index]
-            ready = timing.ready[first : first + len(iterations)]
+    for leaf, tiles in enumerate(layout.tiles):
+        for index, stream in enumerate(layout.streams[leaf]):
+            first, iterations = stream.first, stream.iterations
+            ready = timing.ready[stream.span]
             low, high = np.searchsorted(blocks, [first, first + len(iterations)])
             of_block = order[low:high]
             tasks = {}

@@ -359,7 +359,7 @@ def _tasks(
 ) -> Ints:
     """Return the tasks of a (leaf, block, port), for tile iterations of a model."""
     leaf, block, port = what
-    blocks = model.layout.occurrences(leaf, block, iterations)
+    blocks = model.layout.streams[leaf][block].numbers_in(iterations)
     keys, order = events.task_keys
     return order[np.searchsorted(keys, blocks * model.graph.ports + port)]
 

@@ -349,7 +349,7 @@ class RowBuilder:
         families = self.families
         found = [f for (a, i, _), f in families.task.items() if (a, i) == (leaf, index)]
         found += [f for key, f in families.ready.items() if key == (leaf, index)]
-        first, _ = self.layout.streams[leaf, index]
+        first = self.layout.streams[leaf][index].first
         return found, int(self.graph.latency[first])
 
     def streams(

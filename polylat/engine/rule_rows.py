@@ -103,10 +103,10 @@ def _after_write_backs(builder: RowBuilder, leaf: int, index: int, block: Block)
     if not tiles.whole:
         return _after_previous_sums(builder, leaf, index, block)
     inner = hand_over_depth(path, block.tensor, block.level, builder.options)
-    written, reading = next_readers(tiles, out[1], block.tensor, block.level, inner)
+    written, reading = next_readers(tiles, out.iterations, block.tensor, block.level, inner)
     keys = builder.keys[leaf]
     target = builder.families.event(builder.families.ready[leaf, index], keys[reading])
-    digits = builder.digits[leaf][:, keys[out[1][written]]]
+    digits = builder.digits[leaf][:, keys[out.iterations[written]]]
     source = builder.source(leaf, keys[reading], leaf, digits, 0)
     (back,) = builder.streams(leaf, "write_back", block.tensor, block.level)
     return builder.after_blocks(target, (leaf, back), source, own=True)

@@ -124,9 +124,9 @@ def held_tiles(of_holders: Sequence[TilesOfHolder], layout: Numbering) -> HeldTi
     count = 0
     for tensor, component, held in of_holders:
         for number, where in held.where.items():
-            for index, iterations in layout.accesses_to(number, tensor, component):
+            for stream, iterations in layout.accesses_to(number, tensor, component):
                 tiles.append(count + where[iterations])
-                blocks.append(layout.occurrences(number, index, iterations))
+                blocks.append(stream.numbers_in(iterations))
         holders.append(component)
         ends.append((held.from_start, held.to_end))
         elements.append(held.elements)

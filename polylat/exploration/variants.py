@@ -82,13 +82,13 @@ class VariantGraph:
             dict.fromkeys(split.node for leaf in self.leaves for split in leaf.splits)
         )
         ahead: dict[tuple[str, str], list[slice]] = {}
-        for (number, index), (first, iterations) in self.layout.streams.items():
-            block = self.layout.blocks[number][index]
-            fills = slice(first, first + len(iterations))
-            if (self.tasks.host[fills] != self.tasks.owner[fills]).any():
-                assert block.tensor is not None
-                component = self.leaves[number].storages(block.tensor)[block.level].component
-                ahead.setdefault((block.tensor, component), []).append(fills)
+        for leaf, streams in zip(self.leaves, self.layout.streams, strict=True):
+            for stream in streams:
+                block, fills = stream.block, stream.span
+                if (self.tasks.host[fills] != self.tasks.owner[fills]).any():
+                    assert block.tensor is not None
+                    component = leaf.storages(block.tensor)[block.level].component
+                    ahead.setdefault((block.tensor, component), []).append(fills)
         limited = [part.holder for part in parts if part.holder is not None and len(part.source)]
         self.holders: tuple[tuple[str, str], ...] = tuple(dict.fromkeys((*ahead, *limited)))
         """(tensor, component) of the holders whose slot counts may make a difference; the first
@@ -96,8 +96,8 @@ class VariantGraph:
         self.ahead = len(ahead)
         self.filled_ahead: Ints = np.full(self.tasks.blocks, -1, dtype=np.int64)
         """Shape (blocks,): the number of the holder that each block fills ahead; -1: none."""
-        for holder, streams in enumerate(ahead.values()):
-            for fills in streams:
+        for holder, filled in enumerate(ahead.values()):
+            for fills in filled:
                 self.filled_ahead[fills] = holder
         self.conditions = np.full((len(parts), 3), -1, dtype=np.int64)
         """Per relation: split that must be Sequential, holder, and the index of the slot count that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,62 @@ from polylat.lowering.iterations import IterationTable
 from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints
 
-__all__ = ["DependenceEdges", "Numbering"]
+__all__ = ["BlockStream", "DependenceEdges", "Numbering"]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockStream:
+    """The occurrences of one `Block` of a leaf, numbered consecutively.
+
+    Parameters
+    ----------
+    block
+        The block.
+    first
+        Number of its first occurrence.
+    iterations
+        The tile iterations in which it occurs, numbered within the leaf: increasing, shape (n,).
+    """
+
+    block: Block
+    first: int
+    iterations: Ints
+
+    @property
+    def numbers(self) -> Ints:
+        """The numbers of all occurrences, shape (n,)."""
+        return self.first + np.arange(len(self.iterations))
+
+    @property
+    def span(self) -> slice:
+        """The numbers of all occurrences, as a slice of arrays with one entry per block."""
+        return slice(self.first, self.first + len(self.iterations))
+
+    @cached_property
+    def uniform(self) -> bool:
+        """Whether all occurrences have the same accesses, so that they pass in order."""
+        return all(
+            len(access.iterations) == len(self.iterations)
+            and (access.counts == access.counts[0]).all()
+            for access in self.block.accesses
+        )
+
+    def numbers_in(self, iterations: Ints) -> Ints:
+        """Return the numbers of the occurrences in given tile iterations.
+
+        Parameters
+        ----------
+        iterations
+            Tile iterations in which the block occurs, numbered within the leaf: shape (n,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,).
+        """
+        if self.block.kind == "foreground":
+            return self.first + iterations
+        return self.first + np.searchsorted(self.iterations, iterations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,30 +78,31 @@ class Numbering:
     """The numbering of sampled tile iterations and of blocks.
 
     Tile iterations are numbered consecutively, leaf by leaf; then follow the blocks that are not
-    foreground, stream by stream. A stream is one `Block` of a leaf, which occurs in some of its
-    tile iterations. The number of a tile iteration is also that of its foreground block.
+    foreground, stream by stream. The number of a tile iteration is also that of its foreground
+    block.
 
     Parameters
     ----------
     tiles
         Per leaf, its tile iterations.
-    blocks
-        Per leaf, its blocks.
     bases
         Per leaf, the number of its first tile iteration.
     streams
-        (leaf, index of the block) → (number of the stream's first block, its tile iterations,
-        numbered within the leaf).
+        Per leaf, the occurrences of each of its blocks.
     iterations, total
         Number of tile iterations; number of tile iterations and other blocks together.
     """
 
     tiles: tuple[IterationTable, ...]
-    blocks: tuple[tuple[Block, ...], ...]
     bases: tuple[int, ...]
-    streams: Mapping[tuple[int, int], tuple[int, Ints]]
+    streams: tuple[tuple[BlockStream, ...], ...]
     iterations: int
     total: int
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[Block, ...], ...]:
+        """Per leaf, its blocks."""
+        return tuple(tuple(stream.block for stream in streams) for streams in self.streams)
 
     @property
     def whole(self) -> bool:
@@ -150,16 +206,22 @@ class Numbering:
             bases.append(count)
             count += some.size
         iterations = count
-        streams: dict[tuple[int, int], tuple[int, Ints]] = {}
-        for leaf, mine in enumerate(blocks):
-            for index, block in enumerate(mine):
-                if block.kind != "foreground":
-                    where = union_of([a.iterations for a in block.accesses], tiles[leaf].size)
-                    streams[leaf, index] = (count, where)
+        streams = []
+        for base, some, mine in zip(bases, tiles, blocks, strict=True):
+            of_leaf = []
+            for block in mine:
+                if block.kind == "foreground":
+                    of_leaf.append(BlockStream(block, base, np.arange(some.size)))
+                else:
+                    where = union_of([a.iterations for a in block.accesses], some.size)
+                    of_leaf.append(BlockStream(block, count, where))
                     count += len(where)
-        return Numbering(tuple(tiles), tuple(blocks), tuple(bases), streams, iterations, count)
+            streams.append(tuple(of_leaf))
+        return Numbering(tuple(tiles), tuple(bases), tuple(streams), iterations, count)
 
-    def accesses_to(self, leaf: int, tensor: str, component: str) -> Iterator[tuple[int, Ints]]:
+    def accesses_to(
+        self, leaf: int, tensor: str, component: str
+    ) -> Iterator[tuple[BlockStream, Ints]]:
         """Collect the accesses of a leaf to a tensor in a component, block by block.
 
         Parameters
@@ -171,60 +233,20 @@ class Numbering:
 
         Yields
         ------
-        (index, iterations)
-            The index of a block with such accesses, and the tile iterations that have them, shape
-            (n,), increasing, numbered within the leaf.
+        (stream, iterations)
+            A block with such accesses, and the tile iterations that have them, shape (n,),
+            increasing, numbered within the leaf.
         """
-        for index, block in enumerate(self.blocks[leaf]):
+        for stream in self.streams[leaf]:
             parts = [
                 access.iterations
-                for access in block.accesses
+                for access in stream.block.accesses
                 if access.component == component and access.tensor == tensor
             ]
             if parts:
-                yield index, union_of(parts, self.tiles[leaf].size)
+                yield stream, union_of(parts, self.tiles[leaf].size)
 
-    def occurrences(self, leaf: int, index: int, iterations: Ints) -> Ints:
-        """Return the numbers of a block in tile iterations in which it occurs.
-
-        Parameters
-        ----------
-        leaf, index
-            Number of the leaf, and index of the block among its blocks.
-        iterations
-            Tile iterations, numbered within the leaf: shape (n,).
-
-        Returns
-        -------
-        numpy.ndarray
-            Numbers of blocks, shape (n,).
-        """
-        if self.blocks[leaf][index].kind == "foreground":
-            return self.bases[leaf] + iterations
-        first, where = self.streams[leaf, index]
-        return first + np.searchsorted(where, iterations)
-
-    def block(self, leaf: int, kind: str, tensor: str, level: int) -> Block | None:
-        """Return a block of separate transfers of a leaf.
-
-        Parameters
-        ----------
-        leaf
-            Number of the leaf.
-        kind, tensor, level
-            As in `Block`.
-
-        Returns
-        -------
-        Block or None
-            None if there is no such block.
-        """
-        for block in self.blocks[leaf]:
-            if (block.kind, block.tensor, block.level) == (kind, tensor, level):
-                return block
-        return None
-
-    def stream(self, leaf: int, kind: str, tensor: str, level: int) -> tuple[int, Ints] | None:
+    def stream(self, leaf: int, kind: str, tensor: str, level: int) -> BlockStream | None:
         """Return a stream of fills or write-backs of a leaf.
 
         Parameters
@@ -236,13 +258,13 @@ class Numbering:
 
         Returns
         -------
-        (first, iterations) or None
-            The number of its first block and its tile iterations, numbered within the leaf; None
-            if there is no such stream.
+        BlockStream or None
+            None if there is no such stream.
         """
-        for index, block in enumerate(self.blocks[leaf]):
+        for stream in self.streams[leaf]:
+            block = stream.block
             if (block.kind, block.tensor, block.level) == (kind, tensor, level):
-                return self.streams[leaf, index]
+                return stream
         return None
 
 

@@ -147,21 +147,20 @@ def build_graph(
     latency: Times = np.full(layout.total, 0, dtype=dtype)
     starts = np.zeros(layout.iterations, dtype=np.bool_)
     stalls: list[tuple[Ints, Ints, Times]] = []
-    for leaf, mine in enumerate(layout.blocks):
+    for leaf, mine in enumerate(layout.streams):
         tiles, base = layout.tiles[leaf], layout.bases[leaf]
         starts[base] = True
-        for index, block in enumerate(mine):
+        for index, stream in enumerate(mine):
+            block, first, iterations = stream.block, stream.first, stream.iterations
+            here = stream.span
             if block.kind == "foreground":
-                first, iterations = base, np.arange(tiles.size)
                 late = foreground_latency(costs, leaf, block, tiles.size)
             else:
-                first, iterations = layout.streams[leaf, index]
                 passing = sum(costs.latency(leaf, access) for access in block.accesses)
                 late = np.full(len(iterations), passing, dtype=dtype)
-                owner[first : first + len(iterations)] = base + iterations
+                owner[here] = base + iterations
                 hosts = _hosts(iterations) if block.ahead else iterations
-                host[first : first + len(iterations)] = base + hosts
-            here = slice(first, first + len(iterations))
+                host[here] = base + hosts
             latency[here] = late
             kind[here] = _KINDS[block.kind]
             background[here] = block.background

@@ -57,23 +57,29 @@ def starts_of_arrays(report: Report) -> Starts:
     for task, block in enumerate(graph.task_block.tolist()):
         tasks[block, int(graph.task_port[task])] = int(timing.task_begin[task])
     found: Starts = {}
-    for leaf, blocks in enumerate(layout.blocks):
-        tiles, base = layout.tiles[leaf], layout.bases[leaf]
-        for number, block in enumerate(blocks):
-            first, some = layout.streams.get((leaf, number), (base, range(tiles.size)))
-            for occurrence, iteration in enumerate(some):
+    for leaf, streams in enumerate(layout.streams):
+        tiles = layout.tiles[leaf]
+        for number, stream in enumerate(streams):
+            first, accesses = stream.first, []
+            for access in stream.block.accesses:
+                position = {
+                    iteration: at for at, iteration in enumerate(access.iterations.tolist())
+                }
+                steps = {}
+                for port in costs.ports_of(leaf, access):
+                    times = costs.steps(leaf, access, port)
+                    if times is not None:
+                        steps[port] = times.tolist()
+                accesses.append((position, steps))
+            for occurrence, iteration in enumerate(stream.iterations.tolist()):
                 index = tuple(tiles.digits[:, iteration].tolist())
                 ready = timing.ready[first + occurrence]
                 into: dict[int, int] = {}
-                for place, access in enumerate(block.accesses):
-                    at = access.iterations.tolist()
-                    if iteration not in at:
+                for place, (position, steps) in enumerate(accesses):
+                    if iteration not in position:
                         continue
-                    timed = {}
-                    for port in costs.ports_of(leaf, access):
-                        times = costs.steps(leaf, access, port)
-                        if times is not None:
-                            timed[port] = int(times[at.index(iteration)])
+                    at = position[iteration]
+                    timed = {port: times[at] for port, times in steps.items()}
                     name = names[leaf, number, place]
                     if not timed:
                         found.setdefault(name, set()).add((*index, int(ready)))

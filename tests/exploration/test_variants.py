@@ -59,10 +59,12 @@ def variants(draw: Draw) -> tuple[Spec, TransferChoice, frozenset[int], Any]:
 def names_of_blocks(layout: Numbering) -> list[Key]:
     """What each block is."""
     names: list[Key] = list(range(layout.iterations))
-    for (leaf, index), (_, iterations) in layout.streams.items():
-        block = layout.blocks[leaf][index]
-        stream = (leaf, block.kind, block.tensor, block.level)
-        names += [(stream, iteration) for iteration in iterations.tolist()]
+    for leaf, streams in enumerate(layout.streams):
+        for stream in streams:
+            block = stream.block
+            if block.kind != "foreground":
+                key = (leaf, block.kind, block.tensor, block.level)
+                names += [(key, iteration) for iteration in stream.iterations.tolist()]
     return names
 
 

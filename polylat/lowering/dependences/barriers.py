@@ -84,12 +84,11 @@ def _barrier(
     source = layout.bases[other.number] + awaited
     target = layout.bases[leaf.number] + waiting[exists]
     yield RuleEdges(source, target, BARRIER, periods)
-    for index, block in enumerate(layout.blocks[other.number]):
-        if block.kind != "write_back" or block.background:
+    for stream in layout.streams[other.number]:
+        if stream.block.kind != "write_back" or stream.block.background:
             continue
-        stream = layout.streams[other.number, index]
         source, which, periods = write_backs_in_tiles(
-            layout, leaf, waiting, other, (block, stream), ahead, depth
+            layout, leaf, waiting, other, stream, ahead, depth
         )
         target = layout.bases[leaf.number] + waiting[which]
         yield RuleEdges(source, target, BARRIER, periods)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -86,133 +87,105 @@ def capacity_edges(leaves: Sequence[Leaf], layout: Numbering, slots: Slots) -> I
                 if holder.depth == 0 or kept is None:
                     continue
                 firsts = tiles.firsts(holder.depth)
-                waiting = firsts, base + firsts
+                entry = _Entry(leaf, tensor, level, kept, firsts, base + firsts)
                 if level in exchanged:
-                    yield from _after_touches(leaves, layout, leaf, tensor, holder, waiting, kept)
-                else:
-                    yield from _after_leaving(leaves, layout, leaf, tensor, level, waiting, kept)
-        for index, block in enumerate(layout.blocks[leaf.number]):
+                    yield from _after_touches(leaves, layout, entry)
+                elif layout.stream(leaf.number, "write_back", tensor, level) is not None:
+                    needs, keys = _slot_before(leaves, layout, entry)
+                    yield from _after_stream(layout, entry.of(needs), keys, leaf, level)
+        for stream in layout.streams[leaf.number]:
+            block = stream.block
             if block.kind == "fill":
                 assert block.tensor is not None
                 holder = leaf.storages(block.tensor)[block.level]
                 kept = slots_of(slots, block.tensor, holder.component)
                 if holder.depth > 0 and kept is not None:
-                    first, iterations = layout.streams[leaf.number, index]
-                    waiting = iterations, first + np.arange(len(iterations))
-                    yield from _after_touches(
-                        leaves, layout, leaf, block.tensor, holder, waiting, kept
+                    entry = _Entry(
+                        leaf, block.tensor, block.level, kept, stream.iterations, stream.numbers
                     )
+                    yield from _after_touches(leaves, layout, entry)
 
 
-def _slot_before(
-    leaves: Sequence[Leaf],
-    layout: Numbering,
-    leaf: Leaf,
-    tensor: str,
-    holder: PathHolder,
-    waiting: Ints,
-    slots: int,
-) -> tuple[Mask, Ints]:
-    """Return which tile iterations need a used slot, and the keys of the tiles that used it."""
-    sharing = leaves_sharing(leaves, tensor, holder)
-    order = tile_keys(layout, sharing, holder.depth)
-    keys = layout.tiles[leaf.number].prefix_keys(holder.depth)[waiting]
-    tile = np.searchsorted(order, keys) - slots
+class _Entry(NamedTuple):
+    """Tiles of a leaf that enter a holder.
+
+    Parameters
+    ----------
+    leaf, tensor, level, slots
+        The leaf, the tensor, the holder's index among its storages, and its number of slots.
+    iterations, targets
+        Shape (n,): per tile, the tile iteration with which it enters, numbered within the leaf,
+        and the tile iteration or separate fill that waits for a slot.
+    """
+
+    leaf: Leaf
+    tensor: str
+    level: int
+    slots: int
+    iterations: Ints
+    targets: Ints
+
+    @property
+    def holder(self) -> PathHolder:
+        """The holder."""
+        return self.leaf.storages(self.tensor)[self.level]
+
+    def of(self, chosen: Mask) -> _Entry:
+        """Return the entry of some of the tiles."""
+        return self._replace(iterations=self.iterations[chosen], targets=self.targets[chosen])
+
+    def edges(self, source: Ints, chosen: Ints | Mask, periods: Ints) -> RuleEdges:
+        """Return the edges from accesses to the tiles that chosen ones replace."""
+        return RuleEdges(
+            source,
+            self.targets[chosen],
+            CAPACITY,
+            periods,
+            until=SERVED,
+            holder=(self.tensor, self.holder.component),
+            slots=self.slots,
+        )
+
+
+def _slot_before(leaves: Sequence[Leaf], layout: Numbering, entry: _Entry) -> tuple[Mask, Ints]:
+    """Return which tiles need a used slot, and the keys of the tiles that used it."""
+    depth = entry.holder.depth
+    order = tile_keys(layout, leaves_sharing(leaves, entry.tensor, entry.holder), depth)
+    keys = layout.tiles[entry.leaf.number].prefix_keys(depth)[entry.iterations]
+    tile = np.searchsorted(order, keys) - entry.slots
     return tile >= 0, order[tile[tile >= 0]]
 
 
-def _after_leaving(
-    leaves: Sequence[Leaf],
-    layout: Numbering,
-    leaf: Leaf,
-    tensor: str,
-    level: int,
-    waiting: tuple[Ints, Ints],
-    slots: int,
-) -> Iterator[RuleEdges]:
-    """Order a tile after the separate write-backs of the tile whose slot it takes."""
-    stream = layout.stream(leaf.number, "write_back", tensor, level)
-    if stream is None:
-        return
-    holder = leaf.storages(tensor)[level]
-    needs, keys = _slot_before(leaves, layout, leaf, tensor, holder, waiting[0], slots)
-    yield from _after_stream(
-        layout,
-        leaf,
-        leaf,
-        (tensor, level),
-        (waiting[0][needs], waiting[1][needs]),
-        keys,
-        holder,
-        slots,
-    )
-
-
 def _after_stream(
-    layout: Numbering,
-    leaf: Leaf,
-    other: Leaf,
-    written: tuple[str, int],
-    waiting: tuple[Ints, Ints],
-    keys: Ints,
-    holder: PathHolder,
-    slots: int,
+    layout: Numbering, entry: _Entry, keys: Ints, other: Leaf, level: int
 ) -> Iterator[RuleEdges]:
-    """Order targets after all write-backs of a stream in given tiles of a holder."""
-    tensor, level = written
-    stream = layout.stream(other.number, "write_back", tensor, level)
-    block = layout.block(other.number, "write_back", tensor, level)
-    if stream is None or block is None:
-        return
-    source, which, periods = write_backs_in_tiles(
-        layout, leaf, waiting[0], other, (block, stream), keys, holder.depth
-    )
-    yield RuleEdges(
-        source,
-        waiting[1][which],
-        CAPACITY,
-        periods,
-        until=SERVED,
-        holder=(tensor, holder.component),
-        slots=slots,
-    )
+    """Order targets after all write-backs of another leaf's stream in given tiles of a holder."""
+    stream = layout.stream(other.number, "write_back", entry.tensor, level)
+    if stream is not None:
+        source, which, periods = write_backs_in_tiles(
+            layout, entry.leaf, entry.iterations, other, stream, keys, entry.holder.depth
+        )
+        yield entry.edges(source, which, periods)
 
 
-def _after_touches(
-    leaves: Sequence[Leaf],
-    layout: Numbering,
-    leaf: Leaf,
-    tensor: str,
-    holder: PathHolder,
-    waiting: tuple[Ints, Ints],
-    slots: int,
-) -> Iterator[RuleEdges]:
+def _after_touches(leaves: Sequence[Leaf], layout: Numbering, entry: _Entry) -> Iterator[RuleEdges]:
     """Order targets after all accesses to the tile whose slot they take."""
-    needs, keys = _slot_before(leaves, layout, leaf, tensor, holder, waiting[0], slots)
-    iterations, targets = waiting[0][needs], waiting[1][needs]
-    tiles = layout.tiles[leaf.number]
-    for other in leaves_sharing(leaves, tensor, holder):
+    needs, keys = _slot_before(leaves, layout, entry)
+    entry = entry.of(needs)
+    holder, tiles = entry.holder, layout.tiles[entry.leaf.number]
+    for other in leaves_sharing(leaves, entry.tensor, holder):
         others = layout.tiles[other.number]
-        touching = touching_iterations(layout, other, tensor, holder)
+        touching = touching_iterations(layout, other, entry.tensor, holder)
         if len(touching):
             touched = others.prefix_keys(holder.depth)[touching]
             exists, _ = find_keys(touched, keys)
             at = np.searchsorted(touched, keys[exists], side="right") - 1
             awaited, periods = through_skipped(
-                tiles, iterations[exists], others, touching[at], depth=holder.depth
+                tiles, entry.iterations[exists], others, touching[at], depth=holder.depth
             )
-            yield RuleEdges(
-                layout.bases[other.number] + awaited,
-                targets[exists],
-                CAPACITY,
-                periods,
-                until=SERVED,
-                holder=(tensor, holder.component),
-                slots=slots,
-            )
-        if tensor in other.einsum.outputs:
-            level = next(i for i, h in enumerate(other.storages(tensor)) if h.node == holder.node)
-            for written in ((tensor, level), (tensor, level + 1)):
-                yield from _after_stream(
-                    layout, leaf, other, written, (iterations, targets), keys, holder, slots
-                )
+            yield entry.edges(layout.bases[other.number] + awaited, exists, periods)
+        if entry.tensor in other.einsum.outputs:
+            storages = other.storages(entry.tensor)
+            level = next(i for i, h in enumerate(storages) if h.node == holder.node)
+            for written in (level, level + 1):
+                yield from _after_stream(layout, entry, keys, other, written)

@@ -12,17 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.iterations import IrregularError, joint_tile_keys
-from polylat.lowering.numbering import DependenceEdges, Numbering
+from polylat.lowering.numbering import BlockStream, DependenceEdges, Numbering
 from polylat.lowering.paths import Leaf
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.schedule.reasons import PASSED
 
 __all__ = [
     "RuleEdges",
-    "alike",
     "find_keys",
     "joined_edges",
     "tile_keys",
@@ -111,7 +109,7 @@ def write_backs_in_tiles(
     leaf: Leaf,
     waiting: Ints,
     other: Leaf,
-    written: tuple[Block, tuple[int, Ints]],
+    written: BlockStream,
     keys: Ints,
     depth: int,
 ) -> tuple[Ints, Ints, Ints]:
@@ -124,7 +122,7 @@ def write_backs_in_tiles(
     leaf, waiting
         A leaf, and its tile iterations that wait, shape (n,).
     other, written
-        The leaf that writes back, the block, and its stream.
+        The leaf that writes back, and the stream.
     keys, depth
         Per waiting tile iteration, the key of the tile that it waits for, shape (n,); and the depth
         of these tiles.
@@ -141,20 +139,21 @@ def write_backs_in_tiles(
     IrregularError
         The tile iteration that represents an awaited one has no such write-back.
     """
-    block, stream = written
     tiles, others = layout.tiles[leaf.number], layout.tiles[other.number]
-    here = others.prefix_keys(depth)[stream[1]]
+    here = others.prefix_keys(depth)[written.iterations]
     first = np.searchsorted(here, keys)
     behind = np.searchsorted(here, keys, side="right")
-    if alike(block, stream):
+    if written.uniform:
         first = np.maximum(first, behind - 1)  # they pass in order
     which, at = concatenated_ranges(first, behind - first)
-    iterations, periods = through_skipped(tiles, waiting[which], others, stream[1][at], depth=depth)
+    iterations, periods = through_skipped(
+        tiles, waiting[which], others, written.iterations[at], depth=depth
+    )
     if not others.whole:
-        exists, at = find_keys(stream[1], iterations)
+        exists, at = find_keys(written.iterations, iterations)
         if not exists.all():
             raise IrregularError("a write-back does not occur in every period")
-    return stream[0] + at, which, periods
+    return written.first + at, which, periods
 
 
 def find_keys(keys: Ints, wanted: Ints) -> tuple[Mask, Ints]:
@@ -173,22 +172,3 @@ def find_keys(keys: Ints, wanted: Ints) -> tuple[Mask, Ints]:
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     exists = np.asarray(keys[at] == wanted, dtype=np.bool_)
     return exists, at[exists]
-
-
-def alike(block: Block, stream: tuple[int, Ints]) -> bool:
-    """Return whether all blocks of a stream take equally long, so that they pass in order.
-
-    Parameters
-    ----------
-    block, stream
-        A block, and its stream.
-
-    Returns
-    -------
-    bool
-        Whether all have the same accesses.
-    """
-    return all(
-        len(access.iterations) == len(stream[1]) and (access.counts == access.counts[0]).all()
-        for access in block.accesses
-    )

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from polylat.lowering.dependences.edges import RuleEdges, alike
+from polylat.lowering.dependences.edges import RuleEdges, find_keys
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.sums import check_final, check_kept
 from polylat.lowering.dependences.tables import exceeds_all_before
 from polylat.lowering.iterations import IrregularError
-from polylat.lowering.numbering import Numbering
+from polylat.lowering.numbering import BlockStream, Numbering
 from polylat.lowering.paths import Leaf
 from polylat.lowering.sharing import SourceHolder
 from polylat.lowering.transfers import TransferOptions, hand_over_depth
@@ -49,7 +49,7 @@ def storage_reads(
     events = tiles.firsts(depth)
     stream = layout.stream(reader.number, "fill", tensor, level + 1)
     if stream is not None:
-        return depth, events, stream[0] + np.arange(len(events))
+        return depth, events, stream.numbers
     return depth, events, layout.bases[reader.number] + events
 
 
@@ -115,31 +115,29 @@ def _from_producer(
             keep = exceeds_all_before(last)
         yield RuleEdges(source[keep], targets[keep], FLOW, periods[:, keep])
         return
-    block = layout.block(bringer, "write_back", pair.tensor, pair.level + 1)
-    assert block is not None
     inner = hand_over_depth(pair.bringer, pair.tensor, pair.level + 1, options)
-    if layout.whole and not alike(block, stream):
+    if layout.whole and not stream.uniform:
         within = producer.depth if inner is None else inner
         written, read = pair.write_back_pairs(
-            producer, stream[1], within, tiles, depth, events, fills
+            producer, stream.iterations, within, tiles, depth, events, fills
         )
-        yield RuleEdges(stream[0] + written, targets[read], FLOW, None)
+        yield RuleEdges(stream.first + written, targets[read], FLOW, None)
         return
-    # Write-backs that are alike pass in order, so the last one suffices.
+    # Uniform write-backs pass in order, so the last one suffices.
     at = _occurrence(layout, bringer, stream, last, inner)
-    yield RuleEdges(stream[0] + at, targets, FLOW, periods)
+    yield RuleEdges(stream.first + at, targets, FLOW, periods)
 
 
 def _occurrence(
-    layout: Numbering, leaf: int, stream: tuple[int, Ints], iterations: Ints, inner: int | None
+    layout: Numbering, leaf: int, stream: BlockStream, iterations: Ints, inner: int | None
 ) -> Ints:
     """Return the positions in a stream of the write-backs that move what iterations update."""
-    keys, wanted = stream[1], iterations
+    keys, wanted = stream.iterations, iterations
     if inner is not None:
         prefix = layout.tiles[leaf].prefix_keys(inner)
         keys, wanted = prefix[keys], prefix[wanted]
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    if (keys[at] != wanted).any():
+    occurs, at = find_keys(keys, wanted)
+    if not occurs.all():
         raise IrregularError("a write-back does not occur in every period")
     return at
 
@@ -150,6 +148,6 @@ def _from_filler(layout: Numbering, pair: Exchange, events: Ints, targets: Ints)
     stream = layout.stream(filler.number, "fill", pair.tensor, pair.level)
     assert stream is not None, "a shared storage stands above a split"
     depth = pair.holder.depth
-    filled_keys = layout.tiles[filler.number].prefix_keys(depth)[stream[1]]
+    filled_keys = layout.tiles[filler.number].prefix_keys(depth)[stream.iterations]
     keys = layout.tiles[pair.reader.number].prefix_keys(depth)[events]
-    return RuleEdges(stream[0] + np.searchsorted(filled_keys, keys), targets, FLOW, None)
+    return RuleEdges(stream.first + np.searchsorted(filled_keys, keys), targets, FLOW, None)

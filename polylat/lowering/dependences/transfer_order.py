@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.dependences.edges import RuleEdges, alike
+from polylat.lowering.dependences.edges import RuleEdges, find_keys
 from polylat.lowering.dependences.read_back import next_readers, summing_loops
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.mixed_radix import predecessor
-from polylat.lowering.numbering import Numbering
+from polylat.lowering.numbering import BlockStream, Numbering
 from polylat.lowering.paths import Leaf
 from polylat.lowering.transfers import TransferOptions, hand_over_depth
-from polylat.schedule.arrays import Ints
 from polylat.schedule.reasons import FLOW, STARTED
 
 __all__ = ["transfer_edges"]
@@ -44,95 +42,85 @@ def transfer_edges(
         Sampled tiles share elements of an output in another way than sums do.
     """
     for leaf in leaves:
-        for index, block in enumerate(layout.blocks[leaf.number]):
-            if block.kind == "foreground":
+        for stream in layout.streams[leaf.number]:
+            tensor = stream.block.tensor
+            if tensor is None:
                 continue
-            assert block.tensor is not None
-            stream = layout.streams[leaf.number, index]
-            if block.kind == "fill":
-                yield from _after_outer_fill(layout, leaf, block, stream)
-                if leaf.einsum.access(block.tensor).output:
-                    yield from _after_write_backs(layout, options, leaf, block, stream)
+            if stream.block.kind == "fill":
+                yield from _after_outer_fill(layout, leaf, tensor, stream)
+                if leaf.einsum.access(tensor).output:
+                    yield from _after_write_backs(layout, options, leaf, tensor, stream)
             else:
-                yield from _after_inner_write_backs(layout, leaf, block, stream)
+                yield from _after_inner_write_backs(layout, leaf, tensor, stream)
 
 
 def _after_outer_fill(
-    layout: Numbering, leaf: Leaf, block: Block, stream: tuple[int, Ints]
+    layout: Numbering, leaf: Leaf, tensor: str, stream: BlockStream
 ) -> Iterator[RuleEdges]:
-    assert block.tensor is not None
-    outer = layout.stream(leaf.number, "fill", block.tensor, block.level - 1)
+    level = stream.block.level - 1
+    outer = layout.stream(leaf.number, "fill", tensor, level)
     if outer is None:
         return
-    keys = layout.tiles[leaf.number].prefix_keys(leaf.storages(block.tensor)[block.level - 1].depth)
-    filled, reading = keys[outer[1]], keys[stream[1]]
-    at = np.minimum(np.searchsorted(filled, reading), len(filled) - 1)
-    exists = filled[at] == reading
-    target = stream[0] + np.flatnonzero(exists)
-    yield RuleEdges(outer[0] + at[exists], target, FLOW, None)
+    keys = layout.tiles[leaf.number].prefix_keys(leaf.storages(tensor)[level].depth)
+    exists, at = find_keys(keys[outer.iterations], keys[stream.iterations])
+    yield RuleEdges(outer.first + at, stream.first + np.flatnonzero(exists), FLOW, None)
 
 
 def _after_write_backs(
-    layout: Numbering, options: TransferOptions, leaf: Leaf, block: Block, stream: tuple[int, Ints]
+    layout: Numbering, options: TransferOptions, leaf: Leaf, tensor: str, stream: BlockStream
 ) -> Iterator[RuleEdges]:
-    assert block.tensor is not None
+    level = stream.block.level
     tiles = layout.tiles[leaf.number]
-    out = layout.stream(leaf.number, "write_back", block.tensor, block.level)
+    out = layout.stream(leaf.number, "write_back", tensor, level)
     assert out is not None, "separate read-backs go with separate write-backs"
     if not tiles.whole:
-        yield _after_previous_sum(layout, leaf, block, stream, out)
+        yield _after_previous_sum(layout, leaf, tensor, stream, out)
         return
-    inner = hand_over_depth(leaf, block.tensor, block.level, options)
-    written, reading = next_readers(tiles, out[1], block.tensor, block.level, inner)
-    yield RuleEdges(out[0] + written, stream[0] + np.searchsorted(stream[1], reading), FLOW, None)
+    inner = hand_over_depth(leaf, tensor, level, options)
+    written, reading = next_readers(tiles, out.iterations, tensor, level, inner)
+    yield RuleEdges(out.first + written, stream.numbers_in(reading), FLOW, None)
 
 
 def _after_previous_sum(
-    layout: Numbering,
-    leaf: Leaf,
-    block: Block,
-    stream: tuple[int, Ints],
-    out: tuple[int, Ints],
+    layout: Numbering, leaf: Leaf, tensor: str, stream: BlockStream, out: BlockStream
 ) -> RuleEdges:
     """Order the read-backs of sampled tiles after the last write-back of the previous sums."""
-    assert block.tensor is not None
+    level = stream.block.level
     tiles = layout.tiles[leaf.number]
-    summing = summing_loops(leaf, block.tensor, block.level)
+    summing = summing_loops(leaf, tensor, level)
     if summing is None:
         raise IrregularError("sampled tiles share elements of an output irregularly")
-    depth = leaf.storages(block.tensor)[block.level].depth
-    digits = tiles.digits[:, stream[1]].copy()
+    depth = leaf.storages(tensor)[level].depth
+    digits = tiles.digits[:, stream.iterations].copy()
     radix = np.array([tiles.radix(k) for k in summing], dtype=np.int64)
     digits[summing], same = predecessor(digits[summing], radix)
     exists = np.flatnonzero(same)
     last = tiles.clip_last(digits[:, exists], np.full(len(exists), depth))
     written, periods = tiles.locate(last)
-    at = np.minimum(np.searchsorted(out[1], written), len(out[1]) - 1)
-    if (out[1][at] != written).any():
+    occurs, at = find_keys(out.iterations, written)
+    if not occurs.all():
         raise IrregularError("a write-back does not occur in every period")
-    return RuleEdges(out[0] + at, stream[0] + exists, FLOW, periods)
+    return RuleEdges(out.first + at, stream.first + exists, FLOW, periods)
 
 
 def _after_inner_write_backs(
-    layout: Numbering, leaf: Leaf, block: Block, stream: tuple[int, Ints]
+    layout: Numbering, leaf: Leaf, tensor: str, stream: BlockStream
 ) -> Iterator[RuleEdges]:
-    assert block.tensor is not None
-    storages = leaf.storages(block.tensor)
-    tile = layout.tiles[leaf.number].prefix_keys(storages[block.level].depth)
-    for level in range(block.level + 1, len(storages)):
-        inner = layout.stream(leaf.number, "write_back", block.tensor, level)
+    storages = leaf.storages(tensor)
+    tile = layout.tiles[leaf.number].prefix_keys(storages[stream.block.level].depth)
+    here = tile[stream.iterations]
+    for level in range(stream.block.level + 1, len(storages)):
+        inner = layout.stream(leaf.number, "write_back", tensor, level)
         if inner is None:
             continue
-        ahead = layout.block(leaf.number, "write_back", block.tensor, level)
-        assert ahead is not None
-        if alike(ahead, inner):
+        if inner.uniform:
             # They pass in order, so the last one suffices.
-            source = np.searchsorted(inner[1], stream[1], side="right") - 1
+            source = np.searchsorted(inner.iterations, stream.iterations, side="right") - 1
             target = np.flatnonzero(source >= 0)
-            target = target[tile[inner[1][source[target]]] == tile[stream[1][target]]]
-            yield RuleEdges(inner[0] + source[target], stream[0] + target, FLOW, None)
+            target = target[tile[inner.iterations[source[target]]] == here[target]]
+            yield RuleEdges(inner.first + source[target], stream.first + target, FLOW, None)
             continue
-        target = np.searchsorted(stream[1], inner[1])
-        yield RuleEdges(inner[0] + np.arange(len(target)), stream[0] + target, FLOW, None)
-        target = 1 + np.flatnonzero(tile[stream[1][1:]] == tile[stream[1][:-1]])
-        yield RuleEdges(stream[0] + target - 1, stream[0] + target, FLOW, None, until=STARTED)
+        target = np.searchsorted(stream.iterations, inner.iterations)
+        yield RuleEdges(inner.numbers, stream.first + target, FLOW, None)
+        target = 1 + np.flatnonzero(here[1:] == here[:-1])
+        yield RuleEdges(stream.first + target - 1, stream.first + target, FLOW, None, until=STARTED)
