@@ -161,10 +161,8 @@ def _port_loads(model: Model) -> tuple[dict[int, Fraction], ...]:
         steps: dict[int, int] = {}
         tiles = model.layout.tiles[number]
         for access in (a for block in blocks for a in block.accesses):
-            for port in costs.ports_of(number, access):
-                busy = costs.steps(number, access, port)
-                if busy is not None:
-                    steps[port] = steps.get(port, 0) + _total(tiles, access, busy)
+            for port, busy in costs.durations(number, access).items():
+                steps[port] = steps.get(port, 0) + _total(tiles, access, busy)
         for (leaf, _), constants in costs.constant.items():
             if leaf == number:
                 for port, once in constants.items():

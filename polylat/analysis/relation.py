@@ -109,11 +109,9 @@ def _accesses(solution: Solution) -> Iterator[tuple[str, Pieces]]:
             before = {port: begin.copy() for port, (begin, _) in served.tasks.items()}
             for place, access in enumerate(block.accesses):
                 name = names[leaf, number, place]
-                key = leaf, access.component, access.tensor, access.action
-                timed = {port: each for port, each in model.costs.per_value[key].items() if each}
+                timed = model.costs.durations(leaf, access)
                 some = access.iterations
-                for port, each in timed.items():
-                    duration = access.counts.astype(before[port].dtype) * each
+                for port, duration in timed.items():
                     pieces = piece_per_sample(tiles, some, before[port][some], duration)
                     before[port][some] += duration
                     yield _name_on_port(model, name, port, timed), merge_pieces(pieces)

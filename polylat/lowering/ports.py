@@ -116,8 +116,8 @@ class AccessCosts:
         bursts = -((-counts * burst.denominator) // burst.numerator)
         return bursts * int(burst * each) + once
 
-    def ports_of(self, leaf: int, access: Access) -> Iterable[int]:
-        """Return the ports that an access keeps busy.
+    def durations(self, leaf: int, access: Access) -> dict[int, Times]:
+        """Return how long an access keeps its ports busy, in each of its tile iterations.
 
         Parameters
         ----------
@@ -126,12 +126,15 @@ class AccessCosts:
 
         Returns
         -------
-        Iterable of int
-            Numbers of ports.
+        dict of {int: numpy.ndarray}
+            Number of a port → steps, shape (iterations of the access,). Ports on which the access
+            takes no time are left out.
         """
         name = leaf, access.component, access.tensor, access.action
         some = self.per_transfer.get(name, {}) if access.transfer else {}
-        return dict.fromkeys((*self.per_value[name], *some))
+        ports = dict.fromkeys((*self.per_value[name], *some))
+        found = {port: self.steps(leaf, access, port) for port in ports}
+        return {port: steps for port, steps in found.items() if steps is not None}
 
     def latency(self, leaf: int, access: Access) -> int:
         """Return how long after its service the last value of an access passes.

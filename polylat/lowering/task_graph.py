@@ -218,10 +218,8 @@ def _loads(
             if block.kind == "foreground"
             else np.searchsorted(iterations, access.iterations)
         )
-        for port in costs.ports_of(leaf, access):
-            steps = costs.steps(leaf, access, port)
-            if steps is not None:
-                load(port)[at] += steps
+        for port, steps in costs.durations(leaf, access).items():
+            load(port)[at] += steps
     if block.kind == "foreground":
         for (number, _), constants in costs.constant.items():
             if number == leaf:

@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polylat
-from builders import EXAMPLE, LEGAL, stretched
+from builders import (
+    EXAMPLE,
+    LEGAL,
+    compute,
+    einsum,
+    leaf,
+    loop,
+    memory,
+    spec,
+    storage,
+    stretched,
+)
 from polylat import (
     OptionError,
     Report,
@@ -57,19 +68,16 @@ def starts_of_arrays(report: Report) -> Starts:
     for task, block in enumerate(graph.task_block.tolist()):
         tasks[block, int(graph.task_port[task])] = int(timing.task_begin[task])
     found: Starts = {}
-    for leaf, streams in enumerate(layout.streams):
-        tiles = layout.tiles[leaf]
+    for owner, streams in enumerate(layout.streams):
+        tiles = layout.tiles[owner]
         for number, stream in enumerate(streams):
             first, accesses = stream.first, []
             for access in stream.block.accesses:
                 position = {
                     iteration: at for at, iteration in enumerate(access.iterations.tolist())
                 }
-                steps = {}
-                for port in costs.ports_of(leaf, access):
-                    times = costs.steps(leaf, access, port)
-                    if times is not None:
-                        steps[port] = times.tolist()
+                durations = costs.durations(owner, access)
+                steps = {port: times.tolist() for port, times in durations.items()}
                 accesses.append((position, steps))
             for occurrence, iteration in enumerate(stream.iterations.tolist()):
                 index = tuple(tiles.digits[:, iteration].tolist())
@@ -80,7 +88,7 @@ def starts_of_arrays(report: Report) -> Starts:
                         continue
                     at = position[iteration]
                     timed = {port: times[at] for port, times in steps.items()}
-                    name = names[leaf, number, place]
+                    name = names[owner, number, place]
                     if not timed:
                         found.setdefault(name, set()).add((*index, int(ready)))
                     for port, time in timed.items():
@@ -104,6 +112,38 @@ def test_schedule_is_the_arrays(case: tuple[Data, Data], order: str) -> None:
         assert starts(report.schedule()) == starts_of_arrays(report)
 
 
+@pytest.mark.parametrize(
+    ("machine", "write", "takes"),
+    [
+        ({}, 1, 4),
+        # The tile's 4 values are rounded up to two bursts of 3.
+        ({"burst": {"Q": {"write": 3}}}, 1, 6),
+        ({"setup": {"Q": {"write": 8}}}, 1, 12),
+        # A write that takes no time per value still takes its setup.
+        ({"setup": {"Q": {"write": 8}}}, "inf", 8),
+    ],
+)
+def test_fixed_times_of_transfers(machine: Data, write: int | str, takes: int) -> None:
+    """A port writes a tile of 4 values, then reads them: 3 tiles, one after another."""
+    data = spec(
+        {"m": 3, "k": 4},
+        [einsum("e", ("z", "m k"), ("a", "m k"))],
+        [
+            memory("DRAM", "inf", "inf", size="inf"),
+            memory("Q", 1, write, size="inf"),
+            compute("mac", "inf"),
+        ],
+        [storage("DRAM", "a", "z"), loop("m"), storage("Q", "a"), loop("k"), leaf("e")],
+    )
+    report = polylat.analyze(
+        polylat.Spec.from_dict(data | {"schedule": machine}), granularity="tile"
+    )
+    found = starts(report.schedule())
+    period = takes + 4
+    assert found["e_Q_a_write"] == {(m, m * period) for m in range(3)}
+    assert found["e_Q_a_read"] == {(m, m * period + takes) for m in range(3)}
+
+
 @settings(max_examples=20)
 @given(long_cascades(), st.sampled_from(ORDERS))
 def test_what_stands_for_others_has_the_same_relations(case: tuple[Data, Data], order: str) -> None:
@@ -116,9 +156,9 @@ def test_what_stands_for_others_has_the_same_relations(case: tuple[Data, Data], 
     if explicit.granularity != periodic.granularity:
         return
     assert explicit.schedule().is_equal(periodic.schedule())
-    for memory in {m.component for m in explicit.occupancy}:
-        one = explicit.occupancy_relation(memory)
-        assert one.is_equal(periodic.occupancy_relation(memory))
+    for component in {m.component for m in explicit.occupancy}:
+        one = explicit.occupancy_relation(component)
+        assert one.is_equal(periodic.occupancy_relation(component))
 
 
 @pytest.mark.parametrize("case", LEGAL[:12], ids=lambda case: str(case["name"]))
