@@ -67,12 +67,16 @@ def periodic_structure(
     """
     table = ServiceTable(layout, graph)
     program = _program_order(table)
-    same = np.array_equal(graph.dates.program, graph.dates.skew)
+    skew: Precedences | None = program
+    if graph.overtaking:
+        skew = None
+    elif not np.array_equal(graph.dates.program, graph.dates.skew):
+        skew = _skewed_order(table, shifts)
     return PeriodicStructure(
         layout.earlier,
         _chain(layout),
         tuple(_skipped_ranges(layout)),
-        PortPrecedences(program, program if same else _skewed_order(table, shifts)),
+        PortPrecedences(program, skew),
         _finishing_tasks(table),
         of_all,
     )

@@ -138,8 +138,8 @@ def build(
     durations = access_costs(lowered.spec, lowered.leaves, layout.tiles, layout.blocks, units)
     stage_shifts = skew_shifts(lowered.leaves, layout, lowered.found)
     graph = build_graph(layout, edges, durations, stage_shifts)
-    if not layout.whole and ((graph.host != graph.owner).any() or len(graph.stall_source)):
-        raise IrregularError("tiles that are fetched ahead, and stalls, are visited one by one")
+    if not layout.whole and len(graph.stall_source):
+        raise IrregularError("stalls of rigid pipelines are visited one by one")
     plan: ExplicitTaskGraph | PeriodicTaskGraph
     if layout.whole:
         plan = ExplicitTaskGraph(graph)

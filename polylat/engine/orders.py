@@ -237,11 +237,12 @@ def _choose(
     order, model, solutions = options["order"], solved.model, solved.solutions
     if order != "best":
         if order not in solutions:
+            other = "skew" if "skew" in solutions else "program"
             raise TooLargeError(
                 f"order {order!r} is not periodic within few tile iterations, and the mapping has"
                 f" {model.lowered.size} at granularity {model.lowered.granularity!r}",
                 where="mapping",
-                fix="raise max_tiles, or use order='skew' or granularity='tile'",
+                fix=f"raise max_tiles, or use order={other!r} or granularity='tile'",
             )
         if not solutions[order].legal:
             raise _no_order(solutions[order], f"order {order!r}")

@@ -66,7 +66,7 @@ def runs_in_turn(lowered: LoweredMapping, layout: Numbering) -> bool:
     ) and not any(split.pipeline for leaf in lowered.leaves for split in leaf.splits)
 
 
-def port_rows(builder: RowBuilder) -> tuple[Rows, Rows]:
+def port_rows(builder: RowBuilder) -> tuple[Rows, Rows | None]:
     """A port serves the tasks of different leaves by date.
 
     Parameters
@@ -78,7 +78,7 @@ def port_rows(builder: RowBuilder) -> tuple[Rows, Rows]:
     -------
     (program, skew)
         The precedences in the order of the dates, and in that of the skewed dates: the same object
-        if these dates are equal.
+        if these dates are equal, None where fills that are served ahead come before other blocks.
 
     Notes
     -----
@@ -89,7 +89,8 @@ def port_rows(builder: RowBuilder) -> tuple[Rows, Rows]:
     Where leaves run in turn, no task has a row: by rule 2, all tasks wait for the same sources.
     """
     dates = builder.graph.dates
-    orders = [False] if np.array_equal(dates.program, dates.skew) else [False, True]
+    same = builder.graph.overtaking or np.array_equal(dates.program, dates.skew)
+    orders = [False] if same else [False, True]
     found: list[list[Rows]] = [[] for _ in orders]
     if not runs_in_turn(builder.lowered, builder.layout):
         for leaf, port in builder.families.served:
@@ -102,7 +103,7 @@ def port_rows(builder: RowBuilder) -> tuple[Rows, Rows]:
                         here = np.array([r.delays[skewed] == delay for r in some])
                         part.append(rows.chosen(np.tile(here, len(rows.target) // len(some))))
     joined = [Rows.joined(rows) for rows in found]
-    return joined[0], joined[-1]
+    return joined[0], None if builder.graph.overtaking else joined[-1]
 
 
 class _Rival(NamedTuple):

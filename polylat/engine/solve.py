@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 
-import numpy as np
-
 from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs, Sampled, SamplingSearch
 from polylat.engine.solution import Solution
@@ -23,7 +21,6 @@ from polylat.errors import TooLargeError
 from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
-from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import ORDERS, Order, TaskSchedule
 
@@ -31,7 +28,6 @@ __all__ = [
     "MOST_SAMPLED",
     "QUICK",
     "Schedules",
-    "no_rivals",
     "solve",
     "solve_oldest",
 ]
@@ -136,26 +132,6 @@ def solve(
     )
 
 
-def no_rivals(graph: TaskGraph) -> bool:
-    """Return whether every port serves blocks of one kind, of one leaf: no port has a choice.
-
-    Parameters
-    ----------
-    graph
-        The task graph.
-
-    Returns
-    -------
-    bool
-        False where a port serves blocks of two kinds, or of two leaves.
-    """
-    leaf = graph.leaf[graph.owner[graph.task_block]]
-    kind = leaf * (graph.sequence.max(initial=0) + 1) + graph.sequence[graph.task_block]
-    one_of = np.empty(graph.ports, dtype=np.int64)
-    one_of[graph.task_port] = kind
-    return bool((one_of[graph.task_port] == kind).all())
-
-
 def _explicit(model: Model) -> Schedules:
     assert isinstance(model.plan, ExplicitTaskGraph)
     timings = model.plan.time_all()
@@ -190,10 +166,13 @@ def _extrapolated(
     }
     unlimited = model.plan.time(None)
     program = found["program"].schedule
-    if model.runs_in_turn or (no_rivals(model.graph) and fills_ready_in_order(model, program)):
+    no_rivals = not model.graph.rivals.any()
+    if model.runs_in_turn or (no_rivals and fills_ready_in_order(model, program)):
         # The leaves run one after another, or each port serves blocks of one kind only, which are
         # ready in order: no port has a choice.
         found["oldest"] = Solution(model, replace(program, order="oldest"))
+        return Schedules(model, found, unlimited)
+    if model.graph.overtaking:
         return Schedules(model, found, unlimited)
     try:
         found["oldest"] = Solution(model, work_conserving_by_date(model, found["skew"].schedule))

@@ -114,7 +114,17 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     return replace(skew, order="oldest")
 
 
+def _require_order_of_dates(model: Model) -> None:
+    """Raise an error where a block may be older than one with an earlier date.
+
+    The check of work-conserving orders compares dates of tile iterations, not of hosts.
+    """
+    if model.graph.overtaking:
+        raise NotPeriodicError([])
+
+
 def _rules(model: Model, order: ServiceOrder) -> ServiceRules:
+    _require_order_of_dates(model)
     return service_rules(model.layout, model.graph, _members(model), order, model.shifts)
 
 
@@ -143,6 +153,7 @@ def work_conserving_by_shortened_loops(model: Model) -> tuple[TaskSchedule, Mode
     NotPeriodicError
         The work-conserving schedule may be another one.
     """
+    _require_order_of_dates(model)
     sequence = _list_schedule(shortened_graph(model.layout, model.graph, model.shifts))
     tried: list[Ints] = []
     while True:
@@ -178,6 +189,7 @@ def simulation_of(model: Model, most: int) -> Simulation:
     NotPeriodicError
         The services repeat too rarely, or precedences do not move with the boxes.
     """
+    _require_order_of_dates(model)
     places = _members(model).undecided_places
     if places:
         raise NotPeriodicError(places)

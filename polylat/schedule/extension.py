@@ -87,7 +87,8 @@ class ExtensionRules:
     in_order
         The precedences of a leaf's tasks on each port.
     program, skew
-        The precedences between leaves on each port, by order of service.
+        The precedences between leaves on each port, by order of service; None for an order that is
+        not known.
     ready_order
         The fills of a stream are ready in order: required by work-conserving orders.
     undecided
@@ -100,7 +101,7 @@ class ExtensionRules:
     common: Rows
     in_order: Rows
     program: Rows
-    skew: Rows
+    skew: Rows | None
     ready_order: Rows
     undecided: tuple[tuple[int, int], ...]
 
@@ -199,6 +200,7 @@ class ExtensionRules:
         numpy.ndarray
             Shape (tasks,).
         """
+        assert self.skew is not None
         rows = Rows.joined([self.in_order, self.skew])
         busy = self._attained(rows, self._decided(rows, times, self._parts))
         return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
@@ -327,6 +329,8 @@ class ExtensionRules:
         program = Rows.joined([self.common, self.in_order, self.program])
         if self.skew is self.program:
             return {"program": program, "skew": program}
+        if self.skew is None:
+            return {"program": program}
         return {"program": program, "skew": Rows.joined([self.common, self.in_order, self.skew])}
 
     @cached_property

@@ -167,13 +167,19 @@ class PeriodicTaskGraph:
         -------
         EventPrecedences
             The precedences; where ports serve in an order, those on finishes are replaced.
+
+        Raises
+        ------
+        NotPeriodicError
+            The order of service is not known for skipped tile iterations.
         """
         repeats = self.repeats
         if order is None:
             return event_precedences(self.events, None, repeats.chain)
-        return event_precedences(
-            self.events, repeats.ports.of(order), repeats.chain, repeats.finishing
-        )
+        served = repeats.ports.of(order)
+        if served is None:
+            raise NotPeriodicError([])
+        return event_precedences(self.events, served, repeats.chain, repeats.finishing)
 
     @cached_property
     def _boundaries(self) -> _Boundaries:
@@ -256,19 +262,20 @@ class PeriodicTaskGraph:
         Returns
         -------
         dict of str to TaskSchedule
-            The schedules under "program" and "skew".
+            The schedules under "program" and, if its order of service is known, "skew".
 
         Raises
         ------
         NotPeriodicError
             The times behind a skipped range do not continue those before it.
         """
-        program = self.time("program")
-        same = self.repeats.ports.skew is self.repeats.ports.program
-        return {
-            "program": program,
-            "skew": replace(program, order="skew") if same else self.time("skew"),
-        }
+        found: dict[Order, TaskSchedule] = {"program": self.time("program")}
+        ports = self.repeats.ports
+        if ports.skew is ports.program:
+            found["skew"] = replace(found["program"], order="skew")
+        elif ports.skew is not None:
+            found["skew"] = self.time("skew")
+        return found
 
 
 class PeriodicScheduler:

@@ -138,6 +138,27 @@ class TaskGraph:
         """Whether some block passes later than it is served."""
         return bool((self.latency > 0).any())
 
+    @cached_property
+    def rivals(self) -> Mask:
+        """Shape (ports,): whether a port serves blocks of two kinds, or of two leaves."""
+        leaf = self.leaf[self.owner[self.task_block]]
+        kind = leaf * (self.sequence.max(initial=0) + 1) + self.sequence[self.task_block]
+        one_of = np.full(self.ports, -1, dtype=np.int64)
+        one_of[self.task_port] = kind
+        found = np.zeros(self.ports, dtype=np.bool_)
+        found[self.task_port[kind != one_of[self.task_port]]] = True
+        return found
+
+    @cached_property
+    def overtaking(self) -> bool:
+        """Whether, in a skewed order, fills that are served ahead may come before other blocks.
+
+        Where a port serves blocks of one kind and leaf only, they do not: hosts are in the order of
+        the owners.
+        """
+        ahead = (self.host != self.owner)[self.task_block]
+        return bool(self.rivals[self.task_port[ahead]].any())
+
     def port_order(self, *, skewed: bool) -> tuple[Ints, Ints]:
         """Return the tasks of each port in the order of their dates.
 

@@ -109,17 +109,18 @@ class PortPrecedences:
     Parameters
     ----------
     program, skew
-        The static orders: by date and by skewed date.
+        The static orders: by date and by skewed date; None if that is not known, as fills that are
+        served ahead come before other blocks.
     seen
         The order of service taken from another schedule, as a candidate for "oldest"; None if
         there is none.
     """
 
     program: Precedences
-    skew: Precedences
+    skew: Precedences | None
     seen: Precedences | None = None
 
-    def of(self, order: Order) -> Precedences:
+    def of(self, order: Order) -> Precedences | None:
         """Return the precedences of an order of service.
 
         Parameters
@@ -130,7 +131,7 @@ class PortPrecedences:
         Returns
         -------
         Precedences
-            Precedences between tasks (numbers of tasks, not of events).
+            Precedences between tasks (numbers of tasks, not of events); None if they are not known.
         """
         if order == "program":
             return self.program
