@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_port_without_a_choice_serves_all_orders_alike(slots: int | None) -> N
 
 def test_a_long_mapping_is_bounded_and_not_called_exact() -> None:
     data = Spec.from_dict(fetched(write="1/2", trips=300_000))
-    how = {"granularity": "flow", "staged": "all", "max_tiles": 20_000}
+    how: dict[str, Any] = {"granularity": "flow", "staged": "all", "max_tiles": 20_000}
     report = polylat.analyze(data, **how)
     assert report.order == "program"
     assert report.latency_by_order["skew"] is None
