@@ -234,7 +234,7 @@ def verify_results(results: Results) -> Certificate:
         _add_witness(proof, results, makespan)
         _add_service_order(proof, results)
         if results.dependence_bound:
-            _add_dependence(proof, results)
+            _add_dependence(proof, results, requested)
         proof.add("turns", 1, 1)  # `check_claims` compared it with the bound of the report.
         proof.add("report", figures, figures)
     except BrokenRule as error:
@@ -269,17 +269,15 @@ def _add_service_order(proof: _Proof, results: Results) -> None:
         proof.notes.append("the shifts of the stages in skewed dates, which are the engine's")
 
 
-def _add_dependence(proof: _Proof, results: Results) -> None:
+def _add_dependence(proof: _Proof, results: Results, requested: Expectation) -> None:
     """Prove the dependence bound, from the schedule in which no block waits for a port."""
     schedules = results.schedules
     unlimited = Solution(schedules.model, schedules.unlimited)
-    problem = Problem.of(schedules.model)
-    checked_problem = proof.checked.expected.problem
-    same = problem.is_like(checked_problem) and _scale(results) == proof.checked.schedule.scale
-    like = proof.checked if same else None
-    expected = like.expected if like else Expectation(problem, _scale(results))
     checked = CheckedSchedule(
-        expected, _ports(schedules.model), build_starts(unlimited), pointwise=None, like=like
+        requested,
+        _ports(schedules.model),
+        build_starts(unlimited),
+        like=proof.checked if requested is proof.checked.expected else None,
     )
     check_contents(checked)
     check_latency(checked, unlimited.schedule.makespan)
