@@ -11,7 +11,7 @@ from polylat.proof.affine_times import AffineTimes
 from polylat.proof.decide import Counterexample, Decider
 from polylat.proof.durations import Expectation
 from polylat.proof.passing import Stalls, delayed, stalls_of
-from polylat.proof.piecewise import PiecewiseFunction, split_function
+from polylat.proof.piecewise import PiecewiseFunction
 from polylat.proof.pointwise import PointDecider
 from polylat.proof.precedence import PrecedenceRule, Until
 from polylat.proof.rules import precedence_rules
@@ -237,8 +237,8 @@ class CheckedSchedule:
             self._ordered[id(pieces)] = inversion is None
         return self._ordered[id(pieces)]
 
-    def function_parts(self, function: isl.PwMultiAff, leaf: int) -> PiecewiseFunction:
-        """Split a function on the tile iterations of a leaf into its affine parts.
+    def restricted(self, function: isl.PwMultiAff, leaf: int) -> PiecewiseFunction:
+        """Restrict a function to the tile iterations of a leaf.
 
         Parameters
         ----------
@@ -255,7 +255,8 @@ class CheckedSchedule:
         key = id(function), leaf
         if key not in self._functions:
             # The function is kept alive, as its id is the key.
-            self._functions[key] = function, split_function(function, self.sets.spaces[leaf])
+            here = function.intersect_domain(self.sets.spaces[leaf])
+            self._functions[key] = function, PiecewiseFunction(here)
         return self._functions[key][1]
 
     def first_violation(
@@ -278,7 +279,7 @@ class CheckedSchedule:
             None if every tile iteration waits.
         """
         found: Counterexample | None = self.decider.first_violation(
-            self.function_parts(function, leaf), self.times_of(waiting), self.times_of(awaited)
+            self.restricted(function, leaf), self.times_of(waiting), self.times_of(awaited)
         )
         return found
 
