@@ -75,6 +75,7 @@ class CheckedSchedule:
         self.decider: Any = PointDecider() if pointwise else Decider()
         self._times: dict[int, Any] = {}
         self._ended: dict[int, tuple[Pieces, Pieces]] = {}
+        self._passed: dict[tuple[int, int, int], tuple[Pieces, Pieces]] = {}
         self._passes: dict[tuple[int, int, Until], tuple[Pieces, ...]] = {}
         self._stalls: dict[int, Stalls | None] = {}
         self._ordered: dict[int, bool] = {}
@@ -166,14 +167,38 @@ class CheckedSchedule:
             if any(pieces.points == stream.ready.points for pieces in events[1:]):
                 # Services begin after the start, which is proven too.
                 del events[0]
-            if until == "passed":
-                path, late = self.sets.leaves[leaf], self.expected.latency(leaf, block)
-                events = [delayed(path, pieces, late) for pieces in events]
-                if self.expected.blocks[leaf][block].kind == "foreground":
-                    stalls = self.stalls(leaf)
-                    events += [] if stalls is None else [stalls.latest]
+            events = [self.passed(leaf, block, pieces, until) for pieces in events]
+            if until == "passed" and self.expected.blocks[leaf][block].kind == "foreground":
+                stalls = self.stalls(leaf)
+                events += [] if stalls is None else [stalls.latest]
             self._passes[key] = tuple(events)
         return self._passes[key]
+
+    def passed(self, leaf: int, block: int, pieces: Pieces, until: Until) -> Pieces:
+        """Return an event of a block, later by the block's fixed latency where it must pass.
+
+        Parameters
+        ----------
+        leaf, block
+            The number of the leaf, and the index of the block among its blocks.
+        pieces
+            The start of the block, or the ends of one of its services.
+        until
+            Whether the block must pass, or only be served.
+
+        Returns
+        -------
+        Pieces
+            The event, as pieces; the same object for the same arguments.
+        """
+        if until == "served":
+            return pieces
+        key = leaf, block, id(pieces)
+        if key not in self._passed:
+            late = self.expected.latency(leaf, block)
+            # The event is kept alive, as its id is the key.
+            self._passed[key] = pieces, delayed(self.sets.leaves[leaf], pieces, late)
+        return self._passed[key][1]
 
     def stalls(self, leaf: int) -> Stalls | None:
         """Return by how much later starts hold back the foregrounds of a leaf.

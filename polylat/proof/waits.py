@@ -15,7 +15,6 @@ from polylat.analysis.isl_pieces import preceding
 from polylat.analysis.starts import BlockStarts
 from polylat.lowering.points import PiecewiseAffine
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.passing import delayed
 from polylat.proof.precedence import PrecedenceRule, Until
 from polylat.proof.words import time_at
 from polylat.schedule.arrays import Ints
@@ -70,7 +69,6 @@ class Waits:
         for rule in schedule.rules:
             self.rules_of.setdefault((rule.leaf, rule.block), []).append(rule)
         self._values: dict[tuple[int, Index], Index | None] = {}
-        self._late: dict[int, tuple[Pieces, Pieces]] = {}
         self._before: dict[int, isl.PwMultiAff] = {}
         self._functions: dict[int, tuple[isl.PwMultiAff, PiecewiseAffine]] = {}
 
@@ -227,7 +225,7 @@ class Waits:
         if wanted is not None and wanted[:2] != block:
             return None
         for pieces in self.schedule.block_starts(*block).tasks.values():
-            ends = self._passed(block, self.schedule.ends(pieces), awaited.until)
+            ends = self.schedule.passed(*block, self.schedule.ends(pieces), awaited.until)
             some = services_ending_at(ends, time) if wanted is None else [wanted[2]]
             for index in some:
                 if time_at(ends, index) == time and awaited.includes(index):
@@ -238,7 +236,7 @@ class Waits:
         """Yield the starts that are followed by fixed latencies or stalls until a time."""
         leaf, block, until = awaited.leaf, awaited.block, awaited.until
         stream = self.schedule.block_starts(leaf, block)
-        begun = self._passed((leaf, block), stream.ready, until)
+        begun = self.schedule.passed(leaf, block, stream.ready, until)
         constant = self.schedule.expected.latency(leaf, block).values.size == 1
         if awaited.last is not None and (constant or until == "served"):
             # Those before it start no later.
@@ -257,15 +255,6 @@ class Waits:
             for held, later, start in () if stalls is None else stalls.ending_at(time):
                 if awaited.includes(held):
                     yield (leaf, block, later), start
-
-    def _passed(self, block: tuple[int, int], pieces: Pieces, until: Until) -> Pieces:
-        """Return an event of a block, later by the block's fixed latency if it must pass."""
-        if until == "served":
-            return pieces
-        if id(pieces) not in self._late:
-            path, late = self.schedule.sets.leaves[block[0]], self.schedule.expected.latency(*block)
-            self._late[id(pieces)] = pieces, delayed(path, pieces, late)
-        return self._late[id(pieces)][1]
 
     def _evaluated(
         self, function: isl.PwMultiAff, indices: Sequence[Index]
