@@ -287,7 +287,7 @@ def _contention(expected: Expectation) -> tuple[Contention, ...]:
     units = expected.units
     found = []
     for node in units.pipelines:
-        stages = units.stages(node)
+        stages = units.stages[node]
         members = [{leaf.number for leaf in stage} for stage in stages]
         own: list[str] = []
         shared: list[str] = []
@@ -314,7 +314,7 @@ def _contention(expected: Expectation) -> tuple[Contention, ...]:
     return tuple(found)
 
 
-def _stage_name(stage: list[Leaf]) -> str:
+def _stage_name(stage: tuple[Leaf, ...]) -> str:
     return "+".join(leaf.einsum.name for leaf in stage)
 
 
