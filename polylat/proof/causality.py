@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from polylat.analysis.isl_pieces import first_within, prefix_function
 from polylat.lowering.paths import Leaf
 from polylat.proof.element_flow import (
     last_bringer,
@@ -96,20 +95,20 @@ def _outwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRul
 
 def _inwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule]:
     """Yield the steps of elements through the leaf's own fills and read-backs to their use."""
-    number, depth = leaf.number, sets.depths[leaf.number]
+    number = leaf.number
     storages = leaf.storages(tensor)
     outer: int | None = None
     for level in sets.expected.problem.separate_levels(leaf, tensor):
         fill = sets.separate_block(number, "fill", tensor, level)
         if fill is None:
             continue
-        arrived = _entry(sets, number, depth, storages[level].depth)
+        arrived = sets.entry(number, number, storages[level].depth)
         why = f"{leaf.einsum.name} fetches {tensor} into {storages[level].component}"
         front = sets.foreground(number)
         yield PrecedenceRule("causality", number, front, number, fill, arrived, why, "flow")
         if outer is not None:
             holder = storages[level - 1]
-            before = _entry(sets, number, depth, holder.depth)
+            before = sets.entry(number, number, holder.depth)
             why = f"{leaf.einsum.name} fetches {tensor} into {holder.component}"
             yield PrecedenceRule("causality", number, fill, number, outer, before, why, "flow")
         outer = fill
@@ -118,12 +117,6 @@ def _inwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule
             relation = written_back_before(sets, leaf, tensor, level, fill, back)
             why = f"{leaf.einsum.name} writes back {tensor} from {storages[level].component}"
             yield _all_related((number, fill), (number, back), relation, why)
-
-
-def _entry(sets: TileSets, number: int, depth: int, above: int) -> isl.PwMultiAff:
-    """Return tile iteration of a leaf → the first one of another (or the same) leaf in its tile."""
-    first = first_within(sets.spaces[number], above)
-    return first.pullback_pw_multi_aff(prefix_function(depth, above))
 
 
 def _between(
@@ -135,10 +128,9 @@ def _between(
     fill = sets.separate_block(number, "fill", tensor, level + 1)
     waiting = number, sets.foreground(number) if fill is None else fill
     if tensor not in bringer.einsum.outputs:
-        above = storages[level].depth
         shared = sets.separate_block(bringer.number, "fill", tensor, level)
         why = f"{bringer.einsum.name} fetches {tensor} into {storages[level].component}"
-        arrived = _entry(sets, bringer.number, depth, above)
+        arrived = sets.entry(number, bringer.number, storages[level].depth)
         yield PrecedenceRule("causality", *waiting, bringer.number, shared, arrived, why, "flow")
         return
     read = storages[level + 1].depth if level + 1 < len(storages) else depth

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from polylat.analysis.isl_pieces import first_within, prefix_function
 from polylat.lowering.paths import Leaf
 from polylat.proof.element_flow import check_brought, last_bringer, read_after_write_back
 from polylat.proof.precedence import PrecedenceKind, PrecedenceRule
@@ -58,8 +57,7 @@ def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
         fill = sets.separate_block(bringer.number, "fill", tensor, source.level)
         if fill is None:
             raise AssertionError("a shared holder above a split has separate fills")
-        owner = first_within(sets.spaces[bringer.number], holder.depth)
-        function = owner.pullback_pw_multi_aff(prefix_function(sets.depths[number], holder.depth))
+        function = sets.entry(number, bringer.number, holder.depth)
         why = f"{bringer.einsum.name} fetches {tensor} into {holder.component}"
         yield PrecedenceRule(kind, number, waiting, bringer.number, fill, function, why, "flow")
 

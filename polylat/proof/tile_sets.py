@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import islpy as isl
 import numpy as np
 
-from polylat.analysis.isl_pieces import first_within, last_within, pieces_to_set, prefix_map
+from polylat.analysis.isl_pieces import (
+    first_within,
+    last_within,
+    pieces_to_set,
+    prefix_function,
+    prefix_map,
+)
 from polylat.lowering.paths import Leaf
 from polylat.proof.durations import Expectation
 from polylat.proof.loop_counts import LoopCounts, as_boxes
@@ -160,6 +166,24 @@ class TileSets:
             first = isl.Map.from_pw_multi_aff(first_within(self.spaces[leaf], depth))
             self._firsts[leaf, depth] = first.range().coalesce()
         return self._firsts[leaf, depth]
+
+    def entry(self, leaf: int, other: int, depth: int) -> isl.PwMultiAff:
+        """Return, per tile iteration of a leaf, the first one of another leaf in the same tile.
+
+        Parameters
+        ----------
+        leaf, other
+            The numbers of the two leaves, which may be equal.
+        depth
+            The number of loops above the tiles. Both leaves have all of them.
+
+        Returns
+        -------
+        islpy.PwMultiAff
+            Tile iteration of `leaf` → tile iteration of `other`.
+        """
+        first = first_within(self.spaces[other], depth)
+        return first.pullback_pw_multi_aff(prefix_function(self.depths[leaf], depth))
 
     def within_tiles(
         self, tile: isl.PwMultiAff, awaited: tuple[int, int], depth: int

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import islpy as isl
 
-from polylat.analysis.isl_pieces import first_within, prefix_function, prefix_map
+from polylat.analysis.isl_pieces import prefix_map
 from polylat.lowering.paths import Leaf
 from polylat.proof.accesses import ExpectedBlock
 from polylat.proof.element_flow import read_back_elements
@@ -55,8 +55,7 @@ def _of_fill(
     outer = sets.separate_block(number, "fill", tensor, block.level - 1)
     if outer is not None:
         holder = storages[block.level - 1]
-        first = first_within(sets.spaces[number], holder.depth)
-        function = first.pullback_pw_multi_aff(prefix_function(sets.depths[number], holder.depth))
+        function = sets.entry(number, number, holder.depth)
         why = f"{leaf.einsum.name} fetches {tensor} into {holder.component}"
         yield PrecedenceRule("transfer", number, index, number, outer, function, why, "flow")
     back = sets.separate_block(number, "write_back", tensor, block.level)
