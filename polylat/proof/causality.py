@@ -8,7 +8,6 @@ the operations alone, element by element, without the rules that a schedule keep
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from polylat.lowering.paths import Leaf
 from polylat.proof.element_flow import (
@@ -17,12 +16,9 @@ from polylat.proof.element_flow import (
     read_after_write_back,
     updated_before_leaving,
 )
-from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.precedence import PrecedenceRule, flow_from_all
 from polylat.proof.tile_sets import TileSets
 from polylat.proof.transfer_rules import written_back_before
-
-if TYPE_CHECKING:
-    import islpy as isl
 
 __all__ = ["causality_rules"]
 
@@ -52,23 +48,6 @@ def causality_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
             yield from _between(sets, reader, bringer, tensor, source.level)
 
 
-def _all_related(
-    waiting: tuple[int, int],
-    awaited: tuple[int, int],
-    relation: isl.Map,
-    why: str,
-) -> PrecedenceRule:
-    return PrecedenceRule(
-        "causality",
-        *waiting,
-        *awaited,
-        relation.lexmax_pw_multi_aff().coalesce(),
-        why,
-        "flow",
-        relation=relation,
-    )
-
-
 def _outwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule]:
     """Yield the steps of elements from their computation out of every separate holder."""
     number, problem = leaf.number, sets.expected.problem
@@ -83,14 +62,14 @@ def _outwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRul
         computed = updated_before_leaving(problem, leaf, tensor, level)
         relation = computed.between(some, sets.spaces[number])
         why = f"{leaf.einsum.name} computes {tensor}"
-        yield _all_related(back, front, relation, why)
+        yield flow_from_all("causality", back, front, relation, why)
         if level + 1 in blocks:
             inner = blocks[level + 1]
             moved = moved_by_inner(problem, leaf, tensor, level, level + 1)
             relation = moved.between(some, sets.block_set(*inner))
             component = leaf.storages(tensor)[level + 1].component
             why = f"{leaf.einsum.name} writes back {tensor} from {component}"
-            yield _all_related(back, inner, relation, why)
+            yield flow_from_all("causality", back, inner, relation, why)
 
 
 def _inwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule]:
@@ -116,7 +95,7 @@ def _inwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule
         if back is not None:
             relation = written_back_before(sets, leaf, tensor, level, fill, back)
             why = f"{leaf.einsum.name} writes back {tensor} from {storages[level].component}"
-            yield _all_related((number, fill), (number, back), relation, why)
+            yield flow_from_all("causality", (number, fill), (number, back), relation, why)
 
 
 def _between(
@@ -146,4 +125,4 @@ def _between(
         relation = elements.between(sets.firsts(number, read), sets.block_set(*block))
         component = bringer.storages(tensor)[moved].component
         why = f"{bringer.einsum.name} writes back {tensor} from {component}"
-        yield _all_related(waiting, block, relation, why)
+        yield flow_from_all("causality", waiting, block, relation, why)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import islpy as isl
 
-__all__ = ["PrecedenceKind", "PrecedenceRule", "Reason", "Until"]
+__all__ = ["PrecedenceKind", "PrecedenceRule", "Reason", "Until", "flow_from_all"]
 
 PrecedenceKind = Literal["flow", "transfer", "barrier", "capacity", "causality"]
 Reason = Literal["flow", "barrier", "capacity"]
@@ -52,3 +52,32 @@ class PrecedenceRule:
     reason: Reason
     until: Until = "passed"
     relation: isl.Map | None = None
+
+
+def flow_from_all(
+    kind: PrecedenceKind,
+    waiting: tuple[int, int],
+    awaited: tuple[int, int],
+    relation: isl.Map,
+    why: str,
+) -> PrecedenceRule:
+    """Return the rule that a block waits for all related tile iterations of another block.
+
+    Parameters
+    ----------
+    kind
+        The kind of the rule.
+    waiting, awaited
+        (leaf, block) of both.
+    relation
+        Waiting tile iteration → all tile iterations whose block it waits for.
+    why
+        The reason, in words.
+
+    Returns
+    -------
+    PrecedenceRule
+        The rule, by flow: the awaited block must have passed.
+    """
+    last = relation.lexmax_pw_multi_aff().coalesce()
+    return PrecedenceRule(kind, *waiting, *awaited, last, why, "flow", relation=relation)

@@ -10,7 +10,7 @@ from polylat.analysis.isl_pieces import prefix_map
 from polylat.lowering.paths import Leaf
 from polylat.proof.accesses import ExpectedBlock
 from polylat.proof.element_flow import read_back_elements
-from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.precedence import PrecedenceRule, flow_from_all
 from polylat.proof.tile_sets import TileSets
 
 __all__ = ["transfer_rules", "written_back_before"]
@@ -62,17 +62,7 @@ def _of_fill(
     if back is not None:
         relation = written_back_before(sets, leaf, tensor, block.level, index, back)
         why = f"{leaf.einsum.name} reads back {tensor} from {storages[block.level - 1].component}"
-        yield PrecedenceRule(
-            "transfer",
-            number,
-            index,
-            number,
-            back,
-            relation.lexmax_pw_multi_aff().coalesce(),
-            why,
-            "flow",
-            relation=relation,
-        )
+        yield flow_from_all("transfer", (number, index), (number, back), relation, why)
 
 
 def written_back_before(
@@ -121,14 +111,4 @@ def _of_write_back(
             continue
         relation = same.intersect_domain(here).intersect_range(sets.block_set(number, inner))
         why = f"{leaf.einsum.name} writes back {tensor} from {storages[level].component}"
-        yield PrecedenceRule(
-            "transfer",
-            number,
-            index,
-            number,
-            inner,
-            relation.lexmax_pw_multi_aff().coalesce(),
-            why,
-            "flow",
-            relation=relation,
-        )
+        yield flow_from_all("transfer", (number, index), (number, inner), relation, why)
