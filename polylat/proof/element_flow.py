@@ -15,7 +15,13 @@ from polylat.lowering.paths import Leaf
 from polylat.proof.element_relations import SharedElements, combined_functions, shared_elements
 from polylat.proof.element_sets import ElementSet, touched, written_back
 from polylat.proof.problem import Problem
-from polylat.proof.relation_text import PartText, exists_text, independent_parts
+from polylat.proof.relation_text import (
+    ExchangeGroup,
+    PartText,
+    exchange_groups,
+    exists_text,
+    independent_parts,
+)
 
 __all__ = [
     "check_brought",
@@ -27,32 +33,6 @@ __all__ = [
 ]
 
 _IN, _OUT = isl.dim_type.in_, isl.dim_type.out
-
-
-def _exchange_groups(
-    reader: Leaf, bringer: Leaf, tensor: str, level: int
-) -> list[tuple[list[str], list[str], tuple[int, ...], list[int]]]:
-    """Group variables of both leaves, ranks and shared loops by what must be solved together."""
-    shared = range(reader.storages(tensor)[level].position)
-    read = reader.einsum.access(tensor).projection
-    brought = bringer.einsum.access(tensor).projection
-    indices = [
-        [*(f"r.{v}" for v in a.variables), *(f"b.{v}" for v in b.variables)]
-        for a, b in zip(read, brought, strict=True)
-    ]
-    ties = [[f"r.{reader.loops[p].variable}", f"b.{bringer.loops[p].variable}"] for p in shared]
-    ties += [[f"r.{v}" for v in c.variables] for c in reader.coupled]
-    ties += [[f"b.{v}" for v in c.variables] for c in bringer.coupled]
-    names = [f"r.{v}" for v in reader.einsum.rank_variables]
-    names += [f"b.{v}" for v in bringer.einsum.rank_variables]
-    found = []
-    for members in independent_parts(names, [*indices, *ties]):
-        ranks = tuple(x for x, some in enumerate(indices) if some and some[0] in members)
-        read_variables = [m[2:] for m in members if m.startswith("r.")]
-        brought_variables = [m[2:] for m in members if m.startswith("b.")]
-        loops = [p for p in shared if reader.loops[p].variable in read_variables]
-        found.append((read_variables, brought_variables, ranks, loops))
-    return found
 
 
 def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
@@ -77,14 +57,9 @@ def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
         for a, b in zip(read, brought, strict=True)
         if not a.variables and not b.variables
     )
-    for read_variables, brought_variables, ranks, shared in _exchange_groups(
-        reader, bringer, tensor, level
-    ):
+    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
         sets = []
-        for leaf, variables, projection in (
-            (reader, read_variables, read),
-            (bringer, brought_variables, brought),
-        ):
+        for leaf, variables, projection in ((reader, reads, read), (bringer, brings, brought)):
             text = PartText(leaf, variables, "x", shared)
             names = [f"z{r}" for r in ranks]
             equal = [f"z{r} = {text.affine(projection[r])}" for r in ranks]
@@ -124,7 +99,7 @@ def last_bringer(
     brought = bringer.einsum.access(tensor).projection
     parts: list[isl.PwMultiAff] = []
     order: list[int] = []
-    for reads, brings, ranks, shared in _exchange_groups(reader, bringer, tensor, level):
+    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
         source = [k for k in range(read_depth) if reader.loops[reader_loops[k]].variable in reads]
         target = [k for k in range(awaited) if bringer.loops[bringer_loops[k]].variable in brings]
         r = PartText(reader, reads, "r", [*(reader_loops[k] for k in source), *shared])
@@ -174,7 +149,7 @@ def read_after_write_back(
     depth = problem.depths[reader.number]
     read = storages[level + 1].depth if level + 1 < len(storages) else depth
     pairs = []
-    for reads, brings, ranks, shared in _exchange_groups(reader, bringer, tensor, level):
+    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
         units = [p for p in shared if reader.loops[p].unit is not None]
         one = touched(reader, tensor, read, reads, ranks, units)
         pairs.append((one, _leaving(problem, bringer, tensor, moved, brings, ranks, units)))
@@ -267,6 +242,12 @@ def _leaving(
     within = problem.hand_over_depth(leaf, tensor, level)
     depths = within, problem.depths[leaf.number]
     return written_back(leaf, tensor, level, depths, variables, ranks, units)
+
+
+def _exchanged(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> list[ExchangeGroup]:
+    """Return the groups of variables of two leaves that share the loops above a holder."""
+    above = range(reader.storages(tensor)[level].position)
+    return exchange_groups(reader, bringer, tensor, above)
 
 
 def _groups(leaf: Leaf, tensor: str) -> list[tuple[tuple[str, ...], list[int]]]:
