@@ -67,7 +67,7 @@ class WitnessChecker:
         self.waits.evaluate_rules([place for place, _ in found])
         for at, k in enumerate(served):
             first = latency is not None and not at
-            self._check_service(chain[k], times[k][0], found[at], first=first)
+            self._check_service(chain[k], times[k][0], found[at][0], first=first)
             if at:
                 before = served[at - 1]
                 gap = times[k][0] - times[before][1]
@@ -81,15 +81,10 @@ class WitnessChecker:
             raise BrokenRule(f"the schedule does not end a fixed latency after {what}")
         return len(chain)
 
-    def _check_service(
-        self, step: Step, time: int, step_place: tuple[Place, int], *, first: bool
-    ) -> None:
+    def _check_service(self, step: Step, time: int, place: Place, *, first: bool) -> None:
         """Check that a step waits for something, or begins as soon as latencies have passed."""
-        if (
-            time
-            and (first or step.waited_for is None)
-            and not self.waits.is_free(step_place[0], time)
-        ):
+        alone = first or step.waited_for is None
+        if time and alone and not self.waits.is_free(place, time):
             what = describe_step(self.schedule, step)
             raise BrokenRule(f"{what} waits for nothing, and starts at {step.start}")
 
