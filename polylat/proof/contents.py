@@ -11,7 +11,7 @@ import numpy as np
 from polylat.analysis.isl_pieces import first_point, intersecting_pairs, pieces_to_set
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.loop_counts import LoopCounts
+from polylat.proof.loop_counts import LoopCounts, over_iterations
 from polylat.proof.relation_text import operation_count
 from polylat.proof.tile_sets import event_set
 from polylat.schedule.pieces import Pieces
@@ -141,9 +141,7 @@ def _check_numbers(
     expected
         Per tile iteration, its number; -1 where the event does not occur.
     """
-    path = schedule.sets.leaves[leaf]
-    positions = path.temporal_positions[: pieces.depth]
-    grid = expected.over(positions, [path.trips[p] for p in positions])
+    grid = over_iterations(schedule.sets.leaves[leaf], expected, pieces.depth)
     outside = np.zeros(pieces.size, dtype=np.bool_)
     first = np.zeros((pieces.depth, pieces.size), dtype=np.int64)
     final = np.zeros((pieces.depth, pieces.size), dtype=np.int64)

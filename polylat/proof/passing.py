@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from polylat.lowering.paths import Leaf
-from polylat.proof.loop_counts import LoopCounts
+from polylat.proof.loop_counts import LoopCounts, over_iterations
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces, merge_pieces
@@ -35,8 +35,7 @@ def numbers_at(leaf: Leaf, numbers: LoopCounts, digits: Ints) -> Times:
     numpy.ndarray
         Shape (n,): the numbers, as Python integers.
     """
-    positions = leaf.temporal_positions[: digits.shape[1]]
-    grid = numbers.over(positions, [leaf.trips[p] for p in positions])
+    grid = over_iterations(leaf, numbers, digits.shape[1])
     cells = tuple(
         np.searchsorted(cuts, digits[:, k], side="right") - 1 for k, cuts in enumerate(grid.cuts)
     )
@@ -62,9 +61,7 @@ def delayed(leaf: Leaf, pieces: Pieces, by: LoopCounts) -> Pieces:
     """
     if not (by.values != 0).any():
         return pieces
-    positions = leaf.temporal_positions[: pieces.depth]
-    grid = by.over(positions, [leaf.trips[p] for p in positions])
-    for k, cuts in enumerate(grid.cuts):
+    for k, cuts in enumerate(over_iterations(leaf, by, pieces.depth).cuts):
         for cut in cuts[1:]:
             pieces = _cut(pieces, k, cut)
     late = numbers_at(leaf, by, pieces.low.T)

@@ -16,7 +16,7 @@ from polylat.analysis.isl_pieces import (
 )
 from polylat.lowering.paths import Leaf
 from polylat.proof.durations import Expectation
-from polylat.proof.loop_counts import LoopCounts, as_boxes
+from polylat.proof.loop_counts import LoopCounts, as_boxes, over_iterations
 from polylat.proof.relation_text import tile_iterations
 from polylat.proof.sources import Source
 from polylat.schedule.pieces import Pieces, merge_pieces
@@ -227,9 +227,7 @@ class TileSets:
         some = counts.mapped(lambda values: np.asarray(values != 0, dtype=np.int64)).merged()
         if some.values.all():
             return self.spaces[leaf]
-        path = self.leaves[leaf]
-        positions = path.temporal_positions[: self.depths[leaf]]
-        low, size = as_boxes(some.over(positions, [path.trips[p] for p in positions]))
+        low, size = as_boxes(over_iterations(self.leaves[leaf], some, self.depths[leaf]))
         nothing = np.zeros(low.shape[1], dtype=np.int64)
         boxes = Pieces(low, np.ones_like(low), size, nothing, low * 0, nothing)
         return pieces_to_set(merge_pieces(boxes)) & self.spaces[leaf]
