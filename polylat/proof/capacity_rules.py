@@ -28,7 +28,7 @@ def capacity_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
     Yields
     ------
     PrecedenceRule
-        A rule per holder with limited slots and leaf that accesses it.
+        Rules per holder with limited slots and leaf that waits for a slot of it.
     """
     for leaf in sets.leaves:
         number = leaf.number

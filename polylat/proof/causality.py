@@ -1,8 +1,8 @@
 """Derive causality: no value is moved before it exists, and no tile is used before it has arrived.
 
-For every element: its computation, the separate write-backs that move it outwards, the separate
-fills and read-backs that move it inwards, and the use of it follow each other. This is derived from
-the operations alone, element by element, without the rules that a schedule keeps to ensure it.
+Every element is computed, moved outwards by separate write-backs, moved inwards by separate fills
+and read-backs, and then used. These precedences are derived element by element from the operations,
+independently of the rules of the model that imply them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["causality_rules"]
 
 
 def causality_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
-    """Derive what happens before what in every schedule that respects cause and effect.
+    """Derive the precedences between the computation, the transfers and the use of elements.
 
     Parameters
     ----------
@@ -34,8 +34,7 @@ def causality_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
     Yields
     ------
     PrecedenceRule
-        A rule per step of the elements of a tensor on their way from their computation to their
-        use.
+        A rule per tensor and pair of consecutive steps of its elements.
     """
     for leaf in sets.leaves:
         for tensor in leaf.einsum.outputs:

@@ -1,4 +1,4 @@
-"""The schedule to check: its blocks and times, with the rules and the decider."""
+"""The schedule to check: its blocks and times, the rules, and the decider."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_POINTS = 20_000_000
 
 
 class CheckedSchedule:
-    """A schedule of a mapping, prepared for being checked.
+    """A schedule of a mapping, with the rules that it must keep and a decider.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class CheckedSchedule:
         Whether to decide every tile iteration instead of pairs of pieces; None: where some event
         has more than `MAX_PIECES` pieces, and all tile iterations can be listed.
     like
-        Another schedule of the same mapping with the same options, whose rules are used.
+        Another schedule of the same mapping with the same options. Its rules are reused.
     """
 
     def __init__(
@@ -152,20 +152,20 @@ class CheckedSchedule:
         leaf, block
             The number of the leaf, and the index of the block among its blocks.
         until
-            Whether it passes, or is served.
+            Whether the block must pass, or only be served.
 
         Returns
         -------
         tuple of Pieces
-            Its start and the ends of its services, each later by the fixed latency where the block
-            must pass; and until when later starts hold it back.
+            Its start and the ends of its services; if the block must pass, later by its fixed
+            latency, and with the ends of its stalls.
         """
         key = leaf, block, until
         if key not in self._passes:
             stream = self.block_starts(leaf, block)
             events = [stream.ready, *(self.ends(pieces) for pieces in stream.tasks.values())]
             if any(pieces.points == stream.ready.points for pieces in events[1:]):
-                # Services begin after the start, which is proven too.
+                # Services begin after the start: `check_order` proves it.
                 del events[0]
             events = [self.passed(leaf, block, pieces, until) for pieces in events]
             if until == "passed" and self.expected.blocks[leaf][block].kind == "foreground":
@@ -201,7 +201,7 @@ class CheckedSchedule:
         return self._passed[key][1]
 
     def stalls(self, leaf: int) -> Stalls | None:
-        """Return by how much later starts hold back the foregrounds of a leaf.
+        """Return the stalls of a rigid pipeline.
 
         Parameters
         ----------
@@ -211,7 +211,7 @@ class CheckedSchedule:
         Returns
         -------
         Stalls or None
-            The stalls; None if there are none, as its pipeline is not rigid.
+            The stalls; None if there are none.
         """
         if leaf not in self._stalls:
             found = None

@@ -188,7 +188,7 @@ class Expectation:
         return {name: self.units.ports(name, ports) for name, ports in served.items()}
 
     def latency(self, leaf: int, block: int) -> LoopCounts:
-        """Return how long after it was served a block passes.
+        """Return the time from the end of a block's service until the block passes.
 
         Parameters
         ----------

@@ -48,7 +48,7 @@ def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
     Raises
     ------
     MappingError
-        They were not.
+        An element was not.
     """
     read = reader.einsum.access(tensor).projection
     brought = bringer.einsum.access(tensor).projection
@@ -85,8 +85,8 @@ def last_bringer(
     tensor, level
         The tensor, and the index of the shared holder among the reader's holders of it.
     depths
-        The number of loops that index the tiles that are read; of those that index the tile
-        iterations of the reader, and of the producer.
+        The numbers of loops that index the tiles that are read, the tile iterations of the reader,
+        and those of the producer.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def _as_map(some: isl.Set, source: int) -> isl.Map:
 def read_after_write_back(
     problem: Problem, reader: Leaf, bringer: Leaf, tensor: str, level: int, moved: int
 ) -> SharedElements:
-    """Relate readings to the write-backs that moved what they read, in the same residency.
+    """Relate reads to the write-backs of the elements that they read, in the same residency.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def read_after_write_back(
 
 
 def read_back_elements(problem: Problem, leaf: Leaf, tensor: str, level: int) -> SharedElements:
-    """Relate tiles to all write-backs of their elements, of whichever tile.
+    """Relate tiles to all write-backs of their elements, from any tile.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def read_back_elements(problem: Problem, leaf: Leaf, tensor: str, level: int) ->
 
 
 def updated_before_leaving(problem: Problem, leaf: Leaf, tensor: str, level: int) -> SharedElements:
-    """Relate write-backs to all tile iterations that compute what they move, in the same tile.
+    """Relate write-backs to all tile iterations in the same tile that update their elements.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def updated_before_leaving(problem: Problem, leaf: Leaf, tensor: str, level: int
 def moved_by_inner(
     problem: Problem, leaf: Leaf, tensor: str, level: int, inner: int
 ) -> SharedElements:
-    """Relate write-backs to those of the same elements from a holder further in, in the same tile.
+    """Relate write-backs to those of the same elements, in the same tile, from a holder further in.
 
     Parameters
     ----------

@@ -34,8 +34,9 @@ def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
 
     Notes
     -----
-    A write-back waits for the tile iterations that compute its elements, and for the write-backs
-    from further in; a fill waits for those of the same leaf from further out.
+    A reader waits for the last transfer of an element only. That waits for the others: a write-back
+    for the tile iterations that compute its elements and for write-backs from further in, a fill
+    for fills by the same leaf from further out.
     """
     for leaf in sets.leaves:
         for output in leaf.einsum.outputs:

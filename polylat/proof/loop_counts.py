@@ -86,7 +86,7 @@ class LoopCounts:
         Parameters
         ----------
         cuts
-            Per loop, its new cuts: at least the present ones.
+            Per loop, its new cuts, which include the present ones.
 
         Returns
         -------

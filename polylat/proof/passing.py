@@ -19,16 +19,16 @@ __all__ = ["Stalls", "delayed", "numbers_at", "stalls_of"]
 
 
 def numbers_at(leaf: Leaf, numbers: LoopCounts, digits: Ints) -> Times:
-    """Return numbers in tile iterations.
+    """Evaluate a number per tile iteration in some tile iterations.
 
     Parameters
     ----------
     leaf
         The leaf.
     numbers
-        A number per tile iteration.
+        The number, as a function of loop indices.
     digits
-        Shape (n, loops): the indices of tile iterations.
+        Shape (n, loops): the indices of the tile iterations.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def numbers_at(leaf: Leaf, numbers: LoopCounts, digits: Ints) -> Times:
 
 
 def delayed(leaf: Leaf, pieces: Pieces, by: LoopCounts) -> Pieces:
-    """Delay an event by a number per tile iteration.
+    """Delay an event by a time that depends on the tile iteration.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def delayed(leaf: Leaf, pieces: Pieces, by: LoopCounts) -> Pieces:
     pieces
         The event.
     by
-        The delays.
+        The delay per tile iteration.
 
     Returns
     -------
@@ -89,7 +89,10 @@ def _cut(pieces: Pieces, loop: int, at: int) -> Pieces:
 
 @dataclass(frozen=True, eq=False)
 class Stalls:
-    """By how much later starts hold back the foregrounds of a rigid pipeline.
+    """The stalls of a rigid pipeline.
+
+    A tile iteration in the pipeline advances only while later ones enter: it passes no earlier than
+    a given time after each of them starts.
 
     Parameters
     ----------
@@ -98,8 +101,8 @@ class Stalls:
     start
         Shape (tile iterations,): when each starts.
     held, later, until
-        Shape (stalls,): a tile iteration that is held back, the later one that starts, and when the
-        former passes at the earliest.
+        Shape (stalls,): a tile iteration in the pipeline, the later one that holds it back, and the
+        earliest time at which the former passes.
     """
 
     digits: Ints
@@ -110,7 +113,7 @@ class Stalls:
 
     @cached_property
     def latest(self) -> Pieces:
-        """When each tile iteration that is held back passes at the earliest."""
+        """The earliest time at which each tile iteration that is held back passes."""
         at = np.unique(self.held)
         times: Times = np.full(len(self.start), 0, dtype=self.start.dtype)
         np.maximum.at(times, self.held, self.until)
@@ -139,7 +142,7 @@ class Stalls:
 def stalls_of(
     leaf: Leaf, begin: Pieces, latency: LoopCounts, loads: Sequence[LoopCounts]
 ) -> Stalls:
-    """Return by how much later starts hold back the foregrounds of a rigid pipeline.
+    """Return the stalls of a rigid pipeline.
 
     Parameters
     ----------

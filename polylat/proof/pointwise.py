@@ -32,7 +32,7 @@ class PointDecider:
     decided_by_isl
         Always 0: ISL provides the functions only.
     checks, checks_by_isl
-        Number of relations that were checked; always 0.
+        Number of relations that were checked; always 0, as ISL decides none.
     """
 
     decided_by_bounds: int = 0

@@ -1,6 +1,6 @@
 """Relations of the mapping in the syntax of ISL, written anew from the paths of the leaves.
 
-Nothing here is shared with the engine's own texts, so that an error in one of the two shows.
+Nothing is shared with the relations of the engine, so that an error in either is found.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 def independent_parts(
     variables: Iterable[str], tied: Iterable[Sequence[str]]
 ) -> list[tuple[str, ...]]:
-    """Split variables into parts that nothing ties together.
+    """Split variables into independent parts.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class PartText:
     shown
         Positions (among all loops of the path) of the loops whose index has a name of its own.
     zero
-        Positions of the Spatial loops of which only the unit 0 counts.
+        Positions of the Spatial loops of which only unit 0 is counted.
     """
 
     def __init__(

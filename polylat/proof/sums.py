@@ -30,7 +30,7 @@ def check_final(reader: Leaf, producer: Leaf, tensor: str, level: int) -> None:
     Raises
     ------
     MappingError
-        It does: a partial sum is read.
+        An element is updated again: a partial sum is read.
     """
     depth = reader.storages(tensor)[level].depth
     loops = reader.temporal_positions[:depth]

@@ -188,14 +188,14 @@ class TileSets:
     def within_tiles(
         self, tile: isl.PwMultiAff, awaited: tuple[int, int], depth: int
     ) -> tuple[isl.PwMultiAff, isl.Map]:
-        """Relate tile iterations to those of a block in a tile.
+        """Relate tile iterations to those in a tile that have a block.
 
         Parameters
         ----------
         tile
             Waiting tile iteration → the indices of the loops above a tile.
         awaited
-            A leaf and its block.
+            The number of a leaf, and the index of the block among its blocks.
         depth
             The number of loops above the tile.
 
@@ -233,19 +233,19 @@ class TileSets:
         return pieces_to_set(merge_pieces(boxes)) & self.spaces[leaf]
 
     def prefixes(self, some: Sequence[Leaf], depth: int) -> isl.Set:
-        """Return the values of the first loops for which any of the leaves has tile iterations.
+        """Return the indices of the outer loops at which any of the leaves has tile iterations.
 
         Parameters
         ----------
         some
             The leaves, at least one.
         depth
-            The number of first loops.
+            The number of outer loops.
 
         Returns
         -------
         islpy.Set
-            The values of these loops, as points without a name.
+            The indices of these loops, as points without a name.
         """
         found = None
         for leaf in some:

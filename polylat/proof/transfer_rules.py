@@ -19,9 +19,10 @@ __all__ = ["transfer_rules", "written_back_before"]
 def transfer_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
     """Derive when the separate transfers of a leaf may start, and what waits for them.
 
-    A tile iteration waits for its own fills and read-backs; a fill for that of the tile which it
-    reads from; a read-back for the write-backs of its elements; a write-back for its tile
-    iteration, and for the write-backs from further in up to it in the same tile.
+    A tile iteration waits for its own fills and read-backs. A fill or a read-back waits for that of
+    the outer tile from which it reads, and a read-back for the write-backs of its elements. A
+    write-back waits for its tile iteration, and for the write-backs from further in that belong to
+    this or an earlier tile iteration in the same tile.
 
     Parameters
     ----------

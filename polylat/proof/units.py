@@ -66,7 +66,7 @@ class Units:
         found = {frozenset(here)}
         for name in path[: path.index(component) + 1]:
             used = {n: self._interval(n, name) for n in self._path}
-            # The users of units change only where the interval of some leaf begins or ends.
+            # The users of a unit change only where the interval of some leaf begins or ends.
             places = {place for interval in used.values() for place in interval}
             users = [{n for n, (low, high) in used.items() if low <= p < high} for p in places]
             found = {some & members for some in found for members in users}
@@ -141,8 +141,8 @@ class Units:
         Returns
         -------
         dict
-            (leaf, index of a port) → its ports: one for all units that the same of these leaves
-            share. The last part of all names is empty if no index has several ports.
+            (leaf, index of a port) → its ports: one per set of these leaves that share units. If no
+            index has several ports, the last part of every name is empty.
         """
         groups = {
             index: {tuple(sorted(set(leaves) & some)) for some in self.groups(component)} - {()}
