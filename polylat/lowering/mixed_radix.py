@@ -1,4 +1,4 @@
-"""Loop indices as numbers in mixed radix: the previous one, and the last one up to a turn."""
+"""Loop indices as numbers in mixed radix: the previous one, later ones, the last one of a turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask
 
-__all__ = ["last_turn", "predecessor"]
+__all__ = ["last_turn", "predecessor", "successor"]
 
 
 def predecessor(digits: Ints, radix: Ints) -> tuple[Ints, Ints]:
@@ -32,6 +32,28 @@ def predecessor(digits: Ints, radix: Ints) -> tuple[Ints, Ints]:
         found[k] = np.where(down, digits[k] - 1, np.where(same == 0, radix[k] - 1, digits[k]))
         same[down] = k + 1
     return found, same
+
+
+def successor(digits: Ints, radix: Ints, by: Ints | int) -> tuple[Ints, Mask]:
+    """Return numbers in mixed radix plus a number.
+
+    Parameters
+    ----------
+    digits, radix
+        The numbers, shape (digits, n), most significant digit first, and the radix of each digit.
+    by
+        What is added to each, at least 0: shape (n,), or the same for all.
+
+    Returns
+    -------
+    (digits, exists)
+        The results, shape (digits, n), and whether they have no further digit, shape (n,).
+    """
+    found = digits.copy()
+    carry = np.broadcast_to(np.asarray(by, dtype=np.int64), digits.shape[1:])
+    for k in range(len(digits) - 1, -1, -1):
+        carry, found[k] = np.divmod(digits[k] + carry, radix[k])
+    return found, np.asarray(carry == 0, dtype=np.bool_)
 
 
 def last_turn(radix: Ints, digits: Ints, above: int, delay: int) -> tuple[Ints, Mask]:
