@@ -18,7 +18,7 @@ from polylat.analysis.occupancy import Occupancy, occupancies
 from polylat.analysis.retiming import retimer
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
-from polylat.analysis.staging import DoubleBuffering, double_buffering, staged_solution
+from polylat.analysis.staging import DoubleBuffering, buffers_of, staged_solution
 from polylat.analysis.steady_state import InitiationInterval, initiation_intervals
 from polylat.analysis.throughputs import Throughput, ThroughputKey
 from polylat.engine.solution import Solution
@@ -142,13 +142,20 @@ class Results:
         Streaming is the fastest that handing over could be; staged tiles are what double-buffered
         hardware does.
         """
-        found = staged_solution(self.solution.model.lowered.spec, self.options)
+        found = self._staged_solution
         return None if found is None else found.makespan
+
+    @cached_property
+    def _staged_solution(self) -> Solution | None:
+        return staged_solution(self.solution.model.lowered.spec, self.options)
 
     @cached_property
     def double_buffering(self) -> tuple[DoubleBuffering, ...]:
         """What each memory holds with ``staged="all"`` and two slots, and whether that fits."""
-        return double_buffering(self.solution.model.lowered.spec, self.options)
+        spec, options = self.solution.model.lowered.spec, {**self.options, "slots": 2}
+        same = options == self.options
+        found = self._staged_solution if same else staged_solution(spec, options)
+        return () if found is None else buffers_of(found)
 
     @property
     def optimal(self) -> bool:

@@ -13,7 +13,7 @@ from polylat.errors import MappingError, ScheduleError
 from polylat.numbers import Number
 from polylat.spec import Spec
 
-__all__ = ["ALL_HOLDERS", "DoubleBuffering", "double_buffering", "staged_solution"]
+__all__ = ["ALL_HOLDERS", "DoubleBuffering", "buffers_of", "staged_solution"]
 
 ALL_HOLDERS = ((None, None),)
 """Every holder, in the normal form of the option `staged`."""
@@ -65,25 +65,22 @@ def staged_solution(spec: Spec, options: Mapping[str, Any]) -> Solution | None:
         return None
 
 
-def double_buffering(spec: Spec, options: Mapping[str, Any]) -> tuple[DoubleBuffering, ...]:
+def buffers_of(solution: Solution) -> tuple[DoubleBuffering, ...]:
     """Return what each memory holds where every holder is staged and keeps two tiles.
 
     Parameters
     ----------
-    spec, options
-        As for `staged_solution`; `slots` is replaced.
+    solution
+        Its schedule.
 
     Returns
     -------
     tuple of DoubleBuffering
-        One per memory, in the order of the architecture; empty if there is no such schedule.
+        One per memory, in the order of the architecture.
 
     Raises
     ------
     UnsupportedError
         An occupancy cannot be determined.
     """
-    solution = staged_solution(spec, {**options, "slots": 2})
-    if solution is None:
-        return ()
     return tuple(DoubleBuffering(m.name, m.peak, m.size) for m in occupancies(solution))

@@ -92,6 +92,24 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     most = min(_MOST_STAGED, results.options["max_tiles"])
     if results.tiles <= most and results.options["staged"] != ALL_HOLDERS:
         yield _staged(results)
+        yield from _double_buffering(results)
+
+
+def _double_buffering(results: Results) -> Iterator[str]:
+    """Say whether two tiles of every tensor fit, if a memory that holds any is limited."""
+    try:
+        limited = [m for m in results.double_buffering if m.size is not None]
+    except UnsupportedError:
+        return
+    full = [
+        f"{m.memory} ({format_number(m.peak)} of {format_number(m.size)} bits)"
+        for m in limited
+        if m.size is not None and not m.fits
+    ]
+    if full:
+        yield f"Two tiles of every tensor do not fit into {' and '.join(full)}."
+    elif limited:
+        yield f"Two tiles of every tensor fit into {' and '.join(m.memory for m in limited)}."
 
 
 def _staged(results: Results) -> str:

@@ -27,6 +27,7 @@ from builders import (
     storage,
     stretched,
 )
+from differences import coarser
 from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import lower
@@ -404,7 +405,11 @@ def test_no_bracket_where_transfers_count(key: str) -> None:
 @FEWER
 @given(long_cascades(), st.integers(1, 64))
 def test_brackets_hold(case: tuple[Data, Data], share: int) -> None:
-    """However few tile iterations may be visited, the latency lies between the two numbers."""
+    """However few tile iterations may be visited, the latency lies between the two numbers.
+
+    A schedule of coarser tile iterations is one of the finer ones, too, in an order of service that
+    may be faster than the three.
+    """
     data, options = case
     try:
         spec = Spec.from_dict(data)
@@ -418,7 +423,8 @@ def test_brackets_hold(case: tuple[Data, Data], share: int) -> None:
     except (MappingError, ScheduleError, TooLargeError):
         assume(False)
         raise
-    assert some.lower_bound <= every.latency <= some.latency
+    assert some.lower_bound <= min(every.latency, some.latency)
+    assert every.latency <= some.latency or coarser(every, some)
     assert (some.latency == every.latency) or not some.exact
 
 

@@ -146,6 +146,29 @@ def test_headline_in_the_background() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (8, "Two tiles of every tensor fit into SRAM."),
+        (7, "Two tiles of every tensor do not fit into SRAM (8 of 7 bits)."),
+        ("inf", None),
+    ],
+)
+def test_whether_double_buffering_fits(size: int | str, expected: str | None) -> None:
+    """A tile has four values of one bit."""
+    data = spec(
+        {"m": 3, "k": 4},
+        [einsum("e", ("b", "m k"), ("a", "m k"))],
+        [memory("DRAM", size="inf"), memory("SRAM", size=size), compute("mac")],
+        [storage("DRAM", "a", "b"), loop("m"), storage("SRAM", "a"), loop("k"), leaf("e")],
+    )
+    text = report_text(polylat.analyze(polylat.Spec.from_dict(data)))
+    if expected is None:
+        assert "Two tiles" not in text
+    else:
+        assert expected in flat(text)
+
+
 def test_what_is_staged_is_not_staged_again() -> None:
     text = report_text(polylat.analyze(example(), granularity="tile", staged="all"))
     assert "staged: o1@SRAM" in text or "staged: o2@SRAM" in text
