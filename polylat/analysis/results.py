@@ -18,9 +18,10 @@ from polylat.analysis.occupancy import Occupancy, occupancies
 from polylat.analysis.retiming import retimer
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
-from polylat.analysis.staging import DoubleBuffering, buffers_of, staged_solution
+from polylat.analysis.staging import DoubleBuffering, buffers_of, staged_schedules
 from polylat.analysis.steady_state import InitiationInterval, initiation_intervals
 from polylat.analysis.throughputs import Throughput, ThroughputKey
+from polylat.engine.orders import ScheduleChoice
 from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules
 from polylat.errors import UnsupportedError
@@ -142,19 +143,19 @@ class Results:
         Streaming is the fastest that handing over could be; staged tiles are what double-buffered
         hardware does.
         """
-        found = self._staged_solution
-        return None if found is None else found.makespan
+        found = self._staged_schedules
+        return None if found is None else found.chosen.makespan
 
     @cached_property
-    def _staged_solution(self) -> Solution | None:
-        return staged_solution(self.solution.model.lowered.spec, self.options)
+    def _staged_schedules(self) -> ScheduleChoice | None:
+        return staged_schedules(self.solution.model.lowered.spec, self.options)
 
     @cached_property
     def double_buffering(self) -> tuple[DoubleBuffering, ...]:
         """What each memory holds with ``staged="all"`` and two slots, and whether that fits."""
         spec, options = self.solution.model.lowered.spec, {**self.options, "slots": 2}
         same = options == self.options
-        found = self._staged_solution if same else staged_solution(spec, options)
+        found = self._staged_schedules if same else staged_schedules(spec, options)
         return () if found is None else buffers_of(found)
 
     @property

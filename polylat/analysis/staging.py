@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from polylat.analysis.occupancy import occupancies
-from polylat.engine.orders import schedule_mapping
-from polylat.engine.solution import Solution
+from polylat.engine.orders import ScheduleChoice, schedule_mapping
 from polylat.errors import MappingError, ScheduleError
 from polylat.numbers import Number
 from polylat.spec import Spec
 
-__all__ = ["ALL_HOLDERS", "DoubleBuffering", "buffers_of", "staged_solution"]
+__all__ = ["ALL_HOLDERS", "DoubleBuffering", "buffers_of", "staged_schedules"]
 
 ALL_HOLDERS = ((None, None),)
 """Every holder, in the normal form of the option `staged`."""
@@ -28,8 +27,8 @@ class DoubleBuffering:
     memory
         The memory, with the users of its units where these are divided.
     peak
-        The largest number of bits that it holds (of one unit) where every tile is staged and every
-        holder keeps two of them.
+        The largest number of bits that it holds (of one unit), in any order of service, where every
+        tile is staged and every holder keeps two of them.
     size
         Bits that it can hold; None if unlimited.
     """
@@ -44,7 +43,7 @@ class DoubleBuffering:
         return self.size is None or self.peak <= self.size
 
 
-def staged_solution(spec: Spec, options: Mapping[str, Any]) -> Solution | None:
+def staged_schedules(spec: Spec, options: Mapping[str, Any]) -> ScheduleChoice | None:
     """Schedule a mapping with every holder staged.
 
     Parameters
@@ -56,22 +55,23 @@ def staged_solution(spec: Spec, options: Mapping[str, Any]) -> Solution | None:
 
     Returns
     -------
-    Solution or None
-        The best schedule; None if there is none.
+    ScheduleChoice or None
+        The schedules, of which the best is chosen; None if there is none.
     """
     try:
-        return schedule_mapping(spec, {**options, "staged": ALL_HOLDERS, "order": "best"}).chosen
+        return schedule_mapping(spec, {**options, "staged": ALL_HOLDERS, "order": "best"})
     except (MappingError, ScheduleError):
         return None
 
 
-def buffers_of(solution: Solution) -> tuple[DoubleBuffering, ...]:
+def buffers_of(staged: ScheduleChoice) -> tuple[DoubleBuffering, ...]:
     """Return what each memory holds where every holder is staged and keeps two tiles.
 
     Parameters
     ----------
-    solution
-        Its schedule.
+    staged
+        The schedules with two slots. The order "program" may never fill a second slot, and be the
+        fastest nevertheless: each memory has its largest peak over all orders.
 
     Returns
     -------
@@ -83,4 +83,11 @@ def buffers_of(solution: Solution) -> tuple[DoubleBuffering, ...]:
     UnsupportedError
         An occupancy cannot be determined.
     """
-    return tuple(DoubleBuffering(m.name, m.peak, m.size) for m in occupancies(solution))
+    solutions = [*staged.solved.solutions.values(), staged.chosen]
+    found: dict[str, DoubleBuffering] = {}
+    for solution in solutions:
+        for m in occupancies(solution) if solution.legal else ():
+            known = found.get(m.name)
+            if known is None or known.peak < m.peak:
+                found[m.name] = DoubleBuffering(m.name, m.peak, m.size)
+    return tuple(found.values())
