@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
 
+from polylat.engine.ahead_rows import skew_rules
 from polylat.engine.barrier_bound import barrier_bound
 from polylat.engine.constraints import extension_rules
 from polylat.engine.extension import periodic_structure
@@ -144,6 +145,8 @@ def build(
     if layout.whole:
         plan = ExplicitTaskGraph(graph)
     else:
-        rules = partial(extension_rules, lowered, layout, graph, options, stage_shifts)
-        plan = PeriodicTaskGraph(graph, periodic_structure(layout, graph, stage_shifts, rules))
+        inputs = lowered, layout, graph, options, stage_shifts
+        rules, skew = partial(extension_rules, *inputs), partial(skew_rules, *inputs)
+        structure = periodic_structure(layout, graph, stage_shifts, rules, skew)
+        plan = PeriodicTaskGraph(graph, structure)
     return Model(lowered, options, layout, edges, durations, stage_shifts, plan)

@@ -173,6 +173,9 @@ def _extrapolated(
         found["oldest"] = Solution(model, replace(program, order="oldest"))
         return Schedules(model, found, unlimited)
     if model.graph.overtaking:
+        skew = None if work is not None else _served_ahead(model, inputs, most, built)
+        if skew is not None:
+            found["skew"] = skew
         return Schedules(model, found, unlimited)
     try:
         found["oldest"] = Solution(model, work_conserving_by_date(model, found["skew"].schedule))
@@ -185,6 +188,26 @@ def _extrapolated(
         if oldest is not None:
             found["oldest"] = oldest
     return Schedules(model, found, unlimited)
+
+
+def _served_ahead(
+    model: Model, inputs: Inputs, most: int, built: dict[Sampled, Model]
+) -> Solution | None:
+    """Schedule a mapping whose fills are served ahead in the order "skew".
+
+    First from the sample in which the order "program" is proven; else from one of its own.
+    """
+
+    def timed(sampled: Model) -> Solution:
+        return Solution(sampled, sampled.plan.time("skew"))
+
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    if model.plan.repeats.ports.skew is None:
+        return None
+    try:
+        return timed(model)
+    except NotPeriodicError:
+        return SamplingSearch(inputs, most, built=built).run(timed)
 
 
 def solve_oldest(

@@ -101,6 +101,7 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     NotPeriodicError
         The work-conserving schedule may be another one.
     """
+    _require_order_of_dates(model)
     if not skew.legal:
         raise NotPeriodicError([])
     graph, times = model.graph, _extended(model, skew)

@@ -1,4 +1,4 @@
-"""Loop indices as numbers in mixed radix: the previous one, and the last one up to a turn."""
+"""Loop indices as numbers in mixed radix: the previous and the next one, the last up to a turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask
 
-__all__ = ["last_turn", "predecessor"]
+__all__ = ["last_turn", "predecessor", "successor"]
 
 
 def predecessor(digits: Ints, radix: Ints) -> tuple[Ints, Ints]:
@@ -32,6 +32,29 @@ def predecessor(digits: Ints, radix: Ints) -> tuple[Ints, Ints]:
         found[k] = np.where(down, digits[k] - 1, np.where(same == 0, radix[k] - 1, digits[k]))
         same[down] = k + 1
     return found, same
+
+
+def successor(digits: Ints, radix: Ints) -> tuple[Ints, Mask]:
+    """Return numbers in mixed radix plus one.
+
+    Parameters
+    ----------
+    digits, radix
+        As for `predecessor`.
+
+    Returns
+    -------
+    (digits, exists)
+        The results, shape (digits, n): the number itself where it is the largest one; and whether
+        it is not, shape (n,).
+    """
+    found = digits.copy()
+    done = np.zeros(digits.shape[1], dtype=np.bool_)
+    for k in range(len(digits) - 1, -1, -1):
+        up = ~done & (digits[k] < radix[k] - 1)
+        found[k] = np.where(up, digits[k] + 1, np.where(done, digits[k], 0))
+        done |= up
+    return np.where(done, found, digits), done
 
 
 def last_turn(radix: Ints, digits: Ints, above: int, delay: int) -> tuple[Ints, Mask]:

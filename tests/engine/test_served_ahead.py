@@ -1,0 +1,88 @@
+"""Up to which tile iterations ports serve blocks before others, against the sorted tasks."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from builders import LEGAL, Data, stretched
+from polylat import MappingError, Spec
+from polylat.engine.model import Model, build
+from polylat.engine.served_ahead import ServedAhead
+from polylat.lowering.lowered import lower
+from polylat.lowering.mixed_radix import predecessor, successor
+from reports import transfers
+from strategies import holders
+
+MOST = 400
+"""Largest number of tile iterations."""
+
+
+@st.composite
+def models_with_hosts(draw: st.DrawFn) -> Model:
+    """A mapping with all its tile iterations, some of whose fills are served ahead of others."""
+    case = draw(st.sampled_from(LEGAL))
+    variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
+    longer = draw(st.lists(st.sampled_from(variables), max_size=2, unique=True))
+    data: Data = stretched(case["spec"], {v: draw(st.sampled_from((2, 3))) for v in longer})
+    held = holders(data)
+    assume(held)
+    staged = draw(
+        st.one_of(st.just("all"), st.lists(st.sampled_from(held), min_size=1, unique=True))
+    )
+    try:
+        input_spec = Spec.from_dict(data)
+        options = transfers(input_spec, staged=staged, slots=draw(st.sampled_from((2, None))))
+        lowered = lower(input_spec, draw(st.sampled_from(("tile", "flow", "full"))), options)
+        assume(lowered.size <= MOST)
+        model = build(lowered, options)
+    except MappingError:
+        assume(False)
+        raise
+    assume(model.graph.overtaking)
+    return model
+
+
+@settings(max_examples=max(settings().max_examples // 3, 30))
+@given(models_with_hosts())
+def test_the_last_earlier_task_of_each_block(model: Model) -> None:
+    graph, layout = model.graph, model.layout
+    ahead = ServedAhead.of(layout, graph, model.shifts)
+    assume(ahead is not None)
+    assert ahead is not None
+    order, _ = graph.port_order(skewed=True)
+    place = np.empty(graph.tasks, dtype=np.int64)
+    place[order] = np.arange(graph.tasks)
+    iteration = graph.owner[graph.task_block]
+    leaf, index = graph.leaf[iteration], graph.sequence[graph.task_block]
+    iteration = iteration - np.array(layout.bases)[leaf]
+    key = np.array([layout.tiles[a].keys[i] for a, i in zip(leaf, iteration, strict=True)])
+    kinds = sorted(set(zip(leaf.tolist(), index.tolist(), graph.task_port.tolist(), strict=True)))
+    tasks = {
+        kind: np.flatnonzero((np.array(kind)[:, None] == (leaf, index, graph.task_port)).all(0))
+        for kind in kinds
+    }
+    for (target, mine), (source, others) in product(tasks.items(), tasks.items()):
+        if target[2] != source[2]:
+            continue
+        digits = layout.tiles[target[0]].digits[:, iteration[mine]]
+        where, exists = ahead.moves(target[:2], source[:2])[-1].at(digits)
+        upto = np.where(exists, layout.tiles[source[0]].keys_of(where), -1)
+        for task, last in zip(mine.tolist(), upto.tolist(), strict=True):
+            assert (key[others] <= last).tolist() == (place[others] < place[task]).tolist()
+
+
+@given(st.data())
+def test_numbers_in_mixed_radix(data: st.DataObject) -> None:
+    radix = np.array(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)), dtype=np.int64)
+    every = np.array(list(np.ndindex(*radix.tolist())), dtype=np.int64).reshape(-1, len(radix)).T
+    following, more = successor(every, radix)
+    assert more.tolist() == [True] * (every.shape[1] - 1) + [False]
+    assert (following[:, :-1] == every[:, 1:]).all()
+    assert (following[:, -1:] == every[:, -1:]).all()
+    before, same = predecessor(following, radix)
+    assert (before[:, more] == every[:, more]).all()
+    assert (same[more] > 0).all()
