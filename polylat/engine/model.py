@@ -12,6 +12,7 @@ from polylat.engine.barrier_bound import barrier_bound
 from polylat.engine.constraints import extension_rules
 from polylat.engine.extension import periodic_structure
 from polylat.engine.port_rows import runs_in_turn
+from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_order import ServiceOrder
 from polylat.lowering.dependences.rules import dependence_edges
 from polylat.lowering.dependences.skew import skew_shifts
@@ -68,6 +69,13 @@ class Model:
     def engine(self) -> Literal["explicit", "periodic"]:
         """Whether all tile iterations are sampled, or some represent skipped ones."""
         return "explicit" if self.layout.whole else "periodic"
+
+    @cached_property
+    def ahead(self) -> ServedAhead | None:
+        """The fills that are served ahead of other blocks in a skewed order, if that is known."""
+        if not self.graph.overtaking:
+            return None
+        return ServedAhead.of(self.layout, self.graph, self.shifts)
 
     @property
     def runs_in_turn(self) -> bool:

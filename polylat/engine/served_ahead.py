@@ -106,6 +106,23 @@ class ServedAhead:
         )
         return ServedAhead(layout, shifts, radix, found)
 
+    def hosts(self, block: BlockKey, digits: Ints) -> Ints:
+        """Return by the dates of which tile iterations a port serves a block.
+
+        Parameters
+        ----------
+        block
+            The block.
+        digits
+            Loop indices of its tile iterations, shape (depth, n).
+
+        Returns
+        -------
+        numpy.ndarray
+            Loop indices of the hosts, shape (depth, n).
+        """
+        return self._host(block).at(digits)[0] if block in self.tile_depth else digits
+
     def shared_depth(self, leaf: int, other: int) -> int:
         """Return the number of loops above the split that separates two leaves.
 

@@ -223,22 +223,27 @@ class ExtensionRules:
         missed = np.flatnonzero(self._needed & ~attained)
         return self._places(np.union1d(_failed(rows, outcome), missed))
 
-    def begins_idle(self, times: ExtendedTimes) -> Mask:
+    def begins_idle(self, times: ExtendedTimes, skew: SkewRules | None = None) -> Mask:
         """Return which tasks do not begin, throughout their boxes, when their port becomes free.
 
         Parameters
         ----------
         times
             The times of the schedule in the order "skew", see `extended`.
+        skew
+            That order, where fills that are served ahead come before other blocks.
 
         Returns
         -------
         numpy.ndarray
             Shape (tasks,).
         """
-        assert self.skew is not None
-        rows = Rows.joined([self.in_order, self.skew])
-        busy = self._attained(rows, self._decided(rows, times, self._parts))
+        if skew is not None:
+            rows, parts = skew.precedences, skew.parts
+        else:
+            assert self.skew is not None
+            rows, parts = Rows.joined([self.in_order, self.skew]), self._parts
+        busy = self._attained(rows, self._decided(rows, times, parts))
         return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
 
     def not_increasing(self, times: ExtendedTimes) -> list[tuple[int, int, int]]:

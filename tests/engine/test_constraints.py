@@ -25,7 +25,7 @@ from builders import (
     storage,
     stretched,
 )
-from grids import members
+from grids import kept_at_random, members
 from polylat import MappingError, Spec
 from polylat.engine.constraints import extension_rules
 from polylat.engine.model import Model, build
@@ -34,7 +34,7 @@ from polylat.engine.service_order import order_of_shortened_loops, service_rules
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import lower
-from polylat.lowering.sampling import LoopSample, SkippedPeriods
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
@@ -48,18 +48,6 @@ FEWER = settings(
     max_examples=max(settings().max_examples // 7, 15),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
-
-
-def kept_at_random(draw: Any, trips: dict[int, int]) -> dict[int, LoopSample]:
-    """Samples of the loops, of which some skip a range."""
-    kept = {}
-    for node, count in trips.items():
-        period = draw(st.sampled_from((1, 1, 2, 3)))
-        head = draw(st.integers(2 * period + 1, 2 * period + 4))
-        periods = (count - head - draw(st.integers(period, period + 3))) // period
-        cuts = (SkippedPeriods(head, period, periods),) if periods > 0 else ()
-        kept[node] = LoopSample(count, cuts)
-    return kept
 
 
 class Members:

@@ -8,42 +8,10 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from builders import LEGAL, Data, stretched
-from polylat import MappingError, Spec
-from polylat.engine.model import Model, build
+from polylat.engine.model import Model
 from polylat.engine.served_ahead import ServedAhead
-from polylat.lowering.lowered import lower
 from polylat.lowering.mixed_radix import predecessor, successor
-from reports import transfers
-from strategies import holders
-
-MOST = 400
-"""Largest number of tile iterations."""
-
-
-@st.composite
-def models_with_hosts(draw: st.DrawFn) -> Model:
-    """A mapping with all its tile iterations, some of whose fills are served ahead of others."""
-    case = draw(st.sampled_from(LEGAL))
-    variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
-    longer = draw(st.lists(st.sampled_from(variables), max_size=2, unique=True))
-    data: Data = stretched(case["spec"], {v: draw(st.sampled_from((2, 3))) for v in longer})
-    held = holders(data)
-    assume(held)
-    staged = draw(
-        st.one_of(st.just("all"), st.lists(st.sampled_from(held), min_size=1, unique=True))
-    )
-    try:
-        input_spec = Spec.from_dict(data)
-        options = transfers(input_spec, staged=staged, slots=draw(st.sampled_from((2, None))))
-        lowered = lower(input_spec, draw(st.sampled_from(("tile", "flow", "full"))), options)
-        assume(lowered.size <= MOST)
-        model = build(lowered, options)
-    except MappingError:
-        assume(False)
-        raise
-    assume(model.graph.overtaking)
-    return model
+from served_ahead import models_with_hosts, places_on_ports
 
 
 @settings(max_examples=max(settings().max_examples // 3, 30))
@@ -53,9 +21,7 @@ def test_the_last_earlier_task_of_each_block(model: Model) -> None:
     ahead = ServedAhead.of(layout, graph, model.shifts)
     assume(ahead is not None)
     assert ahead is not None
-    order, _ = graph.port_order(skewed=True)
-    place = np.empty(graph.tasks, dtype=np.int64)
-    place[order] = np.arange(graph.tasks)
+    place = places_on_ports(graph)
     iteration = graph.owner[graph.task_block]
     leaf, index = graph.leaf[iteration], graph.sequence[graph.task_block]
     iteration = iteration - np.array(layout.bases)[leaf]
