@@ -38,7 +38,7 @@ def models_with_hosts(draw: st.DrawFn, factors: Sequence[int] = (2, 3)) -> Model
     )
     try:
         input_spec = Spec.from_dict(data)
-        options = transfers(input_spec, staged=staged, slots=draw(st.sampled_from((2, None))))
+        options = transfers(input_spec, staged=staged, slots=draw(st.sampled_from((2, 3, None))))
         lowered = lower(input_spec, draw(st.sampled_from(("tile", "flow", "full"))), options)
         assume(lowered.size <= MOST)
         model = build(lowered, options)

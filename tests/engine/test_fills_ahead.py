@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, event, given, settings
 
 import polylat
 from builders import Data, compute, einsum, leaf, loop, memory, nested, spec, storage
 from polylat import Report, Spec, TooLargeError
 from polylat.engine import solve
+from polylat.engine.model import Model
 from polylat.engine.sampling_search import Inputs
 from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules
@@ -19,6 +21,7 @@ from polylat.lowering.lowered import lower
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.timing import Order
 from reports import explicit_up_to
+from served_ahead import MOST, models_with_hosts
 
 
 def fetched(write: str = "inf", trips: int = 900) -> Data:
@@ -76,6 +79,12 @@ def sampled_and_all(data: Data, options: TransferOptions) -> tuple[Schedules, Sc
     assert sampled is not None
     assert not sampled.model.layout.whole
     assert (sampled.model.graph.host != sampled.model.graph.owner).any()
+    assert_same(sampled, whole)
+    return sampled, whole
+
+
+def assert_same(sampled: Schedules, whole: Schedules) -> None:
+    """The sampled tasks of all orders that are known begin when they do in the whole schedules."""
     for order, solution in sampled.solutions.items():
         assert solution.legal == whole.solutions[order].legal
         if solution.legal:
@@ -83,7 +92,6 @@ def sampled_and_all(data: Data, options: TransferOptions) -> tuple[Schedules, Sc
             assert begins(solution).items() <= begins(whole.solutions[order]).items()
     pairs = [(s.unlimited.makespan, s.model.costs.scale) for s in (sampled, whole)]
     assert Fraction(*pairs[0]) == Fraction(*pairs[1])
-    return sampled, whole
 
 
 @pytest.mark.parametrize("slots", [2, 3, None])
@@ -96,6 +104,20 @@ def test_static_orders_are_sampled(
     sampled, _ = sampled_and_all(fetched(write), options)
     assert sampled.model.graph.overtaking
     assert set(sampled.solutions) >= {"program", "skew"}
+
+
+@settings(
+    max_examples=max(settings().max_examples // 5, 20),
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+@given(models_with_hosts((3, 7)))
+def test_sampled_schedules_are_those_of_all_tile_iterations(model: Model) -> None:
+    with explicit_up_to(0):
+        sampled = solve._periodic(Inputs(model.lowered, model.options), MOST, None)
+    assume(sampled is not None)
+    assert sampled is not None
+    assert_same(sampled, solve._explicit(model))
+    event(f"orders: {sorted(sampled.solutions)}")
 
 
 @pytest.mark.parametrize("write", ["1/2", "2/7"])
