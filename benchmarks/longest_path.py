@@ -13,6 +13,7 @@ import rustworkx as rx
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import PASSED, STARTED
+from polylat.schedule.stalls import stall_precedences
 
 __all__ = ["Events", "by_networkx", "by_polylat", "by_rustworkx", "events"]
 
@@ -73,6 +74,7 @@ def events(graph: TaskGraph, order: Literal["program", "skew"] = "program") -> E
     awaited = np.where(own, np.where(until == PASSED, finish0, served0), block0)
     awaited[until == STARTED] = 0
     delays = np.where(~own & (until == PASSED), latency[source], 0)
+    started, held, lags = stall_precedences(graph)
     parts: list[tuple[Ints, Ints, Ints | int]] = [
         (successors - 1, successors, 0),
         (block0 + fills, graph.owner[fills], latency[fills]),
@@ -83,7 +85,7 @@ def events(graph: TaskGraph, order: Literal["program", "skew"] = "program") -> E
         (task0 + task, block0 + graph.task_block, duration),
         (block0 + iteration, finish0 + iteration, latency[:n]),
         (finish0 + successors - 1, finish0 + successors, 0),
-        (graph.stall_source, finish0 + graph.stall_target, graph.stall_lag),
+        (started, finish0 + held, lags),
         (awaited + source, graph.edge_target, delays),
         (block0 + late_backs, np.full(len(late_backs), end), latency[late_backs]),
     ]

@@ -20,6 +20,7 @@ from polylat.schedule.arrays import Ints
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import PASSED, STARTED
+from polylat.schedule.stalls import stall_precedences
 
 __all__ = ["by_polylat", "by_simpy"]
 
@@ -56,9 +57,10 @@ class _Simulation:
         self.edges = _group(graph.edge_target, np.arange(len(graph.edge_target)), blocks)
         self.edge_source: list[int] = graph.edge_source.tolist()
         self.edge_until: list[int] = graph.edge_until.tolist()
-        self.stalls = _group(graph.stall_target, np.arange(len(graph.stall_target)), n)
-        self.stall_source: list[int] = graph.stall_source.tolist()
-        self.stall_lag: list[int] = graph.stall_lag.tolist()
+        started, held, lag = stall_precedences(graph)
+        self.stalls = _group(held, np.arange(len(held)), n)
+        self.stall_source: list[int] = started.tolist()
+        self.stall_lag: list[int] = lag.tolist()
         kind: list[int] = graph.kind.tolist()
         self.fills: dict[int, list[int]] = {}
         for block in range(n, blocks):

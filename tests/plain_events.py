@@ -48,9 +48,6 @@ class PlainEvents:
         # Of a rule, the latest source is named first.
         for edge in sorted(range(len(sources)), key=lambda e: (graph.edge_rule[e], -sources[e])):
             self.edges_into[int(graph.edge_target[edge])].append(edge)
-        self.stalls_of: dict[int, list[int]] = defaultdict(list)
-        for stall, target in enumerate(graph.stall_target.tolist()):
-            self.stalls_of[target].append(stall)
 
     @cached_property
     def every(self) -> list[Event]:
@@ -118,8 +115,12 @@ class PlainEvents:
     def _of_finish(self, iteration: int) -> list[Wait]:
         graph = self.graph
         found = self._of_served(iteration, int(graph.latency[iteration]), "finish")
-        for stall in self.stalls_of[iteration]:
-            source, lag = int(graph.stall_source[stall]), int(graph.stall_lag[stall])
+        leaf, latency = int(graph.leaf[iteration]), int(graph.latency[iteration])
+        first, size = graph.leaf.tolist().index(leaf), graph.leaf.tolist().count(leaf)
+        duration = int(graph.rigid[leaf][iteration - first]) if leaf in graph.rigid else 0
+        later = range(iteration + 1, first + size)
+        for source in later[: latency // duration if duration else 0]:
+            lag = latency + duration - (source - iteration) * duration
             found.append(Wait(("start", source), lag, START))
         return found
 

@@ -109,7 +109,7 @@ def test_the_separate_transfers_are_of_every_kind() -> None:
     for background in (False, True):
         graph = graph_of(data, staged="all", background=["o3"] if background else ())
         assert graph.late
-        assert len(graph.stall_source)
+        assert graph.rigid
         assert (graph.host != graph.owner).any()
         assert (graph.kind == 0).any()
         assert set(graph.background[graph.kind == 2].tolist()) == {background}

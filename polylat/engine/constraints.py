@@ -73,4 +73,5 @@ def extension_rules(
         skew,
         Rows.joined(ready_order),
         tuple(builder.undecided),
+        builder.tails,
     )

@@ -16,19 +16,25 @@ import numpy as np
 from polylat.engine.ahead_order import order_ahead
 from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_table import ServiceTable
+from polylat.engine.stalls import stall_lags
 from polylat.lowering.accesses.blocks import Access
 from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.iterations import IrregularError, IterationTable
-from polylat.lowering.mixed_radix import last_turn
+from polylat.lowering.mixed_radix import last_turn, successor
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import separating_split
 from polylat.lowering.task_graph import latest_turn
-from polylat.schedule.arrays import Ints
+from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.events import Precedences
 from polylat.schedule.extension import ExtensionRules, SkewRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicStructure, SkippedRange
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.precedences import FinishingTasks, PortPrecedences, consecutive
+from polylat.schedule.precedences import (
+    FinishingTasks,
+    LaggedPrecedences,
+    PortPrecedences,
+    consecutive,
+)
 
 __all__ = ["periodic_structure"]
 
@@ -163,6 +169,9 @@ def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
     """
     layout, graph = table.layout, table.graph
     kinds = graph.kind[graph.task_block]
+    stalls = stall_lags(layout, graph)
+    stalled: list[list[_Part]] = [[], [], []]
+    lags: list[list[Times]] = [[], [], []]
     ends: list[_Part] = []
     sources: list[_Part] = []
     written: list[_Part] = []
@@ -202,7 +211,44 @@ def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
                 np.tile(periods, len(ports)),
             )
             parts.append((source, np.tile(target, len(ports))[which], later))
-    return FinishingTasks(*(_joined(layout, parts) for parts in (ends, sources, written)))
+        for k, (_, target, position, periods) in enumerate(finishes):
+            for behind, lag in enumerate(stalls.get(leaf, ()), start=1):
+                part = _later_starts(layout, leaf, target, position, periods, behind)
+                stalled[k].append(part)
+                lags[k].append(np.full(len(part[0]), lag, dtype=graph.latency.dtype))
+    none = graph.latency[:0]
+    waits = [_joined(layout, parts) for parts in stalled]
+    held = [
+        LaggedPrecedences(wait.source, wait.target, wait.periods, np.concatenate([none, *late]))
+        for wait, late in zip(waits, lags, strict=True)
+    ]
+    joined = [_joined(layout, parts) for parts in (ends, sources, written)]
+    return FinishingTasks(joined[0], joined[1], joined[2], held[0], held[1], held[2])
+
+
+def _later_starts(
+    layout: Numbering, leaf: int, target: Ints, position: Ints, periods: Ints, behind: int
+) -> _Part:
+    """Return the precedences on the tile iterations some places behind others, where there are any.
+
+    Parameters
+    ----------
+    layout, leaf
+        The numbering, and a leaf with all combinations of its loop indices.
+    target
+        What waits, shape (n,).
+    position, periods
+        Tile iterations, numbered within the leaf, shape (n,), and the number of periods per loop by
+        which the ones in question are later, shape (depth of the leaf, n).
+    behind
+        The number of places.
+    """
+    tiles, base = layout.tiles[leaf], layout.bases[leaf]
+    radix = np.array([kept.trips for kept in tiles.kept], dtype=np.int64)
+    digits = layout.later(base + position, periods)[: tiles.depth]
+    moved, exists = successor(digits, radix, behind)
+    found, later = tiles.locate(moved[:, exists])
+    return base + found, target[exists], later
 
 
 def _program_order(table: ServiceTable) -> Precedences:

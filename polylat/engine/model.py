@@ -16,7 +16,6 @@ from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_order import ServiceOrder
 from polylat.lowering.dependences.rules import dependence_edges
 from polylat.lowering.dependences.skew import skew_shifts
-from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.ports import AccessCosts, access_costs
@@ -147,8 +146,6 @@ def build(
     durations = access_costs(lowered.spec, lowered.leaves, layout.tiles, layout.blocks, units)
     stage_shifts = skew_shifts(lowered.leaves, layout, lowered.found)
     graph = build_graph(layout, edges, durations, stage_shifts)
-    if not layout.whole and len(graph.stall_source):
-        raise IrregularError("stalls of rigid pipelines are visited one by one")
     plan: ExplicitTaskGraph | PeriodicTaskGraph
     if layout.whole:
         plan = ExplicitTaskGraph(graph)

@@ -99,7 +99,19 @@ def schedule_mapping(
     """
     lowering = lowering or partial(lower, spec)
     solved, lowered = _solve(lowering, solver, transfer_options(spec, options), options)
-    chosen, settled, in_turn = _choose(solver, solved, options)
+    try:
+        chosen, settled, in_turn = _choose(solver, solved, options)
+    except ScheduleError as error:
+        if solved.model.lowered.depths == lowered.depths:
+            raise
+        # Coarser tile iterations wait for more: this says nothing about those requested.
+        raise TooLargeError(
+            f"the mapping has {lowered.size} tile iterations at granularity"
+            f" {lowered.granularity!r}, more than max_tiles={options['max_tiles']}; coarser ones"
+            " wait for each other",
+            where="mapping",
+            fix="raise max_tiles",
+        ) from error
     return ScheduleChoice(solved, lowered, chosen, settled, in_turn)
 
 
@@ -256,6 +268,14 @@ def _choose(
         in_turn = solver(model.lowered, model.options, options["max_tiles"], sequential=True)
         choices += [solution for solution in in_turn.solutions.values() if solution.legal]
         settled &= in_turn.settled
+    if not choices and not settled:
+        raise TooLargeError(
+            "every order that is periodic within few tile iterations contradicts the dependences,"
+            f" and the mapping has {model.lowered.size} at granularity"
+            f" {model.lowered.granularity!r}",
+            where="mapping",
+            fix="raise max_tiles, or use granularity='tile'",
+        )
     if not choices:
         raise _no_order(list(solutions.values())[-1], "every order of the ports")
     return min(choices, key=lambda solution: solution.makespan), settled, in_turn

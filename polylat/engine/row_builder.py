@@ -7,9 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
+from polylat.engine.stalls import stall_lags
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
-from polylat.lowering.mixed_radix import predecessor
+from polylat.lowering.mixed_radix import predecessor, successor
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.arrays import Ints, Mask, Times
@@ -47,6 +48,9 @@ class RowBuilder:
         The sources so far, and their number.
     undecided
         (leaf, point) of targets with a precedence that does not move with their box.
+    tails
+        (leaf, loop) → number of iterations before the end of each range that must be sampled, so
+        that precedences of rigid pipelines move with their boxes.
 
     Raises
     ------
@@ -78,8 +82,11 @@ class RowBuilder:
             raise IrregularError("few combinations of loop indices are tile iterations")
         self.families = EventFamilies.of(graph, self.grid, self.keys)
         self.undecided: list[tuple[int, int]] = []
+        self.tails: dict[tuple[int, int], int] = {}
         self.sources: list[Sources] = []
         self.numbered = 0
+        self._firsts: list[int] = []
+        self._stalls = stall_lags(layout, graph)
         self._itself: dict[int, Ints] = {}
         self._before: dict[int, Ints] = {}
 
@@ -136,6 +143,7 @@ class RowBuilder:
             )
         )
         first = self.numbered
+        self._firsts.append(first)
         self.numbered += n
         return np.arange(first, first + n)
 
@@ -442,7 +450,75 @@ class RowBuilder:
         """
         families, lag = self.finish(leaf)
         late = 0 if served else lag
-        return [self.rows(target, f, source, sound=sound, lag=late) for f in families]
+        rows = [self.rows(target, f, source, sound=sound, lag=late) for f in families]
+        if not served and leaf in self._stalls:
+            rows += self._after_stalls(target, leaf, source, sound)
+        return rows
+
+    def _after_stalls(self, target: Ints, leaf: int, source: Ints, sound: bool) -> list[Rows]:
+        """Make rows that wait for the starts of later tile iterations of a rigid pipeline."""
+        lags = np.array(self._stalls[leaf], dtype=self.graph.latency.dtype)
+        rows = []
+        start = self.families.start[leaf]
+        parts = np.searchsorted(np.array(self._firsts), source, side="right") - 1
+        for number in np.unique(parts).tolist():
+            here = np.flatnonzero(parts == number)
+            of = source[here] - self._firsts[number]
+            which, numbers, behind = self._later(self.sources[number], of, len(lags))
+            waiting = target[here[which]]
+            rows.append(self.rows(waiting, start, numbers, sound=sound, lag=lags[behind - 1]))
+        return rows
+
+    def _later(self, part: Sources, which: Ints, reach: int) -> tuple[Ints, Ints, Ints]:
+        """Number the tile iterations up to some places behind sources.
+
+        Parameters
+        ----------
+        part, which
+            Sources of one leaf, and the positions of the ones in question, shape (n,).
+        reach
+            The largest number of places.
+
+        Returns
+        -------
+        (positions, sources, places)
+            Positions in `which`, numbers of sources, and how many places these are behind.
+        """
+        leaf, other = int(part.leaf[which[0]]), int(part.other[which[0]])
+        deep, depth = int(self.grid.depth[other]), int(self.grid.depth[leaf])
+        radix = self.grid.trips[other, :deep]
+        of = np.repeat(np.arange(len(which)), reach)
+        behind = np.tile(np.arange(1, reach + 1), len(which))
+        keys = part.target[which]
+        skipped, period = self.skipped[leaf][:, keys], self.period[leaf][:, keys]
+        slopes = np.zeros((deep, depth, len(which)), dtype=np.int64)
+        for k in range(min(deep, depth)):
+            slopes[k, k] = np.where(part.same[which] > k, period[k], 0)
+        moved = np.flatnonzero(part.slope[which] >= 0)
+        matrices = part.slopes[part.slope[which[moved]]]
+        slopes[:, :, moved] = matrices[:, :deep, :depth].transpose(1, 2, 0)
+        base, exists = successor(part.base[which, :deep].T[:, of], radix, behind)
+        good = np.ones(len(of), dtype=np.bool_)
+        wide = [k for k in range(depth) if skipped[k].any()]
+        for size in range(1, len(wide) + 1):
+            for subset in combinations(wide, size):
+                by = sum(slopes[:, k] * skipped[k] for k in subset)
+                corner = part.base[which, :deep].T + by
+                found, there = successor(corner[:, of], radix, behind)
+                alike = (found == base + by[:, of]).all(axis=0)
+                alike = (there == exists) & (alike | ~there)
+                good &= alike
+                if size == 1 and not alike.all():
+                    (loop,) = subset
+                    most = int((behind * period[loop, of])[~alike].max())
+                    self.tails[leaf, loop] = max(most, self.tails.get((leaf, loop), 0))
+        self.note(leaf, np.unique(keys[of[~good]]))
+        some = np.flatnonzero(exists & good)
+        of, behind = of[some], behind[some]
+        numbers = self.source(
+            leaf, keys[of], other, base[:, some], part.same[which[of]], slopes[:, :, of]
+        )
+        return of, numbers, behind
 
     def tasks_on(self, leaf: int, port: int) -> list[tuple[int, int]]:
         """Return (position of the block, family) of a leaf's tasks on a port, in sequence.

@@ -283,6 +283,8 @@ class SamplingSearch:
             for node in wrong:
                 self._sample_more(node)
             return True
+        if self._lengthen(error.tails):
+            return True
         if self._restart is not None:
             self._narrow_restart(wrong.get(self._restart.node, []), error.excess)
             return True
@@ -300,19 +302,29 @@ class SamplingSearch:
                 self._samples[node] = replace(sample, period=lcm(sample.period, *found))
             else:
                 self._sample_more(node)
-        if (
-            len(steady) == len(wrong) == 1
-            and self._samples[steady[0]].tail >= self._tails[steady[0]]
-        ):
-            if len(self._samples[steady[0]].restarts) >= _MOST_RESTARTS:
+        # Leaves wait for earlier ones: the regimes of the first loop that fails explain the others.
+        first = next(iter(wrong))
+        if len(steady) == len(wrong) and self._samples[first].tail >= self._tails[first]:
+            if len(self._samples[first].restarts) >= _MOST_RESTARTS:
                 return False
-            self._begin_restart(model, steady[0], wrong[steady[0]], error.excess)
+            self._begin_restart(model, first, wrong[first], error.excess)
         else:
             for node in steady:
                 sample = self._samples[node]
                 self._samples[node] = replace(sample, head=sample.head + 2, tail=sample.tail + 2)
         self._model = None
         return True
+
+    def _lengthen(self, tails: Mapping[tuple[int, int], int]) -> bool:
+        """Sample at least so many iterations at the ends of loops; False if they are sampled."""
+        longer = False
+        for (leaf, loop), tail in tails.items():
+            node = self.inputs.lowered.leaves[leaf].temporal[loop].node
+            if self._samples[node].tail < tail:
+                self._samples[node] = replace(self._samples[node], tail=tail)
+                self._tails[node] = tail + 2
+                self._model, longer = None, True
+        return longer
 
     def _sample_more(self, node: int) -> None:
         """Sample more iterations at the beginning of a loop, and at its ends."""

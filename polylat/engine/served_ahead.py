@@ -194,7 +194,7 @@ class ServedAhead:
                 hosts, later = _previous_tile(radix, depth)(digits)
                 tile = _entry(hosts, inner)
                 following, more = tile.copy(), np.zeros(digits.shape[1], dtype=np.bool_)
-                following[:inner], more = successor(tile[:inner], radix[:inner])
+                following[:inner], more = successor(tile[:inner], radix[:inner], 1)
                 # With the same host, the fill of the earlier tile iteration comes first.
                 go = more & (hosts[inner:].any(axis=0) | _less(following, digits, first))
                 found = np.where(go, following, tile)
@@ -294,7 +294,8 @@ def _next_tile(radix: Ints, depth: int) -> Callable[[Ints], _Place]:
 
     def at(digits: Ints) -> _Place:
         found = _entry(digits, depth)
-        found[:depth], _ = successor(digits[:depth], radix[:depth])
+        following, more = successor(digits[:depth], radix[:depth], 1)
+        found[:depth] = np.where(more, following, digits[:depth])
         return found, np.ones(digits.shape[1], dtype=np.bool_)
 
     return at

@@ -158,7 +158,7 @@ class VariantGraph:
             tasks.iterations,
             start.astype(np.int32),
             every.target[by_source].astype(np.int32),
-            every.lag[by_source] if tasks.late or len(tasks.stall_lag) else every.lag[:0],
+            every.lag[by_source] if tasks.late else every.lag[:0],
             condition[by_source].astype(np.int32),
             every.source[limited],
             every.target[limited],

@@ -1,4 +1,4 @@
-"""Loop indices as numbers in mixed radix: the previous and the next one, the last up to a turn."""
+"""Loop indices as numbers in mixed radix: the previous one, later ones, the last one of a turn."""
 
 from __future__ import annotations
 
@@ -34,27 +34,26 @@ def predecessor(digits: Ints, radix: Ints) -> tuple[Ints, Ints]:
     return found, same
 
 
-def successor(digits: Ints, radix: Ints) -> tuple[Ints, Mask]:
-    """Return numbers in mixed radix plus one.
+def successor(digits: Ints, radix: Ints, by: Ints | int) -> tuple[Ints, Mask]:
+    """Return numbers in mixed radix plus a number.
 
     Parameters
     ----------
     digits, radix
-        As for `predecessor`.
+        The numbers, shape (digits, n), most significant digit first, and the radix of each digit.
+    by
+        What is added to each, at least 0: shape (n,), or the same for all.
 
     Returns
     -------
     (digits, exists)
-        The results, shape (digits, n): the number itself where it is the largest one; and whether
-        it is not, shape (n,).
+        The results, shape (digits, n), and whether they have no further digit, shape (n,).
     """
     found = digits.copy()
-    done = np.zeros(digits.shape[1], dtype=np.bool_)
+    carry = np.broadcast_to(np.asarray(by, dtype=np.int64), digits.shape[1:])
     for k in range(len(digits) - 1, -1, -1):
-        up = ~done & (digits[k] < radix[k] - 1)
-        found[k] = np.where(up, digits[k] + 1, np.where(done, digits[k], 0))
-        done |= up
-    return np.where(done, found, digits), done
+        carry, found[k] = np.divmod(digits[k] + carry, radix[k])
+    return found, np.asarray(carry == 0, dtype=np.bool_)
 
 
 def last_turn(radix: Ints, digits: Ints, above: int, delay: int) -> tuple[Ints, Mask]:

@@ -148,7 +148,7 @@ def build_graph(
     background = np.zeros(layout.total, dtype=np.bool_)
     latency: Times = np.full(layout.total, 0, dtype=dtype)
     starts = np.zeros(layout.iterations, dtype=np.bool_)
-    stalls: list[tuple[Ints, Ints, Times]] = []
+    rigid: dict[int, Times] = {}
     for leaf, mine in enumerate(layout.streams):
         tiles, base = layout.tiles[leaf], layout.bases[leaf]
         starts[base] = True
@@ -175,7 +175,7 @@ def build_graph(
                 durations.append(load[busy])
                 longest = np.maximum(longest, load)
             if block.kind == "foreground" and leaf in costs.rigid:
-                stalls.append(_stalls(base, latency[here], longest))
+                rigid[leaf] = longest
     empty = [np.zeros(0, dtype=np.int64)]
     times = [tiles.multiplicity for tiles in layout.tiles]
     return TaskGraph(
@@ -198,9 +198,7 @@ def build_graph(
         edge_reason=edges.reason,
         edge_rule=edges.rule,
         edge_periods=edges.periods,
-        stall_source=np.concatenate([s for s, _, _ in stalls] or empty),
-        stall_target=np.concatenate([t for _, t, _ in stalls] or empty),
-        stall_lag=np.concatenate([n for _, _, n in stalls] or [empty[0].astype(dtype)]),
+        rigid=rigid,
         dates=logical_dates(layout, shifts),
     )
 
@@ -271,35 +269,6 @@ def _hosts(iterations: Ints) -> Ints:
     The tile iterations of a stream of fills are those that enter a tile.
     """
     return iterations[np.maximum(np.arange(len(iterations)) - 1, 0)]
-
-
-def _stalls(base: int, latency: Times, duration: Times) -> tuple[Ints, Ints, Times]:
-    """Return by how much foregrounds of a rigid pipeline pass after later ones start.
-
-    A pipeline that stalls as a whole keeps what is in flight: each later start that falls within
-    the latency of a tile iteration delays it.
-    """
-    size = len(latency)
-    lags = latency + duration
-    sources: list[Ints] = []
-    targets: list[Ints] = []
-    found: list[Times] = []
-    for behind in range(1, size):
-        lags = lags[:-1] - duration[: size - behind]
-        waits = np.flatnonzero(
-            (duration[: size - behind] > 0) & (lags >= duration[: size - behind])
-        )
-        if not len(waits):
-            break
-        sources.append(base + waits + behind)
-        targets.append(base + waits)
-        found.append(lags[waits])
-    empty = [np.zeros(0, dtype=np.int64)]
-    return (
-        np.concatenate(sources or empty),
-        np.concatenate(targets or empty),
-        np.concatenate(found or [empty[0].astype(latency.dtype)]),
-    )
 
 
 def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> LogicalDates:

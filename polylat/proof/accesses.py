@@ -150,7 +150,7 @@ def expected_blocks(problem: Problem, leaf: Leaf) -> tuple[ExpectedBlock, ...]:
 
 
 def tied_parts(leaf: Leaf) -> list[tuple[str, ...]]:
-    """Return the variables of a leaf that constraints of the iteration space tie together.
+    """Split the variables of a leaf into parts that no constraint of the iteration space relates.
 
     Parameters
     ----------
@@ -196,8 +196,8 @@ class _End:
 class _Transfers:
     """The transfers of one tensor of a leaf between its holders, and by the operations.
 
-    `bounds` is shared by the tensors of a leaf: (depth of a holder, last) → where its tiles begin
-    or end.
+    `bounds` is a cache for all tensors of a leaf: (depth of a holder, last) → 1 where its tiles
+    end, or begin, else 0.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ class _Transfers:
         return self._accesses(level, False, count)
 
     def write_back(self, level: int) -> list[ExpectedAccess]:
-        """Return the write-backs of elements, where they are brought there last in a tile."""
+        """Return the write-backs: an element leaves after it has arrived last in its tile."""
         position = self.storages[level].position
         within = self.problem.hand_over_depth(self.leaf, self.tensor, level)
 
@@ -304,7 +304,7 @@ class _Transfers:
         return found
 
     def _ends(self, level: int, upward: bool) -> list[_End]:
-        """Return what takes part in a transfer between a Storage and the next one outward."""
+        """Return the components of a transfer between a Storage and the next one outward."""
         outer = self.storages[level - 1]
         found = [_End(outer.component, "write" if upward else "read", outer.position, False)]
         between = self.holders[self.holders.index(outer) + 1 :]
@@ -322,7 +322,7 @@ class _Transfers:
         return found
 
     def _summed(self, end: _End, inner: int) -> tuple[int, ...]:
-        """Return the Spatial loops below one end, and above the inner end, that multiply a count.
+        """Return the Spatial loops between an end and the inner end that multiply its count.
 
         Over a loop that the tensor does not depend on, the hardware may multicast or reduce.
         """

@@ -1,8 +1,8 @@
-"""Derive the barrier bound: what the foregrounds take where turns of a Sequential do not overlap.
+"""Derive the barrier bound: the time of the foregrounds if turns of a Sequential do not overlap.
 
-Rule 2 puts all turns of a Sequential (its branches with one index of the loops above it) into one
-sequence. What is in the foreground of a turn is served between its start and its finish; so the
-times that the turns need add up.
+A turn of a Sequential is a branch at one index of the loops above. Rule 2 puts all turns into one
+sequence, and the foregrounds of a turn are served between its start and its finish. So the times
+that the turns need add up.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def barrier_bound(expected: Expectation) -> int:
     Returns
     -------
     int
-        No schedule is shorter, in steps of 1/scale.
+        The bound, in steps of 1/scale: no schedule is shorter.
     """
     return _Turns(expected).needed(list(expected.problem.leaves), 0, 0).total
 
 
 class _Turns:
-    """What parts of the tree need, as numbers per index of the loops above a Sequential."""
+    """The times that subtrees need, per index of the loops above a Sequential."""
 
     def __init__(self, expected: Expectation) -> None:
         self.leaves = expected.problem.leaves
@@ -47,21 +47,21 @@ class _Turns:
             for block, what in enumerate(expected.blocks[leaf.number]):
                 if what.kind == "foreground":
                     loads = {
-                        # All loops that index tile iterations, also those that change nothing.
+                        # Over all loops that index tile iterations, for sums over each of them.
                         port: together(load, tiles, "*")
                         for port, load in expected.loads(leaf.number, block).items()
                     }
             self.loads.append(loads)
 
     def needed(self, some: Sequence[Leaf], above: int, depth: int) -> LoopCounts:
-        """Return what leaves need, per index of the outer loops.
+        """Return the time that leaves need, per index of the outer loops.
 
         Parameters
         ----------
         some
             Leaves below the same splits.
         above
-            The number of these splits that are accounted for.
+            The number of these splits that are already accounted for.
         depth
             The number of outer loops.
 
@@ -102,7 +102,7 @@ class _Turns:
 
 
 def _combined(a: LoopCounts, b: LoopCounts, combine: str) -> LoopCounts:
-    """Combine numbers of leaves that share loops; the loops may be longer for one of them.
+    """Combine times of leaves that share loops, which may have more iterations for one of them.
 
     An iteration that a leaf does not have needs no time.
     """

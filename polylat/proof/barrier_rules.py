@@ -85,13 +85,13 @@ def _between(
 def _preceding_turns(
     sets: TileSets, branches: Mapping[int, Sequence[Leaf]], depth: int
 ) -> Mapping[tuple[int, int], isl.PwMultiAff]:
-    """Return what each turn waits for; a turn is a branch with an index of the loops above.
+    """Return the preceding turn of each turn; a turn is a branch at one index of the loops above.
 
-    All turns in which a branch has tile iterations are one sequence: by index, then by branch. So
-    a branch without tile iterations for an index hands on what it waited for.
+    The turns that have tile iterations are one sequence, by index, then by branch. So a turn waits
+    for the last turn before it that has tile iterations.
 
-    The result maps (branch, branch that it waits for) to a function from the indices of the first
-    to those of the second.
+    The result maps (branch, preceding branch) to a function: index of a turn of the former → index
+    of the preceding turn, if that is one of the latter.
     """
     turns = isl.Set.empty(prefix_map(depth + 1, depth + 1).get_space().domain())
     for branch, leaves in branches.items():

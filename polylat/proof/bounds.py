@@ -28,7 +28,7 @@ def may_interact(part: FunctionPart, low: Ints, high: Ints, p: Pieces) -> np.nda
     Returns
     -------
     numpy.ndarray
-        Shape (boxes, pieces): whether an image of the box may lie in the piece.
+        Shape (boxes, pieces): whether the image of the box may meet the piece.
     """
     matrix, constant = part.matrix, part.constant
     assert matrix is not None and constant is not None

@@ -28,7 +28,7 @@ def capacity_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
     Yields
     ------
     PrecedenceRule
-        A rule per holder with limited slots and leaf that accesses it.
+        Rules per holder with limited slots and leaf that waits for a slot of it.
     """
     for leaf in sets.leaves:
         number = leaf.number
@@ -43,8 +43,7 @@ def capacity_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
                 if level in exchanged:
                     yield from _until_served(sets, waiting, tensor, holder, freed)
                 else:
-                    why = f"a buffer slot for {tensor} in {holder.component}"
-                    yield from _until_left(sets, waiting, leaf, tensor, level, holder, freed, why)
+                    yield from _until_left(sets, waiting, leaf, tensor, level, holder, freed)
         for index, block in enumerate(sets.expected.blocks[number]):
             if block.kind != "fill" or block.tensor is None:
                 continue
@@ -80,19 +79,18 @@ def _until_served(
     freed: isl.PwMultiAff,
 ) -> Iterator[PrecedenceRule]:
     """Yield rules that wait until every access to the freed tile has been served."""
-    kind, number, block = waiting
     why = f"a buffer slot for {tensor} in {holder.component}"
     for other in leaves_at(sets.leaves, tensor, holder.node):
         touching = sets.touching(other.number, tensor, holder.component)
         if not touching.is_empty():
             last = last_within(touching, holder.depth).pullback_pw_multi_aff(freed).coalesce()
             yield PrecedenceRule(
-                kind, number, block, other.number, None, last, why, "capacity", until="served"
+                *waiting, other.number, None, last, why, "capacity", until="served"
             )
         if tensor in other.einsum.outputs:
             level = [h.node for h in other.storages(tensor)].index(holder.node)
             for moved in (level, level + 1):
-                yield from _until_left(sets, waiting, other, tensor, moved, holder, freed, why)
+                yield from _until_left(sets, waiting, other, tensor, moved, holder, freed)
 
 
 def _until_left(
@@ -103,17 +101,14 @@ def _until_left(
     level: int,
     holder: PathHolder,
     freed: isl.PwMultiAff,
-    why: str,
 ) -> Iterator[PrecedenceRule]:
     """Yield rules that wait until the separate write-backs in the freed tile have been served."""
-    kind, number, block = waiting
+    why = f"a buffer slot for {tensor} in {holder.component}"
     back = sets.separate_block(other.number, "write_back", tensor, level)
     if back is not None:
         last, relation = sets.within_tiles(freed, (other.number, back), holder.depth)
         yield PrecedenceRule(
-            kind,
-            number,
-            block,
+            *waiting,
             other.number,
             back,
             last,

@@ -1,16 +1,14 @@
 """Derive causality: no value is moved before it exists, and no tile is used before it has arrived.
 
-For every element: its computation, the separate write-backs that move it outwards, the separate
-fills and read-backs that move it inwards, and the use of it follow each other. This is derived from
-the operations alone, element by element, without the rules that a schedule keeps to ensure it.
+Every element is computed, moved outwards by separate write-backs, moved inwards by separate fills
+and read-backs, and then used. These precedences are derived element by element from the operations,
+independently of the rules of the model that imply them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from polylat.analysis.isl_pieces import first_within, prefix_function
 from polylat.lowering.paths import Leaf
 from polylat.proof.element_flow import (
     last_bringer,
@@ -18,18 +16,15 @@ from polylat.proof.element_flow import (
     read_after_write_back,
     updated_before_leaving,
 )
-from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.precedence import PrecedenceRule, flow_from_all
 from polylat.proof.tile_sets import TileSets
 from polylat.proof.transfer_rules import written_back_before
-
-if TYPE_CHECKING:
-    import islpy as isl
 
 __all__ = ["causality_rules"]
 
 
 def causality_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
-    """Derive what happens before what in every schedule that respects cause and effect.
+    """Derive the precedences between the computation, the transfers and the use of elements.
 
     Parameters
     ----------
@@ -39,8 +34,7 @@ def causality_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
     Yields
     ------
     PrecedenceRule
-        A rule per step of the elements of a tensor on their way from their computation to their
-        use.
+        A rule per tensor and pair of consecutive steps of its elements.
     """
     for leaf in sets.leaves:
         for tensor in leaf.einsum.outputs:
@@ -51,23 +45,6 @@ def causality_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
         if source.leaf is not None:
             reader, bringer = sets.leaves[number], sets.leaves[source.leaf]
             yield from _between(sets, reader, bringer, tensor, source.level)
-
-
-def _all_related(
-    waiting: tuple[int, int],
-    awaited: tuple[int, int],
-    relation: isl.Map,
-    why: str,
-) -> PrecedenceRule:
-    return PrecedenceRule(
-        "causality",
-        *waiting,
-        *awaited,
-        relation.lexmax_pw_multi_aff().coalesce(),
-        why,
-        "flow",
-        relation=relation,
-    )
 
 
 def _outwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule]:
@@ -84,32 +61,32 @@ def _outwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRul
         computed = updated_before_leaving(problem, leaf, tensor, level)
         relation = computed.between(some, sets.spaces[number])
         why = f"{leaf.einsum.name} computes {tensor}"
-        yield _all_related(back, front, relation, why)
+        yield flow_from_all("causality", back, front, relation, why)
         if level + 1 in blocks:
             inner = blocks[level + 1]
             moved = moved_by_inner(problem, leaf, tensor, level, level + 1)
             relation = moved.between(some, sets.block_set(*inner))
             component = leaf.storages(tensor)[level + 1].component
             why = f"{leaf.einsum.name} writes back {tensor} from {component}"
-            yield _all_related(back, inner, relation, why)
+            yield flow_from_all("causality", back, inner, relation, why)
 
 
 def _inwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule]:
     """Yield the steps of elements through the leaf's own fills and read-backs to their use."""
-    number, depth = leaf.number, sets.depths[leaf.number]
+    number = leaf.number
     storages = leaf.storages(tensor)
     outer: int | None = None
     for level in sets.expected.problem.separate_levels(leaf, tensor):
         fill = sets.separate_block(number, "fill", tensor, level)
         if fill is None:
             continue
-        arrived = _entry(sets, number, depth, storages[level].depth)
+        arrived = sets.entry(number, number, storages[level].depth)
         why = f"{leaf.einsum.name} fetches {tensor} into {storages[level].component}"
         front = sets.foreground(number)
         yield PrecedenceRule("causality", number, front, number, fill, arrived, why, "flow")
         if outer is not None:
             holder = storages[level - 1]
-            before = _entry(sets, number, depth, holder.depth)
+            before = sets.entry(number, number, holder.depth)
             why = f"{leaf.einsum.name} fetches {tensor} into {holder.component}"
             yield PrecedenceRule("causality", number, fill, number, outer, before, why, "flow")
         outer = fill
@@ -117,13 +94,7 @@ def _inwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule
         if back is not None:
             relation = written_back_before(sets, leaf, tensor, level, fill, back)
             why = f"{leaf.einsum.name} writes back {tensor} from {storages[level].component}"
-            yield _all_related((number, fill), (number, back), relation, why)
-
-
-def _entry(sets: TileSets, number: int, depth: int, above: int) -> isl.PwMultiAff:
-    """Return tile iteration of a leaf → the first one of another (or the same) leaf in its tile."""
-    first = first_within(sets.spaces[number], above)
-    return first.pullback_pw_multi_aff(prefix_function(depth, above))
+            yield flow_from_all("causality", (number, fill), (number, back), relation, why)
 
 
 def _between(
@@ -135,10 +106,9 @@ def _between(
     fill = sets.separate_block(number, "fill", tensor, level + 1)
     waiting = number, sets.foreground(number) if fill is None else fill
     if tensor not in bringer.einsum.outputs:
-        above = storages[level].depth
         shared = sets.separate_block(bringer.number, "fill", tensor, level)
         why = f"{bringer.einsum.name} fetches {tensor} into {storages[level].component}"
-        arrived = _entry(sets, bringer.number, depth, above)
+        arrived = sets.entry(number, bringer.number, storages[level].depth)
         yield PrecedenceRule("causality", *waiting, bringer.number, shared, arrived, why, "flow")
         return
     read = storages[level + 1].depth if level + 1 < len(storages) else depth
@@ -154,4 +124,4 @@ def _between(
         relation = elements.between(sets.firsts(number, read), sets.block_set(*block))
         component = bringer.storages(tensor)[moved].component
         why = f"{bringer.einsum.name} writes back {tensor} from {component}"
-        yield _all_related(waiting, block, relation, why)
+        yield flow_from_all("causality", waiting, block, relation, why)

@@ -24,8 +24,7 @@ class ProvenRules:
     ----------
     kind
         *tasks*, *order*, *flow*, *transfer*, *barrier*, *capacity*, *causality*, *ports*,
-        *earliest*, *latency*, *witness*, *service*, *dependence*, *turns* or
-        *report*.
+        *earliest*, *latency*, *witness*, *service*, *dependence*, *turns* or *report*.
     relations
         Number of relations of the mapping that were proven.
     decisions
@@ -66,7 +65,7 @@ SHARED = (
     "ISL sets of pieces, and lexicographic functions on sets",
     "the evaluation of ISL sets and functions at points",
 )
-"""What the proof takes over from the code that it checks."""
+"""What the proof shares with the code that it checks."""
 
 
 @dataclass(frozen=True)

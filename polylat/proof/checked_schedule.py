@@ -1,4 +1,4 @@
-"""The schedule to check: its blocks and times, with the rules and the decider."""
+"""The schedule to check: its blocks and times, the rules, and the decider."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from polylat.proof.affine_times import AffineTimes
 from polylat.proof.decide import Counterexample, Decider
 from polylat.proof.durations import Expectation
 from polylat.proof.passing import Stalls, delayed, stalls_of
-from polylat.proof.piecewise import PiecewiseFunction, split_function
+from polylat.proof.piecewise import PiecewiseFunction
 from polylat.proof.pointwise import PointDecider
 from polylat.proof.precedence import PrecedenceRule, Until
 from polylat.proof.rules import precedence_rules
@@ -34,7 +34,7 @@ MAX_POINTS = 20_000_000
 
 
 class CheckedSchedule:
-    """A schedule of a mapping, prepared for being checked.
+    """A schedule of a mapping, with the rules that it must keep and a decider.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class CheckedSchedule:
         Whether to decide every tile iteration instead of pairs of pieces; None: where some event
         has more than `MAX_PIECES` pieces, and all tile iterations can be listed.
     like
-        Another schedule of the same mapping with the same options, whose rules are used.
+        Another schedule of the same mapping with the same options. Its rules are reused.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class CheckedSchedule:
         self.decider: Any = PointDecider() if pointwise else Decider()
         self._times: dict[int, Any] = {}
         self._ended: dict[int, tuple[Pieces, Pieces]] = {}
+        self._passed: dict[tuple[int, int, int], tuple[Pieces, Pieces]] = {}
         self._passes: dict[tuple[int, int, Until], tuple[Pieces, ...]] = {}
         self._stalls: dict[int, Stalls | None] = {}
         self._ordered: dict[int, bool] = {}
@@ -151,32 +152,56 @@ class CheckedSchedule:
         leaf, block
             The number of the leaf, and the index of the block among its blocks.
         until
-            Whether it passes, or is served.
+            Whether the block must pass, or only be served.
 
         Returns
         -------
         tuple of Pieces
-            Its start and the ends of its services, each later by the fixed latency where the block
-            must pass; and until when later starts hold it back.
+            Its start and the ends of its services; if the block must pass, later by its fixed
+            latency, and with the ends of its stalls.
         """
         key = leaf, block, until
         if key not in self._passes:
             stream = self.block_starts(leaf, block)
             events = [stream.ready, *(self.ends(pieces) for pieces in stream.tasks.values())]
             if any(pieces.points == stream.ready.points for pieces in events[1:]):
-                # Services begin after the start, which is proven too.
+                # Services begin after the start: `check_order` proves it.
                 del events[0]
-            if until == "passed":
-                path, late = self.sets.leaves[leaf], self.expected.latency(leaf, block)
-                events = [delayed(path, pieces, late) for pieces in events]
-                if self.expected.blocks[leaf][block].kind == "foreground":
-                    stalls = self.stalls(leaf)
-                    events += [] if stalls is None else [stalls.latest]
+            events = [self.passed(leaf, block, pieces, until) for pieces in events]
+            if until == "passed" and self.expected.blocks[leaf][block].kind == "foreground":
+                stalls = self.stalls(leaf)
+                events += [] if stalls is None else [stalls.latest]
             self._passes[key] = tuple(events)
         return self._passes[key]
 
+    def passed(self, leaf: int, block: int, pieces: Pieces, until: Until) -> Pieces:
+        """Return an event of a block, later by the block's fixed latency where it must pass.
+
+        Parameters
+        ----------
+        leaf, block
+            The number of the leaf, and the index of the block among its blocks.
+        pieces
+            The start of the block, or the ends of one of its services.
+        until
+            Whether the block must pass, or only be served.
+
+        Returns
+        -------
+        Pieces
+            The event, as pieces; the same object for the same arguments.
+        """
+        if until == "served":
+            return pieces
+        key = leaf, block, id(pieces)
+        if key not in self._passed:
+            late = self.expected.latency(leaf, block)
+            # The event is kept alive, as its id is the key.
+            self._passed[key] = pieces, delayed(self.sets.leaves[leaf], pieces, late)
+        return self._passed[key][1]
+
     def stalls(self, leaf: int) -> Stalls | None:
-        """Return by how much later starts hold back the foregrounds of a leaf.
+        """Return the stalls of a rigid pipeline.
 
         Parameters
         ----------
@@ -186,7 +211,7 @@ class CheckedSchedule:
         Returns
         -------
         Stalls or None
-            The stalls; None if there are none, as its pipeline is not rigid.
+            The stalls; None if there are none.
         """
         if leaf not in self._stalls:
             found = None
@@ -237,8 +262,8 @@ class CheckedSchedule:
             self._ordered[id(pieces)] = inversion is None
         return self._ordered[id(pieces)]
 
-    def function_parts(self, function: isl.PwMultiAff, leaf: int) -> PiecewiseFunction:
-        """Split a function on the tile iterations of a leaf into its affine parts.
+    def restricted(self, function: isl.PwMultiAff, leaf: int) -> PiecewiseFunction:
+        """Restrict a function to the tile iterations of a leaf.
 
         Parameters
         ----------
@@ -255,7 +280,8 @@ class CheckedSchedule:
         key = id(function), leaf
         if key not in self._functions:
             # The function is kept alive, as its id is the key.
-            self._functions[key] = function, split_function(function, self.sets.spaces[leaf])
+            here = function.intersect_domain(self.sets.spaces[leaf])
+            self._functions[key] = function, PiecewiseFunction(here)
         return self._functions[key][1]
 
     def first_violation(
@@ -278,7 +304,7 @@ class CheckedSchedule:
             None if every tile iteration waits.
         """
         found: Counterexample | None = self.decider.first_violation(
-            self.function_parts(function, leaf), self.times_of(waiting), self.times_of(awaited)
+            self.restricted(function, leaf), self.times_of(waiting), self.times_of(awaited)
         )
         return found
 

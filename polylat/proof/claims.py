@@ -33,8 +33,8 @@ def check_claims(results: Results, expected: Expectation, requested: Expectation
     expected
         The blocks and accesses of the schedule that the latency belongs to.
     requested
-        The same for the mapping as it is requested: where the schedule keeps barriers, it is that
-        of the mapping with every Pipeline as a Sequential.
+        The blocks and accesses of the requested mapping. Where the schedule keeps barriers, it is
+        that of the mapping with every Pipeline as a Sequential.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def check_claims(results: Results, expected: Expectation, requested: Expectation
     Raises
     ------
     BrokenRule
-        A field differs from what the mapping or the schedule says.
+        A field is not that of the mapping or of the schedule.
     """
     count = 0
     for name, right in _derived(results, expected, requested):
@@ -104,7 +104,7 @@ def _derived(
     yield "engine", solution.model.engine
     yield "roofline", results.accelforge.latency
     if _runs_in_turn(requested) and not coarse:
-        # Nothing to replace: the mapping is the sequential one.
+        # Without a Pipeline, the mapping is the sequential one.
         yield (
             "sequential",
             min((latency for latency in by_order.values() if latency is not None), default=None),
@@ -112,7 +112,7 @@ def _derived(
 
 
 def _options(results: Results, problem: Problem) -> Mapping[str, Any]:
-    """Return the options of a report, with those that the mapping is scheduled under."""
+    """Return the options of a report, updated by those under which the mapping is scheduled."""
     options: dict[str, Any] = dict(results.options)
     order = problem.spec.arch.order
     named = options.get("background") or ()
@@ -169,7 +169,7 @@ def _check_idle(results: Results, requested: Expectation) -> None:
 
 
 def _granularity(results: Results, expected: Expectation) -> str:
-    """Return the granularity of the schedule, where it is not coarser than the report's."""
+    """Return the granularity of the schedule; that of the report if the schedule is coarser."""
     own = results.solution.model.lowered.granularity
     depths = expected.problem.depths
     wanted = _depths(expected.problem, results.granularity)
@@ -287,7 +287,7 @@ def _contention(expected: Expectation) -> tuple[Contention, ...]:
     units = expected.units
     found = []
     for node in units.pipelines:
-        stages = units.stages(node)
+        stages = units.stages[node]
         members = [{leaf.number for leaf in stage} for stage in stages]
         own: list[str] = []
         shared: list[str] = []
@@ -314,7 +314,7 @@ def _contention(expected: Expectation) -> tuple[Contention, ...]:
     return tuple(found)
 
 
-def _stage_name(stage: list[Leaf]) -> str:
+def _stage_name(stage: tuple[Leaf, ...]) -> str:
     return "+".join(leaf.einsum.name for leaf in stage)
 
 

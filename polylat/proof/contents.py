@@ -11,7 +11,7 @@ import numpy as np
 from polylat.analysis.isl_pieces import first_point, intersecting_pairs, pieces_to_set
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.loop_counts import LoopCounts
+from polylat.proof.loop_counts import LoopCounts, over_iterations
 from polylat.proof.relation_text import operation_count
 from polylat.proof.tile_sets import event_set
 from polylat.schedule.pieces import Pieces
@@ -74,17 +74,17 @@ def check_contents(schedule: CheckedSchedule) -> int:
 
 
 def _as_zero(values: Any) -> Any:
-    """Return 0 where something occurs, and -1 elsewhere."""
+    """Return 0 where a count is above 0, and -1 elsewhere."""
     return np.where(np.asarray(values > 0, dtype=np.bool_), 0, -1)
 
 
 def _absent_where_zero(values: Any) -> Any:
-    """Return the values, with -1 instead of 0."""
+    """Return values, with -1 in place of 0."""
     return np.where(np.asarray(values > 0, dtype=np.bool_), values, -1)
 
 
 def _check_operations(schedule: CheckedSchedule, leaf: int) -> None:
-    """Check that the computations that are counted are the operations of the iteration space.
+    """Check that as many computations are counted as the iteration space has operations.
 
     Leaves with Spatial loops are not compared, as the counts are those of one unit; nor are copy
     Einsums, which have no operations.
@@ -129,10 +129,10 @@ def _check_numbers(
     what: str,
     leaf: int,
 ) -> None:
-    """Check that an event occurs exactly in the expected tile iterations, with their numbers.
+    """Check that an event occurs in exactly the expected tile iterations, with their numbers.
 
-    The tile iterations of the pieces are distinct. If each one is expected, and there are as many
-    as expected, none is missing.
+    The tile iterations of the pieces are distinct. If all of them are expected, and there are as
+    many as expected, none is missing.
 
     Parameters
     ----------
@@ -141,9 +141,7 @@ def _check_numbers(
     expected
         Per tile iteration, its number; -1 where the event does not occur.
     """
-    path = schedule.sets.leaves[leaf]
-    positions = path.temporal_positions[: pieces.depth]
-    grid = expected.over(positions, [path.trips[p] for p in positions])
+    grid = over_iterations(schedule.sets.leaves[leaf], expected, pieces.depth)
     outside = np.zeros(pieces.size, dtype=np.bool_)
     first = np.zeros((pieces.depth, pieces.size), dtype=np.int64)
     final = np.zeros((pieces.depth, pieces.size), dtype=np.int64)
@@ -219,7 +217,7 @@ def _number_at(grid: LoopCounts, index: Sequence[int]) -> int:
 def _first_wrong(
     schedule: CheckedSchedule, pieces: Pieces, f: int, number: int, grid: LoopCounts, leaf: int
 ) -> tuple[int, ...]:
-    """Return the first tile iteration of a piece whose number is another one."""
+    """Return the first tile iteration of a piece for which another number is expected."""
     right = schedule.sets.set_of(
         leaf, grid.mapped(lambda v: np.asarray(v == number, dtype=np.bool_).astype(np.int64))
     )

@@ -1,7 +1,7 @@
 """Prove the dependence bound: a chain of services that wait for each other, without ports.
 
 In a schedule in which no block waits for a port, follow the waits back from the last finish. If
-they lead to time 0 without a gap, no schedule of the mapping is faster than the chain is long.
+they lead to time 0 without a gap, no schedule of the mapping is shorter than that chain.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ MAX_CHAIN = 500
 
 
 def dependence_chain(schedule: CheckedSchedule, bound: int) -> int | None:
-    """Follow the waits of a schedule without port waits, from its end back to time 0.
+    """Follow the waits of a schedule from its last finish back to time 0.
 
     Parameters
     ----------
     schedule
-        The schedule.
+        The schedule, in which no block waits for a port.
     bound
         Its last finish, in steps of 1/scale.
 
@@ -62,7 +62,7 @@ def dependence_chain(schedule: CheckedSchedule, bound: int) -> int | None:
 
 
 def _start_of(schedule: CheckedSchedule, place: Place) -> int:
-    """Return the start of a block; every port must serve it from then on."""
+    """Return the start of a block, and check that all of its ports serve it from then on."""
     stream = schedule.block_starts(place[0], place[1])
     ready = time_at(stream.ready, place[2])
     for pieces in stream.tasks.values():

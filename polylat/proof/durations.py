@@ -188,7 +188,7 @@ class Expectation:
         return {name: self.units.ports(name, ports) for name, ports in served.items()}
 
     def latency(self, leaf: int, block: int) -> LoopCounts:
-        """Return how long after it was served a block passes.
+        """Return the time from the end of a block's service until the block passes.
 
         Parameters
         ----------
@@ -289,11 +289,9 @@ class Expectation:
 
     def _once(self, leaf: int) -> list[ExpectedService]:
         """Return the constants of the components that a leaf uses, in its first tile iteration."""
-        path = self.problem.leaves[leaf]
-        repeat = path.einsum.n_instances * self.problem.spec.workload.n_instances
         found = []
-        for name in _used(path):
-            component = self.problem.spec.arch.component(path.einsum.name, name)
+        for name in _used(self.problem.leaves[leaf]):
+            component, repeat = self._component(leaf, name)
             for index, port in enumerate(component.ports):
                 if port.constant:
                     first = at_extreme(self.tiles[leaf], self.tiles[leaf].loops, last=False)

@@ -1,7 +1,7 @@
 """Check that everything starts as early as possible, by visiting all tile iterations.
 
-The rules bound every start from below. Here every start is compared with the largest of these
-bounds, which it must equal: it is 0, or something that it waits for ends then.
+The rules bound every start from below. Every start must equal the largest of its bounds: 0, or the
+end of an event that it waits for.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def check_earliest(schedule: CheckedSchedule) -> int | None:
 
 
 def check_without_ports(schedule: CheckedSchedule) -> int | None:
-    """Check that everything starts at the earliest time at which the rules allow it.
+    """Check that everything starts at the earliest time that the rules allow.
 
     Parameters
     ----------
     schedule
-        A schedule in which no block waits for a port. Nothing about it is presupposed.
+        A schedule in which no block waits for a port. It need not have been checked before.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def _is_small(schedule: CheckedSchedule) -> bool:
 
 
 class _Earliest:
-    """The least start of every event, from the times of the others."""
+    """The least start of every event, given the times of the other events."""
 
     def __init__(self, schedule: CheckedSchedule) -> None:
         self.schedule = schedule
@@ -128,7 +128,7 @@ class _Earliest:
         return least
 
     def _raise_by_rule(self, least: Times, rule: PrecedenceRule, digits: Ints) -> None:
-        """Raise the starts of tile iterations to when what a rule awaits has ended."""
+        """Raise the starts of tile iterations to the ends of the events that a rule awaits."""
         leaf, block = rule.awaited, rule.awaited_block
         values, there = PiecewiseAffine(rule.function).at(digits)
         some = least[there]
@@ -163,7 +163,7 @@ class _Earliest:
         return self.schedule.foreground(leaf).ready.start.dtype
 
     def _check_port(self, port: int) -> int:
-        """Check that a port serves each block when it may start, or after the one before."""
+        """Check that a port serves each block when it may start, or after the previous one."""
         served = [(s, s.tasks[port]) for s in self.schedule.schedule.blocks if port in s.tasks]
         starts, ends, ready, owners = [], [], [], []
         for number, (stream, pieces) in enumerate(served):

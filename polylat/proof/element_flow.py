@@ -15,7 +15,13 @@ from polylat.lowering.paths import Leaf
 from polylat.proof.element_relations import SharedElements, combined_functions, shared_elements
 from polylat.proof.element_sets import ElementSet, touched, written_back
 from polylat.proof.problem import Problem
-from polylat.proof.relation_text import PartText, exists_text, independent_parts
+from polylat.proof.relation_text import (
+    ExchangeGroup,
+    PartText,
+    exchange_groups,
+    exists_text,
+    independent_parts,
+)
 
 __all__ = [
     "check_brought",
@@ -27,32 +33,6 @@ __all__ = [
 ]
 
 _IN, _OUT = isl.dim_type.in_, isl.dim_type.out
-
-
-def _exchange_groups(
-    reader: Leaf, bringer: Leaf, tensor: str, level: int
-) -> list[tuple[list[str], list[str], tuple[int, ...], list[int]]]:
-    """Group variables of both leaves, ranks and shared loops by what must be solved together."""
-    shared = range(reader.storages(tensor)[level].position)
-    read = reader.einsum.access(tensor).projection
-    brought = bringer.einsum.access(tensor).projection
-    indices = [
-        [*(f"r.{v}" for v in a.variables), *(f"b.{v}" for v in b.variables)]
-        for a, b in zip(read, brought, strict=True)
-    ]
-    ties = [[f"r.{reader.loops[p].variable}", f"b.{bringer.loops[p].variable}"] for p in shared]
-    ties += [[f"r.{v}" for v in c.variables] for c in reader.coupled]
-    ties += [[f"b.{v}" for v in c.variables] for c in bringer.coupled]
-    names = [f"r.{v}" for v in reader.einsum.rank_variables]
-    names += [f"b.{v}" for v in bringer.einsum.rank_variables]
-    found = []
-    for members in independent_parts(names, [*indices, *ties]):
-        ranks = tuple(x for x, some in enumerate(indices) if some and some[0] in members)
-        read_variables = [m[2:] for m in members if m.startswith("r.")]
-        brought_variables = [m[2:] for m in members if m.startswith("b.")]
-        loops = [p for p in shared if reader.loops[p].variable in read_variables]
-        found.append((read_variables, brought_variables, ranks, loops))
-    return found
 
 
 def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
@@ -68,7 +48,7 @@ def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
     Raises
     ------
     MappingError
-        They were not.
+        An element was not.
     """
     read = reader.einsum.access(tensor).projection
     brought = bringer.einsum.access(tensor).projection
@@ -77,14 +57,9 @@ def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
         for a, b in zip(read, brought, strict=True)
         if not a.variables and not b.variables
     )
-    for read_variables, brought_variables, ranks, shared in _exchange_groups(
-        reader, bringer, tensor, level
-    ):
+    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
         sets = []
-        for leaf, variables, projection in (
-            (reader, read_variables, read),
-            (bringer, brought_variables, brought),
-        ):
+        for leaf, variables, projection in ((reader, reads, read), (bringer, brings, brought)):
             text = PartText(leaf, variables, "x", shared)
             names = [f"z{r}" for r in ranks]
             equal = [f"z{r} = {text.affine(projection[r])}" for r in ranks]
@@ -110,8 +85,8 @@ def last_bringer(
     tensor, level
         The tensor, and the index of the shared holder among the reader's holders of it.
     depths
-        The number of loops that index the tiles that are read; of those that index the tile
-        iterations of the reader, and of the producer.
+        The numbers of loops that index the tiles that are read, the tile iterations of the reader,
+        and those of the producer.
 
     Returns
     -------
@@ -124,7 +99,7 @@ def last_bringer(
     brought = bringer.einsum.access(tensor).projection
     parts: list[isl.PwMultiAff] = []
     order: list[int] = []
-    for reads, brings, ranks, shared in _exchange_groups(reader, bringer, tensor, level):
+    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
         source = [k for k in range(read_depth) if reader.loops[reader_loops[k]].variable in reads]
         target = [k for k in range(awaited) if bringer.loops[bringer_loops[k]].variable in brings]
         r = PartText(reader, reads, "r", [*(reader_loops[k] for k in source), *shared])
@@ -152,7 +127,7 @@ def _as_map(some: isl.Set, source: int) -> isl.Map:
 def read_after_write_back(
     problem: Problem, reader: Leaf, bringer: Leaf, tensor: str, level: int, moved: int
 ) -> SharedElements:
-    """Relate readings to the write-backs that moved what they read, in the same residency.
+    """Relate reads to the write-backs of the elements that they read, in the same residency.
 
     Parameters
     ----------
@@ -174,7 +149,7 @@ def read_after_write_back(
     depth = problem.depths[reader.number]
     read = storages[level + 1].depth if level + 1 < len(storages) else depth
     pairs = []
-    for reads, brings, ranks, shared in _exchange_groups(reader, bringer, tensor, level):
+    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
         units = [p for p in shared if reader.loops[p].unit is not None]
         one = touched(reader, tensor, read, reads, ranks, units)
         pairs.append((one, _leaving(problem, bringer, tensor, moved, brings, ranks, units)))
@@ -182,7 +157,7 @@ def read_after_write_back(
 
 
 def read_back_elements(problem: Problem, leaf: Leaf, tensor: str, level: int) -> SharedElements:
-    """Relate tiles to all write-backs of their elements, of whichever tile.
+    """Relate tiles to all write-backs of their elements, from any tile.
 
     Parameters
     ----------
@@ -206,7 +181,7 @@ def read_back_elements(problem: Problem, leaf: Leaf, tensor: str, level: int) ->
 
 
 def updated_before_leaving(problem: Problem, leaf: Leaf, tensor: str, level: int) -> SharedElements:
-    """Relate write-backs to all tile iterations that compute what they move, in the same tile.
+    """Relate write-backs to all tile iterations in the same tile that update their elements.
 
     Parameters
     ----------
@@ -230,7 +205,7 @@ def updated_before_leaving(problem: Problem, leaf: Leaf, tensor: str, level: int
 def moved_by_inner(
     problem: Problem, leaf: Leaf, tensor: str, level: int, inner: int
 ) -> SharedElements:
-    """Relate write-backs to those of the same elements from a holder further in, in the same tile.
+    """Relate write-backs to those of the same elements, in the same tile, from a holder further in.
 
     Parameters
     ----------
@@ -267,6 +242,12 @@ def _leaving(
     within = problem.hand_over_depth(leaf, tensor, level)
     depths = within, problem.depths[leaf.number]
     return written_back(leaf, tensor, level, depths, variables, ranks, units)
+
+
+def _exchanged(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> list[ExchangeGroup]:
+    """Return the groups of variables of two leaves that share the loops above a holder."""
+    above = range(reader.storages(tensor)[level].position)
+    return exchange_groups(reader, bringer, tensor, above)
 
 
 def _groups(leaf: Leaf, tensor: str) -> list[tuple[tuple[str, ...], list[int]]]:

@@ -79,7 +79,7 @@ def shared_elements(
     depths
         The number of loops that index waiting and awaited tile iterations.
     equal_loops
-        The number of first loops in which both agree.
+        The number of outer loops whose indices are equal on both sides.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def combined_functions(
     parts
         The functions.
     order
-        The number of each result among all.
+        The place of each result of the functions, one after another, among all results.
     waiting, awaited
         The number of dimensions of the argument and of all results.
 

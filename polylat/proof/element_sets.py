@@ -1,6 +1,6 @@
-"""Which elements tile iterations touch, and which ones they write back: sets of isl.
+"""Which elements tile iterations touch, and which ones they write back, as ISL sets.
 
-The sets are of an independent group of variables. Their dimensions are the indices of the group's
+Each set belongs to an independent group of variables. Its dimensions are the indices of the group's
 Temporal loops, then those of some Spatial loops, then the ranks of the tensor.
 """
 
@@ -87,8 +87,8 @@ def written_back(
 ) -> ElementSet:
     """Return the elements that tile iterations write back from a Storage.
 
-    Per tile of the Storage and unit, an element leaves with the part of the tile that brings it
-    there last, at the end of that part.
+    Per tile of the Storage and unit, an element is written back at the end of the part of the tile
+    that brings it there last.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def written_back(
     outer = [k for k in loops if k < holder.depth]
     inner = [k for k in loops if holder.depth <= k < within]
     rest = [k for k in loops if k >= within]
-    # Every unit writes back what it has.
+    # Every unit writes back its own elements.
     own = [p for p in range(holder.position) if leaf.loops[p].unit is not None]
     own = [p for p in own if leaf.loops[p].variable in variables]
     text = PartText(leaf, variables, "t", [*(positions[k] for k in (*outer, *inner)), *own])
@@ -147,7 +147,7 @@ def _loops_over(leaf: Leaf, variables: Sequence[str], depth: int) -> tuple[int, 
 def _elements(
     leaf: Leaf, tensor: str, ranks: Sequence[int], text: PartText
 ) -> tuple[list[str], list[str]]:
-    """Return names for the indices of ranks, and what they are equal to."""
+    """Return names for the indices of ranks, and the equations that define them."""
     projection = leaf.einsum.access(tensor).projection
     names = [f"z{r}" for r in ranks]
     return names, [f"{z} = {text.affine(projection[r])}" for z, r in zip(names, ranks, strict=True)]

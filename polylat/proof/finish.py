@@ -1,4 +1,4 @@
-"""The finish of a leaf's tile iterations: the events that it waits for."""
+"""The events that determine when the tile iterations of a leaf finish."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["FinishPart", "Finishes"]
 
 @dataclass(frozen=True)
 class FinishPart:
-    """One of the events that the finish of a leaf's tile iterations waits for.
+    """One of the events that determine when the tile iterations of a leaf finish.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class FinishPart:
 
 
 class Finishes:
-    """The events that the finish of tile iterations waits for, by leaf.
+    """The events that determine when tile iterations finish, by leaf.
 
     Parameters
     ----------
@@ -50,16 +50,17 @@ class Finishes:
         self._parts: dict[tuple[int, Until], tuple[FinishPart, ...]] = {}
 
     def parts(self, leaf: int, until: Until) -> tuple[FinishPart, ...]:
-        """Return the events that the finish of a leaf's tile iterations waits for.
+        """Return the events that determine when the tile iterations of a leaf finish.
 
-        Fills and read-backs are none of them: a tile iteration starts after its own have passed.
+        Fills and read-backs are not among them, as a tile iteration starts after its own have
+        passed.
 
         Parameters
         ----------
         leaf
             The number of the leaf.
         until
-            Whether they must have finished, or only been served.
+            Whether the foregrounds must have passed, or only been served.
 
         Returns
         -------
@@ -87,13 +88,13 @@ class Finishes:
         Returns
         -------
         islpy.PwMultiAff or None
-            Tile iteration → tile iteration; None if all have the event, or if every tile iteration
-            is decided.
+            Tile iteration → tile iteration; None if all have the event, or if the schedule is
+            decided point by point.
         """
         space = self.schedule.sets.spaces[leaf]
         if pieces.points == self.schedule.foreground(leaf).ready.points:
             return None
         if self.schedule.pointwise:
-            # The event's own table is searched instead.
+            # `PointDecider` searches the table of the event instead.
             return None
         return last_at_or_before(event_set(pieces), space)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from polylat.analysis.isl_pieces import first_within, prefix_function
 from polylat.lowering.paths import Leaf
 from polylat.proof.element_flow import check_brought, last_bringer, read_after_write_back
 from polylat.proof.precedence import PrecedenceKind, PrecedenceRule
@@ -35,8 +34,9 @@ def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
 
     Notes
     -----
-    A write-back waits for the tile iterations that compute its elements, and for the write-backs
-    from further in; a fill waits for those of the same leaf from further out.
+    A reader waits for the last transfer of an element only. That waits for the others: a write-back
+    for the tile iterations that compute its elements and for write-backs from further in, a fill
+    for fills by the same leaf from further out.
     """
     for leaf in sets.leaves:
         for output in leaf.einsum.outputs:
@@ -58,8 +58,7 @@ def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
         fill = sets.separate_block(bringer.number, "fill", tensor, source.level)
         if fill is None:
             raise AssertionError("a shared holder above a split has separate fills")
-        owner = first_within(sets.spaces[bringer.number], holder.depth)
-        function = owner.pullback_pw_multi_aff(prefix_function(sets.depths[number], holder.depth))
+        function = sets.entry(number, bringer.number, holder.depth)
         why = f"{bringer.einsum.name} fetches {tensor} into {holder.component}"
         yield PrecedenceRule(kind, number, waiting, bringer.number, fill, function, why, "flow")
 

@@ -51,7 +51,8 @@ class Part:
     variables
         The variables.
     indices
-        The index expressions in these variables; none: whether the tile exists is counted.
+        The index expressions in these variables. If there are none, every tile that exists has one
+        element.
     """
 
     leaf: Leaf
@@ -84,8 +85,8 @@ class Part:
         units
             Positions of the Spatial loops whose units are summed over.
         above
-            The number of loops above the holder: of the other Spatial loops among these, unit 0
-            counts, and inside all units together.
+            The number of loops above the holder. Of the other Spatial loops among these, only unit
+            0 is counted; of those below the holder, all units together.
 
         Returns
         -------
@@ -154,7 +155,8 @@ class Part:
         Parameters
         ----------
         units
-            Positions of the Spatial loops whose units are summed over; of others, unit 0 counts.
+            Positions of the Spatial loops whose units are summed over. Of the others, only unit 0
+            is counted.
 
         Returns
         -------
@@ -183,7 +185,7 @@ class Part:
         return tuple(p for p in positions if self.leaf.loops[p].variable in self.variables)
 
     def _spatial(self, above: int, units: Sequence[int]) -> list[int]:
-        """Return the Spatial loops of which only unit 0 counts."""
+        """Return the Spatial loops of which only unit 0 is counted."""
         fixed = self._over(range(above))
         return [p for p in fixed if self.leaf.loops[p].unit is not None and p not in units]
 
@@ -269,7 +271,7 @@ def interval_lengths(
         Positions of the loops by whose indices the lengths are distinguished; over the other loops
         they are summed.
     zero
-        Positions of loops of which only the index 0 counts.
+        Positions of loops of which only the index 0 is counted.
 
     Returns
     -------
@@ -345,9 +347,9 @@ def _by_translation(
     *,
     shifts: Sequence[Sequence[int]],
 ) -> LoopCounts:
-    """Count the points of a relation whose points at neighboring indices are translates.
+    """Count the points of a relation, one index per box of indices.
 
-    Boxes of indices in which they are not are cut where they are not.
+    Boxes are cut until, in each of them, the points at neighboring indices are translates.
     """
     size = relation.dim(_SET)
     dims = [f"i{k}" for k in range(size)]
@@ -387,14 +389,14 @@ def _by_translation(
 def _irregular(
     moved: Sequence[isl.Set], columns: Sequence[int], box: Sequence[tuple[int, int]]
 ) -> tuple[int | None, list[int]]:
-    """Return a loop of a box, and where to cut it; None if all its indices are translates."""
+    """Return a loop of a box, and where to cut it; None if its points are translates."""
     for axis, wrong in enumerate(moved):
         low, high = box[axis]
         if low == high:
             continue
         inside = wrong
         for k, (column, (a, b)) in enumerate(zip(columns, box, strict=True)):
-            # The difference at an index is to the index before it.
+            # The difference at an index is that to the previous index.
             inside = inside.lower_bound_val(_SET, column, isl.Val(a + (k == axis)))
             inside = inside.upper_bound_val(_SET, column, isl.Val(b))
         if not inside.is_empty():

@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LoopCounts", "as_boxes", "at_extreme", "constant", "summed_over", "together"]
+from polylat.lowering.paths import Leaf
+
+__all__ = [
+    "LoopCounts",
+    "as_boxes",
+    "at_extreme",
+    "constant",
+    "over_iterations",
+    "summed_over",
+    "together",
+]
 
 _WIDE = 1 << 62
 _COMBINE: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -76,7 +86,7 @@ class LoopCounts:
         Parameters
         ----------
         cuts
-            Per loop, its new cuts: at least the present ones.
+            Per loop, its new cuts, which include the present ones.
 
         Returns
         -------
@@ -264,6 +274,27 @@ def at_extreme(counts: LoopCounts, inner: Collection[int], *, last: bool) -> Loo
     found[np.arange(len(flat)), at] = flat.any(axis=1)
     values = found.reshape(there.shape).transpose(np.argsort(order))
     return LoopCounts(counts.loops, counts.trips, counts.cuts, values)
+
+
+def over_iterations(leaf: Leaf, counts: LoopCounts, depth: int) -> LoopCounts:
+    """Return numbers as a function of all loops that index the tile iterations of a leaf.
+
+    Parameters
+    ----------
+    leaf
+        The leaf.
+    counts
+        The numbers, over some of these loops.
+    depth
+        The number of Temporal loops that index its tile iterations.
+
+    Returns
+    -------
+    LoopCounts
+        The same numbers, over the first `depth` Temporal loops.
+    """
+    positions = leaf.temporal_positions[:depth]
+    return counts.over(positions, [leaf.trips[p] for p in positions])
 
 
 def as_boxes(counts: LoopCounts) -> tuple[Any, Any]:

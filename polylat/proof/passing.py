@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from polylat.lowering.paths import Leaf
-from polylat.proof.loop_counts import LoopCounts
+from polylat.proof.loop_counts import LoopCounts, over_iterations
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces, merge_pieces
@@ -19,24 +19,23 @@ __all__ = ["Stalls", "delayed", "numbers_at", "stalls_of"]
 
 
 def numbers_at(leaf: Leaf, numbers: LoopCounts, digits: Ints) -> Times:
-    """Return numbers in tile iterations.
+    """Evaluate a number per tile iteration in some tile iterations.
 
     Parameters
     ----------
     leaf
         The leaf.
     numbers
-        A number per tile iteration.
+        The number, as a function of loop indices.
     digits
-        Shape (n, loops): the indices of tile iterations.
+        Shape (n, loops): the indices of the tile iterations.
 
     Returns
     -------
     numpy.ndarray
         Shape (n,): the numbers, as Python integers.
     """
-    positions = leaf.temporal_positions[: digits.shape[1]]
-    grid = numbers.over(positions, [leaf.trips[p] for p in positions])
+    grid = over_iterations(leaf, numbers, digits.shape[1])
     cells = tuple(
         np.searchsorted(cuts, digits[:, k], side="right") - 1 for k, cuts in enumerate(grid.cuts)
     )
@@ -44,7 +43,7 @@ def numbers_at(leaf: Leaf, numbers: LoopCounts, digits: Ints) -> Times:
 
 
 def delayed(leaf: Leaf, pieces: Pieces, by: LoopCounts) -> Pieces:
-    """Delay an event by a number per tile iteration.
+    """Delay an event by a time that depends on the tile iteration.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ def delayed(leaf: Leaf, pieces: Pieces, by: LoopCounts) -> Pieces:
     pieces
         The event.
     by
-        The delays.
+        The delay per tile iteration.
 
     Returns
     -------
@@ -62,9 +61,7 @@ def delayed(leaf: Leaf, pieces: Pieces, by: LoopCounts) -> Pieces:
     """
     if not (by.values != 0).any():
         return pieces
-    positions = leaf.temporal_positions[: pieces.depth]
-    grid = by.over(positions, [leaf.trips[p] for p in positions])
-    for k, cuts in enumerate(grid.cuts):
+    for k, cuts in enumerate(over_iterations(leaf, by, pieces.depth).cuts):
         for cut in cuts[1:]:
             pieces = _cut(pieces, k, cut)
     late = numbers_at(leaf, by, pieces.low.T)
@@ -92,7 +89,10 @@ def _cut(pieces: Pieces, loop: int, at: int) -> Pieces:
 
 @dataclass(frozen=True, eq=False)
 class Stalls:
-    """By how much later starts hold back the foregrounds of a rigid pipeline.
+    """The stalls of a rigid pipeline.
+
+    A tile iteration in the pipeline advances only while later ones enter: it passes no earlier than
+    a given time after each of them starts.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ class Stalls:
     start
         Shape (tile iterations,): when each starts.
     held, later, until
-        Shape (stalls,): a tile iteration that is held back, the later one that starts, and when the
-        former passes at the earliest.
+        Shape (stalls,): a tile iteration in the pipeline, the later one that holds it back, and the
+        earliest time at which the former passes.
     """
 
     digits: Ints
@@ -113,7 +113,7 @@ class Stalls:
 
     @cached_property
     def latest(self) -> Pieces:
-        """When each tile iteration that is held back passes at the earliest."""
+        """The earliest time at which each tile iteration that is held back passes."""
         at = np.unique(self.held)
         times: Times = np.full(len(self.start), 0, dtype=self.start.dtype)
         np.maximum.at(times, self.held, self.until)
@@ -142,7 +142,7 @@ class Stalls:
 def stalls_of(
     leaf: Leaf, begin: Pieces, latency: LoopCounts, loads: Sequence[LoopCounts]
 ) -> Stalls:
-    """Return by how much later starts hold back the foregrounds of a rigid pipeline.
+    """Return the stalls of a rigid pipeline.
 
     Parameters
     ----------

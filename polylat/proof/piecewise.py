@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import islpy as isl
 import numpy as np
 
+from polylat.lowering.points import PiecewiseAffine
 from polylat.schedule.arrays import Ints
 
-__all__ = ["FunctionPart", "PiecewiseFunction", "split_function"]
+__all__ = ["FunctionPart", "PiecewiseFunction"]
 
 _SET, _IN = isl.dim_type.set, isl.dim_type.in_
 
@@ -44,31 +46,23 @@ class PiecewiseFunction:
     Parameters
     ----------
     source
-        The function.
-    parts
-        Its parts, each with the bounding box of its domain.
+        The function, on a bounded domain.
     """
 
     source: isl.PwMultiAff
-    parts: tuple[FunctionPart, ...]
+
+    @cached_property
+    def parts(self) -> tuple[FunctionPart, ...]:
+        """The affine parts, each with the bounding box of its domain."""
+        return _affine_parts(self.source)
+
+    @cached_property
+    def points(self) -> PiecewiseAffine:
+        """The function, to be evaluated at many points."""
+        return PiecewiseAffine(self.source)
 
 
-def split_function(source: isl.PwMultiAff, domain: isl.Set) -> PiecewiseFunction:
-    """Split a function into its affine parts.
-
-    Parameters
-    ----------
-    source
-        The function.
-    domain
-        The tile iterations where it is evaluated: bounded.
-
-    Returns
-    -------
-    PiecewiseFunction
-        The function, restricted to `domain`.
-    """
-    source = source.intersect_domain(domain)
+def _affine_parts(source: isl.PwMultiAff) -> tuple[FunctionPart, ...]:
     parts: list[FunctionPart] = []
 
     def add(where: isl.Set, value: isl.MultiAff) -> None:
@@ -92,7 +86,7 @@ def split_function(source: isl.PwMultiAff, domain: isl.Set) -> PiecewiseFunction
         parts.append(FunctionPart(where, value, low, high, matrix, constant))
 
     source.foreach_piece(add)
-    return PiecewiseFunction(source, tuple(parts))
+    return tuple(parts)
 
 
 def _integer(value: isl.Val) -> int:

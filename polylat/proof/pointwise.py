@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import islpy as isl
 import numpy as np
 
-from polylat.lowering.points import PiecewiseAffine, integer_points
+from polylat.lowering.points import integer_points
 from polylat.proof.decide import Counterexample
 from polylat.proof.piecewise import PiecewiseFunction
 from polylat.proof.tabulated_times import TabulatedTimes
@@ -32,7 +32,7 @@ class PointDecider:
     decided_by_isl
         Always 0: ISL provides the functions only.
     checks, checks_by_isl
-        Number of relations that were checked; always 0.
+        Number of relations that were checked; always 0, as ISL decides none.
     """
 
     decided_by_bounds: int = 0
@@ -60,7 +60,7 @@ class PointDecider:
         digits, start = waiting.table
         self.decided_by_bounds += len(start)
         self.checks += 1
-        values, there = PiecewiseAffine(function.source).at(digits)
+        values, there = function.points.at(digits)
         at, found = awaited.find(values)
         late = there & found
         late[late] = np.asarray(awaited.table[1][at[late]] > start[late], dtype=np.bool_)
@@ -86,7 +86,7 @@ class PointDecider:
         digits, start = waiting.table
         self.decided_by_bounds += len(start)
         self.checks += 1
-        values, there = PiecewiseAffine(function.source).at(digits)
+        values, there = function.points.at(digits)
         times = awaited.table[1]
         if not len(times):
             return None

@@ -107,7 +107,7 @@ def _decide(
     each: bool,
 ) -> None:
     both = schedule.times_of(waiting), schedule.times_of(awaited)
-    which = schedule.function_parts(function, rule.leaf)
+    which = schedule.restricted(function, rule.leaf)
     decide = schedule.decider.first_violation if each else schedule.decider.first_violation_up_to
     pair = decide(which, *both)
     if pair is not None:

@@ -28,8 +28,8 @@ class Problem:
         Per leaf, the number of Temporal loops that index its tile iterations.
     background, staged, slots
         The options: (tensor, component) pairs whose write-backs are in the background; pairs that
-        are staged, in which None stands for all; and the number of tiles that holders keep, for all
-        or by ``"tensor"`` and ``"tensor@component"``.
+        are staged, with None for all tensors or all components; and the number of tiles that
+        holders keep, for all or by ``"tensor"`` and ``"tensor@component"``.
     """
 
     spec: Spec
@@ -158,7 +158,8 @@ class Problem:
         Returns
         -------
         range
-            Their indices on the path: from 1 up to the innermost one for which a rule says so.
+            Their indices on the path: from 1 to the innermost Storage that is staged, holds an
+            input above a split, or is written back in the background.
         """
         storages = leaf.storages(tensor)
         output = tensor in leaf.einsum.outputs
@@ -172,7 +173,7 @@ class Problem:
         return range(1, 1 + (0 if leaf.einsum.is_copy else max(named, default=0)))
 
     def hand_over_depth(self, leaf: Leaf, tensor: str, level: int) -> int:
-        """Return the number of loops that index the parts in which elements leave a Storage.
+        """Return the number of loops above the parts of a tile that are written back as a whole.
 
         Parameters
         ----------
@@ -182,8 +183,8 @@ class Problem:
         Returns
         -------
         int
-            Those above the outermost staged Storage from there inwards; without one, those that
-            index tile iterations.
+            The depth of the outermost staged Storage, from this one inwards; without one, the
+            number of loops that index tile iterations.
         """
         for holder in leaf.storages(tensor)[level:]:
             if self.is_staged(tensor, holder.component):

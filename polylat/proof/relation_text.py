@@ -1,24 +1,33 @@
 """Relations of the mapping in the syntax of ISL, written anew from the paths of the leaves.
 
-Nothing here is shared with the engine's own texts, so that an error in one of the two shows.
+Nothing is shared with the relations of the engine, so that an error in either is found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import islpy as isl
 
 from polylat.lowering.paths import Leaf
 from polylat.spec.affine import Affine
 
-__all__ = ["PartText", "exists_text", "independent_parts", "operation_count", "tile_iterations"]
+__all__ = [
+    "ExchangeGroup",
+    "PartText",
+    "exchange_groups",
+    "exists_text",
+    "independent_parts",
+    "operation_count",
+    "tile_iterations",
+]
 
 
 def independent_parts(
     variables: Iterable[str], tied: Iterable[Sequence[str]]
 ) -> list[tuple[str, ...]]:
-    """Split variables into parts that nothing ties together.
+    """Split variables into independent parts.
 
     Parameters
     ----------
@@ -52,6 +61,68 @@ def independent_parts(
         done |= reached
         parts.append(tuple(v for v in order if v in reached))
     return parts
+
+
+class ExchangeGroup(NamedTuple):
+    """Variables of two leaves that access a tensor, with the ranks and loops that depend on them.
+
+    Parameters
+    ----------
+    read, brought
+        The variables of the leaf that reads, and of the leaf that brings.
+    ranks
+        The ranks of the tensor that the variables index.
+    shared
+        Positions of the shared loops over the variables.
+    """
+
+    read: list[str]
+    brought: list[str]
+    ranks: tuple[int, ...]
+    shared: list[int]
+
+
+def exchange_groups(
+    reader: Leaf, bringer: Leaf, tensor: str, shared: Sequence[int] = ()
+) -> list[ExchangeGroup]:
+    """Split the variables of two leaves into groups that are independent of each other.
+
+    Variables depend on each other if they index the same rank of the tensor, if a constraint of an
+    iteration space has both, or if a shared loop is over both.
+
+    Parameters
+    ----------
+    reader, bringer
+        The leaf that reads, and the leaf that produces or fills.
+    tensor
+        The tensor.
+    shared
+        Positions of the shared loops that have the same index in both leaves.
+
+    Returns
+    -------
+    list of ExchangeGroup
+        The groups.
+    """
+    read = reader.einsum.access(tensor).projection
+    brought = bringer.einsum.access(tensor).projection
+    indices = [
+        [*(f"r.{v}" for v in a.variables), *(f"b.{v}" for v in b.variables)]
+        for a, b in zip(read, brought, strict=True)
+    ]
+    ties = [[f"r.{reader.loops[p].variable}", f"b.{bringer.loops[p].variable}"] for p in shared]
+    ties += [[f"r.{v}" for v in c.variables] for c in reader.coupled]
+    ties += [[f"b.{v}" for v in c.variables] for c in bringer.coupled]
+    names = [f"r.{v}" for v in reader.einsum.rank_variables]
+    names += [f"b.{v}" for v in bringer.einsum.rank_variables]
+    found = []
+    for members in independent_parts(names, [*indices, *ties]):
+        ranks = tuple(x for x, some in enumerate(indices) if some and some[0] in members)
+        reads = [m[2:] for m in members if m.startswith("r.")]
+        brings = [m[2:] for m in members if m.startswith("b.")]
+        loops = [p for p in shared if reader.loops[p].variable in reads]
+        found.append(ExchangeGroup(reads, brings, ranks, loops))
+    return found
 
 
 def exists_text(shown: Sequence[str], hidden: Sequence[str], conditions: Sequence[str]) -> str:
@@ -91,7 +162,7 @@ class PartText:
     shown
         Positions (among all loops of the path) of the loops whose index has a name of its own.
     zero
-        Positions of the Spatial loops of which only the unit 0 counts.
+        Positions of the Spatial loops of which only unit 0 is counted.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
 """Derive the precedence rules of the model as ISL functions on tile iterations.
 
-Tile iterations of a leaf start in order, which is proven too, and one finishes when it and those
-before it have ended. So among all tile iterations of a leaf that one must wait for, the last one
-suffices: a rule is a piecewise quasi-affine function from waiting to awaited tile iterations,
-computed as a lexicographic maximum (parametric integer programming, Feautrier 1988). Write-backs
-need not pass in order: a rule that awaits several of them is a relation. Rules are derived from the
-relations of the lowered mapping alone, and hold for all tile iterations at once.
+The tile iterations of a leaf start in order, which `check_order` proves, and finish in order. So of
+several tile iterations of a leaf that another one waits for, the last one suffices: a rule is a
+piecewise quasi-affine function, waiting tile iteration → last awaited one, computed as a
+lexicographic maximum (parametric integer programming, Feautrier 1988). Write-backs may pass out of
+order, so a rule that awaits several of them is a relation. The rules are derived from the paths of
+the leaves and the options alone, and hold for all tile iterations at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["precedence_rules"]
 
 
 def precedence_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
-    """Derive rules 1 to 3, flow, barriers and capacity, and those of separate transfers.
+    """Derive rules 1 to 3 (flow, barriers and capacity) and the rules of separate transfers.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ MAX_SERVICES = 50_000
 def check_service_order(
     schedule: CheckedSchedule, order: str, shifts: Mapping[int, Sequence[int]]
 ) -> int | None:
-    """Check that every port serves in an order.
+    """Check that every port serves in a given order.
 
     Parameters
     ----------
@@ -125,17 +125,17 @@ def _dates(
 
 
 def _tiles_before(digits: Ints, entries: Ints) -> Ints:
-    """Return the tile iterations that enter the tile before each; of the first tile, itself."""
+    """Return, per entry into a tile, the entry into the previous one; of the first, itself."""
     keys = {tuple(row): at for at, row in enumerate(entries.tolist())}
     at = np.array([keys[tuple(row)] for row in digits.tolist()], dtype=np.int64)
     return entries[np.maximum(at - 1, 0)]
 
 
 def _ranks(keys: Sequence[tuple[Sequence[Ints], ...]]) -> Ints:
-    """Return the places of all keys in lexicographic order.
+    """Return the rank of each key in lexicographic order.
 
-    A key consists of parts, each of some columns. Shorter parts are padded: dates of different
-    lengths differ before that.
+    A key consists of parts, each of some columns. Shorter parts are padded, as dates of different
+    lengths differ in an earlier column.
     """
     columns: list[Ints] = []
     for part in zip(*keys, strict=True):
@@ -154,7 +154,7 @@ def _ranks(keys: Sequence[tuple[Sequence[Ints], ...]]) -> Ints:
 
 
 def _is_oldest_first(rank: Ints, start: Times, end: Times, ready: Times) -> bool:
-    """Return whether a port serves, whenever it is idle, the least rank of all that may start."""
+    """Return whether a free port always serves the service of least rank that may start."""
     by_start, by_ready = np.argsort(start, kind="stable"), np.argsort(ready, kind="stable")
     waiting: list[int] = []
     coming = 0

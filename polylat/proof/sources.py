@@ -52,7 +52,7 @@ def find_sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], Source]:
 
 def _source(leaves: Sequence[Leaf], reader: Leaf, tensor: str) -> Source:
     own = [holder.node for holder in reader.storages(tensor)]
-    # From the innermost Storage outward: who before the reader uses this Storage for the tensor?
+    # From the innermost Storage outward: do earlier leaves access the tensor in it?
     for level in range(len(own) - 1, -1, -1):
         users = [
             other for other in leaves_at(leaves, tensor, own[level]) if other.number < reader.number

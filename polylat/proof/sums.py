@@ -12,7 +12,7 @@ import islpy as isl
 
 from polylat.errors import MappingError
 from polylat.lowering.paths import Leaf
-from polylat.proof.relation_text import PartText, exists_text, independent_parts
+from polylat.proof.relation_text import PartText, exchange_groups, exists_text
 
 __all__ = ["check_final", "check_kept"]
 
@@ -30,7 +30,7 @@ def check_final(reader: Leaf, producer: Leaf, tensor: str, level: int) -> None:
     Raises
     ------
     MappingError
-        It does: a partial sum is read.
+        An element is updated again: a partial sum is read.
     """
     depth = reader.storages(tensor)[level].depth
     loops = reader.temporal_positions[:depth]
@@ -77,23 +77,11 @@ def _same_elements(reader: Leaf, producer: Leaf, tensor: str, loops: Sequence[in
     """Return the pairs of tiles, by the indices of shared loops, that access a common element."""
     read = reader.einsum.access(tensor).projection
     written = producer.einsum.access(tensor).projection
-    ranks = [
-        ([*(f"r.{v}" for v in a.variables), *(f"w.{v}" for v in b.variables)], a, b)
-        for a, b in zip(read, written, strict=True)
-    ]
-    ties = [names for names, _, _ in ranks]
-    ties += [[f"r.{v}" for v in c.variables] for c in reader.coupled]
-    ties += [[f"w.{v}" for v in c.variables] for c in producer.coupled]
-    names = [f"r.{v}" for v in reader.einsum.rank_variables]
-    names += [f"w.{v}" for v in producer.einsum.rank_variables]
     pairs = isl.Set(exists_text(_dims(loops), (), ()))
-    for members in independent_parts(names, ties):
-        r = PartText(reader, [m[2:] for m in members if m.startswith("r.")], "x", loops)
-        w = PartText(producer, [m[2:] for m in members if m.startswith("w.")], "y", loops)
+    for reads, writes, ranks, _ in exchange_groups(reader, producer, tensor):
+        r, w = PartText(reader, reads, "x", loops), PartText(producer, writes, "y", loops)
         conditions = [*r.conditions, *w.conditions]
-        conditions += [
-            f"{r.affine(a)} = {w.affine(b)}" for some, a, b in ranks if some and some[0] in members
-        ]
+        conditions += [f"{r.affine(read[k])} = {w.affine(written[k])}" for k in ranks]
         conditions += [f"r{p} = {name}" for p, name in r.index.items()]
         conditions += [f"w{p} = {name}" for p, name in w.index.items()]
         hidden = [*r.hidden, *w.hidden, *r.index.values(), *w.index.values()]

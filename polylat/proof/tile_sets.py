@@ -7,10 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 import islpy as isl
 import numpy as np
 
-from polylat.analysis.isl_pieces import first_within, last_within, pieces_to_set, prefix_map
+from polylat.analysis.isl_pieces import (
+    first_within,
+    last_within,
+    pieces_to_set,
+    prefix_function,
+    prefix_map,
+)
 from polylat.lowering.paths import Leaf
 from polylat.proof.durations import Expectation
-from polylat.proof.loop_counts import LoopCounts, as_boxes
+from polylat.proof.loop_counts import LoopCounts, as_boxes, over_iterations
 from polylat.proof.relation_text import tile_iterations
 from polylat.proof.sources import Source
 from polylat.schedule.pieces import Pieces, merge_pieces
@@ -161,17 +167,35 @@ class TileSets:
             self._firsts[leaf, depth] = first.range().coalesce()
         return self._firsts[leaf, depth]
 
+    def entry(self, leaf: int, other: int, depth: int) -> isl.PwMultiAff:
+        """Return, per tile iteration of a leaf, the first one of another leaf in the same tile.
+
+        Parameters
+        ----------
+        leaf, other
+            The numbers of the two leaves, which may be equal.
+        depth
+            The number of loops above the tiles. Both leaves have all of them.
+
+        Returns
+        -------
+        islpy.PwMultiAff
+            Tile iteration of `leaf` → tile iteration of `other`.
+        """
+        first = first_within(self.spaces[other], depth)
+        return first.pullback_pw_multi_aff(prefix_function(self.depths[leaf], depth))
+
     def within_tiles(
         self, tile: isl.PwMultiAff, awaited: tuple[int, int], depth: int
     ) -> tuple[isl.PwMultiAff, isl.Map]:
-        """Relate tile iterations to those of a block in a tile.
+        """Relate tile iterations to those in a tile that have a block.
 
         Parameters
         ----------
         tile
             Waiting tile iteration → the indices of the loops above a tile.
         awaited
-            A leaf and its block.
+            The number of a leaf, and the index of the block among its blocks.
         depth
             The number of loops above the tile.
 
@@ -203,27 +227,25 @@ class TileSets:
         some = counts.mapped(lambda values: np.asarray(values != 0, dtype=np.int64)).merged()
         if some.values.all():
             return self.spaces[leaf]
-        path = self.leaves[leaf]
-        positions = path.temporal_positions[: self.depths[leaf]]
-        low, size = as_boxes(some.over(positions, [path.trips[p] for p in positions]))
+        low, size = as_boxes(over_iterations(self.leaves[leaf], some, self.depths[leaf]))
         nothing = np.zeros(low.shape[1], dtype=np.int64)
         boxes = Pieces(low, np.ones_like(low), size, nothing, low * 0, nothing)
         return pieces_to_set(merge_pieces(boxes)) & self.spaces[leaf]
 
     def prefixes(self, some: Sequence[Leaf], depth: int) -> isl.Set:
-        """Return the values of the first loops for which any of the leaves has tile iterations.
+        """Return the indices of the outer loops at which any of the leaves has tile iterations.
 
         Parameters
         ----------
         some
             The leaves, at least one.
         depth
-            The number of first loops.
+            The number of outer loops.
 
         Returns
         -------
         islpy.Set
-            The values of these loops, as points without a name.
+            The indices of these loops, as points without a name.
         """
         found = None
         for leaf in some:

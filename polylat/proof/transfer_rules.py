@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import islpy as isl
 
-from polylat.analysis.isl_pieces import first_within, prefix_function, prefix_map
+from polylat.analysis.isl_pieces import prefix_map
 from polylat.lowering.paths import Leaf
 from polylat.proof.accesses import ExpectedBlock
 from polylat.proof.element_flow import read_back_elements
-from polylat.proof.precedence import PrecedenceRule
+from polylat.proof.precedence import PrecedenceRule, flow_from_all
 from polylat.proof.tile_sets import TileSets
 
 __all__ = ["transfer_rules", "written_back_before"]
@@ -19,9 +19,10 @@ __all__ = ["transfer_rules", "written_back_before"]
 def transfer_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
     """Derive when the separate transfers of a leaf may start, and what waits for them.
 
-    A tile iteration waits for its own fills and read-backs; a fill for that of the tile which it
-    reads from; a read-back for the write-backs of its elements; a write-back for its tile
-    iteration, and for the write-backs from further in up to it in the same tile.
+    A tile iteration waits for its own fills and read-backs. A fill or a read-back waits for that of
+    the outer tile from which it reads, and a read-back for the write-backs of its elements. A
+    write-back waits for its tile iteration, and for the write-backs from further in that belong to
+    this or an earlier tile iteration in the same tile.
 
     Parameters
     ----------
@@ -55,25 +56,14 @@ def _of_fill(
     outer = sets.separate_block(number, "fill", tensor, block.level - 1)
     if outer is not None:
         holder = storages[block.level - 1]
-        first = first_within(sets.spaces[number], holder.depth)
-        function = first.pullback_pw_multi_aff(prefix_function(sets.depths[number], holder.depth))
+        function = sets.entry(number, number, holder.depth)
         why = f"{leaf.einsum.name} fetches {tensor} into {holder.component}"
         yield PrecedenceRule("transfer", number, index, number, outer, function, why, "flow")
     back = sets.separate_block(number, "write_back", tensor, block.level)
     if back is not None:
         relation = written_back_before(sets, leaf, tensor, block.level, index, back)
         why = f"{leaf.einsum.name} reads back {tensor} from {storages[block.level - 1].component}"
-        yield PrecedenceRule(
-            "transfer",
-            number,
-            index,
-            number,
-            back,
-            relation.lexmax_pw_multi_aff().coalesce(),
-            why,
-            "flow",
-            relation=relation,
-        )
+        yield flow_from_all("transfer", (number, index), (number, back), relation, why)
 
 
 def written_back_before(
@@ -122,14 +112,4 @@ def _of_write_back(
             continue
         relation = same.intersect_domain(here).intersect_range(sets.block_set(number, inner))
         why = f"{leaf.einsum.name} writes back {tensor} from {storages[level].component}"
-        yield PrecedenceRule(
-            "transfer",
-            number,
-            index,
-            number,
-            inner,
-            relation.lexmax_pw_multi_aff().coalesce(),
-            why,
-            "flow",
-            relation=relation,
-        )
+        yield flow_from_all("transfer", (number, index), (number, inner), relation, why)

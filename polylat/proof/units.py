@@ -34,6 +34,8 @@ class Units:
             for leaf in leaves
         }
         self._needs = cache(self._count_needs)
+        self._interval = cache(self._find_interval)
+        self._joined = cache(self._are_joined)
         self.groups = cache(self._groups)
 
     @cached_property
@@ -42,25 +44,17 @@ class Units:
         nodes = [s.node for leaf in self.leaves for s in leaf.splits if s.pipeline]
         return list(dict.fromkeys(nodes))
 
-    def stages(self, node: int) -> list[list[Leaf]]:
-        """Return the leaves of each branch of a split.
-
-        Parameters
-        ----------
-        node
-            The tree node of the split.
-
-        Returns
-        -------
-        list of list of Leaf
-            Per branch, its leaves.
-        """
-        found: dict[int, list[Leaf]] = {}
+    @cached_property
+    def stages(self) -> Mapping[int, tuple[tuple[Leaf, ...], ...]]:
+        """Tree node of a split → per branch, its leaves."""
+        found: dict[int, dict[int, list[Leaf]]] = {}
         for leaf in self.leaves:
             for split in leaf.splits:
-                if split.node == node:
-                    found.setdefault(split.branch, []).append(leaf)
-        return [found[branch] for branch in sorted(found)]
+                found.setdefault(split.node, {}).setdefault(split.branch, []).append(leaf)
+        return {
+            node: tuple(tuple(leaves) for _, leaves in sorted(branches.items()))
+            for node, branches in found.items()
+        }
 
     def _groups(self, component: str) -> frozenset[frozenset[int]]:
         """Return the sets of leaves that share a unit of a component.
@@ -71,18 +65,18 @@ class Units:
         path = next(iter(here.values()))
         found = {frozenset(here)}
         for name in path[: path.index(component) + 1]:
-            used = {n: self._interval(self.leaves[n], name) for n in self._path}
-            # The users of units change only where the interval of some leaf begins or ends.
+            used = {n: self._interval(n, name) for n in self._path}
+            # The users of a unit change only where the interval of some leaf begins or ends.
             places = {place for interval in used.values() for place in interval}
             users = [{n for n, (low, high) in used.items() if low <= p < high} for p in places]
             found = {some & members for some in found for members in users}
         return frozenset(some for some in found if some)
 
-    def _interval(self, leaf: Leaf, component: str) -> tuple[int, int]:
+    def _find_interval(self, number: int, component: str) -> tuple[int, int]:
         """Return the first unit that a leaf uses, and the one after the last."""
-        if component not in self._path[leaf.number]:
+        if component not in self._path[number]:
             return 0, 0
-        low, room = 0, self._fanout(component)
+        leaf, low, room = self.leaves[number], 0, self._fanout(component)
         for split in leaf.splits:
             needs = [self._needs(split.node, s, component) for s in range(self._branches(split))]
             if split.pipeline and sum(needs) <= room and not self._joined(split.node, component):
@@ -96,7 +90,7 @@ class Units:
         )
 
     def _branches(self, split: PathSplit) -> int:
-        return len(self.stages(split.node))
+        return len(self.stages[split.node])
 
     def _own(self, leaf: Leaf, component: str) -> int:
         """Return the number of units that a leaf needs."""
@@ -107,7 +101,7 @@ class Units:
 
     def _count_needs(self, node: int, branch: int, component: str) -> int:
         """Return the number of units that a branch of a split needs."""
-        leaves = self.stages(node)[branch]
+        leaves = self.stages[node][branch]
         at = [s.node for s in leaves[0].splits].index(node) + 1
         if at == len(leaves[0].splits):
             return self._own(leaves[0], component)
@@ -115,14 +109,14 @@ class Units:
         needs = [self._needs(below.node, s, component) for s in range(self._branches(below))]
         return sum(needs) if below.pipeline else max(needs)
 
-    def _joined(self, node: int, component: str) -> bool:
+    def _are_joined(self, node: int, component: str) -> bool:
         """Return whether a tile in a unit of a component belongs to two stages of a Pipeline.
 
         That is a tile in a Storage above the Pipeline, of a tensor that both stages access, in the
         component or in one below.
         """
         users: dict[tuple[int, str], set[int]] = {}
-        for stage, leaves in enumerate(self.stages(node)):
+        for stage, leaves in enumerate(self.stages[node]):
             for leaf in leaves:
                 path = self._path[leaf.number]
                 below = path[path.index(component) :] if component in path else []
@@ -147,8 +141,8 @@ class Units:
         Returns
         -------
         dict
-            (leaf, index of a port) → its ports: one for all units that the same of these leaves
-            share. The last part of all names is empty if no index has several ports.
+            (leaf, index of a port) → its ports: one per set of these leaves that share units. If no
+            index has several ports, the last part of every name is empty.
         """
         groups = {
             index: {tuple(sorted(set(leaves) & some)) for some in self.groups(component)} - {()}

@@ -115,8 +115,8 @@ def verify(
     latency
         The claimed latency, in steps of 1/scale.
     pointwise
-        Whether to decide every tile iteration instead of pairs of affine pieces; None: only where
-        the pieces are too many.
+        Whether to decide every tile iteration instead of pairs of affine pieces; None: only if
+        there are too many pieces.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def verify(
 def checked_schedule(
     model: Model, schedule: Starts, *, pointwise: bool | None = None
 ) -> CheckedSchedule:
-    """Prepare a schedule for being checked.
+    """Prepare the checks of a schedule.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def checked_schedule(
     Returns
     -------
     CheckedSchedule
-        The schedule, with what is expected of it.
+        The schedule, with its expected blocks and accesses.
     """
     expected = Expectation(Problem.of(model), schedule.scale)
     return CheckedSchedule(expected, _ports(model), schedule, pointwise=pointwise)
@@ -170,7 +170,7 @@ def _ports(model: Model) -> list[PortName]:
 
 
 def check_witness(results: Results, steps: Sequence[Step]) -> int:
-    """Prove of consecutive steps that each waited for the previous one, for the stated reason.
+    """Prove that each of consecutive steps waited for the previous one, for the stated reason.
 
     Parameters
     ----------
@@ -199,8 +199,8 @@ def check_witness(results: Results, steps: Sequence[Step]) -> int:
 def verify_results(results: Results) -> Certificate:
     """Prove that the schedule of a report keeps every rule, and that the report describes it.
 
-    A critical path of up to `MAX_STEPS` steps is checked step by step; of a longer one that
-    repeats, the first and last two periods are.
+    A critical path of up to `MAX_STEPS` steps is checked step by step. Of a longer periodic one,
+    the first and last two periods are checked.
 
     Parameters
     ----------
@@ -234,8 +234,8 @@ def verify_results(results: Results) -> Certificate:
         _add_witness(proof, results, makespan)
         _add_service_order(proof, results)
         if results.dependence_bound:
-            _add_dependence(proof, results)
-        proof.add("turns", 1, 1)  # `check_claims` compared it with the bound of the report.
+            _add_dependence(proof, results, requested)
+        proof.add("turns", 1, 1)  # `check_claims` has derived the barrier bound of the report.
         proof.add("report", figures, figures)
     except BrokenRule as error:
         raise CertificateError(str(error), where="schedule") from error
@@ -269,17 +269,15 @@ def _add_service_order(proof: _Proof, results: Results) -> None:
         proof.notes.append("the shifts of the stages in skewed dates, which are the engine's")
 
 
-def _add_dependence(proof: _Proof, results: Results) -> None:
+def _add_dependence(proof: _Proof, results: Results, requested: Expectation) -> None:
     """Prove the dependence bound, from the schedule in which no block waits for a port."""
     schedules = results.schedules
     unlimited = Solution(schedules.model, schedules.unlimited)
-    problem = Problem.of(schedules.model)
-    checked_problem = proof.checked.expected.problem
-    same = problem.is_like(checked_problem) and _scale(results) == proof.checked.schedule.scale
-    like = proof.checked if same else None
-    expected = like.expected if like else Expectation(problem, _scale(results))
     checked = CheckedSchedule(
-        expected, _ports(schedules.model), build_starts(unlimited), pointwise=None, like=like
+        requested,
+        _ports(schedules.model),
+        build_starts(unlimited),
+        like=proof.checked if requested is proof.checked.expected else None,
     )
     check_contents(checked)
     check_latency(checked, unlimited.schedule.makespan)
@@ -300,8 +298,10 @@ def _scale(results: Results) -> int:
 
 def _not_covered(results: Results) -> list[str]:
     """Return which figures of the report are not proven, and why."""
-    found = ["AccelForge's latency (roofline), which follows other rules"]
-    found.append("what staged tiles would take and hold (staged), which belongs to other options")
+    found = ["the latency by AccelForge's rules (roofline)"]
+    found.append(
+        "the latency and the buffers of staged tiles (staged), which belong to other options"
+    )
     if results.sequential is not None:
         found.append("the sequential latency, which belongs to another mapping")
     others = [

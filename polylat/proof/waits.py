@@ -1,4 +1,4 @@
-"""Search a schedule backward for the service that an event waits for, without a gap.
+"""Search a schedule backward, from an event to a service that it waits for without a gap.
 
 Only fixed latencies, and stalls of rigid pipelines, may lie between the two.
 """
@@ -15,7 +15,6 @@ from polylat.analysis.isl_pieces import preceding
 from polylat.analysis.starts import BlockStarts
 from polylat.lowering.points import PiecewiseAffine
 from polylat.proof.checked_schedule import CheckedSchedule
-from polylat.proof.passing import delayed
 from polylat.proof.precedence import PrecedenceRule, Until
 from polylat.proof.words import time_at
 from polylat.schedule.arrays import Ints
@@ -28,22 +27,22 @@ Place = tuple[int, int, Index]
 """(leaf, block, tile iteration)"""
 
 _Event = tuple[Place, int, bool]
-"""(block and tile iteration, when it may start, whether the search is past the stated reason)"""
+"""(block and tile iteration, its start, whether the search has followed the stated reason)"""
 
 _MAX_EVENTS = 100_000
 
 
 @dataclass(frozen=True)
 class _Awaited:
-    """A block of several tile iterations that an event waits for.
+    """Tile iterations of a block that an event waits for.
 
     Parameters
     ----------
     leaf, block, until
-        The block, and whether it must have passed or been served.
+        The block, and whether it must have passed, or only been served.
     last
-        The last of the tile iterations where all before it are no later; None where any of them may
-        be the latest.
+        The last of the tile iterations, if the others start no later; None if any of them may start
+        last.
     includes
         Whether a tile iteration is one of them.
     """
@@ -70,7 +69,6 @@ class Waits:
         for rule in schedule.rules:
             self.rules_of.setdefault((rule.leaf, rule.block), []).append(rule)
         self._values: dict[tuple[int, Index], Index | None] = {}
-        self._late: dict[int, tuple[Pieces, Pieces]] = {}
         self._before: dict[int, isl.PwMultiAff] = {}
         self._functions: dict[int, tuple[isl.PwMultiAff, PiecewiseAffine]] = {}
 
@@ -102,16 +100,16 @@ class Waits:
     def awaited_service(
         self, place: Place, time: int, *, reason: str | None = None, wanted: Place | None = None
     ) -> Place | None:
-        """Find a service that an event waits for, without a delay but fixed latencies.
+        """Find a service that an event waits for, with only fixed latencies and stalls between.
 
-        From the event, search backward through the events that it waits for.
+        The search goes backward through the events that the event waits for.
 
         Parameters
         ----------
         place, time
             The event and its start.
         reason
-            The rule by which the event has to wait; None: any.
+            The rule by which the event waits; None: any.
         wanted
             The service; None: any.
 
@@ -123,7 +121,7 @@ class Waits:
         return self._search([(place, time, reason is None)], reason, wanted)
 
     def last_service(self, end: int, wanted: Place | None = None) -> Place | None:
-        """Find a service by which a schedule ends: nothing but fixed latencies follow it.
+        """Find a service that the last finish waits for, as `awaited_service` does.
 
         Parameters
         ----------
@@ -135,7 +133,7 @@ class Waits:
         Returns
         -------
         Place or None
-            The service; None if the schedule does not end by it.
+            The service; None if the last finish does not wait for it.
         """
         for stream in self.schedule.schedule.blocks:
             found = self._service(_whole(stream), end, wanted)
@@ -144,7 +142,7 @@ class Waits:
         return self._search(self._last_events(end), None, wanted)
 
     def is_free(self, place: Place | None, time: int) -> bool:
-        """Return whether an event happens at a time after fixed latencies alone.
+        """Return whether only fixed latencies and stalls lie between time 0 and an event.
 
         Parameters
         ----------
@@ -154,7 +152,7 @@ class Waits:
         Returns
         -------
         bool
-            Whether the events that it waits for lead to time 0 without a service.
+            Whether the search backward from the event reaches time 0 without a service.
         """
         events = self._last_events(time) if place is None else [(place, time, True)]
         return self._search(events, None, None, origin=True) is not None
@@ -206,7 +204,7 @@ class Waits:
         return None
 
     def _awaited(self, rule: PrecedenceRule, index: Index) -> _Awaited | None:
-        """Return what a rule awaits in a tile iteration; None for nothing."""
+        """Return what a tile iteration waits for by a rule; None for nothing."""
         value = self._awaited_iteration(rule, index)
         if value is None:
             return None
@@ -222,12 +220,12 @@ class Waits:
         )
 
     def _service(self, awaited: _Awaited, time: int, wanted: Place | None) -> Place | None:
-        """Return an awaited service after which a block has passed at a time."""
+        """Return an awaited service after which its block passes, or is served, at a time."""
         block = awaited.leaf, awaited.block
         if wanted is not None and wanted[:2] != block:
             return None
         for pieces in self.schedule.block_starts(*block).tasks.values():
-            ends = self._passed(block, self.schedule.ends(pieces), awaited.until)
+            ends = self.schedule.passed(*block, self.schedule.ends(pieces), awaited.until)
             some = services_ending_at(ends, time) if wanted is None else [wanted[2]]
             for index in some:
                 if time_at(ends, index) == time and awaited.includes(index):
@@ -235,13 +233,13 @@ class Waits:
         return None
 
     def _events(self, awaited: _Awaited, time: int) -> Iterator[tuple[Place, int]]:
-        """Yield the starts that are followed by fixed latencies or stalls until a time."""
+        """Yield the awaited starts after which fixed latencies or stalls last until a time."""
         leaf, block, until = awaited.leaf, awaited.block, awaited.until
         stream = self.schedule.block_starts(leaf, block)
-        begun = self._passed((leaf, block), stream.ready, until)
+        begun = self.schedule.passed(leaf, block, stream.ready, until)
         constant = self.schedule.expected.latency(leaf, block).values.size == 1
         if awaited.last is not None and (constant or until == "served"):
-            # Those before it start no later.
+            # The other tile iterations start no later.
             some: Iterable[Index] = [awaited.last]
         elif any(pieces.points == stream.ready.points for pieces in stream.tasks.values()):
             some = []
@@ -258,15 +256,6 @@ class Waits:
                 if awaited.includes(held):
                     yield (leaf, block, later), start
 
-    def _passed(self, block: tuple[int, int], pieces: Pieces, until: Until) -> Pieces:
-        """Return an event of a block, later by the block's fixed latency if it must pass."""
-        if until == "served":
-            return pieces
-        if id(pieces) not in self._late:
-            path, late = self.schedule.sets.leaves[block[0]], self.schedule.expected.latency(*block)
-            self._late[id(pieces)] = pieces, delayed(path, pieces, late)
-        return self._late[id(pieces)][1]
-
     def _evaluated(
         self, function: isl.PwMultiAff, indices: Sequence[Index]
     ) -> tuple[Ints, np.ndarray]:
@@ -279,7 +268,7 @@ class Waits:
         return self._functions[id(function)][1].at(rows)
 
     def _preceding(self, place: Place) -> Place | None:
-        """Return the tile iteration before another one of the same leaf."""
+        """Return the foreground in the preceding tile iteration; None for other blocks."""
         leaf, block, index = place
         if block != self.schedule.sets.foreground(leaf):
             return None
@@ -328,7 +317,7 @@ def services_ending_at(pieces: Pieces, time: int) -> Iterator[Index]:
 
 
 def _combinations(total: int, terms: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
-    """Yield the steps x, 0 <= x < count, with which rates times steps add up to a total."""
+    """Yield all steps, ``0 <= step < count`` per term, whose sum of ``rate * step`` is a total."""
     if not terms:
         if not total:
             yield ()

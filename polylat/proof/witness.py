@@ -67,7 +67,7 @@ class WitnessChecker:
         self.waits.evaluate_rules([place for place, _ in found])
         for at, k in enumerate(served):
             first = latency is not None and not at
-            self._check_service(chain[k], times[k][0], found[at], first=first)
+            self._check_service(chain[k], times[k][0], found[at][0], first=first)
             if at:
                 before = served[at - 1]
                 gap = times[k][0] - times[before][1]
@@ -81,15 +81,10 @@ class WitnessChecker:
             raise BrokenRule(f"the schedule does not end a fixed latency after {what}")
         return len(chain)
 
-    def _check_service(
-        self, step: Step, time: int, step_place: tuple[Place, int], *, first: bool
-    ) -> None:
-        """Check that a step waits for something, or begins as soon as latencies have passed."""
-        if (
-            time
-            and (first or step.waited_for is None)
-            and not self.waits.is_free(step_place[0], time)
-        ):
+    def _check_service(self, step: Step, time: int, place: Place, *, first: bool) -> None:
+        """Check that a step that waits for no other one starts at 0 or after fixed latencies."""
+        alone = first or step.waited_for is None
+        if time and alone and not self.waits.is_free(place, time):
             what = describe_step(self.schedule, step)
             raise BrokenRule(f"{what} waits for nothing, and starts at {step.start}")
 
@@ -128,10 +123,10 @@ class WitnessChecker:
     ) -> bool:
         """Return whether a step waited for the previous one, and for the reason that it states.
 
-        After a gap it waited for fixed latencies behind the previous one, not for a port.
+        After a gap, it waited for the fixed latencies that follow the previous one, not for a port.
 
-        Where several waits end at the start of the step, the previous step may be the one and the
-        stated reason another one of them.
+        Several waits may end at the start of the step: the previous step may belong to one of them,
+        and the stated reason to another one.
         """
         place, port = step_place
         stated = None if step.waited_for == "port" else step.waited_for

@@ -8,7 +8,7 @@ precedences holds with equality throughout its box, or its time is 0 there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -126,6 +126,8 @@ class ExtensionRules:
         The fills of a stream are ready in order: required by work-conserving orders.
     undecided
         (leaf, point of its grid) of boxes with a precedence that does not move with the box.
+    tails
+        As in `NotPeriodicError`, for the precedences that do not move with their box.
     """
 
     grid: Grid
@@ -137,6 +139,7 @@ class ExtensionRules:
     skew: Rows | None
     ready_order: Rows
     undecided: tuple[tuple[int, int], ...]
+    tails: Mapping[tuple[int, int], int]
 
     def extended(self, begin: Times, end: Times, duration: Times, unit: int = 1) -> ExtendedTimes:
         """Extend the times of sampled tile iterations to all event families.

@@ -50,6 +50,9 @@ class NotPeriodicError(Exception):
     excess
         Per range around which only times differ: the largest delay of an event behind it, in steps,
         against the extrapolation.
+    tails
+        (leaf, loop) → number of iterations before the end of each range of the loop that must be
+        sampled before anything else can be said.
     """
 
     def __init__(
@@ -57,11 +60,13 @@ class NotPeriodicError(Exception):
         places: Sequence[tuple[int, int, int]],
         timing: TaskSchedule | None = None,
         excess: Mapping[tuple[int, int, int], int] | None = None,
+        tails: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         super().__init__(f"not periodic: {places}")
         self.places = tuple(places)
         self.timing = timing
         self.excess = excess or {}
+        self.tails = tails or {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +204,8 @@ class PeriodicTaskGraph:
         """
         repeats = self.repeats
         if order is None:
-            return event_precedences(self.events, None, repeats.chain)
+            stalled = repeats.finishing.stalled_ends
+            return event_precedences(self.events, None, repeats.chain, stalled=stalled)
         served = repeats.ports.of(order)
         if served is None:
             raise NotPeriodicError([])
@@ -371,7 +377,8 @@ class PeriodicScheduler:
             rules = self._repeats.port_rules(self._order)
             places = members.wrong_places(self._order, times, rules)
             if places:
-                raise NotPeriodicError(places, self.timing(task_duration, values, unit))
+                timing = self.timing(task_duration, values, unit)
+                raise NotPeriodicError(places, timing, tails=members.tails)
         return values
 
     def timing(self, task_duration: Times, values: Times, unit: int = 1) -> TaskSchedule:
@@ -393,8 +400,10 @@ class PeriodicScheduler:
         """
         events = self._events
         if unit != 1 and events.graph.late:
-            latency = events.graph.latency.astype(values.dtype) * unit
-            events = EventNumbering(replace(events.graph, latency=latency))
+            graph = events.graph
+            latency = graph.latency.astype(values.dtype) * unit
+            rigid = {leaf: d.astype(values.dtype) * unit for leaf, d in graph.rigid.items()}
+            events = EventNumbering(replace(graph, latency=latency, rigid=rigid))
         return TaskSchedule(
             self._order,
             events,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,10 +78,10 @@ class TaskGraph:
     edge_periods
         Shape (loops, edges): how many periods later than `edge_source` the source is, loop by
         loop.
-    stall_source, stall_target, stall_lag
-        Shape (stalls,): of rigid pipelines, a tile iteration that starts, an earlier one of the
-        same leaf that is in flight then, and the least number of steps between the start of the one
-        and the finish of the other.
+    rigid
+        Leaf whose pipeline stalls as a whole → for how many steps each of its tile iterations
+        occupies the pipeline: the largest duration of a task of its foreground, shape (tile
+        iterations of the leaf,).
     dates
         Logical dates of the tile iterations.
     """
@@ -104,9 +105,7 @@ class TaskGraph:
     edge_reason: Ints
     edge_rule: Ints
     edge_periods: Ints
-    stall_source: Ints
-    stall_target: Ints
-    stall_lag: Times
+    rigid: Mapping[int, Times]
     dates: LogicalDates
 
     @property

@@ -20,11 +20,13 @@ import numpy as np
 from polylat.schedule.arrays import Ints, Times, concatenated_ranges, group_by_key
 from polylat.schedule.events import EventNumbering, Precedences
 from polylat.schedule.reasons import FLOW, PASSED, PORT, START, STARTED
+from polylat.schedule.stalls import stall_precedences
 from polylat.schedule.timing import Order
 
 __all__ = [
     "EventPrecedences",
     "FinishingTasks",
+    "LaggedPrecedences",
     "PortPrecedences",
     "consecutive",
     "event_links",
@@ -33,7 +35,21 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class EventPrecedences(Precedences):
+class LaggedPrecedences(Precedences):
+    """Precedences with times between their sources and their targets.
+
+    Parameters
+    ----------
+    lag
+        Shape (precedences,), in steps: how long after its source the target happens at the
+        earliest, its own duration aside.
+    """
+
+    lag: Times
+
+
+@dataclass(frozen=True, eq=False)
+class EventPrecedences(LaggedPrecedences):
     """Precedences between events.
 
     Parameters
@@ -44,16 +60,12 @@ class EventPrecedences(Precedences):
     reason
         Shape (precedences,): the reason of each precedence (`schedule.reasons`); `START` where the
         two events are of the same leaf.
-    lag
-        Shape (precedences,), in steps: how long after its source the target happens at the
-        earliest, its own duration aside.
     width
         Number of rules of a group.
     """
 
     rule: Ints
     reason: Ints
-    lag: Times
     width: int
 
     @property
@@ -78,9 +90,9 @@ class EventPrecedences(Precedences):
             self.source[which],
             self.target[which],
             self.periods[:, which],
+            self.lag[which],
             self.rule[which],
             self.reason[which],
-            self.lag[which],
             self.width,
         )
 
@@ -149,11 +161,16 @@ class FinishingTasks:
         Precedences from tasks to edges (numbers of edges) whose source is a finish.
     written
         Precedences from tasks to separate write-backs (numbers of blocks) of tile iterations.
+    stalled_ends, stalled_edges, stalled_written
+        The same for rigid pipelines, from the starts of later tile iterations.
     """
 
     ends: Precedences
     edges: Precedences
     written: Precedences
+    stalled_ends: LaggedPrecedences
+    stalled_edges: LaggedPrecedences
+    stalled_written: LaggedPrecedences
 
 
 def consecutive(tasks: Ints, start: Ints, loops: int) -> Precedences:
@@ -182,6 +199,7 @@ def event_precedences(
     served: Precedences | None,
     chain: Precedences | None = None,
     finishing: FinishingTasks | None = None,
+    stalled: LaggedPrecedences | None = None,
 ) -> EventPrecedences:
     """List all precedences between events.
 
@@ -196,6 +214,9 @@ def event_precedences(
         Precedences from each tile iteration to the next one of its leaf; None: all are sampled.
     finishing
         The tasks that replace finishes; None keeps precedences on finishes.
+    stalled
+        Precedences from starts to finishes of tile iterations in rigid pipelines; None: all are
+        sampled. Not used where `finishing` is given, which has its own.
 
     Returns
     -------
@@ -203,7 +224,7 @@ def event_precedences(
         The precedences; those of one target by one rule are listed latest source first. Finishes of
         foreground blocks, for which nothing waits, have none.
     """
-    return _Listing(events, served, chain, finishing).precedences()
+    return _Listing(events, served, chain, finishing, stalled).precedences()
 
 
 def event_links(events: EventNumbering) -> tuple[Ints, Ints, Times]:
@@ -219,7 +240,7 @@ def event_links(events: EventNumbering) -> tuple[Ints, Ints, Times]:
     (source, target, lag)
         Shape (precedences,) each, as in `EventPrecedences`; no lags where all of them are 0.
     """
-    return _Listing(events, None, None, None).links()
+    return _Listing(events, None, None, None, None).links()
 
 
 class _Part(NamedTuple):
@@ -249,11 +270,12 @@ class _Listing:
         served: Precedences | None,
         chain: Precedences | None,
         finishing: FinishingTasks | None,
+        stalled: LaggedPrecedences | None,
     ) -> None:
         self.events, self.graph = events, events.graph
         graph = self.graph
         self.loops = len(graph.edge_periods)
-        self.served, self.finishing = served, finishing
+        self.served, self.finishing, self.stalled = served, finishing, stalled
         self.chain = _all_sampled(events, self.loops) if chain is None else chain
         self.width = graph.ports + 2
         self.edge_rule = (graph.edge_rule + 1) * self.width
@@ -276,14 +298,14 @@ class _Listing:
             if part.periods is not None and self.loops:
                 periods[:, at : at + count] = part.periods
             at += count
-        return EventPrecedences(source, target, periods, rule, reason, lag, self.width)
+        return EventPrecedences(source, target, periods, lag, rule, reason, self.width)
 
     def links(self) -> tuple[Ints, Ints, Times]:
         """Sources, targets and lags only; the lags are empty where all of them are 0."""
         self._collect()
         source, target = self._joined()
-        lagging = self.graph.late or len(self.graph.stall_lag) > 0
-        return source, target, self._lags(len(source)) if lagging else self.graph.latency[:0]
+        late = self.graph.late
+        return source, target, self._lags(len(source)) if late else self.graph.latency[:0]
 
     def _collect(self) -> None:
         self._of_starts()
@@ -373,8 +395,12 @@ class _Listing:
             self._add(events.task(tasks), end[owner], 0, lag=lag[owner] if graph.late else 0)
             self._add(end[chain.source], end[chain.target], 1, chain.periods)
             self._add(idle, end[idle], 2, lag=lag[idle])
-        stalled = events.finish(graph.stall_target)
-        self._add(graph.stall_source, stalled, 3, lag=graph.stall_lag)
+        if self.stalled is None:
+            started, held, lags = stall_precedences(graph)
+            self._add(started, events.finish(held), 3, lag=lags)
+        else:
+            held = events.finish(self.stalled.target)
+            self._add(self.stalled.source, held, 3, self.stalled.periods, lag=self.stalled.lag)
         written = np.flatnonzero(graph.kind == 2)
         self._add(events.finish(graph.owner[written]), written, 0, reason=FLOW)
 
@@ -411,6 +437,7 @@ class _Listing:
         backs = np.flatnonzero(graph.kind == 2)
         self._add(graph.owner[backs], backs, 0, reason=FLOW, lag=late[graph.owner[backs]])
         self._of_edge_tasks(edges.source, edges.target, edges.periods)
+        self._of_stalls(finishing)
         start, of_block = group_by_key(graph.task_block, graph.blocks)
         single = np.flatnonzero(
             (graph.edge_source >= graph.iterations) & (graph.edge_until != STARTED)
@@ -427,6 +454,23 @@ class _Listing:
             graph.edge_periods,
             graph.edge_reason,
             self._edge_lag(np.arange(len(graph.edge_source))),
+        )
+
+    def _of_stalls(self, finishing: FinishingTasks) -> None:
+        graph, events = self.graph, self.events
+        ends, written = finishing.stalled_ends, finishing.stalled_written
+        passed = graph.edge_until[finishing.stalled_edges.target] == PASSED
+        self._add(ends.source, events.finish(ends.target), 3, ends.periods, lag=ends.lag)
+        self._add(written.source, written.target, 0, written.periods, FLOW, written.lag)
+        edges = finishing.stalled_edges
+        of = edges.target[passed]
+        self._add(
+            edges.source[passed],
+            graph.edge_target[of],
+            self.edge_rule[of],
+            edges.periods[:, passed],
+            graph.edge_reason[of],
+            edges.lag[passed],
         )
 
     def _of_edge_tasks(self, tasks: Ints, edges: Ints, periods: Ints) -> None:

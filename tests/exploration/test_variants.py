@@ -115,5 +115,6 @@ def test_the_graph_of_a_variant_satisfies_its_conditions(case: Any) -> None:
     assert np.array_equal(graph.hosts(counts[: graph.ahead] == 1), model.graph.host)
     assert np.array_equal(cell.tasks.latency, model.graph.latency)
     assert np.array_equal(cell.tasks.background, model.graph.background)
-    stalls = ("stall_source", "stall_target", "stall_lag")
-    assert all((getattr(cell.tasks, s) == getattr(model.graph, s)).all() for s in stalls)
+    assert cell.tasks.rigid.keys() == model.graph.rigid.keys()
+    for leaf, durations in model.graph.rigid.items():
+        assert np.array_equal(cell.tasks.rigid[leaf], durations)

@@ -70,7 +70,11 @@ FITTING = {
         "IterationTable.turns": "keys of tile iterations",
         "IterationTable.earlier": "numbers of tile iterations",
     },
-    "mixed_radix.py": {"predecessor": "loop indices", "last_turn": "loop indices"},
+    "mixed_radix.py": {
+        "predecessor": "loop indices",
+        "successor": "loop indices, and numbers of tile iterations",
+        "last_turn": "loop indices",
+    },
     "numbering.py": {
         "Numbering.earlier": "numbers of tile iterations",
         "Numbering._rows": "loop indices, places, periods",
@@ -91,7 +95,6 @@ FITTING = {
         "build_graph": "numbers of blocks and ports; times: object where `AccessCosts.exact`",
         "date_columns": "numbers of branches",
         "foreground_latency": "times: object where `AccessCosts.exact`",
-        "_stalls": "numbers of tile iterations; times: object where `AccessCosts.exact`",
         "_columns": "keys of tile iterations plus shifts, each below 2^62",
     },
 }

@@ -22,7 +22,7 @@ from strategies import cascades, long_cascades
 
 Data = dict[str, Any]
 READY = -1
-"""Stands for the start of a block, where a port is named otherwise."""
+"""The start of a block, in the place of a port."""
 
 
 def moved(pieces: Pieces, what: str, piece: int, loop: int, by: int) -> Pieces | None:

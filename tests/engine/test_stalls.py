@@ -1,0 +1,113 @@
+"""Rigid pipelines: sampled schedules equal those of which every tile iteration was visited."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import prod
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import polylat
+from builders import Data, compute, einsum, leaf, loop, memory, nested, spec, storage
+from differences import compare
+from disagreeing import Case, draw
+from polylat import Spec
+from polylat.lowering.mixed_radix import successor
+from reports import explicit_up_to
+
+LATENCIES = (1, 2, 3, 5, 7, 12, 20, 40)
+
+
+@given(
+    st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(0, 400), st.integers(0, 400)
+)
+def test_successors_are_sums(radix: list[int], number: int, by: int) -> None:
+    number %= prod(radix)
+    places = [prod(radix[k + 1 :]) for k in range(len(radix))]
+    digits = np.array([[number // p % r] for p, r in zip(places, radix, strict=True)])
+    found, exists = successor(digits, np.array(radix), by)
+    assert exists[0] == (number + by < prod(radix))
+    if exists[0]:
+        assert found[:, 0] @ np.array(places) == number + by
+
+
+def delayed(trips: int, *, rigid: bool) -> Data:
+    """Three stages, of 3, 1 and 3 per operation; the second one passes 2 after its service."""
+    data = spec(
+        {"m": trips},
+        [
+            einsum("e0", ("t0", "m"), ("a", "m")),
+            einsum("e1", ("t1", "m"), ("t0", "m")),
+            einsum("e2", ("t2", "m"), ("t1", "m")),
+        ],
+        [
+            memory("SRAM", "inf", "inf", size="inf"),
+            compute("c0", "1/3"),
+            compute("c1", 1),
+            compute("c2", "1/3"),
+        ],
+        [
+            storage("SRAM", "a", "t0", "t1", "t2"),
+            {
+                "type": "Pipeline",
+                "nodes": [nested(loop("m"), leaf(f"e{k}", f"c{k}")) for k in range(3)],
+            },
+        ],
+    )
+    data["schedule"] = {"latency": {"c1": {"compute": 2}}, "rigid": ["c1"] if rigid else []}
+    return data
+
+
+@pytest.mark.parametrize("trips", [5, 12, 10**9])
+def test_results_move_on_with_what_enters(trips: int) -> None:
+    """Operation i of the second stage starts at 3i and passes at 3i + 3.
+
+    In a rigid pipeline, two more operations must enter: it passes at 3(i + 2) + 1. The third stage
+    starts with the first one, at 6 or at 10, and is busy from then on.
+    """
+    for rigid, begins in ((False, 6), (True, 10)):
+        report = polylat.analyze(Spec.from_dict(delayed(trips, rigid=rigid)), granularity="full")
+        assert report.exact
+        assert report.engine == ("periodic" if trips > 10**6 else "explicit")
+        assert report.latency == begins + 3 * trips
+
+
+def with_rigid_pipelines(seed: int) -> Case:
+    """A random cascade, with rigid pipelines and the latencies that make them stall."""
+    case, random = draw(seed), Random(seed)
+    names = [node["name"] for node in case.spec["arch"]["nodes"] if node["type"] == "Compute"]
+    machine = dict(case.spec.get("schedule", {}))
+    machine["rigid"] = [name for name in names if random.random() < 0.7] or names[:1]
+    late = {name: {"compute": random.choice(LATENCIES)} for name in names if random.random() < 0.8}
+    machine["latency"] = machine.get("latency", {}) | late
+    options = case.options | ({"staged": []} if random.random() < 0.5 else {})
+    return Case(case.spec | {"schedule": machine}, options)
+
+
+@settings(max_examples=max(settings().max_examples // 2, 10))
+@given(st.integers(0, 2**63))
+def test_extrapolated_is_visited(seed: int) -> None:
+    assert compare(*with_rigid_pipelines(seed)).differences == []
+
+
+def test_rigid_pipelines_are_extrapolated() -> None:
+    """The property above says something."""
+    found: Counter[str] = Counter()
+    for seed in range(24):
+        one = compare(*with_rigid_pipelines(seed), checks=())
+        found["extrapolated"] += one.engine == "periodic" and one.exact and not one.coarse
+    assert found["extrapolated"] >= 4
+
+
+def test_loops_without_all_combinations_of_indices_are_visited() -> None:
+    """Partial tiles inside a rigid pipeline: the number of iterations in flight is not uniform."""
+    data = delayed(30, rigid=True)
+    branch = data["mapping"]["nodes"][-1]["nodes"][1]["nodes"]
+    branch[0:1] = [loop("m", 4), loop("m")]
+    with explicit_up_to(0):
+        report = polylat.analyze(Spec.from_dict(data), granularity="full")
+    assert report.engine == "explicit"
