@@ -327,7 +327,8 @@ class MappingDraw:
     def staged(self, held: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Some holders that hand over whole tiles, more often of outputs than of inputs.
 
-        Fills of inputs are served ahead in some orders, and are not extrapolated then.
+        Fills of inputs are served ahead in some orders, and where tiles differ they are not
+        extrapolated then.
         """
         produced = {e.output[0].name for e in self.einsums}
         outputs, inputs = self.often(0.5), self.often(0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -100,3 +101,15 @@ def represented(loops: list[LoopSample], index: Point) -> tuple[int, Point] | No
         key = key * loop.count + place
         later.append(copies)
     return key, tuple(later)
+
+
+def kept_at_random(draw: Any, trips: dict[int, int]) -> dict[int, LoopSample]:
+    """Samples of the loops, of which some skip a range."""
+    kept = {}
+    for node, count in trips.items():
+        period = draw(st.sampled_from((1, 1, 2, 3)))
+        head = draw(st.integers(2 * period + 1, 2 * period + 4))
+        periods = (count - head - draw(st.integers(period, period + 3))) // period
+        cuts = (SkippedPeriods(head, period, periods),) if periods > 0 else ()
+        kept[node] = LoopSample(count, cuts)
+    return kept

@@ -853,7 +853,8 @@ def cascades(draw: Draw, max_einsums: int = 4) -> tuple[Data, Data]:
 def options_of_long(draw: Draw, case: Data) -> Data:
     """Options for a known cascade with longer loops, mostly such that few iterations are visited.
 
-    Fills of staged inputs are served ahead unless there is one slot; then all are visited.
+    Fills of staged inputs are served ahead unless there is one slot; where tiles differ, all are
+    visited then.
     """
     options = dict(case["options"])
     options["slots"] = draw(st.sampled_from((1, 2, 2, 3, 5, None)))

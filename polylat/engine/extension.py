@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from polylat.engine.ahead_order import order_ahead
+from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_table import ServiceTable
 from polylat.engine.stalls import stall_lags
 from polylat.lowering.accesses.blocks import Access
@@ -24,7 +26,7 @@ from polylat.lowering.paths import separating_split
 from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.events import Precedences
-from polylat.schedule.extension import ExtensionRules
+from polylat.schedule.extension import ExtensionRules, SkewRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicStructure, SkippedRange
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.precedences import (
@@ -45,6 +47,7 @@ def periodic_structure(
     graph: TaskGraph,
     shifts: Mapping[int, Sequence[int]],
     of_all: Callable[[], ExtensionRules],
+    of_skew: Callable[[], SkewRules | None],
 ) -> PeriodicStructure:
     """Return the periodic structure of a task graph whose tile iterations are sampled.
 
@@ -58,6 +61,8 @@ def periodic_structure(
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
     of_all
         Lists the precedences of all tile iterations.
+    of_skew
+        Lists those of the order "skew", where fills that are served ahead come before other blocks.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def periodic_structure(
     program = _program_order(table)
     skew: Precedences | None = program
     if graph.overtaking:
-        skew = None
+        skew = _order_ahead(table, shifts)
     elif not np.array_equal(graph.dates.program, graph.dates.skew):
         skew = _skewed_order(table, shifts)
     return PeriodicStructure(
@@ -85,6 +90,7 @@ def periodic_structure(
         PortPrecedences(program, skew),
         _finishing_tasks(table),
         of_all,
+        of_skew=of_skew if graph.overtaking else None,
     )
 
 
@@ -249,6 +255,17 @@ def _program_order(table: ServiceTable) -> Precedences:
     """Return the precedences between consecutive tasks of each port, by date."""
     served = consecutive(*table.graph.port_order(skewed=False), table.layout.depth)
     return _joined(table.layout, table.precedences(served.source, served.target))
+
+
+def _order_ahead(table: ServiceTable, shifts: Mapping[int, Sequence[int]]) -> Precedences | None:
+    """Return the precedences by skewed date where fills are served ahead, None if not known."""
+    ahead = ServedAhead.of(table.layout, table.graph, shifts)
+    if ahead is None:
+        return None
+    try:
+        return _joined(table.layout, order_ahead(table, ahead))
+    except IrregularError:
+        return None
 
 
 def _skewed_order(table: ServiceTable, shifts: Mapping[int, Sequence[int]]) -> Precedences:

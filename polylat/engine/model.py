@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
 
+from polylat.engine.ahead_rows import skew_rules
 from polylat.engine.barrier_bound import barrier_bound
 from polylat.engine.constraints import extension_rules
 from polylat.engine.extension import periodic_structure
 from polylat.engine.port_rows import runs_in_turn
+from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_order import ServiceOrder
 from polylat.lowering.dependences.rules import dependence_edges
 from polylat.lowering.dependences.skew import skew_shifts
@@ -66,6 +68,13 @@ class Model:
     def engine(self) -> Literal["explicit", "periodic"]:
         """Whether all tile iterations are sampled, or some represent skipped ones."""
         return "explicit" if self.layout.whole else "periodic"
+
+    @cached_property
+    def ahead(self) -> ServedAhead | None:
+        """The fills that are served ahead of other blocks in a skewed order, if that is known."""
+        if not self.graph.overtaking:
+            return None
+        return ServedAhead.of(self.layout, self.graph, self.shifts)
 
     @property
     def runs_in_turn(self) -> bool:
@@ -141,6 +150,8 @@ def build(
     if layout.whole:
         plan = ExplicitTaskGraph(graph)
     else:
-        rules = partial(extension_rules, lowered, layout, graph, options, stage_shifts)
-        plan = PeriodicTaskGraph(graph, periodic_structure(layout, graph, stage_shifts, rules))
+        inputs = lowered, layout, graph, options, stage_shifts
+        rules, skew = partial(extension_rules, *inputs), partial(skew_rules, *inputs)
+        structure = periodic_structure(layout, graph, stage_shifts, rules, skew)
+        plan = PeriodicTaskGraph(graph, structure)
     return Model(lowered, options, layout, edges, durations, stage_shifts, plan)

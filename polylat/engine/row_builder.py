@@ -252,7 +252,13 @@ class RowBuilder:
         return np.repeat(last[:, None], count, axis=1)
 
     def translated(
-        self, leaf: int, keys: Ints, move: Callable[[Ints], tuple[Ints, Mask]], depth: int
+        self,
+        leaf: int,
+        keys: Ints,
+        move: Callable[[Ints], tuple[Ints, Mask]],
+        depth: int,
+        *,
+        every: bool = False,
     ) -> tuple[Mask, Mask, Ints]:
         """Return the sources of a rule that moves loop indices.
 
@@ -266,6 +272,8 @@ class RowBuilder:
             (see `lowering.corners`).
         depth
             Number of outer loops.
+        every
+            Whether the sources depend on the indices of all loops, not only of the outer ones.
 
         Returns
         -------
@@ -278,16 +286,18 @@ class RowBuilder:
         base, exists = move(digits)
         good = np.ones(len(keys), dtype=np.bool_)
         skipped, period = self.skipped[leaf][:, keys], self.period[leaf][:, keys]
-        boxes = np.flatnonzero(skipped[:depth].any(axis=0))
+        examined = len(skipped) if every else depth
+        boxes = np.flatnonzero(skipped[:examined].any(axis=0))
         digits, start = digits[:, boxes], base[:, boxes]
         distance = skipped[:, boxes] * period[:, boxes]
-        wide = [k for k in range(min(depth, len(digits))) if distance[k].any()]
+        wide = [k for k in range(min(examined, len(digits))) if distance[k].any()]
         for size in range(1, len(wide) + 1):
             for subset in combinations(wide, size):
                 corner, predicted = digits.copy(), start.copy()
                 for k in subset:
                     corner[k] += distance[k]
-                    predicted[k] += distance[k]
+                    if k < depth:
+                        predicted[k] += distance[k]
                 found, there = move(corner)
                 alike = (there == exists[boxes]) & ((found == predicted).all(axis=0) | ~there)
                 good[boxes] &= alike

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polylat.engine.ages import Services, are_older
+from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_log import StreamLog
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.task_graph import date_columns
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.event_families import family_numbers
@@ -432,57 +433,23 @@ def _older(
     rows: Ints,
     shifts: Mapping[int, Sequence[int]],
 ) -> Mask:
-    """Return whether tasks come before their followers in the order "oldest", in all of the box.
-
-    Dates are affine in k. A task is older if the first column in which the dates differ is less
-    throughout the box, and the columns before it are equal throughout.
-    """
+    """Return whether tasks come before their followers in the order "oldest", in all of the box."""
     task = order.task[rows]
     iteration = graph.owner[graph.task_block[task]]
-    late = graph.background[graph.task_block[task]]
-    kinds = np.zeros((len(layout.tiles), int(graph.sequence.max(initial=0)) + 1), dtype=np.bool_)
-    for leaf, blocks in enumerate(layout.blocks):
-        for index, block in enumerate(blocks):
-            kinds[leaf, index] = block.background
-    background = kinds[order.leaf[rows], order.sequence[rows]]
-    mine, theirs = layout.digits[:, iteration], order.digits[rows].T
-    leaves, others = graph.leaf[iteration], order.leaf[rows]
-    difference = _dates(layout, others, theirs, shifts) - _dates(layout, leaves, mine, shifts)
-    least, most = difference.copy(), difference.copy()
-    periods, skipped = layout.period_lengths[:, iteration], layout.skipped_periods[:, iteration]
+    steps = np.zeros((len(rows), layout.depth, layout.depth), dtype=np.int64)
     for k in range(layout.depth):
-        wide = np.flatnonzero(skipped[k])
-        step = np.zeros((layout.depth, len(wide)), dtype=np.int64)
-        step[k] = periods[k, wide]
-        there = theirs[:, wide] + order.moves[rows[wide], :, k].T
-        rise = _dates(layout, others[wide], there, shifts)
-        rise -= _dates(layout, leaves[wide], mine[:, wide] + step, shifts)
-        rise = (rise - difference[:, wide]) * skipped[k, wide]
-        least[:, wide] += np.minimum(rise, 0)
-        most[:, wide] += np.maximum(rise, 0)
-    sequence = order.sequence[rows] - graph.sequence[graph.task_block[task]]
-    equal = late == background
-    older = ~late & background
-    for low, high in zip(least, most, strict=True):
-        older |= equal & (low > 0)
-        equal &= (low == 0) & (high == 0)
-    return np.asarray(older | (equal & (sequence > 0)), dtype=np.bool_)
-
-
-def _dates(
-    layout: Numbering, leaves: Ints, digits: Ints, shifts: Mapping[int, Sequence[int]]
-) -> Ints:
-    """Return the skewed dates of tile iterations with given indices, shape (columns, n)."""
-    parts = []
-    for leaf, tiles in enumerate(layout.tiles):
-        where = np.flatnonzero(leaves == leaf)
-        parts.append((where, date_columns(tiles, digits[: tiles.depth, where], shifts)[1]))
-    width = max(len(columns) for _, columns in parts)
-    found = np.zeros((width, len(leaves)), dtype=np.int64)
-    for where, columns in parts:
-        for row, column in enumerate(columns):
-            found[row, where] = column
-    return found
+        steps[:, k, k] = layout.period_lengths[k, iteration]
+    sequence = graph.sequence[graph.task_block[task]]
+    tasks = Services(graph.leaf[iteration], sequence, layout.digits[:, iteration], steps)
+    followers = Services(
+        order.leaf[rows], order.sequence[rows], order.digits[rows].T, order.moves[rows]
+    )
+    ahead = None
+    if graph.overtaking:
+        ahead = ServedAhead.of(layout, graph, shifts)
+        if ahead is None:
+            raise NotPeriodicError([])
+    return are_older(layout, shifts, ahead, tasks, followers, layout.skipped_periods[:, iteration])
 
 
 def transferred_order(

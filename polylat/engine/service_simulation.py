@@ -20,7 +20,7 @@ import numpy as np
 from polylat.engine.event_waits import EventWaits
 from polylat.engine.model import Model
 from polylat.engine.service_log import END, Digits, ServiceRun, StreamLog, moved_in_loop
-from polylat.lowering.task_graph import date_columns
+from polylat.lowering.task_graph import KINDS, date_columns
 
 __all__ = ["Simulation", "Stream", "simulated_services"]
 
@@ -325,8 +325,16 @@ class _Run:
         state.begun[opens] = max(state.begun[opens], digits)
 
     def _rank(self, number: int) -> tuple[bool, tuple[int, ...], int]:
-        stream = self.streams[number]
-        return stream.late, self._date(stream.leaf, self.state.next[number]), stream.sequence
+        stream, digits = self.streams[number], self.state.next[number]
+        date = self._date(stream.leaf, digits)
+        ahead = self.model.ahead
+        if ahead is not None:
+            block = stream.leaf, stream.sequence
+            columns = np.array(digits, dtype=np.int64).reshape(-1, 1)
+            host = tuple(ahead.hosts(block, columns)[:, 0].tolist())
+            kind = KINDS[self.model.layout.blocks[stream.leaf][stream.sequence].kind]
+            date = (*self._date(stream.leaf, host), kind, int(host != digits), *date)
+        return stream.late, date, stream.sequence
 
     def _date(self, leaf: int, digits: Digits) -> tuple[int, ...]:
         found = self.dates.get((leaf, digits))

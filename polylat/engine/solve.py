@@ -173,9 +173,13 @@ def _extrapolated(
         found["oldest"] = Solution(model, replace(program, order="oldest"))
         return Schedules(model, found, unlimited)
     if model.graph.overtaking:
-        return Schedules(model, found, unlimited)
+        skew, work = _served_ahead(model, inputs, most, work, built)
+        if skew is None:
+            return Schedules(model, found, unlimited)
+        found["skew"] = skew
     try:
-        found["oldest"] = Solution(model, work_conserving_by_date(model, found["skew"].schedule))
+        skew = found["skew"]
+        found["oldest"] = Solution(skew.model, work_conserving_by_date(skew.model, skew.schedule))
     except NotPeriodicError:
         # Where another order attains a bound, the latency does not depend on "oldest".
         bound = max(unlimited.makespan, model.bound)
@@ -185,6 +189,28 @@ def _extrapolated(
         if oldest is not None:
             found["oldest"] = oldest
     return Schedules(model, found, unlimited)
+
+
+def _served_ahead(
+    model: Model, inputs: Inputs, most: int, work: int | None, built: dict[Sampled, Model]
+) -> tuple[Solution | None, int | None]:
+    """Schedule a mapping whose fills are served ahead in the order "skew", if that is known.
+
+    First from the sample in which the order "program" is proven; else from one of its own. Return
+    also what is left of `work`.
+    """
+
+    def timed(sampled: Model) -> Solution:
+        return Solution(sampled, sampled.plan.time("skew"))
+
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    if model.plan.repeats.ports.skew is None:
+        return None, work
+    try:
+        return timed(model), work
+    except NotPeriodicError:
+        search = SamplingSearch(inputs, most, work=work, built=built)
+        return search.run(timed), search.work
 
 
 def solve_oldest(

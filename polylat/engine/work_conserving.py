@@ -101,12 +101,14 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     NotPeriodicError
         The work-conserving schedule may be another one.
     """
+    _require_known_dates(model)
+    assert isinstance(model.plan, PeriodicTaskGraph)
     if not skew.legal:
         raise NotPeriodicError([])
     graph, times = model.graph, _extended(model, skew)
     # In the order of dates, a task that begins when the previous one ends is the oldest ready task,
     # unless it is a background write-back: these come last.
-    idle = _members(model).begins_idle(times)
+    idle = _members(model).begins_idle(times, model.plan.repeats.skew)
     idle |= graph.background[graph.task_block]
     sequence = graph.port_order(skewed=True)
     _, order = order_of_shortened_loops(model.layout, graph, *sequence, idle)
@@ -114,17 +116,14 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     return replace(skew, order="oldest")
 
 
-def _require_order_of_dates(model: Model) -> None:
-    """Raise an error where a block may be older than one with an earlier date.
-
-    The check of work-conserving orders compares dates of tile iterations, not of hosts.
-    """
-    if model.graph.overtaking:
+def _require_known_dates(model: Model) -> None:
+    """Raise an error where it is not known by which dates fills are served ahead."""
+    if model.graph.overtaking and model.ahead is None:
         raise NotPeriodicError([])
 
 
 def _rules(model: Model, order: ServiceOrder) -> ServiceRules:
-    _require_order_of_dates(model)
+    _require_known_dates(model)
     return service_rules(model.layout, model.graph, _members(model), order, model.shifts)
 
 
@@ -153,7 +152,7 @@ def work_conserving_by_shortened_loops(model: Model) -> tuple[TaskSchedule, Mode
     NotPeriodicError
         The work-conserving schedule may be another one.
     """
-    _require_order_of_dates(model)
+    _require_known_dates(model)
     sequence = _list_schedule(shortened_graph(model.layout, model.graph, model.shifts))
     tried: list[Ints] = []
     while True:
@@ -189,7 +188,7 @@ def simulation_of(model: Model, most: int) -> Simulation:
     NotPeriodicError
         The services repeat too rarely, or precedences do not move with the boxes.
     """
-    _require_order_of_dates(model)
+    _require_known_dates(model)
     places = _members(model).undecided_places
     if places:
         raise NotPeriodicError(places)
@@ -257,7 +256,13 @@ def _resequenced(graph: TaskGraph, schedule: TaskSchedule) -> tuple[Ints, Ints]:
     iteration = graph.owner[block]
     ready = schedule.ready[block]
     late = graph.background[block].astype(np.int64)
-    rank = date_ranks(np.vstack((late, graph.dates.skew[:, iteration], graph.sequence[block])))
+    if graph.overtaking:
+        dated, _ = graph.port_order(skewed=True)
+        place = np.empty_like(dated)
+        place[dated] = np.arange(len(dated))
+        rank = date_ranks(np.vstack((late, place)))
+    else:
+        rank = date_ranks(np.vstack((late, graph.dates.skew[:, iteration], graph.sequence[block])))
     order: list[int] = []
     for port in range(graph.ports):
         tasks = np.flatnonzero(graph.task_port == port)

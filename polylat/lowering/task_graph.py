@@ -20,6 +20,7 @@ from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import LogicalDates, TaskGraph
 
 __all__ = [
+    "KINDS",
     "blocks_of_leaf",
     "build_graph",
     "date_columns",
@@ -29,7 +30,8 @@ __all__ = [
     "number_blocks",
 ]
 
-_KINDS = {"fill": 0, "foreground": 1, "write_back": 2}
+KINDS = {"fill": 0, "foreground": 1, "write_back": 2}
+"""The kinds of blocks, as numbers in the order in which ports serve those of a tile iteration."""
 
 
 def number_blocks(
@@ -162,7 +164,7 @@ def build_graph(
                 hosts = _hosts(iterations) if block.ahead else iterations
                 host[here] = base + hosts
             latency[here] = late
-            kind[here] = _KINDS[block.kind]
+            kind[here] = KINDS[block.kind]
             background[here] = block.background
             sequence[here] = index
             longest: Times = np.full(len(iterations), 0, dtype=dtype)

@@ -8,7 +8,7 @@ precedences holds with equality throughout its box, or its time is 0 there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.grid import Grid, fill_forward
 from polylat.schedule.timing import Order
 
-__all__ = ["ExtendedTimes", "ExtensionRules", "ServiceRules"]
+__all__ = ["ExtendedTimes", "ExtensionRules", "PortRules", "ServiceRules", "SkewRules"]
 
 _LIMIT = 1 << 61
 
@@ -49,7 +49,41 @@ class ExtendedTimes:
 
 
 @dataclass(frozen=True, eq=False)
-class ServiceRules:
+class PortRules:
+    """The precedences of an order of service.
+
+    Parameters
+    ----------
+    parts
+        The parts of the boxes, per source of the precedences.
+    precedences
+        Every task begins after the tasks that its port serves before it.
+    """
+
+    parts: Parts
+    precedences: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class SkewRules(PortRules):
+    """The order "skew", where fills that are served ahead come before other blocks.
+
+    Parameters
+    ----------
+    parts, precedences
+        As in `PortRules`.
+    sources
+        Where the sources of the precedences lie.
+    undecided
+        (leaf, point of its grid) of boxes with a precedence that does not move with the box.
+    """
+
+    sources: Sources
+    undecided: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceRules(PortRules):
     """The precedences of an order of service, and what makes it work-conserving.
 
     Parameters
@@ -57,7 +91,7 @@ class ServiceRules:
     parts
         The parts of the boxes, per source of the precedences and of the followers.
     precedences
-        Every task begins after the tasks that its port serves before it.
+        As in `PortRules`.
     followers
         Per task and stream on its port, the first task of the stream that is served later.
     ready
@@ -66,8 +100,6 @@ class ServiceRules:
         Shape (rows of `followers`,): whether the task is before its follower in the order "oldest".
     """
 
-    parts: Parts
-    precedences: Rows
     followers: Rows
     ready: Ints
     older: Mask
@@ -88,8 +120,8 @@ class ExtensionRules:
     in_order
         The precedences of a leaf's tasks on each port.
     program, skew
-        The precedences between leaves on each port, by order of service; None for an order that is
-        not known.
+        The precedences between leaves on each port, by order of service; None where fills that are
+        served ahead come before other blocks, see `SkewRules`.
     ready_order
         The fills of a stream are ready in order: required by work-conserving orders.
     undecided
@@ -157,10 +189,10 @@ class ExtensionRules:
     @property
     def undecided_places(self) -> list[tuple[int, int, int]]:
         """The skipped ranges in which a precedence does not move with the box."""
-        return sorted({p for leaf, key in self.undecided for p in self._place(leaf, key)})
+        return self._places_of(self.undecided)
 
     def wrong_places(
-        self, order: Order | None, times: ExtendedTimes, service: ServiceRules | None = None
+        self, order: Order | None, times: ExtendedTimes, service: PortRules | None = None
     ) -> list[tuple[int, int, int]]:
         """Return the skipped ranges over which times are not those of the ASAP schedule.
 
@@ -171,7 +203,8 @@ class ExtensionRules:
         times
             The times of a schedule, see `extended`.
         service
-            The order of service of a list schedule, instead of that of the dates.
+            The order of service of a list schedule, or with fills that are served ahead, instead of
+            that of the dates.
 
         Returns
         -------
@@ -180,6 +213,8 @@ class ExtensionRules:
         """
         if self.undecided:
             return self.undecided_places
+        if isinstance(service, SkewRules) and service.undecided:
+            return self._places_of(service.undecided)
         rows = self.common if order is None or service is not None else self._of(order)
         outcome = self._decided(rows, times, self._parts)
         if service is not None:
@@ -191,22 +226,27 @@ class ExtensionRules:
         missed = np.flatnonzero(self._needed & ~attained)
         return self._places(np.union1d(_failed(rows, outcome), missed))
 
-    def begins_idle(self, times: ExtendedTimes) -> Mask:
+    def begins_idle(self, times: ExtendedTimes, skew: SkewRules | None = None) -> Mask:
         """Return which tasks do not begin, throughout their boxes, when their port becomes free.
 
         Parameters
         ----------
         times
             The times of the schedule in the order "skew", see `extended`.
+        skew
+            That order, where fills that are served ahead come before other blocks.
 
         Returns
         -------
         numpy.ndarray
             Shape (tasks,).
         """
-        assert self.skew is not None
-        rows = Rows.joined([self.in_order, self.skew])
-        busy = self._attained(rows, self._decided(rows, times, self._parts))
+        if skew is not None:
+            rows, parts = skew.precedences, skew.parts
+        else:
+            assert self.skew is not None
+            rows, parts = Rows.joined([self.in_order, self.skew]), self._parts
+        busy = self._attained(rows, self._decided(rows, times, parts))
         return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
 
     def not_increasing(self, times: ExtendedTimes) -> list[tuple[int, int, int]]:
@@ -286,6 +326,10 @@ class ExtensionRules:
         good = later & (closed | (service.older & (level | busy[rows.target])))
         wrong = [_failed(precedences, served), _failed(self.ready_order, ready)]
         return self._places(np.unique(np.concatenate([*wrong, rows.target[~good]])))
+
+    def _places_of(self, points: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        """Return the skipped ranges that some points (leaf, key) represent."""
+        return sorted({place for leaf, key in points for place in self._place(leaf, key)})
 
     def _places(self, events: Ints) -> list[tuple[int, int, int]]:
         """Return the skipped ranges that some events represent."""

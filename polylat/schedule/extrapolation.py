@@ -17,7 +17,7 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges
 from polylat.schedule.events import EventNumbering, Precedences
-from polylat.schedule.extension import ExtensionRules, ServiceRules
+from polylat.schedule.extension import ExtensionRules, PortRules, ServiceRules, SkewRules
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
 from polylat.schedule.precedences import (
@@ -111,9 +111,10 @@ class PeriodicStructure:
         Precedences between the tasks of each port.
     finishing
         The tasks that finishes of tile iterations consist of.
-    of_all, of_service
-        List the precedences of all tile iterations, by which extrapolated times are checked, and
-        those of an order of service that is given (`PortPrecedences.seen`).
+    of_all, of_service, of_skew
+        List the precedences of all tile iterations, by which extrapolated times are checked; those
+        of an order of service that is given (`PortPrecedences.seen`); and those of the order
+        "skew", where fills that are served ahead come before other blocks.
 
     Notes
     -----
@@ -128,11 +129,34 @@ class PeriodicStructure:
     finishing: FinishingTasks
     of_all: Callable[[], ExtensionRules]
     of_service: Callable[[], ServiceRules] | None = None
+    of_skew: Callable[[], SkewRules | None] | None = None
 
     @cached_property
     def all_members(self) -> ExtensionRules:
         """The precedences of all tile iterations, by which extrapolated times are checked."""
         return self.of_all()
+
+    @cached_property
+    def skew(self) -> SkewRules | None:
+        """The order "skew", where fills that are served ahead come before other blocks."""
+        return None if self.of_skew is None else self.of_skew()
+
+    def port_rules(self, order: Order | None) -> PortRules | None:
+        """Return the precedences of an order of service that is not simply that of the dates.
+
+        Parameters
+        ----------
+        order
+            The order.
+
+        Returns
+        -------
+        PortRules or None
+            None for the orders whose precedences are among `all_members`.
+        """
+        if order == "oldest" and self.service is not None:
+            return self.service
+        return self.skew if order in ("skew", "oldest") else None
 
     @cached_property
     def service(self) -> ServiceRules | None:
@@ -268,7 +292,8 @@ class PeriodicTaskGraph:
         Returns
         -------
         dict of str to TaskSchedule
-            The schedules under "program" and, if its order of service is known, "skew".
+            The schedules under "program" and "skew"; without "skew" where fills that are served
+            ahead come before other blocks, as it may need another sample.
 
         Raises
         ------
@@ -279,7 +304,7 @@ class PeriodicTaskGraph:
         ports = self.repeats.ports
         if ports.skew is ports.program:
             found["skew"] = replace(found["program"], order="skew")
-        elif ports.skew is not None:
+        elif not self.graph.overtaking:
             found["skew"] = self.time("skew")
         return found
 
@@ -349,8 +374,8 @@ class PeriodicScheduler:
                 raise NotPeriodicError(places, self.timing(task_duration, values, unit), late)
             members = self._repeats.all_members
             times = members.extended(*_times_of(self._events, values), task_duration, unit)
-            service = self._repeats.service if self._order == "oldest" else None
-            places = members.wrong_places(self._order, times, service)
+            rules = self._repeats.port_rules(self._order)
+            places = members.wrong_places(self._order, times, rules)
             if places:
                 timing = self.timing(task_duration, values, unit)
                 raise NotPeriodicError(places, timing, tails=members.tails)

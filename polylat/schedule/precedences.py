@@ -121,8 +121,7 @@ class PortPrecedences:
     Parameters
     ----------
     program, skew
-        The static orders: by date and by skewed date; None if that is not known, as fills that are
-        served ahead come before other blocks.
+        The static orders: by date and by skewed date; None if that is not known.
     seen
         The order of service taken from another schedule, as a candidate for "oldest"; None if
         there is none.

@@ -25,7 +25,7 @@ from builders import (
     storage,
     stretched,
 )
-from grids import members
+from grids import kept_at_random, members
 from polylat import MappingError, Spec
 from polylat.engine.constraints import extension_rules
 from polylat.engine.model import Model, build
@@ -34,7 +34,7 @@ from polylat.engine.service_order import order_of_shortened_loops, service_rules
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import lower
-from polylat.lowering.sampling import LoopSample, SkippedPeriods
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.extension import ExtensionRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
@@ -42,24 +42,12 @@ from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import Order, TaskSchedule
 from reports import explicit_up_to, transfers
-from strategies import options_of_long
+from strategies import holders, options_of_long
 
 FEWER = settings(
     max_examples=max(settings().max_examples // 7, 15),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
-
-
-def kept_at_random(draw: Any, trips: dict[int, int]) -> dict[int, LoopSample]:
-    """Samples of the loops, of which some skip a range."""
-    kept = {}
-    for node, count in trips.items():
-        period = draw(st.sampled_from((1, 1, 2, 3)))
-        head = draw(st.integers(2 * period + 1, 2 * period + 4))
-        periods = (count - head - draw(st.integers(period, period + 3))) // period
-        cuts = (SkippedPeriods(head, period, periods),) if periods > 0 else ()
-        kept[node] = LoopSample(count, cuts)
-    return kept
 
 
 class Members:
@@ -76,7 +64,7 @@ class Members:
         key = sum(d * int(s) for d, s in zip(digits, grid.stride[one], strict=False))
         return int(self.whole.families.first[family]) + key
 
-    def pairs(self, rows: Rows) -> list[tuple[int, int, bool, bool, int]]:
+    def pairs(self, sources: Sources, rows: Rows) -> list[tuple[int, int, bool, bool, int]]:
         """(target, source, own, sound, lag) of all members of the rows' boxes, by whole events."""
         rules, grid = self.sampled, self.sampled.grid
         families = rules.families
@@ -90,7 +78,6 @@ class Members:
             rows.lag.tolist(),
             strict=True,
         ):
-            sources = rules.sources
             one, other = int(sources.leaf[number]), int(sources.other[number])
             key = int(sources.target[number])
             mine = int(np.searchsorted(families.first, target, side="right")) - 1
@@ -121,11 +108,24 @@ class Members:
         return found
 
 
-def rows_of(rules: ExtensionRules, order: Order | None) -> Rows:
-    """The precedences of an order."""
-    if order is None:
-        return rules.common
-    return Rows.joined([rules.common, rules.in_order, getattr(rules, order)])
+def rows_of(plan: PeriodicTaskGraph, order: Order | None) -> list[tuple[Sources, Rows]]:
+    """The precedences of an order, and where their sources are."""
+    rules, skew = plan.repeats.all_members, plan.repeats.skew
+    found = [(rules.sources, rules.common)]
+    if order == "skew" and skew is not None:
+        found.append((skew.sources, skew.precedences))
+    elif order is not None:
+        found += [(rules.sources, rules.in_order), (rules.sources, getattr(rules, order))]
+    return found
+
+
+def known_orders(plan: PeriodicTaskGraph) -> list[Order | None]:
+    """The orders whose precedences are known for all members; None for no order."""
+    skew, known = plan.repeats.skew, plan.repeats.ports.skew is not None
+    found: list[Order | None] = [None, "program"]
+    if known and not (skew is not None and skew.undecided):
+        found.append("skew")
+    return found
 
 
 def random_durations(graph: TaskGraph, random: np.random.Generator) -> Any:
@@ -146,7 +146,11 @@ def somewhat_long_cascades(draw: st.DrawFn) -> tuple[Data, Data]:
     variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
     longer = draw(st.lists(st.sampled_from(variables), min_size=1, max_size=2, unique=True))
     data = stretched(case["spec"], {v: draw(st.sampled_from((3, 5, 7))) for v in longer})
-    return data, draw(options_of_long(case))
+    options = draw(options_of_long(case))
+    held = holders(data)
+    if draw(st.booleans()) and held:
+        options["staged"] = draw(st.lists(st.sampled_from(held), min_size=1, unique=True))
+    return data, options
 
 
 @FEWER
@@ -175,8 +179,8 @@ def test_precedences_of_all_members_are_those_of_the_explicit_engine(
     whole = extension_rules(lowered, model.layout, model.graph, transfer, model.shifts)
     both = Members(rules, whole)
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    for order in (None, "program", "skew"):
-        every = both.pairs(rows_of(rules, order))
+    for order in known_orders(sampled.plan):
+        every = [pair for part in rows_of(sampled.plan, order) for pair in both.pairs(*part)]
         for _ in range(3):
             durations = random_durations(model.graph, random)
             graph = replace(model.graph, task_duration=durations)
@@ -194,7 +198,7 @@ def test_precedences_of_all_members_are_those_of_the_explicit_engine(
             needed = whole._needed
             assert (proven[needed] <= times.values[needed]).all(), "a precedence is none"
             assert (bound[needed] >= times.values[needed]).all(), "a precedence is missing"
-            event(f"order {order}")
+            event(f"order {order}, overtaking {model.graph.overtaking}")
 
 
 # Schedules that are wrong for skipped tile iterations
