@@ -10,13 +10,12 @@ import numpy as np
 
 from polylat.engine.barrier_bound import barrier_bound
 from polylat.exploration.kernels import GraphArrays, time_variants
+from polylat.exploration.shared_tables import DividedUnits
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.dependences.skew import shifts_from_distances
-from polylat.lowering.holder_tiles import Memory, memories
-from polylat.lowering.paths import with_pipelines
+from polylat.lowering.holder_tiles import Memory
 from polylat.lowering.ports import PortKey, divided_ports
 from polylat.lowering.task_graph import logical_dates
-from polylat.lowering.units import unit_users
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.graph import TaskGraph
 
@@ -84,12 +83,12 @@ class Cell:
         self.pipelines = pipelines
         self._caches: dict[tuple[int, ...], _Cache] = {}
         self._known_orders: dict[bytes, tuple[Ints, Ints]] = {}
-        self.leaves = with_pipelines(graph.leaves, pipelines)
-        self._copies, self.tasks, self.ports = self._on_ports()
+        units = graph.shared.divided(pipelines)
+        self.leaves = units.leaves
+        self._copies, self.tasks, self.ports = self._on_ports(units)
         numbers: dict[Memory, int] = {}
         held = [
-            [numbers.setdefault(memory, len(numbers)) for memory in some]
-            for some in memories(graph.spec, self.leaves)
+            [numbers.setdefault(memory, len(numbers)) for memory in some] for some in units.memories
         ]
         width = max(map(len, held), default=1)
         self.memory = np.array(
@@ -102,7 +101,7 @@ class Cell:
             [node not in pipelines for node in graph.split_nodes], dtype=np.bool_
         )
 
-    def _on_ports(self) -> tuple[Ints, TaskGraph, tuple[PortKey, ...]]:
+    def _on_ports(self, units: DividedUnits) -> tuple[Ints, TaskGraph, tuple[PortKey, ...]]:
         """Put the tasks of the graph on the ports of the cell.
 
         The number of ports that serve each task of the graph, shape (tasks,): one for each range of
@@ -112,7 +111,7 @@ class Cell:
         served: dict[PortKey, list[int]] = {}
         for leaf, port in graph.columns:
             served.setdefault(graph.costs.ports[port], []).append(leaf)
-        divided = divided_ports(served, unit_users(graph.spec, self.leaves))
+        divided = divided_ports(served, units.users)
         numbers: dict[PortKey, int] = {}
         columns = [
             [
