@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from benchmarks.truth.fit import descend
 from benchmarks.truth.measure import Result, errors, groups, halves
 from benchmarks.truth.pages import page, plot
 from benchmarks.truth.rows import Constants, Family, Row, Variant
+from builders import ROOT
 
 ROWS = [
     Row("F", f"row {i}", 100, {"source": source}, (source,), {"exact": 100})
@@ -62,6 +64,23 @@ def test_a_page_says_what_differs() -> None:
     assert "No latency: 1; row 4, rough: why" in text
     assert "Constants of *rough*: x 2." in text
     assert "not fitted" not in page(FAMILY, found, constants)
+
+
+def test_the_readme_has_the_errors_of_the_page() -> None:
+    text = (ROOT / "docs" / "truth.md").read_text(encoding="utf-8")
+    tables = {part.splitlines()[0]: part for part in text.split("### ")}
+    tables["Gemmini"] = tables["Gemmini"].partition("Rows: test: ")[2].partition("Rows: ")[0]
+    rows = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Against hardware")[2]
+    family, found = "", 0
+    for line in rows.partition("\n## ")[0].splitlines():
+        match = re.fullmatch(r"\| ?(.*?) ?\| \*(\w+)\*.* \| (\S+ / \S+) \|", line)
+        if match is None:
+            continue
+        designs, model, figures = match.groups()
+        family = designs.split(" of ")[-1].split(" on ")[-1] or family
+        assert f"| {model} | {figures} / " in tables[family]
+        found += 1
+    assert found == 6
 
 
 def test_the_plot_is_written(tmp_path: Path) -> None:
