@@ -43,6 +43,9 @@ _ROUND = 1_500
 _MOST_BUILT = 4
 """How many of the first models of a search are kept for other searches."""
 
+_MOST_BLIND = 6
+"""How often the sample is enlarged although it is not known by how much a loop is late."""
+
 _MOST_RESTARTS = 16
 """How often one loop may change to another periodic regime."""
 
@@ -222,6 +225,7 @@ class SamplingSearch:
         T or None
             The first result of `time`; None if too many tile iterations would have to be sampled.
         """
+        blind = 0
         for _ in range(self._rounds):
             try:
                 model = self.model()
@@ -231,7 +235,8 @@ class SamplingSearch:
             except IrregularError:
                 return None
             except NotPeriodicError as error:
-                if not error.places or not self._enlarge(error):
+                blind += not error.excess
+                if not error.places or blind > _MOST_BLIND or not self._enlarge(error):
                     return None
         return None
 
@@ -302,9 +307,12 @@ class SamplingSearch:
                 self._samples[node] = replace(sample, period=lcm(sample.period, *found))
             else:
                 self._sample_more(node)
-        # Leaves wait for earlier ones: the regimes of the first loop that fails explain the others.
+        # Leaves wait for earlier ones: the regimes of the first loop that fails explain the others,
+        # if it is late. What is late by nothing known is no regime.
         first = next(iter(wrong))
-        if len(steady) == len(wrong) and self._samples[first].tail >= self._tails[first]:
+        known = len(wrong) == 1 or any(place in error.excess for place in wrong[first])
+        enough = self._samples[first].tail >= self._tails[first]
+        if len(steady) == len(wrong) and known and enough:
             if len(self._samples[first].restarts) >= _MOST_RESTARTS:
                 return False
             self._begin_restart(model, first, wrong[first], error.excess)
