@@ -98,7 +98,7 @@ def test_moved_pieces_of_explicit_schedules(
     check(report_or_none(case, order), data, pointwise)
 
 
-@settings(max_examples=20)
+@settings(max_examples=max(settings().max_examples // 5, 5))
 @given(long_cascades(), st.data())
 def test_moved_pieces_of_periodic_schedules(case: tuple[Data, Data], data: st.DataObject) -> None:
     with explicit_up_to(0):
