@@ -7,13 +7,14 @@ date of the tile iteration, by position (see `TaskGraph.port_order`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from polylat.engine.served_ahead import ServedAhead
+from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.task_graph import KINDS, date_columns
 from polylat.schedule.arrays import Ints, Mask
@@ -74,7 +75,8 @@ def are_older(
     required. A task is older if the first column in which the dates differ is less throughout the
     box, and the columns before it are equal throughout.
     """
-    late, known = _in_background(layout), np.ones(len(tasks.leaf), dtype=np.bool_)
+    late = _per_block(layout, lambda block: block.background).astype(np.bool_)
+    known = np.ones(len(tasks.leaf), dtype=np.bool_)
     late_task = late[tasks.leaf, tasks.sequence]
     late_other = late[others.leaf, others.sequence]
     columns: list[tuple[Ints, Ints]] = []
@@ -83,7 +85,7 @@ def are_older(
         other_hosts, moving = _hosts(ahead, others, skipped)
         known &= moving
         columns += _differences(layout, shifts, hosts, other_hosts, skipped)
-        kinds = _kinds(layout)
+        kinds = _per_block(layout, lambda block: KINDS[block.kind])
         kind = kinds[others.leaf, others.sequence] - kinds[tasks.leaf, tasks.sequence]
         hosted = (other_hosts.digits != others.digits).any(axis=0).astype(np.int64)
         hosted -= (hosts.digits != tasks.digits).any(axis=0)
@@ -97,21 +99,12 @@ def are_older(
     return np.asarray(older | (equal & known & (others.sequence > tasks.sequence)), dtype=np.bool_)
 
 
-def _in_background(layout: Numbering) -> Mask:
-    """Return whether each block of a leaf is in the background, shape (leaves, blocks)."""
-    width = max(len(blocks) for blocks in layout.blocks)
-    found = np.zeros((len(layout.blocks), width), dtype=np.bool_)
-    for leaf, blocks in enumerate(layout.blocks):
-        found[leaf, : len(blocks)] = [block.background for block in blocks]
-    return found
-
-
-def _kinds(layout: Numbering) -> Ints:
-    """Return the kind of each block of a leaf, in the order of service, shape (leaves, blocks)."""
+def _per_block(layout: Numbering, value: Callable[[Block], int]) -> Ints:
+    """Return a property of each block of a leaf, shape (leaves, blocks)."""
     width = max(len(blocks) for blocks in layout.blocks)
     found = np.zeros((len(layout.blocks), width), dtype=np.int64)
     for leaf, blocks in enumerate(layout.blocks):
-        found[leaf, : len(blocks)] = [KINDS[block.kind] for block in blocks]
+        found[leaf, : len(blocks)] = [value(block) for block in blocks]
     return found
 
 

@@ -44,7 +44,7 @@ _MOST_BUILT = 4
 """How many of the first models of a search are kept for other searches."""
 
 _MOST_BLIND = 6
-"""How often the sample is enlarged although it is not known by how much a loop is late."""
+"""How often the sample is enlarged after failures that show no delay."""
 
 _MOST_RESTARTS = 16
 """How often one loop may change to another periodic regime."""
@@ -307,8 +307,8 @@ class SamplingSearch:
                 self._samples[node] = replace(sample, period=lcm(sample.period, *found))
             else:
                 self._sample_more(node)
-        # Leaves wait for earlier ones: the regimes of the first loop that fails explain the others,
-        # if it is late. What is late by nothing known is no regime.
+        # Leaves wait for earlier ones, so that a change of regime in the first loop that fails
+        # often explains the others. Its delay must be known: it shows that there is such a change.
         first = next(iter(wrong))
         known = len(wrong) == 1 or any(place in error.excess for place in wrong[first])
         enough = self._samples[first].tail >= self._tails[first]
