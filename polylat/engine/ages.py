@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
 from polylat.engine.served_ahead import ServedAhead
 from polylat.lowering.accesses.blocks import Block
+from polylat.lowering.corners import subsets
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.task_graph import KINDS, date_columns
 from polylat.schedule.arrays import Ints, Mask
@@ -122,11 +122,10 @@ def _hosts(ahead: ServedAhead, tasks: Services, skipped: Ints) -> tuple[Services
         found = ahead.hosts(block, digits)
         hosts[:depth, rows] = found
         wide = np.flatnonzero(skipped[:, rows].any(axis=1)).tolist()
-        for size in range(1, len(wide) + 1):
-            for subset in combinations(wide, size):
-                by = sum(tasks.moves[rows, :depth, k].T * skipped[k, rows] for k in subset)
-                alike = ahead.hosts(block, digits + by) == found + by
-                moving[rows] &= alike.all(axis=0)
+        for subset in subsets(wide):
+            by = sum(tasks.moves[rows, :depth, k].T * skipped[k, rows] for k in subset)
+            alike = ahead.hosts(block, digits + by) == found + by
+            moving[rows] &= alike.all(axis=0)
     return Services(tasks.leaf, tasks.sequence, hosts, tasks.moves), moving
 
 

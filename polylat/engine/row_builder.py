@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 
 from polylat.engine.stalls import stall_lags
+from polylat.lowering.corners import subsets
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.mixed_radix import predecessor, successor
@@ -291,16 +291,15 @@ class RowBuilder:
         digits, start = digits[:, boxes], base[:, boxes]
         distance = skipped[:, boxes] * period[:, boxes]
         wide = [k for k in range(min(examined, len(digits))) if distance[k].any()]
-        for size in range(1, len(wide) + 1):
-            for subset in combinations(wide, size):
-                corner, predicted = digits.copy(), start.copy()
-                for k in subset:
-                    corner[k] += distance[k]
-                    if k < depth:
-                        predicted[k] += distance[k]
-                found, there = move(corner)
-                alike = (there == exists[boxes]) & ((found == predicted).all(axis=0) | ~there)
-                good[boxes] &= alike
+        for subset in subsets(wide):
+            corner, predicted = digits.copy(), start.copy()
+            for k in subset:
+                corner[k] += distance[k]
+                if k < depth:
+                    predicted[k] += distance[k]
+            found, there = move(corner)
+            alike = (there == exists[boxes]) & ((found == predicted).all(axis=0) | ~there)
+            good[boxes] &= alike
         return exists, good, base
 
     def note(self, leaf: int, keys: Ints) -> None:
@@ -500,18 +499,17 @@ class RowBuilder:
         base, exists = successor(part.base[which, :deep].T[:, of], radix, behind)
         good = np.ones(len(of), dtype=np.bool_)
         wide = [k for k in range(depth) if skipped[k].any()]
-        for size in range(1, len(wide) + 1):
-            for subset in combinations(wide, size):
-                by = sum(slopes[:, k] * skipped[k] for k in subset)
-                corner = part.base[which, :deep].T + by
-                found, there = successor(corner[:, of], radix, behind)
-                alike = (found == base + by[:, of]).all(axis=0)
-                alike = (there == exists) & (alike | ~there)
-                good &= alike
-                if size == 1 and not alike.all():
-                    (loop,) = subset
-                    most = int((behind * period[loop, of])[~alike].max())
-                    self.tails[leaf, loop] = max(most, self.tails.get((leaf, loop), 0))
+        for subset in subsets(wide):
+            by = sum(slopes[:, k] * skipped[k] for k in subset)
+            corner = part.base[which, :deep].T + by
+            found, there = successor(corner[:, of], radix, behind)
+            alike = (found == base + by[:, of]).all(axis=0)
+            alike = (there == exists) & (alike | ~there)
+            good &= alike
+            if len(subset) == 1 and not alike.all():
+                (loop,) = subset
+                most = int((behind * period[loop, of])[~alike].max())
+                self.tails[leaf, loop] = max(most, self.tails.get((leaf, loop), 0))
         self.note(leaf, np.unique(keys[of[~good]]))
         some = np.flatnonzero(exists & good)
         of, behind = of[some], behind[some]

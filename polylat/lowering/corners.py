@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from polylat.schedule.arrays import Ints, Mask
 
-__all__ = ["Corners"]
+__all__ = ["Corners", "subsets"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,7 @@ class Corners:
     def subsets(self) -> list[tuple[int, ...]]:
         """The coordinates that are last, not first, corner by corner: first none, then each one."""
         wide = [c for c in range(self.coordinates) if self.last[:, c].any()]
-        sizes = range(len(wide) + 1)
-        return [subset for size in sizes for subset in combinations(wide, size)]
+        return [(), *subsets(wide)]
 
     @cached_property
     def points(self) -> Ints:
@@ -106,3 +106,20 @@ class Corners:
                 rise += slopes[:, c] * self.last[:, c]
             affine &= np.asarray(by_corner[at] == base + rise, dtype=np.bool_)
         return (base, slopes), affine
+
+
+def subsets(coordinates: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield the subsets of coordinates but the empty one: the corners of a box, without the first.
+
+    Parameters
+    ----------
+    coordinates
+        The coordinates in which the box extends.
+
+    Yields
+    ------
+    tuple of int
+        The coordinates that have their largest value at a corner.
+    """
+    for size in range(1, len(coordinates) + 1):
+        yield from combinations(coordinates, size)
