@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
+from polylat.spec.arch import LATENCY, OVERHEAD
 
 if TYPE_CHECKING:
     from polylat.lowering.paths import Leaf
@@ -23,12 +24,6 @@ __all__ = [
     "port_name",
     "stage_name",
 ]
-
-OVERHEAD = "overhead"
-"""The action of the constant in a component's ``total_latency``."""
-
-LATENCY = "latency"
-"""The action of the fixed latency of a tile iteration's foreground, or of a separate transfer."""
 
 AccessKey = tuple[str, str, str | None, str]
 """(Einsum, component, tensor or None, action)"""

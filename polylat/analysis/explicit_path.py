@@ -10,15 +10,14 @@ from typing import TypeVar, overload
 
 import numpy as np
 
-from polylat.analysis.access import LATENCY, AccessKey, Step
+from polylat.analysis.access import AccessKey, Step
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.durations import AccessKind, access_durations
+from polylat.lowering.durations import AccessKind, access_durations, latency_kind
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.critical_path import TimedEvents, critical_tasks
-from polylat.schedule.reasons import FLOW, NAMES, PORT, START, WaitedFor
+from polylat.schedule.critical_path import CriticalChain, critical_chain
+from polylat.schedule.reasons import NAMES, PORT, START, WaitedFor
 
 __all__ = ["REASONS", "ExplicitPath", "explicit_path", "path_latencies"]
 
@@ -164,74 +163,58 @@ def explicit_path(solution: Solution) -> ExplicitPath:
     """
     model = solution.model
     graph = model.graph
-    tasks, reasons = critical_tasks(solution.timed_events)
+    chain = critical_chain(solution.timed_events)
+    owner, sequence = graph.owner[chain.block], graph.sequence[chain.block]
+    leaves = graph.leaf[owner]
+    bases = np.array(model.layout.bases, dtype=np.int64)
+    places = owner - bases[leaves]
+    port = np.where(chain.task >= 0, np.append(graph.task_port, -1)[chain.task], -1)
     kinds: dict[AccessKind, int] = {}
     columns: list[list[Times]] = [[np.zeros(0, dtype=np.int64)] for _ in range(4)]
-    blocks = graph.task_block[tasks]
-    owners = graph.owner[blocks]
-    bases = np.array(model.layout.bases)
-    leaf_of = np.searchsorted(bases, owners, side="right") - 1
-    group = (leaf_of * (int(graph.sequence.max(initial=0)) + 1) + graph.sequence[blocks]) * (
-        graph.ports + 1
-    ) + graph.task_port[tasks]
-    gaps = _gaps(solution.timed_events, tasks)
-    for value in np.unique(group):
-        at = np.flatnonzero(group == value)
-        leaf, port = int(leaf_of[at[0]]), int(graph.task_port[tasks[at[0]]])
-        block = model.layout.blocks[leaf][int(graph.sequence[blocks[at[0]]])]
-        iterations = owners[at] - bases[leaf]
-        for index, (what, which, durations) in enumerate(
-            access_durations(model.lowered, model.costs, leaf, block, port, iterations)
-        ):
+    for at in _equal_columns(leaves, sequence, port):
+        leaf = int(leaves[at[0]])
+        block = model.layout.blocks[leaf][int(sequence[at[0]])]
+        parts: list[tuple[AccessKind, Ints, Times]]
+        if port[at[0]] >= 0:
+            parts = access_durations(
+                model.lowered, model.costs, leaf, block, int(port[at[0]]), places[at]
+            )
+        else:
+            every = np.arange(len(at))
+            parts = [(latency_kind(model.lowered, leaf, block), every, chain.duration[at])]
+        for index, (what, which, durations) in enumerate(parts):
             kind = kinds.setdefault(what, len(kinds))
             order = at[which] * _MOST_ACCESSES + index
             kind_column = np.full(len(order), kind, dtype=np.int64)
             for column, values in zip(
-                columns, (order, kind_column, iterations[which], durations), strict=True
+                columns, (order, kind_column, places[at[which]], durations), strict=True
             ):
                 column.append(values)
-        passing = at[gaps[:-1][at] > 0]
-        kind = kinds.setdefault(_latency_of(model, leaf, block), len(kinds))
-        latest = passing * _MOST_ACCESSES + _MOST_ACCESSES - 1
-        row = (latest, np.full(len(passing), kind), owners[passing] - bases[leaf], gaps[passing])
-        for column, values in zip(columns, row, strict=True):
-            column.append(values)
-    if len(tasks) and gaps[-1] > 0:
-        # What comes before the first task is the latency of blocks that take no time.
-        leaf = int(leaf_of[0])
-        front = next(b for b in model.layout.blocks[leaf] if b.kind == "foreground")
-        kind = kinds.setdefault(_latency_of(model, leaf, front), len(kinds))
-        row = (np.array([-1]), np.array([kind]), owners[:1] - bases[leaf], gaps[-1:])
-        for column, values in zip(columns, row, strict=True):
-            column.append(values)
     order, what_column, iteration, duration = (np.concatenate(c) for c in columns)
     sort = np.argsort(order, kind="stable")
     order = order[sort]
     # The first access of a task waited for its reason, the others for the port.
-    first = np.concatenate(([True], order[1:] // _MOST_ACCESSES != order[:-1] // _MOST_ACCESSES))[
-        : len(order)
-    ]
-    task_reason = np.where(first, reasons[order // _MOST_ACCESSES], PORT)
-    passing = order % _MOST_ACCESSES == _MOST_ACCESSES - 1
+    part = order // _MOST_ACCESSES
+    first = np.diff(part, prepend=-1) != 0
     return ExplicitPath(
         model,
         tuple(kinds),
         what_column[sort].astype(np.int64),
         iteration[sort].astype(np.int64),
         np.cumsum(duration[sort]),
-        np.where(passing, FLOW, task_reason),
+        np.where(first, chain.reason[part], PORT),
     )
 
 
-def path_latencies(model: Model, timed: TimedEvents, tasks: Ints) -> dict[AccessKey, int]:
+def path_latencies(model: Model, chain: CriticalChain) -> dict[AccessKey, int]:
     """Return the fixed latencies on a critical path.
 
     Parameters
     ----------
     model
         The mapping.
-    timed, tasks
-        The events of a schedule, and the tasks of its critical path.
+    chain
+        The critical path.
 
     Returns
     -------
@@ -239,37 +222,23 @@ def path_latencies(model: Model, timed: TimedEvents, tasks: Ints) -> dict[Access
         (Einsum, component, tensor or None, ``"latency"``) → time in steps of the schedule.
     """
     graph, found = model.graph, dict[AccessKey, int]()
-    gaps = _gaps(timed, tasks)
-    if not len(tasks):
-        return found
-    # What comes before the first task is the latency of blocks that take no time.
-    blocks = np.append(graph.task_block[tasks], graph.owner[graph.task_block[tasks[:1]]])
-    some = np.flatnonzero(gaps > 0)
-    for block, gap in zip(blocks[some].tolist(), gaps[some].tolist(), strict=True):
-        leaf = int(graph.leaf[graph.owner[block]])
-        kind = _latency_of(model, leaf, model.layout.blocks[leaf][int(graph.sequence[block])])
+    passing = chain.task < 0
+    blocks, durations = chain.block[passing], chain.duration[passing]
+    leaves, sequence = graph.leaf[graph.owner[blocks]], graph.sequence[blocks]
+    for at in _equal_columns(leaves, sequence):
+        leaf = int(leaves[at[0]])
+        block = model.layout.blocks[leaf][int(sequence[at[0]])]
+        kind = latency_kind(model.lowered, leaf, block)
         name = model.lowered.leaves[leaf].einsum.name
-        key = (name, kind.component, kind.tensor, LATENCY)
-        found[key] = found.get(key, 0) + gap
+        key = (name, kind.component, kind.tensor, kind.action)
+        found[key] = found.get(key, 0) + int(durations[at].sum())
     return found
 
 
-def _gaps(timed: TimedEvents, tasks: Ints) -> Times:
-    """Return the fixed latency behind each task of a path, and before the first one.
-
-    That is the time up to the next task, or to the makespan. The last entry is the time before the
-    first task.
-    """
-    ends = timed.ends[tasks]
-    begins = ends - timed.durations[tasks]
-    gaps: Times = np.append(begins[1:], ends[:1] * 0 + timed.makespan) - ends
-    return np.append(gaps, begins[:1])
-
-
-def _latency_of(model: Model, leaf: int, block: Block) -> AccessKind:
-    """Return the latency of a block as a kind of access."""
-    path = model.lowered.leaves[leaf]
-    if block.tensor is None:
-        return AccessKind(leaf, path.component, "", "", None, LATENCY)
-    component = path.storages(block.tensor)[block.level].component
-    return AccessKind(leaf, component, "", "", block.tensor, LATENCY)
+def _equal_columns(*rows: Ints) -> list[Ints]:
+    """Return the positions of the equal columns of a table, for each distinct column."""
+    if not len(rows[0]):
+        return []
+    order = np.lexsort(rows)
+    table = np.stack(rows)[:, order]
+    return np.split(order, np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0)) + 1)

@@ -17,7 +17,7 @@ from polylat.analysis.explicit_path import path_latencies
 from polylat.engine.solution import Solution
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
-from polylat.schedule.critical_path import TimedEvents, critical_tasks
+from polylat.schedule.critical_path import TimedEvents, critical_chain
 from polylat.schedule.longest_path import PrecedenceSystem
 
 __all__ = ["ExplicitRetimer", "explicit_retimer"]
@@ -78,9 +78,9 @@ class ExplicitRetimer:
         unit = lcm(*(scale.denominator for scale in used.values()))
         factors = {key: int(scale * unit) for key, scale in used.items()}
         timed = self.retimed(self._durations(factors), unit)
-        tasks, _ = critical_tasks(timed)
+        chain = critical_chain(timed)
         on_path = np.zeros(len(timed.durations), dtype=np.bool_)
-        on_path[tasks] = True
+        on_path[chain.tasks] = True
         steps: dict[AccessKey, int] = {}
         for part in self.parts:
             found = int(part.steps[on_path[part.tasks]].sum())
@@ -88,7 +88,7 @@ class ExplicitRetimer:
                 steps[part.key] = steps.get(part.key, 0) + found
         scale = self.solution.scale
         unscaled = {key: reduce_number(Fraction(n, scale)) for key, n in steps.items()}
-        for key, n in path_latencies(self.solution.model, timed, tasks).items():
+        for key, n in path_latencies(self.solution.model, chain).items():
             unscaled[key] = reduce_number(Fraction(n, scale * unit))
         return Evaluation(
             reduce_number(Fraction(timed.makespan, scale * unit)), used, lambda: unscaled

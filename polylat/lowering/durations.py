@@ -14,8 +14,14 @@ from polylat.lowering.ports import AccessCosts
 from polylat.lowering.units import users_label
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.graph import TaskGraph
+from polylat.spec.arch import LATENCY, OVERHEAD
 
-__all__ = ["AccessKind", "access_durations", "tasks_by_block_and_port"]
+__all__ = [
+    "AccessKind",
+    "access_durations",
+    "latency_kind",
+    "tasks_by_block_and_port",
+]
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,12 @@ class AccessKind:
     leaf
         Number of the leaf.
     component, port
-        Names of the component and of its port.
+        Names of the component and of its port; of a fixed latency, no port.
     units
         The units of the component, named by `units.users_label`; empty where they are not divided.
     tensor, action
-        The tensor (None for a computation and for ``"overhead"``) and the action;
-        ``"overhead"`` is the time that a port is busy once per leaf.
+        The tensor (None for a computation and for `OVERHEAD`) and the action; `OVERHEAD` is the
+        time that a port is busy once per leaf, `LATENCY` a fixed latency.
     """
 
     leaf: int
@@ -120,5 +126,27 @@ def access_durations(
     if once and block.kind == "foreground":
         positions = np.flatnonzero(iterations == 0)
         steps: Times = np.full(len(positions), once, dtype=dtype)
-        found.append((AccessKind(*place, units, None, "overhead"), positions, steps))
+        found.append((AccessKind(*place, units, None, OVERHEAD), positions, steps))
     return found
+
+
+def latency_kind(lowered: LoweredMapping, leaf: int, block: Block) -> AccessKind:
+    """Return the fixed latency of a block as a kind of access.
+
+    Parameters
+    ----------
+    lowered
+        The mapping.
+    leaf, block
+        The number of the leaf, and its block.
+
+    Returns
+    -------
+    AccessKind
+        The latency; no port serves it.
+    """
+    path = lowered.leaves[leaf]
+    if block.tensor is None:
+        return AccessKind(leaf, path.component, "", "", None, LATENCY)
+    component = path.storages(block.tensor)[block.level].component
+    return AccessKind(leaf, component, "", "", block.tensor, LATENCY)

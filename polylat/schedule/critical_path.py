@@ -17,10 +17,17 @@ from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
 from polylat.schedule.precedences import EventPrecedences, consecutive, event_precedences
-from polylat.schedule.reasons import START
+from polylat.schedule.reasons import FLOW, START
 from polylat.schedule.timing import TaskSchedule, service_order
 
-__all__ = ["TimedEvents", "critical_tasks", "task_slacks", "timed_events", "waiting_reasons"]
+__all__ = [
+    "CriticalChain",
+    "TimedEvents",
+    "critical_chain",
+    "task_slacks",
+    "timed_events",
+    "waiting_reasons",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,17 +113,45 @@ def timed_events(graph: TaskGraph, timing: TaskSchedule) -> TimedEvents:
     return TimedEvents(events, start, precedences, timing.durations, timing.values)
 
 
-def critical_tasks(timed: TimedEvents) -> tuple[Ints, Ints]:
-    """Return a chain of tasks from time 0 to the makespan, each beginning when the last one ends.
+@dataclass(frozen=True, eq=False)
+class CriticalChain:
+    """A critical path: services of tasks and fixed latencies in the order of time, without a gap.
+
+    Parameters
+    ----------
+    block
+        Shape (n,): the block that is served, or whose fixed latency passes.
+    task
+        Shape (n,): the task that is served; -1 for a fixed latency.
+    duration
+        Shape (n,), in steps.
+    reason
+        Shape (n,): the code in `reasons` of what each task waited for, `START` if for nothing;
+        `FLOW` for a fixed latency.
+    """
+
+    block: Ints
+    task: Ints
+    duration: Times
+    reason: Ints
+
+    @property
+    def tasks(self) -> Ints:
+        """The tasks of the path, in the order of time."""
+        return self.task[self.task >= 0]
+
+
+def critical_chain(timed: TimedEvents) -> CriticalChain:
+    """Return a chain of tasks and fixed latencies from time 0 to the makespan.
 
     Among several such chains, a rule decides that refers to times and precedences only, so that it
     does not depend on which tile iterations are visited. The last task is one of a foreground block
-    if one ends at the makespan. A task whose block may start when it begins waits for that start,
+    if one passes at the makespan. A task whose block may start when it begins waits for that start,
     otherwise for the port. Of the tile iterations of a leaf that start together, the first one
     waits: for the first rule (flow, barrier, capacity, in the order of the mapping) of which a
-    source finishes then, otherwise for its first fill that may start then. A source finishes when
-    its last task ends: of those that end then, the one of the latest tile iteration, of its
-    foreground before its fills, with the largest number.
+    source passes then, otherwise for its first fill that may start then. A source passes when its
+    last task has: of those that pass then, the one of the latest tile iteration, of its foreground
+    before its fills, with the largest number.
 
     Parameters
     ----------
@@ -125,23 +160,34 @@ def critical_tasks(timed: TimedEvents) -> tuple[Ints, Ints]:
 
     Returns
     -------
-    (tasks, reasons)
-        Both of shape (length of the path,), in the order of time: the tasks, and the code in
-        `reasons` of what each task waited for; `START` if it waited for nothing. The time between
-        two tasks is fixed latency.
+    CriticalChain
+        The path.
     """
     graph, makespan = timed.events.graph, timed.makespan
     if makespan == 0:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        none = np.zeros(0, dtype=np.int64)
+        return CriticalChain(none, none, timed.durations[:0], none)
     passed = timed.ends + timed.latency[graph.task_block]
     ended = np.flatnonzero(passed == makespan)
     foreground = ended[graph.kind[graph.task_block[ended]] == 1]
     if len(ended):
         last = timed.events.task(foreground if len(foreground) else ended)[:1]
-    else:  # a block without tasks passes last
+    else:  # a block without tasks passes last, or a rigid pipeline is held back
         last = timed.last_events[:1]
-    tasks, reasons = _walked_back(timed, last, graph.tasks)
-    return tasks[::-1], reasons[::-1]
+    # One more step than tasks: what comes before the first one is followed to time 0, too.
+    tasks, waits, reasons = _walked_back(timed, last, graph.tasks + 1)
+    served = tasks >= 0
+    block, duration = np.empty_like(tasks), np.empty(len(tasks), dtype=timed.values.dtype)
+    block[served] = graph.task_block[tasks[served]]
+    block[~served] = timed.events.block_of[timed.precedences.source[waits[~served]]]
+    duration[served] = timed.durations[tasks[served]]
+    duration[~served] = timed.lag[waits[~served]]
+    rest = makespan - timed.values[last]
+    if rest[0] > 0:
+        block = np.concatenate((timed.events.block_of[last], block))
+        tasks, duration = np.append(-1, tasks), np.concatenate((rest, duration))
+        reasons = np.append(FLOW, reasons)
+    return CriticalChain(block[::-1], tasks[::-1], duration[::-1], reasons[::-1])
 
 
 def waiting_reasons(timed: TimedEvents, tasks: Ints) -> Ints:
@@ -160,7 +206,8 @@ def waiting_reasons(timed: TimedEvents, tasks: Ints) -> Ints:
         Shape (n,): reason codes (`schedule.reasons`) as the critical path names them; `START` for
         tasks that begin at time 0.
     """
-    return _walked_back(timed, timed.events.task(tasks), 1)[1]
+    found, _, reasons = _walked_back(timed, timed.events.task(tasks), 1)
+    return reasons[found >= 0]
 
 
 def task_slacks(timed: TimedEvents) -> Times:
@@ -191,16 +238,16 @@ def task_slacks(timed: TimedEvents) -> Times:
     return free
 
 
-def _walked_back(timed: TimedEvents, last: Ints, steps: int) -> tuple[Ints, Ints]:
-    """Walk back from each event by at most a number of tasks."""
-    graph = timed.events.graph
+def _walked_back(timed: TimedEvents, last: Ints, steps: int) -> tuple[Ints, Ints, Ints]:
+    """Walk back from each event until a number of tasks and their reasons are known."""
     exact = timed.values.dtype == object
     walk = _walk_back.py_func if exact else _walk_back
-    found, reasons = walk(
+    tasks, waits, reasons = walk(
         last,
         steps,
         START,
-        graph.blocks,
+        FLOW,
+        timed.events.graph.blocks,
         timed.start,
         timed.precedences.source,
         timed.precedences.reason,
@@ -208,7 +255,7 @@ def _walked_back(timed: TimedEvents, last: Ints, steps: int) -> tuple[Ints, Ints
         timed.durations,
         timed.values,
     )
-    return found, reasons
+    return tasks, waits, reasons
 
 
 @compiled
@@ -216,6 +263,7 @@ def _walk_back(
     last: Any,
     steps: int,
     none: int,
+    flow: int,
     blocks: int,
     start: Any,
     source: Any,
@@ -233,8 +281,8 @@ def _walk_back(
     ----------
     last, steps
         The events to begin with, and from each the largest number of tasks.
-    none
-        The code `START` of `reasons`.
+    none, flow
+        The codes `START` and `FLOW` of `reasons`.
     blocks
         Number of blocks: the end of task k is event ``blocks + k``.
     start, source, reason, lag
@@ -244,33 +292,40 @@ def _walk_back(
 
     Returns
     -------
-    (tasks, reasons)
-        The tasks of all walks, and what each waited for.
+    (tasks, waits, reasons)
+        By part of all walks: a task, or -1; -1, or a precedence with a fixed latency; what the task
+        waited for.
     """
-    room = len(last) * steps
-    found = np.empty(room, np.int64)
-    why = np.empty(room, np.int64)
+    room = len(last) + len(values)
+    tasks = np.full(room, -1, np.int64)
+    waits = np.full(room, -1, np.int64)
+    reasons = np.full(room, flow, np.int64)
     count = 0
     for first in last:
         event = first
         taken = 0
+        task = -1  # the part of the walk that is the last task
         while True:
             time = values[event]
             if blocks <= event < blocks + len(durations):
                 if taken == steps:
                     break
-                found[count] = event - blocks
-                why[count] = none
+                task = count
+                tasks[task] = event - blocks
+                reasons[task] = none
                 count += 1
                 taken += 1
                 time = time - durations[event - blocks]
-            if time == 0:
+            if time == 0 or (taken == steps and reasons[task] != none):
                 break
             wait = start[event]
             while values[source[wait]] + lag[wait] != time:
                 wait += 1
                 assert wait < start[event + 1]  # times are the earliest: one is tight
-            if taken and why[count - 1] == none:
-                why[count - 1] = reason[wait]
+            if task >= 0 and reasons[task] == none:
+                reasons[task] = reason[wait]
+            if lag[wait] > 0:
+                waits[count] = wait
+                count += 1
             event = source[wait]
-    return found[:count], why[:count]
+    return tasks[:count], waits[:count], reasons[:count]

@@ -245,17 +245,16 @@ class EventNumbering:
         return found
 
     @cached_property
+    def block_of(self) -> Ints:
+        """Shape (events,): the block of each event; of a finish, the foreground block."""
+        graph = self.graph
+        every = np.arange(graph.blocks)
+        return np.concatenate((every, graph.task_block, every, every[: graph.iterations]))
+
+    @cached_property
     def iteration(self) -> Ints:
         """Shape (events,): the tile iteration that each event belongs to."""
-        graph = self.graph
-        return np.concatenate(
-            (
-                graph.owner,
-                graph.owner[graph.task_block],
-                graph.owner,
-                np.arange(graph.iterations),
-            )
-        )
+        return self.graph.owner[self.block_of]
 
 
 def _look_up(keys: Ints, values: Ints, wanted: Ints) -> Ints:

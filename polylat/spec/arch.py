@@ -10,6 +10,12 @@ from typing import Literal
 Kind = Literal["Memory", "Toll", "Compute", "Container"]
 Direction = Literal["up", "down", "up_and_down"]
 
+OVERHEAD = "overhead"
+"""Stands in the place of an action for the constant in a component's ``total_latency``."""
+
+LATENCY = "latency"
+"""Stands in the place of an action for the fixed latency of a tile iteration or a transfer."""
+
 
 @dataclass(frozen=True)
 class SpatialDim:

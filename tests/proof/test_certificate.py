@@ -19,7 +19,7 @@ from polylat.analysis.starts import BlockStarts, Starts, build_starts
 from polylat.engine.solution import Solution
 from polylat.proof.certificate import CertificateError
 from polylat.proof.verify import check_witness, verify
-from polylat.schedule.critical_path import critical_tasks, timed_events
+from polylat.schedule.critical_path import critical_chain, timed_events
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.pieces import Pieces
 from polylat.schedule.timing import TaskSchedule
@@ -104,7 +104,7 @@ def test_a_delay_on_the_critical_path_is_found(
     ):
         return
     timing = report.solution.schedule
-    path = critical_tasks(timed_events(report.solution.model.graph, timing))[0]
+    path = critical_chain(timed_events(report.solution.model.graph, timing)).tasks
     if len(path):
         event = data.draw(st.sampled_from(timing.events.task(path).tolist()))
         with pytest.raises(CertificateError):

@@ -6,6 +6,7 @@ of the task graph, and by simulation with other durations.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -19,19 +20,22 @@ import polylat
 from plain_events import Event, PlainEvents
 from polylat import Spec
 from polylat.schedule.critical_path import (
-    critical_tasks,
+    TimedEvents,
+    critical_chain,
     task_slacks,
     timed_events,
     waiting_reasons,
 )
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
-from polylat.schedule.reasons import START
+from polylat.schedule.reasons import FLOW, START
 from polylat.schedule.timing import ORDERS, Order, TaskSchedule
 from reports import report_or_none
 from strategies import cascades
 
 Data = dict[str, Any]
+Part = tuple[int, int, int, int]
+"""Of a path: block, task or -1 for a fixed latency, duration, reason."""
 
 
 class Walk:
@@ -46,25 +50,35 @@ class Walk:
         self.times = dict(zip(self.plain.every, timing.values.tolist(), strict=True))
         self.makespan = timing.makespan
 
-    def back(self, event: Event, steps: int) -> tuple[list[int], list[int]]:
-        """The tasks up to an event, latest first, and what each waited for."""
-        tasks: list[int] = []
-        reasons: list[int] = []
+    def block(self, event: Event) -> int:
+        """The block of an event."""
+        return int(self.graph.task_block[event[1]]) if event[0] == "end" else event[1]
+
+    def back(self, event: Event) -> Iterator[Part]:
+        """The tasks up to an event, latest first, and the fixed latencies between them."""
+        task: Part | None = None
+        after: list[Part] = []
         while True:
             time = self.times[event]
             if event[0] == "end":
-                if len(tasks) == steps:
-                    return tasks, reasons
-                tasks.append(event[1])
-                reasons.append(START)
-                time -= self.plain.duration(event)
+                if task is not None:
+                    yield task
+                    yield from after
+                duration = self.plain.duration(event)
+                task, after = (self.block(event), event[1], duration, START), []
+                time -= duration
             if time == 0:
-                return tasks, reasons
+                break
             tight = (w for w in self.plain.waits(event) if self.times[w.source] + w.lag == time)
             wait = next(tight)
-            if reasons and reasons[-1] == START:
-                reasons[-1] = wait.reason
+            if task is not None and task[3] == START:
+                task = (*task[:3], wait.reason)
+            if wait.lag:
+                after.append((self.block(wait.source), -1, wait.lag, FLOW))
             event = wait.source
+        if task is not None:
+            yield task
+        yield from after
 
     def last(self) -> Event:
         """The event that the critical path ends with."""
@@ -84,10 +98,20 @@ class Walk:
         passing = {b: self.times["served", b] + int(graph.latency[b]) for b in separate}
         return "served", next(b for b, time in passing.items() if time == self.makespan)
 
-    def path(self) -> tuple[list[int], list[int]]:
+    def path(self) -> list[Part]:
         """The critical path."""
-        tasks, reasons = self.back(self.last(), self.graph.tasks)
-        return tasks[::-1], reasons[::-1]
+        last = self.last()
+        found = [*self.back(last)]
+        rest = self.makespan - self.times[last]
+        latest = [(self.block(last), -1, rest, FLOW)] if rest else []
+        return [*reversed(found), *latest]
+
+
+def parts(timed: TimedEvents) -> list[Part]:
+    """The parts of a critical path."""
+    chain = critical_chain(timed)
+    columns = (chain.block, chain.task, chain.duration, chain.reason)
+    return [*zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def explicit_schedule(case: tuple[Data, Data], order: Order) -> tuple[TaskGraph, TaskSchedule]:
@@ -103,11 +127,10 @@ def explicit_schedule(case: tuple[Data, Data], order: Order) -> tuple[TaskGraph,
 def test_paths_and_reasons(case: tuple[Data, Data], order: Order) -> None:
     graph, timing = explicit_schedule(case, order)
     timed, walk = timed_events(graph, timing), Walk(graph, timing)
-    tasks, reasons = critical_tasks(timed)
-    assert (tasks.tolist(), reasons.tolist()) == walk.path()
+    assert parts(timed) == walk.path()
     every = np.arange(graph.tasks)
     assert waiting_reasons(timed, every).tolist() == [
-        walk.back(("end", task), 1)[1][0] for task in range(graph.tasks)
+        next(walk.back(("end", task)))[3] for task in range(graph.tasks)
     ]
 
 
@@ -137,7 +160,5 @@ def test_times_of_python_integers(spec: Spec, order: Order) -> None:
     )
     later = ExplicitTaskGraph(longer).time(order)
     small, large = timed_events(graph, timing), timed_events(longer, later)
-    assert [a.tolist() for a in critical_tasks(small)] == [
-        a.tolist() for a in critical_tasks(large)
-    ]
+    assert [(*part[:2], part[2] * far, part[3]) for part in parts(small)] == parts(large)
     assert (task_slacks(small).astype(object) * far == task_slacks(large)).all()
