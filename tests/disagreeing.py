@@ -29,6 +29,7 @@ FEWEST, MOST = 200, 6_000
 RATES: tuple[int | str, ...] = (1, 1, 2, "1/2", "1/3", "1/5", "1/7", "1/9", "2/3", "3/7", "inf")
 QUICK_RATES: tuple[int | str, ...] = ("inf", "inf", "inf", 1, 2, 4, "1/2", "3/4")
 SLOW_RATES: tuple[int | str, ...] = ("1/2", "1/3", "1/4", "1/8", "1/11")
+LATENCIES = (1, 2, 3, 5, 7, 12, 20, 40)
 ONE_PORT = "sum(a.n_calls / a.throughput for a in actions)"
 
 
@@ -445,6 +446,18 @@ def draw(seed: int | random.Random, fewest: int = FEWEST, most: int = MOST) -> C
         size = times * sum(prod(e.variables.values()) for e in workload.einsums)
         if fewest <= size <= most:
             return MappingDraw(workload, outer).case()
+
+
+def draw_late(seed: int) -> Case:
+    """Draw a case with rigid pipelines, and the latencies that make them stall."""
+    case, chance = draw(seed), random.Random(seed)
+    names = [node["name"] for node in case.spec["arch"]["nodes"] if node["type"] == "Compute"]
+    machine = dict(case.spec.get("schedule", {}))
+    machine["rigid"] = [name for name in names if chance.random() < 0.7] or names[:1]
+    late = {name: {"compute": chance.choice(LATENCIES)} for name in names if chance.random() < 0.8}
+    machine["latency"] = machine.get("latency", {}) | late
+    options = case.options | ({"staged": []} if chance.random() < 0.5 else {})
+    return Case(case.spec | {"schedule": machine}, options)
 
 
 def cases(fewest: int = FEWEST, most: int = MOST) -> st.SearchStrategy[Case]:

@@ -15,7 +15,7 @@ import numpy as np
 from polylat.analysis.repetition import Digits, Item, Repetition, ServedAccesses, Service
 from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
-from polylat.lowering.durations import access_durations, tasks_by_block_and_port
+from polylat.lowering.durations import access_durations, latency_kind, tasks_by_block_and_port
 from polylat.schedule.arrays import Ints, Times, group_by_key, group_offsets
 from polylat.schedule.backtrack import (
     BacktrackRecord,
@@ -25,11 +25,11 @@ from polylat.schedule.backtrack import (
     residues,
     trace_critical_path,
 )
-from polylat.schedule.backtrack_kernels import LOST, REASONS
 from polylat.schedule.backtrack_shapes import CHILD, COUNT, PLACE, SHAPE, SHIFT
+from polylat.schedule.backtrack_steps import LOST, REASONS
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.precedences import EventPrecedences
-from polylat.schedule.reasons import PORT, START, UNKNOWN
+from polylat.schedule.reasons import FLOW, PORT, START, UNKNOWN
 
 __all__ = ["CriticalWalk"]
 
@@ -55,6 +55,7 @@ class CriticalWalk:
         self.repeats = plan.repeats
         self.tiles = model.layout.tiles
         self.loops = len(plan.repeats.earlier)
+        self._kinds: dict[ServedAccesses, int] = {}
 
     def reasons(self, tasks: Ints, periods: Ints) -> Ints:
         """Return why tasks waited.
@@ -71,8 +72,6 @@ class CriticalWalk:
             Shape (n,): reason codes (`schedule.reasons`); `UNKNOWN` where the walk cannot determine
             the reason.
         """
-        if self.graph.late:
-            return np.full(len(tasks), UNKNOWN, dtype=np.int64)
         rows = _plain(periods.T)
         return binding_reasons(self._tables, _plain(tasks), rows, START, PORT, UNKNOWN)
 
@@ -82,7 +81,8 @@ class CriticalWalk:
         Returns
         -------
         tuple of Item
-            The path in order of time, from time 0 to the makespan, without a gap.
+            The path in order of time, from time 0 to the makespan, without a gap; `Service`s
+            include fixed latencies.
 
         Raises
         ------
@@ -91,13 +91,10 @@ class CriticalWalk:
         """
         if self.timing.makespan == 0:
             return ()
-        if self.graph.late:
-            raise UnsupportedError(
-                "the critical path of a sampled schedule with fixed latencies",
-                where="mapping",
-                fix="use granularity='tile', or raise max_tiles",
-            )
-        trail, items, shapes = trace_critical_path(self._tables, self._last, START, PORT)
+        tables = self._tables
+        last, periods, latency = self._last
+        kinds, codes = len(self._kinds), (START, PORT, FLOW)
+        trail, items, shapes = trace_critical_path(tables, kinds, last, periods, latency, codes)
         if items == LOST:
             raise UnsupportedError(
                 "the critical path cannot be traced through a repetition of the schedule",
@@ -105,15 +102,56 @@ class CriticalWalk:
                 fix="use granularity='tile'",
             )
         depths = [tiles.depth for tiles in self.tiles]
-        return _PathBuilder(self._kinds[1], depths, trail, items, shapes).path()
+        return _PathBuilder(list(self._kinds), depths, trail, items, shapes).path()
 
-    @cached_property
-    def _last(self) -> int:
-        """The end of a last task, as an event: of a foreground block if there is one."""
-        graph = self.graph
-        ended = np.flatnonzero(self.timing.task_begin + graph.task_duration == self.timing.makespan)
-        front = ended[graph.kind[graph.task_block[ended]] == 1]
-        return int((front if len(front) else ended)[0]) + graph.blocks
+    @property
+    def _last(self) -> tuple[int, Ints, int]:
+        """What passes last: an event, its number of periods per loop, and the kind of its latency.
+
+        The end of a task if one passes last, of a foreground block if there is one; else the start
+        of a block without tasks, or one that holds a rigid pipeline back.
+        """
+        graph, timing = self.graph, self.timing
+        still = np.zeros(self.loops, dtype=np.int64)
+        ends = timing.task_begin + graph.task_duration + graph.latency[graph.task_block]
+        ended = np.flatnonzero(ends == timing.makespan)
+        if len(ended):
+            front = ended[graph.kind[graph.task_block[ended]] == 1]
+            last = int((front if len(front) else ended)[0]) + graph.blocks
+            lag = int(graph.latency[graph.task_block[last - graph.blocks]])
+        else:
+            passing = np.flatnonzero(
+                (graph.latency > 0) & (timing.ready + graph.latency == timing.makespan)
+            )
+            if not len(passing):
+                return self._last_stall
+            last = int(passing[0])
+            lag = int(graph.latency[last])
+        kind = self._latency_kinds(np.array([last]), np.array([lag], dtype=graph.latency.dtype))
+        return last, still, int(kind[0])
+
+    @property
+    def _last_stall(self) -> tuple[int, Ints, int]:
+        """The start that holds back the last finish of a rigid pipeline, as `_last`."""
+        timing, stalled = self.timing, self.repeats.finishing.stalled_ends
+        finishes = timing.finish[stalled.target]
+        values = timing.values[stalled.source]
+        grown = stalled.periods.astype(values.dtype) * self._growth(stalled.source)
+        held = np.flatnonzero(
+            (finishes == timing.makespan)
+            & (values + grown.sum(axis=0) + stalled.lag == timing.makespan)
+        )[:1]
+        kind = self._latency_kinds(stalled.source[held], stalled.lag[held])
+        return int(stalled.source[held[0]]), _plain(stalled.periods[:, held[0]]), int(kind[0])
+
+    def _growth(self, starts: Ints) -> Times:
+        """How much later, per loop, the starts of tile iterations are from period to period."""
+        values = self.timing.values
+        rows = []
+        for earlier in self.repeats.earlier:
+            before = earlier[starts]
+            rows.append(np.where(before >= 0, values[starts] - values[before], 0))
+        return np.array(rows, dtype=values.dtype).reshape(self.loops, len(starts))
 
     @cached_property
     def _tables(self) -> BacktrackTables:
@@ -139,10 +177,10 @@ class CriticalWalk:
             return found
 
         earlier = counterparts(self.repeats.earlier)
+        wait_start, waits = self.waits
         moduli = coprime_moduli(self._largest_time(values, earlier))
         own = np.lexsort((graph.sequence, graph.owner))
         served_start, served = group_by_key(graph.task_block, graph.blocks)
-        wait_start, waits = self.waits
         return BacktrackTables(
             moduli=moduli,
             values=residues(values, moduli),
@@ -155,7 +193,7 @@ class CriticalWalk:
             sequence=_plain(graph.sequence),
             task_block=_plain(graph.task_block),
             task_port=_plain(graph.task_port),
-            task_kind=self._kinds[0],
+            task_kind=self._task_kinds,
             own_start=group_offsets(graph.owner, n),
             own=_plain(own),
             served_start=_plain(served_start),
@@ -169,11 +207,13 @@ class CriticalWalk:
             wait_group=_plain(waits.group),
             wait_reason=_plain(waits.reason),
             wait_periods=_plain(waits.periods.T),
+            wait_lag=residues(waits.lag, moduli),
+            wait_latency=self._latency_kinds(waits.source, waits.lag),
         )
 
     def _largest_time(self, values: Times, earlier: Ints) -> int:
         """Return an upper bound of all times of the walk, and of differences between them."""
-        most = int(values.max(initial=0))
+        most = int(values.max(initial=0)) + int(self.waits[1].lag.max(initial=0))
         trips = max((kept.trips for tiles in self.tiles for kept in tiles.kept), default=1)
         for column in earlier.T:
             some = np.flatnonzero(column >= 0)
@@ -222,10 +262,33 @@ class CriticalWalk:
         of_tasks = (waits.target < count) & (waits.reason == PORT)
         return waits.chosen(of_starts | of_tasks).by_target(count)
 
+    def _latency_kinds(self, sources: Ints, lags: Times) -> Ints:
+        """Return the kinds of the fixed latencies behind events; -1 where the lag is 0."""
+        graph = self.graph
+        found = np.full(len(sources), -1, dtype=np.int64)
+        late = np.flatnonzero(lags > 0)
+        blocks = self.events.block_of[sources[late]]
+        leaves, sequence = graph.leaf[graph.owner[blocks]], graph.sequence[blocks]
+        _, steps = np.unique(lags[late], return_inverse=True)
+        width = int(sequence.max(initial=0)) + 1
+        code = (leaves * width + sequence) * (len(late) + 1) + steps.reshape(-1)
+        _, first, alike = np.unique(code, return_index=True, return_inverse=True)
+        kinds = []
+        for at in first.tolist():
+            leaf = int(leaves[at])
+            block = self.model.layout.blocks[leaf][int(sequence[at])]
+            what = latency_kind(self.model.lowered, leaf, block)
+            kinds.append(self._kind(ServedAccesses(leaf, ((what, int(lags[late[at]])),))))
+        found[late] = np.array(kinds, dtype=np.int64)[alike.reshape(-1)]
+        return found
+
+    def _kind(self, served: ServedAccesses) -> int:
+        """Return the number of a kind of tasks, or of fixed latencies."""
+        return self._kinds.setdefault(served, len(self._kinds))
+
     @cached_property
-    def _kinds(self) -> tuple[Ints, list[ServedAccesses]]:
-        """Per task, its kind; and per kind, the accesses of such a task."""
-        kinds: dict[ServedAccesses, int] = {}
+    def _task_kinds(self) -> Ints:
+        """Shape (tasks,): the kind of each task."""
         number = np.zeros(self.graph.tasks, dtype=np.int64)
         for leaf, block, port, tasks, iterations in tasks_by_block_and_port(
             self.model.graph, self.model.layout
@@ -241,10 +304,9 @@ class CriticalWalk:
                     at = int(np.searchsorted(which, task))
                     if at < len(which) and which[at] == task:
                         accesses.append((what, int(times[at])))
-                served = ServedAccesses(leaf, tuple(accesses))
-                found.append(kinds.setdefault(served, len(kinds)))
+                found.append(self._kind(ServedAccesses(leaf, tuple(accesses))))
             number[tasks] = np.array(found, dtype=np.int64)[alike]
-        return number, list(kinds)
+        return number
 
 
 def _equal_rows(count: int, columns: Sequence[tuple[Ints, Times]]) -> tuple[Ints, Ints]:

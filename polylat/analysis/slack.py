@@ -58,24 +58,30 @@ class LatestStarts:
         model, timing = walk.model, walk.timing
         assert isinstance(model.plan, PeriodicTaskGraph)
         self._graph = graph = model.graph
-        if graph.late:
-            raise SlackUndeterminedError
         self._makespan = timing.makespan
         self._gaps = gaps = _Gaps(model.layout, model.plan)
         waits = _ReversiblePrecedences(walk, gaps)
-        source, target, periods = waits.reversed()
+        source, target, periods, lag = waits.reversed()
         count = graph.blocks + graph.tasks
         ahead = gaps.ahead(target, periods)
+        # What passes last, or holds back a finish, is followed by one more event: the end.
+        rest = _rests(model.plan)
+        behind = np.flatnonzero(rest)
+        end = count + gaps.size
         system = PrecedenceSystem(
-            count + gaps.size, ahead.at, source, np.zeros(len(source), dtype=np.int64), ahead.terms
+            end + 1,
+            np.concatenate((ahead.at, np.full(len(behind), end))),
+            np.concatenate((source, behind)),
+            np.concatenate((lag, rest[behind])),
+            ahead.terms,
         )
         if system.undone:
             raise SlackUndeterminedError
         rates = gaps.as_times(timing)
-        durations = np.full(count + gaps.size, 0, dtype=rates.dtype)
+        durations = np.full(end + 1, 0, dtype=rates.dtype)
         durations[graph.blocks : count] = graph.task_duration
         for _ in range(_ROUNDS):
-            durations[count:] = rates
+            durations[count:end] = rates
             tails = system.earliest(durations)
             again = gaps.before(tails)
             if (again == rates).all():
@@ -84,10 +90,11 @@ class LatestStarts:
         durations = durations.astype(tails.dtype)
         self._tails = tails
         needed = gaps.ahead(waits.source, waits.periods).values(tails)
-        early = needed < durations[waits.source] + tails[waits.target]
-        tight = tails[source] == durations[source] + ahead.values(tails)
+        early = needed < durations[waits.source] + waits.lag + tails[waits.target]
+        tight = tails[source] == durations[source] + lag + ahead.values(tails)
+        ends = np.asarray(tails[:count] == durations[:count] + rest, dtype=np.bool_)
         lost = gaps.lost(tails)
-        lost |= gaps.unlike(tails, source, target, periods, np.asarray(tight, dtype=np.bool_))
+        lost |= gaps.unlike(tails, source, target, periods, np.asarray(tight, dtype=np.bool_), ends)
         lost[waits.source[np.asarray(early, dtype=np.bool_)]] = True
         # Whatever depends on an event that fails a check is undetermined.
         moved, skipped = periods.any(axis=0), waits.periods.any(axis=0)
@@ -231,7 +238,15 @@ class _Gaps:
             lost[stand[np.asarray(wrong, dtype=np.bool_)]] = True
         return lost
 
-    def unlike(self, tails: Times, source: Ints, target: Ints, periods: Ints, tight: Mask) -> Mask:
+    def unlike(
+        self,
+        tails: Times,
+        source: Ints,
+        target: Ints,
+        periods: Ints,
+        tight: Mask,
+        ends: Mask,
+    ) -> Mask:
         """Return representing events whose tails need not be attained in every period.
 
         Parameters
@@ -242,6 +257,9 @@ class _Gaps:
             Precedences: `target`, `periods` later, waits for `source`.
         tight
             Whether the tail of `source` is attained by the precedence.
+        ends
+            Per event, whether its tail is attained by its own latency: in every period, if the tail
+            does not grow.
         """
         left = self.periods[:, self.iteration]
         rates = tails[self.count + self._rate]
@@ -250,7 +268,17 @@ class _Gaps:
         alike = tight & (same | (left[:, source] == 0)).all(axis=0)
         unlike: Mask = np.asarray((left > 0).any(axis=0), dtype=np.bool_)
         unlike[source[alike]] = False
+        unlike[ends & (np.asarray(rates == 0, dtype=np.bool_) | (left == 0)).all(axis=0)] = False
         return unlike
+
+
+def _rests(plan: PeriodicTaskGraph) -> Times:
+    """Return how long before the end each start of a block and end of a task is at the latest."""
+    graph, stalled = plan.graph, plan.repeats.finishing.stalled_ends
+    rest: Times = np.concatenate((graph.latency, graph.latency[graph.task_block]))
+    still = ~stalled.periods.any(axis=0)
+    np.maximum.at(rest, stalled.source[still], stalled.lag[still])
+    return rest
 
 
 class _ReversiblePrecedences:
@@ -276,6 +304,7 @@ class _ReversiblePrecedences:
         self.source = np.concatenate((waits.source, graph.task_block))
         self.target = np.concatenate((waits.target, tasks + graph.blocks))
         self.periods = np.concatenate((waits.periods, none), axis=1)
+        self.lag = np.append(waits.lag, np.zeros(graph.tasks, dtype=waits.lag.dtype))
         rule = np.concatenate((waits.rule, np.full(graph.tasks, most)))
         self._width = most + 1
         self._rule = rule
@@ -284,7 +313,7 @@ class _ReversiblePrecedences:
         self._keys = keys[self._order]
         self._digits = self._layout.later(self._iteration[self.source], self.periods)
 
-    def reversed(self) -> tuple[Ints, Ints, Ints]:
+    def reversed(self) -> tuple[Ints, Ints, Ints, Times]:
         """Return all precedences from sampled events, those into skipped events included.
 
         From period to period of the target, its source moves at a constant step in one loop, or
@@ -292,8 +321,8 @@ class _ReversiblePrecedences:
 
         Returns
         -------
-        (source, target, periods)
-            Precedences: `target`, `periods` later, waits for `source`.
+        (source, target, periods, lag)
+            Precedences: `target`, `periods` later, waits for `source`, with these lags.
         """
         if (self._keys[1:] == self._keys[:-1]).any():
             raise SlackUndeterminedError
@@ -334,7 +363,8 @@ class _ReversiblePrecedences:
             digits = np.concatenate((digits, there), axis=1)
         found = self._sampled_at(which, digits)
         known = found >= 0
-        return found[known], self.target[which[known]], periods[:, known]
+        which = which[known]
+        return found[known], self.target[which], periods[:, known], self.lag[which]
 
     def _moves(self, waits: Ints, loop: int) -> tuple[Ints, Ints]:
         """Return the loop in which each source moves from period to period, and its step or 0."""

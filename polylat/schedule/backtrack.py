@@ -20,8 +20,9 @@ from typing import NamedTuple
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.backtrack_kernels import MOVES, NONE, compiled_reasons, compiled_walk
+from polylat.schedule.backtrack_rounds import compiled_walk
 from polylat.schedule.backtrack_shapes import FULL
+from polylat.schedule.backtrack_steps import MOVES, NONE, compiled_reasons
 
 __all__ = [
     "BacktrackRecord",
@@ -58,7 +59,8 @@ class BacktrackTables(NamedTuple):
     task_block, task_port
         Shape (tasks,), as in `TaskGraph`.
     task_kind
-        Shape (tasks,): tasks of one kind serve equal accesses of the same leaf.
+        Shape (tasks,): tasks of one kind serve equal accesses of the same leaf. Fixed latencies
+        have kinds of their own.
     own_start, own
         Blocks by tile iteration, as `arrays.by_key` returns them.
     served_start, served
@@ -85,6 +87,9 @@ class BacktrackTables(NamedTuple):
         the edges that the rule is a part of, the reason code.
     wait_periods
         Shape (precedences, loops): how many periods later than `wait_source` the awaited event is.
+    wait_lag, wait_latency
+        Shape (moduli, precedences): residues of the lags, in steps; shape (precedences,): the kind
+        of the fixed latency that the lag is, -1 where there is none.
     """
 
     moduli: Ints
@@ -121,24 +126,26 @@ class BacktrackTables(NamedTuple):
     wait_group: Ints
     wait_reason: Ints
     wait_periods: Ints
+    wait_lag: Ints
+    wait_latency: Ints
 
 
 class BacktrackRecord(NamedTuple):
-    """The record of a walk: items, each a service of a port or a repetition of items.
+    """The record of a walk: items, each a service of a port, a latency or a repetition of items.
 
     The *shape* of an item is a number that equal items share, wherever in the loops they are.
-    Numbers below ``REASONS * kinds`` are shapes of services, ``REASONS * kind + reason``; the
-    others are shapes of repetitions.
+    Numbers below ``REASONS * kinds`` are shapes of services and latencies, ``REASONS * kind +
+    reason``; the others are shapes of repetitions.
 
     Parameters
     ----------
     items
         Shape (4, size + 1), rows `SHAPE`, `PLACE` (where the places of the item begin; one more
-        entry than items), `EVENT` (-1 for a repetition) and `LINK` (the previous item of the same
-        event).
+        entry than items), `EVENT` (the event that the walk had come to; -1 for a repetition, and
+        for a latency behind a service) and `LINK` (the previous item of the same event).
     places
-        Shape (size, loops + 1): the loop indices of a service, and its leaf; of a repetition, the
-        places of its first round.
+        Shape (size, loops + 1): the loop indices of a service or latency, and its leaf; of a
+        repetition, the places of its first round.
     shapes
         Shape (4, size + 1), rows `COUNT` (number of rounds), `CHILD` and `SHIFT` (where the
         children and the shifts begin; one more entry than shapes) and `CHAIN` (another shape in
@@ -236,18 +243,27 @@ def residues(times: Times, moduli: Ints) -> Ints:
 
 
 def trace_critical_path(
-    tables: BacktrackTables, last: int, start: int, port: int
+    tables: BacktrackTables,
+    kinds: int,
+    last: int,
+    periods: Ints,
+    latency: int,
+    codes: tuple[int, int, int],
 ) -> tuple[BacktrackRecord, int, int]:
-    """Walk from the end of a task back to time 0.
+    """Walk from an event back to time 0.
 
     Parameters
     ----------
     tables
         The schedule.
-    last
-        The event at which the task ends.
-    start, port
-        The codes `START` and `PORT` of `reasons`.
+    kinds
+        Number of kinds of services and latencies.
+    last, periods
+        The event, and by how many periods it is translated, shape (loops,).
+    latency
+        The kind of the fixed latency that follows the event, -1 if none does.
+    codes
+        The codes `START`, `PORT` and `FLOW` of `reasons`.
 
     Returns
     -------
@@ -257,10 +273,10 @@ def trace_critical_path(
     """
     t, work, time = _packed(tables), *_room(tables)
     size = 1024 + len(tables.task_block)
-    kinds = int(tables.task_kind.max(initial=0)) + 1
+    where = np.int64(last), periods, np.int64(latency)
     while True:
         trail = BacktrackRecord.empty(size, len(tables.iteration), tables.digits.shape[1])
-        items, shapes = compiled_walk(t, work, time, *trail, kinds, last, start, port)
+        items, shapes = compiled_walk(t, work, time, *trail, kinds, *where, *codes)
         if items != FULL:
             return trail, items, shapes
         size *= 2
@@ -303,6 +319,7 @@ def _packed(tables: BacktrackTables) -> Ints:
         len(tables.kind),
         len(tables.leaf),
         len(tables.task_block),
+        len(tables.wait_source),
     ]
     head = len(parts) + len(sizes)
     starts = head + np.cumsum([0, *(len(part) for part in parts[:-1])])

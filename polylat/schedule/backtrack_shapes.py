@@ -1,6 +1,6 @@
 """The compiled hash consing of `backtrack`: equal repetitions share one shape.
 
-After a change here, change `backtrack_kernels`, too: numba's cache of its functions would keep the
+After a change here, change `backtrack_rounds`, too: numba's cache of its functions would keep the
 old code.
 """
 

@@ -259,9 +259,9 @@ class _Listing:
 
     Rules of a start, in the order of comparison: the previous tile iteration of the leaf, or the
     finish of the own one for a write-back; the edges (of one edge: the finish or the block, the
-    start, the last task on each port); the fills. Rules of a task: its start, the port. Rules of a
-    block: its tasks, its start. Rules of a finish, and of the end of service of a tile iteration:
-    its tasks, the previous one, the start, stalls.
+    start, the last task on each port, stalls); the fills. Rules of a task: its start, the port.
+    Rules of a block: its tasks, its start. Rules of a finish, and of the end of service of a tile
+    iteration: its tasks, the previous one, the start, stalls.
     """
 
     def __init__(
@@ -277,7 +277,9 @@ class _Listing:
         self.loops = len(graph.edge_periods)
         self.served, self.finishing, self.stalled = served, finishing, stalled
         self.chain = _all_sampled(events, self.loops) if chain is None else chain
-        self.width = graph.ports + 2
+        stalls = () if finishing is None else (finishing.stalled_edges, finishing.stalled_written)
+        self.stall_lags = np.unique(np.concatenate([graph.latency[:0], *(s.lag for s in stalls)]))
+        self.width = graph.ports + 2 + len(self.stall_lags)
         self.edge_rule = (graph.edge_rule + 1) * self.width
         self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
         self.parts: list[_Part] = []
@@ -461,17 +463,23 @@ class _Listing:
         ends, written = finishing.stalled_ends, finishing.stalled_written
         passed = graph.edge_until[finishing.stalled_edges.target] == PASSED
         self._add(ends.source, events.finish(ends.target), 3, ends.periods, lag=ends.lag)
-        self._add(written.source, written.target, 0, written.periods, FLOW, written.lag)
+        rule = self._stall_rule(written.lag)
+        self._add(written.source, written.target, rule, written.periods, FLOW, written.lag)
         edges = finishing.stalled_edges
         of = edges.target[passed]
         self._add(
             edges.source[passed],
             graph.edge_target[of],
-            self.edge_rule[of],
+            self.edge_rule[of] + self._stall_rule(edges.lag[passed]),
             edges.periods[:, passed],
             graph.edge_reason[of],
             edges.lag[passed],
         )
+
+    def _stall_rule(self, lags: Times) -> Ints:
+        """Number the stalls of one finish, the nearest start first; their lags differ."""
+        place = np.searchsorted(self.stall_lags, lags)
+        return self.graph.ports + 1 + len(self.stall_lags) - place
 
     def _of_edge_tasks(self, tasks: Ints, edges: Ints, periods: Ints) -> None:
         graph = self.graph

@@ -37,8 +37,9 @@ def test_edges_of_the_task_graph_hold(case: tuple[Data, Data], order: str) -> No
             assert before["component"] == after["component"]
         if reason == "order":
             assert before["einsum"] == after["einsum"]
-    latency = max((n["finish"] for _, n in graph.nodes(data=True)), default=0)
-    assert latency == report.latency
+    served = max((n["finish"] for _, n in graph.nodes(data=True)), default=0)
+    late = report.solution.model.graph.late  # the last fixed latency follows the last service
+    assert served <= report.latency if late else served == report.latency
 
 
 def test_window_of_the_task_graph() -> None:

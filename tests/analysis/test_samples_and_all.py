@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
@@ -14,16 +15,19 @@ from hypothesis import strategies as st
 import polylat
 from benchmarks.fused import attention
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
-from disagreeing import draw
+from disagreeing import draw, draw_late
 from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError, UnsupportedError
 from polylat.analysis import timeline_builder, visiting
+from polylat.analysis.critical_path import PeriodicPath
 from polylat.analysis.critical_walk import CriticalWalk
 from polylat.analysis.recurrence import recurrences
 from polylat.analysis.repetition import Digits, Item, Repetition, ServedAccesses, Service
+from polylat.analysis.slack import LatestStarts, SlackUndeterminedError
 from polylat.analysis.timeline import Bar
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.analysis.visiting import visit_all
 from polylat.engine.solution import Solution
+from polylat.schedule.critical_path import task_slacks
 from polylat.schedule.reasons import FLOW, UNKNOWN
 from polylat.views.captions import bar_words
 from reports import explicit_up_to
@@ -96,9 +100,37 @@ def test_critical_path(case: tuple[Data, Data]) -> None:
     assert list(some.critical_path) == list(every.critical_path)
     assert some.critical_totals == every.critical_totals
     assert some.critical_reasons == every.critical_reasons
-    # With fixed latencies, the path of a sample is found by visiting all tile iterations.
-    if not some.solution.model.graph.late:
-        assert some.initiation_intervals == every.initiation_intervals
+    assert some.initiation_intervals == every.initiation_intervals
+
+
+@SEEDS
+@given(st.integers(0, 2**63).map(draw_late))
+def test_paths_and_slacks_with_fixed_latencies(case: tuple[Data, Data]) -> None:
+    """A sample by itself has the path and the slacks of all tile iterations."""
+    every, some = drawn(case)
+    assume(some.solution.model.graph.late)
+    walk = CriticalWalk(some.solution)
+    assert list(PeriodicPath(some.solution.model, walk.back())) == list(every.critical_path)
+    try:
+        latest = LatestStarts(walk)
+    except SlackUndeterminedError:
+        return
+    free = task_slacks(every.solution.timed_events)
+    expected = dict(zip(places(every.solution), free, strict=True))
+    graph = some.solution.model.graph
+    still = np.zeros((some.solution.model.layout.depth, graph.tasks), dtype=np.int64)
+    slacks = latest.slacks(np.arange(graph.tasks), still, some.solution.schedule.task_begin)
+    found = dict(zip(places(some.solution), slacks, strict=True))
+    assert {k: v for k, v in found.items() if v is not None}.items() <= expected.items()
+
+
+def places(solution: Solution) -> list[Any]:
+    """Per task, its leaf, loop indices, block and port."""
+    graph = solution.model.graph
+    owner = graph.owner[graph.task_block]
+    digits = map(tuple, solution.model.layout.digits[:, owner].T.tolist())
+    columns = (graph.leaf[owner], graph.sequence[graph.task_block], graph.task_port)
+    return list(zip(digits, *(column.tolist() for column in columns), strict=True))
 
 
 @SEEDS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from math import prod
-from random import Random
 
 import numpy as np
 import pytest
@@ -14,12 +13,10 @@ from hypothesis import strategies as st
 import polylat
 from builders import Data, compute, einsum, leaf, loop, memory, nested, spec, storage
 from differences import compare
-from disagreeing import Case, draw
+from disagreeing import draw_late
 from polylat import Spec
 from polylat.lowering.mixed_radix import successor
 from reports import explicit_up_to
-
-LATENCIES = (1, 2, 3, 5, 7, 12, 20, 40)
 
 
 @given(
@@ -74,31 +71,28 @@ def test_results_move_on_with_what_enters(trips: int) -> None:
         assert report.exact
         assert report.engine == ("periodic" if trips > 10**6 else "explicit")
         assert report.latency == begins + 3 * trips
-
-
-def with_rigid_pipelines(seed: int) -> Case:
-    """A random cascade, with rigid pipelines and the latencies that make them stall."""
-    case, random = draw(seed), Random(seed)
-    names = [node["name"] for node in case.spec["arch"]["nodes"] if node["type"] == "Compute"]
-    machine = dict(case.spec.get("schedule", {}))
-    machine["rigid"] = [name for name in names if random.random() < 0.7] or names[:1]
-    late = {name: {"compute": random.choice(LATENCIES)} for name in names if random.random() < 0.8}
-    machine["latency"] = machine.get("latency", {}) | late
-    options = case.options | ({"staged": []} if random.random() < 0.5 else {})
-    return Case(case.spec | {"schedule": machine}, options)
+        # Of equally critical paths, the latest one: in a rigid pipeline, the last operation that
+        # enters holds back the one two before it.
+        first, last = 3 * trips, 9 if rigid else 3
+        assert report.critical_totals == {
+            ("e0", "c0", None, "compute"): first,
+            **({} if rigid else {("e1", "c1", None, "compute"): 1}),
+            ("e1", "c1", None, "latency"): report.latency - first - last - (not rigid),
+            ("e2", "c2", None, "compute"): last,
+        }
 
 
 @settings(max_examples=max(settings().max_examples // 2, 10))
 @given(st.integers(0, 2**63))
 def test_extrapolated_is_visited(seed: int) -> None:
-    assert compare(*with_rigid_pipelines(seed)).differences == []
+    assert compare(*draw_late(seed)).differences == []
 
 
 def test_rigid_pipelines_are_extrapolated() -> None:
     """The property above says something."""
     found: Counter[str] = Counter()
     for seed in range(24):
-        one = compare(*with_rigid_pipelines(seed), checks=())
+        one = compare(*draw_late(seed), checks=())
         found["extrapolated"] += one.engine == "periodic" and one.exact and not one.coarse
     assert found["extrapolated"] >= 4
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polylat.schedule import backtrack_kernels
+from polylat.schedule import backtrack_steps
 from polylat.schedule.backtrack import BacktrackTables, coprime_moduli, residues
 
 WHOLE = st.integers(-(10**40), 10**40)
@@ -31,15 +31,16 @@ def test_moduli_are_coprime(most: int) -> None:
 
 def test_tables_are_packed_in_order() -> None:
     """The compiled code finds each table by a constant of its name."""
-    assert [getattr(backtrack_kernels, name.upper()) for name in BacktrackTables._fields] == list(
-        range(34)
+    assert [getattr(backtrack_steps, name.upper()) for name in BacktrackTables._fields] == list(
+        range(36)
     )
     sizes = (
-        backtrack_kernels.N_MODULI,
-        backtrack_kernels.LOOPS,
-        backtrack_kernels.EVENTS,
-        backtrack_kernels.BLOCKS,
-        backtrack_kernels.ITERATIONS,
-        backtrack_kernels.TASKS,
+        backtrack_steps.N_MODULI,
+        backtrack_steps.LOOPS,
+        backtrack_steps.EVENTS,
+        backtrack_steps.BLOCKS,
+        backtrack_steps.ITERATIONS,
+        backtrack_steps.TASKS,
+        backtrack_steps.WAITS,
     )
-    assert list(map(int, sizes)) == list(range(34, 40))
+    assert list(map(int, sizes)) == list(range(36, 43))

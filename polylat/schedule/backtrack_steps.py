@@ -1,7 +1,8 @@
-"""The compiled functions of `backtrack`: one step back in time, and the detection of rounds.
+"""The compiled functions of `backtrack` for one step back in time: what an event waited for.
 
-They stay in one module, but for `backtrack_shapes`: numba's cache notices changes of a function's
-own file only.
+The compiled functions stay in three modules, this one, `backtrack_rounds` and `backtrack_shapes`:
+numba's cache notices changes of a function's own file only, so that a change here or in
+`backtrack_shapes` needs one in `backtrack_rounds`, too.
 """
 
 from __future__ import annotations
@@ -11,9 +12,20 @@ from typing import Any
 import numba
 import numpy as np
 
-from polylat.schedule.backtrack_shapes import EVENT, FULL, LINK, PLACE, SHAPE, shape_number
-
-__all__ = ["LOST", "MOVES", "NONE", "REASONS", "compiled_reasons", "compiled_walk"]
+__all__ = [
+    "LOST",
+    "MOVES",
+    "NONE",
+    "REASONS",
+    "ZERO",
+    "compiled_reasons",
+    "copy_row",
+    "first_idle",
+    "locate",
+    "predecessor",
+    "residue",
+    "subtract_duration",
+]
 
 # numba's decorators are untyped.
 _njit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -23,8 +35,6 @@ _njit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 ZERO, NONE, LOST, _ = -np.arange(4)
 REASONS = 8
 """More than there are reason codes: the shape of a service is ``REASONS * kind + reason``."""
-CANDIDATES = 3
-"""How many of an event's latest occurrences are tried as the beginning of a round."""
 
 # Rows of `work`, each with an entry per loop: how many periods later an instance is; loop indices;
 # numbers of alternatives; then, from `MOVES` on, two rows per loop.
@@ -38,7 +48,8 @@ OWN_START, OWN, SERVED_START, SERVED = np.arange(12, 16)
 LEAF, DIGITS, PERIOD, KEYS, BASES, TRIPS, PLACES = np.arange(16, 23)
 CUT_START, CUT_PLACE, CUT_PERIOD, CUT_COUNT, CUT_LAST_PERIOD = np.arange(23, 28)
 WAIT_START, WAIT_SOURCE, WAIT_RULE, WAIT_GROUP, WAIT_REASON, WAIT_PERIODS = np.arange(28, 34)
-N_MODULI, LOOPS, EVENTS, BLOCKS, ITERATIONS, TASKS = np.arange(34, 40)
+WAIT_LAG, WAIT_LATENCY = np.arange(34, 36)
+N_MODULI, LOOPS, EVENTS, BLOCKS, ITERATIONS, TASKS, WAITS = np.arange(36, 43)
 
 
 @_njit
@@ -55,7 +66,16 @@ def _search(t: Any, table: Any, low: Any, high: Any, wanted: Any) -> Any:
 
 
 @_njit
-def _copy(work: Any, source: Any, target: Any) -> Any:
+def copy_row(work: Any, source: Any, target: Any) -> Any:
+    """Copy a row of `work`.
+
+    Parameters
+    ----------
+    work
+        Room for intermediate results.
+    source, target
+        The two rows.
+    """
     for k in range(work.shape[1]):
         work[target, k] = work[source, k]
 
@@ -64,8 +84,23 @@ def _copy(work: Any, source: Any, target: Any) -> Any:
 
 
 @_njit
-def _residue(t: Any, work: Any, event: Any, row: Any, r: Any) -> Any:
-    """The time of an instance modulo one of the moduli; `LOST` if it cannot be extrapolated."""
+def residue(t: Any, work: Any, event: Any, row: Any, r: Any) -> Any:
+    """Return the time of an instance modulo one of the moduli.
+
+    Parameters
+    ----------
+    t, work
+        The packed tables, and room for intermediate results.
+    event, row
+        The instance: an event, and the row of `work` with the periods by which it is later.
+    r
+        The number of the modulus.
+
+    Returns
+    -------
+    int
+        The residue, in steps; `LOST` if the time cannot be extrapolated.
+    """
     modulus, values = t[t[MODULI] + r], r * t[EVENTS]
     value = t[t[VALUES] + values + event]
     total = value
@@ -83,10 +118,22 @@ def _residue(t: Any, work: Any, event: Any, row: Any, r: Any) -> Any:
 def _happens_at(t: Any, work: Any, time: Any, event: Any, row: Any) -> Any:
     """Whether the time of an instance is `time[0]`: 1, 0, or `LOST`."""
     for r in range(t[N_MODULI]):
-        found = _residue(t, work, event, row, r)
+        found = residue(t, work, event, row, r)
         if found < 0:
             return LOST
         if found != time[0, r]:
+            return 0
+    return 1
+
+
+@_njit
+def _precedes(t: Any, work: Any, time: Any, event: Any, row: Any, wait: Any) -> Any:
+    """Whether an instance happens the lag of a precedence before `time[0]`: 1, 0, or `LOST`."""
+    for r in range(t[N_MODULI]):
+        found = residue(t, work, event, row, r)
+        if found < 0:
+            return LOST
+        if (found + t[t[WAIT_LAG] + r * t[WAITS] + wait]) % t[t[MODULI] + r] != time[0, r]:
             return 0
     return 1
 
@@ -114,8 +161,23 @@ def _corresponding(t: Any, event: Any, iteration: Any) -> Any:
 
 
 @_njit
-def _locate(t: Any, work: Any, event: Any, row: Any) -> Any:
-    """The event representing its translate at indices `SOUGHT`, periods into a row; or `NONE`."""
+def locate(t: Any, work: Any, event: Any, row: Any) -> Any:
+    """Return the sampled event that represents the translate of an event at indices `SOUGHT`.
+
+    Parameters
+    ----------
+    t, work
+        The packed tables, and room for intermediate results.
+    event
+        The event.
+    row
+        The row of `work` to which the periods of the translate are written.
+
+    Returns
+    -------
+    int
+        The sampled event; `NONE` if there is no such translate.
+    """
     leaf = t[t[LEAF] + t[t[ITERATION] + event]]
     key = ZERO
     for k in range(t[LOOPS]):
@@ -212,12 +274,12 @@ def _awaited(t: Any, work: Any, row: Any, wait: Any, way: Any) -> Any:
             way //= work[WAYS, loop]
             for k in range(loops):
                 work[SOUGHT, k] += work[row, loop] * work[move, k]
-    return _locate(t, work, t[t[WAIT_SOURCE] + wait], FOUND)
+    return locate(t, work, t[t[WAIT_SOURCE] + wait], FOUND)
 
 
 @_njit
 def _binding(t: Any, work: Any, time: Any, event: Any, row: Any, wait: Any) -> Any:
-    """What an instance waits for, if at `time[0]`, its periods in `FOUND`; or `NONE`, or `LOST`."""
+    """What an instance waits for until `time[0]`, its periods in `FOUND`; or `NONE`, or `LOST`."""
     ways = _combinations(t, work, event, row, wait)
     if ways < 0:
         return LOST
@@ -225,7 +287,7 @@ def _binding(t: Any, work: Any, time: Any, event: Any, row: Any, wait: Any) -> A
         found = _awaited(t, work, row, wait, way)
         if found < 0:
             continue
-        there = _happens_at(t, work, time, found, FOUND)
+        there = _precedes(t, work, time, found, FOUND, wait)
         if there < 0:
             return LOST
         if there:
@@ -239,7 +301,7 @@ def _port_predecessor(t: Any, work: Any, time: Any, event: Any) -> Any:
     for wait in range(t[t[WAIT_START] + event], t[t[WAIT_START] + event + 1]):
         found = _binding(t, work, time, event, HERE, wait)
         if found >= 0:
-            _copy(work, FOUND, CHOSEN)
+            copy_row(work, FOUND, CHOSEN)
             return found
         if found == LOST:
             return LOST
@@ -249,7 +311,7 @@ def _port_predecessor(t: Any, work: Any, time: Any, event: Any) -> Any:
 @_njit
 def _starts_then(t: Any, work: Any, time: Any, event: Any) -> Any:
     """Whether the tile iteration at indices `SOUGHT` starts at `time[0]`."""
-    found = _locate(t, work, event, FOUND)
+    found = locate(t, work, event, FOUND)
     return found >= 0 and _happens_at(t, work, time, found, FOUND) == 1
 
 
@@ -274,7 +336,7 @@ def _leap(t: Any, work: Any, time: Any, event: Any) -> Any:
             else:
                 low = middle + 1
         work[SOUGHT, loop] = high
-        return _locate(t, work, event, NOW)
+        return locate(t, work, event, NOW)
     return event
 
 
@@ -291,7 +353,7 @@ def _first_together(t: Any, work: Any, time: Any, event: Any, none: Any) -> Any:
         found = _binding(t, work, time, event, NOW, wait)
         if found < 0:
             return LOST if found == LOST else event
-        _copy(work, FOUND, NOW)
+        copy_row(work, FOUND, NOW)
         event = _leap(t, work, time, found)
 
 
@@ -312,11 +374,12 @@ def _preferred(t: Any, work: Any, event: Any, than: Any) -> Any:
 
 @_njit
 def _first_rule(t: Any, work: Any, time: Any, event: Any, none: Any) -> Any:
-    """What the start `NOW` waits for by its first rule that binds: an end, a start, and why.
+    """What the start `NOW` waits for by its first rule that binds, by which precedence, and why.
 
-    The periods of an end are in `CHOSEN`, those of a start in `START`; the end may be `LOST`.
+    That is an end of a task if there is one, otherwise a start; its periods are in `CHOSEN`.
     """
     end, start, group, why = NONE, NONE, NONE, none
+    of_end, of_start = NONE, NONE
     for wait in range(t[t[WAIT_START] + event], t[t[WAIT_START] + event + 1]):
         if (end >= 0 or start >= 0) and t[t[WAIT_GROUP] + wait] != group:
             break
@@ -328,51 +391,106 @@ def _first_rule(t: Any, work: Any, time: Any, event: Any, none: Any) -> Any:
         group, why = t[t[WAIT_GROUP] + wait], t[t[WAIT_REASON] + wait]
         if found < t[BLOCKS]:
             if start < 0:
-                start = found
-                _copy(work, FOUND, START)
+                start, of_start = found, np.int64(wait)
+                copy_row(work, FOUND, START)
         elif end < 0 or _preferred(t, work, found, end):
-            end = found
-            _copy(work, FOUND, CHOSEN)
-            _copy(work, SOUGHT, NEAREST)
-    return end, start, why
+            end, of_end = found, np.int64(wait)
+            copy_row(work, FOUND, CHOSEN)
+            copy_row(work, SOUGHT, NEAREST)
+    if end >= 0:
+        return end, of_end, why
+    copy_row(work, START, CHOSEN)
+    return start, of_start, why
 
 
 @_njit
-def _predecessor(t: Any, work: Any, time: Any, event: Any, none: Any, port: Any) -> Any:
-    """The task that ended when the task `HERE` began, its periods in `CHOSEN`; and the reason.
+def predecessor(t: Any, work: Any, time: Any, event: Any, none: Any, port: Any) -> Any:
+    """Return what the instance `HERE` waited for until `time[0]`; its periods are in `CHOSEN`.
 
-    `NONE` if the task began at time 0, `LOST` if no such task is found.
+    Parameters
+    ----------
+    t, work, time
+        The packed tables, and room for intermediate results and for times.
+    event
+        The event: the end of a task, which began at `time[0]`, or the start of a block.
+    none, port
+        The codes `START` and `PORT` of `reasons`.
+
+    Returns
+    -------
+    (event, reason, wait)
+        The end of a task or, a fixed latency earlier, any event: `NONE` at time 0, `LOST` if none
+        is found. The reason. The precedence with the fixed latency, `NONE` if there is none.
     """
     if not time[0].any():
-        return NONE, none
-    now = t[t[TASK_BLOCK] + event - t[BLOCKS]]
-    _copy(work, HERE, NOW)
-    ready = _happens_at(t, work, time, now, NOW)
-    if ready < 0:
-        return LOST, none
-    if not ready:
-        return _port_predecessor(t, work, time, event), port
+        return NONE, none, NONE
+    now = event
+    if event >= t[BLOCKS]:
+        now = t[t[TASK_BLOCK] + event - t[BLOCKS]]
+        ready = _happens_at(t, work, time, now, HERE)
+        if ready < 0:
+            return LOST, none, NONE
+        if not ready:
+            return _port_predecessor(t, work, time, event), port, NONE
+    copy_row(work, HERE, NOW)
     reason = none
     while True:
         if now < t[ITERATIONS]:
             now = _first_together(t, work, time, now, none)
             if now == LOST:
-                return LOST, none
-        end, start, why = _first_rule(t, work, time, now, none)
-        if end == LOST:
-            return LOST, none
+                return LOST, none, NONE
+        found, wait, why = _first_rule(t, work, time, now, none)
+        if found < 0:
+            return LOST, none, NONE
         reason = why if reason == none else reason
-        if end >= 0:
-            return end, reason
-        if start < 0:
-            return LOST, none
-        now = start
-        _copy(work, START, NOW)
+        if t[t[WAIT_LATENCY] + wait] >= 0:
+            return found, reason, wait
+        if found >= t[BLOCKS]:
+            return found, reason, NONE
+        now = found
+        copy_row(work, CHOSEN, NOW)
 
 
 @_njit
-def _subtract_duration(t: Any, time: Any, task: Any) -> Any:
-    """Subtract the duration of a task from `time[0]`."""
+def first_idle(t: Any, work: Any, time: Any, event: Any, none: Any) -> Any:
+    """Return the first tile iteration of the leaf that starts with `HERE`, if that has no tasks.
+
+    Parameters
+    ----------
+    t, work, time
+        The packed tables, and room for intermediate results and for times.
+    event
+        The event at `HERE`, which happens at `time[0]`.
+    none
+        The code `START` of `reasons`.
+
+    Returns
+    -------
+    int
+        The start of that tile iteration, with its periods in `HERE`; the event itself if it is no
+        start of a tile iteration without tasks; `LOST` if times cannot be extrapolated.
+    """
+    if event >= t[ITERATIONS]:
+        return event
+    if t[t[SERVED_START] + event] < t[t[SERVED_START] + event + 1]:
+        return event
+    copy_row(work, HERE, NOW)
+    event = _first_together(t, work, time, event, none)
+    copy_row(work, NOW, HERE)
+    return event
+
+
+@_njit
+def subtract_duration(t: Any, time: Any, task: Any) -> Any:
+    """Subtract the duration of a task from `time[0]`.
+
+    Parameters
+    ----------
+    t, time
+        The packed tables, and room for times.
+    task
+        The task.
+    """
     for r in range(t[N_MODULI]):
         duration = t[t[DURATIONS] + r * t[TASKS] + task]
         time[0, r] = (time[0, r] - duration) % t[t[MODULI] + r]
@@ -405,195 +523,12 @@ def compiled_reasons(
             work[HERE, k] = periods[i, k]
         known = True
         for r in range(t[N_MODULI]):
-            time[0, r] = _residue(t, work, event, HERE, r)
+            time[0, r] = residue(t, work, event, HERE, r)
             known = known and time[0, r] >= 0
         found[i] = unknown
         if known:
-            _subtract_duration(t, time, tasks[i])
-            before, reason = _predecessor(t, work, time, event, none, port)
+            subtract_duration(t, time, tasks[i])
+            before, reason, _ = predecessor(t, work, time, event, none, port)
             if before != LOST:
                 found[i] = reason
     return found
-
-
-# Rounds
-
-
-@_njit
-def _further_rounds(t: Any, places: Any, low: Any, middle: Any, high: Any) -> Any:
-    """How many further rounds stay within the skipped ranges.
-
-    Places `low` … `middle` − 1 are those of the last round but one, `middle` … `high` − 1 those of
-    the last round.
-    """
-    loops = t[LOOPS]
-    least: Any = NONE
-    for place in range(middle, high):
-        for k in range(loops):
-            digit = places[place, k]
-            by = places[place - middle + low, k] - digit
-            if by == 0:
-                continue
-            first = NONE
-            loop = places[place, loops] * loops + k
-            for cut in range(t[t[CUT_START] + loop], t[t[CUT_START] + loop + 1]):
-                stand = t[t[CUT_LAST_PERIOD] + cut]
-                size = t[t[CUT_PERIOD] + cut] * (t[t[CUT_COUNT] + cut] + 1)
-                if by > 0 and stand <= digit < stand + size:
-                    first = stand
-            if first < 0:
-                return 0
-            most = (digit - first) // by - 1
-            if least < 0 or most < least:
-                least = max(most, 0)
-    return max(least, 0)
-
-
-@_njit
-def _skip_rounds(
-    t: Any, work: Any, time: Any, places: Any, low: Any, middle: Any, times: Any, event: Any
-) -> Any:
-    """The event some rounds further back, with `HERE` and `time`; or `NONE` if uneven, `LOST`."""
-    for k in range(t[LOOPS]):
-        work[SOUGHT, k] = places[middle, k]
-    before = _locate(t, work, event, FOUND)
-    for k in range(t[LOOPS]):
-        # `SOUGHT` is where the walk was a round ago, hence one round more.
-        work[SOUGHT, k] -= (times + 1) * (places[low, k] - places[middle, k])
-    there = _locate(t, work, event, CHOSEN)
-    if before < 0 or there < 0:
-        return LOST
-    for r in range(t[N_MODULI]):
-        modulus = t[t[MODULI] + r]
-        earlier = _residue(t, work, before, FOUND, r)
-        found = _residue(t, work, there, CHOSEN, r)
-        if earlier < 0 or found < 0:
-            return LOST
-        once = (earlier - time[0, r]) % modulus
-        if found != (time[0, r] - times % modulus * once) % modulus:
-            return NONE
-        time[1, r] = found
-    for r in range(t[N_MODULI]):
-        time[0, r] = time[1, r]
-    _copy(work, CHOSEN, HERE)
-    return there
-
-
-@_njit
-def _last_round(
-    t: Any, work: Any, time: Any, items: Any, places: Any, last: Any, end: Any, event: Any
-) -> Any:
-    """Where the last round began, the number of further rounds, and the event behind them.
-
-    A round is found if the last items equal those before them. The first result is `NONE` if there
-    is no round, or `LOST`.
-    """
-    middle = last[event]
-    for _ in range(CANDIDATES):
-        if middle < 0:
-            break
-        first = 2 * middle - end
-        alike = first >= 0
-        if alike:
-            for i in range(first, middle):
-                if items[SHAPE, i] != items[SHAPE, i - first + middle]:
-                    alike = False
-                    break
-        if alike:
-            low, high = items[PLACE, first], items[PLACE, middle]
-            times = _further_rounds(t, places, low, high, items[PLACE, end])
-            if times >= 1:
-                found = _skip_rounds(t, work, time, places, low, high, times, event)
-                if found != NONE:
-                    return (middle if found >= 0 else LOST), times, found
-        middle = items[LINK, middle]
-    return NONE, ZERO, event
-
-
-@_njit
-def compiled_walk(
-    t: Any,
-    work: Any,
-    time: Any,
-    items: Any,
-    places: Any,
-    shapes: Any,
-    children: Any,
-    shifts: Any,
-    last: Any,
-    buckets: Any,
-    kinds: Any,
-    event: Any,
-    none: Any,
-    port: Any,
-) -> Any:
-    """Walk back from the end of a task to time 0.
-
-    Parameters
-    ----------
-    t, work, time
-        The packed tables, and room for intermediate results and for times.
-    items, places, shapes, children, shifts, last, buckets
-        The fields of an empty `BacktrackRecord`, which is filled.
-    kinds
-        Number of kinds of tasks.
-    event
-        The end of the task.
-    none, port
-        The codes `START` and `PORT` of `reasons`.
-
-    Returns
-    -------
-    (items, shapes)
-        Numbers of items and of shapes. Instead of the former: `FULL` if the trail is too small,
-        `LOST` if a predecessor is not found.
-    """
-    loops = t[LOOPS]
-    end, made = ZERO, ZERO
-    for k in range(loops):
-        work[HERE, k] = 0
-    for r in range(t[N_MODULI]):
-        time[0, r] = t[t[VALUES] + r * t[EVENTS] + event]
-    while event >= 0:
-        copied = False
-        for k in range(loops):
-            copied = copied or work[HERE, k] != 0
-        if copied:
-            middle, times, event = _last_round(t, work, time, items, places, last, end, event)
-            if middle == LOST:
-                return LOST, 0
-            if middle >= 0:
-                first = 2 * middle - end
-                shape = shape_number(
-                    items, places, shapes, children, shifts, buckets, first, middle, times + 2, made
-                )
-                if shape < 0:
-                    return FULL, 0
-                made = max(made, shape + 1)
-                for i in range(end - 1, first - 1, -1):
-                    if items[EVENT, i] >= 0:
-                        last[items[EVENT, i]] = items[LINK, i]
-                items[SHAPE, first] = REASONS * kinds + shape
-                items[EVENT, first] = NONE
-                end = first + 1
-                items[PLACE, end] = items[PLACE, middle]
-        _subtract_duration(t, time, event - t[BLOCKS])
-        before, reason = _predecessor(t, work, time, event, none, port)
-        if before == LOST:
-            return LOST, 0
-        place, iteration = items[PLACE, end], t[t[ITERATION] + event]
-        if end + 1 == items.shape[1] or place == len(places):
-            return FULL, 0
-        for k in range(loops):
-            at = iteration * loops + k
-            places[place, k] = t[t[DIGITS] + at] + work[HERE, k] * t[t[PERIOD] + at]
-        places[place, loops] = t[t[LEAF] + iteration]
-        items[SHAPE, end] = REASONS * t[t[TASK_KIND] + event - t[BLOCKS]] + reason
-        items[EVENT, end] = event
-        items[LINK, end] = last[event]
-        last[event] = end
-        end += 1
-        items[PLACE, end] = place + 1
-        event = before
-        _copy(work, CHOSEN, HERE)
-    return end, made
