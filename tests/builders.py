@@ -103,3 +103,30 @@ def spec(
         "arch": {"nodes": list(arch)},
         "mapping": {"nodes": list(nodes)},
     }
+
+
+def delayed(trips: int, *, rigid: bool) -> Data:
+    """Three stages, of 3, 1 and 3 per operation; the second one passes 2 after its service."""
+    data = spec(
+        {"m": trips},
+        [
+            einsum("e0", ("t0", "m"), ("a", "m")),
+            einsum("e1", ("t1", "m"), ("t0", "m")),
+            einsum("e2", ("t2", "m"), ("t1", "m")),
+        ],
+        [
+            memory("SRAM", "inf", "inf", size="inf"),
+            compute("c0", "1/3"),
+            compute("c1", 1),
+            compute("c2", "1/3"),
+        ],
+        [
+            storage("SRAM", "a", "t0", "t1", "t2"),
+            {
+                "type": "Pipeline",
+                "nodes": [nested(loop("m"), leaf(f"e{k}", f"c{k}")) for k in range(3)],
+            },
+        ],
+    )
+    data["schedule"] = {"latency": {"c1": {"compute": 2}}, "rigid": ["c1"] if rigid else []}
+    return data

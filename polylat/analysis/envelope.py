@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from polylat.analysis.access import AccessKey
-from polylat.analysis.evaluation import Evaluation, Retimer
+from polylat.analysis.evaluation import Evaluation, Retimer, rigid_accesses
 from polylat.errors import UnsupportedError
 
 __all__ = [
@@ -108,7 +108,8 @@ def tangent(found: Evaluation, keys: Collection[AccessKey], scale: Fraction) -> 
 def steepest_slope(retimer: Retimer, keys: Collection[AccessKey]) -> Fraction:
     """Return the largest slope of the latency.
 
-    That is the latency if only these accesses, and nothing else, took time.
+    That is the latency if only these accesses, and nothing else, took time. The durations in rigid
+    pipelines count as fixed latencies.
 
     Parameters
     ----------
@@ -122,8 +123,10 @@ def steepest_slope(retimer: Retimer, keys: Collection[AccessKey]) -> Fraction:
     Fraction
         The slope, in the architecture's unit of time per unit of scale.
     """
-    rest = dict.fromkeys((key for key in retimer.loads if key not in keys), Fraction(0))
-    fixed = Fraction(retimer.evaluate(dict.fromkeys(retimer.loads, Fraction(0))).latency)
+    rigid = rigid_accesses(retimer.solution.model)
+    changing = [key for key in retimer.loads if key not in rigid]
+    rest = dict.fromkeys((key for key in changing if key not in keys), Fraction(0))
+    fixed = Fraction(retimer.evaluate(dict.fromkeys(changing, Fraction(0))).latency)
     if not fixed:
         return Fraction(retimer.evaluate(rest).latency)
     # The times of two paths at scale 1 differ by a step or not at all, and their fixed latencies by

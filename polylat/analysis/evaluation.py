@@ -30,6 +30,7 @@ __all__ = [
     "busiest_loads",
     "duration_parts",
     "port_loads",
+    "rigid_accesses",
 ]
 
 CriticalTotals = Callable[[], Mapping[AccessKey, Number]]
@@ -146,7 +147,7 @@ class Retimer(Protocol):
         Raises
         ------
         UnsupportedError
-            Too many tile iterations must be sampled.
+            Too many tile iterations must be sampled, or durations in a rigid pipeline change.
         """
 
 
@@ -240,3 +241,28 @@ def duration_parts(model: Model) -> Iterator[DurationPart]:
             if total:
                 key = (name, kind.component, kind.tensor, kind.action)
                 yield DurationPart(key, tasks[positions], steps, total)
+
+
+def rigid_accesses(model: Model) -> frozenset[AccessKey]:
+    """Return the accesses on whose durations the stalls of rigid pipelines depend.
+
+    Parameters
+    ----------
+    model
+        The mapping with its task graph.
+
+    Returns
+    -------
+    frozenset
+        All accesses in the foreground of leaves with rigid pipelines and fixed latencies.
+    """
+    graph = model.graph
+    late = {leaf for leaf in graph.rigid if graph.latency[model.layout.bases[leaf]]}
+    if not late:
+        return frozenset()
+
+    def stalls(part: DurationPart) -> bool:
+        block = int(graph.task_block[part.tasks[0]])
+        return bool(graph.kind[block] == 1 and int(graph.leaf[graph.owner[block]]) in late)
+
+    return frozenset(part.key for part in duration_parts(model) if stalls(part))

@@ -15,7 +15,7 @@ from math import ceil, floor
 from polylat.analysis.access import OVERHEAD, AccessKey
 from polylat.analysis.access_counts import access_counts
 from polylat.analysis.envelope import tangent
-from polylat.analysis.evaluation import Evaluation, Retimer
+from polylat.analysis.evaluation import Evaluation, Retimer, rigid_accesses
 from polylat.analysis.throughputs import (
     Throughput,
     ThroughputKey,
@@ -30,6 +30,7 @@ from polylat.tables import Column, Table, Tabular
 
 __all__ = [
     "NO_TIME",
+    "RIGID",
     "Change",
     "Sensitivity",
     "SensitivityRow",
@@ -44,6 +45,9 @@ _PROBES = 8
 
 NO_TIME = "these accesses take no time"
 """The reason why a row has no slack that says that any factor is free."""
+
+RIGID = "the stalls of a rigid pipeline depend on these durations"
+"""The reason why a row of a rigid pipeline has no slack."""
 
 _JUST_BELOW = tuple(1 - Fraction(1, 10**digits) for digits in (6, 4, 3, 2, 1))
 """Factors on a scale that is too expensive to evaluate, nearest first."""
@@ -75,7 +79,8 @@ class SensitivityRow:
         Their time on the critical path; None where that cannot be traced.
     count
         Number of their actions on the critical path: the latency grows by at least this much for
-        each unit of time by which one action takes longer. None as for `critical`.
+        each unit of time by which one action takes longer. None as for `critical`, and in rigid
+        pipelines, where it may also become shorter.
     duration
         Duration of one action on its slowest port; None where that depends on the Einsum.
         `count` times `duration` is `critical`.
@@ -86,7 +91,7 @@ class SensitivityRow:
         Why `slack` is None; None if it is not.
     latency_if_free
         The latency if they took no time. None where too many tile iterations would have to be
-        sampled.
+        sampled, and in rigid pipelines.
     """
 
     einsum: str | None
@@ -241,12 +246,14 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
     mac compute 0 1 16
     """
     now = retimer.evaluate({})
-    times = now.time_or_none
+    times, rigid = now.time_or_none, rigid_accesses(retimer.solution.model)
     rows: dict[frozenset[AccessKey], tuple[Number | None, str | None, Number | None]] = {}
 
     def row(keys: Sequence[AccessKey], einsum: str | None, tensor: str | None) -> SensitivityRow:
         timed = frozenset(key for key in keys if key in retimer.loads)
-        if timed not in rows:
+        if timed & rigid:
+            rows[timed] = None, RIGID, None
+        elif timed not in rows:
             rows[timed] = *_slack(retimer, timed, now), _if_free(retimer, timed, now)
         durations = {key: _duration(retimer, key) for key in keys}
         critical = {} if times is None else {k: times[k] for k in timed if k in times}
@@ -255,6 +262,7 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
         counted = (
             times is not None
             and all(each)
+            and not timed & rigid
             and not any(_has_setup(retimer, key) for key in critical)
         )
         counts = (Fraction(time) / durations[key] for key, time in critical.items())
@@ -308,6 +316,8 @@ def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -
     ------
     OptionError
         A name does not exist, or a factor is not a number above zero.
+    UnsupportedError
+        Too many tile iterations must be sampled, or durations in a rigid pipeline change.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import polylat
-from builders import EXAMPLES, ROOT, without_machine
+from builders import EXAMPLES, ROOT, delayed, without_machine
 from polylat import (
     OptionError,
     Report,
@@ -25,7 +25,7 @@ from polylat import (
 from polylat.analysis.access import LATENCY, OVERHEAD, AccessKey
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.periodic_retiming import PeriodicRetimer
-from polylat.analysis.sensitivity import Change, best_change
+from polylat.analysis.sensitivity import RIGID, Change, best_change
 from polylat.cli import main
 from polylat.views.as_json import curve_to_dict, explanation_to_dict
 from polylat.views.text import curve_text, explanation_text
@@ -572,3 +572,48 @@ def test_bad_arguments(arguments: Sequence[str], message: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"polylat: {message}\n"
+
+
+def with_throughput(trips: int, component: str, throughput: Fraction) -> Report:
+    """Three stages, of which the second one has a rigid pipeline, with another throughput."""
+    data = delayed(trips, rigid=True)
+    (node,) = (node for node in data["arch"]["nodes"] if node["name"] == component)
+    node["actions"][0]["throughput"] = str(throughput)
+    return polylat.analyze(polylat.Spec.from_dict(data), granularity="full", order="program")
+
+
+@pytest.mark.parametrize("engine", [0, 10**9])
+@given(faster=st.sampled_from([Fraction(1, 4), Fraction(2, 3), Fraction(2), Fraction(9)]))
+def test_durations_outside_a_rigid_pipeline(engine: int, faster: Fraction) -> None:
+    """Without another order of service, other throughputs are as in a new analysis."""
+    with explicit_up_to(engine):
+        report = with_throughput(400, "c1", Fraction(1))
+    assert report.engine == ("explicit" if engine else "periodic")
+    for component in ("c0", "c2"):
+        expected = with_throughput(400, component, faster / 3).latency
+        assert report.what_if({component: faster}).latency == expected
+        curve = report.curve(component)
+        if not curve.unresolved:
+            assert curve.at_bandwidth(faster) == expected
+
+
+@pytest.mark.parametrize("engine", [0, 10**9])
+def test_durations_in_a_rigid_pipeline(engine: int) -> None:
+    """The stalls depend on them: faster operations may take longer together."""
+    with explicit_up_to(engine):
+        report = with_throughput(400, "c1", Fraction(1))
+    assert report.latency < with_throughput(400, "c1", Fraction(2)).latency
+    (row,) = (row for row in report.sensitivity().components if row.component == "c1")
+    assert (row.slack, row.slack_reason, row.latency_if_free, row.count) == (
+        None,
+        RIGID,
+        None,
+        None,
+    )
+    for refused in (lambda: report.what_if({"c1": 2}), lambda: report.curve("c1")):
+        with pytest.raises(UnsupportedError, match="rigid"):
+            refused()
+    assert report.what_if({"c1": 1}).latency == report.latency
+    best = report.best_change()
+    assert best is not None
+    assert best.component != "c1"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polylat
-from builders import Data, compute, einsum, leaf, loop, memory, nested, spec, storage
+from builders import delayed, loop
 from differences import compare
 from disagreeing import draw_late
 from polylat import Spec
@@ -30,33 +30,6 @@ def test_successors_are_sums(radix: list[int], number: int, by: int) -> None:
     assert exists[0] == (number + by < prod(radix))
     if exists[0]:
         assert found[:, 0] @ np.array(places) == number + by
-
-
-def delayed(trips: int, *, rigid: bool) -> Data:
-    """Three stages, of 3, 1 and 3 per operation; the second one passes 2 after its service."""
-    data = spec(
-        {"m": trips},
-        [
-            einsum("e0", ("t0", "m"), ("a", "m")),
-            einsum("e1", ("t1", "m"), ("t0", "m")),
-            einsum("e2", ("t2", "m"), ("t1", "m")),
-        ],
-        [
-            memory("SRAM", "inf", "inf", size="inf"),
-            compute("c0", "1/3"),
-            compute("c1", 1),
-            compute("c2", "1/3"),
-        ],
-        [
-            storage("SRAM", "a", "t0", "t1", "t2"),
-            {
-                "type": "Pipeline",
-                "nodes": [nested(loop("m"), leaf(f"e{k}", f"c{k}")) for k in range(3)],
-            },
-        ],
-    )
-    data["schedule"] = {"latency": {"c1": {"compute": 2}}, "rigid": ["c1"] if rigid else []}
-    return data
 
 
 @pytest.mark.parametrize("trips", [5, 12, 10**9])
