@@ -8,23 +8,28 @@ first event behind the range; the rate is first that of the times, then that of 
 range. The assumption is checked from both sides:
 
 - No tail is too short: along every precedence, the tail of the source is at least the duration plus
-  the tail of the target. Both sides are linear in the number of the period, so that the inequality
-  holds in the whole range if it holds at both ends.
+  the lag and the tail of the target. While the source is in one skipped range and the target in
+  another, both sides are linear in the number of the period: the inequality holds for all of these
+  pairs if it holds for the first and the last one.
 - No tail is too long: the tail of a representing event is attained by a successor that represents
-  as many periods, in the same or the next period, with the same rate. So it is attained in every
-  period up to the first event behind the range.
+  as many periods, in the same or the next period, with the same rate, and moves on by a period when
+  the event does. So it is attained in every period up to the first event behind the range.
 
 Where a check fails, the slack of every event that depends on it is undetermined.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from polylat.analysis.critical_walk import CriticalWalk
+from polylat.lowering.iterations import IrregularError
 from polylat.lowering.numbering import Numbering
+from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, Mask, Times, group_by_key, mark_reachable
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
@@ -60,8 +65,10 @@ class LatestStarts:
         self._graph = graph = model.graph
         self._makespan = timing.makespan
         self._gaps = gaps = _Gaps(model.layout, model.plan)
-        waits = _ReversiblePrecedences(walk, gaps)
-        source, target, periods, lag = waits.reversed()
+        pairs = _ReversiblePrecedences(walk, gaps).pairs()
+        skipped: Mask = np.asarray(pairs.later.any(axis=0), dtype=np.bool_)
+        direct, others = pairs.chosen(~skipped), pairs.chosen(skipped)
+        source, target, periods = direct.source, direct.target, direct.periods
         count = graph.blocks + graph.tasks
         ahead = gaps.ahead(target, periods)
         # What passes last, or holds back a finish, is followed by one more event: the end.
@@ -72,7 +79,7 @@ class LatestStarts:
             end + 1,
             np.concatenate((ahead.at, np.full(len(behind), end))),
             np.concatenate((source, behind)),
-            np.concatenate((lag, rest[behind])),
+            np.concatenate((direct.lag, rest[behind])),
             ahead.terms,
         )
         if system.undone:
@@ -89,17 +96,18 @@ class LatestStarts:
             rates = again
         durations = durations.astype(tails.dtype)
         self._tails = tails
-        needed = gaps.ahead(waits.source, waits.periods).values(tails)
-        early = needed < durations[waits.source] + waits.lag + tails[waits.target]
-        tight = tails[source] == durations[source] + lag + ahead.values(tails)
+        tight = tails[source] == durations[source] + direct.lag + ahead.values(tails)
         ends = np.asarray(tails[:count] == durations[:count] + rest, dtype=np.bool_)
         lost = gaps.lost(tails)
-        lost |= gaps.unlike(tails, source, target, periods, np.asarray(tight, dtype=np.bool_), ends)
-        lost[waits.source[np.asarray(early, dtype=np.bool_)]] = True
+        lost |= gaps.unlike(tails, direct, np.asarray(tight, dtype=np.bool_), ends)
+        later = gaps.ahead(others.target, others.periods)
+        least = durations[others.source] + others.lag + later.values(tails)
+        short = gaps.ahead(others.source, others.later).values(tails) < least
+        lost[others.source[np.asarray(short, dtype=np.bool_)]] = True
         # Whatever depends on an event that fails a check is undetermined.
-        moved, skipped = periods.any(axis=0), waits.periods.any(axis=0)
-        needs = np.concatenate((ahead.at, target[moved], waits.target[skipped]))
-        needed_by = np.concatenate((source, source[moved], waits.source[skipped]))
+        moved = periods.any(axis=0)
+        needs = np.concatenate((ahead.at, target[moved], later.at, others.target))
+        needed_by = np.concatenate((source, source[moved], others.source, others.source))
         start, order = group_by_key(needs, count)
         mark_reachable(start, needed_by[order], lost)
         self._unknown = lost
@@ -238,38 +246,65 @@ class _Gaps:
             lost[stand[np.asarray(wrong, dtype=np.bool_)]] = True
         return lost
 
-    def unlike(
-        self,
-        tails: Times,
-        source: Ints,
-        target: Ints,
-        periods: Ints,
-        tight: Mask,
-        ends: Mask,
-    ) -> Mask:
+    def unlike(self, tails: Times, pairs: _Pairs, tight: Mask, ends: Mask) -> Mask:
         """Return representing events whose tails need not be attained in every period.
 
         Parameters
         ----------
         tails
             All tails.
-        source, target, periods
-            Precedences: `target`, `periods` later, waits for `source`.
+        pairs
+            Precedences from sampled events.
         tight
-            Whether the tail of `source` is attained by the precedence.
+            Whether the tail of the source is attained by each of them.
         ends
             Per event, whether its tail is attained by its own latency: in every period, if the tail
             does not grow.
         """
+        source, target = pairs.source, pairs.target
         left = self.periods[:, self.iteration]
         rates = tails[self.count + self._rate]
-        same = (left[:, source] == left[:, target]) & (periods <= 1)
+        same = (left[:, source] == left[:, target]) & (pairs.periods <= 1) & pairs.paced
         same &= np.asarray(rates[:, source] == rates[:, target], dtype=np.bool_)
         alike = tight & (same | (left[:, source] == 0)).all(axis=0)
         unlike: Mask = np.asarray((left > 0).any(axis=0), dtype=np.bool_)
         unlike[source[alike]] = False
         unlike[ends & (np.asarray(rates == 0, dtype=np.bool_) | (left == 0)).all(axis=0)] = False
         return unlike
+
+
+class _Pairs(NamedTuple):
+    """Precedences between instances of events; rows per loop.
+
+    Parameters
+    ----------
+    source, later
+        Sampled events, and by how many periods the awaited event is later.
+    target, periods
+        Sampled events, and by how many periods the waiting event is later.
+    lag
+        Lags, in steps.
+    paced
+        Whether the source moves on by a period of the loop when the target does.
+    """
+
+    source: Ints
+    later: Ints
+    target: Ints
+    periods: Ints
+    lag: Times
+    paced: Mask
+
+    def chosen(self, which: Mask) -> _Pairs:
+        """Return some of them."""
+        return _Pairs(
+            self.source[which],
+            self.later[:, which],
+            self.target[which],
+            self.periods[:, which],
+            self.lag[which],
+            self.paced[:, which],
+        )
 
 
 def _rests(plan: PeriodicTaskGraph) -> Times:
@@ -313,28 +348,32 @@ class _ReversiblePrecedences:
         self._keys = keys[self._order]
         self._digits = self._layout.later(self._iteration[self.source], self.periods)
 
-    def reversed(self) -> tuple[Ints, Ints, Ints, Times]:
-        """Return all precedences from sampled events, those into skipped events included.
+    def pairs(self) -> _Pairs:
+        """Return the precedences that are to be checked, with sampled or skipped sources.
 
         From period to period of the target, its source moves at a constant step in one loop, or
-        not at all. So the periods in which the source is sampled are determined.
+        not at all. So the periods in which the source is sampled are determined. Where both are
+        skipped, both tails are linear: of each skipped range that the source passes through, the
+        first and the last instance are listed.
 
         Returns
         -------
-        (source, target, periods, lag)
-            Precedences: `target`, `periods` later, waits for `source`, with these lags.
+        _Pairs
+            All precedences from sampled events, and those from skipped ones that imply the others.
         """
         if (self._keys[1:] == self._keys[:-1]).any():
             raise SlackUndeterminedError
         which = np.arange(len(self.source))
         periods, digits = np.zeros_like(self.periods), self._digits
         moved = np.zeros(self.periods.shape, dtype=np.bool_)
+        pace = np.zeros(self.periods.shape, dtype=np.int64)
         for k in range(len(periods)):
             stand = np.flatnonzero(self._gaps.periods[k][self._iteration[self.target]] > 0)
             loop, step = self._moves(stand, k)
             if (moved[loop, stand] & (step > 0)).any():
                 raise SlackUndeterminedError  # two loops of the target move one loop of the source
             moved[loop, stand] |= step > 0
+            pace[k, stand] = np.where(loop == k, step, 0)
             place = np.full(len(self.source), -1, dtype=np.int64)
             place[stand] = np.arange(len(stand))
             mine = np.flatnonzero(place[which] >= 0)
@@ -347,11 +386,9 @@ class _ReversiblePrecedences:
             for source in np.unique(leaf).tolist():
                 for inner, kept in enumerate(self._layout.tiles[source].kept):
                     some = np.flatnonzero((leaf == source) & (step[at] > 0) & (loop[at] == inner))
-                    far = kept.digits[:, np.newaxis] - digits[inner, mine[some]]
-                    times, rest = np.divmod(far, step[at[some]])
-                    fine = (rest == 0) & (times >= 1) & (times <= number[some])
-                    row, column = np.nonzero(fine)
-                    parts.append((mine[some[column]], times[row, column]))
+                    now = digits[inner, mine[some]]
+                    steps = _periods_at(kept, now, step[at[some]], number[some])
+                    parts += [(mine[some[column]], times) for column, times in steps]
             from_ = np.concatenate([a for a, _ in parts])
             times = np.concatenate([b for _, b in parts])
             more, there = periods[:, from_].copy(), digits[:, from_].copy()
@@ -361,10 +398,10 @@ class _ReversiblePrecedences:
             which = np.concatenate((which, which[from_]))
             periods = np.concatenate((periods, more), axis=1)
             digits = np.concatenate((digits, there), axis=1)
-        found = self._sampled_at(which, digits)
-        known = found >= 0
-        which = which[known]
-        return found[known], self.target[which], periods[:, known], self.lag[which]
+        found, later = self._located(which, digits)
+        paced = pace[:, which] == self._layout.period_lengths[:, self._iteration[found]]
+        pairs = _Pairs(found, later, self.target[which], periods, self.lag[which], paced)
+        return pairs.chosen(found >= 0)
 
     def _moves(self, waits: Ints, loop: int) -> tuple[Ints, Ints]:
         """Return the loop in which each source moves from period to period, and its step or 0."""
@@ -388,22 +425,53 @@ class _ReversiblePrecedences:
                     raise SlackUndeterminedError
         return which, step
 
-    def _sampled_at(self, which: Ints, digits: Ints) -> Ints:
-        """Return the sources of precedences at given indices; -1 where they are skipped."""
-        found = np.full(len(which), -1, dtype=np.int64)
+    def _located(self, which: Ints, digits: Ints) -> tuple[Ints, Ints]:
+        """Return the sources of precedences at given indices, -1 for none, and their periods."""
+        found, later = np.full(len(which), -1, dtype=np.int64), np.zeros_like(digits)
         source = self.source[which]
         leaf = self._leaf[self._iteration[source]]
         for number, (tiles, base) in enumerate(
             zip(self._layout.tiles, self._layout.bases, strict=True)
         ):
             mine = np.flatnonzero(leaf == number)
-            inside = np.ones(len(mine), dtype=np.bool_)
-            for k, kept in enumerate(tiles.kept):
-                row = digits[k, mine]
-                inside &= (row >= 0) & (row < kept.trips)
-                _, later, _ = kept.locate(np.clip(row, 0, kept.trips - 1))
-                inside &= later == 0
-            mine = mine[inside]
-            position, _ = tiles.locate(digits[: tiles.depth, mine])
+            trips = np.array([kept.trips for kept in tiles.kept], dtype=np.int64)[:, np.newaxis]
+            inside = (digits[: tiles.depth, mine] >= 0) & (digits[: tiles.depth, mine] < trips)
+            mine = mine[inside.all(axis=0)]
+            try:
+                position, periods = tiles.locate(digits[: tiles.depth, mine])
+            except IrregularError as error:
+                raise SlackUndeterminedError from error
             found[mine] = self._events.at(source[mine], base + position)
-        return found
+            later[: tiles.depth, mine] = periods
+        return found, later
+
+
+def _periods_at(
+    kept: LoopSample, now: Ints, step: Ints, number: Ints
+) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the numbers of steps after which indices are sampled, or in skipped ranges.
+
+    Parameters
+    ----------
+    kept
+        The sampled iterations of a loop.
+    now, step, number
+        Shape (n,): indices, how far they move with each step, and the largest number of steps.
+
+    Yields
+    ------
+    (which, times)
+        Positions, and numbers of steps from 1 on: all that lead to sampled iterations; for each
+        skipped range, the first and the last one that leads into it.
+    """
+    times, rest = np.divmod(kept.digits[:, np.newaxis] - now, step)
+    row, column = np.nonzero((rest == 0) & (times >= 1) & (times <= number))
+    yield column, times[row, column]
+    for cut in kept.cuts:
+        first = int(kept.digits[cut.place - cut.period]) + cut.period
+        last = first + cut.period * cut.periods - 1
+        low = np.maximum(-((now - first) // step), 1)
+        high = np.minimum((last - now) // step, number)
+        some = np.flatnonzero(low <= high)
+        yield some, low[some]
+        yield some, high[some]
