@@ -117,7 +117,8 @@ def test_paths_and_slacks_with_fixed_latencies(case: tuple[Data, Data]) -> None:
 
 def check_slacks(every: Report, some: Report) -> None:
     """The slacks that a sample determines by itself are those of all tile iterations."""
-    assume(every.engine == "explicit")
+    if every.engine != "explicit":
+        return
     try:
         latest = LatestStarts(CriticalWalk(some.solution))
     except SlackUndeterminedError:
