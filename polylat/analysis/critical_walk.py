@@ -96,11 +96,7 @@ class CriticalWalk:
         kinds, codes = len(self._kinds), (START, PORT, FLOW)
         trail, items, shapes = trace_critical_path(tables, kinds, last, periods, latency, codes)
         if items == LOST:
-            raise UnsupportedError(
-                "the critical path cannot be traced through a repetition of the schedule",
-                where="mapping",
-                fix="use granularity='tile'",
-            )
+            raise _lost()
         depths = [tiles.depth for tiles in self.tiles]
         return _PathBuilder(list(self._kinds), depths, trail, items, shapes).path()
 
@@ -141,6 +137,8 @@ class CriticalWalk:
             (finishes == timing.makespan)
             & (values + grown.sum(axis=0) + stalled.lag == timing.makespan)
         )[:1]
+        if not len(held):
+            raise _lost()
         kind = self._latency_kinds(stalled.source[held], stalled.lag[held])
         return int(stalled.source[held[0]]), _plain(stalled.periods[:, held[0]]), int(kind[0])
 
@@ -307,6 +305,14 @@ class CriticalWalk:
                 found.append(self._kind(ServedAccesses(leaf, tuple(accesses))))
             number[tasks] = np.array(found, dtype=np.int64)[alike]
         return number
+
+
+def _lost() -> UnsupportedError:
+    return UnsupportedError(
+        "the critical path cannot be traced through a repetition of the schedule",
+        where="mapping",
+        fix="use granularity='tile'",
+    )
 
 
 def _equal_rows(count: int, columns: Sequence[tuple[Ints, Times]]) -> tuple[Ints, Ints]:
