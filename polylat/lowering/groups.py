@@ -181,27 +181,42 @@ def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRan
 
 
 @lru_cache(maxsize=4096)
-def last_targets(text: str, split: int) -> PiecewiseAffine:
+def last_targets(text: str, split: int, operations: int = 0) -> PiecewiseAffine | None:
     """Return the function from sources to last targets of a group's relation.
 
     Parameters
     ----------
     text, split
         As for `solve_group`.
+    operations
+        Largest number of operations of ISL; 0: any number.
 
     Returns
     -------
-    PiecewiseAffine
-        Source → its lexicographically last target.
+    PiecewiseAffine or None
+        Source → its lexicographically last target; None if that takes more operations.
 
     Notes
     -----
     This is parametric integer programming (Feautrier 1988), which isl solves as `lexmax`. It
-    yields the last writer of a value, as in array dataflow analysis (Feautrier 1991).
+    yields the last writer of a value, as in array dataflow analysis (Feautrier 1991). The number of
+    operations is exponential in the worst case: some relations of two Spatial loops with different
+    tiles take minutes.
     """
     as_map = isl.Map.from_range(isl.Set(text))
     as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
-    return PiecewiseAffine(as_map.lexmax_pw_multi_aff())
+    context = as_map.get_ctx()
+    context.reset_operations()
+    context.set_max_operations(operations)
+    try:
+        function = as_map.lexmax_pw_multi_aff()
+    except isl.Error:
+        if not operations:
+            raise
+        return None
+    finally:
+        context.set_max_operations(0)
+    return PiecewiseAffine(function)
 
 
 @lru_cache(maxsize=4096)

@@ -91,6 +91,12 @@ FITTING = {
         "LoopSample.period_lengths": "at most the trip count",
         "LoopSample.skipped_periods": "at most the trip count",
     },
+    "tabulated.py": {
+        "TabulatedFunction.__init__": "loop indices",
+        "TabulatedFunction._numbered": "positions in a box of at most 2^22 values",
+        "TabulatedFunction.at": "loop indices",
+        "TabulatedFunction.on_boxes": "loop indices, numbers of periods",
+    },
     "task_graph.py": {
         "build_graph": "numbers of blocks and ports; times: object where `AccessCosts.exact`",
         "date_columns": "numbers of branches",

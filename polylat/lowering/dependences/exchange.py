@@ -14,6 +14,7 @@ from polylat.lowering.dependences.tables import (
     equal_row_pairs,
     find_row_ranges,
     first_of_each_group,
+    last_of_each_group,
 )
 from polylat.lowering.groups import (
     GroupText,
@@ -23,16 +24,26 @@ from polylat.lowering.groups import (
     last_targets,
     loops_over,
     missing_point,
+    solve_group,
 )
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.lowering.points import PiecewiseAffine
 from polylat.lowering.sampling import LoopSample
+from polylat.lowering.tabulated import TabulatedFunction
 from polylat.schedule.arrays import Ints, concatenated_ranges
 from polylat.spec.affine import Affine
 
 __all__ = ["Exchange"]
+
+_Function = PiecewiseAffine | TabulatedFunction
+
+_MOST_VALUES = 1 << 22
+"""Up to this number of values of the variables, a function may be tabulated instead."""
+
+_OPERATIONS = 20_000
+"""Number of ISL's operations after which a function is tabulated: some hundredths of a second."""
 
 
 class Exchange:
@@ -364,7 +375,7 @@ class _Group:
         projection = leaf.einsum.access(self.pair.tensor).projection
         return [projection[r] for r in self.ranks]
 
-    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], PiecewiseAffine]:
+    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], _Function]:
         """Return loops of reader and bringer, and reader indices → last indices of the bringer."""
         pair = self.pair
         reader_loops, reader_shown = loops_over(pair.reader, self.read, depth)
@@ -382,7 +393,41 @@ class _Group:
         hidden += [reader.shown[p] for p in self.shared if p not in reader_shown]
         hidden += [bringer.shown[p] for p in self.shared if p not in bringer_shown]
         text = set_text([*source, *target], hidden, conditions)
-        return reader_loops, bringer_loops, last_targets(text, len(source))
+        few = self._values(pair.reader, self.read) + self._values(pair.bringer, self.brought)
+        function: _Function | None
+        function = last_targets(text, len(source), _OPERATIONS if few <= _MOST_VALUES else 0)
+        if function is None:
+            function = self._tabulated(reader_shown, bringer_shown)
+        return reader_loops, bringer_loops, function
+
+    def _values(self, leaf: Leaf, variables: Sequence[str]) -> int:
+        """Return the number of values of some variables together."""
+        return prod(high - low + 1 for low, high in (leaf.ranges[v] for v in variables))
+
+    def _tabulated(
+        self, reader_shown: Sequence[int], bringer_shown: Sequence[int]
+    ) -> TabulatedFunction:
+        """Return the function of `last`, from all elements that both sides access."""
+        pair, shared = self.pair, self.shared
+        inner = [p for p in bringer_shown if p not in shared]
+        text, _ = elements_text(
+            pair.bringer, self.brought, self._indices(pair.bringer), shared, inner
+        )
+        brought = last_of_each_group(solve_group(text), len(shared) + len(self.ranks))
+        units = [p for p in shared if p not in reader_shown]
+        read = self._points(pair.reader, self.read, [*reader_shown, *units])
+        size = len(reader_shown)
+        keys = [
+            reader_shown.index(p) if p in reader_shown else size + units.index(p) for p in shared
+        ]
+        keys += [size + len(units) + i for i in range(len(self.ranks))]
+        left, right = equal_row_pairs(brought[:, : len(keys)], read[:, keys])
+        columns = [
+            shared.index(p) if p in shared else len(keys) + inner.index(p) for p in bringer_shown
+        ]
+        rows = np.column_stack((read[right][:, :size], brought[left][:, columns]))
+        last = last_of_each_group(rows[np.lexsort(rows.T[::-1])] if rows.shape[1] else rows, size)
+        return TabulatedFunction(last[:, :size], last[:, size:])
 
     def brought_pairs(
         self, bringer_depth: int, inner_depth: int, depth: int

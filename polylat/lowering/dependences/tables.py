@@ -17,6 +17,7 @@ __all__ = [
     "find_row_ranges",
     "find_rows",
     "first_of_each_group",
+    "last_of_each_group",
     "union_of",
 ]
 
@@ -131,6 +132,24 @@ def first_of_each_group(rows: Ints, columns: int) -> Ints:
         return rows
     change = np.any(rows[1:, :columns] != rows[:-1, :columns], axis=1)
     return rows[np.concatenate(([True], change))]
+
+
+def last_of_each_group(rows: Ints, columns: int) -> Ints:
+    """Return the last row of each group of consecutive rows with equal first columns.
+
+    Parameters
+    ----------
+    rows
+        A table, shape (n, width).
+    columns
+        Number of columns to compare.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rows, shape (groups, width).
+    """
+    return first_of_each_group(rows[::-1], columns)[::-1]
 
 
 def equal_row_pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:
