@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from polylat.errors import TooLargeError
 from polylat.lowering.paths import Leaf
 from polylat.proof.loop_counts import LoopCounts, over_iterations
 from polylat.proof.tabulated_times import TabulatedTimes
@@ -16,6 +17,9 @@ from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["Stalls", "delayed", "numbers_at", "stalls_of"]
+
+_MOST_TILES = 1_000_000
+"""Largest number of tile iterations of a rigid pipeline: all of its stalls are listed."""
 
 
 def numbers_at(leaf: Leaf, numbers: LoopCounts, digits: Ints) -> Times:
@@ -157,7 +161,20 @@ def stalls_of(
     -------
     Stalls
         The stalls.
+
+    Raises
+    ------
+    TooLargeError
+        There are too many tile iterations to list them all.
     """
+    size = int(begin.count.astype(object).prod(axis=0).sum())
+    if size > _MOST_TILES:
+        raise TooLargeError(
+            f"the rigid pipeline of {leaf.einsum.name!r} has {size} tile iterations, of which"
+            f" at most {_MOST_TILES} can be verified",
+            where="schedule: rigid",
+            fix="use granularity='tile', or larger tiles",
+        )
     digits, start = TabulatedTimes(begin).table
     late = numbers_at(leaf, latency, digits)
     longest: Any = np.full(len(start), 0, dtype=object)

@@ -6,13 +6,14 @@ ports, no access of it could start earlier.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from polylat.analysis.access import LATENCY, Step
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
 from polylat.proof.step_location import describe_step, locate_steps
-from polylat.proof.waits import Place, Waits, services_ending_at
+from polylat.proof.waits import Index, Place, Waits, services_ending_at
+from polylat.proof.words import time_at
 
 __all__ = ["WitnessChecker"]
 
@@ -74,7 +75,7 @@ class WitnessChecker:
                 if not self._waited(chain[k], times[k][0], found[at], found[at - 1], gap):
                     what, other = (describe_step(self.schedule, chain[x]) for x in (k, before))
                     raise BrokenRule(f"{what} does not wait for {other} ({chain[k].waited_for})")
-        self._check_latencies(chain, dict(zip(served, (place for place, _ in found), strict=True)))
+        self._check_latencies(chain, times)
         ends_late = latency is not None and served and served[-1] != len(chain) - 1
         if ends_late and self.waits.last_service(times[-1][1], found[-1][0]) is None:
             what = describe_step(self.schedule, chain[served[-1]])
@@ -88,30 +89,47 @@ class WitnessChecker:
             what = describe_step(self.schedule, step)
             raise BrokenRule(f"{what} waits for nothing, and starts at {step.start}")
 
-    def _check_latencies(self, chain: Sequence[Step], places: Mapping[int, Place]) -> None:
-        """Check that fixed latencies are those of the service before them.
-
-        A fixed latency at the beginning is that of the tile iteration that is served first.
-        """
-        leaves = self.schedule.sets.leaves
-        for k, step in enumerate(chain):
-            if k in places or (not k and step.start):
+    def _check_latencies(self, chain: Sequence[Step], times: Sequence[tuple[int, int]]) -> None:
+        """Check that fixed latencies are those of blocks that are served, or start, before them."""
+        for step, (start, finish) in zip(chain, times, strict=True):
+            if step.action != LATENCY:
                 continue
             if step.waited_for is None and step.start:
                 raise BrokenRule(f"a fixed latency waits for nothing, and starts at {step.start}")
-            leaf, block, index = places.get(k - 1) or places.get(k + 1) or (0, 0, ())
-            what = self.schedule.expected.blocks[leaf][block]
-            component = leaves[leaf].component
-            tensor = what.tensor if k else None
-            if tensor is not None:
-                component = leaves[leaf].storages(tensor)[what.level].component
-            tile = tuple(x for _, x in step.tile)
-            claimed = step.einsum, step.component, step.tensor, tile
-            if claimed != (leaves[leaf].einsum.name, component, tensor, index):
+            index = tuple(x for _, x in step.tile)
+            if not any(
+                self._passes(leaf, block, index, start, finish)
+                for leaf, block in self._blocks_named(step)
+            ):
                 raise BrokenRule(
-                    f"the fixed latency at {step.start} on the critical path is not that of the"
-                    " access before it"
+                    f"no block has the fixed latency at {step.start} on the critical path"
                 )
+
+    def _blocks_named(self, step: Step) -> Iterator[tuple[int, int]]:
+        """Yield the blocks whose fixed latency a step may be."""
+        for leaf in self.schedule.sets.leaves:
+            if leaf.einsum.name != step.einsum:
+                continue
+            for block, what in enumerate(self.schedule.expected.blocks[leaf.number]):
+                component = leaf.component
+                if what.tensor is not None:
+                    component = leaf.storages(what.tensor)[what.level].component
+                if (component, what.tensor) == (step.component, step.tensor):
+                    yield leaf.number, block
+
+    def _passes(self, leaf: int, block: int, index: Index, start: int, finish: int) -> bool:
+        """Return whether a fixed latency of a block, or a stall by it, lasts for a time."""
+        stream = self.schedule.block_starts(leaf, block)
+        events = [stream.ready, *(self.schedule.ends(pieces) for pieces in stream.tasks.values())]
+        for event in events:
+            passed = self.schedule.passed(leaf, block, event, "passed")
+            if time_at(event, index) == start and time_at(passed, index) == finish:
+                return True
+        front = block == self.schedule.sets.foreground(leaf)
+        stalls = self.schedule.stalls(leaf) if front else None
+        return stalls is not None and any(
+            (later, begin) == (index, start) for _, later, begin in stalls.ending_at(finish)
+        )
 
     def _waited(
         self,

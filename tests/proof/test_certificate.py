@@ -13,8 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polylat
-from builders import EXAMPLE, LEGAL, stretched
-from polylat import Report, Spec
+from builders import (
+    EXAMPLE,
+    LEGAL,
+    compute,
+    delayed,
+    einsum,
+    leaf,
+    loop,
+    memory,
+    nested,
+    spec,
+    storage,
+    stretched,
+)
+from polylat import Report, Spec, TooLargeError
 from polylat.analysis.starts import BlockStarts, Starts, build_starts
 from polylat.engine.solution import Solution
 from polylat.proof.certificate import CertificateError
@@ -229,12 +242,63 @@ def test_steps_that_did_not_wait_are_found(
     with pytest.raises(CertificateError, match="gap"):
         check_witness(report, steps[:at] + steps[at + 1 :])
     moved = replace(steps[at], tile=steps[0].tile, einsum=steps[0].einsum)
+    if steps[at].action == "latency":  # that of several tiles may pass at the same time
+        moved = replace(steps[at], tile=(("m", 10**6),))
     if moved != steps[at]:
         with pytest.raises(CertificateError):
             check_witness(report, [*steps[:at], moved, *steps[at + 1 :]])
     nothing = replace(steps[at], waited_for=None)
     with pytest.raises(CertificateError, match="waits for nothing"):
         check_witness(report, [*steps[:at], nothing, *steps[at + 1 :]])
+
+
+@pytest.mark.parametrize("rigid", [False, True])
+def test_latencies_of_other_blocks_are_found(rigid: bool) -> None:
+    """The one latency on the path, behind a service or of a stall, belongs to one tile of e1."""
+    report = polylat.analyze(Spec.from_dict(delayed(12, rigid=rigid)), granularity="full")
+    assert report.verify().latency == report.latency
+    steps = list(report.critical_path)
+    (at,) = (k for k, step in enumerate(steps) if step.action == "latency")
+    (_, digit), *_ = steps[at].tile
+    for change in (
+        {"einsum": "e0", "component": "c0"},
+        {"component": "c0"},
+        {"tensor": "t1", "component": "SRAM"},
+        {"tile": (("m", digit - 1),)},
+        {"tile": (("m", digit + 1),)},
+    ):
+        changed: Any = replace(steps[at], **change)
+        with pytest.raises(CertificateError, match="no block has the fixed latency"):
+            check_witness(report, [*steps[:at], changed, *steps[at + 1 :]])
+
+
+def test_long_rigid_pipelines_are_refused() -> None:
+    report = polylat.analyze(Spec.from_dict(delayed(10**9, rigid=True)), granularity="full")
+    with pytest.raises(TooLargeError, match="rigid"):
+        report.verify()
+
+
+def test_fewer_setups_without_background() -> None:
+    """In the background, each k of z leaves by itself; else z leaves at once, with one setup."""
+    data = spec(
+        {"m": 1, "k": 2},
+        [einsum("e1", ("t", "m"), ("a", "m")), einsum("e2", ("z", "k"), ("t", "m"))],
+        [
+            memory("DRAM", "inf", "inf", size="inf"),
+            memory("SRAM", 1, "inf", size="inf"),
+            compute("mac", "inf"),
+        ],
+        [
+            storage("DRAM", "a", "t", "z"),
+            storage("SRAM", "z"),
+            {"type": "Pipeline", "nodes": [nested(leaf("e1")), nested(loop("k"), leaf("e2"))]},
+        ],
+    )
+    data["schedule"] = {"setup": {"SRAM": {"read": 7}}}
+    report = polylat.analyze(Spec.from_dict(data), granularity="flow", background=["z@SRAM"])
+    assert report.resource_bound == 2 * (7 + 1)
+    assert report.sequential == 7 + 2
+    assert report.verify().latency == report.latency
 
 
 def test_a_certificate_lists_the_proven_rules() -> None:
