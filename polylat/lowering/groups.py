@@ -8,7 +8,8 @@ group is a set of a few dimensions, whatever the size of the mapping.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import islpy as isl
@@ -91,6 +92,22 @@ def connected_groups(
     ]
 
 
+_COMPARED = 100_000
+"""Number of operations of ISL after which two sets count as different: up to a second."""
+
+
+@contextmanager
+def _at_most(operations: int) -> Iterator[None]:
+    """Let ISL raise an error after a number of operations; 0: any number."""
+    context = isl.DEFAULT_CONTEXT
+    context.reset_operations()
+    context.set_max_operations(operations)
+    try:
+        yield
+    finally:
+        context.set_max_operations(0)
+
+
 WantedRanges = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
 """(dimension of a set, intervals (first, last) of its wanted values), for some dimensions."""
 
@@ -121,9 +138,9 @@ def translates(
     -------
     bool
         Whether the points with the values but the last ones, moved by the shift, are those with the
-        values but the first ones.
+        values but the first ones. False also where ISL takes too long to decide.
     """
-    relation = _solved(text, want, split)
+    relation = isl.Set(text)
     moved = dict(shift)
     names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
     first, last = within
@@ -133,11 +150,15 @@ def translates(
         f" {first} <= d{column} <= {last - moved[column]} }}"
     )
     behind = isl.Set(f"{{ [{', '.join(names)}] : {first + moved[column]} <= d{column} <= {last} }}")
-    return bool(relation.apply(translation).is_equal(relation & behind))
+    try:
+        with _at_most(_COMPARED):
+            solved = _solved(relation, want, split)
+            return bool(solved.apply(translation).is_equal(solved & behind))
+    except isl.Error:
+        return False
 
 
-def _solved(text: str, want: str, split: int) -> isl.Set:
-    relation = isl.Set(text)
+def _solved(relation: isl.Set, want: str, split: int) -> isl.Set:
     if want != "points":
         as_map = isl.Map.from_range(relation)
         as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
@@ -167,7 +188,7 @@ def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRan
     numpy.ndarray
         One point per row, in lexicographic order, shape (points, dimensions); read-only.
     """
-    relation = _solved(text, want, split)
+    relation = _solved(isl.Set(text), want, split)
     if keep:
         names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
         wanted = " and ".join(
@@ -205,17 +226,13 @@ def last_targets(text: str, split: int, operations: int = 0) -> PiecewiseAffine 
     """
     as_map = isl.Map.from_range(isl.Set(text))
     as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
-    context = as_map.get_ctx()
-    context.reset_operations()
-    context.set_max_operations(operations)
     try:
-        function = as_map.lexmax_pw_multi_aff()
+        with _at_most(operations):
+            function = as_map.lexmax_pw_multi_aff()
     except isl.Error:
         if not operations:
             raise
         return None
-    finally:
-        context.set_max_operations(0)
     return PiecewiseAffine(function)
 
 

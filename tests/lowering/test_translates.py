@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from polylat.lowering.groups import solve_group, translates
+import polylat
+from disagreeing import draw as draw_case
+from polylat import Spec
+from polylat.lowering.groups import last_targets, solve_group, translates
+from reports import explicit_up_to
 
 
 @st.composite
@@ -47,3 +52,21 @@ def test_translates(text: str, want: str, data: st.DataObject) -> None:
     event(f"{want}: {expected}")
     got = translates(text, want, split, column, (first, last), ((column, period), (0, move)))
     assert got == expected
+
+
+def test_relations_that_isl_does_not_decide_are_not_sampled() -> None:
+    """The search for a sample of this mapping did not end."""
+    case = draw_case(1016784)
+    with explicit_up_to(0):
+        report = polylat.analyze(Spec.from_dict(case.spec), **case.options)
+    assert report.exact
+    assert report.engine == "explicit"
+
+
+def test_no_operations_are_left_over() -> None:
+    """The limit on the operations of ISL holds for one function only."""
+    text = "{ [i, j] : 0 <= i < 8 and i <= 2j < 20 }"
+    assert last_targets(text, 1, 1) is None
+    function = last_targets(text, 1)
+    assert function is not None
+    assert function.at(np.array([[3]]))[0].tolist() == [[9]]
