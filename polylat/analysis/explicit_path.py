@@ -239,6 +239,6 @@ def _equal_columns(*rows: Ints) -> list[Ints]:
     """Return the positions of the equal columns of a table, for each distinct column."""
     if not len(rows[0]):
         return []
-    order = np.lexsort(rows)
+    order = np.lexsort(rows[::-1])
     table = np.stack(rows)[:, order]
     return np.split(order, np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0)) + 1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from polylat.analysis.access import AccessKey
+from polylat.analysis.access import LATENCY, AccessKey
 from polylat.analysis.critical_path import periodic_path
 from polylat.analysis.evaluation import (
     INT64_LIMIT,
@@ -201,7 +201,8 @@ class PeriodicRetimer:
                 return self._now()
             again = Solution(sampled.timed(durations, unit), timing)
             try:
-                return periodic_path(again).totals()
+                totals = periodic_path(again).totals()
+                return {k: _per(n, unit) if k[3] == LATENCY else n for k, n in totals.items()}
             except UnsupportedError:
                 if self._visiting is None:
                     raise
@@ -307,4 +308,19 @@ class _SampledSchedule:
         graph = self._model.graph
         latency = graph.latency.astype(durations.dtype) * unit
         graph = replace(graph, task_duration=durations, latency=latency)
-        return replace(self._model, plan=PeriodicTaskGraph(graph, self._plan.repeats))
+        repeats, finishing = self._plan.repeats, self._plan.repeats.finishing
+        stalled = {
+            name: replace(waits, lag=waits.lag.astype(durations.dtype) * unit)
+            for name, waits in (
+                ("stalled_ends", finishing.stalled_ends),
+                ("stalled_edges", finishing.stalled_edges),
+                ("stalled_written", finishing.stalled_written),
+            )
+        }
+        repeats = replace(repeats, finishing=replace(finishing, **stalled))
+        return replace(self._model, plan=PeriodicTaskGraph(graph, repeats))
+
+
+def _per(time: Number, unit: int) -> Number:
+    """Return a time in steps of which a unit makes one."""
+    return reduce_number(Fraction(time) / unit)
