@@ -201,8 +201,10 @@ class PeriodicRetimer:
                 return self._now()
             again = Solution(sampled.timed(durations, unit), timing)
             try:
-                totals = periodic_path(again).totals()
-                return {k: _per(n, unit) if k[3] == LATENCY else n for k, n in totals.items()}
+                return {
+                    key: reduce_number(Fraction(n) / unit) if key[3] == LATENCY else n
+                    for key, n in periodic_path(again).totals().items()
+                }
             except UnsupportedError:
                 if self._visiting is None:
                     raise
@@ -308,19 +310,6 @@ class _SampledSchedule:
         graph = self._model.graph
         latency = graph.latency.astype(durations.dtype) * unit
         graph = replace(graph, task_duration=durations, latency=latency)
-        repeats, finishing = self._plan.repeats, self._plan.repeats.finishing
-        stalled = {
-            name: replace(waits, lag=waits.lag.astype(durations.dtype) * unit)
-            for name, waits in (
-                ("stalled_ends", finishing.stalled_ends),
-                ("stalled_edges", finishing.stalled_edges),
-                ("stalled_written", finishing.stalled_written),
-            )
-        }
-        repeats = replace(repeats, finishing=replace(finishing, **stalled))
+        repeats = self._plan.repeats
+        repeats = replace(repeats, finishing=repeats.finishing.scaled(unit, durations.dtype))
         return replace(self._model, plan=PeriodicTaskGraph(graph, repeats))
-
-
-def _per(time: Number, unit: int) -> Number:
-    """Return a time in steps of which a unit makes one."""
-    return reduce_number(Fraction(time) / unit)

@@ -18,7 +18,7 @@ from polylat.engine.model import Model
 from polylat.engine.sampling_search import Inputs, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.solve import MOST_SAMPLED, solve_oldest
-from polylat.engine.work_conserving import fills_ready_in_order, work_conserving_by_date
+from polylat.engine.work_conserving import ports_have_no_choice, work_conserving_by_date
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.numbers import Number, reduce_number
@@ -144,8 +144,7 @@ def _timed(sampled: Model, order: Order) -> Solution:
     if order != "oldest":
         return Solution(sampled, sampled.plan.time(order))
     program = sampled.plan.time("program")
-    no_rivals = not sampled.graph.rivals.any()
-    if sampled.runs_in_turn or (no_rivals and fills_ready_in_order(sampled, program)):
+    if ports_have_no_choice(sampled, program):
         return Solution(sampled, program)
     return Solution(sampled, work_conserving_by_date(sampled, sampled.plan.time("skew")))
 

@@ -28,22 +28,22 @@ def skew_rules(
     graph: TaskGraph,
     options: TransferOptions,
     shifts: Mapping[int, Sequence[int]],
-) -> SkewRules | None:
+    ahead: ServedAhead,
+) -> SkewRules:
     """Return the precedences of the order "skew" of a mapping with fills that are served ahead.
 
     Parameters
     ----------
     lowered, layout, graph, options, shifts
         As for `constraints.extension_rules`.
+    ahead
+        The fills that are served ahead of other blocks.
 
     Returns
     -------
-    SkewRules or None
-        None where the order is not known.
+    SkewRules
+        The precedences.
     """
-    ahead = ServedAhead.of(layout, graph, shifts)
-    if ahead is None:
-        return None
     builder = RowBuilder(lowered, layout, graph, options, shifts)
     rows = [
         _rows(builder, ahead, (leaf, index), (other, position), family, served)

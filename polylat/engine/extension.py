@@ -46,8 +46,9 @@ def periodic_structure(
     layout: Numbering,
     graph: TaskGraph,
     shifts: Mapping[int, Sequence[int]],
+    ahead: ServedAhead | None,
     of_all: Callable[[], ExtensionRules],
-    of_skew: Callable[[], SkewRules | None],
+    of_skew: Callable[[], SkewRules] | None,
 ) -> PeriodicStructure:
     """Return the periodic structure of a task graph whose tile iterations are sampled.
 
@@ -59,10 +60,13 @@ def periodic_structure(
         Their task graph.
     shifts
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
+    ahead
+        The fills that are served ahead of other blocks, see `Model`.
     of_all
         Lists the precedences of all tile iterations.
     of_skew
-        Lists those of the order "skew", where fills that are served ahead come before other blocks.
+        Lists those of the order "skew", where fills that are served ahead come before other blocks;
+        None where there are none, or where their order is not known.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def periodic_structure(
     program = _program_order(table)
     skew: Precedences | None = program
     if graph.overtaking:
-        skew = _order_ahead(table, shifts)
+        skew = None if ahead is None else _order_ahead(table, ahead)
     elif not np.array_equal(graph.dates.program, graph.dates.skew):
         skew = _skewed_order(table, shifts)
     return PeriodicStructure(
@@ -90,7 +94,7 @@ def periodic_structure(
         PortPrecedences(program, skew),
         _finishing_tasks(table),
         of_all,
-        of_skew=of_skew if graph.overtaking else None,
+        of_skew=of_skew,
     )
 
 
@@ -257,11 +261,8 @@ def _program_order(table: ServiceTable) -> Precedences:
     return _joined(table.layout, table.precedences(served.source, served.target))
 
 
-def _order_ahead(table: ServiceTable, shifts: Mapping[int, Sequence[int]]) -> Precedences | None:
+def _order_ahead(table: ServiceTable, ahead: ServedAhead) -> Precedences | None:
     """Return the precedences by skewed date where fills are served ahead, None if not known."""
-    ahead = ServedAhead.of(table.layout, table.graph, shifts)
-    if ahead is None:
-        return None
     try:
         return _joined(table.layout, order_ahead(table, ahead))
     except IrregularError:

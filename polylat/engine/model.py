@@ -44,6 +44,9 @@ class Model:
         The numbering of tile iterations and blocks, the dependences, and the durations.
     shifts
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
+    ahead
+        The fills that are served ahead of other blocks in a skewed order; None where there are
+        none, or where their order is not known.
     plan
         The task graph, prepared for scheduling.
     service_order
@@ -56,6 +59,7 @@ class Model:
     edges: DependenceEdges
     costs: AccessCosts
     shifts: Mapping[int, Sequence[int]]
+    ahead: ServedAhead | None
     plan: ExplicitTaskGraph | PeriodicTaskGraph
     service_order: ServiceOrder | None = None
 
@@ -68,13 +72,6 @@ class Model:
     def engine(self) -> Literal["explicit", "periodic"]:
         """Whether all tile iterations are sampled, or some represent skipped ones."""
         return "explicit" if self.layout.whole else "periodic"
-
-    @cached_property
-    def ahead(self) -> ServedAhead | None:
-        """The fills that are served ahead of other blocks in a skewed order, if that is known."""
-        if not self.graph.overtaking:
-            return None
-        return ServedAhead.of(self.layout, self.graph, self.shifts)
 
     @property
     def runs_in_turn(self) -> bool:
@@ -146,12 +143,14 @@ def build(
     durations = access_costs(lowered.spec, lowered.leaves, layout.tiles, layout.blocks, units)
     stage_shifts = skew_shifts(lowered.leaves, layout, lowered.found)
     graph = build_graph(layout, edges, durations, stage_shifts)
+    ahead = ServedAhead.of(layout, graph, stage_shifts) if graph.overtaking else None
     plan: ExplicitTaskGraph | PeriodicTaskGraph
     if layout.whole:
         plan = ExplicitTaskGraph(graph)
     else:
         inputs = lowered, layout, graph, options, stage_shifts
-        rules, skew = partial(extension_rules, *inputs), partial(skew_rules, *inputs)
-        structure = periodic_structure(layout, graph, stage_shifts, rules, skew)
+        rules = partial(extension_rules, *inputs)
+        skew = None if ahead is None else partial(skew_rules, *inputs, ahead)
+        structure = periodic_structure(layout, graph, stage_shifts, ahead, rules, skew)
         plan = PeriodicTaskGraph(graph, structure)
-    return Model(lowered, options, layout, edges, durations, stage_shifts, plan)
+    return Model(lowered, options, layout, edges, durations, stage_shifts, ahead, plan)

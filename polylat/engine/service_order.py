@@ -300,6 +300,7 @@ def service_rules(
     rules: ExtensionRules,
     order: ServiceOrder,
     shifts: Mapping[int, Sequence[int]],
+    ahead: ServedAhead | None,
 ) -> ServiceRules:
     """Return the precedences of an order of service, and what makes it work-conserving.
 
@@ -311,6 +312,8 @@ def service_rules(
         The order of service.
     shifts
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
+    ahead
+        The fills that are served ahead of other blocks, see `Model`.
 
     Returns
     -------
@@ -402,7 +405,7 @@ def service_rules(
             np.zeros(len(follow), dtype=np.int64),
         ),
         ready[follow],
-        _older(layout, graph, order, follow, shifts),
+        _older(layout, graph, order, follow, shifts, ahead),
     )
 
 
@@ -432,6 +435,7 @@ def _older(
     order: ServiceOrder,
     rows: Ints,
     shifts: Mapping[int, Sequence[int]],
+    ahead: ServedAhead | None,
 ) -> Mask:
     """Return whether tasks come before their followers in the order "oldest", in all of the box."""
     task = order.task[rows]
@@ -444,11 +448,6 @@ def _older(
     followers = Services(
         order.leaf[rows], order.sequence[rows], order.digits[rows].T, order.moves[rows]
     )
-    ahead = None
-    if graph.overtaking:
-        ahead = ServedAhead.of(layout, graph, shifts)
-        if ahead is None:
-            raise NotPeriodicError([])
     return are_older(layout, shifts, ahead, tasks, followers, layout.skipped_periods[:, iteration])
 
 

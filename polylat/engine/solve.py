@@ -11,7 +11,7 @@ from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs, Sampled, SamplingSearch
 from polylat.engine.solution import Solution
 from polylat.engine.work_conserving import (
-    fills_ready_in_order,
+    ports_have_no_choice,
     simulation_of,
     work_conserving_by_date,
     work_conserving_by_shortened_loops,
@@ -166,10 +166,7 @@ def _extrapolated(
     }
     unlimited = model.plan.time(None)
     program = found["program"].schedule
-    no_rivals = not model.graph.rivals.any()
-    if model.runs_in_turn or (no_rivals and fills_ready_in_order(model, program)):
-        # The leaves run one after another, or each port serves blocks of one kind only, which are
-        # ready in order: no port has a choice.
+    if ports_have_no_choice(model, program):
         found["oldest"] = Solution(model, replace(program, order="oldest"))
         return Schedules(model, found, unlimited)
     if model.graph.overtaking:

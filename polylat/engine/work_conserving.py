@@ -38,7 +38,7 @@ from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import TaskSchedule, service_order
 
 __all__ = [
-    "fills_ready_in_order",
+    "ports_have_no_choice",
     "simulation_of",
     "with_order_of",
     "work_conserving_by_date",
@@ -47,19 +47,27 @@ __all__ = [
 ]
 
 
-def fills_ready_in_order(model: Model, schedule: TaskSchedule) -> bool:
-    """Return whether the prefetched fills of every stream are ready in order.
+def ports_have_no_choice(model: Model, schedule: TaskSchedule) -> bool:
+    """Return whether no port ever has two ready tasks, so that all orders are the same.
 
     Parameters
     ----------
     model, schedule
-        A model whose tile iterations are sampled, and its schedule in a static order.
+        A model whose tile iterations are sampled, and its schedule in the order "program".
 
     Returns
     -------
     bool
-        False if one of them may be ready before an earlier one, or if there is no such schedule.
+        True where the leaves run one after another; also where each port serves blocks of one kind
+        only, and these are ready in order, unless there is no such schedule.
     """
+    if model.runs_in_turn:
+        return True
+    return not model.graph.rivals.any() and _fills_ready_in_order(model, schedule)
+
+
+def _fills_ready_in_order(model: Model, schedule: TaskSchedule) -> bool:
+    """Return whether the prefetched fills of every stream are ready in order."""
     members = _members(model)
     if not schedule.legal or not members.families.ready:
         return schedule.legal
@@ -124,7 +132,8 @@ def _require_known_dates(model: Model) -> None:
 
 def _rules(model: Model, order: ServiceOrder) -> ServiceRules:
     _require_known_dates(model)
-    return service_rules(model.layout, model.graph, _members(model), order, model.shifts)
+    members, shifts, ahead = _members(model), model.shifts, model.ahead
+    return service_rules(model.layout, model.graph, members, order, shifts, ahead)
 
 
 def _check(model: Model, schedule: TaskSchedule, times: ExtendedTimes, rules: ServiceRules) -> None:

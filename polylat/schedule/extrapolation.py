@@ -129,7 +129,7 @@ class PeriodicStructure:
     finishing: FinishingTasks
     of_all: Callable[[], ExtensionRules]
     of_service: Callable[[], ServiceRules] | None = None
-    of_skew: Callable[[], SkewRules | None] | None = None
+    of_skew: Callable[[], SkewRules] | None = None
 
     @cached_property
     def all_members(self) -> ExtensionRules:

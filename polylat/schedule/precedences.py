@@ -12,8 +12,8 @@ are replaced by precedences on the last task up to it on each port.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -171,6 +171,32 @@ class FinishingTasks:
     stalled_ends: LaggedPrecedences
     stalled_edges: LaggedPrecedences
     stalled_written: LaggedPrecedences
+
+    def scaled(self, factor: int, dtype: np.dtype[Any]) -> FinishingTasks:
+        """Return them with lags that are multiplied by a factor.
+
+        Parameters
+        ----------
+        factor
+            The factor.
+        dtype
+            Type of the lags.
+
+        Returns
+        -------
+        FinishingTasks
+            The precedences.
+        """
+
+        def longer(stalls: LaggedPrecedences) -> LaggedPrecedences:
+            return replace(stalls, lag=stalls.lag.astype(dtype) * factor)
+
+        return replace(
+            self,
+            stalled_ends=longer(self.stalled_ends),
+            stalled_edges=longer(self.stalled_edges),
+            stalled_written=longer(self.stalled_written),
+        )
 
 
 def consecutive(tasks: Ints, start: Ints, loops: int) -> Precedences:

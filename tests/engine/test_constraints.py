@@ -437,7 +437,8 @@ def test_another_order_of_service_is_refused(first: str, second: str, slots: int
         rules = model.plan.repeats.all_members
         order = model.graph.port_order(skewed=schedule.order == "skew")
         _, followers = order_of_shortened_loops(model.layout, model.graph, *order)
-        service = service_rules(model.layout, model.graph, rules, followers, model.shifts)
+        inputs = model.layout, model.graph, rules, followers
+        service = service_rules(*inputs, model.shifts, model.ahead)
         duration = model.graph.task_duration
         end = schedule.task_begin + duration
         times = rules.extended(schedule.ready, end, duration)
