@@ -174,11 +174,11 @@ def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
     layout, graph = table.layout, table.graph
     kinds = graph.kind[graph.task_block]
     stalls = stall_lags(layout, graph)
-    stalled: list[list[_Part]] = [[], [], []]
-    lags: list[list[Times]] = [[], [], []]
-    ends: list[_Part] = []
-    sources: list[_Part] = []
-    written: list[_Part] = []
+    served: list[_Part] = []
+    stalled: list[_Part] = []
+    # Of each precedence: whether a tile iteration, an edge or a write-back waits; its lag.
+    served_users, stalled_users = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    lags = [graph.latency[:0]]
     edges = np.flatnonzero(graph.edge_source < graph.iterations)
     edge_leaf = table.block_leaf[graph.edge_source[edges]]
     for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
@@ -191,68 +191,75 @@ def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
         late = graph.latency[base : base + tiles.size]
         if (late != late[0]).any():
             raise IrregularError("fixed latencies differ between tile iterations")
-        finishes = (
-            (ends, base + every, every, np.zeros((tiles.depth, tiles.size), dtype=np.int64)),
-            (
-                sources,
-                of_leaf,
-                graph.edge_source[of_leaf] - base,
-                graph.edge_periods[: tiles.depth, of_leaf],
-            ),
-            (
-                written,
-                backs,
-                graph.owner[backs] - base,
-                np.zeros((tiles.depth, len(backs)), dtype=np.int64),
-            ),
+        user = np.repeat(np.arange(3), (len(every), len(of_leaf), len(backs)))
+        target = np.concatenate((base + every, of_leaf, backs))
+        position = np.concatenate(
+            (every, graph.edge_source[of_leaf] - base, graph.owner[backs] - base)
         )
-        for parts, target, position, periods in finishes:
-            source, which, later = table.last_served(
-                leaf,
-                tasks,
-                np.repeat(ports, len(position)),
-                np.tile(position, len(ports)),
-                np.tile(periods, len(ports)),
-            )
-            parts.append((source, np.tile(target, len(ports))[which], later))
-        for k, (_, target, position, periods) in enumerate(finishes):
-            for behind, lag in enumerate(stalls.get(leaf, ()), start=1):
-                part = _later_starts(layout, leaf, target, position, periods, behind)
-                stalled[k].append(part)
-                lags[k].append(np.full(len(part[0]), lag, dtype=graph.latency.dtype))
-    none = graph.latency[:0]
-    waits = [_joined(layout, parts) for parts in stalled]
-    held = [
-        LaggedPrecedences(wait.source, wait.target, wait.periods, np.concatenate([none, *late]))
-        for wait, late in zip(waits, lags, strict=True)
-    ]
-    joined = [_joined(layout, parts) for parts in (ends, sources, written)]
-    return FinishingTasks(joined[0], joined[1], joined[2], held[0], held[1], held[2])
+        periods = np.zeros((tiles.depth, len(user)), dtype=np.int64)
+        periods[:, user == 1] = graph.edge_periods[: tiles.depth, of_leaf]
+        port = np.repeat(ports, len(user))
+        source, which, later = table.last_served(
+            leaf, tasks, port, np.tile(position, len(ports)), np.tile(periods, len(ports))
+        )
+        which %= len(user)
+        served.append((source, target[which], later))
+        served_users.append(user[which])
+        if leaf in stalls:
+            source, which, later, lag = _later_starts(layout, leaf, position, periods, stalls[leaf])
+            stalled.append((source, target[which], later))
+            stalled_users.append(user[which])
+            lags.append(lag)
+    waits, user = _joined(layout, served), np.concatenate(served_users)
+    held, held_user, lag = (
+        _joined(layout, stalled),
+        np.concatenate(stalled_users),
+        np.concatenate(lags),
+    )
+
+    def waiting(kind: int) -> Precedences:
+        some = user == kind
+        return Precedences(waits.source[some], waits.target[some], waits.periods[:, some])
+
+    def held_back(kind: int) -> LaggedPrecedences:
+        some = held_user == kind
+        return LaggedPrecedences(
+            held.source[some], held.target[some], held.periods[:, some], lag[some]
+        )
+
+    stalls_of = held_back(0), held_back(1), held_back(2)
+    return FinishingTasks(waiting(0), waiting(1), waiting(2), *stalls_of)
 
 
 def _later_starts(
-    layout: Numbering, leaf: int, target: Ints, position: Ints, periods: Ints, behind: int
-) -> _Part:
-    """Return the precedences on the tile iterations some places behind others, where there are any.
+    layout: Numbering, leaf: int, position: Ints, periods: Ints, lags: Times
+) -> tuple[Ints, Ints, Ints, Times]:
+    """Return the tile iterations behind given ones, as far as there are any.
 
     Parameters
     ----------
     layout, leaf
         The numbering, and a leaf with all combinations of its loop indices.
-    target
-        What waits, shape (n,).
     position, periods
         Tile iterations, numbered within the leaf, shape (n,), and the number of periods per loop by
         which the ones in question are later, shape (depth of the leaf, n).
-    behind
-        The number of places.
+    lags
+        The lag of the tile iteration 1, 2, … places behind.
+
+    Returns
+    -------
+    (iterations, which, periods, lags)
+        Tile iterations behind, shape (m,); to which of the n entries each belongs; the number of
+        periods per loop by which it is later, shape (depth of the leaf, m); and the lags.
     """
     tiles, base = layout.tiles[leaf], layout.bases[leaf]
     radix = np.array([kept.trips for kept in tiles.kept], dtype=np.int64)
     digits = layout.later(base + position, periods)[: tiles.depth]
-    moved, exists = successor(digits, radix, behind)
+    behind = np.repeat(np.arange(1, len(lags) + 1), len(position))
+    moved, exists = successor(np.tile(digits, len(lags)), radix, behind)
     found, later = tiles.locate(moved[:, exists])
-    return base + found, target[exists], later
+    which = np.flatnonzero(exists) % max(len(position), 1)
+    return base + found, which, later, lags[behind[exists] - 1]
 
 
 def _program_order(table: ServiceTable) -> Precedences:

@@ -22,7 +22,6 @@ from polylat.lowering.ports import AccessCosts, access_costs
 from polylat.lowering.sampling import LoopSample
 from polylat.lowering.task_graph import build_graph, number_blocks
 from polylat.lowering.transfers import TransferOptions
-from polylat.lowering.units import unit_users
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
@@ -139,8 +138,9 @@ def build(
     """
     layout = number_blocks(lowered, options, kept)
     edges = dependence_edges(lowered.leaves, layout, lowered.found, options)
-    units = unit_users(lowered.spec, lowered.leaves)
-    durations = access_costs(lowered.spec, lowered.leaves, layout.tiles, layout.blocks, units)
+    durations = access_costs(
+        lowered.spec, lowered.leaves, layout.tiles, layout.blocks, lowered.units
+    )
     stage_shifts = skew_shifts(lowered.leaves, layout, lowered.found)
     graph = build_graph(layout, edges, durations, stage_shifts)
     ahead = ServedAhead.of(layout, graph, stage_shifts) if graph.overtaking else None

@@ -456,7 +456,7 @@ class RowBuilder:
 
     def _after_stalls(self, target: Ints, leaf: int, source: Ints, sound: bool) -> list[Rows]:
         """Make rows that wait for the starts of later tile iterations of a rigid pipeline."""
-        lags = np.array(self._stalls[leaf], dtype=self.graph.latency.dtype)
+        lags = self._stalls[leaf]
         rows = []
         start = self.families.start[leaf]
         parts = np.searchsorted(np.array(self._firsts), source, side="right") - 1

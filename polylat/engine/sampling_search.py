@@ -116,6 +116,8 @@ class _RestartSearch:
         (periods, delay behind the range) of the last two failures.
     sample
         The sample of the loop before the search.
+    held
+        Whether the extrapolation held for the number of periods tried last.
     """
 
     node: int
@@ -126,6 +128,7 @@ class _RestartSearch:
     fails: int
     points: tuple[tuple[int, int], ...]
     sample: _Sample
+    held: bool = False
 
     @property
     def next(self) -> int:
@@ -133,14 +136,17 @@ class _RestartSearch:
 
         The delay is convex in the number of periods. So the secant through two failures reaches
         zero at or above the largest number without a delay. Without two points: bisection, in
-        geometric steps while the interval is wide.
+        geometric steps while the interval is wide. After a number that held, one near the upper end
+        of the interval: regimes often end just before the loop does.
         """
         if len(self.points) == 2:
             (a, delay_a), (b, delay_b) = self.points
             if delay_b > delay_a:
                 guess = a - -(-delay_a * (b - a) // (delay_b - delay_a))
-                if self.holds < guess < self.fails:
-                    return guess
+                if guess < self.fails:
+                    return max(guess, self.holds + 1)
+        if self.held:
+            return self.fails - isqrt(self.fails - self.holds)
         if self.fails > 8 * (self.holds + 1) and len(self.points) != 1:
             return isqrt((self.holds + 1) * self.fails)
         return (self.holds + self.fails) // 2
@@ -377,9 +383,9 @@ class SamplingSearch:
         if failed:
             delay = max(excess.get(place, 0) for place in failed)
             points = ((periods, delay), *search.points)[:2] if delay else ()
-            self._restart = replace(search, fails=periods, points=points)
+            self._restart = replace(search, fails=periods, points=points, held=False)
         else:
-            self._restart = replace(search, holds=periods)
+            self._restart = replace(search, holds=periods, held=True)
         if self._restart.fails - self._restart.holds > 1:
             self._try_restart(self._restart.next)
         else:

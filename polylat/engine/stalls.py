@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.numbering import Numbering
+from polylat.schedule.arrays import Times
 from polylat.schedule.graph import TaskGraph
 
 __all__ = ["stall_lags"]
 
 
-def stall_lags(layout: Numbering, graph: TaskGraph) -> dict[int, tuple[int, ...]]:
+def stall_lags(layout: Numbering, graph: TaskGraph) -> dict[int, Times]:
     """Return how long after a start the tile iterations before it finish at the earliest.
 
     Parameters
@@ -23,7 +26,7 @@ def stall_lags(layout: Numbering, graph: TaskGraph) -> dict[int, tuple[int, ...]
 
     Returns
     -------
-    dict of {int: tuple of int}
+    dict of {int: numpy.ndarray}
         Leaf with a rigid pipeline → steps for the tile iteration 1, 2, … before the one that
         starts, as far as these may be in flight.
 
@@ -39,16 +42,18 @@ def stall_lags(layout: Numbering, graph: TaskGraph) -> dict[int, tuple[int, ...]
     finishes no earlier than d + L − m · d after it, for every m up to L / d (see
     `polylat.schedule.stalls`).
     """
-    found: dict[int, tuple[int, ...]] = {}
+    found: dict[int, Times] = {}
     for leaf, durations in graph.rigid.items():
         tiles, base = layout.tiles[leaf], layout.bases[leaf]
         latencies = graph.latency[base : base + tiles.size]
         duration, latency = int(durations[0]), int(latencies[0])
         if (durations != duration).any() or (latencies != latency).any():
             raise IrregularError("tile iterations of a rigid pipeline differ")
-        if int(tiles.multiplicity.sum()) != prod(kept.trips for kept in tiles.kept):
+        size = prod(kept.trips for kept in tiles.kept)
+        if int(tiles.multiplicity.sum()) != size:
             raise IrregularError("a rigid pipeline skips combinations of loop indices")
-        reach = latency // duration if duration else 0
+        reach = min(latency // duration, size - 1) if duration else 0
         if reach:
-            found[leaf] = tuple(latency + duration - m * duration for m in range(1, reach + 1))
+            lags = [latency + duration - m * duration for m in range(1, reach + 1)]
+            found[leaf] = np.array(lags, dtype=latencies.dtype)
     return found

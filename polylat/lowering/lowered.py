@@ -13,6 +13,7 @@ from polylat.lowering.paths import Leaf, with_pipelines
 from polylat.lowering.sharing import SourceHolder, source_holders
 from polylat.lowering.transfers import TransferOptions
 from polylat.lowering.tree import mapping_leaves
+from polylat.lowering.units import Users, unit_users
 from polylat.spec import Spec
 
 __all__ = [
@@ -54,6 +55,11 @@ class LoweredMapping:
     def size(self) -> int:
         """Number of tile iterations of all leaves."""
         return sum(map(count_iterations, self.leaves, self.depths))
+
+    @cached_property
+    def units(self) -> Mapping[str, tuple[Users, ...]]:
+        """Component → the leaves that use each range of its units."""
+        return unit_users(self.spec, self.leaves)
 
 
 def lower(
