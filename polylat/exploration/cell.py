@@ -53,6 +53,8 @@ class _Cache:
 
     Parameters
     ----------
+    which
+        Per row of `Cell.slots`, an index into `timed`; -1 where it has not been timed.
     numbers
         Holders with a single slot and enforced slot counts, as bytes → index into `timed`.
     timed
@@ -62,9 +64,10 @@ class _Cache:
         count, whether it is enforced or not.
     """
 
+    which: Ints
     numbers: dict[bytes, int]
     timed: list[TimedVariant]
-    fits: list[np.ndarray]
+    fits: list[Mask]
 
 
 class Cell:
@@ -76,11 +79,15 @@ class Cell:
         The task graph of all variants.
     pipelines
         Tree nodes of the splits that are Pipelines.
+    slots
+        Shape (rows, holders): the slot counts of each holder of `VariantGraph.holders` to choose
+        from; 0: unlimited.
     """
 
-    def __init__(self, graph: VariantGraph, pipelines: frozenset[int]) -> None:
+    def __init__(self, graph: VariantGraph, pipelines: frozenset[int], slots: Ints) -> None:
         self.graph = graph
         self.pipelines = pipelines
+        self.slots = slots
         self._caches: dict[tuple[int, ...], _Cache] = {}
         self._known_orders: dict[bytes, tuple[Ints, Ints]] = {}
         units = graph.shared.divided(pipelines)
@@ -204,14 +211,13 @@ class Cell:
         makespans, *_ = self._simulate(slots, np.zeros(self.graph.ahead, bool), (_UNLIMITED,))
         return int(makespans[0])
 
-    def time(self, slots: Ints, orders: Sequence[int]) -> tuple[list[TimedVariant], Ints]:
+    def time(self, rows: Ints, orders: Sequence[int]) -> tuple[list[TimedVariant], Ints]:
         """Time variants; those with the same schedule are timed once.
 
         Parameters
         ----------
-        slots
-            Shape (n, holders): the slot count of each holder of `VariantGraph.holders`; 0:
-            unlimited.
+        rows
+            Shape (n,): the row of `slots` of each variant.
         orders
             Indices into `polylat.schedule.timing.ORDERS`. The first one with the least makespan
             counts.
@@ -229,43 +235,44 @@ class Cell:
         """
         cache = self._caches.get(tuple(orders))
         if cache is None or len(cache.timed) > _MOST_CACHED:
-            cache = self._caches[tuple(orders)] = _Cache({}, [], [])
+            none = np.full(len(self.slots), -1, dtype=np.int64)
+            cache = self._caches[tuple(orders)] = _Cache(none, {}, [], [])
+        left = np.unique(rows[cache.which[rows] < 0])
+        slots = self.slots[left]
         single = slots[:, : self.graph.ahead] == 1
         if 1 not in orders and 2 not in orders:
-            single = np.zeros_like(single)
+            single[:] = False
         holders = np.arange(slots.shape[1])
         count = np.searchsorted(np.array(self.graph.slot_counts), slots)
-        which = np.full(len(slots), -1, dtype=np.int64)
         enforced = np.zeros_like(slots)
-        left = np.arange(len(slots))
         while len(left):
-            rows = np.concatenate((single[left].astype(np.int64), enforced[left]), axis=1)
-            unique, of = np.unique(rows, axis=0, return_inverse=True)
-            numbers = self._timed(unique, cache, orders)[of.reshape(-1)]
-            distinct, at = np.unique(numbers, return_inverse=True)
-            fits = np.array([cache.fits[n] for n in distinct])
-            exceeded = ~fits[at[:, None], holders, count[left]] & (enforced[left] == 0)
-            exceeded &= slots[left] > 0
-            done = ~exceeded.any(axis=1)
-            which[left[done]] = numbers[done]
-            enforced[left] = np.where(exceeded, slots[left], enforced[left])
-            left = left[~done]
-        return cache.timed, which
+            choices = np.concatenate((single, enforced), axis=1)
+            first, of = _distinct_rows(choices)
+            numbers = self._timed(choices[first], cache, orders)
+            fits = np.array([cache.fits[n] for n in numbers.tolist()])
+            exceeded = ~fits[of[:, np.newaxis], holders, count] & (enforced == 0) & (slots > 0)
+            more = exceeded.any(axis=1)
+            cache.which[left[~more]] = numbers[of[~more]]
+            left, slots, count, single = left[more], slots[more], count[more], single[more]
+            enforced = np.where(exceeded[more], slots, enforced[more])
+        return cache.timed, cache.which[rows]
 
-    def _timed(self, rows: Ints, cache: _Cache, orders: Sequence[int]) -> Ints:
-        """Return the index of each row's timed variant; time those that are not cached."""
-        keys = [row.tobytes() for row in rows]
-        new = np.array([k for k, key in enumerate(keys) if key not in cache.numbers], dtype=int)
+    def _timed(self, choices: Ints, cache: _Cache, orders: Sequence[int]) -> Ints:
+        """Return the index of the timed variant of each choice; time those that are not cached."""
+        keys = [row.tobytes() for row in choices]
         ahead = self.graph.ahead
-        alike, of = np.unique(rows[new, :ahead], axis=0, return_inverse=True)
-        for pattern, single in enumerate(alike.astype(np.bool_)):
-            these = new[of.reshape(-1) == pattern]
+        alike: dict[bytes, list[int]] = {}
+        for k, key in enumerate(keys):
+            if key not in cache.numbers:
+                alike.setdefault(choices[k, :ahead].tobytes(), []).append(k)
+        for these in alike.values():
+            single = choices[these[0], :ahead].astype(np.bool_)
             by_port, _ = self._orders(single)
             # An order that repeats an earlier one has the same schedule.
             modes = [
                 m for m in orders if m != 1 or 0 not in orders or (by_port[1] != by_port[0]).any()
             ]
-            found = self._simulate(rows[these, ahead:], single, modes, peaks=True)
+            found = self._simulate(choices[these, ahead:], single, modes, peaks=True)
             for k, makespan, mode, peaks, fits in zip(these, *found, strict=True):
                 cache.numbers[keys[k]] = len(cache.timed)
                 timed = TimedVariant(int(makespan), modes[int(mode)], tuple(peaks.tolist()))
@@ -316,3 +323,11 @@ class Cell:
         for component, peak in zip(self.memories, peaks, strict=True):
             found[component] = max(found.get(component, 0), peak)
         return found
+
+
+def _distinct_rows(table: Ints) -> tuple[Ints, Ints]:
+    """Return the first of each group of equal rows, and the group of each row."""
+    groups: dict[bytes, int] = {}
+    of = [groups.setdefault(row.tobytes(), len(groups)) for row in table]
+    number = np.array(of, dtype=np.int64)
+    return np.unique(number, return_index=True)[1], number

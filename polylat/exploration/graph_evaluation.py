@@ -11,7 +11,6 @@ from polylat.exploration.cell import Cell, TimedVariant
 from polylat.exploration.pareto import Outcome
 from polylat.exploration.tiled_mapping import TransferMapping
 from polylat.numbers import reduce_number
-from polylat.schedule.arrays import Ints
 from polylat.schedule.timing import ORDERS
 
 __all__ = ["evaluate_together"]
@@ -40,22 +39,20 @@ def evaluate_together(
     """
     if not assignments:
         return []
-    slots = mapping.slot_counts[np.array(assignments)]
+    rows, row_of = np.unique(mapping.slot_rows[1][np.array(assignments)], return_inverse=True)
     orders = (0, 1, 2) if order == "best" else (ORDERS.index(order),)
-    timed, which = cell.time(slots, orders)
-    makespans = _makespans(timed, which)
+    timed, which = cell.time(rows, orders)
     chosen = [(cell, timed[n], False) for n in which.tolist()]
     if order == "best" and cell.pipelines:
         # A schedule that keeps barriers is also feasible where it need not.
         in_turn = mapping.cell(frozenset())
-        slower = np.flatnonzero((makespans < 0) | (makespans > in_turn.resource_bound))
+        own = np.array([variant.makespan for _, variant, _ in chosen], dtype=np.int64)
+        slower = np.flatnonzero((own < 0) | (own > in_turn.resource_bound))
         if len(slower):
-            others, which = in_turn.time(slots[slower], orders)
-            times = _makespans(others, which)
-            own = makespans[slower]
-            better = (times >= 0) & ((own < 0) | (times < own))
-            for at, n in zip(slower[better].tolist(), which[better].tolist(), strict=True):
-                chosen[at] = in_turn, others[n], True
+            others, which = in_turn.time(rows[slower], orders)
+            for at, n in zip(slower.tolist(), which.tolist(), strict=True):
+                if others[n].makespan >= 0 and not 0 <= own[at] <= others[n].makespan:
+                    chosen[at] = in_turn, others[n], True
     made: dict[tuple[int, bool], Outcome] = {}
     outcomes = []
     for of, variant, barriers in chosen:
@@ -63,12 +60,7 @@ def evaluate_together(
         if key not in made:
             made[key] = _outcome(mapping, of, variant, barriers, order)
         outcomes.append(made[key])
-    return outcomes
-
-
-def _makespans(timed: Sequence[TimedVariant], which: Ints) -> Ints:
-    distinct, at = np.unique(which, return_inverse=True)
-    return np.array([timed[n].makespan for n in distinct], dtype=np.int64)[at.reshape(-1)]
+    return [outcomes[row] for row in row_of.tolist()]
 
 
 def _outcome(

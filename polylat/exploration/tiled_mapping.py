@@ -28,6 +28,7 @@ from polylat.exploration.variants import VariantGraph
 from polylat.lowering.holder_tiles import memory_sizes
 from polylat.lowering.lowered import Granularity, LoweredMapping, lower
 from polylat.lowering.transfers import TransferOptions
+from polylat.schedule.arrays import Ints
 from polylat.spec.slots import DEFAULT_SLOTS, slots_of
 
 __all__ = ["ILLEGAL", "MOST_SHARED", "TiledMapping", "TransferMapping", "one_line"]
@@ -203,12 +204,20 @@ class TransferMapping:
         if pipelines not in self._cells:
             if len(self._cells) > _MOST_CELLS:
                 self._cells.clear()
-            self._cells[pipelines] = Cell(self.graph, pipelines)
+            self._cells[pipelines] = Cell(self.graph, pipelines, self.slot_rows[0])
         return self._cells[pipelines]
 
     @cached_property
-    def slot_counts(self) -> np.ndarray:
-        """Shape (slot assignments, holders of the graph): slot counts; 0: unlimited."""
+    def slot_rows(self) -> tuple[Ints, Ints]:
+        """The distinct slot counts of the holders of the graph, and which of them are assigned.
+
+        Shape (rows, holders), 0: unlimited; shape (slot assignments,).
+        """
+        counts, of = np.unique(self._slot_counts(), axis=0, return_inverse=True)
+        return counts, of.reshape(-1)
+
+    def _slot_counts(self) -> Ints:
+        """Return the slot counts, 0: unlimited, shape (slot assignments, holders of the graph)."""
         assert self.graph is not None
         space, holders = self.tiled.space, self.graph.holders
         names = [name for name, _ in space.slots]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -182,6 +183,7 @@ def test_bounds_of_explored_variants(case: tuple[Data, Data], data: st.DataObjec
         raise
     nodes = frozenset(s.node for path in lowered.leaves for s in path.splits if s.pipeline)
     expected = Fraction(model.barrier_bound, model.costs.scale)
-    assert Fraction(Cell(graph, nodes).barrier_bound, graph.costs.scale) == expected
+    cell = Cell(graph, nodes, np.zeros((1, len(graph.holders)), dtype=np.int64))
+    assert Fraction(cell.barrier_bound, graph.costs.scale) == expected
     sequential = build(with_sequential_splits(lowered), options)
     assert Fraction(sequential.barrier_bound, sequential.costs.scale) >= expected
