@@ -9,7 +9,7 @@ from polylat.analysis.access import AccessKey, Contention, PortUse, port_name, s
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.lowering.ports import total_values
-from polylat.lowering.units import Users, unit_users, users_label
+from polylat.lowering.units import Users, users_label
 from polylat.numbers import Number, reduce_number
 
 __all__ = [
@@ -93,7 +93,7 @@ def contention(model: Model) -> tuple[Contention, ...]:
         In the order of the tree.
     """
     spec, leaves = model.lowered.spec, model.lowered.leaves
-    units = unit_users(spec, leaves)
+    units = model.lowered.units
     stages: dict[int, dict[int, int]] = {}
     for leaf in leaves:
         for split in leaf.splits:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, lcm
 
-import numpy as np
-
 from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
@@ -108,9 +106,9 @@ class AccessCosts:
         once = self.per_transfer.get(name, {}).get(port, 0) if access.transfer else 0
         if not each and not once:
             return None
-        counts: Times = access.counts.astype(object if self.exact else np.int64)
-        burst = self.bursts.get(name, Fraction(1)) if access.transfer else Fraction(1)
-        if burst == 1:
+        counts: Times = access.counts.astype(object) if self.exact else access.counts
+        burst = self.bursts.get(name) if access.transfer else None
+        if burst is None:
             return counts * each + once
         # The values of n bursts are n · burst, which need not be whole; n bursts of steps are.
         bursts = -((-counts * burst.denominator) // burst.numerator)
@@ -225,14 +223,16 @@ def access_costs(
             component = path[access.component]
             what = (leaf.number, access.component, access.tensor, access.action)
             values[what] = values.get(what, 0) + total_values(access, tiles[leaf.number])
-            per_value[what] = _scaled(_cost(component, access), repeat)
-            if access.transfer:
+            if what not in per_value:
+                per_value[what] = _scaled(_cost(component, access), repeat)
+            if access.transfer and what not in setup:
                 setup[what] = _scaled(_setup(component, access.action), repeat)
                 burst = component.burst.get(access.action, 1)
                 if burst != 1:
                     bursts[what] = burst / component.actions_per_value[access.action, access.tensor]
-            late = component.latency.get(access.action, Fraction(0)) * repeat
-            latencies[leaf.number, access.component, access.action] = late
+            late = component.latency.get(access.action)
+            if late:
+                latencies[leaf.number, access.component, access.action] = late * repeat
             for i in (*per_value[what], *setup.get(what, ())) if values[what] else ():
                 served.setdefault(PortKey(access.component, i), set()).add(leaf.number)
         for name in _used(leaf):
@@ -267,7 +267,7 @@ def access_costs(
 
     steps = {what: whole(*what[:2], costs) for what, costs in per_value.items()}
     once = {what: whole(*what[:2], costs) for what, costs in setup.items() if costs}
-    passing = {what: int(late * scale) for what, late in latencies.items() if late}
+    passing = {what: int(late * scale) for what, late in latencies.items()}
     total = sum(int(c * scale) for costs in constant.values() for c in costs.values())
     for what, count in values.items():
         size = total_size(tiles[what[0]])
@@ -339,7 +339,9 @@ def _is_rigid(spec: Spec, leaf: Leaf) -> bool:
 
 def _setup(component: Component, action: str) -> dict[int, Fraction]:
     """Return index of a port → the time that each transfer keeps it busy in addition."""
-    time = component.setup.get(action, Fraction(0))
+    time = component.setup.get(action)
+    if not time:
+        return {}
     serving = [i for i, port in enumerate(component.ports) if action in port.durations]
     return dict.fromkeys(serving or range(len(component.ports)), time)
 

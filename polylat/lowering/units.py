@@ -83,6 +83,8 @@ class _Division:
 
     def ranges(self, fanout: int) -> dict[int, range]:
         """Return the units that each leaf uses; none where its path lacks the component."""
+        if fanout == 1:
+            return {leaf.number: range(leaf.component in self._inside) for leaf in self._leaves}
         return self._divide(self._leaves, 0, range(fanout))
 
     def _divide(self, leaves: Sequence[Leaf], level: int, may: range) -> dict[int, range]:

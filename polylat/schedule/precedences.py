@@ -303,12 +303,15 @@ class _Listing:
         self.loops = len(graph.edge_periods)
         self.served, self.finishing, self.stalled = served, finishing, stalled
         self.chain = _all_sampled(events, self.loops) if chain is None else chain
-        stalls = () if finishing is None else (finishing.stalled_edges, finishing.stalled_written)
-        self.stall_lags = np.unique(np.concatenate([graph.latency[:0], *(s.lag for s in stalls)]))
+        self.stall_lags: Times = graph.latency[:0]
+        if finishing is not None:
+            stalls = finishing.stalled_edges.lag, finishing.stalled_written.lag
+            self.stall_lags = np.unique(np.concatenate(stalls))
         self.width = graph.ports + 2 + len(self.stall_lags)
         self.edge_rule = (graph.edge_rule + 1) * self.width
         self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
-        self.parts: list[_Part] = []
+        none = np.zeros(0, dtype=np.int64)
+        self.parts: list[_Part] = [_Part(none, none, 0, None, START, 0)]
 
     def precedences(self) -> EventPrecedences:
         """All precedences with their rules and reasons."""
@@ -369,7 +372,8 @@ class _Listing:
         reason: Ints | int = START,
         lag: Times | int = 0,
     ) -> None:
-        self.parts.append(_Part(source, target, rule, periods, reason, lag))
+        if len(source):
+            self.parts.append(_Part(source, target, rule, periods, reason, lag))
 
     def _of_starts(self) -> None:
         self._add(self.chain.source, self.chain.target, 0, self.chain.periods)
@@ -423,10 +427,10 @@ class _Listing:
             self._add(events.task(tasks), end[owner], 0, lag=lag[owner] if graph.late else 0)
             self._add(end[chain.source], end[chain.target], 1, chain.periods)
             self._add(idle, end[idle], 2, lag=lag[idle])
-        if self.stalled is None:
+        if self.stalled is None and graph.rigid:
             started, held, lags = stall_precedences(graph)
             self._add(started, events.finish(held), 3, lag=lags)
-        else:
+        elif self.stalled is not None:
             held = events.finish(self.stalled.target)
             self._add(self.stalled.source, held, 3, self.stalled.periods, lag=self.stalled.lag)
         written = np.flatnonzero(graph.kind == 2)
@@ -434,6 +438,8 @@ class _Listing:
 
     def _of_edges(self) -> None:
         graph, events = self.graph, self.events
+        if not len(graph.edge_source):
+            return
         order = _latest_first(graph.edge_source)
         source, reason = graph.edge_source[order], graph.edge_reason[order]
         until = graph.edge_until[order]

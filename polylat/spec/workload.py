@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 from polylat.spec.affine import Affine
 
@@ -32,7 +33,7 @@ class TensorAccess:
     output: bool
     bits_per_value: Fraction
 
-    @property
+    @cached_property
     def variables(self) -> tuple[str, ...]:
         """The rank variables that index the tensor, each once, in order of appearance."""
         return tuple(dict.fromkeys(v for index in self.projection for v in index.variables))

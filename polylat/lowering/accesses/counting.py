@@ -7,7 +7,7 @@ numbers of elements; `lowering.ports` turns them into time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -275,14 +275,22 @@ class _Counter:
             sides.append(_Side(child.component, at_child, child.position))
         return sides
 
-    def _access(self, side: _Side, counts: Counts, *, inward: bool) -> Access:
+    def _access(
+        self, side: _Side, counts: Counts, *, inward: bool, transfer: bool = False
+    ) -> Access:
         nonzero = np.flatnonzero(counts)
         return Access(
-            side.component, self.tensor, side.action, nonzero, counts[nonzero], inward=inward
+            side.component,
+            self.tensor,
+            side.action,
+            nonzero,
+            counts[nonzero],
+            inward=inward,
+            transfer=transfer,
         )
 
     def _transfer(self, side: _Side, counts: Counts, *, inward: bool) -> Access:
-        return replace(self._access(side, counts, inward=inward), transfer=True)
+        return self._access(side, counts, inward=inward, transfer=True)
 
     def _at_entry(self, depth: int, per_iteration: Counts) -> Counts:
         """Return the counts in the tile iterations that enter a new tile, 0 elsewhere."""
