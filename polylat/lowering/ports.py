@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, lcm
 
+import numpy as np
+
 from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
@@ -106,7 +108,7 @@ class AccessCosts:
         once = self.per_transfer.get(name, {}).get(port, 0) if access.transfer else 0
         if not each and not once:
             return None
-        counts: Times = access.counts.astype(object) if self.exact else access.counts
+        counts: Times = access.counts.astype(object if self.exact else np.int64, copy=False)
         burst = self.bursts.get(name) if access.transfer else None
         if burst is None:
             return counts * each + once
