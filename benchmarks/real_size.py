@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -103,7 +103,7 @@ def real_size(
         if spec is None:
             rows.append(Row(path.stem, "", took, error=f"cannot load: {error}"))
             continue
-        pipelined = replace(spec, mapping=spec.mapping.with_pipelines())
+        pipelined = spec.with_pipelines()
         splits = "none" if isinstance(spec.mapping.end, Compute) else "as written"
         rows.append(_row(path, splits, spec, repeats))
         if pipelined != spec:
@@ -137,7 +137,7 @@ def _analyze(spec: Spec) -> Answer:
 def _page(path: Path, splits: str) -> str:
     spec = load(path)
     if splits == "Pipeline":
-        spec = replace(spec, mapping=spec.mapping.with_pipelines())
+        spec = spec.with_pipelines()
     return analyze(spec, granularity="auto").to_html(inputs=[str(path)])
 
 

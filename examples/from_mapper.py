@@ -17,7 +17,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-import polylat
-from polylat.accelforge import from_spec, rerank, to_spec
+from polylat.accelforge import best, rerank
 
 HERE = Path(__file__).parent
 PROBLEMS = {
@@ -121,25 +120,17 @@ def latencies(row: Any) -> str:
     return f"{row.name}: {row['accelforge']:,.0f} -> {row['latency']:,.0f}"
 
 
-def fastest(mappings: Any) -> tuple[polylat.Spec, polylat.Report]:
-    """Return the fastest mapping whose stages overlap, and its report."""
-    ranked = rerank(mappings, quiet=True, pipelined=True)
-    spec = to_spec(mappings, ranked.attrs["winner"])
-    overlapped = replace(spec, mapping=spec.mapping.with_pipelines())
-    return overlapped, polylat.analyze(overlapped)
-
-
 def main(names: Sequence[str]) -> None:
     """Search, rank, and prove the fastest schedule."""
     console = Console(width=80)
     for name in names:
         mappings = search(problem(name))
         console.print(story(name, mappings))
-        spec, report = fastest(mappings)
-        print(str(report).partition("\n\n")[0])  # print(report) for the full report
-        print(str(report.verify()).partition("\n")[0])
+        found = best(mappings, pipelined=True)
+        print(str(found.report).partition("\n\n")[0])  # print(found.report) for the full report
+        print(str(found.report.verify()).partition("\n")[0])
         live = problem(name)
-        live.mapping = from_spec(spec)  # AccelForge evaluates Pipelines as Sequentials
+        live.mapping = found.mapping  # AccelForge evaluates Pipelines as Sequentials
         print(f"AccelForge's figure for it: {live.evaluate_mapping().latency():,}\n")
 
 

@@ -11,7 +11,6 @@
 import contextlib
 import io
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import polylat
@@ -109,9 +108,8 @@ ranked.head()
 # AccelForge is 32,768. It is optimal, and proven:
 
 # %%
-chosen = polylat.accelforge.to_spec(mappings, winner)
-overlapped = replace(chosen, mapping=chosen.mapping.with_pipelines())
-report = polylat.analyze(overlapped)
+chosen = polylat.accelforge.best(mappings, pipelined=True)
+report = chosen.report
 
 assert report.latency == 25088 and report.optimal
 report.verify()
@@ -120,7 +118,7 @@ report.verify()
 # Does it need all of these slots? The exact Pareto front of its schedules:
 
 # %%
-front = polylat.explore(chosen, slots=range(1, 4), progress=False)
+front = polylat.explore(chosen.spec, slots=range(1, 4), progress=False)
 print(front)
 
 assert front.best is not None and front.best.latency == 25088

@@ -282,6 +282,7 @@ class _Unset:
 _DEFAULTS: dict[str, Any] = {
     "granularity": _Unset("auto"),
     "order": _Unset("best"),
+    "pipelined": _Unset(()),
     "background": _Unset(()),
     "staged": _Unset(()),
     "slots": _Unset(DEFAULT_SLOTS),
@@ -295,6 +296,7 @@ def analyze(
     *,
     granularity: str = _DEFAULTS["granularity"],
     order: str = _DEFAULTS["order"],
+    pipelined: bool | str | Iterable[str] = _DEFAULTS["pipelined"],
     background: str | Iterable[str | tuple[str, str]] = _DEFAULTS["background"],
     staged: str | Iterable[str | tuple[str, str]] = _DEFAULTS["staged"],
     slots: int | Mapping[str, int | None] | None = _DEFAULTS["slots"],
@@ -317,6 +319,9 @@ def analyze(
     order
         In which order a port serves: ``"program"`` (depth first), ``"skew"`` (by skewed date),
         ``"oldest"`` (work-conserving), or ``"best"``: the one with the least latency.
+    pipelined
+        Splits that are treated as Pipelines, in addition to those that are: True for all, or names
+        such as ``"e1|e2+e3"`` (the Einsums of the branches), which ``polylat tree`` shows.
     background
         Write-backs that no Sequential waits for: tensors, or (tensor, component written back from)
         pairs, also written ``"o2@SRAM"``.
@@ -360,11 +365,14 @@ def analyze(
     >>> report = polylat.analyze(spec, background="o2")
     >>> report.latency, report.sequential, report.staged
     (31752, 32256, 32256)
+    >>> polylat.analyze(spec, pipelined=True).latency
+    24576
     """
     spec = as_spec(spec)
     given = {
         "granularity": granularity,
         "order": order,
+        "pipelined": pipelined,
         "background": background,
         "staged": staged,
         "slots": slots,
@@ -373,6 +381,7 @@ def analyze(
     }
     known = known_names(spec.workload, spec.arch.order, spec.mapping)
     options = {name: _option(spec, name, value, known) for name, value in given.items()}
+    spec = spec.with_pipelines(options["pipelined"])
     choice = schedule_mapping(spec, options)
     solved, solution = choice.solved, choice.chosen
     model, solutions = solved.model, solved.solutions

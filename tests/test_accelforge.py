@@ -18,7 +18,7 @@ import pytest
 
 import polylat
 from builders import CORPUS, EXAMPLES, OURS, ROOT
-from polylat.accelforge import from_spec, rerank, to_spec
+from polylat.accelforge import best, from_spec, rerank, to_spec
 from polylat.errors import MissingExtraError, OptionError, PolylatError, SpecError, UnsupportedError
 
 with warnings.catch_warnings():
@@ -408,10 +408,31 @@ def test_reranked_with_options(keys: Any, capsys: pytest.CaptureFixture[str]) ->
     for index, latency in staged["latency"].items():
         spec = to_spec(keys, index)
         assert latency == polylat.analyze(spec, staged="all", slots=3).latency
+    for table in (given, overlapped, staged):
+        for row in table.itertuples():
+            assert polylat.analyze(row.spec).latency == row.latency
     with pytest.raises(OptionError, match="granularity"):
         ranked(keys, granularity="coarse")
     with pytest.raises(SpecError, match="cannot rank a Spec"):
         ranked(keys.spec)
+
+
+@needs_dot
+def test_the_best_mapping_keeps_its_options(keys: Any) -> None:
+    found = best(keys, pipelined=True, slots=3)
+    table = ranked(keys, quiet=True, pipelined=True, slots=3)
+    assert found.index == table.attrs["winner"]
+    assert found.report.latency == table["latency"].min()
+    assert polylat.analyze(found.spec).latency == found.report.latency
+    assert str(found).startswith(table.attrs["message"])
+    assert to_spec_of(found.mapping, keys) == found.spec.mapping
+
+
+def to_spec_of(mapping: Any, mappings: Any) -> Any:
+    """AccelForge's mapping, read back."""
+    live = af.Spec(arch=mappings.spec.arch, workload=mappings.spec.workload)
+    live.mapping = mapping
+    return to_spec(live).mapping
 
 
 def tapped(mapping: str, **variables: str) -> Any:

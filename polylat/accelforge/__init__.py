@@ -5,7 +5,8 @@ This module offers the individual steps:
 
 - `to_spec` converts such an object to a `polylat.Spec`;
 - `from_spec` converts the mapping of a `polylat.Spec` to AccelForge's ``Mapping``;
-- `rerank` ranks the mapper's Pareto set by overlapped latency.
+- `rerank` ranks the mapper's Pareto set by overlapped latency;
+- `best` returns the fastest mapping of the set with its report.
 
 They require the extra ``polylat[accelforge]``, and use only public fields and attributes of
 AccelForge.
@@ -17,12 +18,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from polylat.accelforge.export import from_spec
+from polylat.accelforge.fastest import Fastest, best
 from polylat.accelforge.rerank import rerank
 from polylat.errors import MissingExtraError
 from polylat.spec import Spec
 from polylat.spec.reading.live.convert import convert_spec
 
-__all__ = ["from_spec", "rerank", "to_spec"]
+__all__ = ["Fastest", "best", "from_spec", "rerank", "to_spec"]
 
 
 def to_spec(value: Any, index: int | None = None, **variables: Any) -> Spec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isfinite, isnan, nan
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from polylat.errors import (
 )
 from polylat.numbers import Number
 from polylat.report import Report, analyze
-from polylat.spec import Spec
 from polylat.spec.arguments import normalize_flag
 from polylat.spec.options import check_option_names
 from polylat.spec.reading.live.convert import convert_spec, is_mappings
@@ -34,7 +33,6 @@ _PROVEN = "proven"
 def rerank(
     mappings: Any,
     *,
-    pipelined: bool = False,
     verify: bool = False,
     quiet: bool = False,
     **options: Any,
@@ -46,16 +44,13 @@ def rerank(
     mappings
         AccelForge's ``Mappings``, as returned by its mapper: a Pareto set with respect to the
         metrics that were requested from the mapper.
-    pipelined
-        Whether every Sequential split is treated as a Pipeline; the mapper makes only Sequential
-        splits.
     verify
         Whether to prove each schedule with ISL (`Report.verify`), which takes longer.
     quiet
         Whether to omit the message that says whether another mapping is the fastest.
     **options
-        Options of `polylat.analyze`, such as ``background="o2"``, ``staged="all"`` or ``slots=3``.
-        They hold for all mappings.
+        Options of `polylat.analyze`, such as ``pipelined=True`` (the mapper makes only Sequential
+        splits), ``background="o2"``, ``staged="all"`` or ``slots=3``. They hold for all mappings.
 
     Returns
     -------
@@ -84,6 +79,8 @@ def rerank(
         ``fits``             whether no memory exceeds its size
         ``certificate``      ``"proven"``, ``"not requested"``, or why it could not be proven
         ``error``            why the mapping could not be analyzed; else empty
+        ``spec``             the mapping as a `polylat.Spec` with the options under ``schedule``:
+                             `polylat.analyze` of it gives `latency`
         ==================== =====================================================================
 
         Its ``attrs`` have ``winner`` and ``accelforge_winner`` (indices of the fastest mappings),
@@ -105,7 +102,7 @@ def rerank(
         raise MissingExtraError(
             "pandas is not installed", fix="pip install 'polylat[accelforge]'"
         ) from error
-    for name, value in (("pipelined", pipelined), ("verify", verify), ("quiet", quiet)):
+    for name, value in (("verify", verify), ("quiet", quiet)):
         normalize_flag(name, value)
     if not is_mappings(mappings):
         raise SpecError(
@@ -120,7 +117,7 @@ def rerank(
     found = []
     for number, (time, energy) in enumerate(zip(times, energies, strict=True)):
         try:
-            report = analyze(_spec(mappings, number, pipelined), **options)
+            report = analyze(convert_spec(mappings, number), **options)
         except OptionError:
             raise
         except PolylatError as error:
@@ -169,11 +166,6 @@ def _totals(mappings: Any, metric: str) -> list[float]:
     return [nan] * len(mappings)
 
 
-def _spec(mappings: Any, number: int, pipelined: bool) -> Spec:
-    spec = convert_spec(mappings, number)
-    return replace(spec, mapping=spec.mapping.with_pipelines()) if pipelined else spec
-
-
 def _certificate(report: Report) -> str:
     try:
         report.verify()
@@ -211,7 +203,8 @@ def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
             "order": report.order,
             **_memories(report),
         }
-    return row | {"certificate": entry.certificate, "error": entry.error}
+    spec = None if report is None else report.spec
+    return row | {"certificate": entry.certificate, "error": entry.error, "spec": spec}
 
 
 def _memories(report: Report) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +27,7 @@ from polylat.engine.solve import Schedules
 from polylat.errors import UnsupportedError
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
+from polylat.spec import Spec
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -135,6 +136,11 @@ class Results:
     schedules: Schedules = field(repr=False, kw_only=True)
     accelforge: Roofline = field(repr=False, kw_only=True)
     options: Mapping[str, Any] = field(repr=False, kw_only=True)
+
+    @property
+    def spec(self) -> Spec:
+        """The input, with all options under ``schedule``: analyzing it gives the same results."""
+        return replace(self.solution.model.lowered.spec, schedule=dict(self.options))
 
     @cached_property
     def staged(self) -> Number | None:

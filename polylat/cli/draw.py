@@ -15,9 +15,9 @@ from polylat.cli.options import (
     FILE,
     analyze_files,
     analyze_spec,
-    check_options,
     file_options,
     load_files,
+    normal_options,
     parse_variables,
     schedule_options,
     status,
@@ -174,8 +174,8 @@ def tree(
     if critical:
         found = warn_of_missing(analyze_spec(spec, **options)).mapping_tree()
     else:
-        check_options(spec, **options)
-        found = draw_tree(spec)
+        given = normal_options(spec, **options)
+        found = draw_tree(spec.with_pipelines(given.get("pipelined", ())))
     if output is not None:
         write_text(output, found.to_svg())
         return f"wrote {output}"

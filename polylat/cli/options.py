@@ -109,6 +109,13 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
     Callable
         The command with these parameters.
     """
+    pipelined = click.option(
+        "--pipelined",
+        multiple=True,
+        metavar="SPLIT|all",
+        help="Splits whose branches overlap, in addition to the Pipelines of the mapping: all, or"
+        " by name, such as 'e1|e2+e3' (polylat tree shows the names). Repeatable.",
+    )
     background = click.option(
         "--background",
         multiple=True,
@@ -151,7 +158,8 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default=None,
         help="Fail if a memory holds more than its size.",
     )
-    return background(staged(slots(granularity(order(max_tiles(capacity(command)))))))
+    moves = background(staged(slots(granularity(order(max_tiles(capacity(command)))))))
+    return pipelined(moves)
 
 
 @contextmanager
@@ -237,8 +245,8 @@ def warn_of_missing(report: Report) -> Report:
     return report
 
 
-def check_options(spec: Spec, **options: Any) -> None:
-    """Refuse options that cannot be used, in a command that analyzes nothing.
+def normal_options(spec: Spec, **options: Any) -> dict[str, Any]:
+    """Return the normal forms of options, in a command that analyzes nothing.
 
     Parameters
     ----------
@@ -247,18 +255,24 @@ def check_options(spec: Spec, **options: Any) -> None:
     **options
         Options of `analyze` as given on the command line.
 
+    Returns
+    -------
+    dict
+        Name → normal form, of the options that are given.
+
     Raises
     ------
     OptionError
         An option cannot be used.
     """
     known = known_names(spec.workload, spec.arch.order, spec.mapping)
-    for name, value in _given(spec, **options).items():
-        normalize_option(name, value, known)
+    given = _given(spec, **options)
+    return {name: normalize_option(name, value, known) for name, value in given.items()}
 
 
 def _given(
     spec: Spec,
+    pipelined: Sequence[str],
     background: Sequence[str],
     staged: Sequence[str],
     slots: Sequence[str],
@@ -266,6 +280,8 @@ def _given(
 ) -> dict[str, Any]:
     """Return the options of `analyze` that are given."""
     options = {name: value for name, value in options.items() if value is not None}
+    if pipelined:
+        options["pipelined"] = list(pipelined)
     if background:
         options["background"] = list(background)
     if staged:

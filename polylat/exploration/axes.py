@@ -29,7 +29,6 @@ __all__ = [
     "one_or_several",
     "slot_axes",
     "split_axes",
-    "split_name",
     "staged_axes",
     "tile_axes",
     "write_backs",
@@ -109,40 +108,10 @@ def split_axes(mapping: Branch, *, explored: bool) -> tuple[tuple[SplitName, tup
     tuple of (str, tuple of str)
         (name, kinds) of each split, in tree order.
     """
-    found: dict[SplitName, tuple[str, ...]] = {}
-
-    def walk(branch: Branch) -> None:
-        split = branch.end
-        if isinstance(split, Sequential | Pipeline):
-            if len(split.branches) > 1:
-                kinds = ("Sequential", "Pipeline") if explored else (type(split).__name__,)
-                found[split_name([c.einsum for c in b.leaves()] for b in split.branches)] = kinds
-            for below in split.branches:
-                walk(below)
-
-    walk(mapping)
-    return tuple(found.items())
-
-
-def split_name(branches: Iterable[Iterable[str]]) -> SplitName:
-    """Return the name of a split.
-
-    Parameters
-    ----------
-    branches
-        Per branch, the names of its Einsums.
-
-    Returns
-    -------
-    str
-        The names, joined by ``+`` within a branch and by ``|`` between branches.
-
-    Examples
-    --------
-    >>> split_name([["e1"], ["e2", "e3"]])
-    'e1|e2+e3'
-    """
-    return "|".join("+".join(branch) for branch in branches)
+    return tuple(
+        (split.name, ("Sequential", "Pipeline") if explored else (type(split).__name__,))
+        for split in mapping.splits()
+    )
 
 
 # Write-backs

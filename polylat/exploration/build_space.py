@@ -65,6 +65,7 @@ def build_space(
     """
     if not isinstance(splits, bool):
         raise OptionError(f"splits is {splits!r}", fix="give True or False: all, or none")
+    spec = spec.with_pipelines(spec.schedule.get("pipelined", ()))
     lowered = lower(spec, "tile")
     explored, fixed = background_axes(spec, lowered, background)
     memories, staged_always = staged_axes(spec, lowered, staged)

@@ -16,7 +16,6 @@ from polylat.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from polylat.exploration.axes import split_name
 from polylat.exploration.cell import Cell
 from polylat.exploration.choice import TransferChoice
 from polylat.exploration.held_tiles import IntegerRangeError
@@ -29,6 +28,7 @@ from polylat.lowering.holder_tiles import memory_sizes
 from polylat.lowering.lowered import Granularity, LoweredMapping, lower
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.arrays import Ints
+from polylat.spec.mapping import name_of_split
 from polylat.spec.slots import DEFAULT_SLOTS, slots_of
 
 __all__ = ["ILLEGAL", "MOST_SHARED", "TiledMapping", "TransferMapping", "one_line"]
@@ -101,7 +101,7 @@ class TiledMapping:
             for split in leaf.splits:
                 below = branches.setdefault(split.node, {})
                 below.setdefault(split.branch, []).append(leaf.einsum.name)
-        return {split_name(below.values()): n for n, below in branches.items() if len(below) > 1}
+        return {name_of_split(below.values()): n for n, below in branches.items() if len(below) > 1}
 
     def pipelines(self, kinds: Sequence[str]) -> frozenset[int]:
         """Return the tree nodes of the splits that are Pipelines.

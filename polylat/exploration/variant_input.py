@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from polylat.exploration.axes import SplitName, split_name
+from polylat.exploration.axes import SplitName
 from polylat.exploration.choice import Choice
 from polylat.exploration.space import Space
 from polylat.spec import Spec
@@ -98,8 +98,7 @@ def _with_splits(mapping: Branch, kinds: Mapping[SplitName, str]) -> Branch:
     end = mapping.end
     if not isinstance(end, Sequential | Pipeline):
         return mapping
-    name = split_name([c.einsum for c in branch.leaves()] for branch in end.branches)
-    kind = kinds.get(name, type(end).__name__)
+    kind = kinds.get(end.name, type(end).__name__)
     branches = tuple(_with_splits(branch, kinds) for branch in end.branches)
     split = Pipeline if kind == "Pipeline" else Sequential
     return replace(mapping, end=split(branches, end.where))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from polylat.spec.parts import SpecParts
@@ -66,6 +66,21 @@ class Spec(SpecParts, Tabular):
             The input.
         """
         return cls(parts.workload, parts.arch, parts.mapping, parts.schedule)
+
+    def with_pipelines(self, names: Collection[str] | None = None) -> Spec:
+        """Replace Sequential splits by Pipelines.
+
+        Parameters
+        ----------
+        names
+            Names of the splits, such as ``"e1|e2+e3"``; None: all.
+
+        Returns
+        -------
+        Spec
+            The input with overlapping stages.
+        """
+        return replace(self, mapping=self.mapping.with_pipelines(names))
 
     def headline(self) -> tuple[str, ...]:
         """Return the sizes of the input.

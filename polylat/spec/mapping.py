@@ -6,7 +6,7 @@ loops and storage nodes that ends in a Split or in a Compute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 
@@ -156,6 +156,11 @@ class Sequential:
     branches: tuple[Branch, ...]
     where: str = field(default="", compare=False)
 
+    @property
+    def name(self) -> str:
+        """The Einsums of the branches, such as ``e1|e2+e3``."""
+        return _name(self)
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -171,6 +176,36 @@ class Pipeline:
 
     branches: tuple[Branch, ...]
     where: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """The Einsums of the branches, such as ``e1|e2+e3``."""
+        return _name(self)
+
+
+def name_of_split(branches: Iterable[Iterable[str]]) -> str:
+    """Return the name of a split.
+
+    Parameters
+    ----------
+    branches
+        Per branch, the names of its Einsums.
+
+    Returns
+    -------
+    str
+        The names, joined by ``+`` within a branch and by ``|`` between branches.
+
+    Examples
+    --------
+    >>> name_of_split([["e1"], ["e2", "e3"]])
+    'e1|e2+e3'
+    """
+    return "|".join("+".join(branch) for branch in branches)
+
+
+def _name(split: Split) -> str:
+    return name_of_split([leaf.einsum for leaf in b.leaves()] for b in split.branches)
 
 
 Split = Sequential | Pipeline
@@ -207,18 +242,41 @@ class Branch:
             for branch in self.end.branches:
                 yield from branch.leaves()
 
-    def with_pipelines(self) -> Branch:
-        """Replace every Sequential split below by a Pipeline.
+    def splits(self) -> Iterator[Split]:
+        """Iterate over the splits below that have several branches.
+
+        Yields
+        ------
+        Sequential or Pipeline
+            The splits, in tree order.
+        """
+        if isinstance(self.end, Compute):
+            return
+        if len(self.end.branches) > 1:
+            yield self.end
+        for branch in self.end.branches:
+            yield from branch.splits()
+
+    def with_pipelines(self, names: Collection[str] | None = None) -> Branch:
+        """Replace Sequential splits below by Pipelines.
+
+        Parameters
+        ----------
+        names
+            Names of the splits, such as ``"e1|e2+e3"``; None: all.
 
         Returns
         -------
         Branch
             The branch with overlapping stages.
         """
-        if isinstance(self.end, Compute):
+        end = self.end
+        if isinstance(end, Compute):
             return self
-        stages = tuple(branch.with_pipelines() for branch in self.end.branches)
-        return replace(self, end=Pipeline(stages, self.end.where))
+        stages = tuple(branch.with_pipelines(names) for branch in end.branches)
+        overlapped = names is None or end.name in names
+        kind = Pipeline if overlapped else type(end)
+        return replace(self, end=kind(stages, end.where))
 
 
 def describe_node(node: Temporal | Spatial | Storage | Toll | Compute) -> str:

@@ -1,4 +1,4 @@
-"""The names that options of `analyze` may use: tensors, components and holders."""
+"""The names that options of `analyze` may use: tensors, components, holders and splits."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class KnownNames:
         (tensor, component) of every other Storage: it has transfers to and from the one above.
     write_backs
         Those of `holders` that an Einsum writes its output back from.
+    splits
+        Names of the splits with several branches.
     """
 
     tensors: tuple[str, ...]
@@ -33,6 +35,7 @@ class KnownNames:
     backing: tuple[Pair, ...] = ()
     holders: tuple[Pair, ...] = ()
     write_backs: tuple[Pair, ...] = ()
+    splits: tuple[str, ...] = ()
 
 
 def known_names(workload: Workload, components: tuple[str, ...], mapping: Branch) -> KnownNames:
@@ -46,7 +49,7 @@ def known_names(workload: Workload, components: tuple[str, ...], mapping: Branch
     Returns
     -------
     KnownNames
-        The names; holders in the order of the tree.
+        The names; holders and splits in the order of the tree.
     """
     backing: dict[Pair, None] = {}
     holders: dict[Pair, None] = {}
@@ -60,7 +63,12 @@ def known_names(workload: Workload, components: tuple[str, ...], mapping: Branch
             if tensor in einsum.outputs:
                 write_backs |= dict.fromkeys(pairs[1:])
     return KnownNames(
-        workload.tensors, components, tuple(backing), tuple(holders), tuple(write_backs)
+        workload.tensors,
+        components,
+        tuple(backing),
+        tuple(holders),
+        tuple(write_backs),
+        tuple(split.name for split in mapping.splits()),
     )
 
 

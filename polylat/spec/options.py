@@ -14,6 +14,7 @@ from polylat.spec.option_values import (
     normalize_max_tiles,
     normalize_order,
 )
+from polylat.spec.pipelined import normalize_pipelined
 from polylat.spec.reading.suggest import did_you_mean, format_value
 from polylat.spec.slots import check_slots, normalize_slots
 from polylat.spec.staged import check_staged, normalize_staged
@@ -21,6 +22,7 @@ from polylat.spec.staged import check_staged, normalize_staged
 OPTIONS = (
     "granularity",
     "order",
+    "pipelined",
     "background",
     "staged",
     "slots",
@@ -59,6 +61,8 @@ def normalize_option(
             return normalize_granularity(value, where=where)
         case "order":
             return normalize_order(value, where=where)
+        case "pipelined":
+            return normalize_pipelined(value, known.splits, where=where)
         case "background":
             background = normalize_background(value, tensors, components, where=where)
             check_background(background, known, where=where)

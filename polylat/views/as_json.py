@@ -71,6 +71,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
         "order": results.order,
         "granularity": results.granularity,
         "tiles": results.tiles,
+        "pipelined": list(results.options["pipelined"]),
         "background": [
             {"tensor": tensor, "component": component} for tensor, component in results.background
         ],

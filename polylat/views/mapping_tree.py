@@ -20,6 +20,7 @@ from polylat.spec.mapping import (
     describe_node,
 )
 from polylat.views.report_tables import totals_or_none
+from polylat.views.sentences import short_split
 from polylat.views.tree import Tree
 from polylat.views.tree_rows import TreeFlow, TreeRow
 
@@ -47,11 +48,11 @@ def tree(mapping: Spec | Branch) -> Tree:
     >>> spec = polylat.load(*files)
     >>> print(polylat.tree(spec))
     SRAM keeps o2
-    Sequential
+    Sequential e1+e2|e3
     ├─ DRAM keeps w1, i1, w2
     │  for m  (8 tiles of 1)
     │  SRAM keeps o1
-    │  Sequential
+    │  Sequential e1|e2
     │  ├─ for n0  (8 tiles of 1)
     │  │  for n1  (8 tiles of 1)
     │  │  e1 on mac
@@ -68,7 +69,8 @@ def tree(mapping: Spec | Branch) -> Tree:
     <BLANKLINE>
     """
     if isinstance(mapping, Spec):
-        return mapping_tree(mapping.mapping, spec=mapping)
+        spec = mapping.with_pipelines(mapping.schedule.get("pipelined", ()))
+        return mapping_tree(spec.mapping, spec=spec)
     return mapping_tree(mapping)
 
 
@@ -154,6 +156,8 @@ class _Builder:
             self.rows.append(TreeRow("compute", describe_node(branch.end), "", above, first, share))
             return
         name = "Pipeline" if isinstance(branch.end, Pipeline) else "Sequential"
+        if len(branch.end.branches) > 1:
+            name += f" {short_split(branch.end.name)}"
         self.rows.append(TreeRow("split", name, "", above, first))
         for k, child in enumerate(branch.end.branches):
             last = k == len(branch.end.branches) - 1

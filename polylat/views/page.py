@@ -345,6 +345,7 @@ def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, obj
     options = (
         ("order", results.order),
         ("granularity", results.granularity),
+        ("pipelined", ", ".join(results.options["pipelined"]) or "none"),
         ("background", ", ".join(pair_names(results.background)) or "none"),
         ("staged", ", ".join(pair_names(results.staged_holders)) or "none"),
         ("slots", str(results.slots)),

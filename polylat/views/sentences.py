@@ -18,6 +18,7 @@ __all__ = [
     "latency_sentences",
     "missing_write_backs",
     "pair_names",
+    "short_split",
     "waits_sentence",
 ]
 
@@ -32,6 +33,9 @@ ORDER_IS_KEPT = (
     " faster order."
 )
 """The condition under which sensitivities hold."""
+
+_LONGEST_NAME = 40
+"""Largest number of characters of the name of a split that is shown as a whole."""
 
 _MOST_STAGED = 20_000
 """Largest number of tile iterations that are scheduled once more, with every tile staged."""
@@ -61,6 +65,8 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     ]
     if results.engine == "periodic":
         how.append("extrapolated from their period")
+    if results.options["pipelined"]:
+        how.append(f"pipelined: {', '.join(map(short_split, results.options['pipelined']))}")
     if results.background:
         how.append(f"background: {', '.join(pair_names(results.background))}")
     if results.staged_holders:
@@ -153,6 +159,30 @@ def missing_write_backs(results: Results) -> list[str]:
         A sentence for each.
     """
     return [f"Nothing is written back for {tensor}." for tensor, _ in results.idle_background]
+
+
+def short_split(name: str) -> str:
+    """Shorten the name of a split that has many Einsums.
+
+    Parameters
+    ----------
+    name
+        The name.
+
+    Returns
+    -------
+    str
+        The name; of a long one, its ends.
+
+    Examples
+    --------
+    >>> short_split("e1|e2+e3"), short_split("|".join(f"e{n}" for n in range(64)))
+    ('e1|e2+e3', 'e0|…|e63')
+    """
+    stages = name.split("|")
+    if len(name) <= _LONGEST_NAME or len(stages) < 3:
+        return name
+    return f"{stages[0]}|…|{stages[-1]}"
 
 
 def pair_names(pairs: Iterable[tuple[str, str]]) -> list[str]:

@@ -92,7 +92,7 @@ class Tree:
             A line of the legend.
         """
         kinds = {row.kind for row in self.rows}
-        names = {row.text for row in self.rows if row.kind == "split"}
+        kinds_of_splits = {row.text.split()[0] for row in self.rows if row.kind == "split"}
         if kinds & {"loop", "spatial"}:
             yield "for m, 8 tiles of 1: a loop over the rank variable m, one tile after another"
         if "spatial" in kinds:
@@ -101,9 +101,9 @@ class Tree:
             yield "keeps: a Storage node; it holds tiles of its tensors for the nodes below"
         if "toll" in kinds:
             yield "passes on: a Toll node; its tensors pass through it, which takes time"
-        if "Sequential" in names:
+        if "Sequential" in kinds_of_splits:
             yield "Sequential: one branch after another"
-        if "Pipeline" in names:
+        if "Pipeline" in kinds_of_splits:
             yield "Pipeline: the branches overlap, tile by tile"
         if any(flow.produced for flow in self.flows):
             yield "arrow: an Einsum produces a tensor that another one reads there"

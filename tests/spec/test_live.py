@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 import polylat
-from polylat.accelforge import from_spec, rerank, to_spec
+from polylat.accelforge import best, from_spec, rerank, to_spec
 from polylat.errors import MissingExtraError, OptionError, SpecError, UnsupportedError
 from polylat.spec import Spec
 
@@ -275,7 +275,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polylat.accelforge.find_spec", nothing)
     monkeypatch.setitem(__import__("sys").modules, "accelforge", None)
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    for function in (to_spec, from_spec, rerank):
+    for function in (to_spec, from_spec, rerank, best):
         with pytest.raises(MissingExtraError, match=r"pip install 'polylat\[accelforge\]'"):
             function(same())
 

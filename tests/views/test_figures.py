@@ -48,7 +48,7 @@ def test_svg_has_every_bar(report: Report) -> None:
 
 def test_who_waits_for_a_port(spec: Spec) -> None:
     """There is a tick where a wide bar begins that waited for its port, and nowhere else."""
-    pipelined = dataclasses.replace(spec, mapping=spec.mapping.with_pipelines())
+    pipelined = spec.with_pipelines()
     report = polylat.analyze(pipelined, granularity="tile")
     line = report.timeline()
     picture = timeline_scene(TimelineStack((line,)))
