@@ -30,10 +30,11 @@ from polylat.errors import (
 if TYPE_CHECKING:
     from polylat.analysis.access import AccessKey, Contention, PortUse, Step
     from polylat.analysis.bandwidth_curve import Curve
+    from polylat.analysis.changes import Change, Changes
     from polylat.analysis.comparison import Comparison, Difference, compare
     from polylat.analysis.occupancy import Occupancy, ResidentTile
     from polylat.analysis.roofline import Roofline, roofline
-    from polylat.analysis.sensitivity import Change, Sensitivity, SensitivityRow, WhatIf
+    from polylat.analysis.sensitivity import Sensitivity, SensitivityRow, WhatIf
     from polylat.analysis.steady_state import InitiationInterval
     from polylat.analysis.timeline import (
         Bar,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
         TimelineSegment,
         UtilizationSpan,
     )
+    from polylat.analysis.transfer_cost import TransferCost
+    from polylat.analysis.variation import Rescheduled
     from polylat.exploration.choice import Choice
     from polylat.explorer import Exploration, Result, explore
     from polylat.numbers import Number
@@ -81,6 +84,7 @@ __all__ = [
     "Certificate",
     "CertificateError",
     "Change",
+    "Changes",
     "Choice",
     "Column",
     "Comparison",
@@ -108,6 +112,7 @@ __all__ = [
     "ProvenRules",
     "RepeatedPart",
     "Report",
+    "Rescheduled",
     "ResidentTile",
     "Result",
     "Roofline",
@@ -128,6 +133,7 @@ __all__ = [
     "TimelineStack",
     "Toll",
     "TooLargeError",
+    "TransferCost",
     "Tree",
     "UnsupportedError",
     "UtilizationSpan",
@@ -152,7 +158,8 @@ _LAZY = {
     "Branch": "polylat.spec.mapping",
     "Certificate": "polylat.proof.certificate",
     "CertificateError": "polylat.proof.certificate",
-    "Change": "polylat.analysis.sensitivity",
+    "Change": "polylat.analysis.changes",
+    "Changes": "polylat.analysis.changes",
     "Choice": "polylat.exploration.choice",
     "Column": "polylat.tables",
     "Comparison": "polylat.analysis.comparison",
@@ -180,6 +187,7 @@ _LAZY = {
     "TimelineSegment": "polylat.analysis.timeline",
     "Sensitivity": "polylat.analysis.sensitivity",
     "SensitivityRow": "polylat.analysis.sensitivity",
+    "Rescheduled": "polylat.analysis.variation",
     "Sequential": "polylat.spec.mapping",
     "UtilizationSpan": "polylat.analysis.timeline",
     "Spatial": "polylat.spec.mapping",
@@ -191,6 +199,7 @@ _LAZY = {
     "Temporal": "polylat.spec.mapping",
     "Timeline": "polylat.views.timeline",
     "Toll": "polylat.spec.mapping",
+    "TransferCost": "polylat.analysis.transfer_cost",
     "Tree": "polylat.views.tree",
     "WaitedFor": "polylat.schedule.reasons",
     "WhatIf": "polylat.analysis.sensitivity",

@@ -19,7 +19,6 @@ from polylat.analysis.results import Results
 from polylat.analysis.roofline import roofline
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.engine.orders import schedule_mapping, sequential_makespan
-from polylat.engine.solution import Solution
 from polylat.errors import CapacityError
 from polylat.files import extension
 from polylat.numbers import Number
@@ -34,6 +33,7 @@ from polylat.spec.slots import DEFAULT_SLOTS
 from polylat.spec.staged import staged_holders
 from polylat.views import frames
 from polylat.views.as_json import report_to_dict
+from polylat.views.explanation import Explanation
 from polylat.views.mapping_tree import mapping_tree
 from polylat.views.notebook import report_html
 from polylat.views.page import report_page
@@ -247,6 +247,24 @@ class Report(Results):
         """
         return frames.occupancy_frame(self, window)
 
+    def explain(self) -> Explanation:
+        """Explain the latency: what limits it, which changes would help, and what has slack.
+
+        Returns
+        -------
+        Explanation
+            A value that prints itself.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+        >>> told = polylat.analyze(polylat.load(*files)).explain()
+        >>> told.to_dict()["changes"][0]["what"]
+        'all splits as Pipelines'
+        """
+        return Explanation(self)
+
     def verify(self) -> Certificate:
         """Prove that the schedule keeps every rule of the model and ends at the latency.
 
@@ -387,10 +405,7 @@ def analyze(
     model, solutions = solved.model, solved.solutions
     written = background_write_backs(model)
     accelforge = roofline(spec)
-    in_time = Solution(model, solved.unlimited)
-    resource, barrier = in_time.time(model.resource_bound), in_time.time(model.barrier_bound)
-    # Coarser tile iterations wait longer, so their dependence bound does not hold for finer ones.
-    dependence = 0 if choice.coarse else in_time.makespan
+    resource, dependence, barrier = choice.bounds
     report = Report(
         latency=solution.makespan,
         latency_by_order={
@@ -417,7 +432,7 @@ def analyze(
         contention=contention(model),
         engine=solution.model.engine,
         exact=choice.exact,
-        lower_bound=solution.makespan if choice.exact else max(resource, dependence, barrier),
+        lower_bound=choice.lower_bound,
         unsettled=tuple(order for order in ORDERS if order not in solutions),
         solution=solution,
         schedules=solved,

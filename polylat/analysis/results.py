@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.analysis import bandwidth_curve, relation, sensitivity
 from polylat.analysis.access import AccessKey, Contention, PortUse
 from polylat.analysis.bandwidth_curve import Curve
+from polylat.analysis.changes import Changes, single_changes
 from polylat.analysis.critical_path import CriticalPath, critical_path
 from polylat.analysis.evaluation import Retimer
 from polylat.analysis.networkx_graph import networkx_graph
 from polylat.analysis.occupancy import Occupancy, occupancies
 from polylat.analysis.retiming import retimer
 from polylat.analysis.roofline import Roofline
-from polylat.analysis.sensitivity import Change, Sensitivity, WhatIf
+from polylat.analysis.sensitivity import Sensitivity, WhatIf
 from polylat.analysis.staging import DoubleBuffering, buffers_of, staged_schedules
 from polylat.analysis.steady_state import InitiationInterval, initiation_intervals
 from polylat.analysis.throughputs import Throughput, ThroughputKey
+from polylat.analysis.transfer_cost import Direction, TransferCost, named_holder, transfer_cost
+from polylat.analysis.variation import Rescheduled
 from polylat.engine.orders import ScheduleChoice
 from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules
@@ -28,6 +31,7 @@ from polylat.errors import UnsupportedError
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
 from polylat.spec import Spec
+from polylat.spec.names import known_names
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -263,6 +267,64 @@ class Results:
         """Computes the times of the schedule for other durations."""
         return retimer(self.solution, lambda: self.critical_totals)
 
+    def cost_of(
+        self, transfer: str | tuple[str, str], direction: Direction = "both"
+    ) -> TransferCost:
+        """Return what the transfers between a holder and the one above it cost.
+
+        Parameters
+        ----------
+        transfer
+            The holder: ``"o2@SRAM"``, ``("o2", "SRAM")``, or ``"o2"`` where the tensor has a single
+            one.
+        direction
+            ``"out"``: its write-backs; ``"in"``: its fetches; ``"both"``.
+
+        Returns
+        -------
+        TransferCost
+            The latency as it is, without the transfers, and with the write-backs in the background
+            or waited for; each by an analysis of its own.
+
+        Raises
+        ------
+        OptionError
+            There is no such holder, or it has no such transfers.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+        >>> spec = polylat.load(*files)
+        >>> cost = polylat.analyze(spec).cost_of("o2@SRAM")
+        >>> cost.cost, cost.without.latency, cost.background.latency
+        (512, 31744, 31752)
+        >>> polylat.analyze(spec, background="o2").cost_of("o2@SRAM").cost
+        8
+        """
+        model, spec = self.solution.model, self.solution.model.lowered.spec
+        known = known_names(spec.workload, spec.arch.order, spec.mapping)
+        now = Rescheduled(self.latency, self.lower_bound)
+        holder = named_holder(transfer, known)
+        return transfer_cost(model, spec, self.options, now, holder, direction)
+
+    @cached_property
+    def write_back_costs(self) -> tuple[TransferCost, ...]:
+        """What write-backs cost: those of tensors that Einsums exchange, and those in background.
+
+        In the order of the tree. Each is `cost_of` of its holder, with the direction ``"out"``.
+        """
+        model = self.solution.model
+        spec, leaves = model.lowered.spec, model.lowered.leaves
+        read = {tensor for leaf in leaves for tensor in leaf.einsum.inputs}
+        known = known_names(spec.workload, spec.arch.order, spec.mapping)
+        copied = {t for leaf in leaves if leaf.einsum.is_copy for t in leaf.einsum.outputs}
+        return tuple(
+            self.cost_of(pair, "out")
+            for pair in known.write_backs
+            if pair[0] not in copied and (pair[0] in read or pair in self.background)
+        )
+
     def sensitivity(self) -> Sensitivity:
         """Return which durations are critical and which have slack; the order of service is kept.
 
@@ -302,20 +364,43 @@ class Results:
         """
         return sensitivity.what_if(self.retimer, throughputs)
 
-    def best_change(self, factor: int = 2) -> Change | None:
-        """Return the action whose speed-up lowers the latency most; the order of service is kept.
+    def changes(self, factor: int = 2) -> Changes:
+        """Analyze every single change of the schedule and of the machine.
+
+        Each split as a Pipeline, each write-back in the background, each memory staged, more slots;
+        each component, and each of its actions, faster.
 
         Parameters
         ----------
         factor
-            Factor on the throughput of one action of one component.
+            Factor on throughputs.
 
         Returns
         -------
-        Change or None
-            None where no single action is proven to lower the latency.
+        Changes
+            The changes, each with its latency by an analysis of its own; the best first.
+
+        Raises
+        ------
+        OptionError
+            The factor is not a whole number above one.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+        >>> best = polylat.analyze(polylat.load(*files)).changes().best
+        >>> best.what, best.latency
+        ('DRAM twice as fast', 20480)
         """
-        return sensitivity.best_change(self.retimer, factor)
+        return self._known_changes(factor)
+
+    @cached_property
+    def _known_changes(self) -> Callable[[int], Changes]:
+        """`single_changes`, which remembers its results."""
+        spec = self.solution.model.lowered.spec
+        known = known_names(spec.workload, spec.arch.order, spec.mapping)
+        return cache(partial(single_changes, spec, self.options, known, self.latency))
 
     def curve(self, component: str, action: str | None = None) -> Curve:
         """Return the latency as a function of a bandwidth; the order of service is kept.

@@ -22,7 +22,6 @@ from polylat.analysis.throughputs import (
     describe_name,
     duration_factor,
     shown,
-    timed_keys,
 )
 from polylat.errors import OptionError, UnsupportedError
 from polylat.numbers import Number, format_large, reduce_number
@@ -31,11 +30,9 @@ from polylat.tables import Column, Table, Tabular
 __all__ = [
     "NO_TIME",
     "RIGID",
-    "Change",
     "Sensitivity",
     "SensitivityRow",
     "WhatIf",
-    "best_change",
     "sensitivity",
     "what_if",
 ]
@@ -194,29 +191,6 @@ class WhatIf:
     critical: Mapping[AccessKey, Number] | None
 
 
-@dataclass(frozen=True)
-class Change:
-    """The gain from making one action of one component faster. The order of service is kept.
-
-    Parameters
-    ----------
-    component, action
-        The action that becomes faster.
-    factor
-        Factor on its throughput.
-    latency
-        The resulting latency.
-    speedup
-        Latency of the report as a multiple of `latency`; None if that is zero.
-    """
-
-    component: str
-    action: str
-    factor: int
-    latency: Number
-    speedup: Fraction | None
-
-
 def sensitivity(retimer: Retimer) -> Sensitivity:
     """Compute the sensitivity of the latency, by component and action, and by access.
 
@@ -347,45 +321,6 @@ def what_if(retimer: Retimer, throughputs: Mapping[ThroughputKey, Throughput]) -
                 break
     now, found = retimer.evaluate({}), retimer.evaluate(scales)
     return WhatIf(found.latency, _speedup(now.latency, found.latency), found.time_or_none)
-
-
-def best_change(retimer: Retimer, factor: int = 2) -> Change | None:
-    """Find the action of a component whose speed-up lowers the latency most.
-
-    The order of service is kept; analyzing anew may find a better one.
-
-    Parameters
-    ----------
-    retimer
-        Times the schedule anew.
-    factor
-        Factor on the throughput of the action.
-
-    Returns
-    -------
-    Change or None
-        None where no single action is proven to lower the latency.
-
-    Examples
-    --------
-    >>> import polylat
-    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
-    >>> polylat.analyze(polylat.load(*files), granularity="tile").best_change()
-    Change(component='DRAM', action='read', factor=2, latency=27904, speedup=Fraction(126, 109))
-    """
-    now = retimer.evaluate({})
-    best: Change | None = None
-    # An action off this critical path cannot shorten it.
-    some = retimer.loads if now.time_or_none is None else now.time_or_none
-    for component, action in dict.fromkeys((k[1], k[3]) for k in some if k in retimer.loads):
-        keys = timed_keys(retimer, component, action)
-        try:
-            latency = retimer.evaluate(dict.fromkeys(keys, Fraction(1, factor))).latency
-        except UnsupportedError:  # too many tile iterations would have to be sampled
-            continue
-        if latency < (best.latency if best else now.latency):
-            best = Change(component, action, factor, latency, _speedup(now.latency, latency))
-    return best
 
 
 def _ordered(rows: Iterable[SensitivityRow]) -> tuple[SensitivityRow, ...]:

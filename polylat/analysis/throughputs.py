@@ -19,7 +19,7 @@ __all__ = ["Throughput", "ThroughputKey", "describe_name", "duration_factor", "s
 ThroughputKey = str | tuple[str, str] | AccessKey
 """A component, (component, action), or (Einsum, component, tensor or None, action)."""
 Throughput = int | float | str | Fraction | Decimal
-"""A factor on throughput: an integer, a Fraction, a decimal as text or Decimal, or inf."""
+"""A factor on throughput: a number, also as text, or inf. A float is the decimal that it prints."""
 
 
 def timed_keys(retimer: Retimer, component: str, action: str | None) -> frozenset[AccessKey]:
@@ -124,21 +124,22 @@ def duration_factor(factor: object, what: str) -> Fraction:
     Raises
     ------
     OptionError
-        It is not an exact number above zero, nor infinite.
+        It is not a number above zero, nor infinite.
     """
     if isinstance(factor, (str, float)) and factor in ("inf", inf):
         return Fraction(0)
     value: Fraction | None = None
-    if isinstance(factor, (int, Fraction, Decimal, str)) and not isinstance(factor, bool):
+    given = str(float(factor)) if isinstance(factor, float) else factor  # 0.1 means one tenth
+    if isinstance(given, (int, Fraction, Decimal, str)) and not isinstance(given, bool):
         try:
-            value = Fraction(parse_ratio(factor) if isinstance(factor, str) else to_exact(factor))
+            value = Fraction(parse_ratio(given) if isinstance(given, str) else to_exact(given))
         except (BadNumber, ArithmeticError):
             value = None
     if value is None or value <= 0:
         raise OptionError(
-            f"a factor must be an exact number above zero, or inf, not {shown(factor)}",
+            f"a factor must be a number above zero, or inf, not {shown(factor)}",
             where=what,
-            fix='write 2, "1.5" or Fraction(3, 2); 2 is twice as fast',
+            fix="write 2, 1.5 or Fraction(3, 2); 2 is twice as fast",
         )
     return 1 / value
 

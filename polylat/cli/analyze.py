@@ -24,8 +24,8 @@ from polylat.cli.options import (
 from polylat.cli.output import examples
 from polylat.errors import OptionError, UnsupportedError
 from polylat.spec.reading.load import load_each
-from polylat.views.as_json import curve_to_dict, explanation_to_dict, roofline_to_dict
-from polylat.views.text import render_curve, render_explanation, render_report
+from polylat.views.as_json import curve_to_dict, roofline_to_dict
+from polylat.views.text import render_curve, render_report
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -91,16 +91,14 @@ def analyze(
 def explain(
     files: Sequence[str], variables: Sequence[str], as_json: bool, **options: Any
 ) -> dict[str, Any] | RenderableType:
-    """What binds the latency, what has slack, and which single change would help most.
+    """What binds the latency, which single changes would help, and what has slack.
 
-    The order in which the ports serve is kept; analyzing anew with other throughputs may find a
-    better one. The options are those of polylat analyze.
+    Each change is an analysis of its own. For slack, the order in which the ports serve is kept.
+    The options are those of polylat analyze.
     """
-    report = analyze_files(files, variables, **options)
-    with status("computing sensitivities"):
-        if as_json:
-            return explanation_to_dict(report)
-        return render_explanation(report)
+    told = analyze_files(files, variables, **options).explain()
+    with status("analyzing changes"):
+        return told.to_dict() if as_json else told.to_rich()
 
 
 @click.command(

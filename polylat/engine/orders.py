@@ -13,7 +13,7 @@ from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules, solve
 from polylat.errors import ScheduleError, TooLargeError
 from polylat.lowering.lowered import Granularity, LoweredMapping, at_tile_granularity, lower
-from polylat.lowering.transfers import TransferOptions
+from polylat.lowering.transfers import FreeTransfer, TransferOptions
 from polylat.numbers import Number
 from polylat.spec import Spec
 
@@ -57,6 +57,20 @@ class ScheduleChoice:
         """Whether the tile iterations are coarser than requested."""
         return self.solved.model.lowered.depths != self.lowered.depths
 
+    @property
+    def bounds(self) -> tuple[Number, Number, Number]:
+        """Lower bounds of every schedule: resource, dependence and barrier bound."""
+        model = self.solved.model
+        in_time = Solution(model, self.solved.unlimited)
+        # Coarser tile iterations wait longer: their dependence bound does not hold for finer ones.
+        dependence = 0 if self.coarse else in_time.makespan
+        return in_time.time(model.resource_bound), dependence, in_time.time(model.barrier_bound)
+
+    @property
+    def lower_bound(self) -> Number:
+        """The makespan if that is exact, else the largest lower bound."""
+        return self.chosen.makespan if self.exact else max(self.bounds)
+
     @cached_property
     def exact(self) -> bool:
         """Whether the makespan of the chosen schedule is proven to be the latency."""
@@ -71,6 +85,7 @@ def schedule_mapping(
     spec: Spec,
     options: Mapping[str, Any],
     *,
+    free: frozenset[FreeTransfer] = frozenset(),
     lowering: Callable[[Granularity, TransferOptions], LoweredMapping] | None = None,
     solver: Solver = solve,
 ) -> ScheduleChoice:
@@ -81,7 +96,9 @@ def schedule_mapping(
     spec
         The input.
     options
-        All options of `analyze`, in their normal forms.
+        All options of `analyze`, in their normal forms; the splits are those of the input.
+    free
+        Transfers that take no time.
     lowering, solver
         Replacements of `lower` and `solve` that cache their results.
 
@@ -98,7 +115,8 @@ def schedule_mapping(
         There are too many tile iterations.
     """
     lowering = lowering or partial(lower, spec)
-    solved, lowered = _solve(lowering, solver, transfer_options(spec, options), options)
+    transfers = replace(transfer_options(spec, options), free=free)
+    solved, lowered = _solve(lowering, solver, transfers, options)
     try:
         chosen, settled, in_turn = _choose(solver, solved, options)
     except ScheduleError as error:

@@ -130,6 +130,8 @@ class AccessCosts:
             Number of a port → steps, shape (iterations of the access,). Ports on which the access
             takes no time are left out.
         """
+        if access.free:
+            return {}
         name = leaf, access.component, access.tensor, access.action
         some = self.per_transfer.get(name, {}) if access.transfer else {}
         ports = dict.fromkeys((*self.per_value[name], *some))
@@ -149,7 +151,8 @@ class AccessCosts:
         int
             Steps.
         """
-        return self.latencies.get((leaf, access.component, access.action), 0)
+        name = leaf, access.component, access.action
+        return 0 if access.free else self.latencies.get(name, 0)
 
 
 def total_values(access: Access, tiles: IterationTable) -> int:
@@ -221,7 +224,7 @@ def access_costs(
     for leaf, mine in zip(leaves, blocks, strict=True):
         path = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         repeat = leaf.einsum.n_instances * spec.workload.n_instances
-        for access in (a for block in mine for a in block.accesses):
+        for access in (a for block in mine for a in block.accesses if not a.free):
             component = path[access.component]
             what = (leaf.number, access.component, access.tensor, access.action)
             values[what] = values.get(what, 0) + total_values(access, tiles[leaf.number])

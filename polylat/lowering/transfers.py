@@ -8,7 +8,10 @@ from polylat.lowering.paths import Leaf
 from polylat.spec.slots import Slots
 from polylat.spec.staged import Staged, is_staged
 
-__all__ = ["TransferOptions", "hand_over_depth", "separate_levels"]
+__all__ = ["FreeTransfer", "TransferOptions", "hand_over_depth", "separate_levels"]
+
+FreeTransfer = tuple[str, str, bool]
+"""(tensor, component of the holder, whether it is the transfer into the holder)"""
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,15 @@ class TransferOptions:
         The holders that hand over whole tiles.
     slots
         Number of tiles that holders keep.
+    free
+        (tensor, component, inward) of transfers to (inward) or from a holder that take no time: how
+        long the others take without them.
     """
 
     background: frozenset[tuple[str, str]] = frozenset()
     staged: Staged = ()
     slots: Slots = 2
+    free: frozenset[FreeTransfer] = frozenset()
 
     @property
     def without_background(self) -> TransferOptions:

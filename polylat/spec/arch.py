@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -152,3 +152,40 @@ class Arch:
             The component.
         """
         return next(c for c in self.paths[einsum] if c.name == name)
+
+    def faster(self, component: str, action: str | None, factor: Fraction) -> Arch:
+        """Return the architecture with a faster component.
+
+        Parameters
+        ----------
+        component
+            Name of the component.
+        action
+            The only action that becomes faster: one of its actions, or `OVERHEAD`; None: all
+            actions, without the overhead.
+        factor
+            Factor on the throughput. Setups and fixed latencies stay.
+
+        Returns
+        -------
+        Arch
+            The architecture.
+        """
+
+        def changed(port: Port) -> Port:
+            if action == OVERHEAD:
+                return replace(port, constant=port.constant / factor)
+            times = {
+                name: time / factor if action in (None, name) else time
+                for name, time in port.durations.items()
+            }
+            return replace(port, durations=times)
+
+        paths = {
+            einsum: tuple(
+                replace(c, ports=tuple(map(changed, c.ports))) if c.name == component else c
+                for c in path
+            )
+            for einsum, path in self.paths.items()
+        }
+        return replace(self, paths=paths)

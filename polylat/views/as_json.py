@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 CURVE_SCHEMA = "polylat.curve/1"
-EXPLANATION_SCHEMA = "polylat.explanation/1"
+EXPLANATION_SCHEMA = "polylat.explanation/2"
 REPORT_SCHEMA = "polylat.report/1"
 ROOFLINE_SCHEMA = "polylat.roofline/1"
 
@@ -128,7 +128,7 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
         Data of the schema `EXPLANATION_SCHEMA`.
     """
     found = results.sensitivity()
-    change = results.best_change()
+    changes = results.changes()
     return {
         "schema": EXPLANATION_SCHEMA,
         "latency": json_number(results.latency),
@@ -143,15 +143,19 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
         "accesses": [
             {"einsum": row.einsum, "tensor": row.tensor, **_row(row)} for row in found.accesses
         ],
-        "best_change": None
-        if change is None
-        else {
-            "component": change.component,
-            "action": change.action,
-            "factor": change.factor,
-            "latency": json_number(change.latency),
-            "speedup": optional_number(change.speedup),
-        },
+        "factor": changes.factor,
+        "changes": [
+            {
+                "kind": change.kind,
+                "what": change.what,
+                "component": change.component,
+                "action": change.action,
+                "latency": optional_number(change.latency),
+                "lower_bound": optional_number(change.found.lower_bound),
+                "reason": change.found.reason or None,
+            }
+            for change in changes.changes
+        ],
         "undetermined": dict(results.undetermined),
     }
 

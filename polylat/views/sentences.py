@@ -38,7 +38,10 @@ _LONGEST_NAME = 40
 """Largest number of characters of the name of a split that is shown as a whole."""
 
 _MOST_STAGED = 20_000
-"""Largest number of tile iterations that are scheduled once more, with every tile staged."""
+"""Largest number of tile iterations that are scheduled again: with every tile staged, and so on."""
+
+_MOST_COSTS = 3
+"""Largest number of write-backs whose costs are given."""
 
 
 def latency_sentences(results: Results) -> tuple[str, ...]:
@@ -73,6 +76,9 @@ def _latency_sentences(results: Results) -> Iterator[str]:
         how.append(f"staged: {', '.join(pair_names(results.staged_holders))}")
     yield " · ".join(how)
     yield from missing_write_backs(results)
+    small = results.tiles <= min(_MOST_STAGED, results.options["max_tiles"])
+    if small:
+        yield from _write_backs(results)
     if results.keeps_barriers:
         yield "The fastest schedule keeps the barriers: it runs every Pipeline as a Sequential."
     if results.sequential is None:
@@ -95,10 +101,19 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     dependence = f"{format_number(results.dependence_bound)} (ports always free)"
     barrier = format_number(results.barrier_bound)
     yield f"Bounds: resource {resource}, dependence {dependence}, barrier {barrier}."
-    most = min(_MOST_STAGED, results.options["max_tiles"])
-    if results.tiles <= most and results.options["staged"] != ALL_HOLDERS:
+    if small and results.options["staged"] != ALL_HOLDERS:
         yield _staged(results)
         yield from _double_buffering(results)
+
+
+def _write_backs(results: Results) -> Iterator[str]:
+    """Say what the write-backs cost that readers ask about."""
+    costs = results.write_back_costs
+    for cost in costs[:_MOST_COSTS]:
+        yield str(cost)
+    if len(costs) > _MOST_COSTS:
+        names = ", ".join(f"{c.tensor}@{c.component}" for c in costs[_MOST_COSTS:])
+        yield f"What the write-backs of {names} cost: report.cost_of(...)."
 
 
 def _double_buffering(results: Results) -> Iterator[str]:

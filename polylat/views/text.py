@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -13,9 +12,8 @@ from rich.text import Text
 from polylat.analysis.access import OVERHEAD
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.results import Results
-from polylat.analysis.sensitivity import Change
 from polylat.errors import UnsupportedError
-from polylat.numbers import format_large, format_number, percent
+from polylat.numbers import format_large
 from polylat.proof.certificate import Certificate
 from polylat.tables import Table, plain_text
 from polylat.views.curve_tables import bandwidths_table, curve_sentences, pieces_table
@@ -49,6 +47,9 @@ __all__ = [
 
 _ROWS = 12
 """Largest number of rows of a table."""
+
+_CHANGES = 24
+"""Largest number of listed changes."""
 
 _USERS = 4
 """Largest number of listed Einsums per port."""
@@ -165,19 +166,25 @@ def render_explanation(results: Results) -> RenderableType:
     sections = [
         _headline(results),
         _section(
+            "What would help: single changes, each by an analysis of its own",
+            results.changes().tables()[0].first(_CHANGES),
+        ),
+        _section(
             "Steady state: the initiation interval of each loop",
             _determined(
                 lambda: intervals_table(results), "No loop repeats along the critical path."
             ),
         ),
-        _section("The most effective single change", _change(results.best_change(), results)),
         _section("What limits the latency: time on the critical path", by_action),
         _section("The same by access", by_access),
         _section(
             "What has slack: how many times slower each access could be at the same latency",
             slack if slack.rows or slack.notes else _ALL_LIMIT,
         ),
-        Text(ORDER_IS_KEPT, style="dim"),
+        Text(
+            f"Slack, and latency if free: {ORDER_IS_KEPT[0].lower()}{ORDER_IS_KEPT[1:]}",
+            style="dim",
+        ),
     ]
     return _spaced(sections)
 
@@ -265,21 +272,6 @@ def _steps(results: Results, limit: int) -> list[Table | str]:
     rest = len(results.critical_path) - limit
     more = [f"{count_words(rest, 'more step')}."] if rest > 0 else []
     return [steps_table(results, limit).select(*chosen), *more]
-
-
-def _change(change: Change | None, results: Results) -> Text:
-    if change is None:
-        return Text("None: no single action reduces the latency if it becomes twice as fast.")
-    gained = Fraction(results.latency) - Fraction(change.latency)
-    subject = f"{change.component} {change.action}"
-    if change.action == OVERHEAD:
-        subject = f"overhead of {change.component}"
-    return Text.assemble(
-        (subject, "bold"),
-        f" twice as fast: {format_number(results.latency)} becomes ",
-        (format_number(change.latency), "bold green"),
-        f", {format_number(gained)} ({percent(gained, results.latency)}) less.",
-    )
 
 
 def _if_rows(table: Table, otherwise: str = _NOTHING) -> Table | str:

@@ -25,7 +25,7 @@ from polylat import (
 from polylat.analysis.access import LATENCY, OVERHEAD, AccessKey
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.periodic_retiming import PeriodicRetimer
-from polylat.analysis.sensitivity import RIGID, Change, best_change
+from polylat.analysis.sensitivity import RIGID
 from polylat.cli import main
 from polylat.views.as_json import curve_to_dict, explanation_to_dict
 from polylat.views.text import curve_text, explanation_text
@@ -203,21 +203,6 @@ def test_everything_scaled(case: tuple[Data, Data], scale: Fraction) -> None:
     assert sum(found.time.values()) == found.latency
 
 
-@given(cascades())
-def test_the_best_change_is_the_best(case: tuple[Data, Data]) -> None:
-    data, options = case
-    report = analyzed(without_machine(data, "rigid"), **options)
-    pairs = {(key[1], key[3]) for key in report.retimer.loads}
-    latencies = [report.what_if({pair: 2}).latency for pair in pairs]
-    change = best_change(report.retimer)
-    if change is None:
-        assert min(latencies, default=report.latency) == report.latency
-    else:
-        assert change.latency == min(latencies) < report.latency
-        assert report.what_if({(change.component, change.action): 2}).latency == change.latency
-        assert change.speedup == Fraction(report.latency) / Fraction(change.latency)
-
-
 # At real size ------------------------------------------------------------------------------------
 
 
@@ -333,14 +318,6 @@ def test_what_if_by_hand() -> None:
     assert (nothing.latency, nothing.speedup, nothing.critical) == (0, None, {})
 
 
-def test_best_change_by_hand() -> None:
-    # DRAM's reads twice as fast: e1 takes 960 per row; e3 4,096 + 3,840 on DRAM's port.
-    latency = 8 * 960 + 8 * 1472 + 4096 + 3840
-    assert best_change(example().retimer) == Change(
-        "DRAM", "read", 2, latency, Fraction(31744, latency)
-    )
-
-
 def test_overhead_is_a_class_of_its_own() -> None:
     report = with_overhead()
     assert report.latency == 31744 + 100 + 100
@@ -385,7 +362,7 @@ def test_what_takes_no_time() -> None:
         0,
         False,
     )
-    assert best_change(report.retimer) is None
+    assert report.changes().best is None
     assert "Nothing takes time." in explanation_text(report)
     assert "has no influence" in curve_text(report, curve)
 
@@ -436,12 +413,12 @@ def test_a_component_alone() -> None:
             (
                 {("DRAM", "read"): factor},
                 (
-                    "throughput of DRAM read: a factor must be an exact number above zero, or inf,"
-                    f' not {factor!r}. Fix: write 2, "1.5" or Fraction(3, 2); 2 is twice as'
+                    "throughput of DRAM read: a factor must be a number above zero, or inf,"
+                    f" not {factor!r}. Fix: write 2, 1.5 or Fraction(3, 2); 2 is twice as"
                     " fast."
                 ),
             )
-            for factor in (0, -1, 1.5, "fast", "1/0", True, None, float("nan"), Decimal("nan"))
+            for factor in (0, -1, -1.5, "fast", "1/0", True, None, float("nan"), Decimal("nan"))
         ),
     ],
 )
@@ -484,7 +461,7 @@ def test_explain_prints_what_binds() -> None:
     assert result.stdout == explanation_text(example())
     lines = result.stdout.splitlines()
     assert lines[0] == "Latency  31,744"
-    assert "  DRAM read twice as fast: 31,744 becomes 27,392, 4,352 (13.7%) less." in lines
+    assert "  DRAM read twice as fast        27,392  4,352  13.7%" in lines
     first = lines[lines.index("What limits the latency: time on the critical path") + 2]
     assert " ".join(first.split()) == "DRAM read 15,872 50.0% 15,872 1 23,552"
     assert any(line.split() == ["e1", "mac", "-", "compute", "16x"] for line in lines)
@@ -535,7 +512,7 @@ def test_json() -> None:
     assert (data["beyond"], data["below"]) == ("23/8", "8/23")
     assert data["pieces"][1] == {"scale": "8/23", "latency": 23552, "slope": 11776}
     data = explanation_to_dict(example())
-    assert data["schema"] == "polylat.explanation/1"
+    assert data["schema"] == "polylat.explanation/2"
     assert sum(row["critical"] for row in data["accesses"]) == data["latency"] == 31744
     assert data["components"][0] == {
         "component": "DRAM",
@@ -547,9 +524,9 @@ def test_json() -> None:
         "slack_reason": None,
         "latency_if_free": 23552,
     }
-    assert data["best_change"]["latency"] == 27392
+    assert data["changes"][0]["latency"] == 25344
     page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
-    rows = (*data["components"], *data["accesses"], data["best_change"])
+    rows = (*data["components"], *data["accesses"], *data["changes"])
     named = {*data, *curve_to_dict(example().curve("DRAM")), *(key for row in rows for key in row)}
     assert [key for key in sorted(named) if f"`{key}`" not in page] == []
 
@@ -614,6 +591,3 @@ def test_durations_in_a_rigid_pipeline(engine: int) -> None:
         with pytest.raises(UnsupportedError, match="rigid"):
             refused()
     assert report.what_if({"c1": 1}).latency == report.latency
-    best = report.best_change()
-    assert best is not None
-    assert best.component != "c1"

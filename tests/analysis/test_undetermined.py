@@ -272,7 +272,7 @@ def test_slack_does_not_need_the_path(untraced: str) -> None:
     assert critical
     assert all(slack[name] == 1 for name in critical)
     assert report.what_if({"DRAM": 2}).critical is None
-    assert report.best_change() is not None
+    assert report.changes().best is not None
 
 
 def test_a_known_report_misses_nothing() -> None:

@@ -180,8 +180,8 @@ def test_progress_is_shown_after_a_second() -> None:
     [
         (["analyze"], "analyzing"),
         (["analyze", "--verify"], "proving"),
-        (["explain"], "computing sensitivities"),
-        (["explain", "--json"], "computing sensitivities"),
+        (["explain"], "analyzing changes"),
+        (["explain", "--json"], "analyzing changes"),
         (["curve", "--component", "DRAM"], "computing the curve"),
         (["timeline"], "drawing"),
     ],

@@ -31,6 +31,8 @@ class Access:
         Whether the values move towards the compute.
     transfer
         Whether the access is part of a transfer between storages, rather than of the operations.
+    free
+        Whether the access takes no time, whatever its component says.
     """
 
     component: str
@@ -40,6 +42,7 @@ class Access:
     counts: Counts
     inward: bool = False
     transfer: bool = False
+    free: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ numbers of elements; `lowering.ports` turns them into time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,12 @@ from polylat.lowering.integer_types import Counts, count_type
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sharing import SourceHolder
-from polylat.lowering.transfers import TransferOptions, hand_over_depth, separate_levels
+from polylat.lowering.transfers import (
+    FreeTransfer,
+    TransferOptions,
+    hand_over_depth,
+    separate_levels,
+)
 from polylat.schedule.arrays import Ints
 from polylat.spec.arch import Component
 from polylat.spec.slots import slots_of
@@ -75,7 +80,9 @@ def leaf_blocks(
         separate = separate_levels(leaf, tensor, options)
         own = 1 if access.output else found[tensor].level + 1
         for level in range(own, len(storages)):
+            component = storages[level].component
             inward = counter.read_back(level) if access.output else counter.fill(level)
+            inward = _freed(inward, (tensor, component, True), options)
             if level > separate:
                 foreground += inward
             elif inward:
@@ -85,10 +92,11 @@ def leaf_blocks(
             if not access.output:
                 continue
             back = counter.write_back(level, hand_over_depth(leaf, tensor, level, options))
+            back = _freed(back, (tensor, component, False), options)
             if level > separate:
                 foreground += back
             else:
-                behind = (tensor, storages[level].component) in options.background
+                behind = (tensor, component) in options.background
                 block = Block("write_back", tensor, level, back, background=behind)
                 backs.append((-level, rank, block))
         foreground += counter.operands()
@@ -97,6 +105,15 @@ def leaf_blocks(
     compute = Access(leaf.component, None, "compute", np.arange(tiles.size), operations(tiles))
     front = Block("foreground", None, 0, (*foreground, compute))
     return (*(b for *_, b in fills), front, *(b for *_, b in backs))
+
+
+def _freed(
+    accesses: tuple[Access, ...], transfer: FreeTransfer, options: TransferOptions
+) -> tuple[Access, ...]:
+    """Return the accesses of a transfer, which take no time if the options say so."""
+    if transfer not in options.free:
+        return accesses
+    return tuple(replace(access, free=True) for access in accesses)
 
 
 def _served_ahead(leaf: Leaf, tensor: str, level: int, options: TransferOptions) -> bool:

@@ -1,0 +1,255 @@
+"""What would help: single changes of the schedule and of the machine, each with its latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, Literal
+
+from polylat.analysis.access import OVERHEAD
+from polylat.analysis.variation import Rescheduled, reschedule
+from polylat.errors import OptionError
+from polylat.numbers import Number, format_number, percent
+from polylat.spec import Spec
+from polylat.spec.arguments import normalize_count
+from polylat.spec.mapping import Sequential
+from polylat.spec.names import KnownNames
+from polylat.spec.staged import staged_holders
+from polylat.tables import Column, Table, Tabular
+
+__all__ = ["Change", "ChangeKind", "Changes", "single_changes"]
+
+ChangeKind = Literal["pipelined", "background", "staged", "slots", "throughput"]
+"""The option of `analyze` that changes, or the throughput of a component."""
+
+_COLUMNS = (
+    Column("change", "Change"),
+    Column("latency", "Latency", "number", {None: "none"}),
+    Column("saved", "Saves", "number", {None: "-"}),
+    Column("share", "Share", "share", {None: "-"}),
+    Column("note", "", "prose"),
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of one option, or of the throughput of one component.
+
+    Parameters
+    ----------
+    kind
+        What changes.
+    what
+        The change in words.
+    options
+        Options of `analyze` that make it; empty for a faster component.
+    component, action
+        The component that becomes faster, and its only action that does; None: all of them. Both
+        None for a change of options.
+    found
+        The latency with the change, by an analysis of its own.
+    """
+
+    kind: ChangeKind
+    what: str
+    options: Mapping[str, Any] = field(hash=False)
+    component: str | None
+    action: str | None
+    found: Rescheduled
+
+    @property
+    def latency(self) -> Number | None:
+        """The latency with the change; None where there is no schedule."""
+        return self.found.latency
+
+
+@dataclass(frozen=True)
+class Changes(Tabular):
+    """Single changes, those with the least latency first.
+
+    Parameters
+    ----------
+    latency
+        The latency without any change.
+    factor
+        The factor on throughputs.
+    changes
+        The changes; those without a latency last.
+    """
+
+    latency: Number
+    factor: int
+    changes: tuple[Change, ...]
+
+    @property
+    def best(self) -> Change | None:
+        """The first change, if it lowers the latency."""
+        for change in self.changes[:1]:
+            if change.latency is not None and change.latency < self.latency:
+                return change
+        return None
+
+    def saved(self, change: Change) -> Number | None:
+        """Return by how much a change lowers the latency.
+
+        Parameters
+        ----------
+        change
+            One of the changes.
+
+        Returns
+        -------
+        Number or None
+            Negative where the latency rises; None where there is none.
+        """
+        return None if change.latency is None else self.latency - change.latency
+
+    def headline(self) -> tuple[str, ...]:
+        """Return the best change in words.
+
+        Returns
+        -------
+        tuple of str
+            One sentence.
+        """
+        best = self.best
+        if best is None or best.latency is None:
+            return ("No single change lowers the latency.",)
+        saved = self.latency - best.latency
+        now, less = format_number(self.latency), format_number(saved)
+        share = percent(saved, self.latency)
+        return (f"{best.what}: {now} becomes {best.found}, {less} ({share}) less.",)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the changes as a table.
+
+        Returns
+        -------
+        tuple of Table
+            One table.
+        """
+        rows = []
+        for change in self.changes:
+            saved = self.saved(change)
+            share = Fraction(saved) / Fraction(self.latency) if saved and self.latency else None
+            note = change.found.reason
+            if change.latency is not None and not change.found.exact:
+                note = f"at least {format_number(change.found.lower_bound or 0)}"
+            rows.append((change.what, change.latency, saved, share, note))
+        return (Table(_COLUMNS, tuple(rows), "Single changes"),)
+
+
+def single_changes(
+    spec: Spec, options: Mapping[str, Any], known: KnownNames, latency: Number, factor: int = 2
+) -> Changes:
+    """Analyze every single change of the schedule and of the machine.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    options
+        All options of `analyze`, in their normal forms.
+    known
+        The names that exist.
+    latency
+        The latency without any change.
+    factor
+        Factor on the throughput of a component, or of one of its actions.
+
+    Returns
+    -------
+    Changes
+        All of them.
+
+    Raises
+    ------
+    OptionError
+        The factor is not a whole number above one.
+    """
+    if normalize_count("factor", factor) == 1:
+        raise OptionError("factor is 1, which changes nothing", fix="give 2 for twice as fast")
+    found = []
+    for kind, what, changed in _option_changes(spec, options, known):
+        result = reschedule(spec, {**options, **changed})
+        found.append(Change(kind, what, changed, None, None, result))
+    for component, action in _throughputs(spec):
+        what = {OVERHEAD: f"overhead of {component}", None: component}.get(
+            action, f"{component} {action}"
+        )
+        times = "twice" if factor == 2 else f"{factor} times"
+        faster = replace(spec, arch=spec.arch.faster(component, action, Fraction(factor)))
+        result = reschedule(faster, options)
+        text = f"{what} {times} as fast"
+        found.append(Change("throughput", text, {}, component, action, result))
+    ranked = sorted(
+        found, key=lambda c: (c.latency is None, c.latency or 0, c.kind == "throughput")
+    )
+    return Changes(latency, factor, tuple(ranked))
+
+
+def _option_changes(
+    spec: Spec, options: Mapping[str, Any], known: KnownNames
+) -> Iterator[tuple[ChangeKind, str, dict[str, Any]]]:
+    """Yield (option, words, changed options) of each change of an option."""
+    pipelined = options["pipelined"]
+    inner = [
+        split.name
+        for split in spec.mapping.splits()
+        if isinstance(split, Sequential) and split.name not in pipelined
+    ]
+    if len(inner) > 1:
+        yield "pipelined", "all splits as Pipelines", {"pipelined": known.splits}
+    for name in inner:
+        yield "pipelined", f"split {name} as a Pipeline", {"pipelined": (*pipelined, name)}
+    background = options["background"]
+    waited = [
+        pair
+        for pair in known.write_backs
+        if pair not in background and (pair[0], None) not in background
+    ]
+    if len(waited) > 1:
+        everything = {"background": (*background, *waited)}
+        yield "background", "all write-backs in the background", everything
+    for tensor, component in waited:
+        changed = {"background": (*background, (tensor, component))}
+        yield "background", f"{tensor}@{component} in the background", changed
+    staged = options["staged"]
+    known_staged = staged_holders(staged, known)
+    for component in dict.fromkeys(c for _, c in known.holders):
+        own = [pair for pair in known.holders if pair[1] == component]
+        if any(pair not in known_staged for pair in own):
+            changed = {"staged": (*staged, (None, component))}
+            yield "staged", f"tiles in {component} staged", changed
+    slots = options["slots"]
+    if isinstance(slots, int):
+        yield "slots", f"{slots + 1} slots instead of {slots}", {"slots": slots + 1}
+        yield "slots", "unlimited slots", {"slots": None}
+    elif slots is not None:
+        more = {name: None if count is None else count + 1 for name, count in slots.items()}
+        yield "slots", "one more slot everywhere", {"slots": more}
+        yield "slots", "unlimited slots", {"slots": None}
+
+
+def _throughputs(spec: Spec) -> list[tuple[str, str | None]]:
+    """Return what can become faster: components, and actions of those that have several."""
+    timed: dict[str, dict[str, None]] = {}
+    for path in spec.arch.paths.values():
+        for component in path:
+            actions = timed.setdefault(component.name, {})
+            for port in component.ports:
+                actions |= dict.fromkeys(a for a, time in port.durations.items() if time)
+                if port.constant:
+                    actions[OVERHEAD] = None
+    found: list[tuple[str, str | None]] = []
+    for name in spec.arch.order:
+        actions = timed.get(name, {})
+        several = [action for action in actions if action != OVERHEAD]
+        if several:
+            found.append((name, None))
+        if len(several) > 1:
+            found += [(name, action) for action in several]
+        if OVERHEAD in actions:
+            found.append((name, OVERHEAD))
+    return found

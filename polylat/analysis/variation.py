@@ -1,0 +1,78 @@
+"""A mapping scheduled once more: with other options, with free transfers, on a faster machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polylat.analysis.occupancy import occupancies
+from polylat.engine.orders import schedule_mapping
+from polylat.errors import PolylatError
+from polylat.lowering.transfers import FreeTransfer
+from polylat.numbers import Number, format_number
+from polylat.spec import Spec
+
+__all__ = ["Rescheduled", "reschedule"]
+
+
+@dataclass(frozen=True)
+class Rescheduled:
+    """The latency of a variation of a mapping.
+
+    Parameters
+    ----------
+    latency
+        Its latency; that of a schedule that exists where it is not exact. None where there is no
+        schedule, or where none is found.
+    lower_bound
+        What no schedule undercuts; the latency itself where that is exact. None as for `latency`.
+    reason
+        Why there is no latency; empty if there is one.
+    """
+
+    latency: Number | None
+    lower_bound: Number | None
+    reason: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the latency is known exactly."""
+        return self.latency is not None and self.latency == self.lower_bound
+
+    def __str__(self) -> str:
+        if self.latency is None or self.lower_bound is None:
+            return self.reason
+        if self.exact:
+            return format_number(self.latency)
+        return f"{format_number(self.lower_bound)} to {format_number(self.latency)}"
+
+
+def reschedule(
+    spec: Spec, options: Mapping[str, Any], *, free: frozenset[FreeTransfer] = frozenset()
+) -> Rescheduled:
+    """Schedule a variation of a mapping.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    options
+        All options of `analyze`, in their normal forms.
+    free
+        Transfers that take no time.
+
+    Returns
+    -------
+    Rescheduled
+        Its latency, as `analyze` computes it; or why there is none.
+    """
+    try:
+        choice = schedule_mapping(spec.with_pipelines(options["pipelined"]), options, free=free)
+        if options["enforce_capacity"]:
+            for memory in occupancies(choice.chosen):
+                if memory.exceeded:
+                    return Rescheduled(None, None, f"{memory.component} is too small")
+    except PolylatError as error:
+        return Rescheduled(None, None, error.what)
+    return Rescheduled(choice.chosen.makespan, choice.lower_bound)

@@ -1,0 +1,88 @@
+"""Single changes: each has the latency of its own analysis, and none is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+
+import polylat
+from builders import EXAMPLES
+from polylat import MappingError, OptionError, ScheduleError, Spec, UnsupportedError
+from polylat.spec.mapping import Sequential
+from polylat.spec.names import known_names
+from strategies import Data, cascades
+
+
+def latency(spec: Spec, **options: Any) -> Any:
+    """The latency of an analysis; None where there is none."""
+    try:
+        return polylat.analyze(spec, **options).latency
+    except (MappingError, ScheduleError, UnsupportedError):
+        return None
+
+
+@given(cascades())
+def test_every_change_is_an_analysis(case: tuple[Data, Data]) -> None:
+    plain, options = case
+    try:
+        spec = Spec.from_dict(plain)
+        report = polylat.analyze(spec, **options)
+    except (MappingError, ScheduleError, UnsupportedError):
+        assume(False)
+        raise
+    found = report.changes()
+    for change in found.changes:
+        other = spec
+        if change.component is not None:
+            arch = spec.arch.faster(change.component, change.action, Fraction(2))
+            other = replace(spec, arch=arch)
+        assert change.latency == latency(other, **{**options, **change.options})
+        assert (change.latency is None) == bool(change.found.reason)
+    known = [change.latency for change in found.changes if change.latency is not None]
+    assert known == sorted(known)
+    assert all(change.latency is None for change in found.changes[len(known) :])
+    assert (found.best is None) == (not known or known[0] >= report.latency)
+    words = [change.what for change in found.changes]
+    assert len(words) == len(set(words))
+    for split in spec.mapping.splits():
+        inner = f"split {split.name} as a Pipeline" in words
+        assert inner == isinstance(split, Sequential)
+    names = known_names(spec.workload, spec.arch.order, spec.mapping)
+    for pair in names.write_backs:
+        waited = f"{pair[0]}@{pair[1]} in the background" in words
+        assert waited == (pair not in report.background)
+
+
+def example(**options: Any) -> polylat.Report:
+    files = (EXAMPLES / f"{part}.yaml" for part in ("arch", "workload", "tap_resident"))
+    return polylat.analyze(polylat.load(*files), **options)
+
+
+def test_by_hand() -> None:
+    """The tap: what the README says of each change."""
+    found = example().changes()
+    by_words = {change.what: change.latency for change in found.changes}
+    assert by_words["o2@SRAM in the background"] == 31752
+    assert by_words["all splits as Pipelines"] == 24576
+    assert by_words["tiles in SRAM staged"] == 32256
+    assert found.best is not None and found.best.what == "all splits as Pipelines"
+    assert found.headline() == (
+        "all splits as Pipelines: 32,256 becomes 24,576, 7,680 (23.8%) less.",
+    )
+
+
+def test_nothing_helps() -> None:
+    """What is as fast as its slowest port: all others may become faster in vain."""
+    found = example(pipelined=True, background="o2").changes()
+    helps = [change.what for change in found.changes if (found.saved(change) or 0) > 0]
+    assert helps == ["DRAM twice as fast", "DRAM read twice as fast", "DRAM write twice as fast"]
+
+
+@pytest.mark.parametrize("factor", [1, 0, "2", 1.5])
+def test_the_factor_is_a_whole_number_above_one(factor: Any) -> None:
+    with pytest.raises(OptionError, match="factor"):
+        example().changes(factor)
