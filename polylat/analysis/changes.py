@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal
 
 from polylat.analysis.access import OVERHEAD
+from polylat.analysis.refetches import Refetch
 from polylat.analysis.variation import Rescheduled, reschedule
 from polylat.errors import OptionError
 from polylat.numbers import Number, format_number, percent
@@ -20,8 +21,8 @@ from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Change", "ChangeKind", "Changes", "single_changes"]
 
-ChangeKind = Literal["pipelined", "background", "staged", "slots", "throughput"]
-"""The option of `analyze` that changes, or the throughput of a component."""
+ChangeKind = Literal["pipelined", "background", "staged", "slots", "hoist", "throughput"]
+"""The option of `analyze` that changes; or where a Storage is, or the throughput of a component."""
 
 _COLUMNS = (
     Column("change", "Change"),
@@ -34,7 +35,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Change:
-    """A change of one option, or of the throughput of one component.
+    """A change of one option, of one Storage, or of the throughput of one component.
 
     Parameters
     ----------
@@ -42,18 +43,19 @@ class Change:
         What changes.
     what
         The change in words.
-    options
-        Options of `analyze` that make it; empty for a faster component.
+    spec
+        The input with the change, and with all options under ``schedule``: `analyze` of it gives
+        `found`.
     component, action
         The component that becomes faster, and its only action that does; None: all of them. Both
-        None for a change of options.
+        None for another kind of change.
     found
         The latency with the change, by an analysis of its own.
     """
 
     kind: ChangeKind
     what: str
-    options: Mapping[str, Any] = field(hash=False)
+    spec: Spec = field(repr=False)
     component: str | None
     action: str | None
     found: Rescheduled
@@ -141,7 +143,12 @@ class Changes(Tabular):
 
 
 def single_changes(
-    spec: Spec, options: Mapping[str, Any], known: KnownNames, latency: Number, factor: int = 2
+    spec: Spec,
+    options: Mapping[str, Any],
+    known: KnownNames,
+    fetches: Sequence[Refetch],
+    latency: Number,
+    factor: int = 2,
 ) -> Changes:
     """Analyze every single change of the schedule and of the machine.
 
@@ -153,6 +160,8 @@ def single_changes(
         All options of `analyze`, in their normal forms.
     known
         The names that exist.
+    fetches
+        What is fetched back, and may be kept instead.
     latency
         The latency without any change.
     factor
@@ -170,19 +179,32 @@ def single_changes(
     """
     if normalize_count("factor", factor) == 1:
         raise OptionError("factor is 1, which changes nothing", fix="give 2 for twice as fast")
-    found = []
+    found: list[Change] = []
+
+    def add(
+        kind: ChangeKind,
+        what: str,
+        other: Spec,
+        chosen: Mapping[str, Any],
+        faster: tuple[str | None, str | None] = (None, None),
+    ) -> None:
+        changed = replace(other, schedule=dict(chosen))
+        found.append(Change(kind, what, changed, *faster, reschedule(other, chosen)))
+
     for kind, what, changed in _option_changes(spec, options, known):
-        result = reschedule(spec, {**options, **changed})
-        found.append(Change(kind, what, changed, None, None, result))
+        add(kind, what, spec, {**options, **changed})
+    for fetch in fetches:
+        if fetch.hoisted is not None:
+            what = f"{fetch.tensor} kept in {fetch.into} above {fetch.split}"
+            add("hoist", what, fetch.hoisted, options)
+    times = "twice" if factor == 2 else f"{factor} times"
     for component, action in _throughputs(spec):
         what = {OVERHEAD: f"overhead of {component}", None: component}.get(
             action, f"{component} {action}"
         )
-        times = "twice" if factor == 2 else f"{factor} times"
         faster = replace(spec, arch=spec.arch.faster(component, action, Fraction(factor)))
-        result = reschedule(faster, options)
-        text = f"{what} {times} as fast"
-        found.append(Change("throughput", text, {}, component, action, result))
+        add("throughput", f"{what} {times} as fast", faster, options, (component, action))
+
     ranked = sorted(
         found, key=lambda c: (c.latency is None, c.latency or 0, c.kind == "throughput")
     )

@@ -16,6 +16,7 @@ from polylat.analysis.critical_path import CriticalPath, critical_path
 from polylat.analysis.evaluation import Retimer
 from polylat.analysis.networkx_graph import networkx_graph
 from polylat.analysis.occupancy import Occupancy, occupancies
+from polylat.analysis.refetches import Refetch, refetches
 from polylat.analysis.retiming import retimer
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import Sensitivity, WhatIf
@@ -325,6 +326,14 @@ class Results:
             if pair[0] not in copied and (pair[0] in read or pair in self.background)
         )
 
+    @cached_property
+    def refetches(self) -> tuple[Refetch, ...]:
+        """What Einsums fetch back from where their producer has written it.
+
+        Each with the mapping that keeps it, and that mapping's latency.
+        """
+        return refetches(self.solution.model, self.options)
+
     def sensitivity(self) -> Sensitivity:
         """Return which durations are critical and which have slack; the order of service is kept.
 
@@ -400,7 +409,8 @@ class Results:
         """`single_changes`, which remembers its results."""
         spec = self.solution.model.lowered.spec
         known = known_names(spec.workload, spec.arch.order, spec.mapping)
-        return cache(partial(single_changes, spec, self.options, known, self.latency))
+        fetches = self.refetches
+        return cache(partial(single_changes, spec, self.options, known, fetches, self.latency))
 
     def curve(self, component: str, action: str | None = None) -> Curve:
         """Return the latency as a function of a bandwidth; the order of service is kept.

@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from polylat.spec.hoisting import hoisted
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.evaluate import evaluate
+from polylat.spec.reading.mapping_paths import check_paths
 from polylat.spec.reading.plain_data import to_tree
 from polylat.tables import Column, Table, Tabular
 
@@ -81,6 +83,40 @@ class Spec(SpecParts, Tabular):
             The input with overlapping stages.
         """
         return replace(self, mapping=self.mapping.with_pipelines(names))
+
+    def hoist(self, tensor: str, component: str) -> Spec:
+        """Keep a tensor above the split whose branches exchange it.
+
+        Parameters
+        ----------
+        tensor, component
+            The tensor, and the component that keeps it in a branch, such as ``"o2", "SRAM"``.
+
+        Returns
+        -------
+        Spec
+            The input with one Storage above the innermost split that has all Einsums that access
+            the tensor, instead of those in the branches.
+
+        Raises
+        ------
+        OptionError
+            There is no such Storage.
+        MappingError
+            A holder may not stand there.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml")
+        >>> refetched = polylat.load(*files, "examples/tap_refetched.yaml")
+        >>> resident = polylat.load(*files, "examples/tap_resident.yaml")
+        >>> refetched.hoist("o2", "SRAM") == resident
+        True
+        """
+        mapping = hoisted(self.mapping, self.workload, tensor, component)
+        check_paths(mapping, self.workload, self.arch)
+        return replace(self, mapping=mapping)
 
     def headline(self) -> tuple[str, ...]:
         """Return the sizes of the input.

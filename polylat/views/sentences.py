@@ -111,6 +111,8 @@ def _write_backs(results: Results) -> Iterator[str]:
     costs = results.write_back_costs
     for cost in costs[:_MOST_COSTS]:
         yield str(cost)
+    for fetch in results.refetches[:_MOST_COSTS]:
+        yield str(fetch)
     if len(costs) > _MOST_COSTS:
         names = ", ".join(f"{c.tensor}@{c.component}" for c in costs[_MOST_COSTS:])
         yield f"What the write-backs of {names} cost: report.cost_of(...)."

@@ -36,11 +36,10 @@ def test_every_change_is_an_analysis(case: tuple[Data, Data]) -> None:
         raise
     found = report.changes()
     for change in found.changes:
-        other = spec
         if change.component is not None:
             arch = spec.arch.faster(change.component, change.action, Fraction(2))
-            other = replace(spec, arch=arch)
-        assert change.latency == latency(other, **{**options, **change.options})
+            assert change.latency == latency(replace(spec, arch=arch), **options)
+        assert change.latency == latency(change.spec)
         assert (change.latency is None) == bool(change.found.reason)
     known = [change.latency for change in found.changes if change.latency is not None]
     assert known == sorted(known)
