@@ -35,7 +35,12 @@ from polylat.views.report_tables import (
     totals_or_none,
 )
 from polylat.views.scene import Label, Scene
-from polylat.views.sentences import ORDER_IS_KEPT, pair_names, undetermined_sentence
+from polylat.views.sentences import (
+    ORDER_IS_KEPT,
+    is_small,
+    pair_names,
+    undetermined_sentence,
+)
 from polylat.views.svg import scene_svg, style_sheet
 from polylat.views.text import report_text
 from polylat.views.timeline_scene import timeline_scene
@@ -53,6 +58,9 @@ _STEPS = 40
 
 _LISTED = 5
 """Largest number of names in a sentence."""
+
+_BEST = 3
+"""Largest number of changes that the headline names."""
 
 _QUICK = {"explicit": 500_000, "periodic": 20_000}
 """Engine → largest number of tasks for which sensitivities are computed by default."""
@@ -108,8 +116,9 @@ def report_page(
     change, curves = _sensitivity(results, sensitivity, hints)
     sections = [
         ("headline", "Latency", headline(results) + _answers(results, curves)),
-        ("comparison", "From AccelForge's latency to polylat's", _comparison(results)),
         ("timeline", "Timeline", _timelines(results, builder)),
+        ("changes", "What would help", _changes(results, curves)),
+        ("comparison", "From AccelForge's latency to polylat's", _comparison(results)),
         ("ports", "Ports", _ports(results)),
         ("critical", "Critical path", _critical(results)),
         ("sensitivity", "Sensitivity", change),
@@ -186,7 +195,7 @@ def _page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
 
 
 def _answers(results: Results, curves: Sequence[Curve]) -> str:
-    """Summarize the critical path, the writes on it, and the most effective change."""
+    """Summarize the critical path, and the most effective changes."""
     answers = [*_why(results), *_changing(results, curves)]
     rows = (f"<dt>{name}</dt><dd>{text}</dd>" for name, text in answers)
     return f'<dl class="answers">{"".join(rows)}</dl>'
@@ -197,29 +206,13 @@ def _why(results: Results) -> Iterator[tuple[str, str]]:
     if totals is None:
         yield "Critical path", 'not determined (<a href="#critical">why</a>)'
         return
-    outputs = {
-        leaf.einsum.name: leaf.einsum.outputs for leaf in results.solution.model.lowered.leaves
-    }
     kinds: dict[str, Fraction] = {}
-    writes: dict[str, Fraction] = {}
-    # Writes of produced tensors come before writes that fill holders.
-    keys = dict.fromkeys((*results.accesses, *totals))
-    for key in sorted(keys, key=lambda key: key[2] not in outputs[key[0]]):
-        einsum, component, tensor, action = key
-        time = Fraction(totals.get(key, 0))
-        if action == "write":
-            name = f"{tensor} to {component} by {einsum}"
-            writes[name] = writes.get(name, Fraction(0)) + time
-        kinds[f"{component} {action}"] = kinds.get(f"{component} {action}", Fraction(0)) + time
+    for (_, component, _, action), time in totals.items():
+        name = f"{component} {action}"
+        kinds[name] = kinds.get(name, Fraction(0)) + Fraction(time)
     on = _shares(kinds, results)
     if on:
         yield "Critical path", f'{_listed(on)} (<a href="#critical">details</a>)'
-    if writes:
-        off = [name for name, time in writes.items() if not time]
-        on = _shares(writes, results)
-        yield "Writes on the critical path", _listed(on) if on else "none"
-        if off:
-            yield "Writes off the critical path", _listed(off)
 
 
 def _shares(times: Mapping[str, Fraction], results: Results) -> list[str]:
@@ -234,19 +227,30 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _changing(results: Results, curves: Sequence[Curve]) -> Iterator[tuple[str, str]]:
-    """The component whose doubled bandwidth reduces the latency most."""
+    """Yield the single changes that lower the latency most."""
     if not curves:
         return
-    best = min(curves, key=lambda curve: Fraction(curve.at_bandwidth(2)))
-    latency = Fraction(best.at_bandwidth(2))
-    text = "no single component: doubling its bandwidth does not reduce the latency"
-    if latency and latency < results.latency:
-        times = f"{float(Fraction(results.latency) / latency):.3f}"
-        text = (
-            f"twice the bandwidth of {escape(best.component)}: {format_number(best.at_bandwidth(2))},"
-            f" {times} times as fast"
-        )
-    yield "What would help", f'{text} (<a href="#sensitivity">details</a>)'
+    if is_small(results):
+        found = results.changes()
+        helping = [c for c in found.changes if (found.saved(c) or 0) > 0][:_BEST]
+        texts = [f"{escape(change.what)}: {escape(str(change.found))}" for change in helping]
+    else:
+        best = min(curves, key=lambda curve: Fraction(curve.at_bandwidth(2)))
+        latency = best.at_bandwidth(2)
+        texts = [f"{escape(best.component)} twice as fast: {format_number(latency)}"]
+        texts = texts if latency < results.latency else []
+    text = "; ".join(texts) or "no single change lowers the latency"
+    yield "What would help", f'{text} (<a href="#changes">details</a>)'
+
+
+def _changes(results: Results, curves: Sequence[Curve]) -> str:
+    if curves and is_small(results):
+        return table_box(results.changes().tables()[0])
+    return (
+        "<p>Each change is an analysis of its own, and these take a while for this mapping:"
+        " <code>polylat explain</code> with the same files and options, or"
+        " <code>report.changes()</code>.</p>"
+    )
 
 
 # Timelines ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ __all__ = [
     "ORDER_IS_KEPT",
     "contention_sentences",
     "count_words",
+    "is_small",
     "latency_sentences",
     "missing_write_backs",
     "pair_names",
@@ -76,7 +77,8 @@ def _latency_sentences(results: Results) -> Iterator[str]:
         how.append(f"staged: {', '.join(pair_names(results.staged_holders))}")
     yield " · ".join(how)
     yield from missing_write_backs(results)
-    small = results.tiles <= min(_MOST_STAGED, results.options["max_tiles"])
+    yield from _doubts(results)
+    small = is_small(results)
     if small:
         yield from _write_backs(results)
     if results.keeps_barriers:
@@ -104,6 +106,63 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     if small and results.options["staged"] != ALL_HOLDERS:
         yield _staged(results)
         yield from _double_buffering(results)
+
+
+def _doubts(results: Results) -> Iterator[str]:
+    """Say what makes a latency void or doubtful: memories that overflow, data that never moves."""
+    try:
+        full = [
+            f"{m.name} holds up to {format_number(m.peak)} of {format_number(m.size)} bits"
+            f" ({percent(m.peak, m.size)})"
+            for m in results.occupancy
+            if m.exceeded and m.size is not None
+        ]
+    except UnsupportedError:
+        full = []
+    if full:
+        yield f"Does not fit: {', '.join(full)}, where each tile counts with its full size."
+    model = results.solution.model
+    order = model.lowered.spec.arch.order
+    outermost = min(
+        (
+            holder.component
+            for leaf in model.lowered.leaves
+            for holders in leaf.holders.values()
+            for holder in holders
+            if not holder.toll
+        ),
+        key=order.index,
+        default=None,
+    )
+    produced = {t for leaf in model.lowered.leaves for t in leaf.einsum.outputs}
+    free: dict[str, dict[str, None]] = {}
+    for leaf in model.lowered.leaves:
+        for tensor in leaf.einsum.inputs:
+            component = leaf.storages(tensor)[0].component if leaf.storages(tensor) else outermost
+            if tensor not in produced and component != outermost and component is not None:
+                free.setdefault(component, {})[tensor] = None
+    for component, tensors in free.items():
+        yield (
+            f"{component} holds {', '.join(tensors)} from the start: nothing is charged for bringing"
+            f" {'them' if len(tensors) > 1 else 'it'} from {outermost}."
+        )
+
+
+def is_small(results: Results) -> bool:
+    """Return whether a mapping can be analyzed a few times more without a noticeable wait.
+
+    Parameters
+    ----------
+    results
+        Its results.
+
+    Returns
+    -------
+    bool
+        Whether it has few tile iterations.
+    """
+    most: int = results.options["max_tiles"]
+    return results.tiles <= min(_MOST_STAGED, most)
 
 
 def _write_backs(results: Results) -> Iterator[str]:

@@ -260,7 +260,11 @@ def _headline(results: Results) -> RenderableType:
 def _styled(sentence: str) -> Text:
     """Emphasize what is proven and what is not."""
     text = Text(sentence)
-    for start, style in {"Proven": "bold green", "Not ": "bold yellow"}.items():
+    for start, style in {
+        "Proven": "bold green",
+        "Not ": "bold yellow",
+        "Does not fit": "bold red",
+    }.items():
         if sentence.startswith(start):
             end = sentence.find(" by " if " optimal by " in sentence else ":")
             text.stylize(style, 0, max(end, 0))
