@@ -248,8 +248,8 @@ def _changes(results: Results, curves: Sequence[Curve]) -> str:
         return table_box(results.changes().tables()[0])
     return (
         "<p>Each change is an analysis of its own, and these take a while for this mapping:"
-        " <code>polylat explain</code> with the same files and options, or"
-        " <code>report.changes()</code>.</p>"
+        " polylat explain with the same files and options, or"
+        " report.changes() in Python.</p>"
     )
 
 
