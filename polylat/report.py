@@ -315,8 +315,8 @@ def analyze(
     granularity: str = _DEFAULTS["granularity"],
     order: str = _DEFAULTS["order"],
     pipelined: bool | str | Iterable[str] = _DEFAULTS["pipelined"],
-    background: str | Iterable[str | tuple[str, str]] = _DEFAULTS["background"],
-    staged: str | Iterable[str | tuple[str, str]] = _DEFAULTS["staged"],
+    background: bool | str | Iterable[str | tuple[str, str]] = _DEFAULTS["background"],
+    staged: bool | str | Iterable[str | tuple[str, str]] = _DEFAULTS["staged"],
     slots: int | Mapping[str, int | None] | None = _DEFAULTS["slots"],
     max_tiles: int = _DEFAULTS["max_tiles"],
     enforce_capacity: bool = _DEFAULTS["enforce_capacity"],
@@ -342,11 +342,11 @@ def analyze(
         such as ``"e1|e2+e3"`` (the Einsums of the branches), which ``polylat tree`` shows.
     background
         Write-backs that no Sequential waits for: tensors, or (tensor, component written back from)
-        pairs, also written ``"o2@SRAM"``.
+        pairs, also written ``"o2@SRAM"``; or True or ``"all"``, for all of them.
     staged
         Holders whose tiles are handed over as a whole, each by a transfer of its own: (tensor,
         component) pairs, also written ``"o1@SRAM"``; tensors (all of their holders); components
-        (all tensors in them); or ``"all"``.
+        (all tensors in them); or True or ``"all"``.
     slots
         Number of tiles that an exchange holder, or a holder with separate transfers, keeps (None:
         unlimited), for all tensors, by tensor, or by ``"tensor@component"``.

@@ -172,7 +172,7 @@ class Sensitivity(Tabular):
 
 
 @dataclass(frozen=True)
-class WhatIf:
+class WhatIf(Tabular):
     """A latency under other throughputs. The order of service is kept.
 
     Parameters
@@ -189,6 +189,31 @@ class WhatIf:
     latency: Number
     speedup: Fraction | None
     critical: Mapping[AccessKey, Number] | None
+
+    def headline(self) -> tuple[str, ...]:
+        """Return the latency, and what is kept.
+
+        Returns
+        -------
+        tuple of str
+            Two sentences.
+        """
+        times = "" if self.speedup is None else f"  {float(self.speedup):.3f}x as fast"
+        return (f"Latency  {format_large(self.latency)}{times}", "The order of service is kept.")
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the critical path by access.
+
+        Returns
+        -------
+        tuple of Table
+            One table; without rows where the path cannot be traced.
+        """
+        rows = []
+        for (einsum, component, tensor, action), time in (self.critical or {}).items():
+            share = Fraction(time) / Fraction(self.latency)
+            rows.append((einsum, component, tensor, action, time, share))
+        return (Table(_COLUMNS[:6], tuple(rows), "Critical path"),)
 
 
 def sensitivity(retimer: Retimer) -> Sensitivity:

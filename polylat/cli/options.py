@@ -119,9 +119,9 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
     background = click.option(
         "--background",
         multiple=True,
-        metavar="TENSOR[@COMPONENT]",
-        help="Write-backs that no Sequential waits for: all of a tensor, or from one component."
-        " Repeatable.",
+        metavar="TENSOR[@COMPONENT]|all",
+        help="Write-backs that no Sequential waits for: all of a tensor, or from one component; or"
+        " all. Repeatable.",
     )
     staged = click.option(
         "--staged",

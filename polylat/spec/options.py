@@ -17,7 +17,7 @@ from polylat.spec.option_values import (
 from polylat.spec.pipelined import normalize_pipelined
 from polylat.spec.reading.suggest import did_you_mean, format_value
 from polylat.spec.slots import check_slots, normalize_slots
-from polylat.spec.staged import check_staged, normalize_staged
+from polylat.spec.staged import ALL, check_staged, normalize_staged
 
 OPTIONS = (
     "granularity",
@@ -64,10 +64,14 @@ def normalize_option(
         case "pipelined":
             return normalize_pipelined(value, known.splits, where=where)
         case "background":
+            if value is True or (_is_all(value) and ALL not in tensors):
+                return known.write_backs
+            value = None if value is False else value
             background = normalize_background(value, tensors, components, where=where)
             check_background(background, known, where=where)
             return background
         case "staged":
+            value = {True: ALL, False: None}.get(value, value) if type(value) is bool else value
             staged = normalize_staged(value, tensors, components, where=where)
             check_staged(staged, known, where=where)
             return staged
@@ -80,6 +84,11 @@ def normalize_option(
         case "enforce_capacity":
             return normalize_enforce_capacity(value, where=where)
     raise _no_option(name, where)
+
+
+def _is_all(value: object) -> bool:
+    """Return whether a value is the word for everything, alone or in a list."""
+    return isinstance(value, (str, list, tuple)) and value in (ALL, [ALL], (ALL,))
 
 
 def check_option_names(names: Iterable[object], *, where: str | None = None) -> None:

@@ -47,6 +47,16 @@ def test_a_file_may_say_it() -> None:
     )
 
 
+def test_true_is_all() -> None:
+    spec = polylat.load(
+        [str(EXAMPLES / n) for n in ("arch.yaml", "workload.yaml", "tap_resident.yaml")]
+    )
+    for every in (True, "all", ["all"]):
+        assert polylat.analyze(spec, background=every).latency == 31752
+        assert polylat.analyze(spec, staged=every).staged_holders == (("o2", "SRAM"),)
+    assert polylat.analyze(spec, background=False, staged=False, pipelined=False).latency == 32256
+
+
 @given(cascades(), st.data())
 def test_it_is_the_same_as_another_mapping(case: tuple[Data, Data], data: st.DataObject) -> None:
     spec = polylat.Spec.from_dict(case[0])
