@@ -412,8 +412,12 @@ def compare(
 
 
 def same_schedule(every: Report, some: Report) -> bool:
-    """Whether the reports are of the same order of service, and one of them extrapolates."""
-    return (some.engine, some.order, some.latency) == ("periodic", every.order, every.latency)
+    """Whether the reports are of the same order of service, and one of them extrapolates.
+
+    The schedule that keeps the barriers may be as fast as one that does not.
+    """
+    same = (some.order, some.keeps_barriers, some.latency)
+    return some.engine == "periodic" and same == (every.order, every.keeps_barriers, every.latency)
 
 
 def attempt(
