@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from polylat.analysis.bandwidth_curve import Curve
     from polylat.analysis.changes import Change, Changes
     from polylat.analysis.comparison import Comparison, Difference, compare
+    from polylat.analysis.mechanisms import Mechanism, Mechanisms
     from polylat.analysis.occupancy import Occupancy, ResidentTile
     from polylat.analysis.roofline import Roofline, roofline
     from polylat.analysis.sensitivity import Sensitivity, SensitivityRow, WhatIf
@@ -101,6 +102,8 @@ __all__ = [
     "InterruptedExplorationError",
     "Lane",
     "MappingError",
+    "Mechanism",
+    "Mechanisms",
     "MissingExtraError",
     "Number",
     "Occupancy",
@@ -173,6 +176,8 @@ _LAZY = {
     "InitiationInterval": "polylat.analysis.steady_state",
     "Lane": "polylat.analysis.timeline",
     "OccupancyLevel": "polylat.analysis.timeline",
+    "Mechanism": "polylat.analysis.mechanisms",
+    "Mechanisms": "polylat.analysis.mechanisms",
     "Number": "polylat.numbers",
     "Occupancy": "polylat.analysis.occupancy",
     "BarPart": "polylat.analysis.timeline",

@@ -14,6 +14,7 @@ from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.changes import Changes, single_changes
 from polylat.analysis.critical_path import CriticalPath, critical_path
 from polylat.analysis.evaluation import Retimer
+from polylat.analysis.mechanisms import Mechanisms, mechanisms_of
 from polylat.analysis.networkx_graph import networkx_graph
 from polylat.analysis.occupancy import Occupancy, occupancies
 from polylat.analysis.refetches import Refetch, refetches
@@ -326,6 +327,37 @@ class Results:
             if pair[0] not in copied and (pair[0] in read or pair in self.background)
         )
 
+    def mechanisms(self) -> Mechanisms:
+        """Analyze the mapping under each mechanism that decides what overlaps.
+
+        Sequential splits, write-backs in the background, staged tiles, Pipelines; whatever the
+        mapping and the options say of these.
+
+        Returns
+        -------
+        Mechanisms
+            The latencies, next to AccelForge's, each by an analysis of its own.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+        >>> print(polylat.analyze(polylat.load(*files)).mechanisms())
+        AccelForge's latency: 32,768
+        <BLANKLINE>
+        Mechanism                                        Latency  Of AccelForge's
+        Sequential splits                                 32,256            98.4%
+        Sequential splits, write-backs in the background  31,752            96.9%
+        Sequential splits, all tiles staged               32,256            98.4%
+        Pipelines                                         24,576            75.0%
+        Pipelines, write-backs in the background          24,576            75.0%
+        Pipelines, all tiles staged                       24,576            75.0%
+        <BLANKLINE>
+        """
+        spec = self.solution.model.lowered.spec
+        known = known_names(spec.workload, spec.arch.order, spec.mapping)
+        return mechanisms_of(spec, self.options, known, self.roofline)
+
     @cached_property
     def refetches(self) -> tuple[Refetch, ...]:
         """What Einsums fetch back from where their producer has written it.
@@ -400,7 +432,7 @@ class Results:
         >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
         >>> best = polylat.analyze(polylat.load(*files)).changes().best
         >>> best.what, best.latency
-        ('DRAM twice as fast', 20480)
+        ('all splits as Pipelines', 24576)
         """
         return self._known_changes(factor)
 

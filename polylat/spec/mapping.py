@@ -257,6 +257,19 @@ class Branch:
         for branch in self.end.branches:
             yield from branch.splits()
 
+    def with_sequentials(self) -> Branch:
+        """Replace every Pipeline below by a Sequential.
+
+        Returns
+        -------
+        Branch
+            The branch without overlapping stages.
+        """
+        if isinstance(self.end, Compute):
+            return self
+        branches = tuple(branch.with_sequentials() for branch in self.end.branches)
+        return replace(self, end=Sequential(branches, self.end.where))
+
     def with_pipelines(self, names: Collection[str] | None = None) -> Branch:
         """Replace Sequential splits below by Pipelines.
 
