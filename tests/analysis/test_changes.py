@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 
 import polylat
 from builders import EXAMPLES
@@ -15,6 +15,9 @@ from polylat import MappingError, OptionError, ScheduleError, Spec, UnsupportedE
 from polylat.spec.mapping import Sequential
 from polylat.spec.names import known_names
 from strategies import Data, cascades
+
+FEWER = settings(max_examples=max(10, settings().max_examples // 4))
+"""A case is some twenty analyses."""
 
 
 def latency(spec: Spec, **options: Any) -> Any:
@@ -25,6 +28,7 @@ def latency(spec: Spec, **options: Any) -> Any:
         return None
 
 
+@FEWER
 @given(cascades())
 def test_every_change_is_an_analysis(case: tuple[Data, Data]) -> None:
     plain, options = case

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 
 import polylat
 from polylat import MappingError, ScheduleError, Spec, UnsupportedError
 from polylat.spec.mapping import Sequential
 from strategies import Data, cascades
 
+FEWER = settings(max_examples=max(10, settings().max_examples // 2))
 
+
+@FEWER
 @given(cascades())
 def test_each_row_is_an_analysis(case: tuple[Data, Data]) -> None:
     plain, options = case
