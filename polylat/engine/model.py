@@ -98,6 +98,8 @@ class Model:
     @cached_property
     def barrier_bound(self) -> int:
         """What the foregrounds take where the turns of each Sequential do not overlap, in steps."""
+        if self.streams and not any(leaf.splits for leaf in self.lowered.leaves):
+            return self.resource_bound  # there are foregrounds only, and no Sequential
         return barrier_bound(self.lowered.leaves, self.layout.tiles, self.graph)
 
     @property

@@ -44,7 +44,7 @@ class Solution:
         """Steps of time per unit of time."""
         return self.model.costs.scale
 
-    @property
+    @cached_property
     def makespan(self) -> Number:
         """The last finish, in the architecture's unit of time."""
         return self.time(self.schedule.makespan)

@@ -44,6 +44,13 @@ def unit_users(spec: Spec, leaves: Sequence[Leaf]) -> dict[str, tuple[Users, ...
         for place, component in enumerate(path):
             above[component.name] = tuple(c.name for c in path[: place + 1])
             fanout[component.name] = max(fanout.get(component.name, 1), component.fanout)
+    if max(fanout.values(), default=1) == 1:
+        # All leaves below a component use its only unit.
+        below = {
+            name: tuple(leaf.number for leaf in leaves if name in above[leaf.component])
+            for name in above
+        }
+        return {name: (users,) if users else () for name, users in below.items()}
     ranges = {name: _Division(leaves, above, name).ranges(fanout[name]) for name in above}
     found = {}
     for name, chain in above.items():
