@@ -135,10 +135,7 @@ class Changes(Tabular):
         for change in self.changes:
             saved = self.saved(change)
             share = Fraction(saved) / Fraction(self.latency) if saved and self.latency else None
-            note = change.found.reason
-            if change.latency is not None and not change.found.exact:
-                note = f"at least {format_number(change.found.lower_bound or 0)}"
-            rows.append((change.what, change.latency, saved, share, note))
+            rows.append((change.what, change.latency, saved, share, change.found.note))
         return (Table(_COLUMNS, tuple(rows), "Single changes"),)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+from polylat.analysis.staging import ALL_HOLDERS
 from polylat.analysis.variation import Rescheduled, reschedule
 from polylat.numbers import Number, format_number
 from polylat.spec import Spec
 from polylat.spec.names import KnownNames
-from polylat.spec.staged import ALL
 from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Mechanism", "Mechanisms", "mechanisms_of"]
@@ -78,11 +78,10 @@ class Mechanisms(Tabular):
         """
         rows = []
         for row in self.rows:
-            latency, note = row.found.latency, row.found.reason
-            share = Fraction(latency or 0) / Fraction(self.accelforge) if self.accelforge else None
-            if latency is not None and not row.found.exact:
-                note = f"at least {format_number(row.found.lower_bound or 0)}"
-            rows.append((row.what, latency, None if latency is None else share, note))
+            latency, share = row.found.latency, None
+            if latency is not None and self.accelforge:
+                share = Fraction(latency) / Fraction(self.accelforge)
+            rows.append((row.what, latency, share, row.found.note))
         return (Table(_COLUMNS, tuple(rows)),)
 
 
@@ -107,25 +106,19 @@ def mechanisms_of(
     Mechanisms
         The latencies, each by an analysis of its own.
     """
-    plain = {**options, "pipelined": (), "background": (), "staged": ()}
-    every = {"pipelined": known.splits}
-    hidden = {"background": known.write_backs}
-    whole = {"staged": ((None, None),)}
     one_by_one = replace(spec, mapping=spec.mapping.with_sequentials())
-    cases: list[tuple[str, Mapping[str, Any]]] = [("Sequential splits", {})]
-    if known.write_backs:
-        cases.append(("Sequential splits, write-backs in the background", hidden))
-    if known.holders:
-        cases.append((f"Sequential splits, {ALL} tiles staged", whole))
-    if known.splits:
-        cases.append(("Pipelines", every))
-        if known.write_backs:
-            cases.append(("Pipelines, write-backs in the background", every | hidden))
-        if known.holders:
-            cases.append((f"Pipelines, {ALL} tiles staged", every | whole))
     rows = []
-    for what, changed in cases:
-        chosen = {**plain, **changed}
-        case = replace(one_by_one, schedule=chosen)
-        rows.append(Mechanism(what, case, reschedule(one_by_one, chosen)))
+    for words, splits in (("Sequential splits", ()), ("Pipelines", known.splits)):
+        if words == "Pipelines" and not splits:
+            continue
+        plain = {**options, "pipelined": splits, "background": (), "staged": ()}
+        cases = [(words, plain)]
+        if known.write_backs:
+            hidden = {**plain, "background": known.write_backs}
+            cases.append((f"{words}, write-backs in the background", hidden))
+        if known.holders:
+            cases.append((f"{words}, all tiles staged", {**plain, "staged": ALL_HOLDERS}))
+        for what, chosen in cases:
+            case = replace(one_by_one, schedule=chosen)
+            rows.append(Mechanism(what, case, reschedule(one_by_one, chosen)))
     return Mechanisms(accelforge, tuple(rows))

@@ -33,7 +33,7 @@ from polylat.errors import UnsupportedError
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
 from polylat.spec import Spec
-from polylat.spec.names import known_names
+from polylat.spec.names import KnownNames, known_names
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -147,6 +147,11 @@ class Results:
     def spec(self) -> Spec:
         """The input, with all options under ``schedule``: analyzing it gives the same results."""
         return replace(self.solution.model.lowered.spec, schedule=dict(self.options))
+
+    @cached_property
+    def _known_names(self) -> KnownNames:
+        spec = self.solution.model.lowered.spec
+        return known_names(spec.workload, spec.arch.order, spec.mapping)
 
     @cached_property
     def staged(self) -> Number | None:
@@ -305,9 +310,8 @@ class Results:
         8
         """
         model, spec = self.solution.model, self.solution.model.lowered.spec
-        known = known_names(spec.workload, spec.arch.order, spec.mapping)
         now = Rescheduled(self.latency, self.lower_bound)
-        holder = named_holder(transfer, known)
+        holder = named_holder(transfer, self._known_names)
         return transfer_cost(model, spec, self.options, now, holder, direction)
 
     @cached_property
@@ -317,13 +321,12 @@ class Results:
         In the order of the tree. Each is `cost_of` of its holder, with the direction ``"out"``.
         """
         model = self.solution.model
-        spec, leaves = model.lowered.spec, model.lowered.leaves
+        leaves = model.lowered.leaves
         read = {tensor for leaf in leaves for tensor in leaf.einsum.inputs}
-        known = known_names(spec.workload, spec.arch.order, spec.mapping)
         copied = {t for leaf in leaves if leaf.einsum.is_copy for t in leaf.einsum.outputs}
         return tuple(
             self.cost_of(pair, "out")
-            for pair in known.write_backs
+            for pair in self._known_names.write_backs
             if pair[0] not in copied and (pair[0] in read or pair in self.background)
         )
 
@@ -355,8 +358,7 @@ class Results:
         <BLANKLINE>
         """
         spec = self.solution.model.lowered.spec
-        known = known_names(spec.workload, spec.arch.order, spec.mapping)
-        return mechanisms_of(spec, self.options, known, self.roofline)
+        return mechanisms_of(spec, self.options, self._known_names, self.roofline)
 
     @cached_property
     def refetches(self) -> tuple[Refetch, ...]:
@@ -440,8 +442,7 @@ class Results:
     def _known_changes(self) -> Callable[[int], Changes]:
         """`single_changes`, which remembers its results."""
         spec = self.solution.model.lowered.spec
-        known = known_names(spec.workload, spec.arch.order, spec.mapping)
-        fetches = self.refetches
+        known, fetches = self._known_names, self.refetches
         return cache(partial(single_changes, spec, self.options, known, fetches, self.latency))
 
     def curve(self, component: str, action: str | None = None) -> Curve:

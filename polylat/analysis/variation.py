@@ -40,6 +40,13 @@ class Rescheduled:
         """Whether the latency is known exactly."""
         return self.latency is not None and self.latency == self.lower_bound
 
+    @property
+    def note(self) -> str:
+        """Why there is no latency, or what it is at least where it is not exact; else empty."""
+        if self.exact or self.latency is None or self.lower_bound is None:
+            return self.reason
+        return f"at least {format_number(self.lower_bound)}"
+
     def __str__(self) -> str:
         if self.latency is None or self.lower_bound is None:
             return self.reason

@@ -39,7 +39,7 @@ _LONGEST_NAME = 40
 """Largest number of characters of the name of a split that is shown as a whole."""
 
 _MOST_STAGED = 20_000
-"""Largest number of tile iterations that are scheduled again: with every tile staged, and so on."""
+"""Largest number of tile iterations that a headline schedules again, with other options."""
 
 _MOST_COSTS = 3
 """Largest number of write-backs whose costs are given."""
@@ -80,7 +80,7 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     yield from _doubts(results)
     small = is_small(results)
     if small:
-        yield from _write_backs(results)
+        yield from _transfers(results)
     if results.keeps_barriers:
         yield "The fastest schedule keeps the barriers: it runs every Pipeline as a Sequential."
     if results.sequential is None:
@@ -165,8 +165,8 @@ def is_small(results: Results) -> bool:
     return results.tiles <= min(_MOST_STAGED, most)
 
 
-def _write_backs(results: Results) -> Iterator[str]:
-    """Say what the write-backs cost that readers ask about."""
+def _transfers(results: Results) -> Iterator[str]:
+    """Say what write-backs cost, and what is fetched back."""
     costs = results.write_back_costs
     for cost in costs[:_MOST_COSTS]:
         yield str(cost)
