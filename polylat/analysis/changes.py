@@ -13,7 +13,6 @@ from polylat.analysis.variation import Rescheduled, reschedule
 from polylat.errors import OptionError
 from polylat.numbers import Number, format_number, percent
 from polylat.spec import Spec
-from polylat.spec.arguments import normalize_count
 from polylat.spec.mapping import Sequential
 from polylat.spec.names import KnownNames
 from polylat.spec.staged import staged_holders
@@ -162,7 +161,7 @@ def single_changes(
     latency
         The latency without any change.
     factor
-        Factor on the throughput of a component, or of one of its actions.
+        Factor on the throughput of a component, or of one of its actions: a whole number ≥ 1.
 
     Returns
     -------
@@ -172,9 +171,9 @@ def single_changes(
     Raises
     ------
     OptionError
-        The factor is not a whole number above one.
+        The factor is 1.
     """
-    if normalize_count("factor", factor) == 1:
+    if factor == 1:
         raise OptionError("factor is 1, which changes nothing", fix="give 2 for twice as fast")
     found: list[Change] = []
 

@@ -33,6 +33,7 @@ from polylat.errors import UnsupportedError
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
 from polylat.spec import Spec
+from polylat.spec.arguments import normalize_count
 from polylat.spec.names import KnownNames, known_names
 
 if TYPE_CHECKING:
@@ -436,7 +437,7 @@ class Results:
         >>> best.what, best.latency
         ('all splits as Pipelines', 24576)
         """
-        return self._known_changes(factor)
+        return self._known_changes(normalize_count("factor", factor))
 
     @cached_property
     def _known_changes(self) -> Callable[[int], Changes]:

@@ -28,8 +28,8 @@ class TransferOptions:
     slots
         Number of tiles that holders keep.
     free
-        (tensor, component, inward) of transfers to (inward) or from a holder that take no time: how
-        long the others take without them.
+        (tensor, component, inward) of the transfers into a holder (inward) or out of it that take
+        no time, so that their cost can be determined.
     """
 
     background: frozenset[tuple[str, str]] = frozenset()

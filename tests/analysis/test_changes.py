@@ -82,7 +82,7 @@ def test_nothing_helps() -> None:
     assert helps == ["DRAM twice as fast", "DRAM read twice as fast", "DRAM write twice as fast"]
 
 
-@pytest.mark.parametrize("factor", [1, 0, "2", 1.5])
+@pytest.mark.parametrize("factor", [1, 0, "2", 1.5, [2]])
 def test_the_factor_is_a_whole_number_above_one(factor: Any) -> None:
     with pytest.raises(OptionError, match="factor"):
         example().changes(factor)
