@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -99,8 +99,8 @@ def points(
         yield vector(objectives, outcome.latency, dict(outcome.peaks), counts), index
 
 
-_EVALUATORS: OrderedDict[str, _Evaluator] = OrderedDict()
-"""Key of a space → its evaluator in this process."""
+_EVALUATORS: deque[_Evaluator] = deque(maxlen=_MOST_EVALUATORS)
+"""The latest evaluators in this process, each of a space of its own."""
 
 
 def clear_cache() -> None:
@@ -109,11 +109,12 @@ def clear_cache() -> None:
 
 
 def _evaluator(space: Space) -> _Evaluator:
-    if space.key not in _EVALUATORS:
-        _EVALUATORS[space.key] = _Evaluator(space)
-        while len(_EVALUATORS) > _MOST_EVALUATORS:
-            _EVALUATORS.popitem(last=False)
-    return _EVALUATORS[space.key]
+    for evaluator in _EVALUATORS:
+        # Keys take milliseconds; worker processes receive the space anew with each call.
+        if evaluator.space is space or evaluator.space.key == space.key:
+            return evaluator
+    _EVALUATORS.append(_Evaluator(space))
+    return _EVALUATORS[-1]
 
 
 class _Evaluator:
