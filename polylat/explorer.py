@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.errors import InterruptedExplorationError, PolylatError, StoreError, WorkerError
 from polylat.exploration.build_space import build_space
+from polylat.exploration.pareto import objective_names
 from polylat.exploration.results import ExplorationData, ResultData
 from polylat.exploration.search import Search
 from polylat.files import as_path
@@ -33,7 +34,7 @@ class Result(ResultData):
 
     Parameters
     ----------
-    number, choice, latency, order, keeps_barriers, exact, peaks, error
+    number, choice, latency, order, keeps_barriers, exact, peaks, error, energy
         As in `polylat.exploration.results.ResultData`.
     """
 
@@ -63,6 +64,7 @@ class Result(ResultData):
             "order": self.order,
             "keeps_barriers": self.keeps_barriers,
             "exact": self.exact,
+            "energy": optional_number(self.energy),
             "peaks": {memory: optional_number(peak) for memory, peak in self.peaks.items()},
             "error": self.error or None,
         }
@@ -214,9 +216,9 @@ def explore(
         Loop → tile shapes to explore. A loop is named by its rank variable: the loop over it that
         is above all others over it; or ``"m#2"``, the second loop over m in tree order.
     objectives
-        Quantities to minimize: ``"latency"``; ``"peak@SRAM"``, the most bits that a memory holds
-        at a time; ``"peak"``, the peaks of all memories; ``"slots"``, the sum of the explored slot
-        counts.
+        Quantities to minimize: ``"latency"``; ``"energy"``, that of `polylat.Report.energy`;
+        ``"peak@SRAM"``, the most bits that a memory holds at a time; ``"peak"``, the peaks of all
+        memories; ``"slots"``, the sum of the explored slot counts.
     exhaustive
         Whether to evaluate the variants that the bounds exclude, too.
     enforce_capacity, max_tiles
@@ -240,7 +242,7 @@ def explore(
     Raises
     ------
     SpecError
-        The input is none of these.
+        The input is none of these; or energy is an objective, and the architecture lacks one.
     OptionError
         An option does not exist, or cannot be used.
     TooLargeError
@@ -276,6 +278,7 @@ def explore(
         progress = normalize_flag("progress", progress)
     spec = as_spec(spec)
     given = spec.schedule
+    names = objective_names(objectives)
     space = build_space(
         spec,
         splits=splits,
@@ -291,9 +294,10 @@ def explore(
         enforce_capacity=normalize_enforce_capacity(
             given.get("enforce_capacity", False) if enforce_capacity is None else enforce_capacity
         ),
+        with_energy="energy" in names,
     )
     file = None if store is None else as_path(store)
-    search = Search(space, objectives, exhaustive=exhaustive, store=file)
+    search = Search(space, names, exhaustive=exhaustive, store=file)
     try:
         search.run(n_jobs, dask, progress)
     except (StoreError, WorkerError) as error:

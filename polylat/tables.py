@@ -148,6 +148,21 @@ class Table:
         rows = tuple(tuple(row[k] for k in chosen) for row in self.rows)
         return replace(self, columns=tuple(self.columns[k] for k in chosen), rows=rows)
 
+    def without(self, *keys: str) -> Table:
+        """Return the table without some of its columns.
+
+        Parameters
+        ----------
+        *keys
+            Their keys.
+
+        Returns
+        -------
+        Table
+            The same rows.
+        """
+        return self.select(*(column.key for column in self.columns if column.key not in keys))
+
     def where(self, key: str, holds: Callable[[Any], bool]) -> Table:
         """Return the table with some of its rows.
 

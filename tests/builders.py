@@ -45,6 +45,17 @@ def without_latencies(spec: Data) -> Data:
     return data
 
 
+def with_energies(spec: Data, *, leak: bool = False) -> Data:
+    """The same cascade, in which every action has an energy of its own."""
+    data = copy.deepcopy(spec)
+    for number, node in enumerate(data["arch"]["nodes"], start=1):
+        for position, action in enumerate(node.get("actions", ())):
+            action["energy"] = f"{2 * number + 1}/{position + 2}"
+        if leak and node["type"] != "Container":
+            node["leak_power"] = number
+    return data
+
+
 def without_machine(spec: Data, *keys: str) -> Data:
     """The same cascade without some properties of its machine, such as ``latency``."""
     machine = {key: value for key, value in spec.get("schedule", {}).items() if key not in keys}

@@ -115,6 +115,23 @@ def test_accelforge_evaluates_what_goes_back(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["t_sp_mac_k", "t_sp_rf_k", "t_mm_parallel_instances", "map_chain1_a3xy"]
+)
+def test_leakage(name: str, tmp_path: Path) -> None:
+    """Leak powers, which AccelForge multiplies by the fanouts above a component."""
+    text = (OURS / f"{name}.yaml").read_text()
+    powers = iter(range(3, 100, 2))
+    text = re.sub("leak_power: 0", lambda _: f"leak_power: {next(powers)}", text)
+    assert next(powers) > 3
+    file = tmp_path / "leaking.yaml"
+    file.write_text(text)
+    theirs = af.Spec.from_yaml(str(file)).evaluate_mapping().energy()
+    energy = polylat.roofline(polylat.load(file)).energy
+    assert energy.total == pytest.approx(theirs, rel=1e-6)
+    assert energy.leakage
+
+
+@pytest.mark.parametrize(
     ("fields", "latency"), [("latency: 3", 0), ("latency: 3, throughput: 2", 3)]
 )
 def test_the_latency_of_an_action(fields: str, latency: int, tmp_path: Path) -> None:
@@ -382,7 +399,8 @@ def test_reranked(keys: Any, capsys: pytest.CaptureFixture[str]) -> None:
         assert row["order"] == report.order
         assert bool(row["optimal"]) == report.optimal
         assert row["accelforge"] == pytest.approx(keys.data["Total<SEP>latency"].iloc[index])
-        assert row["energy"] == pytest.approx(keys.data["Total<SEP>energy"].iloc[index])
+        assert row["accelforge_energy"] == pytest.approx(keys.data["Total<SEP>energy"].iloc[index])
+        assert row["energy"] == row["accelforge_energy"]
         assert row["speedup"] == pytest.approx(float(Fraction(row["accelforge"]) / report.latency))
         for memory in report.occupancy:
             assert row[f"peak {memory.component}"] == memory.peak
@@ -460,7 +478,9 @@ def test_the_winner_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(table.index) == [1, 0]
     assert list(table["rank"]) == [1, 2]
     assert list(table["accelforge_rank"]) == [1, 1]
-    assert list(table["pareto"]) == [True, True]
+    assert list(table["accelforge_energy"]) == [2, 1]
+    assert list(table["energy"]) == [49152, 51200]
+    assert list(table["pareto"]) == [True, False]
 
 
 def test_mappings_without_figures_and_without_an_analysis() -> None:
@@ -473,7 +493,7 @@ def test_mappings_without_figures_and_without_an_analysis() -> None:
     both.spec.workload = found[0].spec.workload
     table = ranked(both, quiet=True, granularity="tile")
     assert list(table["accelforge"]) == [31744, 32768]
-    assert table["energy"].isna().all()
+    assert list(table["energy"]) == list(table["accelforge_energy"]) == [49152, 51200]
     wrong = found[0].data["e3<SEP>mapping"].iloc[0]
     wrong.nodes = [n for n in wrong.nodes if getattr(n, "rank_variable", "") != "n3"]
     table = ranked(both, granularity="tile")

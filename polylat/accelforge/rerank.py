@@ -58,30 +58,32 @@ def rerank(
         One row per mapping, sorted by latency and then energy. Numbers that are not integral are
         floats; `polylat.analyze` has the exact ones.
 
-        ==================== =====================================================================
-        ``mapping``          (the index) index of the mapping in `mappings`
-        ``latency``          polylat's latency
-        ``accelforge``       AccelForge's latency
-        ``energy``           AccelForge's energy
-        ``speedup``          AccelForge's latency divided by polylat's
-        ``rank``             rank by polylat's latency, from 1; equal latencies share a rank
-        ``accelforge_rank``  rank by AccelForge's latency
-        ``pareto``           whether no other mapping is at least as good in both latency and
-                             energy, and better in one of them
-        ``lower_bound``      lower bound on the latency of any schedule of the requested mapping
-        ``resource_bound``   the largest total busy time of a port
-        ``dependence_bound`` the makespan if no block ever waits for a port
-        ``barrier_bound``    what the branches of Sequentials take one after another
-        ``optimal``          whether `latency` equals the largest bound
-        ``exact``            whether `latency` is exact (else that of a feasible schedule)
-        ``order``            the order of service
-        ``peak NAME``        per memory NAME, the largest number of bits in it at any time
-        ``fits``             whether no memory exceeds its size
-        ``certificate``      ``"proven"``, ``"not requested"``, or why it could not be proven
-        ``error``            why the mapping could not be analyzed; else empty
-        ``spec``             the mapping as a `polylat.Spec` with the options under ``schedule``:
-                             `polylat.analyze` of it gives `latency`
-        ==================== =====================================================================
+        ===================== ====================================================================
+        ``mapping``           (the index) index of the mapping in `mappings`
+        ``latency``           polylat's latency
+        ``accelforge``        AccelForge's latency
+        ``energy``            polylat's energy, in which leakage takes `latency`; NaN where the
+                              architecture does not give energies
+        ``accelforge_energy`` AccelForge's energy
+        ``speedup``           AccelForge's latency divided by polylat's
+        ``rank``              rank by polylat's latency, from 1; equal latencies share a rank
+        ``accelforge_rank``   rank by AccelForge's latency
+        ``pareto``            whether no other mapping is at least as good in both latency and
+                              energy, and better in one of them
+        ``lower_bound``       lower bound on the latency of any schedule of the requested mapping
+        ``resource_bound``    the largest total busy time of a port
+        ``dependence_bound``  the makespan if no block ever waits for a port
+        ``barrier_bound``     what the branches of Sequentials take one after another
+        ``optimal``           whether `latency` equals the largest bound
+        ``exact``             whether `latency` is exact (else that of a feasible schedule)
+        ``order``             the order of service
+        ``peak NAME``         per memory NAME, the largest number of bits in it at any time
+        ``fits``              whether no memory exceeds its size
+        ``certificate``       ``"proven"``, ``"not requested"``, or why it could not be proven
+        ``error``             why the mapping could not be analyzed; else empty
+        ``spec``              the mapping as a `polylat.Spec` with the options under ``schedule``:
+                              `polylat.analyze` of it gives `latency`
+        ===================== ====================================================================
 
         Its ``attrs`` have ``winner`` and ``accelforge_winner`` (indices of the fastest mappings),
         ``winner_changes``, and ``message``, the text that is printed.
@@ -124,8 +126,11 @@ def rerank(
             found.append(_Ranked(number, time, energy, None, _NOT_REQUESTED, str(error)))
         else:
             certificate = _certificate(report) if verify else _NOT_REQUESTED
-            latency = float(report.roofline) if isnan(time) else time
-            found.append(_Ranked(number, latency, energy, report, certificate))
+            figures = report.accelforge
+            latency = float(figures.latency) if isnan(time) else time
+            known = nan if figures.known_energy is None else float(figures.known_energy.total)
+            given = known if isnan(energy) else energy
+            found.append(_Ranked(number, latency, given, report, certificate))
     found.sort(key=_Ranked.by_latency)
     table = pd.DataFrame([_row(entry, found) for entry in found]).set_index("mapping")
     table.attrs.update(_verdict(found))
@@ -140,21 +145,32 @@ class _Ranked:
 
     number: int
     accelforge: float
-    energy: float
+    accelforge_energy: float
     report: Report | None
     certificate: str
     error: str = ""
 
-    def by_latency(self) -> tuple[Number | float, float, int]:
+    @property
+    def energy(self) -> Number | float:
+        """polylat's energy; NaN where it is not known."""
+        energy = None if self.report is None else self.report.known_energy
+        return nan if energy is None else energy.total
+
+    @property
+    def compared_energy(self) -> Number | float:
+        """polylat's energy, else AccelForge's: one of them for all mappings of one architecture."""
+        return self.accelforge_energy if isinstance(self.energy, float) else self.energy
+
+    def by_latency(self) -> tuple[Number | float, Number | float, int]:
         """Sort key: the fastest mapping first, those without a report last."""
-        return _latency(self), _nan_last(self.energy), self.number
+        return _latency(self), _nan_last(self.compared_energy), self.number
 
-    def by_accelforge(self) -> tuple[float, float, int]:
+    def by_accelforge(self) -> tuple[Number | float, Number | float, int]:
         """Sort key: AccelForge's order."""
-        return _nan_last(self.accelforge), _nan_last(self.energy), self.number
+        return _nan_last(self.accelforge), _nan_last(self.accelforge_energy), self.number
 
 
-def _nan_last(value: float) -> float:
+def _nan_last(value: Number | float) -> Number | float:
     return inf if isnan(value) else value
 
 
@@ -181,6 +197,7 @@ def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
         "latency": nan,
         "accelforge": _plain(entry.accelforge),
         "energy": _plain(entry.energy),
+        "accelforge_energy": _plain(entry.accelforge_energy),
         "speedup": nan,
         "rank": 0,
         "accelforge_rank": 1 + sum(other.accelforge < entry.accelforge for other in ranked),
@@ -227,7 +244,8 @@ def _latency(entry: _Ranked) -> Number | float:
 
 def _dominates(other: _Ranked, entry: _Ranked) -> bool:
     """Whether `other` dominates the mapping in latency and energy."""
-    a, b = (_latency(other), other.energy), (_latency(entry), entry.energy)
+    a = _latency(other), other.compared_energy
+    b = _latency(entry), entry.compared_energy
     return a != b and a[0] <= b[0] and a[1] <= b[1]
 
 

@@ -8,9 +8,16 @@ from fractions import Fraction
 from polylat.analysis.access import AccessKey, Contention, PortUse, port_name, stage_name
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
+from polylat.lowering.accesses.blocks import Block
+from polylat.lowering.iterations import IterationTable
+from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.numbering import Numbering
 from polylat.lowering.ports import total_values
+from polylat.lowering.task_graph import blocks_of_leaf
+from polylat.lowering.transfers import TransferOptions
 from polylat.lowering.units import Users, users_label
 from polylat.numbers import Number, reduce_number
+from polylat.spec import Spec
 
 __all__ = [
     "access_counts",
@@ -18,6 +25,7 @@ __all__ = [
     "contention",
     "missing_write_backs",
     "port_uses",
+    "total_actions",
 ]
 
 
@@ -34,17 +42,52 @@ def access_counts(model: Model) -> dict[AccessKey, Number]:
     dict
         (Einsum, component, tensor or None, action) → number of actions of the busiest unit.
     """
-    spec = model.lowered.spec
     counts: dict[AccessKey, Fraction] = {}
-    for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True):
-        tiles = model.layout.tiles[leaf.number]
-        for block in blocks:
-            for access in block.accesses:
-                component = spec.arch.component(leaf.einsum.name, access.component)
-                each = component.actions_per_value[access.action, access.tensor]
-                key = (leaf.einsum.name, access.component, access.tensor, access.action)
-                counts[key] = counts.get(key, Fraction(0)) + total_values(access, tiles) * each
+    for tiles, blocks in zip(model.layout.tiles, model.layout.blocks, strict=True):
+        counts |= _actions(model.lowered.spec, tiles, blocks)
     return {key: reduce_number(count) for key, count in counts.items()}
+
+
+def total_actions(
+    lowered: LoweredMapping, layout: Numbering, options: TransferOptions
+) -> dict[AccessKey, Number]:
+    """Count the actions of every access in all units and all instances of its Einsum.
+
+    Parameters
+    ----------
+    lowered, layout, options
+        The mapping, its tile iterations and blocks, and which transfers are separate.
+
+    Returns
+    -------
+    dict
+        (Einsum, component, tensor or None, action) → number of actions.
+    """
+    spec = lowered.spec
+    counts: dict[AccessKey, Number] = {}
+    for tiles, blocks in zip(layout.tiles, layout.blocks, strict=True):
+        leaf = tiles.leaf
+        instances = spec.workload.n_instances * leaf.einsum.n_instances
+        distributed = any(loop.unit is not None for loop in leaf.loops)
+        counted = blocks_of_leaf(lowered, tiles, options, "all") if distributed else blocks
+        found = _actions(spec, tiles, counted)
+        counts |= {key: reduce_number(count * instances) for key, count in found.items()}
+    return counts
+
+
+def _actions(
+    spec: Spec, tiles: IterationTable, blocks: Iterable[Block]
+) -> dict[AccessKey, Fraction]:
+    """Count the actions of a leaf in one instance of its Einsum."""
+    counts: dict[AccessKey, Fraction] = {}
+    einsum = tiles.leaf.einsum.name
+    for block in blocks:
+        for access in block.accesses:
+            component = spec.arch.component(einsum, access.component)
+            each = component.actions_per_value[access.action, access.tensor]
+            key = (einsum, access.component, access.tensor, access.action)
+            counts[key] = counts.get(key, Fraction(0)) + total_values(access, tiles) * each
+    return counts
 
 
 def port_uses(solution: Solution) -> tuple[PortUse, ...]:

@@ -28,6 +28,7 @@ _COLUMNS = (
     Column("latency", "Latency", "number", {None: "none"}),
     Column("saved", "Saves", "number", {None: "-"}),
     Column("share", "Share", "share", {None: "-"}),
+    Column("energy", "Energy", "number", {None: "-"}),
     Column("note", "", "prose"),
 )
 
@@ -134,8 +135,12 @@ class Changes(Tabular):
         for change in self.changes:
             saved = self.saved(change)
             share = Fraction(saved) / Fraction(self.latency) if saved and self.latency else None
-            rows.append((change.what, change.latency, saved, share, change.found.note))
-        return (Table(_COLUMNS, tuple(rows), "Single changes"),)
+            found = change.found
+            rows.append((change.what, change.latency, saved, share, found.energy, found.note))
+        table = Table(_COLUMNS, tuple(rows), "Single changes")
+        if any(change.found.energy is not None for change in self.changes):
+            return (table,)
+        return (table.without("energy"),)
 
 
 def single_changes(

@@ -221,6 +221,7 @@ def _figures(reports: Sequence[Results]) -> list[Difference]:
         return Difference(what, values)
 
     first = Fraction(reports[0].latency)
+    energies = [None if r.known_energy is None else r.known_energy.total for r in reports]
     return [
         row("latency", *(r.latency for r in reports)),
         row(
@@ -241,6 +242,7 @@ def _figures(reports: Sequence[Results]) -> list[Difference]:
             "background",
             *(" ".join(f"{t}@{c}" for t, c in r.background) or None for r in reports),
         ),
+        *([row("energy", *energies)] if any(e is not None for e in energies) else ()),
     ]
 
 

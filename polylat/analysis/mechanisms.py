@@ -20,6 +20,7 @@ _COLUMNS = (
     Column("mechanism", "Mechanism"),
     Column("latency", "Latency", "number", {None: "none"}),
     Column("share", "Of AccelForge's", "share", {None: "-"}),
+    Column("energy", "Energy", "number", {None: "-"}),
     Column("note", "", "prose"),
 )
 
@@ -81,8 +82,11 @@ class Mechanisms(Tabular):
             latency, share = row.found.latency, None
             if latency is not None and self.accelforge:
                 share = Fraction(latency) / Fraction(self.accelforge)
-            rows.append((row.what, latency, share, row.found.note))
-        return (Table(_COLUMNS, tuple(rows)),)
+            rows.append((row.what, latency, share, row.found.energy, row.found.note))
+        table = Table(_COLUMNS, tuple(rows))
+        if any(row.found.energy is not None for row in self.rows):
+            return (table,)
+        return (table.without("energy"),)
 
 
 def mechanisms_of(

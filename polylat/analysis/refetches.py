@@ -10,7 +10,7 @@ from polylat.analysis.variation import Rescheduled, reschedule
 from polylat.engine.model import Model
 from polylat.errors import PolylatError
 from polylat.lowering.ports import total_values
-from polylat.numbers import format_number
+from polylat.numbers import Number, format_number
 from polylat.spec import Spec
 from polylat.spec.mapping import Split
 
@@ -38,6 +38,8 @@ class Refetch:
         The name of that split.
     found
         The latency of that mapping with the same options; None if there is none.
+    energy
+        The energy of the mapping as it is; None where the architecture does not give energies.
     """
 
     einsum: str
@@ -49,6 +51,7 @@ class Refetch:
     hoisted: Spec | None
     split: str
     found: Rescheduled | None
+    energy: Number | None
 
     def __str__(self) -> str:
         fetch = (
@@ -59,11 +62,22 @@ class Refetch:
             return fetch
         return (
             f"{fetch} If {self.into} kept it above the split {self.split}"
-            f" (spec.hoist({self.tensor!r}, {self.into!r})), the latency would be {self.found}."
+            f" (spec.hoist({self.tensor!r}, {self.into!r})), the latency would be {self.found}"
+            f"{self._saved_energy}."
         )
 
+    @property
+    def _saved_energy(self) -> str:
+        """What becomes of the energy, in words; empty where it is not known."""
+        after = None if self.found is None else self.found.energy
+        if self.energy is None or after is None:
+            return ""
+        return f", and the energy {format_number(after)} instead of {format_number(self.energy)}"
 
-def refetches(model: Model, options: Mapping[str, Any]) -> tuple[Refetch, ...]:
+
+def refetches(
+    model: Model, options: Mapping[str, Any], energy: Number | None
+) -> tuple[Refetch, ...]:
     """List what Einsums fetch of what others have computed.
 
     Parameters
@@ -72,6 +86,8 @@ def refetches(model: Model, options: Mapping[str, Any]) -> tuple[Refetch, ...]:
         The mapping.
     options
         All options of `analyze`, in their normal forms.
+    energy
+        The energy of the mapping, if it is known.
 
     Returns
     -------
@@ -109,6 +125,7 @@ def refetches(model: Model, options: Mapping[str, Any]) -> tuple[Refetch, ...]:
                 other,
                 name,
                 latency,
+                energy,
             )
         )
     return tuple(found)

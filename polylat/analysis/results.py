@@ -13,7 +13,9 @@ from polylat.analysis.access import AccessKey, Contention, PortUse
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.changes import Changes, single_changes
 from polylat.analysis.critical_path import CriticalPath, critical_path
+from polylat.analysis.energy import Energy
 from polylat.analysis.evaluation import Retimer
+from polylat.analysis.mapping_energy import known_energy, mapping_energy
 from polylat.analysis.mechanisms import Mechanisms, mechanisms_of
 from polylat.analysis.networkx_graph import networkx_graph
 from polylat.analysis.occupancy import Occupancy, occupancies
@@ -271,6 +273,26 @@ class Results:
         return occupancies(self.solution)
 
     @cached_property
+    def energy(self) -> Energy:
+        """The energy of all actions in all units, and of leakage during `latency`.
+
+        Raises
+        ------
+        SpecError
+            The architecture does not give the energy of an action.
+        UnsupportedError
+            A leak power depends on the Einsum.
+        """
+        model = self.solution.model
+        return mapping_energy(model.lowered, model.layout, model.options, self.latency)
+
+    @cached_property
+    def known_energy(self) -> Energy | None:
+        """`energy`; None where the architecture does not give it."""
+        model = self.solution.model
+        return known_energy(model.lowered, model.layout, model.options, self.latency)
+
+    @cached_property
     def retimer(self) -> Retimer:
         """Computes the times of the schedule for other durations."""
         return retimer(self.solution, lambda: self.critical_totals)
@@ -367,7 +389,8 @@ class Results:
 
         Each with the mapping that keeps it, and that mapping's latency.
         """
-        return refetches(self.solution.model, self.options)
+        energy = None if self.known_energy is None else self.known_energy.total
+        return refetches(self.solution.model, self.options, energy)
 
     def sensitivity(self) -> Sensitivity:
         """Return which durations are critical and which have slack; the order of service is kept.

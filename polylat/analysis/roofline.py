@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from polylat.analysis.access import AccessKey
+from polylat.analysis.energy import (
+    Energy,
+    action_energies,
+    components_without_leakage,
+    leak_powers,
+)
 from polylat.analysis.roofline_counts import action_counts
 from polylat.analysis.roofline_paths import mapping_paths
+from polylat.errors import SpecError
 from polylat.numbers import Number, format_large, reduce_number
 from polylat.spec import Spec
-from polylat.spec.arch import Component
+from polylat.spec.arch import Arch, Component
 from polylat.spec.reading.live.convert import as_spec
 from polylat.tables import Column, Table, Tabular
 
@@ -35,6 +43,8 @@ class Roofline(Tabular):
         The same over all units and all instances: AccelForge's action counts.
     components
         Names of the components in `per_einsum`, in the order of the architecture.
+    arch
+        The architecture.
     """
 
     latency: Number
@@ -42,6 +52,33 @@ class Roofline(Tabular):
     accesses: Mapping[AccessKey, Number]
     totals: Mapping[AccessKey, Number]
     components: tuple[str, ...]
+    arch: Arch = field(repr=False, compare=False)
+
+    @cached_property
+    def energy(self) -> Energy:
+        """AccelForge's energy of the mapping: of `totals`, and of leakage during `latency`.
+
+        Raises
+        ------
+        SpecError
+            The architecture does not give the energy of an action. (AccelForge would query a model
+            of the component.)
+        """
+        leakage: dict[str, Number] = {}
+        for einsum, busy in self.per_einsum.items():
+            for component, power in leak_powers(self.arch, einsum).items():
+                energy = power * max((0, *busy.values()))
+                leakage[component] = reduce_number(leakage.get(component, 0) + energy)
+        actions = action_energies(self.arch, self.totals)
+        return Energy(actions, leakage, components_without_leakage(self.arch))
+
+    @property
+    def known_energy(self) -> Energy | None:
+        """`energy`; None where the architecture does not give it."""
+        try:
+            return self.energy
+        except SpecError:
+            return None
 
     @property
     def bottleneck(self) -> dict[str, str]:
@@ -49,17 +86,20 @@ class Roofline(Tabular):
         return {einsum: max(busy, key=busy.__getitem__) for einsum, busy in self.per_einsum.items()}
 
     def headline(self) -> tuple[str, ...]:
-        """Return the latency, and what it is.
+        """Return the latency, what it is, and the energy if it is known.
 
         Returns
         -------
         tuple of str
-            Two sentences.
+            Two or three sentences.
         """
-        return (
+        head = (
             f"AccelForge's latency  {format_large(self.latency)}",
             "The sum over Einsums of the busy time of the slowest component, back to back.",
         )
+        if self.known_energy is None:
+            return head
+        return (*head, *self.known_energy.headline())
 
     def tables(self) -> tuple[Table, ...]:
         """Return the busy time per Einsum and component.
@@ -181,7 +221,7 @@ def roofline(spec: Spec | Any) -> Roofline:
     latency: Number = sum((max((0, *times.values())) for times in per_einsum.values()), 0)
     used = {name for times in per_einsum.values() for name in times}
     components = tuple(name for name in spec.arch.order if name in used)
-    return Roofline(reduce_number(latency), per_einsum, accesses, totals, components)
+    return Roofline(reduce_number(latency), per_einsum, accesses, totals, components, spec.arch)
 
 
 def _busy(component: Component, actions: Mapping[str, Number]) -> Number:

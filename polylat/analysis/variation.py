@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from polylat.analysis.mapping_energy import known_energy
 from polylat.analysis.occupancy import occupancies
 from polylat.engine.orders import schedule_mapping
 from polylat.errors import PolylatError
@@ -29,11 +30,14 @@ class Rescheduled:
         What no schedule undercuts; the latency itself where that is exact. None as for `latency`.
     reason
         Why there is no latency; empty if there is one.
+    energy
+        Its energy; None where there is no latency, or the architecture does not give energies.
     """
 
     latency: Number | None
     lower_bound: Number | None
     reason: str = ""
+    energy: Number | None = None
 
     @property
     def exact(self) -> bool:
@@ -82,4 +86,8 @@ def reschedule(
                     return Rescheduled(None, None, f"{memory.component} is too small")
     except PolylatError as error:
         return Rescheduled(None, None, error.what)
-    return Rescheduled(choice.chosen.makespan, choice.lower_bound)
+    chosen = choice.chosen
+    model = chosen.model
+    energy = known_energy(model.lowered, model.layout, model.options, chosen.makespan)
+    total = None if energy is None else energy.total
+    return Rescheduled(chosen.makespan, choice.lower_bound, energy=total)

@@ -64,8 +64,8 @@ _MOST = 10_000
 @choice_option(
     "--objective",
     "objectives",
-    words=("latency", "peak", "slots"),
-    metavar="latency|peak[@MEMORY]|slots",
+    words=("latency", "energy", "peak", "slots"),
+    metavar="latency|energy|peak[@MEMORY]|slots",
     multiple=True,
     help="What to minimize. Repeatable.  [default: latency and peak]",
 )

@@ -37,6 +37,7 @@ def build_space(
     tiles: Mapping[str, Sequence[int]],
     max_tiles: int,
     enforce_capacity: bool,
+    with_energy: bool,
 ) -> Space:
     """Return the space of the requested options.
 
@@ -48,6 +49,8 @@ def build_space(
         As for `polylat.explore`.
     max_tiles, enforce_capacity
         The options of `analyze`.
+    with_energy
+        Whether the energy of each variant is evaluated.
 
     Returns
     -------
@@ -85,6 +88,7 @@ def build_space(
         others,
         max_tiles,
         enforce_capacity,
+        with_energy,
     )
     if space.size > _MOST_VARIANTS:
         raise TooLargeError(

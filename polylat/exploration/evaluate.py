@@ -96,7 +96,8 @@ def points(
             continue
         seen.add(id(outcome))
         counts = space.slot_table[index % space.variants_per_cell] if slots else ()
-        yield vector(objectives, outcome.latency, dict(outcome.peaks), counts), index
+        peaks = dict(outcome.peaks)
+        yield vector(objectives, outcome.latency, peaks, counts, outcome.energy), index
 
 
 _EVALUATORS: deque[_Evaluator] = deque(maxlen=_MOST_EVALUATORS)
@@ -145,7 +146,7 @@ class _Evaluator:
         if (
             incumbents is not None
             and len(numbers) > 1
-            and self._excludes(incumbents, cell, base + first)
+            and self._excludes(incumbents, mapping, cell, base + first)
         ):
             return [], len(numbers)
         found = evaluate_together(mapping, cell, common.order, numbers)
@@ -165,7 +166,9 @@ class _Evaluator:
         for n in numbers:
             bound = alone.lower_bounds.get(kinds)
             if incumbents is not None and bound is not None:
-                bounds = vector(incumbents.objectives, bound, {}, self._fewest_slots())
+                latency, energy = bound
+                slots = self._fewest_slots()
+                bounds = vector(incumbents.objectives, latency, {}, slots, energy)
                 if incumbents.excludes(bounds, base + n):
                     continue
             counts = self.space.slot_table[n]
@@ -192,7 +195,9 @@ class _Evaluator:
     def _fewest_slots(self) -> list[int | None]:
         return [counts[0] for _, counts in self.space.slots]
 
-    def _excludes(self, incumbents: Incumbents, cell: Cell, first: int) -> bool:
+    def _excludes(
+        self, incumbents: Incumbents, mapping: TransferMapping, cell: Cell, first: int
+    ) -> bool:
         """Return whether the lower bounds of a cell exclude its variants from the front.
 
         The bounds also hold for schedules that keep barriers: these satisfy more precedences, on
@@ -206,7 +211,8 @@ class _Evaluator:
 
         def excluded(steps: int) -> bool:
             latency = Fraction(steps, graph.costs.scale)
-            bounds = vector(incumbents.objectives, latency, peaks, self._fewest_slots())
+            energy = mapping.energy(latency)
+            bounds = vector(incumbents.objectives, latency, peaks, self._fewest_slots(), energy)
             return incumbents.excludes(bounds, first)
 
         known = max(cell.resource_bound, cell.dependence_bound)

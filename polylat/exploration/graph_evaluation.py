@@ -75,5 +75,12 @@ def _outcome(
         for component, peak in cell.peaks_by_component(timed).items()
     }
     latency = reduce_number(Fraction(timed.makespan, graph.costs.scale))
-    outcome = Outcome(latency, ORDERS[timed.order], barriers, True, tuple(sorted(peaks.items())))
+    outcome = Outcome(
+        latency,
+        ORDERS[timed.order],
+        barriers,
+        True,
+        tuple(sorted(peaks.items())),
+        energy=mapping.energy(latency),
+    )
     return mapping.tiled.checked(outcome)

@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import cast
 
 from polylat.errors import OptionError
 from polylat.numbers import Number
 from polylat.spec.reading.suggest import did_you_mean
 
-__all__ = ["Incumbents", "Objective", "Outcome", "Vector", "front_of", "objectives_of", "vector"]
+__all__ = [
+    "Incumbents",
+    "Objective",
+    "Outcome",
+    "Vector",
+    "front_of",
+    "objective_names",
+    "objectives_of",
+    "vector",
+]
 
 Vector = tuple[Number | float, ...]
 """A point: the value of each objective; infinite where it is not determined or not limited."""
@@ -27,8 +37,8 @@ class Objective:
     Parameters
     ----------
     name
-        ``"latency"``, ``"peak@SRAM"`` (the most bits that the memory holds at a time) or
-        ``"slots"`` (the sum of all explored slot counts).
+        ``"latency"``, ``"energy"``, ``"peak@SRAM"`` (the most bits that the memory holds at a time)
+        or ``"slots"`` (the sum of all explored slot counts).
     component
         The memory of a peak; otherwise empty.
     """
@@ -56,6 +66,8 @@ class Outcome:
         None if that is not determined).
     error
         Why the variant is illegal; otherwise empty.
+    energy
+        In the architecture's unit of energy; None if energies are not evaluated.
     """
 
     latency: Number | None
@@ -64,6 +76,35 @@ class Outcome:
     exact: bool = True
     peaks: tuple[tuple[str, Number | None], ...] = ()
     error: str = ""
+    energy: Number | None = None
+
+
+def objective_names(objectives: object) -> tuple[str, ...]:
+    """Return the names of objectives.
+
+    Parameters
+    ----------
+    objectives
+        One or several names.
+
+    Returns
+    -------
+    tuple of str
+        The names.
+
+    Raises
+    ------
+    OptionError
+        An objective is not a text.
+    """
+    several = isinstance(objectives, Iterable) and not isinstance(objectives, str)
+    names = tuple(cast("Iterable[object]", objectives)) if several else (objectives,)
+    for name in names:
+        if not isinstance(name, str):
+            raise OptionError(
+                f"{name!r} is not an objective", fix='write "latency", "energy", "peak" or "slots"'
+            )
+    return cast("tuple[str, ...]", names)
 
 
 def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Objective, ...]:
@@ -72,8 +113,8 @@ def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Object
     Parameters
     ----------
     names
-        One or several of ``"latency"``, ``"peak@M"`` for a memory M, ``"peak"`` for the peaks of
-        all memories, and ``"slots"``.
+        One or several of ``"latency"``, ``"energy"``, ``"peak@M"`` for a memory M, ``"peak"`` for
+        the peaks of all memories, and ``"slots"``.
     memories
         The memories that hold tensors.
 
@@ -88,13 +129,9 @@ def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Object
         An objective does not exist, or none is given.
     """
     found: dict[str, Objective] = {}
-    for name in [names] if isinstance(names, str) or not isinstance(names, Iterable) else names:
-        if not isinstance(name, str):
-            raise OptionError(
-                f"{name!r} is not an objective", fix='write "latency", "peak" or "slots"'
-            )
+    for name in names:
         kind, mark, component = name.partition("@")
-        if name in ("latency", "slots"):
+        if name in ("latency", "energy", "slots"):
             found[name] = Objective(name)
         elif name == "peak":
             for memory in memories:
@@ -102,7 +139,7 @@ def objectives_of(names: Iterable[str], memories: Sequence[str]) -> tuple[Object
         elif kind == "peak" and mark and component in memories:
             found[name] = Objective(name, component)
         else:
-            known = ["latency", "peak", *(f"peak@{m}" for m in memories), "slots"]
+            known = ["latency", "energy", "peak", *(f"peak@{m}" for m in memories), "slots"]
             raise OptionError(f"there is no objective {name!r}", fix=did_you_mean(name, known))
     if not found:
         raise OptionError("there is no objective", fix='give at least one, such as "latency"')
@@ -114,6 +151,7 @@ def vector(
     latency: Number,
     peaks: Mapping[str, Number | None],
     slots: Iterable[int | None],
+    energy: Number | None,
 ) -> Vector:
     """Return the values of the objectives.
 
@@ -127,6 +165,8 @@ def vector(
         Memory → bits, None if not determined; a missing memory holds none.
     slots
         All explored slot counts, None: unlimited.
+    energy
+        In the architecture's unit of energy; None if it is no objective.
 
     Returns
     -------
@@ -140,6 +180,9 @@ def vector(
             values.append(inf if peak is None else peak)
         elif objective.name == "latency":
             values.append(latency)
+        elif objective.name == "energy":
+            assert energy is not None, "energies are evaluated where they are an objective"
+            values.append(energy)
         else:
             counts = list(slots)
             values.append(inf if None in counts else sum(n for n in counts if n is not None))

@@ -39,6 +39,8 @@ class ResultData:
         None if that is not determined.
     error
         Why the variant is illegal; otherwise empty.
+    energy
+        In the architecture's unit of energy; None if it is no objective, or the variant is illegal.
     """
 
     number: int
@@ -49,6 +51,7 @@ class ResultData:
     exact: bool
     peaks: Mapping[str, Number | None]
     error: str
+    energy: Number | None
     _space: Space = field(repr=False, compare=False, kw_only=True)
 
     @cached_property
@@ -135,5 +138,6 @@ class ExplorationData:
             outcome.exact,
             dict(outcome.peaks),
             outcome.error,
+            outcome.energy,
             _space=self._space,
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from polylat.analysis.mapping_energy import mapping_energy
 from polylat.analysis.occupancy import occupancies, peak_or_none
 from polylat.engine.orders import schedule_mapping
 from polylat.engine.solve import Schedules, solve
@@ -35,8 +36,8 @@ class SingleEvaluator:
 
     def __init__(self, mapping: TransferMapping) -> None:
         self.mapping = mapping
-        self.lower_bounds: dict[tuple[str, ...], Number] = {}
-        """Per kinds of splits, a lower bound on the latency, once one is determined."""
+        self.lower_bounds: dict[tuple[str, ...], tuple[Number, Number | None]] = {}
+        """Per kinds of splits, lower bounds on latency and energy, once they are determined."""
         self._lowered: dict[Granularity, LoweredMapping] = {}
         self._solved: OrderedDict[Any, Schedules] = OrderedDict()
 
@@ -100,10 +101,16 @@ class SingleEvaluator:
         except ILLEGAL as error:
             return Outcome(None, error=one_line(error))
         model, solution = choice.solved.model, choice.chosen
+
+        def energy(latency: Number) -> Number | None:
+            if not space.with_energy:
+                return None
+            return mapping_energy(model.lowered, model.layout, model.options, latency).total
+
         if not (model.costs.per_transfer or model.costs.bursts):
             # Otherwise the number of transfers, hence the load, depends on the granularity.
             bound = Fraction(max(model.resource_bound, model.barrier_bound), model.costs.scale)
-            self.lower_bounds[kinds] = reduce_number(bound)
+            self.lower_bounds[kinds] = reduce_number(bound), energy(bound)
         peaks: dict[str, Number | None] = {}
         for memory in occupancies(solution):
             peak, known = peak_or_none(memory), peaks.get(memory.component, 0)
@@ -116,5 +123,6 @@ class SingleEvaluator:
                 not any(solution is one for one in own),
                 choice.exact,
                 tuple(sorted(peaks.items())),
+                energy=energy(solution.makespan),
             )
         )

@@ -53,6 +53,8 @@ class Space:
         The slots of all others.
     max_tiles, enforce_capacity
         The options of `analyze`.
+    with_energy
+        Whether the energy of each variant is evaluated.
     """
 
     # Names and fields are part of the fingerprint of stored results.
@@ -69,6 +71,7 @@ class Space:
     other_slots: Slots
     max_tiles: int
     enforce_capacity: bool
+    with_energy: bool
 
     @cached_property
     def shape(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from polylat.numbers import Number, reduce_number
 __all__ = ["Store"]
 
 _APPLICATION = 0x706C6174  # "plat"
-_FORMAT = "2"
+_FORMAT = "3"
 """Version of the model and of the stored results: those of other versions are refused."""
 _DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError)
 """The errors of lost pages, and of incomplete rows."""
@@ -234,6 +234,7 @@ def _insert(file: sqlite3.Connection, part: int, batch: Batch) -> None:
             int(o.exact),
             [[c, None if p is None else str(p)] for c, p in o.peaks],
             o.error,
+            None if o.energy is None else str(o.energy),
         ]
         for variant, o in batch.outcomes
     ]
@@ -253,9 +254,10 @@ def _batch(excluded: int, text: str) -> Batch:
                     bool(exact),
                     tuple((c, _number(p)) for c, p in peaks),
                     error,
+                    _number(energy),
                 ),
             )
-            for variant, latency, order, barriers, exact, peaks, error in json.loads(text)
+            for variant, latency, order, barriers, exact, peaks, error, energy in json.loads(text)
         ),
         excluded,
     )

@@ -8,6 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from polylat.analysis.energy import leakages
+from polylat.analysis.mapping_energy import mapping_energy
 from polylat.errors import (
     CapacityError,
     MappingError,
@@ -27,6 +29,7 @@ from polylat.exploration.variants import VariantGraph
 from polylat.lowering.holder_tiles import memory_sizes
 from polylat.lowering.lowered import Granularity, LoweredMapping, lower
 from polylat.lowering.transfers import TransferOptions
+from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints
 from polylat.spec.mapping import name_of_split
 from polylat.spec.slots import DEFAULT_SLOTS, slots_of
@@ -206,6 +209,40 @@ class TransferMapping:
                 self._cells.clear()
             self._cells[pipelines] = Cell(self.graph, pipelines, self.slot_rows[0])
         return self._cells[pipelines]
+
+    def energy(self, latency: Number) -> Number | None:
+        """Return the energy of a variant.
+
+        Parameters
+        ----------
+        latency
+            Its latency, or a lower bound on it.
+
+        Returns
+        -------
+        Number or None
+            The energy, or a lower bound on it; None if energies are not evaluated.
+
+        Raises
+        ------
+        SpecError, UnsupportedError
+            As for `polylat.analysis.mapping_energy.mapping_energy`.
+        """
+        if not self.tiled.space.with_energy:
+            return None
+        return reduce_number(self._action_energy + self._leak_power * latency)
+
+    @cached_property
+    def _action_energy(self) -> Number:
+        """The energy of all actions, the same for all variants."""
+        assert self.graph is not None
+        options = TransferOptions(self.transfers.background, self.transfers.staged)
+        lowered = self.graph.shared.lowered
+        return mapping_energy(lowered, self.graph.layout, options, 0).total
+
+    @cached_property
+    def _leak_power(self) -> Number:
+        return sum(leakages(self.tiled.spec.arch, 1).values(), 0)
 
     @cached_property
     def slot_rows(self) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.accesses.counting import leaf_blocks
+from polylat.lowering.accesses.counting import Units, leaf_blocks
 from polylat.lowering.enumeration import iteration_table, trip_counts
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.lowered import LoweredMapping
@@ -93,7 +93,10 @@ def iteration_tables(
 
 
 def blocks_of_leaf(
-    lowered: LoweredMapping, table: IterationTable, options: TransferOptions
+    lowered: LoweredMapping,
+    table: IterationTable,
+    options: TransferOptions,
+    units: Units = "busiest",
 ) -> tuple[Block, ...]:
     """Return the blocks of a leaf.
 
@@ -101,6 +104,8 @@ def blocks_of_leaf(
     ----------
     lowered, table, options
         The mapping, the tile iterations of the leaf, and which transfers are separate.
+    units
+        The units whose values are counted.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def blocks_of_leaf(
     produced = frozenset(tensor for other in lowered.leaves for tensor in other.einsum.outputs)
     components = {c.name: c for c in lowered.spec.arch.paths[leaf.einsum.name]}
     found = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
-    return leaf_blocks(table, components, found, produced, options)
+    return leaf_blocks(table, components, found, produced, options, units)
 
 
 def build_graph(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
+from polylat.spec.energy import ComponentEnergy
+
 Kind = Literal["Memory", "Toll", "Compute", "Container"]
 Direction = Literal["up", "down", "up_and_down"]
 
@@ -131,10 +133,13 @@ class Arch:
         Names of all components, in order of the input (outer to inner).
     paths
         Einsum → the components on the path to its Compute, outer to inner, as the Einsum sees them.
+    energies
+        Einsum → component → energies, as the Einsum sees them. Components off the path leak, too.
     """
 
     order: tuple[str, ...]
     paths: Mapping[str, tuple[Component, ...]]
+    energies: Mapping[str, Mapping[str, ComponentEnergy]] = field(default_factory=dict)
 
     def component(self, einsum: str, name: str) -> Component:
         """Return a component as an Einsum sees it.

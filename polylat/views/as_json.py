@@ -11,6 +11,7 @@ from typing import Any
 from polylat.analysis.access import AccessKey, Step
 from polylat.analysis.attribution import latency_steps, port_users
 from polylat.analysis.bandwidth_curve import Curve
+from polylat.analysis.energy import Energy
 from polylat.analysis.occupancy import Occupancy, peak_or_none
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
@@ -102,6 +103,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
         "critical_path": None if "critical_path" in undetermined else _critical(results, steps),
         "memories": [_memory(memory) for memory in results.occupancy],
         "accesses": _accesses(results.accesses.items(), "actions"),
+        "energy": None if results.known_energy is None else _energy(results.known_energy),
         "engine": results.engine,
         "exact": results.exact,
         "lower_bound": json_number(results.lower_bound),
@@ -153,6 +155,7 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
                 "latency": optional_number(change.latency),
                 "lower_bound": optional_number(change.found.lower_bound),
                 "reason": change.found.reason or None,
+                "energy": optional_number(change.found.energy),
             }
             for change in changes.changes
         ],
@@ -224,6 +227,16 @@ def roofline_to_dict(roofline: Roofline) -> dict[str, Any]:
                 strict=True,
             )
         ],
+        "energy": None if roofline.known_energy is None else _energy(roofline.known_energy),
+    }
+
+
+def _energy(energy: Energy) -> dict[str, Any]:
+    return {
+        "total": json_number(energy.total),
+        "actions": _accesses(energy.actions.items(), "energy"),
+        "leakage": {name: json_number(leaked) for name, leaked in energy.leakage.items()},
+        "without": list(energy.without),
     }
 
 

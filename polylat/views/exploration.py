@@ -138,6 +138,8 @@ def _objective(name: str, result: ResultData) -> Number | None:
     if name == "slots":
         counts = [n for _, n in result.choice.slots]
         return None if None in counts else sum(n for n in counts if n is not None)
+    if name == "energy":
+        return result.energy
     return result.peaks.get(name.partition("@")[2], 0)
 
 
@@ -271,6 +273,8 @@ def rows(found: ExplorationData) -> list[dict[str, Any]]:
             "latency": _float(result.latency),
             "latency_exact": None if result.latency is None else str(result.latency),
         }
+        if "energy" in found.objectives:
+            row["energy"] = _float(result.energy)
         peaks = {name: None for name in found.objectives if name.startswith("peak@")}
         row |= peaks | {f"peak@{memory}": _float(peak) for memory, peak in result.peaks.items()}
         row |= {

@@ -123,6 +123,7 @@ def report_page(
         ("critical", "Critical path", _critical(results)),
         ("sensitivity", "Sensitivity", change),
         ("memories", "Memories", _memories(results)),
+        *_energy(results),
         ("mapping", "Mapping", _mapping(results)),
         ("certificate", "Certificate", _certificate(certificate, hints)),
         ("inputs", "Inputs and versions", _inputs(results, inputs, variables or {})),
@@ -326,6 +327,14 @@ def _memories(results: Results) -> str:
         '<p class="faint">Each tile counts with its full size. The timeline shows the occupancy over'
         " time.</p>"
     )
+
+
+def _energy(results: Results) -> Iterator[tuple[str, str, str]]:
+    """Yield the section on energy, where the architecture gives energies."""
+    energy = results.known_energy
+    if energy is not None and energy.total:
+        notes = "".join(f"<p>{escape(line)}</p>" for line in energy.headline()[1:])
+        yield "energy", "Energy", "".join(map(table_box, energy.tables())) + notes
 
 
 def _mapping(results: Results) -> str:

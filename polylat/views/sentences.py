@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from polylat.analysis.energy import Energy
 from polylat.analysis.results import Results
 from polylat.analysis.staging import ALL_HOLDERS
 from polylat.errors import UnsupportedError
@@ -43,6 +44,9 @@ _MOST_STAGED = 20_000
 
 _MOST_COSTS = 3
 """Largest number of write-backs whose costs are given."""
+
+_MOST_COMPONENTS = 4
+"""Largest number of components whose shares of the energy are given."""
 
 
 def latency_sentences(results: Results) -> tuple[str, ...]:
@@ -103,6 +107,9 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     dependence = f"{format_number(results.dependence_bound)} (ports always free)"
     barrier = format_number(results.barrier_bound)
     yield f"Bounds: resource {resource}, dependence {dependence}, barrier {barrier}."
+    energy = results.known_energy
+    if energy is not None and energy.total:
+        yield _energy(energy)
     if small and results.options["staged"] != ALL_HOLDERS:
         yield _staged(results)
         yield from _double_buffering(results)
@@ -175,6 +182,16 @@ def _transfers(results: Results) -> Iterator[str]:
     if len(costs) > _MOST_COSTS:
         names = ", ".join(f"{c.tensor}@{c.component}" for c in costs[_MOST_COSTS:])
         yield f"What the write-backs of {names} cost: report.cost_of(...)."
+
+
+def _energy(energy: Energy) -> str:
+    """Say how much energy a mapping takes, and which components take it."""
+    ranked = sorted(energy.per_component.items(), key=lambda item: -item[1])
+    parts = [f"{name} {percent(part, energy.total)}" for name, part in ranked if part]
+    more = f" and {len(parts) - _MOST_COMPONENTS} more" if len(parts) > _MOST_COMPONENTS else ""
+    without = f", without the leakage of {', '.join(energy.without)}" if energy.without else ""
+    listed = ", ".join(parts[:_MOST_COMPONENTS]) + more
+    return f"Energy {format_number(energy.total)}: {listed}{without}."
 
 
 def _double_buffering(results: Results) -> Iterator[str]:

@@ -27,7 +27,8 @@ def test_e3_fetches_o2_back() -> None:
     assert found.found is not None and found.found.latency == 32256
     assert str(found) == (
         "e3 fetches o2 back from DRAM: 64 values. If SRAM kept it above the split e1+e2|e3"
-        " (spec.hoist('o2', 'SRAM')), the latency would be 32,256."
+        " (spec.hoist('o2', 'SRAM')), the latency would be 32,256, and the energy 50,176"
+        " instead of 51,200."
     )
     assert polylat.analyze(example("tap_resident")).refetches == ()
 

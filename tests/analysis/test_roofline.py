@@ -77,6 +77,15 @@ def test_corpus_actions(case: tuple[Roofline, dict[str, Any]]) -> None:
     assert {key: float(number) for key, number in ours.totals.items()} == near(expected)
 
 
+def test_corpus_energy(case: tuple[Roofline, dict[str, Any]]) -> None:
+    """Whole numbers to the digit; AccelForge's others pass through 32-bit floats."""
+    ours, answer = case
+    expected = answer["energy_total"]
+    if isinstance(expected, int):
+        assert ours.energy.total == expected
+    assert float(ours.energy.total) == pytest.approx(expected, rel=1e-8)
+
+
 def test_corpus_actions_of_one_unit(case: tuple[Roofline, dict[str, Any]]) -> None:
     ours, answer = case
     expected = {}

@@ -210,7 +210,10 @@ def test_what_takes_long_says_so(
         (["report", "a.yaml", "-o", "re"], {"file,re"}),
         (["analyze", "a.yaml", "--order", "s"], {"plain,skew"}),
         (["explore", "a.yaml", "--granularity", "fl"], {"plain,flow"}),
-        (["explore", "a.yaml", "--objective", ""], {"plain,latency", "plain,peak", "plain,slots"}),
+        (
+            ["explore", "a.yaml", "--objective", ""],
+            {"plain,latency", "plain,energy", "plain,peak", "plain,slots"},
+        ),
     ],
 )
 def test_completion(words: list[str], found: set[str]) -> None:

@@ -8,10 +8,12 @@ the model (docs/model.md) that its docstring names.
 The parts, in the order of the model: input (`problem`, `costs`, `options`), paths, operations and
 tile iterations (`paths`), transfers and what is counted (`transfers`), ports and units (`ports`),
 what waits for what (`lowered`, `flow`, `barriers`, `capacity`, `latency`, `model`), orders
-(`dates`, `schedule`), results (`results`); and a check of schedules, `causality`.
+(`dates`, `schedule`), results (`results`), energy (`energy`); and a check of schedules
+(`causality`).
 """
 
 from .causality import check_causality, check_ports
+from .energy import energies
 from .flow import Arrivals
 from .lowered import lower
 from .model import Model
@@ -47,6 +49,7 @@ __all__ = [
     "check_causality",
     "check_ports",
     "dependence_bound",
+    "energies",
     "latencies",
     "lower",
     "points",

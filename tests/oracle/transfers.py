@@ -232,12 +232,19 @@ class Access:
 
 
 def accesses_of(
-    problem: Problem, run: Run, transfer: Transfer, way: str, iteration: Index
+    problem: Problem,
+    run: Run,
+    transfer: Transfer,
+    way: str,
+    iteration: Index,
+    *,
+    every_unit: bool = False,
 ) -> list[Access]:
     """The accesses of one way (``down`` or ``up``) of a transfer in a tile iteration.
 
-    Downward, the outer holder is read and the inner one written; upward, the inner one is read
-    and the outer one written. Tolls in between are read in the directions that they count.
+    Those of the busiest unit, or of every unit. Downward, the outer holder is read and the inner
+    one written; upward, the inner one is read and the outer one written. Tolls in between are read
+    in the directions that they count.
     """
     units = (transfer.down if way == "down" else transfer.up).get(iteration, {})
     leaf, tensor = run.leaf, transfer.tensor
@@ -252,7 +259,7 @@ def accesses_of(
         uses.append((transfer.inner, "write" if way == "down" else "read"))
     result = []
     for node, action in uses:
-        values = seen_from(problem, leaf, transfer, units, node)
+        values = seen_from(problem, leaf, transfer, units, node, every_unit)
         if values:
             component = problem.component(node.data["component"])
             actions = component.actions(action, tensor, values, problem.bits_per_value(tensor))
@@ -261,9 +268,14 @@ def accesses_of(
 
 
 def seen_from(
-    problem: Problem, leaf: Leaf, transfer: Transfer, units: Mapping[Index, list[Element]], at: Node
+    problem: Problem,
+    leaf: Leaf,
+    transfer: Transfer,
+    units: Mapping[Index, list[Element]],
+    at: Node,
+    every_unit: bool,
 ) -> int:
-    """The values that the busiest unit of a node on the way sees.
+    """The values that the busiest unit of a node on the way sees, or all its units.
 
     The busiest unit has index 0 in every Spatial loop above the node. Below it, all units of the
     inner end count, but only one along a loop that the tensor does not depend on where reuse
@@ -278,7 +290,7 @@ def seen_from(
             shared = loop.variable not in transfer.access.variables and component.may_reuse(
                 loop.node.data["name"], transfer.tensor
             )
-            if index and (above or shared):
+            if index and (not every_unit if above else shared):
                 break
         else:
             count += len(values)

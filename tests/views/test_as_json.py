@@ -143,7 +143,7 @@ def keys(value: Any) -> set[str]:
         return {key for item in value for key in keys(item)}
     if not isinstance(value, dict):
         return set()
-    free = {"latency_by_order", "waited_for", "users", "busy", "slots"}
+    free = {"latency_by_order", "waited_for", "users", "busy", "slots", "leakage"}
     return set(value) | {k for key, item in value.items() if key not in free for k in keys(item)}
 
 

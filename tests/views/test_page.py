@@ -58,7 +58,7 @@ class Page(HTMLParser):
 
 SECTIONS = (
     "headline", "timeline", "changes", "comparison", "ports", "critical", "sensitivity", "memories",
-    "mapping", "certificate", "inputs",
+    "energy", "mapping", "certificate", "inputs",
 )  # fmt: skip
 
 

@@ -152,7 +152,7 @@ def test_headline_in_the_background() -> None:
             "  Bounds: resource 24,576 (port DRAM), dependence 31,744 (ports always free),"
             " barrier 31,744."
         ),
-        "  With every tile staged, in the same slots: 32,256.",
+        "  Energy 50,176: DRAM 49.0%, SRAM 48.0%, mac 3.1%.",
     ]
 
 
@@ -371,6 +371,7 @@ def test_roofline() -> None:
     assert str(polylat.roofline(example())).splitlines() == [
         "AccelForge's latency  32,768",
         "The sum over Einsums of the busy time of the slowest component, back to back.",
+        "Energy  51,200",
         "",
         "Einsum    DRAM    SRAM  mac  slowest",
         "e1       8,192   7,680  512  DRAM",

@@ -25,8 +25,8 @@ class Access:
     iterations
         The tile iterations that have the access, increasing, numbered within the leaf: shape (n,).
     counts
-        Number of values that each accesses, in the busiest unit: shape (n,); Python integers (dtype
-        object) where the leaf's numbers may exceed 64 bits.
+        Number of values that each accesses, in the busiest unit or in all: shape (n,); Python
+        integers (dtype object) where the leaf's numbers may exceed 64 bits.
     inward
         Whether the values move towards the compute.
     transfer

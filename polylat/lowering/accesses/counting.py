@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -30,7 +31,10 @@ from polylat.schedule.arrays import Ints
 from polylat.spec.arch import Component
 from polylat.spec.slots import slots_of
 
-__all__ = ["leaf_blocks", "tile_elements"]
+__all__ = ["Units", "leaf_blocks", "tile_elements"]
+
+Units = Literal["busiest", "all"]
+"""The units of components whose values are counted: the busiest one, or all of them together."""
 
 
 def leaf_blocks(
@@ -39,6 +43,7 @@ def leaf_blocks(
     found: Mapping[str, SourceHolder],
     produced: frozenset[str],
     options: TransferOptions,
+    units: Units = "busiest",
 ) -> tuple[Block, ...]:
     """Return the accesses of a leaf as blocks in the order in which a port serves them.
 
@@ -54,6 +59,8 @@ def leaf_blocks(
         The tensors that some Einsum produces.
     options
         Which transfers are separate.
+    units
+        The units whose values are counted.
 
     Returns
     -------
@@ -69,14 +76,14 @@ def leaf_blocks(
     """
     leaf = tiles.leaf
     if leaf.einsum.is_copy:
-        return (Block("foreground", None, 0, _copies(tiles, components)),)
+        return (Block("foreground", None, 0, _copies(tiles, components, units)),)
     fills: list[tuple[int, int, Block]] = []
     backs: list[tuple[int, int, Block]] = []
     foreground: list[Access] = []
     for rank, access in enumerate(leaf.einsum.accesses):
         tensor = access.tensor
         storages = leaf.storages(tensor)
-        counter = _Counter(tiles, tensor, components)
+        counter = _Counter(tiles, tensor, components, units=units)
         separate = separate_levels(leaf, tensor, options)
         own = 1 if access.output else found[tensor].level + 1
         for level in range(own, len(storages)):
@@ -102,7 +109,8 @@ def leaf_blocks(
         foreground += counter.operands()
     fills.sort(key=lambda item: item[:2])
     backs.sort(key=lambda item: item[:2])
-    compute = Access(leaf.component, None, "compute", np.arange(tiles.size), operations(tiles))
+    performed = operations(tiles, every_unit=units == "all")
+    compute = Access(leaf.component, None, "compute", np.arange(tiles.size), performed)
     front = Block("foreground", None, 0, (*foreground, compute))
     return (*(b for *_, b in fills), front, *(b for *_, b in backs))
 
@@ -126,7 +134,9 @@ def _served_ahead(leaf: Leaf, tensor: str, level: int, options: TransferOptions)
     return staged and slots_of(options.slots, tensor, storages[level].component) != 1
 
 
-def _copies(tiles: IterationTable, components: Mapping[str, Component]) -> tuple[Access, ...]:
+def _copies(
+    tiles: IterationTable, components: Mapping[str, Component], units: Units
+) -> tuple[Access, ...]:
     """Return the transfers of a copy Einsum as AccelForge counts them.
 
     The holders of the output count as holders of the input; of several in one component, only the
@@ -147,7 +157,7 @@ def _copies(tiles: IterationTable, components: Mapping[str, Component]) -> tuple
     ):
         outermost.setdefault(holder.component, holder)
     holders = tuple(outermost.values())
-    counter = _Counter(tiles, leaf.einsum.inputs[0], components, holders)
+    counter = _Counter(tiles, leaf.einsum.inputs[0], components, holders, units=units)
     levels = range(1, len(counter.storages))
     return tuple(access for level in levels for access in counter.push_out(level))
 
@@ -193,6 +203,8 @@ class _Counter:
         tensor: str,
         components: Mapping[str, Component],
         holders: Sequence[PathHolder] = (),
+        *,
+        units: Units = "busiest",
     ) -> None:
         self.tiles = tiles
         self.leaf = tiles.leaf
@@ -206,6 +218,7 @@ class _Counter:
             [index.variables for index in self.access.projection],
             [c.variables for c in self.leaf.coupled],
         )
+        self._every_unit = units == "all"
         # Both ends of a transfer usually have the same counts.
         self._known: dict[tuple[str, int, tuple[int, ...]], Counts] = {}
         self._type = count_type(self.leaf)
@@ -325,14 +338,19 @@ class _Counter:
     # Counts per tile iteration are products over the groups.
 
     def _summed(self, child_position: int, side: _Side) -> list[int]:
-        """Return the Spatial loops between a side and the inner end that multiply its count.
+        """Return the Spatial loops above the inner end that multiply the count of a side.
 
-        A loop does not if the tensor does not depend on its variable and the hardware may
-        multicast (inputs) or reduce (outputs) over its dimension.
+        Of loops between the side and the inner end: those over whose dimension the hardware may not
+        multicast (inputs) or reduce (outputs), and those that the tensor depends on. Loops above
+        the side multiply its units, if all of them count.
         """
         summed = []
-        for p, loop in enumerate(self.leaf.loops):
-            if loop.unit is None or not side.position <= p < child_position:
+        for p, loop in enumerate(self.leaf.loops[:child_position]):
+            if loop.unit is None:
+                continue
+            if p < side.position:
+                if self._every_unit:
+                    summed.append(p)
                 continue
             component = self.components[loop.unit[0]]
             dim = next(d for d in component.spatial if d.name == loop.unit[1])

@@ -316,22 +316,26 @@ class GroupCount:
         return found[:, columns]
 
 
-def operations(tiles: IterationTable) -> Counts:
+def operations(tiles: IterationTable, *, every_unit: bool = False) -> Counts:
     """Return the number of operations of each tile iteration.
 
     Parameters
     ----------
     tiles
         The tile iterations.
+    every_unit
+        Whether the operations of all units count, or only those of the first one.
 
     Returns
     -------
     numpy.ndarray
-        Operations of the first unit, shape (size,).
+        Operations, shape (size,).
     """
+    spatial = [p for p, loop in enumerate(tiles.leaf.loops) if loop.unit is not None]
+    summed = spatial if every_unit else []
     counts: Counts = np.ones(tiles.size, dtype=count_type(tiles.leaf))
     for variables in tied_groups(tiles.leaf):
-        counts = counts * GroupCount(tiles, variables, ()).operations(())
+        counts = counts * GroupCount(tiles, variables, ()).operations(summed)
     return counts
 
 

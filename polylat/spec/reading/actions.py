@@ -48,6 +48,22 @@ def action_names(model: m.ComponentModel) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*(action.name for action in given), *always)))
 
 
+def is_dummy(model: m.ComponentModel) -> bool:
+    """Return whether a component is of AccelForge's class for components without costs.
+
+    Parameters
+    ----------
+    model
+        The component.
+
+    Returns
+    -------
+    bool
+        True if it is a ``Dummy``.
+    """
+    return str(model.component_class).lower() == "dummy"
+
+
 def finite_time(expression: object, scope: Scope, at: Location, *, what: str) -> Fraction:
     """Evaluate an expression that must be a finite time.
 
@@ -261,8 +277,8 @@ class Actions:
                     f"the latency is negative: {format_value(value)}", where=str(at / key)
                 )
             value = reciprocal_rate(value)
-        elif str(self.model.component_class).lower() == "dummy":
-            return float("inf")  # AccelForge's class for a component without costs
+        elif is_dummy(self.model):
+            return float("inf")
         else:
             given_class = self.model.component_class
             note = (

@@ -8,6 +8,7 @@ from typing import Any
 
 from polylat.errors import SpecError, UnsupportedError
 from polylat.spec.arch import Arch, Component
+from polylat.spec.energy import ComponentEnergy
 from polylat.spec.reading.components import ArchView
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.location import Location
@@ -18,11 +19,13 @@ from polylat.spec.reading.workload import EvaluatedWorkload
 
 @dataclass(frozen=True)
 class _Placed:
-    """A component of the architecture, its location in the input and the Forks around it."""
+    """A component of the architecture, its location in the input, and what is around it."""
 
     model: m.SpatialableModel
     at: Location
     forks: tuple[Location, ...]
+    array: Location | None = None
+    """Of a component inside an Array: that Array."""
 
     @property
     def kind(self) -> str:
@@ -64,7 +67,9 @@ def build_arch(
     components = list(_walk(model.nodes, here / "nodes", ()))
     order = tuple(c.model.name for c in components)
     machine = read_machine(schedule, {c.model.name: c.model for c in components}, at)
+    gated = _power_gating(model.nodes, here / "nodes")
     paths: dict[str, tuple[Component, ...]] = {}
+    energies: dict[str, dict[str, ComponentEnergy]] = {}
     for einsum in workload.workload.einsums:
         if einsum.name not in computes:
             continue
@@ -80,7 +85,12 @@ def build_arch(
         )
         bits = {a.tensor: a.bits_per_value for a in einsum.accesses}
         paths[einsum.name] = tuple(view.component(c.model, c.at, bits) for c in path)
-    return Arch(order, paths)
+        energies[einsum.name] = {
+            c.model.name: view.energy(c.model, c.at, _above(components, c), gated)
+            for c in components
+            if isinstance(c.model, m.ComponentModel)
+        }
+    return Arch(order, paths, energies)
 
 
 def component_kinds(model: m.ArchModel, at: Location) -> dict[str, str]:
@@ -158,7 +168,7 @@ def _array(node: m.ArrayModel, place: Location, forks: tuple[Location, ...]) -> 
                 where=str(where / "spatial"),
                 fix="remove its key spatial: one unit serves the whole Array",
             )
-        yield _Placed(inner, where, forks)
+        yield _Placed(inner, where, forks, place)
     yield _Placed(node, place, forks)
 
 
@@ -193,6 +203,38 @@ def _check_names(components: list[_Placed], here: Location) -> None:
                     fix="rename one",
                 )
             actions.add(action.name)
+
+
+def _above(
+    components: list[_Placed], component: _Placed
+) -> list[tuple[m.SpatialableModel, Location]]:
+    """Return the components above another one, and the Array that it is in."""
+    at = components.index(component)
+    return [
+        (c.model, c.at)
+        for n, c in enumerate(components)
+        if (n < at and c.forks == component.forks[: len(c.forks)]) or c.at is component.array
+    ]
+
+
+def _power_gating(nodes: list[Any], at: Location) -> Location | None:
+    """Return the location of the first key that switches off unused components."""
+    for index, node in enumerate(nodes):
+        place = at / index
+        for key in ("forked_power_gateable", "non_forked_power_gateable"):
+            if _is_set(getattr(node, key, False)):
+                return place / key
+        for i, dim in enumerate(getattr(node, "spatial", ())):
+            if _is_set(dim.power_gateable):
+                return place / "spatial" / i / "power_gateable"
+        if (found := _power_gating(getattr(node, "nodes", []), place / "nodes")) is not None:
+            return found
+    return None
+
+
+def _is_set(flag: object) -> bool:
+    """Return whether a flag may be true: anything but a literal ``False``."""
+    return str(flag).strip().lower() not in ("false", "none", "0")
 
 
 def _path(components: list[_Placed], compute: str) -> list[_Placed]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
+from math import prod
 from typing import Any, cast
 
 from polylat.errors import ExpressionError, SpecError
 from polylat.spec.arch import Component, Direction, Kind, SpatialDim
+from polylat.spec.energy import ComponentEnergy
 from polylat.spec.reading.actions import Actions
+from polylat.spec.reading.energies import component_energy
 from polylat.spec.reading.expressions.evaluation import (
     evaluate_number,
     evaluate_positive,
@@ -80,6 +83,7 @@ class ArchView:
         own = variables_table(model.variables, self.outer, here / "variables")
         own["variables"] = Fields("variables", {**variables.table, **own})
         names.update(own)
+        self._actions: dict[str, Actions] = {}
         self.tables: dict[str, Mapping[str, Any]] = {}
         self.scopes: dict[str, Scope] = {}
         for component, at in components:
@@ -116,7 +120,7 @@ class ArchView:
         if not isinstance(model, m.ComponentModel):
             return Component(model.name, "Container", spatial)
         kind = type(model).__name__.removesuffix("Model")
-        actions = Actions(model, self.everything, scope, at)
+        actions = self._actions_of(model, at)
         key = "actions_scale"
         scale = evaluate_positive(model.actions_scale, scope.without(key), at / key, what=key)
         per_value: dict[tuple[str, str | None], Fraction] = {}
@@ -144,6 +148,50 @@ class ArchView:
             burst=self.machine.burst(actions),
             rigid=model.name in self.machine.rigid,
         )
+
+    def energy(
+        self,
+        model: m.ComponentModel,
+        place: Location,
+        above: Sequence[tuple[m.SpatialableModel, Location]],
+        gated: Location | None,
+    ) -> ComponentEnergy:
+        """Evaluate the energies of a component as the Einsum sees it.
+
+        Parameters
+        ----------
+        model, place
+            The component and its location in the input.
+        above
+            The components above it, with their locations.
+        gated
+            As for `polylat.spec.reading.energies.component_energy`.
+
+        Returns
+        -------
+        ComponentEnergy
+            The energies.
+        """
+
+        def fanout() -> int:
+            dims = (
+                self._spatial_dim(
+                    dim, self.scopes[c.name], at.for_einsum(self.einsum) / "spatial" / i
+                )
+                for c, at in above
+                for i, dim in enumerate(c.spatial)
+            )
+            return prod(dim.fanout for dim in dims)
+
+        return component_energy(self._actions_of(model, place), fanout, gated)
+
+    def _actions_of(self, model: m.ComponentModel, place: Location) -> Actions:
+        """Return the actions of a component, as the Einsum sees them."""
+        if model.name not in self._actions:
+            at = place.for_einsum(self.einsum)
+            found = Actions(model, self.everything, self.scopes[model.name], at)
+            self._actions[model.name] = found
+        return self._actions[model.name]
 
     def _scope(self, model: m.SpatialableModel, at: Location) -> Scope:
         """Return the names that a component's expressions may use: its own fields first."""

@@ -34,7 +34,8 @@ def did_you_mean(name: object, known: Iterable[str]) -> str | None:
     names = list(dict.fromkeys(map(str, known)))
     if not names:
         return None
-    text, names = str(name)[:200], [n for n in names if len(n) <= 200] or names[:12]
+    text = name[:200] if isinstance(name, str) else format_value(name, 200)
+    names = [n for n in names if len(n) <= 200] or names[:12]
     close = get_close_matches(text, names, n=1, cutoff=0.6)
     if not close:
         lowered = {n.lower(): n for n in reversed(names)}
