@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from polylat.errors import MissingExtraError, SpecError, UnsupportedError
 from polylat.spec import Spec
-from polylat.spec.mapping import Branch, Compute, Loop, Pipeline, Spatial, Storage, Temporal, Toll
-from polylat.spec.workload import Workload
+from polylat.spec.writing.mapping_data import mapping_data
 
 __all__ = ["from_spec"]
 
@@ -52,50 +52,22 @@ def from_spec(spec: Spec) -> Any:
             "AccelForge is not installed",
             fix="pip install 'polylat[accelforge]' (it needs Python 3.12 or newer)",
         ) from error
-    return classes.Mapping(nodes=_nodes(spec.mapping, spec.workload, classes))
+    nodes = mapping_data(spec.mapping, spec.workload)
+    return classes.Mapping(nodes=[_object(node, classes) for node in nodes])
 
 
-def _nodes(branch: Branch, workload: Workload, classes: Any) -> list[Any]:
-    """Convert the nodes of a branch and its end; `classes` is AccelForge's module."""
-    nodes = []
-    for node in branch.nodes:
-        match node:
-            case Temporal():
-                variable = _rank_variable(node, workload)
-                nodes.append(classes.Temporal(rank_variable=variable, tile_shape=node.tile_shape))
-            case Spatial():
-                nodes.append(
-                    classes.Spatial(
-                        rank_variable=_rank_variable(node, workload),
-                        tile_shape=node.tile_shape,
-                        component=node.component,
-                        name=node.dimension,
-                    )
-                )
-            case Storage():
-                nodes.append(classes.Storage(component=node.component, tensors=list(node.tensors)))
-            case Toll():
-                nodes.append(classes.Toll(component=node.component, tensors=list(node.tensors)))
-    end = branch.end
-    if isinstance(end, Compute):
-        return [*nodes, classes.Compute(einsum=end.einsum, component=end.component)]
-    split = classes.Pipeline if isinstance(end, Pipeline) else classes.Sequential
-    stages = [classes.Nested(nodes=_nodes(inner, workload, classes)) for inner in end.branches]
-    return [*nodes, split(nodes=stages)]
-
-
-def _rank_variable(loop: Loop, workload: Workload) -> str | set[str]:
-    """Rank variable of a loop, or the set of them for a loop that Einsums share."""
-    if not loop.by_einsum:
-        return loop.rank_variable
-    names = {variable for _, variable in loop.by_einsum}
-    for einsum, variable in loop.by_einsum:
-        others = names.intersection(workload.einsum(einsum).rank_variables) - {variable}
-        if others:
-            raise UnsupportedError(
-                f"the loop runs over {variable!r} for {einsum!r}, which also has {min(others)!r}:"
-                " AccelForge's set of rank variables is ambiguous",
-                where=loop.where or None,
-                fix="rename the rank variables, so that the loop has one name in all Einsums",
-            )
-    return names
+def _object(node: Mapping[str, Any], classes: Any) -> Any:
+    """Convert a node; `classes` is AccelForge's module."""
+    fields = {key: value for key, value in node.items() if key != "type"}
+    if "nodes" in fields:
+        fields["nodes"] = [_object(inner, classes) for inner in fields["nodes"]]
+    variable = fields.get("rank_variable")
+    if isinstance(variable, Mapping):
+        raise UnsupportedError(
+            f"a loop runs over {', '.join(sorted(set(variable.values())))}, of which an Einsum has"
+            " several: AccelForge's set of rank variables is ambiguous",
+            fix="rename the rank variables, so that the loop has one name in all Einsums",
+        )
+    if isinstance(variable, list):
+        fields["rank_variable"] = set(variable)
+    return getattr(classes, node["type"])(**fields)

@@ -371,13 +371,13 @@ class Results:
         >>> print(polylat.analyze(polylat.load(*files)).mechanisms())
         AccelForge's latency: 32,768
         <BLANKLINE>
-        Mechanism                                        Latency  Of AccelForge's
-        Sequential splits                                 32,256            98.4%
-        Sequential splits, write-backs in the background  31,752            96.9%
-        Sequential splits, all tiles staged               32,256            98.4%
-        Pipelines                                         24,576            75.0%
-        Pipelines, write-backs in the background          24,576            75.0%
-        Pipelines, all tiles staged                       24,576            75.0%
+        Mechanism                                         Latency  Of AccelForge's  Energy
+        Sequential splits                                  32,256            98.4%  50,176
+        Sequential splits, write-backs in the background   31,752            96.9%  50,176
+        Sequential splits, all tiles staged                32,256            98.4%  50,176
+        Pipelines                                          24,576            75.0%  50,176
+        Pipelines, write-backs in the background           24,576            75.0%  50,176
+        Pipelines, all tiles staged                        24,576            75.0%  50,176
         <BLANKLINE>
         """
         spec = self.solution.model.lowered.spec

@@ -19,7 +19,7 @@ def fingerprint(value: object) -> str:
     ----------
     value
         A value made of dataclasses, mappings, sequences, sets, fractions and JSON's types. The
-        names of dataclasses count, and their fields except ``where`` (positions in input files).
+        names of dataclasses count, and their fields that are compared.
 
     Returns
     -------
@@ -38,9 +38,9 @@ def fingerprint(value: object) -> str:
 def _plain(value: object) -> Any:
     """Return a value as JSON's types, with sets and mappings in a fixed order."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {
-            f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "where"
-        } | {"": type(value).__name__}
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.compare} | {
+            "": type(value).__name__
+        }
     if isinstance(value, Mapping):
         pairs = [[_plain(k), _plain(v)] for k, v in value.items()]
         return sorted(pairs, key=lambda pair: json.dumps(pair[0], sort_keys=True))

@@ -11,6 +11,7 @@ from polylat.spec.parts import SpecParts
 from polylat.spec.reading.evaluate import evaluate
 from polylat.spec.reading.mapping_paths import check_paths
 from polylat.spec.reading.plain_data import to_tree
+from polylat.spec.writing.yaml_output import to_yaml
 from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Spec"]
@@ -26,6 +27,8 @@ class Spec(SpecParts, Tabular):
         The three parts. The mapping is a tree; its root is a `Branch`.
     schedule
         Options of `analyze` given in the input (top-level key ``schedule``), by name.
+    source
+        What workload and architecture were evaluated from; None for values made in Python.
     """
 
     @classmethod
@@ -67,7 +70,46 @@ class Spec(SpecParts, Tabular):
         Spec
             The input.
         """
-        return cls(parts.workload, parts.arch, parts.mapping, parts.schedule)
+        return cls(parts.workload, parts.arch, parts.mapping, parts.schedule, parts.source)
+
+    def to_yaml(self, *, schedule: bool = True) -> str:
+        """Write the input as AccelForge's YAML, for the command line and for AccelForge.
+
+        Parameters
+        ----------
+        schedule
+            Whether to write the options under the key ``schedule``, which AccelForge does not have
+            and refuses. Without options, no such key is written.
+
+        Returns
+        -------
+        str
+            The text of one file; `polylat.load` of it returns the same Spec (without options if
+            they are not written). Expressions and variables are kept; includes and templates are
+            resolved.
+
+        Raises
+        ------
+        UnsupportedError
+            Workload or architecture were made or changed in Python, as in the ``spec`` of a change
+            that makes a component faster.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+        >>> text = polylat.load(*files).with_pipelines(["e1|e2"]).to_yaml()
+        >>> print(text[text.index("mapping:") :][:122])
+        mapping:
+          nodes:
+            - !Storage
+              component: SRAM
+              tensors: [o2]
+            - !Sequential
+              nodes:
+                - !Nested
+        """
+        return to_yaml(self, schedule=schedule)
 
     def with_pipelines(self, names: Collection[str] | None = None) -> Spec:
         """Replace Sequential splits by Pipelines.

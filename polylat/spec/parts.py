@@ -8,6 +8,7 @@ from typing import Any
 
 from polylat.spec.arch import Arch
 from polylat.spec.mapping import Branch
+from polylat.spec.source import SpecSource
 from polylat.spec.workload import Workload
 
 __all__ = ["SpecParts"]
@@ -23,9 +24,12 @@ class SpecParts:
         The three parts. The mapping is a tree; its root is a `Branch`.
     schedule
         Options of `analyze` given in the input (top-level key ``schedule``), by name.
+    source
+        What workload and architecture were evaluated from; None for values made in Python.
     """
 
     workload: Workload
     arch: Arch
     mapping: Branch
     schedule: Mapping[str, Any] = field(default_factory=dict)
+    source: SpecSource | None = field(default=None, repr=False, compare=False)

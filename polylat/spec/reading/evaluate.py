@@ -20,6 +20,7 @@ from polylat.spec.reading.mapping import build_mapping
 from polylat.spec.reading.mapping_paths import check_paths
 from polylat.spec.reading.variables import GivenVariables, find_unused, refuse_unused
 from polylat.spec.reading.workload import build_workload
+from polylat.spec.source import SpecSource
 
 
 def evaluate(
@@ -105,5 +106,10 @@ def evaluate_with(
         machine_keys=MACHINE_KEYS,
         where=str(root / "schedule"),
     )
-    spec = SpecParts(workload.workload, arch, mapping, schedule)
+    kept = {key: value for key, value in tree.items() if key not in ("mapping", "schedule")}
+    if given:
+        kept["variables"] = {**model.variables, **given}
+    machine = {key: value for key, value in model.schedule.items() if key in MACHINE_KEYS}
+    source = SpecSource(kept, machine, workload.workload, arch)
+    spec = SpecParts(workload.workload, arch, mapping, schedule, source)
     return spec, find_unused(given, model.variables, rendered, table, tree, spec)

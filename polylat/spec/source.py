@@ -1,0 +1,33 @@
+"""What the workload and the architecture of an input were evaluated from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polylat.spec.arch import Arch
+from polylat.spec.workload import Workload
+
+__all__ = ["SpecSource"]
+
+
+@dataclass(frozen=True, eq=False)
+class SpecSource:
+    """What the workload and the architecture of an input were evaluated from.
+
+    Parameters
+    ----------
+    tree
+        The top-level keys but ``mapping`` and ``schedule``, as plain values; expressions are not
+        evaluated.
+    machine
+        The properties of the machine under the key ``schedule``.
+    workload, arch
+        What they were evaluated to.
+    """
+
+    tree: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    workload: Workload
+    arch: Arch
