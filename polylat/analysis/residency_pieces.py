@@ -25,7 +25,7 @@ from polylat.analysis.residency import (
     access_streams,
 )
 from polylat.engine.solution import Solution
-from polylat.lowering.holder_tiles import holder_tiles
+from polylat.lowering.holder_tiles import holder_tiles, is_replaced
 from polylat.lowering.paths import PathHolder
 from polylat.lowering.sampling import LoopSample
 from polylat.schedule.arrays import Ints, Times
@@ -88,6 +88,8 @@ def holder_residency(
     kept = layout.tiles[first.number].kept[: holder.depth]
     grid = _SampleGrid(kept, keys, _digits(keys, [k.count for k in kept]))
     pieces = _pieces_of_tiles(solution, span, grid, start, end, streams)
+    if is_replaced(layout, held.sharing, tensor, level, holder):
+        pieces = _behind_the_previous(pieces, grid, end)
     tile = pieces.tile
     if grid.growth(held.elements, len(kept)).any():
         raise IrregularResidencyError
@@ -170,8 +172,8 @@ class _SampleGrid:
                 sampled = np.flatnonzero(
                     (places[k] >= cut.place - cut.period) & (places[k] < cut.place)
                 )
-                before = self._rows_of(keys[sampled] - cut.period * width)
-                after = self._rows_of(keys[sampled] + cut.period * width)
+                before = self.rows_of(keys[sampled] - cut.period * width)
+                after = self.rows_of(keys[sampled] + cut.period * width)
                 grown = growth[k, sampled] = values[sampled] - values[before]
                 constant = values[after] - values[sampled] == (cut.periods + 1) * grown
                 if (grown < 0).any() or (k < depth and not constant.all()):
@@ -185,7 +187,8 @@ class _SampleGrid:
                     raise IrregularResidencyError
         return growth
 
-    def _rows_of(self, wanted: Ints) -> Ints:
+    def rows_of(self, wanted: Ints) -> Ints:
+        """Return the sampled tiles with given keys; raise if one is missing."""
         if not len(wanted):
             return wanted
         found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
@@ -244,6 +247,75 @@ def _pieces_of_tiles(
         if not depth:
             raise
         return _split_pieces(_affine_bounds(solution, span, grid, streams), grid, start, end)
+
+
+def _behind_the_previous(pieces: _Pieces, grid: _SampleGrid, end: Times) -> _Pieces:
+    """Let each tile begin when the previous one ends, if it began before.
+
+    Parameters
+    ----------
+    pieces
+        The residency of the tiles by themselves.
+    grid, end
+        The sampled tiles, and when each of them ends.
+    """
+    previous, growth = _ends_of_previous(grid, end)
+    tile = pieces.tile
+    limit = previous[tile] + (growth[:, tile] * pieces.first).sum(axis=0)
+    grown = growth[:, tile]
+    spans = pieces.counts - 1
+    later = _sign(limit - pieces.start, (grown - pieces.start_growth) * spans) > 0
+    start = np.where(later, limit, pieces.start)
+    start_growth = np.where(later, grown, pieces.start_growth)
+    resident = _sign(pieces.end - start, (pieces.end_growth - start_growth) * spans) >= 0
+    return _Pieces(
+        tile[resident],
+        *(way[:, resident] for way in (pieces.first, pieces.counts)),
+        *(way[resident] for way in (start, pieces.end)),
+        *(way[:, resident] for way in (start_growth, pieces.end_growth)),
+    )
+
+
+def _ends_of_previous(grid: _SampleGrid, end: Times) -> tuple[Times, Times]:
+    """Return when the tile before each one ends, and the increase per period.
+
+    The tile before a sampled one is the sampled one before it or, behind a skipped range, the last
+    tile of that range.
+    """
+    growth = grid.growth(end, len(grid.kept))
+    previous = np.full(len(end), 0, dtype=end.dtype)
+    previous[1:] = end[:-1]
+    grown = np.full(growth.shape, 0, dtype=growth.dtype)
+    places = grid.places
+    width = 1
+    for k in range(len(grid.kept) - 1, -1, -1):
+        for cut in grid.kept[k].cuts:
+            at = np.arange(1, len(end))
+            steps = places[k, at] - places[k, at - 1]
+            same = (places[:k, at] == places[:k, at - 1]).all(axis=0)
+            across = at[same & (places[k, at] >= cut.place) & (places[k, at - 1] < cut.place)]
+            within = at[(places[k, at] >= cut.place - cut.period) & (places[k, at] < cut.place)]
+            if (steps[across - 1] != 1).any() or not same[within - 1].all():
+                raise IrregularResidencyError
+            previous[across] += cut.periods * growth[k, across - 1]
+            inside = places[k, within - 1] >= cut.place - cut.period
+            if (places[k, within[~inside] - 1] != cut.place - cut.period - 1).any():
+                raise IrregularResidencyError
+            grown[k, within[inside]] = growth[k, within[inside] - 1]
+            behind = grid.rows_of(grid.keys[within[~inside] - 1] + cut.period * width)
+            grown[k, within[~inside]] = growth[k, behind]
+        width *= grid.kept[k].count
+    return previous, grown
+
+
+def _sign(base: Times, gains: Times) -> Times:
+    """Return the sign of values that grow from a base, which must be the same in all periods."""
+    least = base + np.minimum(gains, 0).sum(axis=0)
+    most = base + np.maximum(gains, 0).sum(axis=0)
+    if ((least < 0) & (most > 0)).any():
+        raise IrregularResidencyError
+    signs: Times = np.where(most > 0, 1, np.where(least < 0, -1, 0))
+    return signs
 
 
 def _check_untimed_starts(stream: AccessStream, depth: int, begin: Times) -> None:

@@ -201,20 +201,21 @@ def _solve(
     granularity, limit = options["granularity"], options["max_tiles"]
     auto = granularity == "auto"
     lowered = lowering("flow" if auto else granularity, transfers)
+    if auto and lowered.size > limit:
+        # Not by whether finer ones can be sampled: this depends on durations.
+        lowered = lowering("tile", transfers)
     try:
-        return solver(lowered, transfers, limit, quick=auto), lowered
+        return solver(lowered, transfers, limit), lowered
     except TooLargeError:
         coarse = lowering("tile", transfers)
         if coarse.depths == lowered.depths:
             raise
         solved = solver(coarse, transfers, limit)
         costs = solved.model.costs
-        if not auto and (costs.per_transfer or costs.bursts):
+        if costs.per_transfer or costs.bursts:
             # Finer tile iterations have more streamed transfers, each with a setup and in bursts.
             # The schedule of coarser ones is none of theirs.
             raise
-    if auto:
-        return solved, coarse
     return _refined(solved, lowered, transfers, limit), lowered
 
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylat.lowering.holder_tiles import HolderTiles, holder_tiles, storages_once
+from polylat.lowering.holder_tiles import HolderTiles, holder_tiles, is_replaced, storages_once
 from polylat.lowering.integer_types import Counts
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, PathHolder
 from polylat.schedule.arrays import Ints, Mask
 from polylat.spec import Spec
 
@@ -39,6 +39,8 @@ class HeldTiles:
         Shape (tiles,): the size of each tile, in units of ``1 / denominator`` bits.
     from_start, to_end
         Shape (tiles,): whether each tile is resident from time 0, and until the makespan.
+    before
+        Shape (tiles,): the tile whose place each tile takes; -1: none.
     access_tile, access_block
         Shape (n,): a tile, and a block that accesses it.
     holders
@@ -51,6 +53,7 @@ class HeldTiles:
     bits: Ints
     from_start: Mask
     to_end: Mask
+    before: Ints
     access_tile: Ints
     access_block: Ints
     holders: tuple[str, ...]
@@ -62,14 +65,15 @@ class TilesOfHolder(NamedTuple):
 
     Parameters
     ----------
-    tensor, component
-        The holder.
+    tensor, level, holder
+        The tensor, and the holder and its index among the Storages of the first leaf below it.
     tiles
         The tiles.
     """
 
     tensor: str
-    component: str
+    level: int
+    holder: PathHolder
     tiles: HolderTiles
 
 
@@ -92,7 +96,7 @@ def tiles_of_holders(
     for leaf, tensor, level in storages_once(leaves):
         holder = leaf.storages(tensor)[level]
         tiles = holder_tiles(spec, leaves, layout, tensor, level, holder)
-        found.append(TilesOfHolder(tensor, holder.component, tiles))
+        found.append(TilesOfHolder(tensor, level, holder, tiles))
     return tuple(found)
 
 
@@ -122,7 +126,9 @@ def held_tiles(of_holders: Sequence[TilesOfHolder], layout: Numbering) -> HeldTi
     sizes: list[Fraction] = []
     tiles, blocks = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     count = 0
-    for tensor, component, held in of_holders:
+    before: list[Ints] = []
+    for tensor, level, holder, held in of_holders:
+        component = holder.component
         for number, where in held.where.items():
             for stream, iterations in layout.accesses_to(number, tensor, component):
                 tiles.append(count + where[iterations])
@@ -131,6 +137,10 @@ def held_tiles(of_holders: Sequence[TilesOfHolder], layout: Numbering) -> HeldTi
         ends.append((held.from_start, held.to_end))
         elements.append(held.elements)
         sizes.append(held.bits_per_value)
+        previous = np.full(len(held.keys), -1, dtype=np.int64)
+        if is_replaced(layout, held.sharing, tensor, level, holder):
+            previous[1:] = count + np.arange(len(held.keys) - 1)
+        before.append(previous)
         count += len(held.keys)
     denominator = lcm(*(size.denominator for size in sizes))
     most = sum(int(e.max(initial=0)) * len(e) * s for e, s in zip(elements, sizes, strict=True))
@@ -146,6 +156,7 @@ def held_tiles(of_holders: Sequence[TilesOfHolder], layout: Numbering) -> HeldTi
         np.concatenate(scaled),
         from_start[holder_of],
         to_end[holder_of],
+        np.concatenate(before),
         np.concatenate(tiles),
         np.concatenate(blocks),
         tuple(holders),

@@ -63,6 +63,7 @@ class GraphArrays(NamedTuple):
     tile_bits: Ints
     tile_from_start: Mask
     tile_to_end: Mask
+    tile_before: Ints
     tile_component: Ints
     access_tile: Ints
     access_block: Ints
@@ -270,6 +271,10 @@ def _peaks(most: Any, graph: GraphArrays, tile_memory: Any, makespan: int, value
             start[tile] = 0
         if graph.tile_to_end[tile]:
             end_of[tile] = makespan
+    for tile in range(tiles):
+        if graph.tile_before[tile] >= 0:
+            start[tile] = max(start[tile], end_of[graph.tile_before[tile]])
+    for tile in range(tiles):
         if end_of[tile] <= start[tile]:
             # Never resident.
             start[tile] = _NEVER

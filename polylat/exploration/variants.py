@@ -173,6 +173,7 @@ class VariantGraph:
             held.bits,
             held.from_start,
             held.to_end,
+            held.before,
             self.tile_component,
             held.access_tile,
             held.access_block,
@@ -201,13 +202,17 @@ class VariantGraph:
         """Foreground blocks that are served for some time, and the tiles that are resident then.
 
         The blocks and the tiles of all such pairs, and a mask of shape (tiles,) of these tiles.
+        Tiles that take the place of others are left out: they may arrive later than they are
+        accessed.
         """
         held, blocks = self.held, self.tasks.blocks
         served = np.zeros(len(self.spec.arch.order) * blocks, dtype=np.bool_)
         served[self.task_component * blocks + self.tasks.task_block] = True
         tile, block = held.access_tile, held.access_block
+        replaced = np.zeros(len(held.holders), dtype=np.bool_)
+        replaced[held.holder[held.before >= 0]] = True
         chosen = served[self.tile_component[tile] * blocks + block]
-        chosen &= block < self.tasks.iterations
+        chosen &= (block < self.tasks.iterations) & ~replaced[held.holder[tile]]
         count = len(held.bits)
         block, tile = np.divmod(np.unique(block[chosen] * count + tile[chosen]), count)
         used = np.zeros(count, dtype=np.bool_)

@@ -22,6 +22,7 @@ __all__ = [
     "HolderTiles",
     "Memory",
     "holder_tiles",
+    "is_replaced",
     "memories",
     "memory_sizes",
     "storages_once",
@@ -61,6 +62,35 @@ class HolderTiles:
     bits_per_value: Fraction
     from_start: bool
     to_end: bool
+
+
+def is_replaced(
+    layout: Numbering, sharing: Sequence[Leaf], tensor: str, level: int, holder: PathHolder
+) -> bool:
+    """Return whether each tile of a holder takes the place of the one before.
+
+    It does where a single leaf accesses the tensor there, and its transfers stream: these could
+    take place as late as the tile is needed, when the one before is not needed any more.
+
+    Parameters
+    ----------
+    layout
+        The numbering of tile iterations and blocks.
+    sharing
+        The leaves that access the tensor through the holder.
+    tensor, level, holder
+        The tensor, and the holder and its index among the Storages of the leaf.
+
+    Returns
+    -------
+    bool
+        False where leaves exchange tiles in the holder, or separate transfers fill or empty it.
+    """
+    if len(sharing) > 1 or holder.depth == 0 or level == 0:
+        return False
+    number = sharing[0].number
+    kinds = ("fill", "write_back")
+    return all(layout.stream(number, kind, tensor, level) is None for kind in kinds)
 
 
 def storages_once(leaves: Sequence[Leaf]) -> Iterator[tuple[Leaf, str, int]]:

@@ -99,7 +99,7 @@ class Spec(SpecParts, Tabular):
         >>> import polylat
         >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
         >>> text = polylat.load(*files).with_pipelines(["e1|e2"]).to_yaml()
-        >>> print(text[text.index("mapping:") :][:122])
+        >>> print(text[text.index("mapping:") :][:123])
         mapping:
           nodes:
             - !Storage

@@ -68,7 +68,7 @@ def latency_sentences(results: Results) -> tuple[str, ...]:
 def _latency_sentences(results: Results) -> Iterator[str]:
     how = [
         f"order {results.order}",
-        f"granularity {results.granularity}",
+        _granularity(results),
         count_words(results.tiles, "tile iteration"),
     ]
     if results.engine == "periodic":
@@ -113,6 +113,15 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     if small and results.options["staged"] != ALL_HOLDERS:
         yield _staged(results)
         yield from _double_buffering(results)
+
+
+def _granularity(results: Results) -> str:
+    """Say which granularity was used, and why it is not the finer one."""
+    if results.options["granularity"] == "auto" and results.granularity == "tile":
+        return (
+            f"granularity tile (flow: more than {results.options['max_tiles']:,} tile iterations)"
+        )
+    return f"granularity {results.granularity}"
 
 
 def _doubts(results: Results) -> Iterator[str]:

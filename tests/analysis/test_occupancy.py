@@ -14,16 +14,20 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import polylat
-from builders import LEGAL, stretched
+from builders import LEGAL, compute, einsum, leaf, loop, memory, nested, storage, stretched
+from builders import spec as whole
 from polylat import MappingError, Report, ScheduleError, Spec
 from polylat.analysis import levels, occupancy, residency, residency_pieces
 from polylat.analysis.levels import ChangeSeries, merge_series, peak_level
 from polylat.analysis.occupancy import Occupancy, ResidentTile
 from polylat.errors import UnsupportedError
+from polylat.lowering.holder_tiles import is_replaced, storages_once
 from polylat.lowering.lowered import lower
+from polylat.lowering.sharing import leaves_sharing
 from polylat.views.as_json import report_to_dict
 from polylat.views.text import report_text
 from reports import explicit_up_to
+from strategies import cascades
 
 Data = dict[str, Any]
 
@@ -126,46 +130,28 @@ def test_few_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def backlog(trips: int, read: int = 2) -> Report:
-    """Tile i is written from i to i + 1 and read from i * read to (i + 1) * read (read > 1)."""
-
-    def memory(name: str, write: str, read: str) -> Data:
-        actions = [("write", write), ("read", read)]
-        return {
-            "type": "Memory",
-            "name": name,
-            "size": "inf",
-            "separate_read_write_ports": True,
-            "actions": [
-                {"name": action, "throughput": rate, "bits_per_action": 8}
-                for action, rate in actions
-            ],
-        }
-
-    def node(kind: str, **more: Any) -> Data:
-        return {"type": kind, **more}
-
-    access = [
-        {"name": "a", "projection": ["m"]},
-        {"name": "b", "projection": ["m"], "output": True},
-    ]
-    mac = {"type": "Compute", "name": "mac", "actions": [{"name": "compute", "throughput": "inf"}]}
-    data = {
-        "workload": {
-            "rank_sizes": {"M": trips},
-            "bits_per_value": {"All": 8},
-            "einsums": [{"name": "e", "tensor_accesses": access}],
-        },
-        "arch": {"nodes": [memory("DRAM", "inf", "inf"), memory("SRAM", "1", f"1/{read}"), mac]},
-        "mapping": {
-            "nodes": [
-                node("Storage", component="DRAM", tensors=["a", "b"]),
-                node("Temporal", rank_variable="m", tile_shape=1),
-                node("Storage", component="SRAM", tensors=["a"]),
-                node("Compute", einsum="e", component="mac"),
-            ]
-        },
-    }
-    return polylat.analyze(Spec.from_dict(data))
+    """Tile i is written from i to i + 1, and read for `read` from 1 + i * read on (read > 1)."""
+    ports = {"separate_read_write_ports": True}
+    data = whole(
+        {"m": trips},
+        [einsum("e0", ("a", "m"), ("b", "m")), einsum("e1", ("c", "m"), ("a", "m"))],
+        [
+            memory("DRAM", "inf", "inf", size="inf", **ports),
+            memory("SRAM", f"1/{read}", 1, size="inf", **ports),
+            compute("mac", "inf"),
+        ],
+        [
+            storage("DRAM", "b", "c"),
+            loop("m"),
+            storage("SRAM", "a"),
+            {"type": "Pipeline", "nodes": [nested(leaf("e0")), nested(leaf("e1"))]},
+        ],
+    )
+    data["workload"]["bits_per_value"] = {"All": 8}
+    for node in data["arch"]["nodes"][:2]:
+        for action in node["actions"]:
+            action["bits_per_action"] = 8
+    return polylat.analyze(Spec.from_dict(data), slots=None)
 
 
 @pytest.mark.parametrize("read", [2, 3, 7])
@@ -173,15 +159,15 @@ def backlog(trips: int, read: int = 2) -> Report:
 def test_backlog(trips: int, read: int) -> None:
     """The last tile is written when all but those that have been read by then are there."""
     found = backlog(trips, read)
-    assert (found.latency, found.engine == "periodic") == (trips * read, trips > 10_000)
+    assert (found.latency, found.engine == "periodic") == (1 + trips * read, trips > 5_000)
     dram, sram = found.occupancy
     assert (dram.component, dram.peak) == ("DRAM", 16 * trips)
-    assert sram.peak == 8 * (trips - (trips - 1) // read)
-    assert sram.level(trips) == 8 * (trips - trips // read)
+    assert sram.peak == 8 * (trips - (trips - 2) // read)
+    assert sram.level(trips) == 8 * (trips - (trips - 1) // read)
     assert sram.peak_between(trips, found.latency) == sram.level(trips)
     some = trips // 2 if trips < 50_000 else 5_000
     tile = next(islice(sram.tiles(), some, None))
-    assert tile == ResidentTile("a", (("m", some),), some, (some + 1) * read, 8)
+    assert tile == ResidentTile("a", (("m", some),), some, 1 + (some + 1) * read, 8)
     last = sram.at(found.latency - Fraction(1, 2))
     assert [t.index for t in last] == [(("m", trips - 1),)]
     assert sram.at(found.latency) == () == sram.at(-1)
@@ -195,14 +181,76 @@ def test_too_many_steps() -> None:
     with pytest.raises(UnsupportedError, match="more than 1000000 times"):
         sram.steps_between(0, 10**8)
     start = 10**8
-    level = 8 * (start + 1 - start // 2)
-    # In the next step one is written; in the one after that one is written and one has been read.
+    level = 8 * (start + 1 - (start - 1) // 2)
+    # In the next step one is written and one has been read; in the one after that, one is written.
     assert sram.steps_between(start, start + Fraction(5, 2)) == (
         (start, level),
-        (start + 1, level + 8),
+        (start + 2, level + 8),
     )
     assert sram.steps_between(5, 5) == ()
     assert sram.peak_between(5, 5) == 0
+
+
+# Tiles that take the place of others ------------------------------------------------------------
+
+
+def weights(dram: int | str, register: int | str, **options: Any) -> Report:
+    """A matrix product with one weight at a time in a register with two ports."""
+    data = whole(
+        {"m": 64, "n": 8, "k": 8},
+        [einsum("mm", ("Z", "m n"), ("A", "m k"), ("B", "k n"))],
+        [
+            memory("DRAM", dram, dram, size="inf"),
+            memory("RF", register, register, size=1, separate_read_write_ports=True),
+            compute("mac", 1),
+        ],
+        [
+            storage("DRAM", "A", "B", "Z"),
+            *(loop("n"), loop("k"), storage("RF", "B"), loop("m"), leaf("mm")),
+        ],
+    )
+    return polylat.analyze(Spec.from_dict(data), **options)
+
+
+@pytest.mark.parametrize("granularity", ["auto", "tile", "flow", "full"])
+@pytest.mark.parametrize("dram", ["1/4", 1, 100])
+@pytest.mark.parametrize("register", [1, 4, "inf"])
+def test_weights_stay_in_their_register(
+    dram: int | str, register: int | str, granularity: str
+) -> None:
+    """However fast its port for writes runs ahead, a weight arrives when the last one leaves."""
+    found = weights(dram, register, granularity=granularity, enforce_capacity=True)
+    (held,) = (m for m in found.occupancy if m.component == "RF")
+    assert (held.peak, held.size) == (1, 1)
+    with explicit_up_to(0):
+        some = weights(dram, register, granularity=granularity)
+    assert [m.peak for m in some.occupancy] == [m.peak for m in found.occupancy]
+    # Staged tiles are really there: two by default, one with one slot.
+    staged = weights(dram, register, granularity=granularity, staged="all", slots=2)
+    assert [m.peak for m in staged.occupancy if m.component == "RF"] <= [2]
+
+
+@given(cascades())
+def test_tiles_that_stream_do_not_overlap(case: tuple[Data, Data]) -> None:
+    """In a holder of one leaf, without separate transfers."""
+    try:
+        found = polylat.analyze(Spec.from_dict(case[0]), **case[1])
+    except (MappingError, ScheduleError):
+        return
+    model = found.solution.model
+    leaves = model.lowered.leaves
+    holders: dict[tuple[str, str], list[bool]] = {}
+    for first, tensor, level in storages_once(leaves):
+        holder = first.storages(tensor)[level]
+        sharing = leaves_sharing(leaves, tensor, holder)
+        replaced = is_replaced(model.layout, sharing, tensor, level, holder)
+        holders.setdefault((tensor, holder.component), []).append(replaced)
+    for held in found.occupancy:
+        tiles = list(held.tiles())
+        for (tensor, component), alone in holders.items():
+            if component == held.component and alone == [True]:
+                own = sorted((t.start, t.end) for t in tiles if t.tensor == tensor)
+                assert all(end <= start for (_, end), (start, _) in pairwise(own))
 
 
 # Where sampled tile iterations do not suffice ----------------------------------------------------
