@@ -25,7 +25,7 @@ from polylat.cli.output import examples
 from polylat.errors import OptionError, UnsupportedError
 from polylat.spec.reading.load import load_each
 from polylat.views.as_json import curve_to_dict, roofline_to_dict
-from polylat.views.text import render_curve, render_report
+from polylat.views.text import render_curve, render_report, render_summary
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,33 +38,40 @@ __all__ = ["analyze", "compare", "curve", "explain", "roofline"]
         "polylat analyze arch.yaml workload.yaml mapping.yaml",
         "polylat analyze mapping.yaml --background o2@SRAM --slots o1=3",
         "polylat analyze mapping.yaml --set top=Pipeline --critical-path 20",
+        "polylat analyze mapping.yaml --full",
         "polylat analyze mapping.yaml --json | jq .latency",
     ),
 )
 @input_options
 @schedule_options
 @click.option(
+    "--full",
+    is_flag=True,
+    help="Print the whole report: the difference to AccelForge, ports, critical path, memories.",
+)
+@click.option(
     "--critical-path",
     "steps",
     type=click.IntRange(min=1),
     metavar="N",
-    help="List the first N steps of the critical path.",
+    help="List the first N steps of the critical path, in the whole report.",
 )
 @click.option(
     "--verify",
     is_flag=True,
     help="Prove that the schedule keeps every rule for all tile iterations, and list what was"
-    " proven.",
+    " proven, in the whole report.",
 )
 def analyze(
     files: Sequence[str],
     variables: Sequence[str],
+    full: bool,
     steps: int | None,
     verify: bool,
     as_json: bool,
     **options: Any,
 ) -> dict[str, Any] | RenderableType:
-    """The exact overlapped latency of a mapping, its bounds, and what binds it.
+    """The exact overlapped latency of a mapping, what binds it, and what would help.
 
     An option that is not given takes its value from the top-level key schedule of the files, or
     else its default.
@@ -77,6 +84,9 @@ def analyze(
     if as_json:
         data = report.to_dict(steps=steps or 0)
         return data | {"certificate": certificate.to_dict()} if certificate else data
+    if not (full or steps or verify):
+        with status("analyzing changes"):
+            return render_summary(report)
     return render_report(report, steps=steps or 0, certificate=certificate)
 
 

@@ -37,7 +37,7 @@ class GraphArrays(NamedTuple):
         Shape (blocks,): as in `polylat.schedule.graph.TaskGraph`.
     task_block, task_duration, task_component
         Shape (tasks,): the block of each task, its duration and component.
-    tile_bits, tile_from_start, tile_to_end, tile_component
+    tile_bits, tile_from_start, tile_to_end, tile_before, tile_component
         Shape (tiles,): as in `HeldTiles`; the component that holds each tile.
     access_tile, access_block
         As in `HeldTiles`.

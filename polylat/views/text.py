@@ -31,6 +31,7 @@ from polylat.views.sentences import (
     LEAVES_STREAM,
     ORDER_IS_KEPT,
     count_words,
+    is_small,
     latency_sentences,
     undetermined_sentence,
     waits_sentence,
@@ -42,6 +43,7 @@ __all__ = [
     "render_curve",
     "render_explanation",
     "render_report",
+    "render_summary",
     "report_text",
 ]
 
@@ -54,6 +56,10 @@ _CHANGES = 24
 _USERS = 4
 """Largest number of listed Einsums per port."""
 
+_BEST = 3
+"""Number of changes in a summary."""
+
+_NO_CHANGE = "No single change lowers the latency."
 _NOTHING = "Nothing takes time."
 _ALL_LIMIT = "Nothing: every access increases the latency if it becomes slower."
 
@@ -114,6 +120,30 @@ def render_report(
         sections.append(_section("Certificate", head, f"{certificate.how}.", *certificate.tables()))
     sections.append(Text(LEAVES_STREAM, style="dim"))
     return _spaced(sections)
+
+
+def render_summary(results: Results) -> RenderableType:
+    """Render the answer on one screen: the latency, what it rests on, and what would help most.
+
+    Parameters
+    ----------
+    results
+        The results.
+
+    Returns
+    -------
+    rich.console.RenderableType
+        The headline, the best single changes, and where to find more.
+    """
+    if is_small(results):
+        changes = results.changes()
+        helping = changes.tables()[0].where("saved", lambda saved: (saved or 0) > 0)
+        shown: Table | str = replace(helping, rows=helping.rows[:_BEST])
+        help_section = _section("What would help most", shown if helping.rows else _NO_CHANGE)
+    else:
+        help_section = _section("What would help", "polylat explain analyzes every single change.")
+    more = "More: polylat analyze --full, explain, timeline and report, with the same files."
+    return Group(_headline(results), Text(), help_section, Text(), Text(more, style="dim"))
 
 
 def explanation_text(results: Results) -> str:

@@ -27,9 +27,38 @@ def spec(**variables: Any) -> polylat.Spec:
 
 
 def test_analyze_prints_the_report() -> None:
-    result = run("analyze", *EXAMPLE)
+    result = run("analyze", *EXAMPLE, "--full")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == report_text(polylat.analyze(spec()))
+
+
+def test_analyze_answers_on_one_screen() -> None:
+    """The headline of the report, and the changes that would help most."""
+    lines = run("analyze", *EXAMPLE).stdout.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 100
+    report = polylat.analyze(spec())
+    head = report_text(report).split("\n\n", maxsplit=1)[0].splitlines()
+    assert lines[: len(head)] == head
+    best = [change.what for change in report.changes().changes[:3]]
+    shown = lines[lines.index("What would help most") + 2 :][:3]
+    assert all(what in line for what, line in zip(best, shown, strict=True))
+    assert lines[-1].startswith("More: polylat analyze --full")
+
+
+def test_where_changes_take_a_while_they_are_not_analyzed() -> None:
+    text = run("analyze", str(EXAMPLES / "attention.yaml")).stdout
+    assert "polylat explain analyzes every single change." in text
+
+
+def test_where_no_change_helps(tmp_path: Path) -> None:
+    """Nothing takes time."""
+    text = run("analyze", *EXAMPLE, "--set", "top=Pipeline").stdout
+    assert "No single change" not in text
+    arch = tmp_path / "arch.yaml"
+    given = (EXAMPLES / "arch.yaml").read_text(encoding="utf-8")
+    arch.write_text(given.replace("throughput: 1", "throughput: inf"), encoding="utf-8")
+    text = run("analyze", str(arch), *EXAMPLE[1:]).stdout
+    assert "No single change lowers the latency." in text
 
 
 def test_options_reach_the_analysis() -> None:
@@ -236,7 +265,8 @@ def test_enforced_capacity_is_an_error(tmp_path: Path) -> None:
     text = (EXAMPLES / "arch.yaml").read_text(encoding="utf-8")
     arch.write_text(text.replace("size: 1000000", "size: 100"), encoding="utf-8")
     files = [str(arch), *EXAMPLE[1:]]
-    assert "Exceeded by" in run("analyze", *files).stdout
+    assert "Exceeded by" in run("analyze", *files, "--full").stdout
+    assert "Does not fit" in run("analyze", *files).stdout
     result = run("analyze", *files, "--enforce-capacity")
     assert result.exit_code == 2
     assert result.stderr.startswith("polylat: arch, component 'SRAM': memory 'SRAM' holds up to")

@@ -178,7 +178,8 @@ def test_progress_is_shown_after_a_second() -> None:
 @pytest.mark.parametrize(
     ("command", "last"),
     [
-        (["analyze"], "analyzing"),
+        (["analyze"], "analyzing changes"),
+        (["analyze", "--full"], "analyzing"),
         (["analyze", "--verify"], "proving"),
         (["explain"], "analyzing changes"),
         (["explain", "--json"], "analyzing changes"),
