@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from polylat.analysis.bandwidth_curve import Curve
     from polylat.analysis.changes import Change, Changes
     from polylat.analysis.comparison import Comparison, Difference, compare
+    from polylat.analysis.energy import Energy
     from polylat.analysis.mechanisms import Mechanism, Mechanisms
     from polylat.analysis.occupancy import Occupancy, ResidentTile
     from polylat.analysis.roofline import Roofline, roofline
@@ -95,6 +96,7 @@ __all__ = [
     "Curve",
     "Difference",
     "Einsum",
+    "Energy",
     "Exploration",
     "ExplorationError",
     "ExpressionError",
@@ -172,6 +174,7 @@ _LAZY = {
     "Curve": "polylat.analysis.bandwidth_curve",
     "Difference": "polylat.analysis.comparison",
     "Einsum": "polylat.spec.workload",
+    "Energy": "polylat.analysis.energy",
     "Exploration": "polylat.explorer",
     "InitiationInterval": "polylat.analysis.steady_state",
     "Lane": "polylat.analysis.timeline",

@@ -31,6 +31,7 @@ _COMMANDS = {
     "roofline": ("analyze", "AccelForge's own figures for a mapping."),
     "timeline": ("draw", "When every port serves which access, as text, a picture or a trace."),
     "tree": ("draw", "The mapping as a tree."),
+    "warm-up": ("warm_up", "Compile what explorations need, once per installation."),
 }
 """Command → (module of this package, short help)."""
 
@@ -48,7 +49,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"polylat.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

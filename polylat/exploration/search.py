@@ -159,6 +159,7 @@ class Search:
         self.outcomes.update(batch.outcomes)
         self.excluded += batch.excluded
         if bar is not None:
+            bar.set_description("exploring", refresh=False)
             bar.update(len(batch.outcomes) + batch.excluded)
         return batch
 
@@ -231,5 +232,7 @@ def _progress_bar(total: int, shown: bool | None) -> Iterator[Any]:
             "tqdm is not installed", fix="pip install 'polylat[explore]'"
         ) from error
     # disable=None: shown on a terminal only.
-    with tqdm(total=total, unit="variant", disable=None if shown is None else False) as bar:
+    silent = None if shown is None else False
+    # The first call in an installation compiles for many seconds.
+    with tqdm(total=total, unit="variant", disable=silent, desc="preparing compiled code") as bar:
         yield bar

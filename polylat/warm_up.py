@@ -1,0 +1,75 @@
+"""Compile in advance what analyses of many tile iterations and explorations run compiled."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from polylat.errors import PolylatError
+from polylat.explorer import explore
+from polylat.report import analyze
+from polylat.spec import Spec
+
+__all__ = ["warm_up"]
+
+_TRIPS = (6, 1_000_000)
+"""Numbers of iterations of a loop that is visited, and of one that is sampled."""
+
+
+def warm_up() -> None:
+    """Compile what explorations and analyses of many tile iterations need.
+
+    Compiled code is kept beside the package, or where the environment variable
+    ``NUMBA_CACHE_DIR`` says. Without this call, the first exploration compiles it, which takes
+    about 20 seconds.
+    """
+    for trips in _TRIPS:
+        for latency in (0, 2):
+            spec = Spec.from_dict(_cascade(trips, latency))
+            for order in ("program", "skew", "oldest"):
+                for staged in ((), "all"):
+                    with suppress(PolylatError):  # too large, or a path that cannot be traced
+                        report = analyze(spec, order=order, staged=staged)
+                        report.sensitivity()
+                        report.timeline(fold=True, limit=10)
+    few = Spec.from_dict(_cascade(_TRIPS[0], 0))
+    explore(few, slots=[1, 2], staged=True, exhaustive=True, n_jobs=1, progress=False)
+
+
+def _cascade(trips: int, latency: int) -> dict[str, Any]:
+    """Return a Pipeline of two Einsums, with a fixed latency of the computation."""
+    actions = [{"name": "read", "throughput": 1}, {"name": "write", "throughput": 1}]
+    memories = [
+        {"type": "Memory", "name": name, "size": "inf", "actions": actions}
+        for name in ("DRAM", "SRAM")
+    ]
+    mac = {"name": "compute", "throughput": 1, "latency": latency}
+    stages = [
+        {"type": "Nested", "nodes": [{"type": "Compute", "einsum": name, "component": "mac"}]}
+        for name in ("e1", "e2")
+    ]
+    return {
+        "workload": {
+            "rank_sizes": {"M": trips},
+            "bits_per_value": {"All": 1},
+            "einsums": [
+                {
+                    "name": name,
+                    "tensor_accesses": [
+                        {"name": read, "projection": ["m"]},
+                        {"name": written, "projection": ["m"], "output": True},
+                    ],
+                }
+                for name, read, written in (("e1", "a", "b"), ("e2", "b", "c"))
+            ],
+        },
+        "arch": {"nodes": [*memories, {"type": "Compute", "name": "mac", "actions": [mac]}]},
+        "mapping": {
+            "nodes": [
+                {"type": "Storage", "component": "DRAM", "tensors": ["a", "b", "c"]},
+                {"type": "Temporal", "rank_variable": "m", "tile_shape": 1},
+                {"type": "Storage", "component": "SRAM", "tensors": ["a", "b", "c"]},
+                {"type": "Pipeline", "nodes": stages},
+            ]
+        },
+    }
