@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from polylat.spec.workload import Einsum, Workload
     from polylat.tables import Column, Table
     from polylat.views.mapping_tree import tree
+    from polylat.views.paper_plots import plot_bandwidth, plot_mechanisms
     from polylat.views.timeline import Timeline, TimelineStack, timelines
     from polylat.views.tree import Tree
 
@@ -150,6 +151,8 @@ __all__ = [
     "compare",
     "explore",
     "load",
+    "plot_bandwidth",
+    "plot_mechanisms",
     "roofline",
     "timelines",
     "tree",
@@ -216,6 +219,8 @@ _LAZY = {
     "compare": "polylat.analysis.comparison",
     "explore": "polylat.explorer",
     "load": "polylat.spec.reading.load",
+    "plot_bandwidth": "polylat.views.paper_plots",
+    "plot_mechanisms": "polylat.views.paper_plots",
     "roofline": "polylat.analysis.roofline",
     "timelines": "polylat.views.timeline",
     "tree": "polylat.views.mapping_tree",
