@@ -6,9 +6,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from polylat.analysis.variation import Rescheduled, reschedule
 from polylat.engine.model import Model
+from polylat.engine.solution import Solution
 from polylat.errors import OptionError
+from polylat.lowering.accesses.blocks import Access
+from polylat.lowering.paths import Leaf
 from polylat.lowering.transfers import FreeTransfer
 from polylat.numbers import Number, format_number
 from polylat.spec import Spec
@@ -16,7 +21,14 @@ from polylat.spec.names import KnownNames, Pair
 from polylat.spec.pairs import parse_pair
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
-__all__ = ["DIRECTIONS", "Direction", "TransferCost", "named_holder", "transfer_cost"]
+__all__ = [
+    "DIRECTIONS",
+    "Direction",
+    "TransferCost",
+    "last_write_back",
+    "named_holder",
+    "transfer_cost",
+]
 
 Direction = Literal["both", "out", "in"]
 """The transfers of a holder: those out of it, those into it, or both."""
@@ -239,19 +251,67 @@ def transfer_cost(
     )
 
 
+def last_write_back(solution: Solution, holder: Pair) -> tuple[Number, Number] | None:
+    """Return when the last write-back from a holder is served.
+
+    Parameters
+    ----------
+    solution
+        The schedule.
+    holder
+        Tensor and component of the holder.
+
+    Returns
+    -------
+    (start, finish) or None
+        On the ports of the component above, together with the other accesses of its block; None
+        where nothing is written back.
+    """
+    model, timing = solution.model, solution.schedule
+    graph = model.graph
+    found: list[int] = []
+    outer: set[str] = set()
+    for leaf, streams in zip(model.lowered.leaves, model.layout.streams, strict=True):
+        levels = _levels(leaf, holder)
+        above = {leaf.storages(holder[0])[level - 1].component for level in levels}
+        outer |= above
+        for stream in streams:
+            for access in stream.block.accesses:
+                if _moves(access, holder[0], above) and not access.inward:
+                    found.append(int(stream.numbers_in(access.iterations)[-1]))
+    ports = [n for n, key in enumerate(model.costs.ports) if key.component in outer]
+    there = np.isin(graph.task_block, found) & np.isin(graph.task_port, ports)
+    tasks = np.flatnonzero(there)
+    if not len(tasks):
+        return None
+    ends = timing.task_begin[tasks] + graph.task_duration[tasks]
+    last = int(ends.argmax())
+    return solution.time(int(timing.task_begin[tasks[last]])), solution.time(int(ends[last]))
+
+
+def _levels(leaf: Leaf, holder: Pair) -> list[int]:
+    """Return the levels of a holder that has transfers, on the path of a leaf."""
+    tensor, component = holder
+    if tensor not in leaf.einsum.tensors or leaf.einsum.is_copy:
+        return []
+    return [n for n, h in enumerate(leaf.storages(tensor)) if n and h.component == component]
+
+
+def _moves(access: Access, tensor: str, above: Collection[str]) -> bool:
+    """Return whether an access is the outer end of a transfer of a tensor from or to components."""
+    action = "read" if access.inward else "write"
+    moved = access.transfer and access.tensor == tensor
+    return moved and access.component in above and access.action == action
+
+
 def _users(model: Model, holder: Pair) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the Einsums that write back from a holder, and those that fetch into it."""
-    tensor, component = holder
+    tensor, _ = holder
     writes: list[str] = []
     fetches: list[str] = []
     for leaf, blocks in zip(model.lowered.leaves, model.layout.blocks, strict=True):
-        if tensor not in leaf.einsum.tensors or leaf.einsum.is_copy:
-            continue
-        levels = [n for n, h in enumerate(leaf.storages(tensor)) if n and h.component == component]
-        above = {leaf.storages(tensor)[level - 1].component for level in levels}
+        above = {leaf.storages(tensor)[level - 1].component for level in _levels(leaf, holder)}
         for access in (access for block in blocks for access in block.accesses):
-            action = "read" if access.inward else "write"
-            moved = access.transfer and access.tensor == tensor
-            if moved and access.component in above and access.action == action:
+            if _moves(access, tensor, above):
                 (fetches if access.inward else writes).append(leaf.einsum.name)
     return tuple(dict.fromkeys(writes)), tuple(dict.fromkeys(fetches))

@@ -16,6 +16,7 @@ from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.results import Results
 from polylat.analysis.timeline import StackData
 from polylat.analysis.timeline_builder import TimelineBuilder
+from polylat.analysis.transfer_cost import last_write_back
 from polylat.errors import OptionError, UnsupportedError
 from polylat.files import as_path
 from polylat.numbers import format_number, percent
@@ -55,6 +56,9 @@ _ROWS = 24
 
 _STEPS = 40
 """Largest number of listed steps of the critical path."""
+
+_AROUND = 2
+"""A close-up shows this number of times the duration of what it is about, before and behind it."""
 
 _LISTED = 5
 """Largest number of names in a sentence."""
@@ -266,7 +270,26 @@ def _timelines(results: Results, builder: TimelineBuilder) -> str:
         folded = builder.timeline(None, True, "Repetitions folded", 120)
         if folded.folded:
             parts.append(_interactive(StackData((folded,)), "t1"))
+    if is_small(results):
+        parts += _close_ups(results, builder)
     return "".join(parts)
+
+
+def _close_ups(results: Results, builder: TimelineBuilder) -> Iterator[str]:
+    """Yield the last write-back of each tensor whose cost the headline gives, enlarged."""
+    for number, cost in enumerate(results.write_back_costs[:_LISTED], start=2):
+        holder = cost.tensor, cost.component
+        found = last_write_back(results.solution, holder)
+        if found is None or found[0] == found[1]:
+            continue
+        start, finish = found
+        around = (finish - start) * _AROUND
+        window = max(start - around, 0), min(finish + around, results.latency)
+        behind = " in the background" if cost.in_background else ""
+        title = f"Close-up: the last write-back of {cost.tensor} from {cost.component}{behind}"
+        line = builder.timeline(window, False, title, 120)
+        if line.bars:
+            yield _interactive(StackData((line,)), f"t{number}")
 
 
 _HELP = (

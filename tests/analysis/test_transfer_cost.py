@@ -16,7 +16,7 @@ import oracle
 import polylat
 from builders import EXAMPLES
 from polylat import OptionError, Report, Spec
-from polylat.analysis.transfer_cost import DIRECTIONS
+from polylat.analysis.transfer_cost import DIRECTIONS, last_write_back
 from polylat.spec.names import known_names
 from reports import analyzed
 from strategies import Data, cascades
@@ -79,6 +79,21 @@ def test_without_it_the_oracle_agrees(case: tuple[Data, Data], data: st.DataObje
         pairs = sorted(behind | {pair} if inside else behind - {pair})
         assert got.latency == polylat.analyze(spec, **{**options, "background": pairs}).latency
     assert found.in_background == (pair in behind)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        # In the background, DRAM writes the last value of o2 when e3 is done.
+        ("tap_resident", {"background": "o2"}, (31744, 31752)),
+        # It streams, after the 8 bits of w2 that its tile iteration of e2 reads from DRAM.
+        ("tap_resident", {}, (19504, 19520)),
+        ("untapped", {}, None),
+    ],
+)
+def test_the_last_write_back(name: str, options: Any, expected: Any) -> None:
+    found = last_write_back(example(name, **options).solution, ("o2", "SRAM"))
+    assert found == expected
 
 
 def test_the_tap() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import polylat
-from builders import EXAMPLE, ROOT
+from builders import EXAMPLE, EXAMPLES, ROOT
 from polylat import Report, Spec
 from polylat.numbers import format_number
 from polylat.views.curves import round_ticks
@@ -60,6 +60,16 @@ SECTIONS = (
     "headline", "timeline", "changes", "comparison", "ports", "critical", "sensitivity", "memories",
     "energy", "mapping", "certificate", "inputs",
 )  # fmt: skip
+
+
+def test_close_ups() -> None:
+    """Of the write-back whose cost the page gives; a mapping without one has none."""
+    spec = polylat.load(EXAMPLE)
+    text = polylat.analyze(spec, background="o2").to_html(sensitivity=False)
+    assert "Close-up: the last write-back of o2 from SRAM in the background" in text
+    assert "31,750" in text[text.index("Close-up") :]  # a tick of its axis
+    files = [*EXAMPLE[:2], str(EXAMPLES / "untapped.yaml")]
+    assert "Close-up" not in polylat.analyze(polylat.load(files)).to_html(sensitivity=False)
 
 
 def test_a_page(report: Report) -> None:
