@@ -10,7 +10,6 @@ __all__ = [
     "INT64_LIMIT",
     "Number",
     "format_factor",
-    "format_large",
     "format_number",
     "format_ratio",
     "json_number",
@@ -122,29 +121,6 @@ def format_number(value: Number) -> str:
         return f"≈{_engineering(value, _DIGITS)}"
     whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
     return f"≈{_rounded(value, max(_DIGITS - whole, 0))}"
-
-
-def format_large(value: Number) -> str:
-    """Format a number; from a million on, add it in engineering notation.
-
-    Parameters
-    ----------
-    value
-        An exact number.
-
-    Returns
-    -------
-    str
-        As for `format_number`, followed by four digits in parentheses for large numbers.
-
-    Examples
-    --------
-    >>> format_large(934180749312), format_large(31744)
-    ('934,180,749,312 (934.2e9)', '31,744')
-    """
-    if not 10**6 <= abs(Fraction(value)) < 10**18:
-        return format_number(value)
-    return f"{format_number(value)} ({_engineering(Fraction(value), 4)})"
 
 
 def format_ratio(value: Number) -> str:

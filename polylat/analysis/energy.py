@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from polylat.analysis.access import AccessKey
 from polylat.errors import SpecError, UnsupportedError
-from polylat.numbers import Number, format_large, reduce_number
+from polylat.numbers import Number, format_number, reduce_number
 from polylat.spec.arch import Arch
 from polylat.spec.energy import LEAKAGE, ComponentEnergy
 from polylat.tables import Column, Table, Tabular
@@ -71,7 +71,7 @@ class Energy(Tabular):
         tuple of str
             One or two sentences.
         """
-        head = f"Energy  {format_large(self.total)}"
+        head = f"Energy  {format_number(self.total)}"
         if not self.without:
             return (head,)
         return head, f"Without the leakage of {', '.join(self.without)}, which is not known."

@@ -17,7 +17,7 @@ from polylat.analysis.energy import (
 from polylat.analysis.roofline_counts import action_counts
 from polylat.analysis.roofline_paths import mapping_paths
 from polylat.errors import SpecError
-from polylat.numbers import Number, format_large, reduce_number
+from polylat.numbers import Number, format_number, reduce_number
 from polylat.spec import Spec
 from polylat.spec.arch import Arch, Component
 from polylat.spec.reading.live.convert import as_spec
@@ -94,7 +94,7 @@ class Roofline(Tabular):
             Two or three sentences.
         """
         head = (
-            f"AccelForge's latency  {format_large(self.latency)}",
+            f"AccelForge's latency  {format_number(self.latency)}",
             "The sum over Einsums of the busy time of the slowest component, back to back.",
         )
         if self.known_energy is None:

@@ -24,7 +24,7 @@ from polylat.analysis.throughputs import (
     shown,
 )
 from polylat.errors import OptionError, UnsupportedError
-from polylat.numbers import Number, format_large, reduce_number
+from polylat.numbers import Number, format_number, reduce_number
 from polylat.tables import Column, Table, Tabular
 
 __all__ = [
@@ -136,7 +136,7 @@ class Sensitivity(Tabular):
             Two sentences.
         """
         kept = "The order of service on each port is kept."
-        return f"Latency  {format_large(self.latency)}", kept
+        return f"Latency  {format_number(self.latency)}", kept
 
     def tables(self) -> tuple[Table, ...]:
         """Return the rows by component and action, and by access.
@@ -199,7 +199,7 @@ class WhatIf(Tabular):
             Two sentences.
         """
         times = "" if self.speedup is None else f"  {float(self.speedup):.3f}x as fast"
-        return (f"Latency  {format_large(self.latency)}{times}", "The order of service is kept.")
+        return (f"Latency  {format_number(self.latency)}{times}", "The order of service is kept.")
 
     def tables(self) -> tuple[Table, ...]:
         """Return the critical path by access.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from html import escape
 
 from polylat.analysis.results import Results
-from polylat.numbers import format_large, format_number
+from polylat.numbers import format_number
 from polylat.tables import Table
 from polylat.views.sentences import latency_sentences
 
@@ -66,6 +66,6 @@ def headline(results: Results) -> str:
     accelforge = f"AccelForge's latency: {format_number(results.roofline)}."
     lines = (*latency_sentences(results), accelforge)
     return (
-        f'<p>Latency <span class="big">{format_large(results.latency)}</span><br>'
+        f'<p>Latency <span class="big">{format_number(results.latency)}</span><br>'
         f"{'<br>'.join(map(escape, lines))}</p>"
     )

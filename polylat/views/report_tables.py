@@ -298,7 +298,7 @@ def intervals_table(results: Results) -> Table:
             Column("loop", "Loop"),
             Column("einsums", "Einsums", "prose"),
             Column("interval", "Per iteration", "number"),
-            Column("iterations", "Iterations", "number"),
+            Column("iterations", "Steady iterations", "number"),
             Column("cycle", "Critical cycle", "prose"),
         ),
         tuple(rows),

@@ -13,7 +13,7 @@ from polylat.analysis.access import OVERHEAD
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.results import Results
 from polylat.errors import UnsupportedError
-from polylat.numbers import format_large
+from polylat.numbers import format_number
 from polylat.proof.certificate import Certificate
 from polylat.tables import Table, plain_text
 from polylat.views.curve_tables import bandwidths_table, curve_sentences, pieces_table
@@ -255,7 +255,7 @@ def render_curve(results: Results, curve: Curve) -> RenderableType:
     what = _varied(results, curve)
     head = Text.assemble(
         ("Latency  ", "bold"),
-        (format_large(curve.latency), "bold green"),
+        (format_number(curve.latency), "bold green"),
         f"  at the current {what}",
     )
     sentences = (f"{clause[0].upper()}{clause[1:]}." for clause in curve_sentences(curve, what))
@@ -283,7 +283,7 @@ def _varied(results: Results, curve: Curve) -> str:
 
 
 def _headline(results: Results) -> RenderableType:
-    head = Text.assemble(("Latency  ", "bold"), (format_large(results.latency), "bold green"))
+    head = Text.assemble(("Latency  ", "bold"), (format_number(results.latency), "bold green"))
     return Group(head, *(_indented(_styled(line)) for line in latency_sentences(results)))
 
 

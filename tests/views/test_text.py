@@ -25,7 +25,7 @@ from builders import (
     storage,
 )
 from polylat.analysis.attribution import latency_steps
-from polylat.numbers import format_large, format_number
+from polylat.numbers import format_number
 from polylat.views.text import render_report, report_text
 from polylat.views.timeline_layout import critical_parts
 
@@ -65,19 +65,6 @@ def flat(text: str) -> str:
 )
 def test_numbers(value: int | Fraction, text: str) -> None:
     assert format_number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (999_999, "999,999"),
-        (16_970_112, "16,970,112 (16.97e6)"),
-        (934_180_749_312, "934,180,749,312 (934.2e9)"),
-        (Fraction(1, 3), "1/3"),
-    ],
-)
-def test_large_numbers(value: int | Fraction, text: str) -> None:
-    assert format_large(value) == text
 
 
 def test_headline_of_an_optimal_schedule() -> None:
