@@ -461,7 +461,7 @@ def test_explain_prints_what_binds() -> None:
     assert result.stdout == explanation_text(example())
     lines = result.stdout.splitlines()
     assert lines[0] == "Latency  31,744"
-    assert "  DRAM read twice as fast        27,392  4,352  13.7%" in lines
+    assert "  DRAM read twice as fast        27,392  4,352  13.7%  49,152" in lines
     first = lines[lines.index("What limits the latency: time on the critical path") + 2]
     assert " ".join(first.split()) == "DRAM read 15,872 50.0% 15,872 1 23,552"
     assert any(line.split() == ["e1", "mac", "-", "compute", "16x"] for line in lines)

@@ -230,8 +230,9 @@ REASON = "Not determined: this path cannot be traced. Fix: shorten it."
 
 def test_the_latency_is_shown_without_its_path(untraced: str, tmp_path: Path) -> None:
     expected = f"{polylat.analyze(polylat.load(untraced)).latency:,}"
-    for command in ("analyze", "explain"):
-        text = plain(run(command, untraced))
+    assert f"Latency {expected}" in plain(run("analyze", untraced))
+    for command in (["analyze", "--full"], ["explain"]):
+        text = plain(run(command[0], untraced, *command[1:]))
         assert f"Latency {expected}" in text
         assert REASON in text
     assert REASON in plain(run("analyze", untraced, "--critical-path", "5"))
