@@ -23,6 +23,7 @@ __all__ = [
     "access_counts",
     "background_write_backs",
     "contention",
+    "inputs_from_start",
     "missing_write_backs",
     "port_uses",
     "total_actions",
@@ -200,6 +201,39 @@ def background_write_backs(model: Model) -> set[tuple[str, str]]:
         for block in blocks
         if block.background and block.tensor is not None
     }
+
+
+def inputs_from_start(model: Model) -> tuple[str | None, dict[str, tuple[str, ...]]]:
+    """Return the inputs that nothing brings from the outermost memory.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+
+    Returns
+    -------
+    (str or None, dict)
+        The outermost memory that holds anything; and component → the tensors that no Einsum
+        produces, and that it holds without a holder further out.
+    """
+    leaves = model.lowered.leaves
+    holding = {
+        holder.component
+        for leaf in leaves
+        for holders in leaf.holders.values()
+        for holder in holders
+        if not holder.toll
+    }
+    outermost = min(holding, key=model.lowered.spec.arch.order.index, default=None)
+    produced = {tensor for leaf in leaves for tensor in leaf.einsum.outputs}
+    found: dict[str, dict[str, None]] = {}
+    for leaf in leaves:
+        for tensor in leaf.einsum.inputs:
+            storages = leaf.storages(tensor)
+            if tensor not in produced and storages and storages[0].component != outermost:
+                found.setdefault(storages[0].component, {})[tensor] = None
+    return outermost, {component: tuple(tensors) for component, tensors in found.items()}
 
 
 def missing_write_backs(

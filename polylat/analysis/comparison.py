@@ -13,6 +13,7 @@ from polylat.analysis.results import Results
 from polylat.errors import OptionError
 from polylat.numbers import Number, format_number, format_ratio, json_number
 from polylat.spec.mapping import Branch, Compute, Spatial, Temporal, describe_node
+from polylat.spec.pairs import pair_names
 from polylat.tables import Cell, Column, Table, Tabular
 
 __all__ = ["Comparison", "Difference", "compare"]
@@ -240,7 +241,7 @@ def _figures(reports: Sequence[Results]) -> list[Difference]:
         row("tile iterations", *(r.tiles for r in reports)),
         row(
             "background",
-            *(" ".join(f"{t}@{c}" for t, c in r.background) or None for r in reports),
+            *(" ".join(pair_names(r.background)) or None for r in reports),
         ),
         *([row("energy", *energies)] if any(e is not None for e in energies) else ()),
     ]

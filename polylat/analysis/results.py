@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.analysis import bandwidth_curve, relation, sensitivity
 from polylat.analysis.access import AccessKey, Contention, PortUse
+from polylat.analysis.access_counts import inputs_from_start
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.changes import Changes, single_changes
 from polylat.analysis.critical_path import CriticalPath, critical_path
@@ -382,6 +383,14 @@ class Results:
         """
         spec = self.solution.model.lowered.spec
         return mechanisms_of(spec, self.options, self._known_names, self.roofline)
+
+    @cached_property
+    def inputs_from_start(self) -> tuple[str | None, dict[str, tuple[str, ...]]]:
+        """The outermost memory, and component → inputs that it holds and nothing brings there.
+
+        Bringing them is not part of the latency.
+        """
+        return inputs_from_start(self.solution.model)
 
     @cached_property
     def refetches(self) -> tuple[Refetch, ...]:

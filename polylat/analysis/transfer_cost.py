@@ -18,7 +18,7 @@ from polylat.lowering.transfers import FreeTransfer
 from polylat.numbers import Number, format_number
 from polylat.spec import Spec
 from polylat.spec.names import KnownNames, Pair
-from polylat.spec.pairs import parse_pair
+from polylat.spec.pairs import pair_names, parse_pair
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
 __all__ = [
@@ -175,7 +175,7 @@ def named_holder(value: object, known: KnownNames) -> Pair:
 
 
 def _one_of(holders: Collection[Pair]) -> str | None:
-    return f"use one of: {', '.join(f'{t}@{c}' for t, c in holders)}" if holders else None
+    return f"use one of: {', '.join(pair_names(holders))}" if holders else None
 
 
 def transfer_cost(

@@ -16,6 +16,7 @@ from polylat.spec.arguments import check_exists, normalize_count
 from polylat.spec.background import check_background, normalize_background
 from polylat.spec.mapping import Branch, Pipeline, Sequential, Spatial, Temporal
 from polylat.spec.names import known_names
+from polylat.spec.pairs import pair_names
 from polylat.spec.slots import DEFAULT_SLOTS, Slots, check_slots, normalize_slots
 from polylat.spec.staged import ALL, Staged, staged_holders
 
@@ -177,7 +178,7 @@ def background_axes(
             if not any(_is_named(pair, [name]) for pair in available):
                 raise OptionError(
                     f"background names {name[0]!r}, which the mapping does not write back",
-                    fix=f"use one of: {', '.join(f'{t}@{c}' for t, c in available) or 'none'}",
+                    fix=f"use one of: {', '.join(pair_names(available)) or 'none'}",
                 )
     return explored, tuple(sorted(fixed - set(explored)))
 
@@ -354,7 +355,7 @@ def slot_axes(
     if not by_tensor:
         counts = _slot_counts(requested)
         return tuple((tensor, counts) for tensor in usable), others
-    named = dict.fromkeys(f"{tensor}@{component}" for tensor, component in pairs)
+    named = dict.fromkeys(pair_names(pairs))
     for name in asked:
         if name not in (named if "@" in name else usable):
             raise OptionError(

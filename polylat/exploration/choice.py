@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from polylat.exploration.axes import SplitName, WriteBack
+from polylat.spec.pairs import pair_names
 from polylat.spec.staged import Staged
 
 __all__ = ["CellChoice", "Choice", "TransferChoice"]
@@ -46,7 +47,7 @@ class Choice:
         parts = {
             "tiles": [f"{loop}={shape}" for loop, shape in self.tiles],
             "Pipeline": [name for name, kind in self.splits if kind == "Pipeline"],
-            "background": [f"{t}@{c}" for t, c in self.background],
+            "background": pair_names(self.background),
             "staged": list(self.staged),
             "slots": [f"{t}={'none' if n is None else n}" for t, n in self.slots],
         }
@@ -63,7 +64,7 @@ class Choice:
         """
         return {
             "splits": dict(self.splits),
-            "background": [f"{tensor}@{component}" for tensor, component in self.background],
+            "background": pair_names(self.background),
             "staged": list(self.staged),
             "slots": dict(self.slots),
             "granularity": self.granularity,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from polylat.errors import OptionError
 from polylat.spec.names import KnownNames
-from polylat.spec.pairs import check_pair, listed_items, parse_pair
+from polylat.spec.pairs import check_pair, listed_items, pair_names, parse_pair
 from polylat.spec.reading.suggest import format_value
 
 Background = tuple[tuple[str, str | None], ...]
@@ -90,8 +90,8 @@ def check_background(
     for tensor, component in background:
         if component is None or (tensor, component) in known.write_backs:
             continue
-        own = [f"{t}@{c}" for t, c in known.write_backs if t == tensor]
-        found = own or [f"{t}@{c}" for t, c in known.write_backs]
+        own = pair_names(pair for pair in known.write_backs if pair[0] == tensor)
+        found = own or pair_names(known.write_backs)
         if own and (tensor, component) in known.backing:
             fix = f"name the component that it is written back from: {' or '.join(own)}"
         elif found:

@@ -32,6 +32,27 @@ def split_name(text: str) -> tuple[str, str | None]:
     return name.strip(), component.strip() if at else None
 
 
+def pair_names(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the names of holders or write-backs.
+
+    Parameters
+    ----------
+    pairs
+        (tensor, component) pairs.
+
+    Returns
+    -------
+    list of str
+        Each as ``tensor@component``.
+
+    Examples
+    --------
+    >>> pair_names([("o1", "SRAM"), ("o2", "RF")])
+    ['o1@SRAM', 'o2@RF']
+    """
+    return [f"{tensor}@{component}" for tensor, component in pairs]
+
+
 def parse_pair(item: object) -> tuple[str | None, str | None] | None:
     """Parse a pair in one of the forms that options accept.
 

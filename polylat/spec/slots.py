@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from polylat.errors import OptionError
 from polylat.spec.arguments import normalize_count
 from polylat.spec.names import KnownNames
-from polylat.spec.pairs import check_pair, split_name
+from polylat.spec.pairs import check_pair, pair_names, split_name
 from polylat.spec.reading.suggest import format_value
 
 Slots = int | None | Mapping[str, int | None]
@@ -64,7 +64,7 @@ def check_slots(slots: Slots, known: KnownNames, *, where: str | None = None) ->
     if not isinstance(slots, Mapping):
         return
     pairs = [*known.backing, *known.holders]
-    exist = dict.fromkeys(f"{tensor}@{component}" for tensor, component in pairs)
+    exist = dict.fromkeys(pair_names(pairs))
     for name in slots:
         if "@" in name and name not in exist:
             own = [pair for pair in exist if pair.startswith(f"{name.partition('@')[0]}@")]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from polylat.errors import OptionError
 from polylat.spec.names import KnownNames, Pair
-from polylat.spec.pairs import check_pair, listed_items, parse_pair
+from polylat.spec.pairs import check_pair, listed_items, pair_names, parse_pair
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
 Staged = tuple[tuple[str | None, str | None], ...]
@@ -92,7 +92,7 @@ def check_staged(staged: Staged, known: KnownNames, *, where: str | None = None)
                 else "but the mapping has no such Storage"
             ),
             where=where,
-            fix=f"use one of: {', '.join(f'{t}@{c}' for t, c in found)}"
+            fix=f"use one of: {', '.join(pair_names(found))}"
             if found
             else "leave it out: every tensor has its backing storage only",
         )

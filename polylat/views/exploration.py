@@ -18,6 +18,7 @@ from polylat.errors import MissingExtraError, StoreError
 from polylat.exploration.results import ExplorationData, ResultData
 from polylat.files import extension
 from polylat.numbers import Number, format_number
+from polylat.spec.pairs import pair_names
 from polylat.tables import Cell, Column, Table, fragment, plain_text
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def rows(found: ExplorationData) -> list[dict[str, Any]]:
         }
         row |= {f"tile {loop}": shape for loop, shape in choice.tiles}
         row |= {f"split {name}": kind for name, kind in choice.splits}
-        row["background"] = " ".join(f"{t}@{c}" for t, c in choice.background)
+        row["background"] = " ".join(pair_names(choice.background))
         row["staged"] = " ".join(choice.staged)
         row |= {f"slots {tensor}": count for tensor, count in choice.slots}
         row["error"] = result.error or None

@@ -8,8 +8,8 @@ from fractions import Fraction
 from polylat.analysis.attribution import CountDifference, LatencySteps, latency_steps
 from polylat.analysis.results import Results
 from polylat.numbers import Number
+from polylat.spec.pairs import pair_names
 from polylat.tables import Column, Table
-from polylat.views.sentences import pair_names
 
 __all__ = ["latency_steps_tables"]
 

@@ -22,6 +22,7 @@ from polylat.files import as_path
 from polylat.numbers import format_number, percent
 from polylat.proof.certificate import Certificate
 from polylat.spec.arguments import normalize_title
+from polylat.spec.pairs import pair_names
 from polylat.tables import Column, Table
 from polylat.views.curves import curves_html
 from polylat.views.html import headline, scroll_box, table_box
@@ -39,7 +40,6 @@ from polylat.views.scene import Label, Scene
 from polylat.views.sentences import (
     ORDER_IS_KEPT,
     is_small,
-    pair_names,
     undetermined_sentence,
 )
 from polylat.views.svg import scene_svg, style_sheet

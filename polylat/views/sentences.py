@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from polylat.analysis.energy import Energy
 from polylat.analysis.results import Results
 from polylat.analysis.staging import ALL_HOLDERS
 from polylat.errors import UnsupportedError
 from polylat.numbers import format_number, percent
+from polylat.spec.pairs import pair_names
 from polylat.views.style import WAIT_REASONS
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "is_small",
     "latency_sentences",
     "missing_write_backs",
-    "pair_names",
     "short_split",
     "waits_sentence",
 ]
@@ -137,27 +137,8 @@ def _doubts(results: Results) -> Iterator[str]:
         full = []
     if full:
         yield f"Does not fit: {', '.join(full)}, where each tile counts with its full size."
-    model = results.solution.model
-    order = model.lowered.spec.arch.order
-    outermost = min(
-        (
-            holder.component
-            for leaf in model.lowered.leaves
-            for holders in leaf.holders.values()
-            for holder in holders
-            if not holder.toll
-        ),
-        key=order.index,
-        default=None,
-    )
-    produced = {t for leaf in model.lowered.leaves for t in leaf.einsum.outputs}
-    free: dict[str, dict[str, None]] = {}
-    for leaf in model.lowered.leaves:
-        for tensor in leaf.einsum.inputs:
-            component = leaf.storages(tensor)[0].component if leaf.storages(tensor) else outermost
-            if tensor not in produced and component != outermost and component is not None:
-                free.setdefault(component, {})[tensor] = None
-    for component, tensors in free.items():
+    outermost, inputs = results.inputs_from_start
+    for component, tensors in inputs.items():
         yield (
             f"{component} holds {', '.join(tensors)} from the start: nothing is charged for bringing"
             f" {'them' if len(tensors) > 1 else 'it'} from {outermost}."
@@ -285,22 +266,6 @@ def short_split(name: str) -> str:
     if len(name) <= _LONGEST_NAME or len(stages) < 3:
         return name
     return f"{stages[0]}|…|{stages[-1]}"
-
-
-def pair_names(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the names of holders or write-backs.
-
-    Parameters
-    ----------
-    pairs
-        (tensor, component) pairs.
-
-    Returns
-    -------
-    list of str
-        Each as ``tensor@component``.
-    """
-    return [f"{tensor}@{component}" for tensor, component in pairs]
 
 
 def waits_sentence(results: Results) -> str:

@@ -17,6 +17,7 @@ from polylat.errors import OptionError
 from polylat.files import as_path, extension, report_write_errors, write_text
 from polylat.numbers import Number, reduce_number
 from polylat.spec.arguments import normalize_flag, normalize_limit, normalize_title
+from polylat.spec.pairs import pair_names
 from polylat.views import matplotlib_figure, plotly_figure
 from polylat.views.page import timeline_page
 from polylat.views.svg import timeline_svg
@@ -261,7 +262,7 @@ def timeline(
 def _titled(results: Results) -> str:
     parts = [f"order {results.order}"]
     if results.background and not results.keeps_barriers:
-        pairs = ", ".join(f"{t}@{c}" for t, c in results.background)
+        pairs = ", ".join(pair_names(results.background))
         parts.append(f"{pairs} in the background")
     return ", ".join(parts)
 
