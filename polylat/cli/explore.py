@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +15,7 @@ from polylat.cli.options import (
     choice_option,
     input_options,
     load_files,
+    status,
 )
 from polylat.cli.output import BAD_INPUT, examples, print_result
 from polylat.errors import ExplorationError, OptionError
@@ -140,19 +143,20 @@ def _explored(
         splits = background = True
     if output is not None:
         check_target(output, TABLES, "results")
+    choices = {"slots": _parse_slots(slots), "tiles": _parse_tiles(tiles)}
     try:
-        found = explore_mapping(
-            spec,
-            splits=splits,
-            background=background,
-            staged=staged,
-            slots=_parse_slots(slots),
-            tiles=_parse_tiles(tiles),
-            granularity=granularity or None,
-            order=order or None,
-            objectives=objectives or ("latency", "peak"),
-            **options,
-        )
+        with _activity():
+            found = explore_mapping(
+                spec,
+                splits=splits,
+                background=background,
+                staged=staged,
+                granularity=granularity or None,
+                order=order or None,
+                objectives=objectives or ("latency", "peak"),
+                **choices,
+                **options,
+            )
     except ExplorationError as error:
         if output is not None and isinstance(error.exploration, Exploration):
             error.exploration.save(output)
@@ -160,6 +164,13 @@ def _explored(
     if output is not None:
         found.save(output)
     return found
+
+
+def _activity() -> AbstractContextManager[None]:
+    """Show on the terminal what takes long; with tqdm installed, a progress bar does."""
+    if find_spec("tqdm") is not None:
+        return nullcontext()
+    return status("exploring; the first time in an installation, compiling as well")
 
 
 def _results(found: object, *, as_json: bool) -> dict[str, Any] | RenderableType:

@@ -203,6 +203,24 @@ def test_what_takes_long_says_so(
     assert said[:2] == ["reading", "analyzing"] and said[-1] == last
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_an_exploration_says_so_without_tqdm(
+    installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    @contextmanager
+    def waiting(what: str) -> Iterator[None]:
+        said.append(what)
+        yield
+
+    explore = import_module("polylat.cli.explore")
+    monkeypatch.setattr(explore, "status", waiting)
+    monkeypatch.setattr(explore, "find_spec", lambda _: object() if installed else None)
+    assert run("explore", *EXAMPLE).exit_code == 0
+    assert [what.split(";")[0] for what in said] == ([] if installed else ["exploring"])
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [
