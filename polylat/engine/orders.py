@@ -12,7 +12,13 @@ from polylat.engine.cycle import describe_cycle
 from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules, solve
 from polylat.errors import ScheduleError, TooLargeError
-from polylat.lowering.lowered import Granularity, LoweredMapping, at_tile_granularity, lower
+from polylat.lowering.lowered import (
+    Granularity,
+    LoweredMapping,
+    at_tile_granularity,
+    lower,
+    lower_as_asked,
+)
 from polylat.lowering.transfers import FreeTransfer, TransferOptions
 from polylat.numbers import Number
 from polylat.spec import Spec
@@ -199,11 +205,7 @@ def _solve(
     options: Mapping[str, Any],
 ) -> tuple[Schedules, LoweredMapping]:
     granularity, limit = options["granularity"], options["max_tiles"]
-    auto = granularity == "auto"
-    lowered = lowering("flow" if auto else granularity, transfers)
-    if auto and lowered.size > limit:
-        # Not by whether finer ones can be sampled: this depends on durations.
-        lowered = lowering("tile", transfers)
+    lowered = lower_as_asked(lowering, granularity, transfers, limit)
     try:
         return solver(lowered, transfers, limit), lowered
     except TooLargeError:

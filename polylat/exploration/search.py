@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from polylat.errors import MissingExtraError
 from polylat.exploration.evaluate import Batch, Span, evaluate, points
@@ -27,7 +28,7 @@ from polylat.exploration.pareto import (
 from polylat.exploration.space import Space
 from polylat.exploration.store import Store
 from polylat.exploration.tiled_mapping import MOST_SHARED
-from polylat.lowering.lowered import Granularity, LoweredMapping, lower
+from polylat.lowering.lowered import Granularity, LoweredMapping, lower, lower_as_asked
 from polylat.lowering.transfers import TransferOptions
 
 __all__ = ["Search"]
@@ -72,8 +73,8 @@ class Search:
         self, space: Space, objectives: Iterable[str], *, exhaustive: bool, store: Path | None
     ) -> None:
         every = TransferOptions(frozenset((*space.fixed_background, *space.background)))
-        finest: Granularity = "tile" if space.granularities[0] == "tile" else "flow"
-        lowered = lower(space.spec, finest, every)
+        first = cast("Granularity | Literal['auto']", space.granularities[0])
+        lowered = lower_as_asked(partial(lower, space.spec), first, every, space.max_tiles)
         self.space = space
         self.objectives: tuple[Objective, ...] = objectives_of(objectives, _memories(lowered))
         self.exhaustive = exhaustive

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Literal, cast
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from polylat.exploration.space import Space
 from polylat.exploration.variant_input import slots_option, with_tiles
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.holder_tiles import memory_sizes
-from polylat.lowering.lowered import Granularity, LoweredMapping, lower
+from polylat.lowering.lowered import Granularity, LoweredMapping, lower, lower_as_asked
 from polylat.lowering.transfers import TransferOptions
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints
@@ -176,11 +177,11 @@ class TransferMapping:
         self._cells: dict[frozenset[int], Cell] = {}
         if self.error:
             return
-        auto = tiled.granularity == "auto"
-        finest: Granularity = "flow" if auto else tiled.granularity  # type: ignore[assignment]
+        granularity = cast("Granularity | Literal['auto']", tiled.granularity)
+        options = TransferOptions(transfers.background, transfers.staged)
         try:
-            lowered = lower(
-                tiled.spec, finest, TransferOptions(transfers.background, transfers.staged)
+            lowered = lower_as_asked(
+                partial(lower, tiled.spec), granularity, options, tiled.space.max_tiles
             )
             if lowered.size <= min(MOST_SHARED, tiled.space.max_tiles):
                 shared = tiled.shared(lowered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -21,6 +21,7 @@ __all__ = [
     "LoweredMapping",
     "at_tile_granularity",
     "lower",
+    "lower_as_asked",
     "with_sequential_splits",
 ]
 
@@ -92,6 +93,41 @@ def lower(
     leaves = mapping_leaves(spec)
     depths = _depths(leaves, granularity, options or TransferOptions())
     return LoweredMapping(spec, leaves, granularity, depths, source_holders(leaves))
+
+
+def lower_as_asked(
+    lowering: Callable[[Granularity, TransferOptions], LoweredMapping],
+    granularity: Granularity | Literal["auto"],
+    options: TransferOptions,
+    max_tiles: int,
+) -> LoweredMapping:
+    """Lower a mapping, also at granularity ``"auto"``.
+
+    Parameters
+    ----------
+    lowering
+        Lowers the mapping: `lower`, or what caches its results.
+    granularity, options
+        As for `lower`. ``"auto"`` is ``"flow"`` if that has no more than `max_tiles` tile
+        iterations, else ``"tile"``. Whether finer ones can be sampled is no criterion, as it
+        depends on durations.
+    max_tiles
+        Largest number of tile iterations at granularity ``"flow"``.
+
+    Returns
+    -------
+    LoweredMapping
+        The lowered mapping.
+
+    Raises
+    ------
+    MappingError, UnsupportedError
+        As for `lower`.
+    """
+    if granularity != "auto":
+        return lowering(granularity, options)
+    lowered = lowering("flow", options)
+    return lowered if lowered.size <= max_tiles else lowering("tile", options)
 
 
 def with_sequential_splits(lowered: LoweredMapping) -> LoweredMapping:

@@ -29,7 +29,7 @@ from strategies import long_cascades
 
 Data = dict[str, Any]
 FEWER = settings(
-    max_examples=max(settings().max_examples // 10, 10),
+    max_examples=max(settings().max_examples // 10, 5),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 WHOLE = 10**9

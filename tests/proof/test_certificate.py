@@ -191,7 +191,7 @@ def test_missing_and_duplicate_services_are_found(
         verify(model, mutated, makespan, pointwise=pointwise)
 
 
-@settings(max_examples=max(settings().max_examples // 5, 5))
+@settings(max_examples=max(settings().max_examples // 10, 5))
 @given(long_cascades(), st.data())
 def test_early_starts_are_found_in_periodic_schedules(
     case: tuple[Data, Data], data: st.DataObject

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polylat
@@ -115,6 +115,7 @@ def test_counts_are_those_of_the_engine(case: tuple[Data, Data], few: int) -> No
             assert actions(report.solution.model) == report.accesses
 
 
+@settings(max_examples=max(settings().max_examples // 2, 5))
 @given(long_cascades())
 def test_counts_of_sampled_loops(case: tuple[Data, Data]) -> None:
     with explicit_up_to(0):
