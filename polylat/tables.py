@@ -148,20 +148,24 @@ class Table:
         rows = tuple(tuple(row[k] for k in chosen) for row in self.rows)
         return replace(self, columns=tuple(self.columns[k] for k in chosen), rows=rows)
 
-    def without(self, *keys: str) -> Table:
-        """Return the table without some of its columns.
+    def without_empty(self, key: str) -> Table:
+        """Return the table without a column if the column has no value.
 
         Parameters
         ----------
-        *keys
-            Their keys.
+        key
+            The key of the column.
 
         Returns
         -------
         Table
             The same rows.
         """
-        return self.select(*(column.key for column in self.columns if column.key not in keys))
+        keys = [column.key for column in self.columns]
+        at = keys.index(key)
+        if any(row[at] is not None for row in self.rows):
+            return self
+        return self.select(*keys[:at], *keys[at + 1 :])
 
     def where(self, key: str, holds: Callable[[Any], bool]) -> Table:
         """Return the table with some of its rows.

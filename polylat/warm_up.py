@@ -1,4 +1,4 @@
-"""Compile in advance what analyses of many tile iterations and explorations run compiled."""
+"""Compile the numeric kernels of explorations and of long analyses in advance."""
 
 from __future__ import annotations
 

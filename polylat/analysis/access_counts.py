@@ -218,14 +218,7 @@ def inputs_from_start(model: Model) -> tuple[str | None, dict[str, tuple[str, ..
         produces, and that it holds without a holder further out.
     """
     leaves = model.lowered.leaves
-    holding = {
-        holder.component
-        for leaf in leaves
-        for holders in leaf.holders.values()
-        for holder in holders
-        if not holder.toll
-    }
-    outermost = min(holding, key=model.lowered.spec.arch.order.index, default=None)
+    outermost = next(iter(model.lowered.memories), None)
     produced = {tensor for leaf in leaves for tensor in leaf.einsum.outputs}
     found: dict[str, dict[str, None]] = {}
     for leaf in leaves:

@@ -85,12 +85,14 @@ class Changes(Tabular):
     changes: tuple[Change, ...]
 
     @property
+    def helpful(self) -> tuple[Change, ...]:
+        """The changes that lower the latency: the first ones."""
+        return tuple(change for change in self.changes if (self.saved(change) or 0) > 0)
+
+    @property
     def best(self) -> Change | None:
         """The first change, if it lowers the latency."""
-        for change in self.changes[:1]:
-            if change.latency is not None and change.latency < self.latency:
-                return change
-        return None
+        return next(iter(self.helpful), None)
 
     def saved(self, change: Change) -> Number | None:
         """Return by how much a change lowers the latency.
@@ -137,10 +139,7 @@ class Changes(Tabular):
             share = Fraction(saved) / Fraction(self.latency) if saved and self.latency else None
             found = change.found
             rows.append((change.what, change.latency, saved, share, found.energy, found.note))
-        table = Table(_COLUMNS, tuple(rows), "Single changes")
-        if any(change.found.energy is not None for change in self.changes):
-            return (table,)
-        return (table.without("energy"),)
+        return (Table(_COLUMNS, tuple(rows), "Single changes").without_empty("energy"),)
 
 
 def single_changes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from polylat.analysis.access_counts import total_actions
 from polylat.analysis.energy import (
     Energy,
@@ -9,13 +11,12 @@ from polylat.analysis.energy import (
     components_without_leakage,
     leakages,
 )
-from polylat.errors import SpecError, UnsupportedError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.transfers import TransferOptions
-from polylat.numbers import Number
+from polylat.numbers import Number, reduce_number
 
-__all__ = ["known_energy", "mapping_energy"]
+__all__ = ["EnergyByLatency", "energy_by_latency", "mapping_energy"]
 
 
 def mapping_energy(
@@ -47,22 +48,55 @@ def mapping_energy(
     return Energy(actions, leakages(arch, latency), components_without_leakage(arch))
 
 
-def known_energy(
-    lowered: LoweredMapping, layout: Numbering, options: TransferOptions, latency: Number
-) -> Energy | None:
-    """Return the energy of a mapping if the architecture gives all that it needs.
+class EnergyByLatency(NamedTuple):
+    """The total energy of a mapping, which is affine in its latency.
 
     Parameters
     ----------
-    lowered, layout, options, latency
+    actions
+        The energy of all actions.
+    leak_power
+        The sum of all leak powers.
+    """
+
+    actions: Number
+    leak_power: Number
+
+    def at(self, latency: Number) -> Number:
+        """Return the total energy.
+
+        Parameters
+        ----------
+        latency
+            The latency.
+
+        Returns
+        -------
+        Number
+            In the architecture's unit of energy.
+        """
+        return reduce_number(self.actions + self.leak_power * latency)
+
+
+def energy_by_latency(
+    lowered: LoweredMapping, layout: Numbering, options: TransferOptions
+) -> EnergyByLatency:
+    """Return the total energy of a mapping as a function of its latency.
+
+    Parameters
+    ----------
+    lowered, layout, options
         As for `mapping_energy`.
 
     Returns
     -------
-    Energy or None
-        None where `mapping_energy` raises an error.
+    EnergyByLatency
+        The function.
+
+    Raises
+    ------
+    SpecError, UnsupportedError
+        As for `mapping_energy`.
     """
-    try:
-        return mapping_energy(lowered, layout, options, latency)
-    except (SpecError, UnsupportedError):
-        return None
+    actions = mapping_energy(lowered, layout, options, 0).total
+    return EnergyByLatency(actions, sum(leakages(lowered.spec.arch, 1).values(), 0))

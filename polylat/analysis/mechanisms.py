@@ -83,10 +83,7 @@ class Mechanisms(Tabular):
             if latency is not None and self.accelforge:
                 share = Fraction(latency) / Fraction(self.accelforge)
             rows.append((row.what, latency, share, row.found.energy, row.found.note))
-        table = Table(_COLUMNS, tuple(rows))
-        if any(row.found.energy is not None for row in self.rows):
-            return (table,)
-        return (table.without("energy"),)
+        return (Table(_COLUMNS, tuple(rows)).without_empty("energy"),)
 
 
 def mechanisms_of(

@@ -89,7 +89,7 @@ def holder_residency(
     grid = _SampleGrid(kept, keys, _digits(keys, [k.count for k in kept]))
     pieces = _pieces_of_tiles(solution, span, grid, start, end, streams)
     if is_replaced(layout, held.sharing, tensor, level, holder):
-        pieces = _behind_the_previous(pieces, grid, end)
+        pieces = _after_previous(pieces, grid, end)
     tile = pieces.tile
     if grid.growth(held.elements, len(kept)).any():
         raise IrregularResidencyError
@@ -249,8 +249,8 @@ def _pieces_of_tiles(
         return _split_pieces(_affine_bounds(solution, span, grid, streams), grid, start, end)
 
 
-def _behind_the_previous(pieces: _Pieces, grid: _SampleGrid, end: Times) -> _Pieces:
-    """Let each tile begin when the previous one ends, if it began before.
+def _after_previous(pieces: _Pieces, grid: _SampleGrid, end: Times) -> _Pieces:
+    """Delay the residency of each tile until that of the previous tile ends.
 
     Parameters
     ----------
@@ -277,10 +277,10 @@ def _behind_the_previous(pieces: _Pieces, grid: _SampleGrid, end: Times) -> _Pie
 
 
 def _ends_of_previous(grid: _SampleGrid, end: Times) -> tuple[Times, Times]:
-    """Return when the tile before each one ends, and the increase per period.
+    """Return when the residency of each tile's predecessor ends, and its increase per period.
 
-    The tile before a sampled one is the sampled one before it or, behind a skipped range, the last
-    tile of that range.
+    The predecessor of a sampled tile is the previous sampled tile or, behind a skipped range, the
+    last tile of that range.
     """
     growth = grid.growth(end, len(grid.kept))
     previous = np.full(len(end), 0, dtype=end.dtype)

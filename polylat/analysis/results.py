@@ -16,7 +16,7 @@ from polylat.analysis.changes import Changes, single_changes
 from polylat.analysis.critical_path import CriticalPath, critical_path
 from polylat.analysis.energy import Energy
 from polylat.analysis.evaluation import Retimer
-from polylat.analysis.mapping_energy import known_energy, mapping_energy
+from polylat.analysis.mapping_energy import mapping_energy
 from polylat.analysis.mechanisms import Mechanisms, mechanisms_of
 from polylat.analysis.networkx_graph import networkx_graph
 from polylat.analysis.occupancy import Occupancy, occupancies
@@ -32,7 +32,7 @@ from polylat.analysis.variation import Rescheduled
 from polylat.engine.orders import ScheduleChoice
 from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules
-from polylat.errors import UnsupportedError
+from polylat.errors import SpecError, UnsupportedError
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
 from polylat.spec import Spec
@@ -290,8 +290,10 @@ class Results:
     @cached_property
     def known_energy(self) -> Energy | None:
         """`energy`; None where the architecture does not give it."""
-        model = self.solution.model
-        return known_energy(model.lowered, model.layout, model.options, self.latency)
+        try:
+            return self.energy
+        except (SpecError, UnsupportedError):
+            return None
 
     @cached_property
     def retimer(self) -> Retimer:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from polylat.analysis.mapping_energy import known_energy
+from polylat.analysis.mapping_energy import energy_by_latency
 from polylat.analysis.occupancy import occupancies
 from polylat.engine.orders import schedule_mapping
-from polylat.errors import PolylatError
+from polylat.engine.solution import Solution
+from polylat.errors import PolylatError, SpecError, UnsupportedError
 from polylat.lowering.transfers import FreeTransfer
 from polylat.numbers import Number, format_number
 from polylat.spec import Spec
@@ -87,7 +88,14 @@ def reschedule(
     except PolylatError as error:
         return Rescheduled(None, None, error.what)
     chosen = choice.chosen
-    model = chosen.model
-    energy = known_energy(model.lowered, model.layout, model.options, chosen.makespan)
-    total = None if energy is None else energy.total
-    return Rescheduled(chosen.makespan, choice.lower_bound, energy=total)
+    return Rescheduled(chosen.makespan, choice.lower_bound, energy=_energy(chosen))
+
+
+def _energy(solution: Solution) -> Number | None:
+    """Return the total energy; None where the architecture does not give it."""
+    model = solution.model
+    try:
+        by_latency = energy_by_latency(model.lowered, model.layout, model.options)
+    except (SpecError, UnsupportedError):
+        return None
+    return by_latency.at(solution.makespan)

@@ -170,7 +170,7 @@ def _activity() -> AbstractContextManager[None]:
     """Show on the terminal what takes long; with tqdm installed, a progress bar does."""
     if find_spec("tqdm") is not None:
         return nullcontext()
-    return status("exploring; the first time in an installation, compiling as well")
+    return status("exploring; the first run also compiles")
 
 
 def _results(found: object, *, as_json: bool) -> dict[str, Any] | RenderableType:

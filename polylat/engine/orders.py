@@ -17,7 +17,7 @@ from polylat.lowering.lowered import (
     LoweredMapping,
     at_tile_granularity,
     lower,
-    lower_as_asked,
+    lower_requested,
 )
 from polylat.lowering.transfers import FreeTransfer, TransferOptions
 from polylat.numbers import Number
@@ -205,7 +205,7 @@ def _solve(
     options: Mapping[str, Any],
 ) -> tuple[Schedules, LoweredMapping]:
     granularity, limit = options["granularity"], options["max_tiles"]
-    lowered = lower_as_asked(lowering, granularity, transfers, limit)
+    lowered = lower_requested(lowering, granularity, transfers, limit)
     try:
         return solver(lowered, transfers, limit), lowered
     except TooLargeError:

@@ -40,7 +40,7 @@ class HeldTiles:
     from_start, to_end
         Shape (tiles,): whether each tile is resident from time 0, and until the makespan.
     before
-        Shape (tiles,): the tile whose place each tile takes; -1: none.
+        Shape (tiles,): the tile that each tile replaces; -1: none.
     access_tile, access_block
         Shape (n,): a tile, and a block that accesses it.
     holders

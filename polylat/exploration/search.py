@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from polylat.errors import MissingExtraError
 from polylat.exploration.evaluate import Batch, Span, evaluate, points
@@ -28,7 +28,7 @@ from polylat.exploration.pareto import (
 from polylat.exploration.space import Space
 from polylat.exploration.store import Store
 from polylat.exploration.tiled_mapping import MOST_SHARED
-from polylat.lowering.lowered import Granularity, LoweredMapping, lower, lower_as_asked
+from polylat.lowering.lowered import RequestedGranularity, lower, lower_requested
 from polylat.lowering.transfers import TransferOptions
 
 __all__ = ["Search"]
@@ -73,10 +73,10 @@ class Search:
         self, space: Space, objectives: Iterable[str], *, exhaustive: bool, store: Path | None
     ) -> None:
         every = TransferOptions(frozenset((*space.fixed_background, *space.background)))
-        first = cast("Granularity | Literal['auto']", space.granularities[0])
-        lowered = lower_as_asked(partial(lower, space.spec), first, every, space.max_tiles)
+        first = cast("RequestedGranularity", space.granularities[0])
+        lowered = lower_requested(partial(lower, space.spec), first, every, space.max_tiles)
         self.space = space
-        self.objectives: tuple[Objective, ...] = objectives_of(objectives, _memories(lowered))
+        self.objectives: tuple[Objective, ...] = objectives_of(objectives, lowered.memories)
         self.exhaustive = exhaustive
         self.outcomes: dict[int, Outcome] = {}
         """Number of a variant → its evaluation."""
@@ -163,18 +163,6 @@ class Search:
             bar.set_description("exploring", refresh=False)
             bar.update(len(batch.outcomes) + batch.excluded)
         return batch
-
-
-def _memories(lowered: LoweredMapping) -> tuple[str, ...]:
-    """Return the memories that hold tensors, in the order of the architecture."""
-    holding = {
-        holder.component
-        for leaf in lowered.leaves
-        for holders in leaf.holders.values()
-        for holder in holders
-        if not holder.toll
-    }
-    return tuple(name for name in lowered.spec.arch.order if name in holding)
 
 
 def _parts(space: Space, tiles: int) -> list[tuple[Span, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from polylat.analysis.mapping_energy import mapping_energy
+from polylat.analysis.mapping_energy import energy_by_latency
 from polylat.analysis.occupancy import occupancies, peak_or_none
 from polylat.engine.orders import schedule_mapping
 from polylat.engine.solve import Schedules, solve
@@ -102,15 +102,14 @@ class SingleEvaluator:
             return Outcome(None, error=one_line(error))
         model, solution = choice.solved.model, choice.chosen
 
-        def energy(latency: Number) -> Number | None:
-            if not space.with_energy:
-                return None
-            return mapping_energy(model.lowered, model.layout, model.options, latency).total
-
+        energy = None
+        if space.with_energy:
+            energy = energy_by_latency(model.lowered, model.layout, model.options)
         if not (model.costs.per_transfer or model.costs.bursts):
             # Otherwise the number of transfers, hence the load, depends on the granularity.
             bound = Fraction(max(model.resource_bound, model.barrier_bound), model.costs.scale)
-            self.lower_bounds[kinds] = reduce_number(bound), energy(bound)
+            least = None if energy is None else energy.at(bound)
+            self.lower_bounds[kinds] = reduce_number(bound), least
         peaks: dict[str, Number | None] = {}
         for memory in occupancies(solution):
             peak, known = peak_or_none(memory), peaks.get(memory.component, 0)
@@ -123,6 +122,6 @@ class SingleEvaluator:
                 not any(solution is one for one in own),
                 choice.exact,
                 tuple(sorted(peaks.items())),
-                energy=energy(solution.makespan),
+                energy=None if energy is None else energy.at(solution.makespan),
             )
         )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property, partial
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 
-from polylat.analysis.energy import leakages
-from polylat.analysis.mapping_energy import mapping_energy
+from polylat.analysis.mapping_energy import EnergyByLatency, energy_by_latency
 from polylat.errors import (
     CapacityError,
     MappingError,
@@ -28,9 +27,9 @@ from polylat.exploration.space import Space
 from polylat.exploration.variant_input import slots_option, with_tiles
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.holder_tiles import memory_sizes
-from polylat.lowering.lowered import Granularity, LoweredMapping, lower, lower_as_asked
+from polylat.lowering.lowered import LoweredMapping, RequestedGranularity, lower, lower_requested
 from polylat.lowering.transfers import TransferOptions
-from polylat.numbers import Number, reduce_number
+from polylat.numbers import Number
 from polylat.schedule.arrays import Ints
 from polylat.spec.mapping import name_of_split
 from polylat.spec.slots import DEFAULT_SLOTS, slots_of
@@ -177,10 +176,10 @@ class TransferMapping:
         self._cells: dict[frozenset[int], Cell] = {}
         if self.error:
             return
-        granularity = cast("Granularity | Literal['auto']", tiled.granularity)
+        granularity = cast("RequestedGranularity", tiled.granularity)
         options = TransferOptions(transfers.background, transfers.staged)
         try:
-            lowered = lower_as_asked(
+            lowered = lower_requested(
                 partial(lower, tiled.spec), granularity, options, tiled.space.max_tiles
             )
             if lowered.size <= min(MOST_SHARED, tiled.space.max_tiles):
@@ -229,21 +228,14 @@ class TransferMapping:
         SpecError, UnsupportedError
             As for `polylat.analysis.mapping_energy.mapping_energy`.
         """
-        if not self.tiled.space.with_energy:
-            return None
-        return reduce_number(self._action_energy + self._leak_power * latency)
+        return self._energy.at(latency) if self.tiled.space.with_energy else None
 
     @cached_property
-    def _action_energy(self) -> Number:
-        """The energy of all actions, the same for all variants."""
+    def _energy(self) -> EnergyByLatency:
+        """The energy of a variant by its latency, the same for all variants."""
         assert self.graph is not None
         options = TransferOptions(self.transfers.background, self.transfers.staged)
-        lowered = self.graph.shared.lowered
-        return mapping_energy(lowered, self.graph.layout, options, 0).total
-
-    @cached_property
-    def _leak_power(self) -> Number:
-        return sum(leakages(self.tiled.spec.arch, 1).values(), 0)
+        return energy_by_latency(self.graph.shared.lowered, self.graph.layout, options)
 
     @cached_property
     def slot_rows(self) -> tuple[Ints, Ints]:

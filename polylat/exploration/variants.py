@@ -202,8 +202,7 @@ class VariantGraph:
         """Foreground blocks that are served for some time, and the tiles that are resident then.
 
         The blocks and the tiles of all such pairs, and a mask of shape (tiles,) of these tiles.
-        Tiles that take the place of others are left out: they may arrive later than they are
-        accessed.
+        Tiles that replace others are left out: their residency may begin after their access.
         """
         held, blocks = self.held, self.tasks.blocks
         served = np.zeros(len(self.spec.arch.order) * blocks, dtype=np.bool_)

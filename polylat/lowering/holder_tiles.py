@@ -67,10 +67,10 @@ class HolderTiles:
 def is_replaced(
     layout: Numbering, sharing: Sequence[Leaf], tensor: str, level: int, holder: PathHolder
 ) -> bool:
-    """Return whether each tile of a holder takes the place of the one before.
+    """Return whether each tile of a holder replaces the previous one.
 
-    It does where a single leaf accesses the tensor there, and its transfers stream: these could
-    take place as late as the tile is needed, when the one before is not needed any more.
+    It does where a single leaf accesses the tensor there, and its transfers stream: these can be
+    delayed until the previous tile is no longer needed.
 
     Parameters
     ----------

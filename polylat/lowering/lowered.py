@@ -19,13 +19,16 @@ from polylat.spec import Spec
 __all__ = [
     "Granularity",
     "LoweredMapping",
+    "RequestedGranularity",
     "at_tile_granularity",
     "lower",
-    "lower_as_asked",
+    "lower_requested",
     "with_sequential_splits",
 ]
 
 Granularity = Literal["tile", "flow", "full"]
+
+RequestedGranularity = Granularity | Literal["auto"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,18 @@ class LoweredMapping:
     def size(self) -> int:
         """Number of tile iterations of all leaves."""
         return sum(map(count_iterations, self.leaves, self.depths))
+
+    @cached_property
+    def memories(self) -> tuple[str, ...]:
+        """The memories that hold tensors, in the order of the architecture."""
+        holding = {
+            holder.component
+            for leaf in self.leaves
+            for holders in leaf.holders.values()
+            for holder in holders
+            if not holder.toll
+        }
+        return tuple(name for name in self.spec.arch.order if name in holding)
 
     @cached_property
     def units(self) -> Mapping[str, tuple[Users, ...]]:
@@ -95,9 +110,9 @@ def lower(
     return LoweredMapping(spec, leaves, granularity, depths, source_holders(leaves))
 
 
-def lower_as_asked(
+def lower_requested(
     lowering: Callable[[Granularity, TransferOptions], LoweredMapping],
-    granularity: Granularity | Literal["auto"],
+    granularity: RequestedGranularity,
     options: TransferOptions,
     max_tiles: int,
 ) -> LoweredMapping:

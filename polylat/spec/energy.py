@@ -9,7 +9,7 @@ from fractions import Fraction
 __all__ = ["LEAKAGE", "ComponentEnergy", "MissingEnergy"]
 
 LEAKAGE = "leakage"
-"""Stands in the place of an action for what a component takes whether it is busy or not."""
+"""Stands in place of an action, for the energy that a component uses even while it is idle."""
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,10 @@ from polylat.views.curve_tables import (
     marked_breakpoints,
 )
 from polylat.views.html import table_box
-from polylat.views.style import PALETTE
+from polylat.views.style import LINE_COLORS
 from polylat.views.timeline_layout import round_tick_step
 
 __all__ = ["curves_html", "round_ticks"]
-
-_COLORS = tuple(PALETTE[k] for k in (0, 6, 2, 4, 1, 5))
-"""Colors of the palette that are visible on both light and dark paper, the clearest first."""
 
 _DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 2")
 # The picture is as wide as a phone's screen; on wider screens it grows, but its letters do not.
@@ -93,7 +90,7 @@ def _sentence(curve: Curve) -> str:
 
 
 def _look(number: int) -> str:
-    color, dash = _COLORS[number % len(_COLORS)], _DASHES[number % len(_DASHES)]
+    color, dash = LINE_COLORS[number % len(LINE_COLORS)], _DASHES[number % len(_DASHES)]
     return f'style="stroke:{color}" stroke-dasharray="{dash}"'
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["figure", "save"]
+__all__ = ["figure", "figure_class", "save"]
 
 _PIXELS = 100
 """Pixels of the scene per inch."""
@@ -32,6 +32,28 @@ _DASHES: dict[str, Any] = {
 }
 
 _HATCHES = {"background": "//////", "fill": "....", "write_back": "\\\\\\\\"}
+
+
+def figure_class() -> type[Figure]:
+    """Return Matplotlib's class of figures that belong to no window.
+
+    Returns
+    -------
+    type
+        The class.
+
+    Raises
+    ------
+    MissingExtraError
+        Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            "Matplotlib is not installed", fix="pip install 'polylat[plot]'"
+        ) from error
+    return Figure
 
 
 def figure(stack: StackData, *, width: float = 10.0, dark: bool = False) -> Figure:
@@ -56,15 +78,9 @@ def figure(stack: StackData, *, width: float = 10.0, dark: bool = False) -> Figu
     MissingExtraError
         Matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "Matplotlib is not installed", fix="pip install 'polylat[plot]'"
-        ) from error
     picture = timeline_scene(stack, width * _PIXELS)
     palette = DARK if dark else LIGHT
-    result = Figure(figsize=(width, picture.height / _PIXELS), facecolor=palette["paper"])
+    result = figure_class()(figsize=(width, picture.height / _PIXELS), facecolor=palette["paper"])
     axes = result.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, picture.width)
     axes.set_ylim(picture.height, 0)

@@ -58,7 +58,7 @@ _STEPS = 40
 """Largest number of listed steps of the critical path."""
 
 _AROUND = 2
-"""A close-up shows this number of times the duration of what it is about, before and behind it."""
+"""A close-up extends by this multiple of the write-back's duration on either side."""
 
 _LISTED = 5
 """Largest number of names in a sentence."""
@@ -237,8 +237,8 @@ def _changing(results: Results, curves: Sequence[Curve]) -> Iterator[tuple[str, 
         return
     if is_small(results):
         found = results.changes()
-        helping = [c for c in found.changes if (found.saved(c) or 0) > 0][:_BEST]
-        texts = [f"{escape(change.what)}: {escape(str(change.found))}" for change in helping]
+        helpful = found.helpful[:_BEST]
+        texts = [f"{escape(change.what)}: {escape(str(change.found))}" for change in helpful]
     else:
         best = min(curves, key=lambda curve: Fraction(curve.at_bandwidth(2)))
         latency = best.at_bandwidth(2)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.mechanisms import Mechanisms
 from polylat.analysis.results import Results
-from polylat.errors import MissingExtraError, OptionError
+from polylat.errors import OptionError
 from polylat.numbers import format_factor, to_float
-from polylat.views.style import LIGHT, PALETTE
+from polylat.views.matplotlib_figure import figure_class
+from polylat.views.style import LIGHT, LINE_COLORS, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_bandwidth", "plot_mechanisms"]
 
-_COLORS = tuple(PALETTE[k] for k in (0, 6, 2, 4, 1, 5, 8, 14))
+_COLORS = (*LINE_COLORS, PALETTE[8], PALETTE[14])
 """Colors that are visible on white paper, the clearest first."""
 
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = "osD^vP*X"
 _SAMPLES = 32
 """Points of a curve per doubling of the bandwidth."""
-
 
 _SHORT = {
     "Sequential splits": "Sequential",
@@ -171,13 +171,7 @@ def _named(reports: Results | Mapping[str, Results]) -> dict[str, Results]:
 
 
 def _figure(width: float) -> tuple[Figure, Axes]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "Matplotlib is not installed", fix="pip install 'polylat[plot]'"
-        ) from error
-    figure = Figure(figsize=(width, width * 0.62), layout="constrained")
+    figure = figure_class()(figsize=(width, width * 0.62), layout="constrained")
     return figure, figure.add_subplot()
 
 

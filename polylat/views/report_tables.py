@@ -338,7 +338,7 @@ def memories_table(results: Results) -> Table:
             "Each tile counts with its full size; AccelForge reserves less where a tile can arrive"
             " in parts. The latency assumes that the tiles fit."
         )
-    table = Table(
+    return Table(
         (
             Column("memory", "Memory"),
             Column("peak", "Peak (bits)", "number", {None: "not determined"}),
@@ -350,8 +350,7 @@ def memories_table(results: Results) -> Table:
         "Peak occupancy of each memory",
         tuple(notes),
         frozenset(bold),
-    )
-    return table if bold else table.select("memory", "peak", "size", "share")
+    ).without_empty("excess")
 
 
 def occupancy_table(results: Results, window: tuple[Number, Number] | None = None) -> Table:

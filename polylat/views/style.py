@@ -21,6 +21,7 @@ __all__ = [
     "LETTERS_ON",
     "LIGHT",
     "LIGHT_OR_DARK",
+    "LINE_COLORS",
     "PALETTE",
     "WAIT_REASONS",
     "einsum_color",
@@ -31,6 +32,9 @@ PALETTE = (
     *("#003f63", "#ffd37f", "#00503a", "#fff4a8", "#7d3a5e", "#b8e0f7", "#7a3600", "#cfc4a8"),
 )
 """Colors of Einsums, in their order: eight, then darker and paler variants of these."""
+
+LINE_COLORS = tuple(PALETTE[k] for k in (0, 6, 2, 4, 1, 5))
+"""Colors of the palette that are visible on both light and dark paper, the clearest first."""
 
 LETTERS_ON = (
     *("#ffffff", "#000000", "#ffffff", "#000000", "#000000", "#000000", "#ffffff", "#000000"),

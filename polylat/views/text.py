@@ -59,7 +59,6 @@ _USERS = 4
 _BEST = 3
 """Number of changes in a summary."""
 
-_NO_CHANGE = "No single change lowers the latency."
 _NOTHING = "Nothing takes time."
 _ALL_LIMIT = "Nothing: every access increases the latency if it becomes slower."
 
@@ -137,9 +136,9 @@ def render_summary(results: Results) -> RenderableType:
     """
     if is_small(results):
         changes = results.changes()
-        helping = changes.tables()[0].where("saved", lambda saved: (saved or 0) > 0)
-        shown: Table | str = replace(helping, rows=helping.rows[:_BEST])
-        help_section = _section("What would help most", shown if helping.rows else _NO_CHANGE)
+        table = changes.tables()[0]
+        best = replace(table, rows=table.rows[: min(_BEST, len(changes.helpful))])
+        help_section = _section("What would help most", _if_rows(best, *changes.headline()))
     else:
         help_section = _section("What would help", "polylat explain analyzes every single change.")
     more = "More: polylat analyze --full, explain, timeline and report, with the same files."

@@ -64,6 +64,23 @@ def is_dummy(model: m.ComponentModel) -> bool:
     return str(model.component_class).lower() == "dummy"
 
 
+def component_model_note(model: m.ComponentModel) -> str:
+    """Return the note that AccelForge would query a component model for a missing value.
+
+    Parameters
+    ----------
+    model
+        The component.
+
+    Returns
+    -------
+    str
+        In parentheses, behind a space; empty if the component has no class.
+    """
+    given = model.component_class
+    return f" (AccelForge would query its component model {format_value(given)})" if given else ""
+
+
 def finite_time(expression: object, scope: Scope, at: Location, *, what: str) -> Fraction:
     """Evaluate an expression that must be a finite time.
 
@@ -280,14 +297,9 @@ class Actions:
         elif is_dummy(self.model):
             return float("inf")
         else:
-            given_class = self.model.component_class
-            note = (
-                f" (AccelForge would query its component model {format_value(given_class)})"
-                if given_class
-                else ""
-            )
             raise SpecError(
-                f"the action {name!r} of {self.model.name!r} has no throughput{note}",
+                f"the action {name!r} of {self.model.name!r} has no throughput"
+                f"{component_model_note(self.model)}",
                 where=str(at),
                 fix=f"add {{name: {name}, throughput: …}} to its actions; inf if it takes no time",
             )

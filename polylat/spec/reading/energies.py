@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from polylat.errors import ExpressionError, PolylatError
+from polylat.errors import ExpressionError, PolylatError, SpecError, UnsupportedError
 from polylat.spec.energy import LEAKAGE, ComponentEnergy, MissingEnergy
-from polylat.spec.reading.actions import Actions, is_dummy
+from polylat.spec.reading.actions import Actions, component_model_note, is_dummy
 from polylat.spec.reading.expressions.evaluation import evaluate_number
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.location import Location
@@ -38,49 +38,32 @@ def component_energy(
     ComponentEnergy
         The energies, as one Einsum sees them.
     """
-    model = actions.model
     per_action: dict[str, Fraction] = {}
     missing: dict[str, MissingEnergy] = {}
-
-    def known(name: str, value: Callable[[], Fraction | None], what: str, fix: str) -> Fraction:
+    for name in actions.names:
         try:
-            found = value()
+            per_action[name] = _action_energy(actions, name)
         except PolylatError as error:
             missing[name] = MissingEnergy(error.what, error.where, error.fix)
-            return Fraction(0)
-        if found is None:
-            given = model.component_class
-            note = f" (AccelForge would query its component model {format_value(given)})"
-            missing[name] = MissingEnergy(what + (note if given else ""), str(actions.at), fix)
-        return found or Fraction(0)
-
-    for name in actions.names:
-        energy = known(
-            name,
-            lambda name=name: _action_energy(actions, name),  # type: ignore[misc]
-            f"the action {name!r} of {model.name!r} has no energy",
-            f"add {{name: {name}, energy: …}} to its actions",
-        )
-        if name not in missing:
-            per_action[name] = energy
-    power = known(
-        LEAKAGE,
-        lambda: _leak_power(actions, above),
-        f"{model.name!r} has no leak power",
-        "give its leak_power",
-    )
-    if power and gated is not None:
-        what, fix = "power gating, which leakage depends on, is not modeled", "set it to False"
-        missing[LEAKAGE] = MissingEnergy(what, str(gated), fix)
-        power = Fraction(0)
+    power = Fraction(0)
+    try:
+        power = _leak_power(actions, above, gated)
+    except PolylatError as error:
+        missing[LEAKAGE] = MissingEnergy(error.what, error.where, error.fix)
     return ComponentEnergy(per_action, power, missing)
 
 
-def _action_energy(actions: Actions, name: str) -> Fraction | None:
-    """Return the energy of an action, scales included; None if it is not given."""
+def _action_energy(actions: Actions, name: str) -> Fraction:
+    """Return the energy of an action, scales included."""
     model, (action, at) = actions.model, actions.given[name]
+    if action.energy is None and is_dummy(model):
+        return Fraction(0)
     if action.energy is None:
-        return Fraction(0) if is_dummy(model) else None
+        raise SpecError(
+            f"the action {name!r} of {model.name!r} has no energy{component_model_note(model)}",
+            where=str(actions.at),
+            fix=f"add {{name: {name}, energy: …}} to its actions",
+        )
     own, shared = actions.scopes[name], actions.scope
     key = "energy_scale"
     return (
@@ -90,17 +73,30 @@ def _action_energy(actions: Actions, name: str) -> Fraction | None:
     )
 
 
-def _leak_power(actions: Actions, above: Callable[[], int]) -> Fraction | None:
-    """Return the leak power of all instances, scales included; None if it is not given."""
+def _leak_power(actions: Actions, above: Callable[[], int], gated: Location | None) -> Fraction:
+    """Return the leak power of all instances, scales included."""
     model, scope, at = actions.model, actions.scope, actions.at
+    if model.leak_power is None and is_dummy(model):
+        return Fraction(0)
     if model.leak_power is None:
-        return Fraction(0) if is_dummy(model) else None
+        raise SpecError(
+            f"{model.name!r} has no leak power{component_model_note(model)}",
+            where=str(at),
+            fix="give its leak_power",
+        )
 
     def value(key: str) -> Fraction:
         return _finite(getattr(model, key), scope.without(key), at / key)
 
     one = value("leak_power") * value("leak_power_scale") * value("n_parallel_instances")
-    return one * above() if one else one
+    power = one * above() if one else one
+    if power and gated is not None:
+        raise UnsupportedError(
+            "power gating, which leakage depends on, is not modeled",
+            where=str(gated),
+            fix="set it to False",
+        )
+    return power
 
 
 def _finite(expression: object, scope: Scope, at: Location) -> Fraction:
