@@ -30,6 +30,7 @@ __all__ = [
     "Schedules",
     "solve",
     "solve_oldest",
+    "solve_sampled",
 ]
 
 EXPLICIT = 20_000
@@ -116,7 +117,7 @@ def solve(
     found = None
     if lowered.size > min(EXPLICIT, max_tiles):
         few = QUICK if quick or lowered.size <= max_tiles else MOST_SAMPLED
-        found = _periodic(inputs, min(max_tiles, few), _work(lowered, max_tiles))
+        found = solve_sampled(inputs, min(max_tiles, few), _work(lowered, max_tiles))
         if found is not None and found.settled:
             return found
     if lowered.size <= max_tiles:
@@ -149,8 +150,21 @@ def _work(lowered: LoweredMapping, max_tiles: int) -> int | None:
     return lowered.size // VISITED_PER_SAMPLED
 
 
-def _periodic(inputs: Inputs, most: int, work: int | None) -> Schedules | None:
-    """Return the schedules from a sample of the tile iterations; None if that proves none."""
+def solve_sampled(inputs: Inputs, most: int, work: int | None = None) -> Schedules | None:
+    """Return the schedules of a mapping from a sample of its tile iterations.
+
+    Parameters
+    ----------
+    inputs
+        The mapping and the options.
+    most, work
+        Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
+
+    Returns
+    -------
+    Schedules or None
+        The schedules; None if no sample proves the static orders.
+    """
     built: dict[Sampled, Model] = {}
     search = SamplingSearch(inputs, most, work=work, built=built)
     return search.run(lambda model: _extrapolated(model, inputs, most, search.work, built))

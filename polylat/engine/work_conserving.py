@@ -30,8 +30,9 @@ from polylat.engine.service_table import ServiceTable
 from polylat.engine.shortened_loops import shortened_graph
 from polylat.lowering.iterations import IrregularError
 from polylat.schedule.arrays import Ints, date_ranks, group_offsets
+from polylat.schedule.decisions import ExtendedTimes
 from polylat.schedule.events import Precedences
-from polylat.schedule.extension import ExtendedTimes, ExtensionRules, ServiceRules
+from polylat.schedule.extension import ExtensionRules, ServiceRules
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
@@ -39,6 +40,7 @@ from polylat.schedule.timing import TaskSchedule, service_order
 
 __all__ = [
     "ports_have_no_choice",
+    "service_by_date",
     "simulation_of",
     "with_order_of",
     "work_conserving_by_date",
@@ -109,10 +111,32 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     NotPeriodicError
         The work-conserving schedule may be another one.
     """
-    _require_known_dates(model)
-    assert isinstance(model.plan, PeriodicTaskGraph)
     if not skew.legal:
         raise NotPeriodicError([])
+    _check(model, skew, _extended(model, skew), service_by_date(model, skew))
+    return replace(skew, order="oldest")
+
+
+def service_by_date(model: Model, skew: TaskSchedule) -> ServiceRules:
+    """Return the order of skewed dates as an order of service that may be work-conserving.
+
+    Parameters
+    ----------
+    model, skew
+        As for `work_conserving_by_date`.
+
+    Returns
+    -------
+    ServiceRules
+        The order of service, and the tasks that come later in it.
+
+    Raises
+    ------
+    NotPeriodicError
+        The order is not known for skipped tile iterations.
+    """
+    _require_known_dates(model)
+    assert isinstance(model.plan, PeriodicTaskGraph)
     graph, times = model.graph, _extended(model, skew)
     # In the order of dates, a task that begins when the previous one ends is the oldest ready task,
     # unless it is a background write-back: these come last.
@@ -120,8 +144,7 @@ def work_conserving_by_date(model: Model, skew: TaskSchedule) -> TaskSchedule:
     idle |= graph.background[graph.task_block]
     sequence = graph.port_order(skewed=True)
     _, order = order_of_shortened_loops(model.layout, graph, *sequence, idle)
-    _check(model, skew, times, _rules(model, order))
-    return replace(skew, order="oldest")
+    return _rules(model, order)
 
 
 def _require_known_dates(model: Model) -> None:

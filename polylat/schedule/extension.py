@@ -16,36 +16,15 @@ from typing import Any
 import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Times
-from polylat.schedule.box_kernels import HOLDS, TIGHT
 from polylat.schedule.boxes import Parts, Rows, Sources, decide_rows
+from polylat.schedule.decisions import Decision, ExtendedTimes, ServiceChoices
 from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.grid import Grid, fill_forward
 from polylat.schedule.timing import Order
 
-__all__ = ["ExtendedTimes", "ExtensionRules", "PortRules", "ServiceRules", "SkewRules"]
+__all__ = ["ExtensionRules", "PortRules", "ServiceRules", "SkewRules"]
 
 _LIMIT = 1 << 61
-
-
-@dataclass(frozen=True, eq=False)
-class ExtendedTimes:
-    """Times of all event families, extended over the skipped tile iterations.
-
-    Parameters
-    ----------
-    values, rates
-        Shape (events,) and (events, D), in steps: the time of each event for k = 0, and its
-        increase per period of each loop.
-    steps
-        Shape (events,), in steps: the duration of the task that ends, else 0.
-    unit
-        Number of these steps per step of the lags of precedences.
-    """
-
-    values: Times
-    rates: Times
-    steps: Times
-    unit: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,16 +194,58 @@ class ExtensionRules:
             return self.undecided_places
         if isinstance(service, SkewRules) and service.undecided:
             return self._places_of(service.undecided)
+        decisions = self.decisions(order, times, service)
+        missed = np.flatnonzero(self.needed & ~self.attained(times, decisions))
+        return self._places(np.unique(np.concatenate([missed, *(d.failed for d in decisions)])))
+
+    def decisions(
+        self, order: Order | None, times: ExtendedTimes, service: PortRules | None = None
+    ) -> tuple[Decision, ...]:
+        """Decide all precedences of a schedule.
+
+        Parameters
+        ----------
+        order, times, service
+            As for `wrong_places`.
+
+        Returns
+        -------
+        tuple of Decision
+            The precedences of all orders; and those of `service`, if it is given.
+        """
         rows = self.common if order is None or service is not None else self._of(order)
-        outcome = self._decided(rows, times, self._parts)
-        if service is not None:
-            rows = Rows.joined([rows, service.precedences])
-            decided = self._decided(service.precedences, times, service.parts)
-            outcome = np.concatenate((outcome, decided))
-        attained = (times.values == 0) & (times.rates == 0).all(axis=1)
-        attained = np.asarray(attained, dtype=np.bool_) | self._attained(rows, outcome)
-        missed = np.flatnonzero(self._needed & ~attained)
-        return self._places(np.union1d(_failed(rows, outcome), missed))
+        found = (self._decided(rows, times, self._parts),)
+        if service is None:
+            return found
+        return (*found, self._decided(service.precedences, times, service.parts))
+
+    def attained(
+        self,
+        times: ExtendedTimes,
+        decisions: Iterable[Decision],
+        tight: Iterable[Mask] | None = None,
+    ) -> Mask:
+        """Return which events are as early as possible, throughout their boxes.
+
+        Parameters
+        ----------
+        times
+            The times of the schedule.
+        decisions
+            Its precedences.
+        tight
+            Per decision, which of its rows determine the target's time; None: those of `times`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (events,): whether a precedence determines the time, or the time is 0.
+        """
+        attained = np.asarray((times.values == 0) & (times.rates == 0).all(axis=1), dtype=np.bool_)
+        chosen = tight or [decision.tight for decision in decisions]
+        for decision, mask in zip(decisions, chosen, strict=True):
+            attained[decision.rows.target[mask]] = True
+        return attained
 
     def begins_idle(self, times: ExtendedTimes, skew: SkewRules | None = None) -> Mask:
         """Return which tasks do not begin, throughout their boxes, when their port becomes free.
@@ -246,7 +267,7 @@ class ExtensionRules:
         else:
             assert self.skew is not None
             rows, parts = Rows.joined([self.in_order, self.skew]), self._parts
-        busy = self._attained(rows, self._decided(rows, times, parts))
+        busy = self._determined(self._decided(rows, times, parts))
         return np.asarray(~busy[self.families.tasks], dtype=np.bool_)
 
     def not_increasing(self, times: ExtendedTimes) -> list[tuple[int, int, int]]:
@@ -268,7 +289,7 @@ class ExtensionRules:
             here = self.families.span(family)
             steps[here][self.families.exists[here]] = 1
         rises = self._decided(self.common, times, self._parts, steps[self.common.target])
-        return self._places(_failed(self.common, rises))
+        return self._places(rises.failed)
 
     def ready_in_order(self, times: ExtendedTimes) -> bool:
         """Return whether the fills of every stream are ready in order.
@@ -283,8 +304,22 @@ class ExtensionRules:
         bool
             False if one of them may be ready before an earlier one.
         """
-        ready = self._decided(self.ready_order, times, self._parts)
-        return not len(_failed(self.ready_order, ready))
+        return bool(self.order_of_fills(times).holds.all())
+
+    def order_of_fills(self, times: ExtendedTimes) -> Decision:
+        """Decide whether the fills of every stream are ready in order.
+
+        Parameters
+        ----------
+        times
+            The times of a schedule, see `extended`.
+
+        Returns
+        -------
+        Decision
+            One row per fill, on the one before it.
+        """
+        return self._decided(self.ready_order, times, self._parts)
 
     def not_work_conserving(
         self, service: ServiceRules, times: ExtendedTimes
@@ -302,30 +337,40 @@ class ExtensionRules:
         -------
         list of (leaf, loop, number of the range in the loop)
             The ranges; empty if the schedule is that of the order "oldest".
-
-        Notes
-        -----
-        When a task begins, all tasks before the followers have been served, and the followers are
-        served after it. So the port had no better choice if each follower is not ready yet, or if
-        the task is older, and the follower is not ready before or the port was not idle. Tasks of a
-        stream are ready in order, so that the followers represent all later ones.
         """
-        parts, precedences = service.parts, service.precedences
-        served = self._decided(precedences, times, parts)
-        busy = self._attained(precedences, served)
-        ready = self._decided(self.ready_order, times, self._parts)
+        choices = self.choices(service, times)
+        busy = self._determined(choices.served)
+        good = choices.kept(busy, choices.closed.holds, choices.level.holds)
+        wrong = [choices.served.failed, choices.ready_order.failed]
+        return self._places(np.unique(np.concatenate([*wrong, choices.later.rows.target[~good]])))
+
+    def choices(self, service: ServiceRules, times: ExtendedTimes) -> ServiceChoices:
+        """Decide the conditions under which ports serve the oldest ready task.
+
+        Parameters
+        ----------
+        service, times
+            As for `not_work_conserving`.
+
+        Returns
+        -------
+        ServiceChoices
+            The conditions.
+        """
+        parts, steps = service.parts, times.steps
         # The follower's time less the task's: both are negated.
-        steps = times.steps
         opposite = ExtendedTimes(steps - times.values, -times.rates, steps)
         rows = service.followers
         opens = replace(rows, family=service.ready)
         one: Any = np.full(len(rows.target), 1, dtype=times.values.dtype)
-        later = _holds(self._decided(rows, opposite, parts, steps[rows.target]))
-        closed = _holds(self._decided(opens, opposite, parts, one))
-        level = _holds(self._decided(opens, opposite, parts, one * 0))
-        good = later & (closed | (service.older & (level | busy[rows.target])))
-        wrong = [_failed(precedences, served), _failed(self.ready_order, ready)]
-        return self._places(np.unique(np.concatenate([*wrong, rows.target[~good]])))
+        return ServiceChoices(
+            self._decided(service.precedences, times, parts),
+            self.order_of_fills(times),
+            self._decided(rows, opposite, parts, steps[rows.target]),
+            self._decided(opens, opposite, parts, one),
+            self._decided(opens, opposite, parts, one * 0),
+            service.older,
+        )
 
     def _places_of(self, points: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
         """Return the skipped ranges that some points (leaf, key) represent."""
@@ -343,12 +388,12 @@ class ExtensionRules:
 
     def _decided(
         self, rows: Rows, times: ExtendedTimes, parts: Parts, weight: Times | None = None
-    ) -> Ints:
+    ) -> Decision:
         """Decide rows; by default, a target is later than its source by its duration."""
         if weight is None:
             lag = rows.lag if times.unit == 1 else rows.lag.astype(times.values.dtype) * times.unit
             weight = times.steps[rows.target] + lag
-        return decide_rows(
+        outcome = decide_rows(
             parts,
             self.families.first,
             rows,
@@ -357,12 +402,13 @@ class ExtensionRules:
             times.rates,
             self.families.exists,
         )
+        return Decision(rows, parts, outcome)
 
-    def _attained(self, rows: Rows, outcome: Ints) -> Mask:
-        """Return which events a precedence among the rows attains throughout their boxes."""
-        attained = np.zeros(self.families.count, dtype=np.bool_)
-        attained[rows.target[(outcome == TIGHT) & rows.sound]] = True
-        return attained
+    def _determined(self, decision: Decision) -> Mask:
+        """Return which events a precedence determines throughout their boxes."""
+        determined = np.zeros(self.families.count, dtype=np.bool_)
+        determined[decision.rows.target[decision.tight]] = True
+        return determined
 
     @cached_property
     def _parts(self) -> Parts:
@@ -388,7 +434,7 @@ class ExtensionRules:
         return found
 
     @cached_property
-    def _needed(self) -> Mask:
+    def needed(self) -> Mask:
         """The events whose times must be attained."""
         needed = self.families.exists.copy()
         for family in self.families.forward:
@@ -491,14 +537,3 @@ class ExtensionRules:
             for k, ranges in enumerate(loops)
             for _, _, n in ranges
         }
-
-
-def _holds(outcome: Ints) -> Mask:
-    """Return which rows hold for all members."""
-    return np.asarray((outcome == HOLDS) | (outcome == TIGHT), dtype=np.bool_)
-
-
-def _failed(rows: Rows, outcome: Ints) -> Ints:
-    """Return the events with a precedence that does not hold for all members, or is undecided."""
-    found: Ints = np.unique(rows.target[~_holds(outcome)])
-    return found

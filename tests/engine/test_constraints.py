@@ -195,7 +195,7 @@ def test_precedences_of_all_members_are_those_of_the_explicit_engine(
                 bound[target] = max(bound[target], after)
                 if sound and (whole.families.exists[source] or not own):
                     proven[target] = max(proven[target], after)
-            needed = whole._needed
+            needed = whole.needed
             assert (proven[needed] <= times.values[needed]).all(), "a precedence is none"
             assert (bound[needed] >= times.values[needed]).all(), "a precedence is missing"
             event(f"order {order}, overtaking {model.graph.overtaking}")

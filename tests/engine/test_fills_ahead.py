@@ -73,7 +73,7 @@ def sampled_and_all(data: Data, options: TransferOptions) -> tuple[Schedules, Sc
     """The schedules from a sample of the tile iterations, and from all of them."""
     lowered = lower(Spec.from_dict(data), "flow", options)
     with explicit_up_to(0):
-        sampled = solve._periodic(Inputs(lowered, options), 10_000, None)
+        sampled = solve.solve_sampled(Inputs(lowered, options), 10_000, None)
     with explicit_up_to(10**9):
         whole = solve.solve(lowered, options, 10**6)
     assert sampled is not None
@@ -113,7 +113,7 @@ def test_static_orders_are_sampled(
 @given(models_with_hosts((3, 7)))
 def test_sampled_schedules_are_those_of_all_tile_iterations(model: Model) -> None:
     with explicit_up_to(0):
-        sampled = solve._periodic(Inputs(model.lowered, model.options), MOST, None)
+        sampled = solve.solve_sampled(Inputs(model.lowered, model.options), MOST, None)
     assume(sampled is not None)
     assert sampled is not None
     assert_same(sampled, solve._explicit(model))

@@ -1,0 +1,338 @@
+"""Schedules for all trip counts of a range, proven from sampled schedules at its ends.
+
+A mapping at a large size is sampled as usual. The same tile iterations are sampled at smaller
+sizes, where fewer periods are skipped. `schedule.growth` then decides whether the schedules at the
+ends prove those of all sizes between. Times are whole numbers of steps: a slack that decreased
+with the size, by at least a step each, would be negative at a size that is large enough. So a
+proof up to such a size holds for all larger ones as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from polylat.engine.model import Model, build
+from polylat.engine.sampling_search import Inputs, largest_trips
+from polylat.engine.solution import Solution
+from polylat.engine.solve import SERVICES, Schedules
+from polylat.engine.work_conserving import (
+    ports_have_no_choice,
+    service_by_date,
+    simulation_of,
+    work_conserving_by_shortened_loops,
+    work_conserving_by_simulation,
+)
+from polylat.lowering.iterations import IrregularError
+from polylat.lowering.sampling import LoopSample
+from polylat.schedule.arrays import Mask
+from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
+from polylat.schedule.growth import CornerSchedule, is_proven_between
+from polylat.schedule.timing import Order, TaskSchedule
+
+__all__ = ["MorePeriodsError", "Range", "RangeProver", "Sizes"]
+
+Sizes = tuple[int, ...]
+"""A value of every growing parameter."""
+
+_LARGER = (0, 1, 2, 4)
+"""By how many steps the lower end of a range is raised where the smallest sizes are special."""
+
+
+class MorePeriodsError(Exception):
+    """The schedule repeats only after a multiple of the step of a parameter.
+
+    Parameters
+    ----------
+    factors
+        Per parameter, the multiple.
+    """
+
+    def __init__(self, factors: tuple[int, ...]) -> None:
+        super().__init__(f"period {factors}")
+        self.factors = factors
+
+
+@dataclass(frozen=True)
+class Range:
+    """A proven range of sizes: from `low` on, in steps, all with schedules that are alike.
+
+    Parameters
+    ----------
+    low, high
+        The smallest and largest sizes that the proof is from.
+    unbounded
+        Whether it also holds for all sizes beyond `high`.
+    makespans
+        Shape (2**p,): the makespan at each corner, in steps; see `growth.is_proven_between`.
+    scale
+        Steps per unit of time.
+    """
+
+    low: Sizes
+    high: Sizes
+    unbounded: bool
+    makespans: tuple[int, ...]
+    scale: int
+
+
+@dataclass(eq=False)
+class RangeProver:
+    """Proves the schedules of one mapping for ranges of sizes.
+
+    Parameters
+    ----------
+    inputs_at
+        Sizes → the lowered mapping, with its options.
+    high
+        The sizes that `found` is of.
+    step
+        Per parameter, by how much sizes grow at a time: a multiple of the tiles.
+    found
+        The schedules at `high`, from a sample of the tile iterations.
+    """
+
+    inputs_at: Callable[[Sizes], Inputs]
+    high: Sizes
+    step: Sizes
+    found: Schedules
+    _built: dict[tuple[Any, ...], Model] = field(default_factory=dict)
+
+    def range_of(self, order: Order | None) -> Range | None:
+        """Prove the schedules in one order.
+
+        Parameters
+        ----------
+        order
+            The order of service; None: no block waits for a port.
+
+        Returns
+        -------
+        Range or None
+            The range; None if there is no proof.
+
+        Raises
+        ------
+        MorePeriodsError
+            The schedule repeats only after a multiple of the step.
+        """
+        if order is not None and order not in self.found.solutions:
+            return None
+        if order is None:
+            solution = Solution(self.found.model, self.found.unlimited)
+        else:
+            solution = self.found.solutions[order]
+        steps = self._fewest(_kept(solution.model))
+        if steps is None:
+            return None
+        for more in _LARGER:
+            low = tuple(
+                high - step * max(down - more, 0)
+                for high, step, down in zip(self.high, self.step, steps, strict=True)
+            )
+            if any(a >= b for a, b in zip(low, self.high, strict=True)):
+                return None
+            try:
+                proven = self._proven(solution, low)
+            except (NotPeriodicError, IrregularError):
+                proven = None
+            if proven is not None:
+                return proven
+        return None
+
+    def _fewest(self, kept: Mapping[int, LoopSample]) -> tuple[int, ...] | None:
+        """By how many steps each size can shrink, so that every loop still skips a period."""
+        here = largest_trips(self.inputs_at(self.high).lowered)
+        factors, steps = [], []
+        for i, (size, step) in enumerate(zip(self.high, self.step, strict=True)):
+            smaller = (*self.high[:i], size - step, *self.high[i + 1 :])
+            there = largest_trips(self.inputs_at(smaller).lowered)
+            down, factor = (size - 1) // step, 1
+            for node, trips in here.items():
+                fewer = trips - there[node]
+                if not fewer or node not in kept:
+                    continue  # iterations of an inner loop that are not distinguished
+                if not kept[node].cuts:
+                    return None
+                cut = max(kept[node].cuts, key=lambda c: c.periods)
+                factor = factor * cut.period // gcd(cut.period, fewer * factor)
+                down = min(down, (cut.periods - 1) * cut.period // fewer)
+            factors.append(factor)
+            steps.append(down)
+        if any(factor > 1 for factor in factors):
+            raise MorePeriodsError(tuple(factors))
+        return tuple(steps)
+
+    def _proven(self, solution: Solution, low: Sizes) -> Range | None:
+        sizes = [
+            tuple(b if take else a for a, b, take in zip(low, self.high, taken, strict=True))
+            for taken in _corners(len(low))
+        ]
+        next_to_low = tuple(a + step for a, step in zip(low, self.step, strict=True))
+        corners: list[_Corner] = []
+        for at in (*sizes, next_to_low):
+            corner = self._corner(solution, at)
+            if corner is None:
+                return None
+            corners.append(corner)
+        *ends, inside = corners
+        if len({corner.model.costs.scale for corner in corners}) > 1:
+            return None
+        if not is_proven_between([corner.schedule for corner in ends]):
+            return None
+        if not _same_last_event(ends) or not self._affine_durations(low, ends, inside):
+            return None
+        makespans = tuple(corner.timing.makespan for corner in ends)
+        far = min((b - a) // step for a, b, step in zip(low, self.high, self.step, strict=True))
+        # By how much the times at the lower end, or a step of one size from it, may differ at most.
+        slowest = 4 * max(makespans[0], inside.timing.makespan)
+        return Range(low, self.high, far > slowest, makespans, inside.model.costs.scale)
+
+    def _affine_durations(self, low: Sizes, ends: Sequence[_Corner], inside: _Corner) -> bool:
+        """Whether the durations at the lower end, a step from it and at the upper end fit.
+
+        The number of elements of a tile grows by ever smaller steps with a size, until it grows by
+        equal ones (`closed_form.footprints`). Equal steps at the lower end and on average up to
+        the upper end are equal throughout.
+        """
+        first = ends[0].model.graph.task_duration.astype(object)
+        expected = first * 0
+        far = [(b - a) // step for a, b, step in zip(low, self.high, self.step, strict=True)]
+        total = 1
+        for n in far:
+            total *= n
+        for taken, corner in zip(_corners(len(low)), ends, strict=True):
+            weight = 1
+            for take, n in zip(taken, far, strict=True):
+                weight *= 1 if take else n - 1
+            duration = corner.model.graph.task_duration.astype(object)
+            if corner.model.costs.bursts and (duration != first).any():
+                return False
+            expected = expected + weight * duration
+        return bool((expected == total * inside.model.graph.task_duration.astype(object)).all())
+
+    def _corner(self, solution: Solution, sizes: Sizes) -> _Corner | None:
+        here = self._model(_kept(solution.model), sizes)
+        if here is None:
+            return None
+        if solution.order == "oldest":
+            return _oldest(here, ordered=solution.model.service_order is not None)
+        assert isinstance(here.plan, PeriodicTaskGraph)
+        return _static(here, here.plan.time(solution.order))
+
+    def _model(self, kept: Mapping[int, LoopSample], sizes: Sizes) -> Model | None:
+        inputs = self.inputs_at(sizes)
+        trips = largest_trips(inputs.lowered)
+        sample = {node: _regrown(loop, trips[node]) for node, loop in kept.items()}
+        key = (sizes, *sorted(sample.items()))
+        if key not in self._built:
+            if any(loop is None for loop in sample.values()):
+                return None
+            self._built[key] = build(
+                *inputs, kept={node: loop for node, loop in sample.items() if loop is not None}
+            )
+        model = self._built[key]
+        return model if isinstance(model.plan, PeriodicTaskGraph) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Corner:
+    """A schedule at some sizes."""
+
+    model: Model
+    timing: TaskSchedule
+    schedule: CornerSchedule
+
+
+def _corners(count: int) -> Iterator[tuple[bool, ...]]:
+    """Per corner, which sizes are the upper ends: bit i of the corner's number is size i."""
+    for taken in product((False, True), repeat=count):
+        yield taken[::-1]
+
+
+def _kept(model: Model) -> dict[int, LoopSample]:
+    """Loop (tree node) that indexes tile iterations → its sampled iterations."""
+    found = {}
+    for leaf, tiles in zip(model.lowered.leaves, model.layout.tiles, strict=True):
+        for loop, kept in zip(leaf.temporal, tiles.kept, strict=False):
+            found[loop.node] = kept
+    return found
+
+
+def _regrown(loop: LoopSample, trips: int) -> LoopSample | None:
+    """Sample the same iterations of a loop with another trip count."""
+    if trips == loop.trips:
+        return loop
+    at = max(range(len(loop.cuts)), key=lambda i: loop.cuts[i].periods)
+    cut = loop.cuts[at]
+    periods = cut.periods - (loop.trips - trips) // cut.period
+    if periods < 1 or (loop.trips - trips) % cut.period:
+        return None
+    cuts = (*loop.cuts[:at], replace(cut, periods=periods), *loop.cuts[at + 1 :])
+    return LoopSample(trips, cuts)
+
+
+def _static(model: Model, timing: TaskSchedule) -> _Corner | None:
+    """A schedule in a static order."""
+    if not timing.legal:
+        return None
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    repeats = model.plan.repeats
+    members = repeats.all_members
+    end = timing.task_begin + model.graph.task_duration
+    times = members.extended(timing.ready, end, model.graph.task_duration)
+    rules = repeats.port_rules(timing.order)
+    return _Corner(
+        model,
+        timing,
+        CornerSchedule(members, times, members.decisions(timing.order, times, rules)),
+    )
+
+
+def _oldest(here: Model, *, ordered: bool) -> _Corner | None:
+    """The schedule in the order "oldest", proven by the arguments of `solve_oldest`."""
+    assert isinstance(here.plan, PeriodicTaskGraph)
+    if ordered:
+        schedule, here = _in_known_order(here)
+        corner = _static(here, schedule)
+        assert isinstance(here.plan, PeriodicTaskGraph)
+        service = here.plan.repeats.service
+    else:
+        program = here.plan.time("program")
+        if ports_have_no_choice(here, program):
+            corner = _static(here, program)
+            if corner is None:
+                return None
+            fills = corner.schedule.members.order_of_fills(corner.schedule.times)
+            conditions = () if here.runs_in_turn else (fills,)
+            return replace(corner, schedule=replace(corner.schedule, conditions=conditions))
+        skew = here.plan.time("skew")
+        corner = _static(here, skew)
+        service = None if corner is None else service_by_date(here, skew)
+    if corner is None or service is None:
+        return None
+    choices = corner.schedule.members.choices(service, corner.schedule.times)
+    return replace(corner, schedule=replace(corner.schedule, choices=choices))
+
+
+def _in_known_order(here: Model) -> tuple[TaskSchedule, Model]:
+    """Return the work-conserving schedule in the order of shortened loops, or of a simulation."""
+    try:
+        return work_conserving_by_shortened_loops(here)
+    except NotPeriodicError:
+        return work_conserving_by_simulation(here, simulation_of(here, SERVICES))
+
+
+def _same_last_event(corners: Sequence[_Corner]) -> bool:
+    """Whether one event happens last at all corners."""
+    last: list[Mask] = []
+    for corner in corners:
+        timing = corner.timing
+        ends = np.concatenate((timing.finish, timing.passed))
+        last.append(np.asarray(ends == timing.makespan, dtype=np.bool_))
+    return bool(np.logical_and.reduce(last).any())
