@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     )
     from polylat.analysis.transfer_cost import TransferCost
     from polylat.analysis.variation import Rescheduled
+    from polylat.closed_form.closed_form import ClosedForm, DomainError
+    from polylat.closed_form.formula import Formula, symbolic
     from polylat.exploration.choice import Choice
     from polylat.explorer import Exploration, Result, explore
     from polylat.numbers import Number
@@ -89,6 +91,7 @@ __all__ = [
     "Change",
     "Changes",
     "Choice",
+    "ClosedForm",
     "Column",
     "Comparison",
     "Component",
@@ -96,11 +99,13 @@ __all__ = [
     "Contention",
     "Curve",
     "Difference",
+    "DomainError",
     "Einsum",
     "Energy",
     "Exploration",
     "ExplorationError",
     "ExpressionError",
+    "Formula",
     "InitiationInterval",
     "InterruptedExplorationError",
     "Lane",
@@ -154,6 +159,7 @@ __all__ = [
     "plot_bandwidth",
     "plot_mechanisms",
     "roofline",
+    "symbolic",
     "timelines",
     "tree",
 ]
@@ -177,7 +183,10 @@ _LAZY = {
     "Curve": "polylat.analysis.bandwidth_curve",
     "Difference": "polylat.analysis.comparison",
     "Einsum": "polylat.spec.workload",
+    "ClosedForm": "polylat.closed_form.closed_form",
+    "DomainError": "polylat.closed_form.closed_form",
     "Energy": "polylat.analysis.energy",
+    "Formula": "polylat.closed_form.formula",
     "Exploration": "polylat.explorer",
     "InitiationInterval": "polylat.analysis.steady_state",
     "Lane": "polylat.analysis.timeline",
@@ -222,6 +231,7 @@ _LAZY = {
     "plot_bandwidth": "polylat.views.paper_plots",
     "plot_mechanisms": "polylat.views.paper_plots",
     "roofline": "polylat.analysis.roofline",
+    "symbolic": "polylat.closed_form.formula",
     "timelines": "polylat.views.timeline",
     "tree": "polylat.views.mapping_tree",
 }

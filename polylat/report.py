@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +18,17 @@ from polylat.analysis.access_counts import (
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import roofline
 from polylat.analysis.timeline_builder import TimelineBuilder
-from polylat.engine.orders import schedule_mapping, sequential_makespan
+from polylat.engine.orders import schedule_mapping, sequential_makespan, transfer_options
 from polylat.errors import CapacityError
 from polylat.files import extension
+from polylat.lowering.lowered import lower, lower_requested
 from polylat.numbers import Number
 from polylat.proof.certificate import Certificate
 from polylat.proof.verify import verify_results
 from polylat.schedule.timing import ORDERS
 from polylat.spec import Spec
 from polylat.spec.names import KnownNames, known_names
-from polylat.spec.options import normalize_option
+from polylat.spec.options import check_option_names, normalize_option
 from polylat.spec.reading.live.convert import as_spec
 from polylat.spec.slots import DEFAULT_SLOTS
 from polylat.spec.staged import staged_holders
@@ -45,7 +46,7 @@ from polylat.views.tree import Tree
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_MAX_TILES", "Report", "analyze"]
+__all__ = ["DEFAULT_MAX_TILES", "Report", "analyze", "analyze_options"]
 
 DEFAULT_MAX_TILES = 1_000_000
 
@@ -386,7 +387,6 @@ def analyze(
     >>> polylat.analyze(spec, pipelined=True).latency
     24576
     """
-    spec = as_spec(spec)
     given = {
         "granularity": granularity,
         "order": order,
@@ -397,9 +397,7 @@ def analyze(
         "max_tiles": max_tiles,
         "enforce_capacity": enforce_capacity,
     }
-    known = known_names(spec.workload, spec.arch.order, spec.mapping)
-    options = {name: _option(spec, name, value, known) for name, value in given.items()}
-    spec = spec.with_pipelines(options["pipelined"])
+    spec, options, known = _with_options(as_spec(spec), given)
     choice = schedule_mapping(spec, options)
     solved, solution = choice.solved, choice.chosen
     model, solutions = solved.model, solved.solutions
@@ -442,6 +440,44 @@ def analyze(
     if options["enforce_capacity"]:
         _check_capacity(report)
     return report
+
+
+def analyze_options(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, Any]]:
+    """Return the input and the options with which `analyze` would work.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    given
+        Options of `analyze`; one that is missing has the value of the input's ``schedule:`` key, or
+        else its default.
+
+    Returns
+    -------
+    (Spec, dict)
+        The input with its splits as `pipelined` says; all options in their normal forms, with a
+        definite granularity.
+
+    Raises
+    ------
+    OptionError
+        There is no such option, or its value cannot be used.
+    """
+    check_option_names(given)
+    spec, options, _ = _with_options(spec, {**_DEFAULTS, **given})
+    transfers = transfer_options(spec, options)
+    lowered = lower_requested(
+        partial(lower, spec), options["granularity"], transfers, options["max_tiles"]
+    )
+    return spec, {**options, "granularity": lowered.granularity}
+
+
+def _with_options(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, Any], KnownNames]:
+    """Return the input with its Pipelines, the options in their normal forms, and known names."""
+    known = known_names(spec.workload, spec.arch.order, spec.mapping)
+    options = {name: _option(spec, name, value, known) for name, value in given.items()}
+    return spec.with_pipelines(options["pipelined"]), options, known
 
 
 def _option(spec: Spec, name: str, value: Any, known: KnownNames) -> Any:

@@ -150,7 +150,9 @@ def _work(lowered: LoweredMapping, max_tiles: int) -> int | None:
     return lowered.size // VISITED_PER_SAMPLED
 
 
-def solve_sampled(inputs: Inputs, most: int, work: int | None = None) -> Schedules | None:
+def solve_sampled(
+    inputs: Inputs, most: int, work: int | None = None, *, most_oldest: int | None = None
+) -> Schedules | None:
     """Return the schedules of a mapping from a sample of its tile iterations.
 
     Parameters
@@ -159,19 +161,27 @@ def solve_sampled(inputs: Inputs, most: int, work: int | None = None) -> Schedul
         The mapping and the options.
     most, work
         Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
+    most_oldest
+        The same at once for the order "oldest", where it is not another order; None: `most`.
 
     Returns
     -------
     Schedules or None
         The schedules; None if no sample proves the static orders.
     """
+    limit = most if most_oldest is None else most_oldest
     built: dict[Sampled, Model] = {}
     search = SamplingSearch(inputs, most, work=work, built=built)
-    return search.run(lambda model: _extrapolated(model, inputs, most, search.work, built))
+    return search.run(lambda model: _extrapolated(model, inputs, most, search.work, built, limit))
 
 
 def _extrapolated(
-    model: Model, inputs: Inputs, most: int, work: int | None, built: dict[Sampled, Model]
+    model: Model,
+    inputs: Inputs,
+    most: int,
+    work: int | None,
+    built: dict[Sampled, Model],
+    most_oldest: int,
 ) -> Schedules:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
@@ -192,11 +202,13 @@ def _extrapolated(
         skew = found["skew"]
         found["oldest"] = Solution(skew.model, work_conserving_by_date(skew.model, skew.schedule))
     except NotPeriodicError:
+        if not most_oldest:
+            return Schedules(model, found, unlimited)
         # Where another order attains a bound, the latency does not depend on "oldest".
         bound = max(unlimited.makespan, model.bound)
         legal = [solution.schedule for solution in found.values() if solution.legal]
         thorough = all(schedule.makespan > bound for schedule in legal)
-        oldest = solve_oldest(inputs, most, work, built, thorough=thorough)
+        oldest = solve_oldest(inputs, most_oldest, work, built, thorough=thorough)
         if oldest is not None:
             found["oldest"] = oldest
     return Schedules(model, found, unlimited)

@@ -30,7 +30,6 @@ from polylat.engine.work_conserving import (
 )
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.sampling import LoopSample
-from polylat.schedule.arrays import Mask
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.growth import CornerSchedule, is_proven_between
 from polylat.schedule.timing import Order, TaskSchedule
@@ -68,8 +67,10 @@ class Range:
         The smallest and largest sizes that the proof is from.
     unbounded
         Whether it also holds for all sizes beyond `high`.
-    makespans
-        Shape (2**p,): the makespan at each corner, in steps; see `growth.is_proven_between`.
+    last
+        Per event that may be the last one, its time at each corner, in steps: shape (2**p,), see
+        `growth.is_proven_between`. The makespan is the largest of these times, interpolated
+        multilinearly.
     scale
         Steps per unit of time.
     """
@@ -77,7 +78,7 @@ class Range:
     low: Sizes
     high: Sizes
     unbounded: bool
-    makespans: tuple[int, ...]
+    last: tuple[tuple[int, ...], ...]
     scale: int
 
 
@@ -121,14 +122,9 @@ class RangeProver:
         MorePeriodsError
             The schedule repeats only after a multiple of the step.
         """
-        if order is not None and order not in self.found.solutions:
-            return None
-        if order is None:
-            solution = Solution(self.found.model, self.found.unlimited)
-        else:
-            solution = self.found.solutions[order]
-        steps = self._fewest(_kept(solution.model))
-        if steps is None:
+        solution = self._solution(order)
+        steps = None if solution is None else self._fewest(_kept(solution.model))
+        if solution is None or steps is None:
             return None
         for more in _LARGER:
             low = tuple(
@@ -144,6 +140,11 @@ class RangeProver:
             if proven is not None:
                 return proven
         return None
+
+    def _solution(self, order: Order | None) -> Solution | None:
+        if order is None:
+            return Solution(self.found.model, self.found.unlimited)
+        return self.found.solutions.get(order)
 
     def _fewest(self, kept: Mapping[int, LoopSample]) -> tuple[int, ...] | None:
         """By how many steps each size can shrink, so that every loop still skips a period."""
@@ -185,13 +186,13 @@ class RangeProver:
             return None
         if not is_proven_between([corner.schedule for corner in ends]):
             return None
-        if not _same_last_event(ends) or not self._affine_durations(low, ends, inside):
+        last = _last_events(ends)
+        if not last or not self._affine_durations(low, ends, inside):
             return None
-        makespans = tuple(corner.timing.makespan for corner in ends)
         far = min((b - a) // step for a, b, step in zip(low, self.high, self.step, strict=True))
         # By how much the times at the lower end, or a step of one size from it, may differ at most.
-        slowest = 4 * max(makespans[0], inside.timing.makespan)
-        return Range(low, self.high, far > slowest, makespans, inside.model.costs.scale)
+        slowest = 4 * max(ends[0].timing.makespan, inside.timing.makespan)
+        return Range(low, self.high, far > slowest, last, inside.model.costs.scale)
 
     def _affine_durations(self, low: Sizes, ends: Sequence[_Corner], inside: _Corner) -> bool:
         """Whether the durations at the lower end, a step from it and at the upper end fit.
@@ -328,11 +329,23 @@ def _in_known_order(here: Model) -> tuple[TaskSchedule, Model]:
         return work_conserving_by_simulation(here, simulation_of(here, SERVICES))
 
 
-def _same_last_event(corners: Sequence[_Corner]) -> bool:
-    """Whether one event happens last at all corners."""
-    last: list[Mask] = []
+def _last_events(corners: Sequence[_Corner]) -> tuple[tuple[int, ...], ...]:
+    """The times at the corners of all events that may be the last one; empty if unknown.
+
+    The finish of a tile iteration is no such event, but the last of several: of other ones at other
+    corners, maybe.
+    """
+    columns = []
     for corner in corners:
-        timing = corner.timing
-        ends = np.concatenate((timing.finish, timing.passed))
-        last.append(np.asarray(ends == timing.makespan, dtype=np.bool_))
-    return bool(np.logical_and.reduce(last).any())
+        timing, graph = corner.timing, corner.model.graph
+        ends = timing.task_begin + timing.durations + graph.latency[graph.task_block]
+        times = np.concatenate((ends, timing.ready + graph.latency))
+        if times.max(initial=0) != timing.makespan:
+            return ()  # a rigid pipeline finishes later than its tasks
+        columns.append(times.tolist())
+    events = sorted(set(zip(*columns, strict=True)), reverse=True)
+    kept: list[tuple[int, ...]] = []
+    for event in events:
+        if not any(all(a >= b for a, b in zip(other, event, strict=True)) for other in kept):
+            kept.append(event)
+    return tuple(kept)

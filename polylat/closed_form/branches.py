@@ -1,0 +1,169 @@
+"""Cells of a figure as the largest of few multilinear functions, as far as it is that.
+
+Cells of one class of sizes, and of one number of slots, make a *branch*. Its functions are those of
+its intervals of times. Where the largest of them is the figure in every cell, the branch is that
+maximum; cells where it is not are exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from math import lcm
+
+from polylat.closed_form.multilinear import Multilinear
+from polylat.closed_form.time_cells import Cell
+from polylat.engine.trip_ranges import Sizes
+
+__all__ = ["Branch", "branches_of"]
+
+_MOST_EXCEPTIONS = 8
+"""Largest number of cells of a branch that are listed one by one."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A figure in a class of sizes, with a number of slots.
+
+    Parameters
+    ----------
+    steps, residues
+        The class of sizes.
+    slots
+        The slots, if they are a parameter.
+    forms
+        Functions of the sizes and times: the figure is the largest of them.
+    cells
+        The cells in which that holds, and those of the exceptions.
+    exceptions
+        Cells with other figures.
+    """
+
+    steps: Sizes
+    residues: Sizes
+    slots: tuple[int, ...]
+    forms: tuple[Multilinear, ...]
+    cells: tuple[Cell, ...]
+    exceptions: tuple[Cell, ...] = ()
+
+
+def branches_of(cells: Sequence[Cell]) -> list[Branch]:
+    """Divide the cells of a figure into branches.
+
+    Parameters
+    ----------
+    cells
+        The cells.
+
+    Returns
+    -------
+    list of Branch
+        The branches, one per class of sizes and number of slots. Cells that are neither covered by
+        its functions nor few enough to be exceptions are left out.
+    """
+    main = [cell for cell in cells if _is_range(cell)] or list(cells)
+    if not main:
+        return []
+    steps = tuple(lcm(*column) for column in zip(*(cell.piece.step for cell in main), strict=True))
+    found = []
+    for slots in sorted({cell.slots for cell in cells}):
+        for residues in product(*map(range, steps)):
+            own = [
+                part
+                for cell in cells
+                if cell.slots == slots
+                for part in _part(cell, steps, residues)
+            ]
+            if own:
+                found.append(_branch(own, steps, residues, slots))
+    return found
+
+
+def _is_range(cell: Cell) -> bool:
+    """Whether a cell is more than a single size."""
+    return all(
+        high is None or high > low
+        for low, high in zip(cell.piece.low, cell.piece.high, strict=True)
+    )
+
+
+def _part(cell: Cell, steps: Sizes, residues: Sizes) -> Iterable[Cell]:
+    """The part of a cell in a class of sizes."""
+    piece = cell.piece
+    if not _is_range(cell):
+        if all(n % step == r for n, step, r in zip(piece.low, steps, residues, strict=True)):
+            yield cell
+        return
+    for part in piece.in_steps(steps):
+        if part.residues == residues:
+            yield Cell(part, cell.times, cell.slots)
+
+
+def _branch(cells: Sequence[Cell], steps: Sizes, residues: Sizes, slots: tuple[int, ...]) -> Branch:
+    # Functions of intervals first: those of single times are constant in the time.
+    wide = [cell for cell in cells if _is_range(cell) and all(a < b for a, b in cell.times)]
+    forms = _maximal([cell.value for cell in wide], cells)
+    kept = [cell for cell in cells if _is_largest(cell, forms)]
+    for cell in (*wide, *(c for c in cells if _is_range(c)), *cells):
+        if cell in kept or cell.value in forms:
+            continue
+        more = (*forms, cell.value)
+        fits = [other for other in cells if _is_largest(other, more)]
+        if len(fits) > len(kept) and all(other in fits for other in kept):
+            forms, kept = more, fits
+    forms = tuple(f for f in forms if _is_needed(f, forms, kept))
+    rest = [cell for cell in cells if cell not in kept]
+    few = rest if len(rest) <= _MOST_EXCEPTIONS else []
+    return Branch(steps, residues, slots, forms, (*kept, *few), tuple(few))
+
+
+def _maximal(values: Sequence[Multilinear], cells: Sequence[Cell]) -> tuple[Multilinear, ...]:
+    """The functions whose maximum is the figure in as many cells as possible."""
+    forms: tuple[Multilinear, ...] = ()
+    kept: list[Cell] = []
+    for value in dict.fromkeys(values):
+        more = (*forms, value)
+        fits = [cell for cell in cells if _is_largest(cell, more)]
+        if len(fits) > len(kept):
+            forms, kept = more, fits
+    return forms
+
+
+def _is_largest(cell: Cell, forms: Sequence[Multilinear]) -> bool:
+    """Whether the largest of some functions is the figure of a cell, throughout the cell."""
+    low: list[Fraction | int] = [*cell.piece.low, *(a for a, _ in cell.times)]
+    high: list[Fraction | int | None] = [*cell.piece.high, *(b for _, b in cell.times)]
+    if not forms:
+        return False
+    own = _restricted(cell.value, cell)
+    some = [_restricted(form, cell) for form in forms]
+    if own not in some:
+        return False
+    return all(own.minus(other).is_nonnegative(low, high) for other in some)
+
+
+def _restricted(value: Multilinear, cell: Cell) -> Multilinear:
+    """A function as one of the variables that vary in a cell; the others are substituted."""
+    left = list(value.coefficients)
+    ends: list[tuple[Fraction | int, Fraction | int | None]]
+    ends = [*zip(cell.piece.low, cell.piece.high, strict=True), *cell.times]
+    for i, (a, b) in enumerate(ends):
+        if a == b:
+            bit, fixed = 1 << i, Fraction(a)
+            for at in range(len(left)):
+                if not at & bit:
+                    left[at] += left[at | bit] * fixed
+                    left[at | bit] = Fraction(0)
+    return Multilinear(tuple(left))
+
+
+def _is_needed(form: Multilinear, forms: Sequence[Multilinear], kept: Sequence[Cell]) -> bool:
+    """Whether a function is the only one that is the figure of some cell."""
+    others = [other for other in forms if other != form]
+    return any(
+        _restricted(form, cell) == _restricted(cell.value, cell)
+        and not any(_restricted(o, cell) == _restricted(cell.value, cell) for o in others)
+        for cell in kept
+    )

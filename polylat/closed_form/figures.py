@@ -1,0 +1,175 @@
+"""The closed forms of all figures of a mapping, each derived when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import ceil, floor
+
+from polylat.closed_form.closed_form import ClosedForm
+from polylat.closed_form.family import CONVEX, Figure, MappingFamily
+from polylat.closed_form.parameters import Bound, Parameter
+from polylat.closed_form.size_pieces import SizeTable
+from polylat.closed_form.size_tables import SizeTables
+from polylat.closed_form.time_cells import (
+    Cell,
+    Interval,
+    cells_at,
+    convex_cells,
+    latency_cells,
+)
+
+__all__ = ["FigureForms"]
+
+_MOST_VALUES = 16
+"""At up to this number of whole values of a time, figures are proven one by one."""
+
+_LOWER: tuple[Figure, ...] = ("resource_bound", "dependence_bound", "barrier_bound")
+
+
+@dataclass(eq=False)
+class FigureForms:
+    """The closed forms of a family of mappings.
+
+    Parameters
+    ----------
+    families
+        Slots → the mappings; one entry with an empty key where the slots are no parameter.
+    sizes, times, slots
+        The parameters.
+    bounds
+        Per size, its least and largest value.
+    values
+        Of the time, its least and largest value.
+    """
+
+    families: Mapping[tuple[int, ...], MappingFamily]
+    sizes: tuple[Parameter, ...]
+    times: tuple[Parameter, ...]
+    slots: tuple[Parameter, ...]
+    bounds: tuple[Bound, ...]
+    values: tuple[tuple[Fraction, Fraction], ...]
+    _forms: dict[Figure, ClosedForm] = field(default_factory=dict)
+    _tables: dict[tuple[int, ...], SizeTables] = field(default_factory=dict)
+    _cells: dict[tuple[Figure, tuple[int, ...]], list[Cell]] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All parameters, in the order of a `ClosedForm`."""
+        return (*self.sizes, *self.times, *self.slots)
+
+    def form(self, figure: Figure) -> ClosedForm:
+        """Return the closed form of a figure.
+
+        Parameters
+        ----------
+        figure
+            The figure.
+
+        Returns
+        -------
+        ClosedForm
+            Its domain may be empty.
+        """
+        if figure not in self._forms:
+            cells = [
+                replace(cell, slots=slots)
+                for slots in self.families
+                for cell in self._of(figure, slots)
+            ]
+            self._forms[figure] = ClosedForm(figure, self.parameters, tuple(cells))
+        return self._forms[figure]
+
+    def accesses(self) -> list[Figure]:
+        """Return the accesses whose actions can be counted.
+
+        Returns
+        -------
+        list of AccessKey
+            The accesses.
+        """
+        slots = next(iter(self.families))
+        times = tuple(self._interval[1:]) if self.times else ()
+        return [f for f in self._size_tables(slots).at(times, static=True) if isinstance(f, tuple)]
+
+    def _size_tables(self, slots: tuple[int, ...]) -> SizeTables:
+        if slots not in self._tables:
+            self._tables[slots] = SizeTables(self.families[slots], self.bounds)
+        return self._tables[slots]
+
+    @property
+    def _interval(self) -> Interval:
+        """The interval of the time's coordinates."""
+        (least, largest), parameter = self.values[0], self.times[0]
+        ends = parameter.coordinate(least), parameter.coordinate(largest)
+        return min(ends), max(ends)
+
+    def _of(self, figure: Figure, slots: tuple[int, ...]) -> list[Cell]:
+        """The cells of a figure for a number of slots."""
+        if (figure, slots) not in self._cells:
+            self._cells[figure, slots] = self._found(figure, slots)
+        return self._cells[figure, slots]
+
+    def _found(self, figure: Figure, slots: tuple[int, ...]) -> list[Cell]:
+        tables = self._size_tables(slots)
+        if not self.times:
+            return cells_at(tables.at(()).get(figure, SizeTable(())), ())
+        if isinstance(figure, tuple):  # numbers of actions do not depend on times
+            _, b = self._interval
+            table = tables.at((b,), static=True).get(figure, SizeTable(()))
+            return [replace(cell, times=((Fraction(0), b),)) for cell in cells_at(table, (b,))]
+        if figure in CONVEX:
+            found = convex_cells(
+                figure, lambda time: tables.at((time,), static=True), self._interval
+            )
+            found = [self._unbounded(cell) for cell in found]
+        elif figure == "latency" and self.families[slots].options["order"] == "best":
+            static: dict[Figure, list[Cell]] = {
+                f: self._of(f, slots) for f in ("program", "skew", *_LOWER)
+            }
+            found = latency_cells(static, _LOWER)
+        elif figure == "latency":
+            order = self.families[slots].options["order"]
+            return self._of(order, slots)
+        else:
+            found = []
+        return [*found, *self._at_values(figure, slots, found)]
+
+    def _at_values(
+        self, figure: Figure, slots: tuple[int, ...], found: Sequence[Cell]
+    ) -> list[Cell]:
+        """The cells at whole values of the time that no interval covers for all large sizes."""
+        (least, largest), parameter = self.values[0], self.times[0]
+        values = range(ceil(least), min(floor(largest), ceil(least) + _MOST_VALUES - 1) + 1)
+        more: list[Cell] = []
+        for value in values:
+            time = parameter.coordinate(value)
+            if any(
+                a <= time <= b and all(high is None for high in cell.piece.high)
+                for cell in found
+                for a, b in cell.times
+            ):
+                continue
+            static = figure in CONVEX
+            table = self._size_tables(slots).at((time,), static=static).get(figure)
+            if table is not None:
+                more += cells_at(table, (time,))
+        return more
+
+    def _unbounded(self, cell: Cell) -> Cell:
+        """Extend the first cell to all shorter times if the figure is constant there.
+
+        A convex function that grows with the time, and is constant on an interval, is the same
+        constant at all times before it.
+        """
+        (a, b), value = cell.times[0], cell.value
+        half = len(value.coefficients) // 2
+        if a != self._interval[0] or a == b or any(value.coefficients[half:]):
+            return cell
+        return replace(cell, times=((Fraction(0), b),))
+
+
+def _static(tables: SizeTables, time: Fraction) -> Mapping[Figure, SizeTable]:
+    """The tables of the static figures at a time."""
+    return tables.at((time,), static=True)

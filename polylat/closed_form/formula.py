@@ -1,0 +1,329 @@
+"""`symbolic`: the latency of a mapping as a formula of sizes, times and slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from polylat.closed_form.closed_form import ClosedForm
+from polylat.closed_form.family import MappingFamily
+from polylat.closed_form.figures import FigureForms
+from polylat.closed_form.parameters import Bound, Parameter, find_parameter
+from polylat.errors import OptionError, UnsupportedError
+from polylat.numbers import Number
+from polylat.report import analyze_options
+from polylat.schedule.timing import ORDERS
+from polylat.spec import Spec
+from polylat.spec.names import known_names
+from polylat.spec.pairs import pair_names
+from polylat.spec.reading.live.convert import as_spec
+from polylat.tables import Column, Table, Tabular
+
+if TYPE_CHECKING:
+    import islpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from polylat.analysis.access import AccessKey
+
+__all__ = ["Formula", "symbolic"]
+
+Given = tuple[int | None, int | None]
+"""(least, largest) value of a parameter; None: not given."""
+
+_SLOTS = (1, 6)
+"""Values of slots, unless others are given."""
+
+_SLOWER, _FASTER = 64, 1024
+"""How many times slower and faster than its own a time may be, unless values are given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Formula(Tabular):
+    """The latency of a mapping as a function of parameters, with its bounds.
+
+    Calling it returns the exact latency at a point of its domain.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    options
+        All options of `analyze`, in their normal forms; `granularity` is a definite one.
+    parameters
+        The parameters: sizes, then times, then slots.
+    """
+
+    spec: Spec
+    options: Mapping[str, Any]
+    parameters: tuple[Parameter, ...]
+    _forms: FigureForms = field(repr=False)
+
+    @cached_property
+    def latency(self) -> ClosedForm:
+        """The latency of `analyze`: in the requested order, or in the best one."""
+        return self._forms.form("latency")
+
+    @cached_property
+    def by_order(self) -> Mapping[str, ClosedForm]:
+        """Order → its latency. The domain is empty where the order is illegal or not proven."""
+        return {order: self._forms.form(order) for order in ORDERS}
+
+    @cached_property
+    def resource_bound(self) -> ClosedForm:
+        """The largest busy time of a port."""
+        return self._forms.form("resource_bound")
+
+    @cached_property
+    def dependence_bound(self) -> ClosedForm:
+        """The latency if ports served any number of accesses at once."""
+        return self._forms.form("dependence_bound")
+
+    @cached_property
+    def barrier_bound(self) -> ClosedForm:
+        """What the foregrounds take where turns of a Sequential do not overlap."""
+        return self._forms.form("barrier_bound")
+
+    @cached_property
+    def roofline(self) -> ClosedForm:
+        """AccelForge's latency."""
+        return self._forms.form("roofline")
+
+    @cached_property
+    def accesses(self) -> Mapping[AccessKey, ClosedForm]:
+        """(Einsum, component, tensor or None, action) → number of actions of the busiest unit."""
+        return {
+            key: self._forms.form(key) for key in self._forms.accesses() if isinstance(key, tuple)
+        }
+
+    @property
+    def expression(self) -> Any:
+        """The latency as a SymPy expression."""
+        return self.latency.expression
+
+    @property
+    def symbols(self) -> tuple[Any, ...]:
+        """The SymPy symbols of the parameters."""
+        return self.latency.symbols
+
+    @property
+    def domain(self) -> islpy.Set:
+        """All integer points at which the latency is known, as an ISL set."""
+        return self.latency.domain
+
+    @property
+    def conditions(self) -> Any:
+        """The domain of the latency as SymPy conditions."""
+        return self.latency.conditions
+
+    def __call__(self, **values: Any) -> Number:
+        """Return the exact latency at a point of the domain.
+
+        Parameters
+        ----------
+        **values
+            A number for every parameter.
+
+        Returns
+        -------
+        Number
+            int if integral, else Fraction.
+
+        Raises
+        ------
+        DomainError
+            The latency is not known there.
+        OptionError
+            A parameter is missing, unknown, or no number.
+        """
+        return self.latency(**values)
+
+    def lambdify(self) -> Callable[..., NDArray[np.float64]]:
+        """Return the latency as a NumPy function, NaN outside of the domain.
+
+        Returns
+        -------
+        Callable
+            See `ClosedForm.lambdify`.
+        """
+        return self.latency.lambdify()
+
+    def latex(self) -> str:
+        """Return the latency as LaTeX.
+
+        Returns
+        -------
+        str
+            Without dollar signs.
+        """
+        return self.latency.latex()
+
+    def _repr_latex_(self) -> str:
+        return self.latency._repr_latex_()
+
+    def headline(self) -> tuple[str, ...]:
+        """Return the latency and its domain.
+
+        Returns
+        -------
+        tuple of str
+            Two or three sentences.
+        """
+        names = ", ".join(p.symbol for p in self.parameters)
+        lines = [f"latency({names}) = {self.latency.expression}", f"for {self.latency.domain}"]
+        if not self.latency.cells:
+            return (f"No latency in {names} is proven.", "Fewer parameters, or ranges, may help.")
+        computed = any(cell.piece.proof == "each size" for cell in self.latency.cells)
+        if computed:
+            lines.append("Where sizes are bounded, it was computed at every size.")
+        return tuple(lines)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the latency by order, and the bounds.
+
+        Returns
+        -------
+        tuple of Table
+            One table.
+        """
+        forms = {
+            **{f"order {order}": form for order, form in self.by_order.items()},
+            "resource bound": self.resource_bound,
+            "dependence bound": self.dependence_bound,
+            "barrier bound": self.barrier_bound,
+            "AccelForge": self.roofline,
+        }
+        rows = tuple(
+            (name, str(form.expression) if form.cells else "not proven", _starts(form))
+            for name, form in forms.items()
+        )
+        columns = (
+            Column("figure", "Figure"),
+            Column("expression", "formula"),
+            Column("from", "from"),
+        )
+        return (Table(columns, rows, "Orders and bounds"),)
+
+    def __str__(self) -> str:
+        return Tabular.__str__(self)
+
+
+def _starts(form: ClosedForm) -> str:
+    return ", ".join(f"{name} = {low}" for name, low in form.transient.items())
+
+
+def symbolic(
+    spec: Spec | Any,
+    parameters: Iterable[str] | Mapping[str, Given | None],
+    **options: Any,
+) -> Formula:
+    """Derive the latency of a mapping as a formula of sizes, times and slots.
+
+    Parameters
+    ----------
+    spec
+        The input; or AccelForge's ``Spec`` with a mapping, or its ``Mappings`` of one mapping.
+    parameters
+        Names: ``"M"`` (the size of rank variable m), ``"m_tiles"`` (the number of its outermost
+        tiles), ``"DRAM.throughput"`` (actions per unit of time), ``"DRAM.duration"`` (its
+        reciprocal), ``"DRAM.read.latency"`` (a fixed latency), ``"slots"``, ``"o1@SRAM.slots"``.
+        Up to two sizes, one time and one number of slots. A mapping gives the (least, largest)
+        value of each, None for no limit.
+    **options
+        As for `analyze`. The granularity ``"auto"`` is the one that `analyze` chooses for the
+        input as it is.
+
+    Returns
+    -------
+    Formula
+        The latency, its bounds, and where they hold.
+
+    Raises
+    ------
+    OptionError
+        A parameter or an option cannot be used.
+    UnsupportedError
+        There are too many parameters.
+
+    Notes
+    -----
+    How each formula is proven is described in ``docs/formulas.md``. Where no proof is found, the
+    latency is computed at every size up to 64, and the domain says so.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+    >>> formula = polylat.symbolic(polylat.load(*files), ["M", "DRAM.throughput"])
+    >>> print(formula.expression)
+    M*Max(2944, 2432 + 1472/DRAM_throughput, 1472 + 2496/DRAM_throughput)
+    >>> formula(M=8, DRAM_throughput=1), formula(M=10**6, DRAM_throughput="3/2")
+    (31744, Fraction(10240000000, 3))
+    """
+    spec = as_spec(spec)
+    spec, normal = analyze_options(spec, options)
+    given = (
+        dict(parameters)
+        if isinstance(parameters, Mapping)
+        else dict.fromkeys([parameters] if isinstance(parameters, str) else parameters)
+    )
+    known = known_names(spec.workload, spec.arch.order, spec.mapping)
+    holders = tuple(dict.fromkeys([*pair_names([*known.backing, *known.holders]), *known.tensors]))
+    found = {name: find_parameter(spec, name, holders) for name in given}
+    sizes = tuple(p for p in found.values() if p.kind == "size")
+    times = tuple(p for p in found.values() if p.is_time)
+    slots = tuple(p for p in found.values() if p.kind == "slots")
+    if len(sizes) > 2 or len(times) > 1 or len(slots) > 1 or not found:
+        raise UnsupportedError(
+            f"a formula in {len(sizes)} sizes, {len(times)} times and {len(slots)} slots",
+            where="parameters",
+            fix="choose up to two sizes, one throughput, duration or latency, and one of slots",
+        )
+    bounds = tuple(_bound(p.name, given[p.name], (1, None)) for p in sizes)
+    base = MappingFamily(spec, normal, sizes, times)
+    families: dict[tuple[int, ...], MappingFamily] = {(): base}
+    for p in slots:
+        low, high = _bound(p.name, given[p.name], _SLOTS)
+        last = _SLOTS[1] if high is None else high
+        families = {(n,): base.with_slots(p.holder, n) for n in range(low, last + 1)}
+    values = tuple(_values(spec, p, given[p.name]) for p in times)
+    forms = FigureForms(families, sizes, times, slots, bounds, values)
+    return Formula(spec, normal, forms.parameters, forms)
+
+
+def _bound(name: str, given: Given | None, default: Bound) -> Bound:
+    low, high = given or (None, None)
+    least = default[0] if low is None else low
+    largest = default[1] if high is None and given is None else high
+    whole = all(type(n) is int for n in (least, largest) if n is not None)
+    if not whole or least < 1 or (largest is not None and largest < least):
+        raise OptionError(
+            f"parameter {name!r} from {least} to {largest} is no range",
+            where="parameters",
+            fix="give (least, largest) as whole numbers from 1 on; None for no limit",
+        )
+    return least, largest
+
+
+def _values(spec: Spec, parameter: Parameter, given: Given | None) -> tuple[Fraction, Fraction]:
+    """The values of a time that are considered."""
+    own = parameter.own_value(spec)
+    low, high = given or (None, None)
+    default = (
+        min(Fraction(1), own) if own <= _SLOWER and own else own / _SLOWER or Fraction(1),
+        _FASTER * max(Fraction(1), own),
+    )
+    least = default[0] if low is None else Fraction(low)
+    largest = default[1] if high is None else Fraction(high)
+    if parameter.kind == "latency" and low is None:
+        least = Fraction(0)
+    if least < 0 or largest <= least or (least == 0 and parameter.kind != "latency"):
+        raise OptionError(
+            f"parameter {parameter.name!r} from {least} to {largest} is no range",
+            where="parameters",
+            fix="give (least, largest) with a least value above zero; None for no limit",
+        )
+    return least, largest
