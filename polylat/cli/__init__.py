@@ -27,6 +27,7 @@ _COMMANDS = {
         "explore",
         "The best schedules of a mapping, over the choices that it leaves open.",
     ),
+    "formula": ("formula", "The latency as a formula of sizes, throughputs and slots."),
     "report": ("draw", "Everything about a mapping as one page of HTML."),
     "roofline": ("analyze", "AccelForge's own figures for a mapping."),
     "timeline": ("draw", "When every port serves which access, as text, a picture or a trace."),

@@ -222,7 +222,7 @@ def analyze_spec(spec: Spec, **options: Any) -> Report:
     Report
         The report.
     """
-    given = _given(spec, **options)
+    given = given_options(spec, **options)
     with status("analyzing"):
         return polylat.analyze(spec, **given)
 
@@ -266,11 +266,11 @@ def normal_options(spec: Spec, **options: Any) -> dict[str, Any]:
         An option cannot be used.
     """
     known = known_names(spec.workload, spec.arch.order, spec.mapping)
-    given = _given(spec, **options)
+    given = given_options(spec, **options)
     return {name: normalize_option(name, value, known) for name, value in given.items()}
 
 
-def _given(
+def given_options(
     spec: Spec,
     pipelined: Sequence[str],
     background: Sequence[str],
@@ -278,7 +278,20 @@ def _given(
     slots: Sequence[str],
     **options: Any,
 ) -> dict[str, Any]:
-    """Return the options of `analyze` that are given."""
+    """Return the options of `analyze` that are given.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    pipelined, background, staged, slots, **options
+        Options as given on the command line.
+
+    Returns
+    -------
+    dict
+        Name → value.
+    """
     options = {name: value for name, value in options.items() if value is not None}
     if pipelined:
         options["pipelined"] = list(pipelined)

@@ -19,7 +19,7 @@ from polylat.engine.trip_ranges import Sizes
 
 __all__ = ["Branch", "branches_of"]
 
-_MOST_EXCEPTIONS = 8
+_MOST_EXCEPTIONS = 16
 """Largest number of cells of a branch that are listed one by one."""
 
 
@@ -49,13 +49,15 @@ class Branch:
     exceptions: tuple[Cell, ...] = ()
 
 
-def branches_of(cells: Sequence[Cell]) -> list[Branch]:
+def branches_of(cells: Sequence[Cell], hints: Sequence[Multilinear] = ()) -> list[Branch]:
     """Divide the cells of a figure into branches.
 
     Parameters
     ----------
     cells
         The cells.
+    hints
+        Functions that may be among those of the figure: those of a similar one.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def branches_of(cells: Sequence[Cell]) -> list[Branch]:
                 for part in _part(cell, steps, residues)
             ]
             if own:
-                found.append(_branch(own, steps, residues, slots))
+                found.append(_branch(own, steps, residues, slots, hints))
     return found
 
 
@@ -101,10 +103,16 @@ def _part(cell: Cell, steps: Sizes, residues: Sizes) -> Iterable[Cell]:
             yield Cell(part, cell.times, cell.slots)
 
 
-def _branch(cells: Sequence[Cell], steps: Sizes, residues: Sizes, slots: tuple[int, ...]) -> Branch:
+def _branch(
+    cells: Sequence[Cell],
+    steps: Sizes,
+    residues: Sizes,
+    slots: tuple[int, ...],
+    hints: Sequence[Multilinear],
+) -> Branch:
     # Functions of intervals first: those of single times are constant in the time.
     wide = [cell for cell in cells if _is_range(cell) and all(a < b for a, b in cell.times)]
-    forms = _maximal([cell.value for cell in wide], cells)
+    forms = _maximal([*(cell.value for cell in wide), *hints], cells)
     kept = [cell for cell in cells if _is_largest(cell, forms)]
     for cell in (*wide, *(c for c in cells if _is_range(c)), *cells):
         if cell in kept or cell.value in forms:

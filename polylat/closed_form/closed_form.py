@@ -45,16 +45,19 @@ class ClosedForm:
         Sizes, then times, then slots.
     cells
         Ranges of the parameters, each with a multilinear function of the sizes and times.
+    hints
+        Functions that may make the expression shorter: those of a similar figure.
     """
 
     figure: Figure
     parameters: tuple[Parameter, ...]
     cells: tuple[Cell, ...]
+    hints: tuple[Multilinear, ...] = ()
 
     @cached_property
     def branches(self) -> tuple[Branch, ...]:
         """The cells by class of sizes, each with the functions of which it is the largest."""
-        return tuple(branches_of(self.cells))
+        return tuple(branches_of(self.cells, self.hints))
 
     @cached_property
     def symbols(self) -> tuple[Any, ...]:
@@ -81,6 +84,14 @@ class ClosedForm:
         for cell in self._known:
             found = found.union(islpy.Set(f"{{ [{names}] : {self._in_isl(cell)} }}"))
         return found.coalesce()
+
+    @property
+    def proven(self) -> bool:
+        """Whether no part of the domain was computed size by size, but for few small sizes."""
+        return all(
+            cell.piece.proof == "all sizes" or cell.piece.low == cell.piece.high
+            for cell in self._known
+        )
 
     @property
     def transient(self) -> Mapping[str, int]:
@@ -112,6 +123,26 @@ class ClosedForm:
             A parameter is missing, unknown, or no number.
         """
         return reduce_number(self._at(self._point(values)))
+
+    def value_of(self, name: str, value: Any) -> Number:
+        """Return a value of a parameter as an exact number.
+
+        Parameters
+        ----------
+        name, value
+            The parameter's symbol, and the value as given.
+
+        Returns
+        -------
+        Number
+            The number.
+
+        Raises
+        ------
+        OptionError
+            It is no number.
+        """
+        return reduce_number(_exact(name, value))
 
     def lambdify(self) -> Callable[..., NDArray[np.float64]]:
         """Return a NumPy function of the parameters.

@@ -56,6 +56,8 @@ def expression_of(branches: Sequence[Branch], parameters: Sequence[Parameter]) -
     sympy.Expr
         Undefined (NaN) where no branch applies.
     """
+    if not branches:
+        return sympy.nan
     symbols = symbols_of(parameters)
     writer = _Writer(parameters, symbols)
     by_slots: dict[tuple[int, ...], list[Branch]] = {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from polylat.analysis.access import AccessKey
 from polylat.analysis.access_counts import access_counts
+from polylat.analysis.occupancy import occupancies
 from polylat.analysis.roofline import roofline
 from polylat.closed_form.parameters import Parameter
 from polylat.engine.model import Model
@@ -19,10 +20,11 @@ from polylat.lowering.lowered import lower
 from polylat.schedule.timing import ORDERS
 from polylat.spec import Spec
 
-__all__ = ["BOUNDS", "CONVEX", "Figure", "Figures", "MappingFamily", "Point"]
+__all__ = ["BOUNDS", "CONVEX", "PEAK", "Figure", "Figures", "MappingFamily", "Point"]
 
 Figure = str | AccessKey
-"""``"latency"``, an order, a bound, ``"roofline"``; or an access, for its number of actions."""
+"""``"latency"``, an order, a bound, ``"roofline"``, ``"peak of "`` and a memory; or an access: how
+many actions."""
 
 Figures = Mapping[Figure, Fraction]
 
@@ -31,6 +33,9 @@ BOUNDS = ("resource_bound", "dependence_bound", "barrier_bound", "roofline")
 
 CONVEX = frozenset({"program", "skew", *BOUNDS})
 """Figures that are convex in the durations: maxima of sums of them, over fixed paths and loads."""
+
+PEAK = "peak of "
+"""Begins the name of a peak occupancy."""
 
 Point = tuple[tuple[int, ...], tuple[Fraction, ...]]
 """Sizes, and times (see `Parameter.coordinate`)."""
@@ -55,6 +60,7 @@ class MappingFamily:
     sizes: tuple[Parameter, ...]
     times: tuple[Parameter, ...]
     _figures: dict[Point, Figures | None] = field(default_factory=dict)
+    _peaks: dict[Point, Figures] = field(default_factory=dict)
 
     def spec_at(self, point: Point) -> Spec:
         """Return the input with values in place of the parameters.
@@ -114,6 +120,33 @@ class MappingFamily:
                 self._figures[point] = None
         return self._figures[point]
 
+    def peaks_at(self, point: Point) -> Figures:
+        """Return the peak occupancies with values in place of the parameters.
+
+        Parameters
+        ----------
+        point
+            The values.
+
+        Returns
+        -------
+        dict
+            Figure → the most bits that a unit of the memory holds, in the schedule of the latency;
+            empty where the mapping is illegal, or its latency is not known exactly.
+        """
+        if point not in self._peaks:
+            found: dict[Figure, Fraction] = {}
+            try:
+                choice = schedule_mapping(self.spec_at(point), self.options)
+                if choice.exact and not choice.coarse:
+                    for memory in occupancies(choice.chosen):
+                        figure = PEAK + memory.component
+                        found[figure] = max(found.get(figure, Fraction(0)), Fraction(memory.peak))
+            except PolylatError:
+                found = {}
+            self._peaks[point] = found
+        return self._peaks[point]
+
     def _analyze(self, point: Point) -> Figures | None:
         spec = self.spec_at(point)
         choice = schedule_mapping(spec, self.options)
@@ -166,4 +199,4 @@ class MappingFamily:
         else:
             others = given if isinstance(given, Mapping) else {}
             new = {**others, name: slots}
-        return replace(self, options={**self.options, "slots": new}, _figures={})
+        return replace(self, options={**self.options, "slots": new}, _figures={}, _peaks={})

@@ -8,7 +8,8 @@ from fractions import Fraction
 from math import ceil, floor
 
 from polylat.closed_form.closed_form import ClosedForm
-from polylat.closed_form.family import CONVEX, Figure, MappingFamily
+from polylat.closed_form.family import CONVEX, PEAK, Figure, MappingFamily
+from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.parameters import Bound, Parameter
 from polylat.closed_form.size_pieces import SizeTable
 from polylat.closed_form.size_tables import SizeTables
@@ -25,6 +26,7 @@ __all__ = ["FigureForms"]
 _MOST_VALUES = 16
 """At up to this number of whole values of a time, figures are proven one by one."""
 
+_STATIC: tuple[Figure, ...] = ("program", "skew")
 _LOWER: tuple[Figure, ...] = ("resource_bound", "dependence_bound", "barrier_bound")
 
 
@@ -53,6 +55,7 @@ class FigureForms:
     _forms: dict[Figure, ClosedForm] = field(default_factory=dict)
     _tables: dict[tuple[int, ...], SizeTables] = field(default_factory=dict)
     _cells: dict[tuple[Figure, tuple[int, ...]], list[Cell]] = field(default_factory=dict)
+    _one_order: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -78,7 +81,9 @@ class FigureForms:
                 for slots in self.families
                 for cell in self._of(figure, slots)
             ]
-            self._forms[figure] = ClosedForm(figure, self.parameters, tuple(cells))
+            self._forms[figure] = ClosedForm(
+                figure, self.parameters, tuple(cells), self._hints(figure)
+            )
         return self._forms[figure]
 
     def accesses(self) -> list[Figure]:
@@ -113,6 +118,15 @@ class FigureForms:
 
     def _found(self, figure: Figure, slots: tuple[int, ...]) -> list[Cell]:
         tables = self._size_tables(slots)
+        if isinstance(figure, str) and figure.startswith(PEAK):
+            if not self.times:
+                return cells_at(tables.peaks_at(()).get(figure, SizeTable(())), ())
+            times = [(time,) for time in self._whole_values]
+            return [
+                cell
+                for time in times
+                for cell in cells_at(tables.peaks_at(time).get(figure, SizeTable(())), time)
+            ]
         if not self.times:
             return cells_at(tables.at(()).get(figure, SizeTable(())), ())
         if isinstance(figure, tuple):  # numbers of actions do not depend on times
@@ -124,10 +138,10 @@ class FigureForms:
                 figure, lambda time: tables.at((time,), static=True), self._interval
             )
             found = [self._unbounded(cell) for cell in found]
+        elif self._has_one_order(slots):
+            return self._of("program", slots)
         elif figure == "latency" and self.families[slots].options["order"] == "best":
-            static: dict[Figure, list[Cell]] = {
-                f: self._of(f, slots) for f in ("program", "skew", *_LOWER)
-            }
+            static: dict[Figure, list[Cell]] = {f: self._of(f, slots) for f in (*_STATIC, *_LOWER)}
             found = latency_cells(static, _LOWER)
         elif figure == "latency":
             order = self.families[slots].options["order"]
@@ -136,15 +150,19 @@ class FigureForms:
             found = []
         return [*found, *self._at_values(figure, slots, found)]
 
+    def _hints(self, figure: Figure) -> tuple[Multilinear, ...]:
+        """Functions of the static orders, for figures that are known at single times only."""
+        if not self.times or figure not in ("latency", "oldest"):
+            return ()
+        cells = [c for slots in self.families for o in _STATIC for c in self._of(o, slots)]
+        return tuple(dict.fromkeys(c.value for c in cells if c.times[0][0] < c.times[0][1]))
+
     def _at_values(
         self, figure: Figure, slots: tuple[int, ...], found: Sequence[Cell]
     ) -> list[Cell]:
         """The cells at whole values of the time that no interval covers for all large sizes."""
-        (least, largest), parameter = self.values[0], self.times[0]
-        values = range(ceil(least), min(floor(largest), ceil(least) + _MOST_VALUES - 1) + 1)
         more: list[Cell] = []
-        for value in values:
-            time = parameter.coordinate(value)
+        for time in self._whole_values:
             if any(
                 a <= time <= b and all(high is None for high in cell.piece.high)
                 for cell in found
@@ -156,6 +174,22 @@ class FigureForms:
             if table is not None:
                 more += cells_at(table, (time,))
         return more
+
+    def _has_one_order(self, slots: tuple[int, ...]) -> bool:
+        """Whether all orders are the same, for all durations."""
+        if slots not in self._one_order:
+            tables = self._size_tables(slots)
+            self._one_order[slots] = self.times[0].kind != "latency" and tables.leaves_no_choice(
+                (self._interval[1],)
+            )
+        return self._one_order[slots]
+
+    @property
+    def _whole_values(self) -> list[Fraction]:
+        """The coordinates of the first whole values of the time."""
+        (least, largest), parameter = self.values[0], self.times[0]
+        last = min(floor(largest), ceil(least) + _MOST_VALUES - 1)
+        return [parameter.coordinate(value) for value in range(ceil(least), last + 1)]
 
     def _unbounded(self, cell: Cell) -> Cell:
         """Extend the first cell to all shorter times if the figure is constant there.

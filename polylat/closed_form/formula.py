@@ -9,10 +9,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from polylat.closed_form.closed_form import ClosedForm
-from polylat.closed_form.family import MappingFamily
+from polylat.closed_form.family import PEAK, MappingFamily
 from polylat.closed_form.figures import FigureForms
 from polylat.closed_form.parameters import Bound, Parameter, find_parameter
+from polylat.closed_form.questions import (
+    Breakpoints,
+    enough,
+    fewest_slots,
+    first_faster,
+    stretches,
+)
+from polylat.closed_form.sweep import Sweep, sweep_of
+from polylat.engine.orders import transfer_options
 from polylat.errors import OptionError, UnsupportedError
+from polylat.lowering.lowered import lower
 from polylat.numbers import Number
 from polylat.report import analyze_options
 from polylat.schedule.timing import ORDERS
@@ -99,6 +109,16 @@ class Formula(Tabular):
             key: self._forms.form(key) for key in self._forms.accesses() if isinstance(key, tuple)
         }
 
+    @cached_property
+    def peaks(self) -> Mapping[str, ClosedForm]:
+        """Memory → the most bits that one of its units holds, in the schedule of the latency.
+
+        Computed at each size up to 64, and at whole values of a time.
+        """
+        transfers = transfer_options(self.spec, self.options)
+        memories = lower(self.spec, self.options["granularity"], transfers).memories
+        return {memory: self._forms.form(PEAK + memory) for memory in memories}
+
     @property
     def expression(self) -> Any:
         """The latency as a SymPy expression."""
@@ -151,6 +171,174 @@ class Formula(Tabular):
         """
         return self.latency.lambdify()
 
+    def sweep(self, **values: Any) -> Sweep:
+        """Return the latency at all combinations of some values.
+
+        Parameters
+        ----------
+        **values
+            Per parameter, a number or several.
+
+        Returns
+        -------
+        Sweep
+            A table that prints and plots itself.
+
+        Raises
+        ------
+        OptionError
+            A parameter is missing, unknown or no number, or there are too many points.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+        >>> formula = polylat.symbolic(polylat.load(*files), ["M"])
+        >>> formula.sweep(M=[1, 8, 64]).rows
+        ((1, 3968), (8, 31744), (64, 253952))
+        """
+        return sweep_of(self.latency, values)
+
+    def breakpoints(self, name: str, **others: Any) -> Breakpoints:
+        """Return where the bottleneck moves: the latency as a function of one time.
+
+        Parameters
+        ----------
+        name
+            A throughput, duration or latency.
+        **others
+            Values of the other parameters.
+
+        Returns
+        -------
+        Breakpoints
+            A table that prints and plots itself.
+
+        Raises
+        ------
+        OptionError
+            It is no such parameter, or a value is missing.
+        """
+        return stretches(self.latency, name, others)
+
+    def enough(self, name: str, **others: Any) -> Number | None:
+        """Return the value of a time from which on an improvement does not lower the latency.
+
+        Parameters
+        ----------
+        name
+            A throughput, duration or latency.
+        **others
+            Values of the other parameters.
+
+        Returns
+        -------
+        Number or None
+            The least such throughput, or the largest such duration or fixed latency; None where
+            every improvement in the domain lowers the latency.
+
+        Raises
+        ------
+        OptionError
+            It is no such parameter, or a value is missing.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+        >>> formula = polylat.symbolic(polylat.load(*files), ["DRAM.throughput"])
+        >>> formula.enough("DRAM.throughput"), formula.breakpoints("DRAM.throughput").values
+        (Fraction(23, 8), (Fraction(16, 15), Fraction(23, 8)))
+        """
+        return enough(self.latency, name, others)
+
+    def fewest_slots(self, **others: Any) -> int:
+        """Return the number of slots beyond which more do not lower the latency.
+
+        Parameters
+        ----------
+        **others
+            Values of the other parameters.
+
+        Returns
+        -------
+        int
+            The fewest slots with the least latency of all numbers of slots in the domain.
+
+        Raises
+        ------
+        OptionError
+            The slots are no parameter, or a value is missing.
+        """
+        return fewest_slots(self.latency, others)
+
+    def first_faster(self, other: Formula, name: str, **others: Any) -> int | None:
+        """Return the least size at which this mapping is faster than another one.
+
+        Parameters
+        ----------
+        other
+            The formula of the other mapping, in the same parameters.
+        name
+            The size.
+        **others
+            Values of the other parameters.
+
+        Returns
+        -------
+        int or None
+            The least size in both domains; None if it is never faster.
+
+        Raises
+        ------
+        OptionError
+            It is no size of both formulas, or a value is missing.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+        >>> spec = polylat.load(*files)
+        >>> in_turn = polylat.symbolic(spec, ["M"], granularity="tile")
+        >>> pipelined = polylat.symbolic(spec, ["M"], granularity="tile", pipelined=True)
+        >>> pipelined.first_faster(in_turn, "M")
+        2
+        """
+        return first_faster(self.latency, other.latency, name, others)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the formulas as plain data for JSON.
+
+        Returns
+        -------
+        dict
+            As ``docs/json.md`` describes it.
+        """
+        forms = {
+            "latency": self.latency,
+            **self.by_order,
+            "resource_bound": self.resource_bound,
+            "dependence_bound": self.dependence_bound,
+            "barrier_bound": self.barrier_bound,
+            "roofline": self.roofline,
+        }
+        return {
+            "schema": "polylat.formula/1",
+            "parameters": {p.symbol: p.name for p in self.parameters},
+            "granularity": self.options["granularity"],
+            "formulas": {
+                name: {
+                    "expression": str(form.expression),
+                    "latex": form.latex(),
+                    "domain": str(form.domain),
+                    "proven_for_all_sizes": form.proven,
+                }
+                if form.cells
+                else None
+                for name, form in forms.items()
+            },
+        }
+
     def latex(self) -> str:
         """Return the latency as LaTeX.
 
@@ -173,12 +361,11 @@ class Formula(Tabular):
             Two or three sentences.
         """
         names = ", ".join(p.symbol for p in self.parameters)
-        lines = [f"latency({names}) = {self.latency.expression}", f"for {self.latency.domain}"]
         if not self.latency.cells:
             return (f"No latency in {names} is proven.", "Fewer parameters, or ranges, may help.")
-        computed = any(cell.piece.proof == "each size" for cell in self.latency.cells)
-        if computed:
-            lines.append("Where sizes are bounded, it was computed at every size.")
+        lines = [f"latency({names}) = {self.latency.expression}", f"for {self.latency.domain}"]
+        if not self.latency.proven:
+            lines.append("Where a size is bounded, the latency was computed at each of its values.")
         return tuple(lines)
 
     def tables(self) -> tuple[Table, ...]:
@@ -206,9 +393,6 @@ class Formula(Tabular):
             Column("from", "from"),
         )
         return (Table(columns, rows, "Orders and bounds"),)
-
-    def __str__(self) -> str:
-        return Tabular.__str__(self)
 
 
 def _starts(form: ClosedForm) -> str:
@@ -259,7 +443,7 @@ def symbolic(
     >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
     >>> formula = polylat.symbolic(polylat.load(*files), ["M", "DRAM.throughput"])
     >>> print(formula.expression)
-    M*Max(2944, 2432 + 1472/DRAM_throughput, 1472 + 2496/DRAM_throughput)
+    M*Max(2944, 1472 + 2496/DRAM_throughput, 2432 + 1472/DRAM_throughput)
     >>> formula(M=8, DRAM_throughput=1), formula(M=10**6, DRAM_throughput="3/2")
     (31744, Fraction(10240000000, 3))
     """

@@ -21,7 +21,7 @@ from polylat.closed_form.size_pieces import (
     least_of,
     table_of,
 )
-from polylat.engine.model import Model
+from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs
 from polylat.engine.solve import QUICK, Schedules, solve_sampled
 from polylat.engine.trip_ranges import MorePeriodsError, RangeProver, Sizes
@@ -91,6 +91,52 @@ class SizeTables:
         if (times, static) not in self._tables:
             self._tables[times, static] = self._table(times, static)
         return self._tables[times, static]
+
+    def leaves_no_choice(self, times: tuple[Fraction, ...]) -> bool:
+        """Return whether every port serves in one order only, whatever the durations.
+
+        Parameters
+        ----------
+        times
+            As for `at`; above zero.
+
+        Returns
+        -------
+        bool
+            True where the leaves run one after another, or every port serves blocks of one kind
+            only, none of them ahead. All orders are then the same.
+        """
+        steps = tuple(parameter.step for parameter in self.family.sizes)
+        far = _HIGH.get(len(steps), 1 << 16)
+        inputs = self.family.inputs_at((tuple(far // step * step for step in steps), times))
+        try:
+            found = solve_sampled(inputs, QUICK, most_oldest=0) if steps else None
+            model = build(*inputs) if not steps else None if found is None else found.model
+        except PolylatError:
+            return False
+        if model is None:
+            return False
+        return model.runs_in_turn or (model.streams and not model.graph.rivals.any())
+
+    def peaks_at(self, times: tuple[Fraction, ...]) -> Mapping[Figure, SizeTable]:
+        """Return the peak occupancies as functions of the sizes, computed one by one.
+
+        Parameters
+        ----------
+        times
+            As for `at`.
+
+        Returns
+        -------
+        Mapping
+            Figure → its table.
+        """
+        found: dict[Figure, dict[Sizes, Fraction]] = {}
+        for sizes in self._small(0):
+            for figure, peak in self.family.peaks_at((sizes, times)).items():
+                found.setdefault(figure, {})[sizes] = peak
+        step = self.family.sizes[0].step if self.bounds else 1
+        return {figure: table_of([], points, step) for figure, points in found.items()}
 
     def _table(self, times: tuple[Fraction, ...], static: bool) -> Mapping[Figure, SizeTable]:
         if not self.bounds:

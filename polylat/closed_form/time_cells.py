@@ -27,7 +27,7 @@ Interval = tuple[Fraction, Fraction]
 Tables = Callable[[Fraction], Mapping[Figure, SizeTable]]
 """Time → the tables of the static figures."""
 
-_DEPTH = 7
+_HALVINGS = (1, 2, 4, 6, 9, 12)
 """How often an interval is halved to find a cell at its end."""
 
 _ROUNDS = 40
@@ -275,7 +275,7 @@ class _LineSearch:
 
     def _from(self, start: Fraction, to: Fraction) -> _Line | None:
         """Find a line at one end of an interval."""
-        for halving in range(1, _DEPTH + 1):
+        for halving in _HALVINGS:
             end = start + (to - start) / 2**halving
             low, high = min(start, end), max(start, end)
             found = self.line(low, high)

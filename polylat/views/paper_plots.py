@@ -1,8 +1,8 @@
-"""Plots for papers: latency against bandwidth, and one bar per mechanism, for several mappings."""
+"""Plots for papers: latency against bandwidth or sizes, and one bar per mechanism."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from math import log2
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_bandwidth", "plot_mechanisms"]
+__all__ = ["plot_bandwidth", "plot_lines", "plot_mechanisms"]
 
 _COLORS = (*LINE_COLORS, PALETTE[8], PALETTE[14])
 """Colors that are visible on white paper, the clearest first."""
@@ -102,6 +102,56 @@ def plot_bandwidth(
     axes.xaxis.set_major_formatter(lambda factor, _: format_factor(Fraction(factor)))
     axes.set_xlabel(f"bandwidth of {component}{f' ({action})' if action else ''}")
     axes.set_ylabel("latency")
+    axes.set_ylim(bottom=0)
+    _finish(axes)
+    return figure
+
+
+def plot_lines(
+    lines: Mapping[str, Sequence[tuple[Fraction, Fraction]]],
+    *,
+    x: str,
+    y: str,
+    marked: Collection[Fraction] = (),
+    width: float = 5.0,
+) -> Figure:
+    """Plot lines through points.
+
+    Parameters
+    ----------
+    lines
+        Name → points, in order.
+    x, y
+        Labels of the axes.
+    marked
+        Places on the x axis whose points get a marker; none: no markers.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, which belongs to no window.
+
+    Raises
+    ------
+    MissingExtraError
+        Matplotlib is not installed.
+    """
+    figure, axes = _figure(width)
+    for number, (name, points) in enumerate(lines.items()):
+        axes.plot(
+            [to_float(place) for place, _ in points],
+            [to_float(value) for _, value in points],
+            color=_COLORS[number % len(_COLORS)],
+            linestyle=_DASHES[number % len(_DASHES)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            markevery=[i for i, (place, _) in enumerate(points) if place in marked],
+            linewidth=1.5,
+            label=name,
+        )
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
     axes.set_ylim(bottom=0)
     _finish(axes)
     return figure
