@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 from math import lcm
 
 from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.time_cells import Cell
 from polylat.engine.trip_ranges import Sizes
 
-__all__ = ["Branch", "branches_of"]
+__all__ = ["Branch", "branches_of", "is_largest"]
 
 _MOST_EXCEPTIONS = 16
 """Largest number of cells of a branch that are listed one by one."""
@@ -113,18 +113,41 @@ def _branch(
     # Functions of intervals first: those of single times are constant in the time.
     wide = [cell for cell in cells if _is_range(cell) and all(a < b for a, b in cell.times)]
     forms = _maximal([*(cell.value for cell in wide), *hints], cells)
-    kept = [cell for cell in cells if _is_largest(cell, forms)]
-    for cell in (*wide, *(c for c in cells if _is_range(c)), *cells):
-        if cell in kept or cell.value in forms:
+    kept = [cell for cell in cells if is_largest(cell, forms)]
+    candidates = [cell.value for cell in (*wide, *filter(_is_range, cells), *cells)]
+    for value in (*candidates, *_lines(cells)):
+        if value in forms or len(kept) == len(cells):
             continue
-        more = (*forms, cell.value)
-        fits = [other for other in cells if _is_largest(other, more)]
+        more = (*forms, value)
+        fits = [other for other in cells if is_largest(other, more)]
         if len(fits) > len(kept) and all(other in fits for other in kept):
             forms, kept = more, fits
-    forms = tuple(f for f in forms if _is_needed(f, forms, kept))
+    for form in forms:
+        others = tuple(other for other in forms if other != form)
+        if all(is_largest(cell, others) for cell in kept):
+            forms = others
     rest = [cell for cell in cells if cell not in kept]
     few = rest if len(rest) <= _MOST_EXCEPTIONS else []
     return Branch(steps, residues, slots, forms, (*kept, *few), tuple(few))
+
+
+def _lines(cells: Sequence[Cell]) -> list[Multilinear]:
+    """Functions through single sizes next to each other."""
+    single = sorted(
+        (c for c in cells if len(c.piece.low) == 1 and not _is_range(c)),
+        key=lambda cell: (cell.times, cell.piece.low),
+    )
+    found = []
+    for one, other in pairwise(single):
+        (n,), (m,) = one.piece.low, other.piece.low
+        if one.times == other.times and n != m:
+            a, b = _restricted(one.value, one), _restricted(other.value, other)
+            slope = [(y - x) / (m - n) for x, y in zip(a.coefficients, b.coefficients, strict=True)]
+            left = list(a.coefficients)
+            for at in range(0, len(left), 2):
+                left[at], left[at + 1] = left[at] - n * slope[at], slope[at]
+            found.append(Multilinear(tuple(left)))
+    return found
 
 
 def _maximal(values: Sequence[Multilinear], cells: Sequence[Cell]) -> tuple[Multilinear, ...]:
@@ -133,14 +156,27 @@ def _maximal(values: Sequence[Multilinear], cells: Sequence[Cell]) -> tuple[Mult
     kept: list[Cell] = []
     for value in dict.fromkeys(values):
         more = (*forms, value)
-        fits = [cell for cell in cells if _is_largest(cell, more)]
+        fits = [cell for cell in cells if is_largest(cell, more)]
         if len(fits) > len(kept):
             forms, kept = more, fits
     return forms
 
 
-def _is_largest(cell: Cell, forms: Sequence[Multilinear]) -> bool:
-    """Whether the largest of some functions is the figure of a cell, throughout the cell."""
+def is_largest(cell: Cell, forms: Sequence[Multilinear]) -> bool:
+    """Return whether the largest of some functions is the figure of a cell.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    forms
+        The functions.
+
+    Returns
+    -------
+    bool
+        Whether it is, throughout the cell.
+    """
     low: list[Fraction | int] = [*cell.piece.low, *(a for a, _ in cell.times)]
     high: list[Fraction | int | None] = [*cell.piece.high, *(b for _, b in cell.times)]
     if not forms:
@@ -165,13 +201,3 @@ def _restricted(value: Multilinear, cell: Cell) -> Multilinear:
                     left[at] += left[at | bit] * fixed
                     left[at | bit] = Fraction(0)
     return Multilinear(tuple(left))
-
-
-def _is_needed(form: Multilinear, forms: Sequence[Multilinear], kept: Sequence[Cell]) -> bool:
-    """Whether a function is the only one that is the figure of some cell."""
-    others = [other for other in forms if other != form]
-    return any(
-        _restricted(form, cell) == _restricted(cell.value, cell)
-        and not any(_restricted(o, cell) == _restricted(cell.value, cell) for o in others)
-        for cell in kept
-    )

@@ -20,7 +20,7 @@ from polylat.closed_form.parameters import Parameter
 from polylat.closed_form.time_cells import Cell
 from polylat.errors import OptionError
 from polylat.numbers import Number, format_number, reduce_number
-from polylat.spec.reading.numbers import BadNumber, parse_ratio, to_exact
+from polylat.spec.reading.numbers import BadNumber, parse_ratio
 
 if TYPE_CHECKING:
     import islpy
@@ -379,15 +379,14 @@ def _values(
 
 
 def _exact(name: str, value: Any) -> Fraction:
+    given = str(float(value)) if isinstance(value, float) else value  # 0.1 means one tenth
     try:
-        if isinstance(value, (int, Fraction, Decimal, Rational)) and not isinstance(value, bool):
-            return Fraction(value)
-        if isinstance(value, np.integer):
-            return Fraction(int(value))
-        if isinstance(value, str):
-            return Fraction(parse_ratio(value))
-        if isinstance(value, float):
-            return Fraction(to_exact(str(value)) if not value.is_integer() else int(value))
+        if isinstance(given, str):
+            return Fraction(parse_ratio(given))
+        if isinstance(given, np.integer):
+            return Fraction(int(given))
+        if isinstance(given, (int, Fraction, Decimal, Rational)) and not isinstance(given, bool):
+            return Fraction(given)
     except (BadNumber, ArithmeticError, ValueError):
         pass
     raise OptionError(

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from polylat.closed_form.branches import Branch
+from polylat.closed_form.branches import Branch, is_largest
 from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.parameters import Parameter
 from polylat.closed_form.time_cells import Cell
@@ -118,8 +118,8 @@ class _Writer:
     def largest(self, forms: Sequence[Expression]) -> Expression:
         """The largest of some functions, with a common size as a factor."""
         for size in self.sizes:
-            if all(f.subs(size, 0) == 0 for f in forms):
-                shorter = [sympy.expand(f / size) for f in forms]
+            shorter = [sympy.expand(form / size) for form in forms]
+            if not any(sympy.denom(sympy.together(form)).has(size) for form in shorter):
                 return size * self.largest(shorter)
         return sympy.Max(*forms, evaluate=len(forms) == 1) if len(forms) != 1 else forms[0]
 
@@ -162,18 +162,22 @@ class _Writer:
         """One expression with rounded sizes for several classes of one size, if there is one."""
         if len(self.sizes) != 1 or any(b.exceptions for b in branches):
             return None
-        counts = {len(branch.forms) for branch in branches}
         (step,) = branches[0].steps
-        if len(counts) != 1 or len(branches) != step:
+        if len(branches) != step:
             return None
         ordered = sorted(branches, key=lambda branch: branch.residues)
-        forms = [
-            self._rounded([branch.forms[i] for branch in ordered], step)
-            for i in range(counts.pop())
-        ]
+        # Functions of ranges differ by class; those of single sizes may be small in other classes.
+        ranges = [[f for f in branch.forms if not _is_constant(f)] for branch in ordered]
+        rest = list(dict.fromkeys(f for b in ordered for f in b.forms if _is_constant(f)))
+        if len({len(some) for some in ranges}) != 1 or not ranges[0]:
+            return None
+        for branch in ordered:
+            if not all(is_largest(cell, (*branch.forms, *rest)) for cell in branch.cells):
+                return None
+        forms = [self._rounded([some[i] for some in ranges], step) for i in range(len(ranges[0]))]
         if any(form is None for form in forms):
             return None
-        return self.largest([form for form in forms if form is not None])
+        return self.largest([*(f for f in forms if f is not None), *map(self.form, rest)])
 
     def _rounded(self, values: Sequence[Multilinear], step: int) -> Expression | None:
         """One function for all residues: a size, rounded to tiles, instead of the size."""
@@ -210,6 +214,11 @@ class _Writer:
                         )
                     return sympy.Add(*terms)
         return None
+
+
+def _is_constant(value: Multilinear) -> bool:
+    """Whether a function does not depend on the size, which is its first variable."""
+    return not any(value.coefficients[1::2])
 
 
 def _affine_in(

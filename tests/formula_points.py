@@ -65,9 +65,13 @@ def compare(
 ) -> Differences:
     """Compare the latency, every order and every bound at every point of a box."""
     result = Differences()
+    symbols = {
+        name: next(p.symbol for p in formula.parameters if name in (p.name, p.variable))
+        for name in box
+    }
     for values in product(*box.values()):
         point = dict(zip(box, values, strict=True))
-        at = {name.replace(".", "_"): value for name, value in point.items()}
+        at = {symbols[name]: value for name, value in point.items()}
         try:
             report = polylat.analyze(Spec.from_dict(point_of(data, point)), **options)
         except PolylatError:
