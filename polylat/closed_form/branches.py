@@ -115,7 +115,7 @@ def _branch(
     forms = _maximal([*(cell.value for cell in wide), *hints], cells)
     kept = [cell for cell in cells if is_largest(cell, forms)]
     candidates = [cell.value for cell in (*wide, *filter(_is_range, cells), *cells)]
-    for value in (*candidates, *_lines(cells)):
+    for value in (*_lines(cells), *candidates):
         if value in forms or len(kept) == len(cells):
             continue
         more = (*forms, value)
@@ -132,7 +132,7 @@ def _branch(
 
 
 def _lines(cells: Sequence[Cell]) -> list[Multilinear]:
-    """Functions through single sizes next to each other."""
+    """Functions through single sizes, and through single times, next to each other."""
     single = sorted(
         (c for c in cells if len(c.piece.low) == 1 and not _is_range(c)),
         key=lambda cell: (cell.times, cell.piece.low),
@@ -147,6 +147,16 @@ def _lines(cells: Sequence[Cell]) -> list[Multilinear]:
             for at in range(0, len(left), 2):
                 left[at], left[at + 1] = left[at] - n * slope[at], slope[at]
             found.append(Multilinear(tuple(left)))
+    # And through single times next to each other.
+    at_times = sorted(
+        (c for c in cells if _is_range(c) and len(c.times) == 1 and c.times[0][0] == c.times[0][1]),
+        key=lambda cell: (cell.piece.residues, cell.times),
+    )
+    for one, other in pairwise(at_times):
+        t, u = one.times[0][0], other.times[0][0]
+        if t < u:
+            pair = (t, one.value.fix_last(t)), (u, other.value.fix_last(u))
+            found.append(Multilinear.through(*pair))
     return found
 
 

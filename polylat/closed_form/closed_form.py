@@ -95,11 +95,12 @@ class ClosedForm:
 
     @property
     def transient(self) -> Mapping[str, int]:
-        """Size → from where on the figure follows the formula for all larger ones."""
-        sizes = [p for p in self.parameters if p.kind == "size"]
-        unbounded = [c for c in self._known if None in c.piece.high]
+        """Size → from where on the formula holds for all larger ones; without bounded sizes."""
+        unbounded = [c.piece for c in self._known if None in c.piece.high]
         return {
-            p.name: min((c.piece.low[i] for c in unbounded), default=0) for i, p in enumerate(sizes)
+            p.name: min(lows)
+            for i, p in enumerate(self._sizes)
+            if (lows := [piece.low[i] for piece in unbounded if piece.high[i] is None])
         }
 
     def __call__(self, **values: Any) -> Number:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,9 @@ from polylat.closed_form.parameters import Parameter
 from polylat.closed_form.time_cells import Cell
 
 __all__ = ["conditions_of", "expression_of", "symbols_of"]
+
+_MOST_LISTED = 8
+"""Largest number of sizes that are listed before an expression for all others."""
 
 Expression = Any
 """A SymPy expression or condition."""
@@ -83,6 +87,7 @@ class _Writer:
 
     def of_classes(self, branches: Sequence[Branch]) -> Expression:
         """One expression for the classes of sizes."""
+        branches = _fewest_classes(branches)
         distinct = {(branch.forms, branch.exceptions) for branch in branches}
         if len(distinct) == 1:
             return self.branch(branches[0])
@@ -171,13 +176,22 @@ class _Writer:
         rest = list(dict.fromkeys(f for b in ordered for f in b.forms if _is_constant(f)))
         if len({len(some) for some in ranges}) != 1 or not ranges[0]:
             return None
-        for branch in ordered:
-            if not all(is_largest(cell, (*branch.forms, *rest)) for cell in branch.cells):
-                return None
         forms = [self._rounded([some[i] for some in ranges], step) for i in range(len(ranges[0]))]
         if any(form is None for form in forms):
             return None
-        return self.largest([*(f for f in forms if f is not None), *map(self.form, rest)])
+        main = [form for form in forms if form is not None]
+        if all(is_largest(c, (*b.forms, *rest)) for b in ordered for c in b.cells):
+            return self.largest([*main, *map(self.form, rest)])
+        others = [
+            cell
+            for branch, some in zip(ordered, ranges, strict=True)
+            for cell in branch.cells
+            if not is_largest(cell, some)
+        ]
+        if len(others) > _MOST_LISTED:
+            return None
+        cases = [(self.form(cell.value), self.cell(cell)) for cell in others]
+        return sympy.Piecewise(*cases, (self.largest(main), True))
 
     def _rounded(self, values: Sequence[Multilinear], step: int) -> Expression | None:
         """One function for all residues: a size, rounded to tiles, instead of the size."""
@@ -214,6 +228,26 @@ class _Writer:
                         )
                     return sympy.Add(*terms)
         return None
+
+
+def _fewest_classes(branches: Sequence[Branch]) -> Sequence[Branch]:
+    """Classes of one size with a smaller step, as far as the figures repeat in it."""
+    if len(branches[0].steps) != 1 or any(branch.exceptions for branch in branches):
+        return branches
+    (step,) = branches[0].steps
+    for smaller in (n for n in range(1, step) if step % n == 0):
+        joined: dict[int, Branch] = {}
+        for branch in branches:
+            residue = branch.residues[0] % smaller
+            one = joined.setdefault(
+                residue, replace(branch, steps=(smaller,), residues=(residue,), cells=())
+            )
+            if one.forms != branch.forms:
+                break
+            joined[residue] = replace(one, cells=(*one.cells, *branch.cells))
+        else:
+            return list(joined.values())
+    return branches
 
 
 def _is_constant(value: Multilinear) -> bool:

@@ -44,6 +44,9 @@ __all__ = ["Formula", "symbolic"]
 Given = tuple[int | None, int | None]
 """(least, largest) value of a parameter; None: not given."""
 
+_LONGEST = 320
+"""Number of characters of the longest formula that a table shows."""
+
 _SLOTS = (1, 6)
 """Values of slots, unless others are given."""
 
@@ -383,20 +386,28 @@ class Formula(Tabular):
             "barrier bound": self.barrier_bound,
             "AccelForge": self.roofline,
         }
-        rows = tuple(
-            (name, str(form.expression) if form.cells else "not proven", _starts(form))
-            for name, form in forms.items()
-        )
+        rows = tuple((name, _shown(form), _starts(form)) for name, form in forms.items())
         columns = (
             Column("figure", "Figure"),
             Column("expression", "formula"),
-            Column("from", "from"),
+            Column("from", "proven from"),
         )
         return (Table(columns, rows, "Orders and bounds"),)
 
 
+def _shown(form: ClosedForm) -> str:
+    """The expression for the table, if it is not too long."""
+    if not form.cells:
+        return "not proven"
+    text = str(form.expression)
+    return text if len(text) <= _LONGEST else f"{len(text)} characters: see to_dict()"
+
+
 def _starts(form: ClosedForm) -> str:
-    return ", ".join(f"{name} = {low}" for name, low in form.transient.items())
+    """From which sizes on a formula holds, for the table."""
+    sizes = [p.name for p in form.parameters if p.kind == "size"]
+    found = form.transient
+    return ", ".join(f"{name} = {found[name]}" if name in found else "bounded" for name in sizes)
 
 
 def symbolic(
@@ -412,8 +423,9 @@ def symbolic(
         The input; or AccelForge's ``Spec`` with a mapping, or its ``Mappings`` of one mapping.
     parameters
         Names: ``"M"`` (the size of rank variable m), ``"m_tiles"`` (the number of its outermost
-        tiles), ``"DRAM.throughput"`` (actions per unit of time), ``"DRAM.duration"`` (its
-        reciprocal), ``"DRAM.read.latency"`` (a fixed latency), ``"slots"``, ``"o1@SRAM.slots"``.
+        tiles), a variable of the input, ``"DRAM.throughput"`` (actions per unit of time),
+        ``"DRAM.duration"`` (its reciprocal), ``"DRAM.read.latency"`` (a fixed latency),
+        ``"slots"``, ``"o1@SRAM.slots"``.
         Up to two sizes, one time and one number of slots. A mapping gives the (least, largest)
         value of each, None for no limit.
     **options

@@ -32,11 +32,12 @@ class Parameter:
     name
         Its name.
     kind
-        ``"size"``: the number of values of a rank variable, or of its tiles; ``"throughput"``:
+        ``"size"``: the number of values of a rank variable, or of its tiles, or a variable of the
+        input on which sizes depend; ``"throughput"``:
         actions of a component per unit of time; ``"duration"``, ``"latency"``: time per action of a
         component, and fixed latency of an action; ``"slots"``: tiles that a holder keeps.
     variable
-        Size: the rank variable.
+        Size: the rank variable; empty for a variable of the input.
     tile
         Size: values per unit of the parameter: 1, or the tile shape.
     step
@@ -140,6 +141,8 @@ class Parameter:
         Spec
             The changed input.
         """
+        if self.kind == "size" and not self.variable:
+            return spec.with_variables(**{self.name: int(value)})
         if self.kind == "size":
             return _with_size(spec, self.variable, int(value) * self.tile)
         changed = {
@@ -173,8 +176,9 @@ def find_parameter(spec: Spec, name: str, holders: Sequence[str]) -> Parameter:
         The input.
     name
         ``"M"`` or ``"m"``: the number of values of rank variable m; ``"m_tiles"``: of its outermost
-        tiles; ``"DRAM.throughput"``, ``"DRAM.duration"``: of all actions; ``"DRAM.read.latency"``
-        and so on: of one action; ``"slots"``, ``"o1.slots"``, ``"o1@SRAM.slots"``.
+        tiles; a variable of the input, on which sizes depend; ``"DRAM.throughput"``,
+        ``"DRAM.duration"``: of all actions; ``"DRAM.read.latency"`` and so on: of one action;
+        ``"slots"``, ``"o1.slots"``, ``"o1@SRAM.slots"``.
     holders
         The names that `slots` takes.
 
@@ -197,6 +201,8 @@ def find_parameter(spec: Spec, name: str, holders: Sequence[str]) -> Parameter:
     if "." in name:
         component, *action, kind = name.split(".")
         return _time(spec, name, component, action, kind)
+    if spec.source is not None and name in (spec.source.tree.get("variables") or {}):
+        return Parameter(name, "size", step=lcm(*_growing_tiles(spec, name), 1))
     tiled = name.endswith("_tiles") and name.removesuffix("_tiles") in variables
     wanted = name.removesuffix("_tiles") if tiled else name
     variable = next((v for v in variables if wanted in (v, v.upper())), None)
@@ -297,6 +303,26 @@ def _with_size(spec: Spec, variable: str, size: int) -> Spec:
         replace(e, constraints=tuple(map(changed, e.constraints))) for e in spec.workload.einsums
     )
     return replace(spec, workload=replace(spec.workload, einsums=einsums))
+
+
+def _growing_tiles(spec: Spec, name: str) -> list[int]:
+    """The outermost tile shapes of the rank variables whose sizes depend on a variable."""
+    assert spec.source is not None
+    own = spec.source.tree["variables"][name]
+    if type(own) is not int:
+        raise OptionError(
+            f"parameter {name!r}: the variable is no whole number in the input",
+            where="parameters",
+            fix="use a variable, or a rank variable, with a size",
+        )
+    other = spec.with_variables(**{name: own + 1})
+    changed = {
+        constraint.variables[0]
+        for one, two in zip(spec.workload.einsums, other.workload.einsums, strict=True)
+        for constraint, new in zip(one.constraints, two.constraints, strict=True)
+        if constraint != new and len(constraint.variables) == 1
+    }
+    return [tile for variable in changed for tile in _outermost_tiles(spec, variable)]
 
 
 def _outermost_tiles(spec: Spec, variable: str) -> list[int]:

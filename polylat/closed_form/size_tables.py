@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from itertools import product
@@ -34,7 +34,7 @@ __all__ = ["CHECKED", "SizeTables"]
 _HIGH = {1: 1 << 36, 2: 1 << 22}
 """By number of sizes, where the proof of a range begins: large, so that it is unbounded."""
 
-_MOST_OLDEST = 4_000
+_MOST_OLDEST = 10_000
 """Largest sample for the order "oldest"."""
 
 _MOST_CLASSES = 32
@@ -155,15 +155,23 @@ class SizeTables:
                 search = _ClassSearch(self, times, steps, residues, static)
                 for figure, some in search.pieces().items():
                     pieces.setdefault(figure, []).extend(some)
+        least = tuple(low for low, _ in self.bounds)
+        pieces = {
+            figure: [piece.from_size(least) for piece in some] for figure, some in pieces.items()
+        }
         points = self._computed(times, pieces, static)
         figures = dict.fromkeys((*pieces, *(f for found in points.values() for f in found)))
-        return {
+        tables = {
             figure: table_of(
                 pieces.get(figure, []),
                 {sizes: found[figure] for sizes, found in points.items() if figure in found},
                 steps[0],
             )
             for figure in figures
+        }
+        return {
+            figure: replace(table, pieces=tuple(p.from_size(least) for p in table.pieces))
+            for figure, table in tables.items()
         }
 
     def _computed(

@@ -39,6 +39,9 @@ __all__ = ["MorePeriodsError", "Range", "RangeProver", "Sizes"]
 Sizes = tuple[int, ...]
 """A value of every growing parameter."""
 
+_FAR = 64
+"""How much larger than the lower end of a range the sizes are from which it is proven."""
+
 _LARGER = (0, 1, 2, 4)
 """By how many steps the lower end of a range is raised where the smallest sizes are special."""
 
@@ -131,8 +134,8 @@ class RangeProver:
                 high - step * max(down - more, 0)
                 for high, step, down in zip(self.high, self.step, steps, strict=True)
             )
-            if any(a >= b for a, b in zip(low, self.high, strict=True)):
-                return None
+            if any(a * _FAR >= b for a, b in zip(low, self.high, strict=True)):
+                return None  # several ranges grow, and the others are too long
             try:
                 proven = self._proven(solution, low)
             except (NotPeriodicError, IrregularError):

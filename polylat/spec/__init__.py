@@ -11,7 +11,7 @@ from polylat.spec.parts import SpecParts
 from polylat.spec.reading.evaluate import evaluate
 from polylat.spec.reading.mapping_paths import check_paths
 from polylat.spec.reading.plain_data import to_tree
-from polylat.spec.writing.yaml_output import to_yaml
+from polylat.spec.writing.yaml_output import input_keys, to_yaml
 from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Spec"]
@@ -110,6 +110,36 @@ class Spec(SpecParts, Tabular):
                 - !Nested
         """
         return to_yaml(self, schedule=schedule)
+
+    def with_variables(self, **values: Any) -> Spec:
+        """Evaluate workload and architecture again, with other values of variables.
+
+        Parameters
+        ----------
+        **values
+            Variables under the key ``variables`` of the input, or used in its expressions.
+
+        Returns
+        -------
+        Spec
+            The input with these values; its mapping and options are kept as they are.
+
+        Raises
+        ------
+        UnsupportedError
+            Workload or architecture were made or changed in Python.
+        PolylatError
+            The input does not use a variable, or cannot be analyzed with these values.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> spec = polylat.load("examples/two_convolutions.yaml")
+        >>> polylat.roofline(spec).latency, polylat.roofline(spec.with_variables(P=5)).latency
+        (13824, 5024)
+        """
+        keys = input_keys(self, schedule=True)
+        return Spec.from_parts(evaluate(to_tree(keys), to_tree(values)))
 
     def with_pipelines(self, names: Collection[str] | None = None) -> Spec:
         """Replace Sequential splits by Pipelines.

@@ -16,7 +16,7 @@ from polylat.spec.reading.yaml_text import parse
 from polylat.spec.writing.mapping_data import mapping_data
 from polylat.spec.writing.schedule_data import schedule_data
 
-__all__ = ["dump", "to_yaml"]
+__all__ = ["dump", "input_keys", "to_yaml"]
 
 _PLAIN = re.compile(r"[\w(~.][\w ()+*/<>=.|&~^%-]*\Z")
 """Texts that need no quotes, unless they are another value without them."""
@@ -45,6 +45,27 @@ def to_yaml(spec: SpecParts, *, schedule: bool) -> str:
     UnsupportedError
         Workload and architecture are not those of the input that was read.
     """
+    return dump(input_keys(spec, schedule=schedule))
+
+
+def input_keys(spec: SpecParts, *, schedule: bool) -> dict[str, Any]:
+    """Return the top-level keys of an input as plain data.
+
+    Parameters
+    ----------
+    spec, schedule
+        As for `to_yaml`.
+
+    Returns
+    -------
+    dict
+        Key → value; expressions are not evaluated.
+
+    Raises
+    ------
+    UnsupportedError
+        Workload and architecture are not those of the input that was read.
+    """
     source = spec.source
     if source is None or (source.workload, source.arch) != (spec.workload, spec.arch):
         raise UnsupportedError(
@@ -57,7 +78,7 @@ def to_yaml(spec: SpecParts, *, schedule: bool) -> str:
     if schedule:
         tensors = {tensor for e in spec.workload.einsums for tensor in e.tensors}
         keys["schedule"] = {**source.machine, **schedule_data(spec.schedule, tensors)}
-    return dump(keys)
+    return keys
 
 
 def dump(keys: Mapping[str, Any]) -> str:
