@@ -29,7 +29,7 @@ demo: $(BASE) ## two examples: a write-back in the background, and an attention 
 		--granularity tile --background o2 --verify -o build/report.html
 	@echo "Open build/report.html in a browser: it shows how much of the write of o2 is on the critical path."
 
-pictures: $(BASE) ## draw the pictures of the documentation
+pictures: $(DEV) ## draw the pictures of the documentation
 	$(RUN) examples/pictures.py
 	$(RUN) docs/rules.py
 

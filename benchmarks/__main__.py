@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import explore, longest_path, real_size, simulation, trip_counts
+from benchmarks import explore, formulas, longest_path, real_size, simulation, trip_counts
 from benchmarks.cascades import cascades
 from benchmarks.cases import cascade
 from benchmarks.measure import interleaved, machine, table
@@ -49,6 +49,7 @@ def main() -> None:
         "trip-counts": trips,
         "real-size": real_sizes,
         "explore": explorations,
+        "formulas": formula_points,
         "accelforge": accelforge,
     }
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
@@ -74,6 +75,32 @@ def main() -> None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         print(f"\nfigures: {options.output}")
+
+
+def formula_points(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Points per second of formulas, against an analysis per point."""
+    points, compared = (10_000, 10) if options.smoke else (1_000_000, 100)
+    found = [
+        formulas.formula_figures("untapped", points, compared),
+        formulas.formula_figures(
+            "tap_resident", points, compared, granularity="tile", background="o2"
+        ),
+    ]
+    rows = [
+        (
+            one.name,
+            f"{one.derived:.1f}",
+            f"{one.per_second:,.0f}",
+            f"{one.analyze:,.0f}",
+            f"{one.roofline:,.0f}",
+            f"{one.per_second / one.analyze:,.0f}",
+        )
+        for one in found
+    ]
+    head = ("mapping", "derive s", "points/s", "analyze/s", "roofline/s", "ratio to analyze")
+    print(table(head, rows))
+    assert all(one.agree for one in found)
+    return [one.to_dict() for one in found]
 
 
 def _row_counts(options: argparse.Namespace) -> Sequence[int]:

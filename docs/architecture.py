@@ -17,6 +17,7 @@ JOBS = {
     "__main__": "python -m polylat",
     "cli": "commands",
     "accelforge": "live objects, mapper's results",
+    "closed_form": "symbolic: formulas, and their proofs",
     "explorer": "explore",
     "report": "analyze, Report",
     "views": "text, HTML, pictures, JSON, frames",

@@ -1,15 +1,21 @@
 """Draw the pictures of the documentation: ``python examples/pictures.py [FOLDER]``.
 
-The folder is docs/ by default. The pictures are SVG and follow the reader's light or dark mode.
+The folder is docs/ by default. The pictures are SVG; the timeline follows the light or dark
+mode of the reader. Matplotlib is needed (the extra ``plot``).
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from fractions import Fraction
+from io import StringIO
 from pathlib import Path
 
+import matplotlib as mpl
+
 import polylat
+from polylat.views.paper_plots import plot_lines
 
 HERE = Path(__file__).resolve().parent
 
@@ -32,7 +38,39 @@ def tapped_cascade() -> str:
     return stack.to_svg(width=960)
 
 
-PICTURES: Mapping[str, Callable[[], str]] = {"timeline.svg": tapped_cascade}
+def formulas() -> str:
+    """Draw the latency against the throughput of DRAM, without and with the write of o2."""
+    files = [HERE / name for name in ("arch.yaml", "workload.yaml")]
+    cases: dict[str, tuple[str, dict[str, str]]] = {
+        "o2 in SRAM only": ("untapped.yaml", {}),
+        "o2 to DRAM, too, in the background": ("tap_resident.yaml", {"background": "o2"}),
+        "o2 to DRAM, too": ("tap_resident.yaml", {}),
+    }
+    lines = {}
+    for name, (file, options) in cases.items():
+        spec = polylat.load(*files, HERE / file)
+        limits = {"M": None, "DRAM.throughput": (1, 6)}
+        formula = polylat.symbolic(spec, limits, granularity="tile", **options)
+        sweep = formula.sweep(DRAM_throughput=range(1, 7), M=8)
+        lines[name] = [(Fraction(row[0] or 0), Fraction(row[-1] or 0)) for row in sweep.rows]
+    figure = plot_lines(
+        lines,
+        x="throughput of DRAM (M = 8)",
+        y="latency",
+        marked={place for line in lines.values() for place, _ in line},
+        bottom=22_000,
+        width=5.5,
+    )
+    text = StringIO()
+    with mpl.rc_context({"svg.hashsalt": "polylat", "svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", metadata={"Date": None}, facecolor="white")
+    return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+
+
+PICTURES: Mapping[str, Callable[[], str]] = {
+    "timeline.svg": tapped_cascade,
+    "formula.svg": formulas,
+}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.errors import (
     CapacityError,
+    DomainError,
     ExplorationError,
     ExpressionError,
     InterruptedExplorationError,
@@ -49,8 +50,11 @@ if TYPE_CHECKING:
     )
     from polylat.analysis.transfer_cost import TransferCost
     from polylat.analysis.variation import Rescheduled
-    from polylat.closed_form.closed_form import ClosedForm, DomainError
+    from polylat.closed_form.closed_form import ClosedForm
     from polylat.closed_form.formula import Formula, symbolic
+    from polylat.closed_form.parameters import Parameter
+    from polylat.closed_form.questions import Breakpoints, Stretch
+    from polylat.closed_form.sweep import Sweep
     from polylat.exploration.choice import Choice
     from polylat.explorer import Exploration, Result, explore
     from polylat.numbers import Number
@@ -85,6 +89,7 @@ __all__ = [
     "Bar",
     "BarPart",
     "Branch",
+    "Breakpoints",
     "CapacityError",
     "Certificate",
     "CertificateError",
@@ -117,6 +122,7 @@ __all__ = [
     "Occupancy",
     "OccupancyLevel",
     "OptionError",
+    "Parameter",
     "Pipeline",
     "PolylatError",
     "PortUse",
@@ -137,6 +143,8 @@ __all__ = [
     "Step",
     "Storage",
     "StoreError",
+    "Stretch",
+    "Sweep",
     "Table",
     "Temporal",
     "Timeline",
@@ -184,9 +192,12 @@ _LAZY = {
     "Difference": "polylat.analysis.comparison",
     "Einsum": "polylat.spec.workload",
     "ClosedForm": "polylat.closed_form.closed_form",
-    "DomainError": "polylat.closed_form.closed_form",
     "Energy": "polylat.analysis.energy",
+    "Breakpoints": "polylat.closed_form.questions",
     "Formula": "polylat.closed_form.formula",
+    "Parameter": "polylat.closed_form.parameters",
+    "Stretch": "polylat.closed_form.questions",
+    "Sweep": "polylat.closed_form.sweep",
     "Exploration": "polylat.explorer",
     "InitiationInterval": "polylat.analysis.steady_state",
     "Lane": "polylat.analysis.timeline",

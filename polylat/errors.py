@@ -59,6 +59,10 @@ class OptionError(PolylatError, ValueError):
     """An option of `analyze` (or of the file's ``schedule:`` key) cannot be used."""
 
 
+class DomainError(OptionError):
+    """A formula is asked for a value outside of its domain."""
+
+
 class MappingError(PolylatError, ValueError):
     """The mapping is illegal: it does not compute its cascade."""
 

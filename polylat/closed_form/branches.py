@@ -14,17 +14,17 @@ from itertools import pairwise, product
 from math import lcm
 
 from polylat.closed_form.multilinear import Multilinear
-from polylat.closed_form.time_cells import Cell
+from polylat.closed_form.time_cells import FigureCell
 from polylat.engine.trip_ranges import Sizes
 
-__all__ = ["Branch", "branches_of", "is_largest"]
+__all__ = ["FigureBranch", "branches_of", "is_largest"]
 
 _MOST_EXCEPTIONS = 16
 """Largest number of cells of a branch that are listed one by one."""
 
 
 @dataclass(frozen=True)
-class Branch:
+class FigureBranch:
     """A figure in a class of sizes, with a number of slots.
 
     Parameters
@@ -45,11 +45,13 @@ class Branch:
     residues: Sizes
     slots: tuple[int, ...]
     forms: tuple[Multilinear, ...]
-    cells: tuple[Cell, ...]
-    exceptions: tuple[Cell, ...] = ()
+    cells: tuple[FigureCell, ...]
+    exceptions: tuple[FigureCell, ...] = ()
 
 
-def branches_of(cells: Sequence[Cell], hints: Sequence[Multilinear] = ()) -> list[Branch]:
+def branches_of(
+    cells: Sequence[FigureCell], hints: Sequence[Multilinear] = ()
+) -> list[FigureBranch]:
     """Divide the cells of a figure into branches.
 
     Parameters
@@ -61,7 +63,7 @@ def branches_of(cells: Sequence[Cell], hints: Sequence[Multilinear] = ()) -> lis
 
     Returns
     -------
-    list of Branch
+    list of FigureBranch
         The branches, one per class of sizes and number of slots. Cells that are neither covered by
         its functions nor few enough to be exceptions are left out.
     """
@@ -83,7 +85,7 @@ def branches_of(cells: Sequence[Cell], hints: Sequence[Multilinear] = ()) -> lis
     return found
 
 
-def _is_range(cell: Cell) -> bool:
+def _is_range(cell: FigureCell) -> bool:
     """Whether a cell is more than a single size."""
     return all(
         high is None or high > low
@@ -91,7 +93,7 @@ def _is_range(cell: Cell) -> bool:
     )
 
 
-def _part(cell: Cell, steps: Sizes, residues: Sizes) -> Iterable[Cell]:
+def _part(cell: FigureCell, steps: Sizes, residues: Sizes) -> Iterable[FigureCell]:
     """The part of a cell in a class of sizes."""
     piece = cell.piece
     if not _is_range(cell):
@@ -100,16 +102,16 @@ def _part(cell: Cell, steps: Sizes, residues: Sizes) -> Iterable[Cell]:
         return
     for part in piece.in_steps(steps):
         if part.residues == residues:
-            yield Cell(part, cell.times, cell.slots)
+            yield FigureCell(part, cell.times, cell.slots)
 
 
 def _branch(
-    cells: Sequence[Cell],
+    cells: Sequence[FigureCell],
     steps: Sizes,
     residues: Sizes,
     slots: tuple[int, ...],
     hints: Sequence[Multilinear],
-) -> Branch:
+) -> FigureBranch:
     # Functions of intervals first: those of single times are constant in the time.
     wide = [cell for cell in cells if _is_range(cell) and all(a < b for a, b in cell.times)]
     forms = _maximal([*(cell.value for cell in wide), *hints], cells)
@@ -128,10 +130,10 @@ def _branch(
             forms = others
     rest = [cell for cell in cells if cell not in kept]
     few = rest if len(rest) <= _MOST_EXCEPTIONS else []
-    return Branch(steps, residues, slots, forms, (*kept, *few), tuple(few))
+    return FigureBranch(steps, residues, slots, forms, (*kept, *few), tuple(few))
 
 
-def _lines(cells: Sequence[Cell]) -> list[Multilinear]:
+def _lines(cells: Sequence[FigureCell]) -> list[Multilinear]:
     """Functions through single sizes, and through single times, next to each other."""
     single = sorted(
         (c for c in cells if len(c.piece.low) == 1 and not _is_range(c)),
@@ -160,10 +162,10 @@ def _lines(cells: Sequence[Cell]) -> list[Multilinear]:
     return found
 
 
-def _maximal(values: Sequence[Multilinear], cells: Sequence[Cell]) -> tuple[Multilinear, ...]:
+def _maximal(values: Sequence[Multilinear], cells: Sequence[FigureCell]) -> tuple[Multilinear, ...]:
     """The functions whose maximum is the figure in as many cells as possible."""
     forms: tuple[Multilinear, ...] = ()
-    kept: list[Cell] = []
+    kept: list[FigureCell] = []
     for value in dict.fromkeys(values):
         more = (*forms, value)
         fits = [cell for cell in cells if is_largest(cell, more)]
@@ -172,7 +174,7 @@ def _maximal(values: Sequence[Multilinear], cells: Sequence[Cell]) -> tuple[Mult
     return forms
 
 
-def is_largest(cell: Cell, forms: Sequence[Multilinear]) -> bool:
+def is_largest(cell: FigureCell, forms: Sequence[Multilinear]) -> bool:
     """Return whether the largest of some functions is the figure of a cell.
 
     Parameters
@@ -198,7 +200,7 @@ def is_largest(cell: Cell, forms: Sequence[Multilinear]) -> bool:
     return all(own.minus(other).is_nonnegative(low, high) for other in some)
 
 
-def _restricted(value: Multilinear, cell: Cell) -> Multilinear:
+def _restricted(value: Multilinear, cell: FigureCell) -> Multilinear:
     """A function as one of the variables that vary in a cell; the others are substituted."""
     left = list(value.coefficients)
     ends: list[tuple[Fraction | int, Fraction | int | None]]

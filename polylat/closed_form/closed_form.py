@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polylat.closed_form.branches import Branch, branches_of
+from polylat.closed_form.branches import FigureBranch, branches_of
 from polylat.closed_form.expressions import conditions_of, expression_of, symbols_of
 from polylat.closed_form.family import Figure
 from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.parameters import Parameter
-from polylat.closed_form.time_cells import Cell
-from polylat.errors import OptionError
+from polylat.closed_form.time_cells import FigureCell
+from polylat.errors import DomainError, OptionError
 from polylat.numbers import Number, format_number, reduce_number
 from polylat.spec.reading.numbers import BadNumber, parse_ratio
 
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     import islpy
     from numpy.typing import NDArray
 
-__all__ = ["ClosedForm", "DomainError"]
-
-
-class DomainError(OptionError):
-    """A formula is asked for a value outside of its domain."""
+__all__ = ["ClosedForm"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +47,11 @@ class ClosedForm:
 
     figure: Figure
     parameters: tuple[Parameter, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[FigureCell, ...]
     hints: tuple[Multilinear, ...] = ()
 
     @cached_property
-    def branches(self) -> tuple[Branch, ...]:
+    def branches(self) -> tuple[FigureBranch, ...]:
         """The cells by class of sizes, each with the functions of which it is the largest."""
         return tuple(branches_of(self.cells, self.hints))
 
@@ -222,7 +218,7 @@ class ClosedForm:
         return [p for p in self.parameters if p.is_time]
 
     @cached_property
-    def _known(self) -> list[Cell]:
+    def _known(self) -> list[FigureCell]:
         return [cell for branch in self.branches for cell in branch.cells]
 
     def _point(
@@ -283,7 +279,7 @@ class ClosedForm:
         pairs = zip(self.parameters, plain, strict=True)
         return ", ".join(f"{p.symbol} = {format_number(reduce_number(v))}" for p, v in pairs)
 
-    def _in_isl(self, cell: Cell) -> str:
+    def _in_isl(self, cell: FigureCell) -> str:
         terms = []
         piece = cell.piece
         ranges = zip(self._sizes, piece.low, piece.high, piece.step, strict=True)
@@ -343,7 +339,7 @@ class ClosedForm:
 
     def _mask(
         self,
-        cell: Cell,
+        cell: FigureCell,
         sizes: Sequence[NDArray[np.float64]],
         arrays: Mapping[str, NDArray[Any]],
     ) -> NDArray[np.bool_]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import sympy
 
-from polylat.closed_form.branches import Branch, is_largest
+from polylat.closed_form.branches import FigureBranch, is_largest
 from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.parameters import Parameter
-from polylat.closed_form.time_cells import Cell
+from polylat.closed_form.time_cells import FigureCell
 
 __all__ = ["conditions_of", "expression_of", "symbols_of"]
 
@@ -45,7 +45,7 @@ def symbols_of(parameters: Sequence[Parameter]) -> tuple[Expression, ...]:
     )
 
 
-def expression_of(branches: Sequence[Branch], parameters: Sequence[Parameter]) -> Expression:
+def expression_of(branches: Sequence[FigureBranch], parameters: Sequence[Parameter]) -> Expression:
     """Return one expression for a figure.
 
     Parameters
@@ -64,7 +64,7 @@ def expression_of(branches: Sequence[Branch], parameters: Sequence[Parameter]) -
         return sympy.nan
     symbols = symbols_of(parameters)
     writer = _Writer(parameters, symbols)
-    by_slots: dict[tuple[int, ...], list[Branch]] = {}
+    by_slots: dict[tuple[int, ...], list[FigureBranch]] = {}
     for branch in branches:
         by_slots.setdefault(branch.slots, []).append(branch)
     cases = [(writer.of_classes(some), slots) for slots, some in by_slots.items()]
@@ -85,7 +85,7 @@ class _Writer:
             *(1 / s if p.kind == "throughput" else s for p, s in self.times),
         ]
 
-    def of_classes(self, branches: Sequence[Branch]) -> Expression:
+    def of_classes(self, branches: Sequence[FigureBranch]) -> Expression:
         """One expression for the classes of sizes."""
         branches = _fewest_classes(branches)
         distinct = {(branch.forms, branch.exceptions) for branch in branches}
@@ -112,7 +112,7 @@ class _Writer:
             )
         )
 
-    def branch(self, branch: Branch) -> Expression:
+    def branch(self, branch: FigureBranch) -> Expression:
         """The expression of one branch."""
         main = self.largest([self.form(form) for form in branch.forms])
         if not branch.exceptions:
@@ -139,7 +139,7 @@ class _Writer:
             terms.append(product)
         return sympy.Add(*terms)
 
-    def cell(self, cell: Cell) -> Expression:
+    def cell(self, cell: FigureCell) -> Expression:
         """The condition of a cell."""
         found = []
         piece = cell.piece
@@ -163,7 +163,7 @@ class _Writer:
                 found.append(symbol <= _rational(high_value))
         return sympy.And(*found)
 
-    def _quasi(self, branches: Sequence[Branch]) -> Expression | None:
+    def _quasi(self, branches: Sequence[FigureBranch]) -> Expression | None:
         """One expression with rounded sizes for several classes of one size, if there is one."""
         if len(self.sizes) != 1 or any(b.exceptions for b in branches):
             return None
@@ -230,13 +230,13 @@ class _Writer:
         return None
 
 
-def _fewest_classes(branches: Sequence[Branch]) -> Sequence[Branch]:
+def _fewest_classes(branches: Sequence[FigureBranch]) -> Sequence[FigureBranch]:
     """Classes of one size with a smaller step, as far as the figures repeat in it."""
     if len(branches[0].steps) != 1 or any(branch.exceptions for branch in branches):
         return branches
     (step,) = branches[0].steps
     for smaller in (n for n in range(1, step) if step % n == 0):
-        joined: dict[int, Branch] = {}
+        joined: dict[int, FigureBranch] = {}
         for branch in branches:
             residue = branch.residues[0] % smaller
             one = joined.setdefault(
@@ -274,7 +274,7 @@ def _rational(value: Fraction) -> Expression:
     return sympy.Rational(value.numerator, value.denominator)
 
 
-def conditions_of(branches: Sequence[Branch], parameters: Sequence[Parameter]) -> Expression:
+def conditions_of(branches: Sequence[FigureBranch], parameters: Sequence[Parameter]) -> Expression:
     """Return where a figure is known, as SymPy conditions.
 
     Parameters

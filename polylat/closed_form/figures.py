@@ -14,7 +14,7 @@ from polylat.closed_form.parameters import Bound, Parameter
 from polylat.closed_form.size_pieces import SizeTable
 from polylat.closed_form.size_tables import SizeTables
 from polylat.closed_form.time_cells import (
-    Cell,
+    FigureCell,
     Interval,
     cells_at,
     convex_cells,
@@ -54,7 +54,7 @@ class FigureForms:
     values: tuple[tuple[Fraction, Fraction], ...]
     _forms: dict[Figure, ClosedForm] = field(default_factory=dict)
     _tables: dict[tuple[int, ...], SizeTables] = field(default_factory=dict)
-    _cells: dict[tuple[Figure, tuple[int, ...]], list[Cell]] = field(default_factory=dict)
+    _cells: dict[tuple[Figure, tuple[int, ...]], list[FigureCell]] = field(default_factory=dict)
     _one_order: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
     @property
@@ -110,13 +110,13 @@ class FigureForms:
         ends = parameter.coordinate(least), parameter.coordinate(largest)
         return min(ends), max(ends)
 
-    def _of(self, figure: Figure, slots: tuple[int, ...]) -> list[Cell]:
+    def _of(self, figure: Figure, slots: tuple[int, ...]) -> list[FigureCell]:
         """The cells of a figure for a number of slots."""
         if (figure, slots) not in self._cells:
             self._cells[figure, slots] = self._found(figure, slots)
         return self._cells[figure, slots]
 
-    def _found(self, figure: Figure, slots: tuple[int, ...]) -> list[Cell]:
+    def _found(self, figure: Figure, slots: tuple[int, ...]) -> list[FigureCell]:
         tables = self._size_tables(slots)
         if isinstance(figure, str) and figure.startswith(PEAK):
             if not self.times:
@@ -141,7 +141,9 @@ class FigureForms:
         elif self._has_one_order(slots):
             return self._of("program", slots)
         elif figure == "latency" and self.families[slots].options["order"] == "best":
-            static: dict[Figure, list[Cell]] = {f: self._of(f, slots) for f in (*_STATIC, *_LOWER)}
+            static: dict[Figure, list[FigureCell]] = {
+                f: self._of(f, slots) for f in (*_STATIC, *_LOWER)
+            }
             found = latency_cells(static, _LOWER)
         elif figure == "latency":
             order = self.families[slots].options["order"]
@@ -158,10 +160,10 @@ class FigureForms:
         return tuple(dict.fromkeys(c.value for c in cells if c.times[0][0] < c.times[0][1]))
 
     def _at_values(
-        self, figure: Figure, slots: tuple[int, ...], found: Sequence[Cell]
-    ) -> list[Cell]:
+        self, figure: Figure, slots: tuple[int, ...], found: Sequence[FigureCell]
+    ) -> list[FigureCell]:
         """The cells at whole values of the time that no interval covers for all large sizes."""
-        more: list[Cell] = []
+        more: list[FigureCell] = []
         for time in self._whole_values:
             if any(
                 a <= time <= b and all(high is None for high in cell.piece.high)
@@ -191,7 +193,7 @@ class FigureForms:
         last = min(floor(largest), ceil(least) + _MOST_VALUES - 1)
         return [parameter.coordinate(value) for value in range(ceil(least), last + 1)]
 
-    def _unbounded(self, cell: Cell) -> Cell:
+    def _unbounded(self, cell: FigureCell) -> FigureCell:
         """Extend the first cell to all shorter times if the figure is constant there.
 
         A convex function that grows with the time, and is constant on an interval, is the same

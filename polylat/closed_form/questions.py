@@ -9,10 +9,10 @@ from itertools import pairwise
 from math import floor, lcm
 from typing import TYPE_CHECKING, Any
 
-from polylat.closed_form.closed_form import ClosedForm, DomainError
+from polylat.closed_form.closed_form import ClosedForm
 from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.parameters import Parameter
-from polylat.errors import OptionError
+from polylat.errors import DomainError, OptionError
 from polylat.numbers import Number, format_number, percent, reduce_number
 from polylat.tables import Column, Table, Tabular
 from polylat.views.paper_plots import plot_lines

@@ -46,7 +46,7 @@ CHECKED = 64
 _MOST_POINTS = 400
 """Largest number of sizes at which figures are computed one by one."""
 
-_FIRST = (1, 4, 16)
+_FIRST = (1, 4, 16, 64)
 """Numbers of tiles from which on numbers of actions are affine, as far as needed."""
 
 _LOWER = ("resource_bound", "dependence_bound", "barrier_bound")
@@ -182,14 +182,15 @@ class SizeTables:
     ) -> dict[Sizes, Mapping[Figure, Fraction]]:
         """The figures at sizes below those of the ranges, or at all sizes where there is none."""
         found: dict[Sizes, Mapping[Figure, Fraction]] = {}
-        missing = {"latency", "oldest"} if static else set()
-        legal = [f for f in ("latency", *ORDERS, *_LOWER) if f not in missing]
-        if not static and "latency" in pieces:
-            legal = [f for f in legal if f in pieces]
-        lows = [piece.low[0] for figure in legal for piece in pieces.get(figure, ())]
+        wanted: dict[Figure, None] = dict.fromkeys((*pieces, "latency", *ORDERS, *_LOWER))
+        if static:
+            wanted = {figure: None for figure in wanted if figure not in ("latency", "oldest")}
+        elif "latency" in pieces:
+            wanted = dict.fromkeys(pieces)  # an order that is not proven may be illegal
+        lows = [piece.low[0] for figure in wanted for piece in pieces.get(figure, ())]
         for sizes in self._small(max(lows, default=0)):
             known = all(
-                any(piece.covers(sizes) for piece in pieces.get(figure, ())) for figure in legal
+                any(piece.covers(sizes) for piece in pieces.get(figure, ())) for figure in wanted
             )
             if not known:
                 figures = self.family.figures_at((sizes, times))

@@ -8,8 +8,8 @@ from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from polylat.closed_form.closed_form import ClosedForm, DomainError
-from polylat.errors import OptionError
+from polylat.closed_form.closed_form import ClosedForm
+from polylat.errors import DomainError, OptionError
 from polylat.numbers import Number, format_number
 from polylat.tables import Column, Table, Tabular
 from polylat.views.paper_plots import plot_lines

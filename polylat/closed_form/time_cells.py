@@ -19,7 +19,7 @@ from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.size_pieces import SizePiece, SizeTable, in_classes, table_of
 from polylat.engine.trip_ranges import Sizes
 
-__all__ = ["Cell", "Interval", "cells_at", "convex_cells", "latency_cells"]
+__all__ = ["FigureCell", "Interval", "cells_at", "convex_cells", "latency_cells"]
 
 Interval = tuple[Fraction, Fraction]
 """Least and largest time."""
@@ -39,7 +39,7 @@ the same, they begin later and later."""
 
 
 @dataclass(frozen=True)
-class Cell:
+class FigureCell:
     """A figure in a range of sizes and an interval of times.
 
     Parameters
@@ -80,7 +80,7 @@ class Cell:
             and self.piece.covers(sizes)
         )
 
-    def is_part_of(self, other: Cell) -> bool:
+    def is_part_of(self, other: FigureCell) -> bool:
         """Return whether another cell contains this one, with the same figure.
 
         Parameters
@@ -109,7 +109,7 @@ class Cell:
         )
 
 
-def cells_at(table: SizeTable, times: tuple[Fraction, ...]) -> list[Cell]:
+def cells_at(table: SizeTable, times: tuple[Fraction, ...]) -> list[FigureCell]:
     """Return the cells of a figure at single times.
 
     Parameters
@@ -121,15 +121,15 @@ def cells_at(table: SizeTable, times: tuple[Fraction, ...]) -> list[Cell]:
 
     Returns
     -------
-    list of Cell
+    list of FigureCell
         One cell per range of sizes, and per single size.
     """
 
-    def lifted(piece: SizePiece) -> Cell:
+    def lifted(piece: SizePiece) -> FigureCell:
         value = piece.value
         for _ in times:
             value = Multilinear(value.coefficients + (Fraction(0),) * len(value.coefficients))
-        return Cell(replace(piece, value=value), tuple((time, time) for time in times))
+        return FigureCell(replace(piece, value=value), tuple((time, time) for time in times))
 
     return [lifted(piece) for piece in _all_pieces(table)]
 
@@ -143,7 +143,7 @@ def _all_pieces(table: SizeTable) -> list[SizePiece]:
     return [*table.pieces, *single]
 
 
-def convex_cells(figure: Figure, tables: Tables, interval: Interval) -> list[Cell]:
+def convex_cells(figure: Figure, tables: Tables, interval: Interval) -> list[FigureCell]:
     """Return the cells of a figure that is convex in the time.
 
     Parameters
@@ -157,7 +157,7 @@ def convex_cells(figure: Figure, tables: Tables, interval: Interval) -> list[Cel
 
     Returns
     -------
-    list of Cell
+    list of FigureCell
         Cells, as far as they are found: the intervals between them are not covered.
     """
     assert isinstance(figure, tuple) or figure in CONVEX
@@ -176,7 +176,7 @@ class _LineSearch:
         """The figure as a function of the sizes."""
         return self.tables(time).get(self.figure, SizeTable(()))
 
-    def cells(self, left: Fraction, right: Fraction) -> Iterator[Cell]:
+    def cells(self, left: Fraction, right: Fraction) -> Iterator[FigureCell]:
         """Find the cells between two times."""
         whole = self.line(left, right)
         if whole:
@@ -240,7 +240,7 @@ class _LineSearch:
         kept = [c for line in lines for c in line.cells if not any(c.is_part_of(f) for f in found)]
         return [_Line(begin, end, [*found, *kept])]
 
-    def line(self, left: Fraction, right: Fraction) -> list[Cell]:
+    def line(self, left: Fraction, right: Fraction) -> list[FigureCell]:
         """The cells of an interval on which the figure is linear, for some ranges of sizes.
 
         Empty unless it is linear for all large sizes.
@@ -271,7 +271,7 @@ class _LineSearch:
             for sizes, value in sorted(points.items())
             if not any(piece.covers(sizes) for piece in grown)
         ]
-        return [Cell(piece, ((left, right),)) for piece in (*grown, *single)]
+        return [FigureCell(piece, ((left, right),)) for piece in (*grown, *single)]
 
     def _from(self, start: Fraction, to: Fraction) -> _Line | None:
         """Find a line at one end of an interval."""
@@ -290,7 +290,7 @@ class _Line:
 
     begin: Fraction
     end: Fraction
-    cells: Sequence[Cell]
+    cells: Sequence[FigureCell]
 
     @property
     def largest(self) -> list[SizePiece]:
@@ -399,7 +399,9 @@ def _leading(value: Multilinear, at: Sequence[int], far: Sequence[int]) -> Fract
     return left[0]
 
 
-def latency_cells(static: Mapping[Figure, Sequence[Cell]], bounds: Sequence[Figure]) -> list[Cell]:
+def latency_cells(
+    static: Mapping[Figure, Sequence[FigureCell]], bounds: Sequence[Figure]
+) -> list[FigureCell]:
     """Return the cells in which a static order attains a lower bound: that is the latency.
 
     Parameters
@@ -411,10 +413,10 @@ def latency_cells(static: Mapping[Figure, Sequence[Cell]], bounds: Sequence[Figu
 
     Returns
     -------
-    list of Cell
+    list of FigureCell
         The cells.
     """
-    found: list[Cell] = []
+    found: list[FigureCell] = []
     for order in ("program", "skew"):
         for cell in static.get(order, ()):
             for bound in bounds:
@@ -426,7 +428,7 @@ def latency_cells(static: Mapping[Figure, Sequence[Cell]], bounds: Sequence[Figu
     return found
 
 
-def _intersection(one: Cell, other: Cell) -> Cell | None:
+def _intersection(one: FigureCell, other: FigureCell) -> FigureCell | None:
     """The part of two cells in common, if the first one's sizes are in the second one's steps."""
     a, b = one.piece, other.piece
     if any(x % y for x, y in zip(a.step, b.step, strict=True)):
@@ -443,4 +445,4 @@ def _intersection(one: Cell, other: Cell) -> Cell | None:
         return None
     if any(n is not None and n < first for first, n in zip(piece.low, high, strict=True)):
         return None
-    return Cell(piece, times, one.slots)
+    return FigureCell(piece, times, one.slots)

@@ -113,6 +113,7 @@ def plot_lines(
     x: str,
     y: str,
     marked: Collection[Fraction] = (),
+    bottom: float = 0,
     width: float = 5.0,
 ) -> Figure:
     """Plot lines through points.
@@ -125,6 +126,8 @@ def plot_lines(
         Labels of the axes.
     marked
         Places on the x axis whose points get a marker; none: no markers.
+    bottom
+        Where the y axis begins.
     width
         Width in inches.
 
@@ -152,7 +155,7 @@ def plot_lines(
         )
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=bottom)
     _finish(axes)
     return figure
 
