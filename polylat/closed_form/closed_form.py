@@ -119,7 +119,7 @@ class ClosedForm:
         OptionError
             A parameter is missing, unknown, or no number.
         """
-        return reduce_number(self._at(self._point(values)))
+        return reduce_number(self._at(self.point(values)))
 
     def value_of(self, name: str, value: Any) -> Number:
         """Return a value of a parameter as an exact number.
@@ -198,7 +198,7 @@ class ClosedForm:
                 where="formula",
                 fix="name a parameter that is a time",
             )
-        sizes, _, slots = self._point({**others, self._times[at].symbol: 1})
+        sizes, _, slots = self.point({**others, self._times[at].symbol: 1})
         found = []
         for cell in self._known:
             if cell.slots == slots and cell.piece.covers(sizes):
@@ -221,10 +221,28 @@ class ClosedForm:
     def _known(self) -> list[FigureCell]:
         return [cell for branch in self.branches for cell in branch.cells]
 
-    def _point(
+    def point(
         self, values: Mapping[str, Any]
     ) -> tuple[tuple[int, ...], tuple[Fraction, ...], tuple[int, ...]]:
-        """Values as sizes, times and slots."""
+        """Return values of the parameters as sizes, times and slots.
+
+        Parameters
+        ----------
+        values
+            Symbol → number.
+
+        Returns
+        -------
+        (sizes, times, slots)
+            A tuple of each; times as `Parameter.coordinate`.
+
+        Raises
+        ------
+        DomainError
+            A number is no value of its parameter.
+        OptionError
+            A parameter is missing, unknown, or no number.
+        """
         names = [p.symbol for p in self.parameters]
         for name in values:
             if name not in names:

@@ -21,10 +21,10 @@ from polylat.closed_form.questions import (
 )
 from polylat.closed_form.sweep import Sweep, sweep_of
 from polylat.engine.orders import transfer_options
-from polylat.errors import OptionError, UnsupportedError
+from polylat.errors import DomainError, OptionError, UnsupportedError
 from polylat.lowering.lowered import lower
 from polylat.numbers import Number
-from polylat.report import analyze_options
+from polylat.report import Report, analyze, analyze_options
 from polylat.schedule.timing import ORDERS
 from polylat.spec import Spec
 from polylat.spec.names import known_names
@@ -163,6 +163,34 @@ class Formula(Tabular):
             A parameter is missing, unknown, or no number.
         """
         return self.latency(**values)
+
+    def report(self, **values: Any) -> Report:
+        """Analyze the mapping at a point, in the domain or not.
+
+        Parameters
+        ----------
+        **values
+            A number for every parameter.
+
+        Returns
+        -------
+        Report
+            The report, which explains the latency and can verify it.
+
+        Raises
+        ------
+        PolylatError
+            A value cannot be used, or the mapping is illegal there.
+        """
+        sizes, times, slots = self.latency.point(values)
+        family = self._forms.families.get(slots)
+        if family is None:
+            raise DomainError(
+                f"{slots[0]} slots are not among those of the formula",
+                where="formula",
+                fix="derive it with a range of slots that has them",
+            )
+        return analyze(family.spec_at((sizes, times)), **family.options)
 
     def lambdify(self) -> Callable[..., NDArray[np.float64]]:
         """Return the latency as a NumPy function, NaN outside of the domain.
