@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from polylat.closed_form.parameters import Parameter
     from polylat.closed_form.questions import Breakpoints, Stretch
     from polylat.closed_form.sweep import Sweep
+    from polylat.closed_form.verification import FormulaCertificate, ProvenRange
     from polylat.exploration.choice import Choice
     from polylat.explorer import Exploration, Result, explore
     from polylat.numbers import Number
@@ -111,6 +112,7 @@ __all__ = [
     "ExplorationError",
     "ExpressionError",
     "Formula",
+    "FormulaCertificate",
     "InitiationInterval",
     "InterruptedExplorationError",
     "Lane",
@@ -126,6 +128,7 @@ __all__ = [
     "Pipeline",
     "PolylatError",
     "PortUse",
+    "ProvenRange",
     "ProvenRules",
     "RepeatedPart",
     "Report",
@@ -195,6 +198,8 @@ _LAZY = {
     "Energy": "polylat.analysis.energy",
     "Breakpoints": "polylat.closed_form.questions",
     "Formula": "polylat.closed_form.formula",
+    "FormulaCertificate": "polylat.closed_form.verification",
+    "ProvenRange": "polylat.closed_form.verification",
     "Parameter": "polylat.closed_form.parameters",
     "Stretch": "polylat.closed_form.questions",
     "Sweep": "polylat.closed_form.sweep",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Group
 from rich.text import Text
 
 import polylat
@@ -30,6 +31,7 @@ __all__ = ["formula"]
     epilog=examples(
         "polylat formula arch.yaml workload.yaml mapping.yaml --in M,DRAM.throughput",
         "polylat formula mapping.yaml --in M=1:64 --in DRAM.throughput=1:16 --background o2",
+        "polylat formula mapping.yaml --in M --verify",
         "polylat formula mapping.yaml --in M,o1@SRAM.slots --latex",
     ),
 )
@@ -44,12 +46,18 @@ __all__ = ["formula"]
     " tiles), DRAM.throughput, DRAM.read.duration, DRAM.read.latency, slots, o1@SRAM.slots."
     " Repeatable.",
 )
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Prove with ISL that the schedules behind the formulas are the earliest, at all sizes.",
+)
 @click.option("--latex", is_flag=True, help="Print the latency as LaTeX, and nothing else.")
 @schedule_options
 def formula(
     files: Sequence[str],
     variables: Sequence[str],
     names: Sequence[str],
+    verify: bool,
     latex: bool,
     as_json: bool,
     **options: Any,
@@ -64,7 +72,11 @@ def formula(
         found = polylat.symbolic(spec, parameters, **given_options(spec, **options))
         if latex:
             return Text(found.latex())
-        return found.to_dict() if as_json else found.to_rich()
+        if as_json:
+            data = found.to_dict()
+            return data | {"certificate": found.verify().to_dict()} if verify else data
+        shown = found.to_rich()
+        return Group(shown, "", found.verify().to_rich()) if verify else shown
 
 
 def _parameters(texts: Sequence[str]) -> dict[str, tuple[int | None, int | None] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, floor
@@ -20,6 +20,7 @@ from polylat.closed_form.time_cells import (
     convex_cells,
     latency_cells,
 )
+from polylat.closed_form.verification import ProvenRange
 
 __all__ = ["FigureForms"]
 
@@ -85,6 +86,30 @@ class FigureForms:
                 figure, self.parameters, tuple(cells), self._hints(figure)
             )
         return self._forms[figure]
+
+    def verified(self) -> Iterator[ProvenRange]:
+        """Prove the schedules again, with ISL, at the times that cells need.
+
+        Yields
+        ------
+        ProvenRange
+            The schedules.
+
+        Raises
+        ------
+        CertificateError
+            A schedule is not the earliest one at some size.
+        """
+        for slots in self.families:
+            needed: dict[tuple[Fraction, ...], None] = {}
+            for cell in (c for order in _STATIC for c in self._of(order, slots)):
+                if not self.times:
+                    needed[()] = None
+                for a, b in cell.times:
+                    least = a or self._interval[0]
+                    needed |= dict.fromkeys(((least,), ((least + b) / 2,), (b,)))
+            for times in needed:
+                yield from self._size_tables(slots).verified(times, static=bool(times))
 
     def accesses(self) -> list[Figure]:
         """Return the accesses whose actions can be counted.

@@ -20,6 +20,7 @@ from polylat.closed_form.questions import (
     stretches,
 )
 from polylat.closed_form.sweep import Sweep, sweep_of
+from polylat.closed_form.verification import FormulaCertificate
 from polylat.engine.orders import transfer_options
 from polylat.errors import DomainError, OptionError, UnsupportedError
 from polylat.lowering.lowered import lower
@@ -191,6 +192,34 @@ class Formula(Tabular):
                 fix="derive it with a range of slots that has them",
             )
         return analyze(family.spec_at((sizes, times)), **family.options)
+
+    def verify(self) -> FormulaCertificate:
+        """Prove with ISL that the schedules behind the formulas are the earliest, at all sizes.
+
+        This covers all orders and the dependence bound, as far as they are proven for all sizes of
+        one parameter; with a time as a parameter, the static orders and that bound, at the times
+        that determine their cells. For one point, ``report(...).verify()`` derives every rule of
+        the model again.
+
+        Returns
+        -------
+        FormulaCertificate
+            The proven schedules; it has none where sizes were analyzed one by one.
+
+        Raises
+        ------
+        CertificateError
+            A schedule is not the earliest one at some size.
+
+        Examples
+        --------
+        >>> import polylat
+        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/untapped.yaml")
+        >>> formula = polylat.symbolic(polylat.load(*files), ["M"], granularity="tile")
+        >>> [(proven.order, proven.low) for proven in formula.verify().ranges]
+        [('program', (11,)), ('skew', (11,)), ('oldest', (11,)), ('dependence bound', (11,))]
+        """
+        return FormulaCertificate(tuple(self._forms.verified()))
 
     def lambdify(self) -> Callable[..., NDArray[np.float64]]:
         """Return the latency as a NumPy function, NaN outside of the domain.

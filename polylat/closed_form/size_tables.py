@@ -21,10 +21,11 @@ from polylat.closed_form.size_pieces import (
     least_of,
     table_of,
 )
+from polylat.closed_form.verification import ProvenRange, decide_for_all_sizes
 from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs
 from polylat.engine.solve import QUICK, Schedules, solve_sampled
-from polylat.engine.trip_ranges import MorePeriodsError, RangeProver, Sizes
+from polylat.engine.trip_ranges import MorePeriodsError, Range, RangeProver, Sizes
 from polylat.errors import PolylatError
 from polylat.lowering.lowered import with_sequential_splits
 from polylat.schedule.timing import ORDERS, Order
@@ -92,6 +93,39 @@ class SizeTables:
             self._tables[times, static] = self._table(times, static)
         return self._tables[times, static]
 
+    def verified(
+        self, times: tuple[Fraction, ...], *, static: bool = False
+    ) -> Iterator[ProvenRange]:
+        """Prove the schedules again, with ISL.
+
+        Parameters
+        ----------
+        times, static
+            As for `at`.
+
+        Yields
+        ------
+        ProvenRange
+            One per class of sizes, and per order or the dependence bound, if it is proven.
+
+        Raises
+        ------
+        CertificateError
+            A schedule is not the earliest one at some size.
+        """
+        steps = tuple(parameter.step for parameter in self.family.sizes)
+        if self._seeks_proofs:
+            for residues in product(*map(range, steps)):
+                yield from _ClassSearch(self, times, steps, residues, static).verified()
+
+    @property
+    def _seeks_proofs(self) -> bool:
+        """Whether there are few classes of sizes, and more sizes than are analyzed one by one."""
+        steps = [parameter.step for parameter in self.family.sizes]
+        tops = zip(steps, self.bounds, strict=True)
+        enough = all(top is None or top >= 16 * step for step, (_, top) in tops)
+        return bool(steps) and prod(steps) <= _MOST_CLASSES and enough
+
     def leaves_no_choice(self, times: tuple[Fraction, ...]) -> bool:
         """Return whether every port serves in one order only, whatever the durations.
 
@@ -147,10 +181,7 @@ class SizeTables:
             }
         pieces: dict[Figure, list[SizePiece]] = {}
         steps = tuple(parameter.step for parameter in self.family.sizes)
-        if prod(steps) <= _MOST_CLASSES and all(
-            top is None or top >= 16 * step
-            for step, (_, top) in zip(steps, self.bounds, strict=True)
-        ):
+        if self._seeks_proofs:
             for residues in product(*map(range, steps)):
                 search = _ClassSearch(self, times, steps, residues, static)
                 for figure, some in search.pieces().items():
@@ -232,11 +263,7 @@ class _ClassSearch:
 
     def pieces(self) -> dict[Figure, list[SizePiece]]:
         """The figures that are proven."""
-        far = _HIGH.get(len(self.steps), 1 << 16)
-        high = tuple(
-            far // step * step + residue
-            for step, residue in zip(self.steps, self.residues, strict=True)
-        )
+        high = self._high
         try:
             found = self._solved(self._inputs_at, high)
             if found is None:
@@ -258,6 +285,15 @@ class _ClassSearch:
             return {}
         return {figure: some for figure, some in pieces.items() if some}
 
+    @property
+    def _high(self) -> Sizes:
+        """The large sizes from which ranges are proven."""
+        far = _HIGH.get(len(self.steps), 1 << 16)
+        return tuple(
+            far // step * step + residue
+            for step, residue in zip(self.steps, self.residues, strict=True)
+        )
+
     def _inputs_at(self, sizes: Sizes, *, sequential: bool = False) -> Inputs:
         inputs = self.tables.family.inputs_at((sizes, self.times))
         if not sequential:
@@ -272,13 +308,22 @@ class _ClassSearch:
     ) -> dict[Figure, list[SizePiece]]:
         """The makespan in each order, and the dependence bound."""
         pieces: dict[Figure, list[SizePiece]] = {}
+        for order, ranges in self._ranges_by_order(inputs_at, high, found):
+            known = [self._pieces(prover, proven) for prover, proven in ranges]
+            figure = "dependence_bound" if order is None else order
+            pieces[figure] = [piece for some in known for piece in some] if all(known) else []
+        return pieces
+
+    def _ranges_by_order(
+        self, inputs_at: Callable[..., Inputs], high: Sizes, found: Schedules
+    ) -> Iterator[tuple[Order | None, list[tuple[RangeProver, Range | None]]]]:
+        """Per order, the proven ranges of all classes of sizes after which its schedule repeats."""
         provers = {self.steps: [RangeProver(inputs_at, high, self.steps, found)]}
         for order in (*ORDERS, None):
-            figure = "dependence_bound" if order is None else order
             steps = self.steps
             for _ in range(2):
                 try:
-                    some = [self._ranges(prover, order) for prover in provers[steps]]
+                    ranges = [(prover, prover.range_of(order)) for prover in provers[steps]]
                 except MorePeriodsError as error:
                     steps = tuple(a * b for a, b in zip(steps, error.factors, strict=True))
                     if prod(steps) > _MOST_CLASSES:
@@ -286,9 +331,25 @@ class _ClassSearch:
                     if steps not in provers:
                         provers[steps] = self._split(inputs_at, high, steps)
                     continue
-                pieces[figure] = [piece for ranges in some for piece in ranges] if all(some) else []
+                yield order, ranges
                 break
-        return pieces
+
+    def verified(self) -> Iterator[ProvenRange]:
+        """Prove the schedules of the class again, with ISL."""
+        high = self._high
+        found = self._solved(self._inputs_at, high)
+        if found is None or len(self.steps) != 1:
+            return
+        for order, ranges in self._ranges_by_order(self._inputs_at, high, found):
+            for prover, proven in ranges:
+                ends = None if proven is None else prover.ends(order, proven)
+                if proven is None or ends is None:
+                    continue
+                (step,) = prover.step
+                steps = (proven.high[0] - proven.low[0]) // step
+                count = decide_for_all_sizes(ends[0], ends[1], steps)
+                name = order or "dependence bound"
+                yield ProvenRange(name, self.times, proven.low, prover.step, count)
 
     def _split(
         self, inputs_at: Callable[..., Inputs], high: Sizes, steps: Sizes
@@ -304,8 +365,7 @@ class _ClassSearch:
             provers.append(RangeProver(inputs_at, top, steps, found))
         return provers
 
-    def _ranges(self, prover: RangeProver, order: Order | None) -> list[SizePiece]:
-        proven = prover.range_of(order)
+    def _pieces(self, prover: RangeProver, proven: Range | None) -> list[SizePiece]:
         if proven is None:
             return []
         high = tuple(

@@ -144,6 +144,33 @@ class RangeProver:
                 return proven
         return None
 
+    def ends(self, order: Order | None, proven: Range) -> tuple[CornerSchedule, ...] | None:
+        """Return the schedules that a range was proven from.
+
+        Parameters
+        ----------
+        order
+            As for `range_of`.
+        proven
+            The range.
+
+        Returns
+        -------
+        tuple of CornerSchedule or None
+            One per corner; None if there is none.
+        """
+        solution = self._solution(order)
+        if solution is None:
+            return None
+        found = []
+        for taken in _corners(len(proven.low)):
+            ends = zip(proven.low, proven.high, taken, strict=True)
+            corner = self._corner(solution, tuple(b if take else a for a, b, take in ends))
+            if corner is None:
+                return None
+            found.append(corner.schedule)
+        return tuple(found)
+
     def _solution(self, order: Order | None) -> Solution | None:
         if order is None:
             return Solution(self.found.model, self.found.unlimited)
