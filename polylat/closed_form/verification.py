@@ -110,7 +110,7 @@ class FormulaCertificate(Tabular):
         rows = tuple(
             (
                 one.order,
-                ", ".join(format_number(reduce_number(time)) for time in one.times),
+                ", ".join(format_number(reduce_number(time)) for time in one.times) or None,
                 ", ".join(map(str, one.low)),
                 ", ".join(map(str, one.step)),
                 one.inequalities,
