@@ -78,29 +78,33 @@ def main() -> None:
 
 
 def formula_points(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Points per second of formulas, against an analysis per point."""
-    points, compared = (10_000, 10) if options.smoke else (1_000_000, 100)
-    found = [
-        formulas.formula_figures("untapped", points, compared),
-        formulas.formula_figures(
-            "tap_resident", points, compared, granularity="tile", background="o2"
-        ),
-    ]
+    """Points per second of formulas, against an analysis per point, and AccelForge if it exists."""
+    python: Path = options.accelforge_python
+    found: list[dict[str, Any]]
+    if options.smoke or not (ROOT / python).exists():
+        found = [one.to_dict() for one in formulas.figures(smoke=options.smoke)]
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "figures.json"
+            command = [str(ROOT / python), "-m", "benchmarks.formulas", "-o", str(output)]
+            subprocess.run(command, check=True, cwd=ROOT)
+            found = json.loads(output.read_text(encoding="utf-8"))
     rows = [
         (
-            one.name,
-            f"{one.derived:.1f}",
-            f"{one.per_second:,.0f}",
-            f"{one.analyze:,.0f}",
-            f"{one.roofline:,.0f}",
-            f"{one.per_second / one.analyze:,.0f}",
+            one["name"],
+            f"{one['derived']:.1f}",
+            *(
+                "" if one[tool] is None else f"{one[tool]:,.0f}"
+                for tool in ("per_second", "analyze", "roofline", "accelforge")
+            ),
+            f"{one['per_second'] / one['analyze']:,.0f}",
         )
         for one in found
     ]
-    head = ("mapping", "derive s", "points/s", "analyze/s", "roofline/s", "ratio to analyze")
+    head = ("mapping", "derive s", "points/s", "analyze/s", "roofline/s", "AccelForge/s", "ratio")
     print(table(head, rows))
-    assert all(one.agree for one in found)
-    return [one.to_dict() for one in found]
+    assert all(one["agree"] for one in found)
+    return found
 
 
 def _row_counts(options: argparse.Namespace) -> Sequence[int]:

@@ -1,7 +1,14 @@
-"""Points per second: a formula of arrays, against `analyze` and AccelForge's figure per point."""
+"""Points per second: a formula of arrays, against `analyze` and AccelForge per point.
+
+``python -m benchmarks.formulas -o FILE`` measures in an environment that has AccelForge.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +18,7 @@ import numpy as np
 
 import polylat
 
-__all__ = ["FormulaFigures", "formula_figures"]
+__all__ = ["FormulaFigures", "figures"]
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -33,6 +40,9 @@ class FormulaFigures:
     analyze, roofline
         Points per second of `polylat.analyze` and `polylat.roofline`, on the input with changed
         values.
+    accelforge
+        Points per second of AccelForge's `evaluate_mapping`, on the input as it is; None if it is
+        not installed.
     agree
         Whether the formula and `analyze` have the same latency at all compared points.
     """
@@ -43,6 +53,7 @@ class FormulaFigures:
     per_second: float
     analyze: float
     roofline: float
+    accelforge: float | None
     agree: bool
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,25 +61,28 @@ class FormulaFigures:
         return dict(vars(self))
 
 
-def formula_figures(name: str, points: int, compared: int, **options: Any) -> FormulaFigures:
-    """Measure one formula in a size and in the throughput of DRAM.
+def figures(*, smoke: bool = False) -> list[FormulaFigures]:
+    """Measure formulas of two mappings of the tapped cascade.
 
     Parameters
     ----------
-    name
-        Name of a mapping of the examples.
-    points
-        Number of points in the arrays.
-    compared
-        Number of points to analyze.
-    **options
-        Options of `analyze`.
+    smoke
+        Whether to take few points.
 
     Returns
     -------
-    FormulaFigures
-        The best of three runs on arrays.
+    list of FormulaFigures
+        One per mapping.
     """
+    points, compared = (10_000, 10) if smoke else (1_000_000, 100)
+    return [
+        _figures("untapped", points, compared),
+        _figures("tap_resident", points, compared, granularity="tile", background="o2"),
+    ]
+
+
+def _figures(name: str, points: int, compared: int, **options: Any) -> FormulaFigures:
+    """Measure one formula in a size and in the throughput of DRAM: the best of three runs."""
     files = [EXAMPLES / f"{file}.yaml" for file in ("arch", "workload", name)]
     spec = polylat.load(*files)
     start = perf_counter()
@@ -103,12 +117,43 @@ def formula_figures(name: str, points: int, compared: int, **options: Any) -> Fo
         np.isnan(value) or float(latency) == value
         for latency, value in zip(latencies, found, strict=False)
     )
+    theirs = _accelforge(files)
     return FormulaFigures(
-        name, derived, points, points / best, compared / analyzed, compared / rooflines, agree
+        name,
+        derived,
+        points,
+        points / best,
+        compared / analyzed,
+        compared / rooflines,
+        None if theirs is None else 1 / min(_timed(theirs) for _ in range(9)),
+        agree,
     )
+
+
+def _accelforge(files: Sequence[Path]) -> Callable[[], object] | None:
+    try:
+        import accelforge
+    except ImportError:
+        return None
+    warnings.filterwarnings("ignore", module="accelforge")  # pandas warns of fragmented frames
+    evaluated: Callable[[], object] = accelforge.Spec.from_yaml(*map(str, files)).evaluate_mapping
+    evaluated()
+    return evaluated
 
 
 def _timed(run: Any) -> float:
     start = perf_counter()
     run()
     return perf_counter() - start
+
+
+def main() -> None:
+    """Measure, and write the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.formulas", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    output: Path = parser.parse_args().output
+    output.write_text(json.dumps([one.to_dict() for one in figures()]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
