@@ -28,6 +28,7 @@ _MOST_VALUES = 16
 """At up to this number of whole values of a time, figures are proven one by one."""
 
 _STATIC: tuple[Figure, ...] = ("program", "skew")
+_SCHEDULED: tuple[Figure, ...] = (*_STATIC, "dependence_bound")
 _LOWER: tuple[Figure, ...] = ("resource_bound", "dependence_bound", "barrier_bound")
 
 
@@ -201,6 +202,12 @@ class FigureForms:
             if table is not None:
                 more += cells_at(table, (time,))
         return more
+
+    @property
+    def _has_rigid_pipelines(self) -> bool:
+        """Whether pipelines stall as a whole: their stalls are not convex in the durations."""
+        spec = next(iter(self.families.values())).spec
+        return any(c.rigid for path in spec.arch.paths.values() for c in path)
 
     def _has_one_order(self, slots: tuple[int, ...]) -> bool:
         """Whether all orders are the same, for all durations."""

@@ -535,6 +535,12 @@ def symbolic(
             where="parameters",
             fix="choose up to two sizes, one throughput, duration or latency, and one of slots",
         )
+    if len({p.variable or p.name for p in sizes}) < len(sizes):
+        raise OptionError(
+            f"{' and '.join(p.name for p in sizes)} are sizes of one rank variable",
+            where="parameters",
+            fix="name one of them",
+        )
     bounds = tuple(_bound(p.name, given[p.name], (1, None)) for p in sizes)
     base = MappingFamily(spec, normal, sizes, times)
     families: dict[tuple[int, ...], MappingFamily] = {(): base}

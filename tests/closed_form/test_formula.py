@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polylat
-from builders import EXAMPLES, compute, einsum, leaf, loop, memory, nested, spec, storage
+from builders import EXAMPLES, compute, delayed, einsum, leaf, loop, memory, nested, spec, storage
 from disagreeing import draw
-from formula_points import compare, with_throughput
+from formula_points import compare, with_size, with_throughput
 from polylat import DomainError, Formula, OptionError, PolylatError, Spec, UnsupportedError
 
 Data = dict[str, Any]
@@ -258,6 +258,27 @@ def test_two_sizes() -> None:
     assert found.inside > found.points
 
 
+@pytest.mark.parametrize("rigid", [False, True])
+def test_fixed_latencies(rigid: bool) -> None:
+    """A stage whose results arrive later; rigid pipelines stall, at every value by itself."""
+    data = delayed(12, rigid=rigid)
+    limits = {"M": (1, 40), "c1.compute.latency": (0, 6)}
+    formula = polylat.symbolic(Spec.from_dict(data), limits)
+    granularity = formula.options["granularity"]
+    inside = 0
+    for n in (1, 2, 5, 12, 40):
+        for late in range(7):
+            changed = with_size(data, "m", n)
+            changed["schedule"]["latency"]["c1"] = {"compute": late}
+            wanted = polylat.analyze(Spec.from_dict(changed), granularity=granularity).latency
+            try:
+                assert formula(M=n, c1_compute_latency=late) == wanted, (n, late)
+            except DomainError:
+                continue
+            inside += 1
+    assert inside >= (20 if rigid else 35)
+
+
 def test_report_at_a_point() -> None:
     """The analysis behind a value, with its certificate."""
     report = untapped().report(M=3, DRAM_throughput=2)
@@ -305,6 +326,7 @@ def test_refuses_outside() -> None:
         ({"M": (0, 4)}, "is no range"),
         ({"M": (9, 4)}, "is no range"),
         ({"DRAM.throughput": (0, 4)}, "is no range"),
+        (["M", "m_tiles"], "sizes of one rank variable"),
     ],
 )
 def test_bad_parameters(parameters: Any, problem: str) -> None:
