@@ -413,10 +413,11 @@ class _ClassSearch:
         return latency
 
     def _counted(self, found: Schedules, high: Sizes) -> dict[Figure, list[SizePiece]]:
-        """Bounds and numbers of actions, which are maxima of sums.
+        """Bounds and numbers of actions.
 
-        Each is convex or affine in every size of a class. So it is affine between two sizes if it
-        is on the line at a third one between them.
+        A number of actions grows with the sizes of a class by ever smaller steps, until by equal
+        ones. From there on, bounds are maxima of sums of affine functions, and so convex. A convex
+        function is affine between two sizes if it is on the line at a third one between them.
         """
         if len(self.steps) != 1:
             return {}
@@ -426,15 +427,17 @@ class _ClassSearch:
         far = self._of_model(found.model, high)
         for more in _FIRST:
             low = last % step + more * step
-            near = family.figures_at(((low,), self.times))
-            inside = family.figures_at(((low + step,), self.times))
-            if near is None or inside is None:
+            sizes = [(low + k * step,) for k in range(3)]
+            found_near = [family.figures_at((size, self.times)) for size in sizes]
+            near = [figures for figures in found_near if figures is not None]
+            if len(near) < len(sizes):
                 continue
             for figure, value in far.items():
-                if figure in pieces or figure not in near or figure not in inside:
+                if figure in pieces or not all(figure in figures for figures in near):
                     continue
-                line = Multilinear.between((low,), (last,), (near[figure], value))
-                if line.at((low + step,)) == inside[figure]:
+                line = Multilinear.between((low,), (last,), (near[0][figure], value))
+                pairs = zip(sizes, near, strict=True)
+                if all(line.at(size) == figures[figure] for size, figures in pairs):
                     pieces[figure] = [SizePiece((low,), (top,), self.steps, line, "all sizes")]
         return pieces
 
