@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -98,6 +98,44 @@ class ClosedForm:
             for i, p in enumerate(self._sizes)
             if (lows := [piece.low[i] for piece in unbounded if piece.high[i] is None])
         }
+
+    def growth(self, name: str) -> Any:
+        """Return by how much the figure grows per unit of a size, for large sizes.
+
+        For the latency, that is the initiation interval of the periodic regime.
+
+        Parameters
+        ----------
+        name
+            The size.
+
+        Returns
+        -------
+        sympy.Expr
+            An expression of the other parameters.
+
+        Raises
+        ------
+        OptionError
+            It is no size of the formula.
+        """
+        bit = next((1 << i for i, p in enumerate(self._sizes) if name in (p.name, p.symbol)), None)
+        if bit is None:
+            raise OptionError(
+                f"{name!r} is no size of the formula", where="formula", fix="name a size"
+            )
+        return expression_of(
+            [
+                replace(
+                    branch,
+                    forms=tuple(dict.fromkeys(form.slope(bit) for form in branch.forms)),
+                    exceptions=(),
+                )
+                for branch in self.branches
+                if branch.forms
+            ],
+            self.parameters,
+        )
 
     def __call__(self, **values: Any) -> Number:
         """Return the exact figure at a point of the domain.

@@ -141,6 +141,26 @@ class Multilinear:
         rest = tuple(a - s * x for a, s in zip(low.coefficients, slope, strict=True))
         return Multilinear(rest + slope)
 
+    def slope(self, bit: int) -> Multilinear:
+        """Return the slope in one variable.
+
+        Parameters
+        ----------
+        bit
+            ``1 << i`` for variable i.
+
+        Returns
+        -------
+        Multilinear
+            A polynomial in the same variables, constant in this one.
+        """
+        return Multilinear(
+            tuple(
+                Fraction(0) if at & bit else self.coefficients[at | bit]
+                for at in range(len(self.coefficients))
+            )
+        )
+
     def minus(self, other: Multilinear) -> Multilinear:
         """Return the difference.
 
