@@ -119,23 +119,19 @@ class ClosedForm:
         OptionError
             It is no size of the formula.
         """
-        bit = next((1 << i for i, p in enumerate(self._sizes) if name in (p.name, p.symbol)), None)
-        if bit is None:
+        at = next((i for i, p in enumerate(self._sizes) if name in (p.name, p.symbol)), None)
+        if at is None:
             raise OptionError(
                 f"{name!r} is no size of the formula", where="formula", fix="name a size"
             )
-        return expression_of(
-            [
-                replace(
-                    branch,
-                    forms=tuple(dict.fromkeys(form.slope(bit) for form in branch.forms)),
-                    exceptions=(),
-                )
-                for branch in self.branches
-                if branch.forms
-            ],
-            self.parameters,
-        )
+        grown = []
+        for branch in self.branches:
+            # Functions of single sizes have no part in large ones.
+            large = {cell.value for cell in branch.cells if cell.piece.high[at] is None}
+            forms = [form for form in branch.forms if form in large] or branch.forms
+            slopes = dict.fromkeys(form.slope(1 << at) for form in forms)
+            grown.append(replace(branch, forms=tuple(slopes), exceptions=()))
+        return expression_of(grown, self.parameters)
 
     def __call__(self, **values: Any) -> Number:
         """Return the exact figure at a point of the domain.
