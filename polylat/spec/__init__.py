@@ -135,8 +135,8 @@ class Spec(SpecParts, Tabular):
         --------
         >>> import polylat
         >>> spec = polylat.load("examples/two_convolutions.yaml")
-        >>> polylat.roofline(spec).latency, polylat.roofline(spec.with_variables(P=5)).latency
-        (13824, 5024)
+        >>> polylat.analyze(spec).latency, polylat.analyze(spec.with_variables(P=20)).latency
+        (216, 266)
         """
         keys = input_keys(self, schedule=True)
         return Spec.from_parts(evaluate(to_tree(keys), to_tree(values)))
