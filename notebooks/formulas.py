@@ -69,7 +69,13 @@ bends = free.breakpoints("DRAM.throughput", M=8)
 bends
 
 # %%
-bends.plot()
+fast = free.lambdify()
+values = np.linspace(1, 5, 401)
+plt.plot(values, fast(M=8, DRAM_throughput=values))
+plt.plot(bends.values, [free(M=8, DRAM_throughput=value) for value in bends.values], "o")
+plt.xlabel("DRAM.throughput")
+plt.ylabel("latency at M = 8")
+plt.show()
 
 # %% [markdown]
 # ## A million design points
@@ -77,7 +83,6 @@ bends.plot()
 # `lambdify` gives a NumPy function: NaN outside of the domain.
 
 # %%
-fast = free.lambdify()
 rows, throughputs = np.meshgrid(np.arange(1, 1001), np.linspace(1, 4, 1000))
 latency = fast(M=rows, DRAM_throughput=throughputs)
 assert latency.shape == (1000, 1000)
