@@ -117,6 +117,15 @@ def _branch(
     forms = _maximal([*(cell.value for cell in wide), *hints], cells)
     kept = [cell for cell in cells if is_largest(cell, forms)]
     candidates = [cell.value for cell in (*wide, *filter(_is_range, cells), *cells)]
+    if not forms:
+        # One function first: that of the most ranges, and of the most cells.
+        ranges = [*(c.value for c in cells if _is_range(c)), *_lines(cells)] or candidates
+        fits_by = {
+            value: [cell for cell in cells if is_largest(cell, (value,))]
+            for value in dict.fromkeys(ranges)
+        }
+        best = max(fits_by, key=lambda value: _weight(fits_by[value]))
+        forms, kept = (best,), fits_by[best]
     for value in (*_lines(cells), *candidates):
         if value in forms or len(kept) == len(cells):
             continue
@@ -131,6 +140,12 @@ def _branch(
     rest = [cell for cell in cells if cell not in kept]
     few = rest if len(rest) <= _MOST_EXCEPTIONS else []
     return FigureBranch(steps, residues, slots, forms, (*kept, *few), tuple(few))
+
+
+def _weight(cells: Sequence[FigureCell]) -> tuple[int, int, int]:
+    """How much some cells count: those without an end, ranges, and all."""
+    endless = sum(None in cell.piece.high for cell in cells)
+    return endless, sum(map(_is_range, cells)), len(cells)
 
 
 def _lines(cells: Sequence[FigureCell]) -> list[Multilinear]:

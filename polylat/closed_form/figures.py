@@ -160,10 +160,12 @@ class FigureForms:
             table = tables.at((b,), static=True).get(figure, SizeTable(()))
             return [replace(cell, times=((Fraction(0), b),)) for cell in cells_at(table, (b,))]
         if figure in CONVEX:
-            found = convex_cells(
+            if figure in _SCHEDULED and self._has_rigid_pipelines:
+                return self._at_values(figure, slots, [])
+            lines = convex_cells(
                 figure, lambda time: tables.at((time,), static=True), self._interval
             )
-            found = [self._unbounded(cell) for cell in found]
+            found = [self._unbounded(cell) for cell in lines]
         elif self._has_one_order(slots):
             return self._of("program", slots)
         elif figure == "latency" and self.families[slots].options["order"] == "best":

@@ -569,16 +569,15 @@ def _bound(name: str, given: Given | None, default: Bound) -> Bound:
 
 def _values(spec: Spec, parameter: Parameter, given: Given | None) -> tuple[Fraction, Fraction]:
     """The values of a time that are considered."""
-    own = parameter.own_value(spec)
+    own = parameter.own_value(spec) or Fraction(1)
     low, high = given or (None, None)
-    default = (
-        min(Fraction(1), own) if own <= _SLOWER and own else own / _SLOWER or Fraction(1),
-        _FASTER * max(Fraction(1), own),
-    )
-    least = default[0] if low is None else Fraction(low)
-    largest = default[1] if high is None else Fraction(high)
-    if parameter.kind == "latency" and low is None:
+    if low is not None:
+        least = Fraction(low)
+    elif parameter.kind == "latency":
         least = Fraction(0)
+    else:
+        least = min(Fraction(1), own) if own <= _SLOWER else own / _SLOWER
+    largest = _FASTER * max(Fraction(1), own) if high is None else Fraction(high)
     if least < 0 or largest <= least or (least == 0 and parameter.kind != "latency"):
         raise OptionError(
             f"parameter {parameter.name!r} from {least} to {largest} is no range",
