@@ -1,4 +1,4 @@
-"""Cells of a figure as the largest of few multilinear functions, as far as it is that.
+"""Write the cells of a figure as the maximum of a few multilinear functions, where it is one.
 
 Cells of one class of sizes, and of one number of slots, make a *branch*. Its functions are those of
 its intervals of times. Where the largest of them is the figure in every cell, the branch is that
@@ -143,7 +143,7 @@ def _branch(
 
 
 def _weight(cells: Sequence[FigureCell]) -> tuple[int, int, int]:
-    """How much some cells count: those without an end, ranges, and all."""
+    """The number of unbounded cells, of ranges, and of all cells: the key to compare choices by."""
     endless = sum(None in cell.piece.high for cell in cells)
     return endless, sum(map(_is_range, cells)), len(cells)
 

@@ -126,7 +126,7 @@ class _Writer:
             shorter = [sympy.expand(form / size) for form in forms]
             if not any(sympy.denom(sympy.together(form)).has(size) for form in shorter):
                 return size * self.largest(shorter)
-        return sympy.Max(*forms, evaluate=len(forms) == 1) if len(forms) != 1 else forms[0]
+        return forms[0] if len(forms) == 1 else sympy.Max(*forms, evaluate=False)
 
     def form(self, value: Multilinear) -> Expression:
         """A multilinear function."""

@@ -17,10 +17,19 @@ from polylat.engine.orders import schedule_mapping, transfer_options
 from polylat.engine.sampling_search import Inputs
 from polylat.errors import PolylatError
 from polylat.lowering.lowered import lower
-from polylat.schedule.timing import ORDERS
+from polylat.schedule.timing import ORDERS, Order
 from polylat.spec import Spec
 
-__all__ = ["BOUNDS", "CONVEX", "PEAK", "Figure", "Figures", "MappingFamily", "Point"]
+__all__ = [
+    "CONVEX",
+    "LOWER_BOUNDS",
+    "PEAK",
+    "STATIC",
+    "Figure",
+    "Figures",
+    "MappingFamily",
+    "Point",
+]
 
 Figure = str | AccessKey
 """``"latency"``, an order, a bound, ``"roofline"``, ``"peak of "`` and a memory; or an access: how
@@ -28,10 +37,13 @@ many actions."""
 
 Figures = Mapping[Figure, Fraction]
 
-BOUNDS = ("resource_bound", "dependence_bound", "barrier_bound", "roofline")
-"""Figures that are no schedule: the bounds, and AccelForge's latency."""
+STATIC: tuple[Order, ...] = ("program", "skew")
+"""The orders that do not depend on times."""
 
-CONVEX = frozenset({"program", "skew", *BOUNDS})
+LOWER_BOUNDS = ("resource_bound", "dependence_bound", "barrier_bound")
+"""The lower bounds of every schedule."""
+
+CONVEX = frozenset({*STATIC, *LOWER_BOUNDS, "roofline"})
 """Figures that are convex in the durations: maxima of sums of them, over fixed paths and loads."""
 
 PEAK = "peak of "

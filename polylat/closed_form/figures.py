@@ -7,8 +7,16 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, floor
 
+from polylat.analysis.access import AccessKey
 from polylat.closed_form.closed_form import ClosedForm
-from polylat.closed_form.family import CONVEX, PEAK, Figure, MappingFamily
+from polylat.closed_form.family import (
+    CONVEX,
+    LOWER_BOUNDS,
+    PEAK,
+    STATIC,
+    Figure,
+    MappingFamily,
+)
 from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.parameters import Bound, Parameter
 from polylat.closed_form.size_pieces import SizeTable
@@ -27,9 +35,8 @@ __all__ = ["FigureForms"]
 _MOST_VALUES = 16
 """At up to this number of whole values of a time, figures are proven one by one."""
 
-_STATIC: tuple[Figure, ...] = ("program", "skew")
-_SCHEDULED: tuple[Figure, ...] = (*_STATIC, "dependence_bound")
-_LOWER: tuple[Figure, ...] = ("resource_bound", "dependence_bound", "barrier_bound")
+_SCHEDULED = (*STATIC, "dependence_bound")
+"""The figures that are makespans of static schedules."""
 
 
 @dataclass(eq=False)
@@ -103,7 +110,7 @@ class FigureForms:
         """
         for slots in self.families:
             needed: dict[tuple[Fraction, ...], None] = {}
-            for cell in (c for order in _STATIC for c in self._of(order, slots)):
+            for cell in (c for order in STATIC for c in self._of(order, slots)):
                 if not self.times:
                     needed[()] = None
                 for a, b in cell.times:
@@ -112,7 +119,7 @@ class FigureForms:
             for times in needed:
                 yield from self._size_tables(slots).verified(times, static=bool(times))
 
-    def accesses(self) -> list[Figure]:
+    def accesses(self) -> list[AccessKey]:
         """Return the accesses whose actions can be counted.
 
         Returns
@@ -170,9 +177,9 @@ class FigureForms:
             return self._of("program", slots)
         elif figure == "latency" and self.families[slots].options["order"] == "best":
             static: dict[Figure, list[FigureCell]] = {
-                f: self._of(f, slots) for f in (*_STATIC, *_LOWER)
+                f: self._of(f, slots) for f in (*STATIC, *LOWER_BOUNDS)
             }
-            found = latency_cells(static, _LOWER)
+            found = latency_cells(static)
         elif figure == "latency":
             order = self.families[slots].options["order"]
             return self._of(order, slots)
@@ -184,7 +191,7 @@ class FigureForms:
         """Functions of the static orders, for figures that are known at single times only."""
         if not self.times or figure not in ("latency", "oldest"):
             return ()
-        cells = [c for slots in self.families for o in _STATIC for c in self._of(o, slots)]
+        cells = [c for slots in self.families for o in STATIC for c in self._of(o, slots)]
         return tuple(dict.fromkeys(c.value for c in cells if c.times[0][0] < c.times[0][1]))
 
     def _at_values(
@@ -238,8 +245,3 @@ class FigureForms:
         if a != self._interval[0] or a == b or any(value.coefficients[half:]):
             return cell
         return replace(cell, times=((Fraction(0), b),))
-
-
-def _static(tables: SizeTables, time: Fraction) -> Mapping[Figure, SizeTable]:
-    """The tables of the static figures at a time."""
-    return tables.at((time,), static=True)

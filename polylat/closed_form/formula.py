@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from polylat.closed_form.closed_form import ClosedForm
-from polylat.closed_form.family import PEAK, MappingFamily
+from polylat.closed_form.family import LOWER_BOUNDS, PEAK, MappingFamily
 from polylat.closed_form.figures import FigureForms
 from polylat.closed_form.parameters import Bound, Parameter, find_parameter
 from polylat.closed_form.questions import (
@@ -47,6 +47,9 @@ Given = tuple[int | None, int | None]
 
 _LONGEST = 320
 """Number of characters of the longest formula that a table shows."""
+
+_OTHERS = {**{name: name.replace("_", " ") for name in LOWER_BOUNDS}, "roofline": "AccelForge"}
+"""Figures that are no schedule → their names in tables."""
 
 _SLOTS = (1, 6)
 """Values of slots, unless others are given."""
@@ -109,9 +112,7 @@ class Formula(Tabular):
     @cached_property
     def accesses(self) -> Mapping[AccessKey, ClosedForm]:
         """(Einsum, component, tensor or None, action) → number of actions of the busiest unit."""
-        return {
-            key: self._forms.form(key) for key in self._forms.accesses() if isinstance(key, tuple)
-        }
+        return {key: self._forms.form(key) for key in self._forms.accesses()}
 
     @cached_property
     def peaks(self) -> Mapping[str, ClosedForm]:
@@ -374,14 +375,7 @@ class Formula(Tabular):
         dict
             As ``docs/json.md`` describes it.
         """
-        forms = {
-            "latency": self.latency,
-            **self.by_order,
-            "resource_bound": self.resource_bound,
-            "dependence_bound": self.dependence_bound,
-            "barrier_bound": self.barrier_bound,
-            "roofline": self.roofline,
-        }
+        forms = {name: self._forms.form(name) for name in ("latency", *ORDERS, *_OTHERS)}
         return {
             "schema": "polylat.formula/1",
             "parameters": {p.symbol: p.name for p in self.parameters},
@@ -436,14 +430,9 @@ class Formula(Tabular):
         tuple of Table
             One table.
         """
-        forms = {
-            **{f"order {order}": form for order, form in self.by_order.items()},
-            "resource bound": self.resource_bound,
-            "dependence bound": self.dependence_bound,
-            "barrier bound": self.barrier_bound,
-            "AccelForge": self.roofline,
-        }
-        rows = tuple((name, _shown(form), _starts(form)) for name, form in forms.items())
+        names: dict[str, str] = {order: f"order {order}" for order in ORDERS} | _OTHERS
+        forms = [(name, self._forms.form(figure)) for figure, name in names.items()]
+        rows = tuple((name, _shown(form), _starts(form)) for name, form in forms)
         columns = (
             Column("figure", "Figure"),
             Column("expression", "formula"),

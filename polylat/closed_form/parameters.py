@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from fractions import Fraction
 from math import lcm
 from typing import Literal
@@ -14,6 +13,7 @@ from polylat.lowering.tree import mapping_leaves
 from polylat.spec import Spec
 from polylat.spec.affine import Affine
 from polylat.spec.arch import Component
+from polylat.spec.reading.suggest import did_you_mean
 
 __all__ = ["Bound", "Parameter", "find_parameter"]
 
@@ -259,11 +259,8 @@ def _time(spec: Spec, name: str, component: str, action: list[str], kind: str) -
 
 def _known(kind: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
-        close = get_close_matches(name, known, n=1)
         raise OptionError(
-            f"there is no {kind} {name!r}",
-            where="parameters",
-            fix=f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(known)}",
+            f"there is no {kind} {name!r}", where="parameters", fix=did_you_mean(name, known)
         )
 
 

@@ -201,11 +201,7 @@ def stretches(form: ClosedForm, name: str, others: Mapping[str, Any]) -> Breakpo
     parameter = next((p for p in form.parameters if name in (p.name, p.symbol)), None)
     pieces = form.intervals(name, **others)
     if parameter is None or not pieces:
-        raise DomainError(
-            f"nothing is known at {', '.join(f'{k} = {v}' for k, v in others.items())}",
-            where="formula",
-            fix="choose values in the domain",
-        )
+        raise _unknown_at(others)
     joined: list[tuple[Fraction, Fraction, Multilinear]] = []
     for a, b, line in pieces:
         if joined and (joined[-1][2] == line or a == b) and a <= joined[-1][1]:
@@ -228,6 +224,15 @@ def stretches(form: ClosedForm, name: str, others: Mapping[str, Any]) -> Breakpo
         )
     found.sort(key=lambda s: Fraction(s.least))
     return Breakpoints(parameter, dict(others), tuple(found), form)
+
+
+def _unknown_at(values: Mapping[str, Any]) -> DomainError:
+    """The error where a formula is not known for any value of a parameter."""
+    return DomainError(
+        f"nothing is known at {', '.join(f'{k} = {v}' for k, v in values.items())}",
+        where="formula",
+        fix="choose values in the domain",
+    )
 
 
 def enough(form: ClosedForm, name: str, others: Mapping[str, Any]) -> Number | None:
@@ -292,11 +297,7 @@ def fewest_slots(form: ClosedForm, others: Mapping[str, Any]) -> int:
         except DomainError:
             continue
     if not found:
-        raise DomainError(
-            f"nothing is known at {', '.join(f'{k} = {v}' for k, v in others.items())}",
-            where="formula",
-            fix="choose values in the domain",
-        )
+        raise _unknown_at(others)
     least = min(found.values())
     return min(count for count, latency in found.items() if latency == least)
 

@@ -16,10 +16,10 @@ __all__ = [
     "Proof",
     "SizePiece",
     "SizeTable",
+    "common_high",
     "in_classes",
     "largest_of",
     "least_of",
-    "next_in_step",
     "table_of",
 ]
 
@@ -54,7 +54,7 @@ class SizePiece:
     proof: Proof
 
     def covers(self, sizes: Sizes) -> bool:
-        """Return whether the piece is about some sizes.
+        """Return whether the piece contains given sizes.
 
         Parameters
         ----------
@@ -64,11 +64,34 @@ class SizePiece:
         Returns
         -------
         bool
-            Whether they are in range, and in step.
+            Whether they are within its range and in its steps.
         """
         return all(
             a <= n and (b is None or n <= b) and (n - a) % step == 0
             for n, a, b, step in zip(sizes, self.low, self.high, self.step, strict=True)
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the range ends before it begins."""
+        return any(b is not None and b < a for a, b in zip(self.low, self.high, strict=True))
+
+    def is_in_steps_of(self, other: SizePiece) -> bool:
+        """Return whether all sizes of the piece are in the steps of another one.
+
+        Parameters
+        ----------
+        other
+            The other piece.
+
+        Returns
+        -------
+        bool
+            Whether they are, within its range or not.
+        """
+        return all(
+            x % y == 0 and (a - b) % y == 0
+            for x, y, a, b in zip(self.step, other.step, self.low, other.low, strict=True)
         )
 
     @property
@@ -203,7 +226,7 @@ def largest_of(piece: SizePiece, values: Sequence[Multilinear]) -> list[SizePiec
         # The largest at this size; of equals the one that grows fastest.
         best = max(values, key=lambda value: (value.at((low,)), value.coefficients[1]))
         ends = [
-            next_in_step(low, step, (best.coefficients[0] - v.coefficients[0]) / slope)
+            _next_in_step(low, step, (best.coefficients[0] - v.coefficients[0]) / slope)
             for v in values
             if (slope := v.coefficients[1] - best.coefficients[1]) > 0
         ]
@@ -216,21 +239,8 @@ def largest_of(piece: SizePiece, values: Sequence[Multilinear]) -> list[SizePiec
     return found
 
 
-def next_in_step(low: int, step: int, size: Fraction) -> int:
-    """Return the first size of a class beyond a given one.
-
-    Parameters
-    ----------
-    low, step
-        The class: `low`, and larger sizes in steps.
-    size
-        The given size.
-
-    Returns
-    -------
-    int
-        The smallest ``low + k * step`` above `size`.
-    """
+def _next_in_step(low: int, step: int, size: Fraction) -> int:
+    """Return the smallest ``low + k * step`` above a size."""
     return low + (floor((size - low) / step) + 1) * step
 
 
@@ -248,7 +258,7 @@ def least_of(pieces: Sequence[SizePiece]) -> SizePiece | None:
         From the size on from which one of them is the least; None if that is not known.
     """
     low = tuple(max(column) for column in zip(*(piece.low for piece in pieces), strict=True))
-    high = _least_high(pieces)
+    high = common_high(pieces)
     for best in pieces:
         gaps = [piece.value.minus(best.value) for piece in pieces]
         found = replace(best, high=high).from_size(low)
@@ -268,7 +278,19 @@ def least_of(pieces: Sequence[SizePiece]) -> SizePiece | None:
     return None
 
 
-def _least_high(pieces: Sequence[SizePiece]) -> tuple[int | None, ...]:
+def common_high(pieces: Sequence[SizePiece]) -> tuple[int | None, ...]:
+    """Return where ranges end in common.
+
+    Parameters
+    ----------
+    pieces
+        The ranges.
+
+    Returns
+    -------
+    tuple of int or None
+        Per size, the least end; None: unbounded.
+    """
     columns = zip(*(piece.high for piece in pieces), strict=True)
     return tuple(min((n for n in column if n is not None), default=None) for column in columns)
 

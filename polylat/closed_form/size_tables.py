@@ -10,7 +10,7 @@ from itertools import product
 from math import prod
 
 from polylat.analysis.roofline import roofline
-from polylat.closed_form.family import Figure, MappingFamily
+from polylat.closed_form.family import LOWER_BOUNDS, Figure, MappingFamily
 from polylat.closed_form.multilinear import Multilinear
 from polylat.closed_form.parameters import Bound
 from polylat.closed_form.size_pieces import (
@@ -30,7 +30,7 @@ from polylat.errors import PolylatError
 from polylat.lowering.lowered import with_sequential_splits
 from polylat.schedule.timing import ORDERS, Order
 
-__all__ = ["CHECKED", "SizeTables"]
+__all__ = ["SizeTables"]
 
 _HIGH = {1: 1 << 36, 2: 1 << 22}
 """By number of sizes, where the proof of a range begins: large, so that it is unbounded."""
@@ -41,7 +41,7 @@ _MOST_OLDEST = 10_000
 _MOST_CLASSES = 32
 """Largest number of residues of the sizes for which a proof is sought."""
 
-CHECKED = 64
+_CHECKED = 64
 """Up to this size (or 8 tiles), figures without a proof are computed one by one."""
 
 _MOST_POINTS = 400
@@ -49,9 +49,6 @@ _MOST_POINTS = 400
 
 _FIRST = (1, 4, 16, 64)
 """Numbers of tiles from which on numbers of actions are affine, as far as needed."""
-
-_LOWER = ("resource_bound", "dependence_bound", "barrier_bound")
-"""The bounds below every schedule."""
 
 
 @dataclass(eq=False)
@@ -113,15 +110,24 @@ class SizeTables:
         CertificateError
             A schedule is not the earliest one at some size.
         """
-        steps = tuple(parameter.step for parameter in self.family.sizes)
+        for search in self._searches(times, static):
+            yield from search.verified()
+
+    def _searches(self, times: tuple[Fraction, ...], static: bool) -> Iterator[_ClassSearch]:
+        """One search per class of sizes; none where proofs are not sought."""
         if self._seeks_proofs:
-            for residues in product(*map(range, steps)):
-                yield from _ClassSearch(self, times, steps, residues, static).verified()
+            for residues in product(*map(range, self._steps)):
+                yield _ClassSearch(self, times, self._steps, residues, static)
+
+    @property
+    def _steps(self) -> Sizes:
+        """Per size, after how many values the tiles repeat."""
+        return tuple(parameter.step for parameter in self.family.sizes)
 
     @property
     def _seeks_proofs(self) -> bool:
         """Whether there are few classes of sizes, and more sizes than are analyzed one by one."""
-        steps = [parameter.step for parameter in self.family.sizes]
+        steps = self._steps
         tops = zip(steps, self.bounds, strict=True)
         enough = all(top is None or top >= 16 * step for step, (_, top) in tops)
         return bool(steps) and prod(steps) <= _MOST_CLASSES and enough
@@ -140,15 +146,17 @@ class SizeTables:
             True where the leaves run one after another, or every port serves blocks of one kind
             only, none of them ahead. All orders are then the same.
         """
-        steps = tuple(parameter.step for parameter in self.family.sizes)
-        far = _HIGH.get(len(steps), 1 << 16)
-        inputs = self.family.inputs_at((tuple(far // step * step for step in steps), times))
+        steps = self._steps
+        inputs = self.family.inputs_at((_large(steps, (0,) * len(steps)), times))
         try:
-            found = solve_sampled(inputs, QUICK, most_oldest=0) if steps else None
-            model = build(*inputs) if not steps else None if found is None else found.model
+            if steps:
+                found = solve_sampled(inputs, QUICK, most_oldest=0)
+                if found is None:
+                    return False
+                model = found.model
+            else:
+                model = build(*inputs)
         except PolylatError:
-            return False
-        if model is None:
             return False
         return model.runs_in_turn or (model.streams and not model.graph.rivals.any())
 
@@ -180,12 +188,9 @@ class SizeTables:
                 for figure, value in found.items()
             }
         pieces: dict[Figure, list[SizePiece]] = {}
-        steps = tuple(parameter.step for parameter in self.family.sizes)
-        if self._seeks_proofs:
-            for residues in product(*map(range, steps)):
-                search = _ClassSearch(self, times, steps, residues, static)
-                for figure, some in search.pieces().items():
-                    pieces.setdefault(figure, []).extend(some)
+        for search in self._searches(times, static):
+            for figure, some in search.pieces().items():
+                pieces.setdefault(figure, []).extend(some)
         least = tuple(low for low, _ in self.bounds)
         pieces = {
             figure: [piece.from_size(least) for piece in some] for figure, some in pieces.items()
@@ -196,7 +201,7 @@ class SizeTables:
             figure: table_of(
                 pieces.get(figure, []),
                 {sizes: found[figure] for sizes, found in points.items() if figure in found},
-                steps[0],
+                self._steps[0],
             )
             for figure in figures
         }
@@ -213,7 +218,7 @@ class SizeTables:
     ) -> dict[Sizes, Mapping[Figure, Fraction]]:
         """The figures at sizes below those of the ranges, or at all sizes where there is none."""
         found: dict[Sizes, Mapping[Figure, Fraction]] = {}
-        wanted: dict[Figure, None] = dict.fromkeys((*pieces, "latency", *ORDERS, *_LOWER))
+        wanted: dict[Figure, None] = dict.fromkeys((*pieces, "latency", *ORDERS, *LOWER_BOUNDS))
         if static:
             wanted = {figure: None for figure in wanted if figure not in ("latency", "oldest")}
         elif "latency" in pieces:
@@ -233,7 +238,7 @@ class SizeTables:
         """The sizes up to the given ones, and to where a range starts."""
         ranges = []
         for parameter, (low, high) in zip(self.family.sizes, self.bounds, strict=True):
-            most = max(CHECKED, 8 * parameter.step) if high is None else high
+            most = max(_CHECKED, 8 * parameter.step) if high is None else high
             if len(self.bounds) == 1 and start > most:
                 most = min(start, _MOST_POINTS)
             ranges.append(range(low, most + 1))
@@ -263,7 +268,7 @@ class _ClassSearch:
 
     def pieces(self) -> dict[Figure, list[SizePiece]]:
         """The figures that are proven."""
-        high = self._high
+        high = _large(self.steps, self.residues)
         try:
             found = self._solved(self._inputs_at, high)
             if found is None:
@@ -284,15 +289,6 @@ class _ClassSearch:
         except PolylatError:
             return {}
         return {figure: some for figure, some in pieces.items() if some}
-
-    @property
-    def _high(self) -> Sizes:
-        """The large sizes from which ranges are proven."""
-        far = _HIGH.get(len(self.steps), 1 << 16)
-        return tuple(
-            far // step * step + residue
-            for step, residue in zip(self.steps, self.residues, strict=True)
-        )
 
     def _inputs_at(self, sizes: Sizes, *, sequential: bool = False) -> Inputs:
         inputs = self.tables.family.inputs_at((sizes, self.times))
@@ -336,7 +332,7 @@ class _ClassSearch:
 
     def verified(self) -> Iterator[ProvenRange]:
         """Prove the schedules of the class again, with ISL."""
-        high = self._high
+        high = _large(self.steps, self.residues)
         found = self._solved(self._inputs_at, high)
         if found is None or len(self.steps) != 1:
             return
@@ -392,7 +388,7 @@ class _ClassSearch:
         if order != "best":
             return pieces.get(order, [])
         choices = [*(pieces.get(o, []) for o in _legal(found)), *barred]
-        bounds = [piece for name in _LOWER for piece in pieces.get(name, [])]
+        bounds = [piece for name in LOWER_BOUNDS for piece in pieces.get(name, [])]
         latency = []
         for *some, lower in in_classes(*choices, bounds):
             known = [piece for group in some for piece in group]
@@ -450,6 +446,12 @@ class _ClassSearch:
             "roofline": Fraction(roofline(spec).latency),
             **self.tables.family.counts(model),
         }
+
+
+def _large(steps: Sizes, residues: Sizes) -> Sizes:
+    """The large sizes of a class from which ranges are proven."""
+    far = _HIGH.get(len(steps), 1 << 16)
+    return tuple(far // step * step + r for step, r in zip(steps, residues, strict=True))
 
 
 def _legal(found: Schedules) -> list[Order]:

@@ -14,9 +14,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise, product
 
-from polylat.closed_form.family import CONVEX, Figure
+from polylat.closed_form.family import CONVEX, LOWER_BOUNDS, STATIC, Figure
 from polylat.closed_form.multilinear import Multilinear
-from polylat.closed_form.size_pieces import SizePiece, SizeTable, in_classes, table_of
+from polylat.closed_form.size_pieces import (
+    Proof,
+    SizePiece,
+    SizeTable,
+    common_high,
+    in_classes,
+    table_of,
+)
 from polylat.engine.trip_ranges import Sizes
 
 __all__ = ["FigureCell", "Interval", "cells_at", "convex_cells", "latency_cells"]
@@ -100,8 +107,7 @@ class FigureCell:
             and all(
                 s <= u and v <= t for (u, v), (s, t) in zip(self.times, other.times, strict=True)
             )
-            and all(x % y == 0 for x, y in zip(a.step, b.step, strict=True))
-            and all((x - y) % s == 0 for x, y, s in zip(a.low, b.low, b.step, strict=True))
+            and a.is_in_steps_of(b)
             and all(x >= y for x, y in zip(a.low, b.low, strict=True))
             and all(
                 y is None or (x is not None and x <= y) for x, y in zip(a.high, b.high, strict=True)
@@ -313,13 +319,9 @@ def _through(
     if value.fix_last((left + right) / 2) != b.value:
         return None
     low = tuple(max(column) for column in zip(a.low, b.low, c.low, strict=True))
-    columns = zip(a.high, b.high, c.high, strict=True)
-    high = tuple(min((n for n in column if n is not None), default=None) for column in columns)
-    proof = "all sizes" if {a.proof, b.proof, c.proof} == {"all sizes"} else "each size"
-    piece = SizePiece(a.low, high, a.step, value, proof).from_size(low)  # type: ignore[arg-type]
-    if any(n is not None and n < first for first, n in zip(piece.low, high, strict=True)):
-        return None
-    return piece
+    proof: Proof = "all sizes" if {a.proof, b.proof, c.proof} == {"all sizes"} else "each size"
+    piece = SizePiece(a.low, common_high([a, b, c]), a.step, value, proof).from_size(low)
+    return None if piece.is_empty else piece
 
 
 def _linear_points(
@@ -399,17 +401,13 @@ def _leading(value: Multilinear, at: Sequence[int], far: Sequence[int]) -> Fract
     return left[0]
 
 
-def latency_cells(
-    static: Mapping[Figure, Sequence[FigureCell]], bounds: Sequence[Figure]
-) -> list[FigureCell]:
+def latency_cells(static: Mapping[Figure, Sequence[FigureCell]]) -> list[FigureCell]:
     """Return the cells in which a static order attains a lower bound: that is the latency.
 
     Parameters
     ----------
     static
         Figure → its cells.
-    bounds
-        The figures that are lower bounds of every schedule.
 
     Returns
     -------
@@ -417,9 +415,9 @@ def latency_cells(
         The cells.
     """
     found: list[FigureCell] = []
-    for order in ("program", "skew"):
+    for order in STATIC:
         for cell in static.get(order, ()):
-            for bound in bounds:
+            for bound in LOWER_BOUNDS:
                 for lower in static.get(bound, ()):
                     if cell.value == lower.value:
                         both = _intersection(cell, lower)
@@ -431,18 +429,12 @@ def latency_cells(
 def _intersection(one: FigureCell, other: FigureCell) -> FigureCell | None:
     """The part of two cells in common, if the first one's sizes are in the second one's steps."""
     a, b = one.piece, other.piece
-    if any(x % y for x, y in zip(a.step, b.step, strict=True)):
-        return None
-    if any((x - y) % s for x, y, s in zip(a.low, b.low, b.step, strict=True)):
+    if not a.is_in_steps_of(b):
         return None
     times = tuple(
         (max(s, u), min(t, v)) for (s, t), (u, v) in zip(one.times, other.times, strict=True)
     )
-    columns = zip(a.high, b.high, strict=True)
-    high = tuple(min((n for n in column if n is not None), default=None) for column in columns)
-    piece = replace(a, high=high).from_size(b.low)
-    if any(s > t for s, t in times):
-        return None
-    if any(n is not None and n < first for first, n in zip(piece.low, high, strict=True)):
+    piece = replace(a, high=common_high([a, b])).from_size(b.low)
+    if piece.is_empty or any(s > t for s, t in times):
         return None
     return FigureCell(piece, times, one.slots)

@@ -148,7 +148,7 @@ def decide_for_all_sizes(low: CornerSchedule, high: CornerSchedule, steps: int) 
         A precedence is violated at some size, or no precedence determines an event.
     """
     proof = _Proof(low, high, steps)
-    attained = low.members.attained(low.times, (), ()) & high.members.attained(high.times, (), ())
+    attained = low.members.attained(low.times, ()) & high.members.attained(high.times, ())
     for one, other in zip(low.decisions, high.decisions, strict=True):
         attained = attained | proof.determined(_served(low, one), _served(high, other))
     if (low.members.needed & ~attained).any():

@@ -29,7 +29,7 @@ from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.timing import TaskSchedule
 from polylat.spec.slots import Slots
 
-__all__ = ["Inputs", "Sampled", "SamplingSearch", "largest_trips"]
+__all__ = ["Inputs", "Sampled", "SamplingSearch"]
 
 T = TypeVar("T")
 Sampled = tuple[tuple[int, LoopSample], ...]
@@ -391,22 +391,6 @@ class SamplingSearch:
         else:
             self._try_restart(self._restart.holds)
             self._restart = None
-
-
-def largest_trips(lowered: LoweredMapping) -> dict[int, int]:
-    """Return the largest trip count of every Temporal loop.
-
-    Parameters
-    ----------
-    lowered
-        The mapping.
-
-    Returns
-    -------
-    dict
-        Loop (tree node) → trip count.
-    """
-    return {node: counts[-1] for node, counts in _trips(lowered).items()}
 
 
 def _cut_period(model: Model, place: _Range) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from polylat.engine.model import Model, build
-from polylat.engine.sampling_search import Inputs, largest_trips
+from polylat.engine.sampling_search import Inputs
 from polylat.engine.solution import Solution
 from polylat.engine.solve import SERVICES, Schedules
 from polylat.engine.work_conserving import (
@@ -28,6 +28,7 @@ from polylat.engine.work_conserving import (
     work_conserving_by_shortened_loops,
     work_conserving_by_simulation,
 )
+from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.sampling import LoopSample
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
@@ -178,11 +179,11 @@ class RangeProver:
 
     def _fewest(self, kept: Mapping[int, LoopSample]) -> tuple[int, ...] | None:
         """By how many steps each size can shrink, so that every loop still skips a period."""
-        here = largest_trips(self.inputs_at(self.high).lowered)
+        here = trip_counts(self.inputs_at(self.high).lowered.leaves)
         factors, steps = [], []
         for i, (size, step) in enumerate(zip(self.high, self.step, strict=True)):
             smaller = (*self.high[:i], size - step, *self.high[i + 1 :])
-            there = largest_trips(self.inputs_at(smaller).lowered)
+            there = trip_counts(self.inputs_at(smaller).lowered.leaves)
             down, factor = (size - 1) // step, 1
             for node, trips in here.items():
                 fewer = trips - there[node]
@@ -258,7 +259,7 @@ class RangeProver:
 
     def _model(self, kept: Mapping[int, LoopSample], sizes: Sizes) -> Model | None:
         inputs = self.inputs_at(sizes)
-        trips = largest_trips(inputs.lowered)
+        trips = trip_counts(inputs.lowered.leaves)
         sample = {node: _regrown(loop, trips[node]) for node, loop in kept.items()}
         key = (sizes, *sorted(sample.items()))
         if key not in self._built:

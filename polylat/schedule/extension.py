@@ -219,12 +219,7 @@ class ExtensionRules:
             return found
         return (*found, self._decided(service.precedences, times, service.parts))
 
-    def attained(
-        self,
-        times: ExtendedTimes,
-        decisions: Iterable[Decision],
-        tight: Iterable[Mask] | None = None,
-    ) -> Mask:
+    def attained(self, times: ExtendedTimes, decisions: Iterable[Decision]) -> Mask:
         """Return which events are as early as possible, throughout their boxes.
 
         Parameters
@@ -233,8 +228,6 @@ class ExtensionRules:
             The times of the schedule.
         decisions
             Its precedences.
-        tight
-            Per decision, which of its rows determine the target's time; None: those of `times`.
 
         Returns
         -------
@@ -242,9 +235,8 @@ class ExtensionRules:
             Shape (events,): whether a precedence determines the time, or the time is 0.
         """
         attained = np.asarray((times.values == 0) & (times.rates == 0).all(axis=1), dtype=np.bool_)
-        chosen = tight or [decision.tight for decision in decisions]
-        for decision, mask in zip(decisions, chosen, strict=True):
-            attained[decision.rows.target[mask]] = True
+        for decision in decisions:
+            attained[decision.rows.target[decision.tight]] = True
         return attained
 
     def begins_idle(self, times: ExtendedTimes, skew: SkewRules | None = None) -> Mask:

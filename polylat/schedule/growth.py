@@ -15,7 +15,7 @@ times are the earliest (ASAP) schedule for all trip counts of the box.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,12 +87,9 @@ def is_proven_between(corners: Sequence[CornerSchedule]) -> bool:
         return False
     if not all(_rates_fit(a, b) for a, b in _edges(corners)):
         return False
-    for number in range(len(first.decisions)):
-        if not all(corner.decisions[number].holds.all() for corner in corners):
-            return False
-    for number in range(len(first.conditions)):
-        if not all(corner.conditions[number].holds.all() for corner in corners):
-            return False
+    required = (d for c in corners for d in (*c.decisions, *c.conditions))
+    if not all(decision.holds.all() for decision in required):
+        return False
     attained = _attained(corners)
     if (first.members.needed & ~attained).any():
         return False
@@ -162,32 +159,26 @@ def _rates_fit(one: CornerSchedule, other: CornerSchedule) -> bool:
     return not (moving & changed).any()
 
 
-def _tight(corners: Sequence[CornerSchedule], number: int) -> Mask:
-    """Which rows of a decision determine their targets at all corners."""
-    masks = [corner.decisions[number].tight for corner in corners]
-    return np.asarray(np.logical_and.reduce(masks), dtype=np.bool_)
+def _at_all(masks: Iterable[Mask]) -> Mask:
+    """What holds at all corners."""
+    return np.asarray(np.logical_and.reduce(list(masks)), dtype=np.bool_)
 
 
 def _attained(corners: Sequence[CornerSchedule]) -> Mask:
     """Which events the same precedence determines at all corners, or happen at 0 at all of them."""
-    first = corners[0]
-    tight = [_tight(corners, number) for number in range(len(first.decisions))]
-    at_zero = [c.members.attained(c.times, (), ()) for c in corners]
-    attained = np.asarray(np.logical_and.reduce(at_zero), dtype=np.bool_)
-    for decision, mask in zip(first.decisions, tight, strict=True):
-        attained[decision.rows.target[mask]] = True
+    attained = _at_all(corner.members.attained(corner.times, ()) for corner in corners)
+    for number, decision in enumerate(corners[0].decisions):
+        tight = _at_all(corner.decisions[number].tight for corner in corners)
+        attained[decision.rows.target[tight]] = True
     return attained
 
 
 def _work_conserving(corners: Sequence[CornerSchedule]) -> bool:
     """Whether the same conditions show at all corners that ports serve the oldest ready task."""
     chosen = [corner.choices for corner in corners if corner.choices is not None]
-    for choices in chosen:
-        if not (choices.served.holds.all() and choices.ready_order.holds.all()):
-            return False
-    served = np.logical_and.reduce([choices.served.tight for choices in chosen])
+    if not all(c.served.holds.all() and c.ready_order.holds.all() for c in chosen):
+        return False
     busy = np.zeros(corners[0].members.families.count, dtype=np.bool_)
-    busy[chosen[0].served.rows.target[served]] = True
-    closed = np.asarray(np.logical_and.reduce([c.closed.holds for c in chosen]), dtype=np.bool_)
-    level = np.asarray(np.logical_and.reduce([c.level.holds for c in chosen]), dtype=np.bool_)
+    busy[chosen[0].served.rows.target[_at_all(c.served.tight for c in chosen)]] = True
+    closed, level = _at_all(c.closed.holds for c in chosen), _at_all(c.level.holds for c in chosen)
     return all(bool(choices.kept(busy, closed, level).all()) for choices in chosen)

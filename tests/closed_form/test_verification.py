@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import polylat
-from builders import EXAMPLES
+from builders import EXAMPLE
 from polylat import CertificateError
 from polylat.closed_form.verification import decide_for_all_sizes
 from polylat.engine.solve import QUICK, solve_sampled
@@ -17,14 +17,13 @@ from polylat.schedule.decisions import ExtendedTimes
 from polylat.schedule.growth import CornerSchedule
 from polylat.schedule.timing import Order
 
-FILES = [str(EXAMPLES / f"{name}.yaml") for name in ("arch", "workload", "tap_resident")]
 HIGH: Sizes = (1 << 36,)
 
 
 def ends(order: Order | None) -> tuple[CornerSchedule, CornerSchedule, int]:
     """A schedule of the tapped cascade at two sizes, and their distance."""
     formula = polylat.symbolic(
-        polylat.load(*FILES), ["M"], granularity="tile", background="o2@SRAM"
+        polylat.load(*EXAMPLE), ["M"], granularity="tile", background="o2@SRAM"
     )
     family = formula._forms.families[()]
 
@@ -88,7 +87,7 @@ def test_another_choice_of_a_port() -> None:
 
 def test_formula_certificate() -> None:
     """What it proves, as text and as data; nothing where sizes were analyzed one by one."""
-    spec = polylat.load(*FILES)
+    spec = polylat.load(*EXAMPLE)
     certificate = polylat.symbolic(spec, ["M"], granularity="tile", background="o2").verify()
     assert [one.order for one in certificate.ranges] == [
         "program",
