@@ -28,6 +28,7 @@ from polylat.proof.verify import verify_results
 from polylat.schedule.timing import ORDERS
 from polylat.spec import Spec
 from polylat.spec.names import KnownNames, known_names
+from polylat.spec.option_values import ACCOUNTINGS
 from polylat.spec.options import check_option_names, normalize_option
 from polylat.spec.reading.live.convert import as_spec
 from polylat.spec.slots import DEFAULT_SLOTS
@@ -307,6 +308,7 @@ _DEFAULTS: dict[str, Any] = {
     "slots": _Unset(DEFAULT_SLOTS),
     "max_tiles": _Unset(DEFAULT_MAX_TILES),
     "enforce_capacity": _Unset(False),
+    "accounting": _Unset(ACCOUNTINGS[0]),
 }
 
 
@@ -321,6 +323,7 @@ def analyze(
     slots: int | Mapping[str, int | None] | None = _DEFAULTS["slots"],
     max_tiles: int = _DEFAULTS["max_tiles"],
     enforce_capacity: bool = _DEFAULTS["enforce_capacity"],
+    accounting: str = _DEFAULTS["accounting"],
 ) -> Report:
     """Compute the latency of a mapping that respects its dependences.
 
@@ -355,6 +358,8 @@ def analyze(
         Largest number of tile iterations.
     enforce_capacity
         Whether it is an error if a memory holds more than its size.
+    accounting
+        The release of AccelForge whose figure `Report.roofline` is: ``"1.0"`` or ``"main"``.
 
     Returns
     -------
@@ -396,13 +401,14 @@ def analyze(
         "slots": slots,
         "max_tiles": max_tiles,
         "enforce_capacity": enforce_capacity,
+        "accounting": accounting,
     }
     spec, options, known = _with_options(as_spec(spec), given)
     choice = schedule_mapping(spec, options)
     solved, solution = choice.solved, choice.chosen
     model, solutions = solved.model, solved.solutions
     written = background_write_backs(model)
-    accelforge = roofline(spec)
+    accelforge = roofline(spec, accounting=options["accounting"])
     resource, dependence, barrier = choice.bounds
     report = Report(
         latency=solution.makespan,
@@ -430,7 +436,6 @@ def analyze(
         contention=contention(model),
         engine=solution.model.engine,
         exact=choice.exact,
-        lower_bound=choice.lower_bound,
         unsettled=tuple(order for order in ORDERS if order not in solutions),
         solution=solution,
         schedules=solved,

@@ -192,15 +192,18 @@ class WorkloadDraw:
             operands.append(Operand(self.tensor("s", out[-1:]), (out[-1][0],)))
         elif kind == "matmul":
             out = self.contraction(axes, operands)
+        copies = False
         if out is None:
             out = self.elementwise(axes, operands)
+            copies = len(operands) == 1 and self.draw(chances(3))
         result = self.tensor("t", out)
         self.produced.append(result)
         accesses = [self.access(operand) for operand in operands]
         accesses.append(
             {**self.access(Operand(result, tuple(name for name, _ in out))), "output": True}
         )
-        self.einsums.append({"name": f"e{len(self.einsums)}", "tensor_accesses": accesses})
+        einsum = {"name": f"e{len(self.einsums)}", "tensor_accesses": accesses}
+        self.einsums.append({**einsum, "is_copy_operation": True} if copies else einsum)
 
     def access(self, operand: Operand) -> Data:
         """A tensor access as plain data."""

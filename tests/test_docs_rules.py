@@ -51,7 +51,7 @@ def peak(panel: Panel) -> Number:
 
 
 def periods(panel: Any) -> list[Number]:
-    written = count(panel, "DRAM", "a", "write")
+    written = count(panel, "DRAM", "b", "write")
     time = panel.latency // written
     return [count(panel, "SRAM", "a", "read"), written, time, panel.latency]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import builders
 import polylat
 from builders import CASCADES, EXAMPLES, OURS
 from polylat import (
@@ -311,6 +312,29 @@ def test_max_tiles() -> None:
     assert bracket.latency >= polylat.analyze(spec, granularity="flow").latency
     with pytest.raises(TooLargeError, match="17 tile iterations at granularity 'tile'"):
         polylat.analyze(spec, max_tiles=10)
+
+
+@pytest.mark.parametrize("order", ["program", "skew", "oldest", "best"])
+def test_lower_bound_holds_for_every_order(order: str) -> None:
+    """Two stages share a Compute, busy for 16; that of the stage between them is busy for 20."""
+    names = [("e1", "b", "a"), ("e2", "c", "b"), ("e3", "d", "c")]
+    stages = [builders.leaf("e1", "x"), builders.leaf("e2", "y"), builders.leaf("e3", "x")]
+    data = builders.spec(
+        {"m": 4},
+        [builders.einsum(name, (out, "m"), (source, "m")) for name, out, source in names],
+        [memory("S", "inf"), builders.compute("x", "1/2"), builders.compute("y", "1/5")],
+        [
+            builders.storage("S", "a", "d"),
+            builders.loop("m"),
+            builders.storage("S", "b", "c"),
+            {"type": "Pipeline", "nodes": [builders.nested(stage) for stage in stages]},
+        ],
+    )
+    report = polylat.analyze(Spec.from_dict(data), order=order)
+    assert report.latency == (36 if order == "program" else 24)
+    assert report.exact
+    assert report.lower_bound == report.resource_bound == 20
+    assert report.gap == Fraction(report.latency, 20) - 1
 
 
 def test_absurdly_many_tiles(tmp_path: Path) -> None:

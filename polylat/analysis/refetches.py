@@ -99,7 +99,7 @@ def refetches(
     for (number, tensor), source in model.lowered.found.items():
         leaf = leaves[number]
         storages = leaf.storages(tensor)[source.level :]
-        if source.leaf is None or not source.produces or leaf.einsum.is_copy or len(storages) < 2:
+        if source.leaf is None or not source.produces or len(storages) < 2:
             continue
         outer, inner = storages[0].component, storages[1].component
         values = sum(

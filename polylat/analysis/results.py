@@ -91,7 +91,7 @@ class Results:
         (tensor, component written back from) pairs of the write-backs in the background.
     idle_background
         Requested write-backs that have no effect: (tensor, None) where the tensor is written back
-        from no component, and those of copy Einsums.
+        from no component.
     staged_holders
         (tensor, component) pairs of the holders that hand over whole tiles.
     slots
@@ -105,9 +105,6 @@ class Results:
     exact
         Whether `latency` is proven; otherwise a schedule of that length exists, and a shorter one
         may exist.
-    lower_bound
-        A bound that no schedule of the mapping undercuts: `latency` where that is exact, else the
-        largest of the three bounds.
     unsettled
         Orders whose latency is not determined.
     solution
@@ -140,7 +137,6 @@ class Results:
     contention: tuple[Contention, ...]
     engine: str
     exact: bool
-    lower_bound: Number
     unsettled: tuple[str, ...]
     solution: Solution = field(repr=False, kw_only=True)
     schedules: Schedules = field(repr=False, kw_only=True)
@@ -182,7 +178,7 @@ class Results:
     @property
     def optimal(self) -> bool:
         """Whether the latency equals the largest bound: no schedule of this mapping is faster."""
-        return self.latency == max(self.bounds.values())
+        return self.latency == self.lower_bound
 
     @property
     def bounds(self) -> Mapping[Bound, Number]:
@@ -194,8 +190,13 @@ class Results:
         }
 
     @property
+    def lower_bound(self) -> Number:
+        """The largest of the bounds: no schedule of the mapping, in any order, is faster."""
+        return max(self.bounds.values())
+
+    @property
     def gap(self) -> Fraction:
-        """Largest possible excess of the latency, as a fraction of `lower_bound`; 0 if exact."""
+        """By how much the latency exceeds `lower_bound`, as a fraction of that; 0 if optimal."""
         if not self.lower_bound:
             return Fraction(0)
         return Fraction(self.latency) / Fraction(self.lower_bound) - 1
@@ -336,7 +337,7 @@ class Results:
         8
         """
         model, spec = self.solution.model, self.solution.model.lowered.spec
-        now = Rescheduled(self.latency, self.lower_bound)
+        now = Rescheduled(self.latency, self.lower_bound, self.exact)
         holder = named_holder(transfer, self._known_names)
         return transfer_cost(model, spec, self.options, now, holder, direction)
 
@@ -349,11 +350,10 @@ class Results:
         model = self.solution.model
         leaves = model.lowered.leaves
         read = {tensor for leaf in leaves for tensor in leaf.einsum.inputs}
-        copied = {t for leaf in leaves if leaf.einsum.is_copy for t in leaf.einsum.outputs}
         return tuple(
             self.cost_of(pair, "out")
             for pair in self._known_names.write_backs
-            if pair[0] not in copied and (pair[0] in read or pair in self.background)
+            if pair[0] in read or pair in self.background
         )
 
     def mechanisms(self) -> Mechanisms:

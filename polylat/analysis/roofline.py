@@ -14,12 +14,14 @@ from polylat.analysis.energy import (
     components_without_leakage,
     leak_powers,
 )
+from polylat.analysis.roofline_copies import copy_counts
 from polylat.analysis.roofline_counts import action_counts
 from polylat.analysis.roofline_paths import mapping_paths
 from polylat.errors import SpecError
 from polylat.numbers import Number, format_number, reduce_number
 from polylat.spec import Spec
 from polylat.spec.arch import Arch, Component
+from polylat.spec.option_values import ACCOUNTINGS, normalize_accounting
 from polylat.spec.reading.live.convert import as_spec
 from polylat.tables import Column, Table, Tabular
 
@@ -45,6 +47,8 @@ class Roofline(Tabular):
         Names of the components in `per_einsum`, in the order of the architecture.
     arch
         The architecture.
+    accounting
+        The release of AccelForge whose accounting this is.
     """
 
     latency: Number
@@ -53,6 +57,7 @@ class Roofline(Tabular):
     totals: Mapping[AccessKey, Number]
     components: tuple[str, ...]
     arch: Arch = field(repr=False, compare=False)
+    accounting: str = ACCOUNTINGS[0]
 
     @cached_property
     def energy(self) -> Energy:
@@ -94,7 +99,8 @@ class Roofline(Tabular):
             Two or three sentences.
         """
         head = (
-            f"AccelForge's latency  {format_number(self.latency)}",
+            f"AccelForge's latency  {format_number(self.latency)}"
+            + ("" if self.accounting == ACCOUNTINGS[0] else f"  ({self.accounting})"),
             "The sum over Einsums of the busy time of the slowest component, back to back.",
         )
         if self.known_energy is None:
@@ -121,7 +127,7 @@ class Roofline(Tabular):
         return (Table((Column("einsum", "Einsum"), *columns, Column("slowest", "slowest")), rows),)
 
 
-def roofline(spec: Spec | Any) -> Roofline:
+def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
     """Compute AccelForge's latency and action counts of a mapping.
 
     Parameters
@@ -129,6 +135,10 @@ def roofline(spec: Spec | Any) -> Roofline:
     spec
         Workload, architecture and mapping; a Pipeline counts as a Sequential, as in AccelForge. Or
         AccelForge's ``Spec`` with a mapping, or its ``Mappings`` with one mapping.
+    accounting
+        The release of AccelForge whose accounting is reproduced: ``"1.0"`` (1.0.467) or ``"main"``
+        (of 2026-08-12), which differ in copy Einsums. None: that of the input's ``schedule:`` key,
+        else ``"1.0"``.
 
     Returns
     -------
@@ -142,6 +152,8 @@ def roofline(spec: Spec | Any) -> Roofline:
         memory, or because it cannot join the Einsums' mappings, on which the counts do not depend.)
     SpecError
         The iteration space of an Einsum is empty or unbounded.
+    OptionError
+        There is no such accounting.
     UnsupportedError
         AccelForge refuses the workload: a rank variable has different bounds in two Einsums, or a
         copy Einsum has several inputs.
@@ -197,6 +209,11 @@ def roofline(spec: Spec | Any) -> Roofline:
     5
     """
     spec = as_spec(spec)
+    release = (
+        spec.schedule.get("accounting", ACCOUNTINGS[0])
+        if accounting is None
+        else normalize_accounting(accounting)
+    )
     busy: dict[str, dict[str, Number]] = {}
     accesses: dict[AccessKey, Number] = {}
     totals: dict[AccessKey, Number] = {}
@@ -204,7 +221,7 @@ def roofline(spec: Spec | Any) -> Roofline:
         einsum = path.einsum
         instances = spec.workload.n_instances * einsum.n_instances
         sums: dict[str, dict[str, Number]] = {}
-        for count in action_counts(path):
+        for count in copy_counts(path, release) if einsum.is_copy else action_counts(path):
             key = (einsum.name, count.component, count.tensor, count.action)
             accesses[key] = reduce_number(count.one_unit)
             totals[key] = reduce_number(count.all_units * instances)
@@ -221,7 +238,9 @@ def roofline(spec: Spec | Any) -> Roofline:
     latency: Number = sum((max((0, *times.values())) for times in per_einsum.values()), 0)
     used = {name for times in per_einsum.values() for name in times}
     components = tuple(name for name in spec.arch.order if name in used)
-    return Roofline(reduce_number(latency), per_einsum, accesses, totals, components, spec.arch)
+    return Roofline(
+        reduce_number(latency), per_einsum, accesses, totals, components, spec.arch, release
+    )
 
 
 def _busy(component: Component, actions: Mapping[str, Number]) -> Number:

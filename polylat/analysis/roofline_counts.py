@@ -17,15 +17,14 @@ Accesses above a split are charged to every Einsum below it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 from polylat.analysis.roofline_paths import CountedLoop, Holding, MappingPath, trip_count
-from polylat.errors import MappingError, UnsupportedError
+from polylat.errors import MappingError
 from polylat.numbers import Number
 from polylat.spec.workload import TensorAccess
 
-__all__ = ["ActionCount", "action_counts"]
+__all__ = ["ActionCount", "Tile", "action_counts", "segments_above", "tensor_counts", "tiles_of"]
 
 
 class ActionCount(NamedTuple):
@@ -46,25 +45,35 @@ class ActionCount(NamedTuple):
     all_units: Number
 
 
-class _Tile(NamedTuple):
-    """A holder's tile, or the operation at the leaf, and the trip counts above it."""
+class Tile(NamedTuple):
+    """A holder's tile, or the operation at the leaf, and the trip counts above it.
+
+    Parameters
+    ----------
+    fill
+        Elements in the bounding box of the tile.
+    temporal
+        Trips of the Temporal loops above it.
+    first
+        The same, only of loops that lead to other elements, each of which has a first access.
+    units
+        Trips of the Spatial loops above it.
+    exchanges
+        Trips of the loops between its parent and it, as its parent sees them.
+    first_exchanges
+        The same, only of loops that lead to other elements.
+    """
 
     fill: int
-    """Elements in the bounding box of the tile."""
     temporal: Number
-    """Trips of the Temporal loops above it."""
     first: Number
-    """The same, only of loops that lead to other elements, each of which has a first access."""
     units: Number
-    """Trips of the Spatial loops above it."""
     exchanges: Number
-    """Trips of the loops between its parent and it, as its parent sees them."""
     first_exchanges: Number
-    """The same, only of loops that lead to other elements."""
 
 
 def action_counts(path: MappingPath) -> Iterator[ActionCount]:
-    """Yield the numbers of all actions on a path.
+    """Yield the numbers of all actions on a path; those of a copy Einsum are `copy_counts`.
 
     Parameters
     ----------
@@ -78,43 +87,47 @@ def action_counts(path: MappingPath) -> Iterator[ActionCount]:
     """
     einsum = path.einsum
     compute = path.components[-1]
-    for tensor, holdings in (_copied(path) if einsum.is_copy else path.holdings).items():
+    for tensor, holdings in path.holdings.items():
         access = einsum.access(tensor)
-        segments = _segments(access, path.loops, holdings)
-        tiles = _tiles(access, segments, path.sizes)
-        yield from _tensor_counts(
-            access, einsum.is_copy, holdings, tiles, compute.skip_initial_output_write
+        segments = segments_above(access, path.loops, holdings)
+        tiles = tiles_of(access, segments, path.sizes)
+        yield from tensor_counts(
+            access,
+            holdings,
+            tiles,
+            writes=access.output,
+            skips=access.output and compute.skip_initial_output_write,
         )
     cost = compute.actions_per_value["compute", None]
     yield ActionCount(compute.name, None, "compute", path.steps * cost, path.operations * cost)
 
 
-def _copied(path: MappingPath) -> dict[str, list[Holding]]:
-    """Return the holders that count in a copy Einsum.
-
-    AccelForge (`convert_to_copy`) treats the output's holders as further holders of the input, and
-    keeps only the outermost one in each component.
-    """
-    einsum = path.einsum
-    if len(einsum.inputs) != 1:
-        raise UnsupportedError(
-            f"copy Einsum {einsum.name!r} has {len(einsum.inputs)} inputs",
-            where=einsum.where or None,
-            fix="give it one input",
-        )
-    for tensor, holdings in path.holdings.items():
-        _segments(einsum.access(tensor), path.loops, holdings)  # raises where AccelForge does
-    outermost: dict[int, Holding] = {}
-    for holding in sorted(chain.from_iterable(path.holdings.values()), key=lambda p: p.position):
-        outermost.setdefault(holding.level, holding._replace(until=holding.position))
-    return {einsum.inputs[0]: list(outermost.values())}
-
-
-def _segments(
+def segments_above(
     access: TensorAccess, loops: Sequence[CountedLoop], holdings: Sequence[Holding]
 ) -> list[list[CountedLoop]]:
     """Return the loops directly above each holder of a tensor, and above the leaf.
 
+    Parameters
+    ----------
+    access
+        The access of the tensor.
+    loops
+        The loops of the path, outer to inner.
+    holdings
+        The holders of the tensor, outer to inner.
+
+    Returns
+    -------
+    list of list of CountedLoop
+        One list per holder, and one for the leaf.
+
+    Raises
+    ------
+    MappingError
+        AccelForge refuses the order of the loops.
+
+    Notes
+    -----
     AccelForge's `_get_single_tensor_mapping` moves a Spatial loop to the level of the architecture
     where its units are: above the first holder whose component is the loop's or below it.
     """
@@ -174,16 +187,31 @@ def _check_order(access: TensorAccess, loops: Sequence[CountedLoop]) -> None:
                 )
 
 
-def _tiles(
+def tiles_of(
     access: TensorAccess, segments: Sequence[Sequence[CountedLoop]], sizes: Mapping[str, int]
-) -> list[_Tile]:
-    """Return the tiles of a tensor: of its holders from the outside in, then of an operation."""
+) -> list[Tile]:
+    """Return the tiles of a tensor: of its holders from the outside in, then of an operation.
+
+    Parameters
+    ----------
+    access
+        The access of the tensor.
+    segments
+        The loops directly above each holder and above the leaf (`segments_above`).
+    sizes
+        Rank variable → number of values.
+
+    Returns
+    -------
+    list of Tile
+        One per holder, and that of an operation.
+    """
     shape = {variable: sizes[variable] for variable in access.variables}
     fully_relevant = _fully_relevant(access)
     temporal: Number = 1
     first: Number = 1
     units: Number = 1
-    tiles: list[_Tile] = []
+    tiles: list[Tile] = []
     for segment in segments:
         exchanges: Number = 1
         first_exchanges: Number = 1
@@ -207,7 +235,7 @@ def _tiles(
                     exchanges *= trips
                     first_exchanges *= trips
         tiles.append(
-            _Tile(_bounding_box(access, shape), temporal, first, units, exchanges, first_exchanges)
+            Tile(_bounding_box(access, shape), temporal, first, units, exchanges, first_exchanges)
         )
     return tiles
 
@@ -240,56 +268,72 @@ def _bounding_box(access: TensorAccess, shape: Mapping[str, int]) -> int:
     return size
 
 
-def _tensor_counts(
+def tensor_counts(
     access: TensorAccess,
-    is_copy: bool,
     holdings: Sequence[Holding],
-    tiles: Sequence[_Tile],
-    compute_skips: bool,
+    tiles: Sequence[Tile],
+    *,
+    inwards: bool = True,
+    reads: bool = True,
+    writes: bool,
+    skips: bool = False,
 ) -> Iterator[ActionCount]:
     """Yield the accesses of a tensor in all its holders, from the leaf outwards.
 
+    Parameters
+    ----------
+    access, holdings, tiles
+        The tensor, its holders from the outside in, and their tiles (`tiles_of`).
+    inwards
+        Whether holders fetch their tiles: inputs, and outputs that are updated further in. Without
+        it data moves outwards only.
+    reads, writes
+        Whether the operations read and write the tensor.
+    skips
+        Whether the first read of an element is skipped.
+
+    Yields
+    ------
+    ActionCount
+        Per component and action.
+
+    Notes
+    -----
     `down` is the number of elements that the child reads, `up` the number that it writes, and
     `skipped` the part of `down` that is not read because no value exists yet; each is summed over
-    the loops between the two. In a copy Einsum AccelForge moves data outwards only, and there are
-    no accesses at the leaf.
+    the loops between the two.
     """
-    down: Number = 0
-    up: Number = 0
-    skipped: Number = 0
-    if not is_copy:
-        leaf = tiles[-1]
-        down = leaf.exchanges
-        if access.output:
-            up = leaf.exchanges
-            skipped = leaf.first_exchanges if compute_skips else 0
+    leaf = tiles[-1]
+    down: Number = leaf.exchanges if reads else 0
+    up: Number = leaf.exchanges if writes else 0
+    skipped: Number = leaf.first_exchanges if skips else 0
     tensor = access.tensor
     for j in range(len(holdings) - 1, -1, -1):
         component, tile = holdings[j].component, tiles[j]
         toll = component.kind == "Toll"
-        skips = (toll or component.skip_initial_output_write) and not is_copy
+        first_skipped = inwards and (toll or component.skip_initial_output_write)
         # Exchanges with the parent. A Toll forwards the exchanges of its child, if it has one.
         read: Number = 0
         written: Number = 0
         not_read: Number = 0
         if j:
-            through = toll and not (is_copy and j == len(holdings) - 1)
-            if not is_copy:
+            through = toll and (j < len(holdings) - 1 or reads or writes)
+            if inwards:
                 read = down if through else tile.fill
-            if is_copy or access.output:
+            if access.output or not inwards:
                 written = up if through else tile.fill
-            if access.output and skips:
+            if access.output and first_skipped:
                 not_read = skipped if through else tile.fill
         direction = component.direction.get(tensor, "up_and_down") if toll else "up_and_down"
-        reads: Number = 0
-        first_reads: Number = 0
+        sent: Number = 0
+        not_sent: Number = 0
         if direction != "down":
-            reads += written
+            sent += written
         if direction != "up":
-            reads += down
-            first_reads = skipped if skips else 0
+            sent += down
+            not_sent = skipped if first_skipped else 0
         cost = component.actions_per_value["read", tensor]
-        one_unit: Number = (tile.temporal * reads - tile.first * first_reads) * cost
+        one_unit: Number = (tile.temporal * sent - tile.first * not_sent) * cost
         yield ActionCount(component.name, tensor, "read", one_unit, one_unit * tile.units)
         one_unit = 0
         if not toll:

@@ -157,12 +157,15 @@ class Holding(NamedTuple):
         Index of the component, from the outside in.
     component
         The component.
+    number
+        Its number among the holders on the path: a node that names two tensors is two holders.
     """
 
     position: int
     until: int
     level: int
     component: Component
+    number: int
 
 
 class MappingPath(NamedTuple):
@@ -363,5 +366,5 @@ def _holdings(
     holdings: dict[str, list[Holding]] = {tensor: [] for tensor in einsum.tensors}
     for i, (tensor, position, level) in enumerate(found):
         until = found[i + 1][1] if i + 1 < len(found) else len(nodes)
-        holdings[tensor].append(Holding(position, until, level, components[level]))
+        holdings[tensor].append(Holding(position, until, level, components[level], i))
     return holdings

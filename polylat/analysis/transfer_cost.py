@@ -292,7 +292,7 @@ def last_write_back(solution: Solution, holder: Pair) -> tuple[Number, Number] |
 def _levels(leaf: Leaf, holder: Pair) -> list[int]:
     """Return the levels of a holder that has transfers, on the path of a leaf."""
     tensor, component = holder
-    if tensor not in leaf.einsum.tensors or leaf.einsum.is_copy:
+    if tensor not in leaf.einsum.tensors:
         return []
     return [n for n, h in enumerate(leaf.storages(tensor)) if n and h.component == component]
 

@@ -28,7 +28,9 @@ class Rescheduled:
         Its latency; that of a schedule that exists where it is not exact. None where there is no
         schedule, or where none is found.
     lower_bound
-        What no schedule undercuts; the latency itself where that is exact. None as for `latency`.
+        The largest bound: no schedule takes less. None as for `latency`.
+    exact
+        Whether the latency is exact.
     reason
         Why there is no latency; empty if there is one.
     energy
@@ -37,13 +39,9 @@ class Rescheduled:
 
     latency: Number | None
     lower_bound: Number | None
+    exact: bool
     reason: str = ""
     energy: Number | None = None
-
-    @property
-    def exact(self) -> bool:
-        """Whether the latency is known exactly."""
-        return self.latency is not None and self.latency == self.lower_bound
 
     @property
     def note(self) -> str:
@@ -84,11 +82,11 @@ def reschedule(
         if options["enforce_capacity"]:
             for memory in occupancies(choice.chosen):
                 if memory.exceeded:
-                    return Rescheduled(None, None, f"{memory.component} is too small")
+                    return Rescheduled(None, None, False, f"{memory.component} is too small")
     except PolylatError as error:
-        return Rescheduled(None, None, error.what)
+        return Rescheduled(None, None, False, error.what)
     chosen = choice.chosen
-    return Rescheduled(chosen.makespan, choice.lower_bound, energy=_energy(chosen))
+    return Rescheduled(chosen.makespan, choice.lower_bound, choice.exact, energy=_energy(chosen))
 
 
 def _energy(solution: Solution) -> Number | None:

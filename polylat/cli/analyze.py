@@ -12,6 +12,7 @@ import click
 import polylat
 from polylat.analysis.comparison import compare as compare_reports
 from polylat.cli.options import (
+    accounting_option,
     analyze_files,
     analyze_spec,
     input_options,
@@ -172,11 +173,12 @@ def compare(
     ),
 )
 @input_options
+@accounting_option
 def roofline(
-    files: Sequence[str], variables: Sequence[str], as_json: bool
+    files: Sequence[str], variables: Sequence[str], accounting: str | None, as_json: bool
 ) -> dict[str, Any] | RenderableType:
     """AccelForge's own figures for a mapping: without overlap, and without waiting."""
-    figures = polylat.roofline(load_files(files, variables))
+    figures = polylat.roofline(load_files(files, variables), accounting=accounting)
     return roofline_to_dict(figures) if as_json else figures.to_rich()
 
 

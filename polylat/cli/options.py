@@ -16,7 +16,7 @@ from polylat.errors import OptionError
 from polylat.report import Report
 from polylat.spec import Spec
 from polylat.spec.names import known_names
-from polylat.spec.option_values import GRANULARITIES, ORDERS
+from polylat.spec.option_values import ACCOUNTINGS, GRANULARITIES, ORDERS
 from polylat.spec.options import normalize_option
 from polylat.spec.slots import DEFAULT_SLOTS
 from polylat.views.sentences import missing_write_backs
@@ -96,6 +96,26 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return files(variables(command))
 
 
+def accounting_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the choice of AccelForge's release to a command.
+
+    Parameters
+    ----------
+    command
+        The command.
+
+    Returns
+    -------
+    Callable
+        The command with this parameter.
+    """
+    return choice_option(
+        "--accounting",
+        words=ACCOUNTINGS,
+        help="The release of AccelForge whose figure is reproduced.  [default: 1.0]",
+    )(command)
+
+
 def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `analyze` to a command.
 
@@ -158,7 +178,8 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default=None,
         help="Fail if a memory holds more than its size.",
     )
-    moves = background(staged(slots(granularity(order(max_tiles(capacity(command)))))))
+    timed = granularity(order(max_tiles(capacity(accounting_option(command)))))
+    moves = background(staged(slots(timed)))
     return pipelined(moves)
 
 

@@ -74,8 +74,8 @@ class ScheduleChoice:
 
     @property
     def lower_bound(self) -> Number:
-        """The makespan if that is exact, else the largest lower bound."""
-        return self.chosen.makespan if self.exact else max(self.bounds)
+        """The largest lower bound: no schedule of the mapping, in any order, takes less."""
+        return max(self.bounds)
 
     @cached_property
     def exact(self) -> bool:

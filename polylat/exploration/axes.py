@@ -134,7 +134,6 @@ def write_backs(lowered: LoweredMapping) -> tuple[WriteBack, ...]:
     return tuple(
         (tensor, holder.component)
         for leaf in lowered.leaves
-        if not leaf.einsum.is_copy
         for tensor in leaf.einsum.outputs
         for holder in leaf.storages(tensor)[1:]
     )
@@ -207,7 +206,6 @@ def memories_with_transfers(lowered: LoweredMapping) -> tuple[str, ...]:
     found = {
         holder.component
         for leaf in lowered.leaves
-        if not leaf.einsum.is_copy
         for tensor in leaf.einsum.tensors
         for holder in leaf.storages(tensor)[1:]
     }
@@ -287,8 +285,6 @@ def limited_holders(lowered: LoweredMapping, staged: Staged) -> tuple[tuple[str,
     options = TransferOptions(frozenset(write_backs(lowered)), staged)
     found: dict[tuple[str, str], None] = {}
     for leaf in lowered.leaves:
-        if leaf.einsum.is_copy:
-            continue
         for tensor in leaf.einsum.tensors:
             holders = leaf.storages(tensor)
             if tensor in leaf.einsum.outputs:

@@ -11,6 +11,7 @@ from polylat.exploration.choice import Choice
 from polylat.exploration.space import Space
 from polylat.spec import Spec
 from polylat.spec.mapping import Branch, Pipeline, Sequential, Spatial, Temporal
+from polylat.spec.option_values import ACCOUNTINGS
 from polylat.spec.slots import Slots
 
 __all__ = ["slots_option", "variant_options", "variant_spec", "with_tiles"]
@@ -62,6 +63,7 @@ def variant_options(space: Space, choice: Choice) -> dict[str, Any]:
         "slots": slots_option(space, dict(choice.slots)),
         "max_tiles": space.max_tiles,
         "enforce_capacity": space.enforce_capacity,
+        "accounting": space.spec.schedule.get("accounting", ACCOUNTINGS[0]),
     }
 
 

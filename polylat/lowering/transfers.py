@@ -63,7 +63,7 @@ def separate_levels(leaf: Leaf, tensor: str, options: TransferOptions) -> int:
 
     The transfers of a storage are separate if it is staged; if it holds an input above a split; if
     the write-back of the output from it is in the background; or if those of a storage further in
-    are. A copy Einsum streams.
+    are.
 
     Parameters
     ----------
@@ -75,8 +75,6 @@ def separate_levels(leaf: Leaf, tensor: str, options: TransferOptions) -> int:
     int
         Storages 1, 2, … up to this number have separate transfers; all further in stream.
     """
-    if leaf.einsum.is_copy:
-        return 0
     output = leaf.einsum.access(tensor).output
     storages = leaf.storages(tensor)
     for level in range(len(storages) - 1, 0, -1):
@@ -104,7 +102,5 @@ def hand_over_depth(leaf: Leaf, tensor: str, level: int, options: TransferOption
     int or None
         The depth; None if elements leave one by one.
     """
-    if leaf.einsum.is_copy:
-        return None
     staged = (h for h in leaf.storages(tensor)[level:] if options.is_staged(tensor, h.component))
     return next((holder.depth for holder in staged), None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from polylat.lowering.paths import Leaf, PathHolder
+from polylat.lowering.paths import Leaf
 from polylat.proof.footprints import Part
 from polylat.proof.loop_counts import LoopCounts, at_extreme, constant, together
 from polylat.proof.problem import Problem
@@ -107,16 +107,13 @@ def expected_blocks(problem: Problem, leaf: Leaf) -> tuple[ExpectedBlock, ...]:
         from the inside out.
     """
     components = {c.name: c for c in problem.spec.arch.paths[leaf.einsum.name]}
-    if leaf.einsum.is_copy:
-        moved = _moved_out(problem, leaf, components)
-        return (ExpectedBlock("foreground", None, 0, tuple(moved)),)
     fills: list[ExpectedBlock] = []
     backs: list[ExpectedBlock] = []
     front: list[ExpectedAccess] = []
     bounds: dict[tuple[int, bool], LoopCounts] = {}
     for access in leaf.einsum.accesses:
         tensor = access.tensor
-        transfers = _Transfers(problem, leaf, tensor, components, leaf.holders[tensor], bounds)
+        transfers = _Transfers(problem, leaf, tensor, components, bounds)
         separate = problem.separate_levels(leaf, tensor)
         first = 1 if access.output else problem.sources[leaf.number, tensor].level + 1
         for level in range(first, len(transfers.storages)):
@@ -136,11 +133,12 @@ def expected_blocks(problem: Problem, leaf: Leaf) -> tuple[ExpectedBlock, ...]:
                 behind = pair in problem.background
                 backs.append(ExpectedBlock("write_back", tensor, level, tuple(back), behind))
         front += transfers.by_operations()
-    counts = constant(1)
-    for variables in tied_parts(leaf):
-        part = Part(leaf, problem.depths[leaf.number], variables)
-        counts = together(counts, part.operations(()), "*")
-    front.append(ExpectedAccess(leaf.component, None, "compute", counts))
+    if not leaf.einsum.is_copy:
+        counts = constant(1)
+        for variables in tied_parts(leaf):
+            part = Part(leaf, problem.depths[leaf.number], variables)
+            counts = together(counts, part.operations(()), "*")
+        front.append(ExpectedAccess(leaf.component, None, "compute", counts))
     # Sorting is stable: equal levels stay in the order of the Einsum's accesses.
     return (
         *sorted(fills, key=lambda block: block.level),
@@ -163,24 +161,6 @@ def tied_parts(leaf: Leaf) -> list[tuple[str, ...]]:
         The independent parts.
     """
     return independent_parts(leaf.einsum.rank_variables, (c.variables for c in leaf.coupled))
-
-
-def _moved_out(
-    problem: Problem, leaf: Leaf, components: Mapping[str, Component]
-) -> list[ExpectedAccess]:
-    """Return the transfers of a copy Einsum: every tile moves to the next Storage outward."""
-    every = sorted(
-        (h for holders in leaf.holders.values() for h in holders),
-        key=lambda h: (h.position, h.node),
-    )
-    holders = list({h.component: h for h in reversed(every)}.values())
-    holders.sort(key=lambda h: (h.position, h.node))
-    (tensor,) = leaf.einsum.inputs
-    transfers = _Transfers(problem, leaf, tensor, components, holders, {})
-    found: list[ExpectedAccess] = []
-    for level in range(1, len(transfers.storages)):
-        found += transfers.whole_tiles(level, upward=True)
-    return found
 
 
 @dataclass(frozen=True)
@@ -206,7 +186,6 @@ class _Transfers:
         leaf: Leaf,
         tensor: str,
         components: Mapping[str, Component],
-        holders: Sequence[PathHolder],
         bounds: dict[tuple[int, bool], LoopCounts],
     ) -> None:
         self.problem = problem
@@ -214,8 +193,8 @@ class _Transfers:
         self.depth = problem.depths[leaf.number]
         self.tensor = tensor
         self.components = components
-        self.holders = list(holders)
-        self.storages = [h for h in holders if not h.toll]
+        self.holders = leaf.holders[tensor]
+        self.storages = leaf.storages(tensor)
         self.access = leaf.einsum.access(tensor)
         self._bounds = bounds
         self._known: dict[tuple[str, int, tuple[int, ...]], LoopCounts] = {}
@@ -236,11 +215,8 @@ class _Transfers:
         ]
 
     def fill(self, level: int) -> list[ExpectedAccess]:
-        return self.whole_tiles(level, upward=False)
-
-    def whole_tiles(self, level: int, *, upward: bool) -> list[ExpectedAccess]:
         return self._accesses(
-            level, upward, lambda end: self._on_entry(level, self._footprint(level, end))
+            level, False, lambda end: self._on_entry(level, self._footprint(level, end))
         )
 
     def read_back(self, level: int) -> list[ExpectedAccess]:

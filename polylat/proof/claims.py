@@ -129,9 +129,8 @@ def _check_bounds(results: Results, expected: Expectation) -> None:
         raise BrokenRule(f"the latency is below a bound, {bound}")
     if not results.exact and results.latency == bound:
         raise BrokenRule("the report's exact is False, but the latency equals a bound")
-    right = results.latency if results.exact else bound
-    if results.lower_bound != right:
-        raise BrokenRule(f"the report's lower_bound is {results.lower_bound}, and must be {right}")
+    if results.lower_bound != bound:
+        raise BrokenRule(f"the report's lower_bound is {results.lower_bound}, and must be {bound}")
     own = results.latency_by_order.get(results.order)
     if not results.keeps_barriers and own != results.latency:
         raise BrokenRule(

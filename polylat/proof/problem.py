@@ -170,7 +170,7 @@ class Problem:
             or (not output and holder.above_split)
             or (output and (tensor, holder.component) in self.background)
         ]
-        return range(1, 1 + (0 if leaf.einsum.is_copy else max(named, default=0)))
+        return range(1, 1 + max(named, default=0))
 
     def hand_over_depth(self, leaf: Leaf, tensor: str, level: int) -> int:
         """Return the number of loops above the parts of a tile that are written back as a whole.

@@ -5,12 +5,16 @@ Each function accepts every form that a user may write and returns the one norma
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from polylat.errors import OptionError
 from polylat.spec.arguments import normalize_count
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
 GRANULARITIES = ("auto", "tile", "flow", "full")
 ORDERS = ("best", "program", "skew", "oldest")
+ACCOUNTINGS = ("1.0", "main")
+"""Releases of AccelForge that `roofline` reproduces; the first is the default."""
 
 
 def normalize_granularity(value: object, *, where: str | None = None) -> str:
@@ -107,6 +111,30 @@ def normalize_enforce_capacity(value: object, *, where: str | None = None) -> bo
     raise OptionError(
         f"enforce_capacity must be true or false, not {format_value(value)}", where=where
     )
+
+
+def normalize_accounting(value: object, *, where: str | None = None) -> str:
+    """Normalize the option `accounting`, the release of AccelForge that `roofline` reproduces.
+
+    Parameters
+    ----------
+    value
+        ``"1.0"``, also as a number, or ``"main"``.
+    where
+        Location in the input, for messages.
+
+    Returns
+    -------
+    str
+        The release.
+
+    Raises
+    ------
+    OptionError
+        If the value is another one.
+    """
+    number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+    return _choice("accounting", "1.0" if number and value == 1 else value, ACCOUNTINGS, where)
 
 
 def _choice(what: str, value: object, known: tuple[str, ...], where: str | None) -> str:

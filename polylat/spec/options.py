@@ -9,6 +9,7 @@ from polylat.errors import OptionError
 from polylat.spec.background import check_background, normalize_background
 from polylat.spec.names import KnownNames
 from polylat.spec.option_values import (
+    normalize_accounting,
     normalize_enforce_capacity,
     normalize_granularity,
     normalize_max_tiles,
@@ -28,6 +29,7 @@ OPTIONS = (
     "slots",
     "max_tiles",
     "enforce_capacity",
+    "accounting",
 )
 
 
@@ -83,6 +85,8 @@ def normalize_option(
             return normalize_max_tiles(value, where=where)
         case "enforce_capacity":
             return normalize_enforce_capacity(value, where=where)
+        case "accounting":
+            return normalize_accounting(value, where=where)
     raise _no_option(name, where)
 
 

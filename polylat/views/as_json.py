@@ -154,6 +154,7 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
                 "action": change.action,
                 "latency": optional_number(change.latency),
                 "lower_bound": optional_number(change.found.lower_bound),
+                "exact": change.found.exact,
                 "reason": change.found.reason or None,
                 "energy": optional_number(change.found.energy),
             }

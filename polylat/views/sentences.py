@@ -209,7 +209,7 @@ def _staged(results: Results) -> str:
 
 def _optimality(results: Results) -> str:
     if not results.optimal:
-        gap = results.latency - max(results.bounds.values())
+        gap = results.latency - results.lower_bound
         share = percent(gap, results.latency)
         above = f"{format_number(gap)} ({share}) above the {results.binding} bound"
         return f"Not proven optimal: {above}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from itertools import product
 from math import inf
@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import polylat
 from builders import CORPUS, OURS
 from polylat.analysis.roofline import Roofline, roofline
-from polylat.errors import MappingError, SpecError, UnsupportedError
+from polylat.errors import MappingError, OptionError, SpecError, UnsupportedError
 from polylat.lowering.rank_bounds import rank_bounds
 from polylat.spec import Spec
 from polylat.spec.affine import Affine
@@ -421,6 +422,56 @@ def test_copies_flow_outwards_only() -> None:
     assert counts(figures, "DRAM", "cp") == {"A": (0, 8)}
     assert counts(figures, "SRAM", "cp") == {"A": (8, 0)}
     assert figures.per_einsum["cp"] == {"DRAM": 8, "SRAM": 8, "mac": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "latency", "moved"),
+    [
+        # The second release ignores holders further in than all backing storages.
+        ("copy_same_memory", {"1.0": 4, "main": 0}, {}),
+        ("copy_to_sram", {"1.0": 4, "main": 4}, {("DRAM", "write"): 4}),
+        ("copy_to_sram2", {"1.0": 4, "main": 4}, {("DRAM", "read"): 4, ("SRAM", "write"): 4}),
+    ],
+)
+def test_copies_in_both_releases(
+    name: str, latency: dict[str, int], moved: dict[tuple[str, str], int]
+) -> None:
+    """Figures of AccelForge 1.0.467 and of its main of 2026-08-12."""
+    data = load(OURS.parent / "upstream" / f"{name}.yaml")
+    assert {release: roofline(data, accounting=release).latency for release in latency} == latency
+    figures = roofline(data, accounting="main")
+    assert {(c, a): n for (_, c, _, a), n in figures.totals.items() if n} == moved
+    assert {tensor for _, _, tensor, _ in figures.totals} == {"A", None}
+
+
+def test_main_ignores_what_lies_further_in_than_all_backing_storages() -> None:
+    """AccelForge's main: a node that names two tensors is two holders, in its order."""
+    copy = einsum("cp", "B[m,n]", "A[m,n]", is_copy_operation=True)
+    arch = [memory("DRAM"), memory("SRAM"), memory("REG"), compute()]
+    found = {}
+    for names in ("AB", "BA"):
+        nodes = [holder("DRAM", "A"), holder("SRAM", "A"), temporal("m", 2), holder("REG", *names)]
+        data = spec(
+            {"m": 4, "n": 6}, [copy], arch, [*nodes, temporal("n", 1), temporal("m", 1), leaf("cp")]
+        )
+        totals = roofline(data, accounting="main").totals
+        found[names] = {(c, a): n for (_, c, _, a), n in totals.items() if n}
+    assert found["AB"] == {("DRAM", "write"): 24, ("SRAM", "read"): 24, ("SRAM", "write"): 24}
+    assert found["BA"] == {
+        ("DRAM", "write"): 24,
+        ("SRAM", "read"): 48,
+        ("REG", "write"): 24,
+    }
+
+
+def test_the_accounting_of_the_file() -> None:
+    name = OURS.parent / "upstream" / "copy_same_memory.yaml"
+    data = replace(load(name), schedule={"accounting": "main"})
+    assert (roofline(data).latency, roofline(data, accounting="1.0").latency) == (0, 4)
+    assert polylat.analyze(data).roofline == 0
+    assert polylat.analyze(data, accounting="1.0").roofline == 4
+    with pytest.raises(OptionError, match=r"accounting must be one of 1\.0, main, not '2\.0'"):
+        roofline(data, accounting="2.0")
 
 
 def test_a_loop_over_a_single_value_has_one_iteration() -> None:

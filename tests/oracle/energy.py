@@ -32,6 +32,7 @@ def energies(model: Model) -> dict[Key, Fraction]:
                         problem, run, transfer, way, iteration, every_unit=True
                     ):
                         add(access)
-        component = leaf.path[-1].data["component"]
-        add(Access(component, None, "compute", Fraction(len(leaf.operations)), False))
+        if not leaf.einsum.copies:
+            component = leaf.path[-1].data["component"]
+            add(Access(component, None, "compute", Fraction(len(leaf.operations)), False))
     return dict(found)

@@ -12,14 +12,13 @@ from typing import Literal
 
 import numpy as np
 
-from polylat.errors import UnsupportedError
 from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.accesses.elements import GroupCount, operations
 from polylat.lowering.enumeration import tied_groups
 from polylat.lowering.groups import connected_groups
 from polylat.lowering.integer_types import Counts, count_type
 from polylat.lowering.iterations import IterationTable
-from polylat.lowering.paths import Leaf, PathHolder
+from polylat.lowering.paths import Leaf
 from polylat.lowering.sharing import SourceHolder
 from polylat.lowering.transfers import (
     FreeTransfer,
@@ -69,14 +68,10 @@ def leaf_blocks(
 
     Raises
     ------
-    UnsupportedError
-        A copy Einsum has several inputs.
     TooLargeError
         A relation has too many points.
     """
     leaf = tiles.leaf
-    if leaf.einsum.is_copy:
-        return (Block("foreground", None, 0, _copies(tiles, components, units)),)
     fills: list[tuple[int, int, Block]] = []
     backs: list[tuple[int, int, Block]] = []
     foreground: list[Access] = []
@@ -109,9 +104,11 @@ def leaf_blocks(
         foreground += counter.operands()
     fills.sort(key=lambda item: item[:2])
     backs.sort(key=lambda item: item[:2])
-    performed = operations(tiles, every_unit=units == "all")
-    compute = Access(leaf.component, None, "compute", np.arange(tiles.size), performed)
-    front = Block("foreground", None, 0, (*foreground, compute))
+    if not leaf.einsum.is_copy:
+        performed = operations(tiles, every_unit=units == "all")
+        compute = Access(leaf.component, None, "compute", np.arange(tiles.size), performed)
+        foreground.append(compute)
+    front = Block("foreground", None, 0, tuple(foreground))
     return (*(b for *_, b in fills), front, *(b for *_, b in backs))
 
 
@@ -132,34 +129,6 @@ def _served_ahead(leaf: Leaf, tensor: str, level: int, options: TransferOptions)
     storages = leaf.storages(tensor)
     staged = any(options.is_staged(tensor, h.component) for h in storages[level:])
     return staged and slots_of(options.slots, tensor, storages[level].component) != 1
-
-
-def _copies(
-    tiles: IterationTable, components: Mapping[str, Component], units: Units
-) -> tuple[Access, ...]:
-    """Return the transfers of a copy Einsum as AccelForge counts them.
-
-    The holders of the output count as holders of the input; of several in one component, only the
-    outermost counts. Data flows outwards: each tile is read in its storage and written to the
-    storage above it. There is no computation.
-    """
-    leaf = tiles.leaf
-    if len(leaf.einsum.inputs) != 1:
-        raise UnsupportedError(
-            f"copy Einsum {leaf.einsum.name!r} has {len(leaf.einsum.inputs)} inputs",
-            where=leaf.einsum.where or leaf.where or None,
-            fix="give it one input",
-        )
-    outermost: dict[str, PathHolder] = {}
-    for holder in sorted(
-        (h for holders in leaf.holders.values() for h in holders),
-        key=lambda h: (h.position, h.node),
-    ):
-        outermost.setdefault(holder.component, holder)
-    holders = tuple(outermost.values())
-    counter = _Counter(tiles, leaf.einsum.inputs[0], components, holders, units=units)
-    levels = range(1, len(counter.storages))
-    return tuple(access for level in levels for access in counter.push_out(level))
 
 
 def tile_elements(
@@ -202,7 +171,6 @@ class _Counter:
         tiles: IterationTable,
         tensor: str,
         components: Mapping[str, Component],
-        holders: Sequence[PathHolder] = (),
         *,
         units: Units = "busiest",
     ) -> None:
@@ -211,7 +179,7 @@ class _Counter:
         self.tensor = tensor
         self.access = tiles.leaf.einsum.access(tensor)
         self.components = components
-        self.holders = tuple(holders) or self.leaf.holders[tensor]
+        self.holders = self.leaf.holders[tensor]
         self.storages = tuple(h for h in self.holders if not h.toll)
         self.groups = connected_groups(
             self.leaf.einsum.rank_variables,
@@ -243,15 +211,6 @@ class _Counter:
             if skip_here and (not parent or self._skips(level - 1)):
                 whole = whole - self._first(depth, level, side)
             accesses.append(self._transfer(side, self._at_entry(depth, whole), inward=True))
-        return _nonempty(accesses)
-
-    def push_out(self, level: int) -> tuple[Access, ...]:
-        """Return the transfers of whole tiles to the storage above (copy Einsums)."""
-        depth = self.storages[level].depth
-        accesses = [
-            self._transfer(side, self._at_entry(depth, self.footprint(level, side)), inward=False)
-            for side in self._sides(level, upward=True)
-        ]
         return _nonempty(accesses)
 
     def write_back(self, level: int, tile_depth: int | None) -> tuple[Access, ...]:
