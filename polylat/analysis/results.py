@@ -153,6 +153,16 @@ class Results:
         spec = self.solution.model.lowered.spec
         return known_names(spec.workload, spec.arch.order, spec.mapping)
 
+    @property
+    def unmapped(self) -> tuple[str, ...]:
+        """Names of the Einsums of the input that the mapping does not compute; left out."""
+        return self.solution.model.lowered.spec.workload.unmapped
+
+    @property
+    def merged_holders(self) -> tuple[tuple[str, str], ...]:
+        """(tensor, component) pairs that each branch of a split holds: one buffer for all."""
+        return tuple(self.solution.model.lowered.spec.mapping.merged_holders())
+
     @cached_property
     def staged(self) -> Number | None:
         """The latency with ``staged="all"`` and the same slots; None where there is no schedule.

@@ -196,10 +196,13 @@ class Spec(SpecParts, Tabular):
         Returns
         -------
         tuple of str
-            One sentence.
+            One sentence; another one if the mapping leaves Einsums out.
         """
         einsums, components = len(self.workload.einsums), len(self.arch.order)
-        return (f"{einsums} Einsums on {components} components",)
+        head = f"{einsums} Einsums on {components} components"
+        if self.workload.unmapped:
+            return head, f"Not mapped, thus left out: {', '.join(self.workload.unmapped)}."
+        return (head,)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the Einsums and the components; `polylat.tree` shows the mapping.

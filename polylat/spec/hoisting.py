@@ -1,4 +1,4 @@
-"""Hoist a Storage: keep a tensor above the split whose branches exchange it."""
+"""Move Storages of a tensor above the split whose branches access it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from polylat.errors import OptionError
 from polylat.spec.mapping import Branch, Compute, Holder, Loop, Storage
 from polylat.spec.workload import Workload
 
-__all__ = ["hoisted"]
+__all__ = ["hoisted", "merged"]
 
 
 def hoisted(mapping: Branch, workload: Workload, tensor: str, component: str) -> Branch:
@@ -59,6 +59,65 @@ def hoisted(mapping: Branch, workload: Workload, tensor: str, component: str) ->
         others = tuple(found if branch is old else branch for branch in outer.end.branches)
         found = replace(outer, end=replace(outer.end, branches=others))
     return found
+
+
+def merged(mapping: Branch, workload: Workload) -> Branch:
+    """Return a mapping with one Storage where each branch of a split begins with one.
+
+    AccelForge takes the outermost Storages of a tensor in the branches of a split for one buffer
+    if they are in one component and no loop stands between the split and them.
+
+    Parameters
+    ----------
+    mapping, workload
+        The root of the mapping, and the cascade.
+
+    Returns
+    -------
+    Branch
+        The mapping with one Storage directly above the split instead; it is marked as `merged`.
+    """
+    return _merged(mapping, workload, frozenset())
+
+
+def _merged(branch: Branch, workload: Workload, above: frozenset[str]) -> Branch:
+    end = branch.end
+    if isinstance(end, Compute):
+        return branch
+    stored = (n.tensors for n in branch.nodes if isinstance(n, Storage))
+    held = above.union(*stored)
+    branches = tuple(_merged(inner, workload, held) for inner in end.branches)
+    used = [
+        {t for leaf in b.leaves() for t in workload.einsum(leaf.einsum).tensors} for b in branches
+    ]
+    heads = [_heads(inner, held) for inner in branches]
+    firsts: dict[tuple[str, str], Storage] = {}
+    for head in heads:
+        firsts = {**head, **firsts}
+    nodes: dict[str, Storage] = {}
+    for (tensor, component), node in firsts.items():
+        users = [head for head, tensors in zip(heads, used, strict=True) if tensor in tensors]
+        if len(users) > 1 and all((tensor, component) in head for head in users):
+            known = nodes.setdefault(component, Storage(component, (), node.where, merged=True))
+            nodes[component] = replace(known, tensors=(*known.tensors, tensor))
+            branches = tuple(_without(inner, tensor, component) for inner in branches)
+    return Branch((*branch.nodes, *nodes.values()), replace(end, branches=branches))
+
+
+def _heads(branch: Branch, above: frozenset[str]) -> dict[tuple[str, str], Storage]:
+    """Return the outermost holders before the first loop of a branch: (tensor, component) → node.
+
+    Those of tensors that are held above the branch are no outermost ones.
+    """
+    found: dict[str, tuple[str, Storage]] = {}
+    for node in branch.nodes:
+        if isinstance(node, Loop):
+            break
+        if isinstance(node, Storage):
+            for tensor in node.tensors:
+                if tensor not in above:
+                    found.setdefault(tensor, (node.component, node))
+    return {(tensor, component): node for tensor, (component, node) in found.items()}
 
 
 def _without(branch: Branch, tensor: str, component: str) -> Branch:

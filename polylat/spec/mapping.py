@@ -96,11 +96,14 @@ class Storage:
         Names of the tensors.
     where
         Location in the input, for messages.
+    merged
+        Whether the input has a node in each branch of the split below instead.
     """
 
     component: str
     tensors: tuple[str, ...]
     where: str = field(default="", compare=False)
+    merged: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,21 @@ class Branch:
         else:
             for branch in self.end.branches:
                 yield from branch.leaves()
+
+    def merged_holders(self) -> Iterator[tuple[str, str]]:
+        """Iterate over the holders that stand in each branch of a split in the input.
+
+        Yields
+        ------
+        tuple of (str, str)
+            Tensor and component, in tree order.
+        """
+        for node in self.nodes:
+            if isinstance(node, Storage) and node.merged:
+                yield from ((tensor, node.component) for tensor in node.tensors)
+        if not isinstance(self.end, Compute):
+            for branch in self.end.branches:
+                yield from branch.merged_holders()
 
     def splits(self) -> Iterator[Split]:
         """Iterate over the splits below that have several branches.

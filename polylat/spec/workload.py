@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -110,10 +111,14 @@ class Workload:
         The Einsums. A tensor has the same ranks and bits per value in all of them.
     n_instances
         Number of repetitions of the whole cascade.
+    unmapped
+        Names of further Einsums of the input, which the mapping does not compute: they are left
+        out, and what only they produce is an input.
     """
 
     einsums: tuple[Einsum, ...]
     n_instances: Fraction = Fraction(1)
+    unmapped: tuple[str, ...] = ()
 
     def einsum(self, name: str) -> Einsum:
         """Return an Einsum by its name.
@@ -129,6 +134,23 @@ class Workload:
             The Einsum.
         """
         return next(e for e in self.einsums if e.name == name)
+
+    def restricted(self, names: Collection[str]) -> Workload:
+        """Return the part of the cascade that consists of some Einsums.
+
+        Parameters
+        ----------
+        names
+            Names of Einsums.
+
+        Returns
+        -------
+        Workload
+            These Einsums, in program order; the others are `unmapped`.
+        """
+        kept = tuple(e for e in self.einsums if e.name in names)
+        left_out = tuple(e.name for e in self.einsums if e.name not in names)
+        return replace(self, einsums=kept, unmapped=(*self.unmapped, *left_out))
 
     @property
     def tensors(self) -> tuple[str, ...]:

@@ -104,6 +104,11 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
         "memories": [_memory(memory) for memory in results.occupancy],
         "accesses": _accesses(results.accesses.items(), "actions"),
         "energy": None if results.known_energy is None else _energy(results.known_energy),
+        "unmapped": list(results.unmapped),
+        "merged_holders": [
+            {"tensor": tensor, "component": component}
+            for tensor, component in results.merged_holders
+        ],
         "engine": results.engine,
         "exact": results.exact,
         "lower_bound": json_number(results.lower_bound),

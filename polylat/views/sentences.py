@@ -125,7 +125,12 @@ def _granularity(results: Results) -> str:
 
 
 def _doubts(results: Results) -> Iterator[str]:
-    """Say what makes a latency void or doubtful: memories that overflow, data that never moves."""
+    """Say what makes a latency void or doubtful: what is left out, memories that overflow."""
+    if results.unmapped:
+        yield f"Not mapped, thus left out: {', '.join(results.unmapped)}."
+    if results.merged_holders:
+        names = ", ".join(pair_names(results.merged_holders))
+        yield f"One buffer for all branches, as they begin with it: {names}."
     try:
         full = [
             f"{m.name} holds up to {format_number(m.peak)} of {format_number(m.size)} bits"

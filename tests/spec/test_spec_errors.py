@@ -811,11 +811,6 @@ def test_arch(change: Change, kind: type[PolylatError], message: str) -> None:
             ),
         ),
         (
-            lambda d: node(d, 2)["nodes"].pop(),
-            MappingError,
-            "mapping: no Compute node computes 'e2'",
-        ),
-        (
             lambda d: node(d, 0)["tensors"].append("W"),
             MappingError,
             "mapping.nodes[0].tensors[5]: the workload has no tensor 'W'",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from polylat.errors import SpecError
+from polylat.spec.hoisting import merged
 from polylat.spec.names import known_names
 from polylat.spec.options import normalize_schedule
 from polylat.spec.parts import SpecParts
@@ -98,11 +100,14 @@ def evaluate_with(
     components = component_kinds(model.arch, root)
     mapping = build_mapping(model.mapping, workload.workload, components, variables, root)
     computes = {leaf.einsum: leaf.component for leaf in mapping.leaves()}
+    mapped = workload.workload.restricted(computes)
+    mapping = merged(mapping, mapped)
+    workload = replace(workload, workload=mapped)
     arch = build_arch(model.arch, computes, workload, variables, model.schedule, root)
-    check_paths(mapping, workload.workload, arch)
+    check_paths(mapping, mapped, arch)
     schedule = normalize_schedule(
         model.schedule,
-        known_names(workload.workload, arch.order, mapping),
+        known_names(mapped, arch.order, mapping),
         machine_keys=MACHINE_KEYS,
         where=str(root / "schedule"),
     )
@@ -110,6 +115,6 @@ def evaluate_with(
     if given:
         kept["variables"] = {**model.variables, **given}
     machine = {key: value for key, value in model.schedule.items() if key in MACHINE_KEYS}
-    source = SpecSource(kept, machine, workload.workload, arch)
-    spec = SpecParts(workload.workload, arch, mapping, schedule, source)
+    source = SpecSource(kept, machine, mapped, arch)
+    spec = SpecParts(mapped, arch, mapping, schedule, source)
     return spec, find_unused(given, model.variables, rendered, table, tree, spec)
