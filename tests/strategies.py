@@ -327,6 +327,11 @@ def architectures(draw: Draw, workload: Data) -> Data:
         if name == "mac" and (array == "mac" or (array != "none" and draw(chances(3)))):
             compute["spatial"] = draw(spatials(tensors))
         nodes.append(compute)
+    if array != "none" and draw(chances(1)):
+        draw(st.sampled_from(nodes))["support_concurrent_binding"] = draw(st.booleans())
+        for node in nodes:
+            if node["type"] not in ("Memory", "Compute"):
+                node.pop("support_concurrent_binding", None)
     return {"nodes": nodes}
 
 
@@ -580,10 +585,12 @@ class MappingDraw:
             if not any(one in branch and two in branch for branch in branches)
         }
         storages, above = self.shared_holders(group, above, forced)
-        split = {
-            "type": self.split_kind(group, above),
-            "nodes": [{"type": "Nested", "nodes": self.group(b, above)} for b in branches],
-        }
+        kind = self.split_kind(group, above)
+        stages = [{"type": "Nested", "nodes": self.group(b, above)} for b in branches]
+        split: Data = {"type": kind, "nodes": stages}
+        if kind == "Pipeline" and self.chance(2):
+            numbers = (0, 0, 1) if self.fanouts or len(self.computes) > 1 else (0,)
+            split["binding"] = [self.choose(numbers) for _ in branches]
         return [*nodes, *storages, split]
 
     def may_hold(self, group: Sequence[Einsum], above: Above, tensor: str) -> bool:

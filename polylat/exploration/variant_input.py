@@ -102,6 +102,8 @@ def _with_splits(mapping: Branch, kinds: Mapping[SplitName, str]) -> Branch:
         return mapping
     kind = kinds.get(end.name, type(end).__name__)
     branches = tuple(_with_splits(branch, kinds) for branch in end.branches)
+    if kind == type(end).__name__:
+        return replace(mapping, end=replace(end, branches=branches))
     split = Pipeline if kind == "Pipeline" else Sequential
     return replace(mapping, end=split(branches, end.where))
 

@@ -13,7 +13,7 @@ from polylat.lowering.paths import Leaf, with_pipelines
 from polylat.lowering.sharing import SourceHolder, source_holders
 from polylat.lowering.transfers import TransferOptions
 from polylat.lowering.tree import mapping_leaves
-from polylat.lowering.units import Users, unit_users
+from polylat.lowering.units import Users, check_bindings, unit_users
 from polylat.spec import Spec
 
 __all__ = [
@@ -106,6 +106,7 @@ def lower(
         The mapping is illegal, or not modeled.
     """
     leaves = mapping_leaves(spec)
+    check_bindings(spec, leaves)
     depths = _depths(leaves, granularity, options or TransferOptions())
     return LoweredMapping(spec, leaves, granularity, depths, source_holders(leaves))
 

@@ -78,12 +78,18 @@ class PathSplit:
         The branch that the path takes.
     depth
         Number of Temporal loops above it.
+    binding
+        Of a Pipeline: per stage, the number of the units that it uses; empty if none is given.
+    where
+        Position of the split in the input.
     """
 
     node: int
     pipeline: bool
     branch: int
     depth: int
+    binding: tuple[int, ...] = ()
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

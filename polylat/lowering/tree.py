@@ -105,8 +105,10 @@ def _walk(
         found.append(_leaf(spec, branch.end, here, len(found)))
         return
     identity = next(numbers)
+    pipeline = isinstance(branch.end, Pipeline)
+    binding = branch.end.binding if isinstance(branch.end, Pipeline) else ()
     for index, child in enumerate(branch.end.branches):
-        split = PathSplit(identity, isinstance(branch.end, Pipeline), index, depth)
+        split = PathSplit(identity, pipeline, index, depth, binding, branch.end.where)
         splits = (*above.splits, split)
         below = _Above(tuple(loops), tuple(holders), splits, depth)
         _walk(spec, child, below, numbers, found)

@@ -78,11 +78,34 @@ class Units:
             return 0, 0
         leaf, low, room = self.leaves[number], 0, self._fanout(component)
         for split in leaf.splits:
-            needs = [self._needs(split.node, s, component) for s in range(self._branches(split))]
-            if split.pipeline and sum(needs) <= room and not self._joined(split.node, component):
-                low += sum(needs[: split.branch])
-                room = needs[split.branch]
+            needs = self._needs_by_number(split, component)
+            divided = split.pipeline and self._divisible(component)
+            if divided and sum(needs.values()) <= room and not self._joined(split, component):
+                mine = self._number(split, split.branch)
+                low += sum(need for number, need in needs.items() if number < mine)
+                room = needs[mine]
         return low, low + self._own(leaf, component)
+
+    def _number(self, split: PathSplit, branch: int) -> int:
+        """Return the number of the units of a branch of a split; equal ones are shared."""
+        return split.binding[branch] if split.pipeline and split.binding else branch
+
+    def _needs_by_number(self, split: PathSplit, component: str) -> dict[int, int]:
+        """Return how many units the branches of a split need that share units, by number."""
+        found: dict[int, int] = {}
+        for branch in range(self._branches(split)):
+            number = self._number(split, branch)
+            need = self._needs(split.node, branch, component)
+            found[number] = max(found.get(number, 0), need)
+        return found
+
+    def _divisible(self, component: str) -> bool:
+        return all(
+            c.divisible
+            for path in self.spec.arch.paths.values()
+            for c in path
+            if c.name == component
+        )
 
     def _fanout(self, component: str) -> int:
         return max(
@@ -106,25 +129,26 @@ class Units:
         if at == len(leaves[0].splits):
             return self._own(leaves[0], component)
         below = leaves[0].splits[at]
-        needs = [self._needs(below.node, s, component) for s in range(self._branches(below))]
+        needs = self._needs_by_number(below, component).values()
         return sum(needs) if below.pipeline else max(needs)
 
-    def _are_joined(self, node: int, component: str) -> bool:
-        """Return whether a tile in a unit of a component belongs to two stages of a Pipeline.
+    def _are_joined(self, split: PathSplit, component: str) -> bool:
+        """Return whether a tile in a unit of a component belongs to stages with different numbers.
 
         That is a tile in a Storage above the Pipeline, of a tensor that both stages access, in the
         component or in one below.
         """
         users: dict[tuple[int, str], set[int]] = {}
-        for stage, leaves in enumerate(self.stages[node]):
+        for stage, leaves in enumerate(self.stages[split.node]):
             for leaf in leaves:
                 path = self._path[leaf.number]
                 below = path[path.index(component) :] if component in path else []
                 for tensor, holders in leaf.holders.items():
                     for holder in holders:
                         if holder.component in below and not holder.toll:
-                            users.setdefault((holder.node, tensor), set()).add(stage)
-        return any(len(stages) > 1 for stages in users.values())
+                            number = self._number(split, stage)
+                            users.setdefault((holder.node, tensor), set()).add(number)
+        return any(len(numbers) > 1 for numbers in users.values())
 
     def ports(
         self, component: str, served: Mapping[int, Collection[int]]

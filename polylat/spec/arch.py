@@ -97,6 +97,8 @@ class Component:
         if not listed.
     rigid
         For a Compute: whether its pipeline stalls as a whole.
+    divisible
+        Whether the stages of a Pipeline may divide its units among themselves.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Component:
     setup: Mapping[str, Fraction] = field(default_factory=dict)
     burst: Mapping[str, int] = field(default_factory=dict)
     rigid: bool = False
+    divisible: bool = True
 
     @property
     def fanout(self) -> int:

@@ -175,10 +175,14 @@ class Pipeline:
         The stages, in order.
     where
         Location in the input, for messages.
+    binding
+        Per stage, the number of the units that it uses: stages with equal numbers share units.
+        Empty: each stage has units of its own, in order, where these suffice.
     """
 
     branches: tuple[Branch, ...]
     where: str = field(default="", compare=False)
+    binding: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -305,9 +309,9 @@ class Branch:
         if isinstance(end, Compute):
             return self
         stages = tuple(branch.with_pipelines(names) for branch in end.branches)
-        overlapped = names is None or end.name in names
-        kind = Pipeline if overlapped else type(end)
-        return replace(self, end=kind(stages, end.where))
+        if isinstance(end, Sequential) and (names is None or end.name in names):
+            return replace(self, end=Pipeline(stages, end.where))
+        return replace(self, end=replace(end, branches=stages))
 
 
 def describe_node(node: Temporal | Spatial | Storage | Toll | Compute) -> str:

@@ -155,10 +155,12 @@ class _Builder:
             share = self._share(below, branch.end.component, None)
             self.rows.append(TreeRow("compute", describe_node(branch.end), "", above, first, share))
             return
-        name = "Pipeline" if isinstance(branch.end, Pipeline) else "Sequential"
+        name = type(branch.end).__name__
         if len(branch.end.branches) > 1:
             name += f" {short_split(branch.end.name)}"
-        self.rows.append(TreeRow("split", name, "", above, first))
+        bound = branch.end.binding if isinstance(branch.end, Pipeline) else ()
+        note = f"binding {', '.join(map(str, bound))}" if bound else ""
+        self.rows.append(TreeRow("split", name, note, above, first))
         for k, child in enumerate(branch.end.branches):
             last = k == len(branch.end.branches) - 1
             self._branch(child, (*above, last), loops)

@@ -20,7 +20,8 @@ class TreeRow:
     text
         The node in words, such as ``"DRAM keeps w1"``.
     note
-        Trip count and tile shape of a loop; elements per tile of a holder; may be empty.
+        Trip count and tile shape of a loop; elements per tile of a holder; binding of a Pipeline;
+        may be empty.
     branches
         For each split above the node: whether the node is in the split's last branch.
     first

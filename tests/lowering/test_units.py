@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import oracle
 import polylat
-from polylat import Report, Spec
+from polylat import MappingError, Report, Spec
 from polylat.lowering.lowered import lower
 from polylat.lowering.units import divided_users, unit_users, users_label
-from unit_cases import UNITS, P, S, on_units
+from polylat.proof.units import Units
+from polylat.spec.reading.evaluate import evaluate
+from polylat.spec.reading.yaml_text import parse
+from unit_cases import UNITS, P, S, bound, on_units
 
 
 def analyzed(tree: Sequence[Any], held: str = "DRAM", **fanouts: int) -> Report:
@@ -51,6 +58,122 @@ def test_the_report_says_which_stages_contend() -> None:
     assert (outer.stages, outer.own) == (("e1+e2", "e3"), ())
     assert outer.shared == ("DRAM", "RF", "mac[e1+e3]")
     assert (inner.stages, inner.own, inner.shared) == (("e1", "e2"), ("mac",), ("DRAM", "RF"))
+
+
+def test_a_binding_replaces_the_order_of_the_tree() -> None:
+    def names(*numbers: int) -> list[str]:
+        return [port.name for port in analyzed((P, (bound(*numbers), 1, 1), 1), mac=2).ports]
+
+    assert names(0, 1) == names(3, 7) == ["mac[e1+e3]", "mac[e2]"]
+    assert names(1, 0) == names(9, 1) == ["mac[e1]", "mac[e2+e3]"]
+    three = analyzed((bound(1, 0, 1), 1, 2, 1), mac=3)
+    assert [port.name for port in three.ports] == ["mac[e1+e3]", "mac[e2]"]
+    (pipeline,) = three.contention
+    assert pipeline.shared == ("DRAM", "RF", "mac[e1+e3]")
+
+
+BOTH = "gives 'e1' and 'e2' units of their own, but both need the same unit of 'mac'. Fix: "
+ELSE = ", map them to different Computes, or give both stages one number."
+
+
+@pytest.mark.parametrize(
+    ("tree", "fanouts", "held", "concurrent", "fix"),
+    [
+        ((bound(0, 1), 1, 1), {}, "DRAM", {}, "give 'mac' several units (spatial: [{name: X,"),
+        ((bound(0, 1), 2, 2), {"mac": 3}, "DRAM", {}, "use fewer units per stage, or hold the ten"),
+        ((bound(0, 1), 1, 1), {"PE": 2}, "RF", {}, "use fewer units per stage, or hold the tensor"),
+        (
+            (bound(0, 1), 1, 1),
+            {"mac": 2},
+            "DRAM",
+            {"RF": True},
+            "write support_concurrent_binding: true in 'mac', map them",
+        ),
+    ],
+)
+def test_a_binding_that_the_units_do_not_allow(
+    tree: Sequence[Any], fanouts: dict[str, int], held: str, concurrent: dict[str, bool], fix: str
+) -> None:
+    spec = Spec.from_dict(on_units(tree, fanouts, held, concurrent))
+    with pytest.raises(MappingError) as refused:
+        polylat.analyze(spec)
+    message = str(refused.value)
+    assert message.startswith("mapping.nodes[")
+    assert f"the binding [0, 1] {BOTH}{fix}" in message
+    assert message.endswith(ELSE)
+    # The accounting of AccelForge does not depend on it, nor does a Sequential.
+    assert polylat.roofline(spec).latency == 8
+    assert polylat.analyze(Spec.from_dict(on_units((S, 1, 1), fanouts, held))).latency == 8
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "fanouts", "expected"),
+    [
+        ({}, {"mac": 2}, 4),
+        ({"mac": True}, {"mac": 2}, 4),
+        ({"mac": False}, {"mac": 2}, 8),
+        # A component that supports it implies those above it, not those below.
+        ({"RF": True}, {"mac": 2}, 8),
+        ({"RF": True}, {"PE": 2}, 4),
+        ({"RF": True}, {"PE": 2, "mac": 2}, 4),
+        ({"mac": True}, {"PE": 2}, 4),
+        ({"mac": True, "RF": False}, {"PE": 2}, 4),
+        ({"DRAM": True}, {"PE": 2}, 8),
+        ({"RF": False}, {"PE": 2}, 4),
+    ],
+)
+def test_components_that_do_not_support_concurrent_binding_are_not_divided(
+    concurrent: dict[str, bool], fanouts: dict[str, int], expected: int
+) -> None:
+    data = on_units((P, 1, 1), fanouts, concurrent=concurrent)
+    report = polylat.analyze(Spec.from_dict(data))
+    assert report.latency == expected == oracle.analyze(data)["latency"]
+    report.verify()
+
+
+def trees(einsums: int, most: int) -> st.SearchStrategy[Any]:
+    """Trees of splits, some of them bound, over so many Einsums on so many units at most."""
+    if einsums == 1:
+        return st.integers(1, most)
+
+    @st.composite
+    def split(draw: Any) -> Any:
+        cuts = sorted(draw(st.sets(st.integers(1, einsums - 1), min_size=1)))
+        sizes = [high - low for low, high in pairwise([0, *cuts, einsums])]
+        kind = draw(st.sampled_from((P, P, S, "bound")))
+        if kind == "bound":
+            kind = bound(*(draw(st.sampled_from((0, 1, 0, 2))) for _ in sizes))
+        return (kind, *(draw(trees(size, most)) for size in sizes))
+
+    return split()
+
+
+@given(st.data())
+def test_random_bindings(data: st.DataObject) -> None:
+    """Ports and latencies are the oracle's, and the proof derives the same ports."""
+    fanouts = {"PE": data.draw(st.sampled_from((1, 2))), "mac": data.draw(st.integers(1, 5))}
+    tree = data.draw(trees(data.draw(st.integers(2, 5)), fanouts["mac"]))
+    held = data.draw(st.sampled_from(("DRAM", "RF")))
+    flags = st.sampled_from((None, None, None, True, False))
+    drawn = {name: data.draw(flags) for name in ("DRAM", "RF", "mac")}
+    concurrent = {name: flag for name, flag in drawn.items() if flag is not None}
+    plain = on_units(tree, fanouts, held, concurrent)
+    spec = Spec.from_dict(plain)
+    try:
+        expected = oracle.analyze(plain)
+    except oracle.Illegal:
+        with pytest.raises(MappingError, match="the binding"):
+            polylat.analyze(spec)
+        return
+    report = polylat.analyze(spec)
+    assert {name: getattr(report, name) for name in ("latency", "resource_bound")} == {
+        name: expected[name] for name in ("latency", "resource_bound")
+    }
+    lowered = lower(spec, "full")
+    proven = Units(spec, lowered.leaves)
+    for component, users in unit_users(spec, lowered.leaves).items():
+        assert {frozenset(some) for some in users} == proven.groups(component)
+    assert Spec.from_parts(evaluate(parse(spec.to_yaml()))) == spec
 
 
 def test_ranges_with_the_same_leaves_are_one() -> None:

@@ -16,7 +16,7 @@ from .flow import Arrivals, Flow
 from .latency import foreground_latency, rigid_waits, transfer_latency
 from .lowered import Lowered, lower
 from .options import Names, Slots, read_options
-from .ports import read_ports
+from .ports import check_bindings, read_ports
 from .problem import Element, Index, Problem
 from .steps import Key, Place, Step, Wait
 from .transfers import Access, Run, Transfer, accesses_of, compute_accesses
@@ -35,6 +35,7 @@ class Model:
     ) -> None:
         self.lowered: Lowered = lower(problem, read_options(granularity, background, staged, slots))
         self.ports = read_ports(problem, self.lowered.leaves)
+        check_bindings(self.ports, self.lowered.leaves)
         self.arrivals = Arrivals(self.lowered)
         self.barriers = Barriers(self.lowered)
         self.capacity = Capacity(self.lowered)

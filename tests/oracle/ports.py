@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .paths import Leaf
-from .problem import Component, Node, Problem
+from .problem import Component, Illegal, Node, Problem
 from .transfers import Access
 
 Units = tuple[int, int]
@@ -105,12 +105,21 @@ def share_out(
         used[leaf.order] = may[0], may[0] + needs(problem, leaves, component, nodes)
         return
     divides = last.kind == "Pipeline" and is_divided(problem, leaves, component, last, may, path)
-    first = may[0]
-    for branch in last.branches:
-        need = needs(problem, leaves, component, branch)
-        share = (first, first + need) if divides else may
+    need = needs_of_stages(problem, leaves, component, last)
+    for number, branch in zip(last.data["binding"], last.branches, strict=True):
+        first = may[0] + sum(units for other, units in need.items() if other < number)
+        share = (first, first + need[number]) if divides else may
         share_out(problem, leaves, component, branch, share, path, used)
-        first += need
+
+
+def needs_of_stages(
+    problem: Problem, leaves: Sequence[Leaf], component: Component, split: Node
+) -> dict[int, int]:
+    """Units: how many units the stages with each number need; those with one number share them."""
+    found: dict[int, int] = defaultdict(int)
+    for number, branch in zip(split.data["binding"], split.branches, strict=True):
+        found[number] = max(found[number], needs(problem, leaves, component, branch))
+    return dict(found)
 
 
 def needs(
@@ -119,7 +128,7 @@ def needs(
     """Units: how many units of a component a subtree needs."""
     last = nodes[-1]
     if last.is_split:
-        each = [needs(problem, leaves, component, branch) for branch in last.branches]
+        each = needs_of_stages(problem, leaves, component, last).values()
         return max(each) if last.kind == "Sequential" else sum(each)
     leaf = next(leaf for leaf in leaves if leaf.path[-1] == last)
     compute = problem.component(last.data["component"])
@@ -143,10 +152,10 @@ def is_divided(
     """Units: whether the stages of a Pipeline have ranges of their own.
 
     They do where the ranges fit, except where a tensor that two stages access is held above the
-    Pipeline in a component inside that fanout.
+    Pipeline in a component inside that fanout, or the component does not allow it.
     """
-    need = sum(needs(problem, leaves, component, branch) for branch in split.branches)
-    if need > may[1] - may[0]:
+    need = sum(needs_of_stages(problem, leaves, component, split).values())
+    if need > may[1] - may[0] or not problem.may_divide(component):
         return False
     inside = [
         node
@@ -155,12 +164,31 @@ def is_divided(
         and problem.component(node.data["component"]).position >= component.position
     ]
     for tensor in {tensor for node in inside for tensor in node.data["tensors"]}:
-        stages = {
-            stage
+        numbers = {
+            split.data["binding"][stage]
             for leaf in leaves
             for node, stage in leaf.turns
             if node == split and leaf.einsum.reads_or_writes(tensor)
         }
-        if len(stages) > 1:
+        if len(numbers) > 1:
             return False
     return True
+
+
+def check_bindings(ports: Ports, leaves: Sequence[Leaf]) -> None:
+    """Units: stages with different numbers compute on different units."""
+    for one, two in itertools.combinations(leaves, 2):
+        place = next(
+            k for k, (a, b) in enumerate(zip(one.turns, two.turns, strict=False)) if a != b
+        )
+        (split, first), (_, second) = one.turns[place], two.turns[place]
+        numbers = split.data["binding"]
+        compute = one.path[-1].data["component"]
+        if (
+            split.kind == "Pipeline"
+            and split.data["bound"]
+            and numbers[first] != numbers[second]
+            and compute == two.path[-1].data["component"]
+            and set(ports.ranges[one.order, compute]) & set(ports.ranges[two.order, compute])
+        ):
+            raise Illegal(f"{one.einsum.name} and {two.einsum.name} need the same unit")

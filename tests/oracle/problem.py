@@ -239,6 +239,18 @@ class Problem:
     nodes: tuple[Node, ...]
     costs: Costs
 
+    def may_divide(self, component: Component) -> bool:
+        """Units: whether stages may have units of their own of a component.
+
+        Where some components support concurrent binding, these and those above them.
+        """
+        flags = [c.data.get("support_concurrent_binding") for c in self.components]
+        if not any(flags):
+            return flags[component.position] is None
+        if component.kind == "Compute":
+            return bool(flags[component.position])
+        return any(flags[component.position :])
+
     def component(self, name: str) -> Component:
         """The component of that name."""
         for component in self.components:
@@ -268,7 +280,12 @@ def read_problem(data: Mapping[str, Any], pipelines: bool = True) -> Problem:
             elif kind in ("Sequential", "Pipeline"):
                 kind = kind if pipelines else "Sequential"
                 branches = tuple(read_nodes([branch]) for branch in node["nodes"])
-                result.append(Node(next(uids), kind, {}, branches))
+                binding = node.get("binding") if kind == "Pipeline" else None
+                data = {
+                    "bound": bool(binding),
+                    "binding": binding or list(range(len(branches))),
+                }
+                result.append(Node(next(uids), kind, data, branches))
             elif kind != "Reservation":
                 result.append(Node(next(uids), kind, node))
         return tuple(result)

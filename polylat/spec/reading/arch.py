@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from polylat.errors import SpecError, UnsupportedError
@@ -67,6 +67,7 @@ def build_arch(
     components = list(_walk(model.nodes, here / "nodes", ()))
     order = tuple(c.model.name for c in components)
     machine = read_machine(schedule, {c.model.name: c.model for c in components}, at)
+    divisible = _divisible(components)
     gated = _power_gating(model.nodes, here / "nodes")
     paths: dict[str, tuple[Component, ...]] = {}
     energies: dict[str, dict[str, ComponentEnergy]] = {}
@@ -84,7 +85,10 @@ def build_arch(
             here.for_einsum(einsum.name),
         )
         bits = {a.tensor: a.bits_per_value for a in einsum.accesses}
-        paths[einsum.name] = tuple(view.component(c.model, c.at, bits) for c in path)
+        paths[einsum.name] = tuple(
+            replace(view.component(c.model, c.at, bits), divisible=c.model.name in divisible)
+            for c in path
+        )
         energies[einsum.name] = {
             c.model.name: view.energy(c.model, c.at, _above(components, c), gated)
             for c in components
@@ -215,6 +219,26 @@ def _above(
         for n, c in enumerate(components)
         if (n < at and c.forks == component.forks[: len(c.forks)]) or c.at is component.array
     ]
+
+
+def _divisible(components: list[_Placed]) -> set[str]:
+    """Return the components whose units the stages of a Pipeline may divide among themselves.
+
+    Without the key ``support_concurrent_binding`` of AccelForge's branch ``pipeline`` these are
+    all. A component that gives it implies those above it; if one does, others do not support it.
+    """
+    given = {c.model.name: getattr(c.model, "support_concurrent_binding", None) for c in components}
+    if not any(given.values()):
+        return {name for name, flag in given.items() if flag is None}
+    found = {name for name, flag in given.items() if flag}
+    for component in components:
+        if given[component.model.name]:
+            found |= {
+                model.name
+                for model, _ in _above(components, component)
+                if not isinstance(model, m.ComputeModel)
+            }
+    return found
 
 
 def _power_gating(nodes: list[Any], at: Location) -> Location | None:

@@ -34,7 +34,7 @@ _DIRECTIONS = ("up", "down", "up_and_down")
 # Fields that expressions cannot use: they have another meaning there, or none.
 _OPAQUE = frozenset(
     ("actions", "component_model", "component_modeling_log", "spatial", "tensors", "total_latency")
-    + ("type",)
+    + ("support_concurrent_binding", "type")
 )
 
 

@@ -123,8 +123,24 @@ class _MappingReader:
                 fix="add branches, or remove it",
             )
         branches = tuple(self.branch(inner, place) for inner, place in kept)
-        kind = Pipeline if isinstance(node, m.PipelineModel) else Sequential
-        return kind(branches, where=str(at))
+        if isinstance(node, m.SequentialModel):
+            return Sequential(branches, where=str(at))
+        return Pipeline(branches, str(at), self.binding(node, len(branches), at / "binding"))
+
+    def binding(self, node: m.PipelineModel, stages: int, at: Location) -> tuple[int, ...]:
+        """Read which stages of a Pipeline share units: those with equal numbers."""
+        if node.binding and len(node.binding) != stages:
+            raise MappingError(
+                f"the binding has {len(node.binding)} numbers, the Pipeline has {stages} stages",
+                where=str(at),
+                fix="give a number for each stage: equal ones where stages share units",
+            )
+        return tuple(
+            evaluate_whole(
+                number, self.variables, at / i, what="the number of a stage's units", least=0
+            )
+            for i, number in enumerate(node.binding)
+        )
 
     def compute(self, node: m.ComputeNodeModel, at: Location) -> Compute:
         """Build a leaf."""

@@ -41,9 +41,11 @@ def mapping_data(branch: Branch, workload: Workload) -> list[dict[str, Any]]:
     end = branch.end
     if isinstance(end, Compute):
         return [*nodes, {"type": "Compute", "einsum": end.einsum, "component": end.component}]
-    kind = "Pipeline" if isinstance(end, Pipeline) else "Sequential"
-    stages = [{"type": "Nested", "nodes": mapping_data(b, workload)} for b in end.branches]
-    return [*nodes, {"type": kind, "nodes": stages}]
+    split: dict[str, Any] = {"type": type(end).__name__}
+    if isinstance(end, Pipeline) and end.binding:
+        split["binding"] = list(end.binding)
+    split["nodes"] = [{"type": "Nested", "nodes": mapping_data(b, workload)} for b in end.branches]
+    return [*nodes, split]
 
 
 def _loop(node: Loop, workload: Workload) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import simpleeval  # type: ignore[import-untyped]
 
@@ -134,8 +134,10 @@ def evaluate_positive(expression: object, scope: Scope, at: Location, *, what: s
     return Fraction(value)
 
 
-def evaluate_whole(expression: object, scope: Scope, at: Location, *, what: str) -> int:
-    """Evaluate an expression that must be a whole number above zero.
+def evaluate_whole(
+    expression: object, scope: Scope, at: Location, *, what: str, least: Literal[0, 1] = 1
+) -> int:
+    """Evaluate an expression that must be a whole number above zero, or of at least zero.
 
     Parameters
     ----------
@@ -143,6 +145,8 @@ def evaluate_whole(expression: object, scope: Scope, at: Location, *, what: str)
         As for `evaluate`.
     what
         Description of the value, for messages.
+    least
+        The least number.
 
     Returns
     -------
@@ -152,12 +156,13 @@ def evaluate_whole(expression: object, scope: Scope, at: Location, *, what: str)
     Raises
     ------
     ExpressionError
-        If the value is not a whole number above zero.
+        If the value is not a whole number, or too small.
     """
     value = evaluate_number(expression, scope, at)
-    if not isinstance(value, int) or value < 1:
+    if not isinstance(value, int) or value < least:
+        kind = "whole number above zero" if least else "whole number of at least zero"
         raise ExpressionError(
-            f"{what} must be a whole number above zero, not {describe_result(expression, value)}",
+            f"{what} must be a {kind}, not {describe_result(expression, value)}",
             where=str(at),
         )
     return value

@@ -12,6 +12,7 @@ from polylat.spec.reading.models.values import (
     Flag,
     Listed,
     Name,
+    OptionalFlag,
     OptionalScalar,
     Scalar,
     ScalarTable,
@@ -110,6 +111,7 @@ class MemoryModel(HolderModel):
 
     size: Scalar
     skip_initial_output_write: Flag = True
+    support_concurrent_binding: OptionalFlag = None
 
 
 class TollModel(HolderModel):
@@ -123,6 +125,7 @@ class ComputeModel(ComponentModel):
 
     actions: Annotated[list[ActionModel], Listed] = Field(default_factory=list)
     skip_initial_output_write: Flag = True
+    support_concurrent_binding: OptionalFlag = None
 
 
 class ContainerModel(SpatialableModel):

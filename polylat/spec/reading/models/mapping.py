@@ -125,4 +125,6 @@ class SequentialModel(SplitModel):
 
 
 class PipelineModel(SplitModel):
-    """A split whose branches overlap."""
+    """A split whose branches overlap; `binding` is a field of AccelForge's branch ``pipeline``."""
+
+    binding: Annotated[list[Scalar], Listed] = Field(default_factory=list)

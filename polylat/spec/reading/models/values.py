@@ -82,6 +82,10 @@ def _flag(value: Any) -> Any:
     )
 
 
+def _optional_flag(value: Any) -> Any:
+    return None if value is None else _flag(value)
+
+
 def _list(value: Any) -> Any:
     if value is None:
         return []
@@ -125,6 +129,7 @@ Name = Annotated[Any, AfterValidator(_name)]
 Text = Annotated[Any, AfterValidator(_text)]
 Projection = Annotated[Any, AfterValidator(_projection)]
 Flag = Annotated[Any, AfterValidator(_flag)]
+OptionalFlag = Annotated[Any, AfterValidator(_optional_flag)]
 TollDirection = Annotated[Any, AfterValidator(_direction)]
 LoopVariable = Annotated[Any, AfterValidator(_loop_variable)]
 Listed = BeforeValidator(_list)
