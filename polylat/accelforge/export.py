@@ -38,7 +38,8 @@ def from_spec(spec: Spec) -> Any:
     UnsupportedError
         AccelForge's ``Mapping`` cannot represent the mapping: a loop that Einsums share under
         different names becomes a loop over a set, which is ambiguous if an Einsum has several of
-        its rank variables.
+        its rank variables; or a Pipeline has a binding, which only AccelForge's branch
+        ``pipeline`` has.
     """
     if not isinstance(spec, Spec):
         raise SpecError(
@@ -70,4 +71,10 @@ def _object(node: Mapping[str, Any], classes: Any) -> Any:
         )
     if isinstance(variable, list):
         fields["rank_variable"] = set(variable)
-    return getattr(classes, node["type"])(**fields)
+    made = getattr(classes, node["type"])
+    if "binding" in fields and "binding" not in made.model_fields:
+        raise UnsupportedError(
+            "the AccelForge that is installed has no binding of a Pipeline",
+            fix="use its branch pipeline, or leave out the key binding",
+        )
+    return made(**fields)

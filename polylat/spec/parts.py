@@ -33,3 +33,8 @@ class SpecParts:
     mapping: Branch
     schedule: Mapping[str, Any] = field(default_factory=dict)
     source: SpecSource | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Which meaning was taken of what AccelForge's versions read in different ways."""
+        return self.source.readings if self.source is not None else ()

@@ -25,9 +25,12 @@ class SpecSource:
         The properties of the machine under the key ``schedule``.
     workload, arch
         What they were evaluated to.
+    readings
+        Which meaning was taken of what AccelForge's versions read in different ways: sentences.
     """
 
     tree: Mapping[str, Any]
     machine: Mapping[str, Any]
     workload: Workload
     arch: Arch
+    readings: tuple[str, ...] = ()

@@ -72,6 +72,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
         "order": results.order,
         "granularity": results.granularity,
         "tiles": results.tiles,
+        "readings": list(results.spec.readings),
         "pipelined": list(results.options["pipelined"]),
         "background": [
             {"tensor": tensor, "component": component} for tensor, component in results.background

@@ -80,6 +80,7 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     if results.staged_holders:
         how.append(f"staged: {', '.join(pair_names(results.staged_holders))}")
     yield " · ".join(how)
+    yield from results.spec.readings
     yield from missing_write_backs(results)
     yield from _doubts(results)
     small = is_small(results)

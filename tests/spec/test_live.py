@@ -285,3 +285,81 @@ def test_what_accelforge_cannot_take() -> None:
         from_spec(3)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"no option 'ordr'\. Did you mean 'order'"):
         rerank(3, ordr="skew")
+
+
+Pipeline = model("Pipeline", nodes=[], binding=[])
+Threads = model("FFM", n_concurrent_threads=1)
+Bindable = model(
+    "Compute", name=None, actions=[], total_latency=Default, support_concurrent_binding=False
+)
+Typed = model(
+    "Einsum",
+    name=None,
+    tensor_accesses=[],
+    n_instances=1,
+    is_copy_operation=False,
+    map="multiply",
+    reduce="add",
+)
+Adapted = model("Workload", einsums=[], einsums_and_adapters=[], rank_sizes={}, bits_per_value={})
+Copy = model("CopyAdapter", name=None, tensor=None)
+
+
+def test_fields_of_the_branch_pipeline() -> None:
+    def bound(stages: int, **keys: Any) -> Any:
+        nodes = mapping().nodes
+        inner = [Nested(nodes=[nodes[-1]]) for _ in range(stages)]
+        return Mapping(nodes=[*nodes[:-1], Pipeline(nodes=inner, **keys)])
+
+    (unbound,), (given,) = (
+        (polylat.load(stand_in(mapping=bound(1, **keys))).mapping.end,)
+        for keys in ({}, {"binding": [3]})
+    )
+    assert (getattr(unbound, "binding", None), getattr(given, "binding", None)) == ((), (3,))
+    assert polylat.load(stand_in(mapper=Threads())) == same()
+    with pytest.raises(UnsupportedError, match=r"^mapper.n_concurrent_threads: .* is 2"):
+        polylat.load(stand_in(mapper=Threads(n_concurrent_threads=2)))
+    memory = stand_in().arch.nodes[0]
+    actions = [Action(name="compute", throughput=1)]
+    for flag in (False, True):
+        mac = Bindable(name="mac", actions=actions, support_concurrent_binding=flag)
+        read = polylat.load(stand_in(arch=Arch(nodes=[memory, mac])))
+        assert all(component.divisible for component in read.arch.paths["total"])
+    memory = model("Memory", name=None, size=None, actions=[], support_concurrent_binding=False)(
+        name="DRAM", size="inf", actions=memory.actions, support_concurrent_binding=True
+    )
+    read = polylat.load(stand_in(arch=Arch(nodes=[memory, Bindable(name="mac", actions=actions)])))
+    assert [c.divisible for c in read.arch.paths["total"]] == [True, False]
+
+
+def test_fields_of_the_branches_operations_and_adapter() -> None:
+    """What an Einsum computes is no matter, but for copies; without adapters both lists agree."""
+    accesses = stand_in().workload.einsums[0].tensor_accesses
+    sizes = {"rank_sizes": {"K": 4}, "bits_per_value": {"All": 8}}
+
+    def workload(*adapters: Any, **keys: Any) -> Any:
+        einsum = Typed(name="total", tensor_accesses=accesses, **keys)
+        listed = [*adapters, einsum]
+        return Adapted(einsums=[einsum], einsums_and_adapters=listed, **sizes)
+
+    assert polylat.load(stand_in(workload=workload(map="exp"))) == same()
+    copied = polylat.load(stand_in(workload=workload(map="identity", is_copy_operation=True)))
+    assert copied.workload.einsum("total").is_copy
+    with pytest.raises(UnsupportedError, match=r"einsums\[0\].reduce: .* AccelForge's Einsum"):
+        polylat.load(stand_in(workload=workload(reduce="max")))
+    copy = Copy(name="copy_A", tensor="A")
+    with pytest.raises(UnsupportedError, match=r"adapters\[0\]: 'copy_A' is an adapter of"):
+        polylat.load(stand_in(workload=workload(copy)))
+
+
+def test_fields_of_the_branch_latency() -> None:
+    timed = model("Action", name=None, throughput=None, latency=None, latency_scale=1)
+    ported = model("Memory", name=None, size=None, actions=[], separate_read_write_ports=False)
+    actions = [timed(name=name, throughput=2, latency=5) for name in ("read", "write")]
+    memory = ported(name="DRAM", size="inf", actions=actions, separate_read_write_ports=True)
+    nodes = [memory, stand_in().arch.nodes[1]]
+    read = polylat.load(stand_in(arch=Arch(nodes=nodes)))
+    dram = read.arch.component("total", "DRAM")
+    assert [port.name for port in dram.ports] == ["read", "write"]
+    assert dram.latency == {"read": 5, "write": 5}
+    assert read.readings[0].endswith("DRAM read, DRAM write.")

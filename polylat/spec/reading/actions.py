@@ -24,6 +24,7 @@ from polylat.spec.reading.rates import (
     reciprocal_rate,
     require_positive,
     throughput_scale,
+    throughput_scale_alone,
 )
 from polylat.spec.reading.suggest import format_value
 
@@ -163,19 +164,22 @@ class Actions:
             self.model.n_parallel_instances, self.scope.without(key), self.at / key
         )
         require_positive(instances, key, self.at / key)
-        value = multiply_rates(
-            self._given_throughput(name), throughput_scale(self.model, self.scope, self.at)
-        )
-        return multiply_rates(
-            multiply_rates(value, throughput_scale(action, self.scopes[name], at)), instances
-        )
+        scale = throughput_scale
+        if self._has_fixed_latency(name):
+            scale = throughput_scale_alone
+        else:
+            self._check_latency_scale(name)
+        value = multiply_rates(self._given_throughput(name), scale(self.model, self.scope, self.at))
+        value = multiply_rates(value, scale(action, self.scopes[name], at))
+        return multiply_rates(value, instances)
 
     def latency(self, name: str) -> Fraction:
         """Return the fixed latency of an action, as its own fields give it.
 
         A latency without a throughput is the time that one action occupies the port, as in
-        AccelForge: see `throughput`. No scale applies to the fixed latency, since all of them
-        scale throughputs.
+        AccelForge: see `throughput`. Beside a throughput it is a fixed latency, as on AccelForge's
+        branch ``latency``, and ``latency_scale`` multiplies it, that of the component and that of
+        the action. Elsewhere ``latency_scale`` divides the throughput.
 
         Parameters
         ----------
@@ -192,12 +196,33 @@ class Actions:
         ExpressionError
             If an expression cannot be evaluated or is out of range.
         """
-        action, at = self.given[name]
-        if action.latency is None or action.throughput is None:
+        if not self._has_fixed_latency(name):
             return Fraction(0)
-        key = "latency"
+        action, at = self.given[name]
+        key, scope = "latency", self.scopes[name]
         what = f"the latency of {name!r}"
-        return finite_time(action.latency, self.scopes[name].without(key), at / key, what=what)
+        time = finite_time(action.latency, scope.without(key), at / key, what=what)
+        key = "latency_scale"
+        for model, names, place in ((self.model, self.scope, self.at), (action, scope, at)):
+            if model.latency_scale is not None:
+                what = f"the {key} of {model.name!r}"
+                time *= finite_time(model.latency_scale, names.without(key), place / key, what=what)
+        return time
+
+    def _has_fixed_latency(self, name: str) -> bool:
+        action, _ = self.given[name]
+        return action.latency is not None and action.throughput is not None
+
+    def _check_latency_scale(self, name: str) -> None:
+        """Refuse a component's ``latency_scale`` that scales times of two kinds."""
+        other = next((n for n in self.names if self._has_fixed_latency(n)), None)
+        if self.model.latency_scale is not None and other is not None:
+            raise SpecError(
+                f"latency_scale of {self.model.name!r} would multiply the fixed latency of"
+                f" {other!r}, but divide the throughput of {name!r}, which has no latency",
+                where=str(self.at / "latency_scale"),
+                fix="give each action a throughput and a latency, or scale the actions themselves",
+            )
 
     def per_value(self, name: str, bits: Mapping[str, Fraction]) -> dict[str, Fraction]:
         """Return the number of actions per value of each tensor.

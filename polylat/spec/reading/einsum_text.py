@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from polylat.errors import SpecError, UnsupportedError
@@ -13,6 +14,7 @@ from polylat.spec.reading.tree import TreeMapping, TreeSequence
 _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _RANK = re.compile(r"[A-Z#$@]\w*\Z", re.ASCII)
 _TENSOR = re.compile(r"([A-Za-z_]\w*)\[([^\[\]]*)\]", re.ASCII)
+_IDENTITY = re.compile(r"identity\([A-Za-z_]\w*\[[^\[\]]*\]\)\Z", re.ASCII)
 _FORM = 'Z[m, n] = A[m, k] * B[k, n], with "RANK: expression" where a rank needs a name'
 _MAX_LENGTH = 10_000
 _MAX_NESTING = 10
@@ -22,7 +24,8 @@ def expand_einsum_texts(data: Any, at: Location) -> Any:
     """Replace Einsums written as text by mappings, and flatten nested lists of Einsums.
 
     As in AccelForge, the accesses are the inputs in order of appearance, then the output, and the
-    Einsum is named after its output.
+    Einsum is named after its output. An identity, ``B[m] = identity(A[m])``, is a copy, as on
+    AccelForge's branch ``operations``, unless it says ``is_copy_operation: false``.
 
     Parameters
     ----------
@@ -53,6 +56,76 @@ def expand_einsum_texts(data: Any, at: Location) -> Any:
         lines.append(line)
     found.lines = lines
     return _with(data, "workload", _with(workload, "einsums", found))
+
+
+def einsum_entries(entries: list[Any], at: Location) -> list[tuple[Any, Location]]:
+    """Return the Einsums of a list, of nested lists too.
+
+    Parameters
+    ----------
+    entries
+        The list of Einsums, which may contain lists.
+    at
+        Its location in the input.
+
+    Returns
+    -------
+    list of (entry, Location)
+        The entries, as written.
+
+    Raises
+    ------
+    SpecError
+        The lists are nested too deeply.
+    """
+    return [(entry, place) for entry, place, _ in _flatten(entries, at, 0)]
+
+
+def identity_copies(data: Mapping[str, Any]) -> list[str]:
+    """Return the Einsums that are copies because their text is an identity.
+
+    Parameters
+    ----------
+    data
+        The input as a tree of plain values, with Einsums as written.
+
+    Returns
+    -------
+    list of str
+        Their names.
+    """
+    found = []
+    for entry, _ in einsum_entries(data["workload"]["einsums"], Location(data)):
+        table = {"einsum": entry} if isinstance(entry, str) else entry
+        text = table.get("einsum")
+        if isinstance(text, str) and _is_identity(text) and "is_copy_operation" not in table:
+            found.append(text.partition("[")[0].strip())
+    return found
+
+
+def tensor_in_text(entry: Any, tensor: str) -> str:
+    """Return the ranks by which an Einsum accesses a tensor.
+
+    Parameters
+    ----------
+    entry
+        An Einsum as written: its text, or a mapping.
+    tensor
+        The tensor.
+
+    Returns
+    -------
+    str
+        What is between the brackets; empty if the Einsum does not access it, or is no text.
+    """
+    text = entry.get("einsum") if isinstance(entry, dict) else entry
+    found = _TENSOR.findall(text) if isinstance(text, str) else []
+    return next((str(ranks) for name, ranks in found if name == tensor), "")
+
+
+def _is_identity(text: str) -> bool:
+    """Return whether the right side of an Einsum is ``identity(A[m])``."""
+    return _IDENTITY.match("".join(text.partition("=")[2].split())) is not None
 
 
 def _with(table: dict[str, Any], key: str, value: Any) -> TreeMapping:
@@ -117,6 +190,8 @@ def _expand_entry(entry: Any, at: Location) -> Any:
         result.lines = dict(entry.lines)
     result["name"] = name
     result["tensor_accesses"] = TreeSequence(accesses)
+    if _is_identity(text):
+        result.setdefault("is_copy_operation", True)
     line = text_at.line
     if line is not None:
         result.lines.setdefault("name", line)

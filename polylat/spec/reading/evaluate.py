@@ -12,6 +12,7 @@ from polylat.spec.names import known_names
 from polylat.spec.options import normalize_schedule
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.arch import build_arch, component_kinds
+from polylat.spec.reading.branches import readings, refuse_branch_words, refuse_threads
 from polylat.spec.reading.check import validate
 from polylat.spec.reading.einsum_text import expand_einsum_texts
 from polylat.spec.reading.expressions.fields import variables_table
@@ -90,12 +91,15 @@ def evaluate_with(
             "the key 'mapping' is missing",
             fix="add the mapping to analyze; AccelForge's mapper can find one",
         )
+    written = tree
+    refuse_branch_words(tree, Location(tree, main=main))
     tree = expand_einsum_texts(tree, Location(tree, main=main))
     root = Location(tree, main=main)
     model = validate(tree, root)
     table: dict[str, Any] = {}
     variables = Scope(table)
     table.update(variables_table({**model.variables, **given}, variables, root / "variables"))
+    refuse_threads(model.mapper, variables, root)
     workload = build_workload(model.workload, model.renames, variables, root)
     components = component_kinds(model.arch, root)
     mapping = build_mapping(model.mapping, workload.workload, components, variables, root)
@@ -115,6 +119,7 @@ def evaluate_with(
     if given:
         kept["variables"] = {**model.variables, **given}
     machine = {key: value for key, value in model.schedule.items() if key in MACHINE_KEYS}
-    source = SpecSource(kept, machine, mapped, arch)
+    taken = readings(written, model.arch, arch, machine)
+    source = SpecSource(kept, machine, mapped, arch, taken)
     spec = SpecParts(mapped, arch, mapping, schedule, source)
     return spec, find_unused(given, model.variables, rendered, table, tree, spec)

@@ -46,14 +46,37 @@ def throughput_scale(model: m.ComponentModel | m.ActionModel, scope: Scope, at: 
             where=str(at),
             fix="remove latency_scale, which is deprecated",
         )
-    if given is not None:
-        key = "throughput_scale"
-        value = evaluate_number(given, scope.without(key), at / key)
-    elif deprecated is not None:
-        key = "latency_scale"
-        value = reciprocal_rate(evaluate_number(deprecated, scope.without(key), at / key))
-    else:
+    if given is not None or deprecated is None:
+        return throughput_scale_alone(model, scope, at)
+    key = "latency_scale"
+    value = reciprocal_rate(evaluate_number(deprecated, scope.without(key), at / key))
+    return require_positive(value, key, at / key)
+
+
+def throughput_scale_alone(
+    model: m.ComponentModel | m.ActionModel, scope: Scope, at: Location
+) -> Number:
+    """Return the ``throughput_scale``, where ``latency_scale`` has another meaning.
+
+    Parameters
+    ----------
+    model, scope, at
+        As for `throughput_scale`.
+
+    Returns
+    -------
+    Number
+        The factor on the throughput; 1 if none is given.
+
+    Raises
+    ------
+    ExpressionError
+        If the scale is not above zero.
+    """
+    key = "throughput_scale"
+    if model.throughput_scale is None:
         return 1
+    value = evaluate_number(model.throughput_scale, scope.without(key), at / key)
     return require_positive(value, key, at / key)
 
 

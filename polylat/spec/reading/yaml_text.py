@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from polylat.errors import SpecError
-from polylat.spec.reading.models.spec import TAGS
+from polylat.spec.reading.models.spec import ADAPTER_TAGS, TAGS
 from polylat.spec.reading.numbers import BadNumber, check_size, parse_decimal
 from polylat.spec.reading.suggest import did_you_mean, format_value
 from polylat.spec.reading.tree import (
@@ -123,7 +123,7 @@ class _Reader:
         name = tag.removeprefix("!")
         if not name:
             return ""
-        if name in TAGS or name in _INCLUDE_TAGS or name == "nomerge":
+        if name in TAGS | ADAPTER_TAGS or name in _INCLUDE_TAGS or name == "nomerge":
             return name
         raise SpecError(
             f"unknown tag {format_value(tag.replace(_STANDARD_PREFIX, '!!'))}",

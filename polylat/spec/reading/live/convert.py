@@ -9,10 +9,13 @@ from typing import Any
 
 from polylat.errors import SpecError
 from polylat.spec import Spec
+from polylat.spec.reading.branches import refuse_threads
 from polylat.spec.reading.evaluate import evaluate
+from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.live.objects import LiveReader
 from polylat.spec.reading.live.paths import leaves_below, loop_key, single_einsum_leaves
 from polylat.spec.reading.live.shared_loops import SharedLoops
+from polylat.spec.reading.location import Location
 from polylat.spec.reading.plain_data import to_tree
 from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.tree import TreeMapping
@@ -122,6 +125,7 @@ def convert_spec(
             fix="set spec.mapping, or have AccelForge's mapper find one: "
             "spec.map_workload_to_arch() gives Mappings",
         )
+    refuse_threads(getattr(spec, "mapper", None), Scope({}), Location(TreeMapping()))
     tree = TreeMapping()
     for name in _SECTIONS:
         part = mapping if name == "mapping" else getattr(spec, name)

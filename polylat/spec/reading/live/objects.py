@@ -19,11 +19,14 @@ from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.tree import Quoted, TreeMapping, TreeSequence
 
 _QUOTED_STRINGS = {"DoubleQuotedScalarString", "LiteralString", "SingleQuotedScalarString"}
-# Options of the mapper, and attributes that AccelForge's component models and mapper add.
+# Options of the mapper, attributes that AccelForge's component models and mapper add, and what its
+# branch "operations" reads from the text of an Einsum, besides whether it is a copy.
 _IGNORED_FIELDS = {
     "arch": {"component_model", "component_modeling_log", "loop_bounds", "tensors"},
-    "mapping": {"binding", "component_object"},
+    "mapping": {"component_object"},
+    "workload": {"map"},
 }
+_ADAPTERS = "einsums_and_adapters"
 # (Part of the input, AccelForge's class) → polylat's model. The part distinguishes classes with the
 # same name; "" means any part.
 _MODELS: dict[tuple[str, str], type[InputModel]] = {
@@ -138,6 +141,11 @@ class LiveReader:
             found = getattr(value, name, None)  # an object pickled by an older version may lack it
             if found is None or _is_default(found, field):
                 continue
+            if (self.part, name) == ("workload", _ADAPTERS):
+                _refuse_adapters(found, (*path, name))
+                continue
+            if (cls.__name__, name) == ("Storage", "binding"):
+                continue
             if known is not None and name not in known.model_fields:
                 raise UnsupportedError(
                     f"polylat does not know the field {name!r} of AccelForge's {cls.__name__}",
@@ -158,6 +166,22 @@ class LiveReader:
         if by_einsum:
             return TreeMapping(by_einsum.items())
         return TreeSequence(sorted(_key(name, path) for name in names))
+
+
+def _refuse_adapters(items: Any, path: tuple[str | int, ...]) -> None:
+    """Refuse adapters in the list of Einsums and adapters of AccelForge's branch ``adapter``.
+
+    Without any, the list is that of the Einsums.
+    """
+    for index, item in enumerate(items):
+        if type(item).__name__ != "Einsum":
+            raise UnsupportedError(
+                f"{format_value(str(getattr(item, 'name', '')))} is an adapter of AccelForge's"
+                " branch adapter",
+                where=path_text((*path, index)),
+                fix="replace it by an Einsum with is_copy_operation, which writes a tensor that"
+                " the Einsums after it read",
+            )
 
 
 def _is_default(value: Any, field: Any) -> bool:

@@ -28,5 +28,9 @@ class SpecModel(InputModel):
 
 
 TAGS: frozenset[str] = frozenset((*ARCH_NODES, *MAPPING_NODES))
+"""Types of nodes."""
+
+ADAPTER_TAGS: frozenset[str] = frozenset(("Copy", "Einsum"))
+"""Tags of AccelForge's branch ``adapter`` in the list of Einsums: read, and refused by name."""
 
 SpecModel.model_rebuild()
