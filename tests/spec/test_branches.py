@@ -204,7 +204,8 @@ def test_a_binding_is_kept() -> None:
     assert given.with_pipelines() == given
     assert "binding: [1, 0]" in given.to_yaml()
     assert "Pipeline e0|e1  (binding 1, 0)" in str(polylat.tree(given))
-    assert polylat.explore(given).best.spec.mapping == given.mapping
+    best = polylat.explore(given).best
+    assert best is not None and best.spec.mapping == given.mapping
 
 
 def test_concurrent_binding_of_one_unit() -> None:
