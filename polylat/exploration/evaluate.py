@@ -136,8 +136,8 @@ class _Evaluator:
         numbers = range(first, end)
         alone = self._single_evaluator(common)
         mapping = alone.mapping
-        if mapping.error:
-            outcome = Outcome(None, error=mapping.error)
+        if error := mapping.error or mapping.tiled.error_of(common.kinds):
+            outcome = Outcome(None, error=error)
             return [(base + n, outcome) for n in numbers], 0
         if mapping.graph is None:
             return self._one_by_one(alone, common.kinds, common.order, base, numbers, incumbents)

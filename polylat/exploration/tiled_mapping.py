@@ -28,7 +28,9 @@ from polylat.exploration.variant_input import slots_option, with_tiles
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.holder_tiles import memory_sizes
 from polylat.lowering.lowered import LoweredMapping, RequestedGranularity, lower, lower_requested
+from polylat.lowering.paths import with_pipelines
 from polylat.lowering.transfers import TransferOptions
+from polylat.lowering.units import check_bindings
 from polylat.numbers import Number
 from polylat.schedule.arrays import Ints
 from polylat.spec.mapping import name_of_split
@@ -70,6 +72,28 @@ class TiledMapping:
             self.leaves = lower(self.spec, "tile").leaves
         except ILLEGAL as error:
             self.error = one_line(error)
+
+    def error_of(self, kinds: tuple[str, ...]) -> str:
+        """Return why all variants with certain kinds of splits are illegal.
+
+        Parameters
+        ----------
+        kinds
+            Kinds of the splits of `Space.splits`.
+
+        Returns
+        -------
+        str
+            That the stages of a Pipeline have not the units that its binding gives them; otherwise
+            empty.
+        """
+        if self.error:
+            return self.error
+        try:
+            check_bindings(self.spec, with_pipelines(self.leaves, self.pipelines(kinds)))
+        except MappingError as error:
+            return one_line(error)
+        return ""
 
     def shared(self, lowered: LoweredMapping) -> SharedTables:
         """Return what all graphs with the same tile iterations have in common.

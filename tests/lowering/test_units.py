@@ -106,6 +106,21 @@ def test_a_binding_that_the_units_do_not_allow(
     assert polylat.analyze(Spec.from_dict(on_units((S, 1, 1), fanouts, held))).latency == 8
 
 
+@pytest.mark.parametrize("tree", [(bound(0, 1), (S, 1, 1), 1), (bound(1, 0), (S, 1, 2), (S, 1, 1))])
+def test_variants_of_a_mapping_keep_its_bindings(tree: Any) -> None:
+    """Stages that become Pipelines need more units, which the binding may not leave them."""
+    given = Spec.from_dict(on_units(tree, {"mac": 2 if 1 in tree else 3}))
+    found = polylat.explore(given, exhaustive=True)
+    assert found.illegal > 0
+    for result in found.results:
+        if result.error:
+            assert "the binding" in result.error
+            with pytest.raises(MappingError, match="the binding"):
+                polylat.analyze(result.spec)
+        else:
+            assert polylat.analyze(result.spec).latency == result.latency
+
+
 @pytest.mark.parametrize(
     ("concurrent", "fanouts", "expected"),
     [
