@@ -52,6 +52,7 @@ RULES: Mapping[str, Callable[[], Panels]] = {
         transfers.rigid,
         precedences.sharing,
         precedences.ranges,
+        precedences.bindings,
         results.blocks,
         transfers.early,
         results.orders,

@@ -210,6 +210,7 @@ FIGURES: Mapping[str, Callable[..., list[Number]]] = {
     "early": lambda *panels: [each(panels[0], "mac"), *latencies(*panels)],
     "sharing": lambda one, two: [each(one, "mac"), *latencies(one, two)],
     "ranges": lambda one, two: [each(one, "mac"), *latencies(one, two)],
+    "bindings": lambda one, two: [each(one, "mac"), *latencies(one, two)],
     "blocks": lambda panel: [len(bars(panel, "DRAM")) // 3, panel.latency],
     "orders": lambda program, skew, oldest: [
         each(program, "mac1"),
@@ -302,6 +303,8 @@ def test_latencies_of_the_pictures(pictures: dict[str, Panels]) -> None:
         "sharing": [4 * (2 + 2), 2 + 4 * 2],
         # Three stages in turn; e1 and e3 in turn, while e2 has a unit of its own.
         "ranges": [4 * (2 + 2 + 2), 4 * (2 + 2)],
+        # e1 and e2 in turn, then the last e3; e1 and e3 in turn, while e2 has a unit of its own.
+        "bindings": [4 * (2 + 2) + 2, 4 * (2 + 2)],
         # a and x, then e2 while DRAM serves the rest and the next e1 takes 1.
         "blocks": [2 + 2 + 1 + 2 + 1 + 2],
         # e1 and e3 take 2 on one unit, e2 5: in turn, or with e2 never waiting.

@@ -94,3 +94,26 @@ def ranges() -> Panels:
         title: full(spec([*nodes, split("Pipeline", *tree)], arch, *TWO, "d[m] = c[m]", m=4))
         for title, tree in trees.items()
     }
+
+
+def bindings() -> Panels:
+    """Three stages on two units, by the numbers of a binding."""
+    stages = [[loop("m"), leaf(name, "mac")] for name in ("e1", "e2", "e3")]
+    nodes = [keeps("DRAM", "a", "d"), keeps("SRAM", "b", "c")]
+    arch = [memory("DRAM"), memory("SRAM"), unit("mac", "1/2", 2)]
+    bound = {
+        "binding: [0, 0, 1]: e1 and e2 share a unit": [0, 0, 1],
+        "binding: [0, 1, 0]: e1 and e3 share a unit": [0, 1, 0],
+    }
+    return {
+        title: full(
+            spec(
+                [*nodes, split("Pipeline", *stages) | {"binding": numbers}],
+                arch,
+                *TWO,
+                "d[m] = c[m]",
+                m=4,
+            )
+        )
+        for title, numbers in bound.items()
+    }
