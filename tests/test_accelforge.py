@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -20,6 +21,7 @@ import polylat
 from builders import CORPUS, EXAMPLES, OURS, ROOT
 from polylat.accelforge import best, from_spec, rerank, to_spec
 from polylat.errors import MissingExtraError, OptionError, PolylatError, SpecError, UnsupportedError
+from polylat.spec.mapping import Pipeline
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -237,6 +239,17 @@ def test_a_changed_object_is_another_input() -> None:
         d for p in to_spec(live).arch.component("e1", "DRAM").ports for d in p.durations.items()
     }
     assert durations == {("read", Fraction(2)), ("write", Fraction(1))}
+
+
+def test_a_binding_needs_the_branch_pipeline() -> None:
+    spec = polylat.load(OURS / "issue_o2_to_dram.yaml").with_pipelines()
+    (*_, end) = from_spec(spec).nodes
+    assert isinstance(end, af.mapping.Pipeline)
+    assert isinstance(spec.mapping.end, Pipeline)
+    numbers = (0,) * len(spec.mapping.end.branches)
+    bound = replace(spec.mapping, end=replace(spec.mapping.end, binding=numbers))
+    with pytest.raises(UnsupportedError, match="use its branch pipeline, or leave out the key"):
+        from_spec(replace(spec, mapping=bound))
 
 
 def test_an_evaluated_spec_is_refused() -> None:

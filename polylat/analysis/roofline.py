@@ -49,6 +49,8 @@ class Roofline(Tabular):
         The architecture.
     accounting
         The release of AccelForge whose accounting this is.
+    readings
+        Which meaning was taken of what AccelForge's versions read in different ways: sentences.
     """
 
     latency: Number
@@ -58,6 +60,7 @@ class Roofline(Tabular):
     components: tuple[str, ...]
     arch: Arch = field(repr=False, compare=False)
     accounting: str = ACCOUNTINGS[0]
+    readings: tuple[str, ...] = field(default=(), compare=False)
 
     @cached_property
     def energy(self) -> Energy:
@@ -96,12 +99,13 @@ class Roofline(Tabular):
         Returns
         -------
         tuple of str
-            Two or three sentences.
+            Two sentences, the readings, and one of the energy.
         """
         head = (
             f"AccelForge's latency  {format_number(self.latency)}"
             + ("" if self.accounting == ACCOUNTINGS[0] else f"  ({self.accounting})"),
             "The sum over Einsums of the busy time of the slowest component, back to back.",
+            *self.readings,
         )
         if self.known_energy is None:
             return head
@@ -239,7 +243,14 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
     used = {name for times in per_einsum.values() for name in times}
     components = tuple(name for name in spec.arch.order if name in used)
     return Roofline(
-        reduce_number(latency), per_einsum, accesses, totals, components, spec.arch, release
+        reduce_number(latency),
+        per_einsum,
+        accesses,
+        totals,
+        components,
+        spec.arch,
+        release,
+        spec.readings,
     )
 
 

@@ -218,6 +218,7 @@ def roofline_to_dict(roofline: Roofline) -> dict[str, Any]:
     return {
         "schema": ROOFLINE_SCHEMA,
         "latency": json_number(roofline.latency),
+        "readings": list(roofline.readings),
         "einsums": [
             {
                 "einsum": einsum,

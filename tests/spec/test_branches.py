@@ -13,6 +13,7 @@ from polylat import MappingError, PolylatError, Report, Spec, UnsupportedError
 from polylat.errors import ExpressionError, SpecError
 from polylat.spec.reading.evaluate import evaluate
 from polylat.spec.reading.yaml_text import parse
+from polylat.views.as_json import roofline_to_dict
 
 INPUTS = ROOT / "tests" / "data" / "branches"
 IDENTITY = (
@@ -47,6 +48,9 @@ def one_einsum(**actions: Any) -> Data:
 def said(report: Report) -> list[str]:
     """What a report says of readings, as text and as data."""
     readings: list[str] = report.to_dict()["readings"]
+    figures = polylat.roofline(report.spec)
+    assert [*figures.readings] == roofline_to_dict(figures)["readings"] == readings
+    assert {*readings} <= {*figures.headline()}
     text = " ".join(str(report).split())
     assert all(" ".join(sentence.split()) in text for sentence in readings)
     assert readings == list(report.spec.readings)
