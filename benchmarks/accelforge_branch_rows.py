@@ -42,16 +42,12 @@ class Input:
         Why the figures differ.
     threads
         Number of threads that the branch evaluates it with; polylat has no such number.
-    exchanged
-        The tensor that each branch of the split holds by itself: polylat's mapping holds it once,
-        above the split.
     """
 
     name: str
     spec: Callable[[], Any]
     why: str
     threads: int = 1
-    exchanged: str = ""
 
 
 def _files(*files: Path, **variables: Any) -> Callable[[], Any]:
@@ -97,7 +93,6 @@ def _network(latency: int) -> Input:
         f"test_fused_through_slow_interconnect, HOP_LATENCY {latency}",
         _chain(2, variables, "networked_latency.arch.yaml", NETWORK),
         "The branch counts hops of Networks.",
-        exchanged="T1@GlobalBuffer",
     )
 
 
@@ -122,7 +117,6 @@ def _latency() -> list[Input]:
             " and hides the operations behind them. In polylat, the next turn of a Sequential waits"
             " until all of the turn before has passed, T2's write to MainMemory included; in a"
             " Pipeline only what needs its data waits.",
-            exchanged="T1@GlobalBuffer",
         ),
         *map(_network, (0, 1, 100)),
         Input(
@@ -132,7 +126,6 @@ def _latency() -> list[Input]:
             "The branch takes MainMemory's busy time as if nothing had to wait. In a Sequential,"
             " the first turn of Matmul1 waits for W1, which arrives at 288, and the two Einsums"
             " take turns of 80 and 320. In a Pipeline it is the busy time: proven optimal.",
-            exchanged="T1@GlobalBuffer",
         ),
         Input(
             "test_separate_read_write_ports",
@@ -140,7 +133,6 @@ def _latency() -> list[Input]:
             "The branch adds 320 operations and 1,280 for the writes. Reads of W0, T0's first tile"
             " and W1 take 288 before Matmul1 can start: in a Pipeline only the writes follow, in a"
             " Sequential also the other turns of Matmul0.",
-            exchanged="T1@GlobalBuffer",
         ),
         Input(
             "test_transfer_needs_deeper_reservation",
@@ -151,7 +143,6 @@ def _latency() -> list[Input]:
             ),
             "They agree for a Sequential. In a Pipeline it is MainMemory's busy time: proven"
             " optimal.",
-            exchanged="T1@GlobalBuffer",
         ),
         Input(
             "test_timeline_matches_mapper_output, the mapper's mapping",
@@ -160,7 +151,7 @@ def _latency() -> list[Input]:
         ),
         Input(
             OWN,
-            _files(Path("tests/data/branches") / OWN),
+            _files(Path("tests/data/upstream") / OWN),
             "The branch lets SRAM serve both Einsums at once: its figure is the busy time of DRAM."
             " In a Pipeline it is SRAM's busy time: proven optimal.",
         ),
@@ -212,8 +203,6 @@ def row(given: Input) -> Row:
 def _row(given: Input, theirs: float, made: Any) -> Row:
     try:
         spec = load(made)
-        if given.exchanged:
-            spec = spec.hoist(*given.exchanged.split("@"))
         sequential, pipeline = _analyzed(_sequential(spec)), _analyzed(spec.with_pipelines())
     except PolylatError as error:
         return Row(given.name, theirs, why=f"{given.why} polylat refuses it: {error.what}.")

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "branches.md"
 OWN = "shared_port.yaml"
-"""An input of our own, in ``tests/data/branches``."""
+"""An input of our own, in ``tests/data/upstream``."""
 
 BRANCHES = ("latency", "pipeline")
 LESS = "†"

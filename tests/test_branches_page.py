@@ -48,7 +48,7 @@ def test_all_ten_tests_of_the_branch_latency() -> None:
 
 def test_our_own_input() -> None:
     (row,) = (row for row in rows("latency") if row[0] == OWN.replace("_", "\\_"))
-    spec = polylat.load(DATA / "branches" / OWN)
+    spec = polylat.load(DATA / "upstream" / OWN)
     overlapped = polylat.analyze(spec.with_pipelines())
     assert (number(row[2]), number(row[3])) == (polylat.analyze(spec).latency, overlapped.latency)
     assert number(row[4]) == overlapped.resource_bound

@@ -15,7 +15,7 @@ from polylat.spec.reading.evaluate import evaluate
 from polylat.spec.reading.yaml_text import parse
 from polylat.views.as_json import roofline_to_dict
 
-INPUTS = ROOT / "tests" / "data" / "branches"
+INPUTS = ROOT / "tests" / "data" / "upstream"
 IDENTITY = (
     "identity(...) is a copy, as on AccelForge's branch operations (a computation in its release):"
 )

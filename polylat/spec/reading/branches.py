@@ -170,7 +170,7 @@ def readings(
             "A latency without a throughput is the time of one action, as in AccelForge's release"
             f" (a fixed latency on its branch latency): {', '.join(busy)}."
         )
-    if copies := identity_copies(tree):
+    if copies := [name for name in identity_copies(tree) if name in arch.paths]:
         found.append(
             "identity(...) is a copy, as on AccelForge's branch operations (a computation in its"
             f" release): {', '.join(copies)}."
