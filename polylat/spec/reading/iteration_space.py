@@ -8,10 +8,10 @@ from polylat.spec.reading.accesses import ParsedAccess
 from polylat.spec.reading.affine_parser import BadAffine
 from polylat.spec.reading.affine_text import parse_constraints
 from polylat.spec.reading.affine_values import constants, unreadable
-from polylat.spec.reading.expressions.evaluation import evaluate_whole
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.models.workload import EinsumModel, WorkloadModel
+from polylat.spec.reading.rank_sizes import rank_sizes
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
 
@@ -21,6 +21,7 @@ def iteration_space(
     accesses: list[ParsedAccess],
     rank_variables: tuple[str, ...],
     variables: Scope,
+    sizes: Scope,
     workload_at: Location,
     here: Location,
 ) -> tuple[Affine, ...]:
@@ -36,6 +37,8 @@ def iteration_space(
         The rank variables of the Einsum.
     variables
         The names that constraints may use as constants.
+    sizes
+        The ranks whose size the workload gives, inside `variables`.
     workload_at, here
         Locations of the workload and of the Einsum in the input.
 
@@ -79,17 +82,13 @@ def iteration_space(
                         fix=did_you_mean(variable, [*rank_variables, *variables]),
                     )
         found.extend(parts)
+    own = rank_sizes(einsum.rank_sizes, sizes, here / "rank_sizes")
     for access in accesses:
         for rank, index in zip(access.ranks, access.projection, strict=True):
-            if rank in einsum.rank_sizes:
-                given, place = einsum.rank_sizes[rank], here / "rank_sizes" / rank
-            elif rank in model.rank_sizes:
-                given, place = model.rank_sizes[rank], workload_at / "rank_sizes" / rank
-            else:
-                continue
-            size = evaluate_whole(given, variables, place, what=f"the size of rank {rank!r}")
-            found.append(index)
-            found.append(add_multiple(Affine((), size - 1), index, -1))
+            if rank in einsum.rank_sizes or rank in model.rank_sizes:
+                size = own.lookup(rank)
+                found.append(index)
+                found.append(add_multiple(Affine((), size - 1), index, -1))
     unique = tuple(c for c in dict.fromkeys(found))
     bound = {v for c in unique for v in c.variables}
     for variable in rank_variables:

@@ -77,7 +77,7 @@ def find_unused(
     unused = [name for name in given if name not in known]
     if unused:
         mentioned = {name for text in _texts(tree) for name in _IDENTIFIER.findall(text)}
-        mentioned -= _names(spec)
+        mentioned -= _names(spec) | _sized_ranks(tree)
         unused = [name for name in unused if name not in mentioned]
     return GivenVariables(tuple(unused), tuple(sorted(known)))
 
@@ -115,6 +115,12 @@ def _texts(tree: Any) -> Iterator[str]:
     elif isinstance(tree, list):
         for value in tree:
             yield from _texts(value)
+
+
+def _sized_ranks(tree: Any) -> set[str]:
+    """Ranks whose size the input gives: in other sizes, they hide variables of the same name."""
+    workload = tree["workload"]
+    return {name for part in (workload, *workload["einsums"]) for name in part.get("rank_sizes") or ()}
 
 
 def _names(spec: SpecParts) -> set[str]:

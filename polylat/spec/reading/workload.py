@@ -17,6 +17,7 @@ from polylat.spec.reading.expressions.tensor_sets import values_by_tensor
 from polylat.spec.reading.iteration_space import iteration_space
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.models.workload import EinsumModel, RenamesModel, WorkloadModel
+from polylat.spec.reading.rank_sizes import rank_sizes
 from polylat.spec.reading.workload_names import check_workload_names
 from polylat.spec.workload import Einsum, TensorAccess, Workload
 
@@ -82,11 +83,15 @@ def build_workload(
     check_ranks(accesses)
     spaces = tensor_spaces(accesses)
     scopes = einsum_scopes(model, renames, accesses, spaces, variables, at)
+    sizes = rank_sizes(model.rank_sizes, variables, here / "rank_sizes")
     einsums = []
     for i, einsum in enumerate(model.einsums):
         name = einsum.name
+        scope = scopes[name]
         einsums.append(
-            _einsum(model, einsum, accesses[name], spaces[name], scopes[name], variables, here, i)
+            _einsum(
+                model, einsum, accesses[name], spaces[name], scope, variables, sizes, here, i
+            )
         )
     _check_bits(einsums, here)
     n_instances = evaluate_positive(
@@ -103,6 +108,7 @@ def _einsum(
     tensors: NameUniverse,
     scope: Scope,
     variables: Scope,
+    sizes: Scope,
     workload_at: Location,
     index: int,
 ) -> Einsum:
@@ -134,7 +140,7 @@ def _einsum(
         name=einsum.name,
         rank_variables=rank_variables,
         constraints=iteration_space(
-            model, einsum, accesses, rank_variables, variables, workload_at, here
+            model, einsum, accesses, rank_variables, variables, sizes, workload_at, here
         ),
         accesses=tuple(built),
         is_copy=einsum.is_copy_operation,
