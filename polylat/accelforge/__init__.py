@@ -14,6 +14,7 @@ AccelForge.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,12 +23,19 @@ from polylat.accelforge.fastest import Fastest, best
 from polylat.accelforge.rerank import rerank
 from polylat.errors import MissingExtraError
 from polylat.spec import Spec
+from polylat.spec.functions import check_functions
 from polylat.spec.reading.live.convert import convert_spec
 
 __all__ = ["Fastest", "best", "from_spec", "rerank", "to_spec"]
 
 
-def to_spec(value: Any, index: int | None = None, **variables: Any) -> Spec:
+def to_spec(
+    value: Any,
+    index: int | None = None,
+    *,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    **variables: Any,
+) -> Spec:
     """Convert AccelForge's ``Spec`` or ``Mappings`` to a `polylat.Spec`.
 
     Parameters
@@ -37,6 +45,8 @@ def to_spec(value: Any, index: int | None = None, **variables: Any) -> Spec:
         ``evaluate_mapping``.
     index
         Index of the mapping, from 0; may be omitted if there is only one.
+    functions
+        Functions that expressions may call, by name: see `polylat.load`.
     **variables
         Variables for expressions; they override those of the ``Spec``.
 
@@ -67,4 +77,4 @@ def to_spec(value: Any, index: int | None = None, **variables: Any) -> Spec:
             "AccelForge is not installed",
             fix="pip install 'polylat[accelforge]' (it needs Python 3.12 or newer)",
         )
-    return convert_spec(value, index, variables)
+    return convert_spec(value, index, variables, check_functions(functions))

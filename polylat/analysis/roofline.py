@@ -20,7 +20,7 @@ from polylat.analysis.roofline_paths import mapping_paths
 from polylat.errors import SpecError
 from polylat.numbers import Number, format_number, reduce_number
 from polylat.spec import Spec
-from polylat.spec.arch import Arch, Component
+from polylat.spec.arch import Arch
 from polylat.spec.option_values import ACCOUNTINGS, normalize_accounting
 from polylat.spec.reading.live.convert import as_spec
 from polylat.tables import Column, Table, Tabular
@@ -165,8 +165,8 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
     Notes
     -----
     AccelForge's latency of an Einsum is that of its slowest component; the latency of a component
-    is its ``total_latency`` expression, here its largest port load. It is multiplied by the
-    ``n_instances`` of the Einsum and of the workload, and summed over the Einsums.
+    is its ``total_latency`` expression, evaluated on its numbers of actions. It is multiplied by
+    the ``n_instances`` of the Einsum and of the workload, and summed over the Einsums.
 
     Examples
     --------
@@ -232,7 +232,7 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
             actions = sums.setdefault(count.component, {})
             actions[count.action] = actions.get(count.action, 0) + count.one_unit
         busy[einsum.name] = {
-            component.name: reduce_number(_busy(component, sums[component.name]) * instances)
+            component.name: reduce_number(component.busy_time(sums[component.name]) * instances)
             for component in path.components
             if component.name in sums
         }
@@ -252,15 +252,3 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
         release,
         spec.readings,
     )
-
-
-def _busy(component: Component, actions: Mapping[str, Number]) -> Number:
-    """Busy time of the component's busiest port for the given numbers of actions."""
-    loads: list[Number] = []
-    for port in component.ports:
-        load: Number = port.constant
-        for action, count in actions.items():
-            if count and action in port.durations:
-                load += count * port.durations[action]
-        loads.append(load)
-    return max(loads, default=0)

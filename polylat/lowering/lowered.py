@@ -107,8 +107,19 @@ def lower(
     """
     leaves = mapping_leaves(spec)
     check_bindings(spec, leaves)
+    _check_ports(spec, leaves)
     depths = _depths(leaves, granularity, options or TransferOptions())
     return LoweredMapping(spec, leaves, granularity, depths, source_holders(leaves))
+
+
+def _check_ports(spec: Spec, leaves: Sequence[Leaf]) -> None:
+    """Refuse a component in use whose ``total_latency`` does not give the time of each access."""
+    for leaf in leaves:
+        holders = (holder for several in leaf.holders.values() for holder in several)
+        used = {leaf.component, *(holder.component for holder in holders)}
+        for component in spec.arch.paths[leaf.einsum.name]:
+            if component.name in used and component.total_latency is not None:
+                raise component.total_latency.refusal(component.name)
 
 
 def lower_requested(

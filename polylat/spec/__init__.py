@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from polylat.spec.functions import CustomFunctions, check_functions
 from polylat.spec.hoisting import hoisted
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.evaluate import evaluate
@@ -32,7 +33,13 @@ class Spec(SpecParts, Tabular):
     """
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], **variables: Any) -> Spec:
+    def from_dict(
+        cls,
+        data: Mapping[str, Any],
+        *,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        **variables: Any,
+    ) -> Spec:
         """Evaluate plain data in the shape of AccelForge's YAML.
 
         Parameters
@@ -40,6 +47,8 @@ class Spec(SpecParts, Tabular):
         data
             The top-level keys ``workload``, ``arch``, ``mapping`` and so on. Nodes give their
             type: ``{"type": "Storage", ...}``.
+        functions
+            Functions that its expressions may call, by name: see `polylat.load`.
         **variables
             Variables for its expressions; they override those under ``variables``.
 
@@ -54,7 +63,8 @@ class Spec(SpecParts, Tabular):
             polylat cannot analyze the data; the message says what is wrong, where, and how to fix
             it.
         """
-        return cls.from_parts(evaluate(to_tree(data), to_tree(variables)))
+        own = CustomFunctions(check_functions(functions))
+        return cls.from_parts(evaluate(to_tree(data), to_tree(variables), functions=own))
 
     @classmethod
     def from_parts(cls, parts: SpecParts) -> Spec:
@@ -139,7 +149,8 @@ class Spec(SpecParts, Tabular):
         (216, 266)
         """
         keys = input_keys(self, schedule=True)
-        return Spec.from_parts(evaluate(to_tree(keys), to_tree(values)))
+        functions = None if self.source is None else self.source.functions
+        return Spec.from_parts(evaluate(to_tree(keys), to_tree(values), functions=functions))
 
     def with_pipelines(self, names: Collection[str] | None = None) -> Spec:
         """Replace Sequential splits by Pipelines.
@@ -223,7 +234,9 @@ class Spec(SpecParts, Tabular):
                 known[name].kind,
                 known[name].size,
                 known[name].fanout,
-                ", ".join(port.name or "one" for port in known[name].ports),
+                "by total_latency"
+                if known[name].total_latency
+                else ", ".join(port.name or "one" for port in known[name].ports),
             )
             for name in self.arch.order
             if name in known

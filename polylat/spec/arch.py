@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
+from polylat.numbers import Number
 from polylat.spec.energy import ComponentEnergy
+from polylat.spec.total_latency import TotalLatency
 
 Kind = Literal["Memory", "Toll", "Compute", "Container"]
 Direction = Literal["up", "down", "up_and_down"]
@@ -79,7 +81,10 @@ class Component:
         (action, tensor) → number of actions per value of the tensor, ``actions_scale`` included.
         For a Compute: ``("compute", None)`` → number of actions per operation.
     ports
-        Its ports (see `Port`). Empty for a Container.
+        Its ports (see `Port`). Empty for a Container, and where `total_latency` is given.
+    total_latency
+        Its ``total_latency`` if that is not a maximum of sums: it has no ports then, and `analyze`
+        refuses a mapping that uses it.
     skip_initial_output_write
         False if outputs are filled from above also before their first update.
     direction
@@ -108,6 +113,7 @@ class Component:
     actions: tuple[str, ...] = ()
     actions_per_value: Mapping[tuple[str, str | None], Fraction] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
+    total_latency: TotalLatency | None = None
     skip_initial_output_write: bool = True
     direction: Mapping[str, Direction] = field(default_factory=dict)
     bits_per_value: Mapping[str, Fraction] = field(default_factory=dict)
@@ -116,6 +122,35 @@ class Component:
     burst: Mapping[str, int] = field(default_factory=dict)
     rigid: bool = False
     divisible: bool = True
+
+    def busy_time(self, calls: Mapping[str, Number]) -> Number:
+        """Return how long the component is busy, as AccelForge evaluates its ``total_latency``.
+
+        Parameters
+        ----------
+        calls
+            Action → number of actions; zero if not listed.
+
+        Returns
+        -------
+        Number
+            The time of the busiest port, in the architecture's unit of time.
+
+        Raises
+        ------
+        ExpressionError
+            `total_latency` cannot be evaluated on these numbers, or is not a finite time.
+        """
+        if self.total_latency is not None:
+            return self.total_latency.of_calls(calls)
+        loads: list[Number] = []
+        for port in self.ports:
+            load: Number = port.constant
+            for action, count in calls.items():
+                if count and action in port.durations:
+                    load += count * port.durations[action]
+            loads.append(load)
+        return max(loads, default=0)
 
     @property
     def fanout(self) -> int:

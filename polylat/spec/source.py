@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from polylat.spec.arch import Arch
+from polylat.spec.functions import CustomFunctions
 from polylat.spec.workload import Workload
 
 __all__ = ["SpecSource"]
@@ -27,6 +28,8 @@ class SpecSource:
         What they were evaluated to.
     readings
         Which meaning was taken of what AccelForge's versions read in different ways: sentences.
+    functions
+        The functions of the caller that expressions may call.
     """
 
     tree: Mapping[str, Any]
@@ -34,3 +37,4 @@ class SpecSource:
     workload: Workload
     arch: Arch
     readings: tuple[str, ...] = ()
+    functions: CustomFunctions = field(default_factory=CustomFunctions)

@@ -433,7 +433,7 @@ def test_distribution_is_exact(
         ("1 + 'a'", r"cannot compute a number \+ a string"),
         ("'a' + 'b'", r"cannot compute a string \+ a string"),
         ("'a' * 5", r"cannot compute a string \* a number"),
-        ("[1] * 5", r"cannot compute a list \* a number"),
+        ("[1] * [5]", r"cannot compute a list \* a list"),
         ("max()", r"max\(\) needs at least one number"),
         ("max('a')", r"max\(\) needs numbers, not a string"),
         ("len(3)", r"len\(\) needs a set or a list, not a number"),

@@ -1,9 +1,11 @@
-"""Properties of the machine: latency, setup, burst and rigid under ``schedule:``."""
+"""Properties of the machine: throughput, latency, setup, burst and rigid under ``schedule:``."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from polylat.errors import ExpressionError, OptionError, PolylatError, Unsupport
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 from polylat.spec.options import OPTIONS
+from polylat.spec.reading.load import load
 from polylat.spec.reading.machine import MACHINE_KEYS
 
 
@@ -136,9 +139,58 @@ def test_roofline_ignores_them() -> None:
     assert roofline(chain(schedule, DRAM=both)).latency == plain
 
 
+def test_throughputs_are_those_of_the_actions() -> None:
+    """With the scales of the component, in place of a model of it or of the action's own."""
+    given = {"throughput": {"DRAM": {"read": "4 * T", "write": 0.1}, "mac": {"compute": "inf"}}}
+    queried = [{"name": "read", "throughput_scale": 2}, {"name": "write", "latency": 7}]
+    dram = seen("DRAM", given, DRAM=queried)
+    assert dram.ports[0].durations == {"read": Fraction(1, 12), "write": 10}
+    assert dram.latency == {"write": 7}  # as of an action with throughput and latency
+    assert seen("mac", given, mac=[]).ports[0].durations == {"compute": 0}
+    expected = {"read": Fraction(1, 6), "write": Fraction(10)}
+    for component in (seen("DRAM", given), seen("DRAM", given, DRAM=[])):
+        assert component.ports == (replace(dram.ports[0], durations=expected),)
+
+
+def test_roofline_uses_throughputs() -> None:
+    rates: list[dict[str, Any]] = [
+        {"name": "read", "throughput": 3},
+        {"name": "write", "throughput": "T"},
+    ]
+    given = {"throughput": {"DRAM": {"read": 3, "write": "T"}}}
+    assert roofline(chain(given)).per_einsum == roofline(chain({}, DRAM=rates)).per_einsum
+    assert roofline(chain(given, DRAM=[])) == roofline(chain({}, DRAM=rates))
+
+
+def test_throughputs_survive_to_yaml(tmp_path: Path) -> None:
+    spec = chain({"throughput": {"DRAM": {"read": "2 * T"}}})
+    file = tmp_path / "input.yaml"
+    file.write_text(spec.to_yaml(), encoding="utf-8")
+    assert load(file) == spec
+    assert spec.with_variables(T=4).arch == chain({"throughput": {"DRAM": {"read": 8}}}).arch
+
+
 @pytest.mark.parametrize(
     ("schedule", "kind", "message"),
     [
+        (
+            {"throughput": {"DRAM": {"read": 0}}},
+            ExpressionError,
+            (
+                "schedule.throughput.DRAM.read, for Einsum 'e': the throughput of 'read' must be "
+                "above zero, not 0."
+            ),
+        ),
+        (
+            {"throughput": {"PE": {"read": 1}}},
+            OptionError,
+            "schedule.throughput.PE: throughput names 'PE', which has no actions.",
+        ),
+        (
+            {"throughput": {"mac": 3}},
+            OptionError,
+            "schedule.throughput.mac: must be a mapping from actions to throughputs, not 3.",
+        ),
         (
             {"latncy": {}},
             OptionError,

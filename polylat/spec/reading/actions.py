@@ -66,7 +66,7 @@ def is_dummy(model: m.ComponentModel) -> bool:
 
 
 def component_model_note(model: m.ComponentModel) -> str:
-    """Return the note that AccelForge would query a component model for a missing value.
+    """Return the note where AccelForge would take a missing value from.
 
     Parameters
     ----------
@@ -79,7 +79,12 @@ def component_model_note(model: m.ComponentModel) -> str:
         In parentheses, behind a space; empty if the component has no class.
     """
     given = model.component_class
-    return f" (AccelForge would query its component model {format_value(given)})" if given else ""
+    if not given:
+        return ""
+    return (
+        f" (AccelForge would query its component model {format_value(given)}, "
+        "with the package hwcomponents)"
+    )
 
 
 def finite_time(expression: object, scope: Scope, at: Location, *, what: str) -> Fraction:
@@ -124,12 +129,20 @@ class Actions:
         The names that the component's expressions may use.
     at
         Location of the component in the input.
+    throughputs
+        Action → (throughput, its location), given in place of those of the actions.
     """
 
     def __init__(
-        self, model: m.ComponentModel, everything: NameSet, scope: Scope, at: Location
+        self,
+        model: m.ComponentModel,
+        everything: NameSet,
+        scope: Scope,
+        at: Location,
+        throughputs: Mapping[str, tuple[Any, Location]],
     ) -> None:
         self.model, self.everything, self.scope, self.at = model, everything, scope, at
+        self.throughputs = throughputs
         here = at / "actions"
         given: list[m.ActionModel] = getattr(model, "actions", [])
         self.given = {action.name: (action, here / i) for i, action in enumerate(given)}
@@ -189,7 +202,8 @@ class Actions:
         Returns
         -------
         Fraction
-            The time, zero unless both throughput and latency are given.
+            The time, zero unless both throughput and latency are given. (A throughput under
+            ``schedule:`` is one of the action.)
 
         Raises
         ------
@@ -211,7 +225,8 @@ class Actions:
 
     def _has_fixed_latency(self, name: str) -> bool:
         action, _ = self.given[name]
-        return action.latency is not None and action.throughput is not None
+        has_throughput = action.throughput is not None or name in self.throughputs
+        return action.latency is not None and has_throughput
 
     def _check_latency_scale(self, name: str) -> None:
         """Refuse a component's ``latency_scale`` that scales times of two kinds."""
@@ -308,15 +323,18 @@ class Actions:
         """Return the throughput without scales."""
         action, at = self.given[name]
         scope = self.scopes[name].without("throughput")
-        if action.throughput is not None:
-            key = "throughput"
-            value = evaluate_number(action.throughput, scope, at / key)
+        place = at / "throughput"
+        if name in self.throughputs:
+            given, place = self.throughputs[name]
+            value = evaluate_number(given, scope, place)
+        elif action.throughput is not None:
+            value = evaluate_number(action.throughput, scope, place)
         elif action.latency is not None:
-            key = "latency"
-            value = evaluate_number(action.latency, scope, at / key)
+            place = at / "latency"
+            value = evaluate_number(action.latency, scope, place)
             if value < 0:
                 raise ExpressionError(
-                    f"the latency is negative: {format_value(value)}", where=str(at / key)
+                    f"the latency is negative: {format_value(value)}", where=str(place)
                 )
             value = reciprocal_rate(value)
         elif is_dummy(self.model):
@@ -326,9 +344,11 @@ class Actions:
                 f"the action {name!r} of {self.model.name!r} has no throughput"
                 f"{component_model_note(self.model)}",
                 where=str(at),
-                fix=f"add {{name: {name}, throughput: …}} to its actions; inf if it takes no time",
+                fix=f"add {{name: {name}, throughput: …}} to its actions, or give it as "
+                f"schedule: throughput: {{{self.model.name}: {{{name}: …}}}}; "
+                "inf if it takes no time",
             )
-        return require_positive(value, f"the throughput of {name!r}", at / key)
+        return require_positive(value, f"the throughput of {name!r}", place)
 
     def _bits_per_action(self, name: str) -> Number:
         action, at = self.given[name]

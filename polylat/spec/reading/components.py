@@ -29,6 +29,7 @@ from polylat.spec.reading.models import arch as m
 from polylat.spec.reading.ports import build_ports
 from polylat.spec.reading.rates import throughput_scale
 from polylat.spec.reading.suggest import did_you_mean, format_value
+from polylat.spec.total_latency import TotalLatency
 
 _DIRECTIONS = ("up", "down", "up_and_down")
 # Fields that expressions cannot use: they have another meaning there, or none.
@@ -86,8 +87,9 @@ class ArchView:
         self._actions: dict[str, Actions] = {}
         self.tables: dict[str, Mapping[str, Any]] = {}
         self.scopes: dict[str, Scope] = {}
-        for component, at in components:
-            self.scopes[component.name] = self._scope(component, at.for_einsum(self.einsum))
+        self.places = {c.name: at.for_einsum(self.einsum) for c, at in components}
+        for component, _ in components:
+            self.scopes[component.name] = self._scope(component, self.places[component.name])
         for component, _ in components:
             names.setdefault(component.name, self._attributes(component))
 
@@ -132,6 +134,7 @@ class ArchView:
                     per_value[action, tensor] = count * scale
         else:
             per_value["compute", None] = scale
+        ports = build_ports(model, actions, self._latency_scope(model.name), at)
         return Component(
             name=model.name,
             kind=cast("Kind", kind),
@@ -139,7 +142,8 @@ class ArchView:
             size=_evaluate_size(model, scope, at) if isinstance(model, m.MemoryModel) else None,
             actions=actions.names,
             actions_per_value=per_value,
-            ports=build_ports(model, actions, self._latency_scope(model.name), at),
+            ports=() if isinstance(ports, TotalLatency) else ports,
+            total_latency=ports if isinstance(ports, TotalLatency) else None,
             skip_initial_output_write=getattr(model, "skip_initial_output_write", True),
             direction=self._direction(model, scope, at / "direction"),
             bits_per_value=held,
@@ -174,14 +178,7 @@ class ArchView:
         """
 
         def fanout() -> int:
-            dims = (
-                self._spatial_dim(
-                    dim, self.scopes[c.name], at.for_einsum(self.einsum) / "spatial" / i
-                )
-                for c, at in above
-                for i, dim in enumerate(c.spatial)
-            )
-            return prod(dim.fanout for dim in dims)
+            return prod(self._fanout(c) for c, _ in above)
 
         return component_energy(self._actions_of(model, place), fanout, gated)
 
@@ -189,7 +186,8 @@ class ArchView:
         """Return the actions of a component, as the Einsum sees them."""
         if model.name not in self._actions:
             at = place.for_einsum(self.einsum)
-            found = Actions(model, self.everything, self.scopes[model.name], at)
+            throughputs = self.machine.throughputs(model.name, self.einsum)
+            found = Actions(model, self.everything, self.scopes[model.name], at, throughputs)
             self._actions[model.name] = found
         return self._actions[model.name]
 
@@ -217,7 +215,16 @@ class ArchView:
         """Return the component as the expressions of other components see it."""
         scope = self.scopes[model.name]
         values = {name: LazyValue(partial(scope.lookup, name)) for name in _usable_fields(model)}
-        return Fields(f"the component {model.name!r}", values)
+        methods = {"get_fanout": partial(self._fanout, model)}
+        return Fields(f"the component {model.name!r}", values, methods)
+
+    def _fanout(self, model: m.SpatialableModel) -> int:
+        """Return the number of units of a component, for ``get_fanout()`` in expressions."""
+        scope, at = self.scopes[model.name], self.places[model.name]
+        dims = (
+            self._spatial_dim(d, scope, at / "spatial" / i) for i, d in enumerate(model.spatial)
+        )
+        return prod(dim.fanout for dim in dims)
 
     def _latency_scope(self, name: str) -> Scope:
         """Return the names in total_latency: the input's variables hide those of the arch."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from polylat.errors import SpecError
+from polylat.spec.functions import CustomFunctions
 from polylat.spec.hoisting import merged
 from polylat.spec.names import known_names
 from polylat.spec.options import normalize_schedule
@@ -27,7 +28,11 @@ from polylat.spec.source import SpecSource
 
 
 def evaluate(
-    tree: Any, given: Mapping[str, Any] | None = None, *, main: str | None = None
+    tree: Any,
+    given: Mapping[str, Any] | None = None,
+    *,
+    functions: CustomFunctions | None = None,
+    main: str | None = None,
 ) -> SpecParts:
     """Evaluate a tree to the parts of the `Spec` that it describes.
 
@@ -37,6 +42,8 @@ def evaluate(
         The input as a tree (see `polylat.spec.reading.tree`).
     given
         Variables given by the caller; they override the input's variables.
+    functions
+        Functions given by the caller.
     main
         The main file: messages give its lines without its name.
 
@@ -50,7 +57,7 @@ def evaluate(
     PolylatError
         If polylat cannot analyze the input, or the input does not use one of the given variables.
     """
-    spec, variables = evaluate_with(tree, given or {}, main=main)
+    spec, variables = evaluate_with(tree, given or {}, functions=functions, main=main)
     refuse_unused([variables])
     return spec
 
@@ -59,6 +66,7 @@ def evaluate_with(
     tree: Any,
     given: Mapping[str, Any],
     *,
+    functions: CustomFunctions | None = None,
     main: str | None = None,
     rendered: Collection[str] = (),
 ) -> tuple[SpecParts, GivenVariables]:
@@ -66,7 +74,7 @@ def evaluate_with(
 
     Parameters
     ----------
-    tree, given, main
+    tree, given, functions, main
         As for `evaluate`.
     rendered
         Names of the variables in the templates from which the tree was rendered.
@@ -97,7 +105,8 @@ def evaluate_with(
     root = Location(tree, main=main)
     model = validate(tree, root)
     table: dict[str, Any] = {}
-    variables = Scope(table)
+    own = functions or CustomFunctions()
+    variables = Scope(table, Scope(own.names(tree)))
     table.update(variables_table({**model.variables, **given}, variables, root / "variables"))
     refuse_threads(model.mapper, variables, root)
     workload = build_workload(model.workload, model.renames, variables, root)
@@ -120,6 +129,6 @@ def evaluate_with(
         kept["variables"] = {**model.variables, **given}
     machine = {key: value for key, value in model.schedule.items() if key in MACHINE_KEYS}
     taken = readings(written, model.arch, arch, machine)
-    source = SpecSource(kept, machine, mapped, arch, taken)
+    source = SpecSource(kept, machine, mapped, arch, taken, own)
     spec = SpecParts(mapped, arch, mapping, schedule, source)
     return spec, find_unused(given, model.variables, rendered, table, tree, spec)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from polylat.errors import SpecError
 from polylat.spec import Spec
+from polylat.spec.functions import CustomFunctions, check_functions
 from polylat.spec.reading.evaluate import evaluate_with
 from polylat.spec.reading.file_names import match_files
 from polylat.spec.reading.files import find_paths, has_template, included_value, read_text
@@ -28,6 +29,7 @@ PathLike = str | os.PathLike[str]
 def load(
     *files: PathLike | Iterable[PathLike] | Any,
     jinja_parse_data: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
     **variables: Any,
 ) -> Spec:
     """Read AccelForge's YAML files.
@@ -42,6 +44,11 @@ def load(
         mapping.
     jinja_parse_data
         Variables for the Jinja templates in the files only.
+    functions
+        Functions that expressions may call, by name, as AccelForge takes them from the Python
+        files in ``config.expression_custom_functions``. They must return numbers (or lists of
+        numbers), which are converted exactly. ``spec`` as an argument is AccelForge's ``Spec``, or
+        the content of the files as plain data.
     **variables
         Variables for both templates and expressions; in expressions they override those under
         ``variables``. A string is an expression: ``load("a.yaml", T="1/2")``. A variable that the
@@ -56,15 +63,28 @@ def load(
     ------
     PolylatError
         polylat cannot analyze the files. The message says what is wrong, where, and how to fix it.
+
+    Examples
+    --------
+    A function for an expression, here that of a variable:
+
+    >>> import polylat
+    >>> file = "examples/two_convolutions.yaml"
+    >>> polylat.analyze(polylat.load(file, P=20)).latency
+    266
+    >>> spec = polylat.load(file, P="outputs(24)", functions={"outputs": lambda n: n - 4})
+    >>> polylat.analyze(spec).latency
+    266
     """
     if len(files) == 1 and (is_spec(files[0]) or is_mappings(files[0])):
-        return convert_spec(files[0], given=variables)
+        return convert_spec(files[0], given=variables, functions=check_functions(functions))
     if not isinstance(jinja_parse_data, Mapping | None):
         raise SpecError(
             f"jinja_parse_data must be a mapping, not {format_value(jinja_parse_data)}",
             fix="give variables by name, such as {'M': 4}",
         )
-    spec, given = _read(files, variables, jinja_parse_data or {})
+    own = CustomFunctions(check_functions(functions))
+    spec, given = _read(files, variables, jinja_parse_data or {}, own)
     refuse_unused([given])
     return spec
 
@@ -97,7 +117,10 @@ def load_each(
 
 
 def _read(
-    files: Iterable[object], variables: Mapping[str, Any], more: Mapping[str, Any]
+    files: Iterable[object],
+    variables: Mapping[str, Any],
+    more: Mapping[str, Any],
+    functions: CustomFunctions | None = None,
 ) -> tuple[Spec, GivenVariables]:
     """Read files; return also which of the given variables they use."""
     paths = match_files(files)
@@ -123,7 +146,9 @@ def _read(
                 if key in tree.lines:
                     merged.lines[key] = tree.lines[key]
     main = os.path.basename(paths[0]) if len(paths) == 1 else None
-    parts, used = evaluate_with(merged, to_tree(variables), main=main, rendered=template_names)
+    parts, used = evaluate_with(
+        merged, to_tree(variables), functions=functions, main=main, rendered=template_names
+    )
     return Spec.from_parts(parts), used
 
 

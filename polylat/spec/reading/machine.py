@@ -1,4 +1,4 @@
-"""Properties of the machine under ``schedule:``: latency, setup, burst and rigid."""
+"""Properties of the machine under ``schedule:``: throughput, latency, setup, burst and rigid."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from polylat.spec.reading.location import Location
 from polylat.spec.reading.models import arch as m
 from polylat.spec.reading.suggest import describe_value, did_you_mean, format_value
 
-MACHINE_KEYS = ("latency", "setup", "burst", "rigid")
+MACHINE_KEYS = ("throughput", "latency", "setup", "burst", "rigid")
 """The keys under ``schedule:`` that are no options of `analyze`."""
 
-_BY_ACTION = ("latency", "setup", "burst")
+_BY_ACTION = ("throughput", "latency", "setup", "burst")
+_KINDS = {"throughput": "throughput", "burst": "number"}
 _TRANSFERS_ONLY = ("setup", "burst")
 
 
@@ -39,6 +40,24 @@ class Machine:
     given: Mapping[str, Mapping[str, Mapping[str, Any]]]
     rigid: frozenset[str]
     at: Location
+
+    def throughputs(self, name: str, einsum: str) -> dict[str, tuple[Any, Location]]:
+        """Return the throughputs given for a component's actions.
+
+        Parameters
+        ----------
+        name
+            Name of the component.
+        einsum
+            The Einsum for which they are evaluated, for messages.
+
+        Returns
+        -------
+        dict
+            Action → (number or expression, its location in the input).
+        """
+        entries = self._entries("throughput", name, einsum)
+        return {action: (value, at) for action, value, at in entries}
 
     def latency(self, actions: Actions) -> dict[str, Fraction]:
         """Return the fixed latencies of a component's actions.
@@ -112,22 +131,26 @@ class Machine:
         """
         found = {
             action: evaluate_whole(value, actions.scopes[action], at, what="the burst")
-            for action, value, at in self._entries("burst", actions)
+            for action, value, at in self._entries("burst", *_names(actions))
         }
         return {name: count for name, count in found.items() if count > 1}
 
     def _times(self, key: str, actions: Actions) -> dict[str, Fraction]:
         return {
             action: finite_time(value, actions.scopes[action], at, what=f"the {key}")
-            for action, value, at in self._entries(key, actions)
+            for action, value, at in self._entries(key, *_names(actions))
         }
 
-    def _entries(self, key: str, actions: Actions) -> list[tuple[str, Any, Location]]:
+    def _entries(self, key: str, name: str, einsum: str) -> list[tuple[str, Any, Location]]:
         """Return (action, value, location) of all values of a component."""
-        name = actions.model.name
-        at = (self.at / key / name).for_einsum(str(actions.at.einsum))
+        at = (self.at / key / name).for_einsum(einsum)
         given = self.given.get(key, {}).get(name, {})
         return [(action, value, at / action) for action, value in given.items()]
+
+
+def _names(actions: Actions) -> tuple[str, str]:
+    """Return the component's name, and that of the Einsum."""
+    return actions.model.name, str(actions.at.einsum)
 
 
 def read_machine(
@@ -162,7 +185,7 @@ def read_machine(
 def _by_action(
     key: str, value: Any, components: Mapping[str, m.SpatialableModel], here: Location
 ) -> dict[str, dict[str, Any]]:
-    kind = "number" if key == "burst" else "time"
+    kind = _KINDS.get(key, "time")
     found: dict[str, dict[str, Any]] = {}
     for name, by_action in _mapping(value, f"components to {{action: {kind}}}", here / key).items():
         at = here / key / name

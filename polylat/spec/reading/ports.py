@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import ast
 from fractions import Fraction
 from typing import Any
 
-from polylat.errors import ExpressionError, SpecError, UnsupportedError
+from polylat.errors import ExpressionError, SpecError
 from polylat.spec.arch import Port
 from polylat.spec.reading.actions import Actions
 from polylat.spec.reading.expressions.evaluation import evaluate
+from polylat.spec.reading.expressions.evaluator import parse_expression
 from polylat.spec.reading.expressions.kinds import kind_of
 from polylat.spec.reading.expressions.latency import maximum
 from polylat.spec.reading.expressions.max_plus import LinearForm, MaxPlusLatency, NotMaxPlusError
+from polylat.spec.reading.expressions.objects import ItemList
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.models import arch as m
 from polylat.spec.reading.numbers import Number
 from polylat.spec.reading.rates import reciprocal
 from polylat.spec.reading.suggest import format_value
+from polylat.spec.total_latency import TotalLatency
 
+_CALLS = "n_calls"
+_ROUNDING = ("ceil", "floor", "round", "trunc", "int")
+_FIX = (
+    "write it with +, max() and n_calls times or over constants, such as "
+    "max(a.n_calls / a.throughput for a in actions); polylat.roofline evaluates it as it is"
+)
+_BURST_FIX = (
+    "leave the rounding out, and give the bursts as schedule: burst: {component: {action: n}}, "
+    "which rounds up each transfer; polylat.roofline evaluates it as it is"
+)
 _DEFAULT_LATENCY = "sum(a.n_calls / a.throughput for a in actions)"
 
 
 def build_ports(
     model: m.ComponentModel, actions: Actions, scope: Scope, at: Location
-) -> tuple[Port, ...]:
+) -> tuple[Port, ...] | TotalLatency:
     """Build one port per argument of the outermost ``max`` of a component's ``total_latency``.
 
     Parameters
@@ -38,17 +52,15 @@ def build_ports(
 
     Returns
     -------
-    tuple of Port
-        At least one port.
+    tuple of Port, or TotalLatency
+        At least one port; the expression if it is not a maximum of sums, or subtracts.
 
     Raises
     ------
     SpecError
         ``total_latency`` and ``separate_read_write_ports`` are both given.
     ExpressionError
-        ``total_latency`` is not a finite time.
-    UnsupportedError
-        ``total_latency`` is not a maximum of sums, or subtracts.
+        ``total_latency`` cannot be evaluated, or is not a finite time.
     """
     here = at / "total_latency"
     if model.separate_read_write_ports:
@@ -62,24 +74,41 @@ def build_ports(
         rest = [name for name in actions.names if name != "read"]
         return _named([_sum_of(group, actions) for group in (reads, rest) if group])
     text = _DEFAULT_LATENCY if model.total_latency is None else model.total_latency
+    table = actions.table()
+    own = Scope({"actions": table}, scope)
     try:
-        value = maximum([_latency(text, Scope({"actions": actions.table()}, scope), here)])
+        value = maximum([_latency(text, own, here)])
     except NotMaxPlusError as error:
-        raise UnsupportedError(
-            f"the total_latency of {model.name!r} is not a maximum of sums: {error}",
-            where=str(here),
-            fix="write it with +, max() and n_calls times or over constants, such as "
-            "max(a.n_calls / a.throughput for a in actions)",
-        ) from None
+        return _unported(text, own, table, f"is not a maximum of sums: {error}", here)
     for form in value.forms:
         if form.constant < 0 or any(c < 0 for c in form.terms.values()):
-            raise UnsupportedError(
-                f"the total_latency of {model.name!r} subtracts",
-                where=str(here),
-                fix="write it as a max() of sums of n_calls over throughput",
-            )
+            return _unported(text, own, table, "subtracts", here)
     busy = [form for form in value.forms if form.terms or form.constant]
     return _named(busy or [LinearForm({})])
+
+
+def _unported(
+    expression: Any, scope: Scope, actions: ItemList, reason: str, at: Location
+) -> TotalLatency:
+    """Return a ``total_latency`` without ports, with the values that its expression uses."""
+    nodes = list(ast.walk(parse_expression(expression))) if isinstance(expression, str) else []
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} - {"actions"}
+    used: set[object] = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    used |= {node.value for node in nodes if isinstance(node, ast.Constant)}
+    rounds = any(name in names for name in _ROUNDING) or any(
+        isinstance(node, (ast.FloorDiv, ast.Mod)) for node in nodes
+    )
+    return TotalLatency(
+        expression,
+        {name: scope.lookup(name) for name in sorted(names) if name in scope},
+        {
+            name: {key: fields.attribute(key) for key in fields.names() if key in used - {_CALLS}}
+            for name, fields in zip(actions.names(), actions, strict=True)
+        },
+        str(at),
+        reason,
+        _BURST_FIX if rounds else _FIX,
+    )
 
 
 def _latency(text: Any, scope: Scope, at: Location) -> MaxPlusLatency | Number:

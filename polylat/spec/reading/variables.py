@@ -120,7 +120,9 @@ def _texts(tree: Any) -> Iterator[str]:
 def _sized_ranks(tree: Any) -> set[str]:
     """Ranks whose size the input gives: in other sizes, they hide variables of the same name."""
     workload = tree["workload"]
-    return {name for part in (workload, *workload["einsums"]) for name in part.get("rank_sizes") or ()}
+    return {
+        name for part in (workload, *workload["einsums"]) for name in part.get("rank_sizes") or ()
+    }
 
 
 def _names(spec: SpecParts) -> set[str]:

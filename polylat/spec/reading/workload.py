@@ -89,9 +89,7 @@ def build_workload(
         name = einsum.name
         scope = scopes[name]
         einsums.append(
-            _einsum(
-                model, einsum, accesses[name], spaces[name], scope, variables, sizes, here, i
-            )
+            _einsum(model, einsum, accesses[name], spaces[name], scope, variables, sizes, here, i)
         )
     _check_bits(einsums, here)
     n_instances = evaluate_positive(

@@ -41,6 +41,25 @@ def two_numbers(a: object, b: object, sign: str) -> tuple[Number, Number]:
     raise EvaluationFailure(f"cannot compute {kind_of(a)} {sign} {kind_of(b)}")
 
 
+def refuse_latencies(what: str, *values: object) -> None:
+    """Refuse numbers of calls where an operation is not defined for them.
+
+    Parameters
+    ----------
+    what
+        The operator or function, for messages.
+    *values
+        Its operands.
+
+    Raises
+    ------
+    NotMaxPlusError
+        If one of them is a latency.
+    """
+    if any(isinstance(value, MaxPlusLatency) for value in values):
+        raise NotMaxPlusError(f"{what} is applied to a number of calls")
+
+
 def add_values(a: Any, b: Any) -> Any:
     """Add two values of expressions: numbers, latencies or lists.
 
@@ -90,7 +109,7 @@ def subtract_values(a: Any, b: Any) -> Any:
 
 
 def multiply_values(a: Any, b: Any) -> Any:
-    """Multiply two values of expressions: numbers, or a latency and a number.
+    """Multiply two values of expressions: numbers, a latency and a number, or repeat a list.
 
     Parameters
     ----------
@@ -100,13 +119,18 @@ def multiply_values(a: Any, b: Any) -> Any:
     Returns
     -------
     Any
-        The exact product.
+        The exact product, or the repeated list.
 
     Raises
     ------
     EvaluationFailure
         If the operation is not defined for these operands.
     """
+    for items, times in ((a, b), (b, a)):
+        if isinstance(items, list) and isinstance(times, int):
+            if len(items) * times > LARGEST_LIST:
+                raise EvaluationFailure(f"a list of more than {LARGEST_LIST} items")
+            return items * times
     return _on_latencies(latency.multiply, a, b, "*") or to_exact(
         operator.mul(*two_numbers(a, b, "*"))
     )
@@ -170,8 +194,7 @@ def numeric_operator(compute: Callable[[Any, Any], Any], sign: str) -> Callable[
     """
 
     def apply(a: Any, b: Any) -> Any:
-        if isinstance(a, MaxPlusLatency) or isinstance(b, MaxPlusLatency):
-            raise NotMaxPlusError(f"{sign} is applied to a number of calls")
+        refuse_latencies(sign, a, b)
         return to_exact(compute(*two_numbers(a, b, sign)))
 
     return apply

@@ -18,7 +18,7 @@ from polylat.spec.reading.numbers import BadNumber, Number, is_decimal, parse_de
 from polylat.spec.reading.suggest import format_value
 
 
-def evaluate(expression: object, scope: Scope, at: Location) -> Any:
+def evaluate(expression: object, scope: Scope, at: Location | str) -> Any:
     """Evaluate an expression.
 
     Parameters

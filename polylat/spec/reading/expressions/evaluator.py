@@ -14,10 +14,12 @@ from typing import Any
 
 import simpleeval  # type: ignore[import-untyped]
 
+from polylat.spec.reading.expressions.arithmetic import refuse_latencies
+from polylat.spec.reading.expressions.custom_functions import call_function
 from polylat.spec.reading.expressions.functions import CONSTANTS, FUNCTIONS
 from polylat.spec.reading.expressions.kinds import EvaluationFailure, kind_of
 from polylat.spec.reading.expressions.list_functions import items_of
-from polylat.spec.reading.expressions.objects import Fields, ItemList
+from polylat.spec.reading.expressions.objects import Fields, ItemList, Opaque
 from polylat.spec.reading.expressions.operators import OPERATORS, condition_holds
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.expressions.sets import NameSet
@@ -162,6 +164,7 @@ class Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
 
     def _subscript(self, node: ast.Subscript) -> Any:
         value, key = self._eval(node.value), self._eval(node.slice)
+        refuse_latencies("an index", key)
         if isinstance(key, bool) or not isinstance(key, (int, str)):
             raise EvaluationFailure("an index must be a whole number or a name")
         try:
@@ -177,24 +180,54 @@ class Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
         raise EvaluationFailure(f"{kind_of(value)} has no items")
 
     def _call(self, node: ast.Call) -> Any:
-        if not isinstance(node.func, ast.Name):
-            raise EvaluationFailure("only functions can be called, not methods")
-        name = node.func.id
-        if not node.args and not node.keywords and name in self.scope:
-            value = self.scope.lookup(name)  # AccelForge allows to call a set: Nothing()
-            if isinstance(value, NameSet):
-                return value
-        if name not in FUNCTIONS:
-            raise EvaluationFailure(f"there is no function {name!r}", did_you_mean(name, FUNCTIONS))
-        if node.keywords:
-            raise EvaluationFailure(f"{name}() takes no keyword arguments")
+        if isinstance(node.func, ast.Attribute):
+            return self._call_method(node.func, node)
+        name = node.func.id if isinstance(node.func, ast.Name) else "the function"
+        function = self._function(node, name)
         values: list[Any] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):
                 values.extend(items_of(self._eval(argument.value)))
             else:
                 values.append(self._eval(argument))
-        return FUNCTIONS[name](*values)
+        if isinstance(function, Opaque):
+            if any(keyword.arg is None for keyword in node.keywords):
+                raise EvaluationFailure(f"{name}() is called with **, which is not available")
+            named = {str(keyword.arg): self._eval(keyword.value) for keyword in node.keywords}
+            return call_function(name, function, values, named)
+        if isinstance(function, NameSet):  # AccelForge allows to call a set: Nothing()
+            if values or node.keywords:
+                raise EvaluationFailure(f"{kind_of(function)} takes no arguments")
+            return function
+        if node.keywords:
+            raise EvaluationFailure(f"{name}() takes no keyword arguments")
+        return function(*values)
+
+    def _function(self, node: ast.Call, name: str) -> Any:
+        """Return what is called: a function of expressions or of the caller, or a set."""
+        if not isinstance(node.func, ast.Name):
+            value = self._eval(node.func)
+        elif name in FUNCTIONS:
+            return FUNCTIONS[name]
+        elif name in self.scope:
+            value = self.scope.lookup(name)
+        else:
+            raise _no_function(name)
+        if isinstance(value, Opaque) or (isinstance(value, NameSet) and name != "the function"):
+            return value
+        raise EvaluationFailure(f"{kind_of(value)} cannot be called")
+
+    def _call_method(self, function: ast.Attribute, node: ast.Call) -> Any:
+        value = self._eval(function.value)
+        methods = value.methods if isinstance(value, Fields) else {}
+        if function.attr not in methods:
+            raise EvaluationFailure(
+                f"{kind_of(value)} has no method {function.attr!r}",
+                did_you_mean(function.attr, methods) if methods else None,
+            )
+        if node.args or node.keywords:
+            raise EvaluationFailure(f"{function.attr}() takes no arguments")
+        return methods[function.attr]()
 
     def _choice(self, node: ast.IfExp) -> Any:
         return self._eval(node.body if condition_holds(self._eval(node.test)) else node.orelse)
@@ -240,6 +273,19 @@ class Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
                 self._bind(part, value)
         else:
             raise EvaluationFailure("a loop variable must be a name")
+
+
+def _no_function(name: str) -> EvaluationFailure:
+    why, own = f"there is no function {name!r}", f"polylat.load(…, functions={{{name!r}: …}})"
+    close = did_you_mean(name, FUNCTIONS) or ""
+    if close.startswith("did you mean"):
+        return EvaluationFailure(f"{why} (in Python, {own} gives one of your own)", close)
+    return EvaluationFailure(
+        why,
+        "AccelForge takes functions of your own from Python files "
+        "(config.expression_custom_functions), which polylat never runs: give them in Python, "
+        + own,
+    )
 
 
 def _syntax(node: ast.AST) -> str:

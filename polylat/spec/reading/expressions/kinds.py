@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from polylat.spec.reading.expressions.max_plus import MaxPlusLatency
-from polylat.spec.reading.expressions.objects import Fields, ItemList
+from polylat.spec.reading.expressions.objects import Fields, ItemList, Opaque
 from polylat.spec.reading.expressions.sets import NameSet
 from polylat.spec.reading.suggest import format_value
 
@@ -50,7 +50,7 @@ def kind_of(value: object) -> str:
         return f"a set of {value.space.kind}s"
     if isinstance(value, MaxPlusLatency):
         return "a latency"
-    if isinstance(value, (Fields, ItemList)):
+    if isinstance(value, (Fields, ItemList, Opaque)):
         return value.title
     return "a string" if isinstance(value, str) else "a list"
 
@@ -71,7 +71,7 @@ def describe_result(expression: object, value: object) -> str:
         The expression, followed by its value if it is not the same text.
     """
     text = str(value) if isinstance(value, NameSet) else format_value(value)
-    if isinstance(value, (Fields, ItemList, MaxPlusLatency)):
+    if isinstance(value, (Fields, ItemList, MaxPlusLatency, Opaque)):
         text = kind_of(value)
     if isinstance(expression, str) and expression.strip() != text:
         return f"{format_value(expression)} (= {text})"

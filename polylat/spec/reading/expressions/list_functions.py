@@ -7,7 +7,12 @@ from fractions import Fraction
 from typing import Any
 
 from polylat.spec.reading.expressions import latency
-from polylat.spec.reading.expressions.arithmetic import LARGEST_LIST, add_values, multiply_values
+from polylat.spec.reading.expressions.arithmetic import (
+    LARGEST_LIST,
+    add_values,
+    multiply_values,
+    refuse_latencies,
+)
 from polylat.spec.reading.expressions.kinds import EvaluationFailure, kind_of
 from polylat.spec.reading.expressions.max_plus import MaxPlusLatency
 from polylat.spec.reading.expressions.objects import ItemList
@@ -66,6 +71,7 @@ def _len(value: Any) -> int:
 
 
 def _range(*values: Any) -> list[int]:
+    refuse_latencies("range()", *values)
     if not all(isinstance(v, int) for v in values):
         raise EvaluationFailure("range() needs whole numbers")
     found = range(*values)

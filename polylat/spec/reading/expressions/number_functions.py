@@ -7,9 +7,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from polylat.spec.reading.expressions.arithmetic import numeric_operator, two_numbers
+from polylat.spec.reading.expressions.arithmetic import (
+    numeric_operator,
+    refuse_latencies,
+    two_numbers,
+)
 from polylat.spec.reading.expressions.kinds import EvaluationFailure
-from polylat.spec.reading.expressions.max_plus import MaxPlusLatency, NotMaxPlusError
 from polylat.spec.reading.numbers import Number, check_finite, parse_decimal, power, to_exact
 
 
@@ -21,8 +24,7 @@ def _rounding(compute: Callable[[Any], int]) -> Callable[[Any], Any]:
 
 
 def _number(value: Any) -> Number:
-    if isinstance(value, MaxPlusLatency):
-        raise NotMaxPlusError("a function is applied to a number of calls")
+    refuse_latencies("a function", value)
     return two_numbers(value, 0, "and")[0]
 
 

@@ -1,15 +1,32 @@
-"""Objects for expressions: attributes (`Fields`) and lists of named items (`ItemList`)."""
+"""Objects for expressions: `Fields` with attributes, lists of named items, `Opaque` values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from polylat.spec.reading.expressions.scope import LazyValue
 
 
+@dataclass(frozen=True, eq=False)
+class Opaque:
+    """A value that expressions can only pass to functions of the caller, or call.
+
+    Parameters
+    ----------
+    title
+        Description of the value, for messages.
+    value
+        The value.
+    """
+
+    title: str
+    value: Any
+
+
 class Fields:
-    """An object for expressions that has named attributes, computed on first use, and no methods.
+    """An object for expressions that has named attributes, computed on first use.
 
     Parameters
     ----------
@@ -17,11 +34,19 @@ class Fields:
         Description of the object, for messages.
     values
         Attribute → value, or a `LazyValue` one.
+    methods
+        Method, without arguments → the function that computes its value.
     """
 
-    def __init__(self, title: str, values: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        title: str,
+        values: Mapping[str, Any],
+        methods: Mapping[str, Callable[[], Any]] | None = None,
+    ) -> None:
         self.title = title
         self._values = values
+        self.methods = methods or {}
 
     def attribute(self, name: str) -> Any:
         """Return the value of an attribute.

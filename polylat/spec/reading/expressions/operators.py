@@ -12,6 +12,7 @@ from polylat.spec.reading.expressions.arithmetic import (
     divide_values,
     multiply_values,
     numeric_operator,
+    refuse_latencies,
     subtract_values,
     two_numbers,
 )
@@ -26,6 +27,7 @@ def _on_sets_or_bits(
     on_sets: Callable[[NameSet, NameSet], NameSet], on_ints: Callable[[int, int], int], sign: str
 ) -> Callable[[Any, Any], Any]:
     def apply(a: Any, b: Any) -> Any:
+        refuse_latencies(sign, a, b)
         if isinstance(a, NameSet) and isinstance(b, NameSet):
             return on_sets(a, b)
         if isinstance(a, int) and isinstance(b, int):
@@ -36,6 +38,7 @@ def _on_sets_or_bits(
 
 
 def _invert(a: Any) -> Any:
+    refuse_latencies("~", a)
     if isinstance(a, NameSet):
         return a.complement()
     if isinstance(a, int) and not isinstance(a, bool):
@@ -69,14 +72,17 @@ def condition_holds(value: Any) -> bool:
     NotMaxPlusError
         If it depends on numbers of calls.
     """
-    if isinstance(value, MaxPlusLatency):
-        raise NotMaxPlusError("a condition depends on a number of calls")
+    _refuse_condition(value)
     return bool(value)
 
 
-def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, MaxPlusLatency) or isinstance(b, MaxPlusLatency):
+def _refuse_condition(*values: Any) -> None:
+    if any(isinstance(value, MaxPlusLatency) for value in values):
         raise NotMaxPlusError("a condition depends on a number of calls")
+
+
+def _equal(a: Any, b: Any) -> bool:
+    _refuse_condition(a, b)
     if isinstance(a, NameSet):
         return a.same(b)
     return bool(a == b)
@@ -84,8 +90,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _ordering(compute: Callable[[Any, Any], bool], sign: str) -> Callable[[Any, Any], bool]:
     def apply(a: Any, b: Any) -> bool:
-        if isinstance(a, MaxPlusLatency) or isinstance(b, MaxPlusLatency):
-            raise NotMaxPlusError("a condition depends on a number of calls")
+        _refuse_condition(a, b)
         if isinstance(a, str) and isinstance(b, str):
             return compute(a, b)
         return compute(*two_numbers(a, b, sign))

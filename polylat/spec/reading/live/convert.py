@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 from polylat.errors import SpecError
 from polylat.spec import Spec
+from polylat.spec.functions import CustomFunctions
 from polylat.spec.reading.branches import refuse_threads
 from polylat.spec.reading.evaluate import evaluate
 from polylat.spec.reading.expressions.scope import Scope
@@ -79,7 +80,10 @@ def as_spec(value: object) -> Spec:
 
 
 def convert_spec(
-    value: object, index: int | None = None, given: Mapping[str, Any] | None = None
+    value: object,
+    index: int | None = None,
+    given: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Spec:
     """Convert AccelForge's ``Spec`` or ``Mappings`` to a `Spec`.
 
@@ -91,6 +95,9 @@ def convert_spec(
         Index of the mapping in ``Mappings``; may be omitted if there is only one.
     given
         Variables that override those of the object.
+    functions
+        Functions that its expressions may call, in addition to those that the object has in
+        memory. (Files of functions are not run.)
 
     Returns
     -------
@@ -130,7 +137,11 @@ def convert_spec(
     for name in _SECTIONS:
         part = mapping if name == "mapping" else getattr(spec, name)
         tree[name] = LiveReader(name, shared_loops).value(part, (name,))
-    return Spec.from_parts(evaluate(tree, to_tree(given or {})))
+    config = getattr(spec, "config", None)
+    live_functions = getattr(config, "expression_custom_functions", None) or ()
+    own = {function.__name__: function for function in live_functions if callable(function)}
+    custom = CustomFunctions({**own, **(functions or {})}, spec)
+    return Spec.from_parts(evaluate(tree, to_tree(given or {}), functions=custom))
 
 
 def _is_instance(value: object, name: str) -> bool:
