@@ -19,6 +19,7 @@ from polylat.spec.reading.expressions.evaluation import (
     evaluate_whole,
 )
 from polylat.spec.reading.expressions.fields import evaluate_field, lazy_value, variables_table
+from polylat.spec.reading.expressions.kinds import describe_result
 from polylat.spec.reading.expressions.objects import Fields
 from polylat.spec.reading.expressions.scope import LazyValue, Scope
 from polylat.spec.reading.expressions.sets import NameSet
@@ -245,15 +246,13 @@ class ArchView:
     def _bits_per_value(
         self, model: m.HolderModel, scope: Scope, at: Location, bits: Mapping[str, Fraction]
     ) -> dict[str, Fraction]:
-        """Return tensor → bits of one value in the component."""
+        """Return tensor → bits of one value in the component; zero: its accesses are free."""
         given = values_by_tensor(model.bits_per_value, self.everything, scope, at)
-        return {
-            **bits,
-            **{
-                tensor: evaluate_positive(value, scope, place, what=f"bits_per_value of {tensor!r}")
-                for tensor, (value, place) in given.items()
-            },
+        own = {
+            tensor: _evaluate_bits(tensor, value, scope, place)
+            for tensor, (value, place) in given.items()
         }
+        return {**bits, **own}
 
     def _direction(
         self, model: m.ComponentModel, scope: Scope, at: Location
@@ -284,6 +283,17 @@ def _evaluate_size(model: m.MemoryModel, scope: Scope, at: Location) -> Fraction
     if size < 0:
         raise ExpressionError(f"the size is negative: {format_value(size)}", where=str(at / "size"))
     return None if isinstance(size, float) else Fraction(size)
+
+
+def _evaluate_bits(tensor: str, value: Any, scope: Scope, at: Location) -> Fraction:
+    bits = evaluate_number(value, scope, at)
+    if isinstance(bits, float) or bits < 0:
+        raise ExpressionError(
+            f"bits_per_value of {tensor!r} must be a finite number of at least zero, not "
+            f"{describe_result(value, bits)}",
+            where=str(at),
+        )
+    return Fraction(bits)
 
 
 def _parse_direction(value: Any, at: Location) -> Direction:
