@@ -23,6 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_Process = subprocess.Popen[str]
 _Pair = tuple[dict[str, Any], dict[str, Any]]
 
 _TITLES = {
@@ -61,8 +62,8 @@ and evaluate them: AccelForge {installed}, the code in the checkout ({checkout})
 columns show latencies, as far as a mapping was evaluated; *figures* is the number of values that
 were compared. Values are equal up to a relative difference of 1e-6, as AccelForge computes some of
 them with 32-bit floats; iteration spaces and projections are compared as sets and maps. Of
-workloads with more than 40 Einsums only the workload is compared, as their evaluation takes
-AccelForge minutes.
+inputs with more than {largest} Einsums only the workload is compared, as AccelForge evaluates all
+of them again for each.
 
 {summary}
 
@@ -77,7 +78,7 @@ expressions are [given to `load`](accelforge.md#functions-of-your-own).
 """
 
 
-def run(checkout: Path, name: str) -> list[dict[str, Any]]:
+def run(checkout: Path, name: str, largest: int) -> list[dict[str, Any]]:
     """Compare all cases with the AccelForge that this process imports.
 
     Parameters
@@ -86,6 +87,8 @@ def run(checkout: Path, name: str) -> list[dict[str, Any]]:
         AccelForge's checkout.
     name
         What to compare: a part of the names of cases; empty: all.
+    largest
+        Largest number of Einsums with which a mapping is evaluated.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def run(checkout: Path, name: str) -> list[dict[str, Any]]:
     rows = []
     for case in cases(checkout):
         if name in case.name:
-            rows.append(asdict(compare(checkout, case)))
+            rows.append(asdict(compare(checkout, case, largest)))
             row = rows[-1]
             print(
                 f"{row['kind']:9} {row['verdict']:12} {row['name']} {row['remark']}",
@@ -111,15 +114,21 @@ def run(checkout: Path, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _run_apart(checkout: Path, name: str, *, first: Sequence[Path]) -> list[dict[str, Any]]:
+def _start(options: argparse.Namespace, checkout: Path, first: Sequence[Path]) -> _Process:
     """Compare all cases in another process, in which some folders come first in the path."""
-    command = [sys.executable, "-m", "benchmarks.upstream", str(checkout), "--rows", "--only", name]
-    path = os.pathsep.join(map(str, [*first, ROOT]))
-    environment = {**os.environ, "PYTHONPATH": path}
-    found = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    command = [sys.executable, "-m", "benchmarks.upstream", str(checkout), "--rows"]
+    command += ["--only", options.only, "--largest", str(options.largest)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*first, ROOT]))}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
-    rows: list[dict[str, Any]] = json.loads(found.stdout.splitlines()[-1])
+
+
+def _rows(process: _Process) -> list[dict[str, Any]]:
+    printed, _ = process.communicate()
+    if process.returncode:
+        sys.exit(process.returncode)
+    rows: list[dict[str, Any]] = json.loads(printed.splitlines()[-1])
     return rows
 
 
@@ -145,7 +154,7 @@ def verdict(installed: dict[str, Any], checkout: dict[str, Any]) -> str:
     return str(min(found, key=order.index))  # what either of them evaluates
 
 
-def page(rows: Sequence[_Pair], installed: str, checkout: str) -> str:
+def page(rows: Sequence[_Pair], installed: str, checkout: str, largest: int) -> str:
     """Return the page as Markdown.
 
     Parameters
@@ -154,6 +163,8 @@ def page(rows: Sequence[_Pair], installed: str, checkout: str) -> str:
         The rows of each case, with the installed AccelForge and with the checkout's.
     installed, checkout
         What to call the two.
+    largest
+        Largest number of Einsums with which a mapping was evaluated.
 
     Returns
     -------
@@ -163,7 +174,7 @@ def page(rows: Sequence[_Pair], installed: str, checkout: str) -> str:
     counts = Counter(verdict(*pair) for pair in rows)
     lines = [f"- {count} {_SUMMARY[word]}" for word in _WORDS if (count := counts[word])]
     summary = f"{len(rows)} inputs:\n\n" + "\n".join(lines)
-    text = _HEAD.format(installed=installed, checkout=checkout, summary=summary)
+    text = _HEAD.format(installed=installed, checkout=checkout, largest=largest, summary=summary)
     for kind, title in _TITLES.items():
         text += f"## {title}\n\n{_TEXTS[kind]}\n\n"
         if kind == "arch":
@@ -212,6 +223,9 @@ def main() -> None:
         "--name", default="its main branch", help="what to call the checkout's code"
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name contains this")
+    parser.add_argument(
+        "--largest", type=int, default=40, metavar="N", help="Einsums of an evaluated mapping"
+    )
     parser.add_argument("--rows", action="store_true", help="print rows with this AccelForge only")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "docs" / "upstream.md", help="the page to write"
@@ -221,12 +235,13 @@ def main() -> None:
     if not (checkout / "examples").is_dir():
         parser.error(f"{options.checkout} is not a checkout of AccelForge")
     if options.rows:
-        print(json.dumps(run(checkout, options.only)))
+        print(json.dumps(run(checkout, options.only, options.largest)))
         return
-    installed = _run_apart(checkout, options.only, first=())
-    theirs = _run_apart(checkout, options.only, first=(checkout,))
+    processes = [_start(options, checkout, first) for first in ((), (checkout,))]
+    installed, theirs = map(_rows, processes)
     rows = list(zip(installed, theirs, strict=True))
-    options.output.write_text(page(rows, version("accelforge"), options.name), encoding="utf-8")
+    text = page(rows, version("accelforge"), options.name, options.largest)
+    options.output.write_text(text, encoding="utf-8")
     sys.exit(any(verdict(*pair) in ("different", "polylat") for pair in rows))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -641,3 +642,129 @@ def test_what_the_pages_show(
     assert "The fastest mapping changes:" in capsys.readouterr().out
     table = names["table"] if "table" in names else names["best"].table
     assert table.attrs["winner_changes"]
+
+
+SPEC_CASES = ROOT / "tests" / "data" / "spec"
+
+# What `af.Spec` needs beyond polylat: it does not evaluate a component without energies.
+WITH_ENERGIES = {
+    "size: inf": "size: 1048576",
+    "throughput:": "energy: 1, throughput:",
+    "name: DRAM": "name: DRAM, area: 0, leak_power: 0",
+    "name: SRAM": "name: SRAM, area: 0, leak_power: 0",
+    "name: mac": "name: mac, area: 0, leak_power: 0",
+}
+
+
+def with_total_latency(expression: str, folder: Path) -> Path:
+    """The file of ``ceil`` with another expression."""
+    text = (SPEC_CASES / "bursts_ceil.yaml").read_text(encoding="utf-8")
+    for old, new in WITH_ENERGIES.items():
+        text = text.replace(old, new)
+    path = folder / "input.yaml"
+    path.write_text(re.sub(r'"ceil\(.*?"', json.dumps(expression), text), encoding="utf-8")
+    return path
+
+
+def test_sizes_of_ranks_that_refer_to_each_other() -> None:
+    path = SPEC_CASES / "rank_sizes_ref.yaml"
+    spec = af.Spec.from_yaml(str(path))
+    assert spec.evaluate_mapping().latency() == polylat.roofline(path_spec(path)).latency == 64
+    assert to_spec(spec) == path_spec(path)
+
+
+def path_spec(path: Path) -> polylat.Spec:
+    """The input of a file."""
+    return polylat.load(path)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "ceil(sum(a.n_calls / a.throughput for a in actions) / 64) * 64",
+        "floor(sum(a.n_calls for a in actions) / 7)",
+        "min(a.n_calls for a in actions)",
+        "max(1, min(actions['read'].n_calls, 5)) * 3",
+        "actions['read'].n_calls * actions['write'].n_calls",
+        "actions[0].n_calls if actions[0].n_calls > 200 else 100",
+        "sum(a.n_calls for a in actions if a.n_calls > 150)",
+        "sum(a.n_calls for a in actions) ** 2",
+        "sqrt(sum(a.n_calls for a in actions))",
+        "sum(a.n_calls for a in actions) // 7 + sum(a.n_calls for a in actions) % 5",
+        "1000 - actions['read'].n_calls",
+        "sum(range(int(actions['read'].n_calls)))",
+        "ceil(actions['read'].n_calls / 64) * log2(size + 1)",
+        "max(ceil(a.n_calls / 64) for a in actions)",
+        "max(actions['read'].n_calls, 2**5) if actions['write'].n_calls else 3",
+        "actions['read'].n_calls / (1 + actions['write'].n_calls)",
+        "actions['read'].throughput * ceil(actions['read'].n_calls / 64)",
+        "-3",
+    ],
+)
+def test_total_latency(expression: str, tmp_path: Path) -> None:
+    path = with_total_latency(expression, tmp_path)
+    spec = af.Spec.from_yaml(str(path))
+    told = spec.evaluate_mapping().latency(per_einsum=True, per_component=True)
+    found = polylat.roofline(path_spec(path)).per_einsum
+    for (einsum, component), time in told.items():
+        assert float(found[einsum][component]) == pytest.approx(float(time), rel=1e-6)
+    assert polylat.roofline(spec).per_einsum == found
+
+
+def test_functions_of_an_object(tmp_path: Path) -> None:
+    """Those in memory are used as they are; a file of functions is not run."""
+
+    def banks(spec: Any) -> int:
+        return 4 * len(spec.arch.nodes)
+
+    path = with_total_latency("sum(a.n_calls / a.throughput for a in actions)", tmp_path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("throughput: 1/2", "throughput: banks(spec)"), "utf-8")
+    spec = af.Spec.from_yaml(str(path))
+    spec.config.expression_custom_functions.append(banks)
+    told = spec.evaluate_mapping().latency(per_einsum=True, per_component=True)
+    found = polylat.roofline(spec).per_einsum
+    assert [found[e]["DRAM"] for e in "YZ"] == [told[e, "DRAM"] for e in "YZ"] == [32, 400]
+    functions = tmp_path / "functions.py"
+    functions.write_text("def banks(spec):\n    return 12\n", encoding="utf-8")
+    spec.config.expression_custom_functions = [str(functions)]
+    assert float(spec.evaluate_mapping().latency()) == 480
+    with pytest.raises(PolylatError, match=r"there is no function 'banks'.*never runs"):
+        polylat.load(spec)
+    given = {"banks": lambda spec: 4 * len(spec.arch.nodes)}
+    for read in (polylat.load, to_spec):
+        assert polylat.roofline(read(spec, functions=given)).latency == 480
+
+
+def test_throughputs_of_component_models(tmp_path: Path) -> None:
+    """A component that AccelForge has evaluated carries them; else they are given."""
+    hwcomponents: Any = pytest.importorskip("hwcomponents")
+
+    class Mac(hwcomponents.ComponentModel):  # type: ignore[misc]
+        component_name = "plain_mac"
+        priority = 0.5
+
+        def __init__(self) -> None:
+            super().__init__(area=1, leak_power=1)
+
+        @hwcomponents.action  # type: ignore[untyped-decorator]
+        def compute(self) -> Any:
+            return hwcomponents.ActionCost(energy=1, throughput=4, latency=1)
+
+    text = (SPEC_CASES / "rank_sizes_ref.yaml").read_text(encoding="utf-8")
+    queried = "name: mac, component_class: plain_mac, actions: [{name: compute}]"
+    path = tmp_path / "input.yaml"
+    path.write_text(re.sub("name: mac.*?compute, .*?]", queried, text), encoding="utf-8")
+    spec = af.Spec.from_yaml(str(path))
+    with pytest.raises(SpecError, match=r"component model 'plain_mac', with the package hwcompon"):
+        polylat.load(spec)
+    mac = spec.arch.find("mac")
+    mac.component_model = Mac()
+    told = spec.evaluate_mapping().latency(per_einsum=True, per_component=True)
+    position = [node.name for node in spec.arch.nodes].index("mac")
+    spec.arch.nodes[position] = mac.calculate_component_costs()
+    options = tmp_path / "schedule.yaml"
+    options.write_text("schedule: {throughput: {mac: {compute: 4}}}", encoding="utf-8")
+    for source in (spec, polylat.load(path, options)):
+        assert polylat.roofline(source).per_einsum["B"] == {"DRAM": 64, "mac": 1}
+        assert told["B", "mac"] == 1
