@@ -452,7 +452,19 @@ def _check_figures(ours: Any, answer: Any, latency: float) -> int:
         found = ours.totals.get((einsum, component, tensor, action), 0)
         what = tensor or "computation"
         _close(f"{action} of {what} in {component} for {einsum}", found, number)
+    for (einsum, component), time in _busy(ours).items():
+        if time and (einsum, component) not in busy:
+            raise _Different(f"latency of {component} for {einsum}: only polylat has it, {time}")
+    for key, number in ours.totals.items():
+        if number and key not in actions:
+            raise _Different(f"number of actions {key}: only polylat has it, {number}")
     return 1 + len(busy) + len(actions)
+
+
+def _busy(ours: Any) -> dict[tuple[str, str], Any]:
+    return {
+        (e, component): t for e, busy in ours.per_einsum.items() for component, t in busy.items()
+    }
 
 
 def _actions(answer: Any) -> dict[tuple[str, str, str | None, str], float]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from builders import OURS
-from polylat.errors import PolylatError, SpecError
+from polylat.errors import ExpressionError, PolylatError, SpecError
 from polylat.spec import Spec
 from polylat.spec.affine import Affine
 from polylat.spec.arch import Component
@@ -208,6 +208,15 @@ def test_bits_and_values_per_action() -> None:
     assert found["write", "Z"] == Fraction(1, 3)
     assert found["write", "A"] == Fraction(8, 16)
     assert dram(bits_per_action="inf").actions_per_value["read", "A"] == 0
+
+
+def test_a_value_of_no_bits_is_free() -> None:
+    """As in AccelForge's architecture of Jia et al., whose bandwidth limiter lets inputs pass."""
+    found = dram(bits_per_value={"A": 0})
+    assert found.bits_per_value["A"] == found.actions_per_value["read", "A"] == 0
+    assert found.actions_per_value["read", "B"] == 8
+    with pytest.raises(ExpressionError, match="must be a finite number of at least zero, not -1"):
+        dram(bits_per_value={"A": -1})
 
 
 def test_bits_per_value_of_a_component() -> None:
