@@ -18,6 +18,7 @@ from polylat.spec.reading.numbers import Number, check_finite, parse_decimal, po
 
 def _rounding(compute: Callable[[Any], int]) -> Callable[[Any], Any]:
     def apply(value: Any) -> Any:
+        refuse_latencies(f"{compute.__name__}()", value)
         return to_exact(compute(check_finite(_number(value))))
 
     return apply

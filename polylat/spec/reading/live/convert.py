@@ -140,7 +140,8 @@ def convert_spec(
     config = getattr(spec, "config", None)
     live_functions = getattr(config, "expression_custom_functions", None) or ()
     own = {function.__name__: function for function in live_functions if callable(function)}
-    custom = CustomFunctions({**own, **(functions or {})}, spec)
+    both = {**own, **(functions or {})}
+    custom = CustomFunctions(both, spec) if both else None  # do not keep the object without need
     return Spec.from_parts(evaluate(tree, to_tree(given or {}), functions=custom))
 
 
