@@ -58,7 +58,7 @@ def operations(
 
 
 def test_a_size_that_refers_to_another() -> None:
-    spec = load(DATA / "spec" / "rank_sizes_ref.yaml")
+    spec = load(DATA / "upstream" / "rank_sizes_ref.yaml")
     assert roofline(spec).latency == analyze(spec).latency == 64  # AccelForge 1.0.467 and main
     assert operations({"M": "ceil(14/X)", "X": 4}) == 4
 

@@ -19,7 +19,7 @@ from polylat.explorer import explore
 from polylat.report import analyze
 from polylat.spec.reading.load import load
 
-FILE = DATA / "spec" / "bursts_ceil.yaml"
+FILE = DATA / "upstream" / "bursts_ceil.yaml"
 
 
 def with_latency(text: str) -> str:
