@@ -20,9 +20,12 @@ import pytest
 
 import polylat
 from builders import CORPUS, EXAMPLES, OURS, ROOT
+from network_cases import INPUTS, answers, asked
 from polylat.accelforge import best, from_spec, rerank, to_spec
 from polylat.errors import MissingExtraError, OptionError, PolylatError, SpecError, UnsupportedError
+from polylat.spec import Spec
 from polylat.spec.mapping import Pipeline
+from polylat.spec.writing.yaml_output import dump
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -225,6 +228,21 @@ def test_offsets_and_negative_coefficients(index: str, tmp_path: Path) -> None:
         (einsum, component, str(tensor), action): number
         for (einsum, component, tensor, action), number in figures.totals.items()
     } == actions
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_networks(name: str, tmp_path: Path) -> None:
+    """The answers with which the roofline is compared are AccelForge's, and objects are read."""
+    text = dump(INPUTS[name])
+    assert asked(text) == answers()[name]
+    file = tmp_path / "networks.yaml"
+    file.write_text(text, encoding="utf-8")
+    spec = polylat.load(file)
+    assert to_spec(af.Spec.from_yaml(str(file))) == spec
+    assert polylat.roofline(spec) == polylat.roofline(Spec.from_dict(INPUTS[name]))
+    written = spec.to_yaml(schedule=False)
+    assert asked(written) == answers()[name]
+    assert polylat.roofline(spec).per_einsum
 
 
 def test_a_changed_object_is_another_input() -> None:

@@ -6,12 +6,14 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 
 import oracle
 import polylat
 from builders import CASCADES, compute, einsum, leaf, loop, memory, nested, spec, storage
-from polylat import MappingError, Report, ScheduleError, Spec
+from network_cases import INPUTS
+from networked import networked_cascades
+from polylat import MappingError, Report, ScheduleError, Spec, UnsupportedError
 from strategies import cascades
 
 Data = dict[str, Any]
@@ -101,3 +103,23 @@ def test_known_answers(case: Data) -> None:
     assert report.dependence_bound == exact(expected["dependence_bound"])
     assert report.tiles == expected["tiles"]
     assert report.accesses == {tuple(key): exact(n) for *key, n in expected["accesses"]}
+
+
+@given(networked_cascades())
+def test_networks(case: tuple[Data, Data]) -> None:
+    """The same with Networks, and with memories that are distributed over an Array."""
+    try:
+        agree(*case)
+    except UnsupportedError as error:
+        assert "which AccelForge refuses" in error.what  # windows below a Network
+        reject()
+
+
+# The oracle knows the default `total_latency` only, and no scales.
+KNOWN = [name for name in INPUTS if name not in ("mesh_sum", "mesh_scales", "mesh_instances")]
+
+
+@pytest.mark.parametrize("options", [{}, {"staged": "all", "granularity": "tile"}], ids=str)
+@pytest.mark.parametrize("name", KNOWN)
+def test_inputs_with_networks(name: str, options: Data) -> None:
+    agree(INPUTS[name], options)

@@ -33,11 +33,13 @@ class CountDifference:
         charges more.
     found_in
         The component in which the tensor is resident, so that the Einsum need not fetch it; None
-        where only the way of counting differs (imperfect tiles, strided windows).
+        where only the way of counting differs (imperfect tiles, strided windows, Networks).
     brought_by
         The Einsum that wrote or fetched the tensor there.
     produced
         Whether that Einsum produces the tensor.
+    network
+        Whether the component is a Network.
     """
 
     einsum: str
@@ -50,6 +52,7 @@ class CountDifference:
     found_in: str | None
     brought_by: str | None
     produced: bool
+    network: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,7 @@ def _charge(
         found_in=found_in,
         brought_by=brought_by,
         produced=produced,
+        network=component.network is not None,
     )
 
 

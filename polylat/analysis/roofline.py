@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,11 +16,13 @@ from polylat.analysis.energy import (
 )
 from polylat.analysis.roofline_copies import copy_counts
 from polylat.analysis.roofline_counts import action_counts
+from polylat.analysis.roofline_networks import NetworkUse, network_uses, spread_counts
 from polylat.analysis.roofline_paths import mapping_paths
 from polylat.errors import SpecError
 from polylat.numbers import Number, format_number, reduce_number
 from polylat.spec import Spec
-from polylat.spec.arch import Arch
+from polylat.spec.arch import Arch, Component
+from polylat.spec.network import HOP
 from polylat.spec.option_values import ACCOUNTINGS, normalize_accounting
 from polylat.spec.reading.live.convert import as_spec
 from polylat.tables import Column, Table, Tabular
@@ -40,7 +42,8 @@ class Roofline(Tabular):
         Einsum → component that it uses → busy time, for all instances of the Einsum.
     accesses
         (Einsum, component, tensor or None, action) → number of actions of the busiest unit in one
-        instance of the Einsum, which determine its latency. Zeros are listed, as in AccelForge.
+        instance of the Einsum, which determine its latency. Zeros are listed, as in AccelForge. Of
+        a Network: actions that pass the busiest link.
     totals
         The same over all units and all instances: AccelForge's action counts.
     components
@@ -225,16 +228,27 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
         einsum = path.einsum
         instances = spec.workload.n_instances * einsum.n_instances
         sums: dict[str, dict[str, Number]] = {}
-        for count in copy_counts(path, release) if einsum.is_copy else action_counts(path):
+        counts = copy_counts(path, release) if einsum.is_copy else action_counts(path)
+        for count in spread_counts(path, counts, release):
             key = (einsum.name, count.component, count.tensor, count.action)
             accesses[key] = reduce_number(count.one_unit)
             totals[key] = reduce_number(count.all_units * instances)
             actions = sums.setdefault(count.component, {})
             actions[count.action] = actions.get(count.action, 0) + count.one_unit
+        uses: dict[str, list[NetworkUse]] = {}
+        for use in network_uses(path, release):
+            network = use.component
+            key = (einsum.name, network.name, use.tensor, HOP)
+            scale = network.network.actions_scale if network.network is not None else 1
+            accesses[key] = reduce_number(max((0, *use.traffic.values())))
+            totals[key] = reduce_number(use.total_hops * scale * instances)
+            uses.setdefault(network.name, []).append(use)
+        times = {c.name: c.busy_time(sums[c.name]) for c in path.components if c.name in sums}
+        times |= {c.name: _network_time(c, uses[c.name]) for c in path.components if c.name in uses}
         busy[einsum.name] = {
-            component.name: reduce_number(component.busy_time(sums[component.name]) * instances)
-            for component in path.components
-            if component.name in sums
+            c.name: reduce_number(times[c.name] * instances)
+            for c in path.components
+            if c.name in times
         }
     per_einsum = {einsum.name: busy[einsum.name] for einsum in spec.workload.einsums}
     # Busy times are negative where AccelForge counts a bounding box of negative extent. Its Compute
@@ -252,3 +266,14 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
         release,
         spec.readings,
     )
+
+
+def _network_time(component: Component, uses: Sequence[NetworkUse]) -> Number:
+    """Latency of a Network: traffic is summed over tensors, and maximal over dimensions."""
+    assert component.network is not None
+    traffic: dict[str, Number] = {}
+    for use in uses:
+        for dim, actions in use.traffic.items():
+            traffic[dim] = traffic.get(dim, 0) + actions
+    hops = max(0, *(use.max_hops for use in uses))
+    return component.network.latency(hops, max((0, *traffic.values())))

@@ -24,7 +24,7 @@ from polylat.analysis.roofline_counts import (
 from polylat.analysis.roofline_paths import Holding, MappingPath
 from polylat.errors import MappingError, UnsupportedError
 
-__all__ = ["copy_counts"]
+__all__ = ["copy_counts", "joint_holdings"]
 
 
 def copy_counts(path: MappingPath, accounting: str) -> Iterator[ActionCount]:
@@ -60,14 +60,30 @@ def copy_counts(path: MappingPath, accounting: str) -> Iterator[ActionCount]:
     yield ActionCount(path.components[-1].name, None, "compute", 0, 0)
 
 
+def joint_holdings(path: MappingPath) -> list[Holding]:
+    """Return the holders of a copy Einsum's tensors as those of its input, in release 1.0.
+
+    Parameters
+    ----------
+    path
+        The path to a leaf.
+
+    Returns
+    -------
+    list of Holding
+        The outermost holder in each component.
+    """
+    outermost: dict[int, Holding] = {}
+    for holding in sorted(chain.from_iterable(path.holdings.values()), key=lambda p: p.position):
+        outermost.setdefault(holding.level, holding._replace(until=holding.position))
+    return list(outermost.values())
+
+
 def _counts_of_1_0(path: MappingPath) -> Iterator[ActionCount]:
     einsum = path.einsum
     for tensor, holdings in path.holdings.items():
         segments_above(einsum.access(tensor), path.loops, holdings)  # raises where AccelForge does
-    outermost: dict[int, Holding] = {}
-    for holding in sorted(chain.from_iterable(path.holdings.values()), key=lambda p: p.position):
-        outermost.setdefault(holding.level, holding._replace(until=holding.position))
-    access, holdings = einsum.access(einsum.inputs[0]), list(outermost.values())
+    access, holdings = einsum.access(einsum.inputs[0]), joint_holdings(path)
     tiles = tiles_of(access, segments_above(access, path.loops, holdings), path.sizes)
     yield from tensor_counts(access, holdings, tiles, inwards=False, reads=False, writes=False)
 

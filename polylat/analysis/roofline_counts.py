@@ -24,7 +24,16 @@ from polylat.errors import MappingError
 from polylat.numbers import Number
 from polylat.spec.workload import TensorAccess
 
-__all__ = ["ActionCount", "Tile", "action_counts", "segments_above", "tensor_counts", "tiles_of"]
+__all__ = [
+    "ActionCount",
+    "Tile",
+    "action_counts",
+    "bounding_box",
+    "fully_relevant",
+    "segments_above",
+    "tensor_counts",
+    "tiles_of",
+]
 
 
 class ActionCount(NamedTuple):
@@ -155,7 +164,7 @@ def _reserved(access: TensorAccess, loops: Sequence[CountedLoop], holding: Holdi
     Spatial loops are placed below it. (`insert_reservation_nodes`: down through loops over
     variables that index the tensor, up to and including the first that does so within a sum.)
     """
-    fully_relevant = _fully_relevant(access)
+    relevant = fully_relevant(access)
     end = holding.position
     for loop in loops:
         if not holding.position < loop.position < holding.until:
@@ -165,7 +174,7 @@ def _reserved(access: TensorAccess, loops: Sequence[CountedLoop], holding: Holdi
         if loop.level >= 0 and loop.level != holding.level:
             break
         end = loop.position
-        if loop.level < 0 and loop.variable not in fully_relevant:
+        if loop.level < 0 and loop.variable not in relevant:
             break
     return end
 
@@ -207,7 +216,7 @@ def tiles_of(
         One per holder, and that of an operation.
     """
     shape = {variable: sizes[variable] for variable in access.variables}
-    fully_relevant = _fully_relevant(access)
+    relevant = fully_relevant(access)
     temporal: Number = 1
     first: Number = 1
     units: Number = 1
@@ -226,7 +235,7 @@ def tiles_of(
             if loop.level < 0:
                 temporal *= trips
                 exchanges *= trips
-                if loop.variable in fully_relevant:
+                if loop.variable in relevant:
                     first *= trips
                     first_exchanges *= trips
             else:
@@ -235,16 +244,26 @@ def tiles_of(
                     exchanges *= trips
                     first_exchanges *= trips
         tiles.append(
-            Tile(_bounding_box(access, shape), temporal, first, units, exchanges, first_exchanges)
+            Tile(bounding_box(access, shape), temporal, first, units, exchanges, first_exchanges)
         )
     return tiles
 
 
-def _fully_relevant(access: TensorAccess) -> set[str]:
+def fully_relevant(access: TensorAccess) -> set[str]:
     """Rank variables whose first index is a single term, so that each value is another element.
 
     AccelForge counts one first write of an element (which needs no read-back) per trip of a loop
     over such a variable, but not of a loop over a variable within a sum.
+
+    Parameters
+    ----------
+    access
+        The access of the tensor.
+
+    Returns
+    -------
+    set of str
+        The rank variables.
     """
     relevance: dict[str, bool] = {}
     for index in access.projection:
@@ -254,10 +273,22 @@ def _fully_relevant(access: TensorAccess) -> set[str]:
     return {variable for variable, single in relevance.items() if single}
 
 
-def _bounding_box(access: TensorAccess, shape: Mapping[str, int]) -> int:
+def bounding_box(access: TensorAccess, shape: Mapping[str, int]) -> int:
     """Elements in the bounding box of a tile (AccelForge's `compute_dense_tile_occupancy`).
 
     Per rank, the extent is the index at the tile's end, plus 1.
+
+    Parameters
+    ----------
+    access
+        The access of the tensor.
+    shape
+        Rank variable → number of its values in the tile.
+
+    Returns
+    -------
+    int
+        The number of elements.
     """
     size = 1
     for index in access.projection:

@@ -127,8 +127,9 @@ class CountedLoop(NamedTuple):
         Rank variable and tile shape.
     trips
         Trip count for tensors that do not depend on the variable (see `_loops`).
-    level
-        Index of the component whose units a Spatial loop uses; -1 for a Temporal loop.
+    level, dimension
+        Index of the component whose units a Spatial loop uses, and their dimension; -1 and ``""``
+        for a Temporal loop.
     reusable
         Tensors that these units may share (multicast or reduction).
     where
@@ -140,6 +141,7 @@ class CountedLoop(NamedTuple):
     tile: int
     trips: Number
     level: int
+    dimension: str
     reusable: AbstractSet[str]
     where: str
 
@@ -270,7 +272,9 @@ def _loops(
         if isinstance(node, Temporal):
             steps *= trips
             loops.append(
-                CountedLoop(position, variable, tile, rounded_trips, -1, frozenset(), node.where)
+                CountedLoop(
+                    position, variable, tile, rounded_trips, -1, "", frozenset(), node.where
+                )
             )
             continue
         level = _level(node, levels)
@@ -290,7 +294,16 @@ def _loops(
                 fix="enlarge the loop's tile_shape",
             )
         loops.append(
-            CountedLoop(position, variable, tile, rounded_trips, level, dim.may_reuse, node.where)
+            CountedLoop(
+                position,
+                variable,
+                tile,
+                rounded_trips,
+                level,
+                dim.name,
+                dim.may_reuse,
+                node.where,
+            )
         )
     if unfinished:
         raise MappingError(

@@ -234,6 +234,12 @@ def _time(spec: Spec, name: str, component: str, action: list[str], kind: str) -
             f" {component}.ACTION.throughput and so on",
         )
     used = [c for path in spec.arch.paths.values() for c in path if c.name == component]
+    if any(c.network is not None for c in used):
+        raise OptionError(
+            f"parameter {name!r}: the times of the Network {component!r} are no parameters",
+            where="parameters",
+            fix="name a Memory, a Toll or a Compute; or use what_if for the Network",
+        )
     actions = list(dict.fromkeys(a for c in used for a in c.actions))
     if action:
         _known("action", action[0], actions)

@@ -45,20 +45,22 @@ def fitting_type(most: int) -> type:
     return np.int64 if most < INT64_LIMIT else object
 
 
-def count_type(leaf: Leaf) -> type:
+def count_type(leaf: Leaf, factor: int = 1) -> type:
     """Return the type of the numbers of values that a leaf accesses.
 
     Parameters
     ----------
     leaf
         The leaf.
+    factor
+        How often a value may count.
 
     Returns
     -------
     type
         ``numpy.int64`` if their sums over all tile iterations fit, too; else ``object``.
     """
-    return fitting_type(leaf.volume)
+    return fitting_type(leaf.volume * factor)
 
 
 def joint_count_type(leaves: Iterable[Leaf]) -> type:

@@ -11,7 +11,7 @@ from polylat.lowering.paths import Leaf, PathHolder, PathLoop
 from polylat.spec import Spec
 from polylat.spec.workload import Einsum
 
-__all__ = ["check_holders", "check_loops", "check_order", "check_units"]
+__all__ = ["check_distribution", "check_holders", "check_loops", "check_order", "check_units"]
 
 
 def check_holders(
@@ -109,6 +109,30 @@ def check_units(
                         f" {holder.component!r}, which is {'out' if below else 'in'}side the units",
                         where=holder.where or place,
                         fix="put Spatial loops directly above the holders in their component",
+                    )
+
+
+def check_distribution(spec: Spec) -> None:
+    """Check that the instances of memories that are distributed over an Array serve whole units.
+
+    Parameters
+    ----------
+    spec
+        The input.
+
+    Raises
+    ------
+    UnsupportedError
+        The units of the Array are no multiple of the instances.
+    """
+    for path in spec.arch.paths.values():
+        for component in path:
+            for dim in component.physical:
+                if dim.stride.denominator != 1:
+                    raise UnsupportedError(
+                        f"{component.name!r} has {dim.fanout} instances along {dim.name!r}, which"
+                        f" do not divide the {dim.fanout * dim.stride} units of its Array",
+                        fix="use a number of instances that divides the units",
                     )
 
 

@@ -69,7 +69,7 @@ class AccessCosts:
         a multiple of; 1 where it is missing.
     latencies
         (leaf, component, action) → steps between the service of an action and the passing of its
-        last value; 0 where it is missing.
+        last value, in a Network per hop; 0 where it is missing.
     rigid
         The leaves whose pipeline stalls as a whole.
     constant
@@ -103,6 +103,8 @@ class AccessCosts:
         numpy.ndarray or None
             Steps, shape (iterations of the access,); None if it does not use the port.
         """
+        if access.link is not None and access.link != self.ports[port].index:
+            return None
         name = leaf, access.component, access.tensor, access.action
         each = self.per_value[name].get(port, 0)
         once = self.per_transfer.get(name, {}).get(port, 0) if access.transfer else 0
@@ -152,7 +154,7 @@ class AccessCosts:
             Steps.
         """
         name = leaf, access.component, access.action
-        return 0 if access.free else self.latencies.get(name, 0)
+        return 0 if access.free else self.latencies.get(name, 0) * access.hops
 
 
 def total_values(access: Access, tiles: IterationTable) -> int:
@@ -221,6 +223,7 @@ def access_costs(
     constant: dict[tuple[int, str], dict[int, Fraction]] = {}
     served: dict[PortKey, set[int]] = {}
     values: dict[AccessName, int] = {}
+    hops: dict[AccessName, int] = {}
     for leaf, mine in zip(leaves, blocks, strict=True):
         path = {c.name: c for c in spec.arch.paths[leaf.einsum.name]}
         repeat = leaf.einsum.n_instances * spec.workload.n_instances
@@ -238,7 +241,10 @@ def access_costs(
             late = component.latency.get(access.action)
             if late:
                 latencies[leaf.number, access.component, access.action] = late * repeat
+            hops[what] = hops.get(what, 0) + access.hops
             for i in (*per_value[what], *setup.get(what, ())) if values[what] else ():
+                if access.link not in (None, i):
+                    continue
                 served.setdefault(PortKey(access.component, i), set()).add(leaf.number)
         for name in _used(leaf):
             constant[leaf.number, name] = {
@@ -279,7 +285,7 @@ def access_costs(
         rounded = count + size * ceil(bursts.get(what, 0))
         total += rounded * max(steps[what].values(), default=0)
         total += size * max(once.get(what, {}).values(), default=0)
-        total += size * passing.get((what[0], what[1], what[3]), 0)
+        total += size * passing.get((what[0], what[1], what[3]), 0) * hops[what]
     return AccessCosts(
         scale,
         steps,

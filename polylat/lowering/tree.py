@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from itertools import count
 
 from polylat.errors import UnsupportedError
-from polylat.lowering.legality import check_holders, check_loops, check_order, check_units
+from polylat.lowering.legality import (
+    check_distribution,
+    check_holders,
+    check_loops,
+    check_order,
+    check_units,
+)
 from polylat.lowering.paths import Leaf, PathHolder, PathLoop, PathSplit
 from polylat.lowering.rank_bounds import rank_bounds
 from polylat.spec import Spec
@@ -59,6 +65,7 @@ def mapping_leaves(spec: Spec) -> tuple[Leaf, ...]:
                 f"tensor {tensor!r} is produced by several Einsums: {', '.join(producers)}",
                 fix="give each result its own name",
             )
+    check_distribution(spec)
     found: list[Leaf] = []
     numbers = count()
     _walk(spec, spec.mapping, _Above(), numbers, found)

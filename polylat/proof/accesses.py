@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, Literal
 
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, PathHolder
 from polylat.proof.footprints import Part
 from polylat.proof.loop_counts import LoopCounts, at_extreme, constant, together
+from polylat.proof.networks import Crossing, crossings, shared, spread
 from polylat.proof.problem import Problem
 from polylat.proof.relation_text import independent_parts
 from polylat.spec.arch import Component
+from polylat.spec.network import HOP
 
 __all__ = ["ExpectedAccess", "ExpectedBlock", "expected_blocks", "tied_parts", "tile_counts"]
 
@@ -31,6 +33,10 @@ class ExpectedAccess:
         Whether the values move towards the compute.
     transfer
         Whether it is part of a transfer between Storages, instead of the operations' own.
+    link
+        In a Network: the index of the port that the values occupy; else None.
+    hops
+        In a Network: the hops of the longest route; else 1.
     """
 
     component: str
@@ -39,6 +45,8 @@ class ExpectedAccess:
     counts: LoopCounts
     inward: bool = False
     transfer: bool = False
+    link: int | None = None
+    hops: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,12 +173,19 @@ def tied_parts(leaf: Leaf) -> list[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class _End:
-    """A component that takes part in a transfer, and the number of loops above it."""
+    """A component that takes part in a transfer, and the number of loops above it.
+
+    Values only pass a Toll, or the links of a Network.
+    """
 
     component: str
     action: str
     position: int
-    toll: bool
+    passed: bool
+    crossing: Crossing | None = None
+
+
+_Key = tuple[str, int, tuple[int, ...], tuple[int, tuple[int, ...]] | None]
 
 
 class _Transfers:
@@ -197,7 +212,7 @@ class _Transfers:
         self.storages = leaf.storages(tensor)
         self.access = leaf.einsum.access(tensor)
         self._bounds = bounds
-        self._known: dict[tuple[str, int, tuple[int, ...]], LoopCounts] = {}
+        self._known: dict[_Key, LoopCounts] = {}
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -224,11 +239,9 @@ class _Transfers:
 
         def count(end: _End) -> LoopCounts:
             whole = self._footprint(level, end)
-            outer = not end.toll and end.position < self.storages[level].position
+            outer = not end.passed and end.position < self.storages[level].position
             if self._skips(level) and (not outer or self._skips(level - 1)):
-                first = self._counted(
-                    "first", level, self._summed(end, self.storages[level].position)
-                )
+                first = self._counted("first", level, end)
                 whole = together(whole, first, "-")
             return self._on_entry(level, whole)
 
@@ -236,11 +249,10 @@ class _Transfers:
 
     def write_back(self, level: int) -> list[ExpectedAccess]:
         """Return the write-backs: an element leaves after it has arrived last in its tile."""
-        position = self.storages[level].position
         within = self.problem.hand_over_depth(self.leaf, self.tensor, level)
 
         def count(end: _End) -> LoopCounts:
-            counts = self._counted("last", level, self._summed(end, position))
+            counts = self._counted("last", level, end)
             return self._at_bound(within, counts, last=True)
 
         return self._accesses(level, True, count)
@@ -250,13 +262,13 @@ class _Transfers:
         level = len(self.storages)
 
         def each(end: _End) -> LoopCounts:
-            return self._counted("operations", level, self._summed(end, len(self.leaf.loops)))
+            return self._counted("operations", level, end)
 
         def again(end: _End) -> LoopCounts:
             count = each(end)
             skips = self.components[self.leaf.component].skip_initial_output_write
-            if skips and (end.toll or self._skips(level - 1)):
-                first = self._counted("first", level, self._summed(end, len(self.leaf.loops)))
+            if skips and (end.passed or self._skips(level - 1)):
+                first = self._counted("first", level, end)
                 count = together(count, first, "-")
             return count
 
@@ -270,11 +282,21 @@ class _Transfers:
         found = []
         for end in self._ends(level, upward):
             counts = count(end)
+            instances = spread(self.leaf, self.components, end.component)
+            if instances > 1:
+                counts = counts.mapped(partial(_largest_share, instances))
             if (counts.values != 0).any():
                 moved = level < len(self.storages)
                 found.append(
                     ExpectedAccess(
-                        end.component, self.tensor, end.action, counts, not upward, moved
+                        end.component,
+                        self.tensor,
+                        end.action,
+                        counts,
+                        not upward,
+                        moved,
+                        link=None if end.crossing is None else end.crossing.port,
+                        hops=1 if end.crossing is None else end.crossing.hops,
                     )
                 )
         return found
@@ -287,42 +309,70 @@ class _Transfers:
         if level < len(self.storages):
             between = between[: between.index(self.storages[level])]
         charged = {"up_and_down", "up" if upward else "down"}
+        before = outer
         for toll in between:
+            found += self._crossed(before, toll.component, toll.position)
+            before = toll
             if self.components[toll.component].direction.get(self.tensor) in charged:
                 found.append(_End(toll.component, "read", toll.position, True))
-        if level < len(self.storages):
+        if level == len(self.storages):
+            found += self._crossed(before, self.leaf.component, len(self.leaf.loops))
+        else:
             inner = self.storages[level]
+            found += self._crossed(before, inner.component, inner.position)
             found.append(
                 _End(inner.component, "read" if upward else "write", inner.position, False)
             )
         return found
 
-    def _summed(self, end: _End, inner: int) -> tuple[int, ...]:
+    def _crossed(self, outer: PathHolder, inner: str, end: int) -> list[_End]:
+        """Return the links between a holder and the component of the next one, or of the leaf."""
+        between = range(outer.position, end)
+        ends = (outer.component, inner)
+        return [
+            _End(found.network, HOP, outer.position, True, found)
+            for found in crossings(self.leaf, self.components, self.tensor, ends, between)
+        ]
+
+    def _summed(self, position: int, inner: int) -> tuple[int, ...]:
         """Return the Spatial loops between an end and the inner end that multiply its count.
 
         Over a loop that the tensor does not depend on, the hardware may multicast or reduce.
         """
-        found = []
-        for p in range(end.position, inner):
-            loop = self.leaf.loops[p]
-            if loop.unit is None:
-                continue
-            component, dimension = loop.unit
-            reuse = {d.name: d.may_reuse for d in self.components[component].spatial}[dimension]
-            if loop.variable in self.access.variables or self.tensor not in reuse:
-                found.append(p)
-        return tuple(found)
+        return tuple(
+            p
+            for p in range(position, inner)
+            if self.leaf.loops[p].unit is not None
+            and not shared(self.leaf, self.components, self.tensor, p)
+        )
 
     def _skips(self, level: int) -> bool:
         return self.components[self.storages[level].component].skip_initial_output_write
 
     def _footprint(self, level: int, end: _End) -> LoopCounts:
-        summed = self._summed(end, self.storages[level].position)
-        return self._counted("footprint", level, summed)
+        return self._counted("footprint", level, end)
 
-    def _counted(self, what: str, level: int, summed: tuple[int, ...]) -> LoopCounts:
+    def _counted(self, what: str, level: int, end: _End) -> LoopCounts:
+        """Return a number of elements or operations; of a link, the sum over its loops."""
+        inside = level == len(self.storages)
+        above = len(self.leaf.loops) if inside else self.storages[level].position
+        if end.crossing is None:
+            return self._product(what, level, self._summed(end.position, above), None)
+        found = constant(0)
+        for position, weights in end.crossing.loops:
+            summed = (position, *self._summed(position + 1, above))
+            found = together(found, self._product(what, level, summed, (position, weights)), "+")
+        return found
+
+    def _product(
+        self,
+        what: str,
+        level: int,
+        summed: tuple[int, ...],
+        weights: tuple[int, tuple[int, ...]] | None,
+    ) -> LoopCounts:
         """Return a number of elements or operations: the product over the parts."""
-        key = what, level, summed
+        key = what, level, summed, weights
         if key not in self._known:
             found = constant(1)
             inside = level == len(self.storages)
@@ -330,10 +380,10 @@ class _Transfers:
             above = len(self.leaf.loops) if inside else self.storages[level].position
             if what == "operations":
                 for variables in tied_parts(self.leaf):
-                    part = Part(self.leaf, self.depth, variables)
+                    part = Part(self.leaf, self.depth, variables, weights=weights)
                     found = together(found, part.operations(summed), "*")
             else:
-                for part in self.parts:
+                for part in (replace(part, weights=weights) for part in self.parts):
                     if what == "last":
                         within = self.problem.hand_over_depth(self.leaf, self.tensor, level)
                         counts = part.last(depth, summed, above, within)
@@ -360,3 +410,8 @@ class _Transfers:
                     bound = together(bound, at_extreme(there, inner, last=last), "*")
             self._bounds[outer, last] = bound
         return together(counts, self._bounds[outer, last], "*")
+
+
+def _largest_share(instances: int, values: Any) -> Any:
+    """Return the part of the busiest of several instances."""
+    return -(-values // instances)

@@ -241,9 +241,10 @@ class Expectation:
         return self.problem.spec.arch.component(path.einsum.name, path.component).rigid
 
     def _fixed(self, leaf: int, access: ExpectedAccess) -> int:
-        """Return the fixed latency of an action, in steps of 1/scale."""
+        """Return the fixed latency of an action, in steps of 1/scale; in a Network, of all hops."""
         component, repeat = self._component(leaf, access.component)
-        return self._steps(component.latency.get(access.action, Fraction(0)) * repeat)
+        each = component.latency.get(access.action, Fraction(0))
+        return self._steps(each * repeat * access.hops)
 
     def _component(self, leaf: int, name: str) -> tuple[Component, Fraction]:
         """Return a component, and how often its accesses occur."""
@@ -259,6 +260,8 @@ class Expectation:
         listed = any(access.action in port.durations for port in component.ports)
         found = []
         for index, port in enumerate(component.ports):
+            if access.link not in (None, index):
+                continue
             each = port.durations.get(access.action, Fraction(0)) if actions else Fraction(0)
             once = setup if access.action in port.durations or not listed else Fraction(0)
             if each or once:

@@ -53,12 +53,16 @@ class Part:
     indices
         The index expressions in these variables. If there are none, every tile that exists has one
         element.
+    weights
+        (position of a Spatial loop whose units are summed over, a factor per unit); None: 1 for
+        all units.
     """
 
     leaf: Leaf
     depth: int
     variables: tuple[str, ...]
     indices: tuple[Affine, ...] = ()
+    weights: tuple[int, tuple[int, ...]] | None = None
 
     def temporal(self, depth: int) -> tuple[int, ...]:
         """Return the Temporal loops over the variables.
@@ -99,7 +103,7 @@ class Part:
             found = self._lengths(loops, units, above)
             if not self.indices:
                 found = found.mapped(lambda lengths: np.minimum(lengths, 1))
-            return summed_over(found, units)
+            return self._sum(found, units)
         return self._elements(loops, (), units, above, "every")
 
     def first(self, depth: int, units: Collection[int], above: int) -> LoopCounts:
@@ -121,7 +125,7 @@ class Part:
             found = self._lengths(loops, units, above)
             if not self.indices:
                 found = at_extreme(found, loops, last=False)
-            return summed_over(found, units)
+            return self._sum(found, units)
         return self._elements(loops, (), units, above, "first")
 
     def last(self, depth: int, units: Collection[int], above: int, within: int) -> LoopCounts:
@@ -146,7 +150,7 @@ class Part:
             found = self._lengths(loops, units, above)
             if not self.indices:
                 found = at_extreme(found, inner, last=True)
-            return summed_over(found, units)
+            return self._sum(found, units)
         return self._elements(outer, inner, units, above, "last")
 
     def operations(self, units: Collection[int]) -> LoopCounts:
@@ -167,10 +171,20 @@ class Part:
         loops = self.temporal(self.depth)
         everywhere = len(self.leaf.loops)
         if self._alone:
-            return summed_over(self._lengths(loops, units, everywhere), units)
+            return self._sum(self._lengths(loops, units, everywhere), units)
         plain = tuple(Affine(((v, 1),)) for v in self.variables)
-        points = Part(self.leaf, self.depth, self.variables, plain)
+        points = Part(self.leaf, self.depth, self.variables, plain, self.weights)
         return points._elements(loops, (), units, everywhere, "every")
+
+    def _sum(self, counts: LoopCounts, units: Collection[int]) -> LoopCounts:
+        """Sum over units, each with its weight."""
+        if self.weights is not None and self.weights[0] in units:
+            position, factors = self.weights
+            values = np.array(factors, dtype=np.int64)
+            cuts = (tuple(range(len(factors))),)
+            weighted = LoopCounts((position,), (len(factors),), cuts, values)
+            counts = together(counts, weighted, "*")
+        return summed_over(counts, units)
 
     @property
     def _alone(self) -> bool:
@@ -229,7 +243,9 @@ class Part:
             as_map = as_map.move_dims(_IN, 0, _OUT, 0, len(dims) - len(compared))
             as_map = as_map.lexmax() if which == "last" else as_map.lexmin()
             relation = as_map.wrap().flatten()
-        order = sorted(loops)
+        # Units with weights are counted one by one.
+        each = [p for p in units if self.weights is not None and p == self.weights[0]]
+        order = sorted((*loops, *each))
         columns = [dims.index(text.index[p]) for p in order]
         trips = [self.leaf.trips[p] for p in order]
         count: Callable[..., LoopCounts] = _by_points
@@ -249,7 +265,7 @@ class Part:
                 for p in order
             ]
             count = partial(_by_translation, shifts=shifts)
-        return count(relation, columns, order, trips)
+        return self._sum(count(relation, columns, order, trips), each)
 
 
 @lru_cache(maxsize=1024)

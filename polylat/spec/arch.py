@@ -9,9 +9,10 @@ from typing import Literal
 
 from polylat.numbers import Number
 from polylat.spec.energy import ComponentEnergy
+from polylat.spec.network import HOP, Network, PhysicalDim
 from polylat.spec.total_latency import TotalLatency
 
-Kind = Literal["Memory", "Toll", "Compute", "Container"]
+Kind = Literal["Memory", "Toll", "Compute", "Container", "Network"]
 Direction = Literal["up", "down", "up_and_down"]
 
 OVERHEAD = "overhead"
@@ -79,7 +80,8 @@ class Component:
         Names of its actions, in order of the input.
     actions_per_value
         (action, tensor) → number of actions per value of the tensor, ``actions_scale`` included.
-        For a Compute: ``("compute", None)`` → number of actions per operation.
+        For a Compute: ``("compute", None)`` → number of actions per operation. For a Network:
+        number of actions that pass a link per value that does.
     ports
         Its ports (see `Port`). Empty for a Container, and where `total_latency` is given.
     total_latency
@@ -104,6 +106,11 @@ class Component:
         For a Compute: whether its pipeline stalls as a whole.
     divisible
         Whether the stages of a Pipeline may divide its units among themselves.
+    network
+        For a Network: its topology and times. Its ports are its links, one for each dimension of
+        the components below it.
+    physical
+        The dimensions of an Array over which the component is distributed.
     """
 
     name: str
@@ -122,6 +129,8 @@ class Component:
     burst: Mapping[str, int] = field(default_factory=dict)
     rigid: bool = False
     divisible: bool = True
+    network: Network | None = None
+    physical: tuple[PhysicalDim, ...] = ()
 
     def busy_time(self, calls: Mapping[str, Number]) -> Number:
         """Return how long the component is busy, as AccelForge evaluates its ``total_latency``.
@@ -224,11 +233,13 @@ class Arch:
             }
             return replace(port, durations=times)
 
-        paths = {
-            einsum: tuple(
-                replace(c, ports=tuple(map(changed, c.ports))) if c.name == component else c
-                for c in path
-            )
-            for einsum, path in self.paths.items()
-        }
+        def made(c: Component) -> Component:
+            if c.name != component:
+                return c
+            network = c.network
+            if network is not None and action in (None, HOP):
+                network = network.faster(factor)
+            return replace(c, ports=tuple(map(changed, c.ports)), network=network)
+
+        paths = {einsum: tuple(map(made, path)) for einsum, path in self.paths.items()}
         return replace(self, paths=paths)

@@ -47,7 +47,9 @@ def latency_steps_tables(results: Results) -> tuple[Table, ...]:
     )
     change = steps.back_to_back - latency
     latency = steps.back_to_back
-    rows.append(("residency and counts", change, latency, _counts_reason(steps)))
+    arch = results.solution.model.lowered.spec.arch
+    networks = any(c.network is not None for path in arch.paths.values() for c in path)
+    rows.append(("residency and counts", change, latency, _counts_reason(steps, networks=networks)))
     if steps.sequential is None:
         rows.append((_IN_SEQUENCE, None, None, "sequential execution is illegal"))
     else:
@@ -91,7 +93,7 @@ def _charges_table(charges: Sequence[CountDifference]) -> Table:
             (
                 *(c.einsum, c.component, c.tensor, c.action),
                 *(c.accelforge, c.polylat, -c.time),
-                f"already in {c.found_in}" if c.found_in else "exact count",
+                _reason(c),
             )
             for c in charges
         ),
@@ -99,10 +101,21 @@ def _charges_table(charges: Sequence[CountDifference]) -> Table:
     )
 
 
-def _counts_reason(steps: LatencySteps) -> str:
+def _reason(charge: CountDifference) -> str:
+    if charge.found_in:
+        return f"already in {charge.found_in}"
+    return "all transfers and dimensions" if charge.network else "exact count"
+
+
+def _counts_reason(steps: LatencySteps, *, networks: bool) -> str:
     lines = list(_count_differences(steps.charges))
     if not lines and steps.back_to_back != steps.accelforge:
-        return "setups and bursts of transfers, which AccelForge does not have"
+        return (
+            "setups and bursts of transfers, which AccelForge does not have; hops of Networks, which"
+            " are fixed latencies here"
+            if networks
+            else "setups and bursts of transfers, which AccelForge does not have"
+        )
     if not lines:
         return "both models count the same actions"
     shown = lines[:_REASONS]
@@ -126,6 +139,12 @@ def _count_differences(charges: Sequence[CountDifference]) -> Iterator[str]:
                 f" {charge.brought_by}); AccelForge refetches it"
             )
         else:
+            if charge.network:
+                yield (
+                    f"all transfers of {charge.tensor} in {charge.einsum} cross {charge.component},"
+                    " in all dimensions"
+                )
+                continue
             what = f"elements of {charge.tensor} in" if charge.tensor else "operations of"
             yield f"{what} {charge.einsum} are counted exactly, not on average"
 

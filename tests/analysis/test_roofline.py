@@ -28,13 +28,8 @@ from polylat.spec.affine import Affine
 from polylat.spec.reading.load import load
 from polylat.spec.workload import Einsum
 
-# Networks are beyond polylat's input; `yaml_is_complete` is true for all other cases.
-CASES = {
-    path.stem: path
-    for folder in (CORPUS, OURS)
-    for path in sorted(folder.glob("*.yaml"))
-    if not path.stem.startswith("test_network")
-}
+# `yaml_is_complete` is true for all cases.
+CASES = {path.stem: path for folder in (CORPUS, OURS) for path in sorted(folder.glob("*.yaml"))}
 
 
 # The corpus
@@ -105,6 +100,10 @@ def test_corpus_actions_of_one_unit(case: tuple[Roofline, dict[str, Any]]) -> No
                     for action in ("read", "write"):
                         number = counts[f"per_unit_{action}"] * scales[name]
                         expected[einsum, name, tensor, action] = number
+        for name, tensors in internals.get("network", {}).items():
+            for tensor, counts in tensors.items():
+                traffic = counts["max_traffic"].values()
+                expected[einsum, name, tensor, "hop"] = max(traffic, default=0)
     assert {key: float(number) for key, number in ours.accesses.items()} == near(expected)
 
 

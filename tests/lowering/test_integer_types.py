@@ -27,7 +27,8 @@ FITTING = {
     "accesses/elements.py": {
         "GroupCount.footprint": "zeros and ones",
         "GroupCount._look_up": "positions in a table",
-        "GroupCount._tally": "positions in a table, and numbers of its rows",
+        "GroupCount._row_weights": "hops, at most the number of units",
+        "GroupCount._tally": "positions in a table, and numbers of its rows, times hops",
         "_first_existing": "zeros and ones, positions in a table",
         "_last_existing": "zeros and ones, positions in a table",
     },

@@ -58,7 +58,8 @@ def fields_of_actions(nodes: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str
     """The ``latency`` fields of the actions of all components."""
     return {
         (node["name"], action["name"]): Fraction(str(action["latency"]))
-        for node in nodes
+        for outer in nodes
+        for node in (outer, *outer.get("nodes", ()))
         for action in node.get("actions", ())
         if "latency" in action
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from fractions import Fraction
 
 from .lowered import Lowered
+from .networks import longest, passing, routes
 from .paths import Leaf
 from .ports import Port
 from .problem import Index
@@ -19,8 +21,40 @@ def action_latency(lowered: Lowered, leaf: Leaf, tensor: str, level: int, action
     return lowered.problem.costs.latency_of(component, action)
 
 
+def hop_latency(
+    lowered: Lowered,
+    leaf: Leaf,
+    transfer: Transfer,
+    way: str,
+    iteration: Index | None = None,
+) -> Fraction:
+    """*Networks*: the latency of the longest routes of a transfer, or of operations' accesses.
+
+    In a foreground, of the dimensions in which something passes in this tile iteration.
+    """
+    problem, access = lowered.problem, transfer.access
+    outer = leaf.storages(transfer.tensor)[transfer.level - 1]
+    between = leaf.path[leaf.path.index(outer) : leaf.path.index(transfer.inner)]
+    tolls = [node for node in between if node.kind == "Toll" and node.holds(transfer.tensor)]
+    moves = transfer.down if way == "down" else transfer.up
+    total = Fraction(0)
+    for one, other in itertools.pairwise([outer, *tolls, transfer.inner]):
+        for route in routes(problem, leaf, one, other):
+            every = [iteration] if iteration is not None else list(moves)
+            if any(
+                passing(problem, leaf, access, moves.get(i, {}), one, route, hops=False)
+                for i in every
+            ):
+                hops = longest(problem, leaf, access, one, route)
+                total += hops * problem.costs.latency_of(route.network.name, "hop")
+    return total
+
+
 def transfer_latency(lowered: Lowered, leaf: Leaf, transfer: Transfer, way: str) -> Fraction:
-    """Fixed latency of a transfer: the read at the source and the write at the destination."""
+    """Fixed latency of a transfer: the read at the source and the write at the destination.
+
+    What it needs in Networks comes on top (`hop_latency`).
+    """
     outer, inner = ("read", "write") if way == "down" else ("write", "read")
     tensor, level = transfer.tensor, transfer.level
     return action_latency(lowered, leaf, tensor, level - 1, outer) + action_latency(
@@ -40,19 +74,25 @@ def foreground_latency(lowered: Lowered, run: Run, iteration: Index) -> Fraction
         tensor, innermost = access.tensor, len(leaf.storages(access.tensor)) - 1
         streamed = [transfer for transfer in run.of(tensor) if not transfer.separate]
         if iteration in run.transfers[tensor, innermost + 1].down:
+            own = run.transfers[tensor, innermost + 1]
             inwards.append(
                 action_latency(lowered, leaf, tensor, innermost, "read")
+                + hop_latency(lowered, leaf, own, "down", iteration)
                 + sum(
                     transfer_latency(lowered, leaf, transfer, "down")
+                    + hop_latency(lowered, leaf, transfer, "down", iteration)
                     for transfer in streamed
                     if iteration in transfer.down
                 )
             )
         if access.output:
             outwards += action_latency(lowered, leaf, tensor, innermost, "write")
+            own = run.transfers[tensor, innermost + 1]
+            outwards += hop_latency(lowered, leaf, own, "up", iteration)
             for transfer in streamed:
                 if iteration in transfer.up:
                     outwards += transfer_latency(lowered, leaf, transfer, "up")
+                    outwards += hop_latency(lowered, leaf, transfer, "up", iteration)
     compute = Fraction(0)
     if not leaf.einsum.copies:
         component = leaf.path[-1].data["component"]

@@ -13,7 +13,7 @@ from fractions import Fraction
 from .barriers import Barriers
 from .capacity import Capacity
 from .flow import Arrivals, Flow
-from .latency import foreground_latency, rigid_waits, transfer_latency
+from .latency import foreground_latency, hop_latency, rigid_waits, transfer_latency
 from .lowered import Lowered, lower
 from .options import Names, Slots, read_options
 from .ports import check_bindings, read_ports
@@ -189,7 +189,8 @@ class Model:
             iteration,
             frozenset(waits),
             self.ports.work(run.leaf, accesses),
-            transfer_latency(self.lowered, run.leaf, transfer, way),
+            transfer_latency(self.lowered, run.leaf, transfer, way)
+            + hop_latency(self.lowered, run.leaf, transfer, way),
             place,
         )
         return key

@@ -38,7 +38,8 @@ class Ports:
         for access in accesses:
             duration = self.duration(access)
             if duration:
-                port = self.problem.component(access.component).port(access.action)
+                component = self.problem.component(access.component)
+                port = access.dimension or component.port(access.action)
                 for units in self.ranges[leaf.order, access.component]:
                     work[access.component, port, units] += duration
         return dict(work)

@@ -149,7 +149,10 @@ class Component:
         return fanout
 
     def port(self, action: str) -> str:
-        """The argument of the outermost ``max`` of the total latency that counts an action."""
+        """The argument of the outermost ``max`` of the total latency that counts an action.
+
+        A Network has a port per dimension instead (`Access.dimension`).
+        """
         total = str(self.data.get("total_latency", "sum(...)")).replace(" ", "")
         if total.startswith("max(") or self.data.get("separate_read_write_ports"):
             return action
@@ -258,6 +261,12 @@ class Problem:
                 return component
         raise Illegal(f"no component {name}")
 
+    def path_of(self, compute: str) -> list[Component]:
+        """The components on the path to a Compute, outer to inner."""
+        end = self.component(compute)
+        above = [c for c in self.components if c.position < end.position and c.kind != "Compute"]
+        return [*above, end]
+
     def bits_per_value(self, tensor: str) -> Fraction:
         """The width of a tensor's values; 1 where none is given (AccelForge requires one)."""
         bits = chosen(dict(self.bits), tensor)
@@ -295,11 +304,30 @@ def read_problem(data: Mapping[str, Any], pipelines: bool = True) -> Problem:
         tuple(workload.get("bits_per_value", {}).items()),
         tuple(
             Component(node["name"], node["type"], position, node)
-            for position, node in enumerate(data["arch"]["nodes"])
+            for position, node in enumerate(flattened(data["arch"]["nodes"]))
         ),
         read_nodes(data["mapping"]["nodes"]),
         read_costs(data),
     )
+
+
+def flattened(nodes: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The components, outer to inner: those in an Array before its units.
+
+    The dimensions of a component in an Array are those over which it is distributed.
+    """
+    for node in nodes:
+        if node["type"] != "Array":
+            yield node
+            continue
+        units = {entry["name"]: entry["fanout"] for entry in node["spatial"]}
+        for inner in node["nodes"]:
+            physical = [
+                {**entry, "units": units[entry["name"]], "array": node["name"]}
+                for entry in inner.get("spatial", ())
+            ]
+            yield {**inner, "spatial": [], "physical": physical}
+        yield {**node, "nodes": [], "type": "Container"}
 
 
 def read_bounds(workload: Mapping[str, Any]) -> dict[str, tuple[int, int]]:

@@ -6,12 +6,14 @@ and to which tile iteration a transfer belongs.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
+from .networks import busiest_share, passing, routes
 from .options import Options
 from .paths import Leaf, tile_depth
 from .problem import Element, Index, Node, Problem, TensorAccess
@@ -222,13 +224,17 @@ def arrival_level(leaf: Leaf, leaves: Sequence[Leaf], access: TensorAccess) -> i
 
 @dataclass(frozen=True)
 class Access:
-    """One access: a number of actions on a component; of a transfer, or of operations."""
+    """One access: a number of actions on a component; of a transfer, or of operations.
+
+    In a Network, of the values that pass along a dimension.
+    """
 
     component: str
     tensor: str | None
     action: str
     actions: Fraction
     transfer: bool
+    dimension: str = ""
 
 
 def accesses_of(
@@ -262,8 +268,18 @@ def accesses_of(
         values = seen_from(problem, leaf, transfer, units, node, every_unit)
         if values:
             component = problem.component(node.data["component"])
+            if not every_unit:
+                values = busiest_share(problem, leaf, component.name, values)
             actions = component.actions(action, tensor, values, problem.bits_per_value(tensor))
             result.append(Access(component.name, tensor, action, actions, not transfer.own))
+    for one, other in itertools.pairwise([outer, *tolls, transfer.inner]):
+        for route in routes(problem, leaf, one, other):
+            values = passing(problem, leaf, transfer.access, units, one, route, hops=every_unit)
+            if values:
+                network = route.network
+                actions = network.actions("hop", tensor, values, problem.bits_per_value(tensor))
+                access = Access(network.name, tensor, "hop", actions, not transfer.own)
+                result.append(replace(access, dimension=route.dimension))
     return result
 
 

@@ -16,6 +16,7 @@ ALLOWED = {
     "polylat.spec": "the input",
     "polylat.spec.affine": "the input",
     "polylat.spec.arch": "the input",
+    "polylat.spec.network": "the input",
     "polylat.lowering.paths": "values of the paths of the leaves; `Leaf.trips`",
     # What is checked: the report, its schedule as pieces, and the critical path as steps.
     "polylat.analysis.access": "values of the report",

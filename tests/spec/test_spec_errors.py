@@ -542,7 +542,21 @@ def test_entries_with_texts(entry: Any, message: str) -> None:
 
 
 def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "Array", "name": "PEs", "nodes": list(nodes)}
+    spatial = [{"name": "X", "fanout": 4}]
+    return {"type": "Array", "name": "PEs", "nodes": list(nodes), "spatial": spatial}
+
+
+def _network(**fields: Any) -> dict[str, Any]:
+    actions = [{"name": "hop", "latency": 0, "throughput": 1}]
+    return {"type": "Network", "name": "noc", "actions": actions, **fields}
+
+
+def _spread(dim: str, fanout: int) -> dict[str, Any]:
+    """A memory that is distributed over an Array."""
+    actions = [{"name": name, "throughput": 1} for name in ("read", "write")]
+    spatial = [{"name": dim, "fanout": fanout}]
+    memory = {"type": "Memory", "name": "bank", "size": "inf"}
+    return {**memory, "actions": actions, "spatial": spatial}
 
 
 @pytest.mark.parametrize(
@@ -569,11 +583,62 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
             "arch.nodes: the architecture has no components",
         ),
         (
-            lambda d: d["arch"]["nodes"].append({"type": "Network", "name": "mesh"}),
+            lambda d: d["arch"]["nodes"].insert(1, _network(topology="torus")),
+            SpecError,
+            (
+                "arch.nodes[1].topology, for Einsum 'e1': 'torus' is not a topology. Fix: use one "
+                "of: mesh, all_to_all"
+            ),
+        ),
+        (
+            lambda d: d["arch"]["nodes"].insert(1, _network(actions=[])),
+            SpecError,
+            (
+                "arch.nodes[1].actions, for Einsum 'e1': the action 'hop' of 'noc' has no latency. "
+                "Fix: give both, such as {name: hop, latency: 0, throughput: inf}"
+            ),
+        ),
+        (
+            lambda d: d["arch"]["nodes"].insert(
+                1, _network(actions=[{"name": "hop", "latency": 1}])
+            ),
+            SpecError,
+            (
+                "arch.nodes[1].actions[0], for Einsum 'e1': the action 'hop' of 'noc' has no "
+                "throughput beside its latency. Fix: give both"
+            ),
+        ),
+        (
+            lambda d: d["arch"]["nodes"].insert(1, _network(total_latency="max_hops + 1")),
             UnsupportedError,
             (
-                "arch.nodes[6]: the component 'mesh' is a Network. Fix: remove it, or "
-                "model its bandwidth as a Toll"
+                "arch.nodes[1].total_latency, for Einsum 'e1': the total_latency of the Network "
+                "'noc' has a constant. Fix: write it with max_hops and max_link_traffic only"
+            ),
+        ),
+        (
+            lambda d: d["arch"]["nodes"].insert(
+                1, _network(total_latency="max_hops * max_link_traffic")
+            ),
+            UnsupportedError,
+            (
+                "arch.nodes[1].total_latency, for Einsum 'e1': the total_latency of 'noc' is not a "
+                "maximum of sums"
+            ),
+        ),
+        (
+            lambda d: d["arch"]["nodes"].insert(
+                1, _network(total_latency="sum(a.n_calls for a in actions)")
+            ),
+            ExpressionError,
+            "arch.nodes[1].total_latency, for Einsum 'e1': ",
+        ),
+        (
+            lambda d: d["arch"]["nodes"].insert(1, _network(separate_read_write_ports=True)),
+            SpecError,
+            (
+                "arch.nodes[1].separate_read_write_ports, for Einsum 'e1': the Network 'noc' has "
+                "no reads and writes to separate"
             ),
         ),
         (
@@ -743,8 +808,27 @@ def _array(*nodes: dict[str, Any]) -> dict[str, Any]:
                 0,
                 _array({"type": "Container", "name": "c", "spatial": [{"name": "X", "fanout": 2}]}),
             ),
-            UnsupportedError,
-            "arch.nodes[0].nodes[0].spatial: 'c' is distributed over the Array 'PEs'",
+            SpecError,
+            (
+                "arch.nodes[0].nodes[0].spatial, for Einsum 'e1': 'c' cannot be distributed over "
+                "an Array"
+            ),
+        ),
+        (
+            lambda d: d["arch"]["nodes"].insert(0, _array(_spread("Z", 2))),
+            SpecError,
+            (
+                "arch.nodes[0].nodes[0].spatial[0], for Einsum 'e1': 'bank' is distributed along "
+                "'Z', which is no dimension of its Array"
+            ),
+        ),
+        (
+            lambda d: d["arch"]["nodes"].insert(0, _array(_spread("X", 8))),
+            SpecError,
+            (
+                "arch.nodes[0].nodes[0].spatial[0].fanout, for Einsum 'e1': 'bank' has 8 instances "
+                "along 'X', where its Array has 4 units. Fix: use at most 4"
+            ),
         ),
     ],
 )

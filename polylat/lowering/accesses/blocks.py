@@ -33,6 +33,11 @@ class Access:
         Whether the access is part of a transfer between storages, rather than of the operations.
     free
         Whether the access takes no time, whatever its component says.
+    link
+        In a Network: index of the port of the dimension whose busiest link the values pass; None
+        where all ports of the component that the action occupies are meant.
+    hops
+        How often the latency of the action applies: in a Network, the hops of the longest route.
     """
 
     component: str
@@ -43,6 +48,8 @@ class Access:
     inward: bool = False
     transfer: bool = False
     free: bool = False
+    link: int | None = None
+    hops: int = 1
 
 
 @dataclass(frozen=True, eq=False)

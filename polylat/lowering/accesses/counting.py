@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.accesses.elements import GroupCount, operations
+from polylat.lowering.accesses.links import Link, instances_in_use, is_shared, links_between
 from polylat.lowering.enumeration import tied_groups
 from polylat.lowering.groups import connected_groups
 from polylat.lowering.integer_types import Counts, count_type
 from polylat.lowering.iterations import IterationTable
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, PathHolder
 from polylat.lowering.sharing import SourceHolder
 from polylat.lowering.transfers import (
     FreeTransfer,
@@ -28,6 +29,7 @@ from polylat.lowering.transfers import (
 )
 from polylat.schedule.arrays import Ints
 from polylat.spec.arch import Component
+from polylat.spec.network import HOP
 from polylat.spec.slots import slots_of
 
 __all__ = ["Units", "leaf_blocks", "tile_elements"]
@@ -150,17 +152,30 @@ def tile_elements(
     """
     counter = _Counter(tiles, tensor, components)
     storage = counter.storages[level]
-    return counter.footprint(level, _Side(storage.component, "read", storage.position))
+    side = _Side(storage.component, "read", storage.position)
+    return counter.share(storage.component, counter.footprint(level, side))
 
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """A component that takes part in a transfer; `position` is that of its holder on the path."""
+    """A component that takes part in a transfer; `position` is that of its holder on the path.
+
+    Values only pass a Toll, or the links of a Network.
+    """
 
     component: str
     action: str
     position: int
-    toll: bool = False
+    passed: bool = False
+    link: Link | None = None
+
+
+class _Summed(NamedTuple):
+    """The Spatial loops whose units are summed over; of one of them, with a weight per unit."""
+
+    positions: tuple[int, ...]
+    weighted: int | None = None
+    weights: tuple[int, ...] = ()
 
 
 class _Counter:
@@ -188,7 +203,7 @@ class _Counter:
         )
         self._every_unit = units == "all"
         # Both ends of a transfer usually have the same counts.
-        self._known: dict[tuple[str, int, tuple[int, ...]], Counts] = {}
+        self._known: dict[tuple[str, int, _Summed], Counts] = {}
         self._type = count_type(self.leaf)
 
     def fill(self, level: int) -> tuple[Access, ...]:
@@ -207,7 +222,7 @@ class _Counter:
         accesses = []
         for side in self._sides(level, upward=False):
             whole = self.footprint(level, side)
-            parent = side.position < self.storages[level].position and not side.toll
+            parent = side.position < self.storages[level].position and not side.passed
             if skip_here and (not parent or self._skips(level - 1)):
                 whole = whole - self._first(depth, level, side)
             accesses.append(self._transfer(side, self._at_entry(depth, whole), inward=True))
@@ -236,7 +251,7 @@ class _Counter:
         reads = []
         for side in self._sides(level, upward=False):
             count = self._all(side)
-            if skips and (side.toll or self._skips(level - 1)):
+            if skips and (side.passed or self._skips(level - 1)):
                 count = count - self._first(self.tiles.depth, level, side)
             reads.append(self._access(side, count, inward=True))
         writes = [
@@ -254,19 +269,29 @@ class _Counter:
         child = self.storages[level] if level < len(self.storages) else None
         at_parent, at_child = ("write", "read") if upward else ("read", "write")
         sides = [_Side(parent.component, at_parent, parent.position)]
+        before = parent
         for holder in self.holders[self.holders.index(parent) + 1 :]:
             if not holder.toll:
                 break
+            sides += self._links(before, holder)
+            before = holder
             direction = self.components[holder.component].direction.get(self.tensor)
             if direction in ("up_and_down", "up" if upward else "down"):
-                sides.append(_Side(holder.component, "read", holder.position, toll=True))
+                sides.append(_Side(holder.component, "read", holder.position, passed=True))
+        sides += self._links(before, child)
         if child is not None:
             sides.append(_Side(child.component, at_child, child.position))
         return sides
 
+    def _links(self, outer: PathHolder, inner: PathHolder | None) -> list[_Side]:
+        links = links_between(self.leaf, self.components, self.tensor, outer, inner)
+        return [_Side(x.network, HOP, outer.position, passed=True, link=x) for x in links]
+
     def _access(
         self, side: _Side, counts: Counts, *, inward: bool, transfer: bool = False
     ) -> Access:
+        if not self._every_unit and side.link is None:
+            counts = self.share(side.component, counts)
         nonzero = np.flatnonzero(counts)
         return Access(
             side.component,
@@ -276,7 +301,14 @@ class _Counter:
             counts[nonzero],
             inward=inward,
             transfer=transfer,
+            link=side.link.port if side.link is not None else None,
+            hops=side.link.longest if side.link is not None else 1,
         )
+
+    def share(self, component: str, counts: Counts) -> Counts:
+        """Return the counts of the busiest instance of a memory, which may be distributed."""
+        instances = instances_in_use(self.leaf, self.components, component)
+        return -(-counts // instances) if instances > 1 else counts
 
     def _transfer(self, side: _Side, counts: Counts, *, inward: bool) -> Access:
         return self._access(side, counts, inward=inward, transfer=True)
@@ -290,66 +322,78 @@ class _Counter:
         return self._only(self.tiles.lasts(depth), per_iteration)
 
     def _only(self, iterations: Ints, per_iteration: Counts) -> Counts:
-        counts: Counts = np.zeros(self.tiles.size, dtype=self._type)
+        counts: Counts = np.zeros(self.tiles.size, dtype=per_iteration.dtype)
         counts[iterations] = per_iteration[iterations]
         return counts
 
     # Counts per tile iteration are products over the groups.
 
-    def _summed(self, child_position: int, side: _Side) -> list[int]:
+    def _summed(self, child_position: int, side: _Side) -> list[_Summed]:
         """Return the Spatial loops above the inner end that multiply the count of a side.
 
         Of loops between the side and the inner end: those over whose dimension the hardware may not
         multicast (inputs) or reduce (outputs), and those that the tensor depends on. Loops above
-        the side multiply its units, if all of them count.
+        the side multiply its units, if all of them count. What passes a link is the sum over
+        several loops, each with weights: outside the loop, units have a link each.
         """
+        if side.link is None:
+            return [_Summed(tuple(self._multiplying(child_position, side.position)))]
+        found = []
+        for loop in side.link.loops:
+            around = [p for p, other in enumerate(self.leaf.loops[: loop.position]) if other.unit]
+            inside = self._multiplying(child_position, loop.position + 1, within=True)
+            positions = (*(around if self._every_unit else ()), *inside, loop.position)
+            weights = loop.hops if self._every_unit else loop.traffic
+            found.append(_Summed(positions, loop.position, weights))
+        return found
+
+    def _multiplying(self, child: int, outside: int, *, within: bool = False) -> list[int]:
+        """Return the Spatial loops that multiply a count: `within`: only those inside."""
         summed = []
-        for p, loop in enumerate(self.leaf.loops[:child_position]):
+        for p, loop in enumerate(self.leaf.loops[:child]):
             if loop.unit is None:
                 continue
-            if p < side.position:
-                if self._every_unit:
+            if p < outside:
+                if self._every_unit and not within:
                     summed.append(p)
-                continue
-            component = self.components[loop.unit[0]]
-            dim = next(d for d in component.spatial if d.name == loop.unit[1])
-            if loop.variable in self.access.variables or self.tensor not in dim.may_reuse:
+            elif not is_shared(self.leaf, self.components, self.tensor, p):
                 summed.append(p)
         return summed
 
     def footprint(self, level: int, side: _Side) -> Counts:
         storage = self.storages[level]
-        summed = self._summed(storage.position, side)
         return self._once(
-            ("footprint", level, tuple(summed)),
-            lambda g: g.footprint(storage.depth, summed, range(storage.position)),
+            "footprint",
+            level,
+            self._summed(storage.position, side),
+            lambda g, summed: g.footprint(storage.depth, summed, range(storage.position)),
         )
 
     def _first(self, depth: int, level: int, side: _Side) -> Counts:
         child = self._child_position(level)
-        summed = self._summed(child, side)
         return self._once(
-            ("first", level, tuple(summed)), lambda g: g.first(depth, summed, range(child))
+            "first",
+            level,
+            self._summed(child, side),
+            lambda g, summed: g.first(depth, summed, range(child)),
         )
 
     def _last(self, level: int, side: _Side, tile_depth: int | None) -> Counts:
         storage = self.storages[level]
-        summed = self._summed(storage.position, side)
         inner = self.tiles.depth if tile_depth is None else tile_depth
         return self._once(
-            ("last", level, tuple(summed)),
-            lambda g: g.last(storage.depth, summed, range(storage.position), inner),
+            "last",
+            level,
+            self._summed(storage.position, side),
+            lambda g, summed: g.last(storage.depth, summed, range(storage.position), inner),
         )
 
     def _all(self, side: _Side) -> Counts:
         summed = self._summed(len(self.leaf.loops), side)
-        key = ("all", len(self.storages), tuple(summed))
-        if key not in self._known:
-            counts: Counts = np.ones(self.tiles.size, dtype=self._type)
-            for variables in tied_groups(self.leaf):
-                counts = counts * GroupCount(self.tiles, variables, ()).operations(summed)
-            self._known[key] = counts
-        return self._known[key]
+        groups = [(variables, ()) for variables in tied_groups(self.leaf)]
+        return self._once(
+            "all", len(self.storages), summed, lambda g, units: g.operations(units), groups
+        )
 
     def _child_position(self, level: int) -> int:
         if level < len(self.storages):
@@ -357,17 +401,29 @@ class _Counter:
         return len(self.leaf.loops)
 
     def _once(
-        self, key: tuple[str, int, tuple[int, ...]], count: Callable[[GroupCount], Counts]
+        self,
+        what: str,
+        level: int,
+        summed: Sequence[_Summed],
+        count: Callable[[GroupCount, Sequence[int]], Counts],
+        groups: Sequence[tuple[tuple[str, ...], Sequence[int]]] | None = None,
     ) -> Counts:
-        """Return the product of a count over the groups, computed once per key."""
-        if key not in self._known:
-            total: Counts = np.ones(self.tiles.size, dtype=self._type)
-            for variables, ranks in self.groups:
-                total = total * count(
-                    GroupCount(self.tiles, variables, [self.access.projection[r] for r in ranks])
-                )
-            self._known[key] = total
-        return self._known[key]
+        """Return the product of a count over the groups, computed once; summed over loops."""
+        total: Counts = np.zeros(self.tiles.size, dtype=self._type)
+        for some in summed:
+            key = what, level, some
+            if key not in self._known:
+                product: Counts = np.ones(self.tiles.size, dtype=self._type)
+                for variables, ranks in self.groups if groups is None else groups:
+                    indices = [self.access.projection[r] for r in ranks]
+                    weights = {} if some.weighted is None else {some.weighted: some.weights}
+                    group = GroupCount(self.tiles, variables, indices, weights)
+                    product = product * count(group, some.positions)
+                self._known[key] = product
+            if len(summed) == 1:
+                return self._known[key]
+            total = total + self._known[key]
+        return total
 
 
 def _nonempty(accesses: Sequence[Access]) -> tuple[Access, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -38,12 +38,20 @@ class GroupCount:
         The variables of the group.
     indices
         The index expressions in these variables; none to count 1 where the tile exists.
+    weights
+        Position of a Spatial loop whose units are summed over → a factor per unit; 1 for all units
+        of a loop that is missing.
     """
 
     def __init__(
-        self, tiles: IterationTable, variables: Sequence[str], indices: Sequence[Affine]
+        self,
+        tiles: IterationTable,
+        variables: Sequence[str],
+        indices: Sequence[Affine],
+        weights: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         self.tiles = tiles
+        self.weights = weights or {}
         self.leaf = tiles.leaf
         self.variables = tuple(variables)
         self.indices = tuple(indices)
@@ -79,11 +87,11 @@ class GroupCount:
         """
         loops = self._within(depth)
         if self.simple:
-            lengths = self._lengths(loops, self._over_variables(summed), above)
+            units = self._over_variables(summed)
+            lengths = self._lengths(loops, units, above)
             table = lengths if self.indices else _exist(lengths).astype(np.int64)
-            return self._look_up(loops, _sum_tail(table, len(loops)))
-        found = self._points(loops, summed, above)
-        return self._tally(loops, found)
+            return self._look_up(loops, self._sum_units(table, len(loops), units))
+        return self._tally(loops, *self._points(loops, summed, above))
 
     def first(self, depth: int, summed: Sequence[int], above: range) -> Counts:
         """Return the number of elements of a tile that no earlier tile touches.
@@ -100,12 +108,12 @@ class GroupCount:
         """
         loops = self._within(depth)
         if self.simple:
-            table = self._lengths(loops, self._over_variables(summed), above)
+            units = self._over_variables(summed)
+            table = self._lengths(loops, units, above)
             if not self.indices:
                 table = _first_existing(_exist(table), len(loops))
-            return self._look_up(loops, _sum_tail(table, len(loops)))
-        found = self._extreme(loops, [], summed, above, "lexmin")
-        return self._tally(loops, found)
+            return self._look_up(loops, self._sum_units(table, len(loops), units))
+        return self._tally(loops, *self._extreme(loops, [], summed, above, "lexmin"))
 
     def last(self, depth: int, summed: Sequence[int], above: range, inner: int) -> Counts:
         """Return the number of elements that no later part of the tile touches.
@@ -134,12 +142,12 @@ class GroupCount:
             table = self._lengths(loops, units, range(max(len(above), innermost)))
             if not self.indices:
                 table = _last_existing(_exist(table), len(outer), len(loops))
-            return self._look_up(loops, _sum_tail(table, len(loops)))
+            return self._look_up(loops, self._sum_units(table, len(loops), units))
         compared = [k for k in loops if k not in outer]
-        found = self._extreme(outer, compared, summed, above, "lexmax")
+        found, weights = self._extreme(outer, compared, summed, above, "lexmax")
         order = [*outer, *compared]
         columns = [order.index(k) for k in loops]
-        return self._tally(loops, found[:, columns])
+        return self._tally(loops, found[:, columns], weights)
 
     def operations(self, summed: Sequence[int]) -> Counts:
         """Return the number of operations of each tile iteration.
@@ -158,15 +166,16 @@ class GroupCount:
         loops = self._within(self.tiles.depth)
         if self.simple:
             everywhere = range(len(self.leaf.loops))
-            table = self._lengths(loops, self._over_variables(summed), everywhere)
-            return self._look_up(loops, _sum_tail(table, len(loops)))
+            units = self._over_variables(summed)
+            table = self._lengths(loops, units, everywhere)
+            return self._look_up(loops, self._sum_units(table, len(loops), units))
         units = self._over_variables(summed)
         zero = [p for p, loop in enumerate(self.leaf.loops) if loop.unit and p not in units]
         text = GroupText(self.leaf, self.variables, "x", self._shown(loops, units), zero)
         dims = [*self._names(text, loops, units), *text.values.values()]
         hidden = [h for h in text.hidden if h not in dims]
-        keep = self._keep(loops)
-        return self._tally(loops, solve_group(set_text(dims, hidden, text.conditions), keep=keep))
+        found = solve_group(set_text(dims, hidden, text.conditions), keep=self._keep(loops))
+        return self._tally(loops, found, self._row_weights(found, len(loops), units))
 
     def _within(self, depth: int) -> list[int]:
         return [k for k in self.loops if k < depth]
@@ -237,14 +246,36 @@ class GroupCount:
             index = index * self.kept[k].count + self.tiles.places[k]
         return np.ascontiguousarray(table).reshape(-1)[index]
 
-    def _tally(self, loops: Sequence[int], found: Ints) -> Counts:
+    def _sum_units(self, table: Counts, axes: int, units: Sequence[int]) -> Counts:
+        """Sum over the axes behind the first ones, which are those of units."""
+        for k, p in enumerate(units):
+            if p in self.weights:
+                shape = [-1 if i == axes + k else 1 for i in range(table.ndim)]
+                kind = count_type(self.leaf, len(self.leaf.loops) * sum(self.weights[p]))
+                table = table * np.array(self.weights[p], dtype=kind).reshape(shape)
+        return _sum_tail(table, axes)
+
+    def _row_weights(self, rows: Ints, first: int, units: Sequence[int]) -> Ints | None:
+        """Return the weight of each row, whose columns from the first one on are units."""
+        weights: Ints | None = None
+        for k, p in enumerate(units):
+            if p in self.weights:
+                factors = np.array(self.weights[p], dtype=np.int64)[rows[:, first + k]]
+                weights = factors if weights is None else weights * factors
+        return weights
+
+    def _tally(self, loops: Sequence[int], found: Ints, weights: Ints | None = None) -> Counts:
         """Return the number of rows with the loop indices of each tile iteration."""
         shape = [self.kept[k].count for k in loops]
         index = np.zeros(len(found), dtype=np.int64)
         for column, (k, radix) in enumerate(zip(loops, shape, strict=True)):
             index = index * radix + np.searchsorted(self.kept[k].digits, found[:, column])
         size = int(np.prod(shape, dtype=np.int64))
-        table = np.bincount(index, minlength=size).astype(np.int64)
+        if weights is None:
+            table = np.bincount(index, minlength=size).astype(np.int64)
+        else:
+            table = np.zeros(size, dtype=np.int64)
+            np.add.at(table, index, weights)
         return self._look_up(loops, table.reshape(shape))
 
     def _text(self, loops: Sequence[int], summed: Sequence[int], above: range) -> GroupText:
@@ -268,12 +299,17 @@ class GroupCount:
         ]
         return names, equal
 
-    def _points(self, loops: Sequence[int], summed: Sequence[int], above: range) -> Ints:
+    def _points(
+        self, loops: Sequence[int], summed: Sequence[int], above: range
+    ) -> tuple[Ints, Ints | None]:
+        """Return one row per element and unit, which begins with loop indices; and weights."""
         text = self._text(loops, summed, above)
         names, equal = self._elements(text)
-        dims = [*self._names(text, loops, self._over_variables(summed)), *names]
+        units = self._over_variables(summed)
+        dims = [*self._names(text, loops, units), *names]
         keep = self._keep(loops)
-        return solve_group(set_text(dims, text.hidden, [*text.conditions, *equal]), keep=keep)
+        found = solve_group(set_text(dims, text.hidden, [*text.conditions, *equal]), keep=keep)
+        return found, self._row_weights(found, len(loops), units)
 
     def _extreme(
         self,
@@ -282,11 +318,12 @@ class GroupCount:
         summed: Sequence[int],
         above: range,
         want: str,
-    ) -> Ints:
+    ) -> tuple[Ints, Ints | None]:
         """Return loop indices of the first or last tile iteration that touches each element.
 
         One row per element, unit and, for ``"lexmax"``, index of the outer loops, which are the
-        first columns. For ``"lexmin"``, `outer` are the loops to minimize and `inner` is empty.
+        first columns; and the weights of the rows. For ``"lexmin"``, `outer` are the loops to
+        minimize and `inner` is empty.
         """
         compared = list(inner) if want == "lexmax" else list(outer)
         fixed = list(outer) if want == "lexmax" else []
@@ -313,7 +350,8 @@ class GroupCount:
         found = solve_group(
             relation, want, len(source), keep=self._keep([*fixed, *compared], columns)
         )
-        return found[:, columns]
+        weights = self._row_weights(found, len(fixed) + len(names), units)
+        return found[:, columns], weights
 
 
 def operations(tiles: IterationTable, *, every_unit: bool = False) -> Counts:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from polylat.errors import ExpressionError, SpecError
+from polylat.spec.network import HOP
 from polylat.spec.reading.expressions.evaluation import evaluate_number
 from polylat.spec.reading.expressions.fields import evaluate_field
 from polylat.spec.reading.expressions.max_plus import MaxPlusLatency
@@ -28,7 +29,12 @@ from polylat.spec.reading.rates import (
 )
 from polylat.spec.reading.suggest import format_value
 
-_ALWAYS = {"Memory": ("read", "write"), "Toll": ("read",), "Compute": ("compute",)}
+_ALWAYS = {
+    "Memory": ("read", "write"),
+    "Toll": ("read",),
+    "Compute": ("compute",),
+    "Network": (HOP,),
+}
 
 
 def action_names(model: m.ComponentModel) -> tuple[str, ...]:
@@ -261,6 +267,8 @@ class Actions:
         """
         action, at = self.given[name]
         model = self.model
+        if isinstance(model, m.NetworkModel):
+            return {t: b * reciprocal(self._shared_bits_per_action()) for t, b in bits.items()}
         assert isinstance(model, m.HolderModel)
         assert isinstance(action, m.HolderActionModel)
         key = "values_per_action"
@@ -297,10 +305,13 @@ class Actions:
         others = ("throughput_scale", "latency_scale", "energy", "energy_scale")
         values: dict[str, Any] = {
             "name": name,
-            "n_calls": MaxPlusLatency.calls(name),
             "throughput": LazyValue(partial(self.throughput, name)),
             **{key: LazyValue(partial(self.scopes[name].lookup, key)) for key in others},
         }
+        if isinstance(self.model, m.NetworkModel):
+            values["latency"] = LazyValue(partial(self._given_latency, name))
+        else:
+            values["n_calls"] = MaxPlusLatency.calls(name)
         if isinstance(self.model, m.HolderModel):
             values["bits_per_action"] = LazyValue(partial(self._bits_per_action, name))
         return Fields(f"the action {name!r}", values)
@@ -318,6 +329,21 @@ class Actions:
         if getattr(action, "bits_per_action", None) is not None:
             table["bits_per_action"] = LazyValue(partial(self._bits_per_action, name))
         return scope
+
+    def _given_latency(self, name: str) -> Fraction:
+        """Return the latency of an action of a Network, which must have a throughput, too.
+
+        AccelForge reads a latency without a throughput as the reciprocal of one.
+        """
+        action, at = self.given[name]
+        if action.latency is None or action.throughput is None:
+            missing = "latency" if action.latency is None else "throughput beside its latency"
+            raise SpecError(
+                f"the action {name!r} of {self.model.name!r} has no {missing}",
+                where=str(at),
+                fix=f"give both, such as {{name: {name}, latency: 0, throughput: inf}}",
+            )
+        return self.latency(name)
 
     def _given_throughput(self, name: str) -> Number:
         """Return the throughput without scales."""
@@ -361,7 +387,14 @@ class Actions:
                 action.bits_per_action, self.scopes[name].without(key), at / key
             )
             return require_positive(value, key, at / key)
-        if model.bits_per_action is not None:
-            value = evaluate_number(model.bits_per_action, self.scope.without(key), self.at / key)
-            return require_positive(value, key, self.at / key)
-        return 1
+        return self._shared_bits_per_action()
+
+    def _shared_bits_per_action(self) -> Number:
+        """Return the bits per action that a component gives for all of its actions."""
+        model = self.model
+        assert isinstance(model, m.HolderModel | m.NetworkModel)
+        if model.bits_per_action is None:
+            return 1
+        key = "bits_per_action"
+        value = evaluate_number(model.bits_per_action, self.scope.without(key), self.at / key)
+        return require_positive(value, key, self.at / key)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from polylat.errors import SpecError, UnsupportedError
+from polylat.errors import SpecError
 from polylat.spec.arch import Arch, Component
 from polylat.spec.energy import ComponentEnergy
 from polylat.spec.reading.components import ArchView
@@ -14,6 +14,7 @@ from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.machine import read_machine
 from polylat.spec.reading.models import arch as m
+from polylat.spec.reading.networks import with_links
 from polylat.spec.reading.workload import EvaluatedWorkload
 
 
@@ -24,8 +25,8 @@ class _Placed:
     model: m.SpatialableModel
     at: Location
     forks: tuple[Location, ...]
-    array: Location | None = None
-    """Of a component inside an Array: that Array."""
+    array: tuple[m.ArrayModel, Location] | None = None
+    """Of a component inside an Array: that Array and its location."""
 
     @property
     def kind(self) -> str:
@@ -86,7 +87,9 @@ def build_arch(
         )
         bits = {a.tensor: a.bits_per_value for a in einsum.accesses}
         paths[einsum.name] = tuple(
-            replace(view.component(c.model, c.at, bits), divisible=c.model.name in divisible)
+            replace(
+                view.component(c.model, c.at, bits, c.array), divisible=c.model.name in divisible
+            )
             for c in path
         )
         energies[einsum.name] = {
@@ -94,7 +97,7 @@ def build_arch(
             for c in components
             if isinstance(c.model, m.ComponentModel)
         }
-    return Arch(order, paths, energies)
+    return Arch(order, with_links(paths), energies)
 
 
 def component_kinds(model: m.ArchModel, at: Location) -> dict[str, str]:
@@ -114,27 +117,12 @@ def component_kinds(model: m.ArchModel, at: Location) -> dict[str, str]:
 
     Raises
     ------
-    UnsupportedError
-        If there is a Network, or a component is distributed over an Array.
     SpecError
         If there is no component, a name occurs twice, or an Array contains something else.
     """
-    nodes_at = at / "arch" / "nodes"
-    _refuse_networks(model.nodes, nodes_at)
-    components = list(_walk(model.nodes, nodes_at, ()))
+    components = list(_walk(model.nodes, at / "arch" / "nodes", ()))
     _check_names(components, at / "arch")
     return {c.model.name: c.kind for c in components}
-
-
-def _refuse_networks(nodes: list[Any], at: Location) -> None:
-    for index, node in enumerate(nodes):
-        if isinstance(node, m.NetworkModel):
-            raise UnsupportedError(
-                f"the component {node.name!r} is a Network",
-                where=str(at / index),
-                fix="remove it, or model its bandwidth as a Toll",
-            )
-        _refuse_networks(getattr(node, "nodes", []), at / index / "nodes")
 
 
 def _walk(nodes: list[Any], at: Location, forks: tuple[Location, ...]) -> Iterator[_Placed]:
@@ -166,13 +154,7 @@ def _array(node: m.ArrayModel, place: Location, forks: tuple[Location, ...]) -> 
                 where=str(where),
                 fix="put it below the Array",
             )
-        if inner.spatial:
-            raise UnsupportedError(
-                f"{inner.name!r} is distributed over the Array {node.name!r}",
-                where=str(where / "spatial"),
-                fix="remove its key spatial: one unit serves the whole Array",
-            )
-        yield _Placed(inner, where, forks, place)
+        yield _Placed(inner, where, forks, (node, place))
     yield _Placed(node, place, forks)
 
 
@@ -217,7 +199,8 @@ def _above(
     return [
         (c.model, c.at)
         for n, c in enumerate(components)
-        if (n < at and c.forks == component.forks[: len(c.forks)]) or c.at is component.array
+        if (n < at and c.array is None and c.forks == component.forks[: len(c.forks)])
+        or (component.array is not None and c.at is component.array[1])
     ]
 
 

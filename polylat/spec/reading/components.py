@@ -9,8 +9,9 @@ from math import prod
 from typing import Any, cast
 
 from polylat.errors import ExpressionError, SpecError
-from polylat.spec.arch import Component, Direction, Kind, SpatialDim
+from polylat.spec.arch import Component, Direction, Kind, Port, SpatialDim
 from polylat.spec.energy import ComponentEnergy
+from polylat.spec.network import HOP, Network, PhysicalDim
 from polylat.spec.reading.actions import Actions
 from polylat.spec.reading.energies import component_energy
 from polylat.spec.reading.expressions.evaluation import (
@@ -27,6 +28,7 @@ from polylat.spec.reading.expressions.tensor_sets import evaluate_set, values_by
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.machine import Machine
 from polylat.spec.reading.models import arch as m
+from polylat.spec.reading.networks import build_network, physical_dims
 from polylat.spec.reading.ports import build_ports
 from polylat.spec.reading.rates import throughput_scale
 from polylat.spec.reading.suggest import did_you_mean, format_value
@@ -95,7 +97,11 @@ class ArchView:
             names.setdefault(component.name, self._attributes(component))
 
     def component(
-        self, model: m.SpatialableModel, place: Location, bits: Mapping[str, Fraction]
+        self,
+        model: m.SpatialableModel,
+        place: Location,
+        bits: Mapping[str, Fraction],
+        array: tuple[m.SpatialableModel, Location] | None = None,
     ) -> Component:
         """Evaluate a component as the Einsum sees it.
 
@@ -105,6 +111,8 @@ class ArchView:
             The component and its location in the input.
         bits
             Tensor → bits of one value in the workload.
+        array
+            Of a component in an Array: the Array and its location.
 
         Returns
         -------
@@ -117,9 +125,17 @@ class ArchView:
             If an expression cannot be evaluated, or a value is missing or out of range.
         """
         at, scope = place.for_einsum(self.einsum), self.scopes[model.name]
-        spatial = tuple(
-            self._spatial_dim(dim, scope, at / "spatial" / i) for i, dim in enumerate(model.spatial)
-        )
+        spatial = self._spatial(model, place)
+        physical: tuple[PhysicalDim, ...] = ()
+        if array is not None and spatial:
+            if not isinstance(model, m.HolderModel):
+                raise SpecError(
+                    f"{model.name!r} cannot be distributed over an Array",
+                    where=str(at / "spatial"),
+                    fix="remove the key spatial: only memories and Tolls can",
+                )
+            physical = physical_dims(model.name, spatial, self._spatial(*array), at)
+            spatial = ()
         if not isinstance(model, m.ComponentModel):
             return Component(model.name, "Container", spatial)
         kind = type(model).__name__.removesuffix("Model")
@@ -128,14 +144,22 @@ class ArchView:
         scale = evaluate_positive(model.actions_scale, scope.without(key), at / key, what=key)
         per_value: dict[tuple[str, str | None], Fraction] = {}
         held: dict[str, Fraction] = {}
-        if isinstance(model, m.HolderModel):
+        if isinstance(model, m.HolderModel | m.NetworkModel):
             held = self._bits_per_value(model, scope, at / "bits_per_value", bits)
             for action in actions.names:
                 for tensor, count in actions.per_value(action, held).items():
                     per_value[action, tensor] = count * scale
         else:
             per_value["compute", None] = scale
-        ports = build_ports(model, actions, self._latency_scope(model.name), at)
+        latency_scope = self._latency_scope(model.name)
+        network: Network | None = None
+        ports: tuple[Port, ...] | TotalLatency = ()
+        own: dict[str, Fraction] | None = None
+        if isinstance(model, m.NetworkModel):
+            network = build_network(model, actions, latency_scope, scale, at)
+            own = {HOP: network.per_hop}
+        else:
+            ports = build_ports(model, actions, latency_scope, at)
         return Component(
             name=model.name,
             kind=cast("Kind", kind),
@@ -148,10 +172,12 @@ class ArchView:
             skip_initial_output_write=getattr(model, "skip_initial_output_write", True),
             direction=self._direction(model, scope, at / "direction"),
             bits_per_value=held,
-            latency=self.machine.latency(actions),
+            latency=self.machine.latency(actions, own),
             setup=self.machine.setup(actions),
             burst=self.machine.burst(actions),
             rigid=model.name in self.machine.rigid,
+            network=network,
+            physical=physical,
         )
 
     def energy(
@@ -179,7 +205,7 @@ class ArchView:
         """
 
         def fanout() -> int:
-            return prod(self._fanout(c) for c, _ in above)
+            return prod(dim.fanout for c, at in above for dim in self._spatial(c, at))
 
         return component_energy(self._actions_of(model, place), fanout, gated)
 
@@ -231,6 +257,10 @@ class ArchView:
         """Return the names in total_latency: the input's variables hide those of the arch."""
         return Scope(self.tables[name], Scope(self.variables.table, self.scopes[name]))
 
+    def _spatial(self, model: m.SpatialableModel, place: Location) -> tuple[SpatialDim, ...]:
+        scope, at = self.scopes[model.name], place.for_einsum(self.einsum) / "spatial"
+        return tuple(self._spatial_dim(dim, scope, at / i) for i, dim in enumerate(model.spatial))
+
     def _spatial_dim(self, dim: m.SpatialModel, scope: Scope, at: Location) -> SpatialDim:
         fanout = evaluate_whole(
             dim.fanout, scope, at / "fanout", what=f"the fanout of {dim.name!r}"
@@ -244,7 +274,11 @@ class ArchView:
         return SpatialDim(dim.name, fanout, frozenset(reuse.names))
 
     def _bits_per_value(
-        self, model: m.HolderModel, scope: Scope, at: Location, bits: Mapping[str, Fraction]
+        self,
+        model: m.HolderModel | m.NetworkModel,
+        scope: Scope,
+        at: Location,
+        bits: Mapping[str, Fraction],
     ) -> dict[str, Fraction]:
         """Return tensor → bits of one value in the component; zero: its accesses are free."""
         given = values_by_tensor(model.bits_per_value, self.everything, scope, at)

@@ -59,13 +59,18 @@ class Machine:
         entries = self._entries("throughput", name, einsum)
         return {action: (value, at) for action, value, at in entries}
 
-    def latency(self, actions: Actions) -> dict[str, Fraction]:
+    def latency(
+        self, actions: Actions, own: Mapping[str, Fraction] | None = None
+    ) -> dict[str, Fraction]:
         """Return the fixed latencies of a component's actions.
 
         Parameters
         ----------
         actions
             The actions of the component.
+        own
+            Action → its latency where ``schedule:`` gives none. Default: those of the actions'
+            own fields.
 
         Returns
         -------
@@ -79,10 +84,10 @@ class Machine:
         UnsupportedError
             A Toll has a latency: a transfer has those of its read and its write.
         """
-        own = {name: actions.latency(name) for name in actions.names}
-        found = {
-            name: time for name, time in (own | self._times("latency", actions)).items() if time
-        }
+        if own is None:
+            own = {name: actions.latency(name) for name in actions.names}
+        given = {**own, **self._times("latency", actions)}
+        found = {name: time for name, time in given.items() if time}
         if found and isinstance(actions.model, m.TollModel):
             raise UnsupportedError(
                 f"a fixed latency of the Toll {actions.model.name!r}",
@@ -195,13 +200,13 @@ def _by_action(
             raise OptionError(
                 f"{key} names {name!r}, which has no actions",
                 where=str(at),
-                fix="name a Memory, a Toll or a Compute",
+                fix="name a Memory, a Toll, a Network or a Compute",
             )
         if isinstance(model, m.ComputeModel) and key in _TRANSFERS_ONLY:
             raise OptionError(
                 f"{key} names the Compute {name!r}, which transfers nothing",
                 where=str(at),
-                fix="name a Memory or a Toll",
+                fix="name a Memory, a Toll or a Network",
             )
         found[name] = _mapping(by_action, f"actions to {kind}s", at)
         for action, entry in found[name].items():

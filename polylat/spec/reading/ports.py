@@ -6,7 +6,7 @@ import ast
 from fractions import Fraction
 from typing import Any
 
-from polylat.errors import ExpressionError, SpecError
+from polylat.errors import ExpressionError, SpecError, UnsupportedError
 from polylat.spec.arch import Port
 from polylat.spec.reading.actions import Actions
 from polylat.spec.reading.expressions.evaluation import evaluate
@@ -74,17 +74,62 @@ def build_ports(
         rest = [name for name in actions.names if name != "read"]
         return _named([_sum_of(group, actions) for group in (reads, rest) if group])
     text = _DEFAULT_LATENCY if model.total_latency is None else model.total_latency
-    table = actions.table()
-    own = Scope({"actions": table}, scope)
+    own = Scope({"actions": actions.table()}, scope)
+    forms = _forms(text, own, here)
+    if isinstance(forms, str):
+        return _unported(text, own, actions.table(), forms, here)
+    return _named(list(forms))
+
+
+def latency_forms(
+    name: str, text: Any, scope: Scope, at: Location, *, example: str
+) -> tuple[LinearForm, ...]:
+    """Evaluate a ``total_latency`` to the arguments of its outermost ``max``.
+
+    Parameters
+    ----------
+    name
+        Name of the component.
+    text, scope
+        The expression, and the names that it may use.
+    at
+        Location of the component in the input.
+    example
+        An expression that can be evaluated, for messages.
+
+    Returns
+    -------
+    tuple of LinearForm
+        Those that take time; at least one.
+
+    Raises
+    ------
+    ExpressionError
+        The value is not a finite time.
+    UnsupportedError
+        The value is not a maximum of sums, or subtracts.
+    """
+    here = at / "total_latency"
+    forms = _forms(text, scope, here)
+    if isinstance(forms, str):
+        raise UnsupportedError(
+            f"the total_latency of {name!r} {forms}",
+            where=str(here),
+            fix=f"write it with +, max() and counts times or over constants, such as {example}",
+        )
+    return forms
+
+
+def _forms(text: Any, scope: Scope, at: Location) -> tuple[LinearForm, ...] | str:
+    """Return the arguments of the outermost ``max`` that take time; or why there are none."""
     try:
-        value = maximum([_latency(text, own, here)])
+        value = maximum([_latency(text, scope, at)])
     except NotMaxPlusError as error:
-        return _unported(text, own, table, f"is not a maximum of sums: {error}", here)
-    for form in value.forms:
-        if form.constant < 0 or any(c < 0 for c in form.terms.values()):
-            return _unported(text, own, table, "subtracts", here)
-    busy = [form for form in value.forms if form.terms or form.constant]
-    return _named(busy or [LinearForm({})])
+        return f"is not a maximum of sums: {error}"
+    if any(form.constant < 0 or min(form.terms.values(), default=0) < 0 for form in value.forms):
+        return "subtracts"
+    busy = tuple(form for form in value.forms if form.terms or form.constant)
+    return busy or (LinearForm({}),)
 
 
 def _unported(

@@ -133,7 +133,7 @@ class ContainerModel(SpatialableModel):
 
 
 class NetworkModel(ComponentModel):
-    """A network: recognized, but not supported."""
+    """A network, which delivers values to the units below it."""
 
     actions: Annotated[list[ActionModel], Listed] = Field(default_factory=list)
     bits_per_value: ScalarTable = Field(default_factory=dict)
