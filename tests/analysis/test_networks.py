@@ -274,3 +274,16 @@ def test_more_hops_than_64_bits_hold() -> None:
     assert hops > 2**63
     energy = Fraction(report.energy.actions["e", "noc", "a", "hop"])
     assert energy == hops * Fraction(5, 2)
+
+
+def test_a_copy_crosses_a_network() -> None:
+    """Of four columns of 3 values, three leave the source; each value is written in its unit."""
+    copied = einsum("e", ("z", "m n"), ("a", "m n")) | {"is_copy_operation": True}
+    arch = [memory("DRAM", size="inf"), network(), memory("PE", size="inf", spatial=dims(X=4))]
+    nodes = [storage("DRAM", "a"), *units("PE", ("n", 1, "X")), storage("PE", "z"), loop("m")]
+    data = spec({"m": 3, "n": 4}, [copied], [*arch, compute("mac")], [*nodes, leaf("e")])
+    report = analyzed(data)
+    assert report.accesses["e", "noc", "a", "hop"] == 3 * 3
+    # The reads take 12, and the last value makes 4 hops.
+    assert report.latency == 12 + 4
+    report.verify()
