@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from polylat.closed_form.verification import FormulaCertificate, ProvenRange
     from polylat.exploration.choice import Choice
     from polylat.explorer import Exploration, Result, explore
+    from polylat.lowering.padding import Padding
     from polylat.numbers import Number
     from polylat.proof.certificate import Certificate, CertificateError, ProvenRules
     from polylat.report import Report, analyze
@@ -124,6 +125,7 @@ __all__ = [
     "Occupancy",
     "OccupancyLevel",
     "OptionError",
+    "Padding",
     "Parameter",
     "Pipeline",
     "PolylatError",
@@ -212,6 +214,7 @@ _LAZY = {
     "Number": "polylat.numbers",
     "Occupancy": "polylat.analysis.occupancy",
     "BarPart": "polylat.analysis.timeline",
+    "Padding": "polylat.lowering.padding",
     "Pipeline": "polylat.spec.mapping",
     "PortUse": "polylat.analysis.access",
     "ProvenRules": "polylat.proof.certificate",

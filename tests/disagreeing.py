@@ -11,7 +11,7 @@ legal.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -458,6 +458,29 @@ def draw_late(seed: int) -> Case:
     machine["latency"] = machine.get("latency", {}) | late
     options = case.options | ({"staged": []} if chance.random() < 0.5 else {})
     return Case(case.spec | {"schedule": machine}, options)
+
+
+def draw_padded(seed: int, fewest: int = FEWEST, most: int = MOST) -> Case:
+    """Draw a case whose Einsums also read in front of, or behind, what others compute."""
+    case, chance = draw(seed, fewest, most), random.Random(seed)
+    einsums = case.spec["workload"]["einsums"]
+    produced = {a["name"] for e in einsums for a in e["tensor_accesses"] if a.get("output")}
+    for einsum in einsums:
+        for access in einsum["tensor_accesses"]:
+            if access["name"] in produced and not access.get("output"):
+                last = list(access["projection"])[-1]
+                if chance.random() < 0.8:
+                    by = chance.choice((-1, -1, -2, -7, 1, 3))
+                    access["projection"][last] += f" {'-' if by < 0 else '+'} {abs(by)}"
+    return case
+
+
+DRAWS: dict[str, Callable[[int], Case]] = {
+    "plain": draw,
+    "late": draw_late,
+    "padded": draw_padded,
+}
+"""What draws a case from a seed, by name."""
 
 
 def cases(fewest: int = FEWEST, most: int = MOST) -> st.SearchStrategy[Case]:

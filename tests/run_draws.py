@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import polylat
 from differences import CHECKS, DEFAULT_CHECKS, Comparison, compare, located
-from disagreeing import Case, draw
+from disagreeing import DRAWS, Case
 from smaller import smaller
 
 Data = dict[str, Any]
@@ -119,10 +119,10 @@ def compared(
     return found, time.perf_counter() - begin
 
 
-def one(job: tuple[int, int, Collection[str], bool]) -> tuple[int, Comparison, float]:
+def one(job: tuple[str, int, int, Collection[str], bool]) -> tuple[int, Comparison, float]:
     """Draw and compare one seed."""
-    seed, limit, checks, twice = job
-    return seed, *compared(draw(seed), limit, checks, twice=twice)
+    kind, seed, limit, checks, twice = job
+    return seed, *compared(DRAWS[kind](seed), limit, checks, twice=twice)
 
 
 def write(path: Path, case: Case, found: Comparison) -> None:
@@ -145,7 +145,7 @@ def read(path: Path) -> Case:
 def results(args: argparse.Namespace) -> Iterator[tuple[int, Comparison, float]]:
     """The comparisons of all seeds, in the order in which they finish."""
     seeds = range(args.seed, args.seed + args.draws)
-    jobs = [(seed, args.limit, args.checks.split(","), not args.once) for seed in seeds]
+    jobs = [(args.kind, seed, args.limit, args.checks.split(","), not args.once) for seed in seeds]
     if args.jobs == 1:
         yield from map(one, jobs)
         return
@@ -174,7 +174,7 @@ def many(args: argparse.Namespace) -> int:
         if found.differences:
             print(seed, *found.differences[:3], sep="\n  ", flush=True)
             if args.failures:
-                write(Path(args.failures) / f"{seed}.json", draw(seed), found)
+                write(Path(args.failures) / f"{seed}.json", DRAWS[args.kind](seed), found)
         if summary.draws % 200 == 0:
             spent = time.perf_counter() - begin
             print(f"after {spent:.0f} s:", summary.text(), sep="\n", flush=True)
@@ -219,6 +219,7 @@ def main() -> int:
     )
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument("--kind", choices=DRAWS, default="plain", help="what is drawn")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--failures", help="directory for the cases that differ")
     parser.add_argument("--limit", type=int, default=120, help="seconds per draw")

@@ -119,7 +119,10 @@ class WorkloadDraw:
         return axes
 
     def window(self, axes: list[Axis], operands: list[Operand]) -> list[Axis] | None:
-        """Turn the longest axis into a sliding or strided window; returns the output's axes."""
+        """Turn the longest axis into a window; returns the output's axes.
+
+        Windows slide or are strided; some are dilated, and some have padding at both ends.
+        """
         place = max(range(len(axes)), key=lambda at: axes[at][1])
         length = axes[place][1]
         others = {name for at, (name, _) in enumerate(axes) if at != place}
@@ -127,13 +130,18 @@ class WorkloadDraw:
             return None
         stride = self.draw(st.sampled_from((1, 2))) if length > 2 else 1
         taps = self.draw(st.integers(1, min(3, length)))
-        outputs = (length - taps) // stride + 1
-        if outputs * taps > self.room(others):
+        gap = pad = 0
+        if self.draw(chances(4)):
+            gap, pad = self.draw(st.sampled_from((1, 1, 2))), self.draw(st.sampled_from((1, 2, 0)))
+        outputs = (length + 2 * pad - max(gap, 1) * (taps - 1) - 1) // stride + 1
+        if outputs < 1 or outputs * taps > self.room(others):
             return None
         taken = [name for name, _ in axes]
         p = self.variable(outputs, taken)
         r = self.variable(taps, [*taken, p])
-        expression = f"{p} + {r}" if stride == 1 else f"{stride}*{p} + {r}"
+        expression = f"{p} + " if stride == 1 else f"{stride}*{p} + "
+        expression += f"{gap}*{r}" if gap > 1 else r
+        expression += f" - {pad}" if pad else ""
         expressions = [name for name, _ in axes]
         expressions[place] = expression
         operands[0] = replace(operands[0], expressions=tuple(expressions))
@@ -366,9 +374,18 @@ def located(einsum: Einsum, tensor: str, loops: Loops) -> list[tuple[Index, Elem
     return result
 
 
-def covers(bringer: Einsum, reader: Einsum, tensor: str, loops: Loops) -> bool:
-    """Whether all that one reads in a residency is brought by the other in that residency."""
-    return set(located(reader, tensor, loops)) <= set(located(bringer, tensor, loops))
+def covers(
+    bringer: Einsum, reader: Einsum, tensor: str, loops: Loops, computed: set[Element] | None
+) -> bool:
+    """Whether all that one reads in a residency is brought by the other in that residency.
+
+    ``computed``: all elements that an Einsum computes, if the tensor is not an input. Others are
+    padding.
+    """
+    read = set(located(reader, tensor, loops))
+    if computed is not None:
+        read = {(index, element) for index, element in read if element in computed}
+    return read <= set(located(bringer, tensor, loops))
 
 
 def finishes(producer: Einsum, reader: Einsum, tensor: str, loops: Loops) -> bool:
@@ -466,7 +483,10 @@ class MappingDraw:
         }
         self.computes = [node["name"] for node in arch["nodes"] if node["type"] == "Compute"]
         self.produced = {
-            access.tensor for einsum in self.einsums for access in einsum.accesses if access.output
+            access.tensor: {access.element(point) for point in oracle.points(einsum)}
+            for einsum in self.einsums
+            for access in einsum.accesses
+            if access.output
         }
 
     def chance(self, tenths: int) -> bool:
@@ -504,7 +524,8 @@ class MappingDraw:
                 return False
             if not all(finishes(bringer, e, tensor, above.loops) for e in users if e != bringer):
                 return False
-        return all(covers(bringer, e, tensor, above.loops) for e in users if e != bringer)
+        computed = self.produced.get(tensor)
+        return all(covers(bringer, e, tensor, above.loops, computed) for e in users if e != bringer)
 
     def storage_nodes(self, placed: Sequence[tuple[int, str]]) -> list[Data]:
         """Storage and Toll nodes for (component, tensor) pairs, outermost component first."""
@@ -562,7 +583,8 @@ class MappingDraw:
             forced = {
                 tensor
                 for one, two, tensor in exchanges(group)
-                if self.ignores != "cover" and not covers(one, two, tensor, deeper.loops)
+                if self.ignores != "cover"
+                and not covers(one, two, tensor, deeper.loops, self.produced[tensor])
             }
             forced |= {
                 access.tensor

@@ -33,6 +33,7 @@ from polylat.engine.orders import ScheduleChoice
 from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules
 from polylat.errors import SpecError, UnsupportedError
+from polylat.lowering.padding import Padding, padding_reads
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
 from polylat.spec import Spec
@@ -403,6 +404,11 @@ class Results:
         Bringing them is not part of the latency.
         """
         return inputs_from_start(self.solution.model)
+
+    @cached_property
+    def padding(self) -> tuple[Padding, ...]:
+        """The elements that Einsums read and no Einsum computes, by reader and tensor."""
+        return padding_reads(self.solution.model.lowered.leaves)
 
     @cached_property
     def refetches(self) -> tuple[Refetch, ...]:

@@ -200,17 +200,24 @@ def flow_rows(builder: RowBuilder) -> list[Rows]:
     for (number, tensor), source in builder.lowered.found.items():
         if source.leaf is None:
             continue
-        reader, bringer = builder.leaves[number], builder.leaves[source.leaf]
-        depth, events, targets = storage_reads(builder.layout, reader, tensor, source.level)
+        pair = Exchange.of(builder.leaves, number, tensor, source)
+        bringer = pair.bringer
+        depth, events, targets = storage_reads(builder.layout, pair.reader, tensor, source.level)
         target, keys = builder.targets(number, events, targets)
-        if not source.produces:
+        tiles, others = builder.layout.tiles[number], builder.layout.tiles[source.leaf]
+        if not source.produces and not pair.check():
             rows += _from_filler(builder, bringer, tensor, source.level, target, keys, number)
             continue
-        pair = Exchange(reader, bringer, tensor, source.level)
-        tiles, others = builder.layout.tiles[number], builder.layout.tiles[source.leaf]
-        digits, slopes, affine = pair.last_on_boxes(tiles, depth, events, others, pair.holder.depth)
-        builder.note(number, keys[~affine])
+        digits, slopes, affine, absent = pair.last_on_boxes(
+            tiles, depth, events, others, pair.holder.depth
+        )
+        # Readings of padding alone wait for nothing.
+        builder.note(number, keys[~affine & ~absent])
         some = np.flatnonzero(affine)
+        if not source.produces:
+            target, keys = target[some], keys[some]
+            rows += _from_filler(builder, bringer, tensor, source.level, target, keys, number)
+            continue
         inner = hand_over_depth(bringer, tensor, source.level + 1, builder.options)
         if inner is not None:
             # The whole tile is written back with its last tile iteration.

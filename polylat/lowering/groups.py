@@ -237,20 +237,25 @@ def last_targets(text: str, split: int, operations: int = 0) -> PiecewiseAffine 
 
 
 @lru_cache(maxsize=4096)
-def missing_point(wanted: str, brought: str) -> tuple[int, ...] | None:
+def missing_point(wanted: str, brought: str, within: str = "") -> tuple[int, ...] | None:
     """Return a point of one set that another set lacks.
 
     Parameters
     ----------
     wanted, brought
-        Texts of two ISL sets with the same dimensions.
+        Texts of two ISL sets with the same dimensions; an empty text is the empty set.
+    within
+        The text of a set of which the point is to be one; an empty text: any point.
 
     Returns
     -------
     tuple of int or None
-        The lexicographically first such point; None if `brought` contains `wanted`.
+        The lexicographically first such point; None if there is none.
     """
-    return _first_point(isl.Set(wanted) - isl.Set(brought))
+    some = isl.Set(wanted)
+    if within:
+        some &= isl.Set(within)
+    return _first_point(some - isl.Set(brought) if brought else some)
 
 
 @lru_cache(maxsize=4096)

@@ -167,7 +167,7 @@ class PiecewiseAffine:
             defined |= inside
         return values, defined
 
-    def on_boxes(self, corners: Corners) -> tuple[Ints, Ints, Mask]:
+    def on_boxes(self, corners: Corners) -> tuple[Ints, Ints, Mask, Mask]:
         """Evaluate the function on boxes of points.
 
         Parameters
@@ -177,16 +177,19 @@ class PiecewiseAffine:
 
         Returns
         -------
-        (values, slopes, affine)
+        (values, slopes, affine, undefined)
             The value for k = 0, shape (boxes, dimensions of the value); its increase per step of
-            each coordinate of k, shape (boxes, dimensions of the value, coordinates); and whether
-            the function is defined on all of the box and affine with these slopes, shape (boxes,).
+            each coordinate of k, shape (boxes, dimensions of the value, coordinates); whether
+            the function is defined on all of the box and affine with these slopes, shape (boxes,);
+            and whether it is certain that it is undefined on all of the box, shape (boxes,).
         """
         values = np.zeros((corners.boxes, self._size), dtype=np.int64)
         slopes = np.zeros((corners.boxes, self._size, corners.coordinates), dtype=np.int64)
         affine = np.zeros(corners.boxes, dtype=np.bool_)
+        undefined = np.ones(corners.boxes, dtype=np.bool_)
         points = self._reach.exact(corners.points, _largest(corners.points))
         for domain, functions in self._pieces:
+            undefined &= domain.avoiding(corners, points)
             inside = domain.containing(corners, points)
             if not inside.any():
                 continue
@@ -196,7 +199,7 @@ class PiecewiseAffine:
                 values[inside, column] = found[0][inside]
                 slopes[inside, column] = found[1][inside]
                 affine[inside] &= (here & function.divisions_affine(corners, points))[inside]
-        return values, slopes, affine
+        return values, slopes, affine, undefined
 
 
 def _largest(values: Ints) -> int:
@@ -261,6 +264,25 @@ class _Domain:
                 if here.any():
                     here &= function.divisions_affine(corners, points)
             found |= here
+        return found
+
+    def avoiding(self, corners: Corners, points: Counts) -> Mask:
+        """Return which boxes certainly have no point in the set, shape (boxes,).
+
+        Each convex part has a constraint that holds nowhere in the box: one whose integer divisions
+        are affine on the box, and that fails at all corners on the same side.
+        """
+        found = np.ones(corners.boxes, dtype=np.bool_)
+        for constraints in self._parts:
+            outside = np.zeros(corners.boxes, dtype=np.bool_)
+            for equality, function in constraints:
+                value = corners.split(function.at(points))
+                fails = (value < 0).all(axis=0)
+                if equality:
+                    fails |= (value > 0).all(axis=0)
+                if fails.any():
+                    outside |= fails & function.divisions_affine(corners, points)
+            found &= outside
         return found
 
     def contains(self, points: Counts) -> Mask:

@@ -69,7 +69,7 @@ class TabulatedFunction:
         values[some[found]] = self._values[place[found]]
         return values, defined
 
-    def on_boxes(self, corners: Corners) -> tuple[Ints, Ints, Mask]:
+    def on_boxes(self, corners: Corners) -> tuple[Ints, Ints, Mask, Mask]:
         """Evaluate the function on boxes of points, at every point.
 
         Parameters
@@ -79,7 +79,7 @@ class TabulatedFunction:
 
         Returns
         -------
-        (values, slopes, affine)
+        (values, slopes, affine, undefined)
             As of `PiecewiseAffine.on_boxes`.
         """
         sizes = (corners.last + 1).prod(axis=1)
@@ -102,5 +102,7 @@ class TabulatedFunction:
             behind *= corners.last[:, c] + 1
         line = values[box] + np.einsum("ijk,ik->ij", slopes[box], steps)
         good = defined & (found == line).all(axis=1)
-        affine = np.logical_and.reduceat(good, first) if len(first) else good[:0]
-        return values, slopes, affine
+        if not len(first):
+            return values, slopes, good[:0], good[:0]
+        affine = np.logical_and.reduceat(good, first)
+        return values, slopes, affine, ~np.logical_or.reduceat(defined, first)

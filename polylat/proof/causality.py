@@ -11,12 +11,15 @@ from collections.abc import Iterator
 
 from polylat.lowering.paths import Leaf
 from polylat.proof.element_flow import (
+    check_brought,
     last_bringer,
     moved_by_inner,
     read_after_write_back,
     updated_before_leaving,
 )
+from polylat.proof.flow_rules import waiting_for_fills
 from polylat.proof.precedence import PrecedenceRule, flow_from_all
+from polylat.proof.sources import producer_of
 from polylat.proof.tile_sets import TileSets
 from polylat.proof.transfer_rules import written_back_before
 
@@ -103,12 +106,18 @@ def _between(
     """Yield the steps of elements from the leaf that brings them to the one that reads them."""
     number, problem = reader.number, sets.expected.problem
     storages, depth = reader.storages(tensor), sets.depths[number]
+    brought = check_brought(reader, bringer, tensor, level, producer_of(sets.leaves, tensor))
+    if brought == "none":
+        return
     fill = sets.separate_block(number, "fill", tensor, level + 1)
     waiting = number, sets.foreground(number) if fill is None else fill
     if tensor not in bringer.einsum.outputs:
         shared = sets.separate_block(bringer.number, "fill", tensor, level)
         why = f"{bringer.einsum.name} fetches {tensor} into {storages[level].component}"
         arrived = sets.entry(number, bringer.number, storages[level].depth)
+        if brought == "some":
+            some = waiting_for_fills(sets, reader, bringer, tensor, level)
+            arrived = arrived.intersect_domain(some)
         yield PrecedenceRule("causality", *waiting, bringer.number, shared, arrived, why, "flow")
         return
     read = storages[level + 1].depth if level + 1 < len(storages) else depth

@@ -7,6 +7,7 @@ tile iteration that reads (lexicographic maximum of an ISL relation).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import islpy as isl
 
@@ -22,8 +23,10 @@ from polylat.proof.relation_text import (
     exists_text,
     independent_parts,
 )
+from polylat.spec.affine import Affine
 
 __all__ = [
+    "Brought",
     "check_brought",
     "last_bringer",
     "moved_by_inner",
@@ -35,8 +38,17 @@ __all__ = [
 _IN, _OUT = isl.dim_type.in_, isl.dim_type.out
 
 
-def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
+Brought = Literal["all", "some", "none"]
+"""How many of the elements that a leaf reads in a holder another leaf brings there."""
+
+
+def check_brought(
+    reader: Leaf, bringer: Leaf, tensor: str, level: int, producer: Leaf | None
+) -> Brought:
     """Check that all elements a leaf reads in a holder were brought there in the same residency.
+
+    Elements that the producer does not compute in any of its operations are padding: they need not
+    be brought.
 
     Parameters
     ----------
@@ -44,33 +56,71 @@ def check_brought(reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
         The leaf that reads, and the leaf that produces or fills.
     tensor, level
         The tensor, and the index of the shared holder among the reader's holders of it.
+    producer
+        The leaf that produces the tensor; None if there is none.
+
+    Returns
+    -------
+    Brought
+        How many of the elements were brought.
 
     Raises
     ------
     MappingError
-        An element was not.
+        An element was not, and is no padding.
     """
-    read = reader.einsum.access(tensor).projection
-    brought = bringer.einsum.access(tensor).projection
-    brought_all = all(
-        a.constant == b.constant
-        for a, b in zip(read, brought, strict=True)
-        if not a.variables and not b.variables
-    )
-    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
-        sets = []
-        for leaf, variables, projection in ((reader, reads, read), (bringer, brings, brought)):
-            text = PartText(leaf, variables, "x", shared)
-            names = [f"z{r}" for r in ranks]
-            equal = [f"z{r} = {text.affine(projection[r])}" for r in ranks]
-            dims = [*text.names(shared), *names]
-            sets.append(isl.Set(exists_text(dims, text.hidden, [*text.conditions, *equal])))
-        brought_all = brought_all and sets[0].is_subset(sets[1])
-    if not brought_all:
+    read, brought = (leaf.einsum.access(tensor).projection for leaf in (reader, bringer))
+    met = _may_meet(read, brought)
+    everything, nothing = met, not met
+    due: list[bool] = []  # per group: whether elements must be brought
+    late: list[bool] = []  # per group: whether some of these were not
+    above = range(reader.storages(tensor)[level].position)
+    for group in exchange_groups(reader, bringer, tensor, above, producer):
+        there = _elements_read(reader, group.read, read, group)
+        comes = _elements_read(bringer, group.brought, brought, group)
+        everything = everything and there.is_subset(comes)
+        nothing = nothing or (there & comes).is_empty()
+        if producer is not None:
+            computed = producer.einsum.access(tensor).projection
+            there &= _elements_computed(producer, computed, group)
+        due.append(not there.is_empty())
+        late.append(not there.is_subset(comes))
+    possible = producer is None or _may_meet(read, producer.einsum.access(tensor).projection)
+    if possible and all(due) and (any(late) or not met):
         raise MappingError(
             f"Einsum {reader.einsum.name!r} reads elements of tensor {tensor!r} that no leaf"
             " brought there"
         )
+    return "all" if everything else "none" if nothing else "some"
+
+
+def _may_meet(one: Sequence[Affine], other: Sequence[Affine]) -> bool:
+    """Return whether no rank has different constant indices in two projections."""
+    pairs = zip(one, other, strict=True)
+    constants = [(a.constant, b.constant) for a, b in pairs if not (a.variables or b.variables)]
+    return all(a == b for a, b in constants)
+
+
+def _elements_read(
+    leaf: Leaf, variables: Sequence[str], projection: Sequence[Affine], group: ExchangeGroup
+) -> isl.Set:
+    """Return the set of (indices of shared loops, elements) of a leaf's operations."""
+    text = PartText(leaf, variables, "x", group.shared)
+    names = [f"z{r}" for r in group.ranks]
+    equal = [f"z{r} = {text.affine(projection[r])}" for r in group.ranks]
+    dims = [*text.names(group.shared), *names]
+    return isl.Set(exists_text(dims, text.hidden, [*text.conditions, *equal]))
+
+
+def _elements_computed(
+    producer: Leaf, projection: Sequence[Affine], group: ExchangeGroup
+) -> isl.Set:
+    """Return the set of (any indices of shared loops, elements) that a producer computes."""
+    text = PartText(producer, group.computed, "y", ())
+    names = [f"z{r}" for r in group.ranks]
+    equal = [f"z{r} = {text.affine(projection[r])}" for r in group.ranks]
+    dims = [*(f"any{p}" for p in group.shared), *names]
+    return isl.Set(exists_text(dims, text.hidden, [*text.conditions, *equal]))
 
 
 def last_bringer(
@@ -99,7 +149,7 @@ def last_bringer(
     brought = bringer.einsum.access(tensor).projection
     parts: list[isl.PwMultiAff] = []
     order: list[int] = []
-    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
+    for reads, brings, _, ranks, shared in _exchanged(reader, bringer, tensor, level):
         source = [k for k in range(read_depth) if reader.loops[reader_loops[k]].variable in reads]
         target = [k for k in range(awaited) if bringer.loops[bringer_loops[k]].variable in brings]
         r = PartText(reader, reads, "r", [*(reader_loops[k] for k in source), *shared])
@@ -149,7 +199,7 @@ def read_after_write_back(
     depth = problem.depths[reader.number]
     read = storages[level + 1].depth if level + 1 < len(storages) else depth
     pairs = []
-    for reads, brings, ranks, shared in _exchanged(reader, bringer, tensor, level):
+    for reads, brings, _, ranks, shared in _exchanged(reader, bringer, tensor, level):
         units = [p for p in shared if reader.loops[p].unit is not None]
         one = touched(reader, tensor, read, reads, ranks, units)
         pairs.append((one, _leaving(problem, bringer, tensor, moved, brings, ranks, units)))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from polylat.lowering.paths import Leaf
 from polylat.proof.element_flow import check_brought, last_bringer, read_after_write_back
 from polylat.proof.precedence import PrecedenceKind, PrecedenceRule
+from polylat.proof.sources import producer_of
 from polylat.proof.sums import check_final, check_kept
 from polylat.proof.tile_sets import TileSets
 
-__all__ = ["flow_rules"]
+if TYPE_CHECKING:
+    import islpy as isl
+
+__all__ = ["flow_rules", "waiting_for_fills"]
 
 
 def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
@@ -49,7 +54,10 @@ def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
         block = sets.separate_block(number, "fill", tensor, source.level + 1)
         waiting = sets.foreground(number) if block is None else block
         kind: PrecedenceKind = "flow" if block is None else "transfer"
-        check_brought(reader, bringer, tensor, source.level)
+        producer = producer_of(sets.leaves, tensor)
+        brought = check_brought(reader, bringer, tensor, source.level, producer)
+        if brought == "none":
+            continue
         if source.produces:
             check_final(reader, bringer, tensor, source.level)
             yield _from_producer(sets, reader, bringer, tensor, source.level, waiting, kind)
@@ -59,8 +67,37 @@ def flow_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
         if fill is None:
             raise AssertionError("a shared holder above a split has separate fills")
         function = sets.entry(number, bringer.number, holder.depth)
+        if brought == "some":
+            function = function.intersect_domain(
+                waiting_for_fills(sets, reader, bringer, tensor, source.level)
+            )
         why = f"{bringer.einsum.name} fetches {tensor} into {holder.component}"
         yield PrecedenceRule(kind, number, waiting, bringer.number, fill, function, why, "flow")
+
+
+def waiting_for_fills(
+    sets: TileSets, reader: Leaf, filler: Leaf, tensor: str, level: int
+) -> isl.Set:
+    """Return the tile iterations that read an element which another reader fetched.
+
+    Parameters
+    ----------
+    sets
+        The tile iterations of the mapping.
+    reader, filler
+        The leaf that reads, and the leaf that fills.
+    tensor, level
+        The tensor, and the index of the shared holder among the reader's holders of it.
+
+    Returns
+    -------
+    islpy.Set
+        The tile iterations of the reader, as points without a name. The others read padding only.
+    """
+    storages, depth = reader.storages(tensor), sets.depths[reader.number]
+    read = storages[level + 1].depth if level + 1 < len(storages) else depth
+    depths = read, depth, sets.depths[filler.number]
+    return last_bringer(reader, filler, tensor, level, depths).domain()
 
 
 def _from_producer(

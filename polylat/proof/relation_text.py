@@ -68,8 +68,9 @@ class ExchangeGroup(NamedTuple):
 
     Parameters
     ----------
-    read, brought
-        The variables of the leaf that reads, and of the leaf that brings.
+    read, brought, computed
+        The variables of the leaf that reads, of the leaf that brings, and of the leaf that
+        produces, if it was named.
     ranks
         The ranks of the tensor that the variables index.
     shared
@@ -78,14 +79,19 @@ class ExchangeGroup(NamedTuple):
 
     read: list[str]
     brought: list[str]
+    computed: list[str]
     ranks: tuple[int, ...]
     shared: list[int]
 
 
 def exchange_groups(
-    reader: Leaf, bringer: Leaf, tensor: str, shared: Sequence[int] = ()
+    reader: Leaf,
+    bringer: Leaf,
+    tensor: str,
+    shared: Sequence[int] = (),
+    producer: Leaf | None = None,
 ) -> list[ExchangeGroup]:
-    """Split the variables of two leaves into groups that are independent of each other.
+    """Split the variables of two or three leaves into groups that are independent of each other.
 
     Variables depend on each other if they index the same rank of the tensor, if a constraint of an
     iteration space has both, or if a shared loop is over both.
@@ -98,30 +104,37 @@ def exchange_groups(
         The tensor.
     shared
         Positions of the shared loops that have the same index in both leaves.
+    producer
+        The leaf that produces the tensor; None: of no interest.
 
     Returns
     -------
     list of ExchangeGroup
         The groups.
     """
-    read = reader.einsum.access(tensor).projection
-    brought = bringer.einsum.access(tensor).projection
+    sides = [("r.", reader), ("b.", bringer)]
+    if producer is not None:
+        sides.append(("c.", producer))
+    rank_count = len(reader.einsum.access(tensor).projection)
     indices = [
-        [*(f"r.{v}" for v in a.variables), *(f"b.{v}" for v in b.variables)]
-        for a, b in zip(read, brought, strict=True)
+        [
+            side + v
+            for side, leaf in sides
+            for v in leaf.einsum.access(tensor).projection[x].variables
+        ]
+        for x in range(rank_count)
     ]
     ties = [[f"r.{reader.loops[p].variable}", f"b.{bringer.loops[p].variable}"] for p in shared]
-    ties += [[f"r.{v}" for v in c.variables] for c in reader.coupled]
-    ties += [[f"b.{v}" for v in c.variables] for c in bringer.coupled]
-    names = [f"r.{v}" for v in reader.einsum.rank_variables]
-    names += [f"b.{v}" for v in bringer.einsum.rank_variables]
+    ties += [[side + v for v in c.variables] for side, leaf in sides for c in leaf.coupled]
+    names = [side + v for side, leaf in sides for v in leaf.einsum.rank_variables]
     found = []
     for members in independent_parts(names, [*indices, *ties]):
         ranks = tuple(x for x, some in enumerate(indices) if some and some[0] in members)
-        reads = [m[2:] for m in members if m.startswith("r.")]
-        brings = [m[2:] for m in members if m.startswith("b.")]
+        reads, brings, computes = (
+            [m[2:] for m in members if m[:2] == s] for s in ("r.", "b.", "c.")
+        )
         loops = [p for p in shared if reader.loops[p].variable in reads]
-        found.append(ExchangeGroup(reads, brings, ranks, loops))
+        found.append(ExchangeGroup(reads, brings, computes, ranks, loops))
     return found
 
 

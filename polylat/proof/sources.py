@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from polylat.lowering.paths import Leaf
 
-__all__ = ["Source", "find_sources", "leaves_at"]
+__all__ = ["Source", "find_sources", "leaves_at", "producer_of"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,24 @@ def leaves_at(leaves: Sequence[Leaf], tensor: str, node: int) -> list[Leaf]:
     return [
         leaf for leaf in leaves if node in {holder.node for holder in leaf.holders.get(tensor, ())}
     ]
+
+
+def producer_of(leaves: Sequence[Leaf], tensor: str) -> Leaf | None:
+    """Return the leaf that produces a tensor.
+
+    Parameters
+    ----------
+    leaves
+        The leaves of the mapping.
+    tensor
+        The tensor.
+
+    Returns
+    -------
+    Leaf or None
+        The leaf; None if the tensor is an input of the mapping.
+    """
+    for leaf in leaves:
+        if tensor in leaf.einsum.outputs:
+            return leaf
+    return None

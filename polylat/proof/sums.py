@@ -78,7 +78,7 @@ def _same_elements(reader: Leaf, producer: Leaf, tensor: str, loops: Sequence[in
     read = reader.einsum.access(tensor).projection
     written = producer.einsum.access(tensor).projection
     pairs = isl.Set(exists_text(_dims(loops), (), ()))
-    for reads, writes, ranks, _ in exchange_groups(reader, producer, tensor):
+    for reads, writes, _, ranks, _ in exchange_groups(reader, producer, tensor):
         r, w = PartText(reader, reads, "x", loops), PartText(producer, writes, "y", loops)
         conditions = [*r.conditions, *w.conditions]
         conditions += [f"{r.affine(read[k])} = {w.affine(written[k])}" for k in ranks]

@@ -104,6 +104,15 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
         "critical_path": None if "critical_path" in undetermined else _critical(results, steps),
         "memories": [_memory(memory) for memory in results.occupancy],
         "accesses": _accesses(results.accesses.items(), "actions"),
+        "padding": [
+            {
+                "einsum": p.einsum,
+                "tensor": p.tensor,
+                "elements": p.elements,
+                "coordinates": list(p.coordinates),
+            }
+            for p in results.padding
+        ],
         "energy": None if results.known_energy is None else _energy(results.known_energy),
         "unmapped": list(results.unmapped),
         "merged_holders": [

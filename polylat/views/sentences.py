@@ -126,7 +126,10 @@ def _granularity(results: Results) -> str:
 
 
 def _doubts(results: Results) -> Iterator[str]:
-    """Say what makes a latency void or doubtful: what is left out, memories that overflow."""
+    """Say what makes a latency void or doubtful.
+
+    What is left out, memories that overflow, data that nothing brings or nothing computes.
+    """
     if results.unmapped:
         yield f"Not mapped, thus left out: {', '.join(results.unmapped)}."
     if results.merged_holders:
@@ -149,6 +152,7 @@ def _doubts(results: Results) -> Iterator[str]:
             f"{component} holds {', '.join(tensors)} from the start: nothing is charged for bringing"
             f" {'them' if len(tensors) > 1 else 'it'} from {outermost}."
         )
+    yield from map(str, results.padding)
 
 
 def is_small(results: Results) -> bool:

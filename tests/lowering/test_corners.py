@@ -74,15 +74,19 @@ def test_functions_on_boxes(case: tuple[int, isl.PwMultiAff], data: st.DataObjec
         for size in sizes
     )
     corners = Corners(first, steps, last, moved)
-    values, slopes, affine = PiecewiseAffine(function).on_boxes(corners)
+    values, slopes, affine, undefined = PiecewiseAffine(function).on_boxes(corners)
     for box in range(boxes):
         event(f"affine: {affine[box]}")
         for k in product(*(range(n + 1) for n in last[box].tolist())):
             found = value_at(function, tuple((first[box] + steps[box] * np.array(k)).tolist()))
             if affine[box]:
                 assert found == (values[box] + slopes[box] @ np.array(k)).tolist()
+            if undefined[box]:
+                assert found is None
         if not last[box].any() and value_at(function, tuple(first[box].tolist())) is not None:
             assert affine[box], "a point is a box"
+        elif not last[box].any():
+            assert undefined[box], "a point is a box"
 
 
 @given(functions(), st.data())
@@ -97,7 +101,8 @@ def test_slopes_are_found_where_there_are_no_divisions(
     function = isl.PwMultiAff(f"{{ [{names}] -> [{terms}] }}")
     ones = np.ones((1, dimensions), dtype=np.int64)
     corners = Corners(ones, 2 * ones, 5 * ones, tuple(range(dimensions)))
-    values, slopes, affine = PiecewiseAffine(function).on_boxes(corners)
+    values, slopes, affine, undefined = PiecewiseAffine(function).on_boxes(corners)
     assert affine.all()
+    assert not undefined.any()
     assert values.tolist() == [[sum(factors)]]
     assert slopes[0, 0].tolist() == [2 * f for f in factors]

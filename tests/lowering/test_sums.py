@@ -253,7 +253,7 @@ def test_random_mappings() -> None:
     for data in exchanges(120):
         low = lower(Spec.from_dict(data), "tile")
         expected = by_oracle(data)
-        found = refused(low, sums.check_kept, sums.check_final, lambda *of: (Exchange(*of),))
+        found = refused(low, sums.check_kept, sums.check_final, lambda *of: (Exchange(*of, of[1]),))
         proven = refused(low, proof_sums.check_kept, proof_sums.check_final, lambda *of: of)
         assert found == expected == proven, data
         outcomes[expected] += 1

@@ -80,11 +80,16 @@ def test_tables_are_what_isl_computes(seed: int, choice: int) -> None:
         steps = chance.integers(1, 4, first.shape)
         last = chance.integers(0, 5, first.shape)
         corners = Corners(first, steps, last, tuple(range(len(trips))))
-        values, slopes, affine = table.on_boxes(corners)
+        values, slopes, affine, undefined = table.on_boxes(corners)
         by_isl = function.on_boxes(corners)
         assert affine[by_isl[2]].all(), "a table recognizes all affine boxes"
         assert (values[by_isl[2]] == by_isl[0][by_isl[2]]).all()
         assert (slopes[by_isl[2]] == by_isl[1][by_isl[2]]).all()
+        assert undefined[by_isl[3]].all(), "a table recognizes all boxes without a value"
+        for box in np.flatnonzero(undefined).tolist():
+            for k in product(*(range(n + 1) for n in last[box].tolist())):
+                _, there = function.at((first[box] + steps[box] * np.array(k, dtype=int))[None])
+                assert not there[0]
         for box in np.flatnonzero(affine).tolist():
             for k in product(*(range(n + 1) for n in last[box].tolist())):
                 value, there = function.at((first[box] + steps[box] * np.array(k, dtype=int))[None])

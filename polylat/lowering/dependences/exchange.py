@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -31,8 +32,9 @@ from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.lowering.points import PiecewiseAffine
 from polylat.lowering.sampling import LoopSample
+from polylat.lowering.sharing import SourceHolder
 from polylat.lowering.tabulated import TabulatedFunction
-from polylat.schedule.arrays import Ints, concatenated_ranges
+from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.spec.affine import Affine
 
 __all__ = ["Exchange"]
@@ -55,18 +57,46 @@ class Exchange:
         The leaves; the bringer produces the tensor or fills the storage.
     tensor, level
         The tensor, and the index of the shared storage among its storages.
+    producer
+        The leaf that produces the tensor; None if there is none.
 
     Notes
     -----
     The dependences are exact, element by element, as in array dataflow analysis (Feautrier 1991).
+    Elements that the producer computes nowhere are padding: nothing has to bring them.
     """
 
-    def __init__(self, reader: Leaf, bringer: Leaf, tensor: str, level: int) -> None:
+    def __init__(
+        self, reader: Leaf, bringer: Leaf, tensor: str, level: int, producer: Leaf | None
+    ) -> None:
         self.reader = reader
         self.bringer = bringer
         self.tensor = tensor
         self.level = level
+        self.producer = producer
         self.holder = reader.storages(tensor)[level]
+
+    @classmethod
+    def of(cls, leaves: Sequence[Leaf], reader: int, tensor: str, source: SourceHolder) -> Exchange:
+        """Return the exchange by which a leaf finds an input.
+
+        Parameters
+        ----------
+        leaves
+            The leaves of the mapping.
+        reader, tensor
+            The number of the leaf that reads, and its input.
+        source
+            The holder in which it finds the input, which another leaf brings there.
+
+        Returns
+        -------
+        Exchange
+            The exchange.
+        """
+        assert source.leaf is not None, "the input is there from the start"
+        producer = next((leaf for leaf in leaves if tensor in leaf.einsum.outputs), None)
+        return cls(leaves[reader], leaves[source.leaf], tensor, source.level, producer)
 
     def groups(self, equal_depth: int) -> Iterator[_Group]:
         """Split both leaves' variables into groups that ranks and shared loops tie together.
@@ -81,11 +111,6 @@ class Exchange:
         ------
         _Group
             A group.
-
-        Raises
-        ------
-        MappingError
-            The two sides access different constant indices of a rank.
         """
         shared = []
         temporal = 0
@@ -96,49 +121,68 @@ class Exchange:
                 temporal += 1
             elif p < self.holder.position:
                 shared.append(p)
-        read = self.reader.einsum.access(self.tensor).projection
-        brought = self.bringer.einsum.access(self.tensor).projection
-        indices = [
-            [*(f"r.{v}" for v in a.variables), *(f"b.{v}" for v in b.variables)]
-            for a, b in zip(read, brought, strict=True)
-        ]
+        sides = {"r": self.reader, "b": self.bringer}
+        if self.producer is not None and self.producer is not self.bringer:
+            sides["p"] = self.producer
+        indices: list[list[str]] = [[] for _ in self.reader.einsum.access(self.tensor).projection]
+        for side, leaf in sides.items():
+            for index, own in zip(indices, self._projection(leaf), strict=True):
+                index += [f"{side}.{v}" for v in own.variables]
         ties = [[f"r.{self.reader.loops[p].variable}"] for p in shared]
         for tie, p in zip(ties, shared, strict=True):
             tie.append(f"b.{self.bringer.loops[p].variable}")
-        ties += [[f"r.{v}" for v in c.variables] for c in self.reader.coupled]
-        ties += [[f"b.{v}" for v in c.variables] for c in self.bringer.coupled]
-        names = [f"r.{v}" for v in self.reader.einsum.rank_variables]
-        names += [f"b.{v}" for v in self.bringer.einsum.rank_variables]
+        names = []
+        for side, leaf in sides.items():
+            ties += [[f"{side}.{v}" for v in c.variables] for c in leaf.coupled]
+            names += [f"{side}.{v}" for v in leaf.einsum.rank_variables]
         for members, ranks in connected_groups(names, indices, ties):
-            yield _Group(
-                self,
-                [m[2:] for m in members if m.startswith("r.")],
-                [m[2:] for m in members if m.startswith("b.")],
-                ranks,
-                shared,
-            )
-        loose = [
-            r
-            for r, (a, b) in enumerate(zip(read, brought, strict=True))
-            if not a.variables and not b.variables and a.constant != b.constant
-        ]
-        if loose:
-            raise self._nothing_there(
-                f"at rank {self.reader.einsum.access(self.tensor).ranks[loose[0]]}"
-            )
+            of = {side: [m[2:] for m in members if m[0] == side] for side in sides}
+            yield _Group(self, of["r"], of["b"], of.get("p", of["b"]), ranks, shared)
 
-    def check(self) -> None:
+    def check(self) -> bool:
         """Check that every element that the reader reads was brought in the same residency.
+
+        Returns
+        -------
+        bool
+            Whether some elements were not, as they are padding.
 
         Raises
         ------
         MappingError
-            An element is read that was not brought.
+            An element is read that was not brought, although the producer computes it (or, without
+            a producer, although it is an input).
         """
-        for group in self.groups(self.holder.depth):
-            point = group.missing()
+        groups = list(self.groups(self.holder.depth))
+        apart = self._constants_apart(self.bringer)
+        if apart is None and all(group.missing(whole=True) is None for group in groups):
+            return False
+        if self.producer is not None:
+            # An element is computed if its indices are, in every group.
+            if self._constants_apart(self.producer) is not None:
+                return True
+            if not all(group.reads_computed() for group in groups):
+                return True
+        if apart is not None:
+            raise self._nothing_there(
+                f"at rank {self.reader.einsum.access(self.tensor).ranks[apart]}"
+            )
+        for group in groups:
+            point = group.missing(whole=self.producer is None)
             if point is not None:
                 raise self._nothing_there(point)
+        return True
+
+    def _projection(self, leaf: Leaf) -> tuple[Affine, ...]:
+        return tuple(leaf.einsum.access(self.tensor).projection)
+
+    def _constants_apart(self, leaf: Leaf) -> int | None:
+        """Return a rank at which the reader and another leaf have different constant indices."""
+        pairs = zip(self._projection(self.reader), self._projection(leaf), strict=True)
+        for r, (a, b) in enumerate(pairs):
+            if not a.variables and not b.variables and a.constant != b.constant:
+                return r
+        return None
 
     def _nothing_there(self, where: str) -> MappingError:
         reader, bringer = self.reader.einsum.name, self.bringer.einsum.name
@@ -152,9 +196,14 @@ class Exchange:
             " their tiles match",
         )
 
-    def last(
-        self, tiles: IterationTable, depth: int, events: Ints, bringer_tiles: IterationTable
-    ) -> Ints:
+    def last_within(
+        self,
+        tiles: IterationTable,
+        depth: int,
+        events: Ints,
+        bringer_tiles: IterationTable,
+        equal_depth: int,
+    ) -> tuple[Ints, Mask]:
         """Return the last tile iteration of the bringer that each reading depends on.
 
         Parameters
@@ -164,30 +213,6 @@ class Exchange:
             iterations that read, shape (n,).
         bringer_tiles
             The bringer's tile iterations.
-
-        Returns
-        -------
-        numpy.ndarray
-            Loop indices, shape (depth of `bringer_tiles`, n).
-        """
-        digits, exists = self.last_within(tiles, depth, events, bringer_tiles, self.holder.depth)
-        assert exists.all(), "`check` has established that every element was brought"
-        return digits
-
-    def last_within(
-        self,
-        tiles: IterationTable,
-        depth: int,
-        events: Ints,
-        bringer_tiles: IterationTable,
-        equal_depth: int,
-    ) -> tuple[Ints, np.ndarray]:
-        """Return the last tile iteration of the bringer with equal indices in some loops.
-
-        Parameters
-        ----------
-        tiles, depth, events, bringer_tiles
-            As for `last`.
         equal_depth
             Number of shared Temporal loops whose indices are equal on both sides.
 
@@ -195,10 +220,11 @@ class Exchange:
         -------
         (digits, exists)
             Loop indices, shape (depth of `bringer_tiles`, n), and whether such a tile iteration
-            exists, shape (n,).
+            exists, shape (n,): if not, all elements that are read are padding, or none were brought
+            with these indices.
         """
         digits = np.zeros((bringer_tiles.depth, len(events)), dtype=np.int64)
-        exists = np.ones(len(events), dtype=np.bool_)
+        exists = np.full(len(events), self._constants_apart(self.bringer) is None)
         for group in self.groups(equal_depth):
             loops, columns, function = group.last(depth, bringer_tiles.depth)
             rows = _columns(tiles, loops, lambda kept: kept.digits)
@@ -216,7 +242,7 @@ class Exchange:
         events: Ints,
         bringer_tiles: IterationTable,
         equal_depth: int,
-    ) -> tuple[Ints, Ints, np.ndarray]:
+    ) -> tuple[Ints, Ints, Mask, Mask]:
         """Return how the bringer's last tile iteration moves with the skipped readings.
 
         Parameters
@@ -227,14 +253,16 @@ class Exchange:
 
         Returns
         -------
-        (digits, slopes, affine)
+        (digits, slopes, affine, absent)
             Loop indices for k = 0, shape (depth of `bringer_tiles`, n); their increase per period
             of each of the reader's loops, shape (depth of `bringer_tiles`, depth of `tiles`, n);
-            and whether such a tile iteration exists for all k and moves like that, shape (n,).
+            whether such a tile iteration exists for all k and moves like that, shape (n,); and
+            whether it exists for no k, shape (n,).
         """
         digits = np.zeros((bringer_tiles.depth, len(events)), dtype=np.int64)
         slopes = np.zeros((bringer_tiles.depth, tiles.depth, len(events)), dtype=np.int64)
-        affine = np.ones(len(events), dtype=np.bool_)
+        absent = np.full(len(events), self._constants_apart(self.bringer) is not None)
+        affine = ~absent
         for group in self.groups(equal_depth):
             loops, columns, function = group.last(depth, bringer_tiles.depth)
             corners = Corners(
@@ -243,14 +271,15 @@ class Exchange:
                 _columns(tiles, loops, lambda kept: kept.skipped_periods),
                 tuple(range(len(loops))),
             )
-            values, moves, good = function.on_boxes(corners)
+            values, moves, good, never = function.on_boxes(corners)
             at = _row_numbers(tiles, loops, events)
             affine &= good[at]
+            absent |= never[at]
             for i, column in enumerate(columns):
                 digits[column] = values[at, i]
                 for j, k in enumerate(loops):
                     slopes[column, k] = moves[at, i, j]
-        return digits, slopes, affine
+        return digits, slopes, affine, absent
 
     def write_back_pairs(
         self,
@@ -271,7 +300,7 @@ class Exchange:
         within
             Number of loops above the parts of the producer's tile that are written back at once.
         tiles, depth, events
-            As for `last`.
+            As for `last_within`.
         all_pairs
             Whether to return all pairs, or per write-back only the first reading: the later ones
             start later.
@@ -332,23 +361,27 @@ class _Group:
         pair: Exchange,
         read: Sequence[str],
         brought: Sequence[str],
+        computed: Sequence[str],
         ranks: Sequence[int],
         shared: Sequence[int],
     ) -> None:
         self.pair = pair
         self.read = read
         self.brought = brought
+        self.computed = computed
         self.ranks = ranks
         self.shared = [p for p in shared if pair.reader.loops[p].variable in read]
 
-    def missing(self) -> str | None:
-        """Describe an element of a residency that is read and was not brought; None if none."""
+    def missing(self, *, whole: bool) -> str | None:
+        """Describe an element of a residency that is read and was not brought; None if none.
+
+        `whole`: it may be padding.
+        """
         pair = self.pair
-        wanted = elements_text(pair.reader, self.read, self._indices(pair.reader), self.shared)[0]
         brought = elements_text(
             pair.bringer, self.brought, self._indices(pair.bringer), self.shared
         )[0]
-        point = missing_point(wanted, brought)
+        point = missing_point(self._wanted, brought, "" if whole else self._image)
         if point is None:
             return None
         names = [pair.reader.loops[p].variable for p in self.shared]
@@ -362,6 +395,29 @@ class _Group:
         )
         return f"{element or 'in this tile'}" + (f" (tile {tile})" if tile else "")
 
+    def reads_computed(self) -> bool:
+        """Return whether the reader reads any element whose indices the producer computes."""
+        return missing_point(self._wanted, "", self._image) is not None
+
+    @cached_property
+    def _wanted(self) -> str:
+        """The set of (shared loops, elements that are read)."""
+        reader = self.pair.reader
+        return elements_text(reader, self.read, self._indices(reader), self.shared)[0]
+
+    @cached_property
+    def _image(self) -> str:
+        """The set of (any indices of shared loops, elements that the producer computes)."""
+        producer = self.pair.producer
+        assert producer is not None, "padding is what a producer does not compute"
+        text = GroupText(producer, self.computed, "x", ())
+        names = [f"z{i}" for i in range(len(self.ranks))]
+        equal = [
+            f"{n} = {text.index(i)}" for n, i in zip(names, self._indices(producer), strict=True)
+        ]
+        dims = [*(f"s{p}" for p in self.shared), *names]
+        return set_text(dims, text.hidden, [*text.conditions, *equal])
+
     def _points(
         self,
         leaf: Leaf,
@@ -372,7 +428,7 @@ class _Group:
         return element_points(leaf, variables, self._indices(leaf), shown, inner)
 
     def _indices(self, leaf: Leaf) -> list[Affine]:
-        projection = leaf.einsum.access(self.pair.tensor).projection
+        projection = self.pair._projection(leaf)
         return [projection[r] for r in self.ranks]
 
     def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], _Function]:

@@ -82,15 +82,19 @@ def flow_edges(
     for (number, tensor), source in found.items():
         if source.leaf is None:
             continue
-        reader, bringer = leaves[number], leaves[source.leaf]
-        pair = Exchange(reader, bringer, tensor, source.level)
-        pair.check()
-        depth, events, targets = storage_reads(layout, reader, tensor, source.level)
+        pair = Exchange.of(leaves, number, tensor, source)
+        padded = pair.check()
+        depth, events, targets = storage_reads(layout, pair.reader, tensor, source.level)
         if source.produces:
             check_final(pair)
             yield from _from_producer(layout, options, pair, depth, events, targets)
-        else:
-            yield _from_filler(layout, pair, events, targets)
+            continue
+        if padded:
+            # Readings of padding alone, which the filler has not read, wait for nothing.
+            tiles, others = layout.tiles[number], layout.tiles[source.leaf]
+            _, some = pair.last_within(tiles, depth, events, others, pair.holder.depth)
+            events, targets = events[some], targets[some]
+        yield _from_filler(layout, pair, events, targets)
 
 
 def _from_producer(
@@ -104,9 +108,12 @@ def _from_producer(
     tiles = layout.tiles[pair.reader.number]
     bringer = pair.bringer.number
     producer = layout.tiles[bringer]
-    digits = pair.last(tiles, depth, events, producer)
-    last, periods = producer.locate(digits)
     fills = len(targets) > 0 and targets[0] >= layout.iterations
+    digits, some = pair.last_within(tiles, depth, events, producer, pair.holder.depth)
+    if not some.all():
+        # Readings of padding alone wait for nothing.
+        events, targets, digits = events[some], targets[some], digits[:, some]
+    last, periods = producer.locate(digits)
     stream = layout.stream(bringer, "write_back", pair.tensor, pair.level + 1)
     if stream is None:
         source = layout.bases[bringer] + last

@@ -141,7 +141,7 @@ def _distance(
 ) -> int | None:
     number, tensor = read
     assert source.leaf is not None
-    pair = Exchange(leaves[number], leaves[source.leaf], tensor, source.level)
+    pair = Exchange.of(leaves, number, tensor, source)
     tiles, bringer_tiles = layout.tiles[number], layout.tiles[source.leaf]
     read_depth, events, _ = storage_reads(layout, pair.reader, tensor, source.level)
     if source.produces and not tiles.whole:
@@ -151,6 +151,7 @@ def _distance(
             tiles, read_depth, events, bringer_tiles, max(above, pair.holder.depth)
         )
     else:
+        events = _filled(pair, tiles, read_depth, events, bringer_tiles)
         firsts = bringer_tiles.firsts(pair.holder.depth)
         keys = bringer_tiles.prefix_keys(pair.holder.depth)[firsts]
         read_keys = tiles.prefix_keys(pair.holder.depth)[events]
@@ -164,6 +165,20 @@ def _distance(
     return int(ahead[exists].max())
 
 
+def _filled(
+    pair: Exchange,
+    tiles: IterationTable,
+    read_depth: int,
+    events: Ints,
+    bringer_tiles: IterationTable,
+) -> Ints:
+    """Return the readings of what another reader filled: not of padding that it did not read."""
+    if not pair.check():
+        return events
+    _, some = pair.last_within(tiles, read_depth, events, bringer_tiles, pair.holder.depth)
+    return events[some]
+
+
 def _distance_of_boxes(
     pair: Exchange,
     tiles: IterationTable,
@@ -172,19 +187,21 @@ def _distance_of_boxes(
     bringer_tiles: IterationTable,
     above: int,
     depth: int,
-) -> int:
-    """Return the largest distance of all readings, of which some are sampled.
+) -> int | None:
+    """Return the largest distance of all readings, of which some are sampled; None without a flow.
 
     An affine function on a box is largest at a corner.
     """
-    last, slopes, affine = pair.last_on_boxes(
+    last, slopes, affine, absent = pair.last_on_boxes(
         tiles, read_depth, events, bringer_tiles, max(above, pair.holder.depth)
     )
     if not affine.all():
-        if above > pair.holder.depth:
+        if above > pair.holder.depth and not (affine | absent).all():
             raise IrregularError("the distance of a flow is not affine")
         # `engine.constraints` refuses a sample in which a flow does not move with its box.
         events, last, slopes = events[affine], last[:, affine], slopes[:, :, affine]
+    if not len(events):
+        return None
     turn = tiles.turns(tiles.digits[:, events], above, depth)
     ahead = bringer_tiles.turns(last, above, depth) - turn
     for k, (kept, places) in enumerate(zip(tiles.kept, tiles.places, strict=True)):
@@ -192,4 +209,4 @@ def _distance_of_boxes(
         moved[k] = kept.period_lengths[places[events]]
         rise = bringer_tiles.turns(slopes[:, k], above, depth) - tiles.turns(moved, above, depth)
         ahead = ahead + np.maximum(rise, 0) * kept.skipped_periods[places[events]]
-    return int(ahead.max(initial=-1))
+    return int(ahead.max())

@@ -36,7 +36,7 @@ def check_kept(leaf: Leaf, tensor: str) -> None:
     MappingError
         An element is updated in two tiles.
     """
-    pair = Exchange(leaf, leaf, tensor, 0)
+    pair = Exchange(leaf, leaf, tensor, 0, leaf)
     backing = pair.holder
     found = _later_update(pair, range(backing.position))
     if found is None:
