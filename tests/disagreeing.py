@@ -10,6 +10,7 @@ legal.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -475,10 +476,51 @@ def draw_padded(seed: int, fewest: int = FEWEST, most: int = MOST) -> Case:
     return case
 
 
+def draw_first_tiles(seed: int, fewest: int = FEWEST, most: int = MOST) -> Case:
+    """Draw a case some of whose loops have a first tile of another size."""
+    case, chance = draw(seed, fewest, most), random.Random(seed)
+    space = case.spec["workload"]["iteration_space_shape"]
+    sizes = {name: int(text.split("<")[-1]) for name, text in space.items()}
+    give_first_tiles(case.spec["mapping"]["nodes"], sizes, chance)
+    return case
+
+
+def give_first_tiles(nodes: list[Data], extents: dict[str, int], chance: random.Random) -> None:
+    """Give some loops at or below nodes a first tile of another size.
+
+    ``extents``: the sizes of the tiles around. No loop needs more units than before.
+    """
+    extents = dict(extents)
+    at = 0
+    while at < len(nodes):
+        node = nodes[at]
+        at += 1
+        if node["type"] in ("Temporal", "Spatial"):
+            variable, shape = node["rank_variable"], node["tile_shape"]
+            names = {variable} if isinstance(variable, str) else {*variable.values()}
+            extent = min(extents[name] for name in names)
+            extents |= dict.fromkeys(names, min(extent, shape))
+            units = '"Spatial"' in json.dumps(nodes[at:])
+            sizes = range(1, min(shape, extent - shape + 1) if units else extent)
+            sizes = [n for n in sizes if n != shape and max(n, extent - n) >= shape]
+            if node["type"] == "Spatial" or extent <= 1 or not sizes or chance.random() > 0.5:
+                continue
+            first = chance.choice((chance.choice(sizes), min(shape + 1, max(sizes)), min(sizes)))
+            if first == shape:
+                continue
+            node["initial_tile_shape"] = first
+            extents |= dict.fromkeys(names, max(first, min(shape, extent - first)))
+            if shape == 1:
+                nodes.insert(at, {**node, "initial_tile_shape": 1})
+        for branch in node.get("nodes", ()):
+            give_first_tiles(branch["nodes"], extents, chance)
+
+
 DRAWS: dict[str, Callable[[int], Case]] = {
     "plain": draw,
     "late": draw_late,
     "padded": draw_padded,
+    "first": draw_first_tiles,
 }
 """What draws a case from a seed, by name."""
 

@@ -356,8 +356,8 @@ def tensor_names(workload: Data) -> list[str]:
 # Mappings
 # --------------------------------------------------------------------------------------------
 
-Loops = tuple[tuple[str, int], ...]
-"""Shared Temporal loops: rank variable and tile shape."""
+Loops = tuple[tuple[str, int, int], ...]
+"""Shared Temporal loops: rank variable, tile shape and size of the first tile."""
 
 
 def located(einsum: Einsum, tensor: str, loops: Loops) -> list[tuple[Index, Element]]:
@@ -367,8 +367,12 @@ def located(einsum: Einsum, tensor: str, loops: Loops) -> list[tuple[Index, Elem
     for point in oracle.points(einsum):
         rest = {name: point[name] - start for name, (start, _) in einsum.bounds}
         index = []
-        for variable, shape in loops:
-            at, rest[variable] = divmod(rest[variable], shape)
+        for variable, shape, first in loops:
+            at, inside = 0, rest[variable]
+            if inside >= first:
+                at, inside = divmod(inside - first, shape)
+                at += 1
+            rest[variable] = inside
             index.append(at)
         result.append((tuple(index), access.element(point)))
     return result
@@ -455,10 +459,10 @@ class Above:
         held = self.holders.get(tensor, ())
         return held[-1][0] + 1 if held else 0
 
-    def with_loop(self, variable: str, shape: int) -> Above:
+    def with_loop(self, variable: str, shape: int, first: int) -> Above:
         """One more shared loop."""
-        extents = {**self.extents, variable: min(shape, self.extents[variable])}
-        return replace(self, loops=(*self.loops, (variable, shape)), extents=extents)
+        extents = {**self.extents, variable: largest(self.extents[variable], shape, first)}
+        return replace(self, loops=(*self.loops, (variable, shape, first)), extents=extents)
 
     def with_holder(self, tensor: str, component: int) -> Above:
         """One more holder."""
@@ -579,7 +583,8 @@ class MappingDraw:
             extent = above.extents[variable]
             if extent == 1 and not self.chance(2):
                 continue
-            deeper = above.with_loop(variable, self.draw(st.integers(1, max(1, extent - 1))))
+            shape = self.draw(st.integers(1, max(1, extent - 1)))
+            deeper = above.with_loop(variable, shape, self.first(shape, extent))
             forced = {
                 tensor
                 for one, two, tensor in exchanges(group)
@@ -597,9 +602,9 @@ class MappingDraw:
             if any(not self.may_hold(group, above, tensor) for tensor in forced):
                 continue
             storages, above = self.shared_holders(group, above, forced)
-            variable, shape = deeper.loops[-1]
-            above = above.with_loop(variable, shape)
-            nodes += [*storages, temporal(variable, shape)]
+            variable, shape, first = deeper.loops[-1]
+            above = above.with_loop(variable, shape, first)
+            nodes += [*storages, temporal(variable, shape, first)]
         branches = self.branches(group)
         forced = {
             tensor
@@ -662,7 +667,7 @@ class MappingDraw:
             extent = above.extents[name]
             while extent > 1 or (extent == 1 and self.chance(1)):
                 shape = self.choose((1, self.draw(st.integers(1, max(1, extent - 1)))))
-                trips = -(-extent // shape)
+                trips, first = -(-extent // shape), shape
                 if shape == 1 and 1 < trips <= room[compute] and self.chance(7):
                     room[compute] //= trips
                     last.append(spatial(name, 1, compute))
@@ -670,12 +675,15 @@ class MappingDraw:
                     room[array] //= trips
                     middle.append(spatial(name, shape, array))
                 elif any(loop["rank_variable"] == name for loop in middle):
-                    inner.append(temporal(name, shape))
+                    first = self.first(shape, extent)
+                    inner.append(temporal(name, shape, first))
                 else:
-                    (outer if self.chance(7) or not middle else inner).append(temporal(name, shape))
+                    first = self.first(shape, extent)
+                    side = outer if self.chance(7) or not middle else inner
+                    side.append(temporal(name, shape, first))
                     if inner and inner[-1]["rank_variable"] == name:
                         room[array] = 1
-                extent = shape if extent > 1 else 0
+                extent = largest(extent, shape, first) if extent > 1 else 0
         outer, inner = self.interleaved(outer), self.interleaved(inner)
         loops = [*outer, *middle, *inner, *last]
         places = self.private_holders(
@@ -695,6 +703,12 @@ class MappingDraw:
             nodes += self.storage_nodes([(n, tensor) for at, n, tensor in places if at == place])
             nodes += loops[place : place + 1]
         return [*nodes, {"type": "Compute", "einsum": einsum.name, "component": compute}]
+
+    def first(self, shape: int, extent: int) -> int:
+        """Draw the size of a loop's first tile, mostly that of the others."""
+        if extent > 1 and self.draw(chances(1)):
+            return int(self.draw(st.integers(1, extent)))
+        return shape
 
     def interleaved(self, loops: Sequence[Data]) -> list[Data]:
         """Loops in another order, each variable's own in theirs."""
@@ -744,14 +758,21 @@ class MappingDraw:
         return places
 
 
-def tiling(loop: Data) -> tuple[str, int]:
-    """The rank variable and the tile shape of a loop."""
-    return loop["rank_variable"], loop["tile_shape"]
+def tiling(loop: Data) -> tuple[str, int, int]:
+    """The rank variable, the tile shape and the size of the first tile of a loop."""
+    shape = loop["tile_shape"]
+    return loop["rank_variable"], shape, loop.get("initial_tile_shape", shape)
 
 
-def temporal(variable: str, shape: int) -> Data:
+def largest(extent: int, shape: int, first: int) -> int:
+    """The size of the largest tile of a loop in a tile of this extent."""
+    return max(min(first, extent), min(shape, extent - first))
+
+
+def temporal(variable: str, shape: int, first: int) -> Data:
     """A Temporal loop."""
-    return {"type": "Temporal", "rank_variable": variable, "tile_shape": shape}
+    loop = {"type": "Temporal", "rank_variable": variable, "tile_shape": shape}
+    return loop if first == shape else {**loop, "initial_tile_shape": first}
 
 
 def spatial(variable: str, shape: int, component: str) -> Data:

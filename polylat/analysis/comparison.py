@@ -257,6 +257,8 @@ def _tree(mapping: Branch) -> dict[str, str]:
             words = describe_node(node)
             if isinstance(node, Temporal | Spatial):
                 words += f", tiles of {node.tile_shape:,}"
+                if isinstance(node, Temporal) and node.initial_tile_shape is not None:
+                    words += f", the first of {node.initial_tile_shape:,}"
             path.append(words)
         end = branch.end
         if isinstance(end, Compute):

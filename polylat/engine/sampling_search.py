@@ -462,12 +462,10 @@ def _trips(lowered: LoweredMapping) -> dict[int, tuple[int, ...]]:
         }
         for loop in leaf.loops:
             above = extents[loop.variable]
-            counts = {-(-extent // loop.tile) for extent in above}
+            counts = {loop.trip_count(extent) for extent in above}
             if loop.unit is None:
                 found.setdefault(loop.node, set()).update(counts)
-            rests = {extent % loop.tile for extent in above} - {0}
-            full = {loop.tile} if max(above) >= loop.tile else set()
-            extents[loop.variable] = rests | full
+            extents[loop.variable] = {n for extent in above for n, _ in loop.tiles(extent)}
     return {node: tuple(sorted({*counts, largest[node]})) for node, counts in found.items()}
 
 

@@ -160,7 +160,7 @@ def _existing(
 
 def _count_existing(leaf: Leaf, variable: str, depth: int) -> int:
     """Return the number of existing indices of the first `depth` loops over a variable."""
-    # Count how often each extent of the variable's tile occurs; a loop adds at most one extent.
+    # Count how often each extent of the variable's tile occurs; a loop adds at most two extents.
     # Units run at the same time, and no unit has more iterations than the first one.
     low, high = leaf.ranges[variable]
     extents = {high - low + 1: 1}
@@ -173,12 +173,10 @@ def _count_existing(leaf: Leaf, variable: str, depth: int) -> int:
             continue
         inner: dict[int, int] = {}
         for extent, times in extents.items():
-            full, rest = divmod(extent, loop.tile)
-            parts = [(loop.tile, full), (rest, 1)]
+            parts = loop.tiles(extent)
             if loop.unit is not None:
                 parts = [(min(extent, loop.tile), 1)]
             for length, count in parts:
-                if length and count:
-                    inner[length] = inner.get(length, 0) + times * count
+                inner[length] = inner.get(length, 0) + times * count
         extents = inner
     return sum(extents.values())

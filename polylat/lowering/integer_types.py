@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, PathLoop
 from polylat.numbers import INT64_LIMIT
 from polylat.schedule.arrays import Ints
 
@@ -95,7 +95,8 @@ def position_type(leaf: Leaf, trips: Sequence[int]) -> type:
         ``numpy.int64`` if the positions of all tiles fit, of those that do not exist, too; else
         ``object``.
     """
-    positions = [loop.tile * n for loop, n in zip(leaf.temporal, trips, strict=False)]
+    loops = zip(leaf.temporal, trips, strict=False)
+    positions = [loop.tile * n + abs(loop.first - loop.tile) for loop, n in loops]
     return fitting_type(max([*positions, *(high - low + 1 for low, high in leaf.ranges.values())]))
 
 
@@ -129,7 +130,8 @@ def tile_lengths(
     Notes
     -----
     The length of a tile depends only on that of the tile around it. The iterations of a loop have
-    at most two lengths, the tile shape and a rest, so that a sum over them takes constant time.
+    at most three lengths, the tile shape, a first one and a rest, so that a sum over them takes
+    constant time.
     """
     low, high = leaf.ranges[variable]
     length: Counts | int = high - low + 1
@@ -141,13 +143,17 @@ def tile_lengths(
             continue
         tile = loop.tile
         if p in digits:
-            offset = tile * _of_type(digits[p], kind)
-            length = _least(length - offset, tile)
-            others = [(_least(one - offset, tile), many) for one, many in others]
+            offset, size = _tile_at(loop, _of_type(digits[p], kind))
+            length = _least(length - offset, size)
+            others = [(_least(one - offset, size), many) for one, many in others]
         elif p in inside:
             found = [(_positive(one), many) for one, many in ((length, number), *others)]
+            others = []
+            if loop.initial is not None:
+                others = [(_least(one, loop.first), many) for one, many in found]
+                found = [(_positive(one - loop.first), many) for one, many in found]
             length, number = tile, sum(many * (one // tile) for one, many in found)
-            others = [(one % tile, many) for one, many in found]
+            others += [(one % tile, many) for one, many in found]
     length = _positive(length)
     if not inside:
         return length
@@ -158,8 +164,21 @@ def _of_type(digit: Ints | int, kind: type) -> Counts | int:
     return digit if isinstance(digit, int) else digit.astype(kind, copy=False)
 
 
-def _least(length: Counts | int, tile: int) -> Counts | int:
-    return min(length, tile) if isinstance(length, int) else np.minimum(length, tile)
+def _tile_at(loop: PathLoop, digit: Counts | int) -> tuple[Counts | int, Counts | int]:
+    """Return where a tile begins in the tile around its loop, and its size there."""
+    if loop.initial is None:
+        return loop.tile * digit, loop.tile
+    more = loop.first - loop.tile
+    if isinstance(digit, int):
+        return loop.tile * digit + (more if digit else 0), loop.tile if digit else loop.first
+    later = np.minimum(digit, 1)
+    return loop.tile * digit + more * later, loop.first - more * later
+
+
+def _least(length: Counts | int, tile: Counts | int) -> Counts | int:
+    if isinstance(length, int) and isinstance(tile, int):
+        return min(length, tile)
+    return np.minimum(length, tile)
 
 
 def _positive(length: Counts | int) -> Counts | int:

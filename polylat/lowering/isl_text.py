@@ -108,10 +108,19 @@ def tile_condition(leaf: Leaf, variable: str, name: str, digits: Mapping[int, st
     for p, loop in enumerate(leaf.loops):
         if loop.variable == variable and p in digits:
             digit = digits[p]
-            start += f" + {loop.tile}*{digit}"
-            conditions.append(f"{start} <= {name} < {start} + {loop.tile}")
-            if digit != "0":
-                conditions.append(f"{digit} >= 0")
+            if loop.initial is None or digit == "0":
+                start += f" + {loop.tile}*{digit}" if digit != "0" else ""
+                conditions.append(f"{start} <= {name} < {start} + {loop.first}")
+                if digit != "0":
+                    conditions.append(f"{digit} >= 0")
+                continue
+            later = f"{start} + {loop.first - loop.tile} + {loop.tile}*{digit}"
+            conditions.append(
+                f"(({digit} = 0 and {start} <= {name} < {start} + {loop.first})"
+                f" or ({digit} >= 1 and {later} <= {name} < {later} + {loop.tile}))"
+            )
+            # The part of the first iteration, 0 or its size, is what the first tile adds.
+            start += f" + {loop.tile}*{digit} + {loop.first - loop.tile}*min({digit}, 1)"
     return " and ".join(conditions)
 
 

@@ -309,7 +309,8 @@ class IterationTable:
                 if self.leaf.temporal[j].variable == loop.variable
             } | first_unit_indices(self.leaf, loop.variable, positions[k])
             length = tile_lengths(self.leaf, loop.variable, outer, kind=self.position_type)
-            last = np.minimum(self.kept[k].trips, -(-length // loop.tile)) - 1
+            trips = (length > 0) + np.maximum(-(-(length - loop.first) // loop.tile), 0)
+            last = np.minimum(self.kept[k].trips, trips) - 1
             given = (k < fixed) & ~free
             free |= given & (found[k] > last)
             found[k] = np.where(given, np.minimum(found[k], last), last)

@@ -180,8 +180,15 @@ def check_loops(
                 where=place,
                 fix=f"use a tile_shape of at most {tile[loop.variable]}",
             )
+        if loop.first > tile[loop.variable]:
+            raise MappingError(
+                f"a {kind} loop over {loop.variable!r} has a first tile of {loop.first}, larger"
+                f" than the {tile[loop.variable]} that it tiles for Einsum {einsum.name!r}",
+                where=place,
+                fix=f"use an initial_tile_shape of at most {tile[loop.variable]}",
+            )
         if loop.unit is not None:
-            trips = -(-tile[loop.variable] // loop.tile)
+            trips = loop.trip_count(tile[loop.variable])
             used = fanouts[loop.unit] = fanouts.get(loop.unit, 1) * trips
             available = _fanout(spec, einsum.name, loop.unit, place)
             if used > available:
@@ -191,14 +198,14 @@ def check_loops(
                     where=place,
                     fix="use larger tiles",
                 )
-        tile[loop.variable] = loop.tile
+        tile[loop.variable] = max(length for length, _ in loop.tiles(tile[loop.variable]))
     for variable, size in tile.items():
         if size > 1:
             raise MappingError(
                 f"the leaf of Einsum {einsum.name!r} lacks a loop over {variable!r}:"
                 f" tiles of {size} reach the Compute",
                 where=place,
-                fix=f"add a Temporal loop over {variable!r} with tile_shape 1",
+                fix=f"add a Temporal loop over {variable!r} with tile_shape 1, innermost",
             )
 
 

@@ -25,12 +25,52 @@ class PathLoop:
         Rank variable, and number of its values per iteration (tile shape).
     unit
         (component, dimension) of a Spatial loop, None for a Temporal one.
+    initial
+        Number of values of the first iteration; None: as in the others.
     """
 
     node: int
     variable: str
     tile: int
     unit: tuple[str, str] | None = None
+    initial: int | None = None
+
+    @property
+    def first(self) -> int:
+        """Number of values of the first iteration."""
+        return self.tile if self.initial is None else self.initial
+
+    def trip_count(self, extent: int) -> int:
+        """Return the number of iterations in a tile around the loop.
+
+        Parameters
+        ----------
+        extent
+            The number of values of the tile around it, at least 1.
+
+        Returns
+        -------
+        int
+            The number of iterations.
+        """
+        return 1 + max(0, -(-(extent - self.first) // self.tile))
+
+    def tiles(self, extent: int) -> list[tuple[int, int]]:
+        """Return the lengths of the tiles into which the loop divides a tile around it.
+
+        Parameters
+        ----------
+        extent
+            The number of values of the tile around it.
+
+        Returns
+        -------
+        list of (int, int)
+            Lengths above 0, and how often each occurs.
+        """
+        full, rest = divmod(max(0, extent - self.first), self.tile)
+        parts = [(min(extent, self.first), 1), (self.tile, full), (rest, 1)]
+        return [(length, count) for length, count in parts if length > 0 and count]
 
 
 @dataclass(frozen=True)
@@ -172,8 +212,8 @@ class Leaf:
         extent = {v: high - low + 1 for v, (low, high) in self.ranges.items()}
         counts = []
         for loop in self.loops:
-            counts.append(-(-extent[loop.variable] // loop.tile))
-            extent[loop.variable] = min(extent[loop.variable], loop.tile)
+            counts.append(loop.trip_count(extent[loop.variable]))
+            extent[loop.variable] = max(length for length, _ in loop.tiles(extent[loop.variable]))
         return tuple(counts)
 
     @cached_property

@@ -127,7 +127,9 @@ def _temporal(loops: Sequence[tuple[int, Loop]]) -> int:
 
 def _path_loop(number: int, loop: Loop, einsum: str) -> PathLoop:
     unit = (loop.component, loop.dimension) if isinstance(loop, Spatial) else None
-    return PathLoop(number, loop.variable(einsum), loop.tile_shape, unit)
+    initial = loop.initial_tile_shape if isinstance(loop, Temporal) else None
+    initial = None if initial == loop.tile_shape else initial
+    return PathLoop(number, loop.variable(einsum), loop.tile_shape, unit, initial)
 
 
 def _leaf(spec: Spec, node: Compute, above: _Above, number: int) -> Leaf:

@@ -209,7 +209,9 @@ class Part:
         (variable,) = self.variables
         low, high = self.leaf.ranges[variable]
         chain = [
-            (p, loop.tile) for p, loop in enumerate(self.leaf.loops) if loop.variable == variable
+            (p, loop.tile, loop.initial or loop.tile)
+            for p, loop in enumerate(self.leaf.loops)
+            if loop.variable == variable
         ]
         return interval_lengths(
             high - low + 1, tuple(chain), shown, frozenset(self._spatial(above, units))
@@ -271,7 +273,7 @@ class Part:
 @lru_cache(maxsize=1024)
 def interval_lengths(
     extent: int,
-    chain: tuple[tuple[int, int], ...],
+    chain: tuple[tuple[int, int, int], ...],
     shown: frozenset[int],
     zero: frozenset[int],
 ) -> LoopCounts:
@@ -282,7 +284,7 @@ def interval_lengths(
     extent
         The length of the interval.
     chain
-        (position, tile) of the loops that divide it, outermost first.
+        (position, tile, first tile) of the loops that divide it, outermost first.
     shown
         Positions of the loops by whose indices the lengths are distinguished; over the other loops
         they are summed.
@@ -298,29 +300,30 @@ def interval_lengths(
     --------
     Seven values in tiles of four, each in tiles of two: the last one has one value.
 
-    >>> lengths = interval_lengths(7, ((0, 4), (1, 2)), frozenset({0, 1}), frozenset())
+    >>> lengths = interval_lengths(7, ((0, 4, 4), (1, 2, 2)), frozenset({0, 1}), frozenset())
     >>> lengths.values.tolist(), lengths.total
     ([[2, 2], [2, 1]], 7)
     """
     trips, most = [], extent
-    for _, tile in chain:
-        trips.append(-(-most // tile))
-        most = min(most, tile)
-    last = max((k for k, (p, _) in enumerate(chain) if p in shown or p in zero), default=-1)
+    for _, tile, first in chain:
+        behind = max(0, most - first)
+        trips.append(1 + -(-behind // tile))
+        most = max(min(most, first), min(behind, tile))
+    last = max((k for k, (p, *_) in enumerate(chain) if p in shown or p in zero), default=-1)
 
     @cache
     def divided(extent: int, k: int) -> LoopCounts:
         if k > last:
             return LoopCounts((), (), (), np.array(extent, dtype=object))
-        position, tile = chain[k]
+        position, tile, first = chain[k]
         if position in zero:
             return divided(min(extent, tile), k + 1)
-        full, rest = divmod(extent, tile)
-        ranges = [(full, tile), (1 if rest else 0, rest)]
+        full, rest = divmod(max(0, extent - first), tile)
+        ranges = [(1 if extent else 0, min(extent, first)), (full, tile), (1 if rest else 0, rest)]
         if position not in shown:
             some = [divided(length, k + 1).mapped(partial(_times, n)) for n, length in ranges]
-            return together(some[0], some[1], "+")
-        ranges.append((trips[k] - full - (1 if rest else 0), 0))
+            return together(together(some[0], some[1], "+"), some[2], "+")
+        ranges.append((trips[k] - sum(n for n, _ in ranges), 0))
         parts = [(n, divided(length, k + 1)) for n, length in ranges if n]
         cuts = [
             tuple(sorted(set().union(*some)))

@@ -203,7 +203,7 @@ class PartText:
             self.conditions.append(f"{low} <= {name} <= {high}")
             rest = f"{name} - {low}"
             for p in loops:
-                tile = leaf.loops[p].tile
+                tile, initial = leaf.loops[p].tile, leaf.loops[p].initial
                 if p in at_zero:
                     self.conditions.append(f"0 <= {rest} < {tile}")
                     continue
@@ -212,8 +212,19 @@ class PartText:
                     digit = f"{prefix}h{p}"
                     self.hidden.append(digit)
                 self.conditions.append(f"{digit} >= 0")
-                rest = f"{rest} - {tile}*{digit}"
-                self.conditions.append(f"0 <= {rest} < {tile}")
+                if initial is None:
+                    rest = f"{rest} - {tile}*{digit}"
+                    self.conditions.append(f"0 <= {rest} < {tile}")
+                    continue
+                # What is left in the tile has a name of its own, as it is not affine in the index.
+                left = f"{prefix}t{p}"
+                self.hidden.append(left)
+                self.conditions.append(
+                    f"(({digit} = 0 and {left} = {rest} and 0 <= {left} < {initial}) or"
+                    f" ({digit} >= 1 and {left} = {rest} - {initial} - {tile}*({digit} - 1)"
+                    f" and 0 <= {left} < {tile}))"
+                )
+                rest = left
         members = set(variables)
         for constraint in leaf.coupled:
             if members.issuperset(constraint.variables):

@@ -24,12 +24,16 @@ class Temporal:
         Location in the input, for messages.
     by_einsum
         (Einsum, its rank variable) pairs, if the Einsums below use different rank variables.
+    initial_tile_shape
+        Number of values of the first tile, within each tile of the loops around it; None: as of the
+        others.
     """
 
     rank_variable: str
     tile_shape: int
     where: str = field(default="", compare=False)
     by_einsum: tuple[tuple[str, str], ...] = ()
+    initial_tile_shape: int | None = None
 
     def variable(self, einsum: str) -> str:
         """Return the rank variable over which the loop runs for an Einsum.

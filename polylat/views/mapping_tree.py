@@ -130,10 +130,12 @@ class _Builder:
         for node in branch.nodes:
             match node:
                 case Temporal() | Spatial():
-                    note = f"tiles of {node.tile_shape}"
+                    note = f"tiles of {node.tile_shape:,}"
                     if leaves_below:
                         trips = max(leaf.trips[loops] for leaf in leaves_below)
-                        note = f"{trips:,} tiles of {node.tile_shape:,}"
+                        note = f"{trips:,} {note}"
+                    if isinstance(node, Temporal) and node.initial_tile_shape is not None:
+                        note += f", the first of {node.initial_tile_shape:,}"
                     loops += 1
                     kind = "spatial" if isinstance(node, Spatial) else "loop"
                     self.rows.append(TreeRow(kind, describe_node(node), note, above, first))

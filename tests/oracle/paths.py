@@ -74,7 +74,7 @@ class Leaf:
                     raise Illegal(f"tile shape {shape} of {extent[variable]}")
                 trips = 1 - (first - extent[variable]) // shape
                 loops.append(Loop(position, node, variable, trips, first, shape))
-                extent[variable] = max(first, shape)
+                extent[variable] = max(first, min(shape, extent[variable] - first))
         if any(size > 1 for size in extent.values()):
             raise Illegal(f"{self.einsum.name} lacks a loop")
         return tuple(loops)

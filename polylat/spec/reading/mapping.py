@@ -198,8 +198,23 @@ class _MappingReader:
         shape = evaluate_whole(
             node.tile_shape, self.variables, at / "tile_shape", what="the tile shape"
         )
+        initial: int | None = None
+        if node.initial_tile_shape is not None:
+            initial = evaluate_whole(
+                node.initial_tile_shape,
+                self.variables,
+                at / "initial_tile_shape",
+                what="the initial tile shape",
+            )
         if not isinstance(node, m.SpatialLoopModel):
-            return Temporal(variable, shape, str(at), by_einsum)
+            return Temporal(variable, shape, str(at), by_einsum, initial)
+        if initial not in (None, shape):
+            raise UnsupportedError(
+                f"a Spatial loop has an initial_tile_shape ({initial}) that is not its tile_shape"
+                f" ({shape}): its units would have tiles of different sizes",
+                where=str(at / "initial_tile_shape"),
+                fix="leave initial_tile_shape out, or give it to a Temporal loop",
+            )
         if node.component not in self.names.kinds:
             self.names.check_component(
                 node.component, at / "component", tuple(self.names.kinds), "Spatial"

@@ -49,7 +49,10 @@ def mapping_data(branch: Branch, workload: Workload) -> list[dict[str, Any]]:
 
 
 def _loop(node: Loop, workload: Workload) -> dict[str, Any]:
-    return {"rank_variable": _rank_variable(node, workload), "tile_shape": node.tile_shape}
+    made = {"rank_variable": _rank_variable(node, workload), "tile_shape": node.tile_shape}
+    if isinstance(node, Temporal) and node.initial_tile_shape is not None:
+        made["initial_tile_shape"] = node.initial_tile_shape
+    return made
 
 
 def _rank_variable(loop: Loop, workload: Workload) -> str | list[str] | dict[str, str]:

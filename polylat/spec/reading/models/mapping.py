@@ -21,7 +21,7 @@ class LoopModel(MappingNodeModel):
 
     rank_variable: LoopVariable
     tile_shape: Scalar
-    initial_tile_shape: Any = None
+    initial_tile_shape: Scalar | None = None
 
 
 class TemporalModel(LoopModel):
