@@ -501,9 +501,9 @@ def give_first_tiles(nodes: list[Data], extents: dict[str, int], chance: random.
             extent = min(extents[name] for name in names)
             extents |= dict.fromkeys(names, min(extent, shape))
             units = '"Spatial"' in json.dumps(nodes[at:])
-            sizes = range(1, min(shape, extent - shape + 1) if units else extent)
-            sizes = [n for n in sizes if n != shape and max(n, extent - n) >= shape]
-            if node["type"] == "Spatial" or extent <= 1 or not sizes or chance.random() > 0.5:
+            most = min(shape, extent - shape + 1) if units else extent
+            sizes = [n for n in range(1, most) if n != shape and max(n, extent - n) >= shape]
+            if node["type"] == "Spatial" or extent <= 1 or not sizes or chance.random() > 0.25:
                 continue
             first = chance.choice((chance.choice(sizes), min(shape + 1, max(sizes)), min(sizes)))
             if first == shape:

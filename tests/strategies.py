@@ -760,8 +760,8 @@ class MappingDraw:
 
 def tiling(loop: Data) -> tuple[str, int, int]:
     """The rank variable, the tile shape and the size of the first tile of a loop."""
-    shape = loop["tile_shape"]
-    return loop["rank_variable"], shape, loop.get("initial_tile_shape", shape)
+    shape = int(loop["tile_shape"])
+    return loop["rank_variable"], shape, int(loop.get("initial_tile_shape", shape))
 
 
 def largest(extent: int, shape: int, first: int) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd, lcm
+from typing import NamedTuple
 
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.lowered import LoweredMapping
@@ -52,7 +53,7 @@ def alignments(lowered: LoweredMapping) -> dict[int, Alignment]:
         Tree node of a loop → its alignment; loops with period 1 and without restarts are missing.
     """
     trips = trip_counts(lowered.leaves)
-    borders: dict[int, set[tuple[int, int]]] = {}
+    borders: dict[int, set[_Crossing]] = {}
     for (number, tensor), source in lowered.found.items():
         if source.leaf is None or not source.produces:
             continue
@@ -61,10 +62,12 @@ def alignments(lowered: LoweredMapping) -> dict[int, Alignment]:
         read = reader.einsum.access(tensor).projection
         written = producer.einsum.access(tensor).projection
         for here, there in zip(read, written, strict=True):
-            tiles = [a for node, a in _advances(producer, dict(there.terms)) if node not in shared]
-            for node, advance in _advances(reader, dict(here.terms)):
+            tiles = [t for node, *t in _advances(producer, dict(there.terms)) if node not in shared]
+            for node, advance, first in _advances(reader, dict(here.terms)):
                 if node not in shared:
-                    borders.setdefault(node, set()).update((advance, tile) for tile in tiles)
+                    borders.setdefault(node, set()).update(
+                        _Crossing(advance, first - advance, tile, border) for tile, border in tiles
+                    )
     found = {}
     for node, pairs in borders.items():
         aligned = _alignment(trips[node], sorted(pairs))
@@ -73,30 +76,53 @@ def alignments(lowered: LoweredMapping) -> dict[int, Alignment]:
     return found
 
 
-def _advances(leaf: Leaf, coefficients: dict[str, int]) -> list[tuple[int, int]]:
-    """Return (tree node of a loop, by how far one iteration moves in a rank), for all its loops."""
+class _Crossing(NamedTuple):
+    """How a loop crosses the tiles of a producer, in elements of a rank.
+
+    Parameters
+    ----------
+    advance, shift
+        Iteration i > 0 begins at i · advance + shift.
+    tile, border
+        The length of the tiles, and where the second one begins.
+    """
+
+    advance: int
+    shift: int
+    tile: int
+    border: int
+
+    @property
+    def period(self) -> int:
+        """Number of iterations after which the crossings repeat."""
+        return self.tile // gcd(self.tile, self.advance)
+
+
+def _advances(leaf: Leaf, coefficients: dict[str, int]) -> list[tuple[int, int, int]]:
+    """Return (tree node, by how far one iteration moves in a rank, the first one) of all loops."""
     return [
-        (loop.node, abs(coefficients[loop.variable]) * loop.tile)
+        (loop.node, factor * loop.tile, factor * loop.first)
         for loop in leaf.loops
-        if coefficients.get(loop.variable)
+        for factor in [abs(coefficients.get(loop.variable, 0))]
+        if factor
     ]
 
 
-def _alignment(trips: int, pairs: Sequence[tuple[int, int]]) -> Alignment:
+def _alignment(trips: int, pairs: Sequence[_Crossing]) -> Alignment:
     """Return the alignment with the least number of sampled iterations."""
-    needs = sorted({tile // gcd(tile, advance) for advance, tile in pairs} - {1})
+    needs = sorted({pair.period for pair in pairs} - {1})
     best, least = Alignment(), None
     for kept in range(len(needs) + 1):
         period = lcm(1, *needs[:kept])
-        longer = [(a, tile) for a, tile in pairs if tile // gcd(tile, a) in needs[kept:]]
-        if any((trips * advance - 1) // tile > _MOST_CROSSINGS for advance, tile in longer):
+        longer = [pair for pair in pairs if pair.period in needs[kept:]]
+        if any((trips * pair.advance - 1) // pair.tile > _MOST_CROSSINGS for pair in longer):
             continue
         crossed = {
-            -(-border // advance)
-            for advance, tile in longer
-            for border in range(tile, trips * advance, tile)
+            -(-(border - pair.shift) // pair.advance)
+            for pair in longer
+            for border in range(pair.border, trips * pair.advance + pair.shift, pair.tile)
         }
-        restarts = tuple(sorted(r for r in crossed if r < trips))
+        restarts = tuple(sorted(r for r in crossed if 0 < r < trips))
         cost = min(trips, 3 * period * (1 + len(restarts)) + 6 * len(restarts))
         if least is None or cost < least:
             best, least = Alignment(period, restarts), cost
