@@ -441,9 +441,11 @@ SINGLE = [
     for path in sorted(OURS.glob("*.json"))
     if len(json.loads(path.read_text(encoding="utf-8"))["workload"]["einsums"]) == 1
 ]
-IMPERFECT = {
+COUNTED_OTHERWISE = {
     # Tiles that do not divide: AccelForge averages, polylat counts what exists.
     "t_conv1d_imperfect": (196, Fraction(399, 2)),
+    # A first tile of 4: 12 values of I, and 8 in each of 6 tiles, instead of 8 in each of 8 tiles.
+    "t_conv1d_p_init": (406, 406 - Fraction(8 * 8 - (12 + 6 * 8), 4)),
     "t_mm_imperfect_k": (604, 540),
     "t_mm_imperfect_m": (542, 526),
 }
@@ -454,7 +456,7 @@ IMPERFECT = {
 def test_a_single_leaf_has_accelforges_latency(name: str, granularity: str) -> None:
     """Within one leaf everything streams, as AccelForge assumes."""
     report = polylat.analyze(corpus(name), granularity=granularity)
-    expected = IMPERFECT.get(name, (report.roofline, report.roofline))
+    expected = COUNTED_OTHERWISE.get(name, (report.roofline, report.roofline))
     assert (report.roofline, report.latency) == expected
 
 
