@@ -71,7 +71,7 @@ truth: $(DEV) ## cycles of real designs against the model, to build/truth (DATA=
 
 accelforge: $(ACCELFORGE) ## test with AccelForge, its objects and its mapper (Python 3.12)
 	$(VENV_ACCELFORGE)/bin/python -m benchmarks.accelforge_compare tests/data/accelforge
-	$(VENV_ACCELFORGE)/bin/python -m pytest tests/test_accelforge.py
+	$(VENV_ACCELFORGE)/bin/python -m pytest tests/test_accelforge.py tests/test_search.py
 	cd notebooks && ../$(VENV_ACCELFORGE)/bin/python from_mapper.py >/dev/null
 
 clean: ## remove the environments

@@ -12,7 +12,7 @@ from polylat.errors import InterruptedExplorationError, PolylatError, StoreError
 from polylat.exploration.build_space import build_space
 from polylat.exploration.pareto import objective_names
 from polylat.exploration.results import ExplorationData, ResultData
-from polylat.exploration.search import Search
+from polylat.exploration.search import FrontSearch
 from polylat.files import as_path
 from polylat.numbers import Number
 from polylat.report import DEFAULT_MAX_TILES, Report, analyze
@@ -297,7 +297,7 @@ def explore(
         with_energy="energy" in names,
     )
     file = None if store is None else as_path(store)
-    search = Search(space, names, exhaustive=exhaustive, store=file)
+    search = FrontSearch(space, names, exhaustive=exhaustive, store=file)
     try:
         search.run(n_jobs, dask, progress)
     except (StoreError, WorkerError) as error:
@@ -315,7 +315,7 @@ def explore(
     return _exploration(search, complete=True)
 
 
-def _exploration(search: Search, *, complete: bool) -> Exploration:
+def _exploration(search: FrontSearch, *, complete: bool) -> Exploration:
     return Exploration(
         tuple(objective.name for objective in search.objectives),
         search.space.size,

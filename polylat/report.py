@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,11 @@ from polylat.analysis.access_counts import (
     missing_write_backs,
     port_uses,
 )
+from polylat.analysis.occupancy import check_capacity
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import roofline
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.engine.orders import schedule_mapping, sequential_makespan, transfer_options
-from polylat.errors import CapacityError
 from polylat.files import extension
 from polylat.lowering.lowered import lower, lower_requested
 from polylat.numbers import Number
@@ -47,7 +47,7 @@ from polylat.views.tree import Tree
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_MAX_TILES", "Report", "analyze", "analyze_options"]
+__all__ = ["DEFAULT_MAX_TILES", "Report", "analyze", "analyze_options", "normalize_input"]
 
 DEFAULT_MAX_TILES = 1_000_000
 
@@ -443,8 +443,32 @@ def analyze(
         options=options,
     )
     if options["enforce_capacity"]:
-        _check_capacity(report)
+        check_capacity(report.occupancy)
     return report
+
+
+def normalize_input(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, Any]]:
+    """Return the input and the options with which `analyze` would work, before anything is lowered.
+
+    Parameters
+    ----------
+    spec, given
+        As for `analyze_options`.
+
+    Returns
+    -------
+    (Spec, dict)
+        The input with its splits as `pipelined` says, and with all options under ``schedule``; the
+        options in their normal forms.
+
+    Raises
+    ------
+    OptionError
+        There is no such option, or its value cannot be used.
+    """
+    check_option_names(given)
+    spec, options, _ = _with_options(spec, {**_DEFAULTS, **given})
+    return replace(spec, schedule=dict(options)), options
 
 
 def analyze_options(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, Any]]:
@@ -489,14 +513,3 @@ def _option(spec: Spec, name: str, value: Any, known: KnownNames) -> Any:
     if isinstance(value, _Unset):
         value = spec.schedule.get(name, value.default)
     return normalize_option(name, value, known)
-
-
-def _check_capacity(results: Results) -> None:
-    for memory in results.occupancy:
-        if memory.exceeded:
-            raise CapacityError(
-                f"memory {memory.component!r} holds up to {memory.peak} bits, and its size is"
-                f" {memory.size}",
-                where=f"arch, component {memory.component!r}",
-                fix="use smaller tiles, fewer slots or a larger memory; or do not enforce capacity",
-            )

@@ -442,10 +442,10 @@ def test_which_mapping_is_meant(keys: Any) -> None:
 
 @needs_dot
 def test_reranked(keys: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    table = ranked(keys, verify=True)
+    table = ranked(keys, verify=True, exhaustive=True)
     assert capsys.readouterr().out.splitlines()[-1] == table.attrs["message"]
     assert sorted(table.index) == list(range(len(keys)))
-    order = [(row.latency, row.energy) for row in table.itertuples()]
+    order = [(not row.fits, row.latency, row.energy) for row in table.itertuples()]
     assert order == sorted(order)
     assert set(table["certificate"]) == {"proven"}
     assert set(table["error"]) == {""}
@@ -483,7 +483,8 @@ def test_reranked(keys: Any, capsys: pytest.CaptureFixture[str]) -> None:
 def test_reranked_with_options(
     keys: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    given, overlapped = ranked(keys, quiet=True), ranked(keys, quiet=True, pipelined=True)
+    given = ranked(keys, quiet=True, exhaustive=True)
+    overlapped = ranked(keys, quiet=True, pipelined=True, exhaustive=True)
     assert capsys.readouterr().out.count("fastest") == 0
     file = tmp_path / "written.yaml"
     for row in given.itertuples():
@@ -498,7 +499,7 @@ def test_reranked_with_options(
         assert again.evaluate_mapping().latency() == pytest.approx(row.accelforge)
     assert (overlapped["latency"].sort_index() <= given["latency"].sort_index()).all()
     assert set(given["certificate"]) == {"not requested"}
-    staged = ranked(keys, quiet=True, staged="all", slots=3)
+    staged = ranked(keys, quiet=True, staged="all", slots=3, exhaustive=True)
     index: Any
     for index, latency in staged["latency"].items():
         spec = to_spec(keys, index)
@@ -510,6 +511,54 @@ def test_reranked_with_options(
         ranked(keys, granularity="coarse")
     with pytest.raises(SpecError, match="cannot rank a Spec"):
         ranked(keys.spec)
+
+
+@needs_dot
+@pytest.mark.parametrize("options", [{}, {"pipelined": True}, {"staged": "all", "slots": 3}])
+def test_what_is_not_timed_could_not_win(keys: Any, options: dict[str, Any]) -> None:
+    everything, table = ranked(keys, exhaustive=True, **options), ranked(keys, **options)
+    assert table.attrs["winner"] == everything.attrs["winner"]
+    assert set(table.index[table["pareto"]]) == set(everything.index[everything["pareto"]])
+    timed = table[table["timed"]]
+    assert table.attrs["accelforge_winner"] in timed.index
+    columns = ["latency", "energy", "lower_bound", "order", "fits", "peak SRAM"]
+    assert (timed[columns] == everything.loc[timed.index, columns]).all().all()
+    known = timed[timed["rank"] > 0]
+    assert (known["rank"] == everything.loc[known.index, "rank"]).all()
+    for number, row in table[~table["timed"]].iterrows():
+        assert row["lower_bound"] <= everything.loc[number, "latency"]
+        assert not everything.loc[number, "pareto"]
+        assert row["certificate"] == "not timed"
+        assert pd.isna(row["latency"]) and pd.isna(row["fits"])
+
+
+def test_a_mapping_that_fits_wins() -> None:
+    """The resident tap is faster, and holds more than the memory that is between the two peaks."""
+    names = ("tap_refetched", "tap_resident")
+    found = [tapped(mapping).evaluate_mapping() for mapping in names]
+    peaks = [
+        next(m.peak for m in polylat.analyze(tapped(name)).occupancy if m.component == "SRAM")
+        for name in names
+    ]
+    both = found[0]._update(data=pd.concat([one.data for one in found]), spec=found[0].spec)
+    both.spec.mapping = af.Mapping()
+    table = ranked(both, exhaustive=True)
+    faster = table["latency"].idxmin()
+    assert table["fits"].all() and peaks[0] != peaks[1]
+    both.spec.arch.nodes["SRAM"].size = table.loc[faster, "peak SRAM"] - 1
+    table = ranked(both, exhaustive=True)
+    small = table[table["fits"].astype(bool)]
+    assert table["latency"].idxmin() == faster
+    if len(small):
+        assert table.attrs["winner"] == table.index[0] == small.index[0] != faster
+        assert f"{faster} does not fit its memories" in table.attrs["message"]
+    both.spec.arch.nodes["SRAM"].size = 8
+    table = ranked(both)
+    assert not table["fits"].astype(bool).any()
+    assert "None of the mappings fits its memories." in table.attrs["message"]
+    chosen = best(both)
+    assert chosen.fits is False
+    assert "None of the mappings fits" in str(chosen)
 
 
 def tapped(mapping: str, **variables: str) -> Any:
@@ -609,7 +658,7 @@ def test_another_mapping_is_the_fastest_where_stages_overlap(mappings: Any) -> N
     assert min(mappings.data["Total<SEP>latency"]) == 29696
     given = ranked(mappings, quiet=True)
     assert not given.attrs["winner_changes"]
-    overlapped = ranked(mappings, quiet=True, pipelined=True, verify=True)
+    overlapped = ranked(mappings, quiet=True, pipelined=True, verify=True, exhaustive=True)
     assert overlapped.attrs["winner_changes"]
     before = overlapped.loc[overlapped.attrs["accelforge_winner"]]
     best = overlapped.loc[overlapped.attrs["winner"]]
@@ -621,9 +670,10 @@ def test_another_mapping_is_the_fastest_where_stages_overlap(mappings: Any) -> N
 @needs_dot
 def test_the_best_mapping_keeps_its_options(mappings: Any) -> None:
     found = best(mappings, pipelined=True, slots=3)
-    table = ranked(mappings, quiet=True, pipelined=True, slots=3)
+    table = ranked(mappings, quiet=True, pipelined=True, slots=3, exhaustive=True)
     assert found.index == table.attrs["winner"]
-    assert found.report.latency == table["latency"].min()
+    assert found.fits
+    assert found.report.latency == table.loc[table["fits"], "latency"].min()
     assert polylat.analyze(found.spec).latency == found.report.latency
     assert str(found).startswith(table.attrs["message"])
     live = af.Spec(arch=mappings.spec.arch, workload=mappings.spec.workload)

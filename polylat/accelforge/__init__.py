@@ -6,10 +6,12 @@ This module offers the individual steps:
 - `to_spec` converts such an object to a `polylat.Spec`;
 - `from_spec` converts the mapping of a `polylat.Spec` to AccelForge's ``Mapping``;
 - `rerank` ranks the mapper's Pareto set by overlapped latency;
-- `best` returns the fastest mapping of the set with its report.
+- `best` returns the fastest mapping of the set with its report;
+- `search` finds mappings by overlapped latency: AccelForge's mapper with the busy times of all
+  ports among its objectives.
 
 They require the extra ``polylat[accelforge]``, and use only public fields and attributes of
-AccelForge.
+AccelForge; but for `search`, which extends its mapper and thus needs a version that it knows.
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ from typing import Any
 
 from polylat.accelforge.export import from_spec
 from polylat.accelforge.fastest import Fastest, best
+from polylat.accelforge.mapper_search import Search, search
 from polylat.accelforge.rerank import rerank
 from polylat.errors import MissingExtraError
 from polylat.spec import Spec
 from polylat.spec.functions import check_functions
 from polylat.spec.reading.live.convert import convert_spec
 
-__all__ = ["Fastest", "best", "from_spec", "rerank", "to_spec"]
+__all__ = ["Fastest", "Search", "best", "from_spec", "rerank", "search", "to_spec"]
 
 
 def to_spec(

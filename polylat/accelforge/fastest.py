@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from polylat.accelforge.export import from_spec
@@ -19,7 +20,7 @@ __all__ = ["Fastest", "best"]
 
 @dataclass(frozen=True, eq=False)
 class Fastest:
-    """The fastest mapping of a Pareto set.
+    """The fastest mapping of a Pareto set that fits its memories.
 
     Parameters
     ----------
@@ -31,12 +32,16 @@ class Fastest:
         Its report.
     table
         All mappings, as `rerank` returns them.
+    fits
+        Whether no memory exceeds its size: False only if that is so for no mapping; None where it
+        is not known.
     """
 
     index: int
     spec: Spec
     report: Report = field(repr=False)
     table: pd.DataFrame = field(repr=False)
+    fits: bool | None = None
 
     @property
     def mapping(self) -> Any:
@@ -61,8 +66,9 @@ def best(mappings: Any, **options: Any) -> Fastest:
     Returns
     -------
     Fastest
-        The mapping with the least latency; of several, AccelForge's first choice if it is among
-        them, else the one with the least energy.
+        The mapping with the least latency among those that fit their memories, or among all if none
+        fits (`Fastest.fits`, and its text says so); of several, AccelForge's first choice if it is
+        among them, else the one with the least energy.
 
     Raises
     ------
@@ -78,4 +84,5 @@ def best(mappings: Any, **options: Any) -> Fastest:
     if winner is None:
         raise SpecError(f"no mapping could be analyzed; the first one: {table['error'].iloc[0]}")
     spec: Spec = table.loc[winner, "spec"]
-    return Fastest(int(winner), spec, analyze(spec), table)
+    fits = table.loc[winner, "fits"]
+    return Fastest(int(winner), spec, analyze(spec), table, None if isnan(fits) else bool(fits))

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf, isfinite, isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from polylat.errors import (
-    MissingExtraError,
-    OptionError,
-    PolylatError,
-    SpecError,
-    UnsupportedError,
-)
+from polylat.accelforge.candidates import Bounds, Timed, bound_mapping, time_mapping
+from polylat.analysis.roofline import Roofline, roofline
+from polylat.errors import MissingExtraError, OptionError, PolylatError, SpecError
 from polylat.numbers import Number
-from polylat.report import Report, analyze
+from polylat.report import analyze, normalize_input
+from polylat.spec import Spec
 from polylat.spec.arguments import normalize_flag
 from polylat.spec.options import check_option_names
-from polylat.spec.reading.live.convert import convert_spec, is_mappings
+from polylat.spec.reading.live.convert import MappingsConverter, is_mappings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,23 +24,31 @@ if TYPE_CHECKING:
 __all__ = ["rerank"]
 
 _NOT_REQUESTED = "not requested"
+_NOT_TIMED = "not timed"
 _PROVEN = "proven"
 
 
 def rerank(
     mappings: Any,
     *,
+    exhaustive: bool = False,
     verify: bool = False,
     quiet: bool = False,
     **options: Any,
 ) -> pd.DataFrame:
     """Rank AccelForge's mappings by polylat's latency, the fastest first.
 
+    A mapping is not timed if its lower bounds on latency and energy show that one that was timed,
+    and that fits its memories, is faster and takes no more energy. AccelForge's first choice is
+    always timed.
+
     Parameters
     ----------
     mappings
         AccelForge's ``Mappings``, as returned by its mapper: a Pareto set with respect to the
         metrics that were requested from the mapper.
+    exhaustive
+        Whether to time all mappings, which takes longer.
     verify
         Whether to prove each schedule with ISL (`Report.verify`), which takes longer.
     quiet
@@ -55,8 +60,10 @@ def rerank(
     Returns
     -------
     pandas.DataFrame
-        One row per mapping, sorted by latency and then energy. Numbers that are not integral are
-        floats; `polylat.analyze` has the exact ones.
+        One row per mapping: first those that fit their memories, by latency and then energy; then
+        those of which that is not known, those that were not timed, by their lower bound, those
+        that do not fit, and those that could not be analyzed. Numbers that are not integral are
+        floats; `polylat.analyze` has the exact ones. What is not known is NaN.
 
         ===================== ====================================================================
         ``mapping``           (the index) index of the mapping in `mappings`
@@ -66,10 +73,12 @@ def rerank(
                               architecture does not give energies
         ``accelforge_energy`` AccelForge's energy
         ``speedup``           AccelForge's latency divided by polylat's
-        ``rank``              rank by polylat's latency, from 1; equal latencies share a rank
+        ``rank``              rank by polylat's latency, from 1; equal latencies share a rank. 0
+                              where it is not known: a mapping that was not timed may be faster
         ``accelforge_rank``   rank by AccelForge's latency
         ``pareto``            whether no other mapping is at least as good in both latency and
                               energy, and better in one of them
+        ``timed``             whether the mapping has a schedule
         ``lower_bound``       lower bound on the latency of any schedule of the requested mapping
         ``resource_bound``    the largest total busy time of a port
         ``dependence_bound``  the makespan if no block ever waits for a port
@@ -77,16 +86,19 @@ def rerank(
         ``optimal``           whether `latency` equals the largest bound
         ``exact``             whether `latency` is exact (else that of a feasible schedule)
         ``order``             the order of service
-        ``peak NAME``         per memory NAME, the largest number of bits in it at any time
+        ``peak NAME``         per memory NAME, the largest number of bits in it at any time, with
+                              the slots of the options
         ``fits``              whether no memory exceeds its size
-        ``certificate``       ``"proven"``, ``"not requested"``, or why it could not be proven
+        ``certificate``       ``"proven"``, ``"not requested"``, ``"not timed"``, or why it could
+                              not be proven
         ``error``             why the mapping could not be analyzed; else empty
         ``spec``              the mapping as a `polylat.Spec` with the options under ``schedule``:
                               `polylat.analyze` of it gives `latency`
         ===================== ====================================================================
 
-        Its ``attrs`` have ``winner`` and ``accelforge_winner`` (indices of the fastest mappings),
-        ``winner_changes``, and ``message``, the text that is printed.
+        Its ``attrs`` have ``winner`` and ``accelforge_winner`` (indices of the fastest mappings;
+        the winner fits its memories if any mapping does), ``winner_changes``, and ``message``, the
+        text that is printed.
 
     Raises
     ------
@@ -104,7 +116,7 @@ def rerank(
         raise MissingExtraError(
             "pandas is not installed", fix="pip install 'polylat[accelforge]'"
         ) from error
-    for name, value in (("verify", verify), ("quiet", quiet)):
+    for name, value in (("exhaustive", exhaustive), ("verify", verify), ("quiet", quiet)):
         normalize_flag(name, value)
     if not is_mappings(mappings):
         raise SpecError(
@@ -113,24 +125,17 @@ def rerank(
         )
     if len(mappings) == 0:
         raise SpecError(
-            "there are no mappings", fix="pass Mappings that contain at least entry mapping"
+            "there are no mappings", fix="pass Mappings that contain at least one mapping"
         )
     times, energies = _totals(mappings, "latency"), _totals(mappings, "energy")
-    found = []
-    for number, (time, energy) in enumerate(zip(times, energies, strict=True)):
-        try:
-            report = analyze(convert_spec(mappings, number), **options)
-        except OptionError:
-            raise
-        except PolylatError as error:
-            found.append(_Ranked(number, time, energy, None, _NOT_REQUESTED, str(error)))
-        else:
-            certificate = _certificate(report) if verify else _NOT_REQUESTED
-            figures = report.accelforge
-            latency = float(figures.latency) if isnan(time) else time
-            known = nan if figures.known_energy is None else float(figures.known_energy.total)
-            given = known if isnan(energy) else energy
-            found.append(_Ranked(number, latency, given, report, certificate))
+    converter = MappingsConverter(mappings)
+    found = [
+        _prepare(converter, number, time, energy, options)
+        for number, (time, energy) in enumerate(zip(times, energies, strict=True))
+    ]
+    found = _time(found, exhaustive=exhaustive)
+    if verify:
+        found = [_verified(entry) for entry in found]
     found.sort(key=_Ranked.by_latency)
     table = pd.DataFrame([_row(entry, found) for entry in found]).set_index("mapping")
     table.attrs.update(_verdict(found))
@@ -141,33 +146,134 @@ def rerank(
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A mapping with AccelForge's latency and energy, and polylat's report or error."""
+    """A mapping with AccelForge's latency and energy, and polylat's, their bounds, or an error."""
 
     number: int
     accelforge: float
     accelforge_energy: float
-    report: Report | None
-    certificate: str
+    spec: Spec | None = None
+    options: Mapping[str, Any] | None = None
+    bounds: Bounds | None = None
+    timed: Timed | None = None
+    certificate: str = _NOT_TIMED
     error: str = ""
 
     @property
     def energy(self) -> Number | float:
         """polylat's energy; NaN where it is not known."""
-        energy = None if self.report is None else self.report.known_energy
-        return nan if energy is None else energy.total
+        if self.timed is not None:
+            return nan if self.timed.energy is None else self.timed.energy
+        known = None if self.bounds is None else self.bounds.energy
+        return nan if known is None or known.leak_power else known.actions
 
     @property
     def compared_energy(self) -> Number | float:
-        """polylat's energy, else AccelForge's: one of them for all mappings of one architecture."""
-        return self.accelforge_energy if isinstance(self.energy, float) else self.energy
+        """polylat's energy, or its lower bound; else AccelForge's.
 
-    def by_latency(self) -> tuple[Number | float, Number | float, int]:
-        """Sort key: the fastest mapping first, those without a report last."""
-        return _latency(self), _nan_last(self.compared_energy), self.number
+        One of them for all mappings of one architecture; infinite if there is none.
+        """
+        energy: Number | float | None = None
+        if self.timed is not None:
+            energy = self.timed.energy
+        elif self.bounds is not None:
+            energy = self.bounds.least_energy
+        return _nan_last(self.accelforge_energy if energy is None else energy)
+
+    @property
+    def latency(self) -> Number | float:
+        """polylat's latency, or its lower bound; infinite if it could not be analyzed."""
+        if self.timed is not None:
+            return self.timed.latency
+        return inf if self.bounds is None or self.error else self.bounds.latency
+
+    @property
+    def group(self) -> int:
+        """Which mappings come before others."""
+        if self.error:
+            return 4
+        if self.timed is None:
+            return 2
+        return {True: 0, None: 1, False: 3}[self.timed.fits]
+
+    def by_latency(self) -> tuple[int, Number | float, Number | float, int]:
+        """Sort key: the fastest mapping that fits first, those without a schedule last."""
+        return self.group, self.latency, self.compared_energy, self.number
 
     def by_accelforge(self) -> tuple[Number | float, Number | float, int]:
         """Sort key: AccelForge's order."""
         return _nan_last(self.accelforge), _nan_last(self.accelforge_energy), self.number
+
+    def excludes(self, other: _Ranked) -> bool:
+        """Whether this timed mapping shows that another one need not be timed."""
+        return self.latency < other.latency and self.compared_energy <= other.compared_energy
+
+
+def _prepare(
+    converter: MappingsConverter, number: int, time: float, energy: float, options: dict[str, Any]
+) -> _Ranked:
+    """Convert a mapping, and determine its bounds."""
+    try:
+        spec, normal = normalize_input(converter.spec(number), options)
+        figures = roofline(spec, accounting=normal["accounting"])
+        bounds = bound_mapping(spec, normal)
+    except OptionError:
+        raise
+    except PolylatError as error:
+        return _Ranked(number, time, energy, error=str(error))
+    latency = float(figures.latency) if isnan(time) else time
+    return _Ranked(
+        number,
+        latency,
+        _energy_of(figures) if isnan(energy) else energy,
+        spec,
+        normal,
+        bounds,
+    )
+
+
+def _energy_of(figures: Roofline) -> float:
+    known = figures.known_energy
+    return nan if known is None else float(known.total)
+
+
+def _time(found: Sequence[_Ranked], *, exhaustive: bool) -> list[_Ranked]:
+    """Time the mappings in the order of their bounds, but those that are excluded."""
+    known = {entry.number: entry for entry in found}
+    left = [entry for entry in found if not entry.error]
+    incumbents: list[_Ranked] = []
+
+    def time(entry: _Ranked) -> None:
+        assert entry.spec is not None and entry.options is not None
+        try:
+            timed = time_mapping(entry.spec, entry.options)
+        except PolylatError as error:
+            known[entry.number] = replace(entry, error=str(error))
+            return
+        done = replace(entry, timed=timed, certificate=_NOT_REQUESTED)
+        known[entry.number] = done
+        if timed.fits:
+            incumbents.append(done)
+
+    # AccelForge's first choice, with which the fastest is compared.
+    for entry in sorted(left, key=_Ranked.by_accelforge):
+        time(entry)
+        left.remove(entry)
+        if known[entry.number].timed is not None:
+            break
+    for entry in sorted(left, key=_Ranked.by_latency):
+        if exhaustive or not any(done.excludes(entry) for done in incumbents):
+            time(entry)
+    return [known[entry.number] for entry in found]
+
+
+def _verified(entry: _Ranked) -> _Ranked:
+    if entry.timed is None:
+        return entry
+    try:
+        analyze(entry.spec).verify()
+    except PolylatError as error:
+        return replace(entry, certificate=str(error))
+    return replace(entry, certificate=_PROVEN)
 
 
 def _nan_last(value: Number | float) -> Number | float:
@@ -182,16 +288,7 @@ def _totals(mappings: Any, metric: str) -> list[float]:
     return [nan] * len(mappings)
 
 
-def _certificate(report: Report) -> str:
-    try:
-        report.verify()
-    except PolylatError as error:
-        return str(error)
-    return _PROVEN
-
-
 def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
-    report = entry.report
     row: dict[str, Any] = {
         "mapping": entry.number,
         "latency": nan,
@@ -202,50 +299,43 @@ def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
         "rank": 0,
         "accelforge_rank": 1 + sum(other.accelforge < entry.accelforge for other in ranked),
         "pareto": False,
+        "timed": entry.timed is not None,
     }
-    if report is not None:
+    timed, bounds = entry.timed, entry.bounds
+    if timed is not None:
+        faster = [other for other in ranked if other.latency < timed.latency]
         row |= {
-            "latency": _plain(report.latency),
-            "speedup": float(Fraction(entry.accelforge) / report.latency)
-            if report.latency
-            else nan,
-            "rank": 1 + sum(_latency(other) < report.latency for other in ranked),
+            "latency": _plain(timed.latency),
+            "speedup": float(Fraction(entry.accelforge) / timed.latency) if timed.latency else nan,
+            "rank": 1 + len(faster) if all(other.timed is not None for other in faster) else 0,
             "pareto": not any(_dominates(other, entry) for other in ranked),
-            "lower_bound": _plain(report.lower_bound),
-            "resource_bound": _plain(report.resource_bound),
-            "dependence_bound": _plain(report.dependence_bound),
-            "barrier_bound": _plain(report.barrier_bound),
-            "optimal": report.optimal,
-            "exact": report.exact,
-            "order": report.order,
-            **_memories(report),
+            "lower_bound": _plain(timed.lower_bound),
+            "resource_bound": _plain(timed.resource_bound),
+            "dependence_bound": _plain(timed.dependence_bound),
+            "barrier_bound": _plain(timed.barrier_bound),
+            "optimal": timed.optimal,
+            "exact": timed.exact,
+            "order": timed.order,
+            **{f"peak {name}": nan if p is None else _plain(p) for name, p in timed.peaks},
+            "fits": nan if timed.fits is None else timed.fits,
         }
-    spec = None if report is None else report.spec
+    elif bounds is not None and not entry.error:
+        row |= {
+            "lower_bound": _plain(bounds.latency),
+            "resource_bound": _plain(bounds.resource),
+            "barrier_bound": _plain(bounds.barrier),
+        }
+    spec = None if entry.error else entry.spec
     return row | {"certificate": entry.certificate, "error": entry.error, "spec": spec}
 
 
-def _memories(report: Report) -> dict[str, Any]:
-    """Return the peak per memory (the largest of stages with separate units), and `fits`."""
-    peaks: dict[str, Any] = {}
-    fits: bool | float = True
-    for memory in report.occupancy:
-        name = f"peak {memory.component}"
-        try:
-            peaks[name] = max(peaks.get(name, 0), _plain(memory.peak))
-            fits = fits and not memory.exceeded
-        except UnsupportedError:  # the occupancy is not determined
-            peaks[name] = fits = nan
-    return peaks | {"fits": fits}
-
-
-def _latency(entry: _Ranked) -> Number | float:
-    return inf if entry.report is None else entry.report.latency
-
-
 def _dominates(other: _Ranked, entry: _Ranked) -> bool:
-    """Whether `other` dominates the mapping in latency and energy."""
-    a = _latency(other), other.compared_energy
-    b = _latency(entry), entry.compared_energy
+    """Whether `other`, which is timed, dominates the mapping in latency and energy."""
+    if other.timed is None:
+        # It is excluded by a timed one, which dominates whatever it does.
+        return False
+    a = other.latency, other.compared_energy
+    b = entry.latency, entry.compared_energy
     return a != b and a[0] <= b[0] and a[1] <= b[1]
 
 
@@ -256,27 +346,38 @@ def _plain(value: Number | float) -> int | float:
 
 def _verdict(ranked: Sequence[_Ranked]) -> dict[str, Any]:
     """Return the table's attributes: the fastest mapping, and whether it is AccelForge's."""
-    analyzed = [entry for entry in ranked if entry.report is not None]
-    if not analyzed:
+    timed = [entry for entry in ranked if entry.timed is not None]
+    if not timed:
         message = "None of the mappings could be analyzed: see the column error."
         return {"winner": None, "accelforge_winner": None, "winner_changes": False} | {
             "message": message
         }
-    fastest, expected = analyzed[0], min(analyzed, key=_Ranked.by_accelforge)
-    changes = _latency(expected) > _latency(fastest)
+    fastest, expected = timed[0], min(timed, key=_Ranked.by_accelforge)
+    changes = (expected.group, expected.latency) > (fastest.group, fastest.latency)
     if changes:
         message = (
-            f"The fastest mapping changes: {fastest.number} ({_format(_latency(fastest))};"
+            f"The fastest mapping changes: {fastest.number} ({_format(fastest.latency)};"
             f" AccelForge: {_format(fastest.accelforge)}) instead of {expected.number}"
-            f" ({_format(_latency(expected))}; AccelForge: {_format(expected.accelforge)})."
+            f" ({_format(expected.latency)}; AccelForge: {_format(expected.accelforge)})."
         )
     else:
         fastest = expected
         message = (
-            f"The fastest mapping stays {fastest.number}: {_format(_latency(fastest))}"
+            f"The fastest mapping stays {fastest.number}: {_format(fastest.latency)}"
             f" (AccelForge: {_format(fastest.accelforge)})."
         )
-    failed = len(ranked) - len(analyzed)
+    if fastest.group:
+        message += (
+            " None of the mappings fits its memories."
+            if fastest.group == 3
+            else " Whether it fits its memories is not known."
+        )
+    elif expected.group == 3:
+        message += f" {expected.number} does not fit its memories."
+    left = sum(entry.timed is None and not entry.error for entry in ranked)
+    if left:
+        message += f" {left} of {len(ranked)} were not timed: their bounds exclude them."
+    failed = sum(bool(entry.error) for entry in ranked)
     if failed:
         message += f" {failed} of {len(ranked)} could not be analyzed: see the column error."
     return {

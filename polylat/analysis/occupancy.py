@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -19,14 +19,14 @@ from polylat.analysis.residency import (
 from polylat.analysis.residency_pieces import holder_residency
 from polylat.engine.model import build
 from polylat.engine.solution import Solution
-from polylat.errors import TooLargeError, UnsupportedError
+from polylat.errors import CapacityError, TooLargeError, UnsupportedError
 from polylat.lowering.holder_tiles import Memory, memories, memory_sizes, storages_once
 from polylat.lowering.units import users_label
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
-__all__ = ["Occupancy", "ResidentTile", "occupancies", "peak_or_none"]
+__all__ = ["Occupancy", "ResidentTile", "check_capacity", "occupancies", "peak_or_none"]
 
 MAX_STEPS = 1_000_000
 """Most changes that are listed at once."""
@@ -349,3 +349,28 @@ def peak_or_none(memory: Occupancy) -> Number | None:
         return memory.peak
     except UnsupportedError:
         return None
+
+
+def check_capacity(memories: Iterable[Occupancy]) -> None:
+    """Refuse a schedule that does not fit its memories.
+
+    Parameters
+    ----------
+    memories
+        The occupancy of every memory.
+
+    Raises
+    ------
+    CapacityError
+        A memory holds more than its size.
+    UnsupportedError
+        An occupancy cannot be determined.
+    """
+    for memory in memories:
+        if memory.exceeded:
+            raise CapacityError(
+                f"memory {memory.component!r} holds up to {memory.peak} bits, and its size is"
+                f" {memory.size}",
+                where=f"arch, component {memory.component!r}",
+                fix="use smaller tiles, fewer slots or a larger memory; or do not enforce capacity",
+            )

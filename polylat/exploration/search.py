@@ -7,13 +7,11 @@ the result is the exact front. Finished parts are saved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from polylat.errors import MissingExtraError
 from polylat.exploration.evaluate import Batch, Span, evaluate, points
 from polylat.exploration.fingerprint import fingerprint
 from polylat.exploration.parallel import runner
@@ -25,13 +23,14 @@ from polylat.exploration.pareto import (
     front_of,
     objectives_of,
 )
+from polylat.exploration.progress import progress_bar
 from polylat.exploration.space import Space
 from polylat.exploration.store import Store
 from polylat.exploration.tiled_mapping import MOST_SHARED
 from polylat.lowering.lowered import RequestedGranularity, lower, lower_requested
 from polylat.lowering.transfers import TransferOptions
 
-__all__ = ["Search"]
+__all__ = ["FrontSearch"]
 
 _GROWTH = 4
 """Ratio of the parts of a turn to those evaluated before. The turns are the same for every number
@@ -47,7 +46,7 @@ _LOWERING = 64
 variants."""
 
 
-class Search:
+class FrontSearch:
     """The search for the front of a space: the results so far, and the parts still to evaluate.
 
     Parameters
@@ -124,7 +123,7 @@ class Search:
         stored = {} if self._store is None else self._store.finished
         front: list[tuple[Vector, int]] = []
         done = 0
-        with runner(n_jobs, dask) as run, _progress_bar(self.space.size, progress) as bar:
+        with runner(n_jobs, dask) as run, progress_bar(self.space.size, progress) as bar:
             while done < len(order):
                 # Processes wait for each other at the end of a turn: so the turns are few, and
                 # there is a single one where no variant may be excluded.
@@ -203,25 +202,3 @@ def _parts(space: Space, tiles: int) -> list[tuple[Span, ...]]:
     if spans:
         parts.append(tuple(spans))
     return parts
-
-
-@contextmanager
-def _progress_bar(total: int, shown: bool | None) -> Iterator[Any]:
-    """Show a progress bar; yield None if it is not wanted, or optional and tqdm not installed."""
-    if shown is False:
-        yield None
-        return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        if shown is None:
-            yield None
-            return
-        raise MissingExtraError(
-            "tqdm is not installed", fix="pip install 'polylat[explore]'"
-        ) from error
-    # disable=None: shown on a terminal only.
-    silent = None if shown is None else False
-    # The first call in an installation compiles for many seconds.
-    with tqdm(total=total, unit="variant", disable=silent, desc="preparing compiled code") as bar:
-        yield bar

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from polylat.errors import SpecError
+from polylat.spec.arch import Arch
 from polylat.spec.functions import CustomFunctions
 from polylat.spec.hoisting import merged
 from polylat.spec.names import known_names
@@ -22,9 +23,27 @@ from polylat.spec.reading.location import Location
 from polylat.spec.reading.machine import MACHINE_KEYS
 from polylat.spec.reading.mapping import build_mapping
 from polylat.spec.reading.mapping_paths import check_paths
+from polylat.spec.reading.tree import TreeMapping, TreeSequence
 from polylat.spec.reading.variables import GivenVariables, find_unused, refuse_unused
-from polylat.spec.reading.workload import build_workload
+from polylat.spec.reading.workload import EvaluatedWorkload, build_workload
 from polylat.spec.source import SpecSource
+from polylat.spec.workload import Workload
+
+
+@dataclass
+class EvaluatedMachine:
+    """What trees that differ in their mapping only have in common; filled by the first of them.
+
+    Parameters
+    ----------
+    workload
+        The workload; None before the first evaluation.
+    archs
+        (Einsum, its Compute) per leaf → the architecture.
+    """
+
+    workload: EvaluatedWorkload | None = None
+    archs: dict[tuple[tuple[str, str], ...], Arch] = field(default_factory=dict)
 
 
 def evaluate(
@@ -33,6 +52,7 @@ def evaluate(
     *,
     functions: CustomFunctions | None = None,
     main: str | None = None,
+    machine: EvaluatedMachine | None = None,
 ) -> SpecParts:
     """Evaluate a tree to the parts of the `Spec` that it describes.
 
@@ -46,6 +66,8 @@ def evaluate(
         Functions given by the caller.
     main
         The main file: messages give its lines without its name.
+    machine
+        As for `evaluate_with`.
 
     Returns
     -------
@@ -57,9 +79,53 @@ def evaluate(
     PolylatError
         If polylat cannot analyze the input, or the input does not use one of the given variables.
     """
-    spec, variables = evaluate_with(tree, given or {}, functions=functions, main=main)
+    spec, variables = evaluate_with(
+        tree, given or {}, functions=functions, main=main, machine=machine
+    )
     refuse_unused([variables])
     return spec
+
+
+def evaluate_machine(
+    tree: Any, computes: Mapping[str, str], functions: CustomFunctions | None = None
+) -> tuple[Workload, Arch]:
+    """Evaluate the workload and the architecture of an input without a mapping.
+
+    Parameters
+    ----------
+    tree
+        The input as a tree, without the key ``mapping``.
+    computes
+        Einsum → name of the Compute that runs it.
+    functions
+        As for `evaluate`.
+
+    Returns
+    -------
+    (Workload, Arch)
+        The workload, and the architecture as these Einsums see it.
+
+    Raises
+    ------
+    PolylatError
+        If polylat cannot analyze the input.
+    """
+    leaves = [
+        TreeMapping({"type": "Compute", "einsum": einsum, "component": compute}.items())
+        for einsum, compute in computes.items()
+    ]
+    tree = TreeMapping([*tree.items(), ("mapping", TreeMapping([("nodes", TreeSequence(leaves))]))])
+    tree = expand_einsum_texts(tree, Location(tree))
+    root = Location(tree)
+    model = validate(tree, root)
+    table: dict[str, Any] = {}
+    own = functions or CustomFunctions()
+    variables = Scope(table, Scope(own.names(tree)))
+    table.update(variables_table(model.variables, variables, root / "variables"))
+    workload = build_workload(model.workload, model.renames, variables, root)
+    component_kinds(model.arch, root)
+    arch = build_arch(model.arch, computes, workload, variables, model.schedule, root)
+    return workload.workload, arch
 
 
 def evaluate_with(
@@ -69,6 +135,7 @@ def evaluate_with(
     functions: CustomFunctions | None = None,
     main: str | None = None,
     rendered: Collection[str] = (),
+    machine: EvaluatedMachine | None = None,
 ) -> tuple[SpecParts, GivenVariables]:
     """Evaluate a tree to the parts of a `Spec` and record which of the given variables it uses.
 
@@ -78,6 +145,8 @@ def evaluate_with(
         As for `evaluate`.
     rendered
         Names of the variables in the templates from which the tree was rendered.
+    machine
+        Workload and architecture of trees with the same keys but ``mapping``, evaluated once.
 
     Returns
     -------
@@ -109,14 +178,23 @@ def evaluate_with(
     variables = Scope(table, Scope(own.names(tree)))
     table.update(variables_table({**model.variables, **given}, variables, root / "variables"))
     refuse_threads(model.mapper, variables, root)
-    workload = build_workload(model.workload, model.renames, variables, root)
+    machine = machine or EvaluatedMachine()
+    workload = machine.workload
+    if workload is None:
+        workload = build_workload(model.workload, model.renames, variables, root)
+        machine.workload = workload
     components = component_kinds(model.arch, root)
     mapping = build_mapping(model.mapping, workload.workload, components, variables, root)
     computes = {leaf.einsum: leaf.component for leaf in mapping.leaves()}
     mapped = workload.workload.restricted(computes)
     mapping = merged(mapping, mapped)
     workload = replace(workload, workload=mapped)
-    arch = build_arch(model.arch, computes, workload, variables, model.schedule, root)
+    key = tuple(computes.items())
+    if key not in machine.archs:
+        machine.archs[key] = build_arch(
+            model.arch, computes, workload, variables, model.schedule, root
+        )
+    arch = machine.archs[key]
     check_paths(mapping, mapped, arch)
     schedule = normalize_schedule(
         model.schedule,
@@ -127,8 +205,8 @@ def evaluate_with(
     kept = {key: value for key, value in tree.items() if key not in ("mapping", "schedule")}
     if given:
         kept["variables"] = {**model.variables, **given}
-    machine = {key: value for key, value in model.schedule.items() if key in MACHINE_KEYS}
-    taken = readings(written, model.arch, arch, machine)
-    source = SpecSource(kept, machine, mapped, arch, taken, own)
+    properties = {key: value for key, value in model.schedule.items() if key in MACHINE_KEYS}
+    taken = readings(written, model.arch, arch, properties)
+    source = SpecSource(kept, properties, mapped, arch, taken, own)
     spec = SpecParts(mapped, arch, mapping, schedule, source)
     return spec, find_unused(given, model.variables, rendered, table, tree, spec)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import Any
 
 from polylat.errors import SpecError
 from polylat.spec import Spec
+from polylat.spec.arch import Arch
 from polylat.spec.functions import CustomFunctions
 from polylat.spec.reading.branches import refuse_threads
-from polylat.spec.reading.evaluate import evaluate
+from polylat.spec.reading.evaluate import EvaluatedMachine, evaluate, evaluate_machine
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.live.objects import LiveReader
 from polylat.spec.reading.live.paths import leaves_below, loop_key, single_einsum_leaves
@@ -20,8 +22,12 @@ from polylat.spec.reading.location import Location
 from polylat.spec.reading.plain_data import to_tree
 from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.tree import TreeMapping
+from polylat.spec.workload import Workload
 
-_SECTIONS = ("variables", "workload", "renames", "arch", "mapping")
+Functions = Mapping[str, Callable[..., Any]]
+"""Name → function that expressions may call."""
+
+_MACHINE = ("variables", "workload", "renames", "arch")
 
 
 def is_spec(value: object) -> bool:
@@ -83,7 +89,7 @@ def convert_spec(
     value: object,
     index: int | None = None,
     given: Mapping[str, Any] | None = None,
-    functions: Mapping[str, Callable[..., Any]] | None = None,
+    functions: Functions | None = None,
 ) -> Spec:
     """Convert AccelForge's ``Spec`` or ``Mappings`` to a `Spec`.
 
@@ -111,38 +117,130 @@ def convert_spec(
     """
     live: Any = value
     if is_mappings(live):
-        number = _mapping_number(len(live), index)
-        spec = live.spec
-        mapping = spec.mapping if _is_spec_mapping(live, number) else live.mapping(number)
-        shared_loops = SharedLoops(spec, mapping, live.data, number)
-    elif is_spec(live) and index is None:
-        spec, mapping = live, live.mapping
-        shared_loops = SharedLoops(spec, mapping)
-    elif is_spec(live):
+        return MappingsConverter(live, given, functions).spec(index)
+    if is_spec(live) and index is None:
+        return _Machine(live, given, functions).with_mapping(live.mapping)
+    if is_spec(live):
         raise SpecError("a Spec has a single mapping: it takes no index", fix="omit the index")
-    else:
-        raise SpecError(
-            f"cannot analyze a {type(value).__name__}",
-            fix="give a polylat.Spec, as polylat.load makes it, or AccelForge's Spec or Mappings",
+    raise SpecError(
+        f"cannot analyze a {type(value).__name__}",
+        fix="give a polylat.Spec, as polylat.load makes it, or AccelForge's Spec or Mappings",
+    )
+
+
+class MappingsConverter:
+    """Converts the mappings of AccelForge's ``Mappings``: what they share is converted once.
+
+    Parameters
+    ----------
+    mappings
+        AccelForge's ``Mappings``.
+    given, functions
+        As for `convert_spec`.
+    """
+
+    def __init__(
+        self,
+        mappings: Any,
+        given: Mapping[str, Any] | None = None,
+        functions: Functions | None = None,
+    ) -> None:
+        self._mappings = mappings
+        self._machine = _Machine(mappings.spec, given, functions)
+
+    def spec(self, index: int | None = None) -> Spec:
+        """Convert one mapping.
+
+        Parameters
+        ----------
+        index
+            Index of the mapping; may be omitted if there is only one.
+
+        Returns
+        -------
+        Spec
+            The mapping with workload and architecture.
+
+        Raises
+        ------
+        PolylatError
+            As raised by `convert_spec`.
+        """
+        live = self._mappings
+        number = _mapping_number(len(live), index)
+        mapping = live.spec.mapping if _is_spec_mapping(live, number) else live.mapping(number)
+        return self._machine.with_mapping(mapping, live.data, number)
+
+
+def convert_machine(spec: Any, computes: Mapping[str, str]) -> tuple[Workload, Arch]:
+    """Convert the workload and the architecture of AccelForge's ``Spec``.
+
+    Parameters
+    ----------
+    spec
+        AccelForge's ``Spec``; it needs no mapping.
+    computes
+        Einsum → name of the Compute that runs it.
+
+    Returns
+    -------
+    (Workload, Arch)
+        The workload, and the architecture as these Einsums see it.
+
+    Raises
+    ------
+    PolylatError
+        As raised by `convert_spec`.
+    """
+    machine = _Machine(spec)
+    return evaluate_machine(machine.parts, computes, machine.functions)
+
+
+class _Machine:
+    """All parts of AccelForge's ``Spec`` but the mapping."""
+
+    def __init__(
+        self,
+        spec: Any,
+        given: Mapping[str, Any] | None = None,
+        functions: Functions | None = None,
+    ) -> None:
+        self._spec = spec
+        config = getattr(spec, "config", None)
+        listed = getattr(config, "expression_custom_functions", None) or ()
+        own = {function.__name__: function for function in listed if callable(function)}
+        both = {**own, **(functions or {})}
+        # Do not keep the object without need.
+        self.functions = CustomFunctions(both, spec) if both else None
+        self._given = to_tree(given or {})
+        # Which of the given variables the input uses is known after a complete evaluation only.
+        self._evaluated = None if given else EvaluatedMachine()
+
+    @cached_property
+    def parts(self) -> TreeMapping:
+        """The parts as a tree."""
+        no_loops = SharedLoops(self._spec, self._spec.mapping)
+        return TreeMapping(
+            (name, LiveReader(name, no_loops).value(getattr(self._spec, name), (name,)))
+            for name in _MACHINE
         )
-    if not list(mapping.nodes):
-        raise SpecError(
-            "the Spec has no mapping",
-            where="mapping",
-            fix="set spec.mapping, or have AccelForge's mapper find one: "
-            "spec.map_workload_to_arch() gives Mappings",
+
+    def with_mapping(self, mapping: Any, table: Any = None, index: int = 0) -> Spec:
+        """Convert a mapping, which may be a row of the mapper's table."""
+        if not list(mapping.nodes):
+            raise SpecError(
+                "the Spec has no mapping",
+                where="mapping",
+                fix="set spec.mapping, or have AccelForge's mapper find one: "
+                "spec.map_workload_to_arch() gives Mappings",
+            )
+        refuse_threads(getattr(self._spec, "mapper", None), Scope({}), Location(TreeMapping()))
+        shared_loops = SharedLoops(self._spec, mapping, table, index)
+        tree = TreeMapping(self.parts.items())
+        tree["mapping"] = LiveReader("mapping", shared_loops).value(mapping, ("mapping",))
+        return Spec.from_parts(
+            evaluate(tree, self._given, functions=self.functions, machine=self._evaluated)
         )
-    refuse_threads(getattr(spec, "mapper", None), Scope({}), Location(TreeMapping()))
-    tree = TreeMapping()
-    for name in _SECTIONS:
-        part = mapping if name == "mapping" else getattr(spec, name)
-        tree[name] = LiveReader(name, shared_loops).value(part, (name,))
-    config = getattr(spec, "config", None)
-    live_functions = getattr(config, "expression_custom_functions", None) or ()
-    own = {function.__name__: function for function in live_functions if callable(function)}
-    both = {**own, **(functions or {})}
-    custom = CustomFunctions(both, spec) if both else None  # do not keep the object without need
-    return Spec.from_parts(evaluate(tree, to_tree(given or {}), functions=custom))
 
 
 def _is_instance(value: object, name: str) -> bool:

@@ -1,0 +1,56 @@
+"""The progress bar of explorations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from polylat.errors import MissingExtraError
+
+__all__ = ["progress_bar"]
+
+
+@contextmanager
+def progress_bar(
+    total: int, shown: bool | None, unit: str = "variant", first: str = "preparing compiled code"
+) -> Iterator[Any]:
+    """Show a progress bar.
+
+    Parameters
+    ----------
+    total
+        Number of variants.
+    shown
+        Whether to show it; None: on a terminal, if tqdm is installed.
+    unit
+        What is counted.
+    first
+        The first description. (The first call in an installation compiles for many seconds.)
+
+    Yields
+    ------
+    tqdm or None
+        The bar; None if there is none.
+
+    Raises
+    ------
+    MissingExtraError
+        The bar is wanted, and tqdm is not installed.
+    """
+    if shown is False:
+        yield None
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        if shown is None:
+            yield None
+            return
+        raise MissingExtraError(
+            "tqdm is not installed", fix="pip install 'polylat[explore]'"
+        ) from error
+    # disable=None: shown on a terminal only.
+    silent = None if shown is None else False
+    with tqdm(total=total, unit=unit, disable=silent, desc=first) as bar:
+        yield bar
