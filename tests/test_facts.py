@@ -35,12 +35,14 @@ def rebuilt(node: Any, change: Callable[[Data], Data]) -> Any:
 
 
 def retyped(data: Data, old: str, new: str) -> Data:
-    """The same input with splits of one type as the other."""
-    return data | {
-        "mapping": rebuilt(
-            data["mapping"], lambda n: n | {"type": new} if n.get("type") == old else n
-        )
-    }
+    """The same input with splits of one type as the other, without bindings."""
+
+    def change(node: Data) -> Data:
+        if node.get("type") != old:
+            return node
+        return {key: value for key, value in node.items() if key != "binding"} | {"type": new}
+
+    return data | {"mapping": rebuilt(data["mapping"], change)}
 
 
 def has_fills(data: Data, options: Data) -> bool:

@@ -317,7 +317,7 @@ def interval_lengths(
             return LoopCounts((), (), (), np.array(extent, dtype=object))
         position, tile, first = chain[k]
         if position in zero:
-            return divided(min(extent, tile), k + 1)
+            return divided(min(extent, first), k + 1)
         full, rest = divmod(max(0, extent - first), tile)
         ranges = [(1 if extent else 0, min(extent, first)), (full, tile), (1 if rest else 0, rest)]
         if position not in shown:

@@ -40,14 +40,17 @@ def points_up_to(operations: int) -> Iterator[None]:
 
 
 def lengths_by_hand(
-    extent: int, tiles: list[int], shown: set[int], zero: set[int]
+    extent: int, tiles: list[tuple[int, int]], shown: set[int], zero: set[int]
 ) -> Counter[tuple[int, ...]]:
-    """The number of values per index of the shown loops."""
+    """The number of values per index of the shown loops; a loop has a tile and a first tile."""
     found: Counter[tuple[int, ...]] = Counter()
     for value in range(extent):
         rest, index, here = value, [], True
-        for position, tile in enumerate(tiles):
-            digit, rest = divmod(rest, tile)
+        for position, (tile, first) in enumerate(tiles):
+            digit = 0
+            if rest >= first:
+                digit, rest = divmod(rest - first, tile)
+                digit += 1
             here = here and (position not in zero or digit == 0)
             if position in shown:
                 index.append(digit)
@@ -61,11 +64,17 @@ def lengths_by_hand(
     st.lists(st.integers(1, 9), min_size=1, max_size=3).map(lambda t: sorted(t, reverse=True)),
     st.data(),
 )
-def test_interval_lengths(extent: int, tiles: list[int], data: st.DataObject) -> None:
+def test_interval_lengths(extent: int, shapes: list[int], data: st.DataObject) -> None:
+    tiles = [(n, data.draw(st.one_of(st.just(n), st.integers(1, 9)))) for n in shapes]
     kinds = data.draw(st.lists(st.sampled_from("shz"), min_size=len(tiles), max_size=len(tiles)))
     shown = {k for k, kind in enumerate(kinds) if kind == "s"}
     zero = {k for k, kind in enumerate(kinds) if kind == "z"}
-    found = interval_lengths(extent, tuple(enumerate(tiles)), frozenset(shown), frozenset(zero))
+    found = interval_lengths(
+        extent,
+        tuple((k, tile, first) for k, (tile, first) in enumerate(tiles)),
+        frozenset(shown),
+        frozenset(zero),
+    )
     expected = lengths_by_hand(extent, tiles, shown, zero)
     assert all_numbers(found) == {
         index: expected.get(index, 0) for index in itertools.product(*map(range, found.trips))
@@ -79,8 +88,8 @@ def all_numbers(counts: LoopCounts) -> dict[tuple[int, ...], int]:
 
 
 def test_grids() -> None:
-    a = interval_lengths(7, ((0, 4), (2, 2)), frozenset({0, 2}), frozenset())
-    b = interval_lengths(5, ((1, 2),), frozenset({1}), frozenset())
+    a = interval_lengths(7, ((0, 4, 4), (2, 2, 2)), frozenset({0, 2}), frozenset())
+    b = interval_lengths(5, ((1, 2, 2),), frozenset({1}), frozenset())
     product = together(a, b, "*")
     assert product.loops == (0, 1, 2) and product.total == 35
     assert all_numbers(summed_over(product, [1])) == {
