@@ -12,7 +12,7 @@ import pytest
 
 import builders
 import polylat
-from builders import CASCADES, EXAMPLES, OURS
+from builders import CASCADES, DATA, EXAMPLES, OURS
 from polylat import (
     CapacityError,
     OptionError,
@@ -231,6 +231,24 @@ def test_constants_are_charged_once_per_einsum() -> None:
     assert (report.latency, report.roofline) == (30, 30)
     assert report.critical_totals["e1", "DRAM", None, "overhead"] == 7
     assert sum(report.critical_totals.values()) == 30
+
+
+def test_stages_on_two_chips_cannot_exchange_through_private_memories() -> None:
+    """Y is held above the Pipeline in an SRAM per chip: both stages use one chip, as in a row."""
+    spec = polylat.load(DATA / "definition" / "two_chips_private_sram.yaml")
+    report = polylat.analyze(spec)
+    assert report.latency == report.roofline == 1932
+    assert report.contention[0].own == ()
+
+
+def test_a_copy_onto_the_chip() -> None:
+    """4 reads of 1 in DRAM, then 4 writes of 10; AccelForge writes the copy in DRAM, too."""
+    spec = polylat.load(DATA / "definition" / "copy_in.yaml")
+    report = polylat.analyze(spec)
+    assert (report.latency, report.roofline) == (44, 80)
+    assert report.accesses["I", "DRAM", "I_in", "read"] == 4
+    assert report.accesses["I", "SRAM", "I", "write"] == 4
+    assert ("I", "DRAM", "I_in", "write") not in report.accesses
 
 
 def test_copy_einsums() -> None:
