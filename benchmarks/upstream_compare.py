@@ -406,7 +406,8 @@ def _check_components(spec: Spec, theirs: _Evaluated) -> int:
 def _check_component(
     component: Component, its: Any, tensors: Mapping[str, float], where: str
 ) -> int:
-    _same(f"kind of {where}", component.kind, type(its).__name__)
+    kind = type(its).__name__
+    _same(f"kind of {where}", component.kind, "Container" if kind == "Array" else kind)
     _same(
         f"spatial dimensions of {where}",
         [(d.name, d.fanout, sorted(d.may_reuse)) for d in component.spatial],

@@ -726,7 +726,7 @@ def test_what_the_pages_show(
     assert table.attrs["winner_changes"]
 
 
-SPEC_CASES = ROOT / "tests" / "data" / "spec"
+UPSTREAM = ROOT / "tests" / "data" / "upstream"
 
 # What `af.Spec` needs beyond polylat: it does not evaluate a component without energies.
 WITH_ENERGIES = {
@@ -740,7 +740,7 @@ WITH_ENERGIES = {
 
 def with_total_latency(expression: str, folder: Path) -> Path:
     """The file of ``ceil`` with another expression."""
-    text = (SPEC_CASES / "bursts_ceil.yaml").read_text(encoding="utf-8")
+    text = (UPSTREAM / "bursts_ceil.yaml").read_text(encoding="utf-8")
     for old, new in WITH_ENERGIES.items():
         text = text.replace(old, new)
     path = folder / "input.yaml"
@@ -749,7 +749,7 @@ def with_total_latency(expression: str, folder: Path) -> Path:
 
 
 def test_sizes_of_ranks_that_refer_to_each_other() -> None:
-    path = SPEC_CASES / "rank_sizes_ref.yaml"
+    path = UPSTREAM / "rank_sizes_ref.yaml"
     spec = af.Spec.from_yaml(str(path))
     assert spec.evaluate_mapping().latency() == polylat.roofline(path_spec(path)).latency == 64
     assert to_spec(spec) == path_spec(path)
@@ -833,7 +833,7 @@ def test_throughputs_of_component_models(tmp_path: Path) -> None:
         def compute(self) -> Any:
             return hwcomponents.ActionCost(energy=1, throughput=4, latency=1)
 
-    text = (SPEC_CASES / "rank_sizes_ref.yaml").read_text(encoding="utf-8")
+    text = (UPSTREAM / "rank_sizes_ref.yaml").read_text(encoding="utf-8")
     queried = "name: mac, component_class: plain_mac, actions: [{name: compute}]"
     path = tmp_path / "input.yaml"
     path.write_text(re.sub("name: mac.*?compute, .*?]", queried, text), encoding="utf-8")
