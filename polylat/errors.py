@@ -6,6 +6,9 @@ line), and how to fix it.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class PolylatError(Exception):
     """Base class of all errors that a user can cause.
@@ -31,6 +34,11 @@ class PolylatError(Exception):
         self.where = where
         self.fix = fix
         super().__init__(what, where, fix)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the parts of the message, so that errors of worker processes arrive."""
+        make = partial(type(self), where=self.where, fix=self.fix)
+        return make, (self.what,), self.__dict__
 
     def __str__(self) -> str:
         text = self.what.rstrip(".")

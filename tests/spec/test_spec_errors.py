@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -1267,3 +1268,17 @@ def test_any_change_of_the_data(data: st.DataObject) -> None:
         if not tree:
             break
     survives(lambda: Spec.from_dict(tree))
+
+
+def kinds(base: type[PolylatError]) -> list[type[PolylatError]]:
+    """All kinds of errors of a kind."""
+    return [base, *(kind for inner in base.__subclasses__() for kind in kinds(inner))]
+
+
+@pytest.mark.parametrize("kind", kinds(PolylatError), ids=lambda kind: kind.__name__)
+def test_errors_pass_between_processes(kind: type[PolylatError]) -> None:
+    for error in (kind("it is wrong", where="arch", fix="mend it"), kind("it is wrong")):
+        found = pickle.loads(pickle.dumps(error))
+        assert type(found) is kind
+        assert (found.what, found.where, found.fix) == (error.what, error.where, error.fix)
+        assert str(found) == str(error)
