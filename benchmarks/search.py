@@ -265,6 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.simplefilter("ignore")
     known = problems(options.examples)
     names = options.names or [*known, "small"]
+    if unknown := [name for name in names if name not in (*known, "small")]:
+        parser.error(f"there is no problem {unknown[0]!r}; there are {', '.join(known)}, small")
     rows = [compare(name, known[name]()) for name in names if name != "small"]
     small = [all_mappings(*one) for one in SMALL.items()] if "small" in names else []
     if rows:
