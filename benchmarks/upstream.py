@@ -187,7 +187,7 @@ def page(rows: Sequence[_Pair], installed: str, checkout: str, largest: int) -> 
 
 _SUMMARY = {
     "equal": "read and evaluated alike",
-    "models": "alike, too, but for throughputs that AccelForge would query from component models",
+    "models": "alike, too, except throughputs that AccelForge would query from component models",
     "different": "differ",
     "both refuse": "refused by both",
     "network": "with a Network, which polylat refuses",

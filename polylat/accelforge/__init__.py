@@ -11,7 +11,7 @@ This module offers the individual steps:
   ports among its objectives.
 
 They require the extra ``polylat[accelforge]``, and use only public fields and attributes of
-AccelForge; but for `search`, which extends its mapper and thus needs a version that it knows.
+AccelForge, except for `search`, which extends its mapper and thus needs a version that it knows.
 """
 
 from __future__ import annotations

@@ -169,7 +169,9 @@ def busy_times(spec: Any, *, pipelined: bool) -> BusyTimes:
         polylat cannot analyze the workload or the architecture.
     """
     einsums = [einsum.name for einsum in spec.workload.einsums]
-    computes = [node.name for node in _nodes(spec.arch) if type(node).__name__ == "Compute"]
+    nodes = _nodes(spec.arch)
+    computes = [node.name for node in nodes if type(node).__name__ == "Compute"]
+    scales = {node.name: _scale(node) for node in nodes}
     ports: dict[tuple[str, str], tuple[PortTime, ...]] = {}
     workload: Workload | None = None
     failed: PolylatError | None = None
@@ -182,7 +184,6 @@ def busy_times(spec: Any, *, pipelined: bool) -> BusyTimes:
                 continue
             count = float(workload.einsum(einsum).n_instances * workload.n_instances)
             path = arch.paths[einsum]
-            scales = {node.name: _scale(node) for node in _nodes(spec.arch)}
             ports[einsum, compute] = tuple(
                 _port(component, port, path[: place + 1], pipelined, count * scales[component.name])
                 for place, component in enumerate(path)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from polylat.analysis.mapping_energy import EnergyByLatency, energy_by_latency
-from polylat.analysis.occupancy import Occupancy, check_capacity, occupancies
-from polylat.engine.model import Model
+from polylat.analysis.mapping_energy import EnergyByLatency, known_energy_by_latency
+from polylat.analysis.occupancy import (
+    Occupancy,
+    check_capacity,
+    largest_peaks,
+    occupancies,
+    peak_or_none,
+)
 from polylat.engine.orders import schedule_mapping, transfer_options
 from polylat.engine.sampled_bounds import model_for_bounds
-from polylat.errors import SpecError, TooLargeError, UnsupportedError
+from polylat.errors import TooLargeError
 from polylat.lowering.lowered import lower, lower_requested
 from polylat.numbers import Number, reduce_number
 from polylat.spec import Spec
@@ -116,7 +121,7 @@ def bound_mapping(spec: Spec, options: Mapping[str, Any]) -> Bounds:
     return Bounds(
         reduce_number(Fraction(model.resource_bound, scale)),
         reduce_number(Fraction(model.barrier_bound, scale)),
-        _energy(model),
+        known_energy_by_latency(model.lowered, model.layout, model.options),
     )
 
 
@@ -143,9 +148,9 @@ def time_mapping(spec: Spec, options: Mapping[str, Any]) -> Timed:
     if options["enforce_capacity"]:
         check_capacity(memories)
     resource, dependence, barrier = choice.bounds
-    energy = _energy(choice.solved.model)
+    model = choice.solved.model
+    energy = known_energy_by_latency(model.lowered, model.layout, model.options)
     latency = choice.chosen.makespan
-    peaks, fits = _peaks(memories)
     return Timed(
         latency,
         choice.chosen.order or "",
@@ -155,33 +160,18 @@ def time_mapping(spec: Spec, options: Mapping[str, Any]) -> Timed:
         dependence,
         barrier,
         None if energy is None else energy.at(latency),
-        peaks,
-        fits,
+        tuple(largest_peaks(memories).items()),
+        _fits(memories),
     )
 
 
-def _energy(model: Model) -> EnergyByLatency | None:
-    try:
-        return energy_by_latency(model.lowered, model.layout, model.options)
-    except (SpecError, UnsupportedError):
-        return None
-
-
-def _peaks(
-    memories: tuple[Occupancy, ...],
-) -> tuple[tuple[tuple[str, Number | None], ...], bool | None]:
-    """Return the largest peak per memory, and whether all of them fit."""
-    peaks: dict[str, Number | None] = {}
+def _fits(memories: Iterable[Occupancy]) -> bool | None:
+    """Return whether all memories fit; None where that is not known."""
     fits: bool | None = True
     for memory in memories:
-        before = peaks.get(memory.component, 0)
-        try:
-            peak: Number | None = memory.peak
-        except UnsupportedError:
-            peak = None
-        peaks[memory.component] = None if peak is None or before is None else max(before, peak)
+        peak = peak_or_none(memory)
+        if peak is not None and memory.size is not None and peak > memory.size:
+            return False
         if peak is None:
-            fits = fits and None
-        elif memory.size is not None and peak > memory.size:
-            fits = False
-    return tuple(peaks.items()), fits
+            fits = None
+    return fits

@@ -123,8 +123,8 @@ def make_partial_mappings(
     bar
         Whether AccelForge shows a progress bar.
     keep_all
-        Whether all partial mappings are kept, also those that others beat in all objectives. There
-        are many, but for the smallest of problems.
+        Whether all partial mappings are kept, also those that others beat in all objectives:
+        a large number, except for the smallest problems.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def join(
     SpecError
         AccelForge cannot join them.
     TooLargeError
-        `keep` refuses so many.
+        `keep` refuses that number of rows.
     """
     function = _attribute("accelforge.mapper.FFM", "join_pmappings")
     with _quiet(), _jobs(n_jobs):
@@ -247,7 +247,7 @@ def _replaced(module: str, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let AccelForge print its messages to nowhere, and pandas its warnings of AccelForge."""
+    """Suppress what AccelForge prints, and the warnings that pandas gives about AccelForge."""
     with redirect_stdout(StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -255,7 +255,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _jobs(n_jobs: int | None) -> Iterator[None]:
-    """Let AccelForge use so many processes."""
+    """Let AccelForge use this number of processes."""
     if n_jobs is None:
         yield
         return

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polylat.accelforge.busy_times import SEPARATOR, BusyTimes, busy_times
+from polylat.accelforge.data_frames import import_pandas, plain_number
 from polylat.accelforge.engine import check_engine, join, make_partial_mappings
 from polylat.accelforge.fastest import Fastest
 from polylat.accelforge.joined import (
@@ -24,7 +25,6 @@ from polylat.accelforge.joined import (
 from polylat.accelforge.timing_search import OBJECTIVES, Candidate, Goal, TimingSearch
 from polylat.errors import (
     InterruptedExplorationError,
-    MissingExtraError,
     OptionError,
     SpecError,
     TooLargeError,
@@ -245,7 +245,7 @@ def search(
     if type(most) is not int or most < 1:
         raise OptionError(f"most must be a positive whole number, not {most!r}")
     check_engine()
-    _need_pandas()
+    import_pandas()
     if not is_spec(spec):
         raise SpecError(
             f"cannot search mappings of a {type(spec).__name__}",
@@ -472,23 +472,28 @@ def _table(found: _Found, goal: Goal) -> pd.DataFrame:
         outcome, value = candidate.outcome, candidate.value(goal)
         row: dict[str, Any] = {
             "mapping": number,
-            "objective": nan if value is None else _plain(value),
+            "objective": nan if value is None else plain_number(value),
             "latency": nan,
             "energy": nan,
-            "accelforge": _plain(Fraction(float(data[f"Total{SEPARATOR}latency"].iloc[number]))),
-            "busy": _plain(candidate.busy),
-            "lower_bound": _plain(candidate.least_latency),
+            "accelforge": plain_number(
+                Fraction(float(data[f"Total{SEPARATOR}latency"].iloc[number]))
+            ),
+            "busy": plain_number(candidate.busy),
+            "lower_bound": plain_number(candidate.least_latency),
             "timed": outcome is not None,
             "order": "",
             "exact": nan,
         }
         if outcome is not None and outcome.latency is not None:
             row |= {
-                "latency": _plain(outcome.latency),
-                "energy": nan if outcome.energy is None else _plain(outcome.energy),
+                "latency": plain_number(outcome.latency),
+                "energy": nan if outcome.energy is None else plain_number(outcome.energy),
                 "order": outcome.order,
                 "exact": outcome.exact,
-                **{f"peak {name}": nan if p is None else _plain(p) for name, p in outcome.peaks},
+                **{
+                    f"peak {name}": nan if p is None else plain_number(p)
+                    for name, p in outcome.peaks
+                },
             }
         row["fits"] = nan if candidate.fits is None else candidate.fits
         row |= {"error": candidate.error, "spec": candidate.spec}
@@ -515,16 +520,3 @@ def _row_texts(table: Any) -> list[str]:
         for name in names
     ]
     return [";".join(parts) for parts in zip(*columns, strict=True)]
-
-
-def _plain(value: Number) -> int | float:
-    return int(value) if value == int(value) else float(value)
-
-
-def _need_pandas() -> None:
-    try:
-        import pandas as pd  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "pandas is not installed", fix="pip install 'polylat[accelforge]'"
-        ) from error

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import inf, isfinite, isnan, nan
+from math import inf, isnan, nan
 from typing import TYPE_CHECKING, Any
 
+from polylat.accelforge.busy_times import SEPARATOR
 from polylat.accelforge.candidates import Bounds, Timed, bound_mapping, time_mapping
+from polylat.accelforge.data_frames import import_pandas, plain_number
 from polylat.analysis.roofline import Roofline, roofline
-from polylat.errors import MissingExtraError, OptionError, PolylatError, SpecError
+from polylat.errors import OptionError, PolylatError, SpecError
 from polylat.numbers import Number
 from polylat.report import analyze, normalize_input
 from polylat.spec import Spec
@@ -110,12 +112,7 @@ def rerank(
         An option has an invalid name or value.
     """
     check_option_names(options)
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingExtraError(
-            "pandas is not installed", fix="pip install 'polylat[accelforge]'"
-        ) from error
+    pandas = import_pandas()
     for name, value in (("exhaustive", exhaustive), ("verify", verify), ("quiet", quiet)):
         normalize_flag(name, value)
     if not is_mappings(mappings):
@@ -137,7 +134,9 @@ def rerank(
     if verify:
         found = [_verified(entry) for entry in found]
     found.sort(key=_Ranked.by_latency)
-    table = pd.DataFrame([_row(entry, found) for entry in found]).set_index("mapping")
+    table: pd.DataFrame = pandas.DataFrame([_row(entry, found) for entry in found]).set_index(
+        "mapping"
+    )
     table.attrs.update(_verdict(found))
     if not quiet:
         print(table.attrs["message"])
@@ -237,7 +236,7 @@ def _energy_of(figures: Roofline) -> float:
 
 
 def _time(found: Sequence[_Ranked], *, exhaustive: bool) -> list[_Ranked]:
-    """Time the mappings in the order of their bounds, but those that are excluded."""
+    """Time the mappings in the order of their bounds, except those that are excluded."""
     known = {entry.number: entry for entry in found}
     left = [entry for entry in found if not entry.error]
     incumbents: list[_Ranked] = []
@@ -282,7 +281,7 @@ def _nan_last(value: Number | float) -> Number | float:
 
 def _totals(mappings: Any, metric: str) -> list[float]:
     """Return AccelForge's total of each mapping; NaN if the metric was not requested."""
-    column = f"Total<SEP>{metric}"
+    column = f"Total{SEPARATOR}{metric}"
     if column in mappings.data.columns:
         return [float(value) for value in mappings.data[column]]
     return [nan] * len(mappings)
@@ -292,9 +291,9 @@ def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "mapping": entry.number,
         "latency": nan,
-        "accelforge": _plain(entry.accelforge),
-        "energy": _plain(entry.energy),
-        "accelforge_energy": _plain(entry.accelforge_energy),
+        "accelforge": plain_number(entry.accelforge),
+        "energy": plain_number(entry.energy),
+        "accelforge_energy": plain_number(entry.accelforge_energy),
         "speedup": nan,
         "rank": 0,
         "accelforge_rank": 1 + sum(other.accelforge < entry.accelforge for other in ranked),
@@ -305,25 +304,25 @@ def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
     if timed is not None:
         faster = [other for other in ranked if other.latency < timed.latency]
         row |= {
-            "latency": _plain(timed.latency),
+            "latency": plain_number(timed.latency),
             "speedup": float(Fraction(entry.accelforge) / timed.latency) if timed.latency else nan,
             "rank": 1 + len(faster) if all(other.timed is not None for other in faster) else 0,
             "pareto": not any(_dominates(other, entry) for other in ranked),
-            "lower_bound": _plain(timed.lower_bound),
-            "resource_bound": _plain(timed.resource_bound),
-            "dependence_bound": _plain(timed.dependence_bound),
-            "barrier_bound": _plain(timed.barrier_bound),
+            "lower_bound": plain_number(timed.lower_bound),
+            "resource_bound": plain_number(timed.resource_bound),
+            "dependence_bound": plain_number(timed.dependence_bound),
+            "barrier_bound": plain_number(timed.barrier_bound),
             "optimal": timed.optimal,
             "exact": timed.exact,
             "order": timed.order,
-            **{f"peak {name}": nan if p is None else _plain(p) for name, p in timed.peaks},
+            **{f"peak {name}": nan if p is None else plain_number(p) for name, p in timed.peaks},
             "fits": nan if timed.fits is None else timed.fits,
         }
     elif bounds is not None and not entry.error:
         row |= {
-            "lower_bound": _plain(bounds.latency),
-            "resource_bound": _plain(bounds.resource),
-            "barrier_bound": _plain(bounds.barrier),
+            "lower_bound": plain_number(bounds.latency),
+            "resource_bound": plain_number(bounds.resource),
+            "barrier_bound": plain_number(bounds.barrier),
         }
     spec = None if entry.error else entry.spec
     return row | {"certificate": entry.certificate, "error": entry.error, "spec": spec}
@@ -332,16 +331,11 @@ def _row(entry: _Ranked, ranked: Sequence[_Ranked]) -> dict[str, Any]:
 def _dominates(other: _Ranked, entry: _Ranked) -> bool:
     """Whether `other`, which is timed, dominates the mapping in latency and energy."""
     if other.timed is None:
-        # It is excluded by a timed one, which dominates whatever it does.
+        # A timed mapping excludes it, and dominates whatever this one would dominate.
         return False
     a = other.latency, other.compared_energy
     b = entry.latency, entry.compared_energy
     return a != b and a[0] <= b[0] and a[1] <= b[1]
-
-
-def _plain(value: Number | float) -> int | float:
-    """Convert a number for a table: an int if it is integral, else a float."""
-    return int(value) if isfinite(value) and value == int(value) else float(value)
 
 
 def _verdict(ranked: Sequence[_Ranked]) -> dict[str, Any]:
@@ -389,5 +383,5 @@ def _verdict(ranked: Sequence[_Ranked]) -> dict[str, Any]:
 
 
 def _format(value: Number | float) -> str:
-    plain = _plain(value)
+    plain = plain_number(value)
     return f"{plain:,}" if isinstance(plain, int) else f"{plain:,.6g}"

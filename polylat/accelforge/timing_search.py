@@ -28,7 +28,7 @@ _MOST_AT_ONCE = 64
 """Most mappings that are timed before their latencies exclude others."""
 
 Progress = Callable[[int], object]
-"""Is called with the number of mappings that are done."""
+"""Called with the number of mappings that are done."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class TimingSearch:
     convert
         Number of a candidate → its input and options, as from `polylat.report.normalize_input`.
     progress
-        Is told how many candidates are done.
+        Called with the number of candidates that are done.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class TimingSearch:
             self._store = None
 
     def run(self, candidates: Sequence[Candidate], run: Run, first: int | None = None) -> None:
-        """Time candidates, but those that cannot be better than the best.
+        """Time candidates, except those that cannot be better than the best.
 
         Parameters
         ----------
@@ -253,7 +253,7 @@ class TimingSearch:
     def best(self) -> Candidate | None:
         """The best candidate that fits its memories, of several the first; None if there is none.
 
-        Where none fits, one of which that is not known, else the best of all.
+        If none is known to fit: the best of those that may fit, else the best of all.
         """
         ranked = [
             ({True: 0, None: 1, False: 2}[c.fits], value, _energy(c), c.number, c)

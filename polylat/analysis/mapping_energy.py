@@ -11,12 +11,13 @@ from polylat.analysis.energy import (
     components_without_leakage,
     leakages,
 )
+from polylat.errors import SpecError, UnsupportedError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.transfers import TransferOptions
 from polylat.numbers import Number, reduce_number
 
-__all__ = ["EnergyByLatency", "energy_by_latency", "mapping_energy"]
+__all__ = ["EnergyByLatency", "energy_by_latency", "known_energy_by_latency", "mapping_energy"]
 
 
 def mapping_energy(
@@ -100,3 +101,24 @@ def energy_by_latency(
     """
     actions = mapping_energy(lowered, layout, options, 0).total
     return EnergyByLatency(actions, sum(leakages(lowered.spec.arch, 1).values(), 0))
+
+
+def known_energy_by_latency(
+    lowered: LoweredMapping, layout: Numbering, options: TransferOptions
+) -> EnergyByLatency | None:
+    """Return the energy of a mapping by its latency, if it is known.
+
+    Parameters
+    ----------
+    lowered, layout, options
+        As for `mapping_energy`.
+
+    Returns
+    -------
+    EnergyByLatency or None
+        None where the architecture does not give it.
+    """
+    try:
+        return energy_by_latency(lowered, layout, options)
+    except (SpecError, UnsupportedError):
+        return None

@@ -26,7 +26,14 @@ from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Times
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 
-__all__ = ["Occupancy", "ResidentTile", "check_capacity", "occupancies", "peak_or_none"]
+__all__ = [
+    "Occupancy",
+    "ResidentTile",
+    "check_capacity",
+    "largest_peaks",
+    "occupancies",
+    "peak_or_none",
+]
 
 MAX_STEPS = 1_000_000
 """Most changes that are listed at once."""
@@ -349,6 +356,26 @@ def peak_or_none(memory: Occupancy) -> Number | None:
         return memory.peak
     except UnsupportedError:
         return None
+
+
+def largest_peaks(memories: Iterable[Occupancy]) -> dict[str, Number | None]:
+    """Return the largest peak of each component.
+
+    Parameters
+    ----------
+    memories
+        The occupancy of every memory; of a component with several ranges of units, of each range.
+
+    Returns
+    -------
+    dict
+        Component → its largest peak in bits; None where one of its peaks is not determined.
+    """
+    peaks: dict[str, Number | None] = {}
+    for memory in memories:
+        peak, known = peak_or_none(memory), peaks.get(memory.component, 0)
+        peaks[memory.component] = None if peak is None or known is None else max(peak, known)
+    return peaks
 
 
 def check_capacity(memories: Iterable[Occupancy]) -> None:

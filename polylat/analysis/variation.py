@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from polylat.analysis.mapping_energy import energy_by_latency
+from polylat.analysis.mapping_energy import known_energy_by_latency
 from polylat.analysis.occupancy import occupancies
 from polylat.engine.orders import schedule_mapping
 from polylat.engine.solution import Solution
-from polylat.errors import PolylatError, SpecError, UnsupportedError
+from polylat.errors import PolylatError
 from polylat.lowering.transfers import FreeTransfer
 from polylat.numbers import Number, format_number
 from polylat.spec import Spec
@@ -92,8 +92,5 @@ def reschedule(
 def _energy(solution: Solution) -> Number | None:
     """Return the total energy; None where the architecture does not give it."""
     model = solution.model
-    try:
-        by_latency = energy_by_latency(model.lowered, model.layout, model.options)
-    except (SpecError, UnsupportedError):
-        return None
-    return by_latency.at(solution.makespan)
+    by_latency = known_energy_by_latency(model.lowered, model.layout, model.options)
+    return None if by_latency is None else by_latency.at(solution.makespan)

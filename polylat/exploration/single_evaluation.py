@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from polylat.analysis.mapping_energy import energy_by_latency
-from polylat.analysis.occupancy import occupancies, peak_or_none
+from polylat.analysis.occupancy import largest_peaks, occupancies
 from polylat.engine.orders import schedule_mapping
 from polylat.engine.solve import Schedules, solve
 from polylat.exploration.pareto import Outcome
@@ -110,10 +110,7 @@ class SingleEvaluator:
             bound = Fraction(max(model.resource_bound, model.barrier_bound), model.costs.scale)
             least = None if energy is None else energy.at(bound)
             self.lower_bounds[kinds] = reduce_number(bound), least
-        peaks: dict[str, Number | None] = {}
-        for memory in occupancies(solution):
-            peak, known = peak_or_none(memory), peaks.get(memory.component, 0)
-            peaks[memory.component] = None if peak is None or known is None else max(peak, known)
+        peaks = largest_peaks(occupancies(solution))
         own = choice.solved.solutions.values()
         return tiled.checked(
             Outcome(

@@ -84,8 +84,7 @@ class TiledMapping:
         Returns
         -------
         str
-            That the stages of a Pipeline have not the units that its binding gives them; otherwise
-            empty.
+            The error, such as a binding that needs more units than there are; otherwise empty.
         """
         if self.error:
             return self.error

@@ -118,10 +118,8 @@ def evaluate_machine(
     tree = expand_einsum_texts(tree, Location(tree))
     root = Location(tree)
     model = validate(tree, root)
-    table: dict[str, Any] = {}
     own = functions or CustomFunctions()
-    variables = Scope(table, Scope(own.names(tree)))
-    table.update(variables_table(model.variables, variables, root / "variables"))
+    variables = _variables(model.variables, own, tree, root)
     workload = build_workload(model.workload, model.renames, variables, root)
     component_kinds(model.arch, root)
     arch = build_arch(model.arch, computes, workload, variables, model.schedule, root)
@@ -173,10 +171,8 @@ def evaluate_with(
     tree = expand_einsum_texts(tree, Location(tree, main=main))
     root = Location(tree, main=main)
     model = validate(tree, root)
-    table: dict[str, Any] = {}
     own = functions or CustomFunctions()
-    variables = Scope(table, Scope(own.names(tree)))
-    table.update(variables_table({**model.variables, **given}, variables, root / "variables"))
+    variables = _variables({**model.variables, **given}, own, tree, root)
     refuse_threads(model.mapper, variables, root)
     machine = machine or EvaluatedMachine()
     workload = machine.workload
@@ -209,4 +205,14 @@ def evaluate_with(
     taken = readings(written, model.arch, arch, properties)
     source = SpecSource(kept, properties, mapped, arch, taken, own)
     spec = SpecParts(mapped, arch, mapping, schedule, source)
-    return spec, find_unused(given, model.variables, rendered, table, tree, spec)
+    return spec, find_unused(given, model.variables, rendered, variables.table, tree, spec)
+
+
+def _variables(
+    given: Mapping[str, Any], functions: CustomFunctions, tree: Mapping[str, Any], root: Location
+) -> Scope:
+    """Return the names that all expressions may use: variables, then functions of the caller."""
+    table: dict[str, Any] = {}
+    scope = Scope(table, Scope(functions.names(tree)))
+    table.update(variables_table(given, scope, root / "variables"))
+    return scope
