@@ -91,6 +91,10 @@ def _moved(
     """
     good = np.ones(len(keys), dtype=np.bool_)
     for move in moves:
-        exists, alike, base = builder.translated(leaf, keys, move.at, move.depth, every=True)
+
+        def to_source(digits: Ints, _: Ints, move: Move = move) -> tuple[Ints, Mask]:
+            return move.at(digits)
+
+        exists, alike, base = builder.translated(leaf, keys, to_source, move.depth, every=True)
         good &= alike
     return exists, good, base

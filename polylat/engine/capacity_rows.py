@@ -143,7 +143,7 @@ def _tiles_before(
     radix = builder.grid.trips[leaf, :depth]
     full = len(existing) == prod(builder.grid.count[leaf, :depth].tolist())
 
-    def move(digits: Ints) -> tuple[Ints, Mask]:
+    def move(digits: Ints, _which: Ints) -> tuple[Ints, Mask]:
         found, exists = digits.copy(), np.ones(digits.shape[1], dtype=np.bool_)
         for _ in range(slots):
             found[:depth], same = predecessor(found[:depth], radix)

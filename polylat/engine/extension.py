@@ -16,14 +16,13 @@ import numpy as np
 from polylat.engine.ahead_order import order_ahead
 from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_table import ServiceTable
+from polylat.engine.skewed_order import skewed_order
 from polylat.engine.stalls import stall_lags
 from polylat.lowering.accesses.blocks import Access
 from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.iterations import IrregularError, IterationTable
-from polylat.lowering.mixed_radix import last_turn, successor
+from polylat.lowering.mixed_radix import successor
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.paths import separating_split
-from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.events import Precedences
 from polylat.schedule.extension import ExtensionRules, SkewRules
@@ -86,7 +85,7 @@ def periodic_structure(
     if graph.overtaking:
         skew = None if ahead is None else _order_ahead(table, ahead)
     elif not np.array_equal(graph.dates.program, graph.dates.skew):
-        skew = _skewed_order(table, shifts)
+        skew = _joined(layout, skewed_order(table, shifts))
     return PeriodicStructure(
         layout.earlier,
         _chain(layout),
@@ -274,89 +273,6 @@ def _order_ahead(table: ServiceTable, ahead: ServedAhead) -> Precedences | None:
         return _joined(table.layout, order_ahead(table, ahead))
     except IrregularError:
         return None
-
-
-def _skewed_order(table: ServiceTable, shifts: Mapping[int, Sequence[int]]) -> Precedences:
-    """Return the precedences between tasks of each port, by skewed date.
-
-    Each task waits for the previous one of its leaf. The first one for an index of the loops above
-    the split that separates its leaf from another one on the port also waits for the other leaf's
-    last task with an earlier skewed date, which is the same for all tasks for this index. That task
-    is found by its loop indices: it need not be the previous sampled one.
-    """
-    parts: list[_Part] = []
-    served = []
-    for tasks in table.by_leaf:
-        new_port = np.diff(table.port[tasks], prepend=-1) != 0
-        parts += table.precedences(tasks[:-1][~new_port[1:]], tasks[1:][~new_port[1:]])
-        served.append(np.bincount(table.port[tasks], minlength=table.graph.ports) > 0)
-    for leaf, tiles in enumerate(table.layout.tiles):
-        firsts: dict[int, Ints] = {}
-        for other, others in enumerate(table.layout.tiles):
-            if other == leaf or not (served[leaf] & served[other]).any():
-                continue
-            depth = tiles.leaf.splits[separating_split(tiles.leaf, others.leaf)].depth
-            if depth not in firsts:
-                firsts[depth] = _first_tasks(table, leaf, depth)
-            targets = firsts[depth][served[other][table.port[firsts[depth]]]]
-            parts += _earlier_dates(table, leaf, targets, other, shifts)
-    return _joined(table.layout, parts)
-
-
-def _first_tasks(table: ServiceTable, leaf: int, depth: int) -> Ints:
-    """Return a leaf's first task on each port, for each index of some outer loops."""
-    tasks = table.by_leaf[leaf]
-    outer = table.layout.tiles[leaf].prefix_keys(depth)
-    index = outer[table.iteration[tasks] - table.layout.bases[leaf]]
-    new = np.diff(table.port[tasks], prepend=-1) != 0
-    return np.asarray(tasks[new | (np.diff(index, prepend=-1) != 0)], dtype=np.int64)
-
-
-def _earlier_dates(
-    table: ServiceTable, leaf: int, targets: Ints, other: int, shifts: Mapping[int, Sequence[int]]
-) -> list[_Part]:
-    """Return the precedences on the last tasks of another leaf with earlier skewed dates."""
-    tiles, others = table.layout.tiles[leaf], table.layout.tiles[other]
-    iterations = table.iteration[targets] - table.layout.bases[leaf]
-    digits, exists = _last_before(tiles, iterations, others, shifts)
-    if not exists.any():
-        return []
-    targets = targets[exists]
-    position, periods = others.locate_before(digits[:, exists])
-    source, which, later = table.last_served(
-        other, table.by_leaf[other], table.port[targets], position, periods
-    )
-    return [(source, targets[which], later)]
-
-
-def _last_before(
-    tiles: IterationTable,
-    iterations: Ints,
-    others: IterationTable,
-    shifts: Mapping[int, Sequence[int]],
-) -> tuple[Ints, np.ndarray]:
-    """Return the loop indices of another leaf's last tile iteration with an earlier skewed date.
-
-    Let P be the split that separates the leaves. Skewed dates are compared by the indices of the
-    loops above the split around P; then by the turn, which is the linearized index of the loops
-    between the two splits, plus the shift of the stage if P is a Pipeline; then by the branch of P,
-    where a Pipeline has later stages first (see `lowering.task_graph.logical_dates`).
-
-    Returns
-    -------
-    (digits, exists)
-        Loop indices, shape (depth of the other leaf, n), and whether there is such a tile
-        iteration, shape (n,).
-    """
-    at = separating_split(tiles.leaf, others.leaf)
-    split, other = tiles.leaf.splits[at], others.leaf.splits[at]
-    above = tiles.leaf.splits[at - 1].depth if at else 0
-    delay = latest_turn(split, other.branch, shifts.get(split.node))
-    radix = np.array([others.radix(k) for k in range(split.depth)], dtype=np.int64)
-    shared = tiles.digits[: split.depth, iterations]
-    digits = np.zeros((others.depth, len(iterations)), dtype=np.int64)
-    digits[: split.depth], exists = last_turn(radix, shared, above, delay)
-    return others.clip_last(digits, np.full(len(iterations), split.depth)), exists
 
 
 def _joined(layout: Numbering, parts: Sequence[_Part]) -> Precedences:

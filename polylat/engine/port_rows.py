@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from math import prod
 
 import numpy as np
 
+from polylat.engine.port_turns import latest_first, needed_turns
 from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.lowered import LoweredMapping
-from polylat.lowering.mixed_radix import last_turn
+from polylat.lowering.mixed_radix import last_turn, linear_index
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.paths import PathSplit, separating_split
-from polylat.lowering.task_graph import latest_turn
-from polylat.schedule.arrays import Ints, Mask
+from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.schedule.boxes import Rows
 
 __all__ = ["in_order_rows", "port_rows", "runs_in_turn"]
@@ -84,7 +83,8 @@ def port_rows(builder: RowBuilder) -> tuple[Rows, Rows | None]:
     -----
     The source depends on the target's indices in the loops above the split that separates the
     leaves. For each of these, only the first task of a leaf on a port has a row: the others are
-    later, as the port serves the tasks of a leaf in order.
+    later, as the port serves the tasks of a leaf in order. It has rows for the branches that
+    `needed_turns` selects: the other waits follow from these.
 
     Where leaves run in turn, no task has a row: by rule 2, all tasks wait for the same sources.
     """
@@ -93,51 +93,102 @@ def port_rows(builder: RowBuilder) -> tuple[Rows, Rows | None]:
     orders = [False] if same else [False, True]
     found: list[list[Rows]] = [[] for _ in orders]
     if not runs_in_turn(builder.lowered, builder.layout):
+        turns = _Turns(builder)
         for leaf, port in builder.families.served:
-            for split, (above, rivals) in _rivals(builder, leaf, port).items():
-                first = _first_tasks(builder, leaf, port, split.depth)
-                for delay in sorted({r.delays[skewed] for r in rivals for skewed in orders}):
-                    some = [r for r in rivals if delay in r.delays[: len(orders)]]
-                    rows = _after(builder, leaf, first, (above, split.depth, delay), some)
-                    for part, skewed in zip(found, orders, strict=True):
-                        here = np.array([r.delays[skewed] == delay for r in some])
-                        part.append(rows.chosen(np.tile(here, len(rows.target) // len(some))))
+            for at in turns.splits(leaf, port):
+                for part, skewed in zip(found, orders, strict=True):
+                    part.append(turns.rows(leaf, port, at, skewed=skewed))
     joined = [Rows.joined(rows) for rows in found]
     return joined[0], None if builder.graph.overtaking else joined[-1]
 
 
-class _Rival(NamedTuple):
-    """Another leaf on a port, its family of the last tasks there, and how far its turns go.
+class _Turns:
+    """The turns of the branches of splits, on ports that several branches use.
 
-    The delays (see `latest_turn`) are those in the order of the dates, and of the skewed dates.
+    Parameters
+    ----------
+    builder
+        The mapping, and the sources numbered so far.
     """
 
-    leaf: int
-    served: int
-    delays: tuple[int, int]
+    def __init__(self, builder: RowBuilder) -> None:
+        self._builder = builder
+        self._leaves: dict[tuple[int, int], dict[int, list[int]]] = {}
+        for leaf, port in builder.families.served:
+            for split in builder.leaves[leaf].splits:
+                branches = self._leaves.setdefault((split.node, port), {})
+                branches.setdefault(split.branch, []).append(leaf)
+        self._first: dict[tuple[int, int, int], tuple[Ints, Ints]] = {}
 
+    def splits(self, leaf: int, port: int) -> list[int]:
+        """Return the splits of a leaf (by number) of which other branches use a port."""
+        every = enumerate(self._builder.leaves[leaf].splits)
+        return [at for at, split in every if len(self._leaves[split.node, port]) > 1]
 
-def _rivals(builder: RowBuilder, leaf: int, port: int) -> dict[PathSplit, tuple[int, list[_Rival]]]:
-    """Return the other leaves on a port, by the split that separates them from a leaf.
+    def rows(self, leaf: int, port: int, at: int, *, skewed: bool) -> Rows:
+        """Let a leaf's tasks wait for the last ones of other branches of a split.
 
-    And the number of loops above the split around that one.
-    """
-    found: dict[PathSplit, tuple[int, list[_Rival]]] = {}
-    mine = builder.leaves[leaf]
-    for (other, same_port), served in builder.families.served.items():
-        if other == leaf or port != same_port:
-            continue
-        at = separating_split(mine, builder.leaves[other])
-        split, branch = mine.splits[at], builder.leaves[other].splits[at].branch
-        shift = builder.shifts.get(split.node)
-        delays = (latest_turn(split, branch, None), latest_turn(split, branch, shift))
-        above = mine.splits[at - 1].depth if at else 0
-        found.setdefault(split, (above, []))[1].append(_Rival(other, served, delays))
-    return found
+        See `lowering.task_graph.logical_dates`: dates are compared by the indices of the loops
+        above the split around the split that separates the leaves; then by the turn, the linearized
+        index of the loops between the two; then by the branch. All branches share these loops.
+        """
+        builder = self._builder
+        splits = builder.leaves[leaf].splits
+        split, above = splits[at], splits[at - 1].depth if at else 0
+        leaves = self._leaves[split.node, port]
+        shift = builder.shifts.get(split.node) if skewed else None
+        branches, delays = latest_first(split, leaves.keys() - {split.branch}, shift)
+        keys, targets = self._first_tasks(leaf, port, split.depth)
+        always = np.array([self._always(leaves[b], port, split.depth) for b in branches])
+        loops = slice(above, split.depth)
+        radix = builder.grid.trips[leaf, : split.depth]
+        least = builder.digits[leaf][:, keys]
+        most = least + builder.skipped[leaf][:, keys] * builder.period[leaf][:, keys]
+        needed = needed_turns(
+            delays,
+            always,
+            linear_index(least[loops], radix[loops]),
+            linear_index(most[loops], radix[loops]),
+            prod(radix[loops].tolist()),
+        )
+        task, branch = np.nonzero(needed.T)
+        delay = delays[branch]
+
+        def move(digits: Ints, which: Ints) -> tuple[Ints, Mask]:
+            return last_turn(radix, digits, above, delay[which])
+
+        exists, good, outer = builder.translated(leaf, keys[task], move, split.depth)
+        builder.note(leaf, keys[task[~good]])
+        some = np.flatnonzero(exists & good)
+        # Per wait for a branch, one row for each of the branch's leaves.
+        others = [leaves[b] for b in branches]
+        count = np.array([len(found) for found in others])
+        offset = np.cumsum(count) - count
+        which, member = concatenated_ranges(offset[branch[some]], count[branch[some]])
+        other = np.array([number for found in others for number in found])[member]
+        served = np.array([builder.families.served[n, port] for found in others for n in found])
+        each = some[which]
+        base = builder.grid.trips[other].T - 1
+        base[: split.depth] = outer[: split.depth, each]
+        source = builder.source(leaf, keys[task[each]], other, base, split.depth)
+        return builder.rows(targets[task[each]], served[member], source)
+
+    def _always(self, leaves: Sequence[int], port: int, depth: int) -> bool:
+        """Return whether one of the leaves has a task on a port in every turn."""
+        count = self._builder.grid.count
+        return any(
+            len(self._first_tasks(leaf, port, depth)[0]) == prod(count[leaf, :depth].tolist())
+            for leaf in leaves
+        )
+
+    def _first_tasks(self, leaf: int, port: int, depth: int) -> tuple[Ints, Ints]:
+        """Return a leaf's first tasks on a port, per index of some loops: points, and events."""
+        if (leaf, port, depth) not in self._first:
+            self._first[leaf, port, depth] = _first_tasks(self._builder, leaf, port, depth)
+        return self._first[leaf, port, depth]
 
 
 def _first_tasks(builder: RowBuilder, leaf: int, port: int, depth: int) -> tuple[Ints, Ints]:
-    """Return a leaf's first tasks on a port, per index of some outer loops: points, and events."""
     every = [family for _, family in builder.tasks_on(leaf, port)]
     occur = [builder.families.occurs(family) for family in every]
     keys = np.flatnonzero(np.logical_or.reduce(occur))
@@ -147,36 +198,3 @@ def _first_tasks(builder: RowBuilder, leaf: int, port: int, depth: int) -> tuple
     for family, here in zip(every, occur, strict=True):
         events = np.where((events < 0) & here[keys], builder.families.event(family, keys), events)
     return keys, events
-
-
-def _after(
-    builder: RowBuilder,
-    leaf: int,
-    first: tuple[Ints, Ints],
-    turn: tuple[int, int, int],
-    rivals: Sequence[_Rival],
-) -> Rows:
-    """Let tasks wait for the last ones of other leaves with earlier dates.
-
-    See `lowering.task_graph.logical_dates`: dates are compared by the indices of the loops above
-    the split around the split that separates the leaves; then by the turn, the linearized index of
-    the loops between the two; then by the branch. `turn` says which loops these are, and how far
-    the turns go. All leaves share these loops. The rows are those of all rivals, task by task.
-    """
-    keys, targets = first
-    above, depth, delay = turn
-    radix = builder.grid.trips[leaf, :depth]
-
-    def move(digits: Ints) -> tuple[Ints, Mask]:
-        return last_turn(radix, digits, above, delay)
-
-    exists, good, outer = builder.translated(leaf, keys, move, depth)
-    builder.note(leaf, keys[~good])
-    some = np.flatnonzero(exists & good)
-    others = np.array([rival.leaf for rival in rivals])
-    base = np.tile(builder.grid.trips[others].T - 1, len(some))
-    base[:depth] = np.repeat(outer[:depth, some], len(rivals), axis=1)
-    each = np.repeat(some, len(rivals))
-    source = builder.source(leaf, keys[each], np.tile(others, len(some)), base, depth)
-    served = np.tile([rival.served for rival in rivals], len(some))
-    return builder.rows(targets[each], served, source)

@@ -255,7 +255,7 @@ class RowBuilder:
         self,
         leaf: int,
         keys: Ints,
-        move: Callable[[Ints], tuple[Ints, Mask]],
+        move: Callable[[Ints, Ints], tuple[Ints, Mask]],
         depth: int,
         *,
         every: bool = False,
@@ -267,9 +267,9 @@ class RowBuilder:
         leaf, keys
             The leaf of the targets, and their points, shape (n,).
         move
-            Loop indices → those of the sources, and whether there are any. It consists of integer
-            divisions and of choices by sign, so that it suffices to compare the corners of each box
-            (see `lowering.corners`).
+            (loop indices, positions of their points in `keys`) → loop indices of the sources, and
+            whether there are any. It consists of integer divisions and of choices by sign, so that
+            it suffices to compare the corners of each box (see `lowering.corners`).
         depth
             Number of outer loops.
         every
@@ -283,7 +283,7 @@ class RowBuilder:
             its loop indices for k = 0.
         """
         digits = self.digits[leaf][:, keys]
-        base, exists = move(digits)
+        base, exists = move(digits, np.arange(len(keys)))
         good = np.ones(len(keys), dtype=np.bool_)
         skipped, period = self.skipped[leaf][:, keys], self.period[leaf][:, keys]
         examined = len(skipped) if every else depth
@@ -297,7 +297,7 @@ class RowBuilder:
                 corner[k] += distance[k]
                 if k < depth:
                     predicted[k] += distance[k]
-            found, there = move(corner)
+            found, there = move(corner, boxes)
             alike = (there == exists[boxes]) & ((found == predicted).all(axis=0) | ~there)
             good[boxes] &= alike
         return exists, good, base

@@ -121,7 +121,7 @@ def _after_previous_sums(builder: RowBuilder, leaf: int, index: int, block: Bloc
     depth = path.storages(block.tensor)[block.level].depth
     radix = builder.grid.trips[leaf, summing]
 
-    def move(digits: Ints) -> tuple[Ints, Mask]:
+    def move(digits: Ints, _which: Ints) -> tuple[Ints, Mask]:
         found = digits.copy()
         found[summing], same = predecessor(digits[summing], radix)
         return found, np.asarray(same > 0, dtype=np.bool_)

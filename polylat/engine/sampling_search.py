@@ -22,6 +22,7 @@ from polylat.engine.model import Model, build
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.paths import separating_split
 from polylat.lowering.sampling import LoopSample, SkippedPeriods
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.events import EventNumbering
@@ -40,7 +41,7 @@ _Range = tuple[int, int, int]
 _ROUND = 1_500
 """How many more tile iterations could be sampled in the time that a round takes anyway."""
 
-_MOST_BUILT = 4
+_MOST_BUILT = 2
 """How many of the first models of a search are kept for other searches."""
 
 _MOST_BLIND = 6
@@ -308,11 +309,14 @@ class SamplingSearch:
             if periods and periods == [_cut_period(model, place) for place in places]:
                 steady.append(node)
                 continue
-            found = [period for period in periods if period is not None]
-            if found and len(found) == len(periods):
+            found = {period for period in periods if period is not None}
+            if found and None not in periods:
                 self._samples[node] = replace(sample, period=lcm(sample.period, *found))
-            else:
-                self._sample_more(node)
+                continue
+            if len(found) == 1:
+                # The other leaves are not periodic yet: most likely, they will have this period.
+                self._samples[node] = replace(sample, period=lcm(sample.period, *found))
+            self._sample_more(node)
         # Leaves wait for earlier ones, so that a change of regime in the first loop that fails
         # often explains the others. Its delay must be known: it shows that there is such a change.
         first = next(iter(wrong))
@@ -434,7 +438,11 @@ def _sampled(lowered: LoweredMapping, kept: Mapping[int, LoopSample]) -> int:
 
 
 def _initial_samples(lowered: LoweredMapping, slots: Slots) -> dict[int, _Sample]:
-    """Return the first samples: a transient is assumed to be as long as the number of slots."""
+    """Return the first samples.
+
+    A transient is assumed to be as long as the number of slots, and as the last stage of a Pipeline
+    is behind the first one.
+    """
     users: dict[int, int] = {}
     for leaf in lowered.leaves:
         for loop in leaf.temporal:
@@ -442,14 +450,45 @@ def _initial_samples(lowered: LoweredMapping, slots: Slots) -> dict[int, _Sample
     limits = slots.values() if isinstance(slots, Mapping) else [slots]
     most = max([2, *(n for n in limits if n is not None)])
     aligned = alignments(lowered)
+    shifted = _shifted_iterations(lowered)
     samples = {}
     for node, count in users.items():
-        sample = _Sample(3 + most, 1 + most) if count > 1 else _Sample(3, 2)
+        more = most + shifted.get(node, 0)
+        sample = _Sample(3 + more, 1 + more) if count > 1 else _Sample(3, 2)
         if node in aligned:
             period, restarts = aligned[node].period, aligned[node].restarts
             sample = replace(sample, period=period, restarts=restarts)
         samples[node] = sample
     return samples
+
+
+def _shifted_iterations(lowered: LoweredMapping) -> dict[int, int]:
+    """Return how many iterations of a loop the last stage of a Pipeline is behind the first one.
+
+    Per loop (tree node): the largest one, at least. A stage is at least one turn, which is an
+    iteration of the loops between the Pipeline and the split above it, behind the stages that it
+    reads from; it may be further behind.
+    """
+    behind: dict[tuple[int, int], int] = {}
+    for (number, _), source in sorted(lowered.found.items()):
+        if source.leaf is not None:
+            reader, bringer = lowered.leaves[number], lowered.leaves[source.leaf]
+            at = separating_split(reader, bringer)
+            split, other = reader.splits[at], bringer.splits[at]
+            if split.pipeline:
+                here, there = (split.node, split.branch), (split.node, other.branch)
+                behind[here] = max(behind.get(here, 0), behind.get(there, 0) + 1)
+    found: dict[int, int] = {}
+    for leaf in lowered.leaves:
+        above = 0
+        for split in leaf.splits:
+            turns = behind.get((split.node, split.branch), 0)
+            for k in range(split.depth - 1, above - 1, -1):
+                node = leaf.temporal[k].node
+                found[node] = max(found.get(node, 0), turns)
+                turns = -(-turns // leaf.temporal_trips[k])
+            above = split.depth
+    return found
 
 
 def _trips(lowered: LoweredMapping) -> dict[int, tuple[int, ...]]:

@@ -185,10 +185,11 @@ def _extrapolated(
 ) -> Schedules:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
+    # First without ports: where the times of too small a sample differ, no order is timed.
+    unlimited = model.plan.time(None)
     found: dict[Order, Solution] = {
         order: Solution(model, timing) for order, timing in model.plan.time_static().items()
     }
-    unlimited = model.plan.time(None)
     program = found["program"].schedule
     if ports_have_no_choice(model, program):
         found["oldest"] = Solution(model, replace(program, order="oldest"))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from polylat.engine.service_simulation import Simulation, simulated_services
 from polylat.engine.service_table import ServiceTable
 from polylat.engine.shortened_loops import shortened_graph
 from polylat.lowering.iterations import IrregularError
-from polylat.schedule.arrays import Ints, date_ranks, group_offsets
+from polylat.schedule.arrays import Ints, Mask, date_ranks, group_offsets
 from polylat.schedule.decisions import ExtendedTimes
 from polylat.schedule.events import Precedences
 from polylat.schedule.extension import ExtensionRules, ServiceRules
@@ -141,10 +142,42 @@ def service_by_date(model: Model, skew: TaskSchedule) -> ServiceRules:
     # In the order of dates, a task that begins when the previous one ends is the oldest ready task,
     # unless it is a background write-back: these come last.
     idle = _members(model).begins_idle(times, model.plan.repeats.skew)
-    idle |= graph.background[graph.task_block]
     sequence = graph.port_order(skewed=True)
+    if _waits_in_vain(model, skew, idle, *sequence):
+        raise NotPeriodicError([])
+    idle |= graph.background[graph.task_block]
     _, order = order_of_shortened_loops(model.layout, graph, *sequence, idle)
     return _rules(model, order)
+
+
+def _waits_in_vain(
+    model: Model, schedule: TaskSchedule, idle: Mask, order: Ints, start: Ints
+) -> bool:
+    """Return whether a port is idle in a schedule while a task is ready that it serves later.
+
+    Only sampled tile iterations that represent no others are examined: this decides quickly, in
+    most cases, that the schedule is not work-conserving.
+
+    Parameters
+    ----------
+    model, schedule
+        The model and its schedule.
+    idle
+        Shape (tasks,): whether a task may begin later than its port becomes free.
+    order, start
+        The order of service, as from `TaskGraph.port_order`.
+    """
+    graph = model.graph
+    iteration = graph.owner[graph.task_block]
+    single = (model.layout.skipped_periods[:, iteration] == 0).all(axis=0)
+    ready, begin = schedule.ready[graph.task_block], schedule.task_begin
+    for first, last in pairwise(start.tolist()):
+        mine = order[first:last]
+        soonest = np.minimum.accumulate(ready[mine][::-1])[::-1]
+        here = mine[:-1]
+        if ((soonest[1:] < begin[here]) & idle[here] & single[here]).any():
+            return True
+    return False
 
 
 def _require_known_dates(model: Model) -> None:

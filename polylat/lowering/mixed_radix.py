@@ -8,7 +8,26 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask
 
-__all__ = ["last_turn", "predecessor", "successor"]
+__all__ = ["last_turn", "linear_index", "predecessor", "successor"]
+
+
+def linear_index(digits: Ints, radix: Ints) -> Ints:
+    """Return the value of numbers in mixed radix.
+
+    Parameters
+    ----------
+    digits, radix
+        The numbers, shape (digits, n), most significant digit first, and the radix of each digit.
+
+    Returns
+    -------
+    numpy.ndarray
+        The values, shape (n,).
+    """
+    value = np.zeros(digits.shape[1], dtype=np.int64)
+    for digit, base in zip(digits, radix, strict=True):
+        value = value * base + digit
+    return value
 
 
 def predecessor(digits: Ints, radix: Ints) -> tuple[Ints, Ints]:
@@ -56,7 +75,7 @@ def successor(digits: Ints, radix: Ints, by: Ints | int) -> tuple[Ints, Mask]:
     return found, np.asarray(carry == 0, dtype=np.bool_)
 
 
-def last_turn(radix: Ints, digits: Ints, above: int, delay: int) -> tuple[Ints, Mask]:
+def last_turn(radix: Ints, digits: Ints, above: int, delay: Ints | int) -> tuple[Ints, Mask]:
     """Return the last turns up to given ones, and `delay` further.
 
     A turn is the linearized index of the inner loops. It goes no further than the last one for the
@@ -72,7 +91,7 @@ def last_turn(radix: Ints, digits: Ints, above: int, delay: int) -> tuple[Ints, 
     above
         Number of outer loops.
     delay
-        How many turns later.
+        How many turns later: shape (n,), or the same for all.
 
     Returns
     -------
@@ -83,10 +102,7 @@ def last_turn(radix: Ints, digits: Ints, above: int, delay: int) -> tuple[Ints, 
     depth = len(radix)
     found = digits.copy()
     count = prod(radix[above:].tolist())
-    turn = np.zeros(digits.shape[1], dtype=np.int64)
-    for k in range(above, depth):
-        turn = turn * radix[k] + digits[k]
-    turn = turn + delay
+    turn = linear_index(digits[above:depth], radix[above:]) + delay
     early = turn < 0
     rest = np.clip(turn, 0, count - 1)
     for k in range(depth - 1, above - 1, -1):

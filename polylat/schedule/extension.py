@@ -8,7 +8,7 @@ precedences holds with equality throughout its box, or its time is 0 there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,9 +22,12 @@ from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.grid import Grid, fill_forward
 from polylat.schedule.timing import Order
 
-__all__ = ["ExtensionRules", "PortRules", "ServiceRules", "SkewRules"]
+__all__ = ["ExtensionRules", "Followers", "PortRules", "ServiceRules", "SkewRules"]
 
 _LIMIT = 1 << 61
+
+_FOLLOWERS_AT_ONCE = 50_000
+"""How many followers are examined at once: it bounds the memory that they take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,26 +65,43 @@ class SkewRules(PortRules):
 
 
 @dataclass(frozen=True, eq=False)
+class Followers:
+    """For tasks and streams on their ports, the first task of the stream that is served later.
+
+    Parameters
+    ----------
+    parts, rows
+        The parts of the boxes, and one row per task and follower.
+    ready
+        Shape (rows,): the family of the times at which followers are ready.
+    older
+        Shape (rows,): whether the task is before its follower in the order "oldest".
+    """
+
+    parts: Parts
+    rows: Rows
+    ready: Ints
+    older: Mask
+
+
+@dataclass(frozen=True, eq=False)
 class ServiceRules(PortRules):
     """The precedences of an order of service, and what makes it work-conserving.
 
     Parameters
     ----------
-    parts
-        The parts of the boxes, per source of the precedences and of the followers.
-    precedences
+    parts, precedences
         As in `PortRules`.
+    waiting, older
+        Shape (followers,): the task that has each follower, and whether it is before its follower
+        in the order "oldest".
     followers
-        Per task and stream on its port, the first task of the stream that is served later.
-    ready
-        Shape (rows of `followers`,): the family of the times at which followers are ready.
-    older
-        Shape (rows of `followers`,): whether the task is before its follower in the order "oldest".
+        Lists the followers with given numbers.
     """
 
-    followers: Rows
-    ready: Ints
+    waiting: Ints
     older: Mask
+    followers: Callable[[Ints], Followers]
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,11 +350,18 @@ class ExtensionRules:
         list of (leaf, loop, number of the range in the loop)
             The ranges; empty if the schedule is that of the order "oldest".
         """
-        choices = self.choices(service, times)
-        busy = self._determined(choices.served)
-        good = choices.kept(busy, choices.closed.holds, choices.level.holds)
-        wrong = [choices.served.failed, choices.ready_order.failed]
-        return self._places(np.unique(np.concatenate([*wrong, choices.later.rows.target[~good]])))
+        served = self._decided(service.precedences, times, service.parts)
+        wrong = [served.failed, self.order_of_fills(times).failed]
+        busy = self._determined(served)
+        # A task that is older, and begins when its port becomes free, is the right choice: its
+        # port has served all tasks before the follower.
+        doubtful = np.flatnonzero(~(service.older & busy[service.waiting]))
+        for start in range(0, len(doubtful), _FOLLOWERS_AT_ONCE):
+            chosen = doubtful[start : start + _FOLLOWERS_AT_ONCE]
+            choices = self._choices(service, times, served, chosen)
+            good = choices.kept(busy, choices.closed.holds, choices.level.holds)
+            wrong.append(choices.later.rows.target[~good])
+        return self._places(np.unique(np.concatenate(wrong)))
 
     def choices(self, service: ServiceRules, times: ExtendedTimes) -> ServiceChoices:
         """Decide the conditions under which ports serve the oldest ready task.
@@ -349,19 +376,25 @@ class ExtensionRules:
         ServiceChoices
             The conditions.
         """
-        parts, steps = service.parts, times.steps
+        served = self._decided(service.precedences, times, service.parts)
+        return self._choices(service, times, served, np.arange(len(service.waiting)))
+
+    def _choices(
+        self, service: ServiceRules, times: ExtendedTimes, served: Decision, chosen: Ints
+    ) -> ServiceChoices:
+        """Decide the conditions of some followers."""
+        found, steps = service.followers(chosen), times.steps
         # The follower's time less the task's: both are negated.
         opposite = ExtendedTimes(steps - times.values, -times.rates, steps)
-        rows = service.followers
-        opens = replace(rows, family=service.ready)
-        one: Any = np.full(len(rows.target), 1, dtype=times.values.dtype)
+        opens = replace(found.rows, family=found.ready)
+        one: Any = np.full(len(chosen), 1, dtype=times.values.dtype)
         return ServiceChoices(
-            self._decided(service.precedences, times, parts),
+            served,
             self.order_of_fills(times),
-            self._decided(rows, opposite, parts, steps[rows.target]),
-            self._decided(opens, opposite, parts, one),
-            self._decided(opens, opposite, parts, one * 0),
-            service.older,
+            self._decided(found.rows, opposite, found.parts, steps[found.rows.target]),
+            self._decided(opens, opposite, found.parts, one),
+            self._decided(opens, opposite, found.parts, one * 0),
+            found.older,
         )
 
     def _places_of(self, points: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
