@@ -13,17 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylat.engine.ages import Services, are_older
-from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_log import StreamLog
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.numbering import Numbering
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
-from polylat.schedule.boxes import Parts, Rows, Sources
-from polylat.schedule.event_families import family_numbers
 from polylat.schedule.events import EventNumbering, Precedences
-from polylat.schedule.extension import ExtensionRules, Followers, ServiceRules
 from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.graph import TaskGraph
 
@@ -31,12 +26,9 @@ __all__ = [
     "ServiceOrder",
     "order_of_services",
     "order_of_shortened_loops",
-    "service_rules",
+    "places_of",
     "transferred_order",
 ]
-
-_ROWS_AT_ONCE = 100_000
-"""How many followers are compared with their tasks at once: it bounds the memory that they take."""
 
 _StreamKey = tuple[int, int, int]
 """(leaf, position of the block in its tile iterations, port)"""
@@ -55,9 +47,10 @@ class ServiceOrder:
         Shape (rows,): whether there is a follower.
     digits
         Shape (rows, D): its loop indices for k = 0.
-    moves
-        Shape (rows, D, D): by how many iterations each of its indices (first axis) increases per
-        period of each loop of the task (second axis).
+    moving, matrices
+        Shape (rows,): the matrix, of those in `matrices`, by which the follower moves; -1: it does
+        not move. A matrix, shape (D, D), says by how many iterations each of its indices (first
+        axis) increases per period of each loop of the task (second axis).
     before
         Shape (tasks,): a row whose stream is that of the task served directly before; -1: none.
     before_digits, before_moves
@@ -69,10 +62,29 @@ class ServiceOrder:
     sequence: Ints
     exists: Mask
     digits: Ints
-    moves: Ints
+    moving: Ints
+    matrices: Ints
     before: Ints
     before_digits: Ints
     before_moves: Ints
+
+    def moves(self, rows: Ints) -> Ints:
+        """Return how followers move.
+
+        Parameters
+        ----------
+        rows
+            Numbers of rows, shape (n,).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n, D, D): a matrix each, see `matrices`.
+        """
+        which = self.moving[rows]
+        found = np.zeros((len(rows), *self.matrices.shape[1:]), dtype=np.int64)
+        found[which >= 0] = self.matrices[which[which >= 0]]
+        return found
 
 
 def order_of_shortened_loops(
@@ -223,27 +235,33 @@ def _moving(
     spread, mine = concatenated_ranges(first[targets], width[targets])
     match = kinds[mine] == stream[source][spread]
     before[targets[spread[match]]] = mine[match]
-    moves = np.zeros((len(task), layout.depth, layout.depth), dtype=np.int64)
+    cells_of = np.unique(np.concatenate([task[:0], *(cells for cells, _ in back)]))
+    _, in_cells = concatenated_ranges(first[cells_of], width[cells_of])
+    in_cells = in_cells[exists[in_cells]]
+    moving = np.full(len(task), -1)
+    moving[in_cells] = np.arange(len(in_cells))
+    matrices = np.zeros((len(in_cells), layout.depth, layout.depth), dtype=np.int64)
     before_moves = np.zeros((graph.tasks, layout.depth, layout.depth), dtype=np.int64)
     for k, (cells, earlier) in enumerate(back):
         spread, mine = concatenated_ranges(first[cells], width[cells])
         others = mine - first[cells][spread] + first[earlier][spread]
         if (width[cells] != width[earlier]).any() or (exists[mine] != exists[others]).any():
-            raise NotPeriodicError(_places(layout, k))
-        moves[mine, :, k] = digits[mine] - digits[others]
+            raise NotPeriodicError(places_of(layout, k))
+        some = moving[mine] >= 0
+        matrices[moving[mine[some]], :, k] = digits[mine[some]] - digits[others[some]]
         here = (before[cells] >= 0) & (before[earlier] >= 0)
         before_moves[cells[here], :, k] = before_digits[cells[here]] - before_digits[earlier[here]]
         alike = kinds[before[cells[here]]] == kinds[before[earlier[here]]]
         before[cells[here][~alike]] = -1
         before[cells[~here]] = -1
-    moves[~exists] = 0
     return ServiceOrder(
         task,
         kinds // table.width,
         kinds % table.width,
         exists,
         digits,
-        moves,
+        moving,
+        matrices,
         before,
         before_digits,
         before_moves,
@@ -273,8 +291,19 @@ def _followers(
     return task[by_task], kinds[by_task], follower[by_task]
 
 
-def _places(layout: Numbering, loop: int) -> list[tuple[int, int, int]]:
-    """Return the skipped ranges of a loop, of all leaves."""
+def places_of(layout: Numbering, loop: int) -> list[tuple[int, int, int]]:
+    """Return the skipped ranges of a loop, of all leaves.
+
+    Parameters
+    ----------
+    layout, loop
+        The numbering, and the number of the loop in each leaf.
+
+    Returns
+    -------
+    list of (leaf, loop, number of the range in the loop)
+        The ranges.
+    """
     return [
         (leaf, loop, number)
         for leaf, tiles in enumerate(layout.tiles)
@@ -292,243 +321,9 @@ def _earlier(layout: Numbering, graph: TaskGraph) -> list[tuple[Ints, Ints]]:
         cells = np.flatnonzero(earlier[owner] >= 0)
         back = events.earlier_tasks(cells, earlier[owner[cells]])
         if (back < 0).any():
-            raise NotPeriodicError(_places(layout, k))
+            raise NotPeriodicError(places_of(layout, k))
         found.append((cells, back))
     return found
-
-
-def service_rules(
-    layout: Numbering,
-    graph: TaskGraph,
-    rules: ExtensionRules,
-    order: ServiceOrder,
-    shifts: Mapping[int, Sequence[int]],
-    ahead: ServedAhead | None,
-) -> ServiceRules:
-    """Return the precedences of an order of service, and what makes it work-conserving.
-
-    Parameters
-    ----------
-    layout, graph, rules
-        The numbering of the sampled tile iterations, their task graph and their precedences.
-    order
-        The order of service.
-    shifts
-        Tree node of a Pipeline → the shift of each stage in the skewed dates.
-    ahead
-        The fills that are served ahead of other blocks, see `Model`.
-
-    Returns
-    -------
-    ServiceRules
-        The precedences of the order, the followers, and which tasks are older than these.
-
-    Raises
-    ------
-    NotPeriodicError
-        What precedes a follower does not move with the box.
-    """
-    families = rules.families
-    follow = np.flatnonzero(order.exists)
-    task, leaf, sequence = order.task[follow], order.leaf[follow], order.sequence[follow]
-    family = family_numbers(families.task, leaf, sequence, graph.task_port[task])
-    ready = family_numbers(families.start, leaf)
-    if families.ready:
-        fills = family_numbers(families.ready, leaf, sequence)
-        ready = np.where(fills >= 0, fills, ready)
-    target = families.tasks[task]
-    parts = np.split(follow, np.arange(_ROWS_AT_ONCE, len(follow), _ROWS_AT_ONCE))
-    older = np.concatenate([_older(layout, graph, order, p, shifts, ahead) for p in parts])
-    width = max(layout.depth, 1)
-
-    def followers(chosen: Ints) -> Followers:
-        here = follow[chosen]
-        sources = _sources(
-            *_points(layout, graph, order.task[here]),
-            order.leaf[here],
-            _wide(order.digits[here], width),
-            _wide_matrix(order.moves[here], width),
-        )
-        itself = np.ones(len(here), dtype=np.bool_)
-        numbers, never = np.arange(len(here)), np.zeros(len(here), dtype=np.int64)
-        rows = Rows(target[chosen], family[chosen], numbers, itself, itself, never)
-        return Followers(sources.parts(rules.grid), rows, ready[chosen], older[chosen])
-
-    return ServiceRules(*_in_order(layout, graph, rules, order), target, older, followers)
-
-
-def _in_order(
-    layout: Numbering, graph: TaskGraph, rules: ExtensionRules, order: ServiceOrder
-) -> tuple[Parts, Rows]:
-    """Return the precedences of an order of service, and the parts of their sources.
-
-    A task waits for the one served directly before it, and for all tasks of every stream before
-    its follower in the stream, unless this follows from what the task before it waits for.
-    """
-    families, grid = rules.families, rules.grid
-    width = max(layout.depth, 1)
-    rows = np.flatnonzero(~_as_before(layout, graph, order))
-    task, stream_leaf = order.task[rows], order.leaf[rows]
-    iteration = graph.owner[graph.task_block[task]]
-    itself = (graph.leaf[iteration] == stream_leaf) & (
-        graph.sequence[graph.task_block[task]] == order.sequence[rows]
-    )
-    # The tasks of the stream before the follower (all, if there is none). In the task's own stream
-    # these are the tasks before itself.
-    up_to, moves = _wide(order.digits[rows], width), _wide_matrix(order.moves[rows], width)
-    up_to[itself] = _wide(layout.digits[:, iteration[itself]].T, width)
-    moves[itself] = 0
-    for k in range(layout.depth):
-        moves[itself, k, k] = layout.period_lengths[k, iteration[itself]]
-    bounded = order.exists[rows] | itself
-    precedes = ~bounded
-    for k in range(width - 1, -1, -1):
-        inside = k < grid.depth[stream_leaf]
-        end = grid.trips[stream_leaf, k] - 1
-        open_ = inside & bounded & ~precedes
-        down = open_ & (up_to[:, k] > 0)
-        reset = open_ & ~down
-        if (moves[reset, k] != 0).any():
-            raise NotPeriodicError([place for j in range(width) for place in _places(layout, j)])
-        up_to[:, k] = np.where(down, up_to[:, k] - 1, np.where(reset, end, up_to[:, k]))
-        precedes |= down
-        all_ = inside & ~bounded
-        up_to[all_, k] = end[all_]
-    some = np.flatnonzero(precedes)
-    direct = np.flatnonzero(order.before >= 0)
-    before = order.before[direct]
-    ports = graph.task_port
-    served = family_numbers(families.task, order.leaf[rows], order.sequence[rows], ports[task])
-    directly = family_numbers(
-        families.task, order.leaf[before], order.sequence[before], ports[direct]
-    )
-    sources = Sources.joined(
-        [
-            _sources(
-                *_points(layout, graph, task[some]), stream_leaf[some], up_to[some], moves[some]
-            ),
-            _sources(
-                *_points(layout, graph, direct),
-                order.leaf[before],
-                _wide(order.before_digits[direct], width),
-                _wide_matrix(order.before_moves[direct], width),
-            ),
-        ],
-        width,
-    )
-    n, m = len(some), len(direct)
-    of_task = np.arange(n + m) >= n
-    found = Rows(
-        np.concatenate((families.tasks[task[some]], families.tasks[direct])),
-        np.concatenate((family_numbers(families.latest_of, served[some]), directly)),
-        np.arange(n + m),
-        of_task,
-        of_task,
-        np.zeros(n + m, dtype=np.int64),
-    )
-    return sources.parts(grid), found
-
-
-def _as_before(layout: Numbering, graph: TaskGraph, order: ServiceOrder) -> Mask:
-    """Return which rows have the same follower as for the task served directly before.
-
-    What a task waits for then follows: that task has waited for the same tasks of the stream, if
-    the stream is neither its own nor that of the task in question. This is decided for all members
-    of the tasks' boxes, whose followers are affine functions of the number of periods.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (rows,).
-    """
-    found = np.zeros(len(order.task), dtype=np.bool_)
-    width = np.bincount(order.task, minlength=graph.tasks)
-    first = np.cumsum(width) - width
-    table = ServiceTable(layout, graph)
-    tasks = np.flatnonzero((order.before >= 0) & (width > 0))
-    at = order.before[tasks]
-    previous, periods = table.locate(
-        order.leaf[at], order.before_digits[tasks].T, order.sequence[at], graph.task_port[tasks]
-    )
-    # The task before may itself be skipped: its followers move with the one that represents it.
-    owner, own = table.iteration[previous], table.iteration[tasks]
-    length = np.maximum(layout.period_lengths[:, owner], 1)
-    moves = order.before_moves[tasks].transpose(1, 2, 0)
-    slope, rest = moves // length[:, None], moves % length[:, None]
-    reach = slope * layout.skipped_periods[None, :, own]
-    least = periods + np.minimum(reach, 0).sum(axis=1)
-    most = periods + np.maximum(reach, 0).sum(axis=1)
-    good = (previous >= 0) & (width[previous] == width[tasks]) & (rest == 0).all(axis=(0, 1))
-    good &= ((least >= 0) & (most <= layout.skipped_periods[:, owner])).all(axis=0)
-    tasks, previous, periods = tasks[good], previous[good], periods[:, good].T
-    slope = slope[:, :, good].transpose(2, 0, 1)
-    at_once = max(_ROWS_AT_ONCE // max(int(width.max(initial=0)), 1), 1)
-    for start in range(0, len(tasks), at_once):
-        some = slice(start, start + at_once)
-        pairs = np.stack((tasks[some], previous[some]))
-        which, mine = concatenated_ranges(first[pairs[0]], width[pairs[0]])
-        others = mine - first[pairs[0]][which] + first[pairs[1]][which]
-        same = order.exists[mine] == order.exists[others]
-        for stream in order.leaf, order.sequence:
-            same &= stream[mine] == stream[others]
-        theirs = order.moves[others]
-        moved = order.digits[others] + np.einsum("rpk,rk->rp", theirs, periods[some][which])
-        same &= (order.digits[mine] == moved).all(axis=1)
-        same &= (order.moves[mine] == theirs @ slope[some][which]).all(axis=(1, 2))
-        for leaf, sequence in zip(table.leaf[pairs], table.sequence[pairs], strict=True):
-            own_stream = order.leaf[mine] == leaf[which]
-            same &= ~(own_stream & (order.sequence[mine] == sequence[which]))
-        found[mine[same]] = True
-    return found
-
-
-def _points(layout: Numbering, graph: TaskGraph, tasks: Ints) -> tuple[Ints, Ints]:
-    """Return the leaves of tasks, and their points of the grid."""
-    iteration = graph.owner[graph.task_block[tasks]]
-    keys = np.concatenate([tiles.keys for tiles in layout.tiles])
-    return graph.leaf[iteration], keys[iteration]
-
-
-def _sources(leaf: Ints, target: Ints, other: Ints, base: Ints, moves: Ints) -> Sources:
-    """Return sources with a matrix each, or none where they do not move."""
-    moving = np.flatnonzero(moves.any(axis=(1, 2)))
-    slope = np.full(len(target), -1)
-    slope[moving] = np.arange(len(moving))
-    return Sources(leaf, target, other, base, np.zeros_like(target), slope, moves[moving])
-
-
-def _wide(digits: Ints, width: int) -> Ints:
-    found = np.zeros((len(digits), width), dtype=np.int64)
-    found[:, : digits.shape[1]] = digits
-    return found
-
-
-def _wide_matrix(moves: Ints, width: int) -> Ints:
-    found = np.zeros((len(moves), width, width), dtype=np.int64)
-    found[:, : moves.shape[1], : moves.shape[2]] = moves
-    return found
-
-
-def _older(
-    layout: Numbering,
-    graph: TaskGraph,
-    order: ServiceOrder,
-    rows: Ints,
-    shifts: Mapping[int, Sequence[int]],
-    ahead: ServedAhead | None,
-) -> Mask:
-    """Return whether tasks come before their followers in the order "oldest", in all of the box."""
-    task = order.task[rows]
-    iteration = graph.owner[graph.task_block[task]]
-    steps = np.zeros((len(rows), layout.depth, layout.depth), dtype=np.int64)
-    for k in range(layout.depth):
-        steps[:, k, k] = layout.period_lengths[k, iteration]
-    sequence = graph.sequence[graph.task_block[task]]
-    tasks = Services(graph.leaf[iteration], sequence, layout.digits[:, iteration], steps)
-    followers = Services(
-        order.leaf[rows], order.sequence[rows], order.digits[rows].T, order.moves[rows]
-    )
-    return are_older(layout, shifts, ahead, tasks, followers, layout.skipped_periods[:, iteration])
 
 
 def transferred_order(
@@ -577,15 +372,21 @@ def transferred_order(
     first = np.cumsum(width) - width
     spread, rows = concatenated_ranges(first[representative], width[representative])
     first_new = np.cumsum(width[representative]) - width[representative]
-    moved = np.einsum("rpk,kr->rp", order.moves[rows], periods[:, spread])
+    moving = order.moving[rows]
+    some = np.flatnonzero(moving >= 0)
+    matrices = order.matrices[moving[some]]
+    indices = order.digits[rows]
+    indices[some] += np.einsum("rpk,kr->rp", matrices, periods[:, spread[some]])
+    moving[some] = np.arange(len(some))
     previous = order.before[representative]
     return ServiceOrder(
         spread,
         order.leaf[rows],
         order.sequence[rows],
         order.exists[rows],
-        order.digits[rows] + moved,
-        order.moves[rows] * steps[:, spread].T[:, None, :],
+        indices,
+        moving,
+        matrices * steps[:, spread[some]].T[:, None, :],
         np.where(previous < 0, -1, previous - first[representative] + first_new),
         order.before_digits[representative]
         + np.einsum("rpk,kr->rp", order.before_moves[representative], periods),

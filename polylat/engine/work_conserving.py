@@ -23,9 +23,9 @@ from polylat.engine.service_order import (
     ServiceOrder,
     order_of_services,
     order_of_shortened_loops,
-    service_rules,
     transferred_order,
 )
+from polylat.engine.service_rules import service_rules
 from polylat.engine.service_simulation import Simulation, simulated_services
 from polylat.engine.service_table import ServiceTable
 from polylat.engine.shortened_loops import shortened_graph

@@ -66,7 +66,7 @@ def test_older_tasks_are_older_in_all_of_their_boxes(model: Model, data: st.Data
         steps[:, k, k] = periods[k]
     digits = layout.digits[:, iteration], order.digits[rows].T
     tasks = Services(table.leaf[task], table.sequence[task], digits[0], steps)
-    others = Services(order.leaf[rows], order.sequence[rows], digits[1], order.moves[rows])
+    others = Services(order.leaf[rows], order.sequence[rows], digits[1], order.moves(rows))
     older = are_older(layout, sampled.shifts, sampled.ahead, tasks, others, skipped)
     place = places_on_ports(model.graph, background_last=True)
     whole = ServiceTable(model.layout, model.graph)

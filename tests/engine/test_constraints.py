@@ -30,7 +30,8 @@ from polylat import MappingError, Spec
 from polylat.engine.constraints import extension_rules
 from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs, SamplingSearch
-from polylat.engine.service_order import order_of_shortened_loops, service_rules
+from polylat.engine.service_order import order_of_shortened_loops
+from polylat.engine.service_rules import service_rules
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import lower

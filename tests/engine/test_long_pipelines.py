@@ -1,0 +1,143 @@
+"""Pipelines of many stages: their cost grows with the stages, and no wait is lost."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import polylat
+from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
+from polylat import Spec
+from polylat.engine.port_turns import latest_first, needed_turns
+from polylat.lowering.paths import PathSplit
+from reports import explicit_up_to
+
+Data = dict[str, Any]
+NAMES = (
+    "latency",
+    "latency_by_order",
+    "resource_bound",
+    "dependence_bound",
+    "exact",
+    "critical_totals",
+)
+FEWER = settings(max_examples=max(settings().max_examples // 6, 6))
+
+
+def chain(
+    rows: int, widths: list[int], *, read: int = 16, write: int = 16, split: str = "Pipeline"
+) -> Data:
+    """Matrix multiplications, one stage each, that pass single rows; the weights are resident."""
+    stages = len(widths) - 1
+    names = [f"t{i}" for i in range(stages + 1)]
+    weights = [f"w{i}" for i in range(stages)]
+    branches = [
+        nested(
+            storage("SRAM", weights[i]),
+            loop(f"n{i}"),
+            loop(f"n{i + 1}"),
+            leaf(f"E{i}"),
+        )
+        for i in range(stages)
+    ]
+    einsums = [
+        einsum(
+            f"E{i}",
+            (names[i + 1], f"m n{i + 1}"),
+            (names[i], f"m n{i}"),
+            (weights[i], f"n{i} n{i + 1}"),
+        )
+        for i in range(stages)
+    ]
+    nodes = [
+        storage("DRAM", names[0], names[-1], *weights),
+        loop("m"),
+        storage("SRAM", *names[1:-1]),
+        {"type": split, "nodes": branches},
+    ]
+    sizes = {"m": rows} | {f"n{i}": width for i, width in enumerate(widths)}
+    sram = memory("SRAM", read, write, size="inf")
+    arch = [memory("DRAM", 8, 8, size="inf"), sram, compute("mac")]
+    return spec(sizes, einsums, arch, nodes)
+
+
+@FEWER
+@given(
+    st.lists(st.integers(1, 4), min_size=6, max_size=11),
+    st.integers(1, 16),
+    st.integers(1, 16),
+    st.sampled_from([1, 2, 3]),
+    st.sampled_from(["tile", "flow"]),
+)
+def test_extrapolated_is_visited(
+    widths: list[int], read: int, write: int, slots: int, granularity: str
+) -> None:
+    """A sample of the iterations of many stages has the schedule of all."""
+    case = Spec.from_dict(chain(150, widths, read=read, write=write))
+    options: Data = {"granularity": granularity, "slots": slots}
+    with explicit_up_to(10**9):
+        every = polylat.analyze(case, **options)
+    with explicit_up_to(0):
+        some = polylat.analyze(case, **options)
+    for name in NAMES:
+        assert getattr(some, name) == getattr(every, name), name
+
+
+@pytest.mark.parametrize("stages", [8, 24])
+def test_exact(stages: int) -> None:
+    """A million rows are exact; per row, the SRAM, which all stages share, is the slowest port."""
+    report = polylat.analyze(Spec.from_dict(chain(10**6, [4] * (stages + 1))), granularity="tile")
+    assert report.exact
+    # The stages share the multiplier, which is never idle but while the Pipeline fills.
+    assert 16 * 10**6 * stages == report.resource_bound
+    assert 0 <= report.latency - report.resource_bound < 1000
+
+
+@given(
+    shift=st.lists(st.integers(0, 5), min_size=2, max_size=6),
+    turns=st.integers(1, 9),
+    data=st.data(),
+)
+def test_needed_turns_imply_all(shift: list[int], turns: int, data: st.DataObject) -> None:
+    """All waits between turns follow from the needed ones, whichever branches skip turns."""
+    shift.sort()
+    shift[0] = 0
+    skewed = data.draw(st.booleans())
+    branches = range(len(shift))
+    masks = [
+        np.array(data.draw(st.lists(st.booleans(), min_size=turns, max_size=turns)))
+        | data.draw(st.booleans())
+        for _ in branches
+    ]
+    always = [bool(mask.all()) for mask in masks]
+    shifts = shift if skewed else None
+
+    def date(branch: int, turn: int) -> tuple[int, int]:
+        return (turn + shift[branch], -branch) if skewed else (turn, branch)
+
+    tasks = [(b, t) for b in branches for t in range(turns) if masks[b][t]]
+    tasks.sort(key=lambda task: date(*task))
+    earlier: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for branch, turn in tasks:
+        split = PathSplit(0, True, branch, 1)
+        others, delays = latest_first(split, set(branches) - {branch}, shifts)
+        here = np.array([turn])
+        needed = needed_turns(delays, np.array([always[b] for b in others]), here, here, turns)
+        waits = [(branch, turn - 1)] + [
+            (other, min(turn + int(delay), turns - 1))
+            for other, delay, chosen in zip(others, delays, needed[:, 0], strict=True)
+            if chosen
+        ]
+        found = set()
+        for other, last in waits:
+            on_port = [t for t in range(last + 1) if masks[other][t]]
+            if on_port:
+                found |= {(other, on_port[-1])} | earlier[other, on_port[-1]]
+        earlier[branch, turn] = found
+    for a, b in product(tasks, tasks):
+        assert (a in earlier[b]) == (date(*a) < date(*b))
