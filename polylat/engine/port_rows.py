@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -12,6 +11,7 @@ from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.mixed_radix import last_turn, linear_index
 from polylat.lowering.numbering import Numbering
+from polylat.lowering.paths import PathSplit
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.schedule.boxes import Rows
 
@@ -119,6 +119,7 @@ class _Turns:
                 branches = self._leaves.setdefault((split.node, port), {})
                 branches.setdefault(split.branch, []).append(leaf)
         self._first: dict[tuple[int, int, int], tuple[Ints, Ints]] = {}
+        self._in_every_turn: dict[tuple[int, int], dict[int, bool]] = {}
 
     def splits(self, leaf: int, port: int) -> list[int]:
         """Return the splits of a leaf (by number) of which other branches use a port."""
@@ -139,7 +140,8 @@ class _Turns:
         shift = builder.shifts.get(split.node) if skewed else None
         branches, delays = latest_first(split, leaves.keys() - {split.branch}, shift)
         keys, targets = self._first_tasks(leaf, port, split.depth)
-        always = np.array([self._always(leaves[b], port, split.depth) for b in branches])
+        in_every_turn = self._always(split, port)
+        always = np.array([in_every_turn[b] for b in branches])
         loops = slice(above, split.depth)
         radix = builder.grid.trips[leaf, : split.depth]
         least = builder.digits[leaf][:, keys]
@@ -173,13 +175,19 @@ class _Turns:
         source = builder.source(leaf, keys[task[each]], other, base, split.depth)
         return builder.rows(targets[task[each]], served[member], source)
 
-    def _always(self, leaves: Sequence[int], port: int, depth: int) -> bool:
-        """Return whether one of the leaves has a task on a port in every turn."""
-        count = self._builder.grid.count
-        return any(
-            len(self._first_tasks(leaf, port, depth)[0]) == prod(count[leaf, :depth].tolist())
-            for leaf in leaves
-        )
+    def _always(self, split: PathSplit, port: int) -> dict[int, bool]:
+        """Return per branch of a split whether it has a task on a port in every turn."""
+        if (split.node, port) not in self._in_every_turn:
+            count, depth = self._builder.grid.count, split.depth
+            self._in_every_turn[split.node, port] = {
+                branch: any(
+                    len(self._first_tasks(leaf, port, depth)[0])
+                    == prod(count[leaf, :depth].tolist())
+                    for leaf in leaves
+                )
+                for branch, leaves in self._leaves[split.node, port].items()
+            }
+        return self._in_every_turn[split.node, port]
 
     def _first_tasks(self, leaf: int, port: int, depth: int) -> tuple[Ints, Ints]:
         """Return a leaf's first tasks on a port, per index of some loops: points, and events."""

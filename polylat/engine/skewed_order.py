@@ -11,6 +11,7 @@ import numpy as np
 from polylat.engine.port_turns import latest_first, needed_turns
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.mixed_radix import last_turn, linear_index
+from polylat.lowering.paths import PathSplit
 from polylat.schedule.arrays import Ints
 
 __all__ = ["skewed_order"]
@@ -82,6 +83,7 @@ class _Turns:
                     branches = self._leaves.setdefault((split.node, port), {})
                     branches.setdefault(split.branch, []).append(leaf)
         self._first: dict[tuple[int, int], dict[int, Ints]] = {}
+        self._in_every_turn: dict[tuple[int, int], dict[int, bool]] = {}
 
     def awaited(
         self, leaf: int, at: int, shifts: Mapping[int, Sequence[int]]
@@ -102,7 +104,8 @@ class _Turns:
                 continue
             others = leaves.keys() - {split.branch}
             branches, delays = latest_first(split, others, shifts.get(split.node))
-            always = np.array([self._always(leaves[b], port, split.depth) for b in branches])
+            in_every_turn = self._always(split, port)
+            always = np.array([in_every_turn[b] for b in branches])
             iterations = table.iteration[targets] - table.layout.bases[leaf]
             shared = tiles.digits[: split.depth, iterations]
             turn = linear_index(shared[above:], radix[above:])
@@ -114,14 +117,19 @@ class _Turns:
                 for other in leaves[name] if len(some) else ():
                     yield other, _Awaited(targets[task[some]], outer[:, some])
 
-    def _always(self, leaves: Sequence[int], port: int, depth: int) -> bool:
-        """Return whether one of the leaves has a task on a port in every turn."""
-        tiles = self._table.layout.tiles
-        return any(
-            len(self._first_tasks(leaf, depth)[port])
-            == prod(kept.count for kept in tiles[leaf].kept[:depth])
-            for leaf in leaves
-        )
+    def _always(self, split: PathSplit, port: int) -> dict[int, bool]:
+        """Return per branch of a split whether it has a task on a port in every turn."""
+        if (split.node, port) not in self._in_every_turn:
+            tiles, depth = self._table.layout.tiles, split.depth
+            self._in_every_turn[split.node, port] = {
+                branch: any(
+                    len(self._first_tasks(leaf, depth)[port])
+                    == prod(kept.count for kept in tiles[leaf].kept[:depth])
+                    for leaf in leaves
+                )
+                for branch, leaves in self._leaves[split.node, port].items()
+            }
+        return self._in_every_turn[split.node, port]
 
     def _first_tasks(self, leaf: int, depth: int) -> dict[int, Ints]:
         """Return a leaf's first tasks per port, for each index of some outer loops."""
