@@ -1,0 +1,127 @@
+"""Worker processes with a limit of time and of memory for each mutant."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from .mutations import mutant
+from .stages import Outcome, run
+
+_CONTEXT = multiprocessing.get_context("fork")
+_AT_ONCE = 200
+"""Mutants that a worker runs before a new one takes its place, with a fresh memory."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a mutant may take."""
+
+    seconds: float = 30.0
+    """Wall time; the worker is killed then."""
+    megabytes: int = 4_000
+    """Address space of a worker."""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    left: int
+    seed: int | None = None
+    since: float = 0.0
+
+
+def outcomes(seeds: range, jobs: int, limits: Limits) -> Iterator[Outcome]:
+    """Run the mutants of many seeds, in any order; a hang or a dead worker is a failure."""
+    waiting = iter(seeds)
+    workers: list[_Worker] = []
+    try:
+        for _ in range(min(jobs, len(seeds))):
+            worker = _start(limits)
+            if _give(worker, waiting):
+                workers.append(worker)
+        while workers:
+            ready = wait([worker.pipe for worker in workers], timeout=1.0)
+            for k, worker in enumerate(workers):
+                found = _result(worker, worker.pipe in ready, limits)
+                if found is None:
+                    continue
+                yield found
+                if not worker.process.is_alive() or worker.left == 0:
+                    _stop(worker)
+                    workers[k] = _start(limits)
+                if not _give(workers[k], waiting):
+                    _stop(workers[k])
+            workers = [worker for worker in workers if worker.seed is not None]
+    finally:
+        for worker in workers:
+            _stop(worker)
+
+
+def _result(worker: _Worker, ready: bool, limits: Limits) -> Outcome | None:
+    """Return what has become of a worker's mutant; None as long as it runs."""
+    seed = worker.seed
+    assert seed is not None
+    spent = time.monotonic() - worker.since
+    if ready:
+        try:
+            found: Outcome = worker.pipe.recv()
+        except EOFError:
+            worker.process.join(5)
+            return _lost(seed, f"died: exit status {worker.process.exitcode}", spent)
+        worker.left -= 1
+        return found
+    if spent > limits.seconds:
+        worker.process.kill()
+        worker.process.join(5)
+        return _lost(seed, f"hang: more than {limits.seconds:g} s", spent)
+    return None
+
+
+def _lost(seed: int, why: str, seconds: float) -> Outcome:
+    return Outcome(seed, failures=[why], seconds=seconds)
+
+
+def _start(limits: Limits) -> _Worker:
+    ours, theirs = _CONTEXT.Pipe()
+    process = _CONTEXT.Process(target=_work, args=(theirs, limits), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours, _AT_ONCE)
+
+
+def _give(worker: _Worker, seeds: Iterator[int]) -> bool:
+    worker.seed = next(seeds, None)
+    worker.since = time.monotonic()
+    if worker.seed is None:
+        return False
+    worker.pipe.send(worker.seed)
+    return True
+
+
+def _stop(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.join(5)
+    worker.pipe.close()
+
+
+def _work(pipe: Connection, limits: Limits) -> None:
+    """Run the mutants of the seeds that arrive."""
+    size = limits.megabytes << 20
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with tempfile.TemporaryDirectory() as folder:
+        while True:
+            try:
+                seed = pipe.recv()
+            except EOFError:
+                return
+            pipe.send(run(mutant(seed), Path(folder)))
