@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from polylat.characters import escape_hidden
+
 
 class PolylatError(Exception):
     """Base class of all errors that a user can cause.
@@ -41,6 +43,10 @@ class PolylatError(Exception):
         return make, (self.what,), self.__dict__
 
     def __str__(self) -> str:
+        # Parts may quote the input: what does not show is escaped, so that it cannot act.
+        return escape_hidden(self._text())
+
+    def _text(self) -> str:
         text = self.what.rstrip(".")
         if self.where:
             text = f"{self.where}: {text}"

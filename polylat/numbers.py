@@ -10,8 +10,10 @@ __all__ = [
     "INT64_LIMIT",
     "Number",
     "format_factor",
+    "format_gap",
     "format_number",
     "format_ratio",
+    "format_speedup",
     "json_number",
     "percent",
     "reduce_number",
@@ -145,6 +147,49 @@ def format_ratio(value: Number) -> str:
         return f"{float(value):.4g}"
     except OverflowError:
         return _engineering(Fraction(value), 4)
+
+
+def format_speedup(value: Number) -> str:
+    """Format a speedup to three decimals.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    str
+        The speedup, followed by ``x``.
+
+    Examples
+    --------
+    >>> format_speedup(Fraction(4, 3)), format_speedup(10**400)
+    ('1.333x', '10e399x')
+    """
+    return f"{_rounded(Fraction(value), 3) if value < 10**9 else format_ratio(value)}x"
+
+
+def format_gap(value: Number) -> str:
+    """Format a relative difference as a percentage to two decimals.
+
+    Parameters
+    ----------
+    value
+        An exact number.
+
+    Returns
+    -------
+    str
+        The percentage.
+
+    Examples
+    --------
+    >>> format_gap(Fraction(1, 3)), format_gap(10**400)
+    ('33.33%', '1e402%')
+    """
+    percentage = 100 * Fraction(value)
+    return f"{_rounded(percentage, 2) if value < 10**9 else format_ratio(percentage)}%"
 
 
 def to_float(value: Number) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import lcm
@@ -111,7 +111,7 @@ class ExplicitRetimer:
         """
         events = self.timed.events
         values = self._system.earliest(events.of_tasks(durations), unit)
-        return replace(self.timed, durations=durations, values=values, unit=unit)
+        return self.timed.retimed(durations, values, unit)
 
     @cached_property
     def _system(self) -> PrecedenceSystem:

@@ -24,7 +24,7 @@ from polylat.analysis.throughputs import (
     shown,
 )
 from polylat.errors import OptionError, UnsupportedError
-from polylat.numbers import Number, format_number, reduce_number
+from polylat.numbers import Number, format_number, format_speedup, reduce_number
 from polylat.tables import Column, Table, Tabular
 
 __all__ = [
@@ -198,7 +198,7 @@ class WhatIf(Tabular):
         tuple of str
             Two sentences.
         """
-        times = "" if self.speedup is None else f"  {float(self.speedup):.3f}x as fast"
+        times = "" if self.speedup is None else f"  {format_speedup(self.speedup)} as fast"
         return (f"Latency  {format_number(self.latency)}{times}", "The order of service is kept.")
 
     def tables(self) -> tuple[Table, ...]:

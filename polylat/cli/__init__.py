@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 import polylat
+from polylat.characters import escape_hidden
 from polylat.cli.output import BAD_INPUT, examples, print_result
 from polylat.errors import InterruptedExplorationError, PolylatError
 
@@ -101,7 +102,7 @@ def _discard_output() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"polylat: {' '.join(message.split())}", file=sys.stderr)
+    print(f"polylat: {escape_hidden(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(BAD_INPUT)
 
 

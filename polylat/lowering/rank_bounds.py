@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 
 from polylat.errors import SpecError
 from polylat.spec.affine import Affine
 from polylat.spec.workload import Einsum
 
 __all__ = ["rank_bounds"]
+
+_MAX_BITS = 4_000
+"""Bits of the number of operations of an Einsum; a figure of it still has few enough digits."""
 
 _Interval = tuple[int, int]
 
@@ -30,7 +34,8 @@ def rank_bounds(einsum: Einsum) -> dict[str, _Interval]:
     Raises
     ------
     SpecError
-        The space is empty, or a rank variable is not bounded.
+        The space is empty, a rank variable is not bounded, or the space has more than about 10^1200
+        operations.
 
     Notes
     -----
@@ -76,7 +81,21 @@ def rank_bounds(einsum: Einsum) -> dict[str, _Interval]:
             raise _unbounded(einsum, variable, "lower" if variable not in low else "upper")
         if low[variable] > high[variable]:
             raise _empty(einsum)
-    return {variable: (low[variable], high[variable]) for variable in einsum.rank_variables}
+    return _checked(einsum, {v: (low[v], high[v]) for v in einsum.rank_variables})
+
+
+def _checked(einsum: Einsum, bounds: dict[str, _Interval]) -> dict[str, _Interval]:
+    """Refuse numbers that are too large to compute with in reasonable time, and to print."""
+    volume = prod(high - low + 1 for low, high in bounds.values())
+    ends = (abs(end) for interval in bounds.values() for end in interval)
+    if max(volume, *ends, 0).bit_length() > _MAX_BITS:
+        raise SpecError(
+            f"the iteration space of Einsum {einsum.name!r} has bounds or a number of operations of"
+            f" more than {_MAX_BITS:,} bits",
+            where=einsum.where or None,
+            fix="check its iteration_space_shape and rank_sizes",
+        )
+    return bounds
 
 
 def _tighten(
@@ -178,8 +197,12 @@ def _isl_bounds(einsum: Einsum) -> dict[str, _Interval]:
             if not bounded:
                 raise _unbounded(einsum, variable, side)
         least, largest = points.dim_min_val(i), points.dim_max_val(i)
+        for end, side in ((least, "lower"), (largest, "upper")):
+            # The tests above are of the constraints, the optimum is of the integer points.
+            if not end.is_int():
+                raise _unbounded(einsum, variable, side)
         bounds[variable] = (int(least.to_python()), int(largest.to_python()))
-    return bounds
+    return _checked(einsum, bounds)
 
 
 def _empty(einsum: Einsum) -> SpecError:

@@ -6,12 +6,13 @@ The critical path method (Kelley and Walker 1959) on the list of precedences. A 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from polylat.numbers import INT64_LIMIT
 from polylat.schedule.arrays import Ints, Times, compiled
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
@@ -65,6 +66,25 @@ class TimedEvents:
         """Shape (blocks,): the fixed latency of each block, in steps."""
         return self._scaled(self.events.graph.latency)
 
+    def retimed(self, durations: Times, values: Times, unit: int = 1) -> TimedEvents:
+        """Return the same events at other times.
+
+        Parameters
+        ----------
+        durations, values, unit
+            As for this class.
+
+        Returns
+        -------
+        TimedEvents
+            The events. Its times are Python integers (dtype object), all of them, where some of
+            them do not fit 64 bits.
+        """
+        latest = unit * int(self.events.graph.latency.max(initial=0))
+        if object in (durations.dtype, values.dtype) or latest >= INT64_LIMIT:
+            durations, values = durations.astype(object), values.astype(object)
+        return replace(self, durations=durations, values=values, unit=unit)
+
     def _scaled(self, times: Times) -> Times:
         return times if self.unit == 1 else times.astype(self.values.dtype) * self.unit
 
@@ -110,7 +130,8 @@ def timed_events(graph: TaskGraph, timing: TaskSchedule) -> TimedEvents:
     events = timing.events
     served = consecutive(*service_order(graph, timing), len(graph.edge_periods))
     start, precedences = event_precedences(events, served).by_target(events.count)
-    return TimedEvents(events, start, precedences, timing.durations, timing.values)
+    found = TimedEvents(events, start, precedences, timing.durations, timing.values)
+    return found.retimed(timing.durations, timing.values)
 
 
 @dataclass(frozen=True, eq=False)

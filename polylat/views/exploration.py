@@ -17,7 +17,7 @@ from rich.text import Text
 from polylat.errors import MissingExtraError, StoreError
 from polylat.exploration.results import ExplorationData, ResultData
 from polylat.files import extension
-from polylat.numbers import Number, format_number
+from polylat.numbers import Number, format_number, format_ratio, json_number, to_float
 from polylat.spec.pairs import pair_names
 from polylat.tables import Cell, Column, Table, fragment, plain_text
 
@@ -124,9 +124,9 @@ def _headline(found: ExplorationData, given: Number | None) -> RenderableType:
         return text
     head = Text.assemble(("Best latency  ", "bold"), (format_number(best.latency), "bold green"))
     if given is not None and given != best.latency and best.latency:
-        ratio = float(Fraction(given) / Fraction(best.latency))
+        ratio = format_ratio(Fraction(given) / Fraction(best.latency))
         head.append(
-            f"   {ratio:.4g} times as fast as the mapping as given ({format_number(given)})"
+            f"   {ratio} times as fast as the mapping as given ({format_number(given)})"
         )
     elif given is not None:
         head.append("   the mapping as given has the same latency")
@@ -272,7 +272,7 @@ def rows(found: ExplorationData) -> list[dict[str, Any]]:
             "number": result.number,
             "front": result.number in front,
             "latency": _float(result.latency),
-            "latency_exact": None if result.latency is None else str(result.latency),
+            "latency_exact": None if result.latency is None else str(json_number(result.latency)),
         }
         if "energy" in found.objectives:
             row["energy"] = _float(result.energy)
@@ -296,7 +296,7 @@ def rows(found: ExplorationData) -> list[dict[str, Any]]:
 
 
 def _float(value: Number | None) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else to_float(value)
 
 
 def data_frame(found: ExplorationData) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from polylat.analysis.energy import Energy
 from polylat.analysis.results import Results
 from polylat.analysis.staging import ALL_HOLDERS
 from polylat.errors import UnsupportedError
-from polylat.numbers import format_number, percent
+from polylat.numbers import format_gap, format_number, format_speedup, percent
 from polylat.spec.pairs import pair_names
 from polylat.views.style import WAIT_REASONS
 
@@ -95,12 +95,12 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     elif results.speedup is not None and results.speedup < 1:
         yield f"Slower than sequential execution ({format_number(results.sequential)})."
     elif results.speedup is not None:
-        times = f"{float(results.speedup):.3f}x"
+        times = f"{format_speedup(results.speedup)}"
         yield f"{times} as fast as sequential execution ({format_number(results.sequential)})."
     if not results.exact:
         yield (
             f"Not exact: a schedule takes {format_number(results.latency)}, none takes less than"
-            f" {format_number(results.lower_bound)} (gap {float(results.gap):.2%})."
+            f" {format_number(results.lower_bound)} (gap {format_gap(results.gap)})."
         )
     yield _optimality(results)
     busiest = _busiest_ports(results)

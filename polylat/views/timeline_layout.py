@@ -124,8 +124,9 @@ def x_of_time(segment: TimelineSegment, span: tuple[float, float], time: Number)
         Pixels.
     """
     first, last = span
-    inside = float((time - segment.start) / Fraction(segment.duration or 1))
-    return first + (last - first) * min(max(inside, 0.0), 1.0)
+    inside = (time - segment.start) / Fraction(segment.duration or 1)
+    # Before the conversion: a time far outside may be beyond floating-point numbers.
+    return first + (last - first) * float(min(max(inside, Fraction(0)), Fraction(1)))
 
 
 @dataclass(frozen=True)

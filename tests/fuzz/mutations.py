@@ -27,6 +27,8 @@ def mutant(seed: int) -> Mutant:
     """Make the mutant of a seed."""
     draw = random.Random(seed)
     source = draw.choice(sources())
+    if source.large and draw.random() < 0.9:
+        source = draw.choice(sources())
     if source.tree is None or draw.random() < 0.1:
         text = _mutated_text(draw, source.text)
     else:
@@ -152,7 +154,7 @@ def _duplicate(draw: random.Random, root: Node) -> None:
         if isinstance(chosen, Pairs) and draw.random() < 0.7:
             return  # most duplicate keys are refused in the same way
         item = draw.choice(items)
-        again = [item[0], copy(item[1])] if isinstance(chosen, Pairs) else copy(item)
+        again: Any = [item[0], copy(item[1])] if isinstance(chosen, Pairs) else copy(item)
         items.insert(draw.randrange(len(items) + 1), again)
 
 

@@ -27,6 +27,11 @@ class Source:
     text: str
     tree: Any
 
+    @property
+    def large(self) -> bool:
+        """Whether its analyses take seconds: of such inputs there are fewer mutants."""
+        return "attention" in self.name or "gemmini" in self.name
+
 
 _PARTS = (
     ("examples", "arch.yaml", "workload.yaml", "tap_resident.yaml"),
@@ -92,4 +97,6 @@ def _specs(data: Path) -> list[tuple[str, Any]]:
 
 def _with_bits(spec: Any) -> Any:
     workload = spec["workload"]
-    return spec | {"workload": workload | {"bits_per_value": workload["bits_per_value"] or {"All": 1}}}
+    return spec | {
+        "workload": workload | {"bits_per_value": workload["bits_per_value"] or {"All": 1}}
+    }

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 import polylat
 from polylat import PolylatError, Report, Spec
 from polylat.analysis.roofline import Roofline
+from polylat.characters import find_hidden
 from polylat.cli import main
-from polylat.spec.reading.tree import is_writable
 from polylat.views.as_json import roofline_to_dict
 
 from .mutations import Mutant
@@ -147,12 +147,12 @@ def _attempt(name: str, do: Callable[[], Any], outcome: Outcome) -> tuple[Any, s
         return do(), ""
     except PolylatError as error:
         message = str(error)
-        if not is_writable(message) or "\n" in message.strip():
+        if find_hidden(message):
             outcome.failures.append(f"{name}: the message has control characters: {message!r}")
         if len(message) > _LONGEST_MESSAGE:
             outcome.failures.append(f"{name}: a message of {len(message)} characters")
         return None, f"{type(error).__name__}: {message}"
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is a failure
+    except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         outcome.failures.append(f"{name}: {_located(error)}")
@@ -162,7 +162,9 @@ def _attempt(name: str, do: Callable[[], Any], outcome: Outcome) -> tuple[Any, s
 def _located(error: BaseException) -> str:
     """The kind of an error, and the innermost frame of polylat that it passed."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/polylat/" in f.filename]
-    where = f"{frames[-1].filename.rpartition('/polylat/')[2]}:{frames[-1].lineno}" if frames else ""
+    where = (
+        f"{frames[-1].filename.rpartition('/polylat/')[2]}:{frames[-1].lineno}" if frames else ""
+    )
     return f"{type(error).__name__} in {where}: {str(error)[:200]}"
 
 
@@ -189,5 +191,5 @@ def _command(draw: random.Random, path: Path) -> None:
     if result.exit_code not in (0, 2):
         raise AssertionError(f"exit status {result.exit_code}")
     printed = result.output.replace("\n", "").replace("\t", "")
-    if not is_writable(printed):
+    if find_hidden(printed):
         raise AssertionError(f"control characters in the output of {name}")

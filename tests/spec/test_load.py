@@ -601,11 +601,11 @@ def test_templates_data_that_is_none(write: Write) -> None:
 @pytest.mark.parametrize("escape", ["\\ud800", "\\e[31mDRAM", "D\\x07RAM", "\\x9b2J"])
 def test_characters_that_are_none(write: Write, escape: str) -> None:
     """Surrogates, which no file can hold, and control characters of terminals."""
-    with pytest.raises(SpecError, match=r"line 5: .*control characters") as error:
+    with pytest.raises(SpecError, match=r"line 5: .*does not show") as error:
         load(write(WHOLE.replace("name: DRAM", f'name: "{escape}"')))
     assert str(error.value).isprintable()
-    with pytest.raises(SpecError, match=r"control characters|unknown key|does not") as key:
+    with pytest.raises(SpecError, match=r"does not show") as key:
         load(write(f'"{escape}": 1\n' + WHOLE))
     assert all(line.isprintable() for line in str(key.value).splitlines())
-    with pytest.raises(SpecError, match=r"x: .*control characters"):
+    with pytest.raises(SpecError, match=r"x: .*does not show"):
         load(write("variables: {x: 1}\n" + WHOLE), x="\ud800")

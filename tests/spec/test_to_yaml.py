@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 import polylat
 from builders import EXAMPLES, OURS
 from polylat import Spec, UnsupportedError
+from polylat.characters import find_unprintable
 from polylat.errors import PolylatError
 from polylat.spec.reading.evaluate import evaluate
 from polylat.spec.reading.load import load
-from polylat.spec.reading.tree import Quoted, is_writable
+from polylat.spec.reading.tree import Quoted
 from polylat.spec.reading.yaml_text import parse
 from polylat.spec.writing.schedule_data import schedule_data
 from polylat.spec.writing.yaml_output import dump
@@ -135,7 +136,7 @@ TEXTS = st.one_of(
     st.recursive(
         st.one_of(
             TEXTS.filter(lambda t: parse_or_none(t) is not None),
-            TEXTS.filter(is_writable).map(Quoted),
+            TEXTS.filter(lambda text: find_unprintable(text) is None).map(Quoted),
             st.integers(),
             st.fractions(max_denominator=64),
             st.booleans(),

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from polylat.spec.affine import Affine, add_multiple
-from polylat.spec.reading.numbers import BadNumber, check_size
+from polylat.spec.reading.numbers import BadNumber, check_count
+from polylat.spec.reading.suggest import format_value, shortened
 
 _MAX_LENGTH = 4_000
 _MAX_NESTING = 50
@@ -175,7 +176,8 @@ class AffineParser:
                 return result  # like isl, accept the products "2p" and "2(p + r)"
             right = self._factor()
             if result.terms and right.terms:
-                raise BadAffine(f"{result} times {right} is not affine", unsupported=True)
+                product = shortened(f"{result} times {right}")
+                raise BadAffine(f"{product} is not affine", unsupported=True)
             if right.terms:
                 result, right = right, result
             factor = right.constant
@@ -198,7 +200,7 @@ class AffineParser:
             if value is None:
                 return Affine(((text, 1),), 0)
             if isinstance(value, Fraction):
-                raise BadAffine(f"{text} = {value} is not a whole number")
+                raise BadAffine(f"{text} = {format_value(value)} is not a whole number")
             return Affine((), value)
         if text in ("(", "-", "+"):
             self._nesting += 1
@@ -237,7 +239,7 @@ def _compare(a: Affine, sign: str, b: Affine) -> list[Affine]:
 def _checked(value: Affine) -> Affine:
     try:
         for number in (value.constant, *(c for _, c in value.terms)):
-            check_size(number)
+            check_count(number)
     except BadNumber as error:
         raise BadAffine(str(error)) from None
     return value

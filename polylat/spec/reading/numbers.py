@@ -15,7 +15,10 @@ from fractions import Fraction
 Number = int | Fraction | float
 """A ``float`` is always an infinity."""
 
-MAX_BITS = 20_000
+MAX_BITS = 14_000
+"""Python formats integers of up to 4300 digits, about 14,280 bits."""
+MAX_COUNT_BITS = 4_000
+"""Sizes, tile shapes and coefficients: the product of two of them can be formatted, too."""
 _MAX_EXPONENT = 4_000
 MAX_TEXT = 10_000
 
@@ -185,6 +188,29 @@ def check_size(value: int | Fraction) -> int | Fraction:
     """
     if _bits(value) > MAX_BITS:
         raise BadNumber("the number is too large to compute with")
+    return value
+
+
+def check_count(value: int) -> int:
+    """Refuse a size or a coefficient that is too large.
+
+    Parameters
+    ----------
+    value
+        A whole number.
+
+    Returns
+    -------
+    int
+        The same number.
+
+    Raises
+    ------
+    BadNumber
+        It has too many bits.
+    """
+    if value.bit_length() > MAX_COUNT_BITS:
+        raise BadNumber(f"a whole number of more than {MAX_COUNT_BITS:,} bits is too large")
     return value
 
 

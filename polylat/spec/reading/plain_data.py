@@ -12,6 +12,7 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.reading.location import path_text
 from polylat.spec.reading.numbers import BadNumber, to_exact
+from polylat.spec.reading.printable import refuse_hidden, refuse_unprintable
 from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.tree import (
     MAX_DEPTH,
@@ -20,7 +21,6 @@ from polylat.spec.reading.tree import (
     Quoted,
     TreeMapping,
     TreeSequence,
-    is_writable,
 )
 
 
@@ -57,11 +57,7 @@ class _PlainDataReader:
         if self.items > MAX_ITEMS:
             raise SpecError(f"the input has more than {MAX_ITEMS} values")
         if isinstance(data, str):
-            if not is_writable(data):
-                raise SpecError(
-                    f"{format_value(data)} contains control characters or surrogates",
-                    where=path_text(path),
-                )
+            refuse_unprintable(data, path_text(path))
             return Quoted(data) if isinstance(data, Quoted) else str(data)
         if data is None or isinstance(data, bool):
             return data
@@ -111,6 +107,7 @@ class _PlainDataReader:
                 raise SpecError(
                     f"a key of {len(key)} characters is too long", where=path_text(path)
                 )
+            refuse_hidden(key, path_text(path))
             result[str(key)] = self.convert(value, (*path, str(key)), depth + 1)
         if isinstance(data, TreeMapping):
             result.lines, result.line = data.lines, data.line

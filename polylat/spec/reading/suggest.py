@@ -78,6 +78,24 @@ def format_value(value: object, limit: int = 80) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # digits beyond Python's limit, or nested too deeply
         text = f"a {type(value).__name__}"
+    return shortened(text, limit)
+
+
+def shortened(text: str, limit: int = 80) -> str:
+    """Cut a text off for an error message.
+
+    Parameters
+    ----------
+    text
+        Any text.
+    limit
+        The largest number of characters; a longer text ends in an ellipsis.
+
+    Returns
+    -------
+    str
+        The text, or its beginning.
+    """
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

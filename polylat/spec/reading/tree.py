@@ -6,7 +6,6 @@ YAML and plain Python data both become this tree of mappings (`TreeMapping`), li
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,24 +15,6 @@ MAX_ITEMS = 500_000
 """Largest number of values in an input."""
 MAX_KEY = 400
 """Largest number of characters in a key."""
-
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
-
-
-def is_writable(text: str) -> bool:
-    """Return whether a text can be written to a file and to a terminal.
-
-    Parameters
-    ----------
-    text
-        Any text.
-
-    Returns
-    -------
-    bool
-        False if it contains surrogates or control characters.
-    """
-    return _UNWRITABLE.search(text) is None
 
 
 class Quoted(str):

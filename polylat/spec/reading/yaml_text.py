@@ -13,6 +13,7 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.reading.models.spec import ADAPTER_TAGS, TAGS
 from polylat.spec.reading.numbers import BadNumber, check_size, parse_decimal
+from polylat.spec.reading.printable import refuse_hidden, refuse_unprintable
 from polylat.spec.reading.suggest import did_you_mean, format_value
 from polylat.spec.reading.tree import (
     MAX_DEPTH,
@@ -21,7 +22,6 @@ from polylat.spec.reading.tree import (
     Quoted,
     TreeMapping,
     TreeSequence,
-    is_writable,
 )
 from polylat.spec.reading.yaml_merge import merge_sources
 from polylat.spec.reading.yaml_nodes import compose, line_text
@@ -183,6 +183,7 @@ class _Reader:
                 raise SpecError(
                     f"a key of {len(value)} characters is too long", where=self.where(node)
                 )
+            refuse_hidden(value, self.where(node))
             return value
         text = f"{format_value(node.value)} " if type(node).__name__ == "ScalarNode" else ""
         raise SpecError(
@@ -206,11 +207,7 @@ class _Reader:
     def scalar(self, node: Any) -> Any:
         """Convert a scalar to a string, an exact number, a boolean or None."""
         tag, text = self.tag(node), str(node.value)
-        if not is_writable(text):
-            raise SpecError(
-                f"{format_value(text)} contains control characters or surrogates",
-                where=self.where(node),
-            )
+        refuse_unprintable(text, self.where(node))
         if tag in _INCLUDE_TAGS:
             if self.include is None:
                 raise SpecError(f"!{tag} is not available here", where=self.where(node))

@@ -14,7 +14,7 @@ from polylat.spec.reading.expressions.max_plus import NotMaxPlusError
 from polylat.spec.reading.expressions.scope import CircularDefinition, Scope
 from polylat.spec.reading.expressions.sets import SetError
 from polylat.spec.reading.location import Location
-from polylat.spec.reading.numbers import BadNumber, Number, is_decimal, parse_decimal
+from polylat.spec.reading.numbers import BadNumber, Number, check_count, is_decimal, parse_decimal
 from polylat.spec.reading.suggest import format_value
 
 
@@ -165,4 +165,7 @@ def evaluate_whole(
             f"{what} must be a {kind}, not {describe_result(expression, value)}",
             where=str(at),
         )
-    return value
+    try:
+        return check_count(value)
+    except BadNumber as error:
+        raise ExpressionError(f"{what}: {error}", where=str(at)) from None

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from polylat.characters import describe_character, find_hidden
 from polylat.spec.reading.suggest import describe_value
 
 _MAX_NAME_LENGTH = 200
@@ -65,6 +66,13 @@ def _name(value: Any) -> Any:
     if len(value) > _MAX_NAME_LENGTH:
         raise PydanticCustomError(
             "name", "a name of {size} characters is too long", {"size": len(value)}
+        )
+    hidden = find_hidden(value)
+    if hidden is not None:
+        raise PydanticCustomError(
+            "name",
+            "the name {name} contains the character {hidden}, which does not show",
+            {"name": describe_value(value), "hidden": describe_character(hidden)},
         )
     return _text(value)
 

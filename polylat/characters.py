@@ -1,0 +1,95 @@
+"""Characters that do not show: control characters, and those that hide or reorder others."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["describe_character", "escape_hidden", "find_hidden", "find_unprintable"]
+
+_INVISIBLE = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"  # soft hyphen, joiners, fillers
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f"  # zero width, line separators, direction
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"  # fillers, variation selectors
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # shorthand, music, tags
+)
+_HIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
+_UNPRINTABLE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
+
+
+def find_hidden(text: str) -> str | None:
+    """Return the first character of a text that does not show.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str or None
+        A control character (line breaks and tabs included), a surrogate, or a character that has
+        no width or changes the direction of others; None if there is none.
+    """
+    found = _HIDDEN.search(text)
+    return found[0] if found else None
+
+
+def find_unprintable(text: str) -> str | None:
+    """Return the first character of a text that does not show, line breaks and tabs aside.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str or None
+        As for `find_hidden`.
+    """
+    found = _UNPRINTABLE.search(text)
+    return found[0] if found else None
+
+
+def describe_character(character: str) -> str:
+    r"""Describe a character by its code point and its name.
+
+    Parameters
+    ----------
+    character
+        One character.
+
+    Returns
+    -------
+    str
+        The description.
+
+    Examples
+    --------
+    >>> describe_character("\u202e"), describe_character("\x1b")
+    ('U+202E (right-to-left override)', 'U+001B (control character)')
+    """
+    kind = "surrogate" if "\ud800" <= character <= "\udfff" else "control character"
+    return f"U+{ord(character):04X} ({unicodedata.name(character, kind).lower()})"
+
+
+def escape_hidden(text: str) -> str:
+    r"""Replace the characters that do not show by escape sequences.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        The text on one line.
+
+    Examples
+    --------
+    >>> print(escape_hidden("a\x1b[31mb\nc\u202e"))
+    a\x1b[31mb\nc\u202e
+    """
+    return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
