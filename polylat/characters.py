@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["describe_character", "escape_hidden", "find_hidden", "find_unprintable"]
+__all__ = [
+    "describe_character",
+    "escape_hidden",
+    "escape_unprintable",
+    "find_hidden",
+    "find_unprintable",
+]
 
 _INVISIBLE = (
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"  # soft hyphen, joiners, fillers
@@ -92,4 +98,29 @@ def escape_hidden(text: str) -> str:
     >>> print(escape_hidden("a\x1b[31mb\nc\u202e"))
     a\x1b[31mb\nc\u202e
     """
-    return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _HIDDEN.sub(_escape, text)
+
+
+def escape_unprintable(text: str) -> str:
+    r"""Replace the characters that do not show by escape sequences, line breaks and tabs aside.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        The text, with its lines.
+
+    Examples
+    --------
+    >>> print(escape_unprintable("# a\u202e"))
+    # a\u202e
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]

@@ -11,10 +11,12 @@ import click
 
 import polylat
 from polylat.analysis.comparison import compare as compare_reports
+from polylat.characters import escape_hidden
 from polylat.cli.options import (
     accounting_option,
     analyze_files,
     analyze_spec,
+    included_folders,
     input_options,
     load_files,
     parse_variables,
@@ -160,7 +162,9 @@ def compare(
     all of them. The options are those of polylat analyze.
     """
     with status("reading"):
-        specs = load_each(_files_by_mapping(list(files)), parse_variables(variables))
+        specs = load_each(
+            _files_by_mapping(list(files)), parse_variables(variables), included_folders()
+        )
     reports = {name: analyze_spec(spec, **options) for name, spec in specs.items()}
     found = compare_reports(reports)
     return found.to_dict() if as_json else found.to_rich()
@@ -217,7 +221,7 @@ def _files_by_mapping(files: Sequence[str]) -> dict[str, list[str]]:
             )
     shared = [file for file in files if file not in having]
     stems = [Path(file).stem for file in having]
-    names = stems if len(set(stems)) == len(stems) else having
+    names = map(escape_hidden, stems if len(set(stems)) == len(stems) else having)
     return {name: [*shared, file] for name, file in zip(names, having, strict=True)}
 
 

@@ -10,12 +10,15 @@ from typing import Any
 
 import click
 from rich.console import Console, RenderableType
+from rich.text import Text
 
+from polylat.characters import escape_hidden
 from polylat.cli.options import (
     FILE,
     analyze_files,
     analyze_spec,
     file_options,
+    included_folders,
     load_files,
     normal_options,
     parse_variables,
@@ -88,8 +91,8 @@ def timeline(
     with status("drawing"):
         if output is not None:
             if kind == ".json":
-                return f"wrote {report.to_perfetto(output, window=between)}"
-            return f"wrote {report.timeline(window=between, fold=fold).save(output)}"
+                return _wrote(report.to_perfetto(output, window=between))
+            return _wrote(report.timeline(window=between, fold=fold).save(output))
         line = report.timeline(window=between, fold=fold)
         return render_timeline(line, _columns(WIDTH))
 
@@ -143,10 +146,10 @@ def report(
             certificate=certificate,
             sensitivity=sensitivity,
             arguments=_arguments(files, variables, options | {"verify": verify, "output": output}),
-            title=f"polylat report: {', '.join(Path(name).stem for name in files)}",
+            title=f"polylat report: {escape_hidden(', '.join(Path(name).stem for name in files))}",
         )
     write_text(output, page)
-    return f"wrote {output}"
+    return _wrote(output)
 
 
 @click.command(
@@ -178,13 +181,18 @@ def tree(
         found = draw_tree(spec.with_pipelines(given.get("pipelined", ())))
     if output is not None:
         write_text(output, found.to_svg())
-        return f"wrote {output}"
+        return _wrote(output)
     return render_tree(found)
+
+
+def _wrote(path: object) -> Text:
+    """Say where an output is; a file name may have characters that act on the terminal."""
+    return Text(f"wrote {escape_hidden(str(path))}")
 
 
 def _arguments(files: Sequence[str], variables: Sequence[str], options: Mapping[str, Any]) -> str:
     """Return files and options as shell words, for a command with the same schedule."""
-    given: dict[str, Any] = {"set": variables, **options}
+    given = {"set": variables, "include_from": included_folders(), **options}
     words = [*files]
     for name, value in given.items():
         flag = f"--{name.replace('_', '-')}"

@@ -24,6 +24,10 @@ from polylat.views.sentences import missing_write_backs
 FILE = click.Path(readable=False)
 """A file name, which shells complete; the code that opens the file reports problems with it."""
 
+_FOLDERS = "polylat.include_from"
+_OWN_OPTIONS = ("functions", "include_from", "jinja_parse_data")
+"""Parameters of `load` that are no variables."""
+
 
 def choice_option(
     *names: str, words: Iterable[str], metavar: str = "", **more: Any
@@ -92,8 +96,35 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME=VALUE",
         help="A variable for the files' templates and expressions. Repeatable.",
     )
+    folders = click.option(
+        "--include-from",
+        multiple=True,
+        metavar="FOLDER",
+        type=FILE,
+        expose_value=False,
+        callback=_keep_folders,
+        help="A folder from which files may include others, besides their own. Repeatable.",
+    )
     files = click.argument("files", nargs=-1, required=True, metavar="FILES...", type=FILE)
-    return files(variables(command))
+    return files(variables(folders(command)))
+
+
+def _keep_folders(context: click.Context, _: click.Parameter, folders: Sequence[str]) -> None:
+    """Keep the folders of ``--include-from``, which commands only hand on to `load_files`."""
+    context.meta[_FOLDERS] = list(folders)
+
+
+def included_folders() -> list[str]:
+    """Return the folders of ``--include-from``.
+
+    Returns
+    -------
+    list of str
+        The folders that the running command was given.
+    """
+    context = click.get_current_context(silent=True)
+    found: list[str] = [] if context is None else context.meta.get(_FOLDERS, [])
+    return found
 
 
 def accounting_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -340,7 +371,7 @@ def load_files(files: Sequence[str], variables: Iterable[str]) -> Spec:
     """
     given = parse_variables(variables)
     with status("reading"):
-        return polylat.load(list(files), **given)
+        return polylat.load(list(files), include_from=included_folders(), **given)
 
 
 def parse_variables(variables: Iterable[str]) -> dict[str, Any]:
@@ -364,7 +395,7 @@ def parse_variables(variables: Iterable[str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for variable in variables:
         name, equals, value = variable.partition("=")
-        if not equals or not name.isidentifier() or name == "jinja_parse_data":
+        if not equals or not name.isidentifier() or name in _OWN_OPTIONS:
             raise OptionError(f"--set {variable}: not NAME=VALUE", fix="write --set top=Pipeline")
         given[name] = parse_whole(value)
     return given

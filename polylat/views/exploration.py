@@ -24,6 +24,9 @@ from polylat.tables import Cell, Column, Table, fragment, plain_text
 if TYPE_CHECKING:
     import pandas as pd
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What formulas of spreadsheets start with."""
+
 TABLES = (".parquet", ".csv")
 """Endings of the names of files with results."""
 
@@ -125,9 +128,7 @@ def _headline(found: ExplorationData, given: Number | None) -> RenderableType:
     head = Text.assemble(("Best latency  ", "bold"), (format_number(best.latency), "bold green"))
     if given is not None and given != best.latency and best.latency:
         ratio = format_ratio(Fraction(given) / Fraction(best.latency))
-        head.append(
-            f"   {ratio} times as fast as the mapping as given ({format_number(given)})"
-        )
+        head.append(f"   {ratio} times as fast as the mapping as given ({format_number(given)})")
     elif given is not None:
         head.append("   the mapping as given has the same latency")
     return Group(head, Padding(Text(str(best.choice)), (0, 0, 0, 2)))
@@ -352,8 +353,10 @@ def save(found: ExplorationData, path: Path) -> None:
         else:
             with part.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                writer.writerows(table)
+                writer.writerow({name: spreadsheet_text(name) for name in columns})
+                writer.writerows(
+                    {name: spreadsheet_text(value) for name, value in row.items()} for row in table
+                )
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -362,6 +365,28 @@ def save(found: ExplorationData, path: Path) -> None:
             fix="make room on the disk, or name a file in a folder with write permission",
             exploration=found,
         ) from error
+
+
+def spreadsheet_text(value: Any) -> Any:
+    """Return a cell that a spreadsheet does not take for a formula.
+
+    Parameters
+    ----------
+    value
+        The value of a cell.
+
+    Returns
+    -------
+    Any
+        Numbers and other values as they are; a text that could start a formula after an
+        apostrophe, which spreadsheets show as text.
+
+    Examples
+    --------
+    >>> spreadsheet_text("=1+1"), spreadsheet_text("e1|e2"), spreadsheet_text(-1)
+    ("'=1+1", 'e1|e2', -1)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _import(name: str) -> Any:

@@ -17,6 +17,7 @@ from polylat.analysis.results import Results
 from polylat.analysis.timeline import StackData
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.analysis.transfer_cost import last_write_back
+from polylat.characters import escape_hidden, escape_unprintable
 from polylat.errors import OptionError, UnsupportedError
 from polylat.files import as_path
 from polylat.numbers import format_number, percent
@@ -145,7 +146,7 @@ class _Hints:
         """The command with one more option, or the call in Python."""
         text = python
         if self.arguments is not None:
-            text = f"polylat report {self.arguments} {option}"
+            text = escape_hidden(f"polylat report {self.arguments} {option}")
         return f"<code>{escape(text)}</code>"
 
 
@@ -395,8 +396,10 @@ def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, obj
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
-        name = path.name
-        parts.append(f"<details><summary>{escape(name)}</summary>{_pre(text, name)}</details>")
+        name = escape_hidden(path.name)
+        parts.append(
+            f"<details><summary>{escape(name)}</summary>{_pre(escape_unprintable(text), name)}</details>"
+        )
     columns = (Column("package", "Package"), Column("version", "Version"))
     parts.append(table_box(Table(columns, tuple(_versions()), "Versions")))
     text = _pre(report_text(results), "The report as text")

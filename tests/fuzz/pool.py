@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from .mutations import mutant
 from .stages import Outcome, run
@@ -35,6 +36,8 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     left: int
+    stage: Any
+    """The name of the stage that runs, in shared memory."""
     seed: int | None = None
     since: float = 0.0
 
@@ -71,18 +74,19 @@ def _result(worker: _Worker, ready: bool, limits: Limits) -> Outcome | None:
     seed = worker.seed
     assert seed is not None
     spent = time.monotonic() - worker.since
+    stage = worker.stage.value.decode()
     if ready:
         try:
             found: Outcome = worker.pipe.recv()
         except EOFError:
             worker.process.join(5)
-            return _lost(seed, f"died: exit status {worker.process.exitcode}", spent)
+            return _lost(seed, f"{stage}: died: exit status {worker.process.exitcode}", spent)
         worker.left -= 1
         return found
     if spent > limits.seconds:
         worker.process.kill()
         worker.process.join(5)
-        return _lost(seed, f"hang: more than {limits.seconds:g} s", spent)
+        return _lost(seed, f"{stage}: hang: more than {limits.seconds:g} s", spent)
     return None
 
 
@@ -92,10 +96,11 @@ def _lost(seed: int, why: str, seconds: float) -> Outcome:
 
 def _start(limits: Limits) -> _Worker:
     ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_work, args=(theirs, limits), daemon=True)
+    stage = _CONTEXT.Array("c", 64, lock=False)
+    process = _CONTEXT.Process(target=_work, args=(theirs, stage, limits), daemon=True)
     process.start()
     theirs.close()
-    return _Worker(process, ours, _AT_ONCE)
+    return _Worker(process, ours, _AT_ONCE, stage)
 
 
 def _give(worker: _Worker, seeds: Iterator[int]) -> bool:
@@ -113,15 +118,20 @@ def _stop(worker: _Worker) -> None:
     worker.pipe.close()
 
 
-def _work(pipe: Connection, limits: Limits) -> None:
+def _work(pipe: Connection, stage: Any, limits: Limits) -> None:
     """Run the mutants of the seeds that arrive."""
     size = limits.megabytes << 20
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def begins(name: str) -> None:
+        stage.value = name.encode()
+
     with tempfile.TemporaryDirectory() as folder:
         while True:
             try:
                 seed = pipe.recv()
             except EOFError:
                 return
-            pipe.send(run(mutant(seed), Path(folder)))
+            stage.value = b"mutation"
+            pipe.send(run(mutant(seed), Path(folder), begins))

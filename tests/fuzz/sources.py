@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from polylat import PolylatError, SpecError
-from polylat.spec.reading.files import has_template
+from polylat.spec.reading.files import Includes, has_template
 from polylat.spec.reading.templates.render import render
 from polylat.spec.reading.yaml_text import parse
 
@@ -83,7 +83,11 @@ def _rendered(text: str, path: Path) -> str:
     def refuse(*_: object) -> None:
         raise SpecError("an include")
 
-    return render(str(path), text, {}, [], refuse, set()).text if has_template(text) else text
+    return (
+        render(str(path), text, {}, [], refuse, set(), Includes([])).text
+        if has_template(text)
+        else text
+    )
 
 
 def _specs(data: Path) -> list[tuple[str, Any]]:

@@ -49,8 +49,8 @@ class Outcome:
     """The slowest stage."""
 
 
-def run(mutant: Mutant, folder: Path) -> Outcome:
-    """Send a mutant through the stages."""
+def run(mutant: Mutant, folder: Path, begins: Callable[[str], None] | None = None) -> Outcome:
+    """Send a mutant through the stages; `begins` is told the name of each."""
     outcome = Outcome(mutant.seed)
     path = folder / "mutant.yaml"
     path.write_text(mutant.text, encoding="utf-8", errors="surrogatepass")
@@ -58,6 +58,8 @@ def run(mutant: Mutant, folder: Path) -> Outcome:
     slowest = 0.0
     for name, stage in _stages(mutant, path, folder, outcome):
         start = time.process_time()
+        if begins is not None:
+            begins(name)
         stage()
         spent = time.process_time() - start
         if spent > slowest:

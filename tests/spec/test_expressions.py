@@ -25,7 +25,8 @@ from polylat.spec.reading.expressions.evaluation import (
 )
 from polylat.spec.reading.expressions.max_plus import MaxPlusLatency, NotMaxPlusError
 from polylat.spec.reading.expressions.objects import Fields, ItemList
-from polylat.spec.reading.expressions.scope import LazyValue, Scope
+from polylat.spec.reading.expressions.lazy_value import LazyValue
+from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.expressions.sets import NameSet, NameUniverse
 from polylat.spec.reading.expressions.tensor_sets import evaluate_set, values_by_tensor
 from polylat.spec.reading.location import Location

@@ -716,8 +716,8 @@ def _spread(dim: str, fanout: int) -> dict[str, Any]:
             lambda d: part(d, 0).update(size="actions_scale", actions_scale="size"),
             ExpressionError,
             (
-                "arch.nodes[0].actions_scale, for Einsum 'e1': cannot evaluate 'size': "
-                "it depends on its own value"
+                "arch.nodes[0].size, for Einsum 'e1': cannot evaluate 'actions_scale': "
+                "it depends on its own value: size → actions_scale → size"
             ),
         ),
         (

@@ -10,10 +10,11 @@ from typing import Any
 from polylat.errors import ExpressionError, SpecError
 from polylat.spec.network import HOP
 from polylat.spec.reading.expressions.evaluation import evaluate_number
-from polylat.spec.reading.expressions.fields import evaluate_field
+from polylat.spec.reading.expressions.fields import lazy_field
+from polylat.spec.reading.expressions.lazy_value import LazyValue
 from polylat.spec.reading.expressions.max_plus import MaxPlusLatency
 from polylat.spec.reading.expressions.objects import Fields, ItemList
-from polylat.spec.reading.expressions.scope import LazyValue, Scope
+from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.expressions.sets import NameSet
 from polylat.spec.reading.expressions.tensor_sets import values_by_tensor
 from polylat.spec.reading.location import Location
@@ -325,7 +326,7 @@ class Actions:
         for key in ("throughput_scale", "latency_scale"):
             table[key] = LazyValue(partial(throughput_scale, action, scope, at))
         for key in ("energy", "energy_scale"):
-            table[key] = LazyValue(partial(evaluate_field, getattr(action, key), scope, key, at))
+            table[key] = lazy_field(getattr(action, key), scope, key, at)
         if getattr(action, "bits_per_action", None) is not None:
             table["bits_per_action"] = LazyValue(partial(self._bits_per_action, name))
         return scope

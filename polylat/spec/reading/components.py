@@ -19,10 +19,11 @@ from polylat.spec.reading.expressions.evaluation import (
     evaluate_positive,
     evaluate_whole,
 )
-from polylat.spec.reading.expressions.fields import evaluate_field, lazy_value, variables_table
+from polylat.spec.reading.expressions.fields import lazy_field, lazy_value, variables_table
 from polylat.spec.reading.expressions.kinds import describe_result
+from polylat.spec.reading.expressions.lazy_value import LazyValue
 from polylat.spec.reading.expressions.objects import Fields
-from polylat.spec.reading.expressions.scope import LazyValue, Scope
+from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.expressions.sets import NameSet
 from polylat.spec.reading.expressions.tensor_sets import evaluate_set, values_by_tensor
 from polylat.spec.reading.location import Location
@@ -226,7 +227,7 @@ class ArchView:
         scope = Scope(table, Scope(extra, self.outer))
         key = "extra_attributes_for_component_model"
         for name, value in getattr(model, key, {}).items():
-            extra[name] = LazyValue(partial(evaluate_field, value, scope, name, at / key))
+            extra[name] = lazy_field(value, scope, name, at / key)
         for name in _usable_fields(model):
             value = getattr(model, name)
             if name in ("latency_scale", "throughput_scale"):
@@ -235,7 +236,7 @@ class ArchView:
             elif isinstance(value, (dict, list)) or name in ("name", "component_class"):
                 table[name] = value
             else:
-                table[name] = LazyValue(partial(evaluate_field, value, scope, name, at))
+                table[name] = lazy_field(value, scope, name, at)
         return scope
 
     def _attributes(self, model: m.SpatialableModel) -> Fields:

@@ -19,6 +19,7 @@ from polylat.spec.reading.check import validate
 from polylat.spec.reading.einsum_text import expand_einsum_texts
 from polylat.spec.reading.expressions.fields import variables_table
 from polylat.spec.reading.expressions.scope import Scope
+from polylat.spec.reading.expressions.work import bounded_work
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.machine import MACHINE_KEYS
 from polylat.spec.reading.mapping import build_mapping
@@ -86,6 +87,7 @@ def evaluate(
     return spec
 
 
+@bounded_work()
 def evaluate_machine(
     tree: Any, computes: Mapping[str, str], functions: CustomFunctions | None = None
 ) -> tuple[Workload, Arch]:
@@ -126,6 +128,7 @@ def evaluate_machine(
     return workload.workload, arch
 
 
+@bounded_work()
 def evaluate_with(
     tree: Any,
     given: Mapping[str, Any],

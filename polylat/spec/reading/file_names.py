@@ -31,9 +31,9 @@ def match_files(files: Iterable[object]) -> list[str]:
     names: list[str] = []
     for file in files:
         if isinstance(file, (str, os.PathLike)):
-            names.append(_file_name(file))
+            names.append(file_name(file))
         elif isinstance(file, Iterable) and not isinstance(file, (bytes, bytearray, Mapping)):
-            names.extend(_file_name(f) for f in file)
+            names.extend(file_name(f) for f in file)
         else:
             raise SpecError(
                 f"cannot load a {type(file).__name__}",
@@ -54,7 +54,24 @@ def match_files(files: Iterable[object]) -> list[str]:
     return found
 
 
-def _file_name(file: object) -> str:
+def file_name(file: object) -> str:
+    """Check the name of a file or folder.
+
+    Parameters
+    ----------
+    file
+        A string or a path.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    SpecError
+        It is not a name that a file can have.
+    """
     if isinstance(file, (str, os.PathLike)):
         name = os.fspath(file)
         if isinstance(name, str):

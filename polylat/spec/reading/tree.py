@@ -17,6 +17,36 @@ MAX_KEY = 400
 """Largest number of characters in a key."""
 
 
+def tree_size(value: Any, limit: int) -> int:
+    """Count the values of a tree; a value that occurs at several places counts at each.
+
+    Parameters
+    ----------
+    value
+        Lists and mappings, nested, or anything else.
+    limit
+        Where the count ends.
+
+    Returns
+    -------
+    int
+        The number of values, or `limit` if there are as many.
+    """
+    found, stack = 0, [value]
+    while stack and found < limit:
+        item = stack.pop()
+        found += 1
+        if isinstance(item, dict):
+            if len(item) >= limit:
+                return limit
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            if len(item) >= limit:
+                return limit
+            stack.extend(item)
+    return min(found, limit)
+
+
 class Quoted(str):
     """A string in quotes in the file: under ``variables:`` it is a text, not an expression."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.parts import SpecParts
 from polylat.spec.reading.expressions.functions import FUNCTIONS
-from polylat.spec.reading.expressions.scope import LazyValue
+from polylat.spec.reading.expressions.lazy_value import LazyValue
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
 _MAX_LISTED = 12

@@ -22,6 +22,7 @@ from polylat.spec.reading.tree import (
     Quoted,
     TreeMapping,
     TreeSequence,
+    tree_size,
 )
 from polylat.spec.reading.yaml_merge import merge_sources
 from polylat.spec.reading.yaml_nodes import compose, line_text
@@ -112,7 +113,8 @@ class _Reader:
         self.items += size
         if self.items > MAX_ITEMS:
             raise SpecError(
-                f"more than {MAX_ITEMS} values, including aliases", where=self.where(node)
+                f"more than {MAX_ITEMS} values, including aliases and included files",
+                where=self.where(node),
             )
 
     def tag(self, node: Any) -> str:
@@ -211,7 +213,9 @@ class _Reader:
         if tag in _INCLUDE_TAGS:
             if self.include is None:
                 raise SpecError(f"!{tag} is not available here", where=self.where(node))
-            return self.include(tag, text, self.where(node))
+            value = self.include(tag, text, self.where(node))
+            self.count(tree_size(value, MAX_ITEMS + 1), node)
+            return value
         if tag:
             if text.strip() in ("", "~", "null") and tag != "nomerge":
                 empty = TreeMapping([("type", tag)])  # "- !Nested" with nothing below it

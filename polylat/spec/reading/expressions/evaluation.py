@@ -11,7 +11,7 @@ from polylat.errors import ExpressionError, PolylatError
 from polylat.spec.reading.expressions.evaluator import Evaluator
 from polylat.spec.reading.expressions.kinds import EvaluationFailure, describe_result
 from polylat.spec.reading.expressions.max_plus import NotMaxPlusError
-from polylat.spec.reading.expressions.scope import CircularDefinition, Scope
+from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.expressions.sets import SetError
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.numbers import BadNumber, Number, check_count, is_decimal, parse_decimal
@@ -59,8 +59,6 @@ def evaluate(expression: object, scope: Scope, at: Location | str) -> Any:
         raise
     except EvaluationFailure as failure:
         why, fix = failure.why, failure.fix
-    except CircularDefinition:
-        why, fix = "it depends on its own value", "replace one of the values by a number"
     except SyntaxError as error:
         why = f"it is not a valid expression ({error.msg})"
         fix = "use numbers, names, + - * / and functions such as max()"

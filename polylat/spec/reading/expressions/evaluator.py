@@ -23,8 +23,10 @@ from polylat.spec.reading.expressions.objects import Fields, ItemList, Opaque
 from polylat.spec.reading.expressions.operators import OPERATORS, condition_holds
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.expressions.sets import NameSet
+from polylat.spec.reading.expressions.work import spend
 from polylat.spec.reading.numbers import to_exact
 from polylat.spec.reading.suggest import did_you_mean, format_value
+from polylat.spec.reading.tree import tree_size
 
 _MAX_LENGTH = 4_000
 _MAX_STEPS = 100_000
@@ -118,8 +120,14 @@ class Evaluator(simpleeval.SimpleEval):  # type: ignore[misc]
         if handler is None:
             raise EvaluationFailure(f"{_syntax(node)} are not available in expressions")
         result = handler(node)
+        size = 1
         if isinstance(result, (list, tuple)):
-            self.steps += len(result)
+            # Lists within the list count, too: a list of two lists is twice as long as these.
+            size = tree_size(result, _MAX_STEPS + 1)
+            self.steps += size
+            if self.steps > _MAX_STEPS:
+                raise EvaluationFailure("it takes too many steps, or a list is too long")
+        spend(size)
         return result
 
     def _constant(self, node: ast.Constant) -> Any:

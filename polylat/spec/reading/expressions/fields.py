@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from polylat.errors import ExpressionError
 from polylat.spec.reading.expressions.evaluation import evaluate
+from polylat.spec.reading.expressions.lazy_value import LazyValue, shown_cycle
 from polylat.spec.reading.expressions.objects import Fields
-from polylat.spec.reading.expressions.scope import LazyValue, Scope
+from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.location import Location
+from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.tree import Quoted
 
 
@@ -33,6 +36,31 @@ def lazy_value(value: Any, scope: Scope, at: Location) -> LazyValue:
     if isinstance(value, Quoted):
         return LazyValue(partial(str, value))
     return LazyValue(partial(evaluate, value, scope, at))
+
+
+def lazy_field(value: Any, scope: Scope, name: str, at: Location) -> LazyValue:
+    """Wrap a field of the input so that it is evaluated on first use.
+
+    Parameters
+    ----------
+    value, scope, name, at
+        As for `evaluate_field`.
+
+    Returns
+    -------
+    LazyValue
+        The field, not yet evaluated.
+    """
+
+    def cycle(names: list[str]) -> ExpressionError:
+        return ExpressionError(
+            f"cannot evaluate {format_value(value)}: it depends on its own value:"
+            f" {shown_cycle(names)}",
+            where=str(at / name),
+            fix="replace one of the values by a number",
+        )
+
+    return LazyValue(partial(evaluate_field, value, scope, name, at), name, cycle)
 
 
 def evaluate_field(value: Any, scope: Scope, name: str, at: Location) -> Any:
@@ -59,7 +87,9 @@ def evaluate_field(value: Any, scope: Scope, name: str, at: Location) -> Any:
     ExpressionError
         If it cannot be evaluated.
     """
-    return lazy_value(value, scope.without(name), at / name).get()
+    return (
+        str(value) if isinstance(value, Quoted) else evaluate(value, scope.without(name), at / name)
+    )
 
 
 def variables_table(variables: Mapping[str, Any], scope: Scope, at: Location) -> dict[str, Any]:
@@ -80,8 +110,7 @@ def variables_table(variables: Mapping[str, Any], scope: Scope, at: Location) ->
         Name → lazy value; ``"variables"`` → all of them as attributes.
     """
     table: dict[str, Any] = {
-        name: LazyValue(partial(evaluate_field, value, scope, name, at))
-        for name, value in variables.items()
+        name: lazy_field(value, scope, name, at) for name, value in variables.items()
     }
     table["variables"] = Fields("variables", dict(table))
     return table

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from polylat.spec.reading.expressions.scope import LazyValue
+from polylat.spec.reading.expressions.lazy_value import LazyValue
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,8 @@ class Fields:
         ------
         KeyError
             There is no such attribute.
-        CircularDefinition
-            The value depends on itself.
+        PolylatError
+            The value cannot be computed, or depends on itself.
         """
         value = self._values[name]
         return value.get() if isinstance(value, LazyValue) else value

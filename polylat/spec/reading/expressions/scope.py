@@ -1,60 +1,11 @@
-"""Scopes: the names that an expression may use, nested, with values computed on first use."""
+"""Scopes: the names that an expression may use, nested."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-
-class CircularDefinition(Exception):
-    """A value is defined by itself."""
-
-
-class LazyValue:
-    """A value that is computed on first use.
-
-    Parameters
-    ----------
-    compute
-        The function that returns the value.
-    """
-
-    __slots__ = ("_busy", "_compute", "_done", "_value")
-
-    def __init__(self, compute: Callable[[], Any]) -> None:
-        self._compute = compute
-        self._done = False
-        self._busy = False
-        self._value: Any = None
-
-    @property
-    def done(self) -> bool:
-        """Whether the value was computed."""
-        return self._done
-
-    def get(self) -> Any:
-        """Return the value; compute it on the first call.
-
-        Returns
-        -------
-        object
-            The value.
-
-        Raises
-        ------
-        CircularDefinition
-            The value depends on itself.
-        """
-        if not self._done:
-            if self._busy:
-                raise CircularDefinition
-            self._busy = True
-            try:
-                self._value = self._compute()
-            finally:
-                self._busy = False
-            self._done = True
-        return self._value
+from polylat.spec.reading.expressions.lazy_value import LazyValue
 
 
 class Scope:
@@ -66,6 +17,8 @@ class Scope:
         Name → value, or a `LazyValue` one.
     outer
         The enclosing scope, if any.
+    hidden
+        A name of `names` that the scope does not have, if any.
 
     Notes
     -----
@@ -73,9 +26,12 @@ class Scope:
     scope. `without` gives the scope for the evaluation of such a field.
     """
 
-    def __init__(self, names: Mapping[str, Any], outer: Scope | None = None) -> None:
+    def __init__(
+        self, names: Mapping[str, Any], outer: Scope | None = None, hidden: str | None = None
+    ) -> None:
         self._names = names
         self._outer = outer
+        self._hidden = hidden
 
     @property
     def table(self) -> Mapping[str, Any]:
@@ -95,9 +51,12 @@ class Scope:
         Scope
             A new scope, or this one if its innermost table does not have the name.
         """
-        if name not in self._names:
+        if name not in self._names or name == self._hidden:
             return self
-        return Scope({k: v for k, v in self._names.items() if k != name}, self._outer)
+        if self._hidden is not None:
+            names = {k: v for k, v in self._names.items() if k != self._hidden}
+            return Scope(names, self._outer, name)
+        return Scope(self._names, self._outer, name)
 
     def lookup(self, name: str) -> Any:
         """Return the value of a name, from the innermost scope that has it.
@@ -116,12 +75,12 @@ class Scope:
         ------
         KeyError
             No scope has the name.
-        CircularDefinition
-            The value depends on itself.
+        PolylatError
+            The value cannot be computed, or depends on itself.
         """
         scope: Scope | None = self
         while scope is not None:
-            if name in scope._names:
+            if name in scope._names and name != scope._hidden:
                 value = scope._names[name]
                 return value.get() if isinstance(value, LazyValue) else value
             scope = scope._outer
@@ -130,7 +89,7 @@ class Scope:
     def __contains__(self, name: object) -> bool:
         scope: Scope | None = self
         while scope is not None:
-            if name in scope._names:
+            if name in scope._names and name != scope._hidden:
                 return True
             scope = scope._outer
         return False
@@ -140,7 +99,7 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             for name in scope._names:
-                if name not in seen:
+                if name not in seen and name != scope._hidden:
                     seen.add(name)
                     yield name
             scope = scope._outer

@@ -1,8 +1,8 @@
 """The helper functions of templates, which are AccelForge's.
 
 These are ``include``, ``include_all``, ``include_text``, ``cwd``, ``find_path``, ``find_paths``,
-``path_exists`` and ``add_to_path``. They read files with the user's permissions; no template runs
-code or changes the environment.
+``path_exists`` and ``add_to_path``. They read files below the folders that `Includes` allows; no
+template runs code or changes the environment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import pass_context
 
 from polylat.errors import SpecError, UnsupportedError
-from polylat.spec.reading.files import IncludedTrees, find_paths, has_template, read_text
+from polylat.spec.reading.files import IncludedTrees, Includes, has_template
 from polylat.spec.reading.suggest import format_value
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Helpers:
         Function that returns the tree of an included file.
     render
         Function that renders the text of an included file.
+    includes
+        The files that it may include.
 
     Attributes
     ----------
@@ -74,9 +76,10 @@ class Helpers:
         include_dirs: list[str],
         load: LoadTree,
         render: RenderText,
+        includes: Includes,
     ) -> None:
         self.path, self.data, self.include_dirs = path, data, include_dirs
-        self.load, self.render = load, render
+        self.load, self.render, self.includes = load, render, includes
         self.loaded: dict[str, Any] = {}
 
     def table(self) -> dict[str, Any]:
@@ -113,12 +116,15 @@ class Helpers:
             "include_all": include_all,
             "include_text": include_text,
             "cwd": lambda: os.path.dirname(self.path),
-            "find_path": lambda p: find_paths(p, self.path, self.include_dirs)[0],
-            "find_paths": lambda p: find_paths(p, self.path, self.include_dirs),
+            "find_path": lambda p: self._find(p)[0],
+            "find_paths": self._find,
             "path_exists": self._path_exists,
             "add_to_path": self._add_to_path,
             "setenv": self._setenv,
         }
+
+    def _find(self, pattern: Any) -> list[str]:
+        return self.includes.find(pattern, self.path, self.include_dirs)
 
     def _variables(
         self, context: Context, inherit: bool, more: Mapping[str, Any]
@@ -133,7 +139,7 @@ class Helpers:
 
     def _include(self, pattern: Any, single: bool, indices: str, data: Mapping[str, Any]) -> str:
         """Load included files; return a YAML tag that refers to their tree."""
-        paths = find_paths(pattern, self.path, self.include_dirs)
+        paths = self._find(pattern)
         if single and len(paths) > 1:
             raise SpecError(
                 f"{format_value(pattern)} matches {len(paths)} files",
@@ -150,8 +156,8 @@ class Helpers:
     def _include_text(self, pattern: Any, data: Mapping[str, Any]) -> str:
         """Return the rendered text of included files."""
         texts = []
-        for path in find_paths(pattern, self.path, self.include_dirs):
-            text = read_text(path, included=True)
+        for path in self._find(pattern):
+            text = self.includes.read(path)
             if has_template(text):
                 rendered = self.render(path, text, data, self.include_dirs)
                 self.loaded.update(rendered.loaded)
@@ -162,13 +168,13 @@ class Helpers:
     def _path_exists(self, pattern: Any) -> bool:
         """Return whether a file matches."""
         try:
-            return bool(find_paths(pattern, self.path, self.include_dirs))
+            return bool(self._find(pattern))
         except SpecError:
             return False
 
     def _add_to_path(self, pattern: Any) -> str:
         """Add a directory to those that are searched for included files."""
-        self.include_dirs += find_paths(pattern, self.path, self.include_dirs)
+        self.include_dirs += self._find(pattern)
         return ""
 
     def _setenv(self, *_: Any) -> str:

@@ -11,6 +11,7 @@ from jinja2 import TemplateError, meta
 from jinja2.exceptions import SecurityError, TemplateNotFound, TemplateSyntaxError, UndefinedError
 
 from polylat.errors import PolylatError, SpecError
+from polylat.spec.reading.files import Includes
 from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.templates.helpers import Helpers, LoadTree, Rendered
 from polylat.spec.reading.templates.limits import MAX_OUTPUT, TooMuchWork
@@ -24,6 +25,7 @@ def render(
     include_dirs: Iterable[str],
     load: LoadTree,
     names: set[str],
+    includes: Includes,
     depth: int = 0,
 ) -> Rendered:
     """Render a file.
@@ -42,6 +44,8 @@ def render(
         Function (path, variables, include directories) → tree of an included file.
     names
         A set, to which the names of the template's variables are added.
+    includes
+        The files that the template may include.
     depth
         Number of nested ``include_text`` calls.
 
@@ -62,10 +66,10 @@ def render(
     def render_included(
         other: str, text: str, data: Mapping[str, Any], dirs: list[str]
     ) -> Rendered:
-        return render(other, text, data, dirs, load, names, depth + 1)
+        return render(other, text, data, dirs, load, names, includes, depth + 1)
 
-    helpers = Helpers(path, data, list(include_dirs), load, render_included)
-    environment = make_environment(os.path.dirname(path), helpers.table())
+    helpers = Helpers(path, data, list(include_dirs), load, render_included, includes)
+    environment = make_environment(path, helpers.table(), includes)
     name = os.path.basename(path)
     if len(text) > MAX_OUTPUT:
         raise SpecError(f"the template has more than {MAX_OUTPUT} characters", where=name)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import FileSystemLoader, StrictUndefined, nodes
+from jinja2 import FunctionLoader, StrictUndefined, nodes
 from jinja2.compiler import CodeGenerator
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from polylat.spec.reading.files import Includes
 from polylat.spec.reading.numbers import MAX_BITS, BadNumber, power
 from polylat.spec.reading.templates.filters import (
     BOUNDED_FILTERS,
@@ -19,13 +22,17 @@ from polylat.spec.reading.templates.filters import (
     text_within_bound,
 )
 from polylat.spec.reading.templates.limits import MAX_OUTPUT, MAX_TEXT, TooMuchWork
+from polylat.spec.reading.tree import tree_size
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from jinja2.parser import Parser
     from jinja2.runtime import Context
 
 _MAX_STEPS = 200_000
-"""Largest number of loop iterations, calls and operations."""
+"""Largest number of loop iterations, calls, operations and items of lists."""
+_MAX_SECONDS = 20
+"""Processor time, in case that the steps are long ones."""
 # The filters and methods that a template may use: their results are not much larger than their
 # operands.
 _FILTERS = frozenset(
@@ -43,23 +50,32 @@ _TEXT_METHODS = frozenset(
 _VALUE_METHODS = frozenset(("copy", "count", "get", "index", "items", "keys", "values"))
 
 
-def make_environment(directory: str, helpers: Mapping[str, Any]) -> ImmutableSandboxedEnvironment:
+def make_environment(
+    path: str, helpers: Mapping[str, Any], includes: Includes
+) -> ImmutableSandboxedEnvironment:
     """Make the environment in which a template is rendered.
 
     Parameters
     ----------
-    directory
-        Directory in which Jinja's own tags find files.
+    path
+        The file, next to which Jinja's own tags find files.
     helpers
         Name → function that the template may call.
+    includes
+        The files that the template may include.
 
     Returns
     -------
     ImmutableSandboxedEnvironment
         The environment; it raises `TooMuchWork` where a template exceeds the bound on the work.
     """
+
+    def source(name: str) -> str | None:
+        other = os.path.join(os.path.dirname(path), name)
+        return includes.read(other) if os.path.exists(other) or not includes.allows(other) else None
+
     environment = _Environment(
-        loader=FileSystemLoader(directory), undefined=StrictUndefined, extensions=[_AssertTag]
+        loader=FunctionLoader(source), undefined=StrictUndefined, extensions=[_AssertTag]
     )
     environment.globals.update(helpers)
     return environment
@@ -98,6 +114,26 @@ class _Generator(CodeGenerator):
         """Compile a concatenation ``a ~ b`` whose length is counted."""
         self.visit(self._call("_joined", node.nodes, node.lineno), frame)
 
+    def visit_List(self, node: nodes.List, frame: Any) -> None:
+        """Compile a list whose items are counted, those of lists within it included."""
+        self._sized(node, frame, super().visit_List)
+
+    def visit_Tuple(self, node: nodes.Tuple, frame: Any) -> None:
+        """Compile a tuple in the same way."""
+        self._sized(node, frame, super().visit_Tuple)
+
+    def visit_Dict(self, node: nodes.Dict, frame: Any) -> None:
+        """Compile a dictionary in the same way."""
+        self._sized(node, frame, super().visit_Dict)
+
+    def _sized(self, node: Any, frame: Any, write: Callable[[Any, Any], None]) -> None:
+        if getattr(node, "ctx", "load") != "load":  # the targets of an assignment
+            write(node, frame)
+            return
+        self.write("environment.sized(")
+        write(node, frame)
+        self.write(")")
+
     def _call(self, name: str, arguments: list[Any], lineno: int) -> nodes.Expr:
         attribute = nodes.EnvironmentAttribute(name)
         call = nodes.Call(attribute, arguments, [], None, None)
@@ -115,6 +151,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.steps = 0
+        self.deadline = time.thread_time() + _MAX_SECONDS
         self.filters = {k: v for k, v in self.filters.items() if k in _FILTERS}
         self.filters |= BOUNDED_FILTERS
         self.finalize = check_printable
@@ -127,8 +164,27 @@ class _Environment(ImmutableSandboxedEnvironment):
     def _step(self, count: int = 1) -> None:
         """Add to the number of steps, and refuse too many."""
         self.steps += count
+        if time.thread_time() > self.deadline:
+            raise TooMuchWork(f"more than {_MAX_SECONDS} s of computation")
         if self.steps > _MAX_STEPS:
             raise TooMuchWork(f"more than {_MAX_STEPS} steps")
+
+    def sized(self, value: Any) -> Any:
+        """Count the items of a list or dictionary, and refuse a value with too many.
+
+        Work on a value, such as a comparison, takes as long as all lists within it are together,
+        however few of them are different ones.
+        """
+        size = tree_size(value, MAX_TEXT)
+        if size >= MAX_TEXT:
+            raise TooMuchWork("a list that is too long")
+        self._step(1 + size // 50)
+        return value
+
+    def get_template(self, *args: Any, **kwargs: Any) -> Template:
+        """Count a template that Jinja's own tags include as a step."""
+        self._step()
+        return super().get_template(*args, **kwargs)
 
     def _range(self, *arguments: int) -> range:
         found = range(*arguments)
@@ -174,7 +230,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Count a call as a step."""
         self._step()
-        return super().call(context, obj, *args, **kwargs)
+        return self.sized(super().call(context, obj, *args, **kwargs))
 
     def call_binop(
         self,
