@@ -49,9 +49,9 @@ class Scope:
         Returns
         -------
         Scope
-            A new scope, or this one if its innermost table does not have the name.
+            A new scope; the table may get the name later.
         """
-        if name not in self._names or name == self._hidden:
+        if name == self._hidden:
             return self
         if self._hidden is not None:
             names = {k: v for k, v in self._names.items() if k != self._hidden}
