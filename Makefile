@@ -6,6 +6,7 @@ VENV := .venv
 VENV_ACCELFORGE := .venv-accelforge
 BENCH_OUTPUT ?= build/benchmarks.json
 WORKERS ?= 2
+SEED ?= 1
 
 PIP := -m pip --quiet --disable-pip-version-check install
 RUN := $(VENV)/bin/python
@@ -46,8 +47,9 @@ test: $(DEV) ## tests and doctests (docstrings, README), with a fixed random see
 test-quick: $(DEV) ## the fast tests, with few random examples
 	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow"
 
-nightly: $(DEV) ## the property tests with many random examples
+nightly: $(DEV) ## the property tests with many random examples, and 100,000 mutants of all inputs
 	HYPOTHESIS_PROFILE=nightly $(RUN) -m pytest -n $(WORKERS)
+	$(RUN) -m tests.fuzz --seed $(SEED) --mutants 100000 --jobs $(WORKERS) --failures build/mutants
 
 lint: $(DEV) ## lint, format, types, import layers, docstrings
 	$(RUN) -m ruff check .

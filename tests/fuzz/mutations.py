@@ -50,8 +50,9 @@ _Mutation = Callable[[random.Random, Node], None]
 
 def _mutated_tree(draw: random.Random, source: Source) -> str:
     root = document(source.tree)
+    mutations = _GENTLE if draw.random() < 0.5 else _MUTATIONS
     for _ in range(_count(draw)):
-        draw.choice(_MUTATIONS)(draw, root)
+        draw.choice(mutations)(draw, root)
     return text_of(root)
 
 
@@ -214,6 +215,10 @@ _MUTATIONS: tuple[_Mutation, ...] = (
     *(_name, _name, _expression, _kind, _delete, _delete, _duplicate, _exchange, _move, _order),
     *(_order, _order, _key, _nest, _schedule, _schedule, _schedule),
 )
+_GENTLE: tuple[_Mutation, ...] = (
+    *(_number, _scaled, _ordinary, _ordinary, _ordinary, _expressions_scaled, _order, _schedule),
+)
+"""After these, an input is often legal: their mutants test what follows the reader."""
 
 
 # Texts

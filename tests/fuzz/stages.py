@@ -126,21 +126,23 @@ def _stages(
     yield stage("explain", lambda: str(report.explain()))
     if rarely(0.5):
         yield stage("explain json", lambda: _as_json(report.explain().to_dict()))
-    if rarely():
-        yield stage("verify", report.verify)
-    if rarely():
-        component = draw.choice(spec.arch.order)
-        yield stage("curve", lambda: str(report.curve(component)))
-    if rarely():
-        yield stage("timeline", lambda: _timeline(report, folder))
-    if rarely():
-        yield stage("page", report.to_html)
-        yield stage("notebook", report._repr_html_)
-    if rarely():
-        yield stage("frames", lambda: (report.accesses_frame(), report.occupancy_frame()))
-        yield stage("mechanisms", lambda: str(report.mechanisms()))
-    if rarely():
-        yield stage("mapping tree", lambda: report.mapping_tree().to_svg())
+    for name, do in _rare_stages(report, spec, folder, draw):
+        if rarely():
+            yield stage(name, do)
+
+
+def _rare_stages(
+    report: Report, spec: Spec, folder: Path, draw: random.Random
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    component = draw.choice(spec.arch.order)
+    yield "verify", report.verify
+    yield "curve", lambda: str(report.curve(component))
+    yield "timeline", lambda: _timeline(report, folder)
+    yield "page", report.to_html
+    yield "notebook", report._repr_html_
+    yield "frames", lambda: (report.accesses_frame(), report.occupancy_frame())
+    yield "mechanisms", lambda: str(report.mechanisms())
+    yield "mapping tree", lambda: report.mapping_tree().to_svg()
 
 
 def _attempt(name: str, do: Callable[[], Any], outcome: Outcome) -> tuple[Any, str]:
@@ -150,7 +152,9 @@ def _attempt(name: str, do: Callable[[], Any], outcome: Outcome) -> tuple[Any, s
     except PolylatError as error:
         message = str(error)
         if find_hidden(message):
-            outcome.failures.append(f"{name}: the message has control characters: {message!r}")
+            outcome.failures.append(
+                f"{name}: the message has characters that do not show: {message!r}"
+            )
         if len(message) > _LONGEST_MESSAGE:
             outcome.failures.append(f"{name}: a message of {len(message)} characters")
         return None, f"{type(error).__name__}: {message}"
