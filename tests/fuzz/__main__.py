@@ -3,7 +3,8 @@
 ``python -m tests.fuzz --seed 1 --mutants 100000 --jobs 2 --failures DIRECTORY`` makes the mutants
 of the seeds 1, 2, … and writes every one that fails to DIRECTORY, as ``SEED.yaml`` and
 ``SEED.txt``. A mutant fails if anything but a result or a `PolylatError` comes out, if it takes
-longer than ``--limit`` seconds, or if the process dies or grows by more than ``--memory`` megabytes.
+longer than ``--limit`` seconds, or if the process dies or grows by more than ``--memory``
+megabytes.
 ``python -m tests.fuzz --replay SEED …`` runs single mutants again, in this process.
 """
 

@@ -23,9 +23,9 @@ from polylat.spec.reading.expressions.evaluation import (
     evaluate_positive,
     evaluate_whole,
 )
+from polylat.spec.reading.expressions.lazy_value import LazyValue
 from polylat.spec.reading.expressions.max_plus import MaxPlusLatency, NotMaxPlusError
 from polylat.spec.reading.expressions.objects import Fields, ItemList
-from polylat.spec.reading.expressions.lazy_value import LazyValue
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.expressions.sets import NameSet, NameUniverse
 from polylat.spec.reading.expressions.tensor_sets import evaluate_set, values_by_tensor
