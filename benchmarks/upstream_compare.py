@@ -182,7 +182,7 @@ def _compare(checkout: Path, case: Case, largest: int, folder: Path) -> Row:
     except Exception as error:  # noqa: BLE001
         their_error = _first_line(error)
     try:
-        spec = _our_input(files, case, functions, source, models, folder)
+        spec = _our_input(files, case, functions, source, models, folder, checkout)
         ours = roofline(spec, accounting=_accounting(checkout))
     except PolylatError as error:
         verdict = "polylat" if their_error is None else "both refuse"
@@ -211,7 +211,8 @@ def _accounting(checkout: Path) -> str:
 def _refused(checkout: Path, case: Case, why: Exception) -> tuple[str, str]:
     """Return verdict and remark on a file that AccelForge cannot load."""
     try:
-        load(*(str(checkout / name) for name in case.files), jinja_parse_data=case.variables)
+        files = [str(checkout / name) for name in case.files]
+        load(*files, jinja_parse_data=case.variables, include_from=[checkout])
     except PolylatError as error:
         return "both refuse", error.what
     return "AccelForge", _first_line(why)
@@ -334,6 +335,7 @@ def _our_input(
     source: Any,
     throughputs: dict[str, dict[str, int]],
     folder: Path,
+    checkout: Path,
 ) -> Spec:
     """Return polylat's input: from the same files, or AccelForge's object if a script made it."""
     if functions is not None:
@@ -341,7 +343,7 @@ def _our_input(
     if throughputs:
         given = json.dumps({"schedule": {"throughput": throughputs}})
         files = [*files, _written(folder / "schedule.yaml", given)]
-    return load(*files, jinja_parse_data=case.variables)
+    return load(*files, jinja_parse_data=case.variables, include_from=[checkout])
 
 
 # Comparisons --------------------------------------------------------------------------------------

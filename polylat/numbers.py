@@ -272,7 +272,7 @@ def percent(part: Number, whole: Number) -> str:
     Returns
     -------
     str
-        One decimal; empty if `whole` is zero.
+        One decimal, or four digits of a very large share; empty if `whole` is zero.
     """
     if not whole:
         return ""
@@ -281,7 +281,7 @@ def percent(part: Number, whole: Number) -> str:
         return "<0.1%"
     if Fraction(1999, 20) <= share < 100:
         return ">99.9%"
-    return f"{float(share):.1f}%"
+    return f"{float(share):.1f}%" if share < 10**9 else f"{_engineering(share, 4)}%"
 
 
 def format_factor(factor: Number) -> str:

@@ -309,3 +309,95 @@ def test_a_tile_that_is_too_large_to_count() -> None:
     with pytest.raises(polylat.UnsupportedError, match="more than"):
         _ = next(m for m in report.occupancy if m.component == "DRAM").peak
     assert f"{report.accesses['e', 'DRAM', 'i', 'read']:,}" in str(report)
+
+
+# Numbers that nothing fits
+
+
+def two_memories(size: int, throughput: object, tile: int = 1) -> Data:
+    """A matrix product in tiles, with hostile figures."""
+    inside = [storage("SRAM", "a"), loop("n"), *([loop("k")] if tile > 1 else []), leaf("e")]
+    data = spec(
+        {"m": 3, "n": 2, "k": size},
+        [einsum("e", ("z", "m n"), ("a", "m k"), ("b", "k n"))],
+        [memory("DRAM", size="inf"), memory("SRAM", size="inf"), MAC],
+        [storage("DRAM", "a", "b", "z"), loop("m"), loop("k", tile), *inside],
+    )
+    for action in data["arch"]["nodes"][0]["actions"]:
+        action["throughput"] = throughput
+    return data
+
+
+def windows_without_bounds() -> Data:
+    """Two rank variables of which only the sum is bounded."""
+    data = product(2, 2, 2)
+    workload = data["workload"]
+    del workload["iteration_space_shape"]
+    workload["rank_sizes"] = {"H": 8}
+    accesses = [
+        {"name": "a", "projection": {"H": "p + r"}},
+        {"name": "z", "projection": {"H": "p + r"}, "output": True},
+    ]
+    workload["einsums"] = [{"name": "e", "tensor_accesses": accesses}]
+    nodes = [storage("DRAM", "a", "z"), leaf("e")]
+    return {**data, "mapping": {"nodes": nodes}}
+
+
+HOSTILE: dict[str, Data] = {
+    "rank 1e400": two_memories(10**400, 1, 10**400),
+    "throughput 1e17": two_memories(6, "1e17"),
+    "throughput 1e400": two_memories(6, "1e400"),
+    "latency 1e400": two_memories(6, 1)
+    | {"schedule": {"latency": {"DRAM": {"read": "1e400"}}, "staged": "all"}},
+    "no bounds": windows_without_bounds(),
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+def test_every_function(data: Data, tmp_path: Path) -> None:
+    """A result, or one clear error: from every function, and from every command."""
+    file = tmp_path / "mapping.yaml"
+    file.write_text(json.dumps(data), encoding="utf-8")
+    page, csv = str(tmp_path / "page.html"), str(tmp_path / "results.csv")
+    svg, trace = str(tmp_path / "timeline.svg"), str(tmp_path / "trace.json")
+    for command, *more in (
+        ("analyze", "--json", "--verify"),
+        ("roofline",),
+        ("explain",),
+        ("curve", "--component", "DRAM"),
+        ("timeline", "-o", svg),
+        ("timeline", "-o", trace),
+        ("explore", "--staged", "-o", csv),
+        ("report", "--verify", "-o", page),
+    ):
+        limit = () if command == "roofline" else ("--max-tiles", "1000")
+        done = CliRunner().invoke(main, [command, str(file), *more, *limit])
+        error = done.exception if not isinstance(done.exception, SystemExit) else None
+        assert error is None, (command, more, error)
+        assert done.exit_code in (0, 2), (command, more, done.output)
+        if done.exit_code and "No variant is legal" not in done.output:
+            assert len(done.output.splitlines()) == 1, done.output
+
+
+@pytest.mark.parametrize(("data", "status"), [(HOSTILE["no bounds"], 2), (product(2, 2, 2), 0)])
+def test_status(data: Data, status: int, tmp_path: Path) -> None:
+    file = tmp_path / "mapping.yaml"
+    file.write_text(json.dumps(data), encoding="utf-8")
+    done = CliRunner().invoke(main, ["analyze", str(file)])
+    assert done.exit_code == status
+    assert status == 0 or "rank variable 'p' of Einsum 'e' has no lower bound" in done.output
+
+
+def test_figures_of_extreme_throughputs() -> None:
+    """By hand: nothing takes as long as the 54 accesses of SRAM, or as those of DRAM."""
+    fast = polylat.analyze(Spec.from_dict(two_memories(6, "1e30")))
+    assert fast.accesses["e", "SRAM", "a", "read"] == 36
+    assert fast.accesses["e", "SRAM", "a", "write"] == 18
+    assert fast.latency == 54
+    slow = polylat.analyze(Spec.from_dict(two_memories(6, "1e-30")))
+    counts = [n for (_, component, *_), n in slow.accesses.items() if component == "DRAM"]
+    assert slow.resource_bound == slow.roofline == sum(counts) * 10**30
+    # Durations of more than 64 bits, and a critical path through them.
+    assert sum(slow.critical_totals.values()) == slow.latency
+    assert slow.what_if({"DRAM": 2}).latency < slow.latency
+    assert slow.sensitivity().latency == slow.latency

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from itertools import product
 from math import prod
 
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import ROOT
+from fixed_types import functions_with_fixed_types
 from polylat import TooLargeError
 from polylat.lowering import points
 from polylat.lowering.integer_types import count_type, fitting_type, position_type, tile_lengths
@@ -110,22 +110,6 @@ FITTING = {
 There are fewer than 2^62 tile iterations (`iteration_table`), so that keys and loop indices fit.
 Numbers of values have the type that `count_type` chooses.
 """
-
-
-def functions_with_fixed_types(tree: ast.Module) -> Iterator[str]:
-    """The functions that name a NumPy type of numbers."""
-
-    def walk(node: ast.AST, name: tuple[str, ...]) -> Iterator[str]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.FunctionDef | ast.ClassDef):
-                yield from walk(child, (*name, child.name))
-                continue
-            named = child.attr if isinstance(child, ast.Attribute) else ""
-            if named.rstrip("0123456789") in ("int", "uint", "float") and named[-1:].isdigit():
-                yield ".".join(name)
-            yield from walk(child, name)
-
-    yield from walk(tree, ())
 
 
 def test_every_fixed_type_has_a_reason() -> None:
