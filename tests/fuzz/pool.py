@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
@@ -120,6 +121,7 @@ def _stop(worker: _Worker) -> None:
 
 def _work(pipe: Connection, stage: Any, limits: Limits) -> None:
     """Run the mutants of the seeds that arrive."""
+    parent = os.getppid()
     size = limits.megabytes << 20
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -129,9 +131,9 @@ def _work(pipe: Connection, stage: Any, limits: Limits) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         while True:
-            try:
-                seed = pipe.recv()
-            except EOFError:
-                return
+            while not pipe.poll(5):
+                if os.getppid() != parent:  # it has been killed, and another worker keeps the pipe
+                    return
+            seed = pipe.recv()
             stage.value = b"mutation"
             pipe.send(run(mutant(seed), Path(folder), begins))
