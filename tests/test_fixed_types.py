@@ -113,10 +113,9 @@ FITTING = {
     "engine/extension.py": {
         "_finishing_tasks": INDICES,
         "_later_starts": INDICES,
-        "_first_tasks": NUMBERS,
-        "_last_before": INDICES,
         "_joined": INDICES,
     },
+    "engine/port_turns.py": {"latest_first": INDICES},
     "engine/row_builder.py": {
         "RowBuilder.source": INDICES,
         "RowBuilder._later": INDICES,
@@ -126,15 +125,19 @@ FITTING = {
         "ServedAhead.of": INDICES,
     },
     "engine/service_order.py": {
+        "ServiceOrder.moves": INDICES,
         "order_of_shortened_loops": INDICES,
         "order_of_services": INDICES,
         "_padded": INDICES,
         "_moving": INDICES,
         "_followers": NUMBERS,
-        "service_rules": NUMBERS,
+    },
+    "engine/service_rules.py": {
+        "service_rules.followers": NUMBERS,
+        "_in_order": NUMBERS,
+        "_older": INDICES,
         "_wide": INDICES,
         "_wide_matrix": INDICES,
-        "_older": INDICES,
     },
     "engine/service_simulation.py": {
         "_Run._rank": INDICES,
@@ -144,6 +147,7 @@ FITTING = {
         "ServiceTable.locate": INDICES,
         "ServiceTable.at_sampled_distance": INDICES,
     },
+    "engine/skewed_order.py": {"_Turns.awaited": INDICES, "_last_tasks": INDICES},
     "engine/work_conserving.py": {
         "_resequenced": NUMBERS,
         "with_order_of": NUMBERS,

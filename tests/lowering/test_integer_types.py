@@ -74,7 +74,7 @@ FITTING = {
     "mixed_radix.py": {
         "predecessor": "loop indices",
         "successor": "loop indices, and numbers of tile iterations",
-        "last_turn": "loop indices",
+        "linear_index": "numbers of tile iterations, and of turns of a loop",
     },
     "numbering.py": {
         "Numbering.earlier": "numbers of tile iterations",
