@@ -8,6 +8,7 @@ from typing import Any
 from polylat.errors import PolylatError
 from polylat.explorer import explore
 from polylat.report import analyze
+from polylat.schedule.compilation import kept_code
 from polylat.spec import Spec
 
 __all__ = ["warm_up"]
@@ -16,12 +17,20 @@ _TRIPS = (6, 1_000_000)
 """Numbers of iterations of a loop that is visited, and of one that is sampled."""
 
 
-def warm_up() -> None:
+def warm_up() -> tuple[int, int]:
     """Compile what explorations and analyses of many tile iterations need.
 
-    Compiled code is kept beside the package, or where the environment variable
-    ``NUMBA_CACHE_DIR`` says. Without this call, the first exploration compiles it, which takes
-    about 20 seconds.
+    Compiled code is kept in the first folder that can be written to: that of the environment
+    variable ``NUMBA_CACHE_DIR``, the folders ``__pycache__`` of the package, the user's folder for
+    caches. It is read from all of them, so that an image of a container can have it in a package
+    that is read-only later. Without this call, the first exploration compiles it, which takes about
+    20 seconds.
+
+    Returns
+    -------
+    (int, int)
+        Number of compiled functions, and how many of them are in memory only, because there is no
+        folder that can be written to.
     """
     for trips in _TRIPS:
         for latency in (0, 2):
@@ -34,6 +43,7 @@ def warm_up() -> None:
                         report.timeline(fold=True, limit=10)
     few = Spec.from_dict(_cascade(_TRIPS[0], 0))
     explore(few, slots=[1, 2], staged=True, exhaustive=True, n_jobs=1, progress=False)
+    return kept_code()
 
 
 def _cascade(trips: int, latency: int) -> dict[str, Any]:

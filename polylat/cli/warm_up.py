@@ -26,5 +26,11 @@ def warm_up() -> RenderableType:
     """
     before = perf_counter()
     with status("compiling"):
-        compile_all()
-    return Text(f"Compiled code is ready ({perf_counter() - before:.0f} s).")
+        count, in_memory = compile_all()
+    text = f"Compiled code is ready ({perf_counter() - before:.0f} s)."
+    if in_memory:
+        text = (
+            f"{in_memory:,} of {count:,} compiled functions cannot be kept: no folder can be"
+            " written to. Set NUMBA_CACHE_DIR to one that can."
+        )
+    return Text(text)

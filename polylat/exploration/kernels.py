@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, compiled
+from polylat.schedule.arrays import Ints, Mask, Times
+from polylat.schedule.compilation import compiled
 from polylat.schedule.list_scheduling import list_schedule, settle
 
 __all__ = ["GraphArrays", "time_variants"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from polylat.schedule.compilation import compiled
 
 __all__ = [
     "Ints",
     "Mask",
     "Times",
-    "compiled",
     "concatenated_ranges",
     "date_ranks",
     "group_by_key",
@@ -28,9 +28,6 @@ Mask = npt.NDArray[np.bool_]
 
 Times = npt.NDArray[Any]
 """Times in steps: 64-bit integers where they fit, else Python integers (dtype object)."""
-
-compiled: Any = numba.njit(cache=True, nogil=True)
-"""Decorator of compiled functions; `.py_func` is the function as it was (numba has no types)."""
 
 
 def date_ranks(columns: Ints) -> Ints:

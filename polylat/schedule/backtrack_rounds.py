@@ -1,14 +1,8 @@
-"""The compiled functions of `backtrack` that follow a path back to time 0, and detect its rounds.
-
-After a change of `backtrack_steps` or `backtrack_shapes`, change this file, too: numba's cache of
-its functions would keep the old code.
-"""
+"""The compiled functions of `backtrack` that follow a path back to time 0 and detect its rounds."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import numba
 
 from polylat.schedule.backtrack_shapes import EVENT, FULL, LINK, PLACE, SHAPE, shape_number
 from polylat.schedule.backtrack_steps import (
@@ -43,11 +37,11 @@ from polylat.schedule.backtrack_steps import (
     residue,
     subtract_duration,
 )
+from polylat.schedule.compilation import compiled
 
 __all__ = ["compiled_walk"]
 
-# numba's decorators are untyped.
-_njit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+_njit = compiled(error_model="numpy")
 
 CANDIDATES = 3
 """How many of an event's latest occurrences are tried as the beginning of a round."""

@@ -1,15 +1,12 @@
-"""The compiled hash consing of `backtrack`: equal repetitions share one shape.
-
-After a change here, change `backtrack_rounds`, too: numba's cache of its functions would keep the
-old code.
-"""
+"""The compiled hash consing of `backtrack`: equal repetitions share one shape."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from polylat.schedule.compilation import compiled
 
 __all__ = [
     "CHAIN",
@@ -24,8 +21,7 @@ __all__ = [
     "shape_number",
 ]
 
-# numba's decorators are untyped.
-_njit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+_njit = compiled(error_model="numpy")
 
 FULL = -np.int64(3)
 

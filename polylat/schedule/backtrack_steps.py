@@ -1,16 +1,12 @@
-"""The compiled functions of `backtrack` for one step back in time: what an event waited for.
-
-The compiled functions stay in three modules, this one, `backtrack_rounds` and `backtrack_shapes`:
-numba's cache notices changes of a function's own file only, so that a change here or in
-`backtrack_shapes` needs one in `backtrack_rounds`, too.
-"""
+"""The compiled functions of `backtrack` for one step back in time: what an event waited for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from polylat.schedule.compilation import compiled
 
 __all__ = [
     "LOST",
@@ -27,8 +23,7 @@ __all__ = [
     "subtract_duration",
 ]
 
-# numba's decorators are untyped.
-_njit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+_njit = compiled(error_model="numpy")
 
 # Constants are NumPy integers: numba would compile a function again for each Python literal that it
 # is called with.

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from polylat.schedule.arrays import compiled
+from polylat.schedule.compilation import compiled
 
 __all__ = ["HOLDS", "TIGHT", "UNDECIDED", "VIOLATED", "decide", "split"]
 
@@ -21,7 +20,7 @@ or its source does not stay in few pieces."""
 _MOST_PARTS = 4096
 """Largest number of parts that a box is split into."""
 
-inlined: Any = numba.njit(cache=True, nogil=True, inline="always")
+inlined = compiled(inline="always")
 """Decorator of parts of compiled loops: calls with many arrays take as long as what they do."""
 
 _WHOLE, _SPLIT, _LOST = range(3)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from polylat.numbers import INT64_LIMIT
-from polylat.schedule.arrays import Ints, Times, compiled
+from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.compilation import compiled
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, compiled
+from polylat.schedule.arrays import Ints, Mask, Times
+from polylat.schedule.compilation import compiled
 
 __all__ = ["Grid", "fill_forward"]
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, compiled, group_by_key
+from polylat.schedule.arrays import Ints, Times, group_by_key
+from polylat.schedule.compilation import compiled
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.precedences import event_links

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, compiled, group_by_key
+from polylat.schedule.arrays import Ints, Times, group_by_key
+from polylat.schedule.compilation import compiled
 
 __all__ = ["PrecedenceSystem"]
 
