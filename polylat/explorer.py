@@ -301,17 +301,20 @@ def explore(
     try:
         search.run(n_jobs, dask, progress)
     except (StoreError, WorkerError) as error:
+        search.add_stored()
         if search.outcomes:
             error.exploration = _exploration(search, complete=False)
         raise
     except KeyboardInterrupt as error:
-        kept = f" in {store}, from which the exploration continues" if store is not None else ""
+        is_read = search.add_stored()
+        kept = f"{len(search.outcomes):,} finished results are kept"
+        if not is_read:
+            kept = f"all results in {store} are kept, of which {len(search.outcomes):,} were read"
+        elif store is not None:
+            kept += f" in {store}, from which the exploration continues"
         raise InterruptedExplorationError(
-            f"interrupted; {len(search.outcomes):,} finished results are kept{kept}",
-            exploration=_exploration(search, complete=False),
+            f"interrupted; {kept}", exploration=_exploration(search, complete=False)
         ) from error
-    finally:
-        search.close()
     return _exploration(search, complete=True)
 
 

@@ -430,24 +430,21 @@ def _timed(
 
         found = TimingSearch(goal, convert, done)
         remarks = []
-        if store is not None:
-            texts = _row_texts(mappings.data)
-            machine = [repr(converter.spec(0).arch), repr(converter.spec(0).workload)]
-            key = fingerprint([texts, machine, repr(sorted(normal.items())), goal])
-            remark = found.open_store(as_path(store), key, len(candidates))
-            remarks += [remark] if remark else []
         try:
+            if store is not None:
+                spec = converter.spec(0)
+                texts = _row_texts(mappings.data)
+                key = fingerprint([texts, spec.arch, spec.workload, normal, goal])
+                remark = found.open_store(as_path(store), key, len(candidates))
+                remarks += [remark] if remark else []
             found.run(candidates, run, first)
         except KeyboardInterrupt as error:
             kept = f" in {store}, from which the search continues" if store is not None else ""
-            count = sum(c.outcome is not None for c in found.found.values())
             raise InterruptedExplorationError(
-                f"interrupted; {count:,} timed mappings are kept{kept}"
+                f"interrupted; {found.kept:,} timed mappings are kept{kept}"
                 if kept
                 else "interrupted; give a store to continue from"
             ) from error
-        finally:
-            found.close()
     floor = min(bounds) if found.trusted else Fraction(0)
     if not found.trusted:
         remarks.append(

@@ -187,14 +187,16 @@ class TimingSearch:
         StoreError
             The file cannot be used.
         """
-        self._store = Store(path, key, count)
+        self._store = Store(path, key, count, _is_result)
+        self._store.read()
         return self._store.remark
 
-    def close(self) -> None:
-        """Close the file of results."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+    @property
+    def kept(self) -> int:
+        """Number of candidates that were timed, now or before."""
+        stored = {} if self._store is None else self._store.finished
+        timed = {number for number, c in self.found.items() if c.outcome is not None}
+        return len(timed | stored.keys())
 
     def run(self, candidates: Sequence[Candidate], run: Run, first: int | None = None) -> None:
         """Time candidates, except those that cannot be better than the best.
@@ -318,6 +320,11 @@ class TimingSearch:
 def _energy(candidate: Candidate) -> Number | float:
     energy = None if candidate.outcome is None else candidate.outcome.energy
     return inf if energy is None else energy
+
+
+def _is_result(number: int, batch: Batch) -> bool:
+    """Return whether stored results can be those of a candidate."""
+    return not batch.excluded and [n for n, _ in batch.outcomes] == [number]
 
 
 def _outcome(spec: Spec, options: Mapping[str, Any]) -> Outcome:

@@ -64,8 +64,6 @@ class FrontSearch:
     ------
     OptionError
         There is no such objective.
-    StoreError
-        The file cannot be used.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class FrontSearch:
         if store is not None:
             parts = self._parts
             key = [space.key, self.objectives, exhaustive, parts[:3], len(parts)]
-            self._store = Store(store, fingerprint(key), len(parts))
+            self._store = Store(store, fingerprint(key), len(parts), self._is_result)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -117,6 +115,8 @@ class FrontSearch:
         WorkerError
             Too many workers have died, or the scheduler does not answer.
         """
+        if self._store is not None:
+            self._store.read()
         # First the part whose variants overlap most: it gives a good front to start with.
         first = self._first_part()
         order = [first, *(part for part in range(len(self._parts)) if part != first)]
@@ -150,10 +150,35 @@ class FrontSearch:
         cell = space.cells - (streaming << len(space.staged)) + streaming - 1
         return max(n for n, spans in enumerate(self._parts) if spans[0][0] <= cell)
 
-    def close(self) -> None:
-        """Close the file of results."""
-        if self._store is not None:
-            self._store.close()
+    def add_stored(self) -> bool:
+        """Add the stored results that `run` has not come to, for a search that ends early.
+
+        Returns
+        -------
+        bool
+            Whether the file was read to its end.
+        """
+        if self._store is None:
+            return True
+        for batch in self._store.finished.values():
+            self.outcomes.update(batch.outcomes)
+        return self._store.is_read
+
+    def _is_result(self, part: int, batch: Batch) -> bool:
+        """Return whether stored results can be those of a part."""
+        first_of = self.space.variants_per_cell
+        spans = [range(c * first_of + a, c * first_of + b) for c, a, b in self._parts[part]]
+        numbers = {number for number, _ in batch.outcomes}
+        energy = any(objective.name == "energy" for objective in self.objectives)
+        return (
+            len(numbers) == len(batch.outcomes)
+            and len(numbers) + batch.excluded == sum(map(len, spans))
+            and all(any(number in span for span in spans) for number in numbers)
+            and not (self.exhaustive and batch.excluded)
+            and all(
+                o.latency is None or (o.energy is not None) == energy for _, o in batch.outcomes
+            )
+        )
 
     def _add(self, batch: Batch, bar: Any) -> Batch:
         self.outcomes.update(batch.outcomes)
