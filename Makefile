@@ -7,6 +7,7 @@ VENV_ACCELFORGE := .venv-accelforge
 BENCH_OUTPUT ?= build/benchmarks.json
 WORKERS ?= 2
 SEED ?= 1
+SOAK_MINUTES ?= 20
 
 PIP := -m pip --quiet --disable-pip-version-check install
 RUN := $(VENV)/bin/python
@@ -15,7 +16,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 
-.PHONY: help demo pictures docs notebooks test test-quick lint format bench bench-smoke truth accelforge nightly clean
+.PHONY: help demo pictures docs notebooks test test-quick lint format bench bench-smoke truth accelforge soak nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ test: $(DEV) ## tests and doctests (docstrings, README), with a fixed random see
 
 test-quick: $(DEV) ## the fast tests, with few random examples
 	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow"
+
+soak: $(DEV) ## random inputs through every function for SOAK_MINUTES: memory, caches, results
+	$(RUN) -m benchmarks.soak --minutes $(SOAK_MINUTES)
 
 nightly: $(DEV) ## the property tests with many random examples, and 100,000 mutants of all inputs
 	HYPOTHESIS_PROFILE=nightly $(RUN) -m pytest -n $(WORKERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache, cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.analysis import bandwidth_curve, relation, sensitivity
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from islpy import UnionMap
 
 __all__ = ["Bound", "Results"]
+
+_MOST_FACTORS = 8
+"""Number of factors whose changes a report remembers."""
 
 Bound = Literal["resource", "dependence", "barrier"]
 """Names of the lower bounds on the latency."""
@@ -494,7 +497,8 @@ class Results:
         """`single_changes`, which remembers its results."""
         spec = self.solution.model.lowered.spec
         known, fetches = self._known_names, self.refetches
-        return cache(partial(single_changes, spec, self.options, known, fetches, self.latency))
+        changes = partial(single_changes, spec, self.options, known, fetches, self.latency)
+        return lru_cache(_MOST_FACTORS)(changes)
 
     def curve(self, component: str, action: str | None = None) -> Curve:
         """Return the latency as a function of a bandwidth; the order of service is kept.

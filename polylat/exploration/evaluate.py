@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -100,22 +101,33 @@ def points(
         yield vector(objectives, outcome.latency, peaks, counts, outcome.energy), index
 
 
-_EVALUATORS: deque[_Evaluator] = deque(maxlen=_MOST_EVALUATORS)
-"""The latest evaluators in this process, each of a space of its own."""
+class _Evaluators(threading.local):
+    """The latest evaluators of a thread, each of a space of its own.
+
+    Evaluators change while they evaluate, so that threads (of a Dask worker, for example) do not
+    share them.
+    """
+
+    def __init__(self) -> None:
+        self.latest: deque[_Evaluator] = deque(maxlen=_MOST_EVALUATORS)
+
+
+_EVALUATORS = _Evaluators()
 
 
 def clear_cache() -> None:
-    """Discard everything that is cached between calls of `evaluate`."""
-    _EVALUATORS.clear()
+    """Discard everything that this thread caches between calls of `evaluate`."""
+    _EVALUATORS.latest.clear()
 
 
 def _evaluator(space: Space) -> _Evaluator:
-    for evaluator in _EVALUATORS:
+    latest = _EVALUATORS.latest
+    for evaluator in latest:
         # Keys take milliseconds; worker processes receive the space anew with each call.
         if evaluator.space is space or evaluator.space.key == space.key:
             return evaluator
-    _EVALUATORS.append(_Evaluator(space))
-    return _EVALUATORS[-1]
+    latest.append(_Evaluator(space))
+    return latest[-1]
 
 
 class _Evaluator:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from polylat.errors import MissingExtraError, OptionError, WorkerError
+from polylat.locks import SharedLock
 
 __all__ = ["Run", "runner"]
 
@@ -66,7 +67,7 @@ def runner(n_jobs: int | None, dask: Any) -> Iterator[Run]:
         return
     joblib = _import("joblib", "explore" if dask is None else "dask")
     with ExitStack() as stack:
-        stack.enter_context(_silent_kills())
+        stack.enter_context(_SILENT_KILLS)
         if dask is not None:
             distributed = _import("distributed", "dask")
             client = dask
@@ -170,24 +171,39 @@ def _workers_ignore_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextmanager
-def _silent_kills() -> Iterator[None]:
-    """Do not print exceptions in joblib's thread for processes that are killed on purpose.
+class _Silence:
+    """A hook for exceptions in threads, for as long as a runner uses it.
 
-    That thread may be about to start a call that has been canceled.
+    It does not print exceptions in joblib's thread for processes that are killed on purpose: that
+    thread may be about to start a call that has been canceled. Runners in several threads share it,
+    and the last one removes it.
     """
-    before = threading.excepthook
 
-    def hook(args: threading.ExceptHookArgs) -> None:
+    def __init__(self) -> None:
+        self._lock = SharedLock()
+        self._users = 0
+        self._before = threading.excepthook
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = threading.excepthook
+                threading.excepthook = self._hook
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                threading.excepthook = self._before
+
+    def _hook(self, args: threading.ExceptHookArgs) -> None:
         flags = getattr(args.thread, "executor_flags", None)
         if not getattr(flags, "kill_workers", False):
-            before(args)
+            self._before(args)
 
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = before
+
+_SILENT_KILLS = _Silence()
 
 
 def _numbered(number: int, function: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[int, T]:

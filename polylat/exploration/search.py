@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from polylat.exploration.evaluate import Batch, Span, evaluate, points
+from polylat.exploration.evaluate import Batch, Span, clear_cache, evaluate, points
 from polylat.exploration.fingerprint import fingerprint
 from polylat.exploration.parallel import runner
 from polylat.exploration.pareto import (
@@ -117,6 +117,13 @@ class FrontSearch:
         """
         if self._store is not None:
             self._store.read()
+        try:
+            self._run(n_jobs, dask, progress)
+        finally:
+            # Tables of a large space take a gigabyte.
+            clear_cache()
+
+    def _run(self, n_jobs: int | None, dask: Any, progress: bool | None) -> None:
         # First the part whose variants overlap most: it gives a good front to start with.
         first = self._first_part()
         order = [first, *(part for part in range(len(self._parts)) if part != first)]

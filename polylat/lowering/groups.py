@@ -8,12 +8,14 @@ group is a set of a few dimensions, whatever the size of the mapping.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
 import islpy as isl
 
+from polylat.lowering.array_cache import array_cache
 from polylat.lowering.isl_text import (
     affine_text,
     digits_within,
@@ -96,14 +98,27 @@ _COMPARED = 100_000
 """Number of operations of ISL after which two sets count as different: up to a second."""
 
 
+_SOLVED = 1 << 26
+"""Largest number of bytes of the solved groups that are kept: many mappings have the same."""
+
+_LIMITED = threading.local()
+"""Per thread, a context of ISL in which the number of operations is limited.
+
+The limit belongs to a context, and all other sets are in one that all threads share: a limit there
+would also stop what other threads compute.
+"""
+
+
 @contextmanager
-def _at_most(operations: int) -> Iterator[None]:
-    """Let ISL raise an error after a number of operations; 0: any number."""
-    context = isl.DEFAULT_CONTEXT
+def _at_most(operations: int) -> Iterator[isl.Context]:
+    """Provide a context in which ISL raises an error after a number of operations; 0: never."""
+    if not hasattr(_LIMITED, "context"):
+        _LIMITED.context = isl.Context()
+    context = _LIMITED.context
     context.reset_operations()
     context.set_max_operations(operations)
     try:
-        yield
+        yield context
     finally:
         context.set_max_operations(0)
 
@@ -140,18 +155,20 @@ def translates(
         Whether the points with the values but the last ones, moved by the shift, are those with the
         values but the first ones. False also where ISL takes too long to decide.
     """
-    relation = isl.Set(text)
     moved = dict(shift)
-    names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
     first, last = within
-    there = [f"{name} + {moved.get(i, 0)}" for i, name in enumerate(names)]
-    translation = isl.Map(
-        f"{{ [{', '.join(names)}] -> [{', '.join(there)}] :"
-        f" {first} <= d{column} <= {last - moved[column]} }}"
-    )
-    behind = isl.Set(f"{{ [{', '.join(names)}] : {first + moved[column]} <= d{column} <= {last} }}")
     try:
-        with _at_most(_COMPARED):
+        with _at_most(_COMPARED) as context:
+            relation = isl.Set(text, context)
+            names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
+            there = [f"{name} + {moved.get(i, 0)}" for i, name in enumerate(names)]
+            here, start = ", ".join(names), first + moved[column]
+            translation = isl.Map(
+                f"{{ [{here}] -> [{', '.join(there)}] :"
+                f" {first} <= d{column} <= {last - moved[column]} }}",
+                context,
+            )
+            behind = isl.Set(f"{{ [{here}] : {start} <= d{column} <= {last} }}", context)
             solved = _solved(relation, want, split)
             return bool(solved.apply(translation).is_equal(solved & behind))
     except isl.Error:
@@ -167,7 +184,7 @@ def _solved(relation: isl.Set, want: str, split: int) -> isl.Set:
     return relation
 
 
-@lru_cache(maxsize=4096)
+@array_cache(most=_SOLVED)
 def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRanges = ()) -> Ints:
     """Return the points of a group's relation; equal groups are solved once.
 
@@ -224,10 +241,10 @@ def last_targets(text: str, split: int, operations: int = 0) -> PiecewiseAffine 
     operations is exponential in the worst case: some relations of two Spatial loops with different
     tiles take minutes.
     """
-    as_map = isl.Map.from_range(isl.Set(text))
-    as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
     try:
-        with _at_most(operations):
+        with _at_most(operations) as context:
+            as_map = isl.Map.from_range(isl.Set(text, context))
+            as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
             function = as_map.lexmax_pw_multi_aff()
     except isl.Error:
         if not operations:

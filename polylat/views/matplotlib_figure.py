@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from polylat.analysis.timeline import StackData
 from polylat.errors import MissingExtraError
+from polylat.locks import SharedLock
 from polylat.views.scene import Box, Label, Polyline
 from polylat.views.style import CRITICAL, DARK, LETTERS_ON, LIGHT, einsum_color
 from polylat.views.timeline_scene import timeline_scene
@@ -23,6 +24,8 @@ _PIXELS = 100
 
 _POINTS = 72 / _PIXELS
 """Points per pixel of the scene."""
+
+_SAVING = SharedLock()
 
 _DASHES: dict[str, Any] = {
     "bound": (0, (4, 3)),
@@ -109,7 +112,11 @@ def save(drawn: Figure, path: Path) -> None:
 
     kind = path.suffix.lower()
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(kind, {})
-    with mpl.rc_context({"svg.hashsalt": "polylat", "svg.fonttype": "none", "pdf.fonttype": 42}):
+    # Matplotlib's settings belong to all threads.
+    with (
+        _SAVING,
+        mpl.rc_context({"svg.hashsalt": "polylat", "svg.fonttype": "none", "pdf.fonttype": 42}),
+    ):
         drawn.savefig(path, metadata=metadata, dpi=2 * _PIXELS)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import simpleeval  # type: ignore[import-untyped]
 
+from polylat.locks import SharedLock
 from polylat.spec.reading.expressions.arithmetic import refuse_latencies
 from polylat.spec.reading.expressions.custom_functions import call_function
 from polylat.spec.reading.expressions.functions import CONSTANTS, FUNCTIONS
@@ -30,6 +31,8 @@ from polylat.spec.reading.tree import tree_size
 
 _MAX_LENGTH = 4_000
 _MAX_STEPS = 100_000
+
+_PARSING = SharedLock()
 
 
 def parse_expression(text: str) -> ast.Expression:
@@ -50,7 +53,8 @@ def parse_expression(text: str) -> ast.Expression:
     SyntaxError
         If the text is not an expression of Python.
     """
-    with warnings.catch_warnings():
+    # The filters of warnings belong to all threads.
+    with _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # syntax that the evaluator refuses anyway
         return ast.parse(text, mode="eval")
 
