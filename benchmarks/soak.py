@@ -50,6 +50,8 @@ ALLOWED = 48
 caches of arrays: for code that is loaded late, and for gaps between what is in use."""
 _BATCH = 10
 """Number of cases of a draw; memory of the generator itself is freed after each."""
+_MOST_TILES = 2000
+"""Largest number of tile iterations of an analysis: many small cases find more than a few large."""
 _SAMPLES = 40
 """Number of samples of the memory."""
 
@@ -63,7 +65,7 @@ def _exchange(spec: Spec) -> None:
 
 def _stored(spec: Spec) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        options: dict[str, Any] = {"splits": False, "slots": [1, 2], "max_tiles": 20_000}
+        options: dict[str, Any] = {"splits": False, "slots": [1, 2], "max_tiles": _MOST_TILES}
         store = Path(folder, "results")
         first = polylat.explore(spec, store=store, **options)
         assert polylat.explore(spec, store=store, **options).results == first.results
@@ -102,7 +104,7 @@ OF_SPEC: dict[str, Callable[[Spec], object]] = {
     "roofline": lambda spec: str(polylat.roofline(spec)),
     "tree": lambda spec: polylat.tree(spec).to_svg(),
     "yaml": _exchange,
-    "explore": lambda spec: polylat.explore(spec, slots=[1, 2], max_tiles=20_000).to_dict(),
+    "explore": lambda spec: polylat.explore(spec, slots=[1, 2], max_tiles=_MOST_TILES).to_dict(),
     "explore with a file": _stored,
     "symbolic": _symbolic,
 }
@@ -156,6 +158,8 @@ class Soak:
     """Function → number of calls that raised a `PolylatError`."""
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Function → time of all calls."""
+    slowest: list[tuple[float, str]] = field(default_factory=list)
+    """Seconds and function of the slowest calls."""
     failures: list[str] = field(default_factory=list)
     """What went wrong."""
     samples: list[dict[str, float]] = field(default_factory=list)
@@ -201,9 +205,10 @@ class Soak:
             return
         for name in draw.sample(list(OF_SPEC), 2):
             # Formulas and explorations take seconds each.
-            if name not in ("symbolic", "explore", "explore with a file") or draw.random() < 0.1:
+            if name not in ("symbolic", "explore", "explore with a file") or draw.random() < 0.05:
                 self._call(name, lambda name=name: OF_SPEC[name](spec))  # type: ignore[misc]
-        report = self._call("analyze", lambda: polylat.analyze(spec, **options))
+        limited = {"max_tiles": _MOST_TILES} | options
+        report = self._call("analyze", lambda: polylat.analyze(spec, **limited))
         if report is not None:
             for name in draw.sample(list(OF_REPORT), 4):
                 self._call(name, lambda name=name: OF_REPORT[name](report))  # type: ignore[misc]
@@ -219,7 +224,9 @@ class Soak:
             self.failures.append(f"{name}: {traceback.format_exc()}")
             return None
         finally:
-            self.seconds[name] += time.process_time() - begin
+            used = time.process_time() - begin
+            self.seconds[name] += used
+            self.slowest = sorted([*self.slowest, (round(used, 1), name)], reverse=True)[:5]
         self.calls[name] += 1
         return found
 
@@ -301,6 +308,7 @@ def main() -> None:
     ]
     print(table(["function", "results", "refused", "seconds"], rows))
     print(f"{soak.cases:,} cases; growth from the first to the last third: {soak.growth:.1f} MiB")
+    print("Slowest calls:", ", ".join(f"{name} {used} s" for used, name in soak.slowest))
     if given_.output is not None:
         given_.output.write_text(
             json.dumps({"machine": machine(), "samples": soak.samples}, indent=1), encoding="utf-8"

@@ -19,7 +19,17 @@ _OVERHEAD = 500
 
 
 class CacheInfo(NamedTuple):
-    """What a cache contains, and what it may contain at most."""
+    """What a cache contains, and what it may contain at most.
+
+    Parameters
+    ----------
+    hits, misses
+        Number of calls whose result was kept, and of the others.
+    entries, size
+        Number of results, and their bytes.
+    most
+        Largest number of bytes.
+    """
 
     hits: int
     misses: int
