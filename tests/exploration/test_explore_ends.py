@@ -99,10 +99,12 @@ def test_interrupted_and_resumed(
 
 
 SLOWLY = """
-import sys, time
+import signal, sys, time
 from polylat.cli import main
 from polylat.exploration import search
 
+# A process in the background of a shell inherits that the signal is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 real = search.evaluate
 search._MOST_VARIANTS = 8
 search.evaluate = lambda *arguments: (time.sleep(0.5), real(*arguments))[1]
