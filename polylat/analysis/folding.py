@@ -11,6 +11,10 @@ __all__ = ["SegmentWindow", "TimelineFold", "fold_timeline"]
 _MOST_SEGMENTS = 20
 """Largest number of segments of a folded timeline."""
 
+_MOST_OPENED = 100_000
+"""Largest number of repetitions that are split to find what repeats within them. A window without
+a common period that has more of them is one segment."""
+
 _PERIODS = 3
 """From this number of periods on, a repetition is folded."""
 
@@ -87,18 +91,34 @@ def _fold(
         return
     stretches = runs.repeated_ranges(low, high, _PERIODS)
     if not stretches:
-        _fold(runs.opened(low, high), window, depth - 1, limit, times, pieces, folds)
+        _fold_inside(runs, window, depth, limit, times, pieces, folds)
         return
-    opened = runs.opened(low, high) if depth > 1 else runs
     at = low
     for stretch in stretches:
         if at < stretch.start:
-            _fold(opened, (at, stretch.start), depth - 1, limit, times, pieces, folds)
+            _fold_inside(runs, (at, stretch.start), depth, limit, times, pieces, folds)
         first = len(pieces)
-        end = stretch.start + stretch.period
-        inner = runs.opened(stretch.start, end)
-        _fold(inner, (stretch.start, end), depth - 1, limit, times * stretch.count, pieces, folds)
+        period = stretch.start, stretch.start + stretch.period
+        _fold_inside(runs, period, depth, limit, times * stretch.count, pieces, folds)
         folds.append((first, len(pieces) - 1, stretch.count, stretch.period))
         at = stretch.start + stretch.count * stretch.period
     if at < high:
-        _fold(opened, (at, high), depth - 1, limit, times, pieces, folds)
+        _fold_inside(runs, (at, high), depth, limit, times, pieces, folds)
+
+
+def _fold_inside(
+    runs: ServiceRuns,
+    window: tuple[int, int],
+    depth: int,
+    limit: int,
+    times: int,
+    pieces: list[SegmentWindow],
+    folds: list[TimelineFold],
+) -> None:
+    """Fold what repeats within the repetitions with the longest rate."""
+    low, high = window
+    if runs.repetitions(low, high) > _MOST_OPENED:
+        pieces.append(SegmentWindow(low, high, times))
+        return
+    inner = runs.opened(low, high) if depth > 1 else runs
+    _fold(inner, window, depth - 1, limit, times, pieces, folds)

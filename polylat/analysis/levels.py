@@ -18,13 +18,17 @@ import numpy as np
 from polylat.errors import UnsupportedError
 from polylat.schedule.arrays import Ints, Times, concatenated_ranges
 
-__all__ = ["ChangeSeries", "level_steps", "merge_series", "peak_level"]
+__all__ = ["ChangeSeries", "TooManyChangesError", "level_steps", "merge_series", "peak_level"]
 
 MAX_CHANGES = 1 << 22
 """Most changes that are visited one by one to find a peak."""
 
 MIN_SKIPPED_CHANGES = 1000
 """Ranges of fewer changes are visited: skipping them would not save time."""
+
+
+class TooManyChangesError(UnsupportedError):
+    """More changes would have to be visited than a limit allows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,8 +312,8 @@ def _window_length(periods: Times, weights: Times) -> tuple[int, bool]:
     return length, rate > 0
 
 
-def _too_many_error() -> UnsupportedError:
-    return UnsupportedError(
+def _too_many_error() -> TooManyChangesError:
+    return TooManyChangesError(
         "the tiles in a memory are replaced at periods whose common multiple is too long",
         where="mapping",
         fix="use granularity='tile', or larger tiles",

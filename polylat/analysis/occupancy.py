@@ -6,10 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from math import ceil, floor, lcm
 
+import numpy as np
+
 from polylat.analysis.access import port_name
-from polylat.analysis.levels import ChangeSeries, level_steps, merge_series, peak_level
+from polylat.analysis.levels import (
+    ChangeSeries,
+    TooManyChangesError,
+    level_steps,
+    merge_series,
+    peak_level,
+)
 from polylat.analysis.residency import (
     HolderResidency,
     IrregularResidencyError,
@@ -34,6 +43,9 @@ __all__ = [
     "occupancies",
     "peak_or_none",
 ]
+
+_MOST_LISTED = 20_000
+"""Most changes of an outline that are listed: beyond, only the peaks are computed."""
 
 MAX_STEPS = 1_000_000
 """Most changes that are listed at once."""
@@ -128,6 +140,53 @@ class Occupancy:
         low, high = floor(start * self._scale), ceil(end * self._scale)
         found = self._numbers(*self._levels(low, high, MAX_STEPS))
         return ((reduce_number(start), found[0][1]), *found[1:])
+
+    def outline(
+        self, start: Number, end: Number, bins: int, most: int
+    ) -> tuple[tuple[tuple[Number, Number], ...], bool]:
+        """Return the occupancy in a time window in few steps.
+
+        Parameters
+        ----------
+        start, end
+            The window, in the architecture's unit of time.
+        bins
+            Number of parts of the window, where there are too many changes.
+        most
+            Largest number of changes to list.
+
+        Returns
+        -------
+        (steps, exact)
+            (time, bits): every change, as of `steps_between`, and True; or the beginning of every
+            part of the window with the largest occupancy in it, and False.
+        """
+        if start >= end:
+            return (), True
+        window = floor(start * self._scale), ceil(end * self._scale)
+        try:
+            times, level = level_steps(self._changes, *window, max(most, _MOST_LISTED))
+        except TooManyChangesError:
+            times = level = None
+        if times is not None and len(times) <= most:
+            found = self._numbers(times, level)
+            return ((reduce_number(start), found[0][1]), *found[1:]), True
+        each = Fraction(end - start) / bins
+        edges = [start + k * each for k in range(bins + 1)]
+        if times is None:
+            peaks = [self.peak_between(*bounds) for bounds in pairwise(edges)]
+        else:
+            peaks = self._largest(times, level, edges)
+        return tuple((reduce_number(t), peak) for t, peak in zip(edges, peaks, strict=False)), False
+
+    def _largest(self, times: Times, level: Times, edges: Sequence[Fraction]) -> list[Number]:
+        """Return the largest level between neighboring edges, from all changes."""
+        found = []
+        for start, end in pairwise(edges):
+            low = int(np.searchsorted(times, floor(start * self._scale), side="right")) - 1
+            high = int(np.searchsorted(times, ceil(end * self._scale), side="left"))
+            found.append(reduce_number(Fraction(int(level[low:high].max()), self._denominator)))
+        return found
 
     def level(self, time: Number) -> Number:
         """Return the occupancy at an instant.
@@ -230,7 +289,7 @@ class Occupancy:
     def _levels(self, low: int, high: int, most: int) -> tuple[Times, Times]:
         try:
             return level_steps(self._changes, low, high, most)
-        except UnsupportedError:
+        except TooManyChangesError:
             raise UnsupportedError(
                 f"the occupancy of {self.component!r} changes more than {most} times",
                 fix="call steps_between for a shorter time, or peak_between, level or at",

@@ -19,6 +19,9 @@ from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["RepeatedRange", "ServiceRuns", "services"]
 
+_MOST_PAIRS = 1 << 16
+"""Number of pairs of a run and a time that are looked at together."""
+
 
 @dataclass(frozen=True, eq=False)
 class RepeatedRange:
@@ -131,6 +134,33 @@ class ServiceRuns:
         """Per run, its longest rate; 0 if it does not repeat."""
         return np.where(self.count[0] > 1, self.rate[0], 0) if len(self.rate) else self.first * 0
 
+    def repetitions(self, low: int, high: int) -> int:
+        """Count the runs that `opened` would have to make of those with the longest rate.
+
+        Parameters
+        ----------
+        low, high
+            The times, in steps.
+
+        Returns
+        -------
+        int
+            The repetitions that overlap the window of time.
+        """
+        outer = self._outer
+        split = self.some(np.asarray(outer == outer.max(initial=1), dtype=np.bool_))
+        if not split.size or not len(split.rate):
+            return 0
+        begin, end = split._overlapping(low, high)
+        return int((end - begin).sum())
+
+    def _overlapping(self, low: int, high: int) -> tuple[Times, Times]:
+        """Return the first outermost repetition in a window of time, and the one behind it."""
+        step, inner = self.rate[0], self.span[1]
+        begin = np.clip((low - self.first - inner) // step + 1, 0, self.count[0])
+        end = np.clip(-((self.first - high) // step), 0, self.count[0])
+        return begin, np.maximum(begin, end)
+
     def opened(self, low: int, high: int, *, whole: bool = False) -> ServiceRuns:
         """Split the runs with the longest rate into their repetitions, between two times.
 
@@ -151,10 +181,8 @@ class ServiceRuns:
             return self.seen(low, high)
         mine = np.asarray(outer > 0 if whole else outer == outer.max(initial=1), dtype=np.bool_)
         rest, split = self.some(~mine), self.some(mine)
-        step, inner = split.rate[0], split.span[1]
-        begin = np.clip((low - split.first - inner) // step + 1, 0, split.count[0])
-        end = np.clip(-((split.first - high) // step), 0, split.count[0])
-        which, copy = spread(begin.astype(np.int64), np.maximum(end - begin, 0).astype(np.int64))
+        begin, end = split._overlapping(low, high)
+        which, copy = spread(begin.astype(np.int64), (end - begin).astype(np.int64))
         found = split.some(which)
         digits = found.digits.copy()
         at = np.arange(found.size)
@@ -210,42 +238,63 @@ class ServiceRuns:
             Their number.
         """
         one = replace(self, duration=self.duration * 0 + 1)
-        before = one.busy(np.array([low, high], dtype=object)).astype(object).sum(axis=1)
-        return int(before[1] - before[0])
+        together = np.zeros(self.size, dtype=np.int64)
+        before, until = one.busy(np.array([low, high], dtype=object), together)[:, 0].tolist()
+        return int(until - before)
 
-    def busy(self, times: Times) -> Times:
-        """Return how long each run has been served before each of several times.
+    def busy(self, times: Times, group: Ints) -> Times:
+        """Return how long the runs of each group have been served before each of several times.
 
         Parameters
         ----------
         times
-            The times, in steps, shape (n,).
+            The times, in steps, increasing, shape (n,).
+        group
+            Shape (runs,): the group of each run, from 0 on.
 
         Returns
         -------
         numpy.ndarray
-            Busy time in steps, shape (n, runs).
+            Busy time in steps, shape (n, groups); one group if there are no runs.
         """
-        level = len(self.rate)
-        at = np.repeat(np.arange(len(times)), self.size)
-        which = np.tile(np.arange(self.size), len(times))
-        total = np.full(len(at), 0, dtype=object if self.first.dtype == object else np.int64)
-        slot = np.arange(len(at))
-        first, now = self.first[which], np.asarray(times, dtype=self.first.dtype)[at]
+        exact = self.first.dtype == object
+        total = np.full((len(times), int(group.max(initial=0)) + 1), 0, dtype=object)
+        if not self.size:
+            return total
+        total = total if exact else total.astype(np.int64)
+        times = np.asarray(times, dtype=self.first.dtype)
+        # A run counts as a whole from its last end on, and repetition by repetition until then.
+        begun = np.searchsorted(times, self.first, side="right")
+        over = np.searchsorted(times, self.stop, side="left")
+        past = over < len(times)
+        all_served = self.count.astype(total.dtype).prod(axis=0) * self.duration
+        np.add.at(total, (over[past], group[past]), all_served[past])
+        total = np.cumsum(total, axis=0)
+        pairs = np.cumsum(over - begun)
+        first = 0
+        while first < self.size:  # in chunks, so that the arrays remain small
+            done = pairs[first - 1] if first else 0
+            last = max(int(np.searchsorted(pairs, done + _MOST_PAIRS, side="right")), first + 1)
+            which, at = spread(begun[first:last], (over - begun)[first:last])
+            self._add_served(total, (at, group[first + which]), first + which, times[at])
+            first = last
+        return total
+
+    def _add_served(self, total: Times, slot: tuple[Ints, Ints], which: Ints, now: Times) -> None:
+        """Add, to places of an array, how long runs have been served before given times."""
+        first = self.first[which]
         inside = self.count.astype(total.dtype)
-        for k in range(level):
-            deeper = inside[k + 1 :].prod(axis=0)[which] if k + 1 < level else 1
+        for k in range(len(self.rate)):
+            deeper = inside[k + 1 :].prod(axis=0)[which]
             step = np.maximum(self.rate[k, which], 1)
             count = self.count[k, which]
             done = np.clip((now - first - self.span[k + 1, which]) // step + 1, 0, count)
             begun = np.clip(-((first - now) // step), 0, count)
-            whole = done * deeper * self.duration[which]
-            np.add.at(total, slot, whole)
+            np.add.at(total, slot, done * deeper * self.duration[which])
             row, copy = spread(done.astype(np.int64), np.maximum(begun - done, 0).astype(np.int64))
             first = first[row] + copy.astype(first.dtype) * step[row]
-            which, now, slot = which[row], now[row], slot[row]
+            which, now, slot = which[row], now[row], (slot[0][row], slot[1][row])
         np.add.at(total, slot, np.clip(now - first, 0, self.duration[which]))
-        return total.reshape(len(times), self.size)
 
     def repeated_ranges(self, low: int, high: int, least: int) -> list[RepeatedRange]:
         """Find the ranges between two times in which all services repeat.

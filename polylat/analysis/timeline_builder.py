@@ -312,20 +312,20 @@ class TimelineBuilder:
     def _shades(self, runs: ServiceRuns, low: int, high: int) -> tuple[UtilizationSpan, ...]:
         bins = min(_BINS, high - low)
         edges = [low + (high - low) * k // bins for k in range(bins + 1)]
-        busy = np.diff(runs.busy(np.array(edges, dtype=object)), axis=0)
-        names = [
-            (int(port), self._einsum(self.streams[int(stream)][0]), self._kind(int(stream)))
+        names: dict[tuple[int, str, Kind], int] = {}
+        group = [
+            names.setdefault(
+                (port, self._einsum(self.streams[stream][0]), self._kind(stream)), len(names)
+            )
             for port, stream in zip(runs.port.tolist(), runs.stream.tolist(), strict=True)
         ]
+        busy = runs.busy(np.array(edges, dtype=object), np.array(group, dtype=np.int64))
         found = []
-        for k, row in enumerate(busy.tolist()):
-            sums: dict[tuple[int, str, Kind], int] = {}
-            for name, time in zip(names, row, strict=True):
-                if time:
-                    sums[name] = sums.get(name, 0) + time
+        for k, row in enumerate(np.diff(busy, axis=0).tolist()):
             by_lane: dict[int, list[tuple[str, Kind, Number]]] = {}
-            for (lane, einsum, kind), time in sums.items():
-                by_lane.setdefault(lane, []).append((einsum, kind, self._number(time)))
+            for (lane, einsum, kind), time in zip(names, row, strict=False):
+                if time:
+                    by_lane.setdefault(lane, []).append((einsum, kind, self._number(time)))
             start, finish = self._number(edges[k]), self._number(edges[k + 1])
             found += [
                 UtilizationSpan(lane, start, finish, tuple(b))
@@ -343,9 +343,7 @@ class TimelineBuilder:
             exact = True
             try:
                 peak = memory.peak
-                every = memory.steps_between(start, finish)
-                exact = len(every) <= max(limit, 2 * _BINS)
-                steps = tuple(every) if exact else _coarse(every, start, finish)
+                steps, exact = memory.outline(start, finish, _BINS, max(limit, 2 * _BINS))
             except UnsupportedError:
                 peak = steps = None
             found.append(
@@ -366,22 +364,6 @@ def _tasks(
 
 def _names(reasons: Ints) -> list[Wait]:
     return ["unknown" if code == UNKNOWN else REASONS[code] for code in reasons.tolist()]
-
-
-def _coarse(steps: _Pairs, start: Number, finish: Number) -> tuple[tuple[Number, Number], ...]:
-    """Reduce many steps to `_BINS` of them: the maximum in each bin of time."""
-    width = Fraction(finish - start) / _BINS
-    found: list[tuple[Number, Number]] = []
-    at, level = 0, steps[0][1]
-    for k in range(_BINS):
-        begin, end = start + k * width, start + (k + 1) * width
-        top = level
-        while at < len(steps) and steps[at][0] < end:
-            level = steps[at][1]
-            top = max(top, level)
-            at += 1
-        found.append((reduce_number(Fraction(begin)), top))
-    return tuple(found)
 
 
 def _linked(
