@@ -20,7 +20,7 @@ from polylat.lowering.lowered import (
     lower_requested,
 )
 from polylat.lowering.transfers import FreeTransfer, TransferOptions
-from polylat.numbers import Number
+from polylat.numbers import Number, reduce_number
 from polylat.spec import Spec
 
 __all__ = ["ScheduleChoice", "schedule_mapping", "sequential_makespan", "transfer_options"]
@@ -67,10 +67,13 @@ class ScheduleChoice:
     def bounds(self) -> tuple[Number, Number, Number]:
         """Lower bounds of every schedule: resource, dependence and barrier bound."""
         model = self.solved.model
-        in_time = Solution(model, self.solved.unlimited)
         # Coarser tile iterations wait longer: their dependence bound does not hold for finer ones.
-        dependence = 0 if self.coarse else in_time.makespan
-        return in_time.time(model.resource_bound), dependence, in_time.time(model.barrier_bound)
+        dependence = 0 if self.coarse else self.solved.unlimited_makespan
+        resource, dependent, barrier = (
+            reduce_number(Fraction(steps, model.costs.scale))
+            for steps in (model.resource_bound, dependence, model.barrier_bound)
+        )
+        return resource, dependent, barrier
 
     @property
     def lower_bound(self) -> Number:
@@ -83,7 +86,7 @@ class ScheduleChoice:
         if self.settled and not self.coarse:
             return True
         model = self.solved.model
-        steps = model.bound if self.coarse else max(model.bound, self.solved.unlimited.makespan)
+        steps = model.bound if self.coarse else max(model.bound, self.solved.unlimited_makespan)
         return self.chosen.makespan == Fraction(steps, model.costs.scale)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import takewhile
 
 from polylat.engine.model import Model, build
@@ -66,13 +66,18 @@ class Schedules:
     solutions
         Per order, its schedule. The model of a solution is the same mapping, but may sample other
         tile iterations. An order without a proven schedule is missing.
-    unlimited
-        The schedule of `model` in which no block waits for a port.
+    unlimited_makespan
+        The last finish of `model` where no block waits for a port, in steps.
     """
 
     model: Model
     solutions: Mapping[Order, Solution]
-    unlimited: TaskSchedule
+    unlimited_makespan: int
+
+    @cached_property
+    def unlimited(self) -> TaskSchedule:
+        """The schedule of `model` in which no block waits for a port."""
+        return self.model.plan.time(None)
 
     @property
     def settled(self) -> bool:
@@ -135,12 +140,9 @@ def solve(
 
 def _explicit(model: Model) -> Schedules:
     assert isinstance(model.plan, ExplicitTaskGraph)
-    timings = model.plan.time_all()
-    return Schedules(
-        model,
-        {order: Solution(model, timing) for order, timing in timings.items()},
-        model.plan.time(None),
-    )
+    timings, unlimited = model.plan.time_all()
+    solutions = {order: Solution(model, timing) for order, timing in timings.items()}
+    return Schedules(model, solutions, unlimited)
 
 
 def _work(lowered: LoweredMapping, max_tiles: int) -> int | None:
@@ -186,7 +188,7 @@ def _extrapolated(
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
     # First without ports: where the times of too small a sample differ, no order is timed.
-    unlimited = model.plan.time(None)
+    unlimited = model.plan.time(None).makespan
     found: dict[Order, Solution] = {
         order: Solution(model, timing) for order, timing in model.plan.time_static().items()
     }
@@ -206,7 +208,7 @@ def _extrapolated(
         if not most_oldest:
             return Schedules(model, found, unlimited)
         # Where another order attains a bound, the latency does not depend on "oldest".
-        bound = max(unlimited.makespan, model.bound)
+        bound = max(unlimited, model.bound)
         legal = [solution.schedule for solution in found.values() if solution.legal]
         thorough = all(schedule.makespan > bound for schedule in legal)
         oldest = solve_oldest(inputs, most_oldest, work, built, thorough=thorough)

@@ -66,12 +66,22 @@ class IterationTable:
 
     @cached_property
     def multiplicity(self) -> Ints:
-        """Number of tile iterations that each represents, with itself: shape (size,)."""
+        """Number of tile iterations that each represents, with itself: shape (size,).
+
+        Where all are sampled, it is a view of a single 1.
+        """
+        if self.whole:
+            return np.broadcast_to(np.int64(1), (self.size,))
         times = np.ones(self.size, dtype=np.int64)
         for kept, row in zip(self.kept, self.places, strict=True):
             if kept.cuts:
                 times *= kept.multiplicity[row]
         return times
+
+    @cached_property
+    def every(self) -> Ints:
+        """The numbers of all tile iterations, which many accesses share: shape (size,)."""
+        return np.arange(self.size)
 
     @cached_property
     def keys(self) -> Ints:

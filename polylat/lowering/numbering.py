@@ -211,7 +211,7 @@ class Numbering:
             of_leaf = []
             for block in mine:
                 if block.kind == "foreground":
-                    of_leaf.append(BlockStream(block, base, np.arange(some.size)))
+                    of_leaf.append(BlockStream(block, base, some.every))
                 else:
                     where = union_of([a.iterations for a in block.accesses], some.size)
                     of_leaf.append(BlockStream(block, count, where))

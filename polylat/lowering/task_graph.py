@@ -148,8 +148,8 @@ def build_graph(
     owner = np.empty(layout.total, dtype=np.int64)
     owner[: layout.iterations] = np.arange(layout.iterations)
     host = owner.copy()
-    kind = np.ones(layout.total, dtype=np.int64)
-    sequence = np.zeros(layout.total, dtype=np.int64)
+    kind = np.ones(layout.total, dtype=np.int8)
+    sequence = np.zeros(layout.total, dtype=np.int32)
     background = np.zeros(layout.total, dtype=np.bool_)
     latency: Times = np.full(layout.total, 0, dtype=dtype)
     starts = np.zeros(layout.iterations, dtype=np.bool_)
@@ -176,26 +176,26 @@ def build_graph(
             for port, load in _loads(leaf, block, iterations, costs, dtype).items():
                 busy = np.flatnonzero(load)
                 blocks.append(first + busy)
-                ports.append(np.full(len(busy), port, dtype=np.int64))
+                ports.append(np.broadcast_to(np.int32(port), busy.shape))
                 durations.append(load[busy])
                 longest = np.maximum(longest, load)
             if block.kind == "foreground" and leaf in costs.rigid:
                 rigid[leaf] = longest
-    empty = [np.zeros(0, dtype=np.int64)]
-    times = [tiles.multiplicity for tiles in layout.tiles]
     return TaskGraph(
         leaf_starts=starts,
-        leaf=np.repeat(np.arange(len(layout.tiles)), [t.size for t in layout.tiles]),
-        multiplicity=np.concatenate(times or empty),
+        leaf=np.repeat(
+            np.arange(len(layout.tiles), dtype=np.int32), [t.size for t in layout.tiles]
+        ),
+        multiplicity=_multiplicity(layout),
         owner=owner,
-        host=host,
+        host=owner if np.array_equal(host, owner) else host,
         kind=kind,
         background=background,
         sequence=sequence,
         latency=latency,
-        task_block=np.concatenate(blocks or empty),
-        task_port=np.concatenate(ports or empty),
-        task_duration=np.concatenate(durations or empty),
+        task_block=_joined(blocks, np.int64),
+        task_port=_joined(ports, np.int32),
+        task_duration=_joined(durations, np.int64),
         ports=len(costs.ports),
         edge_source=edges.source,
         edge_target=edges.target,
@@ -206,6 +206,19 @@ def build_graph(
         rigid=rigid,
         dates=logical_dates(layout, shifts),
     )
+
+
+def _joined(parts: list[Times], dtype: type) -> Times:
+    """Concatenate arrays, and release them."""
+    found = np.concatenate(parts or [np.zeros(0, dtype=dtype)])
+    parts.clear()
+    return found
+
+
+def _multiplicity(layout: Numbering) -> Ints:
+    if layout.whole:
+        return np.broadcast_to(np.int64(1), (layout.iterations,))
+    return np.concatenate([tiles.multiplicity for tiles in layout.tiles])
 
 
 def _loads(
@@ -303,7 +316,9 @@ def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> Log
         plain, skewed = date_columns(tiles, tiles.digits, shifts)
         program.append(plain)
         skew.append(skewed)
-    return LogicalDates(_columns(layout, program), _columns(layout, skew))
+    dates = _columns(layout, program)
+    skewed = _columns(layout, skew)
+    return LogicalDates(dates, dates if np.array_equal(dates, skewed) else skewed)
 
 
 def latest_turn(split: PathSplit, branch: int, shift: Sequence[int] | None) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, date_ranks, group_by_key
+from polylat.schedule.arrays import Ints, Mask, Times, compiled, date_ranks
 
 __all__ = ["LogicalDates", "TaskGraph"]
 
@@ -158,13 +159,15 @@ class TaskGraph:
         ahead = (self.host != self.owner)[self.task_block]
         return bool(self.rivals[self.task_port[ahead]].any())
 
-    def port_order(self, *, skewed: bool) -> tuple[Ints, Ints]:
+    def port_order(self, *, skewed: bool, dtype: Any = np.int64) -> tuple[Ints, Ints]:
         """Return the tasks of each port in the order of their dates.
 
         Parameters
         ----------
         skewed
             Whether to order by skewed dates rather than by those of the program.
+        dtype
+            Type of the numbers of tasks: one that they fit in.
 
         Returns
         -------
@@ -174,24 +177,18 @@ class TaskGraph:
             (ports + 1,): where the tasks of each port begin in `tasks`.
         """
         rank = date_ranks(self.dates.skew if skewed else self.dates.program)
-        block = self.task_block
-        keys = [
-            (self.sequence[block], int(self.sequence.max(initial=0)) + 1),
-            (rank[self.owner[block]], self.iterations),
+        by_block = [
+            (self.sequence, int(self.sequence.max(initial=0)) + 1),
+            (rank[self.owner], self.iterations),
         ]
         if skewed and not np.array_equal(self.host, self.owner):
             hosted = (self.host != self.owner).astype(np.int64)
-            keys += [
-                (hosted[block], 2),
-                (self.kind[block], 3),
-                (rank[self.host[block]], self.iterations),
-            ]
-        order = np.arange(self.tasks)
+            by_block += [(hosted, 2), (self.kind, 3), (rank[self.host], self.iterations)]
+        order = np.arange(self.tasks, dtype=dtype)
         # Radix sort, least significant key first: each pass keeps the order of equal keys.
-        for key, count in (*keys, (self.task_port, self.ports)):
-            start, entries = group_by_key(key[order], count)
-            order = order[entries]
-        return order, start
+        for key, count in by_block:
+            order, _ = _stably_sorted(order, self.task_block, key, count)
+        return self._by_port(order)
 
     def background_last(self, order: Ints) -> Ints:
         """Return the order in which an idle port prefers tasks: background write-backs last.
@@ -209,8 +206,46 @@ class TaskGraph:
         behind = self.background[self.task_block[order]]
         if not behind.any():
             return order
-        _, entries = group_by_key(behind.astype(np.int64), 2)
-        order = order[entries]
-        _, entries = group_by_key(self.task_port[order], self.ports)
-        preferred: Ints = order[entries]
-        return preferred
+        return self._by_port(np.concatenate((order[~behind], order[behind])))[0]
+
+    def _by_port(self, order: Ints) -> tuple[Ints, Ints]:
+        """Sort tasks by port, and return where those of each port begin."""
+        found: tuple[Ints, Ints] = _stably_sorted(
+            order, self.task_block[:0], self.task_port, self.ports
+        )
+        return found
+
+
+@compiled
+def _stably_sorted(order: Any, place: Any, key: Any, count: int) -> Any:
+    """Sort numbers by key with a counting sort (stable).
+
+    Parameters
+    ----------
+    order
+        Shape (n,): the numbers.
+    place
+        Where the key of each number is in `key`; empty: at the number.
+    key
+        The keys, from 0 to `count` − 1.
+    count
+        Number of keys.
+
+    Returns
+    -------
+    (numbers, start)
+        Shape (n,), of the type of `order`; shape (count + 1,): where those of each key begin.
+    """
+    direct = len(place) == 0
+    start = np.zeros(count + 1, np.int64)
+    for number in order:
+        start[key[number if direct else place[number]] + 1] += 1
+    for k in range(count):
+        start[k + 1] += start[k]
+    behind = start[:-1].copy()
+    found = np.empty_like(order)
+    for number in order:
+        k = key[number if direct else place[number]]
+        found[behind[k]] = number
+        behind[k] += 1
+    return found, start

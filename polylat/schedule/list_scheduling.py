@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, group_by_key
+from polylat.schedule.arrays import Ints, Times
 from polylat.schedule.compilation import compiled
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
@@ -110,7 +110,7 @@ def list_schedule(
     events = len(wait)
     tasks = len(task_port)
     ports = len(order_start) - 1
-    heap = np.empty(tasks, np.int64)
+    heap = np.empty(tasks, place.dtype)
     size = np.zeros(ports, np.int64)
     running = np.full(ports, -1, np.int64)
     late = len(lag) > 0
@@ -304,89 +304,128 @@ class ExplicitTaskGraph:
         TaskSchedule
             The schedule; check `TaskSchedule.legal`.
         """
+        return _Simulator(self.events).run(order, durations)
+
+    def time_all(self) -> tuple[dict[Order, TaskSchedule], int]:
+        """Return the earliest (ASAP) schedule under every order, and the bound without ports.
+
+        Returns
+        -------
+        (schedules, makespan)
+            The schedules by order. "skew" is not simulated again where its order is that of
+            "program". The last finish if ports serve any number of tasks at once, in steps.
+        """
+        simulator = _Simulator(self.events)
+        unlimited = simulator.run(None).makespan
+        oldest, program = simulator.run("oldest"), simulator.run("program")
+        if simulator.skew is simulator.program:
+            skew = replace(program, order="skew")
+        else:
+            del simulator.program  # it is not needed any more
+            skew = simulator.run("skew")
+        return {"program": program, "skew": skew, "oldest": oldest}, unlimited
+
+
+class _Simulator:
+    """The precedences and orders of service of a graph, sorted for simulations.
+
+    They take more memory than the graph, so that nothing keeps them behind the simulations. Their
+    integers have 32 bits where they fit.
+    """
+
+    def __init__(self, events: EventNumbering) -> None:
+        self.events, self.graph = events, events.graph
+        source, target, self._lag = event_links(events)  # their type has room for every task
+        self._start, self._out, self._awaited, order = _by_source(
+            source, target, events.count, len(self._lag) > 0
+        )
+        if len(self._lag):
+            self._lag = self._lag[order]
+
+    def run(self, order: Order | None, durations: Times | None = None) -> TaskSchedule:
+        """Return the schedule under an order of service, as `ExplicitTaskGraph.time` does."""
         graph = self.graph
         durations = graph.task_duration if durations is None else durations
-        out_start, out, lag, awaited = self._links
-        exact = object in (durations.dtype, lag.dtype)
+        exact = object in (durations.dtype, self._lag.dtype)
         values: Times = np.full(self.events.count, 0, dtype=object if exact else np.int64)
-        wait = awaited.copy()
-        links = out_start, out, lag.astype(object) if exact else lag, graph.blocks
+        wait = self._awaited.copy()
+        lag = self._lag.astype(object) if exact else self._lag
+        links = self._start, self._out, lag, graph.blocks
         if order == "oldest":
+            preferred = graph.background_last(self.skew[0])
+            place = np.empty_like(preferred)
+            place[preferred] = np.arange(graph.tasks)
+            port = graph.task_port.astype(self._out.dtype, copy=False)
             run = list_schedule.py_func if exact else list_schedule
-            undone = run(
-                *links, self._task_port, durations, *self._preference, self._places, values, wait
-            )
+            undone = run(*links, port, durations, preferred, self.skew[1], place, values, wait)
         else:
             follower = self._follower(order)
             wait[graph.blocks + follower[follower >= 0]] += 1
             run = settle.py_func if exact else settle
             undone = run(*links, durations, follower, values, wait)
+        if not undone:  # no precedence is unmet
+            wait = np.broadcast_to(wait.dtype.type(0), wait.shape)
         return TaskSchedule(order, self.events, durations, values, wait, int(undone))
 
-    def time_all(self) -> dict[Order, TaskSchedule]:
-        """Return the earliest (ASAP) schedule under every order.
-
-        Returns
-        -------
-        dict of str to TaskSchedule
-            The schedules by order. "skew" is not simulated again where its order is that of
-            "program".
-        """
-        program, oldest = self.time("program"), self.time("oldest")
-        same = self._skew is self._program
-        skew = replace(program, order="skew") if same else self.time("skew")
-        return {"program": program, "skew": skew, "oldest": oldest}
-
-    @cached_property
-    def _links(self) -> tuple[Ints, Ints, Times, Ints]:
-        """The precedences by source, but for those of ports, and their number per target.
-
-        Integers are in 32 bits where they fit: half the traffic.
-        """
-        source, target, lag = event_links(self.events)
-        count = self.events.count
-        dtype: Any = np.int32 if max(2 * count, len(source)) < 1 << 31 else np.int64
-        start, order = group_by_key(source, count)
-        waiting = np.bincount(target, minlength=count)
-        narrow = (start, target[order], waiting)
-        start, target, waiting = (a.astype(dtype, copy=False) for a in narrow)
-        return start, target, lag[order] if len(lag) else lag, waiting
-
-    @cached_property
-    def _task_port(self) -> Ints:
-        return self.graph.task_port.astype(self._links[1].dtype, copy=False)
-
     def _follower(self, order: Order | None) -> Ints:
-        follower = np.full(self.graph.tasks if order else 0, -1, dtype=self._links[1].dtype)
+        follower = np.full(self.graph.tasks if order else 0, -1, dtype=self._out.dtype)
         if order:
-            tasks, start = self._skew if order == "skew" else self._program
+            tasks, start = self.skew if order == "skew" else self.program
             follower[tasks[:-1]] = tasks[1:]
             ends = start[1:][start[1:] > start[:-1]] - 1
             follower[tasks[ends]] = -1
         return follower
 
     @cached_property
-    def _program(self) -> tuple[Ints, Ints]:
-        return self.graph.port_order(skewed=False)
+    def program(self) -> tuple[Ints, Ints]:
+        """The tasks by port and date, and where those of each port begin."""
+        return self.graph.port_order(skewed=False, dtype=self._out.dtype)
 
     @cached_property
-    def _skew(self) -> tuple[Ints, Ints]:
+    def skew(self) -> tuple[Ints, Ints]:
+        """The same by skewed date; `program` itself where that is the order."""
         graph = self.graph
         if np.array_equal(graph.dates.program, graph.dates.skew) and np.array_equal(
             graph.host, graph.owner
         ):
-            return self._program
-        return graph.port_order(skewed=True)
+            return self.program
+        return graph.port_order(skewed=True, dtype=self._out.dtype)
 
-    @cached_property
-    def _preference(self) -> tuple[Ints, Ints]:
-        """The tasks by port, by skewed date, write-backs in the background last."""
-        order, start = self._skew
-        return self.graph.background_last(order), start
 
-    @cached_property
-    def _places(self) -> Ints:
-        order, _ = self._preference
-        place = np.empty(self.graph.tasks, dtype=np.int64)
-        place[order] = np.arange(self.graph.tasks)
-        return place
+@compiled
+def _by_source(source: Any, target: Any, count: int, ordered: bool) -> Any:
+    """Group precedences by source with a counting sort (stable).
+
+    Parameters
+    ----------
+    source, target
+        Shape (precedences,): numbers of events.
+    count
+        Number of events.
+    ordered
+        Whether to return the order.
+
+    Returns
+    -------
+    (start, out, waiting, order)
+        Shape (count + 1,): where the targets of each event begin in `out`; the targets; shape
+        (count,): the number of precedences of each event; the positions of the precedences by
+        source, none unless they are wanted. All have the type of `source`.
+    """
+    start = np.zeros(count + 1, source.dtype)
+    waiting = np.zeros(count, source.dtype)
+    for k in range(len(source)):
+        start[source[k] + 1] += 1
+        waiting[target[k]] += 1
+    for event in range(count):
+        start[event + 1] += start[event]
+    place = start[:-1].copy()
+    out = np.empty(len(source), source.dtype)
+    order = np.empty(len(source) if ordered else 0, source.dtype)
+    for k in range(len(source)):
+        at = place[source[k]]
+        out[at] = target[k]
+        if ordered:
+            order[at] = k
+        place[source[k]] += 1
+    return start, out, waiting, order

@@ -264,7 +264,8 @@ def event_links(events: EventNumbering) -> tuple[Ints, Ints, Times]:
     Returns
     -------
     (source, target, lag)
-        Shape (precedences,) each, as in `EventPrecedences`; no lags where all of them are 0.
+        Shape (precedences,) each, as in `EventPrecedences`; no lags where all of them are 0. The
+        events are in 32 bits where their numbers, and that of the precedences, fit.
     """
     return _Listing(events, None, None, None, None).links()
 
@@ -308,10 +309,11 @@ class _Listing:
             stalls = finishing.stalled_edges.lag, finishing.stalled_written.lag
             self.stall_lags = np.unique(np.concatenate(stalls))
         self.width = graph.ports + 2 + len(self.stall_lags)
-        self.edge_rule = (graph.edge_rule + 1) * self.width
+        self.edge_rule = (graph.edge_rule.astype(np.int64) + 1) * self.width
         self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
-        none = np.zeros(0, dtype=np.int64)
-        self.parts: list[_Part] = [_Part(none, none, 0, None, START, 0)]
+        self.narrow = False
+        """Whether the events of the parts are in 32 bits."""
+        self.parts: list[_Part] = []
 
     def precedences(self) -> EventPrecedences:
         """All precedences with their rules and reasons."""
@@ -333,12 +335,22 @@ class _Listing:
 
     def links(self) -> tuple[Ints, Ints, Times]:
         """Sources, targets and lags only; the lags are empty where all of them are 0."""
+        self.narrow = 2 * self.events.count < 1 << 31
         self._collect()
+        if sum(len(part.source) for part in self.parts) >= 1 << 31:
+            self.parts = [
+                part._replace(
+                    source=part.source.astype(np.int64), target=part.target.astype(np.int64)
+                )
+                for part in self.parts
+            ]
         source, target = self._joined()
         late = self.graph.late
         return source, target, self._lags(len(source)) if late else self.graph.latency[:0]
 
     def _collect(self) -> None:
+        none = np.zeros(0, dtype=np.int32 if self.narrow else np.int64)
+        self.parts.append(_Part(none, none, 0, None, START, 0))
         self._of_starts()
         self._of_tasks()
         if self.finishing is None:
@@ -373,6 +385,9 @@ class _Listing:
         lag: Times | int = 0,
     ) -> None:
         if len(source):
+            if self.narrow:  # only the sources, the targets and the lags are wanted
+                source, target = source.astype(np.int32), target.astype(np.int32)
+                rule, reason, periods = 0, START, None
             self.parts.append(_Part(source, target, rule, periods, reason, lag))
 
     def _of_starts(self) -> None:

@@ -81,7 +81,7 @@ class TaskSchedule:
         begun: Times = ends - self.durations
         return begun
 
-    @cached_property
+    @property
     def passed(self) -> Times:
         """Shape (blocks,), in steps: when each block has passed."""
         graph = self.events.graph
@@ -93,6 +93,8 @@ class TaskSchedule:
     @cached_property
     def makespan(self) -> int:
         """The last finish, in steps."""
+        if not self.events.graph.late:
+            return int(self.values.max(initial=0))
         return max(int(self.finish.max(initial=0)), int(self.passed.max(initial=0)))
 
 

@@ -108,7 +108,7 @@ def leaf_blocks(
     backs.sort(key=lambda item: item[:2])
     if not leaf.einsum.is_copy:
         performed = operations(tiles, every_unit=units == "all")
-        compute = Access(leaf.component, None, "compute", np.arange(tiles.size), performed)
+        compute = Access(leaf.component, None, "compute", *_occurrences(tiles, performed))
         foreground.append(compute)
     front = Block("foreground", None, 0, tuple(foreground))
     return (*(b for *_, b in fills), front, *(b for *_, b in backs))
@@ -292,13 +292,11 @@ class _Counter:
     ) -> Access:
         if not self._every_unit and side.link is None:
             counts = self.share(side.component, counts)
-        nonzero = np.flatnonzero(counts)
         return Access(
             side.component,
             self.tensor,
             side.action,
-            nonzero,
-            counts[nonzero],
+            *_occurrences(self.tiles, counts),
             inward=inward,
             transfer=transfer,
             link=side.link.port if side.link is not None else None,
@@ -424,6 +422,18 @@ class _Counter:
                 return self._known[key]
             total = total + self._known[key]
         return total
+
+
+def _occurrences(tiles: IterationTable, counts: Counts) -> tuple[Ints, Counts]:
+    """Return the tile iterations with a count other than 0, and their counts.
+
+    Where all are the same, the counts are a view of a single one.
+    """
+    found = np.flatnonzero(counts)
+    some: Counts = counts[found]
+    if len(some) and (some == some[0]).all():
+        some = np.broadcast_to(some[:1].copy(), some.shape)
+    return tiles.every if len(found) == tiles.size else found, some
 
 
 def _nonempty(accesses: Sequence[Access]) -> tuple[Access, ...]:

@@ -75,7 +75,8 @@ def joined_edges(layout: Numbering, parts: Sequence[RuleEdges]) -> DependenceEdg
         return DependenceEdges(empty, empty, empty, empty, empty, none)
     source = np.concatenate([p.source for p in parts])
     target = np.concatenate([p.target for p in parts])
-    reason = np.concatenate([np.full(len(p.source), p.reason, dtype=np.int64) for p in parts])
+    sizes = [len(p.source) for p in parts]
+    reason = np.repeat(np.array([p.reason for p in parts], dtype=np.int8), sizes)
     periods = np.zeros((depth, len(source)), dtype=np.int64)
     at = 0
     for part in parts:
@@ -83,8 +84,8 @@ def joined_edges(layout: Numbering, parts: Sequence[RuleEdges]) -> DependenceEdg
         if depth and part.periods is not None:
             periods[: len(part.periods), at : at + size] = part.periods
         at += size
-    rule = np.repeat(np.arange(len(parts)), [len(p.source) for p in parts])
-    until = np.repeat([p.until for p in parts], [len(p.source) for p in parts])
+    rule = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
+    until = np.repeat(np.array([p.until for p in parts], dtype=np.int8), sizes)
     return DependenceEdges(source, target, until, reason, rule, periods)
 
 
