@@ -20,6 +20,7 @@ from polylat.analysis.results import Results
 from polylat.analysis.roofline import roofline
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.engine.orders import schedule_mapping, sequential_makespan, transfer_options
+from polylat.exploration.progress import progress_bar
 from polylat.files import extension
 from polylat.lowering.lowered import lower, lower_requested
 from polylat.numbers import Number
@@ -27,6 +28,7 @@ from polylat.proof.certificate import Certificate
 from polylat.proof.verify import verify_results
 from polylat.schedule.timing import ORDERS
 from polylat.spec import Spec
+from polylat.spec.arguments import normalize_flag
 from polylat.spec.names import KnownNames, known_names
 from polylat.spec.option_values import ACCOUNTINGS
 from polylat.spec.options import check_option_names, normalize_option
@@ -267,8 +269,14 @@ class Report(Results):
         """
         return Explanation(self)
 
-    def verify(self) -> Certificate:
+    def verify(self, *, progress: bool | None = None) -> Certificate:
         """Prove that the schedule keeps every rule of the model and ends at the latency.
+
+        Parameters
+        ----------
+        progress
+            Whether to show, after two seconds, what is being checked. None: on a terminal, if tqdm
+            is installed.
 
         Returns
         -------
@@ -279,8 +287,21 @@ class Report(Results):
         ------
         CertificateError
             A rule is violated, or cannot be proven.
+        OptionError
+            `progress` is none of these values.
+        MissingExtraError
+            The progress is wanted, and tqdm is not installed.
         """
-        return verify_results(self)
+        if progress is not None:
+            progress = normalize_flag("progress", progress)
+        with progress_bar(1, progress, "part", "checking the schedule", delay=2) as bar:
+
+            def show(what: str, done: int, total: int) -> None:
+                bar.set_description(f"checking the {what}", refresh=False)
+                bar.total = total
+                bar.update(done - bar.n)
+
+            return verify_results(self, None if bar is None else show)
 
     def __str__(self) -> str:
         return report_text(self)

@@ -220,13 +220,44 @@ class PeriodicPath(Sequence[Step]):
         list of tuple of Step
             Runs of consecutive steps, in order of time.
         """
-        ranges: list[list[int]] = []
-        for low, high in _outer_rounds(self.items, 0):
-            if ranges and ranges[-1][1] == low:
-                ranges[-1][1] = high
+        found: list[list[Step]] = []
+        behind = -1
+        for index, step in self._outer(self.items, 0, 0, (), (0,)):
+            if index != behind:
+                found.append([])
+            found[-1].append(step)
+            behind = index + 1
+        return [tuple(steps) for steps in found]
+
+    def _outer(
+        self,
+        items: Sequence[Item],
+        index: int,
+        time: int,
+        moves: tuple[tuple[tuple[Digits, ...], int], ...],
+        at: tuple[int, ...],
+    ) -> Iterator[tuple[int, Step]]:
+        """Yield the steps that are in no middle round, with their indices, as `_inside` does.
+
+        The first of the items begins at `time`, with the step of an `index`.
+        """
+        for item in items:
+            if isinstance(item, Service):
+                for k in range(item.steps):
+                    yield index + k, self._in_service(item, k, time, moves, at)
             else:
-                ranges.append([low, high])
-        return [tuple(self._between(low, high)) for low, high in ranges]
+                once = item.steps // item.count
+                outer = {0, 1, item.count - 2, item.count - 1}
+                for number in sorted(n for n in outer if 0 <= n < item.count):
+                    yield from self._outer(
+                        item.body,
+                        index + number * once,
+                        time + number * item.once,
+                        (*moves, (item.shifts, number)),
+                        (*at, 0),
+                    )
+            index, time = index + item.steps, time + item.duration
+            at = tuple(n + item.services for n in at)
 
     def totals(self) -> dict[AccessKey, Number]:
         """Return the time on the path by access.
@@ -263,18 +294,6 @@ class PeriodicPath(Sequence[Step]):
     def _ordered(self, found: dict[K, int]) -> dict[K, Number]:
         ordered = sorted(found.items(), key=lambda item: -item[1])
         return {key: self._time(time) for key, time in ordered}
-
-
-def _outer_rounds(items: Sequence[Item], start: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of steps that are in no middle round of a repetition."""
-    for item in items:
-        if isinstance(item, Service):
-            yield start, start + item.steps
-        else:
-            once = item.steps // item.count
-            for round_ in sorted({0, 1, max(item.count - 2, 0), item.count - 1}):
-                yield from _outer_rounds(item.body, start + round_ * once)
-        start += item.steps
 
 
 def _services(items: Sequence[Item], times: int) -> Iterator[tuple[Service, int]]:

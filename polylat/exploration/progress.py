@@ -1,4 +1,4 @@
-"""The progress bar of explorations."""
+"""The progress bar of explorations and of proofs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ __all__ = ["progress_bar"]
 
 @contextmanager
 def progress_bar(
-    total: int, shown: bool | None, unit: str = "variant", first: str = "preparing compiled code"
+    total: int,
+    shown: bool | None,
+    unit: str = "variant",
+    first: str = "preparing compiled code",
+    *,
+    delay: float = 0,
 ) -> Iterator[Any]:
     """Show a progress bar.
 
@@ -27,6 +32,8 @@ def progress_bar(
         What is counted.
     first
         The first description. (The first call in an installation compiles for many seconds.)
+    delay
+        Seconds until it appears.
 
     Yields
     ------
@@ -52,5 +59,5 @@ def progress_bar(
         ) from error
     # disable=None: shown on a terminal only.
     silent = None if shown is None else False
-    with tqdm(total=total, unit=unit, disable=silent, desc=first) as bar:
+    with tqdm(total=total, unit=unit, disable=silent, desc=first, delay=delay) as bar:
         yield bar

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -37,17 +37,28 @@ from polylat.proof.witness import WitnessChecker
 if TYPE_CHECKING:
     from polylat.analysis.results import Results
 
-__all__ = ["check_witness", "verify", "verify_results"]
+__all__ = ["Progress", "check_witness", "verify", "verify_results"]
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is being checked, how many parts of that have been, and how many there are."""
+
+_WINDOW_STEPS = 5_000
+"""Number of steps of a long critical path that are looked up together."""
 
 MAX_STEPS = 20_000
 """Longest critical path that is checked step by step, in steps."""
 
 
+def _tell_nobody(what: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
 class _Proof:
     """What has been proven about a schedule so far."""
 
-    def __init__(self, checked: CheckedSchedule) -> None:
+    def __init__(self, checked: CheckedSchedule, progress: Progress | None = None) -> None:
         self.checked = checked
+        self.tell = progress or _tell_nobody
         self.proven: list[ProvenRules] = []
         self.notes: list[str] = []
         self._decided = 0
@@ -62,17 +73,24 @@ class _Proof:
     def add_rules(self) -> None:
         """Check that the schedule keeps all rules."""
         checked = self.checked
+        self.tell("accesses", 0, 1)
         self.add("tasks", check_contents(checked), checked.schedule.piece_count)
         self.add("order", check_order(checked))
         relations: Counter[str] = Counter()
         decisions: Counter[str] = Counter()
-        for kind in check_rules(checked, (*checked.rules, *causality_rules(checked.sets))):
+        self.tell("relations of the mapping", 0, 1)
+        rules = (*checked.rules, *causality_rules(checked.sets))
+        self.tell("rules", 0, len(rules))
+        for kind in check_rules(checked, rules):
             relations[kind] += 1
+            self.tell("rules", relations.total(), len(rules))
             decisions[kind] += checked.decisions - self._decided
             self._decided = checked.decisions
         for kind in ("flow", "transfer", "barrier", "capacity", "causality"):
             self.add(kind, relations[kind], decisions[kind])
+        self.tell("ports", 0, 1)
         self.add("ports", check_ports(checked))
+        self.tell("earliest starts", 0, 1)
         starts = check_earliest(checked)
         if starts is None:
             self.notes.append(
@@ -196,7 +214,7 @@ def check_witness(results: Results, steps: Sequence[Step]) -> int:
         raise CertificateError(str(error), where="critical path") from error
 
 
-def verify_results(results: Results) -> Certificate:
+def verify_results(results: Results, progress: Progress | None = None) -> Certificate:
     """Prove that the schedule of a report keeps every rule, and that the report describes it.
 
     A critical path of up to `MAX_STEPS` steps is checked step by step. Of a longer periodic one,
@@ -206,6 +224,8 @@ def verify_results(results: Results) -> Certificate:
     ----------
     results
         The results to verify.
+    progress
+        Is told what is being checked.
 
     Returns
     -------
@@ -223,7 +243,8 @@ def verify_results(results: Results) -> Certificate:
     makespan = solution.schedule.makespan
     try:
         checked = checked_schedule(solution.model, build_starts(solution))
-        proof = _Proof(checked)
+        proof = _Proof(checked, progress)
+        proof.tell("figures of the report", 0, 1)
         requested = checked.expected
         problem = Problem.of(results.schedules.model)
         if not problem.is_like(requested.problem) or _scale(results) != checked.schedule.scale:
@@ -246,13 +267,18 @@ def verify_results(results: Results) -> Certificate:
 
 def _add_witness(proof: _Proof, results: Results, makespan: int) -> None:
     """Check the critical path of the report."""
+    proof.tell("critical path", 0, 1)
     steps, note = _short_path(results)
     windows = [] if steps else _windows(results)
     checker = WitnessChecker(proof.checked)
     if steps:
         proof.add("witness", 1, checker.check(steps, makespan))
     elif windows:
-        proof.add("witness", 1, sum(checker.check(window) for window in windows))
+        count = 0
+        for some in _chunks(windows):
+            proof.tell("critical path", count, sum(map(len, windows)))
+            count += checker.check_windows(some)
+        proof.add("witness", 1, count)
     if note:
         proof.notes.append(note)
 
@@ -260,6 +286,7 @@ def _add_witness(proof: _Proof, results: Results, makespan: int) -> None:
 def _add_service_order(proof: _Proof, results: Results) -> None:
     """Check that the ports serve in the order that the report names."""
     model = results.solution.model
+    proof.tell("order of service", 0, 1)
     found = check_service_order(proof.checked, results.order, model.shifts)
     if found is None:
         proof.notes.append(f"that the order of service is the one called {results.order!r}")
@@ -271,6 +298,7 @@ def _add_service_order(proof: _Proof, results: Results) -> None:
 
 def _add_dependence(proof: _Proof, results: Results, requested: Expectation) -> None:
     """Prove the dependence bound, from the schedule in which no block waits for a port."""
+    proof.tell("dependence bound", 0, 1)
     schedules = results.schedules
     unlimited = Solution(schedules.model, schedules.unlimited)
     checked = CheckedSchedule(
@@ -323,6 +351,20 @@ def _windows(results: Results) -> list[tuple[Step, ...]]:
     except UnsupportedError:
         return []
     return path.windows() if isinstance(path, PeriodicPath) else []
+
+
+def _chunks(windows: Sequence[tuple[Step, ...]]) -> Iterator[list[tuple[Step, ...]]]:
+    """Divide parts of a path into lists of at least `_WINDOW_STEPS` steps each, but the last."""
+    some: list[tuple[Step, ...]] = []
+    size = 0
+    for window in windows:
+        some.append(window)
+        size += len(window)
+        if size >= _WINDOW_STEPS:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _short_path(results: Results) -> tuple[Sequence[Step] | None, str]:

@@ -51,7 +51,32 @@ class WitnessChecker:
         BrokenRule
             A step is not where the schedule has it, or did not wait as stated.
         """
-        chain = list(steps)
+        return self._check([steps], latency)
+
+    def check_windows(self, windows: Sequence[Sequence[Step]]) -> int:
+        """Check several parts of a critical path, as `check` does each.
+
+        Parameters
+        ----------
+        windows
+            Per part, its consecutive steps.
+
+        Returns
+        -------
+        int
+            The number of steps.
+
+        Raises
+        ------
+        BrokenRule
+            As for `check`.
+        """
+        return self._check(windows, None)
+
+    def _check(self, windows: Sequence[Sequence[Step]], latency: int | None) -> int:
+        """Check parts of a path: their steps are looked up together."""
+        chain = [step for steps in windows for step in steps]
+        window = [number for number, steps in enumerate(windows) for _ in steps]
         scale = self.schedule.schedule.scale
         times = [(int(s.start * scale), int(s.finish * scale)) for s in chain]
         if latency is not None:
@@ -61,7 +86,7 @@ class WitnessChecker:
                     f"the critical path goes from {chain[0].start} to {chain[-1].finish}"
                 )
         for k in range(1, len(chain)):
-            if times[k][0] != times[k - 1][1]:
+            if window[k] == window[k - 1] and times[k][0] != times[k - 1][1]:
                 raise BrokenRule(f"there is a gap in the critical path at {chain[k].start}")
         served = [k for k, step in enumerate(chain) if step.action != LATENCY]
         found = locate_steps(self.schedule, [chain[k] for k in served], [times[k] for k in served])
@@ -69,8 +94,8 @@ class WitnessChecker:
         for at, k in enumerate(served):
             first = latency is not None and not at
             self._check_service(chain[k], times[k][0], found[at][0], first=first)
-            if at:
-                before = served[at - 1]
+            before = served[at - 1] if at else -1
+            if at and window[before] == window[k]:
                 gap = times[k][0] - times[before][1]
                 if not self._waited(chain[k], times[k][0], found[at], found[at - 1], gap):
                     what, other = (describe_step(self.schedule, chain[x]) for x in (k, before))
