@@ -98,7 +98,7 @@ class Report(Results):
             `limit` bars.
         limit
             Largest number of bars that a segment shows one by one; above it, a segment shows only
-            how busy the ports are.
+            how busy the ports are. More than a million bars are an error.
         title
             The title; None: the order and the write-backs in the background.
 
@@ -151,7 +151,8 @@ class Report(Results):
         window
             (from, to): only accesses served between these times.
         limit
-            Largest number of bars; above it, repetitions are listed once.
+            Largest number of bars; above it, repetitions are listed once. More than a million bars
+            are an error.
 
         Returns
         -------

@@ -311,7 +311,7 @@ def _lost() -> UnsupportedError:
     return UnsupportedError(
         "the critical path cannot be traced through a repetition of the schedule",
         where="mapping",
-        fix="use granularity='tile'",
+        fix="use larger tiles, or granularity='tile'",
     )
 
 

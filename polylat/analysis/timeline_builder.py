@@ -34,7 +34,7 @@ from polylat.analysis.timeline import (
 from polylat.analysis.visiting import visit_all
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.errors import UnsupportedError
+from polylat.errors import OptionError, UnsupportedError
 from polylat.lowering.durations import access_durations
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints, Times
@@ -43,10 +43,13 @@ from polylat.schedule.events import EventNumbering
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.reasons import UNKNOWN, Wait
 
-__all__ = ["TimelineBuilder"]
+__all__ = ["MOST_BARS", "TimelineBuilder"]
 
 _MOST_STEPS = 1000
 """Largest number of steps of the critical path that are listed in a segment."""
+
+MOST_BARS = 1_000_000
+"""Largest number of bars that a segment shows one by one, whatever the limit: each is an object."""
 
 _BINS = 160
 """Number of shades, and of steps of an occupancy, where there are too many to list."""
@@ -108,7 +111,8 @@ class TimelineBuilder:
         Raises
         ------
         OptionError
-            The window is empty, or not within the schedule.
+            The window is empty, or not within the schedule; or there are more than `MOST_BARS` bars
+            to be shown one by one.
         """
         results = self.results
         low, high = self._window(window)
@@ -148,7 +152,14 @@ class TimelineBuilder:
         bars: tuple[Bar, ...] = ()
         shades: tuple[UtilizationSpan, ...] = ()
         critical = self._critical(start, finish)
-        if seen.number(low, high) <= limit:
+        number = seen.number(low, high)
+        if number <= limit:
+            if number > MOST_BARS:
+                raise OptionError(
+                    f"limit={limit:,} asks for {number:,} bars one by one, of at most"
+                    f" {MOST_BARS:,}",
+                    fix="use a smaller limit, which shows repetitions once, or a window",
+                )
             bars = self._bars(seen.single(low, high), critical)
         else:
             shades = self._shades(seen, low, high)

@@ -20,6 +20,7 @@ from polylat.cli.options import (
     input_options,
     load_files,
     parse_variables,
+    progress,
     schedule_options,
     status,
     warn_of_missing,
@@ -82,7 +83,7 @@ def analyze(
     report = analyze_files(files, variables, **options)
     certificate = None
     if verify:
-        with status("proving"):
+        with progress("proving"):
             certificate = report.verify()
     if as_json:
         data = report.to_dict(steps=steps or 0)

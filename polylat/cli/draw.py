@@ -22,6 +22,7 @@ from polylat.cli.options import (
     load_files,
     normal_options,
     parse_variables,
+    progress,
     schedule_options,
     status,
     warn_of_missing,
@@ -137,7 +138,7 @@ def report(
     found = analyze_files(files, variables, **options)
     certificate = None
     if verify:
-        with status("proving"):
+        with progress("proving"):
             certificate = found.verify()
     with status("drawing"):
         page = found.to_html(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +13,7 @@ from polylat.cli.options import (
     choice_option,
     input_options,
     load_files,
-    status,
+    progress,
 )
 from polylat.cli.output import BAD_INPUT, examples, print_result
 from polylat.errors import ExplorationError, OptionError
@@ -145,7 +143,7 @@ def _explored(
         check_target(output, TABLES, "results")
     choices = {"slots": _parse_slots(slots), "tiles": _parse_tiles(tiles)}
     try:
-        with _activity():
+        with progress("exploring; the first run also compiles"):
             found = explore_mapping(
                 spec,
                 splits=splits,
@@ -164,13 +162,6 @@ def _explored(
     if output is not None:
         found.save(output)
     return found
-
-
-def _activity() -> AbstractContextManager[None]:
-    """Show on the terminal what takes long; with tqdm installed, a progress bar does."""
-    if find_spec("tqdm") is not None:
-        return nullcontext()
-    return status("exploring; the first run also compiles")
 
 
 def _results(found: object, *, as_json: bool) -> dict[str, Any] | RenderableType:

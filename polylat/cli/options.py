@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
 from threading import Timer
 from typing import Any
 
@@ -239,6 +240,22 @@ def status(what: str) -> Iterator[None]:
     finally:
         timer.cancel()
         spinner.stop()
+
+
+def progress(what: str) -> AbstractContextManager[None]:
+    """Show on the terminal what takes long, unless a progress bar does, with tqdm installed.
+
+    Parameters
+    ----------
+    what
+        The activity.
+
+    Returns
+    -------
+    context manager
+        To be active while the activity runs.
+    """
+    return nullcontext() if find_spec("tqdm") is not None else status(what)
 
 
 def analyze_files(files: Sequence[str], variables: Sequence[str], **options: Any) -> Report:

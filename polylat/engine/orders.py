@@ -10,7 +10,7 @@ from typing import Any
 
 from polylat.engine.cycle import describe_cycle
 from polylat.engine.solution import Solution
-from polylat.engine.solve import Schedules, solve
+from polylat.engine.solve import Schedules, fewer_iterations, solve
 from polylat.errors import ScheduleError, TooLargeError
 from polylat.lowering.lowered import (
     Granularity,
@@ -137,7 +137,7 @@ def schedule_mapping(
             f" {lowered.granularity!r}, more than max_tiles={options['max_tiles']}; coarser ones"
             " wait for each other",
             where="mapping",
-            fix="raise max_tiles",
+            fix=fewer_iterations(lowered),
         ) from error
     return ScheduleChoice(solved, lowered, chosen, settled, in_turn)
 
@@ -278,7 +278,7 @@ def _choose(
                 f"order {order!r} is not periodic within few tile iterations, and the mapping has"
                 f" {model.lowered.size} at granularity {model.lowered.granularity!r}",
                 where="mapping",
-                fix=f"raise max_tiles, or use order={other!r} or granularity='tile'",
+                fix=f"{fewer_iterations(model.lowered)}, or order={other!r}",
             )
         if not solutions[order].legal:
             raise _no_order(solutions[order], f"order {order!r}")
@@ -298,7 +298,7 @@ def _choose(
             f" and the mapping has {model.lowered.size} at granularity"
             f" {model.lowered.granularity!r}",
             where="mapping",
-            fix="raise max_tiles, or use granularity='tile'",
+            fix=fewer_iterations(model.lowered),
         )
     if not choices:
         raise _no_order(list(solutions.values())[-1], "every order of the ports")

@@ -28,6 +28,7 @@ __all__ = [
     "MOST_SAMPLED",
     "QUICK",
     "Schedules",
+    "fewer_iterations",
     "solve",
     "solve_oldest",
     "solve_sampled",
@@ -50,6 +51,12 @@ QUICK = 30_000
 
 SERVICES = 20_000
 """Largest number of services that are simulated one by one for the order "oldest"."""
+
+_BYTES_PER_ITERATION = 600
+"""Memory that a visited tile iteration takes, about, in a mapping with few accesses."""
+
+_MOST_BYTES = 16 << 30
+"""Most memory that the advice of an error asks for."""
 
 _OLDEST_ROUNDS = 8
 """How often the sample is enlarged for the order "oldest"."""
@@ -130,12 +137,33 @@ def solve(
     if found is not None:
         return found
     raise TooLargeError(
-        f"the mapping has {lowered.size} tile iterations at granularity {lowered.granularity!r},"
-        f" and more than max_tiles={max_tiles} of them must be visited",
+        f"the mapping has {lowered.size:,} tile iterations at granularity {lowered.granularity!r},"
+        f" and no sample of up to max_tiles={max_tiles:,} of them represents the others",
         where="mapping",
-        fix="raise max_tiles"
-        + ("" if lowered.granularity == "tile" else ", or use granularity='tile'"),
+        fix=fewer_iterations(lowered),
     )
+
+
+def fewer_iterations(lowered: LoweredMapping) -> str:
+    """Return what to change where too many tile iterations would have to be visited.
+
+    Parameters
+    ----------
+    lowered
+        The mapping.
+
+    Returns
+    -------
+    str
+        The advice: coarser tile iterations; to visit all of them only where that is possible.
+    """
+    ways = [] if lowered.granularity == "tile" else ["granularity='tile'"]
+    ways.append("larger tiles in the loops above the splits and memories")
+    needed = lowered.size * _BYTES_PER_ITERATION
+    if needed <= _MOST_BYTES:
+        size = f"{max(needed / 2**30, 0.1):.1f} GB"
+        ways.append(f"max_tiles={lowered.size} (about {size} of memory)")
+    return f"use {', or '.join(ways)}"
 
 
 def _explicit(model: Model) -> Schedules:

@@ -17,6 +17,7 @@ from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import SensitivityRow
 from polylat.analysis.steady_state import InitiationInterval
+from polylat.errors import OptionError
 from polylat.numbers import Number, json_number
 from polylat.views.report_tables import totals_or_none
 
@@ -32,6 +33,9 @@ __all__ = [
     "roofline_to_dict",
 ]
 
+MOST_STEPS = 1_000_000
+"""Largest number of steps of a critical path that are listed."""
+
 CURVE_SCHEMA = "polylat.curve/1"
 EXPLANATION_SCHEMA = "polylat.explanation/2"
 REPORT_SCHEMA = "polylat.report/1"
@@ -46,7 +50,8 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
     results
         The results.
     steps
-        The number of listed steps of the critical path, from time 0 on; None for all.
+        The number of listed steps of the critical path, from time 0 on; None for all, which are at
+        most a million.
 
     Returns
     -------
@@ -311,6 +316,12 @@ def _interval(found: InitiationInterval) -> dict[str, Any]:
 
 def _critical(results: Results, steps: int | None) -> dict[str, Any]:
     path = results.critical_path
+    listed = len(path) if steps is None else min(steps, len(path))
+    if listed > MOST_STEPS:
+        raise OptionError(
+            f"the critical path has {len(path):,} steps, of which at most {MOST_STEPS:,} are listed",
+            fix="give steps, the number of steps to list",
+        )
     return {
         "totals": _accesses(results.critical_totals.items(), "time"),
         "waited_for": _waited_for(results),

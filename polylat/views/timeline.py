@@ -238,7 +238,7 @@ def timeline(
         `limit` bars.
     limit
         Largest number of bars that a segment shows one by one; above it, a segment shows only how
-        busy the ports are.
+        busy the ports are. More than a million bars are an error.
     title
         The title; None: the order and the write-backs in the background.
 

@@ -227,8 +227,9 @@ def test_version() -> None:
         (
             ["analyze", *EXAMPLE, "--max-tiles", "3"],
             (
-                "mapping: the mapping has 17 tile iterations at granularity 'tile', and more than"
-                " max_tiles=3 of them must be visited. Fix: raise max_tiles."
+                "mapping: the mapping has 17 tile iterations at granularity 'tile', and no sample"
+                " of up to max_tiles=3 of them represents the others. Fix: use larger tiles in the"
+                " loops above the splits and memories, or max_tiles=17 (about 0.1 GB of memory)."
             ),
         ),
     ],

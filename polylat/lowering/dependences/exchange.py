@@ -327,7 +327,7 @@ class Exchange:
                 raise TooLargeError(
                     f"separate write-backs of tensor {self.tensor!r} have more than"
                     f" {MOST_PAIRS} readings",
-                    fix="use granularity='tile'",
+                    fix="use larger tiles, or granularity='tile'",
                 )
             repeat, rows = concatenated_ranges(starts, lengths)
             writes, digits = writes[repeat], digits[:, repeat]

@@ -190,7 +190,7 @@ def equal_row_pairs(left: Ints, right: Ints) -> tuple[Ints, Ints]:
 def _too_many_pairs() -> TooLargeError:
     return TooLargeError(
         f"more than {MOST_PAIRS:,} pairs of tile iterations share an element",
-        fix="use granularity='tile'",
+        fix="use larger tiles, or granularity='tile'",
     )
 
 
