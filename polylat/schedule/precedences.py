@@ -13,6 +13,7 @@ are replaced by precedences on the last task up to it on each port.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -309,11 +310,17 @@ class _Listing:
             stalls = finishing.stalled_edges.lag, finishing.stalled_written.lag
             self.stall_lags = np.unique(np.concatenate(stalls))
         self.width = graph.ports + 2 + len(self.stall_lags)
-        self.edge_rule = (graph.edge_rule.astype(np.int64) + 1) * self.width
         self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
+        self.links_only = False
+        """Whether only sources, targets and lags are wanted."""
         self.narrow = False
         """Whether the events of the parts are in 32 bits."""
         self.parts: list[_Part] = []
+
+    @cached_property
+    def edge_rule(self) -> Ints:
+        """Shape (edges,): the first rule of each edge."""
+        return (self.graph.edge_rule.astype(np.int64) + 1) * self.width
 
     def precedences(self) -> EventPrecedences:
         """All precedences with their rules and reasons."""
@@ -335,7 +342,7 @@ class _Listing:
 
     def links(self) -> tuple[Ints, Ints, Times]:
         """Sources, targets and lags only; the lags are empty where all of them are 0."""
-        self.narrow = 2 * self.events.count < 1 << 31
+        self.links_only, self.narrow = True, 2 * self.events.count < 1 << 31
         self._collect()
         if sum(len(part.source) for part in self.parts) >= 1 << 31:
             self.parts = [
@@ -344,9 +351,12 @@ class _Listing:
                 )
                 for part in self.parts
             ]
-        source, target = self._joined()
-        late = self.graph.late
-        return source, target, self._lags(len(source)) if late else self.graph.latency[:0]
+        lag = self._lags(sum(len(part.source) for part in self.parts))
+        sources, targets = ([part[k] for part in self.parts] for k in range(2))
+        self.parts.clear()
+        source = np.concatenate(sources)
+        sources.clear()  # the arrays are large: none is kept longer than it is needed
+        return source, np.concatenate(targets), lag if self.graph.late else self.graph.latency[:0]
 
     def _collect(self) -> None:
         none = np.zeros(0, dtype=np.int32 if self.narrow else np.int64)
@@ -368,7 +378,10 @@ class _Listing:
         return source, target
 
     def _lags(self, count: int) -> Times:
-        lags: Times = np.full(count, 0, dtype=self.graph.latency.dtype)
+        dtype = self.graph.latency.dtype
+        if self.links_only and not self.graph.late:
+            return np.zeros(0, dtype=dtype)
+        lags: Times = np.full(count, 0, dtype=dtype)
         at = 0
         for part in self.parts:
             lags[at : at + len(part.source)] = part.lag
@@ -385,8 +398,9 @@ class _Listing:
         lag: Times | int = 0,
     ) -> None:
         if len(source):
-            if self.narrow:  # only the sources, the targets and the lags are wanted
+            if self.narrow:
                 source, target = source.astype(np.int32), target.astype(np.int32)
+            if self.links_only:
                 rule, reason, periods = 0, START, None
             self.parts.append(_Part(source, target, rule, periods, reason, lag))
 
@@ -455,16 +469,23 @@ class _Listing:
         graph, events = self.graph, self.events
         if not len(graph.edge_source):
             return
-        order = _latest_first(graph.edge_source)
-        source, reason = graph.edge_source[order], graph.edge_reason[order]
-        until = graph.edge_until[order]
-        lag = np.where((until == PASSED) & (source >= graph.iterations), graph.latency[source], 0)
+        lag: Times | int = 0
+        if self.links_only:
+            source, target, until = graph.edge_source, graph.edge_target, graph.edge_until
+            reason, rule, periods = graph.edge_reason, 0, None
+        else:
+            order = _latest_first(graph.edge_source)
+            source, target = graph.edge_source[order], graph.edge_target[order]
+            until, reason = graph.edge_until[order], graph.edge_reason[order]
+            rule, periods = self.edge_rule[order], graph.edge_periods[:, order]
+        if graph.late or not self.links_only:
+            waits = (until == PASSED) & (source >= graph.iterations)
+            lag = np.where(waits, graph.latency[source], 0)
         event = events.block(source)
         whole = (source < graph.iterations) & ((until == PASSED) | (not graph.late))
         event[whole] = events.finish(source[whole])
         event[until == STARTED] = source[until == STARTED]
-        target, rule = graph.edge_target[order], self.edge_rule[order]
-        self._add(event, target, rule, graph.edge_periods[:, order], reason, lag)
+        self._add(event, target, rule, periods, reason, lag)
 
     def _of_finishing_tasks(self, finishing: FinishingTasks) -> None:
         graph, events = self.graph, self.events
