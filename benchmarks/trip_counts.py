@@ -167,7 +167,7 @@ def _explicit_latencies(spec: Spec) -> dict[Order, Fraction]:
     forget()
     model = _model(spec)
     assert isinstance(model.plan, ExplicitTaskGraph), "not the explicit engine"
-    timings = model.plan.time_all()
+    timings, _ = model.plan.time_all()
     return {
         order: Fraction(timing.makespan, model.costs.scale)
         for order, timing in timings.items()

@@ -164,18 +164,16 @@ class Occupancy:
         if start >= end:
             return (), True
         window = floor(start * self._scale), ceil(end * self._scale)
+        each = Fraction(end - start) / bins
+        edges = [start + k * each for k in range(bins + 1)]
         try:
             times, level = level_steps(self._changes, *window, max(most, _MOST_LISTED))
         except TooManyChangesError:
-            times = level = None
-        if times is not None and len(times) <= most:
-            found = self._numbers(times, level)
-            return ((reduce_number(start), found[0][1]), *found[1:]), True
-        each = Fraction(end - start) / bins
-        edges = [start + k * each for k in range(bins + 1)]
-        if times is None:
             peaks = [self.peak_between(*bounds) for bounds in pairwise(edges)]
         else:
+            if len(times) <= most:
+                found = self._numbers(times, level)
+                return ((reduce_number(start), found[0][1]), *found[1:]), True
             peaks = self._largest(times, level, edges)
         return tuple((reduce_number(t), peak) for t, peak in zip(edges, peaks, strict=False)), False
 

@@ -13,7 +13,7 @@ from polylat.lowering.dependences.extend import shared_depth
 from polylat.lowering.dependences.tables import union_of
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.sampling import LoopSample
-from polylat.schedule.arrays import Ints
+from polylat.schedule.arrays import Ints, Narrow
 
 __all__ = ["BlockStream", "DependenceEdges", "Numbering"]
 
@@ -292,7 +292,7 @@ class DependenceEdges:
 
     source: Ints
     target: Ints
-    until: Ints
-    reason: Ints
-    rule: Ints
+    until: Narrow
+    reason: Narrow
+    rule: Narrow
     periods: Ints

@@ -316,9 +316,9 @@ def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> Log
         plain, skewed = date_columns(tiles, tiles.digits, shifts)
         program.append(plain)
         skew.append(skewed)
-    dates = _columns(layout, program)
-    skewed = _columns(layout, skew)
-    return LogicalDates(dates, dates if np.array_equal(dates, skewed) else skewed)
+    dates, skewed_dates = _columns(layout, program), _columns(layout, skew)
+    same = np.array_equal(dates, skewed_dates)
+    return LogicalDates(dates, dates if same else skewed_dates)
 
 
 def latest_turn(split: PathSplit, branch: int, shift: Sequence[int] | None) -> int:

@@ -12,6 +12,7 @@ from polylat.schedule.compilation import compiled
 __all__ = [
     "Ints",
     "Mask",
+    "Narrow",
     "Times",
     "concatenated_ranges",
     "date_ranks",
@@ -25,6 +26,9 @@ Ints = npt.NDArray[np.int64]
 
 Mask = npt.NDArray[np.bool_]
 """A truth value per entry."""
+
+Narrow = npt.NDArray[Any]
+"""Integers in as few bits as the largest of them needs: cast them before they are multiplied."""
 
 Times = npt.NDArray[Any]
 """Times in steps: 64-bit integers where they fit, else Python integers (dtype object)."""

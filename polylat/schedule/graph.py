@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times, compiled, date_ranks
+from polylat.schedule.arrays import Ints, Mask, Narrow, Times, compiled, date_ranks
 
 __all__ = ["LogicalDates", "TaskGraph"]
 
@@ -88,23 +88,23 @@ class TaskGraph:
     """
 
     leaf_starts: Mask
-    leaf: Ints
+    leaf: Narrow
     multiplicity: Ints
     owner: Ints
     host: Ints
-    kind: Ints
+    kind: Narrow
     background: Mask
-    sequence: Ints
+    sequence: Narrow
     latency: Times
     task_block: Ints
-    task_port: Ints
+    task_port: Narrow
     task_duration: Times
     ports: int
     edge_source: Ints
     edge_target: Ints
-    edge_until: Ints
-    edge_reason: Ints
-    edge_rule: Ints
+    edge_until: Narrow
+    edge_reason: Narrow
+    edge_rule: Narrow
     edge_periods: Ints
     rigid: Mapping[int, Times]
     dates: LogicalDates

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, concatenated_ranges, group_by_key
+from polylat.schedule.arrays import Ints, Narrow, Times, concatenated_ranges, group_by_key
 from polylat.schedule.events import EventNumbering, Precedences
 from polylat.schedule.reasons import FLOW, PASSED, PORT, START, STARTED
 from polylat.schedule.stalls import stall_precedences
@@ -274,8 +274,8 @@ def event_links(events: EventNumbering) -> tuple[Ints, Ints, Times]:
 class _Part(NamedTuple):
     """Some precedences; a rule, a reason and a lag may be the same for all of them."""
 
-    source: Ints
-    target: Ints
+    source: Narrow
+    target: Narrow
     rule: Ints | int
     periods: Ints | None
     reason: Ints | int
@@ -352,14 +352,15 @@ class _Listing:
                 for part in self.parts
             ]
         lag = self._lags(sum(len(part.source) for part in self.parts))
-        sources, targets = ([part[k] for part in self.parts] for k in range(2))
+        sources = [part.source for part in self.parts]
+        targets = [part.target for part in self.parts]
         self.parts.clear()
         source = np.concatenate(sources)
         sources.clear()  # the arrays are large: none is kept longer than it is needed
         return source, np.concatenate(targets), lag if self.graph.late else self.graph.latency[:0]
 
     def _collect(self) -> None:
-        none = np.zeros(0, dtype=np.int32 if self.narrow else np.int64)
+        none: Narrow = np.zeros(0, dtype=np.int32 if self.narrow else np.int64)
         self.parts.append(_Part(none, none, 0, None, START, 0))
         self._of_starts()
         self._of_tasks()
@@ -470,9 +471,11 @@ class _Listing:
         if not len(graph.edge_source):
             return
         lag: Times | int = 0
+        rule: Ints | int = 0
+        periods: Ints | None = None
         if self.links_only:
             source, target, until = graph.edge_source, graph.edge_target, graph.edge_until
-            reason, rule, periods = graph.edge_reason, 0, None
+            reason = graph.edge_reason
         else:
             order = _latest_first(graph.edge_source)
             source, target = graph.edge_source[order], graph.edge_target[order]

@@ -13,102 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polylat
+from chains import chain, drifting
 from polylat.analysis.critical_path import PeriodicPath
 from polylat.analysis.services import ServiceRuns
 from polylat.errors import OptionError
-
-
-def chain(rows: int, stages: int = 2, width: int = 3) -> polylat.Spec:
-    """A chain of matrix products with resident weights, one Pipeline stage each."""
-
-    def memory(name: str, throughput: int) -> dict[str, Any]:
-        actions = [{"name": name, "throughput": throughput} for name in ("read", "write")]
-        return {"type": "Memory", "name": name, "size": "inf", "actions": actions}
-
-    branches = [
-        {
-            "type": "Nested",
-            "nodes": [
-                {"type": "Storage", "tensors": [f"w{i}"], "component": "SRAM"},
-                {"type": "Temporal", "rank_variable": f"n{i}", "tile_shape": 1},
-                {"type": "Temporal", "rank_variable": f"n{i + 1}", "tile_shape": 1},
-                {"type": "Compute", "einsum": f"t{i + 1}", "component": "mac"},
-            ],
-        }
-        for i in range(stages)
-    ]
-    outer = ["t0", f"t{stages}", *(f"w{i}" for i in range(stages))]
-    inner = [f"t{i}" for i in range(1, stages)]
-    computing = [{"name": "compute", "throughput": 1}]
-    return polylat.Spec.from_dict(
-        {
-            "workload": {
-                "rank_sizes": {"M": rows} | {f"N{i}": width for i in range(stages + 1)},
-                "bits_per_value": {"All": 8},
-                "einsums": [
-                    f"t{i + 1}[m, n{i + 1}] = t{i}[m, n{i}] * w{i}[n{i}, n{i + 1}]"
-                    for i in range(stages)
-                ],
-            },
-            "arch": {
-                "nodes": [
-                    memory("DRAM", 8),
-                    memory("SRAM", 16),
-                    {"type": "Compute", "name": "mac", "actions": computing},
-                ]
-            },
-            "mapping": {
-                "nodes": [
-                    {"type": "Storage", "tensors": outer, "component": "DRAM"},
-                    {"type": "Temporal", "rank_variable": "m", "tile_shape": 1},
-                    {"type": "Storage", "tensors": inner, "component": "SRAM"},
-                    {"type": "Pipeline", "nodes": branches},
-                ]
-            },
-        }
-    )
-
-
-def drifting(rows: int) -> polylat.Spec:
-    """A producer and its write-back in the background, which takes longer and falls behind."""
-    computing = [{"name": "compute", "throughput": 1}]
-
-    def memory(name: str, write: int) -> dict[str, Any]:
-        rates = {"read": "inf", "write": f"1/{write}" if write else "inf"}
-        actions = [{"name": name, "throughput": rate} for name, rate in rates.items()]
-        return {"type": "Memory", "name": name, "size": "inf", "actions": actions}
-
-    return polylat.Spec.from_dict(
-        {
-            "workload": {
-                "rank_sizes": {"M": rows},
-                "bits_per_value": {"All": 1},
-                "einsums": ["b[m] = a[m]", "c[m] = b[m]"],
-            },
-            "arch": {
-                "nodes": [
-                    memory("DRAM", 7),
-                    memory("SRAM", 0),
-                    {"type": "Compute", "name": "mac", "actions": computing},
-                ]
-            },
-            "mapping": {
-                "nodes": [
-                    {"type": "Storage", "tensors": ["a", "b", "c"], "component": "DRAM"},
-                    {"type": "Temporal", "rank_variable": "m", "tile_shape": 1},
-                    {"type": "Storage", "tensors": ["b"], "component": "SRAM"},
-                    {
-                        "type": "Sequential",
-                        "nodes": [
-                            {"type": "Compute", "einsum": einsum, "component": "mac"}
-                            for einsum in ("b", "c")
-                        ],
-                    },
-                ]
-            },
-        }
-    )
-
 
 OUTPUTS: dict[str, Callable[[polylat.Report], object]] = {
     "timeline": lambda report: report.timeline().to_svg(),
