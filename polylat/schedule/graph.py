@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Narrow, Times, compiled, date_ranks
+from polylat.schedule.arrays import Ints, Mask, Narrow, Times, date_ranks
+from polylat.schedule.compilation import compiled
 
 __all__ = ["LogicalDates", "TaskGraph"]
 

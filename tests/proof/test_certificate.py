@@ -27,11 +27,11 @@ from builders import (
     storage,
     stretched,
 )
-from polylat import Report, Spec, TooLargeError
+from polylat import OptionError, Report, Spec, TooLargeError
 from polylat.analysis.starts import BlockStarts, Starts, build_starts
 from polylat.engine.solution import Solution
 from polylat.proof.certificate import CertificateError
-from polylat.proof.verify import check_witness, verify
+from polylat.proof.verify import check_witness, verify, verify_results
 from polylat.schedule.critical_path import critical_chain, timed_events
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.pieces import Pieces
@@ -431,3 +431,26 @@ def test_exact_times() -> None:
     report = report_or_none((case, {"granularity": "full"}))
     assert report is not None and report.solution.model.costs.exact
     assert report.verify().latency == report.latency > Fraction(10**19)
+
+
+def test_the_progress_names_what_is_checked() -> None:
+    told: list[tuple[str, int, int]] = []
+    certificate = verify_results(
+        polylat.analyze(polylat.load(*EXAMPLE)),
+        lambda what, done, total: told.append((what, done, total)),
+    )
+    assert all(0 <= done <= total and total > 0 for _, done, total in told)
+    parts = list(dict.fromkeys(what for what, _, _ in told))
+    assert parts[:4] == ["figures of the report", "accesses", "relations of the mapping", "rules"]
+    rules = [(done, total) for what, done, total in told if what == "rules"]
+    checked = ("flow", "transfer", "barrier", "capacity", "causality")
+    number = sum(proven.relations for proven in certificate.proven if proven.kind in checked)
+    assert rules == [(done, number) for done in range(number + 1)]
+
+
+def test_progress_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    report = polylat.analyze(polylat.load(*EXAMPLE))
+    with pytest.raises(OptionError, match="progress"):
+        report.verify(progress="yes")  # type: ignore[arg-type]
+    assert report.verify(progress=True).latency == report.verify().latency == report.latency
+    assert capsys.readouterr().err == ""  # within two seconds
