@@ -295,7 +295,7 @@ class Report(Results):
         """
         if progress is not None:
             progress = normalize_flag("progress", progress)
-        with progress_bar(1, progress, "part", "checking the schedule", delay=2) as bar:
+        with progress_bar(1, progress, first="checking the schedule", delay=2) as bar:
 
             def show(what: str, done: int, total: int) -> None:
                 bar.set_description(f"checking the {what}", refresh=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from typing import Any
 
 from polylat.errors import MissingExtraError
@@ -33,7 +34,8 @@ def progress_bar(
     first
         The first description. (The first call in an installation compiles for many seconds.)
     delay
-        Seconds until it appears.
+        Seconds until it appears. A bar that appears late has several parts, whose rates differ: it
+        shows none.
 
     Yields
     ------
@@ -59,5 +61,19 @@ def progress_bar(
         ) from error
     # disable=None: shown on a terminal only.
     silent = None if shown is None else False
-    with tqdm(total=total, unit=unit, disable=silent, desc=first, delay=delay) as bar:
-        yield bar
+    if not delay:
+        with tqdm(total=total, unit=unit, disable=silent, desc=first) as bar:
+            yield bar
+        return
+    shape = "{desc}{percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} [{elapsed}]"
+    with tqdm(
+        total=total, disable=silent, desc=f"{first}: ", delay=delay, miniters=0, bar_format=shape
+    ) as bar:
+        timer = Timer(delay, bar.refresh)  # also where nothing advances then
+        timer.daemon = True
+        if not bar.disable:
+            timer.start()
+        try:
+            yield bar
+        finally:
+            timer.cancel()
