@@ -24,6 +24,9 @@ Cell = str | Number | bool | None
 WIDTH = 100
 """Columns of characters of plain text."""
 
+_EXACT_DOUBLES = 2**53
+"""Up to this number, every integer is a double."""
+
 STYLE = (
     ".polylat-html{font:14px/1.45 system-ui,sans-serif}"
     ".polylat-html table{border-collapse:collapse;margin:.4em 0}"
@@ -313,10 +316,14 @@ class Table:
             raise MissingExtraError(
                 "pandas is not installed", fix="pip install 'polylat[frames]'"
             ) from error
+        columns = {
+            column.key: _doubles([row[k] for row in self.rows], column.kind == "share")
+            for k, column in enumerate(self.columns)
+        }
         return pd.DataFrame(
             {
-                column.key: _doubles([row[k] for row in self.rows], column.kind == "share")
-                for k, column in enumerate(self.columns)
+                key: pd.Series(values, dtype="object" if _need_objects(values) else None)
+                for key, values in columns.items()
             }
         )
 
@@ -438,6 +445,13 @@ def _html_cell(column: Column, cell: Cell, largest: Fraction) -> str:
         width = float(100 * Fraction(cell) / max(largest, Fraction(1)))
         text += f'<span class="meter"><span style="width:{width:.2f}%"></span></span>'
     return f"<td{_html_class(column)}>{text}</td>"
+
+
+def _need_objects(values: Sequence[Cell]) -> bool:
+    """Whether pandas would round integers: it makes doubles of them where a value is missing."""
+    return None in values and any(
+        isinstance(value, int) and abs(value) > _EXACT_DOUBLES for value in values
+    )
 
 
 def _doubles(values: Sequence[Cell], always: bool) -> list[Any]:

@@ -41,3 +41,10 @@ def test_frames_of_fractions() -> None:
     frame = Table(columns, ((1, None), (Fraction(1, 2), 10**30))).to_frame()
     assert frame["a"].tolist() == [1.0, 0.5]
     assert pandas.isna(frame["b"][0]) and frame["b"][1] == 10**30
+
+
+@pytest.mark.parametrize("number", [2**53, 2**53 + 1, -(2**60) - 1, 2**64 + 1])
+def test_integers_beside_missing_values_are_exact(number: int) -> None:
+    pandas = pytest.importorskip("pandas", reason="the extra `frames` is not installed")
+    frame = Table((Column("a", "A", "number"),), ((None,), (number,))).to_frame()
+    assert pandas.isna(frame["a"][0]) and int(frame["a"][1]) == number
