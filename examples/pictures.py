@@ -63,7 +63,9 @@ def formulas() -> str:
     )
     text = StringIO()
     with mpl.rc_context({"svg.hashsalt": "polylat", "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", metadata={"Date": None}, facecolor="white")
+        figure.savefig(
+            text, format="svg", metadata={"Creator": None, "Date": None}, facecolor="white"
+        )
     return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
 
 

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from polylat.views.timeline import Timeline, TimelineStack, timelines
     from polylat.views.tree import Tree
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AccessKey",

@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from builders import ROOT
-from polylat.cli import main
+from command import run
 
 DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
@@ -47,7 +46,7 @@ def test_commands(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         command, _, expected = block.replace("\\\n", " ").partition("\n")
         name, *arguments = shlex.split(command.removeprefix("$ "))
         assert name == "polylat"
-        result = CliRunner().invoke(main, arguments)
+        result = run(*arguments)
         assert result.exit_code == 0
         assert result.output.startswith(expected.removesuffix("...\n"))
 

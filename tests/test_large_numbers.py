@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import polylat
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
+from command import run
 from polylat import Spec, TooLargeError
-from polylat.cli import main
 from polylat.lowering.ports import total_values
 
 Data = dict[str, Any]
@@ -104,7 +103,7 @@ def test_the_commands(data: Data, tmp_path: Path) -> None:
         ("explore", []),
         ("report", ["-o", page]),
     ):
-        done = CliRunner().invoke(main, [command, str(file), *more])
+        done = run(command, str(file), *more)
         assert (done.exit_code, done.exception) == (0, None), (command, done.output)
         if more == ["--json"]:
             assert json.loads(done.stdout)["latency"] == latency

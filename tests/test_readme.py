@@ -9,11 +9,10 @@ import runpy
 import shlex
 
 import pytest
-from click.testing import CliRunner
 from rich.console import Console
 
 from builders import ROOT
-from polylat.cli import main
+from command import run
 
 PAGES = ["README.md", "docs/accelforge.md", "docs/json.md", "docs/model.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,7 +38,7 @@ def test_commands() -> None:
     command, _, expected = block.replace("\\\n", " ").partition("\n")
     name, *arguments = shlex.split(command.removeprefix("$ "))
     assert name == "polylat"
-    result = CliRunner().invoke(main, arguments)
+    result = run(*arguments)
     assert result.exit_code == 0
     assert result.output == expected
 

@@ -74,11 +74,13 @@ class _Commands(click.Group):
                 sys.stdout.flush()
         except (click.Abort, KeyboardInterrupt) as error:
             if isinstance(error.__cause__, InterruptedExplorationError):
-                print(f"polylat: {error.__cause__}", file=sys.stderr)
+                _print_error(str(error.__cause__))
             sys.exit(_INTERRUPTED)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "polylat"
-            _fail(f"{error.format_message()} See {command} --help.")
+            message = error.format_message()
+            stop = "" if message.endswith((".", "?")) else "."  # some releases of click end without
+            _fail(f"{message}{stop} See {command} --help.")
         except click.ClickException as error:
             _fail(error.format_message())
         except PolylatError as error:
@@ -102,8 +104,12 @@ def _discard_output() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"polylat: {escape_hidden(' '.join(message.split()))}", file=sys.stderr)
+    _print_error(escape_hidden(' '.join(message.split())))
     sys.exit(BAD_INPUT)
+
+
+def _print_error(message: str) -> None:
+    print(f"polylat: {message}", file=sys.stderr, flush=True)
 
 
 @click.group(

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from polylat import __version__
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.results import Results
 from polylat.analysis.timeline import StackData
@@ -417,7 +418,7 @@ def _pre(text: str, name: str) -> str:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    yield "polylat", version("polylat")
+    yield "polylat", __version__
     yield "Python", platform.python_version()
     for name in ("islpy", "islpy-barvinok", "numpy", "numba"):
         try:

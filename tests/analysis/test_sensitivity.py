@@ -11,12 +11,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import polylat
 from builders import EXAMPLES, ROOT, delayed, without_machine
+from command import run
 from polylat import (
     OptionError,
     Report,
@@ -26,7 +26,6 @@ from polylat.analysis.access import LATENCY, OVERHEAD, AccessKey
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.periodic_retiming import PeriodicRetimer
 from polylat.analysis.sensitivity import RIGID
-from polylat.cli import main
 from polylat.views.as_json import curve_to_dict, explanation_to_dict
 from polylat.views.text import curve_text, explanation_text
 from reports import analyzed, explicit_up_to
@@ -449,10 +448,6 @@ def test_bad_curves() -> None:
 
 
 # Output ------------------------------------------------------------------------------------------
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
 
 
 def test_explain_prints_what_binds() -> None:

@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import polylat
 from benchmarks.fused import chain
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
+from command import run as run_command
 from polylat import Report, Spec, UnsupportedError
 from polylat.analysis import visiting
 from polylat.analysis.critical_walk import CriticalWalk
 from polylat.analysis.explicit_path import ExplicitPath
 from polylat.analysis.periodic_retiming import PeriodicRetimer
 from polylat.analysis.sensitivity import NO_TIME
-from polylat.cli import main
 from polylat.views.text import explanation_text
 from reports import explicit_up_to, report_or_none
 from strategies import long_cascades
@@ -220,7 +219,7 @@ def untraced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    result = run_command(*arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 

@@ -17,16 +17,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from builders import EXAMPLE, ROOT
-from polylat.cli import main
+from command import run
 
 OPTIONS = [*EXAMPLE, "--granularity", "tile", "--background", "o2"]
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
 
 
 def test_timeline() -> None:
@@ -262,10 +257,18 @@ def test_nothing_is_said_of_what_was_not_evaluated() -> None:
 
 
 def test_pictures_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pictures in docs/ are those that the script draws."""
+    """The pictures in docs/ are those that the script draws; Matplotlib's layout is its own."""
+    matplotlib = pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    lock = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
+    locked = f"\nmatplotlib=={matplotlib.__version__}\n" in lock
     monkeypatch.setattr(sys, "argv", ["pictures.py", str(tmp_path)])
     runpy.run_path(str(ROOT / "examples" / "pictures.py"), run_name="__main__")
     for path in tmp_path.iterdir():
         committed = (ROOT / "docs" / path.name).read_text(encoding="utf-8")
-        assert path.read_text(encoding="utf-8") == committed
+        drawn = path.read_text(encoding="utf-8")
+        if path.name == "formula.svg" and not locked:
+            texts = re.compile(r"<text[^>]*>([^<]*)<")
+            assert texts.findall(drawn) == texts.findall(committed) != []
+        else:
+            assert drawn == committed
     assert "docs/timeline.svg" in (ROOT / "README.md").read_text(encoding="utf-8")

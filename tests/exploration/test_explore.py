@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ import builders
 import polylat
 from benchmarks import fused
 from builders import EXAMPLE, EXAMPLES, ROOT, compute, leaf, loop, memory, nested, storage
+from command import run
 from polylat import (
     Exploration,
     MappingError,
@@ -452,13 +452,6 @@ def test_the_page_about_it() -> None:
     page = ROOT / "docs" / "explore.md"
     with contextlib.chdir(page.parent.parent):
         assert doctest.testfile(str(page), module_relative=False) == (0, 5)
-
-
-def run(*arguments: str) -> Any:
-    """Run the command."""
-    from polylat.cli import main
-
-    return CliRunner().invoke(main, list(arguments))
 
 
 def test_command(tmp_path: Path) -> None:
