@@ -4,6 +4,10 @@ PYTHON ?= python3
 PYTHON_ACCELFORGE ?= python3.12
 VENV := .venv
 VENV_ACCELFORGE := .venv-accelforge
+CONSTRAINTS := requirements/lock.txt
+EXTRAS := bench,dask,explore,lint,notebooks,test
+PYTEST_OPTIONS :=
+PYTHONS ?= $(PYTHON)
 BENCH_OUTPUT ?= build/benchmarks.json
 WORKERS ?= 2
 SEED ?= 1
@@ -14,9 +18,11 @@ RUN := $(VENV)/bin/python
 BASE := $(VENV)/.base
 DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
+RELEASE := $(VENV)/.release
 ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 
-.PHONY: help demo pictures docs notebooks test test-quick lint format bench bench-smoke truth accelforge soak nightly clean
+.PHONY: help demo pictures docs notebooks test test-quick test-lowest nightly lint format bench bench-smoke \
+	truth accelforge soak wheel-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +52,14 @@ test: $(DEV) ## tests and doctests (docstrings, README), with a fixed random see
 	HYPOTHESIS_PROFILE=ci $(RUN) -m pytest -n $(WORKERS)
 
 test-quick: $(DEV) ## the fast tests, with few random examples
-	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow"
+	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow" $(PYTEST_OPTIONS)
+
+# Old libraries use what newer releases of their own dependencies deprecate.
+test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows
+	@mkdir -p build
+	$(PYTHON) requirements/lowest.py > build/lowest.txt
+	$(MAKE) test-quick VENV=.venv-lowest CONSTRAINTS=build/lowest.txt EXTRAS=bench,dask,explore,notebooks,plot,test \
+		PYTEST_OPTIONS="-W ignore::DeprecationWarning"
 
 soak: $(DEV) ## random inputs through every function for SOAK_MINUTES: memory, caches, results
 	$(RUN) -m benchmarks.soak --minutes $(SOAK_MINUTES)
@@ -80,24 +93,31 @@ accelforge: $(ACCELFORGE) ## test with AccelForge, its objects and its mapper (P
 	$(VENV_ACCELFORGE)/bin/python -m pytest tests/test_accelforge.py tests/test_search.py
 	cd notebooks && ../$(VENV_ACCELFORGE)/bin/python from_mapper.py >/dev/null
 
+wheel-smoke: $(RELEASE) ## build wheel and sdist, and use them in clean environments (PYTHONS="python3.11 ...")
+	$(RUN) tests/wheel_smoke.py $(PYTHONS)
+
 clean: ## remove the environments
-	rm -rf $(VENV) $(VENV_ACCELFORGE)
+	rm -rf $(VENV) $(VENV)-*
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "polylat needs Python 3.11 or newer: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	@echo '*' > $(VENV)/.gitignore
 
-$(BASE): pyproject.toml requirements/lock.txt | $(VENV)/bin/python
-	$(RUN) $(PIP) --constraint requirements/lock.txt --editable .
+$(BASE): pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(RUN) $(PIP) --constraint $(CONSTRAINTS) --editable .
 	@touch $@
 
 $(DEV): $(BASE)
-	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[bench,dask,explore,lint,notebooks,test]'
+	$(RUN) $(PIP) --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 $(DOCS): $(BASE)
-	$(RUN) $(PIP) --constraint requirements/lock.txt --editable '.[docs]'
+	$(RUN) $(PIP) --constraint $(CONSTRAINTS) --editable '.[docs]'
+	@touch $@
+
+$(RELEASE): $(BASE)
+	$(RUN) $(PIP) --constraint $(CONSTRAINTS) --editable '.[release,test]'
 	@touch $@
 
 # AccelForge depends on islpy-barvinok, polylat on islpy, and both install the module islpy. So polylat
