@@ -27,6 +27,7 @@ from polylat.errors import (
     UnsupportedError,
     WorkerError,
 )
+from polylat.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from polylat.analysis.access import AccessKey, Contention, PortUse, Step
@@ -82,8 +83,6 @@ if TYPE_CHECKING:
     from polylat.views.paper_plots import plot_bandwidth, plot_mechanisms
     from polylat.views.timeline import Timeline, TimelineStack, timelines
     from polylat.views.tree import Tree
-
-__version__ = "0.2.0"
 
 __all__ = [
     "AccessKey",

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 from builders import ROOT
+from requirements.lowest import lowest_versions, requirements
 
 PACKAGE = ROOT / "polylat"
 HEAVY = {
@@ -21,6 +25,7 @@ HEAVY = {
     *("numpy", "pandas", "pyarrow", "pydantic", "rich", "ruamel", "tqdm"),
 }
 SLOW = {"islpy", "networkx", "numba", "numpy"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 STANDARD = set(sys.stdlib_module_names)
 
 
@@ -164,6 +169,81 @@ def test_the_input_is_plain_data() -> None:
         if {"islpy", "networkx", "numba", "numpy"} & imported(path)
     }
     assert not users
+
+
+ALSO_INSTALLED = {
+    "pydantic_core": "pydantic",  # pydantic depends on one release of it
+    "symengine": "accelforge",  # its mapper computes with it
+}
+"""Imported package → the declared dependency that brings it."""
+ON_REQUEST = {"import_module", "find_spec", "_import"}
+"""Functions that import the module of which they get the name, or ask for it."""
+
+
+def named_on_request(tree: ast.AST) -> Iterator[str]:
+    """Packages that are imported by a name in a text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            if name in ON_REQUEST:
+                yield str(node.args[0].value).split(".")[0]
+
+
+def declared(requirements: Iterable[str]) -> set[str]:
+    """The packages that requirements name, as they are imported."""
+    names = {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
+    return {name.lower().partition(".")[0].replace("-", "_") for name in names}
+
+
+def test_every_imported_package_is_declared() -> None:
+    project = PROJECT["project"]
+    needed = declared(project["dependencies"])
+    optional = declared(chain(*project["optional-dependencies"].values())) - needed
+    first: set[str] = set()
+    later: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        tree = TREES[module_of(path)]
+        top = {
+            name.split(".")[0]
+            for node in tree.body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+            )
+        }
+        first |= top
+        later |= (imported(path) | set(named_on_request(tree))) - top
+    first, later = (
+        {ALSO_INSTALLED.get(name, name) for name in names} - STANDARD - {"polylat"}
+        for names in (first, later)
+    )
+    assert first <= needed
+    assert later <= needed | optional
+    assert needed == (first | later) & needed  # nothing is declared that is not imported
+
+
+def test_bounds_are_lower_bounds_and_the_lock_obeys_them() -> None:
+    """`make test-lowest` tests what pyproject.toml declares, `make test` what the lock names."""
+    lowest = lowest_versions(requirements())
+    lock = {}
+    for line in (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            name, _, version = line.partition("==")
+            lock[canonical(name)] = version
+    assert not {name for name in lowest if canonical(name) not in lock} - {"accelforge"}
+    for name, version in lowest.items():
+        if name != "accelforge":
+            assert release(lock[canonical(name)]) >= release(version), name
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def release(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
 def test_every_folder_of_the_package_is_a_package() -> None:

@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from polylat import __version__
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.results import Results
 from polylat.analysis.timeline import StackData
@@ -26,6 +25,7 @@ from polylat.proof.certificate import Certificate
 from polylat.spec.arguments import normalize_title
 from polylat.spec.pairs import pair_names
 from polylat.tables import Column, Table
+from polylat.version import __version__
 from polylat.views.curves import curves_html
 from polylat.views.html import headline, scroll_box, table_box
 from polylat.views.latency_steps import latency_steps_tables
