@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 JOBS = {
     "__main__": "python -m polylat",
     "cli": "commands",
+    "warm_up": "compiled code, in advance",
     "accelforge": "live objects, mapper's results",
     "closed_form": "symbolic: formulas, and their proofs",
     "explorer": "explore",
@@ -32,6 +33,7 @@ JOBS = {
     "files": "file names",
     "numbers": "exact numbers",
     "errors": "PolylatError and its kinds",
+    "version": "its number",
 }
 """Module or package → its job in a few words."""
 
