@@ -21,7 +21,7 @@ DOCS := $(VENV)/.docs
 RELEASE := $(VENV)/.release
 ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 
-.PHONY: help demo pictures docs notebooks test test-quick test-lowest nightly lint format bench bench-smoke \
+.PHONY: help demo pictures docs notebooks test test-quick test-lowest test-newest nightly lint format bench bench-smoke \
 	truth accelforge soak wheel-smoke clean
 
 help: ## list the targets
@@ -56,10 +56,11 @@ test-quick: $(DEV) ## the fast tests, with few random examples
 
 # Old libraries use what newer releases of their own dependencies deprecate.
 test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows
-	@mkdir -p build
-	$(PYTHON) requirements/lowest.py > build/lowest.txt
 	$(MAKE) test-quick VENV=.venv-lowest CONSTRAINTS=build/lowest.txt EXTRAS=bench,dask,explore,notebooks,plot,test \
 		PYTEST_OPTIONS="-W ignore::DeprecationWarning"
+
+test-newest: ## the fast tests with the newest versions of everything
+	$(MAKE) test-quick VENV=.venv-newest CONSTRAINTS=build/newest.txt
 
 soak: $(DEV) ## random inputs through every function for SOAK_MINUTES: memory, caches, results
 	$(RUN) -m benchmarks.soak --minutes $(SOAK_MINUTES)
@@ -115,6 +116,14 @@ $(DEV): $(BASE)
 $(DOCS): $(BASE)
 	$(RUN) $(PIP) --constraint $(CONSTRAINTS) --editable '.[docs]'
 	@touch $@
+
+build/lowest.txt: pyproject.toml requirements/lowest.py
+	@mkdir -p build
+	$(PYTHON) requirements/lowest.py > $@
+
+build/newest.txt: pyproject.toml
+	@mkdir -p build
+	: > $@
 
 $(RELEASE): $(BASE)
 	$(RUN) $(PIP) --constraint $(CONSTRAINTS) --editable '.[release,test]'

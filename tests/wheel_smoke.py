@@ -15,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -186,7 +186,7 @@ def use(programs: Path, folder: Path, version: str) -> None:
     call(programs / "python", "-c", API, cwd=folder)
 
 
-def main(pythons: Iterable[str]) -> None:
+def main(pythons: Sequence[str]) -> None:
     """Build, check and use both."""
     start = perf_counter()
 
@@ -206,19 +206,16 @@ def main(pythons: Iterable[str]) -> None:
         call(own, "-m", "check_wheel_contents", wheel, cwd=folder)
         check_wheel(wheel, version)
         check_sdist(sdist, version)
-        first = None
-        for python in pythons:
-            first = first or python
-            place = folder / f"wheel-{Path(python).name}"
+        for k, python in enumerate(pythons):
+            place = folder / f"wheel-{k}"
             step(f"the wheel with {python}")
             programs = environment(python, place, wheel)
             (place / "work").mkdir()
             use(programs, place / "work", version)
-        if first is not None:
-            step(f"the sdist with {first}")
-            programs = environment(first, folder / "sdist", sdist)
-            shown = call(programs / "polylat", "--version", cwd=folder).stdout
-            require(shown == f"polylat {version}\n", f"--version prints {shown}")
+        step(f"the sdist with {pythons[0]}")
+        programs = environment(pythons[0], folder / "sdist", sdist)
+        shown = call(programs / "polylat", "--version", cwd=folder).stdout
+        require(shown == f"polylat {version}\n", f"--version prints {shown}")
         step("tests of the sdist")
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")
@@ -228,4 +225,4 @@ def main(pythons: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1:] or [sys.executable])
