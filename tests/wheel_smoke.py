@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements" / "lock.txt"
 FOLDERS = ("benchmarks", "docs", "examples", "notebooks", "polylat", "requirements", "tests")
 FILES = ("CHANGELOG.md", "LICENSE", "Makefile", "README.md", "pyproject.toml")
-TESTS = ("tests/spec", "tests/test_docs.py", "tests/test_readme.py", "tests/views/test_tree.py")
+TESTS = ("tests/test_docs.py", "tests/test_readme.py", "tests/views/test_tree.py")
 """Tests of the sdist: they read examples, pages and data."""
 
 EXAMPLE = ("arch.yaml", "workload.yaml", "tap_resident.yaml")
