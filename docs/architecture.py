@@ -31,9 +31,11 @@ JOBS = {
     "spec": "input: from YAML and objects",
     "tables": "Table",
     "files": "file names",
+    "locks": "locks of threads",
     "numbers": "exact numbers",
     "errors": "PolylatError and its kinds",
     "version": "its number",
+    "characters": "characters that do not show",
 }
 """Module or package → its job in a few words."""
 

@@ -104,7 +104,7 @@ def _discard_output() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    _print_error(escape_hidden(' '.join(message.split())))
+    _print_error(escape_hidden(" ".join(message.split())))
     sys.exit(BAD_INPUT)
 
 
