@@ -342,9 +342,7 @@ def _holdings(
     for position, node in enumerate(nodes):
         if not isinstance(node, (Storage, Toll)):
             continue
-        for tensor in node.tensors:
-            if tensor not in einsum.tensors:
-                continue
+        for tensor in node.among(einsum.tensors):
             level = _level(node, levels)
             component = components[level]
             if component.kind != ("Toll" if isinstance(node, Toll) else "Memory"):

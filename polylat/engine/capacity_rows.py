@@ -36,7 +36,7 @@ def capacity_rows(builder: RowBuilder) -> list[Rows]:
     for leaf in builder.leaves:
         number = leaf.number
         for tensor in leaf.einsum.outputs:
-            exchanged = exchange_levels(builder.leaves, leaf, tensor)
+            exchanged = exchange_levels(builder.users[tensor], leaf, tensor)
             for level, holder in enumerate(leaf.storages(tensor)):
                 slots = slots_of(builder.options.slots, tensor, holder.component)
                 if holder.depth == 0 or slots is None:
@@ -82,7 +82,7 @@ def _after_touches(
     depth = holder.depth
     existing = _existing_tiles(builder, tensor, holder)
     some, base, same = _tiles_before(builder, leaf, keys, existing, depth, slots)
-    for other in leaves_sharing(builder.leaves, tensor, holder):
+    for other in leaves_sharing(builder.users[tensor], tensor, holder):
         number = other.number
         inner = _last_touching(builder, other, tensor, holder, len(existing))
         if inner is None:
@@ -108,7 +108,7 @@ def _after_touches(
 
 def _existing_tiles(builder: RowBuilder, tensor: str, holder: PathHolder) -> Ints:
     """Return the keys of a holder's tiles that contain an operation, increasing."""
-    sharing = leaves_sharing(builder.leaves, tensor, holder)
+    sharing = leaves_sharing(builder.users[tensor], tensor, holder)
     return joint_tile_keys([builder.layout.tiles[o.number] for o in sharing], holder.depth)
 
 

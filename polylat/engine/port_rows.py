@@ -34,7 +34,7 @@ def in_order_rows(builder: RowBuilder) -> list[Rows]:
     rows = []
     for (leaf, port), served in builder.families.served.items():
         before = builder.before(leaf)
-        every = builder.tasks_on(leaf, port)
+        every = builder.families.tasks_on[leaf, port]
         for number, (_, family) in enumerate(every):
             here = builder.families.occurs(family)
             keys = np.flatnonzero(here & (before >= 0))
@@ -197,7 +197,7 @@ class _Turns:
 
 
 def _first_tasks(builder: RowBuilder, leaf: int, port: int, depth: int) -> tuple[Ints, Ints]:
-    every = [family for _, family in builder.tasks_on(leaf, port)]
+    every = [family for _, family in builder.families.tasks_on[leaf, port]]
     occur = [builder.families.occurs(family) for family in every]
     keys = np.flatnonzero(np.logical_or.reduce(occur))
     outer = builder.grid.prefix(leaf, keys, depth)

@@ -12,6 +12,7 @@ from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.mixed_radix import predecessor, successor
 from polylat.lowering.numbering import Numbering
+from polylat.lowering.sharing import tensor_users
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.arrays import Ints, Mask, Times
 from polylat.schedule.boxes import Rows, Sources
@@ -39,6 +40,8 @@ class RowBuilder:
     ----------
     grid, families, width
         The grids of the leaves, the event families, and the largest number of loops.
+    users
+        Tensor → the leaves that access it, in tree order.
     digits, skipped, period
         Per leaf, shape (depth, points): the loop indices of all points, and the number and the
         length of the periods that each represents.
@@ -68,6 +71,7 @@ class RowBuilder:
     ) -> None:
         self.lowered = lowered
         self.leaves = lowered.leaves
+        self.users = tensor_users(lowered.leaves)
         self.layout = layout
         self.graph = graph
         self.options = options
@@ -345,7 +349,7 @@ class RowBuilder:
             The families, and how long after the latest event the tile iteration has finished; it
             has been served with that event.
         """
-        ports = [f for (number, _), f in self.families.finish.items() if number == leaf]
+        ports = self.families.finish_of.get(leaf, ())
         lag = int(self.graph.latency[self.layout.bases[leaf]])
         return [self.families.start[leaf], *ports], lag
 
@@ -364,8 +368,9 @@ class RowBuilder:
             has passed.
         """
         families = self.families
-        found = [f for (a, i, _), f in families.task.items() if (a, i) == (leaf, index)]
-        found += [f for key, f in families.ready.items() if key == (leaf, index)]
+        found = list(families.tasks_of.get((leaf, index), ()))
+        if (leaf, index) in families.ready:
+            found.append(families.ready[leaf, index])
         first = self.layout.streams[leaf][index].first
         return found, int(self.graph.latency[first])
 
@@ -518,25 +523,6 @@ class RowBuilder:
         )
         return of, numbers, behind
 
-    def tasks_on(self, leaf: int, port: int) -> list[tuple[int, int]]:
-        """Return (position of the block, family) of a leaf's tasks on a port, in sequence.
-
-        Parameters
-        ----------
-        leaf, port
-            The leaf and the port.
-
-        Returns
-        -------
-        list of (int, int)
-            The families.
-        """
-        return sorted(
-            (index, family)
-            for (number, index, other), family in self.families.task.items()
-            if (number, other) == (leaf, port)
-        )
-
 
 def _grid(layout: Numbering) -> Grid:
     leaves, width = len(layout.tiles), max(layout.depth, 1)
@@ -550,20 +536,20 @@ def _grid(layout: Numbering) -> Grid:
     digit: list[Ints] = []
     period: list[Ints] = []
     skipped: list[Ints] = []
+    ranges = digits = 0
     for leaf, tiles in enumerate(layout.tiles):
         for k, kept in enumerate(tiles.kept):
             trips[leaf, k], count[leaf, k] = kept.trips, kept.count
-            runs[leaf, k] = sum(len(part) for part in first)
-            places[leaf, k] = sum(len(part) for part in digit)
+            runs[leaf, k], places[leaf, k] = ranges, digits
             starts, at, periods = kept.ranges
+            ranges, digits = ranges + len(starts), digits + kept.count
             first.append(starts - periods)
             place.append(at)
             length.append(periods)
             digit.append(kept.digits)
             period.append(kept.period_lengths)
             skipped.append(kept.skipped_periods)
-        runs[leaf, tiles.depth :] = sum(len(part) for part in first)
-        places[leaf, tiles.depth :] = sum(len(part) for part in digit)
+        runs[leaf, tiles.depth :], places[leaf, tiles.depth :] = ranges, digits
         for k in range(tiles.depth - 2, -1, -1):
             stride[leaf, k] = stride[leaf, k + 1] * count[leaf, k + 1]
     none = [np.zeros(0, dtype=np.int64)]

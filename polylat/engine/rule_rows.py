@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from polylat.engine.row_builder import RowBuilder
@@ -273,21 +275,46 @@ def barrier_rows(builder: RowBuilder) -> list[Rows]:
     -------
     list of Rows
         The precedences.
+
+    Notes
+    -----
+    A branch waits for the turns before it: the earlier branches with the same indices of the loops
+    above the split, then all branches with the previous ones, the last one first. A turn that has
+    tile iterations waits in the same way. So behind a branch that has some for all indices, no
+    further precedence says anything new.
     """
     rows = []
-    for leaf in builder.leaves:
-        for at, split in enumerate(leaf.splits):
-            if split.pipeline:
-                continue
-            for other in builder.leaves:
-                theirs = other.splits[at] if at < len(other.splits) else None
-                if theirs is None or theirs.node != split.node:
-                    continue
-                if theirs.branch != split.branch:
-                    rows += _barrier(
-                        builder, leaf, other, split.depth, theirs.branch < split.branch
-                    )
+    for depth, branches in _sequentials(builder):
+        order = sorted(branches)
+        whole = {b: any(_has_all(builder, leaf, depth) for leaf in branches[b]) for b in order}
+        for at, branch in enumerate(order):
+            turns = [(other, True) for other in reversed(order[:at])]
+            # The own branch comes last: its previous turn may be the last one that is not empty.
+            turns += [(other, False) for other in reversed(order[at:])]
+            for other, earlier in turns:
+                for leaf in branches[branch]:
+                    for ahead in branches[other]:
+                        rows += _barrier(builder, leaf, ahead, depth, earlier)
+                if whole[other]:
+                    break
     return rows
+
+
+def _sequentials(builder: RowBuilder) -> list[tuple[int, dict[int, list[Leaf]]]]:
+    """Return per Sequential the number of loops above it, and branch → its leaves."""
+    found: dict[int, tuple[int, dict[int, list[Leaf]]]] = {}
+    for leaf in builder.leaves:
+        for split in leaf.splits:
+            if not split.pipeline:
+                _, branches = found.setdefault(split.node, (split.depth, {}))
+                branches.setdefault(split.branch, []).append(leaf)
+    return list(found.values())
+
+
+def _has_all(builder: RowBuilder, leaf: Leaf, depth: int) -> bool:
+    """Return whether a leaf has tile iterations for all indices of the outer loops."""
+    tiles = builder.layout.tiles[leaf.number]
+    return len(tiles.firsts(depth)) == prod(kept.count for kept in tiles.kept[:depth])
 
 
 def _barrier(builder: RowBuilder, leaf: Leaf, other: Leaf, depth: int, earlier: bool) -> list[Rows]:

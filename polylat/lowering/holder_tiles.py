@@ -13,7 +13,7 @@ from polylat.lowering.integer_types import Counts, joint_count_type
 from polylat.lowering.iterations import joint_tile_keys
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf, PathHolder
-from polylat.lowering.sharing import leaves_sharing
+from polylat.lowering.sharing import leaves_sharing, tensor_users
 from polylat.lowering.units import Users, divided_users, unit_users
 from polylat.schedule.arrays import Ints
 from polylat.spec import Spec
@@ -129,11 +129,11 @@ def memories(spec: Spec, leaves: Sequence[Leaf]) -> tuple[tuple[Memory, ...], ..
     tuple of tuple
         In the order of `storages_once`: the units of all leaves that access the tensor there.
     """
-    units = unit_users(spec, leaves)
+    units, using = unit_users(spec, leaves), tensor_users(leaves)
     holders = [
-        (holder.component, {other.number for other in leaves_sharing(leaves, tensor, holder)})
+        (holder.component, {other.number for other in leaves_sharing(some, tensor, holder)})
         for leaf, tensor, level in storages_once(leaves)
-        for holder in (leaf.storages(tensor)[level],)
+        for holder, some in ((leaf.storages(tensor)[level], using[tensor]),)
     ]
     concerned: dict[str, set[int]] = {}
     for component, sharing in holders:

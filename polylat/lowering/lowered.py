@@ -61,6 +61,11 @@ class LoweredMapping:
         return sum(map(count_iterations, self.leaves, self.depths))
 
     @cached_property
+    def produced(self) -> frozenset[str]:
+        """The tensors that some Einsum produces."""
+        return frozenset(tensor for leaf in self.leaves for tensor in leaf.einsum.outputs)
+
+    @cached_property
     def memories(self) -> tuple[str, ...]:
         """The memories that hold tensors, in the order of the architecture."""
         holding = {

@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.dependences.extend import shared_depth
 from polylat.lowering.dependences.tables import union_of
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.sampling import LoopSample
@@ -104,12 +103,12 @@ class Numbering:
         """Per leaf, its blocks."""
         return tuple(tuple(stream.block for stream in streams) for streams in self.streams)
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether all tile iterations are sampled."""
         return all(tiles.whole for tiles in self.tiles)
 
-    @property
+    @cached_property
     def depth(self) -> int:
         """Largest number of loops that index the tile iterations of a leaf."""
         return max((tiles.depth for tiles in self.tiles), default=0)
@@ -150,8 +149,17 @@ class Numbering:
     @cached_property
     def shared(self) -> Ints:
         """Number of loops that index the tile iterations of both leaves, shape (leaves, leaves)."""
-        some = self.tiles
-        return np.array([[a.depth if a is b else shared_depth(a, b) for b in some] for a in some])
+        found = np.zeros((len(self.tiles), len(self.tiles)), dtype=np.int64)
+        for k in range(self.depth):
+            # A loop of the tree has one path to it: where it is the same, so are those above it.
+            loops = np.array(
+                [
+                    tiles.leaf.temporal[k].node if k < tiles.depth else -1 - leaf
+                    for leaf, tiles in enumerate(self.tiles)
+                ]
+            )
+            found += (loops[:, None] == loops[None, :]) & (loops[:, None] >= 0)
+        return found
 
     def later(self, iterations: Ints, periods: Ints) -> Ints:
         """Return the loop indices of tile iterations, numbers of periods later.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from math import ceil, lcm
 
 import numpy as np
@@ -89,6 +90,28 @@ class AccessCosts:
     constant: Mapping[tuple[int, str], Mapping[int, int]]
     ports: tuple[PortKey, ...]
     exact: bool
+
+    def constants_of(self, leaf: int) -> Sequence[Mapping[int, int]]:
+        """Return `constant` of each component of a leaf.
+
+        Parameters
+        ----------
+        leaf
+            The number of the leaf.
+
+        Returns
+        -------
+        sequence of Mapping
+            Number of a port → steps.
+        """
+        return self._constants.get(leaf, ())
+
+    @cached_property
+    def _constants(self) -> Mapping[int, Sequence[Mapping[int, int]]]:
+        found: dict[int, list[Mapping[int, int]]] = {}
+        for (leaf, _), constants in self.constant.items():
+            found.setdefault(leaf, []).append(constants)
+        return found
 
     def steps(self, leaf: int, access: Access, port: int) -> Times | None:
         """Return how long an access keeps a port busy, in each of its tile iterations.

@@ -9,7 +9,7 @@ from polylat.errors import MappingError
 from polylat.lowering.cascade import cascade_graph, producer_of
 from polylat.lowering.paths import Leaf, PathHolder
 
-__all__ = ["SourceHolder", "leaves_sharing", "source_holders"]
+__all__ = ["SourceHolder", "leaves_sharing", "source_holders", "tensor_users"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,14 @@ class SourceHolder:
         all readers. None for the backing storage of a tensor that no Einsum produces.
     produces
         Whether that leaf is the producer.
+    producer
+        The leaf that produces the tensor; None if no Einsum does.
     """
 
     level: int
     leaf: int | None
     produces: bool
+    producer: int | None
 
 
 def source_holders(leaves: Sequence[Leaf]) -> dict[tuple[int, str], SourceHolder]:
@@ -54,15 +57,20 @@ def source_holders(leaves: Sequence[Leaf]) -> dict[tuple[int, str], SourceHolder
     """
     graph = cascade_graph(leaves)
     found: dict[tuple[int, str], SourceHolder] = {}
+    users: dict[str, list[Leaf]] = {}
     for leaf in leaves:
         for tensor in leaf.einsum.inputs:
             producer = producer_of(graph, leaf.number, tensor)
-            found[leaf.number, tensor] = _source(leaves, leaf, tensor, producer)
+            earlier = users.get(tensor, [])
+            found[leaf.number, tensor] = _source(leaves, earlier, leaf, tensor, producer)
+        for tensor in dict.fromkeys(leaf.einsum.tensors):
+            users.setdefault(tensor, []).append(leaf)
     return found
 
 
-def _source(leaves: Sequence[Leaf], leaf: Leaf, tensor: str, producer: int | None) -> SourceHolder:
-    earlier = [o for o in leaves[: leaf.number] if tensor in o.einsum.tensors]
+def _source(
+    leaves: Sequence[Leaf], earlier: Sequence[Leaf], leaf: Leaf, tensor: str, producer: int | None
+) -> SourceHolder:
     nodes = [h.node for h in leaf.storages(tensor)]
     shared = {
         other.number: max(
@@ -79,11 +87,11 @@ def _source(leaves: Sequence[Leaf], leaf: Leaf, tensor: str, producer: int | Non
             fix=f"put a Storage of {tensor!r} above the split that separates the two Einsums",
         )
     if producer is not None and shared[producer] >= level:
-        return SourceHolder(level, producer, True)
+        return SourceHolder(level, producer, True, producer)
     if level <= 0:
-        return SourceHolder(0, None, False)
+        return SourceHolder(0, None, False, producer)
     filler = next(o for o in earlier if shared[o.number] >= level)
-    return SourceHolder(level, filler.number, False)
+    return SourceHolder(level, filler.number, False, producer)
 
 
 def leaves_sharing(leaves: Sequence[Leaf], tensor: str, holder: PathHolder) -> list[Leaf]:
@@ -92,7 +100,7 @@ def leaves_sharing(leaves: Sequence[Leaf], tensor: str, holder: PathHolder) -> l
     Parameters
     ----------
     leaves
-        The leaves of a mapping.
+        The leaves of a mapping, or those that access the tensor (see `tensor_users`).
     tensor, holder
         The tensor and the holder.
 
@@ -104,3 +112,23 @@ def leaves_sharing(leaves: Sequence[Leaf], tensor: str, holder: PathHolder) -> l
     return [
         leaf for leaf in leaves if any(h.node == holder.node for h in leaf.holders.get(tensor, ()))
     ]
+
+
+def tensor_users(leaves: Sequence[Leaf]) -> dict[str, list[Leaf]]:
+    """Return which leaves access each tensor.
+
+    Parameters
+    ----------
+    leaves
+        The leaves of a mapping, in tree order.
+
+    Returns
+    -------
+    dict
+        Tensor → the leaves that access it, in tree order.
+    """
+    users: dict[str, list[Leaf]] = {}
+    for leaf in leaves:
+        for tensor in dict.fromkeys(leaf.einsum.tensors):
+            users.setdefault(tensor, []).append(leaf)
+    return users

@@ -113,10 +113,9 @@ def blocks_of_leaf(
         As `leaf_blocks` returns them.
     """
     leaf = table.leaf
-    produced = frozenset(tensor for other in lowered.leaves for tensor in other.einsum.outputs)
     components = {c.name: c for c in lowered.spec.arch.paths[leaf.einsum.name]}
-    found = {t: s for (n, t), s in lowered.found.items() if n == leaf.number}
-    return leaf_blocks(table, components, found, produced, options, units)
+    found = {tensor: lowered.found[leaf.number, tensor] for tensor in leaf.einsum.inputs}
+    return leaf_blocks(table, components, found, lowered.produced, options, units)
 
 
 def build_graph(
@@ -239,10 +238,9 @@ def _loads(
         for port, steps in costs.durations(leaf, access).items():
             load(port)[at] += steps
     if block.kind == "foreground":
-        for (number, _), constants in costs.constant.items():
-            if number == leaf:
-                for port, once in constants.items():
-                    load(port)[0] += once
+        for constants in costs.constants_of(leaf):
+            for port, once in constants.items():
+                load(port)[0] += once
     return loads
 
 

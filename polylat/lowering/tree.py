@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 
 from polylat.errors import UnsupportedError
@@ -78,7 +78,7 @@ class _Above:
     """The loops, holders and splits above a node, outermost first."""
 
     loops: tuple[tuple[int, Loop], ...] = ()  # number of the node, loop
-    holders: tuple[tuple[str, PathHolder], ...] = ()
+    holders: Mapping[str, tuple[PathHolder, ...]] = field(default_factory=dict)  # by tensor
     splits: tuple[PathSplit, ...] = ()
     fixed_depth: int = 0
 
@@ -86,7 +86,7 @@ class _Above:
 def _walk(
     spec: Spec, branch: Branch, above: _Above, numbers: Iterator[int], found: list[Leaf]
 ) -> None:
-    loops, holders, fixed = list(above.loops), list(above.holders), above.fixed_depth
+    loops, holders, fixed = list(above.loops), dict(above.holders), above.fixed_depth
     for node in branch.nodes:
         depth = _temporal(loops)
         match node:
@@ -105,10 +105,10 @@ def _walk(
                         above_split=isinstance(branch.end, Split),
                         where=node.where,
                     )
-                    holders.append((tensor, holder))
+                    holders[tensor] = (*holders.get(tensor, ()), holder)
     depth = _temporal(loops)
     if isinstance(branch.end, Compute):
-        here = _Above(tuple(loops), tuple(holders), above.splits, fixed)
+        here = _Above(tuple(loops), holders, above.splits, fixed)
         found.append(_leaf(spec, branch.end, here, len(found)))
         return
     identity = next(numbers)
@@ -117,7 +117,7 @@ def _walk(
     for index, child in enumerate(branch.end.branches):
         split = PathSplit(identity, pipeline, index, depth, binding, branch.end.where)
         splits = (*above.splits, split)
-        below = _Above(tuple(loops), tuple(holders), splits, depth)
+        below = _Above(tuple(loops), holders, splits, depth)
         _walk(spec, child, below, numbers, found)
 
 
@@ -138,7 +138,7 @@ def _leaf(spec: Spec, node: Compute, above: _Above, number: int) -> Leaf:
     ranges = rank_bounds(einsum)
     holders: dict[str, tuple[PathHolder, ...]] = {}
     for tensor in einsum.tensors:
-        held = tuple(h for t, h in above.holders if t == tensor)
+        held = above.holders.get(tensor, ())
         check_holders(spec, einsum, tensor, held, place)
         holders[tensor] = held
     loops = tuple(_path_loop(number, loop, einsum.name) for number, loop in above.loops)

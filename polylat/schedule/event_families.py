@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,30 @@ class EventFamilies:
     def forward(self) -> list[int]:
         """The families whose events are the last ones so far."""
         return sorted({*self.start.values(), *(family for family, _ in self.parts)})
+
+    @cached_property
+    def finish_of(self) -> Mapping[int, Sequence[int]]:
+        """Leaf → the families of `finish`."""
+        found: dict[int, list[int]] = {}
+        for (leaf, _), family in self.finish.items():
+            found.setdefault(leaf, []).append(family)
+        return found
+
+    @cached_property
+    def tasks_of(self) -> Mapping[tuple[int, int], Sequence[int]]:
+        """(leaf, position of a block) → the families of its tasks."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for (leaf, index, _), family in self.task.items():
+            found.setdefault((leaf, index), []).append(family)
+        return found
+
+    @cached_property
+    def tasks_on(self) -> Mapping[tuple[int, int], Sequence[tuple[int, int]]]:
+        """(leaf, port) → (position of the block, family) of its tasks there, in sequence."""
+        found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for (leaf, index, port), family in self.task.items():
+            found.setdefault((leaf, port), []).append((index, family))
+        return {key: sorted(tasks) for key, tasks in found.items()}
 
     def event(self, family: int, keys: Ints) -> Ints:
         """Return the events of a family at points of the grid.
@@ -156,8 +181,10 @@ class EventFamilies:
             return parts[of]
 
         served, finish = {}, {}
-        for leaf, port in sorted({(leaf, port) for leaf, _, port in task}):
-            mine = [key for key in task if (key[0], key[2]) == (leaf, port)]
+        on_port: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        for key in task:
+            on_port.setdefault((key[0], key[2]), []).append(key)
+        for (leaf, port), mine in sorted(on_port.items()):
             served[leaf, port] = latest(leaf, *(task[key] for key in mine))
             front = [task[key] for key in mine if kinds[key] == 1]
             if front:

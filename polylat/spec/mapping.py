@@ -6,8 +6,9 @@ loops and storage nodes that ends in a Split or in a Compute.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,34 @@ class Spatial:
         return dict(self.by_einsum).get(einsum, self.rank_variable)
 
 
+class _Holder:
+    """What Storages and Tolls have in common: they name tensors."""
+
+    tensors: tuple[str, ...]
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {tensor: place for place, tensor in enumerate(self.tensors)}
+
+    def among(self, tensors: Iterable[str]) -> list[str]:
+        """Return those of some tensors that the node names.
+
+        Parameters
+        ----------
+        tensors
+            Names of tensors.
+
+        Returns
+        -------
+        list of str
+            Their names, in the order of the node.
+        """
+        found = {tensor for tensor in tensors if tensor in self._places}
+        return sorted(found, key=self._places.__getitem__)
+
+
 @dataclass(frozen=True)
-class Storage:
+class Storage(_Holder):
     """A storage node: the component keeps tiles of the tensors for all nodes below.
 
     Parameters
@@ -111,7 +138,7 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Toll:
+class Toll(_Holder):
     """A node whose tensors pass through the component, which charges for them without storing.
 
     Parameters

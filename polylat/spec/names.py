@@ -56,8 +56,9 @@ def known_names(workload: Workload, components: tuple[str, ...], mapping: Branch
     write_backs: dict[Pair, None] = {}
     for storages, leaf in _paths(mapping, ()):
         einsum = workload.einsum(leaf.einsum)
+        held = [(s.component, s.among(einsum.tensors)) for s in storages]
         for tensor in einsum.tensors:
-            pairs = [(tensor, s.component) for s in storages if tensor in s.tensors]
+            pairs = [(tensor, component) for component, some in held if tensor in some]
             backing |= dict.fromkeys(pairs[:1])  # none, where the tensor passes Tolls only
             holders |= dict.fromkeys(pairs[1:])
             if tensor in einsum.outputs:

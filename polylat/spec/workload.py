@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -83,19 +84,23 @@ class Einsum:
         TensorAccess
             The access.
         """
-        return next(a for a in self.accesses if a.tensor == tensor)
+        return self._access_of[tensor]
 
-    @property
+    @cached_property
+    def _access_of(self) -> Mapping[str, TensorAccess]:
+        return {access.tensor: access for access in reversed(self.accesses)}
+
+    @cached_property
     def tensors(self) -> tuple[str, ...]:
         """Names of the tensors accessed."""
         return tuple(a.tensor for a in self.accesses)
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of the tensors read."""
         return tuple(a.tensor for a in self.accesses if not a.output)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         """Names of the tensors produced."""
         return tuple(a.tensor for a in self.accesses if a.output)
@@ -133,7 +138,11 @@ class Workload:
         Einsum
             The Einsum.
         """
-        return next(e for e in self.einsums if e.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Einsum]:
+        return {einsum.name: einsum for einsum in self.einsums}
 
     def restricted(self, names: Collection[str]) -> Workload:
         """Return the part of the cascade that consists of some Einsums.
@@ -152,10 +161,16 @@ class Workload:
         left_out = tuple(e.name for e in self.einsums if e.name not in names)
         return replace(self, einsums=kept, unmapped=(*self.unmapped, *left_out))
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[str, ...]:
         """Names of all tensors, in order of first appearance."""
         return tuple(dict.fromkeys(t for e in self.einsums for t in e.tensors))
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """Names of the tensors that several Einsums access."""
+        users = Counter(tensor for e in self.einsums for tensor in dict.fromkeys(e.tensors))
+        return frozenset(tensor for tensor, count in users.items() if count > 1)
 
     def producers(self, tensor: str) -> tuple[str, ...]:
         """Return the Einsums that produce a tensor.
@@ -170,7 +185,11 @@ class Workload:
         tuple of str
             Their names, in program order.
         """
-        return tuple(e.name for e in self.einsums if tensor in e.outputs)
+        return self._producers.get(tensor, ())
+
+    @cached_property
+    def _producers(self) -> Mapping[str, tuple[str, ...]]:
+        return _grouped((tensor, e.name) for e in self.einsums for tensor in e.outputs)
 
     def readers(self, tensor: str) -> tuple[str, ...]:
         """Return the Einsums that read a tensor.
@@ -185,4 +204,16 @@ class Workload:
         tuple of str
             Their names, in program order.
         """
-        return tuple(e.name for e in self.einsums if tensor in e.inputs)
+        return self._readers.get(tensor, ())
+
+    @cached_property
+    def _readers(self) -> Mapping[str, tuple[str, ...]]:
+        return _grouped((tensor, e.name) for e in self.einsums for tensor in e.inputs)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Return key → its values without repetitions, in order."""
+    found: dict[str, dict[str, None]] = {}
+    for key, value in pairs:
+        found.setdefault(key, {})[value] = None
+    return {key: tuple(values) for key, values in found.items()}

@@ -17,7 +17,7 @@ from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.dependences.tables import union_of
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf, PathHolder
-from polylat.lowering.sharing import leaves_sharing
+from polylat.lowering.sharing import leaves_sharing, tensor_users
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.reasons import CAPACITY, SERVED
 from polylat.spec.slots import Slots, slots_of
@@ -25,13 +25,13 @@ from polylat.spec.slots import Slots, slots_of
 __all__ = ["capacity_edges", "exchange_levels", "touching_iterations"]
 
 
-def exchange_levels(leaves: Sequence[Leaf], producer: Leaf, tensor: str) -> set[int]:
+def exchange_levels(users: Sequence[Leaf], producer: Leaf, tensor: str) -> set[int]:
     """Return the storages of a producer through which some consumer reads.
 
     Parameters
     ----------
-    leaves, producer, tensor
-        The leaves, in tree order, the producer, and its output.
+    users, producer, tensor
+        The leaves that access the tensor, the producer, and its output.
 
     Returns
     -------
@@ -41,8 +41,8 @@ def exchange_levels(leaves: Sequence[Leaf], producer: Leaf, tensor: str) -> set[
     nodes = {h.node: i for i, h in enumerate(producer.storages(tensor))}
     return {
         max(nodes.get(h.node, -1) for h in reader.storages(tensor))
-        for reader in leaves[producer.number + 1 :]
-        if tensor in reader.einsum.inputs
+        for reader in users
+        if reader.number > producer.number and tensor in reader.einsum.inputs
     }
 
 
@@ -78,10 +78,11 @@ def capacity_edges(leaves: Sequence[Leaf], layout: Numbering, slots: Slots) -> I
     RuleEdges
         Edges.
     """
+    users = tensor_users(leaves)
     for leaf in leaves:
         tiles, base = layout.tiles[leaf.number], layout.bases[leaf.number]
         for tensor in leaf.einsum.outputs:
-            exchanged = exchange_levels(leaves, leaf, tensor)
+            exchanged = exchange_levels(users[tensor], leaf, tensor)
             for level, holder in enumerate(leaf.storages(tensor)):
                 kept = slots_of(slots, tensor, holder.component)
                 if holder.depth == 0 or kept is None:
@@ -89,9 +90,9 @@ def capacity_edges(leaves: Sequence[Leaf], layout: Numbering, slots: Slots) -> I
                 firsts = tiles.firsts(holder.depth)
                 entry = _Entry(leaf, tensor, level, kept, firsts, base + firsts)
                 if level in exchanged:
-                    yield from _after_touches(leaves, layout, entry)
+                    yield from _after_touches(users[tensor], layout, entry)
                 elif layout.stream(leaf.number, "write_back", tensor, level) is not None:
-                    needs, keys = _slot_before(leaves, layout, entry)
+                    needs, keys = _slot_before(users[tensor], layout, entry)
                     yield from _after_stream(layout, entry.of(needs), keys, leaf, level)
         for stream in layout.streams[leaf.number]:
             block = stream.block
@@ -103,7 +104,7 @@ def capacity_edges(leaves: Sequence[Leaf], layout: Numbering, slots: Slots) -> I
                     entry = _Entry(
                         leaf, block.tensor, block.level, kept, stream.iterations, stream.numbers
                     )
-                    yield from _after_touches(leaves, layout, entry)
+                    yield from _after_touches(users[block.tensor], layout, entry)
 
 
 class _Entry(NamedTuple):
@@ -147,10 +148,10 @@ class _Entry(NamedTuple):
         )
 
 
-def _slot_before(leaves: Sequence[Leaf], layout: Numbering, entry: _Entry) -> tuple[Mask, Ints]:
+def _slot_before(users: Sequence[Leaf], layout: Numbering, entry: _Entry) -> tuple[Mask, Ints]:
     """Return which tiles need a used slot, and the keys of the tiles that used it."""
     depth = entry.holder.depth
-    order = tile_keys(layout, leaves_sharing(leaves, entry.tensor, entry.holder), depth)
+    order = tile_keys(layout, leaves_sharing(users, entry.tensor, entry.holder), depth)
     keys = layout.tiles[entry.leaf.number].prefix_keys(depth)[entry.iterations]
     tile = np.searchsorted(order, keys) - entry.slots
     return tile >= 0, order[tile[tile >= 0]]
@@ -168,12 +169,12 @@ def _after_stream(
         yield entry.edges(source, which, periods)
 
 
-def _after_touches(leaves: Sequence[Leaf], layout: Numbering, entry: _Entry) -> Iterator[RuleEdges]:
+def _after_touches(users: Sequence[Leaf], layout: Numbering, entry: _Entry) -> Iterator[RuleEdges]:
     """Order targets after all accesses to the tile whose slot they take."""
-    needs, keys = _slot_before(leaves, layout, entry)
+    needs, keys = _slot_before(users, layout, entry)
     entry = entry.of(needs)
     holder, tiles = entry.holder, layout.tiles[entry.leaf.number]
-    for other in leaves_sharing(leaves, entry.tensor, holder):
+    for other in leaves_sharing(users, entry.tensor, holder):
         others = layout.tiles[other.number]
         touching = touching_iterations(layout, other, entry.tensor, holder)
         if len(touching):

@@ -95,7 +95,7 @@ class Exchange:
             The exchange.
         """
         assert source.leaf is not None, "the input is there from the start"
-        producer = next((leaf for leaf in leaves if tensor in leaf.einsum.outputs), None)
+        producer = None if source.producer is None else leaves[source.producer]
         return cls(leaves[reader], leaves[source.leaf], tensor, source.level, producer)
 
     def groups(self, equal_depth: int) -> Iterator[_Group]:

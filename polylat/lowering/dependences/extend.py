@@ -13,28 +13,7 @@ import numpy as np
 from polylat.lowering.iterations import IterationTable
 from polylat.schedule.arrays import Ints
 
-__all__ = ["shared_depth", "through_skipped"]
-
-
-def shared_depth(a: IterationTable, b: IterationTable) -> int:
-    """Return the number of common Temporal loops that index tile iterations of two leaves.
-
-    Parameters
-    ----------
-    a, b
-        The tile iterations of the leaves.
-
-    Returns
-    -------
-    int
-        Number of loops.
-    """
-    depth = 0
-    for loop_a, loop_b in zip(a.leaf.temporal[: a.depth], b.leaf.temporal[: b.depth], strict=False):
-        if loop_a.node != loop_b.node:
-            break
-        depth += 1
-    return depth
+__all__ = ["through_skipped"]
 
 
 def through_skipped(

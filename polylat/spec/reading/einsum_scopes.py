@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from polylat.errors import ExpressionError
@@ -91,9 +92,8 @@ def einsum_scopes(
         tensors = spaces[einsum.name]
         names, ranks = tensors.names, tensors.child
         assert ranks is not None
-        table: dict[str, Any] = {v: ranks.set((v,)) for v in ranks.names}
-        table.update({v: ranks.set(()) for v in all_variables.difference(ranks.names)})
-        table.update({t: tensors.set(()) for t in used_by})
+        # A tensor hides a rank variable of the same name.
+        table: dict[str, Any] = {v: ranks.set((v,)) for v in ranks.names if v not in used_by}
         table.update({t: tensors.set((t,)) for t in names})
         outputs = [a.model.name for a in own if a.model.output]
         table |= {
@@ -106,11 +106,43 @@ def einsum_scopes(
             "Shared": tensors.set(n for n in names if len(used_by[n]) > 1),
             "Persistent": tensors.set(a.model.name for a in own if a.model.persistent),
         }
-        scope = Scope(table, variables)
+        others = _EmptySets(used_by, all_variables, tensors.set(()), ranks.set(()))
+        scope = Scope(table, Scope(others, variables))
         for rename, place in _renames(einsum, renames, at, i):
             table[rename.name] = _renamed(rename, scope, place.for_einsum(einsum.name))
         result[einsum.name] = scope
     return result
+
+
+class _EmptySets(Mapping[str, NameSet]):
+    """The tensors and rank variables of all Einsums: in an Einsum without them, empty sets."""
+
+    def __init__(
+        self,
+        tensors: Mapping[str, object],
+        variables: AbstractSet[str],
+        no_tensors: NameSet,
+        no_variables: NameSet,
+    ) -> None:
+        self._tensors = tensors
+        self._variables = variables
+        self._empty = no_tensors, no_variables
+
+    def __getitem__(self, name: str) -> NameSet:
+        if name in self._tensors:
+            return self._empty[0]
+        if name in self._variables:
+            return self._empty[1]
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors or name in self._variables
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(sorted(self._variables)), **dict.fromkeys(self._tensors)})
+
+    def __len__(self) -> int:
+        return len({*self._variables, *self._tensors})
 
 
 def _renames(

@@ -15,6 +15,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _RANK = re.compile(r"[A-Z#$@]\w*\Z", re.ASCII)
 _TENSOR = re.compile(r"([A-Za-z_]\w*)\[([^\[\]]*)\]", re.ASCII)
 _IDENTITY = re.compile(r"identity\([A-Za-z_]\w*\[[^\[\]]*\]\)\Z", re.ASCII)
+_SPACE = re.compile(r"\s+")
 _FORM = 'Z[m, n] = A[m, k] * B[k, n], with "RANK: expression" where a rank needs a name'
 _MAX_LENGTH = 10_000
 _MAX_NESTING = 10
@@ -227,11 +228,11 @@ def _parse(text: str, at: Location) -> tuple[str, list[TreeMapping]]:
 
     if len(text) > _MAX_LENGTH:
         raise wrong("it is too long")
-    bare = re.sub(r"\s+", "", text)
+    bare = _SPACE.sub("", text)
     if bare.count("=") != 1:
         raise wrong("an Einsum has exactly one '='")
     left, right = bare.split("=")
-    match = re.fullmatch(_TENSOR, left)
+    match = _TENSOR.fullmatch(left)
     if match is None:
         raise wrong("the left side of '=' must be one tensor with its ranks in brackets")
     inputs = _TENSOR.findall(right)

@@ -32,7 +32,7 @@ class Location:
     main: str | None = None
 
     def __truediv__(self, key: str | int) -> Location:
-        return replace(self, path=(*self.path, key))
+        return Location(self.root, (*self.path, key), self.einsum, self.main)
 
     def for_einsum(self, name: str) -> Location:
         """Return the same location in the context of an Einsum.

@@ -46,7 +46,7 @@ def _check_path(
     einsum = workload.einsum(leaf.einsum)
     components = {c.name: i for i, c in enumerate(arch.paths[leaf.einsum])}
     held: dict[str, tuple[int, str]] = {}
-    exchanged = [t for t in einsum.tensors if sum(t in e.tensors for e in workload.einsums) > 1]
+    shared = workload.shared
     for node in path:
         if (
             isinstance(node, (Temporal, Spatial))
@@ -61,9 +61,7 @@ def _check_path(
         if isinstance(node, Spatial):
             _check_spatial(node, leaf, arch)
         if isinstance(node, (Storage, Toll)):
-            for tensor in node.tensors:
-                if tensor not in einsum.tensors:
-                    continue
+            for tensor in node.among(einsum.tensors):
                 if node.component not in components:
                     raise MappingError(
                         f"{node.component!r} is not on the way to {leaf.component!r}, where "
@@ -71,7 +69,7 @@ def _check_path(
                         where=node.where,
                         fix=did_you_mean(node.component, components),
                     )
-                if isinstance(node, Toll) and tensor not in held and tensor in exchanged:
+                if isinstance(node, Toll) and tensor not in held and tensor in shared:
                     raise MappingError(
                         f"the Toll {node.component!r} is the outermost holder of {tensor!r}, which "
                         "several Einsums access",
