@@ -15,7 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import explore, formulas, longest_path, real_size, simulation, trip_counts
+from benchmarks import (
+    explore,
+    formulas,
+    longest_path,
+    networks,
+    real_size,
+    simulation,
+    trip_counts,
+)
 from benchmarks.cascades import cascades
 from benchmarks.cases import cascade
 from benchmarks.measure import interleaved, machine, table
@@ -48,6 +56,7 @@ def main() -> None:
         "cascades": whole_analyses,
         "trip-counts": trips,
         "real-size": real_sizes,
+        "networks": whole_networks,
         "explore": explorations,
         "formulas": formula_points,
         "accelforge": accelforge,
@@ -57,6 +66,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=sections, default=list(sections), help="sections to run"
     )
+    parser.add_argument("--plot", type=Path, help="draw the figures of `networks` as SVG here")
     parser.add_argument(
         "--accelforge-python",
         type=Path,
@@ -271,6 +281,19 @@ def real_sizes(options: argparse.Namespace) -> dict[str, Any] | None:
         return None
     real_size.show(rows)
     return {"summary": real_size.summary(rows), "rows": [row.to_dict() for row in rows]}
+
+
+def whole_networks(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure `analyze` on networks of many Einsums, and AccelForge if it exists."""
+    python: Path | None = ROOT / options.accelforge_python
+    sizes = networks.SMOKE_SIZES if options.smoke else networks.SIZES
+    if options.smoke or python is None or not python.exists():
+        python = None
+    rows = networks.networks(sizes, python)
+    networks.show(rows)
+    if options.plot:
+        networks.plot(rows, options.plot)
+    return [row.to_dict() for row in rows]
 
 
 def explorations(options: argparse.Namespace) -> dict[str, Any]:

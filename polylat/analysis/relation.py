@@ -305,7 +305,7 @@ def _resident_holders(
             continue
         accesses = [
             (leaf.number, number, access)
-            for leaf in leaves_sharing(model.lowered.leaves, tensor, holder)
+            for leaf in leaves_sharing(model.lowered.users[tensor], tensor, holder)
             for number, block in enumerate(model.layout.blocks[leaf.number])
             for access in block.accesses
             if (access.component, access.tensor) == (component, tensor)

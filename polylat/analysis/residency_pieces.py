@@ -68,8 +68,8 @@ def holder_residency(
         Tiles do not start or end at constant rates, or need more than `MAX_PIECES` pieces.
     """
     model, timing = solution.model, solution.schedule
-    layout = model.layout
-    held = holder_tiles(model.lowered.spec, model.lowered.leaves, layout, tensor, level, holder)
+    layout, lowered = model.layout, model.lowered
+    held = holder_tiles(lowered.spec, lowered.users[tensor], layout, tensor, level, holder)
     keys, first = held.keys, held.sharing[0]
     dtype = timing.finish.dtype
     start = np.full(len(keys), timing.makespan, dtype=dtype)

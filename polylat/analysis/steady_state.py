@@ -7,6 +7,7 @@ time per iteration is the maximum cycle ratio of the precedences (Reiter 1968).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -21,6 +22,7 @@ from polylat.engine.solve import MOST_SAMPLED, solve_oldest
 from polylat.engine.work_conserving import ports_have_no_choice, work_conserving_by_date
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.paths import Leaf
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.timing import Order
 
@@ -102,14 +104,15 @@ def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[Initia
         return ()
     scale = folded.model.costs.scale
     found: dict[int, InitiationInterval] = {}
+    below = _leaves_below(folded.model.lowered)
     for run in recurrences(folded.items):
         for node, by in _moves(folded.model.lowered, run).items():
             known = found.get(node)
             times = run.periods * by
             if known is None or known.iterations < times:
-                found[node] = _interval(folded.model.lowered, node, by, run, scale)
-    order = _order(folded.model.lowered)
-    return tuple(found[node] for node in sorted(found, key=order.index))
+                found[node] = _interval(folded.model.lowered, below[node], node, by, run, scale)
+    order = {node: place for place, node in enumerate(below)}
+    return tuple(found[node] for node in sorted(found, key=order.__getitem__))
 
 
 def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
@@ -161,9 +164,13 @@ def _moves(lowered: LoweredMapping, run: Recurrence) -> dict[int, int]:
 
 
 def _interval(
-    lowered: LoweredMapping, node: int, by: int, run: Recurrence, scale: int
+    lowered: LoweredMapping,
+    below: Sequence[Leaf],
+    node: int,
+    by: int,
+    run: Recurrence,
+    scale: int,
 ) -> InitiationInterval:
-    below = [leaf for leaf in lowered.leaves if any(x.node == node for x in leaf.temporal)]
     loop = next(loop for loop in below[0].temporal if loop.node == node)
     cycle: dict[AccessKey, int] = {}
     # In the order of the leaves: a cycle has no beginning.
@@ -183,6 +190,10 @@ def _interval(
     )
 
 
-def _order(lowered: LoweredMapping) -> list[int]:
-    """Return the loops (tree nodes) from the outermost inwards, leaf by leaf."""
-    return list(dict.fromkeys(loop.node for leaf in lowered.leaves for loop in leaf.temporal))
+def _leaves_below(lowered: LoweredMapping) -> dict[int, list[Leaf]]:
+    """Return loop (tree node) → the leaves below it; from the outermost inwards, leaf by leaf."""
+    found: dict[int, list[Leaf]] = {}
+    for leaf in lowered.leaves:
+        for loop in leaf.temporal:
+            found.setdefault(loop.node, []).append(leaf)
+    return found

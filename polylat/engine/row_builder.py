@@ -12,7 +12,6 @@ from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.mixed_radix import predecessor, successor
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.sharing import tensor_users
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.arrays import Ints, Mask, Times
 from polylat.schedule.boxes import Rows, Sources
@@ -71,7 +70,7 @@ class RowBuilder:
     ) -> None:
         self.lowered = lowered
         self.leaves = lowered.leaves
-        self.users = tensor_users(lowered.leaves)
+        self.users = lowered.users
         self.layout = layout
         self.graph = graph
         self.options = options

@@ -182,7 +182,8 @@ def holder_tiles(
     Parameters
     ----------
     spec, leaves, layout
-        The input, the leaves, in tree order, and the numbering of their tile iterations.
+        The input, the leaves (or those that access the tensor), in tree order, and the numbering of
+        their tile iterations.
     tensor, level, holder
         The tensor, and the holder and its index among the Storages of the first leaf below it.
 

@@ -10,7 +10,7 @@ from typing import Literal
 from polylat.lowering.cascade import cascade_graph, exchanged_tensors
 from polylat.lowering.enumeration import count_iterations
 from polylat.lowering.paths import Leaf, with_pipelines
-from polylat.lowering.sharing import SourceHolder, source_holders
+from polylat.lowering.sharing import SourceHolder, source_holders, tensor_users
 from polylat.lowering.transfers import TransferOptions
 from polylat.lowering.tree import mapping_leaves
 from polylat.lowering.units import Users, check_bindings, unit_users
@@ -59,6 +59,11 @@ class LoweredMapping:
     def size(self) -> int:
         """Number of tile iterations of all leaves."""
         return sum(map(count_iterations, self.leaves, self.depths))
+
+    @cached_property
+    def users(self) -> Mapping[str, Sequence[Leaf]]:
+        """Tensor → the leaves that access it, in tree order."""
+        return tensor_users(self.leaves)
 
     @cached_property
     def produced(self) -> frozenset[str]:

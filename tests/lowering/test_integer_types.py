@@ -78,6 +78,7 @@ FITTING = {
     },
     "numbering.py": {
         "Numbering.earlier": "numbers of tile iterations",
+        "Numbering.shared": "numbers of loops",
         "Numbering._rows": "loop indices, places, periods",
     },
     "ports.py": {"AccessCosts.steps": "times: object where `AccessCosts.exact`"},
