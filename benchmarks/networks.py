@@ -185,8 +185,10 @@ def show(rows: Sequence[Row]) -> None:
         )
         for figures in (ours, theirs):
             line += _cells(figures)
-        both = ours is not None and theirs is not None
-        line.append(f"{theirs['evaluate'] / ours['evaluate']:.0f}×" if both else "")
+        if ours and theirs:
+            line.append(f"{theirs['evaluate'] / ours['evaluate']:.0f}×")
+        else:
+            line.append("")
         lines.append(line)
     print(table(head, lines))
 

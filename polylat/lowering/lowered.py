@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from polylat.lowering.accesses.shared_blocks import SharedBlocks
 from polylat.lowering.cascade import cascade_graph, exchanged_tensors
 from polylat.lowering.enumeration import count_iterations
 from polylat.lowering.paths import Leaf, with_pipelines
@@ -47,6 +48,8 @@ class LoweredMapping:
         Per leaf, the number of Temporal loops that index its tile iterations.
     found
         (leaf, input tensor) → the holder in which the leaf finds it.
+    counted
+        The blocks counted so far, which versions of one mapping share.
     """
 
     spec: Spec
@@ -54,6 +57,7 @@ class LoweredMapping:
     granularity: Granularity
     depths: tuple[int, ...]
     found: Mapping[tuple[int, str], SourceHolder]
+    counted: SharedBlocks
 
     @cached_property
     def size(self) -> int:
@@ -119,7 +123,8 @@ def lower(
     check_bindings(spec, leaves)
     _check_ports(spec, leaves)
     depths = _depths(leaves, granularity, options or TransferOptions())
-    return LoweredMapping(spec, leaves, granularity, depths, source_holders(leaves))
+    found = source_holders(leaves)
+    return LoweredMapping(spec, leaves, granularity, depths, found, SharedBlocks(spec))
 
 
 def _check_ports(spec: Spec, leaves: Sequence[Leaf]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -180,6 +180,40 @@ class Leaf:
     def temporal_positions(self) -> list[int]:
         """Positions of the Temporal loops among all loops."""
         return [p for p, loop in enumerate(self.loops) if loop.unit is None]
+
+    @cached_property
+    def shape(self) -> Hashable:
+        """The leaf without names and tree nodes: rank variables and tensors are positions.
+
+        Leaves of equal shapes have the same loops and holders, over the same sizes.
+        """
+        places = {variable: place for place, variable in enumerate(self.einsum.rank_variables)}
+
+        def index(expression: Affine) -> tuple[int, tuple[tuple[int, int], ...]]:
+            terms = sorted((places[variable], factor) for variable, factor in expression.terms)
+            return expression.constant, tuple(terms)
+
+        return (
+            self.component,
+            self.einsum.is_copy,
+            self.einsum.n_instances,
+            tuple(map(index, self.einsum.constraints)),
+            tuple(self.ranges[variable] for variable in self.einsum.rank_variables),
+            tuple(map(index, self.coupled)),
+            tuple((places[x.variable], x.tile, x.unit, x.initial) for x in self.loops),
+            tuple(
+                (
+                    tuple(map(index, access.projection)),
+                    access.output,
+                    access.bits_per_value,
+                    tuple(
+                        (h.component, h.toll, h.position, h.depth, h.above_split)
+                        for h in self.holders[access.tensor]
+                    ),
+                )
+                for access in self.einsum.accesses
+            ),
+        )
 
     def storages(self, tensor: str) -> tuple[PathHolder, ...]:
         """Return the Storages of a tensor: its holders except Tolls.

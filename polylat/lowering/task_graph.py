@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Block
-from polylat.lowering.accesses.counting import Units, leaf_blocks
+from polylat.lowering.accesses.counting import Units
 from polylat.lowering.enumeration import iteration_table, trip_counts
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.lowered import LoweredMapping
@@ -113,9 +113,8 @@ def blocks_of_leaf(
         As `leaf_blocks` returns them.
     """
     leaf = table.leaf
-    components = {c.name: c for c in lowered.spec.arch.paths[leaf.einsum.name]}
     found = {tensor: lowered.found[leaf.number, tensor] for tensor in leaf.einsum.inputs}
-    return leaf_blocks(table, components, found, lowered.produced, options, units)
+    return lowered.counted.of(table, found, lowered.produced, options, units)
 
 
 def build_graph(

@@ -1,0 +1,144 @@
+"""The blocks of equal leaves, counted once.
+
+Leaves are equal if they differ only in names: of their Einsums, rank variables and tensors. Then
+they have the same numbers of accesses in the same tile iterations. Networks consist of few
+different layers, each of which occurs many times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import fields, is_dataclass, replace
+
+from polylat.lowering.accesses.blocks import Access, Block
+from polylat.lowering.accesses.counting import Units, leaf_blocks
+from polylat.lowering.iterations import IterationTable
+from polylat.lowering.paths import Leaf
+from polylat.lowering.sharing import SourceHolder
+from polylat.lowering.transfers import TransferOptions
+from polylat.spec import Spec
+from polylat.spec.arch import Component
+from polylat.spec.slots import slots_of
+
+__all__ = ["SharedBlocks"]
+
+
+class SharedBlocks:
+    """Counts the accesses of leaves, those of equal leaves once.
+
+    Parameters
+    ----------
+    spec
+        The input.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._known: dict[Hashable, tuple[tuple[str, ...], tuple[Block, ...]]] = {}
+        self._components: dict[str, int] = {}
+        self._paths: dict[Hashable, int] = {}
+
+    def of(
+        self,
+        tiles: IterationTable,
+        found: Mapping[str, SourceHolder],
+        produced: frozenset[str],
+        options: TransferOptions,
+        units: Units = "busiest",
+    ) -> tuple[Block, ...]:
+        """Return the blocks of a leaf.
+
+        Parameters
+        ----------
+        tiles, found, produced, options, units
+            As for `leaf_blocks`.
+
+        Returns
+        -------
+        tuple of Block
+            As `leaf_blocks` returns them.
+
+        Raises
+        ------
+        TooLargeError
+            A relation has too many points.
+        """
+        leaf = tiles.leaf
+        tensors = leaf.einsum.tensors
+        key = (
+            leaf.shape,
+            self._path(leaf),
+            tiles.depth,
+            tiles.kept,
+            tuple(found[tensor].level for tensor in leaf.einsum.inputs),
+            tuple(tensor in produced for tensor in tensors),
+            _transfers(leaf, options),
+            units,
+        )
+        known = self._known.get(key)
+        if known is None:
+            components = {c.name: c for c in self._spec.arch.paths[leaf.einsum.name]}
+            blocks = leaf_blocks(tiles, components, found, produced, options, units)
+            known = self._known[key] = tensors, blocks
+        names, blocks = known
+        if names == tensors:
+            return blocks
+        renamed = dict(zip(names, tensors, strict=True))
+        return tuple(_renamed(block, renamed) for block in blocks)
+
+    def _path(self, leaf: Leaf) -> int:
+        """Return a number for the components of a leaf, with its tensors as positions."""
+        einsum = leaf.einsum
+        if einsum.name not in self._components:
+            places = {tensor: place for place, tensor in enumerate(einsum.tensors)}
+            path: tuple[Component, ...] = self._spec.arch.paths[einsum.name]
+            key = _positional(path, places)
+            # A number is compared faster than what it stands for.
+            self._components[einsum.name] = self._paths.setdefault(key, len(self._paths))
+        return self._components[einsum.name]
+
+
+def _transfers(leaf: Leaf, options: TransferOptions) -> Hashable:
+    """Return what the options say about each holder of a leaf."""
+    return tuple(
+        (
+            options.is_staged(tensor, holder.component),
+            (tensor, holder.component) in options.background,
+            (tensor, holder.component, True) in options.free,
+            (tensor, holder.component, False) in options.free,
+            slots_of(options.slots, tensor, holder.component),
+        )
+        for tensor in leaf.einsum.tensors
+        for holder in leaf.storages(tensor)
+    )
+
+
+def _positional(value: object, places: Mapping[str, int]) -> Hashable:
+    """Return a value as nested tuples in which names of tensors are positions."""
+    if isinstance(value, str):
+        return ("tensor", places[value]) if value in places else value
+    if is_dataclass(value):
+        parts = (_positional(getattr(value, f.name), places) for f in fields(value) if f.compare)
+        return (type(value).__name__, *parts)
+    if isinstance(value, Mapping):
+        pairs = value.items()
+        return tuple((_positional(k, places), _positional(v, places)) for k, v in pairs)
+    if isinstance(value, frozenset):
+        return frozenset(_positional(part, places) for part in value)
+    if isinstance(value, tuple | list):
+        return tuple(_positional(part, places) for part in value)
+    assert isinstance(value, Hashable), f"{type(value).__name__} is no part of a component"
+    return value
+
+
+def _renamed(block: Block, names: Mapping[str, str]) -> Block:
+    """Return a block of an equal leaf, with this leaf's tensors."""
+    return replace(
+        block,
+        tensor=None if block.tensor is None else names[block.tensor],
+        accesses=tuple(_renamed_access(access, names) for access in block.accesses),
+    )
+
+
+def _renamed_access(access: Access, names: Mapping[str, str]) -> Access:
+    return access if access.tensor is None else replace(access, tensor=names[access.tensor])
