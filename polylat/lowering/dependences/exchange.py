@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from math import prod
 
 import numpy as np
@@ -40,6 +41,9 @@ from polylat.spec.affine import Affine
 __all__ = ["Exchange"]
 
 _Function = PiecewiseAffine | TabulatedFunction
+
+_Last = tuple[list[int], list[int], _Function]
+"""Loops of the reader and of the bringer, and reader indices → last indices of the bringer."""
 
 _MOST_VALUES = 1 << 22
 """Up to this number of values of the variables, a function may be tabulated instead."""
@@ -153,6 +157,26 @@ class Exchange:
             An element is read that was not brought, although the producer computes it (or, without
             a producer, although it is an input).
         """
+        return _is_padded(_Shape(self._shape, self))
+
+    @cached_property
+    def _shape(self) -> Hashable:
+        """The exchange without names: what the relations of its groups depend on."""
+
+        def side(leaf: Leaf) -> Hashable:
+            return leaf.shape, leaf.einsum.tensors.index(self.tensor)
+
+        producer: Hashable = None
+        if self.producer is not None:
+            producer = "bringer" if self.producer is self.bringer else side(self.producer)
+        alone = self.reader is self.bringer
+        return side(self.reader), side(self.bringer), producer, alone, self.level
+
+    def _lasts(self, equal_depth: int, depth: int, bringer_depth: int) -> tuple[_Last, ...]:
+        """Return `_Group.last` of every group."""
+        return _last_functions(_Shape(self._shape, self), equal_depth, depth, bringer_depth)
+
+    def _check(self) -> bool:
         groups = list(self.groups(self.holder.depth))
         apart = self._constants_apart(self.bringer)
         if apart is None and all(group.missing(whole=True) is None for group in groups):
@@ -225,8 +249,7 @@ class Exchange:
         """
         digits = np.zeros((bringer_tiles.depth, len(events)), dtype=np.int64)
         exists = np.full(len(events), self._constants_apart(self.bringer) is None)
-        for group in self.groups(equal_depth):
-            loops, columns, function = group.last(depth, bringer_tiles.depth)
+        for loops, columns, function in self._lasts(equal_depth, depth, bringer_tiles.depth):
             rows = _columns(tiles, loops, lambda kept: kept.digits)
             values, defined = function.at(rows)
             at = _row_numbers(tiles, loops, events)
@@ -263,8 +286,7 @@ class Exchange:
         slopes = np.zeros((bringer_tiles.depth, tiles.depth, len(events)), dtype=np.int64)
         absent = np.full(len(events), self._constants_apart(self.bringer) is not None)
         affine = ~absent
-        for group in self.groups(equal_depth):
-            loops, columns, function = group.last(depth, bringer_tiles.depth)
+        for loops, columns, function in self._lasts(equal_depth, depth, bringer_tiles.depth):
             corners = Corners(
                 _columns(tiles, loops, lambda kept: kept.digits),
                 _columns(tiles, loops, lambda kept: kept.period_lengths),
@@ -334,6 +356,30 @@ class Exchange:
             for column, k in enumerate(read_loops):
                 digits[k] = pairs[rows, len(write_loops) + column]
         return writes, np.searchsorted(tiles.prefix_keys(depth)[events], tiles.keys_of(digits))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """An exchange that is equal to others if they differ in names only.
+
+    Networks repeat their layers: the relations of equal exchanges are solved once.
+    """
+
+    key: Hashable
+    pair: Exchange = field(compare=False)
+
+
+@lru_cache(maxsize=1024)
+def _is_padded(shape: _Shape) -> bool:
+    return shape.pair._check()
+
+
+@lru_cache(maxsize=1024)
+def _last_functions(
+    shape: _Shape, equal_depth: int, depth: int, bringer_depth: int
+) -> tuple[_Last, ...]:
+    groups = shape.pair.groups(equal_depth)
+    return tuple(group.last(depth, bringer_depth) for group in groups)
 
 
 def _columns(tiles: IterationTable, loops: Sequence[int], of: Callable[[LoopSample], Ints]) -> Ints:
@@ -431,7 +477,7 @@ class _Group:
         projection = self.pair._projection(leaf)
         return [projection[r] for r in self.ranks]
 
-    def last(self, depth: int, bringer_depth: int) -> tuple[list[int], list[int], _Function]:
+    def last(self, depth: int, bringer_depth: int) -> _Last:
         """Return loops of reader and bringer, and reader indices → last indices of the bringer."""
         pair = self.pair
         reader_loops, reader_shown = loops_over(pair.reader, self.read, depth)
