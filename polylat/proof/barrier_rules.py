@@ -100,13 +100,19 @@ def _preceding_turns(
     before = preceding(turns.coalesce(), 1)
     index = prefix_function(depth + 1, depth)
     found = {}
-    for branch in branches:
+    order = sorted(branches)
+    for at, branch in enumerate(order):
         here = before.pullback_pw_multi_aff(_of_branch(depth, branch))
-        for other in branches:
+        left = here.domain()
+        # The branches before this one, and then those behind it, whose previous turns precede.
+        for other in [*reversed(order[:at]), *reversed(order[at:])]:
+            if left.is_empty():
+                break
             there = turns.fix_val(_SET, depth, other)
             part = here.intersect_domain(there.preimage_pw_multi_aff(here))
             if not part.domain().is_empty():
                 found[branch, other] = index.pullback_pw_multi_aff(part).coalesce()
+                left = left - part.domain()
     return found
 
 
