@@ -19,6 +19,7 @@ from benchmarks.network_inputs import transformer
 from oracle import Illegal, NoOrder
 from polylat.errors import PolylatError
 from polylat.lowering.accesses import shared_blocks
+from polylat.lowering.accesses.counting import leaf_blocks
 from polylat.lowering.dependences import exchange
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
@@ -146,7 +147,7 @@ def test_the_oracle_agrees(case: tuple[Data, Data]) -> None:
 def test_equal_layers_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the second layer on, whose input is an output of another one, all layers are equal."""
     counted: list[str] = []
-    count_blocks = shared_blocks.leaf_blocks
+    count_blocks = leaf_blocks
 
     def counting(tiles: IterationTable, *others: Any) -> Any:
         counted.append(tiles.leaf.einsum.name)
