@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from polylat.engine.port_turns import latest_first, needed_turns
+from polylat.engine.port_turns import latest_first, nearest_branches, needed_turns
 from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.mixed_radix import last_turn, linear_index
@@ -118,6 +118,7 @@ class _Turns:
             for split in builder.leaves[leaf].splits:
                 branches = self._leaves.setdefault((split.node, port), {})
                 branches.setdefault(split.branch, []).append(leaf)
+        self._orders = {key: sorted(branches) for key, branches in self._leaves.items()}
         self._first: dict[tuple[int, int, int], tuple[Ints, Ints]] = {}
         self._in_every_turn: dict[tuple[int, int], dict[int, bool]] = {}
 
@@ -138,9 +139,11 @@ class _Turns:
         split, above = splits[at], splits[at - 1].depth if at else 0
         leaves = self._leaves[split.node, port]
         shift = builder.shifts.get(split.node) if skewed else None
-        branches, delays = latest_first(split, leaves.keys() - {split.branch}, shift)
-        keys, targets = self._first_tasks(leaf, port, split.depth)
         in_every_turn = self._always(split, port)
+        order = self._orders[split.node, port]
+        nearest = nearest_branches(split, order, shift, in_every_turn)
+        branches, delays = latest_first(split, nearest, shift)
+        keys, targets = self._first_tasks(leaf, port, split.depth)
         always = np.array([in_every_turn[b] for b in branches])
         loops = slice(above, split.depth)
         radix = builder.grid.trips[leaf, : split.depth]

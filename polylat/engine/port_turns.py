@@ -8,7 +8,8 @@ for the earlier turns. Only the waits up to the first turn that has a task are n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,7 +17,42 @@ from polylat.lowering.paths import PathSplit
 from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints, Mask
 
-__all__ = ["latest_first", "needed_turns"]
+__all__ = ["latest_first", "nearest_branches", "needed_turns"]
+
+
+def nearest_branches(
+    split: PathSplit,
+    branches: Sequence[int],
+    shift: Sequence[int] | None,
+    always: Mapping[int, bool],
+) -> Sequence[int]:
+    """Return the other branches whose turns can be the last ones before those of a task.
+
+    Where turns are served branch by branch, no branch before the nearest one that has a task in
+    every turn counts. So a network of many branches is looked at once, not once per branch.
+
+    Parameters
+    ----------
+    split
+        A split, with the branch whose tasks wait.
+    branches
+        All branches that use the port, increasing.
+    shift
+        The shift of each stage, as for `latest_turn`.
+    always
+        Per branch, whether it has a task on the port in every turn.
+
+    Returns
+    -------
+    sequence of int
+        Branches.
+    """
+    at = bisect_left(branches, split.branch)
+    if shift is None:
+        for earlier in range(at - 1, -1, -1):
+            if always[branches[earlier]]:
+                return branches[earlier:at]
+    return [*branches[:at], *branches[at + 1 :]]
 
 
 def latest_first(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylat.engine.port_turns import latest_first, needed_turns
+from polylat.engine.port_turns import latest_first, nearest_branches, needed_turns
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.mixed_radix import last_turn, linear_index
 from polylat.lowering.paths import PathSplit
@@ -82,6 +82,7 @@ class _Turns:
                 for split in tiles.leaf.splits:
                     branches = self._leaves.setdefault((split.node, port), {})
                     branches.setdefault(split.branch, []).append(leaf)
+        self._orders = {key: sorted(branches) for key, branches in self._leaves.items()}
         self._first: dict[tuple[int, int], dict[int, Ints]] = {}
         self._in_every_turn: dict[tuple[int, int], dict[int, bool]] = {}
 
@@ -102,9 +103,11 @@ class _Turns:
             leaves = self._leaves[split.node, port]
             if len(leaves) == 1:
                 continue
-            others = leaves.keys() - {split.branch}
-            branches, delays = latest_first(split, others, shifts.get(split.node))
+            shift = shifts.get(split.node)
             in_every_turn = self._always(split, port)
+            order = self._orders[split.node, port]
+            nearest = nearest_branches(split, order, shift, in_every_turn)
+            branches, delays = latest_first(split, nearest, shift)
             always = np.array([in_every_turn[b] for b in branches])
             iterations = table.iteration[targets] - table.layout.bases[leaf]
             shared = tiles.digits[: split.depth, iterations]
