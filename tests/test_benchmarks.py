@@ -28,6 +28,7 @@ from benchmarks.answer import Answer
 from benchmarks.cases import ITERATIONS_PER_ROW, cascade
 from benchmarks.fused import attention, attention_block, chain
 from benchmarks.measure import forget, interleaved, seconds, table
+from benchmarks.network_inputs import NETWORKS
 from builders import ROOT
 from polylat.engine.model import Model, build
 from polylat.lowering.lowered import lower
@@ -157,7 +158,7 @@ def test_all_benchmarks_run(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     figures = json.loads(output.read_text(encoding="utf-8"))
-    sections = {"longest-path", "simulation", "cascades", "trip-counts", "real-size"}
+    sections = {"longest-path", "simulation", "cascades", "trip-counts", "real-size", "networks"}
     assert {"machine", *sections} <= set(figures)
     assert all(set(row["ratios"]) == {"simpy"} for row in figures["simulation"])
     assert all(row["peak_mib"] > 0 for row in figures["cascades"])
@@ -166,6 +167,8 @@ def test_all_benchmarks_run(tmp_path: Path) -> None:
     assert all(set(row["growth"]) == {"analyze", "warm"} for row in figures["trip-counts"])
     assert figures["real-size"]["summary"]["rows"] == len(figures["real-size"]["rows"]) > 0
     assert figures["real-size"]["summary"]["failed"] == 0
+    assert [row["network"] for row in figures["networks"]] == list(NETWORKS)
+    assert all(row["figures"]["polylat"]["exact"] for row in figures["networks"])
 
 
 def test_trips_grow_and_tiles_stay() -> None:
@@ -328,3 +331,14 @@ def test_seconds_gives_the_result() -> None:
 
 def test_table_aligns_columns() -> None:
     assert table(("a", "bb"), [("xyz", "1")]) == "a    bb\n---  --\nxyz   1"
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "einsums"), [("transformer", 3, 27), ("resnet50", 16, 68)]
+)
+def test_networks_are_exact(network: str, size: int, einsums: int) -> None:
+    spec = polylat.Spec.from_dict(NETWORKS[network](size))
+    assert len(spec.workload.einsums) == einsums
+    report = polylat.analyze(spec)
+    assert report.exact
+    assert report.latency >= report.resource_bound
