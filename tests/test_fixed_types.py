@@ -13,6 +13,8 @@ from fixed_types import functions_with_fixed_types
 INDICES = "loop indices, trip counts, distances and periods: at most the number of tile iterations"
 NUMBERS = "positions in tables; numbers of events, tasks, blocks, kinds, reasons"
 FLAGS = "zeros and ones"
+NARROW = "numbers of events: 32 bits where twice the number of events is below 2^31, else 64"
+SERVED = "busy times up to a time, and numbers of repetitions: object where times are"
 TIMES = "times: object where 64 bits do not suffice"
 KERNEL = (
     "`VariantGraph` refuses times, and `held_tiles` bits, that do not fit; the engine takes over"
@@ -70,6 +72,8 @@ FITTING = {
         "_digits": INDICES,
     },
     "analysis/services.py": {
+        "ServiceRuns._add_served": SERVED,
+        "ServiceRuns.number": SERVED,
         "ServiceRuns.opened": "numbers of services, at most that of tile iterations",
         "ServiceRuns.busy": "times: object where the services are",
         "services": NUMBERS,
@@ -83,6 +87,7 @@ FITTING = {
         "_ReversiblePrecedences._located": INDICES,
     },
     "analysis/timeline_builder.py": {
+        "TimelineBuilder._shades": NUMBERS,
         "TimelineBuilder._bars": NUMBERS,
         "TimelineBuilder._tasks_of_all": NUMBERS,
     },
@@ -279,7 +284,7 @@ FITTING = {
     "schedule/graph.py": {
         "TaskGraph.rivals": NUMBERS,
         "TaskGraph.port_order": FLAGS,
-        "TaskGraph.background_last": FLAGS,
+        "_stably_sorted": NUMBERS,
     },
     "schedule/grid.py": {
         "Grid.place_rows": INDICES,
@@ -288,9 +293,7 @@ FITTING = {
     },
     "schedule/list_scheduling.py": {
         "list_schedule": NUMBERS,
-        "ExplicitTaskGraph.time": TIMES,
-        "ExplicitTaskGraph._links": NUMBERS,
-        "ExplicitTaskGraph._places": NUMBERS,
+        "_Simulator.run": TIMES,
     },
     "schedule/longest_path.py": {
         "PrecedenceSystem.__init__": NUMBERS,
@@ -303,7 +306,10 @@ FITTING = {
     },
     "schedule/precedences.py": {
         "consecutive": INDICES,
-        "_Listing.__init__": NUMBERS,
+        "_Listing.edge_rule": NUMBERS,
+        "_Listing.links": NARROW,
+        "_Listing._collect": NARROW,
+        "_Listing._add": NARROW,
         "_Listing.precedences": INDICES,
         "_all_sampled": INDICES,
     },

@@ -100,6 +100,7 @@ FITTING = {
         "TabulatedFunction.on_boxes": "loop indices, numbers of periods",
     },
     "task_graph.py": {
+        "_multiplicity": "ones",
         "build_graph": "numbers of blocks and ports; times: object where `AccessCosts.exact`",
         "date_columns": "numbers of branches",
         "foreground_latency": "times: object where `AccessCosts.exact`",
