@@ -100,7 +100,7 @@ def forget() -> None:
         if name.partition(".")[0] == "polylat":
             for value in list(vars(module).values()):
                 clear = getattr(value, "cache_clear", None)
-                if callable(clear):
+                if callable(clear) and not isinstance(value, type):
                     clear()
 
 

@@ -175,7 +175,6 @@ def test_progress_is_shown_after_a_second() -> None:
     [
         (["analyze"], "analyzing changes"),
         (["analyze", "--full"], "analyzing"),
-        (["analyze", "--verify"], "proving"),
         (["explain"], "analyzing changes"),
         (["explain", "--json"], "analyzing changes"),
         (["curve", "--component", "DRAM"], "computing the curve"),
@@ -209,11 +208,28 @@ def test_an_exploration_says_so_without_tqdm(
         said.append(what)
         yield
 
-    explore = import_module("polylat.cli.explore")
-    monkeypatch.setattr(explore, "status", waiting)
-    monkeypatch.setattr(explore, "find_spec", lambda _: object() if installed else None)
+    options = import_module("polylat.cli.options")
+    monkeypatch.setattr(options, "status", waiting)
+    monkeypatch.setattr(options, "find_spec", lambda _: object() if installed else None)
     assert run("explore", *EXAMPLE).exit_code == 0
-    assert [what.split(";")[0] for what in said] == ([] if installed else ["exploring"])
+    shown = [what.split(";")[0] for what in said]
+    assert shown == ["reading"] + ([] if installed else ["exploring"])
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_proof_says_so_without_tqdm(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    @contextmanager
+    def waiting(what: str) -> Iterator[None]:
+        said.append(what)
+        yield
+
+    options = import_module("polylat.cli.options")
+    monkeypatch.setattr(options, "status", waiting)
+    monkeypatch.setattr(options, "find_spec", lambda _: object() if installed else None)
+    assert run("analyze", *EXAMPLE, "--verify").exit_code == 0
+    assert said == ["reading", "analyzing"] + ([] if installed else ["proving"])
 
 
 @pytest.mark.parametrize(
