@@ -20,6 +20,7 @@ from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.errors import OptionError
 from polylat.lowering.accesses.blocks import Access
+from polylat.lowering.holder_tiles import is_replaced
 from polylat.lowering.paths import PathHolder
 from polylat.lowering.sharing import leaves_sharing
 from polylat.lowering.units import users_label
@@ -294,18 +295,20 @@ def _holders(model: Model) -> Iterator[tuple[str, int, PathHolder]]:
 
 def _resident_holders(
     model: Model, component: str
-) -> Iterator[tuple[str, PathHolder, list[tuple[int, int, Access]], tuple[bool, bool]]]:
-    """Yield per holder in a memory: tensor, holder, accesses, whether it stays from 0, to the end.
+) -> Iterator[tuple[str, PathHolder, list[tuple[int, int, Access]], tuple[bool, bool, bool]]]:
+    """Yield per holder in a memory: tensor, holder, accesses, and how its tiles stay.
 
-    An access comes with its leaf and block.
+    An access comes with its leaf and block. Tiles may stay from 0, to the end, and until the next
+    tile replaces them.
     """
     workload = model.lowered.spec.workload
     for tensor, level, holder in _holders(model):
         if holder.component != component:
             continue
+        sharing = leaves_sharing(model.lowered.users[tensor], tensor, holder)
         accesses = [
             (leaf.number, number, access)
-            for leaf in leaves_sharing(model.lowered.users[tensor], tensor, holder)
+            for leaf in sharing
             for number, block in enumerate(model.layout.blocks[leaf.number])
             for access in block.accesses
             if (access.component, access.tensor) == (component, tensor)
@@ -313,7 +316,8 @@ def _resident_holders(
         backing = level == 0 and holder.depth == 0
         first = backing and not workload.producers(tensor)
         last = backing and not workload.readers(tensor)
-        yield tensor, holder, accesses, (first, last)
+        replaced = is_replaced(model.layout, sharing, tensor, level, holder)
+        yield tensor, holder, accesses, (first, last, replaced)
 
 
 def _resident_explicit(solution: Solution, component: str) -> Iterator[tuple[str, isl.Map]]:
@@ -321,7 +325,7 @@ def _resident_explicit(solution: Solution, component: str) -> Iterator[tuple[str
     model, timing = solution.model, solution.schedule
     own = [p for p, k in enumerate(model.costs.ports) if k.component == component]
     blocks: dict[tuple[int, int], _BlockTimes] = {}
-    for tensor, holder, accesses, (whole, kept) in _resident_holders(model, component):
+    for tensor, holder, accesses, (whole, kept, replaced) in _resident_holders(model, component):
         keys, digits, starts, ends = [], [], [], []
         for leaf, number, access in accesses:
             if (leaf, number) not in blocks:
@@ -338,6 +342,8 @@ def _resident_explicit(solution: Solution, component: str) -> Iterator[tuple[str
         end = np.concatenate(ends)[first] * 0 + (timing.makespan if kept else 0)
         np.minimum.at(start, tile.reshape(-1), np.concatenate(starts))
         np.maximum.at(end, tile.reshape(-1), np.concatenate(ends))
+        if replaced:
+            start[1:] = np.maximum(start[1:], end[:-1])
         there = np.asarray(end > start, dtype=np.bool_)
         index, start, end = index[:, there], start[there], end[there]
         whole_spans = merge_pieces(Pieces.of_points(index, start, end - start))
@@ -370,7 +376,7 @@ def _resident_periodic(solution: Solution, component: str) -> Iterator[tuple[str
     """
     model = solution.model
     blocks: dict[tuple[int, int], _BlockTimes] = {}
-    for tensor, holder, accesses, (whole, kept) in _resident_holders(model, component):
+    for tensor, holder, accesses, (whole, kept, replaced) in _resident_holders(model, component):
         starts: list[isl.PwAff] = []
         ends: list[isl.PwAff] = []
         for leaf, number, access in accesses:
@@ -386,7 +392,12 @@ def _resident_periodic(solution: Solution, component: str) -> Iterator[tuple[str
         first = isl.Map.from_pw_aff(reduce(lambda a, b: a.union_min(b), starts).coalesce())
         last = isl.Map.from_pw_aff(reduce(lambda a, b: a.union_max(b), ends).coalesce())
         resident = first.apply_range(isl.Map("{ [s] -> [t] : t >= s }"))
-        resident &= last.apply_range(isl.Map("{ [e] -> [t] : t < e }"))
+        until_end = last.apply_range(isl.Map("{ [e] -> [t] : t < e }"))
+        resident &= until_end
+        if replaced:
+            tiles = last.domain()
+            previous = tiles.lex_gt_set(tiles).lexmax()
+            resident -= previous.apply_range(until_end)
         yield tensor, resident.coalesce()
 
 

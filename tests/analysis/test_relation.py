@@ -19,6 +19,7 @@ from builders import (
     leaf,
     loop,
     memory,
+    nested,
     spec,
     storage,
     stretched,
@@ -26,6 +27,7 @@ from builders import (
 from polylat import (
     OptionError,
     Report,
+    Spec,
 )
 from polylat.analysis.relation import access_names
 from polylat.lowering.points import integer_points
@@ -198,6 +200,39 @@ def test_occupancy(case: tuple[Data, Data], data: st.DataObject) -> None:
         )
         now = relation.intersect_domain(isl.UnionSet(f"{{ [{time}] }}"))
         assert sum(len(integer_points(m.range())) for m in maps(now)) == resident
+
+
+@pytest.mark.parametrize("limit", [10**9, 0])
+def test_tiles_that_replace_each_other(limit: int) -> None:
+    """A leaf streams through its holder: each tile is resident from the end of the previous one."""
+    first = nested(
+        storage("SRAM", "a"), loop("x"), storage("SRAM", "s"), loop("y"), leaf("E", "mac")
+    )
+    second = nested(loop("x"), loop("y"), leaf("F", "mac"))
+    nodes = [
+        storage("DRAM", "a", "t", "u", "s"),
+        loop("z"),
+        {"type": "Sequential", "nodes": [first, second]},
+    ]
+    einsums = [
+        einsum("E", ("t", "x y z"), ("a", "x y"), ("s", "z")),
+        einsum("F", ("u", "x y"), ("t", "x y z")),
+    ]
+    # Writes of SRAM run ahead of its reads.
+    two_ports = "max(action.n_calls / action.throughput for action in actions)"
+    sram = memory("SRAM", size="inf", total_latency=two_ports)
+    arch = [memory("DRAM", size="inf"), sram, compute("mac")]
+    data = spec({"x": 20, "y": 2, "z": 5}, einsums, arch, nodes)
+    with explicit_up_to(limit):
+        report = polylat.analyze(Spec.from_dict(data), granularity="flow")
+    assert report.engine == ("explicit" if limit else "periodic")
+    (held,) = (memory for memory in report.occupancy if memory.component == "SRAM")
+    relation = report.occupancy_relation("SRAM")
+    scale = report.time_scale
+    for time in range(0, int(report.latency * scale), 7):
+        now = relation.intersect_domain(isl.UnionSet(f"{{ [{time}] }}"))
+        count = sum(len(integer_points(m.range())) for m in maps(now))
+        assert count == len(held.at(Fraction(time, scale)))
 
 
 def test_occupancy_of_what_holds_nothing() -> None:
