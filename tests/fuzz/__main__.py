@@ -3,8 +3,8 @@
 ``python -m tests.fuzz --seed 1 --mutants 100000 --jobs 2 --failures DIRECTORY`` makes the mutants
 of the seeds 1, 2, … and writes every one that fails to DIRECTORY, as ``SEED.yaml`` and
 ``SEED.txt``. A mutant fails if anything but a result or a `PolylatError` comes out, if it takes
-longer than ``--limit`` seconds, or if the process dies or grows by more than ``--memory``
-megabytes.
+longer than ``--limit`` seconds of CPU time, or if the process dies or grows by more than
+``--memory`` megabytes.
 ``python -m tests.fuzz --replay SEED …`` runs single mutants again, in this process.
 """
 
@@ -126,7 +126,7 @@ def command() -> int:
     parser.add_argument("--mutants", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
-    parser.add_argument("--limit", type=float, default=30.0, help="seconds per mutant")
+    parser.add_argument("--limit", type=float, default=30.0, help="CPU seconds per mutant")
     parser.add_argument("--memory", type=float, default=1000.0, help="megabytes per mutant")
     parser.add_argument("--failures", help="directory for the mutants that fail")
     parser.add_argument("--replay", nargs="+", type=int, metavar="SEED")

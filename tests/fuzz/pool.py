@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +28,9 @@ class Limits:
     """What a mutant may take."""
 
     seconds: float = 30.0
-    """Wall time; the worker is killed then."""
+    """CPU time, whatever else the machine does; the worker is killed then."""
+    idle: float = 10.0
+    """Wall time per second of CPU time: beyond it, a worker that waits for something is killed."""
     megabytes: int = 4_000
     """Address space of a worker."""
 
@@ -81,13 +84,16 @@ def _result(worker: _Worker, ready: bool, limits: Limits) -> Outcome | None:
             found: Outcome = worker.pipe.recv()
         except EOFError:
             worker.process.join(5)
-            return _lost(seed, f"{stage}: died: exit status {worker.process.exitcode}", spent)
+            status = worker.process.exitcode
+            if status == -signal.SIGPROF:
+                return _lost(seed, f"{stage}: hang: more than {limits.seconds:g} s of CPU", spent)
+            return _lost(seed, f"{stage}: died: exit status {status}", spent)
         worker.left -= 1
         return found
-    if spent > limits.seconds:
+    if spent > limits.seconds * limits.idle:
         worker.process.kill()
         worker.process.join(5)
-        return _lost(seed, f"{stage}: hang: more than {limits.seconds:g} s", spent)
+        return _lost(seed, f"{stage}: hang: more than {limits.seconds * limits.idle:g} s", spent)
     return None
 
 
@@ -136,4 +142,7 @@ def _work(pipe: Connection, stage: Any, limits: Limits) -> None:
                     return
             seed = pipe.recv()
             stage.value = b"mutation"
-            pipe.send(run(mutant(seed), Path(folder), begins))
+            signal.setitimer(signal.ITIMER_PROF, limits.seconds)
+            found = run(mutant(seed), Path(folder), begins)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            pipe.send(found)

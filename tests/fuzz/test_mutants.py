@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import polylat
 from polylat import PolylatError, SpecError
 
-from . import stages
+from . import pool, stages
 from .document import Pairs, Raw, copy, document, text_of
 from .mutations import Mutant, mutant
 from .sources import sources
@@ -98,3 +100,27 @@ def test_stages_of_a_legal_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {"load", "command", "explore", "symbolic", "verify", "curve", "page"} <= set(begun)
     assert {"timeline", "frames", "mechanisms", "mapping tree", "notebook"} <= set(begun)
     assert issubclass(SpecError, PolylatError)
+
+
+def busy() -> None:
+    while True:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (busy, "mutation: hang: more than 0.3 s of CPU"),
+        (lambda: time.sleep(60), "mutation: hang: more than 0.6 s"),
+        (lambda: os._exit(3), "mutation: died: exit status 3"),
+    ],
+)
+def test_workers_that_do_not_answer(
+    fault: Callable[[], object], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mutant that takes too much CPU, that waits for ever, or that ends its process."""
+    mutant(1)  # reads all inputs
+    monkeypatch.setattr(pool, "run", lambda *_: fault())
+    limits = pool.Limits(seconds=0.3, idle=20 if fault is busy else 2)
+    (found,) = pool.outcomes(range(1, 2), 1, limits)
+    assert found.failures == [expected]
