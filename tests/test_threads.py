@@ -328,7 +328,7 @@ def test_every_order_of_sets(expected: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", ["0", "2", "3"])
+@pytest.mark.parametrize("seed", ["0", "2"])
 def test_more_orders_of_sets(expected: dict[str, str], seed: str) -> None:
     assert run_program(sys.executable, NAMES, PYTHONHASHSEED=seed) == expected
 
