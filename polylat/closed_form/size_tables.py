@@ -147,8 +147,9 @@ class SizeTables:
             only, none of them ahead. All orders are then the same.
         """
         steps = self._steps
-        inputs = self.family.inputs_at((_large(steps, (0,) * len(steps)), times))
         try:
+            # The mapping may be illegal at a large size: it may need more units than there are.
+            inputs = self.family.inputs_at((_large(steps, (0,) * len(steps)), times))
             if steps:
                 found = solve_sampled(inputs, QUICK, most_oldest=0)
                 if found is None:
