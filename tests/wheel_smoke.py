@@ -122,7 +122,8 @@ def packaged(folder: str) -> set[str]:
     """The files of a folder of the checkout that belong into a package."""
     paths = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     names = {path.relative_to(ROOT).as_posix() for path in paths}
-    return {name for name in names if "__pycache__/" not in name}
+    # A notebook and the mapper draw this picture, which .gitignore lists.
+    return {name for name in names if "__pycache__/" not in name and "mapping.svg" not in name}
 
 
 def check_wheel(wheel: Path, version: str) -> None:
