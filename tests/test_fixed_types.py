@@ -152,7 +152,7 @@ FITTING = {
         "ServiceTable.locate": INDICES,
         "ServiceTable.at_sampled_distance": INDICES,
     },
-    "engine/skewed_order.py": {"_Turns.awaited": INDICES, "_last_tasks": INDICES},
+    "engine/skewed_order.py": {"_awaited": INDICES, "_last_tasks": INDICES},
     "engine/work_conserving.py": {
         "_resequenced": NUMBERS,
         "with_order_of": NUMBERS,

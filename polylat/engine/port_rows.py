@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from math import prod
 
 import numpy as np
 
-from polylat.engine.port_turns import latest_first, nearest_branches, needed_turns
+from polylat.engine.port_turns import PortTurns
 from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.mixed_radix import last_turn, linear_index
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.paths import PathSplit
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.schedule.boxes import Rows
 
@@ -93,113 +93,81 @@ def port_rows(builder: RowBuilder) -> tuple[Rows, Rows | None]:
     orders = [False] if same else [False, True]
     found: list[list[Rows]] = [[] for _ in orders]
     if not runs_in_turn(builder.lowered, builder.layout):
-        turns = _Turns(builder)
+        first = cache(partial(_first_tasks, builder))
+
+        def in_every_turn(leaf: int, port: int, depth: int) -> bool:
+            points, _ = first(leaf, port, depth)
+            turns: int = prod(builder.grid.count[leaf, :depth].tolist())
+            return len(points) == turns
+
+        turns = PortTurns(builder.leaves, builder.families.served, in_every_turn)
         for leaf, port in builder.families.served:
-            for at in turns.splits(leaf, port):
+            for at, split in enumerate(builder.leaves[leaf].splits):
+                if len(turns.branches(split, port)) == 1:
+                    continue
+                tasks = first(leaf, port, split.depth)
                 for part, skewed in zip(found, orders, strict=True):
-                    part.append(turns.rows(leaf, port, at, skewed=skewed))
+                    part.append(_after_turns(builder, turns, leaf, port, at, tasks, skewed=skewed))
     joined = [Rows.joined(rows) for rows in found]
     return joined[0], None if builder.graph.overtaking else joined[-1]
 
 
-class _Turns:
-    """The turns of the branches of splits, on ports that several branches use.
+def _after_turns(
+    builder: RowBuilder,
+    turns: PortTurns,
+    leaf: int,
+    port: int,
+    at: int,
+    tasks: tuple[Ints, Ints],
+    *,
+    skewed: bool,
+) -> Rows:
+    """Let a leaf's tasks wait for the last ones of other branches of a split (by number).
 
-    Parameters
-    ----------
-    builder
-        The mapping, and the sources numbered so far.
+    See `lowering.task_graph.logical_dates`: dates are compared by the indices of the loops above
+    the split around the split that separates the leaves; then by the turn, the linearized index of
+    the loops between the two; then by the branch. All branches share these loops.
     """
+    keys, targets = tasks
+    splits = builder.leaves[leaf].splits
+    split, above = splits[at], splits[at - 1].depth if at else 0
+    loops = slice(above, split.depth)
+    radix = builder.grid.trips[leaf, : split.depth]
+    least = builder.digits[leaf][:, keys]
+    most = least + builder.skipped[leaf][:, keys] * builder.period[leaf][:, keys]
+    branches, delays, needed = turns.needed(
+        split,
+        port,
+        builder.shifts.get(split.node) if skewed else None,
+        linear_index(least[loops], radix[loops]),
+        linear_index(most[loops], radix[loops]),
+        prod(radix[loops].tolist()),
+    )
+    task, branch = np.nonzero(needed.T)
+    delay = delays[branch]
 
-    def __init__(self, builder: RowBuilder) -> None:
-        self._builder = builder
-        self._leaves: dict[tuple[int, int], dict[int, list[int]]] = {}
-        for leaf, port in builder.families.served:
-            for split in builder.leaves[leaf].splits:
-                branches = self._leaves.setdefault((split.node, port), {})
-                branches.setdefault(split.branch, []).append(leaf)
-        self._orders = {key: sorted(branches) for key, branches in self._leaves.items()}
-        self._first: dict[tuple[int, int, int], tuple[Ints, Ints]] = {}
-        self._in_every_turn: dict[tuple[int, int], dict[int, bool]] = {}
+    def move(digits: Ints, which: Ints) -> tuple[Ints, Mask]:
+        return last_turn(radix, digits, above, delay[which])
 
-    def splits(self, leaf: int, port: int) -> list[int]:
-        """Return the splits of a leaf (by number) of which other branches use a port."""
-        every = enumerate(self._builder.leaves[leaf].splits)
-        return [at for at, split in every if len(self._leaves[split.node, port]) > 1]
-
-    def rows(self, leaf: int, port: int, at: int, *, skewed: bool) -> Rows:
-        """Let a leaf's tasks wait for the last ones of other branches of a split.
-
-        See `lowering.task_graph.logical_dates`: dates are compared by the indices of the loops
-        above the split around the split that separates the leaves; then by the turn, the linearized
-        index of the loops between the two; then by the branch. All branches share these loops.
-        """
-        builder = self._builder
-        splits = builder.leaves[leaf].splits
-        split, above = splits[at], splits[at - 1].depth if at else 0
-        leaves = self._leaves[split.node, port]
-        shift = builder.shifts.get(split.node) if skewed else None
-        in_every_turn = self._always(split, port)
-        order = self._orders[split.node, port]
-        nearest = nearest_branches(split, order, shift, in_every_turn)
-        branches, delays = latest_first(split, nearest, shift)
-        keys, targets = self._first_tasks(leaf, port, split.depth)
-        always = np.array([in_every_turn[b] for b in branches])
-        loops = slice(above, split.depth)
-        radix = builder.grid.trips[leaf, : split.depth]
-        least = builder.digits[leaf][:, keys]
-        most = least + builder.skipped[leaf][:, keys] * builder.period[leaf][:, keys]
-        needed = needed_turns(
-            delays,
-            always,
-            linear_index(least[loops], radix[loops]),
-            linear_index(most[loops], radix[loops]),
-            prod(radix[loops].tolist()),
-        )
-        task, branch = np.nonzero(needed.T)
-        delay = delays[branch]
-
-        def move(digits: Ints, which: Ints) -> tuple[Ints, Mask]:
-            return last_turn(radix, digits, above, delay[which])
-
-        exists, good, outer = builder.translated(leaf, keys[task], move, split.depth)
-        builder.note(leaf, keys[task[~good]])
-        some = np.flatnonzero(exists & good)
-        # Per wait for a branch, one row for each of the branch's leaves.
-        others = [leaves[b] for b in branches]
-        count = np.array([len(found) for found in others])
-        offset = np.cumsum(count) - count
-        which, member = concatenated_ranges(offset[branch[some]], count[branch[some]])
-        other = np.array([number for found in others for number in found])[member]
-        served = np.array([builder.families.served[n, port] for found in others for n in found])
-        each = some[which]
-        base = builder.grid.trips[other].T - 1
-        base[: split.depth] = outer[: split.depth, each]
-        source = builder.source(leaf, keys[task[each]], other, base, split.depth)
-        return builder.rows(targets[task[each]], served[member], source)
-
-    def _always(self, split: PathSplit, port: int) -> dict[int, bool]:
-        """Return per branch of a split whether it has a task on a port in every turn."""
-        if (split.node, port) not in self._in_every_turn:
-            count, depth = self._builder.grid.count, split.depth
-            self._in_every_turn[split.node, port] = {
-                branch: any(
-                    len(self._first_tasks(leaf, port, depth)[0])
-                    == prod(count[leaf, :depth].tolist())
-                    for leaf in leaves
-                )
-                for branch, leaves in self._leaves[split.node, port].items()
-            }
-        return self._in_every_turn[split.node, port]
-
-    def _first_tasks(self, leaf: int, port: int, depth: int) -> tuple[Ints, Ints]:
-        """Return a leaf's first tasks on a port, per index of some loops: points, and events."""
-        if (leaf, port, depth) not in self._first:
-            self._first[leaf, port, depth] = _first_tasks(self._builder, leaf, port, depth)
-        return self._first[leaf, port, depth]
+    exists, good, outer = builder.translated(leaf, keys[task], move, split.depth)
+    builder.note(leaf, keys[task[~good]])
+    some = np.flatnonzero(exists & good)
+    # Per wait for a branch, one row for each of the branch's leaves.
+    others = [turns.branches(split, port)[b] for b in branches]
+    count = np.array([len(found) for found in others])
+    offset = np.cumsum(count) - count
+    which, member = concatenated_ranges(offset[branch[some]], count[branch[some]])
+    other = np.array([number for found in others for number in found])[member]
+    served = np.array([builder.families.served[n, port] for found in others for n in found])
+    each = some[which]
+    base = builder.grid.trips[other].T - 1
+    base[: split.depth] = outer[: split.depth, each]
+    source = builder.source(leaf, keys[task[each]], other, base, split.depth)
+    return builder.rows(targets[task[each]], served[member], source)
 
 
 def _first_tasks(builder: RowBuilder, leaf: int, port: int, depth: int) -> tuple[Ints, Ints]:
+    """Return a leaf's first tasks on a port, per index of some loops: points, and events."""
     every = [family for _, family in builder.families.tasks_on[leaf, port]]
     occur = [builder.families.occurs(family) for family in every]
     keys = np.flatnonzero(np.logical_or.reduce(occur))

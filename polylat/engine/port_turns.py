@@ -9,15 +9,101 @@ for the earlier turns. Only the waits up to the first turn that has a task are n
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from polylat.lowering.paths import PathSplit
+from polylat.lowering.paths import Leaf, PathSplit
 from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints, Mask
 
-__all__ = ["latest_first", "nearest_branches", "needed_turns"]
+__all__ = ["PortTurns", "latest_first", "nearest_branches", "needed_turns"]
+
+
+class PortTurns:
+    """The turns of the branches of splits, on the ports that they use.
+
+    Parameters
+    ----------
+    leaves
+        The leaves, in tree order.
+    uses
+        (leaf, port) of every port that a leaf uses.
+    in_every_turn
+        Function (leaf, port, number of loops above the split) → whether the leaf has a task on the
+        port in every turn.
+    """
+
+    def __init__(
+        self,
+        leaves: Sequence[Leaf],
+        uses: Iterable[tuple[int, int]],
+        in_every_turn: Callable[[int, int, int], bool],
+    ) -> None:
+        self._in_every_turn = in_every_turn
+        self._leaves: dict[tuple[int, int], dict[int, list[int]]] = {}
+        for leaf, port in uses:
+            for split in leaves[leaf].splits:
+                branches = self._leaves.setdefault((split.node, port), {})
+                branches.setdefault(split.branch, []).append(leaf)
+        self._sorted = {key: sorted(branches) for key, branches in self._leaves.items()}
+        self._always: dict[tuple[int, int], dict[int, bool]] = {}
+
+    def branches(self, split: PathSplit, port: int) -> Mapping[int, Sequence[int]]:
+        """Return the branches of a split that use a port.
+
+        Parameters
+        ----------
+        split, port
+            The split and the port.
+
+        Returns
+        -------
+        Mapping
+            Branch → its leaves that use the port.
+        """
+        return self._leaves[split.node, port]
+
+    def needed(
+        self,
+        split: PathSplit,
+        port: int,
+        shift: Sequence[int] | None,
+        least: Ints,
+        most: Ints,
+        turns: int,
+    ) -> tuple[list[int], Ints, Mask]:
+        """Return which branches tasks wait for.
+
+        Parameters
+        ----------
+        split, port
+            The split, with the branch whose tasks wait, and their port.
+        shift
+            The shift of each stage, as for `latest_turn`.
+        least, most, turns
+            As for `needed_turns`.
+
+        Returns
+        -------
+        (branches, delays, needed)
+            As of `latest_first` and `needed_turns`.
+        """
+        always = self._have_all(split, port)
+        nearest = nearest_branches(split, self._sorted[split.node, port], shift, always)
+        branches, delays = latest_first(split, nearest, shift)
+        whole = np.array([always[branch] for branch in branches])
+        return branches, delays, needed_turns(delays, whole, least, most, turns)
+
+    def _have_all(self, split: PathSplit, port: int) -> Mapping[int, bool]:
+        """Return per branch whether it has a task on a port in every turn."""
+        key = split.node, port
+        if key not in self._always:
+            self._always[key] = {
+                branch: any(self._in_every_turn(leaf, port, split.depth) for leaf in leaves)
+                for branch, leaves in self._leaves[key].items()
+            }
+        return self._always[key]
 
 
 def nearest_branches(
@@ -29,7 +115,7 @@ def nearest_branches(
     """Return the other branches whose turns can be the last ones before those of a task.
 
     Where turns are served branch by branch, no branch before the nearest one that has a task in
-    every turn counts. So a network of many branches is looked at once, not once per branch.
+    every turn counts. So the cost of all branches grows linearly with their number.
 
     Parameters
     ----------

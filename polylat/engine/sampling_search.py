@@ -310,13 +310,12 @@ class SamplingSearch:
                 steady.append(node)
                 continue
             found = {period for period in periods if period is not None}
-            if found and None not in periods:
+            regular = None not in periods
+            # Leaves that are not periodic yet will most likely have the period of the others.
+            if found and (regular or len(found) == 1):
                 self._samples[node] = replace(sample, period=lcm(sample.period, *found))
-                continue
-            if len(found) == 1:
-                # The other leaves are not periodic yet: most likely, they will have this period.
-                self._samples[node] = replace(sample, period=lcm(sample.period, *found))
-            self._sample_more(node)
+            if not found or not regular:
+                self._sample_more(node)
         # Leaves wait for earlier ones, so that a change of regime in the first loop that fails
         # often explains the others. Its delay must be known: it shows that there is such a change.
         first = next(iter(wrong))

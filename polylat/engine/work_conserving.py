@@ -143,14 +143,14 @@ def service_by_date(model: Model, skew: TaskSchedule) -> ServiceRules:
     # unless it is a background write-back: these come last.
     idle = _members(model).begins_idle(times, model.plan.repeats.skew)
     sequence = graph.port_order(skewed=True)
-    if _waits_in_vain(model, skew, idle, *sequence):
+    if _idle_while_ready(model, skew, idle, *sequence):
         raise NotPeriodicError([])
     idle |= graph.background[graph.task_block]
     _, order = order_of_shortened_loops(model.layout, graph, *sequence, idle)
     return _rules(model, order)
 
 
-def _waits_in_vain(
+def _idle_while_ready(
     model: Model, schedule: TaskSchedule, idle: Mask, order: Ints, start: Ints
 ) -> bool:
     """Return whether a port is idle in a schedule while a task is ready that it serves later.

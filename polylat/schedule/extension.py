@@ -351,14 +351,15 @@ class ExtensionRules:
             The ranges; empty if the schedule is that of the order "oldest".
         """
         served = self._decided(service.precedences, times, service.parts)
-        wrong = [served.failed, self.order_of_fills(times).failed]
+        fills = self.order_of_fills(times)
+        wrong = [served.failed, fills.failed]
         busy = self._determined(served)
         # A task that is older, and begins when its port becomes free, is the right choice: its
         # port has served all tasks before the follower.
         doubtful = np.flatnonzero(~(service.older & busy[service.waiting]))
         for start in range(0, len(doubtful), _FOLLOWERS_AT_ONCE):
             chosen = doubtful[start : start + _FOLLOWERS_AT_ONCE]
-            choices = self._choices(service, times, served, chosen)
+            choices = self._choices(service, times, served, fills, chosen)
             good = choices.kept(busy, choices.closed.holds, choices.level.holds)
             wrong.append(choices.later.rows.target[~good])
         return self._places(np.unique(np.concatenate(wrong)))
@@ -377,10 +378,16 @@ class ExtensionRules:
             The conditions.
         """
         served = self._decided(service.precedences, times, service.parts)
-        return self._choices(service, times, served, np.arange(len(service.waiting)))
+        every = np.arange(len(service.waiting))
+        return self._choices(service, times, served, self.order_of_fills(times), every)
 
     def _choices(
-        self, service: ServiceRules, times: ExtendedTimes, served: Decision, chosen: Ints
+        self,
+        service: ServiceRules,
+        times: ExtendedTimes,
+        served: Decision,
+        fills: Decision,
+        chosen: Ints,
     ) -> ServiceChoices:
         """Decide the conditions of some followers."""
         found, steps = service.followers(chosen), times.steps
@@ -390,7 +397,7 @@ class ExtensionRules:
         one: Any = np.full(len(chosen), 1, dtype=times.values.dtype)
         return ServiceChoices(
             served,
-            self.order_of_fills(times),
+            fills,
             self._decided(found.rows, opposite, found.parts, steps[found.rows.target]),
             self._decided(opens, opposite, found.parts, one),
             self._decided(opens, opposite, found.parts, one * 0),
