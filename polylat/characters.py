@@ -5,13 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = [
-    "describe_character",
-    "escape_hidden",
-    "escape_unprintable",
-    "find_hidden",
-    "find_unprintable",
-]
+__all__ = ["describe_character", "escape_hidden", "find_hidden"]
 
 _INVISIBLE = (
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"  # soft hyphen, joiners, fillers
@@ -19,42 +13,28 @@ _INVISIBLE = (
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"  # fillers, variation selectors
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # shorthand, music, tags
 )
+_LINES = "\t\n\r"
 _HIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
-_UNPRINTABLE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
+_HIDDEN_IN_LINES = re.compile(f"(?![{_LINES}]){_HIDDEN.pattern}")
 
 
-def find_hidden(text: str) -> str | None:
+def find_hidden(text: str, *, multiline: bool = False) -> str | None:
     """Return the first character of a text that does not show.
 
     Parameters
     ----------
     text
         Any text.
+    multiline
+        Whether the text may have line breaks and tabs.
 
     Returns
     -------
     str or None
-        A control character (line breaks and tabs included), a surrogate, or a character that has
-        no width or changes the direction of others; None if there is none.
+        A control character, a surrogate, or a character that has no width or changes the direction
+        of others; None if there is none.
     """
-    found = _HIDDEN.search(text)
-    return found[0] if found else None
-
-
-def find_unprintable(text: str) -> str | None:
-    """Return the first character of a text that does not show, line breaks and tabs aside.
-
-    Parameters
-    ----------
-    text
-        Any text.
-
-    Returns
-    -------
-    str or None
-        As for `find_hidden`.
-    """
-    found = _UNPRINTABLE.search(text)
+    found = _pattern(multiline).search(text)
     return found[0] if found else None
 
 
@@ -80,47 +60,28 @@ def describe_character(character: str) -> str:
     return f"U+{ord(character):04X} ({unicodedata.name(character, kind).lower()})"
 
 
-def escape_hidden(text: str) -> str:
+def escape_hidden(text: str, *, multiline: bool = False) -> str:
     r"""Replace the characters that do not show by escape sequences.
 
     Parameters
     ----------
     text
         Any text.
+    multiline
+        Whether to keep line breaks and tabs.
 
     Returns
     -------
     str
-        The text on one line.
+        The text; on one line, unless it is `multiline`.
 
     Examples
     --------
     >>> print(escape_hidden("a\x1b[31mb\nc\u202e"))
     a\x1b[31mb\nc\u202e
     """
-    return _HIDDEN.sub(_escape, text)
+    return _pattern(multiline).sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def escape_unprintable(text: str) -> str:
-    r"""Replace the characters that do not show by escape sequences, line breaks and tabs aside.
-
-    Parameters
-    ----------
-    text
-        Any text.
-
-    Returns
-    -------
-    str
-        The text, with its lines.
-
-    Examples
-    --------
-    >>> print(escape_unprintable("# a\u202e"))
-    # a\u202e
-    """
-    return _UNPRINTABLE.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    return ascii(found[0])[1:-1]
+def _pattern(multiline: bool) -> re.Pattern[str]:
+    return _HIDDEN_IN_LINES if multiline else _HIDDEN

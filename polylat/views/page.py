@@ -17,7 +17,7 @@ from polylat.analysis.results import Results
 from polylat.analysis.timeline import StackData
 from polylat.analysis.timeline_builder import TimelineBuilder
 from polylat.analysis.transfer_cost import last_write_back
-from polylat.characters import escape_hidden, escape_unprintable
+from polylat.characters import escape_hidden
 from polylat.errors import OptionError, UnsupportedError
 from polylat.files import as_path
 from polylat.numbers import format_number, percent
@@ -398,9 +398,8 @@ def _inputs(results: Results, inputs: Sequence[str], variables: Mapping[str, obj
         except OSError as error:
             raise OptionError(f"cannot read {path}: {error.strerror or error}") from error
         name = escape_hidden(path.name)
-        parts.append(
-            f"<details><summary>{escape(name)}</summary>{_pre(escape_unprintable(text), name)}</details>"
-        )
+        shown = _pre(escape_hidden(text, multiline=True), name)
+        parts.append(f"<details><summary>{escape(name)}</summary>{shown}</details>")
     columns = (Column("package", "Package"), Column("version", "Version"))
     parts.append(table_box(Table(columns, tuple(_versions()), "Versions")))
     text = _pre(report_text(results), "The report as text")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import polylat
 from builders import EXAMPLES, OURS
 from polylat import Spec, UnsupportedError
-from polylat.characters import find_unprintable
+from polylat.characters import find_hidden
 from polylat.errors import PolylatError
 from polylat.spec.reading.evaluate import evaluate
 from polylat.spec.reading.load import load
@@ -136,7 +136,7 @@ TEXTS = st.one_of(
     st.recursive(
         st.one_of(
             TEXTS.filter(lambda t: parse_or_none(t) is not None),
-            TEXTS.filter(lambda text: find_unprintable(text) is None).map(Quoted),
+            TEXTS.filter(lambda text: find_hidden(text, multiline=True) is None).map(Quoted),
             st.integers(),
             st.fractions(max_denominator=64),
             st.booleans(),

@@ -12,7 +12,7 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.reading.location import path_text
 from polylat.spec.reading.numbers import BadNumber, to_exact
-from polylat.spec.reading.printable import refuse_hidden, refuse_unprintable
+from polylat.spec.reading.printable import refuse_hidden
 from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.tree import (
     MAX_DEPTH,
@@ -57,7 +57,7 @@ class _PlainDataReader:
         if self.items > MAX_ITEMS:
             raise SpecError(f"the input has more than {MAX_ITEMS} values")
         if isinstance(data, str):
-            refuse_unprintable(data, path_text(path))
+            refuse_hidden(data, path_text(path), multiline=True)
             return Quoted(data) if isinstance(data, Quoted) else str(data)
         if data is None or isinstance(data, bool):
             return data

@@ -13,7 +13,7 @@ from typing import Any
 from polylat.errors import SpecError
 from polylat.spec.reading.models.spec import ADAPTER_TAGS, TAGS
 from polylat.spec.reading.numbers import BadNumber, check_size, parse_decimal
-from polylat.spec.reading.printable import refuse_hidden, refuse_unprintable
+from polylat.spec.reading.printable import refuse_hidden
 from polylat.spec.reading.suggest import did_you_mean, format_value
 from polylat.spec.reading.tree import (
     MAX_DEPTH,
@@ -209,7 +209,7 @@ class _Reader:
     def scalar(self, node: Any) -> Any:
         """Convert a scalar to a string, an exact number, a boolean or None."""
         tag, text = self.tag(node), str(node.value)
-        refuse_unprintable(text, self.where(node))
+        refuse_hidden(text, self.where(node), multiline=True)
         if tag in _INCLUDE_TAGS:
             if self.include is None:
                 raise SpecError(f"!{tag} is not available here", where=self.where(node))

@@ -33,9 +33,11 @@ def lazy_value(value: Any, scope: Scope, at: Location) -> LazyValue:
     LazyValue
         The value, not yet evaluated.
     """
-    if isinstance(value, Quoted):
-        return LazyValue(partial(str, value))
-    return LazyValue(partial(evaluate, value, scope, at))
+    return LazyValue(partial(_evaluated, value, scope, at))
+
+
+def _evaluated(value: Any, scope: Scope, at: Location) -> Any:
+    return str(value) if isinstance(value, Quoted) else evaluate(value, scope, at)
 
 
 def lazy_field(value: Any, scope: Scope, name: str, at: Location) -> LazyValue:
@@ -87,9 +89,7 @@ def evaluate_field(value: Any, scope: Scope, name: str, at: Location) -> Any:
     ExpressionError
         If it cannot be evaluated.
     """
-    return (
-        str(value) if isinstance(value, Quoted) else evaluate(value, scope.without(name), at / name)
-    )
+    return _evaluated(value, scope.without(name), at / name)
 
 
 def variables_table(variables: Mapping[str, Any], scope: Scope, at: Location) -> dict[str, Any]:
