@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import polylat
+from builders import memory
 
 
-def chain(rows: int, stages: int = 2, width: int = 3) -> polylat.Spec:
-    """A chain of matrix products with resident weights, one Pipeline stage each."""
+def chain(
+    rows: int,
+    widths: Sequence[int] = (3, 3, 3),
+    *,
+    read: int = 16,
+    write: int = 16,
+    bits: int = 8,
+) -> polylat.Spec:
+    """A chain of matrix products with resident weights, one Pipeline stage each.
 
-    def memory(name: str, throughput: int) -> dict[str, Any]:
-        actions = [{"name": name, "throughput": throughput} for name in ("read", "write")]
-        return {"type": "Memory", "name": name, "size": "inf", "actions": actions}
-
+    The tensors have rows of the given widths; `read` and `write` are throughputs of the SRAM.
+    """
+    stages = len(widths) - 1
     branches = [
         {
             "type": "Nested",
@@ -32,8 +39,8 @@ def chain(rows: int, stages: int = 2, width: int = 3) -> polylat.Spec:
     return polylat.Spec.from_dict(
         {
             "workload": {
-                "rank_sizes": {"M": rows} | {f"N{i}": width for i in range(stages + 1)},
-                "bits_per_value": {"All": 8},
+                "rank_sizes": {"M": rows} | {f"N{i}": width for i, width in enumerate(widths)},
+                "bits_per_value": {"All": bits},
                 "einsums": [
                     f"t{i + 1}[m, n{i + 1}] = t{i}[m, n{i}] * w{i}[n{i}, n{i + 1}]"
                     for i in range(stages)
@@ -41,8 +48,8 @@ def chain(rows: int, stages: int = 2, width: int = 3) -> polylat.Spec:
             },
             "arch": {
                 "nodes": [
-                    memory("DRAM", 8),
-                    memory("SRAM", 16),
+                    memory("DRAM", 8, 8, size="inf"),
+                    memory("SRAM", read, write, size="inf"),
                     {"type": "Compute", "name": "mac", "actions": computing},
                 ]
             },
@@ -61,12 +68,6 @@ def chain(rows: int, stages: int = 2, width: int = 3) -> polylat.Spec:
 def drifting(rows: int) -> polylat.Spec:
     """A producer and its write-back in the background, which takes longer and falls behind."""
     computing = [{"name": "compute", "throughput": 1}]
-
-    def memory(name: str, write: int) -> dict[str, Any]:
-        rates = {"read": "inf", "write": f"1/{write}" if write else "inf"}
-        actions = [{"name": name, "throughput": rate} for name, rate in rates.items()]
-        return {"type": "Memory", "name": name, "size": "inf", "actions": actions}
-
     return polylat.Spec.from_dict(
         {
             "workload": {
@@ -76,8 +77,8 @@ def drifting(rows: int) -> polylat.Spec:
             },
             "arch": {
                 "nodes": [
-                    memory("DRAM", 7),
-                    memory("SRAM", 0),
+                    memory("DRAM", "inf", "1/7", size="inf"),
+                    memory("SRAM", "inf", "inf", size="inf"),
                     {"type": "Compute", "name": "mac", "actions": computing},
                 ]
             },

@@ -198,9 +198,21 @@ def test_what_takes_long_says_so(
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_an_exploration_says_so_without_tqdm(
-    installed: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("command", "before", "what"),
+    [
+        (["explore"], ["reading"], "exploring"),
+        (["analyze", "--verify"], ["reading", "analyzing"], "proving"),
+    ],
+)
+def test_a_progress_bar_needs_tqdm(
+    command: list[str],
+    before: list[str],
+    what: str,
+    installed: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Without it, a spinner says what takes long."""
     said: list[str] = []
 
     @contextmanager
@@ -211,25 +223,8 @@ def test_an_exploration_says_so_without_tqdm(
     options = import_module("polylat.cli.options")
     monkeypatch.setattr(options, "status", waiting)
     monkeypatch.setattr(options, "find_spec", lambda _: object() if installed else None)
-    assert run("explore", *EXAMPLE).exit_code == 0
-    shown = [what.split(";")[0] for what in said]
-    assert shown == ["reading"] + ([] if installed else ["exploring"])
-
-
-@pytest.mark.parametrize("installed", [True, False])
-def test_a_proof_says_so_without_tqdm(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-
-    @contextmanager
-    def waiting(what: str) -> Iterator[None]:
-        said.append(what)
-        yield
-
-    options = import_module("polylat.cli.options")
-    monkeypatch.setattr(options, "status", waiting)
-    monkeypatch.setattr(options, "find_spec", lambda _: object() if installed else None)
-    assert run("analyze", *EXAMPLE, "--verify").exit_code == 0
-    assert said == ["reading", "analyzing"] + ([] if installed else ["proving"])
+    assert run(command[0], *EXAMPLE, *command[1:]).exit_code == 0
+    assert [word.split(";")[0] for word in said] == before + ([] if installed else [what])
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polylat
-from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
-from polylat import Spec
+from chains import chain
 from polylat.engine.port_turns import latest_first, needed_turns
 from polylat.lowering.paths import PathSplit
 from reports import explicit_up_to
@@ -29,43 +28,6 @@ NAMES = (
 FEWER = settings(max_examples=max(settings().max_examples // 6, 6))
 
 
-def chain(
-    rows: int, widths: list[int], *, read: int = 16, write: int = 16, split: str = "Pipeline"
-) -> Data:
-    """Matrix multiplications, one stage each, that pass single rows; the weights are resident."""
-    stages = len(widths) - 1
-    names = [f"t{i}" for i in range(stages + 1)]
-    weights = [f"w{i}" for i in range(stages)]
-    branches = [
-        nested(
-            storage("SRAM", weights[i]),
-            loop(f"n{i}"),
-            loop(f"n{i + 1}"),
-            leaf(f"E{i}"),
-        )
-        for i in range(stages)
-    ]
-    einsums = [
-        einsum(
-            f"E{i}",
-            (names[i + 1], f"m n{i + 1}"),
-            (names[i], f"m n{i}"),
-            (weights[i], f"n{i} n{i + 1}"),
-        )
-        for i in range(stages)
-    ]
-    nodes = [
-        storage("DRAM", names[0], names[-1], *weights),
-        loop("m"),
-        storage("SRAM", *names[1:-1]),
-        {"type": split, "nodes": branches},
-    ]
-    sizes = {"m": rows} | {f"n{i}": width for i, width in enumerate(widths)}
-    sram = memory("SRAM", read, write, size="inf")
-    arch = [memory("DRAM", 8, 8, size="inf"), sram, compute("mac")]
-    return spec(sizes, einsums, arch, nodes)
-
-
 @FEWER
 @given(
     st.lists(st.integers(1, 4), min_size=6, max_size=11),
@@ -78,7 +40,7 @@ def test_extrapolated_is_visited(
     widths: list[int], read: int, write: int, slots: int, granularity: str
 ) -> None:
     """A sample of the iterations of many stages has the schedule of all."""
-    case = Spec.from_dict(chain(150, widths, read=read, write=write))
+    case = chain(150, widths, read=read, write=write, bits=1)
     options: Data = {"granularity": granularity, "slots": slots}
     with explicit_up_to(10**9):
         every = polylat.analyze(case, **options)
@@ -90,10 +52,10 @@ def test_extrapolated_is_visited(
 
 @pytest.mark.parametrize("stages", [8, 24])
 def test_exact(stages: int) -> None:
-    """A million rows are exact; per row, the SRAM, which all stages share, is the slowest port."""
-    report = polylat.analyze(Spec.from_dict(chain(10**6, [4] * (stages + 1))), granularity="tile")
+    """A million rows are exact; the multiplier, which all stages share, is the busiest port."""
+    report = polylat.analyze(chain(10**6, [4] * (stages + 1), bits=1), granularity="tile")
     assert report.exact
-    # The stages share the multiplier, which is never idle but while the Pipeline fills.
+    # The multiplier is idle only while the Pipeline fills and drains.
     assert 16 * 10**6 * stages == report.resource_bound
     assert 0 <= report.latency - report.resource_bound < 1000
 

@@ -50,7 +50,7 @@ class Outcome:
 
 
 def run(mutant: Mutant, folder: Path, begins: Callable[[str], None] | None = None) -> Outcome:
-    """Send a mutant through the stages; `begins` is told the name of each."""
+    """Send a mutant through the stages; `begins` is called with the name of each."""
     outcome = Outcome(mutant.seed)
     path = folder / "mutant.yaml"
     path.write_text(mutant.text, encoding="utf-8", errors="surrogatepass")
