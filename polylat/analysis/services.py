@@ -20,7 +20,7 @@ from polylat.schedule.pieces import Pieces, merge_pieces
 __all__ = ["RepeatedRange", "ServiceRuns", "services"]
 
 _MOST_PAIRS = 1 << 16
-"""Number of pairs of a run and a time that are looked at together."""
+"""Number of pairs of a run and a time that are processed at once."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ FILE = click.Path(readable=False)
 
 _FOLDERS = "polylat.include_from"
 _OWN_OPTIONS = ("functions", "include_from", "jinja_parse_data")
-"""Parameters of `load` that are no variables."""
+"""Parameters of `load` that cannot be variables."""
 
 
 def choice_option(
@@ -243,7 +243,7 @@ def status(what: str) -> Iterator[None]:
 
 
 def progress(what: str) -> AbstractContextManager[None]:
-    """Show on the terminal what takes long, unless a progress bar does, with tqdm installed.
+    """Show an activity on the terminal, unless tqdm is installed, which shows a progress bar.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ class FrontSearch:
         return max(n for n, spans in enumerate(self._parts) if spans[0][0] <= cell)
 
     def add_stored(self) -> bool:
-        """Add the stored results that `run` has not come to, for a search that ends early.
+        """Add the stored results that `run` has not reached, for a search that ends early.
 
         Returns
         -------

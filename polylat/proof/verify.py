@@ -40,16 +40,16 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "check_witness", "verify", "verify_results"]
 
 Progress = Callable[[str, int, int], None]
-"""Is told what is being checked, how many parts of that have been, and how many there are."""
+"""Called with what is being checked, the number of its checked parts, and that of all parts."""
 
 _WINDOW_STEPS = 5_000
-"""Number of steps of a long critical path that are looked up together."""
+"""Number of steps of a long critical path that are located at once."""
 
 MAX_STEPS = 20_000
 """Longest critical path that is checked step by step, in steps."""
 
 
-def _tell_nobody(what: str, done: int, total: int) -> None:
+def _ignore_progress(what: str, done: int, total: int) -> None:
     """Show no progress."""
 
 
@@ -58,7 +58,7 @@ class _Proof:
 
     def __init__(self, checked: CheckedSchedule, progress: Progress | None = None) -> None:
         self.checked = checked
-        self.tell = progress or _tell_nobody
+        self.tell = progress or _ignore_progress
         self.proven: list[ProvenRules] = []
         self.notes: list[str] = []
         self._decided = 0
@@ -225,7 +225,7 @@ def verify_results(results: Results, progress: Progress | None = None) -> Certif
     results
         The results to verify.
     progress
-        Is told what is being checked.
+        Called as the proof proceeds; None: not.
 
     Returns
     -------

@@ -74,7 +74,7 @@ class WitnessChecker:
         return self._check(windows, None)
 
     def _check(self, windows: Sequence[Sequence[Step]], latency: int | None) -> int:
-        """Check parts of a path: their steps are looked up together."""
+        """Check parts of a path, whose steps are located together."""
         chain = [step for steps in windows for step in steps]
         window = [number for number, steps in enumerate(windows) for _ in steps]
         scale = self.schedule.schedule.scale

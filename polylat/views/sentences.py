@@ -95,7 +95,7 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     elif results.speedup is not None and results.speedup < 1:
         yield f"Slower than sequential execution ({format_number(results.sequential)})."
     elif results.speedup is not None:
-        times = f"{format_speedup(results.speedup)}"
+        times = format_speedup(results.speedup)
         yield f"{times} as fast as sequential execution ({format_number(results.sequential)})."
     if not results.exact:
         yield (

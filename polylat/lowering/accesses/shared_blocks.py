@@ -93,7 +93,7 @@ class SharedBlocks:
             places = {tensor: place for place, tensor in enumerate(einsum.tensors)}
             path: tuple[Component, ...] = self._spec.arch.paths[einsum.name]
             key = _positional(path, places)
-            # A number is compared faster than what it stands for.
+            # Numbers are faster to compare than the nested tuples.
             self._components[einsum.name] = self._paths.setdefault(key, len(self._paths))
         return self._components[einsum.name]
 
