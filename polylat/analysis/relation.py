@@ -168,6 +168,8 @@ class _BlockTimes:
         dtype = timing.task_begin.dtype
         self.ready: Times = np.full(self.tiles.size, 0, dtype=dtype)
         self.ready[iterations] = timing.ready[stream.span]
+        self.latency: Times = np.full(self.tiles.size, 0, dtype=dtype)
+        self.latency[iterations] = graph.latency[stream.span]
         self.tasks: dict[int, tuple[Times, Times]] = {}
         self.served: dict[int, Ints] = {}
         of_block = np.flatnonzero(
@@ -185,14 +187,15 @@ class _BlockTimes:
     def span(self, ports: Iterable[int]) -> tuple[Times, Times]:
         """Return when some ports start to serve the block, and when they have served it.
 
-        Where they take no time: when the last port of the block starts, and when all ports have
-        served it.
+        Where they take no time: when the last port of the block starts, and when the block has
+        passed.
         """
         begin, end = self.ready.copy(), self.ready.copy()
         for port, (first, duration) in self.tasks.items():
             some = self.served[port]
             begin[some] = np.maximum(begin[some], first[some])
             end[some] = np.maximum(end[some], (first + duration)[some])
+        end += self.latency
         own = [port for port in ports if port in self.tasks]
         timed = np.unique(np.concatenate([self.served[port] for port in own] or [_NOTHING]))
         # Neutral elements of the minimum and the maximum below.
@@ -462,10 +465,13 @@ class _AccessTimes:
                 self._pieces(self._served_on(port), begin + duration), self.depth
             )
         if len(self.untimed):
-            found += _extreme_times(self._pieces(self.untimed, self.served.ready), self.depth)
+            latency = self.served.latency
+            ready = self._pieces(self.untimed, self.served.ready + latency)
+            found += _extreme_times(ready, self.depth)
             for port, (begin, duration) in self.served.tasks.items():
                 some = np.intersect1d(self.untimed, self.served.served[port])
-                found += _extreme_times(self._pieces(some, begin + duration), self.depth)
+                ends = self._pieces(some, begin + duration + latency)
+                found += _extreme_times(ends, self.depth)
         return found
 
 

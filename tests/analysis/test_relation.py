@@ -237,6 +237,28 @@ def test_tiles_that_replace_each_other(limit: int) -> None:
         assert count == len(held.at(Fraction(time, scale)))
 
 
+@pytest.mark.parametrize("limit", [10**9, 0])
+@pytest.mark.parametrize("granularity", ["flow", "tile"])
+def test_accesses_that_take_only_a_fixed_latency(limit: int, granularity: str) -> None:
+    """A tile stays until its last read has passed, also where the port takes no time for it."""
+    nodes = [storage("DRAM", "a", "z"), loop("m"), storage("SRAM", "a"), loop("k"), leaf("e")]
+    arch = [memory("DRAM", size="inf"), memory("SRAM", "inf", "inf", size="inf"), compute("mac")]
+    data = spec({"m": 20, "k": 4}, [einsum("e", ("z", "m k"), ("a", "m k"))], arch, nodes)
+    machine = {"schedule": {"latency": {"SRAM": {"read": 5}}}}
+    with explicit_up_to(limit):
+        report = polylat.analyze(Spec.from_dict(data | machine), granularity=granularity)
+    assert report.engine == ("explicit" if limit else "periodic")
+    (held,) = (memory for memory in report.occupancy if memory.component == "SRAM")
+    relation = report.occupancy_relation("SRAM")
+    scale = report.time_scale
+    counts = []
+    for time in range(int(report.latency * scale)):
+        now = relation.intersect_domain(isl.UnionSet(f"{{ [{time}] }}"))
+        counts.append(sum(len(integer_points(m.range())) for m in maps(now)))
+        assert counts[-1] == len(held.at(Fraction(time, scale)))
+    assert max(counts) > 0
+
+
 def test_occupancy_of_what_holds_nothing() -> None:
     report = polylat.analyze(polylat.load(*EXAMPLE))
     with pytest.raises(OptionError, match="holds no tensor"):
