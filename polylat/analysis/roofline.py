@@ -188,7 +188,7 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
     ...     "total",
     ...     ("k",),
     ...     (k, Affine((("k", -1),), 5)),
-    ...     (TensorAccess("A", ("K",), (k,), False, one), TensorAccess("Z", (), (), True, one)),
+    ...     (TensorAccess("A", ("K",), ((k,),), None, one), TensorAccess("Z", (), (), (), one)),
     ... )
     >>> memory = Component(
     ...     "DRAM",

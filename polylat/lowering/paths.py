@@ -203,8 +203,8 @@ class Leaf:
             tuple((places[x.variable], x.tile, x.unit, x.initial) for x in self.loops),
             tuple(
                 (
-                    tuple(map(index, access.projection)),
-                    access.output,
+                    tuple(tuple(map(index, some)) for some in access.reads),
+                    None if access.write is None else tuple(map(index, access.write)),
                     access.bits_per_value,
                     tuple(
                         (h.component, h.toll, h.position, h.depth, h.above_split)

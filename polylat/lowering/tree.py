@@ -65,6 +65,15 @@ def mapping_leaves(spec: Spec) -> tuple[Leaf, ...]:
                 f"tensor {tensor!r} is produced by several Einsums: {', '.join(producers)}",
                 fix="give each result its own name",
             )
+    for einsum in spec.workload.einsums:
+        for access in einsum.accesses:
+            if len(access.projections) > 1:
+                raise UnsupportedError(
+                    f"Einsum {einsum.name!r} accesses the tensor {access.tensor!r} by several"
+                    " projections",
+                    where=einsum.where,
+                    fix="use a separate tensor for each access",
+                )
     check_distribution(spec)
     found: list[Leaf] = []
     numbers = count()

@@ -10,10 +10,13 @@ from functools import cached_property
 
 from polylat.spec.affine import Affine
 
+Projection = tuple[Affine, ...]
+"""Per rank of a tensor, the index as an affine expression of an Einsum's rank variables."""
+
 
 @dataclass(frozen=True)
 class TensorAccess:
-    """How an Einsum accesses a tensor.
+    """All that an Einsum reads and writes of a tensor.
 
     Parameters
     ----------
@@ -21,24 +24,48 @@ class TensorAccess:
         Name of the tensor.
     ranks
         Names of the tensor's ranks.
-    projection
-        Per rank, the index as an affine expression of the Einsum's rank variables.
-    output
-        True if the Einsum produces the tensor.
+    reads
+        The projections by which an operation reads the tensor as an input, one per read.
+    write
+        The projection by which it writes the tensor; None for a pure input.
     bits_per_value
         Bits of one element.
     """
 
     tensor: str
     ranks: tuple[str, ...]
-    projection: tuple[Affine, ...]
-    output: bool
+    reads: tuple[Projection, ...]
+    write: Projection | None
     bits_per_value: Fraction
+
+    @property
+    def output(self) -> bool:
+        """Whether the Einsum produces the tensor."""
+        return self.write is not None
+
+    @property
+    def is_state(self) -> bool:
+        """Whether the Einsum reads elements of the tensor that it produces: a recurrence."""
+        return self.write is not None and bool(self.reads)
+
+    @cached_property
+    def projections(self) -> tuple[Projection, ...]:
+        """All projections, each once: those of the reads, then that of the write."""
+        written = () if self.write is None else (self.write,)
+        return tuple(dict.fromkeys((*self.reads, *written)))
+
+    @property
+    def projection(self) -> Projection:
+        """The projection of a tensor that has only one."""
+        (only,) = self.projections
+        return only
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
         """The rank variables that index the tensor, each once, in order of appearance."""
-        return tuple(dict.fromkeys(v for index in self.projection for v in index.variables))
+        return tuple(
+            dict.fromkeys(v for some in self.projections for index in some for v in index.variables)
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +81,7 @@ class Einsum:
     constraints
         The iteration space: the points at which every expression is ≥ 0.
     accesses
-        The tensors accessed, in the order of the input.
+        The tensors accessed, each once, in the order of their first access in the input.
     is_copy
         True for a copy operation, whose output is its input; it has no computation.
     n_instances
@@ -88,7 +115,7 @@ class Einsum:
 
     @cached_property
     def _access_of(self) -> Mapping[str, TensorAccess]:
-        return {access.tensor: access for access in reversed(self.accesses)}
+        return {access.tensor: access for access in self.accesses}
 
     @cached_property
     def tensors(self) -> tuple[str, ...]:
@@ -97,13 +124,18 @@ class Einsum:
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
+        """Names of the tensors read and not produced."""
         return tuple(a.tensor for a in self.accesses if not a.output)
 
     @cached_property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the tensors produced."""
+        """Names of the tensors produced, those that are also read included."""
         return tuple(a.tensor for a in self.accesses if a.output)
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """Names of the tensors produced of which earlier elements are read."""
+        return tuple(a.tensor for a in self.accesses if a.is_state)
 
 
 @dataclass(frozen=True)

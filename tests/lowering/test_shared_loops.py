@@ -16,7 +16,7 @@ from polylat.report import Report
 from polylat.spec import Spec
 from polylat.spec.affine import Affine
 from polylat.spec.mapping import Branch, Compute, Spatial, Temporal
-from polylat.spec.workload import Einsum
+from polylat.spec.workload import Einsum, Projection
 from strategies import cascades
 
 Name = Callable[[str, str], str]
@@ -45,11 +45,16 @@ def renamed_einsum(einsum: Einsum, name: Name) -> Einsum:
         accesses=tuple(
             replace(
                 access,
-                projection=tuple(renamed_affine(i, einsum.name, name) for i in access.projection),
+                reads=tuple(renamed_projection(some, einsum.name, name) for some in access.reads),
+                write=access.write and renamed_projection(access.write, einsum.name, name),
             )
             for access in einsum.accesses
         ),
     )
+
+
+def renamed_projection(projection: Projection, einsum: str, name: Name) -> Projection:
+    return tuple(renamed_affine(index, einsum, name) for index in projection)
 
 
 def renamed_branch(branch: Branch, name: Name) -> Branch:

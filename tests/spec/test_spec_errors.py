@@ -294,9 +294,9 @@ def test_shape(change: Change, message: str) -> None:
             "workload.einsums[1]: two Einsums are named 'e1'",
         ),
         (
-            lambda d: einsum(d)["tensor_accesses"].append({"name": "A", "projection": ["m"]}),
+            lambda d: einsum(d)["tensor_accesses"].append(einsum(d)["tensor_accesses"][2]),
             SpecError,
-            "workload.einsums[0].tensor_accesses[3]: Einsum 'e1' accesses the tensor 'A' twice",
+            "workload.einsums[0].tensor_accesses[3]: Einsum 'e1' writes the tensor 'T' twice",
         ),
         (
             lambda d: einsum(d)["tensor_accesses"].pop(),
@@ -496,12 +496,10 @@ def test_workload(change: Change, kind: type[PolylatError], message: str) -> Non
         ("Z[m] = A[]", "a rank of 'A' is empty"),
         ("Z[m] = A[m,]", "a rank of 'A' is empty"),
         ("Z[m] = A[M]", "'M' is not a rank variable"),
-        ("Z[m] = A[m+1]", "'m+1' is not a rank variable"),
+        ("Z[m] = A[2*m]", "'2*m' is not a rank variable"),
         ("Z[m] = A[k: m]", "'k:m' is not of the form RANK: expression"),
         ("Z[m] = A[K:]", "'K:' is not of the form RANK: expression"),
         ("Z[m] = A[m, M: k]", "the rank 'M' of 'A' is given twice"),
-        ("Z[m] = A[m] * A[k]", "the tensor 'A' occurs twice"),
-        ("Z[m] = Z[m] + A[m]", "the tensor 'Z' occurs twice"),
         ("Z[" + "m" * 20_000 + "] = A[m]", "it is too long"),
     ],
 )

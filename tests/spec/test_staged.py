@@ -242,7 +242,10 @@ def test_holders_of_a_mapping() -> None:
 
 def test_a_tensor_that_only_passes_a_toll() -> None:
     mapping = Branch((Toll("bus", ("a",)), Storage("SRAM", ("b",))), Compute("e", "mac"))
-    accesses = tuple(TensorAccess(t, (), (), t == "b", Fraction(8)) for t in ("a", "b"))
+    accesses = (
+        TensorAccess("a", (), ((),), None, Fraction(8)),
+        TensorAccess("b", (), (), (), Fraction(8)),
+    )
     found = known_names(Workload((Einsum("e", (), (), accesses),)), ("SRAM", "bus"), mapping)
     assert (found.backing, found.holders) == ((("b", "SRAM"),), ())
 

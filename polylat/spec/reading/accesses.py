@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from polylat.errors import SpecError
@@ -114,13 +114,20 @@ def _strides(variables: Scope) -> Any:
     return lambda name: values(name) if name[:1].isupper() else None
 
 
-def check_ranks(accesses: Mapping[str, list[ParsedAccess]]) -> None:
-    """Check that a tensor has the same ranks in all accesses.
+def with_equal_ranks(
+    accesses: Mapping[str, list[ParsedAccess]],
+) -> dict[str, list[ParsedAccess]]:
+    """Bring the ranks of a tensor into the same order in all accesses.
 
     Parameters
     ----------
     accesses
         Einsum → its accesses.
+
+    Returns
+    -------
+    dict
+        The same, each access with its ranks in the order of the tensor's first access.
 
     Raises
     ------
@@ -128,6 +135,7 @@ def check_ranks(accesses: Mapping[str, list[ParsedAccess]]) -> None:
         If the ranks of a tensor differ.
     """
     first: dict[str, tuple[str, tuple[str, ...]]] = {}
+    ordered: dict[str, list[ParsedAccess]] = {einsum: [] for einsum in accesses}
     for einsum, found in accesses.items():
         for access in found:
             name = access.model.name
@@ -139,3 +147,7 @@ def check_ranks(accesses: Mapping[str, list[ParsedAccess]]) -> None:
                     where=str(access.at / "projection"),
                     fix="give the tensor the same ranks in all accesses",
                 )
+            indices = dict(zip(access.ranks, access.projection, strict=True))
+            projection = tuple(indices[rank] for rank in ranks)
+            ordered[einsum].append(replace(access, ranks=ranks, projection=projection))
+    return ordered

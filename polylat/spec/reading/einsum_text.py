@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from polylat.errors import SpecError, UnsupportedError
+from polylat.errors import SpecError
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.suggest import format_value
 from polylat.spec.reading.tree import TreeMapping, TreeSequence
@@ -15,6 +15,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _RANK = re.compile(r"[A-Z#$@]\w*\Z", re.ASCII)
 _TENSOR = re.compile(r"([A-Za-z_]\w*)\[([^\[\]]*)\]", re.ASCII)
 _IDENTITY = re.compile(r"identity\([A-Za-z_]\w*\[[^\[\]]*\]\)\Z", re.ASCII)
+_SHIFTED = re.compile(r"([a-z_]\w*)[+-]\d+\Z", re.ASCII)
 _SPACE = re.compile(r"\s+")
 _FORM = 'Z[m, n] = A[m, k] * B[k, n], with "RANK: expression" where a rank needs a name'
 _MAX_LENGTH = 10_000
@@ -44,8 +45,6 @@ def expand_einsum_texts(data: Any, at: Location) -> Any:
     ------
     SpecError
         If a text is not an Einsum, or contradicts the keys next to it.
-    UnsupportedError
-        If a tensor occurs twice with different projections, or as input and output.
     """
     workload = data.get("workload") if isinstance(data, dict) else None
     entries = workload.get("einsums") if isinstance(workload, dict) else None
@@ -165,27 +164,7 @@ def _expand_entry(entry: Any, at: Location) -> Any:
     if not isinstance(text, str):
         raise SpecError("must be the text of an Einsum", where=str(text_at), fix=f"write {_FORM}")
     name, accesses = _parse(text, text_at)
-    by_name = {access["name"]: access for access in accesses}
-    more = entry.get("tensor_accesses") or []
-    if not isinstance(more, list):
-        raise SpecError("must be a list", where=str(at / "tensor_accesses"))
-    for index, access in enumerate(more):
-        place = at / "tensor_accesses" / index
-        if not isinstance(access, dict) or not isinstance(access.get("name"), str):
-            raise SpecError("must be a mapping with a name", where=str(place))
-        if access["name"] not in by_name:
-            raise SpecError(
-                f"tensor {format_value(access['name'])} is not in the Einsum {format_value(text)}",
-                where=str(place),
-            )
-        for key, value in access.items():
-            if key == "name":
-                continue
-            if key in by_name[access["name"]]:
-                raise SpecError(
-                    f"{key} is already given by the Einsum's text", where=str(place / key)
-                )
-            by_name[access["name"]][key] = value
+    _add_keys(accesses, entry.get("tensor_accesses") or [], text, at / "tensor_accesses")
     result = TreeMapping((k, v) for k, v in entry.items() if k not in ("einsum", "tensor_accesses"))
     if isinstance(entry, TreeMapping):
         result.lines = dict(entry.lines)
@@ -198,6 +177,31 @@ def _expand_entry(entry: Any, at: Location) -> Any:
         result.lines.setdefault("name", line)
         result.lines["tensor_accesses"] = line
     return result
+
+
+def _add_keys(accesses: list[TreeMapping], more: Any, text: str, at: Location) -> None:
+    """Add the keys that are given beside the text of an Einsum: to all accesses of a tensor."""
+    by_name: dict[str, list[TreeMapping]] = {}
+    for access in accesses:
+        by_name.setdefault(access["name"], []).append(access)
+    if not isinstance(more, list):
+        raise SpecError("must be a list", where=str(at))
+    for index, given in enumerate(more):
+        place = at / index
+        if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+            raise SpecError("must be a mapping with a name", where=str(place))
+        if given["name"] not in by_name:
+            raise SpecError(
+                f"tensor {format_value(given['name'])} is not in the Einsum {format_value(text)}",
+                where=str(place),
+            )
+        for own in by_name[given["name"]]:
+            for key in (key for key in given if key != "name"):
+                if key in own:
+                    raise SpecError(
+                        f"{key} is already given by the Einsum's text", where=str(place / key)
+                    )
+                own[key] = given[key]
 
 
 def _parse(text: str, at: Location) -> tuple[str, list[TreeMapping]]:
@@ -219,8 +223,6 @@ def _parse(text: str, at: Location) -> tuple[str, list[TreeMapping]]:
     ------
     SpecError
         If the text is not an Einsum.
-    UnsupportedError
-        If a tensor occurs twice with different projections, or as input and output.
     """
 
     def wrong(why: str) -> SpecError:
@@ -250,7 +252,10 @@ def _parse(text: str, at: Location) -> tuple[str, list[TreeMapping]]:
         projection: dict[str, str] = {}
         for part in ranks.split(","):
             rank, colon, index = part.partition(":")
-            if not colon:
+            shifted = _SHIFTED.match(part)
+            if shifted:
+                rank, index = shifted[1].upper(), part
+            elif not colon:
                 rank, index = part.upper(), part
                 if not _NAME.match(part) or part[:1].isupper():
                     raise wrong(
@@ -263,15 +268,9 @@ def _parse(text: str, at: Location) -> tuple[str, list[TreeMapping]]:
             if rank in projection:
                 raise wrong(f"the rank {rank!r} of {name!r} is given twice")
             projection[rank] = index
-        before = next((access for access in accesses if access["name"] == name), None)
-        if before is not None:
-            if not output and before["projection"] == projection:
-                continue  # A[m] * A[m] is read once, as in AccelForge
-            raise UnsupportedError(
-                f"{format_value(text)}: the tensor {name!r} occurs twice",
-                where=str(at),
-                fix="use a separate tensor for each access",
-            )
+        before = [access["projection"] for access in accesses if access["name"] == name]
+        if not output and projection in before:
+            continue  # A[m] * A[m] is read once, as in AccelForge
         accesses.append(
             TreeMapping(
                 [

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from polylat.errors import SpecError
 from polylat.numbers import reduce_number
-from polylat.spec.reading.accesses import ParsedAccess, check_ranks, read_access
+from polylat.spec.reading.accesses import ParsedAccess, read_access, with_equal_ranks
 from polylat.spec.reading.einsum_scopes import einsum_scopes, tensor_spaces
 from polylat.spec.reading.expressions.evaluation import evaluate_positive
 from polylat.spec.reading.expressions.scope import Scope
@@ -80,7 +80,7 @@ def build_workload(
         ]
         for i, e in enumerate(model.einsums)
     }
-    check_ranks(accesses)
+    accesses = with_equal_ranks(accesses)
     spaces = tensor_spaces(accesses)
     scopes = einsum_scopes(model, renames, accesses, spaces, variables, at)
     sizes = rank_sizes(model.rank_sizes, variables, here / "rank_sizes")
@@ -91,7 +91,7 @@ def build_workload(
         einsums.append(
             _einsum(model, einsum, accesses[name], spaces[name], scope, variables, sizes, here, i)
         )
-    _check_bits(einsums, here)
+    _check_bits(einsums, accesses)
     n_instances = evaluate_positive(
         model.n_instances, variables, here / "n_instances", what="the number of instances"
     )
@@ -118,7 +118,7 @@ def _einsum(
         scope,
         (workload_at / "bits_per_value").for_einsum(einsum.name),
     )
-    built = []
+    bits_of: dict[str, Fraction] = {}
     for access in accesses:
         name = access.model.name
         if access.model.bits_per_value is not None:
@@ -133,14 +133,19 @@ def _einsum(
             )
         bits = evaluate_positive(given, scope, place, what=f"bits_per_value of {name!r}")
         tensors.bits.setdefault(name, reduce_number(bits))
-        built.append(TensorAccess(name, access.ranks, access.projection, access.model.output, bits))
+        if bits_of.setdefault(name, bits) != bits:
+            raise SpecError(
+                f"the tensor {name!r} has {bits} bits per value here and {bits_of[name]} before",
+                where=str(access.at),
+                fix="give the tensor the same bits_per_value in all accesses",
+            )
     return Einsum(
         name=einsum.name,
         rank_variables=rank_variables,
         constraints=iteration_space(
             model, einsum, accesses, rank_variables, variables, sizes, workload_at, here
         ),
-        accesses=tuple(built),
+        accesses=tuple(_joined(name, accesses, bits) for name, bits in bits_of.items()),
         is_copy=einsum.is_copy_operation,
         n_instances=evaluate_positive(
             einsum.n_instances, variables, here / "n_instances", what="the number of instances"
@@ -149,16 +154,31 @@ def _einsum(
     )
 
 
-def _check_bits(einsums: list[Einsum], here: Location) -> None:
+def _joined(tensor: str, accesses: list[ParsedAccess], bits: Fraction) -> TensorAccess:
+    """Join all accesses of an Einsum to a tensor."""
+    own = [access for access in accesses if access.model.name == tensor]
+    written = [access.projection for access in own if access.model.output]
+    return TensorAccess(
+        tensor,
+        own[0].ranks,
+        tuple(access.projection for access in own if not access.model.output),
+        written[0] if written else None,
+        bits,
+    )
+
+
+def _check_bits(einsums: list[Einsum], accesses: Mapping[str, list[ParsedAccess]]) -> None:
     """Check that a tensor has the same bits per value in all Einsums."""
     first: dict[str, tuple[str, Fraction]] = {}
-    for i, einsum in enumerate(einsums):
-        for j, access in enumerate(einsum.accesses):
+    for einsum in einsums:
+        for access in einsum.accesses:
             other, bits = first.setdefault(access.tensor, (einsum.name, access.bits_per_value))
             if bits != access.bits_per_value:
+                own = accesses[einsum.name]
+                place = next(a.at for a in own if a.model.name == access.tensor)
                 raise SpecError(
                     f"the tensor {access.tensor!r} has {access.bits_per_value} bits per value "
                     f"here and {bits} in Einsum {other!r}",
-                    where=str(here / "einsums" / i / "tensor_accesses" / j),
+                    where=str(place),
                     fix="give the tensor the same bits_per_value in all accesses",
                 )

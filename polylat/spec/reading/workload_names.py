@@ -30,15 +30,16 @@ def check_workload_names(model: WorkloadModel, here: Location) -> None:
                 f"two Einsums are named {einsum.name!r}", where=str(place), fix="rename one"
             )
         seen.add(einsum.name)
-        tensors: set[str] = set()
+        outputs: set[str] = set()
         for j, access in enumerate(einsum.tensor_accesses):
-            if access.name in tensors:
+            if access.output and access.name in outputs:
                 raise SpecError(
-                    f"Einsum {einsum.name!r} accesses the tensor {access.name!r} twice",
+                    f"Einsum {einsum.name!r} writes the tensor {access.name!r} twice",
                     where=str(place / "tensor_accesses" / j),
-                    fix="access each tensor once",
+                    fix="access each tensor at most once as an output",
                 )
-            tensors.add(access.name)
+            if access.output:
+                outputs.add(access.name)
         if not any(access.output for access in einsum.tensor_accesses):
             raise SpecError(
                 f"Einsum {einsum.name!r} has no output",
