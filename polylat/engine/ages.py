@@ -15,8 +15,9 @@ import numpy as np
 from polylat.engine.served_ahead import ServedAhead
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.corners import subsets
+from polylat.lowering.logical_dates import date_columns
 from polylat.lowering.numbering import Numbering
-from polylat.lowering.task_graph import KINDS, date_columns
+from polylat.lowering.task_graph import KINDS
 from polylat.schedule.arrays import Ints, Mask
 
 __all__ = ["Services", "are_older"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import gcd, lcm
 from typing import NamedTuple
 
+from polylat.lowering.dependences.readings import exchanges
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.paths import Leaf
@@ -55,19 +56,21 @@ def alignments(lowered: LoweredMapping) -> dict[int, Alignment]:
     trips = trip_counts(lowered.leaves)
     borders: dict[int, set[_Crossing]] = {}
     for (number, tensor), source in lowered.found.items():
-        if source.leaf is None or not source.produces:
-            continue
-        reader, producer = lowered.leaves[number], lowered.leaves[source.leaf]
-        shared = {loop.node for loop in reader.loops} & {loop.node for loop in producer.loops}
-        read = reader.einsum.access(tensor).projection
-        written = producer.einsum.access(tensor).projection
-        for here, there in zip(read, written, strict=True):
-            tiles = [t for node, *t in _advances(producer, dict(there.terms)) if node not in shared]
-            for node, advance, first in _advances(reader, dict(here.terms)):
-                if node not in shared:
-                    borders.setdefault(node, set()).update(
-                        _Crossing(advance, first - advance, tile, border) for tile, border in tiles
-                    )
+        for pair in exchanges(lowered.leaves, number, tensor, source):
+            if not pair.produces:
+                continue
+            reader, producer = pair.reader, pair.bringer
+            shared = {loop.node for loop in reader.loops} & {loop.node for loop in producer.loops}
+            for here, there in zip(pair.read, pair.brought, strict=True):
+                tiles = [
+                    t for node, *t in _advances(producer, dict(there.terms)) if node not in shared
+                ]
+                for node, advance, first in _advances(reader, dict(here.terms)):
+                    if node not in shared:
+                        borders.setdefault(node, set()).update(
+                            _Crossing(advance, first - advance, tile, border)
+                            for tile, border in tiles
+                        )
     found = {}
     for node, pairs in borders.items():
         aligned = _alignment(trips[node], sorted(pairs))

@@ -124,7 +124,7 @@ def _after_turns(
 ) -> Rows:
     """Let a leaf's tasks wait for the last ones of other branches of a split (by number).
 
-    See `lowering.task_graph.logical_dates`: dates are compared by the indices of the loops above
+    See `lowering.logical_dates`: dates are compared by the indices of the loops above
     the split around the split that separates the leaves; then by the turn, the linearized index of
     the loops between the two; then by the branch. All branches share these loops.
     """

@@ -1,6 +1,6 @@
 """Which other branches of a split a task waits for on its port, served in a static order.
 
-A port serves the turns of a split's branches by date (`lowering.task_graph.logical_dates`). So a
+A port serves the turns of a split's branches by date (`lowering.logical_dates`). So a
 task waits for the last earlier turn of each other branch. Ordered by date, the latest one first,
 most of these waits follow from the ones before them: the first task of a branch's turn itself waits
 for the earlier turns. Only the waits up to the first turn that has a task are needed.
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from polylat.lowering.logical_dates import latest_turn
 from polylat.lowering.paths import Leaf, PathSplit
-from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints, Mask
 
 __all__ = ["PortTurns", "latest_first", "nearest_branches", "needed_turns"]

@@ -9,8 +9,8 @@ import numpy as np
 from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.flow import storage_reads
 from polylat.lowering.dependences.read_back import next_readers, summing_loops
+from polylat.lowering.dependences.readings import check_present, exchanges, storage_reads
 from polylat.lowering.mixed_radix import predecessor
 from polylat.lowering.paths import Leaf
 from polylat.lowering.transfers import hand_over_depth
@@ -200,54 +200,54 @@ def flow_rows(builder: RowBuilder) -> list[Rows]:
     """
     rows = []
     for (number, tensor), source in builder.lowered.found.items():
-        if source.leaf is None:
-            continue
-        pair = Exchange.of(builder.leaves, number, tensor, source)
-        bringer = pair.bringer
-        depth, events, targets = storage_reads(builder.layout, pair.reader, tensor, source.level)
-        target, keys = builder.targets(number, events, targets)
-        tiles, others = builder.layout.tiles[number], builder.layout.tiles[source.leaf]
-        if not source.produces and not pair.check():
-            rows += _from_filler(builder, bringer, tensor, source.level, target, keys, number)
-            continue
-        digits, slopes, affine, absent = pair.last_on_boxes(
-            tiles, depth, events, others, pair.holder.depth
-        )
-        # Readings of padding alone wait for nothing.
-        builder.note(number, keys[~affine & ~absent])
-        some = np.flatnonzero(affine)
-        if not source.produces:
-            target, keys = target[some], keys[some]
-            rows += _from_filler(builder, bringer, tensor, source.level, target, keys, number)
-            continue
-        inner = hand_over_depth(bringer, tensor, source.level + 1, builder.options)
-        if inner is not None:
-            # The whole tile is written back with its last tile iteration.
-            digits[inner:] = builder.ends(source.leaf, len(events))[inner:]
-            slopes[inner:] = 0
-        last = builder.source(
-            number, keys[some], source.leaf, digits[:, some], 0, slopes[:, :, some]
-        )
-        written = builder.streams(source.leaf, "write_back", tensor, source.level + 1)
-        if not written:
-            rows += builder.after_finish(target[some], source.leaf, last)
-        for index in written:
-            rows += builder.after_blocks(target[some], (source.leaf, index), last)
+        partial = check_present(builder.leaves, number, tensor, source) or source.recurrent > 0
+        for pair in exchanges(builder.leaves, number, tensor, source):
+            whole = not partial and len(source.sources) == 1
+            rows += _exchange_rows(builder, pair, filled=whole)
     return rows
 
 
-def _from_filler(
-    builder: RowBuilder,
-    filler: Leaf,
-    tensor: str,
-    level: int,
-    target: Ints,
-    keys: Ints,
-    reader: int,
-) -> list[Rows]:
-    depth = filler.storages(tensor)[level].depth
-    filling = _entry(builder, reader, keys, filler.number, depth)
-    (index,) = builder.streams(filler.number, "fill", tensor, level)
+def _exchange_rows(builder: RowBuilder, pair: Exchange, *, filled: bool) -> list[Rows]:
+    """Return the precedences of one exchange; `filled`: another reader filled the whole tile."""
+    number, bringer, tensor = pair.reader.number, pair.bringer.number, pair.tensor
+    depth, events, targets = storage_reads(builder.layout, pair.reader, tensor, pair.level)
+    target, keys = builder.targets(number, events, targets)
+    if not pair.produces and filled:
+        return _from_filler(builder, pair, target, keys)
+    digits, slopes, affine, absent = pair.last_on_boxes(
+        builder.layout.tiles[number],
+        depth,
+        events,
+        builder.layout.tiles[bringer],
+        pair.holder.depth,
+    )
+    # Readings of padding alone, and of what another leaf brings, wait for nothing.
+    builder.note(number, keys[~affine & ~absent])
+    some = np.flatnonzero(affine)
+    if not pair.produces:
+        return _from_filler(builder, pair, target[some], keys[some])
+    inner = hand_over_depth(pair.bringer, tensor, pair.level + 1, builder.options)
+    if inner is not None:
+        # The whole tile is written back with its last tile iteration.
+        digits[inner:] = builder.ends(bringer, len(events))[inner:]
+        slopes[inner:] = 0
+    last = builder.source(number, keys[some], bringer, digits[:, some], 0, slopes[:, :, some])
+    written = builder.streams(bringer, "write_back", tensor, pair.level + 1)
+    rows = [] if written else builder.after_finish(target[some], bringer, last)
+    for index in written:
+        rows += builder.after_blocks(target[some], (bringer, index), last)
+    return rows
+
+
+def _from_filler(builder: RowBuilder, pair: Exchange, target: Ints, keys: Ints) -> list[Rows]:
+    filler, level = pair.bringer, pair.level
+    depth = filler.storages(pair.tensor)[level].depth
+    filling = _entry(builder, pair.reader.number, keys, filler.number, depth)
+    streams = builder.streams(filler.number, "fill", pair.tensor, level)
+    if not streams:
+        # A streamed fill is a part of the tile iteration that enters the tile.
+        return builder.after_finish(target, filler.number, filling)
+    (index,) = streams
     return builder.after_blocks(target, (filler.number, index), filling, own=True)
 
 

@@ -470,7 +470,7 @@ def _shifted_iterations(lowered: LoweredMapping) -> dict[int, int]:
     """
     behind: dict[tuple[int, int], int] = {}
     for (number, _), source in sorted(lowered.found.items()):
-        if source.leaf is not None:
+        if source.leaf is not None and source.leaf != number:
             reader, bringer = lowered.leaves[number], lowered.leaves[source.leaf]
             at = separating_split(reader, bringer)
             split, other = reader.splits[at], bringer.splits[at]

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polylat.lowering.logical_dates import latest_turn
 from polylat.lowering.mixed_radix import last_turn, predecessor, successor
 from polylat.lowering.numbering import BlockStream, Numbering
 from polylat.lowering.paths import separating_split
-from polylat.lowering.task_graph import latest_turn
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.graph import TaskGraph
 

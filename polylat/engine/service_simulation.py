@@ -20,7 +20,8 @@ import numpy as np
 from polylat.engine.event_waits import EventWaits
 from polylat.engine.model import Model
 from polylat.engine.service_log import END, Digits, ServiceRun, StreamLog, moved_in_loop
-from polylat.lowering.task_graph import KINDS, date_columns
+from polylat.lowering.logical_dates import date_columns
+from polylat.lowering.task_graph import KINDS
 
 __all__ = ["Simulation", "Stream", "simulated_services"]
 

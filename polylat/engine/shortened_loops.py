@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from polylat.lowering.logical_dates import logical_dates
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.sampling import LoopSample
-from polylat.lowering.task_graph import logical_dates
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 

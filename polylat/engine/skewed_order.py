@@ -98,7 +98,7 @@ def _awaited(
     Skewed dates are compared by the indices of the loops above the split around this one; then by
     the turn, which is the linearized index of the loops between the two splits, plus the shift of
     the stage if the split is a Pipeline; then by the branch, where a Pipeline has later stages
-    first (see `lowering.task_graph.logical_dates`).
+    first (see `lowering.logical_dates`).
     """
     tiles = table.layout.tiles[leaf]
     split, above = tiles.leaf.splits[at], tiles.leaf.splits[at - 1].depth if at else 0

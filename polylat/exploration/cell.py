@@ -14,8 +14,8 @@ from polylat.exploration.shared_tables import DividedUnits
 from polylat.exploration.variants import VariantGraph
 from polylat.lowering.dependences.skew import shifts_from_distances
 from polylat.lowering.holder_tiles import Memory
+from polylat.lowering.logical_dates import logical_dates
 from polylat.lowering.ports import PortKey, divided_ports
-from polylat.lowering.task_graph import logical_dates
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.graph import TaskGraph
 

@@ -23,15 +23,17 @@ def cascade_graph(leaves: Sequence[Leaf]) -> nx.MultiDiGraph[int]:
     -------
     networkx.MultiDiGraph
         A node per leaf (its number), and per tensor an edge from its producer to each reader, with
-        the tensor as its key. Edges into a reader are in the order of its inputs.
+        the tensor as its key. Edges into a reader are in the order of its accesses. A recurrence
+        is an edge from a leaf to itself, or to an earlier one.
     """
     producers = {tensor: leaf for leaf in leaves for tensor in leaf.einsum.outputs}
     graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
     graph.add_nodes_from(leaf.number for leaf in leaves)
     for reader in leaves:
-        for tensor in reader.einsum.inputs:
-            if tensor in producers:
-                graph.add_edge(producers[tensor].number, reader.number, key=tensor)
+        for access in reader.einsum.accesses:
+            if access.reads and access.tensor in producers:
+                producer = producers[access.tensor].number
+                graph.add_edge(producer, reader.number, key=access.tensor)
     return graph
 
 
@@ -57,7 +59,7 @@ def producer_of(graph: nx.MultiDiGraph[int], reader: int, tensor: str) -> int | 
 
 
 def exchanged_tensors(graph: nx.MultiDiGraph[int]) -> set[str]:
-    """Return the tensors that one leaf produces and another one reads.
+    """Return the tensors that one leaf produces and another one, or itself, reads.
 
     Parameters
     ----------
@@ -69,4 +71,4 @@ def exchanged_tensors(graph: nx.MultiDiGraph[int]) -> set[str]:
     set of str
         Their names.
     """
-    return {tensor for producer, reader, tensor in graph.edges(keys=True) if producer != reader}
+    return {tensor for *_, tensor in graph.edges(keys=True)}

@@ -34,6 +34,7 @@ __all__ = [
     "element_points",
     "elements_text",
     "first_point",
+    "first_point_of",
     "last_targets",
     "loops_over",
     "missing_point",
@@ -185,7 +186,9 @@ def _solved(relation: isl.Set, want: str, split: int) -> isl.Set:
 
 
 @array_cache(most=_SOLVED)
-def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRanges = ()) -> Ints:
+def solve_group(
+    text: str, want: str = "points", split: int = 0, keep: WantedRanges = (), without: str = ""
+) -> Ints:
     """Return the points of a group's relation; equal groups are solved once.
 
     Parameters
@@ -199,13 +202,15 @@ def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRan
         Number of dimensions of the source.
     keep
         Restriction of the points.
+    without
+        An ISL set of the first dimensions, whose points do not count; empty for none.
 
     Returns
     -------
     numpy.ndarray
         One point per row, in lexicographic order, shape (points, dimensions); read-only.
     """
-    relation = _solved(isl.Set(text), want, split)
+    relation = _solved(_difference(isl.Set(text), without), want, split)
     if keep:
         names = [f"d{i}" for i in range(relation.dim(isl.dim_type.set))]
         wanted = " and ".join(
@@ -218,8 +223,19 @@ def solve_group(text: str, want: str = "points", split: int = 0, keep: WantedRan
     return found
 
 
+def _difference(some: isl.Set, without: str) -> isl.Set:
+    """Return a set without the points whose first dimensions are in another set."""
+    if not without:
+        return some
+    other = isl.Set(without, some.get_ctx())
+    behind = some.dim(isl.dim_type.set) - other.dim(isl.dim_type.set)
+    return some - other.add_dims(isl.dim_type.set, behind)
+
+
 @lru_cache(maxsize=4096)
-def last_targets(text: str, split: int, operations: int = 0) -> PiecewiseAffine | None:
+def last_targets(
+    text: str, split: int, operations: int = 0, without: str = "", between: int = 0
+) -> PiecewiseAffine | None:
     """Return the function from sources to last targets of a group's relation.
 
     Parameters
@@ -228,6 +244,9 @@ def last_targets(text: str, split: int, operations: int = 0) -> PiecewiseAffine 
         As for `solve_group`.
     operations
         Largest number of operations of ISL; 0: any number.
+    without, between
+        As for `solve_group`, and the number of dimensions before the targets: those behind `split`
+        belong neither to the source nor to the target.
 
     Returns
     -------
@@ -243,7 +262,10 @@ def last_targets(text: str, split: int, operations: int = 0) -> PiecewiseAffine 
     """
     try:
         with _at_most(operations) as context:
-            as_map = isl.Map.from_range(isl.Set(text, context))
+            points = _difference(isl.Set(text, context), without)
+            if between > split:
+                points = points.project_out(isl.dim_type.set, split, between - split)
+            as_map = isl.Map.from_range(points)
             as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
             function = as_map.lexmax_pw_multi_aff()
     except isl.Error:
@@ -272,12 +294,12 @@ def missing_point(wanted: str, brought: str, within: str = "") -> tuple[int, ...
     some = isl.Set(wanted)
     if within:
         some &= isl.Set(within)
-    return _first_point(some - isl.Set(brought) if brought else some)
+    return first_point_of(some - isl.Set(brought) if brought else some)
 
 
 @lru_cache(maxsize=4096)
 def first_point(text: str) -> tuple[int, ...] | None:
-    """Return the first point of a set.
+    """Return the first point of a set that is given as a text: see `first_point_of`.
 
     Parameters
     ----------
@@ -287,12 +309,24 @@ def first_point(text: str) -> tuple[int, ...] | None:
     Returns
     -------
     tuple of int or None
+        The point.
+    """
+    return first_point_of(isl.Set(text))
+
+
+def first_point_of(some: isl.Set) -> tuple[int, ...] | None:
+    """Return the first point of a set.
+
+    Parameters
+    ----------
+    some
+        The set.
+
+    Returns
+    -------
+    tuple of int or None
         The lexicographically first point; None if the set is empty.
     """
-    return _first_point(isl.Set(text))
-
-
-def _first_point(some: isl.Set) -> tuple[int, ...] | None:
     if some.is_empty():
         return None
     point = some.lexmin().sample_point()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 from polylat.errors import MappingError, UnsupportedError
-from polylat.lowering.cascade import cascade_graph
-from polylat.lowering.paths import Leaf, PathHolder, PathLoop
+from polylat.lowering.paths import PathHolder, PathLoop
 from polylat.spec import Spec
 from polylat.spec.workload import Einsum
 
-__all__ = ["check_distribution", "check_holders", "check_loops", "check_order", "check_units"]
+__all__ = ["check_distribution", "check_holders", "check_loops", "check_units"]
 
 
 def check_holders(
@@ -221,29 +220,3 @@ def _fanout(spec: Spec, einsum: str, unit: tuple[str, str], place: str) -> int:
         where=place,
         fix="name a spatial dimension of a component on the path to the Compute",
     )
-
-
-def check_order(leaves: Sequence[Leaf]) -> None:
-    """Check that the producer of each tensor precedes its readers in the tree.
-
-    Parameters
-    ----------
-    leaves
-        The leaves of a mapping, in tree order.
-
-    Raises
-    ------
-    MappingError
-        A reader precedes the producer.
-    """
-    graph = cascade_graph(leaves)
-    for reader in leaves:
-        for producer, _, tensor in graph.in_edges(reader.number, keys=True):
-            if producer > reader.number:
-                name = leaves[producer].einsum.name
-                raise MappingError(
-                    f"Einsum {reader.einsum.name!r} reads tensor {tensor!r} before Einsum"
-                    f" {name!r} produces it",
-                    where=reader.where or "mapping",
-                    fix=f"put the branch of {name!r} first",
-                )

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from polylat.lowering.accesses.shared_blocks import SharedBlocks
+from polylat.lowering.carried import separating_depth
 from polylat.lowering.cascade import cascade_graph, exchanged_tensors
 from polylat.lowering.enumeration import count_iterations
 from polylat.lowering.paths import Leaf, with_pipelines
@@ -47,7 +48,7 @@ class LoweredMapping:
     depths
         Per leaf, the number of Temporal loops that index its tile iterations.
     found
-        (leaf, input tensor) → the holder in which the leaf finds it.
+        (leaf, tensor that it reads) → the holder in which the leaf finds it.
     counted
         The blocks counted so far, which versions of one mapping share.
     """
@@ -105,7 +106,8 @@ def lower(
         The loops that index tile iterations: ``"tile"``: those above the innermost Storage, Toll
         or split; ``"flow"``: also down to the innermost loop that indexes an exchanged tensor, or
         an output that is written back in the background element by element; ``"full"``: all
-        Temporal loops.
+        Temporal loops. In each of them also those down to the innermost loop that carries a
+        recurrence of an Einsum to itself.
     options
         Which write-backs are in the background, and which holders are staged.
 
@@ -210,7 +212,9 @@ def _depths(
     leaves: Sequence[Leaf], granularity: Granularity, options: TransferOptions
 ) -> tuple[int, ...]:
     exchanged = exchanged_tensors(cascade_graph(leaves))
-    return tuple(_depth(leaf, exchanged, granularity, options) for leaf in leaves)
+    return tuple(
+        separating_depth(leaf, _depth(leaf, exchanged, granularity, options)) for leaf in leaves
+    )
 
 
 def _depth(

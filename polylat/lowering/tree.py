@@ -11,7 +11,6 @@ from polylat.lowering.legality import (
     check_distribution,
     check_holders,
     check_loops,
-    check_order,
     check_units,
 )
 from polylat.lowering.paths import Leaf, PathHolder, PathLoop, PathSplit
@@ -65,20 +64,10 @@ def mapping_leaves(spec: Spec) -> tuple[Leaf, ...]:
                 f"tensor {tensor!r} is produced by several Einsums: {', '.join(producers)}",
                 fix="give each result its own name",
             )
-    for einsum in spec.workload.einsums:
-        for access in einsum.accesses:
-            if len(access.projections) > 1:
-                raise UnsupportedError(
-                    f"Einsum {einsum.name!r} accesses the tensor {access.tensor!r} by several"
-                    " projections",
-                    where=einsum.where,
-                    fix="use a separate tensor for each access",
-                )
     check_distribution(spec)
     found: list[Leaf] = []
     numbers = count()
     _walk(spec, spec.mapping, _Above(), numbers, found)
-    check_order(found)
     return tuple(found)
 
 

@@ -76,6 +76,10 @@ FITTING = {
         "successor": "loop indices, and numbers of tile iterations",
         "linear_index": "numbers of tile iterations, and of turns of a loop",
     },
+    "logical_dates.py": {
+        "_columns": "keys of tile iterations plus shifts, each below 2^62",
+        "date_columns": "numbers of branches",
+    },
     "numbering.py": {
         "Numbering.earlier": "numbers of tile iterations",
         "Numbering.shared": "numbers of loops",
@@ -102,9 +106,7 @@ FITTING = {
     "task_graph.py": {
         "_multiplicity": "ones",
         "build_graph": "numbers of blocks and ports; times: object where `AccessCosts.exact`",
-        "date_columns": "numbers of branches",
         "foreground_latency": "times: object where `AccessCosts.exact`",
-        "_columns": "keys of tile iterations plus shifts, each below 2^62",
     },
 }
 """Functions of `polylat.lowering` that make arrays of 64-bit integers, and why their numbers fit.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polylat import MappingError, Spec
 from polylat.engine.model import build
 from polylat.lowering.accesses.counting import tile_elements
-from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.readings import exchanges
 from polylat.lowering.dependences.skew import skew_shifts
 from polylat.lowering.enumeration import count_iterations, iteration_table, trip_counts
 from polylat.lowering.iterations import IterationTable
@@ -130,7 +130,7 @@ def test_flow_by_groups_is_flow(case: tuple[Data, Data]) -> None:
             continue
         reader, bringer = low.leaves[number], low.leaves[source.leaf]
         assume(not has_spatial(reader) and not has_spatial(bringer))
-        exchange = Exchange.of(low.leaves, number, tensor, source)
+        (exchange,) = exchanges(low.leaves, number, tensor, source)
         try:
             exchange.check()
         except MappingError:

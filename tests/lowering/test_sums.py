@@ -14,7 +14,7 @@ import polylat
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
 from polylat import MappingError, Spec
 from polylat.lowering.dependences import sums
-from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.exchange import Exchange, written_projection
 from polylat.lowering.lowered import LoweredMapping, lower
 from polylat.lowering.paths import Leaf
 from polylat.proof import sums as proof_sums
@@ -250,7 +250,9 @@ def refused(
 
 def exchange(reader: Leaf, producer: Leaf, tensor: str, level: int) -> tuple[Exchange]:
     """The engine's exchange of a reader with its producer."""
-    return (Exchange(reader, producer, tensor, level, producer),)
+    read, written = reader.einsum.access(tensor), written_projection(producer, tensor)
+    pair = reader, producer, tensor, level, producer
+    return (Exchange(*pair, read.projection, written),)
 
 
 def test_random_mappings() -> None:

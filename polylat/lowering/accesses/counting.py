@@ -6,13 +6,17 @@ numbers of elements; `lowering.ports` turns them into time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from polylat.errors import UnsupportedError
 from polylat.lowering.accesses.blocks import Access, Block
+from polylat.lowering.accesses.common_elements import AccessSide, common_groups
 from polylat.lowering.accesses.elements import GroupCount, operations
 from polylat.lowering.accesses.links import Link, instances_in_use, is_shared, links_between
 from polylat.lowering.enumeration import tied_groups
@@ -31,8 +35,12 @@ from polylat.schedule.arrays import Ints
 from polylat.spec.arch import Component
 from polylat.spec.network import HOP
 from polylat.spec.slots import slots_of
+from polylat.spec.workload import Projection
 
 __all__ = ["Units", "leaf_blocks", "tile_elements"]
+
+_MOST_PROJECTIONS = 8
+"""Largest number of projections of an Einsum to one tensor: their subsets are counted."""
 
 Units = Literal["busiest", "all"]
 """The units of components whose values are counted: the busiest one, or all of them together."""
@@ -42,6 +50,7 @@ def leaf_blocks(
     tiles: IterationTable,
     components: Mapping[str, Component],
     found: Mapping[str, SourceHolder],
+    leaves: Sequence[Leaf],
     produced: frozenset[str],
     options: TransferOptions,
     units: Units = "busiest",
@@ -55,7 +64,9 @@ def leaf_blocks(
     components
         Component name → the component as this Einsum sees it.
     found
-        Input tensor → the holder in which the leaf finds it (`source_holders`).
+        Tensor that the leaf reads → the holder in which it finds it (`source_holders`).
+    leaves
+        All leaves.
     produced
         The tensors that some Einsum produces.
     options
@@ -80,12 +91,18 @@ def leaf_blocks(
     for rank, access in enumerate(leaf.einsum.accesses):
         tensor = access.tensor
         storages = leaf.storages(tensor)
-        counter = _Counter(tiles, tensor, components, units=units)
+        source = found.get(tensor)
+        producer = None
+        if source is not None and source.recurrent:
+            assert source.producer is not None, "a recurrence has a producer"
+            producer = leaves[source.producer]
+        counter = _Counter(tiles, tensor, components, producer, units=units)
         separate = separate_levels(leaf, tensor, options)
-        own = 1 if access.output else found[tensor].level + 1
-        for level in range(own, len(storages)):
+        filled = len(storages) if source is None else source.level + 1
+        for level in range(1 if access.output else filled, len(storages)):
             component = storages[level].component
-            inward = counter.read_back(level) if access.output else counter.fill(level)
+            recurs = source is not None and level < source.recurrent
+            inward = counter.inward(level, fills=level >= filled, recurs=recurs)
             inward = _freed(inward, (tensor, component, True), options)
             if level > separate:
                 foreground += inward
@@ -153,7 +170,7 @@ def tile_elements(
     counter = _Counter(tiles, tensor, components)
     storage = counter.storages[level]
     side = _Side(storage.component, "read", storage.position)
-    return counter.share(storage.component, counter.footprint(level, side))
+    return counter.share(storage.component, counter.touched(level, side))
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +203,7 @@ class _Counter:
         tiles: IterationTable,
         tensor: str,
         components: Mapping[str, Component],
+        producer: Leaf | None = None,
         *,
         units: Units = "busiest",
     ) -> None:
@@ -193,40 +211,63 @@ class _Counter:
         self.leaf = tiles.leaf
         self.tensor = tensor
         self.access = tiles.leaf.einsum.access(tensor)
+        self.producer = producer
         self.components = components
         self.holders = self.leaf.holders[tensor]
         self.storages = tuple(h for h in self.holders if not h.toll)
-        self.groups = connected_groups(
-            self.leaf.einsum.rank_variables,
-            [index.variables for index in self.access.projection],
-            [c.variables for c in self.leaf.coupled],
-        )
         self._every_unit = units == "all"
         # Both ends of a transfer usually have the same counts.
-        self._known: dict[tuple[str, int, _Summed], Counts] = {}
+        self._known: dict[Hashable, Counts] = {}
         self._type = count_type(self.leaf)
 
-    def fill(self, level: int) -> tuple[Access, ...]:
-        """Return the fills of a storage: whole tiles, in the tile iterations that enter them."""
-        depth = self.storages[level].depth
-        accesses = [
-            self._transfer(side, self._at_entry(depth, self.footprint(level, side)), inward=True)
-            for side in self._sides(level, upward=False)
-        ]
-        return _nonempty(accesses)
+    def inward(self, level: int, *, fills: bool, recurs: bool) -> tuple[Access, ...]:
+        """Return the transfers into a storage, in the tile iterations that enter its tiles.
 
-    def read_back(self, level: int) -> tuple[Access, ...]:
-        """Return the accesses that bring back elements written back from the storage before."""
+        Parameters
+        ----------
+        level
+            The index of the storage.
+        fills
+            Whether the leaf fills it with what it reads as an input. If it produces the tensor, it
+            also reads back the elements that it has written back from there before.
+        recurs
+            Whether this or a later leaf brings elements into the tile that are read there: they are
+            not filled.
+        """
         depth = self.storages[level].depth
-        skip_here = self._skips(level)
         accesses = []
         for side in self._sides(level, upward=False):
-            whole = self.footprint(level, side)
-            parent = side.position < self.storages[level].position and not side.passed
-            if skip_here and (not parent or self._skips(level - 1)):
-                whole = whole - self._first(depth, level, side)
-            accesses.append(self._transfer(side, self._at_entry(depth, whole), inward=True))
+            counts: Counts = np.zeros(self.tiles.size, dtype=self._type)
+            if fills and self.access.reads:
+                counts = counts + self._filled(level, side, recurs=recurs)
+            if self.access.output:
+                counts = counts + self._read_back(level, side)
+            accesses.append(self._transfer(side, self._at_entry(depth, counts), inward=True))
         return _nonempty(accesses)
+
+    def _filled(self, level: int, side: _Side, *, recurs: bool) -> Counts:
+        """Return the number of elements that are read and not brought into the same tile."""
+        reads = tuple(dict.fromkeys(self.access.reads))
+        brought: tuple[AccessSide, ...] = ()
+        if recurs:
+            assert self.producer is not None, "a recurrence has a producer"
+            written = self.producer.einsum.access(self.tensor).write
+            assert written is not None, "the producer writes the tensor"
+            brought = (AccessSide(self.producer, written),)
+        return self._union(level, side, reads, brought)
+
+    def _read_back(self, level: int, side: _Side) -> Counts:
+        """Return the number of elements that were written back from the storage before."""
+        whole = self._union(level, side, (self._written,))
+        parent = side.position < self.storages[level].position and not side.passed
+        if self._skips(level) and (not parent or self._skips(level - 1)):
+            whole = whole - self._first(self.storages[level].depth, level, side)
+        return whole
+
+    @property
+    def _written(self) -> Projection:
+        assert self.access.write is not None, "the tensor is an output"
+        return self.access.write
 
     def write_back(self, level: int, tile_depth: int | None) -> tuple[Access, ...]:
         """Return the write-backs: per tile, each element where it is brought there last."""
@@ -241,9 +282,10 @@ class _Counter:
     def operands(self) -> tuple[Access, ...]:
         """Return the accesses of the operations to the innermost storage."""
         level = len(self.storages)
+        times = len(self.access.reads)
         if not self.access.output:
             reads = [
-                self._access(side, self._all(side), inward=True)
+                self._access(side, times * self._all(side), inward=True)
                 for side in self._sides(level, upward=False)
             ]
             return _nonempty(reads)
@@ -253,6 +295,7 @@ class _Counter:
             count = self._all(side)
             if skips and (side.passed or self._skips(level - 1)):
                 count = count - self._first(self.tiles.depth, level, side)
+            count = count + times * self._all(side)
             reads.append(self._access(side, count, inward=True))
         writes = [
             self._access(side, self._all(side), inward=False)
@@ -358,14 +401,69 @@ class _Counter:
                 summed.append(p)
         return summed
 
-    def footprint(self, level: int, side: _Side) -> Counts:
+    def touched(self, level: int, side: _Side) -> Counts:
+        """Return the number of elements of a storage's tile that are accessed."""
+        return self._union(level, side, self.access.projections)
+
+    def _union(
+        self,
+        level: int,
+        side: _Side,
+        projections: Sequence[Projection],
+        without: Sequence[AccessSide] = (),
+    ) -> Counts:
+        """Return the number of elements of a tile that are accessed by any of some projections.
+
+        `without`: but not there by another access. By inclusion and exclusion, as the numbers of
+        elements that accesses have in common are products over groups of variables.
+        """
+        if len(projections) == 1 and not without:
+            return self._footprint(level, side, (AccessSide(self.leaf, projections[0]),))
+        if len(projections) > _MOST_PROJECTIONS:
+            raise UnsupportedError(
+                f"Einsum {self.leaf.einsum.name!r} accesses tensor {self.tensor!r} by"
+                f" {len(projections)} projections, more than {_MOST_PROJECTIONS}",
+                where=self.leaf.where or "mapping",
+                fix="divide the Einsum, or hold the tensor in one memory only",
+            )
+        total: Counts = np.zeros(self.tiles.size, dtype=self._type)
+        own = [AccessSide(self.leaf, projection) for projection in projections]
+        for size in range(1, len(own) + 1):
+            for some in combinations(own, size):
+                common = self._footprint(level, side, some)
+                if without:
+                    common = common - self._footprint(level, side, (*some, *without))
+                total = total + common if size % 2 else total - common
+        return total
+
+    def _footprint(self, level: int, side: _Side, sides: tuple[AccessSide, ...]) -> Counts:
+        """Return the number of elements of a tile that all of some accesses have in common."""
         storage = self.storages[level]
+        for rank in zip(*(some.projection for some in sides), strict=True):
+            constants = {index.constant for index in rank}
+            if len(constants) > 1 and not any(index.variables for index in rank):
+                return np.zeros(self.tiles.size, dtype=self._type)
+        groups = None
+        if len(sides) > 1:
+            groups = partial(common_groups, self.tiles, sides, storage.position)
         return self._once(
-            "footprint",
+            ("footprint", *((some.leaf.number, some.projection) for some in sides)),
             level,
             self._summed(storage.position, side),
             lambda g, summed: g.footprint(storage.depth, summed, range(storage.position)),
+            groups or partial(self._groups, sides[0].projection),
         )
+
+    def _groups(
+        self, projection: Projection, weights: Mapping[int, Sequence[int]]
+    ) -> Iterator[GroupCount]:
+        """Yield the counts of the groups of one projection."""
+        for variables, ranks in connected_groups(
+            self.leaf.einsum.rank_variables,
+            [index.variables for index in projection],
+            [c.variables for c in self.leaf.coupled],
+        ):
+            yield GroupCount(self.tiles, variables, [projection[r] for r in ranks], weights)
 
     def _first(self, depth: int, level: int, side: _Side) -> Counts:
         child = self._child_position(level)
@@ -374,6 +472,7 @@ class _Counter:
             level,
             self._summed(child, side),
             lambda g, summed: g.first(depth, summed, range(child)),
+            partial(self._groups, self._written),
         )
 
     def _last(self, level: int, side: _Side, tile_depth: int | None) -> Counts:
@@ -384,14 +483,19 @@ class _Counter:
             level,
             self._summed(storage.position, side),
             lambda g, summed: g.last(storage.depth, summed, range(storage.position), inner),
+            partial(self._groups, self._written),
         )
 
     def _all(self, side: _Side) -> Counts:
         summed = self._summed(len(self.leaf.loops), side)
-        groups = [(variables, ()) for variables in tied_groups(self.leaf)]
         return self._once(
-            "all", len(self.storages), summed, lambda g, units: g.operations(units), groups
+            "all", len(self.storages), summed, lambda g, units: g.operations(units), self._tied
         )
+
+    def _tied(self, weights: Mapping[int, Sequence[int]]) -> Iterator[GroupCount]:
+        """Yield the counts of the groups of variables that constraints tie together."""
+        for variables in tied_groups(self.leaf):
+            yield GroupCount(self.tiles, variables, (), weights)
 
     def _child_position(self, level: int) -> int:
         if level < len(self.storages):
@@ -400,11 +504,11 @@ class _Counter:
 
     def _once(
         self,
-        what: str,
+        what: Hashable,
         level: int,
         summed: Sequence[_Summed],
         count: Callable[[GroupCount, Sequence[int]], Counts],
-        groups: Sequence[tuple[tuple[str, ...], Sequence[int]]] | None = None,
+        groups: Callable[[Mapping[int, Sequence[int]]], Iterator[GroupCount]],
     ) -> Counts:
         """Return the product of a count over the groups, computed once; summed over loops."""
         total: Counts = np.zeros(self.tiles.size, dtype=self._type)
@@ -412,10 +516,8 @@ class _Counter:
             key = what, level, some
             if key not in self._known:
                 product: Counts = np.ones(self.tiles.size, dtype=self._type)
-                for variables, ranks in self.groups if groups is None else groups:
-                    indices = [self.access.projection[r] for r in ranks]
-                    weights = {} if some.weighted is None else {some.weighted: some.weights}
-                    group = GroupCount(self.tiles, variables, indices, weights)
+                weights = {} if some.weighted is None else {some.weighted: some.weights}
+                for group in groups(weights):
                     product = product * count(group, some.positions)
                 self._known[key] = product
             if len(summed) == 1:

@@ -7,8 +7,9 @@ different layers, each of which occurs many times.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from itertools import takewhile
 
 from polylat.lowering.accesses.blocks import Access, Block
 from polylat.lowering.accesses.counting import Units, leaf_blocks
@@ -42,6 +43,7 @@ class SharedBlocks:
         self,
         tiles: IterationTable,
         found: Mapping[str, SourceHolder],
+        leaves: Sequence[Leaf],
         produced: frozenset[str],
         options: TransferOptions,
         units: Units = "busiest",
@@ -50,7 +52,7 @@ class SharedBlocks:
 
         Parameters
         ----------
-        tiles, found, produced, options, units
+        tiles, found, leaves, produced, options, units
             As for `leaf_blocks`.
 
         Returns
@@ -70,7 +72,7 @@ class SharedBlocks:
             self._path(leaf),
             tiles.depth,
             tiles.kept,
-            tuple(found[tensor].level for tensor in leaf.einsum.inputs),
+            tuple(_source(leaf, found[t], t, leaves) for t in tensors if t in found),
             tuple(tensor in produced for tensor in tensors),
             _transfers(leaf, options),
             units,
@@ -78,7 +80,7 @@ class SharedBlocks:
         known = self._known.get(key)
         if known is None:
             components = {c.name: c for c in self._spec.arch.paths[leaf.einsum.name]}
-            blocks = leaf_blocks(tiles, components, found, produced, options, units)
+            blocks = leaf_blocks(tiles, components, found, leaves, produced, options, units)
             known = self._known[key] = tensors, blocks
         names, blocks = known
         if names == tensors:
@@ -96,6 +98,19 @@ class SharedBlocks:
             # Numbers are faster to compare than the nested tuples.
             self._components[einsum.name] = self._paths.setdefault(key, len(self._paths))
         return self._components[einsum.name]
+
+
+def _source(
+    leaf: Leaf, found: SourceHolder, tensor: str, leaves: Sequence[Leaf]
+) -> tuple[int, int, Hashable]:
+    """Return where a leaf finds a tensor; of a recurrence, with what its producer brings there."""
+    if not found.recurrent or found.producer is None or found.producer == leaf.number:
+        return found.level, found.recurrent, None
+    producer = leaves[found.producer]
+    pairs = zip(leaf.loops, producer.loops, strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0].node == pair[1].node, pairs))
+    brought = producer.shape, producer.einsum.tensors.index(tensor), shared
+    return found.level, found.recurrent, brought
 
 
 def _transfers(leaf: Leaf, options: TransferOptions) -> Hashable:

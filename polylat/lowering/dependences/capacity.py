@@ -26,7 +26,7 @@ __all__ = ["capacity_edges", "exchange_levels", "touching_iterations"]
 
 
 def exchange_levels(users: Sequence[Leaf], producer: Leaf, tensor: str) -> set[int]:
-    """Return the storages of a producer through which some consumer reads.
+    """Return the storages of a producer through which some other leaf reads.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def exchange_levels(users: Sequence[Leaf], producer: Leaf, tensor: str) -> set[i
     return {
         max(nodes.get(h.node, -1) for h in reader.storages(tensor))
         for reader in users
-        if reader.number > producer.number and tensor in reader.einsum.inputs
+        if reader.number != producer.number and tensor in reader.einsum.inputs
     }
 
 

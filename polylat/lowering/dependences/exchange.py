@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import prod
@@ -33,12 +33,12 @@ from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.lowering.points import PiecewiseAffine
 from polylat.lowering.sampling import LoopSample
-from polylat.lowering.sharing import SourceHolder
 from polylat.lowering.tabulated import TabulatedFunction
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.spec.affine import Affine
+from polylat.spec.workload import Projection
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "written_projection"]
 
 _Function = PiecewiseAffine | TabulatedFunction
 
@@ -55,6 +55,8 @@ _OPERATIONS = 20_000
 class Exchange:
     """A leaf that reads a tensor in a shared storage, and the leaf that brings it there.
 
+    The two are the same leaf where an Einsum reads what it computed before.
+
     Parameters
     ----------
     reader, bringer
@@ -63,44 +65,47 @@ class Exchange:
         The tensor, and the index of the shared storage among its storages.
     producer
         The leaf that produces the tensor; None if there is none.
+    read, brought
+        The projections of the elements that are read, and that are brought.
+    apart
+        Number of the storage, or None: elements that the producer brings into the same tile of it
+        do not count.
+    part
+        Of several exchanges whose elements together are those that count: the group of this one, by
+        the name of a member.
 
     Notes
     -----
     The dependences are exact, element by element, as in array dataflow analysis (Feautrier 1991).
     Elements that the producer computes nowhere are padding: nothing has to bring them.
+
+    Within a tile of a storage, an element is one that the producer brings if it is so in every
+    group of variables. The others are the union, over the groups, of those that are not so in this
+    group: one part each.
     """
 
     def __init__(
-        self, reader: Leaf, bringer: Leaf, tensor: str, level: int, producer: Leaf | None
+        self,
+        reader: Leaf,
+        bringer: Leaf,
+        tensor: str,
+        level: int,
+        producer: Leaf | None,
+        read: Projection,
+        brought: Projection,
+        apart: int | None = None,
+        part: str = "",
     ) -> None:
         self.reader = reader
         self.bringer = bringer
         self.tensor = tensor
         self.level = level
         self.producer = producer
+        self.read = read
+        self.brought = brought
+        self.apart = apart
+        self.part = part
         self.holder = reader.storages(tensor)[level]
-
-    @classmethod
-    def of(cls, leaves: Sequence[Leaf], reader: int, tensor: str, source: SourceHolder) -> Exchange:
-        """Return the exchange by which a leaf finds an input.
-
-        Parameters
-        ----------
-        leaves
-            The leaves of the mapping.
-        reader, tensor
-            The number of the leaf that reads, and its input.
-        source
-            The holder in which it finds the input, which another leaf brings there.
-
-        Returns
-        -------
-        Exchange
-            The exchange.
-        """
-        assert source.leaf is not None, "the input is there from the start"
-        producer = None if source.producer is None else leaves[source.producer]
-        return cls(leaves[reader], leaves[source.leaf], tensor, source.level, producer)
 
     def groups(self, equal_depth: int) -> Iterator[_Group]:
         """Split both leaves' variables into groups that ranks and shared loops tie together.
@@ -125,23 +130,77 @@ class Exchange:
                 temporal += 1
             elif p < self.holder.position:
                 shared.append(p)
-        sides = {"r": self.reader, "b": self.bringer}
-        if self.producer is not None and self.producer is not self.bringer:
-            sides["p"] = self.producer
-        indices: list[list[str]] = [[] for _ in self.reader.einsum.access(self.tensor).projection]
-        for side, leaf in sides.items():
-            for index, own in zip(indices, self._projection(leaf), strict=True):
+        sides = {"r": (self.reader, self.read), "b": (self.bringer, self.brought)}
+        computing = "b"
+        if self.producer is not None and not self.produces:
+            computing = "p"
+            sides["p"] = (self.producer, written_projection(self.producer, self.tensor))
+        indices: list[list[str]] = [[] for _ in self.read]
+        names, ties = [], []
+        for side, (leaf, projection) in sides.items():
+            for index, own in zip(indices, projection, strict=True):
                 index += [f"{side}.{v}" for v in own.variables]
-        ties = [[f"r.{self.reader.loops[p].variable}"] for p in shared]
-        for tie, p in zip(ties, shared, strict=True):
-            tie.append(f"b.{self.bringer.loops[p].variable}")
-        names = []
-        for side, leaf in sides.items():
             ties += [[f"{side}.{v}" for v in c.variables] for c in leaf.coupled]
             names += [f"{side}.{v}" for v in leaf.einsum.rank_variables]
+        tied = [("b", self.bringer, p) for p in shared]
+        if self.apart is not None:
+            assert self.producer is not None, "what it brings does not count"
+            tied += [(computing, self.producer, p) for p in range(self.apart_position)]
+        for side, leaf, p in tied:
+            ties.append([f"r.{self.reader.loops[p].variable}", f"{side}.{leaf.loops[p].variable}"])
         for members, ranks in connected_groups(names, indices, ties):
             of = {side: [m[2:] for m in members if m[0] == side] for side in sides}
-            yield _Group(self, of["r"], of["b"], of.get("p", of["b"]), ranks, shared)
+            yield _Group(
+                self,
+                of["r"],
+                of["b"],
+                of[computing],
+                ranks,
+                shared,
+                name=members[0],
+                without=self.part in members,
+            )
+
+    @property
+    def produces(self) -> bool:
+        """Whether the bringer produces the elements; else it fills the storage."""
+        return self.producer is self.bringer and self.brought == written_projection(
+            self.bringer, self.tensor
+        )
+
+    @property
+    def apart_position(self) -> int:
+        """Number of loops above the storage `apart`."""
+        assert self.apart is not None, "no elements are excepted"
+        return self.reader.storages(self.tensor)[self.apart].position
+
+    def of_part(self, part: str) -> Exchange:
+        """Return the exchange of one part.
+
+        Parameters
+        ----------
+        part
+            One of `parts`.
+
+        Returns
+        -------
+        Exchange
+            The exchange.
+        """
+        ends = self.reader, self.bringer, self.tensor, self.level, self.producer
+        return Exchange(*ends, self.read, self.brought, self.apart, part)
+
+    def parts(self) -> tuple[str, ...]:
+        """Return the parts of the exchange that have elements.
+
+        Returns
+        -------
+        tuple of str
+            Values of `part`; one empty one where all elements count.
+        """
+        if self.apart is None:
+            return ("",)
+        return _existing_parts(_Shape(self._shape, self))
 
     def check(self) -> bool:
         """Check that every element that the reader reads was brought in the same residency.
@@ -162,15 +221,42 @@ class Exchange:
     @cached_property
     def _shape(self) -> Hashable:
         """The exchange without names: what the relations of its groups depend on."""
+        leaves: list[Leaf] = []
 
-        def side(leaf: Leaf) -> Hashable:
-            return leaf.shape, leaf.einsum.tensors.index(self.tensor)
+        def number(leaf: Leaf) -> int:
+            known = next((i for i, other in enumerate(leaves) if other is leaf), len(leaves))
+            if known == len(leaves):
+                leaves.append(leaf)
+            return known
 
-        producer: Hashable = None
+        def side(leaf: Leaf | None, projection: Projection | None) -> Hashable:
+            if leaf is None or projection is None:
+                return None
+            at = leaf.einsum.access(self.tensor).projections.index(projection)
+            return number(leaf), leaf.shape, leaf.einsum.tensors.index(self.tensor), at
+
+        written = None
         if self.producer is not None:
-            producer = "bringer" if self.producer is self.bringer else side(self.producer)
-        alone = self.reader is self.bringer
-        return side(self.reader), side(self.bringer), producer, alone, self.level
+            written = written_projection(self.producer, self.tensor)
+        return (
+            side(self.reader, self.read),
+            side(self.bringer, self.brought),
+            side(self.producer, written),
+            self.produces,
+            self.level,
+            self.apart,
+            self._part_position,
+        )
+
+    @property
+    def _part_position(self) -> Hashable:
+        """The part without names."""
+        if not self.part:
+            return None
+        side, _, variable = self.part.partition(".")
+        leaf = {"r": self.reader, "b": self.bringer}.get(side, self.producer)
+        assert leaf is not None, "a part is a group of variables of one of the leaves"
+        return side, leaf.einsum.rank_variables.index(variable)
 
     def _lasts(self, equal_depth: int, depth: int, bringer_depth: int) -> tuple[_Last, ...]:
         """Return `_Group.last` of every group."""
@@ -178,12 +264,13 @@ class Exchange:
 
     def _check(self) -> bool:
         groups = list(self.groups(self.holder.depth))
-        apart = self._constants_apart(self.bringer)
+        apart = self._constants_apart(self.brought)
         if apart is None and all(group.missing(whole=True) is None for group in groups):
             return False
         if self.producer is not None:
             # An element is computed if its indices are, in every group.
-            if self._constants_apart(self.producer) is not None:
+            written = written_projection(self.producer, self.tensor)
+            if self._constants_apart(written) is not None:
                 return True
             if not all(group.reads_computed() for group in groups):
                 return True
@@ -197,20 +284,16 @@ class Exchange:
                 raise self._nothing_there(point)
         return True
 
-    def _projection(self, leaf: Leaf) -> tuple[Affine, ...]:
-        return tuple(leaf.einsum.access(self.tensor).projection)
-
-    def _constants_apart(self, leaf: Leaf) -> int | None:
+    def _constants_apart(self, other: Projection) -> int | None:
         """Return a rank at which the reader and another leaf have different constant indices."""
-        pairs = zip(self._projection(self.reader), self._projection(leaf), strict=True)
-        for r, (a, b) in enumerate(pairs):
+        for r, (a, b) in enumerate(zip(self.read, other, strict=True)):
             if not a.variables and not b.variables and a.constant != b.constant:
                 return r
         return None
 
     def _nothing_there(self, where: str) -> MappingError:
         reader, bringer = self.reader.einsum.name, self.bringer.einsum.name
-        did = "produces" if self.tensor in self.bringer.einsum.outputs else "fills"
+        did = "produces" if self.produces else "fills"
         return MappingError(
             f"Einsum {reader!r} reads elements of tensor {self.tensor!r} in"
             f" {self.holder.component!r} that are not there: {bringer!r} {did} the tile, but"
@@ -248,7 +331,7 @@ class Exchange:
             with these indices.
         """
         digits = np.zeros((bringer_tiles.depth, len(events)), dtype=np.int64)
-        exists = np.full(len(events), self._constants_apart(self.bringer) is None)
+        exists = np.full(len(events), self._constants_apart(self.brought) is None)
         for loops, columns, function in self._lasts(equal_depth, depth, bringer_tiles.depth):
             rows = _columns(tiles, loops, lambda kept: kept.digits)
             values, defined = function.at(rows)
@@ -284,7 +367,7 @@ class Exchange:
         """
         digits = np.zeros((bringer_tiles.depth, len(events)), dtype=np.int64)
         slopes = np.zeros((bringer_tiles.depth, tiles.depth, len(events)), dtype=np.int64)
-        absent = np.full(len(events), self._constants_apart(self.bringer) is not None)
+        absent = np.full(len(events), self._constants_apart(self.brought) is not None)
         affine = ~absent
         for loops, columns, function in self._lasts(equal_depth, depth, bringer_tiles.depth):
             corners = Corners(
@@ -369,6 +452,31 @@ class _Shape:
     pair: Exchange = field(compare=False)
 
 
+def written_projection(leaf: Leaf, tensor: str) -> Projection:
+    """Return the projection by which a leaf writes a tensor.
+
+    Parameters
+    ----------
+    leaf, tensor
+        A leaf, and a tensor that it produces.
+
+    Returns
+    -------
+    Projection
+        The indices.
+    """
+    written = leaf.einsum.access(tensor).write
+    assert written is not None, "the leaf produces the tensor"
+    return written
+
+
+@lru_cache(maxsize=1024)
+def _existing_parts(shape: _Shape) -> tuple[str, ...]:
+    pair = shape.pair
+    groups = pair.groups(pair.holder.depth)
+    return tuple(group.name for group in groups if group.reads_apart())
+
+
 @lru_cache(maxsize=1024)
 def _is_padded(shape: _Shape) -> bool:
     return shape.pair._check()
@@ -410,8 +518,13 @@ class _Group:
         computed: Sequence[str],
         ranks: Sequence[int],
         shared: Sequence[int],
+        *,
+        name: str,
+        without: bool,
     ) -> None:
         self.pair = pair
+        self.name = name
+        self.without = without
         self.read = read
         self.brought = brought
         self.computed = computed
@@ -425,7 +538,7 @@ class _Group:
         """
         pair = self.pair
         brought = elements_text(
-            pair.bringer, self.brought, self._indices(pair.bringer), self.shared
+            pair.bringer, self.brought, self._indices(pair.brought), self.shared
         )[0]
         point = missing_point(self._wanted, brought, "" if whole else self._image)
         if point is None:
@@ -448,33 +561,52 @@ class _Group:
     @cached_property
     def _wanted(self) -> str:
         """The set of (shared loops, elements that are read)."""
-        reader = self.pair.reader
-        return elements_text(reader, self.read, self._indices(reader), self.shared)[0]
+        indices = self._indices(self.pair.read)
+        return elements_text(self.pair.reader, self.read, indices, self.shared)[0]
 
     @cached_property
     def _image(self) -> str:
         """The set of (any indices of shared loops, elements that the producer computes)."""
+        return self._computed_text(self.shared, ())
+
+    def reads_apart(self) -> bool:
+        """Return whether elements are read that are not brought into the same tile of `apart`."""
+        shown = self._above_apart()
+        read = elements_text(self.pair.reader, self.read, self._indices(self.pair.read), shown)[0]
+        return missing_point(read, self._computed_text(shown, shown)) is not None
+
+    def _above_apart(self) -> list[int]:
+        """Return the reader's loops above the storage `apart`, of those over the group."""
+        loops = enumerate(self.pair.reader.loops[: self.pair.apart_position])
+        return [p for p, loop in loops if loop.variable in self.read]
+
+    def _computed_text(self, shown: Sequence[int], same: Collection[int]) -> str:
+        """Return the text of the set of (shown loops, elements that the producer computes).
+
+        Of the loops, those in `same` have the producer's index; the others have any.
+        """
         producer = self.pair.producer
         assert producer is not None, "padding is what a producer does not compute"
-        text = GroupText(producer, self.computed, "x", ())
+        text = GroupText(producer, self.computed, "x", list(same))
         names = [f"z{i}" for i in range(len(self.ranks))]
-        equal = [
-            f"{n} = {text.index(i)}" for n, i in zip(names, self._indices(producer), strict=True)
-        ]
-        dims = [*(f"s{p}" for p in self.shared), *names]
+        indices = self._indices(written_projection(producer, self.pair.tensor))
+        equal = [f"{n} = {text.index(i)}" for n, i in zip(names, indices, strict=True)]
+        dims = [*(text.shown[p] if p in same else f"s{p}" for p in shown), *names]
         return set_text(dims, text.hidden, [*text.conditions, *equal])
 
-    def _points(
-        self,
-        leaf: Leaf,
-        variables: Sequence[str],
-        shown: Sequence[int],
-        inner: Sequence[int] = (),
-    ) -> Ints:
-        return element_points(leaf, variables, self._indices(leaf), shown, inner)
+    def _read_points(self, shown: Sequence[int]) -> Ints:
+        """Return which of the reader's loop indices read which elements, those that count."""
+        indices = self._indices(self.pair.read)
+        if not self.without:
+            return element_points(self.pair.reader, self.read, indices, shown)
+        above = self._above_apart()
+        every = [*shown, *(p for p in above if p not in shown)]
+        text, _ = elements_text(self.pair.reader, self.read, indices, every)
+        found = solve_group(text, without=self._computed_text(every, above))
+        columns = [*range(len(shown)), *range(len(every), found.shape[1])]
+        return np.unique(found[:, columns], axis=0) if columns else found[:1]
 
-    def _indices(self, leaf: Leaf) -> list[Affine]:
-        projection = self.pair._projection(leaf)
+    def _indices(self, projection: Projection) -> list[Affine]:
         return [projection[r] for r in self.ranks]
 
     def last(self, depth: int, bringer_depth: int) -> _Last:
@@ -482,18 +614,33 @@ class _Group:
         pair = self.pair
         reader_loops, reader_shown = loops_over(pair.reader, self.read, depth)
         bringer_loops, bringer_shown = loops_over(pair.bringer, self.brought, bringer_depth)
-        reader = GroupText(pair.reader, self.read, "r", [*reader_shown, *self.shared])
+        above = self._above_apart() if self.without else []
+        reader = GroupText(pair.reader, self.read, "r", [*reader_shown, *self.shared, *above])
         bringer = GroupText(pair.bringer, self.brought, "b", [*bringer_shown, *self.shared])
-        read = pair.reader.einsum.access(pair.tensor).projection
-        brought = pair.bringer.einsum.access(pair.tensor).projection
         conditions = [*reader.conditions, *bringer.conditions]
-        conditions += [f"{reader.index(read[r])} = {bringer.index(brought[r])}" for r in self.ranks]
+        conditions += [
+            f"{reader.index(pair.read[r])} = {bringer.index(pair.brought[r])}" for r in self.ranks
+        ]
         conditions += [f"{reader.shown[p]} = {bringer.shown[p]}" for p in self.shared]
         source = [reader.shown[p] for p in reader_shown]
         target = [bringer.shown[p] for p in bringer_shown]
         hidden = [*reader.hidden, *bringer.hidden]
-        hidden += [reader.shown[p] for p in self.shared if p not in reader_shown]
+        hidden += [reader.shown[p] for p in self.shared if p not in (*reader_shown, *above)]
         hidden += [bringer.shown[p] for p in self.shared if p not in bringer_shown]
+        if self.without:
+            every = [*reader_shown, *(p for p in above if p not in reader_shown)]
+            names = [f"z{i}" for i in range(len(self.ranks))]
+            equal = [
+                f"{n} = {reader.index(pair.read[r])}"
+                for n, r in zip(names, self.ranks, strict=True)
+            ]
+            dims = [*(reader.shown[p] for p in every), *names]
+            text = set_text([*dims, *target], hidden, [*conditions, *equal])
+            known = last_targets(
+                text, len(source), without=self._computed_text(every, above), between=len(dims)
+            )
+            assert known is not None, "the number of operations is not limited"
+            return reader_loops, bringer_loops, known
         text = set_text([*source, *target], hidden, conditions)
         few = self._values(pair.reader, self.read) + self._values(pair.bringer, self.brought)
         function: _Function | None
@@ -513,11 +660,11 @@ class _Group:
         pair, shared = self.pair, self.shared
         inner = [p for p in bringer_shown if p not in shared]
         text, _ = elements_text(
-            pair.bringer, self.brought, self._indices(pair.bringer), shared, inner
+            pair.bringer, self.brought, self._indices(pair.brought), shared, inner
         )
         brought = last_of_each_group(solve_group(text), len(shared) + len(self.ranks))
         units = [p for p in shared if p not in reader_shown]
-        read = self._points(pair.reader, self.read, [*reader_shown, *units])
+        read = self._read_points([*reader_shown, *units])
         size = len(reader_shown)
         keys = [
             reader_shown.index(p) if p in reader_shown else size + units.index(p) for p in shared
@@ -545,8 +692,10 @@ class _Group:
         inner = [p for p in bringer_shown if p not in outer]
         reader_loops, reader_shown = loops_over(pair.reader, self.read, depth)
         units = [p for p in self.shared if pair.bringer.loops[p].unit is not None]
-        brought = self._points(pair.bringer, self.brought, [*outer, *units], inner)
-        read = self._points(pair.reader, self.read, [*reader_shown, *units])
+        brought = element_points(
+            pair.bringer, self.brought, self._indices(pair.brought), [*outer, *units], inner
+        )
+        read = self._read_points([*reader_shown, *units])
         # Columns: outer loops, units, elements, inner loops; the reader's loops, units, elements.
         a, b = len(outer), len(units)
         keys_brought = [outer.index(p) if p in outer else a + units.index(p) for p in self.shared]

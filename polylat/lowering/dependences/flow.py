@@ -8,6 +8,8 @@ import numpy as np
 
 from polylat.lowering.dependences.edges import RuleEdges, find_keys
 from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.readings import check_present, exchanges, storage_reads
+from polylat.lowering.dependences.recurrences import check_before
 from polylat.lowering.dependences.sums import check_final, check_kept
 from polylat.lowering.dependences.tables import exceeds_all_before
 from polylat.lowering.iterations import IrregularError
@@ -18,39 +20,7 @@ from polylat.lowering.transfers import TransferOptions, hand_over_depth
 from polylat.schedule.arrays import Ints
 from polylat.schedule.reasons import FLOW
 
-__all__ = ["flow_edges", "storage_reads"]
-
-
-def storage_reads(
-    layout: Numbering, reader: Leaf, tensor: str, level: int
-) -> tuple[int, Ints, Ints]:
-    """Return when a leaf reads a storage: to fill the next inner one, or by its operations.
-
-    Parameters
-    ----------
-    layout
-        The numbering of tile iterations and blocks.
-    reader, tensor, level
-        The leaf, the tensor, and the index of the storage.
-
-    Returns
-    -------
-    (depth, events, targets)
-        The depth of the tiles that are read; the tile iterations that read them, numbered within
-        the leaf, shape (n,); and the numbers of the tile iterations or separate fills that wait for
-        the data, shape (n,).
-    """
-    tiles = layout.tiles[reader.number]
-    storages = reader.storages(tensor)
-    if level + 1 == len(storages):
-        everything = np.arange(tiles.size)
-        return tiles.depth, everything, layout.bases[reader.number] + everything
-    depth = storages[level + 1].depth
-    events = tiles.firsts(depth)
-    stream = layout.stream(reader.number, "fill", tensor, level + 1)
-    if stream is not None:
-        return depth, events, stream.numbers
-    return depth, events, layout.bases[reader.number] + events
+__all__ = ["flow_edges"]
 
 
 def flow_edges(
@@ -74,27 +44,28 @@ def flow_edges(
     Raises
     ------
     MappingError
-        An element is read that was not brought, or is not final; or a sum is lost.
+        An element is read that was not brought, or is not final; or a sum is lost; or a recurrence
+        brings an element too late.
     """
     for leaf in leaves:
         for tensor in leaf.einsum.outputs:
             check_kept(leaf, tensor)
     for (number, tensor), source in found.items():
-        if source.leaf is None:
-            continue
-        pair = Exchange.of(leaves, number, tensor, source)
-        padded = pair.check()
-        depth, events, targets = storage_reads(layout, pair.reader, tensor, source.level)
-        if source.produces:
-            check_final(pair)
-            yield from _from_producer(layout, options, pair, depth, events, targets)
-            continue
-        if padded:
-            # Readings of padding alone, which the filler has not read, wait for nothing.
-            tiles, others = layout.tiles[number], layout.tiles[source.leaf]
-            _, some = pair.last_within(tiles, depth, events, others, pair.holder.depth)
-            events, targets = events[some], targets[some]
-        yield _from_filler(layout, pair, events, targets)
+        partial = check_present(leaves, number, tensor, source) or source.recurrent > 0
+        for pair in exchanges(leaves, number, tensor, source):
+            depth, events, targets = storage_reads(layout, pair.reader, tensor, pair.level)
+            if pair.produces:
+                check_final(pair)
+                if source.recurrent:
+                    check_before(layout, pair, depth, events)
+                yield from _from_producer(layout, options, pair, depth, events, targets)
+                continue
+            if partial or len(source.sources) > 1:
+                # Readings of what the filler has not filled do not wait for it.
+                tiles, others = layout.tiles[number], layout.tiles[pair.bringer.number]
+                _, some = pair.last_within(tiles, depth, events, others, pair.holder.depth)
+                events, targets = events[some], targets[some]
+            yield _from_filler(layout, pair, events, targets)
 
 
 def _from_producer(
@@ -151,10 +122,15 @@ def _occurrence(
 
 def _from_filler(layout: Numbering, pair: Exchange, events: Ints, targets: Ints) -> RuleEdges:
     """Order readings after the fill that brought the tile; it waits for outer ones itself."""
-    filler = pair.bringer
+    filler, depth = pair.bringer, pair.holder.depth
+    tiles = layout.tiles[filler.number]
     stream = layout.stream(filler.number, "fill", pair.tensor, pair.level)
-    assert stream is not None, "a shared storage stands above a split"
-    depth = pair.holder.depth
-    filled_keys = layout.tiles[filler.number].prefix_keys(depth)[stream.iterations]
+    if stream is None:
+        # A streamed fill is a part of the tile iteration that enters the tile.
+        filling = tiles.firsts(depth)
+        numbers = layout.bases[filler.number] + filling
+    else:
+        filling, numbers = stream.iterations, stream.numbers
     keys = layout.tiles[pair.reader.number].prefix_keys(depth)[events]
-    return RuleEdges(stream.first + np.searchsorted(filled_keys, keys), targets, FLOW, None)
+    at = np.searchsorted(tiles.prefix_keys(depth)[filling], keys)
+    return RuleEdges(numbers[at], targets, FLOW, None)

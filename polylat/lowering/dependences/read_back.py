@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from polylat.lowering.dependences.exchange import written_projection
 from polylat.lowering.dependences.tables import equal_row_pairs, find_rows, first_of_each_group
 from polylat.lowering.groups import connected_groups, element_points, loops_over
 from polylat.lowering.iterations import IterationTable
@@ -69,12 +70,12 @@ def _later(
     """
     leaf = tiles.leaf
     depth = leaf.storages(tensor)[level].depth
-    access = leaf.einsum.access(tensor)
+    written_to = written_projection(leaf, tensor)
     exists_for_all = np.ones(len(written), dtype=np.bool_)
     digits = np.zeros((depth, len(written)), dtype=np.int64)
     ties = [c.variables for c in leaf.coupled]
     for variables, ranks in connected_groups(
-        leaf.einsum.rank_variables, [i.variables for i in access.projection], ties
+        leaf.einsum.rank_variables, [i.variables for i in written_to], ties
     ):
         within = tiles.depth if inner_depth is None else inner_depth
         loops, shown = loops_over(leaf, variables, within)
@@ -88,7 +89,7 @@ def _later(
             and loop.variable in variables
             and p < leaf.storages(tensor)[level].position
         ]
-        indices = [access.projection[r] for r in ranks]
+        indices = [written_to[r] for r in ranks]
         last = element_points(leaf, variables, indices, [*outer, *units], inner)
         touched = element_points(leaf, variables, indices, [*outer, *units])
         a, b = len(outer), len(units)
@@ -136,11 +137,9 @@ def summing_loops(leaf: Leaf, tensor: str, level: int) -> list[int] | None:
     list of int or None
         Their numbers among the Temporal loops; None if tiles share elements in another way.
     """
-    access = leaf.einsum.access(tensor)
     ties = [c.variables for c in leaf.coupled]
-    groups = connected_groups(
-        leaf.einsum.rank_variables, [i.variables for i in access.projection], ties
-    )
+    written = written_projection(leaf, tensor)
+    groups = connected_groups(leaf.einsum.rank_variables, [i.variables for i in written], ties)
     dividing = {variables[0] for variables, ranks in groups if len(variables) == 1 and ranks}
     summing = {variables[0] for variables, ranks in groups if len(variables) == 1 and not ranks}
     above = leaf.temporal[: leaf.storages(tensor)[level].depth]

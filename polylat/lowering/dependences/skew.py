@@ -8,7 +8,7 @@ import numpy as np
 
 from polylat.errors import TooLargeError
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.flow import storage_reads
+from polylat.lowering.dependences.readings import exchanges, storage_reads
 from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf, separating_split
@@ -65,7 +65,9 @@ def shifts_from_distances(
 
     Notes
     -----
-    A shift is the length of the longest path to the stage in the graph of distances.
+    A shift is the length of the longest path to the stage in the graph of distances, in which a
+    flow to an earlier stage, a recurrence, has no iteration of its own. Where a cycle is longer
+    than 0 there are no shifts: the Pipeline is missing.
     """
     stages: dict[int, int] = {}
     for leaf in leaves:
@@ -74,15 +76,9 @@ def shifts_from_distances(
                 stages[split.node] = max(stages.get(split.node, 0), split.branch + 1)
     result = {}
     for node, count in stages.items():
-        distance_to = ahead.get(node, {})
-        stage_shifts: list[int] = []
-        for stage in range(count):
-            least = [
-                stage_shifts[a] + 1 + distance_to[a, stage]
-                for a in range(stage)
-                if (a, stage) in distance_to
-            ]
-            stage_shifts.append(max([0, *least]))
+        stage_shifts = _longest_paths(count, ahead.get(node, {}))
+        if stage_shifts is None:
+            continue
         if max(stage_shifts) >= INT64_LIMIT:
             raise TooLargeError(
                 f"a stage of a Pipeline is {max(stage_shifts)} iterations behind the first one,"
@@ -94,10 +90,24 @@ def shifts_from_distances(
     return result
 
 
+def _longest_paths(stages: int, distance_to: Mapping[tuple[int, int], int]) -> list[int] | None:
+    """Return the least shifts ≥ 0 of the stages; None if there are none (Bellman and Ford)."""
+    shifts = [0] * stages
+    flows = sorted(distance_to.items(), key=lambda item: (item[0][1], item[0][0]))
+    for _ in range(stages + 1):
+        before = list(shifts)
+        for (source, target), distance in flows:
+            least = shifts[source] + distance + (source < target)
+            shifts[target] = max(shifts[target], least)
+        if shifts == before:
+            return shifts
+    return None
+
+
 def skew_distances(
     leaves: Sequence[Leaf], layout: Numbering, found: Mapping[tuple[int, str], SourceHolder]
 ) -> dict[int, dict[tuple[int, int], int]]:
-    """Return the largest distance of a flow from each stage to each later one.
+    """Return the largest distance of a flow from each stage to each other one.
 
     A distance is the difference, of bringer and reader, of the linearized index of the loops
     between the Pipeline and the split above it. Flows count between tile iterations that agree on
@@ -115,43 +125,45 @@ def skew_distances(
     """
     result: dict[int, dict[tuple[int, int], int]] = {}
     for (number, tensor), source in found.items():
-        if source.leaf is None:
-            continue
-        reader, bringer = leaves[number], leaves[source.leaf]
-        at = separating_split(reader, bringer)
-        split, other = reader.splits[at], bringer.splits[at]
-        if not split.pipeline:
-            continue
-        above = reader.splits[at - 1].depth if at else 0
-        largest = _distance(leaves, layout, (number, tensor), source, above, split.depth)
-        if largest is not None:
-            stages = result.setdefault(split.node, {})
-            key = (other.branch, split.branch)
-            stages[key] = max(stages.get(key, largest), largest)
+        for pair in exchanges(leaves, number, tensor, source):
+            reader, bringer = pair.reader, pair.bringer
+            if reader is bringer:
+                continue
+            at = separating_split(reader, bringer)
+            split, other = reader.splits[at], bringer.splits[at]
+            if not split.pipeline:
+                continue
+            above = reader.splits[at - 1].depth if at else 0
+            whole = len(source.sources) == 1 and not source.recurrent and not pair.produces
+            filled = whole and not pair.check()
+            largest = _distance(layout, pair, above, split.depth, filled=filled)
+            if largest is not None:
+                stages = result.setdefault(split.node, {})
+                key = (other.branch, split.branch)
+                stages[key] = max(stages.get(key, largest), largest)
     return result
 
 
 def _distance(
-    leaves: Sequence[Leaf],
-    layout: Numbering,
-    read: tuple[int, str],
-    source: SourceHolder,
-    above: int,
-    depth: int,
+    layout: Numbering, pair: Exchange, above: int, depth: int, *, filled: bool
 ) -> int | None:
-    number, tensor = read
-    assert source.leaf is not None
-    pair = Exchange.of(leaves, number, tensor, source)
-    tiles, bringer_tiles = layout.tiles[number], layout.tiles[source.leaf]
-    read_depth, events, _ = storage_reads(layout, pair.reader, tensor, source.level)
-    if source.produces and not tiles.whole:
+    """Return the largest distance of an exchange; None without a flow.
+
+    `filled`: another reader filled the whole tile.
+    """
+    tiles, bringer_tiles = layout.tiles[pair.reader.number], layout.tiles[pair.bringer.number]
+    read_depth, events, _ = storage_reads(layout, pair.reader, pair.tensor, pair.level)
+    if pair.produces and not tiles.whole:
         return _distance_of_boxes(pair, tiles, read_depth, events, bringer_tiles, above, depth)
-    if source.produces:
+    if pair.produces:
         last, exists = pair.last_within(
             tiles, read_depth, events, bringer_tiles, max(above, pair.holder.depth)
         )
     else:
-        events = _filled(pair, tiles, read_depth, events, bringer_tiles)
+        if not filled:
+            # Readings of what the filler has not filled do not wait for it.
+            _, some = pair.last_within(tiles, read_depth, events, bringer_tiles, pair.holder.depth)
+            events = events[some]
         firsts = bringer_tiles.firsts(pair.holder.depth)
         keys = bringer_tiles.prefix_keys(pair.holder.depth)[firsts]
         read_keys = tiles.prefix_keys(pair.holder.depth)[events]
@@ -163,20 +175,6 @@ def _distance(
     turn = tiles.turns(tiles.digits[:, events], above, depth)
     ahead = bringer_tiles.turns(last, above, depth) - turn
     return int(ahead[exists].max())
-
-
-def _filled(
-    pair: Exchange,
-    tiles: IterationTable,
-    read_depth: int,
-    events: Ints,
-    bringer_tiles: IterationTable,
-) -> Ints:
-    """Return the readings of what another reader filled: not of padding that it did not read."""
-    if not pair.check():
-        return events
-    _, some = pair.last_within(tiles, read_depth, events, bringer_tiles, pair.holder.depth)
-    return events[some]
 
 
 def _distance_of_boxes(

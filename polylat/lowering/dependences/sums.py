@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from polylat.errors import MappingError
-from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.exchange import Exchange, written_projection
 from polylat.lowering.groups import GroupText, first_point
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.paths import Leaf
@@ -36,7 +36,8 @@ def check_kept(leaf: Leaf, tensor: str) -> None:
     MappingError
         An element is updated in two tiles.
     """
-    pair = Exchange(leaf, leaf, tensor, 0, leaf)
+    written = written_projection(leaf, tensor)
+    pair = Exchange(leaf, leaf, tensor, 0, leaf, written, written)
     backing = pair.holder
     found = _later_update(pair, range(backing.position))
     if found is None:
@@ -125,7 +126,7 @@ def _later_update(pair: Exchange, loops: Sequence[int]) -> _Update | None:
         else:
             return _Update(
                 loop,
-                _element(pair.reader, pair.tensor, element),
+                _element(pair, element),
                 _tile(pair.reader, tile),
                 _tile(pair.bringer, later),
             )
@@ -141,13 +142,11 @@ def _determined(pair: Exchange, loop: int) -> bool:
     mine, other = pair.reader.loops[loop].variable, pair.bringer.loops[loop].variable
     if pair.reader.ranges[mine] != pair.bringer.ranges[other]:
         return False
-    reads = pair.reader.einsum.access(pair.tensor).projection
-    brings = pair.bringer.einsum.access(pair.tensor).projection
     return any(
         read.variables == (mine,)
         and brought.variables == (other,)
         and (read.terms[0][1], read.constant) == (brought.terms[0][1], brought.constant)
-        for read, brought in zip(reads, brings, strict=True)
+        for read, brought in zip(pair.read, pair.brought, strict=True)
     )
 
 
@@ -163,8 +162,7 @@ def _text(
     """Return the text of a group's set of (tile, element, later tile)."""
     reader = GroupText(pair.reader, read, "r", shown)
     bringer = GroupText(pair.bringer, brought, "b", shown)
-    reads = pair.reader.einsum.access(pair.tensor).projection
-    brings = pair.bringer.einsum.access(pair.tensor).projection
+    reads, brings = pair.read, pair.brought
     names = [f"z{r}" for r in ranks]
     conditions = [*reader.conditions, *bringer.conditions]
     conditions += [f"{n} = {reader.index(reads[r])}" for n, r in zip(names, ranks, strict=True)]
@@ -175,10 +173,10 @@ def _text(
     return set_text(dims, [*reader.hidden, *bringer.hidden], conditions)
 
 
-def _element(leaf: Leaf, tensor: str, found: Mapping[int, int]) -> str:
-    access = leaf.einsum.access(tensor)
-    values = [found.get(r, index.constant) for r, index in enumerate(access.projection)]
-    text = ", ".join(f"{rank}={x}" for rank, x in zip(access.ranks, values, strict=True))
+def _element(pair: Exchange, found: Mapping[int, int]) -> str:
+    ranks = pair.reader.einsum.access(pair.tensor).ranks
+    values = [found.get(r, index.constant) for r, index in enumerate(pair.read)]
+    text = ", ".join(f"{rank}={x}" for rank, x in zip(ranks, values, strict=True))
     return text or "its only element"
 
 
