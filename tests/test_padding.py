@@ -47,7 +47,13 @@ def test_a_row_on_each_side() -> None:
     assert sentence in " ".join(str(report).split())
     assert sentence in report.to_html()
     assert report.to_dict()["padding"] == [
-        {"einsum": "b", "tensor": "y", "elements": 2, "coordinates": ["Y=-1", "Y=6"]}
+        {
+            "einsum": "b",
+            "tensor": "y",
+            "elements": 2,
+            "coordinates": ["Y=-1", "Y=6"],
+            "initial": False,
+        }
     ]
 
 

@@ -9,10 +9,16 @@ from math import prod
 import islpy as isl
 
 from polylat.lowering.cascade import cascade_graph
-from polylat.lowering.groups import connected_groups, elements_text, missing_point
+from polylat.lowering.groups import (
+    connected_groups,
+    elements_text,
+    first_point_of,
+    missing_point,
+)
 from polylat.lowering.paths import Leaf
 from polylat.lowering.points import integer_points
 from polylat.numbers import format_number
+from polylat.spec.workload import Projection
 
 __all__ = ["Padding", "padding_reads"]
 
@@ -24,7 +30,7 @@ _MOST_RANGES = 4
 class Padding:
     """Elements of a tensor that an Einsum reads, and that no Einsum computes.
 
-    Their accesses count, and wait for nothing.
+    Their accesses count, and wait for nothing but the fills that bring them.
 
     Parameters
     ----------
@@ -37,12 +43,15 @@ class Padding:
     coordinates
         Where they are: ranges of coordinates of a rank, such as ``"Y=-1"`` and ``"Y=8..9"``; where
         several ranks depend on each other, the first element, such as ``"Y=-1 X=0, …"``.
+    initial
+        Whether it is the initial state of a recurrence.
     """
 
     einsum: str
     tensor: str
     elements: int
     coordinates: tuple[str, ...]
+    initial: bool = False
 
     def __str__(self) -> str:
         """The padding as a sentence."""
@@ -52,7 +61,8 @@ class Padding:
             places.append("…")
         return (
             f"{self.einsum} reads {format_number(self.elements)} element{'' if one else 's'} of"
-            f" {self.tensor} that no Einsum computes (padding, at {', '.join(places)}):"
+            f" {self.tensor} that no Einsum computes"
+            f" ({'initial state' if self.initial else 'padding'}, at {', '.join(places)}):"
             f" {'it counts and waits' if one else 'they count and wait'} for nothing."
         )
 
@@ -84,8 +94,7 @@ def padding_reads(leaves: Sequence[Leaf]) -> tuple[Padding, ...]:
     for producer, reader, tensor in sorted(
         cascade_graph(leaves).edges(keys=True), key=lambda edge: edge[1]
     ):
-        if producer != reader:
-            found += _padding(leaves[reader], leaves[producer], tensor)
+        found += _padding(leaves[reader], leaves[producer], tensor)
     return tuple(found)
 
 
@@ -96,8 +105,13 @@ def _padding(reader: Leaf, producer: Leaf, tensor: str) -> list[Padding]:
     those of them that the producer computes.
     """
     ranks = reader.einsum.access(tensor).ranks
+    written = producer.einsum.access(tensor).write
+    assert written is not None, "the producer writes the tensor"
+    first, *others = dict.fromkeys(reader.einsum.access(tensor).reads)
+    if others:
+        return _padding_of_several(reader, (first, *others), producer, written, tensor)
     sides = {"r": reader, "p": producer}
-    projections = {s: leaf.einsum.access(tensor).projection for s, leaf in sides.items()}
+    projections = {"r": first, "p": written}
     indices = [
         [f"{s}.{v}" for s in sides for v in projections[s][r].variables] for r in range(len(ranks))
     ]
@@ -128,7 +142,34 @@ def _padding(reader: Leaf, producer: Leaf, tensor: str) -> list[Padding]:
         return []
     every = prod(_count(isl.Set(read)) for _, read, _ in sets)
     inside = 0 if apart else prod(_count(isl.Set(r) & isl.Set(c)) for _, r, c in sets)
-    return [Padding(reader.einsum.name, tensor, every - inside, tuple(coordinates))]
+    initial = producer.number >= reader.number
+    return [Padding(reader.einsum.name, tensor, every - inside, tuple(coordinates), initial)]
+
+
+def _padding_of_several(
+    reader: Leaf,
+    reads: Sequence[Projection],
+    producer: Leaf,
+    written: Projection,
+    tensor: str,
+) -> list[Padding]:
+    """Return the padding of a tensor that a leaf reads by several projections."""
+    variables = reader.einsum.rank_variables
+    outside = isl.Set(elements_text(reader, variables, reads[0], ())[0])
+    for read in reads[1:]:
+        outside |= isl.Set(elements_text(reader, variables, read, ())[0])
+    computed = elements_text(producer, producer.einsum.rank_variables, written, ())[0]
+    outside = (outside - isl.Set(computed)).coalesce()
+    point = first_point_of(outside)
+    if point is None:
+        return []
+    parts = outside.make_disjoint().get_basic_sets()
+    elements = sum(_count(isl.Set.from_basic_set(part)) for part in parts)
+    ranks = reader.einsum.access(tensor).ranks
+    element = " ".join(f"{r}={x}" for r, x in zip(ranks, point, strict=True)) or "its only element"
+    where = (element,) if elements == 1 else (element, "…")
+    initial = producer.number >= reader.number
+    return [Padding(reader.einsum.name, tensor, elements, where, initial)]
 
 
 def _coordinates(ranks: Sequence[str], outside: isl.Set) -> list[str]:

@@ -10,7 +10,7 @@ from polylat.lowering.cascade import cascade_graph, producer_of
 from polylat.lowering.paths import Leaf, PathHolder
 
 __all__ = [
-    "Source",
+    "Bringer",
     "SourceHolder",
     "leaves_sharing",
     "source_holders",
@@ -19,7 +19,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Source:
+class Bringer:
     """A leaf that brings elements of a tensor into a storage out of which another one reads.
 
     Parameters
@@ -68,7 +68,7 @@ class SourceHolder:
     produces: bool
     producer: int | None
     recurrent: int = 0
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Bringer, ...] = ()
 
 
 def source_holders(leaves: Sequence[Leaf]) -> dict[tuple[int, str], SourceHolder]:
@@ -142,7 +142,7 @@ def _sources(
     leaf: Leaf,
     tensor: str,
     here: SourceHolder,
-) -> Iterator[Source]:
+) -> Iterator[Bringer]:
     """Yield the leaves that bring what a leaf reads, per storage out of which it reads."""
     produced = set()
     if here.producer is not None:
@@ -151,13 +151,13 @@ def _sources(
         if level < here.level:
             continue
         if here.producer is not None and storage.node in produced:
-            yield Source(level, here.producer, True)
+            yield Bringer(level, here.producer, True)
         if level != here.level or level == 0:
             continue
         for other in leaves_sharing(earlier, tensor, storage):
             filled = found.get((other.number, tensor))
             if filled is not None and filled.level < level:
-                yield Source(level, other.number, False)
+                yield Bringer(level, other.number, False)
                 break
 
 

@@ -115,6 +115,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
                 "tensor": p.tensor,
                 "elements": p.elements,
                 "coordinates": list(p.coordinates),
+                "initial": p.initial,
             }
             for p in results.padding
         ],

@@ -14,7 +14,8 @@ import polylat
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
 from polylat import MappingError, Spec
 from polylat.lowering.dependences import sums
-from polylat.lowering.dependences.exchange import Exchange, written_projection
+from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.exchange_groups import written_projection
 from polylat.lowering.lowered import LoweredMapping, lower
 from polylat.lowering.paths import Leaf
 from polylat.proof import sums as proof_sums

@@ -18,7 +18,7 @@ from disagreeing import draw
 from polylat import Spec
 from polylat.errors import PolylatError
 from polylat.lowering.corners import Corners
-from polylat.lowering.dependences import exchange
+from polylat.lowering.dependences import exchange_groups
 from polylat.lowering.points import PiecewiseAffine
 from polylat.lowering.tabulated import TabulatedFunction
 
@@ -30,7 +30,7 @@ Pair = tuple[list[int], PiecewiseAffine, TabulatedFunction]
 def functions(seed: int) -> list[Pair]:
     """All functions of a random cascade that ISL finds within half a second or so."""
     found: list[Pair] = []
-    last, tabulated = exchange._Group.last, exchange._Group._tabulated
+    last, tabulated = exchange_groups.GroupFlow.last, exchange_groups.GroupFlow._tabulated
 
     def both(self: Any, depth: int, bringer_depth: int) -> tuple[list[int], list[int], Function]:
         columns: list[Any] = []
@@ -40,11 +40,11 @@ def functions(seed: int) -> list[Pair]:
             return tabulated(self, *shown)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(exchange, "_OPERATIONS", 1)
-            patched.setattr(exchange._Group, "_tabulated", noted)
+            patched.setattr(exchange_groups, "_OPERATIONS", 1)
+            patched.setattr(exchange_groups.GroupFlow, "_tabulated", noted)
             loops, targets, table = last(self, depth, bringer_depth)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(exchange, "_OPERATIONS", 50_000)
+            patched.setattr(exchange_groups, "_OPERATIONS", 50_000)
             function = last(self, depth, bringer_depth)[2]
         if isinstance(table, TabulatedFunction) and isinstance(function, PiecewiseAffine):
             trips = [self.pair.reader.trips[p] for p in columns[0]]
@@ -52,7 +52,7 @@ def functions(seed: int) -> list[Pair]:
         return loops, targets, table
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(exchange._Group, "last", both)
+        patched.setattr(exchange_groups.GroupFlow, "last", both)
         case = draw(seed)
         with suppress(PolylatError):
             polylat.analyze(Spec.from_dict(case.spec), **case.options, max_tiles=20_000)

@@ -21,7 +21,13 @@ __all__ = ["AccessSide", "common_groups"]
 
 
 class AccessSide(NamedTuple):
-    """A leaf that accesses a tensor, and the projection by which it does."""
+    """An access to a tensor.
+
+    Parameters
+    ----------
+    leaf, projection
+        The leaf, and the projection by which it accesses the tensor.
+    """
 
     leaf: Leaf
     projection: Projection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import prod
@@ -11,68 +11,28 @@ import numpy as np
 
 from polylat.errors import MappingError, TooLargeError
 from polylat.lowering.corners import Corners
-from polylat.lowering.dependences.tables import (
-    MOST_PAIRS,
-    equal_row_pairs,
-    find_row_ranges,
-    first_of_each_group,
-    last_of_each_group,
+from polylat.lowering.dependences.exchange_groups import (
+    ExchangeEnds,
+    GroupFlow,
+    LastFunction,
+    written_projection,
 )
-from polylat.lowering.groups import (
-    GroupText,
-    connected_groups,
-    element_points,
-    elements_text,
-    last_targets,
-    loops_over,
-    missing_point,
-    solve_group,
-)
-from polylat.lowering.isl_text import set_text
+from polylat.lowering.dependences.tables import MOST_PAIRS, find_row_ranges, first_of_each_group
+from polylat.lowering.groups import connected_groups
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
-from polylat.lowering.points import PiecewiseAffine
 from polylat.lowering.sampling import LoopSample
-from polylat.lowering.tabulated import TabulatedFunction
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
-from polylat.spec.affine import Affine
 from polylat.spec.workload import Projection
 
-__all__ = ["Exchange", "written_projection"]
-
-_Function = PiecewiseAffine | TabulatedFunction
-
-_Last = tuple[list[int], list[int], _Function]
-"""Loops of the reader and of the bringer, and reader indices → last indices of the bringer."""
-
-_MOST_VALUES = 1 << 22
-"""Up to this number of values of the variables, a function may be tabulated instead."""
-
-_OPERATIONS = 20_000
-"""Number of ISL's operations after which a function is tabulated: some hundredths of a second."""
+__all__ = ["Exchange"]
 
 
-class Exchange:
+class Exchange(ExchangeEnds):
     """A leaf that reads a tensor in a shared storage, and the leaf that brings it there.
 
-    The two are the same leaf where an Einsum reads what it computed before.
-
-    Parameters
-    ----------
-    reader, bringer
-        The leaves; the bringer produces the tensor or fills the storage.
-    tensor, level
-        The tensor, and the index of the shared storage among its storages.
-    producer
-        The leaf that produces the tensor; None if there is none.
-    read, brought
-        The projections of the elements that are read, and that are brought.
-    apart
-        Number of the storage, or None: elements that the producer brings into the same tile of it
-        do not count.
-    part
-        Of several exchanges whose elements together are those that count: the group of this one, by
-        the name of a member.
+    The two are the same leaf where an Einsum reads what it computed before. Parameters: see
+    `ExchangeEnds`.
 
     Notes
     -----
@@ -84,30 +44,7 @@ class Exchange:
     group: one part each.
     """
 
-    def __init__(
-        self,
-        reader: Leaf,
-        bringer: Leaf,
-        tensor: str,
-        level: int,
-        producer: Leaf | None,
-        read: Projection,
-        brought: Projection,
-        apart: int | None = None,
-        part: str = "",
-    ) -> None:
-        self.reader = reader
-        self.bringer = bringer
-        self.tensor = tensor
-        self.level = level
-        self.producer = producer
-        self.read = read
-        self.brought = brought
-        self.apart = apart
-        self.part = part
-        self.holder = reader.storages(tensor)[level]
-
-    def groups(self, equal_depth: int) -> Iterator[_Group]:
+    def groups(self, equal_depth: int) -> Iterator[GroupFlow]:
         """Split both leaves' variables into groups that ranks and shared loops tie together.
 
         Parameters
@@ -118,7 +55,7 @@ class Exchange:
 
         Yields
         ------
-        _Group
+        GroupFlow
             A group.
         """
         shared = []
@@ -150,29 +87,16 @@ class Exchange:
             ties.append([f"r.{self.reader.loops[p].variable}", f"{side}.{leaf.loops[p].variable}"])
         for members, ranks in connected_groups(names, indices, ties):
             of = {side: [m[2:] for m in members if m[0] == side] for side in sides}
-            yield _Group(
+            yield GroupFlow(
                 self,
                 of["r"],
                 of["b"],
                 of[computing],
                 ranks,
-                shared,
+                [p for p in shared if self.reader.loops[p].variable in of["r"]],
                 name=members[0],
                 without=self.part in members,
             )
-
-    @property
-    def produces(self) -> bool:
-        """Whether the bringer produces the elements; else it fills the storage."""
-        return self.producer is self.bringer and self.brought == written_projection(
-            self.bringer, self.tensor
-        )
-
-    @property
-    def apart_position(self) -> int:
-        """Number of loops above the storage `apart`."""
-        assert self.apart is not None, "no elements are excepted"
-        return self.reader.storages(self.tensor)[self.apart].position
 
     def of_part(self, part: str) -> Exchange:
         """Return the exchange of one part.
@@ -258,8 +182,8 @@ class Exchange:
         assert leaf is not None, "a part is a group of variables of one of the leaves"
         return side, leaf.einsum.rank_variables.index(variable)
 
-    def _lasts(self, equal_depth: int, depth: int, bringer_depth: int) -> tuple[_Last, ...]:
-        """Return `_Group.last` of every group."""
+    def _lasts(self, equal_depth: int, depth: int, bringer_depth: int) -> tuple[LastFunction, ...]:
+        """Return `GroupFlow.last` of every group."""
         return _last_functions(_Shape(self._shape, self), equal_depth, depth, bringer_depth)
 
     def _check(self) -> bool:
@@ -452,24 +376,6 @@ class _Shape:
     pair: Exchange = field(compare=False)
 
 
-def written_projection(leaf: Leaf, tensor: str) -> Projection:
-    """Return the projection by which a leaf writes a tensor.
-
-    Parameters
-    ----------
-    leaf, tensor
-        A leaf, and a tensor that it produces.
-
-    Returns
-    -------
-    Projection
-        The indices.
-    """
-    written = leaf.einsum.access(tensor).write
-    assert written is not None, "the leaf produces the tensor"
-    return written
-
-
 @lru_cache(maxsize=1024)
 def _existing_parts(shape: _Shape) -> tuple[str, ...]:
     pair = shape.pair
@@ -485,7 +391,7 @@ def _is_padded(shape: _Shape) -> bool:
 @lru_cache(maxsize=1024)
 def _last_functions(
     shape: _Shape, equal_depth: int, depth: int, bringer_depth: int
-) -> tuple[_Last, ...]:
+) -> tuple[LastFunction, ...]:
     groups = shape.pair.groups(equal_depth)
     return tuple(group.last(depth, bringer_depth) for group in groups)
 
@@ -505,210 +411,3 @@ def _row_numbers(tiles: IterationTable, loops: Sequence[int], events: Ints) -> I
     for k in loops:
         at = at * tiles.kept[k].count + tiles.places[k][events]
     return at
-
-
-class _Group:
-    """One group of a pair's variables, as ISL relations."""
-
-    def __init__(
-        self,
-        pair: Exchange,
-        read: Sequence[str],
-        brought: Sequence[str],
-        computed: Sequence[str],
-        ranks: Sequence[int],
-        shared: Sequence[int],
-        *,
-        name: str,
-        without: bool,
-    ) -> None:
-        self.pair = pair
-        self.name = name
-        self.without = without
-        self.read = read
-        self.brought = brought
-        self.computed = computed
-        self.ranks = ranks
-        self.shared = [p for p in shared if pair.reader.loops[p].variable in read]
-
-    def missing(self, *, whole: bool) -> str | None:
-        """Describe an element of a residency that is read and was not brought; None if none.
-
-        `whole`: it may be padding.
-        """
-        pair = self.pair
-        brought = elements_text(
-            pair.bringer, self.brought, self._indices(pair.brought), self.shared
-        )[0]
-        point = missing_point(self._wanted, brought, "" if whole else self._image)
-        if point is None:
-            return None
-        names = [pair.reader.loops[p].variable for p in self.shared]
-        names += [pair.reader.einsum.access(pair.tensor).ranks[r] for r in self.ranks]
-        element = ", ".join(
-            f"{n}={x}"
-            for n, x in zip(names[len(self.shared) :], point[len(self.shared) :], strict=True)
-        )
-        tile = ", ".join(
-            f"{n}: {x}" for n, x in zip(names, point[: len(self.shared)], strict=False)
-        )
-        return f"{element or 'in this tile'}" + (f" (tile {tile})" if tile else "")
-
-    def reads_computed(self) -> bool:
-        """Return whether the reader reads any element whose indices the producer computes."""
-        return missing_point(self._wanted, "", self._image) is not None
-
-    @cached_property
-    def _wanted(self) -> str:
-        """The set of (shared loops, elements that are read)."""
-        indices = self._indices(self.pair.read)
-        return elements_text(self.pair.reader, self.read, indices, self.shared)[0]
-
-    @cached_property
-    def _image(self) -> str:
-        """The set of (any indices of shared loops, elements that the producer computes)."""
-        return self._computed_text(self.shared, ())
-
-    def reads_apart(self) -> bool:
-        """Return whether elements are read that are not brought into the same tile of `apart`."""
-        shown = self._above_apart()
-        read = elements_text(self.pair.reader, self.read, self._indices(self.pair.read), shown)[0]
-        return missing_point(read, self._computed_text(shown, shown)) is not None
-
-    def _above_apart(self) -> list[int]:
-        """Return the reader's loops above the storage `apart`, of those over the group."""
-        loops = enumerate(self.pair.reader.loops[: self.pair.apart_position])
-        return [p for p, loop in loops if loop.variable in self.read]
-
-    def _computed_text(self, shown: Sequence[int], same: Collection[int]) -> str:
-        """Return the text of the set of (shown loops, elements that the producer computes).
-
-        Of the loops, those in `same` have the producer's index; the others have any.
-        """
-        producer = self.pair.producer
-        assert producer is not None, "padding is what a producer does not compute"
-        text = GroupText(producer, self.computed, "x", list(same))
-        names = [f"z{i}" for i in range(len(self.ranks))]
-        indices = self._indices(written_projection(producer, self.pair.tensor))
-        equal = [f"{n} = {text.index(i)}" for n, i in zip(names, indices, strict=True)]
-        dims = [*(text.shown[p] if p in same else f"s{p}" for p in shown), *names]
-        return set_text(dims, text.hidden, [*text.conditions, *equal])
-
-    def _read_points(self, shown: Sequence[int]) -> Ints:
-        """Return which of the reader's loop indices read which elements, those that count."""
-        indices = self._indices(self.pair.read)
-        if not self.without:
-            return element_points(self.pair.reader, self.read, indices, shown)
-        above = self._above_apart()
-        every = [*shown, *(p for p in above if p not in shown)]
-        text, _ = elements_text(self.pair.reader, self.read, indices, every)
-        found = solve_group(text, without=self._computed_text(every, above))
-        columns = [*range(len(shown)), *range(len(every), found.shape[1])]
-        return np.unique(found[:, columns], axis=0) if columns else found[:1]
-
-    def _indices(self, projection: Projection) -> list[Affine]:
-        return [projection[r] for r in self.ranks]
-
-    def last(self, depth: int, bringer_depth: int) -> _Last:
-        """Return loops of reader and bringer, and reader indices → last indices of the bringer."""
-        pair = self.pair
-        reader_loops, reader_shown = loops_over(pair.reader, self.read, depth)
-        bringer_loops, bringer_shown = loops_over(pair.bringer, self.brought, bringer_depth)
-        above = self._above_apart() if self.without else []
-        reader = GroupText(pair.reader, self.read, "r", [*reader_shown, *self.shared, *above])
-        bringer = GroupText(pair.bringer, self.brought, "b", [*bringer_shown, *self.shared])
-        conditions = [*reader.conditions, *bringer.conditions]
-        conditions += [
-            f"{reader.index(pair.read[r])} = {bringer.index(pair.brought[r])}" for r in self.ranks
-        ]
-        conditions += [f"{reader.shown[p]} = {bringer.shown[p]}" for p in self.shared]
-        source = [reader.shown[p] for p in reader_shown]
-        target = [bringer.shown[p] for p in bringer_shown]
-        hidden = [*reader.hidden, *bringer.hidden]
-        hidden += [reader.shown[p] for p in self.shared if p not in (*reader_shown, *above)]
-        hidden += [bringer.shown[p] for p in self.shared if p not in bringer_shown]
-        if self.without:
-            every = [*reader_shown, *(p for p in above if p not in reader_shown)]
-            names = [f"z{i}" for i in range(len(self.ranks))]
-            equal = [
-                f"{n} = {reader.index(pair.read[r])}"
-                for n, r in zip(names, self.ranks, strict=True)
-            ]
-            dims = [*(reader.shown[p] for p in every), *names]
-            text = set_text([*dims, *target], hidden, [*conditions, *equal])
-            known = last_targets(
-                text, len(source), without=self._computed_text(every, above), between=len(dims)
-            )
-            assert known is not None, "the number of operations is not limited"
-            return reader_loops, bringer_loops, known
-        text = set_text([*source, *target], hidden, conditions)
-        few = self._values(pair.reader, self.read) + self._values(pair.bringer, self.brought)
-        function: _Function | None
-        function = last_targets(text, len(source), _OPERATIONS if few <= _MOST_VALUES else 0)
-        if function is None:
-            function = self._tabulated(reader_shown, bringer_shown)
-        return reader_loops, bringer_loops, function
-
-    def _values(self, leaf: Leaf, variables: Sequence[str]) -> int:
-        """Return the number of values of some variables together."""
-        return prod(high - low + 1 for low, high in (leaf.ranges[v] for v in variables))
-
-    def _tabulated(
-        self, reader_shown: Sequence[int], bringer_shown: Sequence[int]
-    ) -> TabulatedFunction:
-        """Return the function of `last`, from all elements that both sides access."""
-        pair, shared = self.pair, self.shared
-        inner = [p for p in bringer_shown if p not in shared]
-        text, _ = elements_text(
-            pair.bringer, self.brought, self._indices(pair.brought), shared, inner
-        )
-        brought = last_of_each_group(solve_group(text), len(shared) + len(self.ranks))
-        units = [p for p in shared if p not in reader_shown]
-        read = self._read_points([*reader_shown, *units])
-        size = len(reader_shown)
-        keys = [
-            reader_shown.index(p) if p in reader_shown else size + units.index(p) for p in shared
-        ]
-        keys += [size + len(units) + i for i in range(len(self.ranks))]
-        left, right = equal_row_pairs(brought[:, : len(keys)], read[:, keys])
-        columns = [
-            shared.index(p) if p in shared else len(keys) + inner.index(p) for p in bringer_shown
-        ]
-        rows = np.column_stack((read[right][:, :size], brought[left][:, columns]))
-        last = last_of_each_group(rows[np.lexsort(rows.T[::-1])] if rows.shape[1] else rows, size)
-        return TabulatedFunction(last[:, :size], last[:, size:])
-
-    def brought_pairs(
-        self, bringer_depth: int, inner_depth: int, depth: int
-    ) -> tuple[list[int], list[int], Ints]:
-        """Return pairs of loop indices of a write-back and a reading that share an element.
-
-        A write-back brings the elements that its tile iteration updates last within the tile of
-        the producer's storage below the shared one, which is at `inner_depth`.
-        """
-        pair = self.pair
-        bringer_loops, bringer_shown = loops_over(pair.bringer, self.brought, bringer_depth)
-        outer = [p for k, p in zip(bringer_loops, bringer_shown, strict=True) if k < inner_depth]
-        inner = [p for p in bringer_shown if p not in outer]
-        reader_loops, reader_shown = loops_over(pair.reader, self.read, depth)
-        units = [p for p in self.shared if pair.bringer.loops[p].unit is not None]
-        brought = element_points(
-            pair.bringer, self.brought, self._indices(pair.brought), [*outer, *units], inner
-        )
-        read = self._read_points([*reader_shown, *units])
-        # Columns: outer loops, units, elements, inner loops; the reader's loops, units, elements.
-        a, b = len(outer), len(units)
-        keys_brought = [outer.index(p) if p in outer else a + units.index(p) for p in self.shared]
-        keys_brought += [a + b + i for i in range(len(self.ranks))]
-        keys_read = [
-            reader_shown.index(p) if p in reader_shown else len(reader_shown) + units.index(p)
-            for p in self.shared
-        ]
-        keys_read += [len(reader_shown) + b + i for i in range(len(self.ranks))]
-        left, right = equal_row_pairs(brought[:, keys_brought], read[:, keys_read])
-        order = [
-            outer.index(p) if p in outer else a + b + len(self.ranks) + inner.index(p)
-            for p in bringer_shown
-        ]
-        rows = np.column_stack((brought[left][:, order], read[right][:, : len(reader_shown)]))
-        return bringer_loops, reader_loops, np.unique(rows, axis=0) if rows.shape[1] else rows[:1]

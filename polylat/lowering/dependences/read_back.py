@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polylat.lowering.dependences.exchange import written_projection
+from polylat.lowering.dependences.exchange_groups import written_projection
 from polylat.lowering.dependences.tables import equal_row_pairs, find_rows, first_of_each_group
 from polylat.lowering.groups import connected_groups, element_points, loops_over
 from polylat.lowering.iterations import IterationTable

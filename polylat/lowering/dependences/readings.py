@@ -14,12 +14,13 @@ import islpy as isl
 import numpy as np
 
 from polylat.errors import MappingError
-from polylat.lowering.dependences.exchange import Exchange, written_projection
+from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.exchange_groups import written_projection
 from polylat.lowering.groups import GroupText, elements_text, first_point_of
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf
-from polylat.lowering.sharing import Source, SourceHolder
+from polylat.lowering.sharing import Bringer, SourceHolder
 from polylat.schedule.arrays import Ints
 from polylat.spec.workload import Projection
 
@@ -94,14 +95,14 @@ def exchanges(
                     yield pair.of_part(part)
 
 
-def _brought(bringer: Leaf, tensor: str, source: Source) -> tuple[Projection, ...]:
+def _brought(bringer: Leaf, tensor: str, source: Bringer) -> tuple[Projection, ...]:
     """Return the projections of the elements that a leaf brings into a storage."""
     if source.produces:
         return (written_projection(bringer, tensor),)
     return tuple(dict.fromkeys(bringer.einsum.access(tensor).reads))
 
 
-def _excepted(source: Source, found: SourceHolder, storages: int) -> int | None:
+def _excepted(source: Bringer, found: SourceHolder, storages: int) -> int | None:
     """Return the storage such that elements that are brought into the same tile do not count.
 
     The producer, if it is not before the reader, brings them there: so no leaf fills it with them.

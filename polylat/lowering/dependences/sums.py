@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from polylat.errors import MappingError
-from polylat.lowering.dependences.exchange import Exchange, written_projection
+from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.exchange_groups import written_projection
 from polylat.lowering.groups import GroupText, first_point
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.paths import Leaf
