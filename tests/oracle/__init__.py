@@ -6,9 +6,9 @@ generality are given up for one aim: that a reader can hold each function agains
 the model (docs/model.md) that its docstring names.
 
 The parts, in the order of the model: input (`problem`, `costs`, `options`), paths, operations and
-tile iterations (`paths`), transfers and what is counted (`transfers`), ports and units (`ports`),
-what waits for what (`lowered`, `flow`, `barriers`, `capacity`, `latency`, `model`), orders
-(`dates`, `schedule`), results (`results`), energy (`energy`); and a check of schedules
+tile iterations (`paths`), transfers and what is counted (`moves`, `transfers`), ports and units
+(`ports`), what waits for what (`lowered`, `flow`, `barriers`, `capacity`, `latency`, `model`),
+orders (`dates`, `sequence`, `schedule`), results (`results`), energy (`energy`); and a check of schedules
 (`causality`).
 """
 

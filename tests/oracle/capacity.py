@@ -24,10 +24,9 @@ class Capacity:
         """Capacity: a producer waits for room where it exchanges and where it writes back from."""
         leaf = run.leaf
         waits: set[Wait] = set()
-        for access in leaf.einsum.accesses:
-            if not access.output:
+        for tensor in leaf.einsum.tensors:
+            if not leaf.einsum.writes(tensor):
                 continue
-            tensor = access.tensor
             exchanges = self.lowered.exchange_holders(tensor)
             for level, node in enumerate(leaf.storages(tensor)):
                 tile = self.tile_before(leaf, tensor, node, iteration)

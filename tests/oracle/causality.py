@@ -15,7 +15,7 @@ from .paths import Operation
 from .problem import Element, Index, Node
 from .schedule import Schedule
 from .steps import Key
-from .transfers import Run
+from .transfers import Run, Transfer
 
 Tile = tuple[Node, str, Index, Element]
 """An element of a tensor in a tile of a holder."""
@@ -68,14 +68,19 @@ def causes(model: Model) -> set[Cause]:
 
 
 class Moved:
-    """The separate transfers that move an element into a tile of a holder, or out of it."""
+    """The separate transfers that move an element into a tile of a holder, or out of it.
+
+    ``streams``: the tile iterations that fill an element into a tile in their foregrounds.
+    """
 
     def __init__(self, model: Model) -> None:
         self.fills: dict[Tile, set[Key]] = defaultdict(set)
         self.backs: dict[Tile, set[Key]] = defaultdict(set)
+        self.streams: dict[Tile, set[tuple[int, Index]]] = defaultdict(set)
         for run in model.runs:
             for transfer in run.transfers.values():
                 if not transfer.separate:
+                    self.add_streams(run, transfer)
                     continue
                 node, tensor = transfer.inner, transfer.tensor
                 depth = run.leaf.depth(node)
@@ -85,13 +90,22 @@ class Moved:
                 ):
                     for iteration in way:
                         key = kind, run.leaf.order, iteration, transfer.level, tensor
-                        for element in transfer.elements(way, iteration):
+                        for element in way[iteration]:
                             found[node, tensor, iteration[:depth], element].add(key)
 
+    def add_streams(self, run: Run, transfer: Transfer) -> None:
+        """What a transfer fills that is part of foregrounds; the operations' own are not."""
+        if not transfer.own:
+            depth = run.leaf.depth(transfer.inner)
+            for iteration, elements in transfer.down.items():
+                for element in elements:
+                    tile = transfer.inner, transfer.tensor, iteration[:depth], element
+                    self.streams[tile].add((run.leaf.order, iteration))
 
-def tile_of(run: Run, node: Node, tensor: str, operation: Operation) -> Tile:
-    """The element that an operation accesses, in the tile of a holder."""
-    return node, tensor, operation.time[: run.leaf.depth(node)], operation.elements[tensor]
+
+def tile_of(run: Run, node: Node, tensor: str, operation: Operation, element: Element) -> Tile:
+    """An element that an operation accesses, in the tile of a holder."""
+    return node, tensor, operation.time[: run.leaf.depth(node)], element
 
 
 def foreground(run: Run, operation: Operation) -> Key:
@@ -111,17 +125,14 @@ def write_backs_follow(run: Run, moved: Moved) -> Iterator[Cause]:
     computed leaves every holder with separate write-backs.
     """
     leaf = run.leaf
-    for access in leaf.einsum.accesses:
-        if not access.output:
-            continue
-        nodes = leaf.storages(access.tensor)
-        levels = [t.level for t in run.of(access.tensor) if t.separate]
-        for operation in leaf.operations:
+    for operation in leaf.operations:
+        for tensor, element in operation.writes.items():
+            nodes = leaf.storages(tensor)
             inner: Iterable[Key] = {passed(run, operation)}
-            for level in reversed(levels):
-                outer = moved.backs[tile_of(run, nodes[level], access.tensor, operation)]
+            for level in reversed([t.level for t in run.of(tensor) if t.separate]):
+                outer = moved.backs[tile_of(run, nodes[level], tensor, operation, element)]
                 if not outer:
-                    raise AssertionError(f"{access.tensor} stays in level {level}")
+                    raise AssertionError(f"{tensor} stays in level {level}")
                 yield from (Cause(one, two) for one in inner for two in outer)
                 inner = outer
 
@@ -129,13 +140,13 @@ def write_backs_follow(run: Run, moved: Moved) -> Iterator[Cause]:
 def read_backs_follow(run: Run, moved: Moved) -> Iterator[Cause]:
     """For every element read back: its write-backs from that holder, in earlier tiles, are over."""
     for transfer in run.transfers.values():
-        if not transfer.access.output or not transfer.separate:
+        if not transfer.separate:
             continue
         node, tensor = transfer.inner, transfer.tensor
         depth = run.leaf.depth(node)
-        for iteration in transfer.down:
+        for iteration, elements in transfer.read_back.items():
             key = "fill", run.leaf.order, iteration, transfer.level, tensor
-            for element in transfer.elements(transfer.down, iteration):
+            for element in elements:
                 for (other, name, tile, x), backs in moved.backs.items():
                     if (other, name, x) == (node, tensor, element) and tile < iteration[:depth]:
                         yield from (Cause(back, key) for back in backs)
@@ -145,44 +156,79 @@ def uses_follow(model: Model, run: Run, moved: Moved) -> Iterator[Cause]:
     """Every separate fill ends before the foreground of the tile iterations that use the tile.
 
     From the outside in: what brought an element to a holder ends before the next fill inwards, and
-    the last one before the foreground. The first link is the producer: its computations of the
-    element in the same residency, and the separate write-backs to the holder.
+    the last one before the foreground. The first link is the producer, which may be the leaf
+    itself: its computations of the element in the same residency, and the separate write-backs to
+    the holder. What is read back is used, too.
     """
-    leaf = run.leaf
-    for access in leaf.einsum.accesses:
-        tensor, nodes = access.tensor, leaf.storages(access.tensor)
-        for operation in leaf.operations:
-            brought: set[Key] = set()
-            if not access.output:
-                brought |= produced(model, run, tensor, operation, moved)
-            for level in range(1, len(nodes)):
-                if not run.transfers[tensor, level].separate:
-                    continue
-                fills = moved.fills.get(tile_of(run, nodes[level], tensor, operation), set())
-                if not (fills or access.output or is_made_in(model, tensor, nodes[level])):
-                    raise AssertionError(f"{tensor} never arrives in level {level}")
-                yield from (Cause(one, two) for one in brought for two in fills)
-                brought = fills or brought
-            yield from (Cause(one, foreground(run, operation)) for one in brought)
+    for operation in run.leaf.operations:
+        for tensor, elements in operation.reads.items():
+            for element in elements:
+                level, brought = produced(model, run, tensor, operation, element, moved)
+                yield from arrives(model, run, (tensor, element), operation, moved, level, brought)
+        for tensor, element in operation.writes.items():
+            yield from arrives(model, run, (tensor, element), operation, moved, 0, None)
 
 
-def is_made_in(model: Model, tensor: str, node: Node) -> bool:
-    """Whether a tensor is produced below a holder: then no fill brings it there."""
-    return tensor in model.lowered.producers and model.lowered.producers[tensor].below(node)
+def arrives(
+    model: Model,
+    run: Run,
+    value: tuple[str, Element],
+    operation: Operation,
+    moved: Moved,
+    level: int,
+    brought: set[Key] | None,
+) -> Iterator[Cause]:
+    """From the holder of a level inwards, to the foreground.
+
+    ``brought``: what brought the value to that holder; None for a partial sum, which need not
+    arrive anywhere: the first operation on it reads nothing.
+    """
+    (tensor, element), nodes = value, run.leaf.storages(value[0])
+    before = brought or set()
+    for inner in range(level + 1, len(nodes)):
+        tile = tile_of(run, nodes[inner], tensor, operation, element)
+        streams = moved.streams.get(tile, set())
+        fills = moved.fills.get(tile, set()) | {
+            ("end", *stream) for stream in streams if stream[0] != run.leaf.order
+        }
+        missing = brought is not None and not fills and not streams
+        if missing and not is_padding(model, *value, nodes[inner]):
+            raise AssertionError(f"{tensor} never arrives in level {inner}")
+        yield from (Cause(one, two) for one in before for two in fills)
+        before = fills or before
+    yield from (Cause(one, foreground(run, operation)) for one in before)
 
 
-def produced(model: Model, run: Run, tensor: str, operation: Operation, moved: Moved) -> set[Key]:
-    """What made an element and moved it to the exchange holder, in the same residency."""
+def is_padding(model: Model, tensor: str, element: Element, node: Node) -> bool:
+    """Whether no Einsum computes an element of a tensor that is produced below a holder."""
+    producer = model.lowered.producers.get(tensor)
+    if producer is None or not producer.below(node):
+        return False
+    return element not in model.lowered.computed[tensor]
+
+
+def produced(
+    model: Model, run: Run, tensor: str, operation: Operation, element: Element, moved: Moved
+) -> tuple[int, set[Key]]:
+    """What made an element, and moved it to the innermost holder where it is in this residency.
+
+    The level of that holder; 0 where no operation computes the element.
+    """
     producer = model.lowered.producers.get(tensor)
     if producer is None:
-        return set()
-    node = model.lowered.exchange_holder(tensor, run.leaf)
-    tile = tile_of(run, node, tensor, operation)
+        return 0, set()
     maker = model.runs[producer.order]
-    keys: set[Key] = set()
-    for other in producer.operations:
-        if tile_of(maker, node, tensor, other) == tile:
-            keys.add(passed(maker, other))
-            for transfer in maker.of(tensor)[producer.storages(tensor).index(node) :]:
-                keys |= moved.backs.get(tile_of(maker, transfer.inner, tensor, other), set())
-    return keys
+    for level, node in reversed(list(enumerate(run.leaf.storages(tensor)))):
+        if not producer.below(node):
+            continue
+        tile = tile_of(run, node, tensor, operation, element)
+        keys: set[Key] = set()
+        for other in producer.operations:
+            if tile_of(maker, node, tensor, other, other.writes[tensor]) == tile:
+                keys.add(passed(maker, other))
+                for transfer in maker.of(tensor)[level:]:
+                    inner = tile_of(maker, transfer.inner, tensor, other, element)
+                    keys |= moved.backs.get(inner, set())
+        if keys:
+            return level, keys
+    return 0, set()

@@ -1,4 +1,4 @@
-"""Rule 1 of *What waits for what*: flow."""
+"""Rule 1 of *What waits for what*: flow, recurrences included."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .dates import date
 from .lowered import Lowered
 from .paths import Leaf
 from .problem import Element, Illegal, Index, Node
@@ -26,7 +27,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Flow:
-    """An element flows from a tile iteration of one leaf to a tile iteration of a later one."""
+    """An element flows from a tile iteration of one leaf to a tile iteration of another.
+
+    Or of the same leaf, or of one before it in tree order: a recurrence.
+    """
 
     source: int
     source_iteration: Index
@@ -44,82 +48,116 @@ class Arrivals:
     def __init__(self, lowered: Lowered) -> None:
         self.lowered = lowered
         self.flows: set[Flow] = set()
-        self.cache: dict[tuple[Node, str], Brought] = {}
+        self.made_cache: dict[tuple[Node, str], Brought] = {}
+        self.filled_cache: dict[tuple[Node, str], Brought] = {}
+        self.last_cache: dict[tuple[Node, str], dict[Element, Index]] = {}
+        self.dates: dict[tuple[int, Index], Index] = {}
 
-    def waits(self, run: Run, tensor: str, iteration: Index) -> set[Wait]:
-        """Flow: what brought the elements that a tile iteration reads in a shared holder."""
-        leaf, level = run.leaf, run.arrival[tensor]
-        producer = self.lowered.producers.get(tensor)
-        if producer is not None and (level is None or producer.order > leaf.order):
-            raise Illegal(f"{leaf.einsum.name}: reads {tensor} before it is produced")
-        if level is None or (level == 0 and producer is None):
-            return set()
-        node = leaf.storages(tensor)[level]
-        tile = iteration[: leaf.depth(node)]
-        within = run.transfers[tensor, level + 1]
+    def waits(self, run: Run, tensor: str, level: int, iteration: Index) -> set[Wait]:
+        """Flow: what brought the elements that a tile iteration reads as an input out of a holder.
+
+        By its fills into the next holder, or by its operations.
+        """
         waits: set[Wait] = set()
-        for element in within.elements(within.down, iteration):
-            arrival = self.brought(node, tensor).get((tile, element))
-            if arrival is None:
-                if producer is not None and element not in self.lowered.computed[tensor]:
-                    continue  # padding, *Accesses and their counts*
-                raise Illegal(f"{leaf.einsum.name}: nobody brought {tensor}{element} at {tile}")
-            if producer is not None and producer.below(node):
-                self.check_final(leaf, tensor, node, tile, element)
-            waits.update(Wait(key) for key in arrival.steps)
-            self.flows.update(
-                Flow(source, at, leaf.order, iteration) for source, at in arrival.sources
-            )
+        for element in run.transfers[tensor, level + 1].filled.get(iteration, ()):
+            arrival = self.arrival(run, tensor, level, iteration, element)
+            if arrival is not None:
+                waits.update(Wait(key) for key in arrival.steps)
+                self.flows.update(
+                    Flow(source, at, run.leaf.order, iteration) for source, at in arrival.sources
+                )
         return waits
+
+    def arrival(
+        self, run: Run, tensor: str, level: int, iteration: Index, element: Element
+    ) -> Arrival | None:
+        """Flow: what brought an element to a holder in this residency; None: nothing to wait for.
+
+        Its producer, the leaf itself included; else another leaf's fill. What no Einsum computes is
+        in h0 from the start, and what the leaf itself filled is no flow.
+        """
+        leaf, node = run.leaf, run.leaf.storages(tensor)[level]
+        tile = iteration[: leaf.depth(node)]
+        producer = self.lowered.producers.get(tensor)
+        made = filled = None
+        if producer is not None and producer.below(node):
+            made = self.brought_by_producer(node, tensor).get((tile, element))
+            if made is not None and producer.order >= leaf.order:
+                self.check_order(leaf, tensor, iteration, element, made)
+        first = self.lowered.first(tensor, node)
+        if level > 0 and first != leaf:
+            filled = self.brought_by_reader(node, tensor).get((tile, element))
+        computed = producer is not None and element in self.lowered.computed[tensor]
+        padding = not computed and (level == 0 or producer is not None)
+        own = level > 0 and first == leaf
+        if made is None and filled is None and not (own or padding):
+            raise Illegal(f"{leaf.einsum.name}: nobody brought {tensor}{element} at {tile}")
+        if producer is not None and producer.below(node):
+            self.check_final(leaf, tensor, node, tile, element)
+        return made or filled
 
     def check_final(
         self, leaf: Leaf, tensor: str, node: Node, tile: Index, element: Element
     ) -> None:
-        """Flow: nothing is read in a residency after which its producer updates it again."""
-        for later, other in self.brought(node, tensor):
-            if other == element and later > tile:
-                raise Illegal(f"{leaf.einsum.name}: reads the partial sum {tensor}{element}")
+        """Flow: nothing is read in a residency after which its producer brings it there again."""
+        if (node, tensor) not in self.last_cache:
+            last: dict[Element, Index] = {}
+            for at, other in self.brought_by_producer(node, tensor):
+                last[other] = max(last.get(other, at), at)
+            self.last_cache[node, tensor] = last
+        if self.last_cache[node, tensor].get(element, tile) > tile:
+            raise Illegal(f"{leaf.einsum.name}: reads the partial sum {tensor}{element}")
 
-    def brought(self, node: Node, tensor: str) -> Brought:
-        """Flow: what brought each element to a holder, by its producer or by the first reader."""
-        if (node, tensor) not in self.cache:
-            producer = self.lowered.producers.get(tensor)
-            if producer is not None and producer.below(node):
-                brought = self.brought_by_producer(node, tensor, self.lowered.runs[producer.order])
-            else:
-                readers = self.lowered.consumers(tensor)
-                first = next(leaf for leaf in readers if leaf.below(node))
-                brought = self.brought_by_reader(node, tensor, self.lowered.runs[first.order])
-            self.cache[node, tensor] = brought
-        return self.cache[node, tensor]
+    def check_order(
+        self, leaf: Leaf, tensor: str, iteration: Index, element: Element, made: Arrival
+    ) -> None:
+        """Flow: a recurrence brings what is read before, in program order."""
+        reads = self.date(leaf.order, iteration)
+        if any(self.date(*source) >= reads for source in made.sources):
+            raise Illegal(f"{leaf.einsum.name}: reads {tensor}{element} before it is produced")
 
-    def brought_by_producer(self, node: Node, tensor: str, run: Run) -> Brought:
-        """Flow, written or written back there by a producer.
+    def date(self, order: int, iteration: Index) -> Index:
+        """Flow, program order: the date without skew."""
+        if (order, iteration) not in self.dates:
+            leaf = self.lowered.leaves[order]
+            self.dates[order, iteration] = date(self.lowered, leaf, iteration, None)
+        return self.dates[order, iteration]
+
+    def brought_by_producer(self, node: Node, tensor: str) -> Brought:
+        """Flow, written or written back there by its producer.
 
         Every tile iteration that did so has finished, and so have the separate write-backs
         through which the element got there. A write-back waits for those from further in, so the
         outermost one stands for all.
         """
+        if (node, tensor) in self.made_cache:
+            return self.made_cache[node, tensor]
+        run = self.lowered.runs[self.lowered.producers[tensor].order]
         leaf = run.leaf
         depth, level = leaf.depth(node), leaf.storages(tensor).index(node)
         into = run.transfers[tensor, level + 1]
         steps: dict[tuple[Index, Element], list[Key]] = defaultdict(list)
         sources: dict[tuple[Index, Element], list[tuple[int, Index]]] = defaultdict(list)
         for iteration in run.iterations:
-            for element in into.elements(into.up, iteration):
+            for element in into.up.get(iteration, ()):
                 target = iteration[:depth], element
                 sources[target].append((leaf.order, iteration))
                 steps[target].append(("end", leaf.order, iteration))
                 if into.separate:
                     steps[target].append(("back", leaf.order, iteration, level + 1, tensor))
-        return {at: Arrival(tuple(steps[at]), tuple(sources[at])) for at in steps}
+        brought = {at: Arrival(tuple(steps[at]), tuple(sources[at])) for at in steps}
+        self.made_cache[node, tensor] = brought
+        return brought
 
-    def brought_by_reader(self, node: Node, tensor: str, run: Run) -> Brought:
-        """Flow, filled there by another reader's leaf.
+    def brought_by_reader(self, node: Node, tensor: str) -> Brought:
+        """Flow, filled there by the first leaf that accesses the tensor.
 
-        That fill has finished, and so have the same leaf's fills of the outer holders it came
-        through (not the tile iteration to which they belong).
+        That fill has finished, a streamed one with its tile iteration, and so have the same leaf's
+        fills of the outer holders it came through (not the tile iteration to which they belong).
         """
+        if (node, tensor) in self.filled_cache:
+            return self.filled_cache[node, tensor]
+        run = self.lowered.runs[self.lowered.first(tensor, node).order]
         leaf = run.leaf
         holders, depth = leaf.storages(tensor), leaf.depth(node)
         level = holders.index(node)
@@ -127,7 +165,7 @@ class Arrivals:
         for inner in range(1, level + 1):
             transfer, deep = run.transfers[tensor, inner], leaf.depth(holders[inner])
             for iteration in run.iterations:
-                for element in transfer.elements(transfer.down, iteration):
+                for element in transfer.filled.get(iteration, ()):
                     fills[inner, iteration[:deep], element] = iteration
         brought = {}
         for (inner, tile, element), source in fills.items():
@@ -136,7 +174,10 @@ class Arrivals:
             steps: list[Key] = []
             for outer in range(1, level + 1):
                 at = fills.get((outer, tile[: leaf.depth(holders[outer])], element))
-                if at is not None:
+                if at is not None and run.transfers[tensor, outer].separate:
                     steps.append(("fill", leaf.order, at, outer, tensor))
+                elif at is not None:
+                    steps.append(("end", leaf.order, at))
             brought[tile[:depth], element] = Arrival(tuple(steps), ((leaf.order, source),))
+        self.filled_cache[node, tensor] = brought
         return brought

@@ -32,21 +32,21 @@ def hop_latency(
 
     In a foreground, of the dimensions in which something passes in this tile iteration.
     """
-    problem, access = lowered.problem, transfer.access
+    problem = lowered.problem
     outer = leaf.storages(transfer.tensor)[transfer.level - 1]
     between = leaf.path[leaf.path.index(outer) : leaf.path.index(transfer.inner)]
     tolls = [node for node in between if node.kind == "Toll" and node.holds(transfer.tensor)]
-    moves = transfer.down if way == "down" else transfer.up
     total = Fraction(0)
     for one, other in itertools.pairwise([outer, *tolls, transfer.inner]):
         for route in routes(problem, leaf, one, other):
-            every = [iteration] if iteration is not None else list(moves)
-            if any(
-                passing(problem, leaf, access, moves.get(i, {}), one, route, hops=False)
-                for i in every
-            ):
-                hops = longest(problem, leaf, access, one, route)
-                total += hops * problem.costs.latency_of(route.network.name, "hop")
+            hops = [
+                longest(problem, leaf, part, one, route)
+                for part in transfer.parts(way)
+                for i in ([iteration] if iteration is not None else part.moves)
+                if passing(problem, leaf, part, part.of(i), one, route, hops=False)
+            ]
+            if hops:
+                total += max(hops) * problem.costs.latency_of(route.network.name, "hop")
     return total
 
 
@@ -65,13 +65,13 @@ def transfer_latency(lowered: Lowered, leaf: Leaf, transfer: Transfer, way: str)
 def foreground_latency(lowered: Lowered, run: Run, iteration: Index) -> Fraction:
     """Fixed latency of a foreground: the longest chain inwards, the computation, outwards.
 
-    Inwards the largest over the tensors that it reads; the output is one of them where this tile
-    iteration updates a partial sum.
+    Inwards the largest over the tensors that it reads; an output that it does not read as an input
+    is one of them where this tile iteration updates a partial sum.
     """
     leaf = run.leaf
     inwards, outwards = [Fraction(0)], Fraction(0)
-    for access in leaf.einsum.accesses:
-        tensor, innermost = access.tensor, len(leaf.storages(access.tensor)) - 1
+    for tensor in leaf.einsum.tensors:
+        innermost = len(leaf.storages(tensor)) - 1
         streamed = [transfer for transfer in run.of(tensor) if not transfer.separate]
         if iteration in run.transfers[tensor, innermost + 1].down:
             own = run.transfers[tensor, innermost + 1]
@@ -85,7 +85,7 @@ def foreground_latency(lowered: Lowered, run: Run, iteration: Index) -> Fraction
                     if iteration in transfer.down
                 )
             )
-        if access.output:
+        if leaf.einsum.writes(tensor):
             outwards += action_latency(lowered, leaf, tensor, innermost, "write")
             own = run.transfers[tensor, innermost + 1]
             outwards += hop_latency(lowered, leaf, own, "up", iteration)

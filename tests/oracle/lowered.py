@@ -27,8 +27,18 @@ class Lowered:
     producers: Mapping[str, Leaf]
 
     def consumers(self, tensor: str) -> list[Leaf]:
-        """The leaves that read a tensor as an input."""
-        return [leaf for leaf in self.leaves if leaf.einsum.reads(tensor)]
+        """The leaves that read a tensor as an input, its producer aside."""
+        return [
+            leaf
+            for leaf in self.leaves
+            if leaf.einsum.reads(tensor) and not leaf.einsum.writes(tensor)
+        ]
+
+    def first(self, tensor: str, node: Node) -> Leaf:
+        """Residency: the first leaf in tree order below a holder that accesses the tensor."""
+        return next(
+            leaf for leaf in self.leaves if leaf.below(node) and leaf.einsum.reads_or_writes(tensor)
+        )
 
     def exchange_holder(self, tensor: str, consumer: Leaf) -> Node:
         """*Words*: the innermost holder that stands above both a consumer and the producer."""
@@ -49,7 +59,7 @@ class Lowered:
     def computed(self) -> Mapping[str, frozenset[Element]]:
         """Padding: the elements that the producer computes over its whole domain."""
         return {
-            tensor: frozenset(operation.elements[tensor] for operation in leaf.operations)
+            tensor: frozenset(operation.writes[tensor] for operation in leaf.operations)
             for tensor, leaf in self.producers.items()
         }
 
@@ -66,7 +76,8 @@ def lower(problem: Problem, options: Options) -> Lowered:
                 if access.tensor in producers:
                     raise Illegal(f"two producers of {access.tensor}")
                 producers[access.tensor] = leaf
-    lowered = Lowered(problem, options, leaves, read_runs(leaves, options), producers)
+    runs = read_runs(leaves, producers, options)
+    lowered = Lowered(problem, options, leaves, runs, producers)
     for tensor, leaf in producers.items():
         lowered.exchange_holders(tensor)
         check_sum(leaf, tensor)
@@ -82,6 +93,6 @@ def check_sum(leaf: Leaf, tensor: str) -> None:
     depth, lanes = leaf.depth(node), leaf.lanes(node)
     found: dict[Element, tuple[Index, Index]] = {}
     for operation in leaf.operations:
-        tile, element = (operation.time[:depth], operation.lane[:lanes]), operation.elements[tensor]
+        tile, element = (operation.time[:depth], operation.lane[:lanes]), operation.writes[tensor]
         if found.setdefault(element, tile) != tile:
             raise Illegal(f"{leaf.einsum.name}: the sum {tensor}{element} is lost")

@@ -7,7 +7,7 @@ of a separate write-back (*What waits for what*), and hosts of blocks (*Ports an
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from .barriers import Barriers
@@ -17,7 +17,7 @@ from .latency import foreground_latency, hop_latency, rigid_waits, transfer_late
 from .lowered import Lowered, lower
 from .options import Names, Slots, read_options
 from .ports import check_bindings, read_ports
-from .problem import Element, Index, Problem
+from .problem import Index, Problem
 from .steps import Key, Place, Step, Wait
 from .transfers import Access, Run, Transfer, accesses_of, compute_accesses
 
@@ -60,9 +60,9 @@ class Model:
         before: Index | None = None
         for iteration in run.iterations:
             flow = {
-                access.tensor: self.arrivals.waits(run, access.tensor, iteration)
-                for access in leaf.einsum.accesses
-                if not access.output
+                (tensor, level): self.arrivals.waits(run, tensor, level, iteration)
+                for tensor in leaf.einsum.tensors
+                for level in range(len(leaf.storages(tensor)))
             }
             fills = self.add_fills(run, iteration, flow)
             waits = self.barriers.waits(run, iteration) | self.capacity.waits(run, iteration)
@@ -121,15 +121,16 @@ class Model:
                 yield from accesses_of(self.lowered.problem, run, transfer, "down", iteration)
                 yield from accesses_of(self.lowered.problem, run, transfer, "up", iteration)
 
-    def add_fills(self, run: Run, iteration: Index, flow: dict[str, set[Wait]]) -> set[Wait]:
+    def add_fills(
+        self, run: Run, iteration: Index, flow: Mapping[tuple[str, int], set[Wait]]
+    ) -> set[Wait]:
         """Start of a separate fill or read-back, of every level; when they have finished.
 
         It waits for the leaf's own separate fill of the tile that it reads from, for what has to
-        arrive from other leaves, for write-backs of what it reads back, and for room.
+        arrive there, for write-backs of what it reads back, and for room.
         """
         fills = set()
-        for number, access in enumerate(run.leaf.einsum.accesses):
-            tensor = access.tensor
+        for number, tensor in enumerate(run.leaf.einsum.tensors):
             for transfer in run.of(tensor):
                 level = transfer.level
                 if not transfer.separate or iteration not in transfer.down:
@@ -137,8 +138,7 @@ class Model:
                 waits = set(self.capacity.waits_of_fill(run, tensor, level, iteration))
                 waits |= own_fill(run, tensor, level - 1, iteration)
                 waits |= write_backs_before(run, transfer, iteration)
-                if run.arrival[tensor] == level - 1:
-                    waits |= flow[tensor]
+                waits |= flow[tensor, level - 1]
                 place = Place(0, (level, number), self.host(run, transfer, iteration))
                 fills.add(Wait(self.add_transfer(run, transfer, "down", iteration, waits, place)))
         return fills
@@ -151,15 +151,15 @@ class Model:
         tile of h_j.
         """
         leaf = run.leaf
-        for number, access in enumerate(leaf.einsum.accesses):
-            for transfer in run.of(access.tensor):
+        for number, tensor in enumerate(leaf.einsum.tensors):
+            for transfer in run.of(tensor):
                 if not transfer.separate or iteration not in transfer.up:
                     continue
                 waits = {Wait(("end", leaf.order, iteration))}
                 depth = leaf.depth(transfer.inner)
-                for deeper in run.of(access.tensor)[transfer.level :]:
+                for deeper in run.of(tensor)[transfer.level :]:
                     waits |= {
-                        Wait(("back", leaf.order, other, deeper.level, access.tensor))
+                        Wait(("back", leaf.order, other, deeper.level, tensor))
                         for other in deeper.up
                         if deeper.separate
                         and other[:depth] == iteration[:depth]
@@ -240,9 +240,9 @@ def own_fill(run: Run, tensor: str, level: int, iteration: Index) -> set[Wait]:
 
 def write_backs_before(run: Run, transfer: Transfer, iteration: Index) -> set[Wait]:
     """For a read-back: the write-backs of those elements from its level, in earlier tiles."""
-    back: set[Element] = transfer.elements(transfer.down, iteration)
+    back = transfer.read_back.get(iteration, set())
     return {
         Wait(("back", run.leaf.order, other, transfer.level, transfer.tensor))
         for other in transfer.up
-        if other < iteration and back & transfer.elements(transfer.up, other)
+        if other < iteration and back & transfer.up[other]
     }

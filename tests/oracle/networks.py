@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from .moves import Part
 from .paths import Leaf, Loop
-from .problem import Component, Element, Index, Node, Problem, TensorAccess
+from .problem import Component, Element, Index, Node, Problem
 
 Units = Mapping[Index, list[Element]]
 """Per unit (indices of the Spatial loops above the inner end): the values that move."""
@@ -65,11 +66,11 @@ def stride(leaf: Leaf, loop: Loop) -> int:
     return product
 
 
-def is_multicast(problem: Problem, access: TensorAccess, loop: Loop) -> bool:
+def is_multicast(problem: Problem, part: Part, loop: Loop) -> bool:
     """The tensor does not depend on the variable, and the hardware may share it."""
     component = problem.component(loop.node.data["component"])
-    reuse = component.may_reuse(loop.node.data["name"], access.tensor)
-    return loop.variable not in access.variables and reuse
+    reuse = component.may_reuse(loop.node.data["name"], part.tensor)
+    return loop.variable not in part.variables and reuse
 
 
 def instance_stride(problem: Problem, source: Component, dimension: str) -> int | None:
@@ -80,7 +81,7 @@ def instance_stride(problem: Problem, source: Component, dimension: str) -> int 
     return None
 
 
-def longest(problem: Problem, leaf: Leaf, access: TensorAccess, outer: Node, route: Route) -> int:
+def longest(problem: Problem, leaf: Leaf, part: Part, outer: Node, route: Route) -> int:
     """Hops of the longest route in a dimension."""
     hops = 0
     for _, loop in route.loops:
@@ -90,7 +91,7 @@ def longest(problem: Problem, leaf: Leaf, access: TensorAccess, outer: Node, rou
         s = stride(leaf, loop)
         source = problem.component(outer.data["component"])
         apart = instance_stride(problem, source, route.dimension)
-        if apart is None or is_multicast(problem, access, loop):
+        if apart is None or is_multicast(problem, part, loop):
             hops += loop.trips * s
         else:
             hops += max(i * s % apart for i in range(loop.trips))
@@ -100,7 +101,7 @@ def longest(problem: Problem, leaf: Leaf, access: TensorAccess, outer: Node, rou
 def moved(
     problem: Problem,
     leaf: Leaf,
-    access: TensorAccess,
+    part: Part,
     units: Units,
     place: int,
     *,
@@ -118,7 +119,7 @@ def moved(
         if any(outside) and not every_unit:
             continue
         shared = (
-            index and is_multicast(problem, access, loop)
+            index and is_multicast(problem, part, loop)
             for index, loop in zip(inside, loops[place + 1 :], strict=False)
         )
         if not any(shared):
@@ -129,7 +130,7 @@ def moved(
 def passing(
     problem: Problem,
     leaf: Leaf,
-    access: TensorAccess,
+    part: Part,
     units: Units,
     outer: Node,
     route: Route,
@@ -139,8 +140,8 @@ def passing(
     """Values on the busiest link of a dimension; with ``hops``, all hops of all values."""
     total = 0
     for place, loop in route.loops:
-        v = moved(problem, leaf, access, units, place, every_unit=hops)
-        s, multicast = stride(leaf, loop), is_multicast(problem, access, loop)
+        v = moved(problem, leaf, part, units, place, every_unit=hops)
+        s, multicast = stride(leaf, loop), is_multicast(problem, part, loop)
         apart = instance_stride(
             problem, problem.component(outer.data["component"]), route.dimension
         )

@@ -41,11 +41,15 @@ class Loop:
 
 @dataclass(frozen=True)
 class Operation:
-    """A point of the iteration space: its loop indices and the elements that it accesses."""
+    """A point of the iteration space: its loop indices and the elements that it accesses.
+
+    ``reads``: per tensor, an element for each access as an input; ``writes``: that of the output.
+    """
 
     time: Index
     lane: Index
-    elements: Mapping[str, Element]
+    reads: Mapping[str, tuple[Element, ...]]
+    writes: Mapping[str, Element]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +114,7 @@ class Leaf:
         A loop runs over its parent's tile, clipped; iterations without operations do not exist.
         """
         operations = []
+        einsum = self.einsum
         for point in points(self.einsum):
             rest = {name: point[name] - start for name, (start, _) in self.einsum.bounds}
             time: list[int] = []
@@ -117,8 +122,9 @@ class Leaf:
             for loop in self.loops:
                 index, rest[loop.variable] = loop.split(rest[loop.variable])
                 (time if loop.temporal else lane).append(index)
-            elements = {access.tensor: access.element(point) for access in self.einsum.accesses}
-            operations.append(Operation(tuple(time), tuple(lane), elements))
+            reads = {x: tuple(a.element(point) for a in einsum.inputs(x)) for x in einsum.tensors}
+            writes = {a.tensor: a.element(point) for a in einsum.accesses if a.output}
+            operations.append(Operation(tuple(time), tuple(lane), reads, writes))
         return tuple(sorted(operations, key=lambda operation: operation.time))
 
     def below(self, node: Node) -> bool:
@@ -180,23 +186,48 @@ def check_holders(problem: Problem, leaf: Leaf) -> None:
 def tile_depth(leaf: Leaf, leaves: Sequence[Leaf], options: Options) -> int:
     """*Tile iterations*: how many Temporal loops make a tile iteration of this leaf."""
     inner = [node for node in leaf.path if node.kind in ("Storage", "Toll") or node.is_split]
-    tile = max(leaf.depth(node) for node in inner)
+    tile = max(recurrence_depth(leaf), *(leaf.depth(node) for node in inner))
     if options.granularity == "full":
         return len(leaf.temporal)
     if options.granularity == "tile":
         return tile
     variables = frozenset[str]()
-    for access in leaf.einsum.accesses:
-        if is_exchanged(access.tensor, leaves) or (
-            access.output and streams_into_background(leaf, access.tensor, options)
+    for tensor in leaf.einsum.tensors:
+        if is_exchanged(tensor, leaves) or (
+            leaf.einsum.writes(tensor) and streams_into_background(leaf, tensor, options)
         ):
-            variables |= access.variables
+            variables |= leaf.einsum.variables(tensor)
     positions = [at for at, loop in enumerate(leaf.temporal, 1) if loop.variable in variables]
     return max([tile, *positions])
 
 
+def recurrence_depth(leaf: Leaf) -> int:
+    """*Tile iterations*: the innermost loop that carries a recurrence of a leaf to itself.
+
+    The least depth at which no tile iteration reads an element that it brings. Where there is
+    none (a Spatial loop carries the recurrence), all loops: rule 1 refuses the mapping.
+    """
+    written: dict[tuple[str, Element], list[Index]] = defaultdict(list)
+    for operation in leaf.operations:
+        for tensor, element in operation.writes.items():
+            written[tensor, element].append(operation.time)
+    depth = 0
+    for operation in leaf.operations:
+        for tensor, elements in operation.reads.items():
+            for element in elements:
+                for time in written.get((tensor, element), ()):
+                    depth = max(depth, common(time, operation.time) + 1)
+    return min(depth, len(leaf.temporal))
+
+
+def common(one: Index, two: Index) -> int:
+    """The number of outermost indices in which two agree."""
+    pairs = zip(one, two, strict=True)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def is_exchanged(tensor: str, leaves: Sequence[Leaf]) -> bool:
-    """*Tile iterations*, flow: produced by one leaf, consumed by another."""
+    """*Tile iterations*, flow: produced by one leaf, consumed by another or the same."""
     accesses = [access for leaf in leaves for access in leaf.einsum.accesses]
     outputs = {access.output for access in accesses if access.tensor == tensor}
     return outputs == {True, False}

@@ -111,13 +111,34 @@ class Einsum:
     bounds: tuple[tuple[str, tuple[int, int]], ...]
     copies: bool = False
 
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The tensors, each once, in the order of their first accesses."""
+        return tuple(dict.fromkeys(access.tensor for access in self.accesses))
+
     def access(self, tensor: str) -> TensorAccess:
-        """The access of one tensor."""
+        """The first access of one tensor."""
         return next(access for access in self.accesses if access.tensor == tensor)
+
+    def inputs(self, tensor: str) -> tuple[TensorAccess, ...]:
+        """The accesses that read a tensor as an input: there may be several."""
+        return tuple(a for a in self.accesses if a.tensor == tensor and not a.output)
+
+    def output(self, tensor: str) -> TensorAccess | None:
+        """The access that writes a tensor."""
+        return next((a for a in self.accesses if a.tensor == tensor and a.output), None)
+
+    def variables(self, tensor: str) -> frozenset[str]:
+        """The rank variables that index a tensor in any of its accesses."""
+        return frozenset[str]().union(*(a.variables for a in self.accesses if a.tensor == tensor))
 
     def reads(self, tensor: str) -> bool:
         """Whether the tensor is an input."""
-        return any(a.tensor == tensor and not a.output for a in self.accesses)
+        return bool(self.inputs(tensor))
+
+    def writes(self, tensor: str) -> bool:
+        """Whether the tensor is an output; one that is an input, too, counts as an output."""
+        return self.output(tensor) is not None
 
     def reads_or_writes(self, tensor: str) -> bool:
         """Whether the Einsum accesses the tensor."""

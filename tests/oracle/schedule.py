@@ -15,9 +15,9 @@ from heapq import heappop, heappush
 from math import lcm
 from typing import Any
 
-from .dates import Priority, sequence, shifts_of
 from .model import Model
 from .ports import Port
+from .sequence import Priority, sequence, shifts_of
 from .steps import Key, Step
 
 ORDERS = ("program", "skew", "oldest")
