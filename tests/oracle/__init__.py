@@ -8,8 +8,8 @@ the model (docs/model.md) that its docstring names.
 The parts, in the order of the model: input (`problem`, `costs`, `options`), paths, operations and
 tile iterations (`paths`), transfers and what is counted (`moves`, `transfers`), ports and units
 (`ports`), what waits for what (`lowered`, `flow`, `barriers`, `capacity`, `latency`, `model`),
-orders (`dates`, `sequence`, `schedule`), results (`results`), energy (`energy`); and a check of schedules
-(`causality`).
+orders (`dates`, `sequence`, `schedule`), results (`results`), energy (`energy`); and a check of
+schedules (`causality`).
 """
 
 from .causality import check_causality, check_ports
@@ -32,6 +32,7 @@ from .problem import (
 )
 from .results import analyze, barrier_bound, dependence_bound, resource_bound
 from .schedule import ORDERS, Schedule, latencies, schedule_of, without_ports
+from .sequence import shifts_of
 
 __all__ = [
     "ORDERS",
@@ -60,5 +61,6 @@ __all__ = [
     "read_problem",
     "resource_bound",
     "schedule_of",
+    "shifts_of",
     "without_ports",
 ]
