@@ -360,10 +360,13 @@ Loops = tuple[tuple[str, int, int], ...]
 """Shared Temporal loops: rank variable, tile shape and size of the first tile."""
 
 
-def located(einsum: Einsum, tensor: str, loops: Loops) -> list[tuple[Index, Element]]:
-    """Per operation: its indices in shared loops, and the element of a tensor."""
+def located(
+    einsum: Einsum, tensor: str, loops: Loops, *, written: bool
+) -> list[tuple[Index, Element]]:
+    """Per operation: its indices in shared loops, and the elements that it reads or writes."""
     result = []
-    access = einsum.access(tensor)
+    output = einsum.output(tensor)
+    accesses = [output] if written and output else einsum.inputs(tensor)
     for point in oracle.points(einsum):
         rest = {name: point[name] - start for name, (start, _) in einsum.bounds}
         index = []
@@ -374,7 +377,7 @@ def located(einsum: Einsum, tensor: str, loops: Loops) -> list[tuple[Index, Elem
                 at += 1
             rest[variable] = inside
             index.append(at)
-        result.append((tuple(index), access.element(point)))
+        result += [(tuple(index), access.element(point)) for access in accesses]
     return result
 
 
@@ -386,23 +389,24 @@ def covers(
     ``computed``: all elements that an Einsum computes, if the tensor is not an input. Others are
     padding.
     """
-    read = set(located(reader, tensor, loops))
+    read = set(located(reader, tensor, loops, written=False))
     if computed is not None:
         read = {(index, element) for index, element in read if element in computed}
-    return read <= set(located(bringer, tensor, loops))
+    return read <= set(located(bringer, tensor, loops, written=True))
 
 
 def finishes(producer: Einsum, reader: Einsum, tensor: str, loops: Loops) -> bool:
     """Whether a producer updates nothing in a later tile than a reader reads it."""
     latest: dict[Element, Index] = {}
-    for index, element in located(producer, tensor, loops):
+    for index, element in located(producer, tensor, loops, written=True):
         latest[element] = max(latest.get(element, index), index)
-    return all(latest.get(x, index) <= index for index, x in located(reader, tensor, loops))
+    read = located(reader, tensor, loops, written=False)
+    return all(latest.get(x, index) <= index for index, x in read)
 
 
 def keeps(producer: Einsum, tensor: str, loops: Loops) -> bool:
     """Whether a producer updates each element in one tile only."""
-    tiles = set(located(producer, tensor, loops))
+    tiles = set(located(producer, tensor, loops, written=True))
     return len(tiles) == len({element for _, element in tiles})
 
 
@@ -412,12 +416,12 @@ def in_order(producer: Einsum, reader: Einsum, tensor: str, loops: Loops, depth:
     ``depth`` is the depth of the holder in which they exchange the tensor.
     """
     latest: dict[tuple[Index, Element], Index] = {}
-    for index, element in located(producer, tensor, loops):
+    for index, element in located(producer, tensor, loops, written=True):
         key = (index[:depth], element)
         latest[key] = max(latest.get(key, index), index)
     return all(
         latest.get((index[:depth], element), index) <= index
-        for index, element in located(reader, tensor, loops)
+        for index, element in located(reader, tensor, loops, written=False)
     )
 
 
@@ -578,12 +582,12 @@ class MappingDraw:
         common = [
             name for name in above.extents if all(name in dict(einsum.bounds) for einsum in group)
         ]
-        for _ in range(self.choose((1, 0, 1, 2)) if common else 0):
-            variable = self.choose(common)
+        for _ in range(self.shared_loops(group) if common else 0):
+            variable = self.shared_variable(group, above, common)
             extent = above.extents[variable]
             if extent == 1 and not self.chance(2):
                 continue
-            shape = self.draw(st.integers(1, max(1, extent - 1)))
+            shape = self.shared_shape(group, variable, extent)
             deeper = above.with_loop(variable, shape, self.first(shape, extent))
             forced = {
                 tensor
@@ -619,6 +623,22 @@ class MappingDraw:
             numbers = (0, 0, 1) if self.fanouts or len(self.computes) > 1 else (0,)
             split["binding"] = [self.choose(numbers) for _ in branches]
         return [*nodes, *storages, split]
+
+    def shared_loops(self, group: Sequence[Einsum]) -> int:
+        """Draw the number of loops above a split."""
+        return self.choose((1, 0, 1, 2))
+
+    def shared_variable(self, group: Sequence[Einsum], above: Above, common: Sequence[str]) -> str:
+        """Draw the variable of a loop above a split."""
+        return self.choose(common)
+
+    def shared_shape(self, group: Sequence[Einsum], variable: str, extent: int) -> int:
+        """Draw the tile shape of a loop above a split."""
+        return int(self.draw(st.integers(1, max(1, extent - 1))))
+
+    def may_be_spatial(self, einsum: Einsum, variable: str) -> bool:
+        """Whether a leaf's loop over a variable may be Spatial."""
+        return True
 
     def may_hold(self, group: Sequence[Einsum], above: Above, tensor: str) -> bool:
         """Whether a tensor has a holder here, or may get one."""
@@ -668,10 +688,11 @@ class MappingDraw:
             while extent > 1 or (extent == 1 and self.chance(1)):
                 shape = self.choose((1, self.draw(st.integers(1, max(1, extent - 1)))))
                 trips, first = -(-extent // shape), shape
-                if shape == 1 and 1 < trips <= room[compute] and self.chance(7):
+                unrolled = shape if self.may_be_spatial(einsum, name) else 0
+                if unrolled == 1 and 1 < trips <= room[compute] and self.chance(7):
                     room[compute] //= trips
                     last.append(spatial(name, 1, compute))
-                elif 1 < trips <= room[array] and self.chance(7):
+                elif unrolled and 1 < trips <= room[array] and self.chance(7):
                     room[array] //= trips
                     middle.append(spatial(name, shape, array))
                 elif any(loop["rank_variable"] == name for loop in middle):
@@ -718,6 +739,10 @@ class MappingDraw:
             queues.setdefault(loop["rank_variable"], []).append(loop)
         return [queues[loops[at]["rank_variable"]].pop(0) for at in order]
 
+    def may_back(self, einsum: Einsum, tensor: str, loops: Loops) -> bool:
+        """Whether the backing storage of a leaf's output may stand below these loops."""
+        return keeps(einsum, tensor, loops)
+
     def private_holders(
         self,
         einsum: Einsum,
@@ -733,8 +758,8 @@ class MappingDraw:
         ``outer``.
         """
         places = []
-        for access in einsum.accesses:
-            tensor, place = access.tensor, 0
+        for tensor in einsum.tensors:
+            place = 0
             needed = not above.holders.get(tensor)
             while needed or self.chance(4):
                 numbers = self.components(above, tensor)
@@ -743,8 +768,8 @@ class MappingDraw:
                 number = numbers[0] if self.chance(7) else self.choose(numbers)
                 first, most = registers if number == register else (0, outer)
                 first = max(first, place)
-                if needed and access.output and self.ignores != "sums":
-                    while most > first and not keeps(
+                if needed and einsum.writes(tensor) and self.ignores != "sums":
+                    while most > first and not self.may_back(
                         einsum, tensor, (*above.loops, *map(tiling, loops[:most]))
                     ):
                         most -= 1

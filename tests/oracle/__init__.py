@@ -33,6 +33,7 @@ from .problem import (
 from .results import analyze, barrier_bound, dependence_bound, resource_bound
 from .schedule import ORDERS, Schedule, latencies, schedule_of, without_ports
 from .sequence import shifts_of
+from .transfers import Run
 
 __all__ = [
     "ORDERS",
@@ -44,6 +45,7 @@ __all__ = [
     "Model",
     "NoOrder",
     "Options",
+    "Run",
     "Schedule",
     "analyze",
     "barrier_bound",
