@@ -5,11 +5,11 @@ tuples, a schedule is simulated with exact fractions. Nothing is imported from p
 generality are given up for one aim: that a reader can hold each function against the paragraph of
 the model (docs/model.md) that its docstring names.
 
-The parts, in the order of the model: input (`problem`, `costs`, `options`), paths, operations and
-tile iterations (`paths`), transfers and what is counted (`moves`, `transfers`), ports and units
-(`ports`), what waits for what (`lowered`, `flow`, `barriers`, `capacity`, `latency`, `model`),
-orders (`dates`, `sequence`, `schedule`), results (`results`), energy (`energy`); and a check of
-schedules (`causality`).
+The parts, in the order of the model: input (`problem`, `recurrences`, `costs`, `options`), paths,
+operations and tile iterations (`paths`), transfers and what is counted (`moves`, `transfers`),
+ports and units (`ports`), what waits for what (`lowered`, `flow`, `barriers`, `capacity`,
+`latency`, `model`), orders (`dates`, `sequence`, `schedule`), results (`results`), energy
+(`energy`); and a check of schedules (`causality`).
 """
 
 from .causality import check_causality, check_ports

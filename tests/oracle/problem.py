@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from .costs import Costs, read_costs
+from .recurrences import without_names
 
 Element = tuple[int, ...]
 Index = tuple[int, ...]
@@ -296,6 +297,7 @@ class Problem:
 
 def read_problem(data: Mapping[str, Any], pipelines: bool = True) -> Problem:
     """Read plain data; without ``pipelines`` every Pipeline is read as a Sequential."""
+    data = without_names(data)
     workload = data["workload"]
     bounds = read_bounds(workload)
     sizes = workload.get("rank_sizes", {})
@@ -378,7 +380,8 @@ def read_einsum(
         )
         accesses.append(access)
         for rank, expression in expressions.items():
-            if rank in sizes and expression.coefficients == ((rank.lower(), 1),):
+            plain = Affine(((rank.lower(), 1),), 0)
+            if rank in sizes and expression == plain:
                 ranges[rank.lower()] = (0, int(sizes[rank]))
     variables = sorted(frozenset[str]().union(*(access.variables for access in accesses)))
     return Einsum(
