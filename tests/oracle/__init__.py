@@ -9,7 +9,7 @@ The parts, in the order of the model: input (`problem`, `recurrences`, `costs`, 
 operations and tile iterations (`paths`), transfers and what is counted (`moves`, `transfers`),
 ports and units (`ports`), what waits for what (`lowered`, `flow`, `barriers`, `capacity`,
 `latency`, `model`), orders (`dates`, `sequence`, `schedule`), results (`results`), energy
-(`energy`); and a check of schedules (`causality`).
+(`energy`); and checks of schedules (`causality`) and of what moves (`values`).
 """
 
 from .causality import check_causality, check_ports
@@ -34,6 +34,7 @@ from .results import analyze, barrier_bound, dependence_bound, resource_bound
 from .schedule import ORDERS, Schedule, latencies, schedule_of, without_ports
 from .sequence import shifts_of
 from .transfers import Run
+from .values import Values
 
 __all__ = [
     "ORDERS",
@@ -47,6 +48,7 @@ __all__ = [
     "Options",
     "Run",
     "Schedule",
+    "Values",
     "analyze",
     "barrier_bound",
     "check_causality",
