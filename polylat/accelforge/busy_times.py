@@ -201,7 +201,7 @@ def busy_times(spec: Any, *, pipelined: bool) -> BusyTimes:
         )
         for e in counted
     }
-    single = {e.name: frozenset(a.tensor for a in e.accesses if not a.output) for e in counted}
+    single = {e.name: frozenset(a.tensor for a in e.accesses if _is_one_read(a)) for e in counted}
     return BusyTimes(tuple(columns), ports, whole, single)
 
 
@@ -235,12 +235,21 @@ def _is_dense(einsum: Einsum) -> bool:
     )
 
 
+def _is_one_read(access: TensorAccess) -> bool:
+    return not access.output and len(access.reads) == 1
+
+
 def _is_one(index: Affine) -> bool:
     return len(index.terms) == 1 and index.terms[0][1] == 1
 
 
 def _is_box(access: TensorAccess) -> bool:
-    """Whether the footprint of every tile is a box of as many elements as AccelForge counts."""
+    """Whether the footprint of every tile is a box of as many elements as AccelForge counts.
+
+    It does not count several accesses to a tensor.
+    """
+    if access.is_state or len(access.projections) > 1:
+        return False
     variables = [v for index in access.projection for v, _ in index.terms]
     return len(set(variables)) == len(variables) and all(
         index.constant == 0 and all(factor == 1 for _, factor in index.terms)

@@ -43,7 +43,8 @@ class Roofline(Tabular):
     accesses
         (Einsum, component, tensor or None, action) → number of actions of the busiest unit in one
         instance of the Einsum, which determine its latency. Zeros are listed, as in AccelForge. Of
-        a Network: actions that pass the busiest link.
+        a Network: actions that pass the busiest link. Of a tensor that the Einsum accesses several
+        times: sums over these accesses.
     totals
         The same over all units and all instances: AccelForge's action counts.
     components
@@ -171,6 +172,10 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
     is its ``total_latency`` expression, evaluated on its numbers of actions. It is multiplied by
     the ``n_instances`` of the Einsum and of the workload, and summed over the Einsums.
 
+    In AccelForge an Einsum has one access per tensor, so that there are no recurrences. What an
+    Einsum reads and what it writes of a tensor that it accesses several times is priced as
+    AccelForge prices tensors of their own.
+
     Examples
     --------
     A sum of 6 values in two tiles of 3, from a memory that serves one action per unit of time.
@@ -231,8 +236,8 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
         counts = copy_counts(path, release) if einsum.is_copy else action_counts(path)
         for count in spread_counts(path, counts, release):
             key = (einsum.name, count.component, count.tensor, count.action)
-            accesses[key] = reduce_number(count.one_unit)
-            totals[key] = reduce_number(count.all_units * instances)
+            _add(accesses, key, count.one_unit)
+            _add(totals, key, count.all_units * instances)
             actions = sums.setdefault(count.component, {})
             actions[count.action] = actions.get(count.action, 0) + count.one_unit
         uses: dict[str, list[NetworkUse]] = {}
@@ -240,8 +245,8 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
             network = use.component
             key = (einsum.name, network.name, use.tensor, HOP)
             scale = network.network.actions_scale if network.network is not None else 1
-            accesses[key] = reduce_number(max((0, *use.traffic.values())))
-            totals[key] = reduce_number(use.total_hops * scale * instances)
+            _add(accesses, key, max((0, *use.traffic.values())))
+            _add(totals, key, use.total_hops * scale * instances)
             uses.setdefault(network.name, []).append(use)
         times = {c.name: c.busy_time(sums[c.name]) for c in path.components if c.name in sums}
         times |= {c.name: _network_time(c, uses[c.name]) for c in path.components if c.name in uses}
@@ -266,6 +271,11 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
         release,
         spec.readings,
     )
+
+
+def _add(counts: dict[AccessKey, Number], key: AccessKey, number: Number) -> None:
+    """Add to a sum: of a tensor that an Einsum accesses several times, all accesses count."""
+    counts[key] = reduce_number(counts.get(key, 0) + number)
 
 
 def _network_time(component: Component, uses: Sequence[NetworkUse]) -> Number:

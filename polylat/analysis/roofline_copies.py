@@ -50,9 +50,9 @@ def copy_counts(path: MappingPath, accounting: str) -> Iterator[ActionCount]:
         The Einsum has several inputs.
     """
     einsum = path.einsum
-    if len(einsum.inputs) != 1:
+    if len(path.inputs) != 1:
         raise UnsupportedError(
-            f"copy Einsum {einsum.name!r} has {len(einsum.inputs)} inputs",
+            f"copy Einsum {einsum.name!r} has {len(path.inputs)} inputs",
             where=einsum.where or None,
             fix="give it one input",
         )
@@ -74,27 +74,24 @@ def joint_holdings(path: MappingPath) -> list[Holding]:
         The outermost holder in each component.
     """
     outermost: dict[int, Holding] = {}
-    for holding in sorted(chain.from_iterable(path.holdings.values()), key=lambda p: p.position):
+    for holding in sorted(_all_holdings(path), key=lambda p: p.position):
         outermost.setdefault(holding.level, holding._replace(until=holding.position))
     return list(outermost.values())
 
 
 def _counts_of_1_0(path: MappingPath) -> Iterator[ActionCount]:
-    einsum = path.einsum
-    for tensor, holdings in path.holdings.items():
-        segments_above(einsum.access(tensor), path.loops, holdings)  # raises where AccelForge does
-    access, holdings = einsum.access(einsum.inputs[0]), joint_holdings(path)
+    for every, own in path.holdings:
+        segments_above(every, path.loops, own)  # raises where AccelForge does
+    access, holdings = path.inputs[0], joint_holdings(path)
     tiles = tiles_of(access, segments_above(access, path.loops, holdings), path.sizes)
     yield from tensor_counts(access, holdings, tiles, inwards=False, reads=False, writes=False)
 
 
 def _counts_of_main(path: MappingPath) -> Iterator[ActionCount]:
     _check_neighbors(path)
-    einsum = path.einsum
-    backing = max(holdings[0].number for holdings in path.holdings.values())
+    backing = max(holdings[0].number for _, holdings in path.holdings)
     found: dict[tuple[str, str], ActionCount] = {}
-    for tensor, every in path.holdings.items():
-        access = einsum.access(tensor)
+    for access, every in path.holdings:
         holdings = [holding for holding in every if holding.number <= backing]
         tiles = tiles_of(access, segments_above(access, path.loops, holdings), path.sizes)
         for count in tensor_counts(
@@ -103,7 +100,11 @@ def _counts_of_main(path: MappingPath) -> Iterator[ActionCount]:
             key = count.component, count.action
             found[key] = _least(found[key], count) if key in found else count
     for count in found.values():
-        yield count._replace(tensor=einsum.inputs[0])
+        yield count._replace(access=path.inputs[0])
+
+
+def _all_holdings(path: MappingPath) -> Iterator[Holding]:
+    return chain.from_iterable(holdings for _, holdings in path.holdings)
 
 
 def _least(one: ActionCount, other: ActionCount) -> ActionCount:
@@ -115,7 +116,7 @@ def _least(one: ActionCount, other: ActionCount) -> ActionCount:
 
 def _check_neighbors(path: MappingPath) -> None:
     """Refuse, as AccelForge does, holders in one component with a loop between them."""
-    every = sorted(chain.from_iterable(path.holdings.values()), key=lambda p: p.position)
+    every = sorted(_all_holdings(path), key=lambda p: p.position)
     for outer, inner in combinations(every, 2):
         between = [p for p in path.loops if outer.position < p.position < inner.position]
         if outer.level == inner.level and between:

@@ -8,6 +8,8 @@ h0 … hm from the outside in and the leaf below them, all counts are products o
 - The exchanges of a holder or the leaf with its parent are that fill (one element for the leaf)
   times the trip counts of the loops between the two; a Spatial loop over units that share the
   element counts once.
+- What an Einsum reads and what it writes of a tensor that it accesses several times are counted
+  like tensors of their own, which the same holders hold: AccelForge has one access per tensor.
 - The accesses to a holder are its exchanges with its parent and with its child, times the trip
   counts of the Temporal loops above it (for one unit) or of all loops above it (for all units).
 
@@ -41,17 +43,23 @@ class ActionCount(NamedTuple):
 
     Parameters
     ----------
-    component, tensor, action
-        The access; the tensor is None for a computation.
+    component, access, action
+        The component, the access that is served and the action; the access is None for a
+        computation.
     one_unit, all_units
         Number of actions of the busiest unit, and of all units.
     """
 
     component: str
-    tensor: str | None
+    access: TensorAccess | None
     action: str
     one_unit: Number
     all_units: Number
+
+    @property
+    def tensor(self) -> str | None:
+        """The tensor; None for a computation."""
+        return None if self.access is None else self.access.tensor
 
 
 class Tile(NamedTuple):
@@ -94,10 +102,8 @@ def action_counts(path: MappingPath) -> Iterator[ActionCount]:
     ActionCount
         Per component, tensor and action.
     """
-    einsum = path.einsum
     compute = path.components[-1]
-    for tensor, holdings in path.holdings.items():
-        access = einsum.access(tensor)
+    for access, holdings in path.holdings:
         segments = segments_above(access, path.loops, holdings)
         tiles = tiles_of(access, segments, path.sizes)
         yield from tensor_counts(
@@ -365,12 +371,12 @@ def tensor_counts(
             not_sent = skipped if first_skipped else 0
         cost = component.actions_per_value["read", tensor]
         one_unit: Number = (tile.temporal * sent - tile.first * not_sent) * cost
-        yield ActionCount(component.name, tensor, "read", one_unit, one_unit * tile.units)
+        yield ActionCount(component.name, access, "read", one_unit, one_unit * tile.units)
         one_unit = 0
         if not toll:
             cost = component.actions_per_value["write", tensor]
             one_unit = (tile.temporal * (read + up) - tile.first * not_read) * cost
-        yield ActionCount(component.name, tensor, "write", one_unit, one_unit * tile.units)
+        yield ActionCount(component.name, access, "write", one_unit, one_unit * tile.units)
         down = read * tile.exchanges
         up = written * tile.exchanges
         skipped = not_read * tile.first_exchanges

@@ -27,6 +27,7 @@ from polylat.errors import UnsupportedError
 from polylat.numbers import Number
 from polylat.spec.arch import Component
 from polylat.spec.network import HOP
+from polylat.spec.workload import TensorAccess
 
 __all__ = ["LoopTile", "NetworkUse", "network_use", "network_uses", "spread_counts"]
 
@@ -97,15 +98,15 @@ def spread_counts(
     if not any(component.physical for component in path.components):
         yield from counts
         return
-    instances: dict[tuple[str, str], Number] = {}
-    for tensor, holdings in _counted(path, accounting).items():
-        segments = _loop_tiles(path, tensor, holdings)
+    instances: dict[tuple[TensorAccess | None, str], Number] = {}
+    for access, holdings in _counted(path, accounting):
+        segments = _loop_tiles(path, access, holdings)
         for j, holding in enumerate(holdings):
             within = [*chain.from_iterable(segments[j + 1 :])]
-            key = tensor, holding.component.name
+            key = access, holding.component.name
             instances[key] = _instances(holding, path.components, within)
     for count in counts:
-        shares = instances.get((count.tensor or "", count.component), 1)
+        shares = instances.get((count.access, count.component), 1)
         yield count._replace(one_unit=Fraction(count.one_unit) / shares)
 
 
@@ -132,9 +133,10 @@ def network_uses(path: MappingPath, accounting: str) -> Iterator[NetworkUse]:
     """
     if all(component.network is None for component in path.components):
         return
-    for tensor, holdings in _counted(path, accounting).items():
-        segments = _loop_tiles(path, tensor, holdings)
-        relevant = fully_relevant(path.einsum.access(tensor))
+    for access, holdings in _counted(path, accounting):
+        tensor = access.tensor
+        segments = _loop_tiles(path, access, holdings)
+        relevant = fully_relevant(access)
         levels = [p.level for p in holdings]
         if not path.einsum.is_copy:
             levels.append(len(path.components) - 1)
@@ -159,8 +161,10 @@ def network_uses(path: MappingPath, accounting: str) -> Iterator[NetworkUse]:
             yield network_use(path.components, tensor, outer, network, within, above)
 
 
-def _counted(path: MappingPath, accounting: str) -> Mapping[str, Sequence[Holding]]:
-    """Return the holders that count, per tensor."""
+def _counted(
+    path: MappingPath, accounting: str
+) -> Sequence[tuple[TensorAccess, Sequence[Holding]]]:
+    """Return the holders that count, per access."""
     if not path.einsum.is_copy:
         return path.holdings
     if accounting != "1.0":
@@ -170,14 +174,13 @@ def _counted(path: MappingPath, accounting: str) -> Mapping[str, Sequence[Holdin
             where=path.einsum.where or None,
             fix="use accounting '1.0'",
         )
-    return {path.einsum.inputs[0]: joint_holdings(path)}
+    return [(path.inputs[0], joint_holdings(path))]
 
 
 def _loop_tiles(
-    path: MappingPath, tensor: str, holdings: Sequence[Holding]
+    path: MappingPath, access: TensorAccess, holdings: Sequence[Holding]
 ) -> list[list[LoopTile]]:
     """Return the loops directly above each holder, and above the leaf, as the tensor sees them."""
-    access = path.einsum.access(tensor)
     shape = {variable: path.sizes[variable] for variable in access.variables}
     found: list[list[LoopTile]] = []
     for segment in segments_above(access, path.loops, holdings):

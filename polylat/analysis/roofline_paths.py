@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 from typing import NamedTuple
@@ -14,9 +15,16 @@ from polylat.numbers import Number
 from polylat.spec import Spec
 from polylat.spec.arch import Component
 from polylat.spec.mapping import Branch, Compute, Holder, Loop, Spatial, Storage, Temporal, Toll
-from polylat.spec.workload import Einsum, Workload
+from polylat.spec.workload import Einsum, TensorAccess, Workload
 
-__all__ = ["CountedLoop", "Holding", "MappingPath", "mapping_paths", "trip_count"]
+__all__ = [
+    "CountedLoop",
+    "Holding",
+    "MappingPath",
+    "mapping_paths",
+    "priced_accesses",
+    "trip_count",
+]
 
 _Nodes = tuple[Loop | Holder, ...]
 
@@ -61,6 +69,28 @@ def mapping_paths(spec: Spec) -> Iterator[MappingPath]:
             f"Einsum {missing[0]!r} has no Compute node",
             fix="give each Einsum of the workload one Compute node",
         )
+
+
+def priced_accesses(einsum: Einsum) -> tuple[TensorAccess, ...]:
+    """Return the accesses that are priced as tensors of their own.
+
+    Parameters
+    ----------
+    einsum
+        The Einsum.
+
+    Returns
+    -------
+    tuple of TensorAccess
+        One per read and one per write, all of which have one projection: in AccelForge an Einsum
+        accesses a tensor once.
+    """
+    found: list[TensorAccess] = []
+    for access in einsum.accesses:
+        found += (replace(access, reads=(read,), write=None) for read in access.reads)
+        if access.write is not None:
+            found.append(replace(access, reads=()))
+    return tuple(found)
 
 
 def trip_count(extent: int, tile: int) -> Number:
@@ -184,7 +214,7 @@ class MappingPath(NamedTuple):
     steps, operations
         Operations of the busiest unit, and of all units.
     holdings
-        Tensor → its holders, outer to inner.
+        Per access that is priced as a tensor of its own: its holders, outer to inner.
     """
 
     einsum: Einsum
@@ -193,7 +223,12 @@ class MappingPath(NamedTuple):
     loops: Sequence[CountedLoop]
     steps: Number
     operations: Number
-    holdings: dict[str, list[Holding]]
+    holdings: Sequence[tuple[TensorAccess, Sequence[Holding]]]
+
+    @property
+    def inputs(self) -> list[TensorAccess]:
+        """The accesses that read."""
+        return [access for access, _ in self.holdings if not access.output]
 
 
 def _path(
@@ -213,7 +248,8 @@ def _path(
         )
     levels = {component.name: level for level, component in enumerate(components)}
     loops, steps, operations = _loops(einsum, leaf, nodes, components, levels, sizes)
-    holdings = _holdings(einsum, leaf, nodes, components, levels, shared)
+    of = _holdings(einsum, leaf, nodes, components, levels, shared)
+    holdings = [(access, of[access.tensor]) for access in priced_accesses(einsum)]
     return MappingPath(einsum, components, sizes, loops, steps, operations, holdings)
 
 
@@ -318,7 +354,7 @@ def _loops(
 def _in_expressions(einsum: Einsum) -> set[str]:
     """Rank variables that occur in some tensor only within expressions, such as ``p + r``."""
     found: set[str] = set()
-    for access in einsum.accesses:
+    for access in priced_accesses(einsum):
         alone = {
             index.terms[0][0]
             for index in access.projection
