@@ -37,6 +37,7 @@ def to_spec(
     index: int | None = None,
     *,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    recurrences: Mapping[str, str] | None = None,
     **variables: Any,
 ) -> Spec:
     """Convert AccelForge's ``Spec`` or ``Mappings`` to a `polylat.Spec`.
@@ -50,6 +51,8 @@ def to_spec(
         Index of the mapping, from 0; may be omitted if there is only one.
     functions
         Functions that expressions may call, by name: see `polylat.load`.
+    recurrences
+        Tensors that are earlier states, such as ``{"H_prev": "H[t-1]"}``: see `polylat.load`.
     **variables
         Variables for expressions; they override those of the ``Spec``.
 
@@ -80,4 +83,4 @@ def to_spec(
             "AccelForge is not installed",
             fix="pip install 'polylat[accelforge]' (it needs Python 3.12 or newer)",
         )
-    return convert_spec(value, index, variables, check_functions(functions))
+    return convert_spec(value, index, variables, check_functions(functions), recurrences)

@@ -12,7 +12,7 @@ from polylat.analysis.occupancy import peak_or_none
 from polylat.analysis.results import Results
 from polylat.errors import OptionError
 from polylat.numbers import Number, format_number, format_ratio, json_number
-from polylat.spec.mapping import Branch, Compute, Spatial, Temporal, describe_node
+from polylat.spec.mapping import Branch, Compute, Spatial, Storage, Temporal, Toll, describe_node
 from polylat.spec.pairs import pair_names
 from polylat.tables import Cell, Column, Table, Tabular
 
@@ -254,6 +254,8 @@ def _tree(mapping: Branch) -> dict[str, str]:
     def walk(branch: Branch, above: tuple[str, ...]) -> None:
         path = list(above)
         for node in branch.nodes:
+            if isinstance(node, Storage | Toll) and not node.tensors:
+                continue  # an outer node holds what it names
             words = describe_node(node)
             if isinstance(node, Temporal | Spatial):
                 words += f", tiles of {node.tile_shape:,}"

@@ -53,7 +53,7 @@ def mapping_paths(spec: Spec) -> Iterator[MappingPath]:
     shared = _shared(spec.workload)
     einsums = {einsum.name: einsum for einsum in spec.workload.einsums}
     computed: set[str] = set()
-    for leaf, nodes in _leaves(spec.mapping, ()):
+    for leaf, nodes in _leaves(spec.mapping, (), spec.workload):
         einsum = einsums.get(leaf.einsum)
         if einsum is None or einsum.name in computed:
             raise MappingError(
@@ -83,10 +83,10 @@ def priced_accesses(einsum: Einsum) -> tuple[TensorAccess, ...]:
     -------
     tuple of TensorAccess
         One per read and one per write, all of which have one projection: in AccelForge an Einsum
-        accesses a tensor once.
+        accesses a tensor once. Earlier states that the input names as tensors are such tensors.
     """
     found: list[TensorAccess] = []
-    for access in einsum.accesses:
+    for access in einsum.original or einsum.accesses:
         found += (replace(access, reads=(read,), write=None) for read in access.reads)
         if access.write is not None:
             found.append(replace(access, reads=()))
@@ -131,19 +131,28 @@ def _shared(workload: Workload) -> set[str]:
     seen: set[str] = set()
     shared: set[str] = set()
     for einsum in workload.einsums:
-        shared.update(seen.intersection(einsum.tensors))
-        seen.update(einsum.tensors)
+        tensors = _tensors(einsum)
+        shared.update(seen.intersection(tensors))
+        seen.update(tensors)
     return shared
 
 
-def _leaves(branch: Branch, above: _Nodes) -> Iterator[tuple[Compute, _Nodes]]:
+def _tensors(einsum: Einsum) -> tuple[str, ...]:
+    """Names of the tensors accessed, as the input has them."""
+    return tuple(dict.fromkeys(access.tensor for access in priced_accesses(einsum)))
+
+
+def _leaves(branch: Branch, above: _Nodes, workload: Workload) -> Iterator[tuple[Compute, _Nodes]]:
     """Yield every leaf with the loops and holders above it, outer to inner."""
-    nodes = above + branch.nodes
+    nodes = above + tuple(
+        replace(node, tensors=node.named(workload)) if isinstance(node, Storage | Toll) else node
+        for node in branch.nodes
+    )
     if isinstance(branch.end, Compute):
         yield branch.end, nodes
     else:
         for child in branch.end.branches:
-            yield from _leaves(child, nodes)
+            yield from _leaves(child, nodes, workload)
 
 
 class CountedLoop(NamedTuple):
@@ -373,12 +382,13 @@ def _holdings(
     shared: AbstractSet[str],
 ) -> dict[str, list[Holding]]:
     """Return the holders of every tensor, outer to inner."""
+    tensors = _tensors(einsum)
     found: list[tuple[str, int, int]] = []
     held: dict[str, set[int]] = {}
     for position, node in enumerate(nodes):
         if not isinstance(node, (Storage, Toll)):
             continue
-        for tensor in node.among(einsum.tensors):
+        for tensor in node.among(tensors):
             level = _level(node, levels)
             component = components[level]
             if component.kind != ("Toll" if isinstance(node, Toll) else "Memory"):
@@ -403,14 +413,14 @@ def _holdings(
                 )
             held[tensor].add(level)
             found.append((tensor, position, level))
-    for tensor in einsum.tensors:
+    for tensor in tensors:
         if tensor not in held:
             raise MappingError(
                 f"nothing holds {tensor!r} above Einsum {einsum.name!r}",
                 where=leaf.where or None,
                 fix="add a Storage of the tensor",
             )
-    holdings: dict[str, list[Holding]] = {tensor: [] for tensor in einsum.tensors}
+    holdings: dict[str, list[Holding]] = {tensor: [] for tensor in tensors}
     for i, (tensor, position, level) in enumerate(found):
         until = found[i + 1][1] if i + 1 < len(found) else len(nodes)
         holdings[tensor].append(Holding(position, until, level, components[level], i))

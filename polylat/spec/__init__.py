@@ -38,6 +38,7 @@ class Spec(SpecParts, Tabular):
         data: Mapping[str, Any],
         *,
         functions: Mapping[str, Callable[..., Any]] | None = None,
+        recurrences: Mapping[str, str] | None = None,
         **variables: Any,
     ) -> Spec:
         """Evaluate plain data in the shape of AccelForge's YAML.
@@ -49,6 +50,8 @@ class Spec(SpecParts, Tabular):
             type: ``{"type": "Storage", ...}``.
         functions
             Functions that its expressions may call, by name: see `polylat.load`.
+        recurrences
+            Tensors that are earlier states: see `polylat.load`.
         **variables
             Variables for its expressions; they override those under ``variables``.
 
@@ -64,7 +67,9 @@ class Spec(SpecParts, Tabular):
             it.
         """
         own = CustomFunctions(check_functions(functions))
-        return cls.from_parts(evaluate(to_tree(data), to_tree(variables), functions=own))
+        return cls.from_parts(
+            evaluate(to_tree(data), to_tree(variables), functions=own, recurrences=recurrences)
+        )
 
     @classmethod
     def from_parts(cls, parts: SpecParts) -> Spec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from polylat.errors import OptionError
@@ -46,7 +47,8 @@ def hoisted(mapping: Branch, workload: Workload, tensor: str, component: str) ->
             f"there is no split between the Einsums that access {tensor!r}",
             fix="hoist a tensor that several Einsums of a split access",
         )
-    branches = tuple(_without(branch, tensor, component) for branch in target.end.branches)
+    names = workload.names_of(tensor)
+    branches = tuple(_without(branch, tensor, component, names) for branch in target.end.branches)
     if branches == target.end.branches:
         raise OptionError(
             f"no branch of the split {target.end.name} keeps {tensor!r} in {component!r}",
@@ -98,7 +100,9 @@ def _merged(branch: Branch, workload: Workload, above: frozenset[str]) -> Branch
     for (tensor, component), node in firsts.items():
         users = [head for head, tensors in zip(heads, used, strict=True) if tensor in tensors]
         if len(users) > 1 and all((tensor, component) in head for head in users):
-            known = nodes.setdefault(component, Storage(component, (), node.where, merged=True))
+            original = None if node.original is None else ()
+            made = Storage(component, (), node.where, merged=True, original=original)
+            known = nodes.setdefault(component, made)
             nodes[component] = replace(known, tensors=(*known.tensors, tensor))
             branches = tuple(_without(inner, tensor, component) for inner in branches)
     return Branch((*branch.nodes, *nodes.values()), replace(end, branches=branches))
@@ -120,17 +124,22 @@ def _heads(branch: Branch, above: frozenset[str]) -> dict[tuple[str, str], Stora
     return {(tensor, component): node for tensor, (component, node) in found.items()}
 
 
-def _without(branch: Branch, tensor: str, component: str) -> Branch:
-    """Return a branch in which a component does not keep a tensor."""
+def _without(branch: Branch, tensor: str, component: str, names: Collection[str] = ()) -> Branch:
+    """Return a branch in which a component does not keep a tensor.
+
+    Nodes keep the names that they have in the input, but for `names`.
+    """
     nodes: list[Loop | Holder] = []
     for node in branch.nodes:
         if isinstance(node, Storage) and node.component == component and tensor in node.tensors:
             rest = tuple(name for name in node.tensors if name != tensor)
-            if rest:
-                nodes.append(replace(node, tensors=rest))
+            kept = node.original and tuple(name for name in node.original if name not in names)
+            if rest or kept:
+                nodes.append(replace(node, tensors=rest, original=kept))
         else:
             nodes.append(node)
     end = branch.end
     if not isinstance(end, Compute):
-        end = replace(end, branches=tuple(_without(b, tensor, component) for b in end.branches))
+        inner = tuple(_without(b, tensor, component, names) for b in end.branches)
+        end = replace(end, branches=inner)
     return Branch(tuple(nodes), end)

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from polylat.spec.workload import Workload
+
 
 @dataclass(frozen=True)
 class Temporal:
@@ -93,6 +95,7 @@ class _Holder:
     """What Storages and Tolls have in common: they name tensors."""
 
     tensors: tuple[str, ...]
+    original: tuple[str, ...] | None
 
     @cached_property
     def _places(self) -> Mapping[str, int]:
@@ -114,6 +117,24 @@ class _Holder:
         found = {tensor for tensor in tensors if tensor in self._places}
         return sorted(found, key=self._places.__getitem__)
 
+    def named(self, workload: Workload) -> tuple[str, ...]:
+        """Return the tensors by all names that the input gives them.
+
+        Parameters
+        ----------
+        workload
+            The workload.
+
+        Returns
+        -------
+        tuple of str
+            The node's tensors as the input has them; where the node is not one of the input, with
+            the names of their earlier states.
+        """
+        if self.original is not None:
+            return self.original
+        return tuple(name for tensor in self.tensors for name in workload.names_of(tensor))
+
 
 @dataclass(frozen=True)
 class Storage(_Holder):
@@ -129,12 +150,16 @@ class Storage(_Holder):
         Location in the input, for messages.
     merged
         Whether the input has a node in each branch of the split below instead.
+    original
+        The tensors as the input has them, where it names earlier states as tensors of their own
+        (`Workload.earlier`); None: not a node of such an input.
     """
 
     component: str
     tensors: tuple[str, ...]
     where: str = field(default="", compare=False)
     merged: bool = field(default=False, compare=False)
+    original: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,11 +174,14 @@ class Toll(_Holder):
         Names of the tensors.
     where
         Location in the input, for messages.
+    original
+        As for `Storage`.
     """
 
     component: str
     tensors: tuple[str, ...]
     where: str = field(default="", compare=False)
+    original: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

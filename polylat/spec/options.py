@@ -119,7 +119,7 @@ def normalize_schedule(
     given: Mapping[str, Any],
     known: KnownNames,
     *,
-    machine_keys: Collection[str] = (),
+    other_keys: Collection[str] = (),
     where: str | None = None,
 ) -> dict[str, Any]:
     """Normalize all options of the file's ``schedule:`` key.
@@ -127,11 +127,11 @@ def normalize_schedule(
     Parameters
     ----------
     given
-        Name → value of every option and machine property given.
+        Name → value of everything given.
     known
         The names that exist.
-    machine_keys
-        Names of the properties of the machine, which are read elsewhere.
+    other_keys
+        Names of what is no option, which is read elsewhere.
     where
         Location of the options in the input, for messages.
 
@@ -147,15 +147,15 @@ def normalize_schedule(
     """
     place = where or "schedule"
     for name in given:
-        if name not in OPTIONS and name not in machine_keys:
-            raise _no_option(name, place, machine_keys)
+        if name not in OPTIONS and name not in other_keys:
+            raise _no_option(name, place, other_keys)
     head, _, tail = place.partition(" ")
     return {
         name: normalize_option(
             name, value, known, where=f"{head}.{name}{' ' + tail if tail else ''}"
         )
         for name, value in given.items()
-        if name not in machine_keys
+        if name not in other_keys
     }
 
 

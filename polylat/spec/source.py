@@ -23,7 +23,7 @@ class SpecSource:
         The top-level keys but ``mapping`` and ``schedule``, as plain values; expressions are not
         evaluated.
     machine
-        The properties of the machine under the key ``schedule``.
+        What is no option under the key ``schedule``: properties of the machine, and recurrences.
     workload, arch
         What they were evaluated to.
     readings

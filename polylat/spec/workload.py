@@ -88,6 +88,9 @@ class Einsum:
         Number of repetitions of the Einsum, including everything that it accesses.
     where
         Location in the input, for messages.
+    original
+        The accesses as the input has them, where it names earlier states as tensors of their own
+        (`Workload.earlier`); empty: `accesses`.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Einsum:
     is_copy: bool = False
     n_instances: Fraction = Fraction(1)
     where: str = field(default="", compare=False)
+    original: tuple[TensorAccess, ...] = ()
 
     def access(self, tensor: str) -> TensorAccess:
         """Return the access of a tensor.
@@ -151,11 +155,15 @@ class Workload:
     unmapped
         Names of further Einsums of the input, which the mapping does not compute: they are left
         out, and what only they produce is an input.
+    earlier
+        (name, tensor): names that the input gives to earlier states of tensors, as under
+        ``schedule: recurrences:``.
     """
 
     einsums: tuple[Einsum, ...]
     n_instances: Fraction = Fraction(1)
     unmapped: tuple[str, ...] = ()
+    earlier: tuple[tuple[str, str], ...] = ()
 
     def einsum(self, name: str) -> Einsum:
         """Return an Einsum by its name.
@@ -192,6 +200,21 @@ class Workload:
         kept = tuple(e for e in self.einsums if e.name in names)
         left_out = tuple(e.name for e in self.einsums if e.name not in names)
         return replace(self, einsums=kept, unmapped=(*self.unmapped, *left_out))
+
+    def names_of(self, tensor: str) -> tuple[str, ...]:
+        """Return all names that the input gives to a tensor.
+
+        Parameters
+        ----------
+        tensor
+            Name of the tensor.
+
+        Returns
+        -------
+        tuple of str
+            The names of its earlier states, and its own.
+        """
+        return (*(name for name, state in self.earlier if state == tensor), tensor)
 
     @cached_property
     def tensors(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from polylat.spec.mapping import (
     Spatial,
     Storage,
     Temporal,
+    Toll,
     describe_node,
 )
 from polylat.views.report_tables import totals_or_none
@@ -139,6 +140,8 @@ class _Builder:
                     loops += 1
                     kind = "spatial" if isinstance(node, Spatial) else "loop"
                     self.rows.append(TreeRow(kind, describe_node(node), note, above, first))
+                case Storage() | Toll() if not node.tensors:
+                    continue  # an outer node holds what it names
                 case _:
                     kind = "storage" if isinstance(node, Storage) else "toll"
                     sizes = {

@@ -122,7 +122,7 @@ UNTILED = [*HOLDERS["no tiles"], leaf("h")]
 
 def test_an_array_that_shares_values() -> None:
     """What a Spatial loop over d shares of h[T: 0, D: 0], it does not of h[t, d]."""
-    arch = copy.deepcopy(ARCH)
+    arch: list[Data] = copy.deepcopy(ARCH)
     arch[2]["spatial"] = [{"name": "X", "fanout": 4, "may_reuse": "h"}]
     row = {"type": "Spatial", "rank_variable": "d", "tile_shape": 1, "name": "X", "component": "RF"}
     nodes = [storage("DRAM", "a", "h"), loop("t"), row, storage("RF", "a", "h"), leaf("h")]
@@ -135,8 +135,8 @@ def test_an_array_that_shares_values() -> None:
 def test_networks(topology: str) -> None:
     hop = {"name": "hop", "throughput": 3, "latency": 1}
     noc = {"type": "Network", "name": "noc", "topology": topology, "actions": [hop]}
-    units = {"type": "Container", "name": "PEs"}
-    units["spatial"] = [{"name": "X", "fanout": 4, "may_reuse": "All"}]
+    dim = {"name": "X", "fanout": 4, "may_reuse": "All"}
+    units = {"type": "Container", "name": "PEs", "spatial": [dim]}
     row = {"type": "Spatial", "rank_variable": "d", "tile_shape": 1, "name": "X"}
     nodes = [storage("DRAM", "a", "h"), loop("t"), row | {"component": "PEs"}, leaf("h")]
     data = machine(

@@ -323,8 +323,9 @@ def test_a_variable_that_nothing_uses_is_a_misspelt_one(write: Write) -> None:
         load(path, q=4)
     plain = write(WHOLE, "plain.yaml")
     for name in ("q", "m", "Z", "DRAM", "variables", "M", "max"):
+        given: dict[str, Any] = {name: 4}
         with pytest.raises(SpecError, match=f"no variable '{name}'. Fix: leave it out"):
-            load(plain, jinja_parse_data=None, functions=None, include_from=(), **{name: 4})
+            load(plain, **given)
     load(path, jinja_parse_data={"q": 4})  # for other files, too
 
 

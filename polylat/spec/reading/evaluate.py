@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from polylat.errors import SpecError
 from polylat.spec.arch import Arch
 from polylat.spec.functions import CustomFunctions
 from polylat.spec.hoisting import merged
+from polylat.spec.mapping import Branch
 from polylat.spec.names import known_names
 from polylat.spec.options import normalize_schedule
 from polylat.spec.parts import SpecParts
@@ -20,15 +21,29 @@ from polylat.spec.reading.einsum_text import expand_einsum_texts
 from polylat.spec.reading.expressions.fields import variables_table
 from polylat.spec.reading.expressions.scope import Scope
 from polylat.spec.reading.expressions.work import bounded_work
+from polylat.spec.reading.identification import (
+    identified_arch,
+    identified_mapping,
+    identified_workload,
+)
 from polylat.spec.reading.location import Location
 from polylat.spec.reading.machine import MACHINE_KEYS
 from polylat.spec.reading.mapping import build_mapping
 from polylat.spec.reading.mapping_paths import check_paths
-from polylat.spec.reading.tree import TreeMapping, TreeSequence
+from polylat.spec.reading.recurrences import (
+    WORKLOAD_KEYS,
+    EarlierState,
+    read_recurrences,
+    with_recurrences,
+)
+from polylat.spec.reading.tree import Quoted, TreeMapping, TreeSequence
 from polylat.spec.reading.variables import GivenVariables, find_unused, refuse_unused
 from polylat.spec.reading.workload import EvaluatedWorkload, build_workload
 from polylat.spec.source import SpecSource
 from polylat.spec.workload import Workload
+
+_OTHER_KEYS = (*MACHINE_KEYS, *WORKLOAD_KEYS)
+"""The keys under ``schedule:`` that are no options of `analyze`."""
 
 
 @dataclass
@@ -52,6 +67,7 @@ def evaluate(
     given: Mapping[str, Any] | None = None,
     *,
     functions: CustomFunctions | None = None,
+    recurrences: object = None,
     main: str | None = None,
     machine: EvaluatedMachine | None = None,
 ) -> SpecParts:
@@ -65,6 +81,8 @@ def evaluate(
         Variables given by the caller; they override the input's variables.
     functions
         Functions given by the caller.
+    recurrences
+        Recurrences given by the caller, in addition to those under ``schedule``.
     main
         The main file: messages give its lines without its name.
     machine
@@ -81,7 +99,12 @@ def evaluate(
         If polylat cannot analyze the input, or the input does not use one of the given variables.
     """
     spec, variables = evaluate_with(
-        tree, given or {}, functions=functions, main=main, machine=machine
+        tree,
+        given or {},
+        functions=functions,
+        recurrences=recurrences,
+        main=main,
+        machine=machine,
     )
     refuse_unused([variables])
     return spec
@@ -134,6 +157,7 @@ def evaluate_with(
     given: Mapping[str, Any],
     *,
     functions: CustomFunctions | None = None,
+    recurrences: object = None,
     main: str | None = None,
     rendered: Collection[str] = (),
     machine: EvaluatedMachine | None = None,
@@ -142,7 +166,7 @@ def evaluate_with(
 
     Parameters
     ----------
-    tree, given, functions, main
+    tree, given, functions, recurrences, main
         As for `evaluate`.
     rendered
         Names of the variables in the templates from which the tree was rendered.
@@ -169,6 +193,7 @@ def evaluate_with(
             "the key 'mapping' is missing",
             fix="add the mapping to analyze; AccelForge's mapper can find one",
         )
+    tree = with_recurrences(tree, recurrences)
     written = tree
     refuse_branch_words(tree, Location(tree, main=main))
     tree = expand_einsum_texts(tree, Location(tree, main=main))
@@ -187,6 +212,11 @@ def evaluate_with(
     computes = {leaf.einsum: leaf.component for leaf in mapping.leaves()}
     mapped = workload.workload.restricted(computes)
     mapping = merged(mapping, mapped)
+    states = read_recurrences(
+        model.schedule.get("recurrences"),
+        workload.workload,
+        root / "schedule" / "recurrences",
+    )
     workload = replace(workload, workload=mapped)
     key = tuple(computes.items())
     if key not in machine.archs:
@@ -195,20 +225,36 @@ def evaluate_with(
         )
     arch = machine.archs[key]
     check_paths(mapping, mapped, arch)
+    if states:
+        mapped, arch, mapping = _identified(mapped, arch, mapping, states)
     schedule = normalize_schedule(
         model.schedule,
         known_names(mapped, arch.order, mapping),
-        machine_keys=MACHINE_KEYS,
+        other_keys=_OTHER_KEYS,
         where=str(root / "schedule"),
     )
     kept = {key: value for key, value in tree.items() if key not in ("mapping", "schedule")}
     if given:
         kept["variables"] = {**model.variables, **given}
-    properties = {key: value for key, value in model.schedule.items() if key in MACHINE_KEYS}
+    properties = {key: value for key, value in model.schedule.items() if key in _OTHER_KEYS}
+    if states:
+        texts = properties["recurrences"].items()
+        properties["recurrences"] = {name: Quoted(text) for name, text in texts}
     taken = readings(written, model.arch, arch, properties)
     source = SpecSource(kept, properties, mapped, arch, taken, own)
     spec = SpecParts(mapped, arch, mapping, schedule, source)
     return spec, find_unused(given, model.variables, rendered, variables.table, tree, spec)
+
+
+def _identified(
+    workload: Workload, arch: Arch, mapping: Branch, states: Sequence[EarlierState]
+) -> tuple[Workload, Arch, Branch]:
+    """Identify earlier states with their states."""
+    arch = identified_arch(arch, workload, mapping, states)
+    workload = identified_workload(workload, states)
+    mapping = merged(identified_mapping(mapping, states), workload)
+    check_paths(mapping, workload, arch)
+    return workload, arch, mapping
 
 
 def _variables(

@@ -36,6 +36,7 @@ def load(
     *files: PathLike | Iterable[PathLike] | Any,
     jinja_parse_data: Mapping[str, Any] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    recurrences: Mapping[str, str] | None = None,
     include_from: Iterable[PathLike] = (),
     **variables: Any,
 ) -> Spec:
@@ -56,6 +57,9 @@ def load(
         files in ``config.expression_custom_functions``. They must return numbers (or lists of
         numbers), which are converted exactly. ``spec`` as an argument is AccelForge's ``Spec``, or
         the content of the files as plain data.
+    recurrences
+        Tensors that are the states of earlier steps, by name, such as ``{"H_prev": "H[t-1]"}``, in
+        addition to those under ``schedule: recurrences:``.
     include_from
         Folders from which the files may include others, besides the folder of each file.
     **variables
@@ -86,14 +90,18 @@ def load(
     266
     """
     if len(files) == 1 and (is_spec(files[0]) or is_mappings(files[0])):
-        return convert_spec(files[0], given=variables, functions=check_functions(functions))
+        own_functions = check_functions(functions)
+        return convert_spec(
+            files[0], given=variables, functions=own_functions, recurrences=recurrences
+        )
     if not isinstance(jinja_parse_data, Mapping | None):
         raise SpecError(
             f"jinja_parse_data must be a mapping, not {format_value(jinja_parse_data)}",
             fix="give variables by name, such as {'M': 4}",
         )
     own = CustomFunctions(check_functions(functions))
-    spec, given = _read(files, variables, jinja_parse_data or {}, _folders(include_from), own)
+    folders = _folders(include_from)
+    spec, given = _read(files, variables, jinja_parse_data or {}, folders, own, recurrences)
     refuse_unused([given])
     return spec
 
@@ -153,6 +161,7 @@ def _read(
     more: Mapping[str, Any],
     folders: Sequence[str],
     functions: CustomFunctions | None = None,
+    recurrences: Mapping[str, str] | None = None,
 ) -> tuple[Spec, GivenVariables]:
     """Read files; return also which of the given variables they use."""
     paths = match_files(files)
@@ -182,7 +191,12 @@ def _read(
                     merged.lines[key] = tree.lines[key]
     main = os.path.basename(paths[0]) if len(paths) == 1 else None
     parts, given = evaluate_with(
-        merged, to_tree(variables), functions=functions, main=main, rendered=template_names
+        merged,
+        to_tree(variables),
+        functions=functions,
+        recurrences=recurrences,
+        main=main,
+        rendered=template_names,
     )
     return Spec.from_parts(parts), given
 

@@ -129,4 +129,5 @@ def _names(spec: SpecParts) -> set[str]:
     """Names in the input that are not variables."""
     workload = spec.workload
     rank_variables = {name for einsum in workload.einsums for name in einsum.rank_variables}
-    return rank_variables | {*workload.tensors, *spec.arch.order, *FUNCTIONS}
+    tensors = {*workload.tensors, *(name for name, _ in workload.earlier)}
+    return rank_variables | {*tensors, *spec.arch.order, *FUNCTIONS}

@@ -28,6 +28,8 @@ def mapping_data(branch: Branch, workload: Workload) -> list[dict[str, Any]]:
     """
     nodes: list[dict[str, Any]] = []
     for node in branch.nodes:
+        if isinstance(node, Storage | Toll) and not node.named(workload):
+            continue  # the nodes in the branches below, for which it stands, keep their names
         made: dict[str, Any] = {"type": type(node).__name__}
         match node:
             case Temporal():
@@ -36,7 +38,7 @@ def mapping_data(branch: Branch, workload: Workload) -> list[dict[str, Any]]:
                 made |= {"name": node.dimension, "component": node.component}
                 made |= _loop(node, workload)
             case Storage() | Toll():
-                made |= {"component": node.component, "tensors": list(node.tensors)}
+                made |= {"component": node.component, "tensors": list(node.named(workload))}
         nodes.append(made)
     end = branch.end
     if isinstance(end, Compute):

@@ -90,6 +90,7 @@ def convert_spec(
     index: int | None = None,
     given: Mapping[str, Any] | None = None,
     functions: Functions | None = None,
+    recurrences: Mapping[str, str] | None = None,
 ) -> Spec:
     """Convert AccelForge's ``Spec`` or ``Mappings`` to a `Spec`.
 
@@ -104,6 +105,8 @@ def convert_spec(
     functions
         Functions that its expressions may call, in addition to those that the object has in
         memory. (Files of functions are not run.)
+    recurrences
+        Tensors that are earlier states, as under ``schedule: recurrences:`` of a file.
 
     Returns
     -------
@@ -117,9 +120,9 @@ def convert_spec(
     """
     live: Any = value
     if is_mappings(live):
-        return MappingsConverter(live, given, functions).spec(index)
+        return MappingsConverter(live, given, functions, recurrences).spec(index)
     if is_spec(live) and index is None:
-        return _Machine(live, given, functions).with_mapping(live.mapping)
+        return _Machine(live, given, functions, recurrences).with_mapping(live.mapping)
     if is_spec(live):
         raise SpecError("a Spec has a single mapping: it takes no index", fix="omit the index")
     raise SpecError(
@@ -135,7 +138,7 @@ class MappingsConverter:
     ----------
     mappings
         AccelForge's ``Mappings``.
-    given, functions
+    given, functions, recurrences
         As for `convert_spec`.
     """
 
@@ -144,9 +147,10 @@ class MappingsConverter:
         mappings: Any,
         given: Mapping[str, Any] | None = None,
         functions: Functions | None = None,
+        recurrences: Mapping[str, str] | None = None,
     ) -> None:
         self._mappings = mappings
-        self._machine = _Machine(mappings.spec, given, functions)
+        self._machine = _Machine(mappings.spec, given, functions, recurrences)
 
     def spec(self, index: int | None = None) -> Spec:
         """Convert one mapping.
@@ -204,8 +208,10 @@ class _Machine:
         spec: Any,
         given: Mapping[str, Any] | None = None,
         functions: Functions | None = None,
+        recurrences: Mapping[str, str] | None = None,
     ) -> None:
         self._spec = spec
+        self._recurrences = recurrences
         config = getattr(spec, "config", None)
         listed = getattr(config, "expression_custom_functions", None) or ()
         own = {function.__name__: function for function in listed if callable(function)}
@@ -239,7 +245,13 @@ class _Machine:
         tree = TreeMapping(self.parts.items())
         tree["mapping"] = LiveReader("mapping", shared_loops).value(mapping, ("mapping",))
         return Spec.from_parts(
-            evaluate(tree, self._given, functions=self.functions, machine=self._evaluated)
+            evaluate(
+                tree,
+                self._given,
+                functions=self.functions,
+                recurrences=self._recurrences,
+                machine=self._evaluated,
+            )
         )
 
 
