@@ -130,6 +130,59 @@ def test_both_tools_read_what_is_written(path: Path, live: bool, tmp_path: Path)
     assert evaluated.energy() == pytest.approx(float(figures.energy.total), rel=1e-6)
 
 
+STATE = """
+workload:
+  iteration_space_shape: {t: 0 <= t < 6, d: 0 <= d < 4}
+  bits_per_value: {All: 8}
+  einsums: ["H[t, d] = H_prev[t, d] * A[t, d]"]
+arch:
+  nodes:
+    - !Memory
+      name: DRAM
+      size: inf
+      leak_power: 0
+      area: 0
+      actions: [{name: read, energy: 1, throughput: 8}, {name: write, energy: 2, throughput: 4}]
+    - !Memory
+      name: SRAM
+      size: inf
+      leak_power: 0
+      area: 0
+      actions: [{name: read, energy: 1, throughput: 32}, {name: write, energy: 1, throughput: 16}]
+    - !Compute
+      name: mac
+      leak_power: 0
+      area: 0
+      actions: [{name: compute, energy: 1, throughput: 1}]
+mapping:
+  nodes:
+    - !Storage {component: DRAM, tensors: [H_prev, A, H]}
+    - !Temporal {rank_variable: t, tile_shape: 2}
+    - !Storage {component: SRAM, tensors: [H_prev]}
+    - !Temporal {rank_variable: t, tile_shape: 1}
+    - !Temporal {rank_variable: d, tile_shape: 1}
+    - !Compute {einsum: H, component: mac}
+"""
+
+
+def test_roofline_of_a_recurrence_is_accelforges(tmp_path: Path) -> None:
+    """To AccelForge the earlier state is a tensor like others."""
+    file = tmp_path / "state.yaml"
+    file.write_text(STATE, encoding="utf-8")
+    live = af.Spec.from_yaml(str(file))
+    evaluated = live.evaluate_mapping()
+    given = {"H_prev": "H[t-1]"}
+    spec = polylat.load(file, recurrences=given)
+    assert spec == to_spec(live, recurrences=given) == to_spec(evaluated, recurrences=given)
+    assert spec.workload.einsums[0].states == ("H",)
+    figures = polylat.roofline(spec)
+    assert evaluated.latency() == pytest.approx(float(figures.latency), rel=1e-6)
+    assert evaluated.energy() == pytest.approx(float(figures.energy.total), rel=1e-6)
+    # The names of the file go back to AccelForge.
+    live.mapping = from_spec(spec)
+    assert live.evaluate_mapping().latency() == evaluated.latency()
+
+
 @pytest.mark.parametrize("path", DEFINITION, ids=lambda path: path.stem)
 def test_roofline_is_accelforges_where_the_models_differ(path: Path) -> None:
     """Padding counts in both models; AccelForge reads `initial_tile_shape` and ignores it."""

@@ -61,7 +61,7 @@ def best(mappings: Any, **options: Any) -> Fastest:
         AccelForge's ``Mappings``, as returned by its mapper.
     **options
         Options of `polylat.analyze`, such as ``pipelined=True`` or ``background="o2"``; they hold
-        for all mappings.
+        for all mappings. ``recurrences`` as for `rerank`.
 
     Returns
     -------

@@ -36,6 +36,7 @@ def rerank(
     exhaustive: bool = False,
     verify: bool = False,
     quiet: bool = False,
+    recurrences: Mapping[str, str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Rank AccelForge's mappings by polylat's latency, the fastest first.
@@ -55,6 +56,8 @@ def rerank(
         Whether to prove each schedule with ISL (`Report.verify`), which takes longer.
     quiet
         Whether to omit the message that says whether another mapping is the fastest.
+    recurrences
+        Tensors that are earlier states, such as ``{"H_prev": "H[t-1]"}``: see `polylat.load`.
     **options
         Options of `polylat.analyze`, such as ``pipelined=True`` (the mapper makes only Sequential
         splits), ``background="o2"``, ``staged="all"`` or ``slots=3``. They hold for all mappings.
@@ -125,7 +128,7 @@ def rerank(
             "there are no mappings", fix="pass Mappings that contain at least one mapping"
         )
     times, energies = _totals(mappings, "latency"), _totals(mappings, "energy")
-    converter = MappingsConverter(mappings)
+    converter = MappingsConverter(mappings, recurrences=recurrences)
     found = [
         _prepare(converter, number, time, energy, options)
         for number, (time, energy) in enumerate(zip(times, energies, strict=True))

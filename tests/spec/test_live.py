@@ -194,6 +194,27 @@ def test_variables_can_be_overridden() -> None:
     assert latency == 2 * polylat.analyze(same()).latency + Fraction(8, 2)
 
 
+def test_earlier_states() -> None:
+    """``recurrences=`` says what a file has under ``schedule``, which the object does not have."""
+    accesses = [
+        Access(name="P", projection={"K": "k"}),
+        Access(name="A", projection={"K": "k"}),
+        Access(name="Z", projection={"K": "k"}, output=True),
+    ]
+    fields = {"rank_sizes": {"K": "size"}, "bits_per_value": {"All": 8}}
+    work = Workload(einsums=[Einsum(name="total", tensor_accesses=accesses)], **fields)
+    nodes = mapping().nodes
+    nodes[1] = Storage(component="DRAM", tensors=["P", "A", "Z"])
+    live = stand_in(workload=work, mapping=Mapping(nodes=nodes))
+    found = polylat.load(live, recurrences={"P": "Z[k-1]"})
+    assert polylat.load(live).workload.einsums[0].inputs == ("P", "A")
+    state = found.workload.einsums[0].access("Z")
+    assert [str(index) for (index,) in state.projections] == ["k - 1", "k"]
+    assert polylat.roofline(found) == polylat.roofline(live)
+    with pytest.raises(OptionError, match=r"schedule\.recurrences\.P: .* no rank 'm'"):
+        polylat.load(live, recurrences={"P": "Z[m-1]"})
+
+
 @pytest.mark.parametrize("tile", [2, 2.0, "size / 2", Fraction(2)])
 def test_numbers_and_expressions(tile: Any) -> None:
     tiled = mapping(1, Temporal(rank_variable="k", tile_shape=tile))
