@@ -357,13 +357,13 @@ class Results:
 
     @cached_property
     def write_back_costs(self) -> tuple[TransferCost, ...]:
-        """What write-backs cost: those of tensors that Einsums exchange, and those in background.
+        """What write-backs cost: those of tensors that Einsums read, and those in background.
 
         In the order of the tree. Each is `cost_of` of its holder, with the direction ``"out"``.
         """
         model = self.solution.model
         leaves = model.lowered.leaves
-        read = {tensor for leaf in leaves for tensor in leaf.einsum.inputs}
+        read = {tensor for leaf in leaves for tensor in leaf.einsum.reads}
         return tuple(
             self.cost_of(pair, "out")
             for pair in self._known_names.write_backs

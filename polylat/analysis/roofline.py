@@ -174,7 +174,8 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
 
     In AccelForge an Einsum has one access per tensor, so that there are no recurrences. What an
     Einsum reads and what it writes of a tensor that it accesses several times is priced as
-    AccelForge prices tensors of their own.
+    AccelForge prices tensors of their own. (A file for AccelForge has such tensors, and
+    ``schedule: recurrences:`` says what they are: `polylat.load`.)
 
     Examples
     --------
@@ -226,6 +227,7 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
         if accounting is None
         else normalize_accounting(accounting)
     )
+    earlier = dict(spec.workload.earlier)
     busy: dict[str, dict[str, Number]] = {}
     accesses: dict[AccessKey, Number] = {}
     totals: dict[AccessKey, Number] = {}
@@ -235,7 +237,8 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
         sums: dict[str, dict[str, Number]] = {}
         counts = copy_counts(path, release) if einsum.is_copy else action_counts(path)
         for count in spread_counts(path, counts, release):
-            key = (einsum.name, count.component, count.tensor, count.action)
+            tensor = earlier.get(count.tensor or "", count.tensor)
+            key = (einsum.name, count.component, tensor, count.action)
             _add(accesses, key, count.one_unit)
             _add(totals, key, count.all_units * instances)
             actions = sums.setdefault(count.component, {})
@@ -243,7 +246,7 @@ def roofline(spec: Spec | Any, *, accounting: str | None = None) -> Roofline:
         uses: dict[str, list[NetworkUse]] = {}
         for use in network_uses(path, release):
             network = use.component
-            key = (einsum.name, network.name, use.tensor, HOP)
+            key = (einsum.name, network.name, earlier.get(use.tensor, use.tensor), HOP)
             scale = network.network.actions_scale if network.network is not None else 1
             _add(accesses, key, max((0, *use.traffic.values())))
             _add(totals, key, use.total_hops * scale * instances)

@@ -229,7 +229,7 @@ class Spec(SpecParts, Tabular):
             Workload and architecture.
         """
         einsums = tuple(
-            (e.name, ", ".join(e.inputs), ", ".join(e.outputs), ", ".join(e.rank_variables))
+            (e.name, ", ".join(e.reads), ", ".join(e.outputs), ", ".join(e.rank_variables))
             for e in self.workload.einsums
         )
         known = {c.name: c for path in self.arch.paths.values() for c in path}

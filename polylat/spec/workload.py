@@ -132,6 +132,11 @@ class Einsum:
         return tuple(a.tensor for a in self.accesses if not a.output)
 
     @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the tensors read, those of which it produces other elements included."""
+        return tuple(a.tensor for a in self.accesses if a.reads)
+
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         """Names of the tensors produced, those that are also read included."""
         return tuple(a.tensor for a in self.accesses if a.output)
@@ -247,7 +252,7 @@ class Workload:
         return _grouped((tensor, e.name) for e in self.einsums for tensor in e.outputs)
 
     def readers(self, tensor: str) -> tuple[str, ...]:
-        """Return the Einsums that read a tensor.
+        """Return the Einsums that read a tensor as an input, without one that produces it.
 
         Parameters
         ----------
