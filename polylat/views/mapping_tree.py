@@ -7,9 +7,11 @@ from fractions import Fraction
 
 from polylat.analysis.results import Results
 from polylat.lowering.accesses.counting import tile_elements
+from polylat.lowering.paths import Leaf
 from polylat.lowering.sharing import source_holders
 from polylat.lowering.tree import mapping_leaves
 from polylat.spec import Spec
+from polylat.spec.affine import Affine
 from polylat.spec.mapping import (
     Branch,
     Compute,
@@ -122,6 +124,11 @@ class _Builder:
                 writes, reads = order[source.leaf].einsum.name, reader.einsum.name
                 ends = self.row_of[writes], self.row_of[reads]
                 flows.append(TreeFlow(*ends, tensor, component, source.produces))
+            if source.recurrent and source.producer is not None:
+                reader, producer = order[number], order[source.producer]
+                component = _carrying_storage(reader, producer, tensor, source.recurrent)
+                ends = self.row_of[producer.einsum.name], self.row_of[reader.einsum.name]
+                flows.append(TreeFlow(*ends, tensor, component, produced=True, recurrent=True))
         return Tree(tuple(self.rows), tuple(flows))
 
     def _branch(self, branch: Branch, above: tuple[bool, ...], loops: int) -> None:
@@ -190,6 +197,28 @@ class _Builder:
             if einsum in einsums and where == component and counts:
                 total += Fraction(time)
         return total / Fraction(self.results.latency)
+
+
+def _carrying_storage(reader: Leaf, producer: Leaf, tensor: str, shared: int) -> str:
+    """Return the innermost shared storage above the innermost loop that carries a recurrence."""
+    loops = [
+        (ours.variable, theirs.variable)
+        for ours, theirs in zip(reader.temporal, producer.temporal, strict=False)
+        if ours.node == theirs.node
+    ]
+    names = {theirs: ours for ours, theirs in loops}
+    written = producer.einsum.access(tensor).write or ()
+    as_read = [Affine(tuple((names.get(v, v), k) for v, k in i.terms), i.constant) for i in written]
+    moving = {
+        variable
+        for read in reader.einsum.access(tensor).reads
+        for ours, theirs in zip(read, as_read, strict=True)
+        if ours != theirs
+        for variable in (*ours.variables, *theirs.variables)
+    }
+    carrying = max((k for k, (variable, _) in enumerate(loops) if variable in moving), default=0)
+    storages = reader.storages(tensor)[:shared]
+    return next((s for s in reversed(storages) if s.depth <= carrying), storages[0]).component
 
 
 def _sizes(results: Results) -> Mapping[tuple[str, str, str], int]:

@@ -105,7 +105,9 @@ class Tree:
             yield "Sequential: one branch after another"
         if "Pipeline" in kinds_of_splits:
             yield "Pipeline: the branches overlap, tile by tile"
-        if any(flow.produced for flow in self.flows):
+        if any(flow.recurrent for flow in self.flows):
+            yield "arrow up or to itself: an Einsum reads what was computed in an earlier iteration"
+        if any(flow.produced and not flow.recurrent for flow in self.flows):
             yield "arrow: an Einsum produces a tensor that another one reads there"
         if any(not flow.produced for flow in self.flows):
             yield "dashed arrow: an Einsum fetches a tensor that another one reads there, too"

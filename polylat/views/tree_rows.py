@@ -53,6 +53,8 @@ class TreeFlow:
         The component of the shared holder.
     produced
         True if the source computes the tensor, False if it fetches it.
+    recurrent
+        Whether the target reads what the source computed in an earlier tile iteration.
     """
 
     source: int
@@ -60,6 +62,7 @@ class TreeFlow:
     tensor: str
     component: str
     produced: bool
+    recurrent: bool = False
 
 
 def describe_flow(rows: Sequence[TreeRow], flow: TreeFlow) -> str:
@@ -78,7 +81,7 @@ def describe_flow(rows: Sequence[TreeRow], flow: TreeFlow) -> str:
         Such as ``"e1 -> e2: o1 through SRAM"``.
     """
     source, target = (rows[k].text.split()[0] for k in (flow.source, flow.target))
-    how = "" if flow.produced else " (fetched)"
+    how = " (recurrence)" if flow.recurrent else "" if flow.produced else " (fetched)"
     return f"{source} -> {target}: {flow.tensor} through {flow.component}{how}"
 
 

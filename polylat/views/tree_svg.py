@@ -155,6 +155,8 @@ class _Arrow:
                 f'<path d="M{self.ends[row] + 6:.0f} {y - 4}l-6 4l6 4"/>'
             )
         below = 8 + _ROW * ((self.low + self.high + 1) // 2)
+        if self.low == self.high:  # a recurrence of an Einsum to itself
+            below = _row_middle(self.low)
         yield f'<text class="note" x="{self.x + 5:.0f}" y="{below + 4.5}">{escape(self.label)}</text>'
 
 

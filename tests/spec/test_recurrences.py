@@ -141,6 +141,28 @@ STAGES: Data = {
 PAIR: Data = {"nodes": [storage("DRAM", "H_prev", "A", "G", "H"), loop("t"), STAGES]}
 
 
+@pytest.mark.parametrize("above", [True, False])
+def test_the_analysis_is_that_of_the_state(above: bool) -> None:
+    """Four steps of 2 + 3; registers above or below the loop over them."""
+    arch = [memory("SRAM", size="inf"), memory("RF", "inf", "inf", size="inf")]
+    arch.append(compute("mac", "1/2"))
+
+    def report(text: str, names: list[str], **more: Any) -> polylat.Report:
+        registers = [storage("RF", name) for name in names]
+        inner = [*registers, loop("t")] if above else [loop("t"), *registers]
+        nodes = [storage("SRAM", *names), storage("RF", "A"), *inner, leaf("H")]
+        data = spec({"t": 4}, [], arch, nodes)
+        data["workload"]["einsums"] = [text]
+        data["schedule"] = {"latency": {"mac": {"compute": 3}}}
+        return polylat.analyze(Spec.from_dict(data, **more))
+
+    found = report("H[t] = A[t] * H_prev[t]", ["H_prev", "H"], recurrences=KEY)
+    direct = report("H[t] = A[t] * H[t-1]", ["H"])
+    assert found.latency == direct.latency == found.dependence_bound == 4 * (2 + 3)
+    assert found.accesses == direct.accesses
+    assert found.accesses["H", "SRAM", "H", "read"] == (1 if above else 4)
+
+
 # Where the keys may be given
 
 
