@@ -14,6 +14,7 @@ from builders import CASCADES, compute, einsum, leaf, loop, memory, nested, spec
 from network_cases import INPUTS
 from networked import networked_cascades
 from polylat import MappingError, Report, ScheduleError, Spec, UnsupportedError
+from recurrent_cascades import recurrent_cascades
 from strategies import cascades
 
 Data = dict[str, Any]
@@ -41,6 +42,12 @@ def analyzed(data: Data, options: Data) -> Report | None:
 @given(cascades())
 def test_oracle(case: tuple[Data, Data]) -> None:
     """Analyzer and oracle agree exactly, on legality too."""
+    agree(*case)
+
+
+@given(recurrent_cascades())
+def test_recurrences(case: tuple[Data, Data]) -> None:
+    """They agree where Einsums read what they, or later ones, compute."""
     agree(*case)
 
 
@@ -86,9 +93,9 @@ def exact(value: str | None) -> Fraction | None:
     return None if value is None else Fraction(value)
 
 
-@pytest.mark.parametrize("case", CASCADES, ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize("case", [*CASCADES, *RECURRENT], ids=lambda case: str(case["name"]))
 def test_known_answers(case: Data) -> None:
-    """A hundred random cascades with the results of an independent implementation."""
+    """Random cascades, and such with recurrences, with the results of other implementations."""
     options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}
     report, expected = analyzed(case["spec"], options), case["expected"]
     if expected is None:

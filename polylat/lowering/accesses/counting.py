@@ -169,7 +169,8 @@ def tile_elements(
     """
     counter = _Counter(tiles, tensor, components)
     storage = counter.storages[level]
-    side = _Side(storage.component, "read", storage.position)
+    variables = frozenset(counter.access.variables)
+    side = _Side(storage.component, "read", storage.position, variables)
     return counter.share(storage.component, counter.touched(level, side))
 
 
@@ -177,12 +178,14 @@ def tile_elements(
 class _Side:
     """A component that takes part in a transfer; `position` is that of its holder on the path.
 
-    Values only pass a Toll, or the links of a Network.
+    `variables` index the values: units of other Spatial loops may share them. Values only pass a
+    Toll, or the links of a Network.
     """
 
     component: str
     action: str
     position: int
+    variables: frozenset[str]
     passed: bool = False
     link: Link | None = None
 
@@ -235,15 +238,14 @@ class _Counter:
             not filled.
         """
         depth = self.storages[level].depth
-        accesses = []
-        for side in self._sides(level, upward=False):
-            counts: Counts = np.zeros(self.tiles.size, dtype=self._type)
-            if fills and self.access.reads:
-                counts = counts + self._filled(level, side, recurs=recurs)
-            if self.access.output:
-                counts = counts + self._read_back(level, side)
-            accesses.append(self._transfer(side, self._at_entry(depth, counts), inward=True))
-        return _nonempty(accesses)
+        found = _Accesses(self)
+        if fills and self.access.reads:
+            for side in self._sides(level, _variables(self.access.reads), upward=False):
+                found.add(side, self._at_entry(depth, self._filled(level, side, recurs=recurs)))
+        if self.access.output:
+            for side in self._sides(level, _variables([self._written]), upward=False):
+                found.add(side, self._at_entry(depth, self._read_back(level, side)))
+        return found.joined(inward=True, transfer=True)
 
     def _filled(self, level: int, side: _Side, *, recurs: bool) -> Counts:
         """Return the number of elements that are read and not brought into the same tile."""
@@ -271,68 +273,72 @@ class _Counter:
 
     def write_back(self, level: int, tile_depth: int | None) -> tuple[Access, ...]:
         """Return the write-backs: per tile, each element where it is brought there last."""
-        accesses = []
-        for side in self._sides(level, upward=True):
+        found = _Accesses(self)
+        for side in self._sides(level, _variables([self._written]), upward=True):
             counts = self._last(level, side, tile_depth)
             if tile_depth is not None:
                 counts = self._at_end(tile_depth, counts)
-            accesses.append(self._transfer(side, counts, inward=False))
-        return _nonempty(accesses)
+            found.add(side, counts)
+        return found.joined(inward=False, transfer=True)
 
     def operands(self) -> tuple[Access, ...]:
         """Return the accesses of the operations to the innermost storage."""
         level = len(self.storages)
-        times = len(self.access.reads)
+        reads = _Accesses(self)
+        for read in self.access.reads:
+            for side in self._sides(level, _variables([read]), upward=False):
+                reads.add(side, self._all(side))
         if not self.access.output:
-            reads = [
-                self._access(side, times * self._all(side), inward=True)
-                for side in self._sides(level, upward=False)
-            ]
-            return _nonempty(reads)
+            return reads.joined(inward=True)
+        variables = _variables([self._written])
         skips = self.components[self.leaf.component].skip_initial_output_write
-        reads = []
-        for side in self._sides(level, upward=False):
+        for side in self._sides(level, variables, upward=False):
             count = self._all(side)
             if skips and (side.passed or self._skips(level - 1)):
                 count = count - self._first(self.tiles.depth, level, side)
-            count = count + times * self._all(side)
-            reads.append(self._access(side, count, inward=True))
-        writes = [
-            self._access(side, self._all(side), inward=False)
-            for side in self._sides(level, upward=True)
-        ]
-        return _nonempty([*reads, *writes])
+            reads.add(side, count)
+        writes = _Accesses(self)
+        for side in self._sides(level, variables, upward=True):
+            writes.add(side, self._all(side))
+        return (*reads.joined(inward=True), *writes.joined(inward=False))
 
     def _skips(self, level: int) -> bool:
         return self.components[self.storages[level].component].skip_initial_output_write
 
-    def _sides(self, level: int, *, upward: bool) -> list[_Side]:
-        """Return the components that take part in a transfer between neighboring storages."""
+    def _sides(self, level: int, variables: frozenset[str], *, upward: bool) -> list[_Side]:
+        """Return the components that take part in a transfer between neighboring storages.
+
+        `variables` index the values that are transferred.
+        """
         parent = self.storages[level - 1]
         child = self.storages[level] if level < len(self.storages) else None
         at_parent, at_child = ("write", "read") if upward else ("read", "write")
-        sides = [_Side(parent.component, at_parent, parent.position)]
+        sides = [_Side(parent.component, at_parent, parent.position, variables)]
         before = parent
         for holder in self.holders[self.holders.index(parent) + 1 :]:
             if not holder.toll:
                 break
-            sides += self._links(before, holder)
+            sides += self._links(before, holder, variables)
             before = holder
             direction = self.components[holder.component].direction.get(self.tensor)
             if direction in ("up_and_down", "up" if upward else "down"):
-                sides.append(_Side(holder.component, "read", holder.position, passed=True))
-        sides += self._links(before, child)
+                position = holder.position
+                sides.append(_Side(holder.component, "read", position, variables, passed=True))
+        sides += self._links(before, child, variables)
         if child is not None:
-            sides.append(_Side(child.component, at_child, child.position))
+            sides.append(_Side(child.component, at_child, child.position, variables))
         return sides
 
-    def _links(self, outer: PathHolder, inner: PathHolder | None) -> list[_Side]:
-        links = links_between(self.leaf, self.components, self.tensor, outer, inner)
-        return [_Side(x.network, HOP, outer.position, passed=True, link=x) for x in links]
+    def _links(
+        self, outer: PathHolder, inner: PathHolder | None, variables: frozenset[str]
+    ) -> list[_Side]:
+        links = links_between(self.leaf, self.components, self.tensor, variables, outer, inner)
+        return [
+            _Side(x.network, HOP, outer.position, variables, passed=True, link=x) for x in links
+        ]
 
-    def _access(
-        self, side: _Side, counts: Counts, *, inward: bool, transfer: bool = False
-    ) -> Access:
+    def made_access(self, side: _Side, counts: Counts, *, inward: bool, transfer: bool) -> Access:
+        """Return an access to a component, from the number of elements per tile iteration."""
         if not self._every_unit and side.link is None:
             counts = self.share(side.component, counts)
         return Access(
@@ -350,9 +356,6 @@ class _Counter:
         """Return the counts of the busiest instance of a memory, which may be distributed."""
         instances = instances_in_use(self.leaf, self.components, component)
         return -(-counts // instances) if instances > 1 else counts
-
-    def _transfer(self, side: _Side, counts: Counts, *, inward: bool) -> Access:
-        return self._access(side, counts, inward=inward, transfer=True)
 
     def _at_entry(self, depth: int, per_iteration: Counts) -> Counts:
         """Return the counts in the tile iterations that enter a new tile, 0 elsewhere."""
@@ -378,17 +381,22 @@ class _Counter:
         several loops, each with weights: outside the loop, units have a link each.
         """
         if side.link is None:
-            return [_Summed(tuple(self._multiplying(child_position, side.position)))]
+            multiplying = self._multiplying(child_position, side.position, side.variables)
+            return [_Summed(tuple(multiplying))]
         found = []
         for loop in side.link.loops:
             around = [p for p, other in enumerate(self.leaf.loops[: loop.position]) if other.unit]
-            inside = self._multiplying(child_position, loop.position + 1, within=True)
+            inside = self._multiplying(
+                child_position, loop.position + 1, side.variables, within=True
+            )
             positions = (*(around if self._every_unit else ()), *inside, loop.position)
             weights = loop.hops if self._every_unit else loop.traffic
             found.append(_Summed(positions, loop.position, weights))
         return found
 
-    def _multiplying(self, child: int, outside: int, *, within: bool = False) -> list[int]:
+    def _multiplying(
+        self, child: int, outside: int, variables: frozenset[str], *, within: bool = False
+    ) -> list[int]:
         """Return the Spatial loops that multiply a count: `within`: only those inside."""
         summed = []
         for p, loop in enumerate(self.leaf.loops[:child]):
@@ -397,7 +405,7 @@ class _Counter:
             if p < outside:
                 if self._every_unit and not within:
                     summed.append(p)
-            elif not is_shared(self.leaf, self.components, self.tensor, p):
+            elif not is_shared(self.leaf, self.components, self.tensor, variables, p):
                 summed.append(p)
         return summed
 
@@ -538,5 +546,29 @@ def _occurrences(tiles: IterationTable, counts: Counts) -> tuple[Ints, Counts]:
     return tiles.every if len(found) == tiles.size else found, some
 
 
-def _nonempty(accesses: Sequence[Access]) -> tuple[Access, ...]:
-    return tuple(a for a in accesses if len(a.iterations))
+def _variables(projections: Sequence[Projection]) -> frozenset[str]:
+    """Return the rank variables of projections."""
+    return frozenset(v for some in projections for index in some for v in index.variables)
+
+
+class _Accesses:
+    """The accesses of a transfer or of operations, one per component that takes part."""
+
+    def __init__(self, counter: _Counter) -> None:
+        self._counter = counter
+        self._found: dict[Hashable, tuple[_Side, Counts]] = {}
+
+    def add(self, side: _Side, counts: Counts) -> None:
+        """Add elements per tile iteration."""
+        key = side.component, side.action, side.position, side.link and side.link.port
+        if key in self._found:
+            counts = self._found[key][1] + counts
+        self._found[key] = side, counts
+
+    def joined(self, *, inward: bool, transfer: bool = False) -> tuple[Access, ...]:
+        """Return the accesses that have elements."""
+        accesses = [
+            self._counter.made_access(side, counts, inward=inward, transfer=transfer)
+            for side, counts in self._found.values()
+        ]
+        return tuple(access for access in accesses if len(access.iterations))

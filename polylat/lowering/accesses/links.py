@@ -8,7 +8,7 @@ loops place there, need. All figures are sums over these indices, with a weight 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import floor, prod
 from typing import NamedTuple
@@ -73,6 +73,7 @@ def links_between(
     leaf: Leaf,
     components: Mapping[str, Component],
     tensor: str,
+    variables: Collection[str],
     outer: PathHolder,
     inner: PathHolder | None,
 ) -> tuple[Link, ...]:
@@ -84,8 +85,8 @@ def links_between(
         The leaf.
     components
         Name → component, of all components on the path, outer to inner.
-    tensor
-        The tensor.
+    tensor, variables
+        The tensor, and the rank variables that index the values.
     outer, inner
         Neighboring holders of the tensor; None: the leaf.
 
@@ -112,7 +113,7 @@ def links_between(
         if unit is None or unit[0] not in below or trips == 1:
             continue
         port = ports[unit[1]]
-        alone = not is_shared(leaf, components, tensor, position)
+        alone = not is_shared(leaf, components, tensor, variables, position)
         source = components[outer.component].physical
         physical = next((d for d in source if d.name == unit[1] and d.fanout > 1), None)
         stride = stride_of(leaf, position)
@@ -122,12 +123,18 @@ def links_between(
     return tuple(Link(name, port, tuple(some), longest[port]) for port, some in found.items())
 
 
-def is_shared(leaf: Leaf, components: Mapping[str, Component], tensor: str, position: int) -> bool:
+def is_shared(
+    leaf: Leaf,
+    components: Mapping[str, Component],
+    tensor: str,
+    variables: Collection[str],
+    position: int,
+) -> bool:
     """Return whether the units of a Spatial loop share the values of a tensor.
 
     Parameters
     ----------
-    leaf, components, tensor
+    leaf, components, tensor, variables
         As for `links_between`.
     position
         Position of the loop.
@@ -135,12 +142,12 @@ def is_shared(leaf: Leaf, components: Mapping[str, Component], tensor: str, posi
     Returns
     -------
     bool
-        Whether the tensor does not depend on the loop, and the hardware may multicast or reduce.
+        Whether the values do not depend on the loop, and the hardware may multicast or reduce.
     """
     loop = leaf.loops[position]
     assert loop.unit is not None
     dim = next(d for d in components[loop.unit[0]].spatial if d.name == loop.unit[1])
-    return loop.variable not in leaf.einsum.access(tensor).variables and tensor in dim.may_reuse
+    return loop.variable not in variables and tensor in dim.may_reuse
 
 
 def stride_of(leaf: Leaf, position: int) -> int:
