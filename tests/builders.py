@@ -22,6 +22,8 @@ CORPUS = Path(os.environ.get("POLYLAT_CORPUS", ROOT.parent / "shared" / "accelfo
 """More such inputs, where they are present."""
 CASCADES: list[Data] = json.loads((DATA / "cascades-staged.json").read_text(encoding="utf-8"))
 """Random cascades, each with the results of an independent implementation."""
+RECURRENT: list[Data] = json.loads((DATA / "cascades-recurrent.json").read_text(encoding="utf-8"))
+"""Random cascades with recurrences, each with the results of two independent implementations."""
 LEGAL = [case for case in CASCADES if case["expected"] is not None]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, reject
 
 import oracle
 import polylat
-from builders import CASCADES, compute, einsum, leaf, loop, memory, nested, spec, storage
+from builders import CASCADES, RECURRENT, compute, einsum, leaf, loop, memory, nested, spec, storage
 from network_cases import INPUTS
 from networked import networked_cascades
 from polylat import MappingError, Report, ScheduleError, Spec, UnsupportedError
@@ -97,6 +97,8 @@ def exact(value: str | None) -> Fraction | None:
 def test_known_answers(case: Data) -> None:
     """Random cascades, and such with recurrences, with the results of other implementations."""
     options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}
+    if not isinstance(options["staged"], str):
+        options["staged"] = [s if isinstance(s, str) else tuple(s) for s in options["staged"]]
     report, expected = analyzed(case["spec"], options), case["expected"]
     if expected is None:
         assert report is None
