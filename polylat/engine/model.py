@@ -74,11 +74,16 @@ class Model:
 
     @property
     def runs_in_turn(self) -> bool:
-        """Whether the leaves run one after another, and stream without latency and setup.
+        """Whether the leaves run one after another, and only ports limit each of them.
 
-        Each leaf then takes the busy time of its busiest port, at any granularity.
+        They stream without latency and setup, and none reads what it computed itself. Each then
+        takes the busy time of its busiest port, at any granularity.
         """
-        return self.takes_port_time and runs_in_turn(self.lowered, self.layout)
+        return (
+            self.takes_port_time
+            and not self.lowered.has_states
+            and runs_in_turn(self.lowered, self.layout)
+        )
 
     @property
     def streams(self) -> bool:

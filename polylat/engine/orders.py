@@ -166,7 +166,7 @@ def sequential_makespan(choice: ScheduleChoice, max_tiles: int) -> Number | None
     if choice.in_turn is not None and not model.options.background:
         solved = choice.in_turn
     elif _has_pipelines(lowered) or model.options.background:
-        if model.streams and model.takes_port_time:
+        if model.streams and model.takes_port_time and not lowered.has_states:
             # The leaves run in turn: the makespan is the same.
             lowered = at_tile_granularity(lowered)
         solved = solve(lowered, model.options.without_background, max_tiles, sequential=True)

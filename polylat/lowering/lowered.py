@@ -76,6 +76,11 @@ class LoweredMapping:
         return frozenset(tensor for leaf in self.leaves for tensor in leaf.einsum.outputs)
 
     @cached_property
+    def has_states(self) -> bool:
+        """Whether an Einsum reads what it computed itself."""
+        return any(leaf.einsum.states for leaf in self.leaves)
+
+    @cached_property
     def memories(self) -> tuple[str, ...]:
         """The memories that hold tensors, in the order of the architecture."""
         holding = {
