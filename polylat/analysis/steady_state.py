@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from polylat.analysis.access import AccessKey
 from polylat.analysis.critical_path import CriticalPath, PeriodicPath, periodic_path
-from polylat.analysis.recurrence import Recurrence, recurrences
+from polylat.analysis.periodic_runs import PeriodicRun, periodic_runs
 from polylat.analysis.visiting import MOST_VISITED
 from polylat.engine.model import Model
 from polylat.engine.sampling_search import Inputs, SamplingSearch
@@ -105,7 +105,7 @@ def initiation_intervals(solution: Solution, path: CriticalPath) -> tuple[Initia
     scale = folded.model.costs.scale
     found: dict[int, InitiationInterval] = {}
     below = _leaves_below(folded.model.lowered)
-    for run in recurrences(folded.items):
+    for run in periodic_runs(folded.items):
         for node, by in _moves(folded.model.lowered, run).items():
             known = found.get(node)
             times = run.periods * by
@@ -152,7 +152,7 @@ def _timed(sampled: Model, order: Order) -> Solution:
     return Solution(sampled, work_conserving_by_date(sampled, sampled.plan.time("skew")))
 
 
-def _moves(lowered: LoweredMapping, run: Recurrence) -> dict[int, int]:
+def _moves(lowered: LoweredMapping, run: PeriodicRun) -> dict[int, int]:
     """Return the loops (tree nodes) that a period advances, and by how many iterations."""
     moved: dict[int, int] = {}
     for (served, _), shift in zip(run.cycle, run.shifts, strict=True):
@@ -168,7 +168,7 @@ def _interval(
     below: Sequence[Leaf],
     node: int,
     by: int,
-    run: Recurrence,
+    run: PeriodicRun,
     scale: int,
 ) -> InitiationInterval:
     loop = next(loop for loop in below[0].temporal if loop.node == node)

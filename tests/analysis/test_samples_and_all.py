@@ -20,7 +20,7 @@ from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError, Un
 from polylat.analysis import timeline_builder, visiting
 from polylat.analysis.critical_path import PeriodicPath
 from polylat.analysis.critical_walk import CriticalWalk
-from polylat.analysis.recurrence import recurrences
+from polylat.analysis.periodic_runs import periodic_runs
 from polylat.analysis.repetition import Digits, Item, Repetition, ServedAccesses, Service
 from polylat.analysis.slack import LatestStarts, SlackUndeterminedError
 from polylat.analysis.timeline import Bar
@@ -386,7 +386,7 @@ def test_the_longest_run_with_the_shortest_period() -> None:
         a(22),
         service(2, ()),
     )
-    (run,) = recurrences(items)
+    (run,) = periodic_runs(items)
     assert [served.leaf for served, _ in run.cycle] == [0, 1]
     assert run.shifts == ((1,), (1, 0))
     assert run.periods == 22

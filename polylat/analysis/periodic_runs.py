@@ -14,7 +14,7 @@ from itertools import accumulate
 
 from polylat.analysis.repetition import Digits, Item, Repetition, ServedAccesses, Service
 
-__all__ = ["Recurrence", "recurrences"]
+__all__ = ["PeriodicRun", "periodic_runs"]
 
 _MOST_IN_PERIOD = 4096
 """Longer rounds are kept as they were traced."""
@@ -27,7 +27,7 @@ _Occurrence = tuple[ServedAccesses, Digits]
 
 
 @dataclass(frozen=True)
-class Recurrence:
+class PeriodicRun:
     """A run of services, each of which recurs a period later in later tile iterations.
 
     Parameters
@@ -46,7 +46,7 @@ class Recurrence:
     periods: int
 
 
-def recurrences(items: Sequence[Item]) -> Iterator[Recurrence]:
+def periodic_runs(items: Sequence[Item]) -> Iterator[PeriodicRun]:
     """Find the maximal runs around the repetitions of a path.
 
     Parameters
@@ -56,7 +56,7 @@ def recurrences(items: Sequence[Item]) -> Iterator[Recurrence]:
 
     Yields
     ------
-    Recurrence
+    PeriodicRun
         The runs; of nested repetitions, those in the first two and in the last rounds around them.
     """
     path = _Occurrences(items)
@@ -123,10 +123,10 @@ def _shift(earlier: _Occurrence, later: _Occurrence) -> Digits | None:
     return tuple(b - a for a, b in zip(earlier[1], later[1], strict=True))
 
 
-def _maximal(path: _Occurrences, repetition: Repetition, start: int) -> Recurrence:
+def _maximal(path: _Occurrences, repetition: Repetition, start: int) -> PeriodicRun:
     size = repetition.occurrences // repetition.count
     if size > _MOST_IN_PERIOD:
-        return Recurrence(tuple(_counted(repetition.body, 1)), repetition.shifts, repetition.count)
+        return PeriodicRun(tuple(_counted(repetition.body, 1)), repetition.shifts, repetition.count)
     round_ = [path[start + k] for k in range(2 * size)]
     period, shifts = _smallest_period(round_, size)
     first, end = start, start + repetition.occurrences
@@ -141,7 +141,7 @@ def _maximal(path: _Occurrences, repetition: Repetition, start: int) -> Recurren
     periods = (end - first) // period
     # A cycle has no beginning: it is written from the first leaf on.
     first += min(range(period), key=lambda k: path[first + k][0].leaf)
-    return Recurrence(
+    return PeriodicRun(
         tuple((path[first + k][0], 1) for k in range(period)),
         tuple(shifts[(first - start + k) % period] for k in range(period)),
         periods,
