@@ -89,6 +89,32 @@ def test_stages_with_units_of_their_own(fanout: int, expected: int, resource: in
     assert oracle.analyze(data)["resource_bound"] == resource
 
 
+@pytest.mark.parametrize("backed", [True, False])
+@pytest.mark.parametrize(("place", "legal"), [("b", True), ("b - 1", False), ("1 - b", False)])
+def test_private_memories(place: str, legal: bool, backed: bool) -> None:
+    """What one unit brings into its own memory is not in that of another one.
+
+    Out of the backing storage outside it would have to be fetched before it is there. Where each
+    unit reads its own, SRAM reads two states in the first step, and writes two in each.
+    """
+    data = scan(3, 1, 0, batch=2)
+    data["workload"]["einsums"] = [einsum("e", access("h", "t", place), written("h", "t + 1", "b"))]
+    data["arch"]["nodes"].insert(2, {"type": "Container", "name": "chip"})
+    data["arch"]["nodes"][2]["spatial"] = [{"name": "X", "fanout": 2}]
+    data["mapping"]["nodes"] = [
+        *([storage("SRAM", "h")] if backed else []),
+        {**spatial("b"), "component": "chip"},
+        storage("RF", "h"),
+        loop("t"),
+        leaf("e"),
+    ]
+    if legal:
+        assert latencies(data, granularity="full") == {(2 + 2) + 2 + 2 if backed else 3}
+        return
+    with pytest.raises(oracle.Illegal):
+        oracle.analyze(data)
+
+
 # --------------------------------------------------------------------------------------------
 # What moves a state
 # --------------------------------------------------------------------------------------------

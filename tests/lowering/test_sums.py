@@ -219,7 +219,7 @@ def by_oracle(data: Data) -> str:
                     continue
                 node = run.leaf.storages(tensor)[shared]
                 for iteration in transfer.down:
-                    tile = iteration[: run.leaf.depth(node)]
+                    tile = iteration[: run.leaf.depth(node)], ()
                     for element in transfer.down[iteration]:
                         arrivals.check_final(run.leaf, tensor, node, tile, element)
     except oracle.Illegal:

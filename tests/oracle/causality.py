@@ -10,14 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .flow import Residency
 from .model import Model
+from .moves import moved as moves
 from .paths import Operation
 from .problem import Element, Index, Node
 from .schedule import Schedule
 from .steps import Key
 from .transfers import Run, Transfer
 
-Tile = tuple[Node, str, Index, Element]
+Tile = tuple[Node, str, Residency, Element]
 """An element of a tensor in a tile of a holder."""
 
 
@@ -84,28 +86,27 @@ class Moved:
                     continue
                 node, tensor = transfer.inner, transfer.tensor
                 depth = run.leaf.depth(node)
-                for kind, way, found in (
-                    ("fill", transfer.down, self.fills),
-                    ("back", transfer.up, self.backs),
-                ):
-                    for iteration in way:
+                for kind, way, found in (("fill", "down", self.fills), ("back", "up", self.backs)):
+                    for iteration in run.iterations:
                         key = kind, run.leaf.order, iteration, transfer.level, tensor
-                        for element in way[iteration]:
-                            found[node, tensor, iteration[:depth], element].add(key)
+                        for unit, element in moves(transfer.parts(way), iteration):
+                            found[node, tensor, (iteration[:depth], unit), element].add(key)
 
     def add_streams(self, run: Run, transfer: Transfer) -> None:
         """What a transfer fills that is part of foregrounds; the operations' own are not."""
         if not transfer.own:
             depth = run.leaf.depth(transfer.inner)
-            for iteration, elements in transfer.down.items():
-                for element in elements:
-                    tile = transfer.inner, transfer.tensor, iteration[:depth], element
+            for iteration in transfer.down:
+                for unit, element in moves(transfer.parts("down"), iteration):
+                    residency = iteration[:depth], unit
+                    tile = transfer.inner, transfer.tensor, residency, element
                     self.streams[tile].add((run.leaf.order, iteration))
 
 
 def tile_of(run: Run, node: Node, tensor: str, operation: Operation, element: Element) -> Tile:
     """An element that an operation accesses, in the tile of a holder."""
-    return node, tensor, operation.time[: run.leaf.depth(node)], element
+    time, lane = operation.time[: run.leaf.depth(node)], operation.lane[: run.leaf.lanes(node)]
+    return node, tensor, (time, lane), element
 
 
 def foreground(run: Run, operation: Operation) -> Key:
@@ -144,11 +145,12 @@ def read_backs_follow(run: Run, moved: Moved) -> Iterator[Cause]:
             continue
         node, tensor = transfer.inner, transfer.tensor
         depth = run.leaf.depth(node)
-        for iteration, elements in transfer.read_back.items():
+        for iteration in transfer.read_back:
             key = "fill", run.leaf.order, iteration, transfer.level, tensor
-            for element in elements:
-                for (other, name, tile, x), backs in moved.backs.items():
-                    if (other, name, x) == (node, tensor, element) and tile < iteration[:depth]:
+            for value in moves(transfer.read_backs, iteration):
+                for (other, name, (tile, unit), x), backs in moved.backs.items():
+                    same = (other, name, (unit, x)) == (node, tensor, value)
+                    if same and tile < iteration[:depth]:
                         yield from (Cause(back, key) for back in backs)
 
 

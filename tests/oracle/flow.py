@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .dates import date
 from .lowered import Lowered
+from .moves import moved
 from .paths import Leaf
 from .problem import Element, Illegal, Index, Node
 from .steps import Key, Wait
@@ -38,8 +39,11 @@ class Flow:
     target_iteration: Index
 
 
-Brought = Mapping[tuple[Index, Element], Arrival]
-"""Per residency (indices of the loops above a holder) and element: what brought it there."""
+Residency = tuple[Index, Index]
+"""Indices of the loops above a holder, the Temporal and the Spatial ones."""
+
+Brought = Mapping[tuple[Residency, Element], Arrival]
+"""Per residency and element: what brought it there."""
 
 
 class Arrivals:
@@ -50,7 +54,7 @@ class Arrivals:
         self.flows: set[Flow] = set()
         self.made_cache: dict[tuple[Node, str], Brought] = {}
         self.filled_cache: dict[tuple[Node, str], Brought] = {}
-        self.last_cache: dict[tuple[Node, str], dict[Element, Index]] = {}
+        self.last_cache: dict[tuple[Node, str], dict[tuple[Index, Element], Index]] = {}
         self.dates: dict[tuple[int, Index], Index] = {}
 
     def waits(self, run: Run, tensor: str, level: int, iteration: Index) -> set[Wait]:
@@ -58,9 +62,12 @@ class Arrivals:
 
         By its fills into the next holder, or by its operations.
         """
+        node = run.leaf.storages(tensor)[level]
+        tile, lanes = iteration[: run.leaf.depth(node)], run.leaf.lanes(node)
+        moves = moved(run.transfers[tensor, level + 1].fills, iteration)
         waits: set[Wait] = set()
-        for element in run.transfers[tensor, level + 1].filled.get(iteration, ()):
-            arrival = self.arrival(run, tensor, level, iteration, element)
+        for unit, element in {(unit[:lanes], element) for unit, element in moves}:
+            arrival = self.arrival(run, tensor, level, iteration, (tile, unit), element)
             if arrival is not None:
                 waits.update(Wait(key) for key in arrival.steps)
                 self.flows.update(
@@ -69,7 +76,13 @@ class Arrivals:
         return waits
 
     def arrival(
-        self, run: Run, tensor: str, level: int, iteration: Index, element: Element
+        self,
+        run: Run,
+        tensor: str,
+        level: int,
+        iteration: Index,
+        residency: Residency,
+        element: Element,
     ) -> Arrival | None:
         """Flow: what brought an element to a holder in this residency; None: nothing to wait for.
 
@@ -77,35 +90,35 @@ class Arrivals:
         in h0 from the start, and what the leaf itself filled is no flow.
         """
         leaf, node = run.leaf, run.leaf.storages(tensor)[level]
-        tile = iteration[: leaf.depth(node)]
         producer = self.lowered.producers.get(tensor)
         made = filled = None
         if producer is not None and producer.below(node):
-            made = self.brought_by_producer(node, tensor).get((tile, element))
+            made = self.brought_by_producer(node, tensor).get((residency, element))
             if made is not None and producer.order >= leaf.order:
                 self.check_order(leaf, tensor, iteration, element, made)
         first = self.lowered.first(tensor, node)
         if level > 0 and first != leaf:
-            filled = self.brought_by_reader(node, tensor).get((tile, element))
+            filled = self.brought_by_reader(node, tensor).get((residency, element))
         computed = producer is not None and element in self.lowered.computed[tensor]
         padding = not computed and (level == 0 or producer is not None)
         own = level > 0 and first == leaf
         if made is None and filled is None and not (own or padding):
-            raise Illegal(f"{leaf.einsum.name}: nobody brought {tensor}{element} at {tile}")
+            raise Illegal(f"{leaf.einsum.name}: nobody brought {tensor}{element} at {residency}")
         if producer is not None and producer.below(node):
-            self.check_final(leaf, tensor, node, tile, element)
+            self.check_final(leaf, tensor, node, residency, element)
         return made or filled
 
     def check_final(
-        self, leaf: Leaf, tensor: str, node: Node, tile: Index, element: Element
+        self, leaf: Leaf, tensor: str, node: Node, residency: Residency, element: Element
     ) -> None:
         """Flow: nothing is read in a residency after which its producer brings it there again."""
         if (node, tensor) not in self.last_cache:
-            last: dict[Element, Index] = {}
-            for at, other in self.brought_by_producer(node, tensor):
-                last[other] = max(last.get(other, at), at)
+            last: dict[tuple[Index, Element], Index] = {}
+            for (at, of), other in self.brought_by_producer(node, tensor):
+                last[of, other] = max(last.get((of, other), at), at)
             self.last_cache[node, tensor] = last
-        if self.last_cache[node, tensor].get(element, tile) > tile:
+        tile, unit = residency
+        if self.last_cache[node, tensor].get((unit, element), tile) > tile:
             raise Illegal(f"{leaf.einsum.name}: reads the partial sum {tensor}{element}")
 
     def check_order(
@@ -134,13 +147,15 @@ class Arrivals:
             return self.made_cache[node, tensor]
         run = self.lowered.runs[self.lowered.producers[tensor].order]
         leaf = run.leaf
-        depth, level = leaf.depth(node), leaf.storages(tensor).index(node)
+        depth, lanes = leaf.depth(node), leaf.lanes(node)
+        level = leaf.storages(tensor).index(node)
         into = run.transfers[tensor, level + 1]
-        steps: dict[tuple[Index, Element], list[Key]] = defaultdict(list)
-        sources: dict[tuple[Index, Element], list[tuple[int, Index]]] = defaultdict(list)
+        steps: dict[tuple[Residency, Element], list[Key]] = defaultdict(list)
+        sources: dict[tuple[Residency, Element], list[tuple[int, Index]]] = defaultdict(list)
         for iteration in run.iterations:
-            for element in into.up.get(iteration, ()):
-                target = iteration[:depth], element
+            moves = moved(into.write_backs, iteration)
+            for unit, element in {(unit[:lanes], element) for unit, element in moves}:
+                target = (iteration[:depth], unit), element
                 sources[target].append((leaf.order, iteration))
                 steps[target].append(("end", leaf.order, iteration))
                 if into.separate:
@@ -159,25 +174,26 @@ class Arrivals:
             return self.filled_cache[node, tensor]
         run = self.lowered.runs[self.lowered.first(tensor, node).order]
         leaf = run.leaf
-        holders, depth = leaf.storages(tensor), leaf.depth(node)
+        holders = leaf.storages(tensor)
         level = holders.index(node)
-        fills: dict[tuple[int, Index, Element], Index] = {}
+        fills: dict[tuple[int, Residency, Element], Index] = {}
         for inner in range(1, level + 1):
             transfer, deep = run.transfers[tensor, inner], leaf.depth(holders[inner])
             for iteration in run.iterations:
-                for element in transfer.filled.get(iteration, ()):
-                    fills[inner, iteration[:deep], element] = iteration
+                for unit, element in moved(transfer.fills, iteration):
+                    fills[inner, (iteration[:deep], unit), element] = iteration
         brought = {}
-        for (inner, tile, element), source in fills.items():
+        for (inner, (tile, unit), element), source in fills.items():
             if inner != level:
                 continue
             steps: list[Key] = []
             for outer in range(1, level + 1):
-                at = fills.get((outer, tile[: leaf.depth(holders[outer])], element))
+                deep, lanes = leaf.depth(holders[outer]), leaf.lanes(holders[outer])
+                at = fills.get((outer, (tile[:deep], unit[:lanes]), element))
                 if at is not None and run.transfers[tensor, outer].separate:
                     steps.append(("fill", leaf.order, at, outer, tensor))
                 elif at is not None:
                     steps.append(("end", leaf.order, at))
-            brought[tile[:depth], element] = Arrival(tuple(steps), ((leaf.order, source),))
+            brought[(tile, unit), element] = Arrival(tuple(steps), ((leaf.order, source),))
         self.filled_cache[node, tensor] = brought
         return brought

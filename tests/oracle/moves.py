@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .problem import Element, Index
@@ -31,3 +31,13 @@ class Part:
     def of(self, iteration: Index) -> Mapping[Index, list[Element]]:
         """What moves in a tile iteration, per unit."""
         return self.moves.get(iteration, {})
+
+
+def moved(parts: Iterable[Part], iteration: Index) -> set[tuple[Index, Element]]:
+    """What moves in a tile iteration: units of the inner end, and elements."""
+    return {
+        (unit, element)
+        for part in parts
+        for unit, elements in part.of(iteration).items()
+        for element in elements
+    }
