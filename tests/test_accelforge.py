@@ -64,6 +64,7 @@ def said(path: Path, live: bool) -> Any:
         *(["arch", "workload", name] for name in ("untapped", "tap_refetched", "tap_resident")),
         ["attention"],
         ["gemmini/arch", "gemmini/mapping"],
+        ["state_space"],
     ],
     ids=lambda files: files[-1],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,3 +172,17 @@ def test_the_script_prints(script: dict[str, Any], capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "what does it cost to write o2 to DRAM?" in printed
     assert "AccelForge's additional latency of 1,024" in printed
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 8])
+def test_a_state_limits_small_steps_only(size: int, tmp_path: Path) -> None:
+    """A step has 2 D multiplications; a state takes 1 + 4 in each of two units."""
+    text = (EXAMPLES / "state_space.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "state_space.yaml"
+    file.write_text(text.replace("D: 4,", f"D: {size},"), encoding="utf-8")
+    plain = polylat.load(file)
+    spec = polylat.load(file, recurrences={"H_prev": "H[t-1]"})
+    report = polylat.analyze(spec)
+    assert [found.interval for found in report.initiation_intervals] == [max(2 * size, 10)]
+    assert report.dependence_bound == 32 * 10 + 1 + 4
+    assert report.roofline == polylat.roofline(plain).latency
