@@ -84,7 +84,11 @@ def test_the_problems_of_the_mapper_load_as_they_are(name: str) -> None:
 def test_only_files_of_their_own_have_the_key_schedule() -> None:
     key = re.compile("^schedule:", re.MULTILINE)
     found = [path.name for path in EXAMPLES.rglob("*.yaml") if key.search(path.read_text())]
-    assert sorted(found) == ["attention_schedule.yaml", "schedule.yaml"]
+    assert sorted(found) == [
+        "attention_schedule.yaml",
+        "schedule.yaml",
+        "state_space_schedule.yaml",
+    ]
 
 
 @pytest.mark.parametrize("path", CASES.values(), ids=list(CASES))

@@ -181,7 +181,8 @@ def test_a_state_limits_small_steps_only(size: int, tmp_path: Path) -> None:
     file = tmp_path / "state_space.yaml"
     file.write_text(text.replace("D: 4,", f"D: {size},"), encoding="utf-8")
     plain = polylat.load(file)
-    spec = polylat.load(file, recurrences={"H_prev": "H[t-1]"})
+    spec = polylat.load(file, EXAMPLES / "state_space_schedule.yaml")
+    assert spec == polylat.load(file, recurrences={"H_prev": "H[t-1]"})
     report = polylat.analyze(spec)
     assert [found.interval for found in report.initiation_intervals] == [max(2 * size, 10)]
     assert report.dependence_bound == 32 * 10 + 1 + 4

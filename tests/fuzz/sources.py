@@ -38,6 +38,7 @@ _PARTS = (
     ("examples", "arch.yaml", "workload.yaml", "tap_refetched.yaml"),
     ("examples", "arch.yaml", "workload.yaml", "untapped.yaml"),
     ("examples", "attention.yaml", "attention_schedule.yaml"),
+    ("examples", "state_space.yaml", "state_space_schedule.yaml"),
     ("examples/gemmini", "arch.yaml", "mapping.yaml", "schedule.yaml"),
     ("tests/data/upstream", "base.arch.yaml", "base.wl.yaml", "good.map.yaml"),
     ("tests/data/upstream", "base.arch.yaml", "base.wl.yaml", "pipeline_binding.map.yaml"),
