@@ -33,6 +33,7 @@ def hoisted(mapping: Branch, workload: Workload, tensor: str, component: str) ->
     OptionError
         There is no such Storage in a branch of that split.
     """
+    tensor = dict(workload.earlier).get(tensor, tensor)
     users = {einsum.name for einsum in workload.einsums if tensor in einsum.tensors}
     path = [mapping]
     while not isinstance(path[-1].end, Compute):

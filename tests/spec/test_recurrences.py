@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import polylat
-from builders import Data, compute, leaf, loop, memory, nested, spec, storage
+from builders import RECURRENT, Data, compute, leaf, loop, memory, nested, spec, storage
 from polylat.analysis.access import AccessKey
 from polylat.analysis.roofline import Roofline
 from polylat.errors import MappingError, OptionError, PolylatError, SpecError
@@ -335,7 +336,9 @@ def test_hoisting_a_state() -> None:
         {"type": "Sequential", "nodes": stages},
     ]
     texts = "G[t, d] = H_prev[t, d] * A[t, d]", "H[t, d] = G[t, d]"
-    hoisted = read(*texts, nodes=nodes, recurrences=KEY).hoist("H", "SRAM")
+    spec_ = read(*texts, nodes=nodes, recurrences=KEY)
+    hoisted = spec_.hoist("H", "SRAM")
+    assert hoisted == spec_.hoist("H_prev", "SRAM")
     assert held(hoisted.mapping) == [
         ("DRAM", ("H", "A", "G")),
         ("SRAM", ("H",)),
@@ -453,6 +456,64 @@ def test_mamba_with_a_rank_of_time() -> None:
     read_ = found.workload.einsum("HH").access("H").reads
     assert [[str(i) for i in r] for r in read_] == [["b", "i - 1", "d", "n"]]
     check_equal(polylat.roofline(found), polylat.roofline(plain))
+
+
+# Cascades with answers
+
+
+def renamed(data: Data) -> tuple[Data, dict[str, str]]:
+    """The same cascade, in which what is read of a computed tensor has names of its own.
+
+    A constant in an index becomes a shift.
+    """
+    data = copy.deepcopy(data)
+    work = data["workload"]
+    produced = {a["name"] for e in work["einsums"] for a in e["tensor_accesses"] if a.get("output")}
+    entries: dict[str, str] = {}
+    for einsum in work["einsums"]:
+        for access in einsum["tensor_accesses"]:
+            tensor = access["name"]
+            if access.get("output") or tensor not in produced:
+                continue
+            shifts = []
+            for rank, index in access["projection"].items():
+                match = re.fullmatch(r"(\w+) ([+-]) (\d+)", index)
+                if match:
+                    access["projection"][rank] = match[1]
+                    shifts.append(f"{rank}{match[2]}{match[3]}")
+            name = f"{tensor}_{len(entries)}"
+            access["name"] = name
+            work["bits_per_value"][name] = work["bits_per_value"][tensor]
+            entries[name] = f"{tensor}[{', '.join(shifts)}]"
+
+    def rename(node: Data) -> None:
+        if "tensors" in node:
+            names = [n for n in entries if n.rpartition("_")[0] in node["tensors"]]
+            node["tensors"] = [*node["tensors"], *names]
+        for inner in node.get("nodes", ()):
+            rename(inner)
+
+    rename(data["mapping"])
+    return data, entries
+
+
+@pytest.mark.parametrize("case", RECURRENT, ids=lambda case: str(case["name"]))
+def test_cascades_with_other_names(case: Data) -> None:
+    """Identified, they are the cascades; their prices are those of the tensors with other names."""
+    plain, entries = renamed(case["spec"])
+    direct = Spec.from_dict(case["spec"])
+    found = Spec.from_dict(plain, recurrences=entries)
+    assert entries
+    for ours, theirs in zip(found.workload.einsums, direct.workload.einsums, strict=True):
+        assert ours.accesses == theirs.accesses
+        assert (ours.constraints, ours.is_copy) == (theirs.constraints, theirs.is_copy)
+    assert held(found.mapping) == held(direct.mapping)
+    for einsum, path in direct.arch.paths.items():
+        for component, like in zip(path, found.arch.paths[einsum], strict=True):
+            assert component.actions_per_value.items() <= like.actions_per_value.items()
+            assert component.ports == like.ports
+    known, priced = polylat.roofline(found), polylat.roofline(Spec.from_dict(plain))
+    assert (known.latency, known.per_einsum) == (priced.latency, priced.per_einsum)
 
 
 # Errors
