@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 import polylat
 from polylat.accelforge import best, from_spec, rerank, to_spec
+from polylat.accelforge.busy_times import busy_times
 from polylat.errors import MissingExtraError, OptionError, SpecError, UnsupportedError
 from polylat.spec import Spec
 
@@ -214,6 +215,21 @@ def test_earlier_states() -> None:
     assert (ours.latency, ours.per_einsum) == (theirs.latency, theirs.per_einsum)
     with pytest.raises(OptionError, match=r"schedule\.recurrences\.P: .* no rank 'm'"):
         polylat.load(live, recurrences={"P": "Z[m-1]"})
+
+
+def test_busy_times_count_tensors_that_are_accessed_once() -> None:
+    """Else they might be no lower bounds: AccelForge counts one access per tensor."""
+    accesses = [
+        Access(name="A", projection={"K": "k"}),
+        Access(name="B", projection={"K": "k"}),
+        Access(name="B", projection={"K": "k + 1"}),
+        Access(name="Z", projection={"K": "k - 1"}),
+        Access(name="Z", projection={"K": "k"}, output=True),
+    ]
+    fields = {"iteration_space_shape": {"k": "0 <= k < size"}, "bits_per_value": {"All": 8}}
+    work = Workload(einsums=[Einsum(name="total", tensor_accesses=accesses)], **fields)
+    found = busy_times(stand_in(workload=work), pipelined=False)
+    assert found.whole == found.single == {"total": {"A"}}
 
 
 @pytest.mark.parametrize("tile", [2, 2.0, "size / 2", Fraction(2)])
