@@ -302,6 +302,30 @@ def test_a_loop_between_two_nodes_is_refused() -> None:
         read(nodes=nodes, recurrences=KEY)
 
 
+def test_a_toll_is_named_once() -> None:
+    """One Toll node per tensor, as AccelForge's mapper writes them; its directions must agree."""
+    actions = [{"name": "read", "throughput": 2}]
+    bus: Data = {"type": "Toll", "name": "bus", "direction": "up_and_down", "actions": actions}
+    passed = [{"type": "Toll", "component": "bus", "tensors": [name]} for name in ("H_prev", "H")]
+    nodes = [storage("DRAM", "H_prev", "A", "H"), *passed, *LOOPS, leaf("H")]
+    found = read(nodes=nodes, arch=[ARCH[0], bus, ARCH[2]], recurrences=KEY)
+    assert held(found.mapping) == [("DRAM", ("H", "A")), ("bus", ("H",)), ("bus", ())]
+    assert polylat.analyze(found).accesses["H", "bus", "H", "read"] == 2 * 24
+    bus["direction"] = {"H_prev": "down", "Other": "up"}
+    with pytest.raises(SpecError, match="'bus' has another direction for 'H_prev' than for 'H'"):
+        read(nodes=nodes, arch=[ARCH[0], bus, ARCH[2]], recurrences=KEY)
+
+
+def test_a_mapping_without_the_producer() -> None:
+    """The state is an input then."""
+    texts = "G[t, d] = H_prev[t, d] * A[t, d]", "H[t, d] = G[t, d]"
+    nodes = [storage("DRAM", "H_prev", "A", "G"), *LOOPS, leaf("G")]
+    found = read(*texts, nodes=nodes, recurrences=KEY)
+    assert found.workload.einsum("G").inputs == ("H", "A")
+    plain = polylat.analyze(read(*texts, nodes=nodes))
+    assert polylat.analyze(found).latency == plain.latency
+
+
 def test_storages_in_branches() -> None:
     """H_prev in one branch and H in the other: one buffer above, as if both were called H."""
     stages = [
