@@ -33,6 +33,17 @@ def explicit_up_to(tiles: int) -> Iterator[None]:
         solve.EXPLICIT, solve.VISITED_PER_SAMPLED = before
 
 
+@contextmanager
+def shared_up_to(tiles: int) -> Iterator[None]:
+    """Sample more tile iterations than these, if no port is limited, for that schedule only."""
+    before = solve.MOST_SHARED
+    solve.MOST_SHARED = tiles
+    try:
+        yield
+    finally:
+        solve.MOST_SHARED = before
+
+
 def analyzed(data: Data, **options: Any) -> Report:
     """The report; draws that are illegal do not count."""
     try:

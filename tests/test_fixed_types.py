@@ -123,6 +123,7 @@ FITTING = {
     "engine/port_turns.py": {"latest_first": INDICES},
     "engine/row_builder.py": {
         "RowBuilder.source": INDICES,
+        "RowBuilder.rows": NUMBERS,
         "RowBuilder._later": INDICES,
         "_grid": INDICES,
     },
@@ -131,16 +132,17 @@ FITTING = {
     },
     "engine/service_order.py": {
         "ServiceOrder.moves": INDICES,
-        "order_of_shortened_loops": INDICES,
         "order_of_services": INDICES,
         "_padded": INDICES,
         "_moving": INDICES,
         "_followers": NUMBERS,
+        "transferred_order": INDICES,
     },
     "engine/service_rules.py": {
         "service_rules.followers": NUMBERS,
         "_in_order": NUMBERS,
         "_older": INDICES,
+        "_sources": NUMBERS,
         "_wide": INDICES,
         "_wide_matrix": INDICES,
     },
@@ -239,6 +241,7 @@ FITTING = {
         "group_offsets": NUMBERS,
         "group_by_key": NUMBERS,
         "mark_reachable": NUMBERS,
+        "narrow_type": "the choice",
     },
     "schedule/backtrack.py": {
         "BacktrackRecord.empty": NUMBERS,

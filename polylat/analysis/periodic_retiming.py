@@ -310,6 +310,10 @@ class _SampledSchedule:
         graph = self._model.graph
         latency = graph.latency.astype(durations.dtype) * unit
         graph = replace(graph, task_duration=durations, latency=latency)
-        repeats = self._plan.repeats
-        repeats = replace(repeats, finishing=repeats.finishing.scaled(unit, durations.dtype))
-        return replace(self._model, plan=PeriodicTaskGraph(graph, repeats))
+        repeats, dtype = self._plan.repeats, durations.dtype
+        scaled = replace(
+            repeats,
+            of_ports=lambda: repeats.ports,
+            of_finishing=lambda: repeats.finishing.scaled(unit, dtype),
+        )
+        return replace(self._model, plan=PeriodicTaskGraph(graph, scaled))

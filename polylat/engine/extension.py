@@ -10,6 +10,7 @@ by which the source is later. `ServiceTable` has the rules that find sources. Th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -79,6 +80,33 @@ def periodic_structure(
     NotPeriodicError
         An access is not the same in all periods around a skipped range.
     """
+    _require_equal_latencies(layout, graph)
+    return PeriodicStructure(
+        layout.earlier,
+        _chain(layout),
+        tuple(_skipped_ranges(layout)),
+        partial(_static_orders, layout, graph, shifts, ahead),
+        partial(_finishing_tasks, layout, graph),
+        of_all,
+        of_skew=of_skew,
+    )
+
+
+def _require_equal_latencies(layout: Numbering, graph: TaskGraph) -> None:
+    """Raise an error unless a leaf's tile iterations finish equally long after their service."""
+    for tiles, base in zip(layout.tiles, layout.bases, strict=True):
+        late = graph.latency[base : base + tiles.size]
+        if (late != late[0]).any():
+            raise IrregularError("fixed latencies differ between tile iterations")
+
+
+def _static_orders(
+    layout: Numbering,
+    graph: TaskGraph,
+    shifts: Mapping[int, Sequence[int]],
+    ahead: ServedAhead | None,
+) -> PortPrecedences:
+    """Return the precedences between the tasks of each port, in the static orders."""
     table = ServiceTable(layout, graph)
     program = _program_order(table)
     skew: Precedences | None = program
@@ -86,15 +114,7 @@ def periodic_structure(
         skew = None if ahead is None else _order_ahead(table, ahead)
     elif not np.array_equal(graph.dates.program, graph.dates.skew):
         skew = _joined(layout, skewed_order(table, shifts))
-    return PeriodicStructure(
-        layout.earlier,
-        _chain(layout),
-        tuple(_skipped_ranges(layout)),
-        PortPrecedences(program, skew),
-        _finishing_tasks(table),
-        of_all,
-        of_skew=of_skew,
-    )
+    return PortPrecedences(program, skew)
 
 
 def _skipped_ranges(layout: Numbering) -> list[SkippedRange]:
@@ -164,13 +184,13 @@ def _chain(layout: Numbering) -> Precedences:
     return _joined(layout, parts)
 
 
-def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
+def _finishing_tasks(layout: Numbering, graph: TaskGraph) -> FinishingTasks:
     """Return the tasks that finishes of tile iterations consist of.
 
     A port serves the foregrounds of a leaf in order. So the finish of a tile iteration is the
     maximum, over the ports, of the end of the last foreground task up to it, and its fixed latency.
     """
-    layout, graph = table.layout, table.graph
+    table = ServiceTable(layout, graph)
     kinds = graph.kind[graph.task_block]
     stalls = stall_lags(layout, graph)
     served: list[_Part] = []
@@ -187,9 +207,6 @@ def _finishing_tasks(table: ServiceTable) -> FinishingTasks:
         every = np.arange(tiles.size)
         of_leaf = edges[edge_leaf == leaf]
         backs = np.flatnonzero((graph.kind == 2) & (table.block_leaf == leaf))
-        late = graph.latency[base : base + tiles.size]
-        if (late != late[0]).any():
-            raise IrregularError("fixed latencies differ between tile iterations")
         user = np.repeat(np.arange(3), (len(every), len(of_leaf), len(backs)))
         target = np.concatenate((base + every, of_leaf, backs))
         position = np.concatenate(

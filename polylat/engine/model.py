@@ -73,6 +73,15 @@ class Model:
         return "explicit" if self.layout.whole else "periodic"
 
     @property
+    def sample(self) -> dict[int, LoopSample]:
+        """Loop (tree node) that indexes tile iterations → its sampled iterations."""
+        return {
+            loop.node: kept
+            for leaf, tiles in zip(self.lowered.leaves, self.layout.tiles, strict=True)
+            for loop, kept in zip(leaf.temporal, tiles.kept, strict=False)
+        }
+
+    @property
     def runs_in_turn(self) -> bool:
         """Whether the leaves run one after another, and only ports limit each of them.
 

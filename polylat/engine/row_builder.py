@@ -123,12 +123,14 @@ class RowBuilder:
             Numbers of sources, shape (n,).
         """
         n = len(keys)
+        shape = (n,)
         wide = np.zeros((n, self.width), dtype=np.int64)
         wide[:, : len(base)] = base.T
-        which = np.full(n, -1)
+        which = np.broadcast_to(np.int64(-1), shape)
         matrices = np.zeros((0, self.width, self.width), dtype=np.int64)
         if slopes is not None:
             moving = np.flatnonzero(slopes.any(axis=(0, 1)))
+            which = np.full(n, -1)
             which[moving] = np.arange(len(moving))
             matrices = np.zeros((len(moving), self.width, self.width), dtype=np.int64)
             matrices[:, : slopes.shape[0], : slopes.shape[1]] = slopes[:, :, moving].transpose(
@@ -136,11 +138,11 @@ class RowBuilder:
             )
         self.sources.append(
             Sources(
-                np.full(n, leaf),
+                np.broadcast_to(np.int64(leaf), shape),
                 keys,
-                np.full(n, other),
+                np.broadcast_to(np.asarray(other, dtype=np.int64), shape),
                 wide,
-                np.broadcast_to(np.asarray(same, dtype=np.int64), (n,)),
+                np.broadcast_to(np.asarray(same, dtype=np.int64), shape),
                 which,
                 matrices,
             )
@@ -214,10 +216,15 @@ class RowBuilder:
         Rows
             One row per target.
         """
-        n = len(target)
-        lags: Times = np.full(n, 0, dtype=self.graph.latency.dtype)
-        lags[:] = lag
-        return Rows(target, np.full(n, family), source, np.full(n, own), np.full(n, sound), lags)
+        shape = target.shape
+        return Rows(
+            target,
+            np.broadcast_to(np.asarray(family, dtype=np.int64), shape),
+            source,
+            np.broadcast_to(np.bool_(own), shape),
+            np.broadcast_to(np.bool_(sound), shape),
+            np.broadcast_to(np.asarray(lag, dtype=self.graph.latency.dtype), shape),
+        )
 
     def previous(self, leaf: int, digits: Ints, depth: int) -> tuple[Ints, Ints, Ints]:
         """Return the last points before the tiles at a depth that contain given points.

@@ -41,8 +41,8 @@ _Range = tuple[int, int, int]
 _ROUND = 1_500
 """How many more tile iterations could be sampled in the time that a round takes anyway."""
 
-_MOST_BUILT = 2
-"""How many of the first models of a search are kept for other searches."""
+_MOST_BUILT = 50_000
+"""How many tile iterations the models have together that are kept for other searches."""
 
 _MOST_BLIND = 6
 """How often the sample is enlarged after failures that show no delay."""
@@ -198,6 +198,7 @@ class SamplingSearch:
         self.inputs = inputs
         self.most = most
         self._rounds = rounds
+        self._blind = 0
         self.work = work
         self._prepare = prepare
         self._built = built
@@ -225,27 +226,29 @@ class SamplingSearch:
         Parameters
         ----------
         time
-            Times a model; raises `NotPeriodicError` where more iterations must be sampled.
+            Times a model; raises `NotPeriodicError` where more iterations must be sampled. The
+            first model is the last one of the run before, if there was one.
 
         Returns
         -------
         T or None
             The first result of `time`; None if too many tile iterations would have to be sampled.
         """
-        blind = 0
-        for _ in range(self._rounds):
+        while self._rounds:
+            self._rounds -= 1
             try:
-                model = self.model()
-                if model is None:
-                    return None
-                return time(model)
+                return self._timed(time)
             except IrregularError:
                 return None
             except NotPeriodicError as error:
-                blind += not error.excess
-                if not error.places or blind > _MOST_BLIND or not self._enlarge(error):
+                self._blind += not error.excess
+                if not error.places or self._blind > _MOST_BLIND or not self._enlarge(error):
                     return None
         return None
+
+    def _timed(self, time: Callable[[Model], T]) -> T | None:
+        model = self.model()
+        return None if model is None else time(model)
 
     def model(self) -> Model | None:
         """Build the mapping with the present sample.
@@ -280,7 +283,8 @@ class SamplingSearch:
         if key in self._built:
             return self._built[key]
         model = build(*self.inputs, kept=kept)
-        if len(self._built) < _MOST_BUILT:
+        kept_so_far = sum(other.graph.iterations for other in self._built.values())
+        if kept_so_far + model.graph.iterations <= _MOST_BUILT:
             self._built[key] = model
         return model
 

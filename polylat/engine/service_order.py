@@ -17,18 +17,22 @@ from polylat.engine.service_log import StreamLog
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.numbering import Numbering
-from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
+from polylat.schedule.arrays import Ints, Mask, Narrow, concatenated_ranges, narrow_type
 from polylat.schedule.events import EventNumbering, Precedences
 from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.graph import TaskGraph
 
 __all__ = [
+    "ROWS_AT_ONCE",
     "ServiceOrder",
     "order_of_services",
     "order_of_shortened_loops",
     "places_of",
     "transferred_order",
 ]
+
+ROWS_AT_ONCE = 50_000
+"""How many followers are examined at once: it bounds the memory that they take."""
 
 _StreamKey = tuple[int, int, int]
 """(leaf, position of the block in its tile iterations, port)"""
@@ -48,20 +52,20 @@ class ServiceOrder:
     digits
         Shape (rows, D): its loop indices for k = 0.
     moving, matrices
-        Shape (rows,): the matrix, of those in `matrices`, by which the follower moves; -1: it does
-        not move. A matrix, shape (D, D), says by how many iterations each of its indices (first
-        axis) increases per period of each loop of the task (second axis).
+        Shape (n,) and (n, D, D): the rows whose followers move, increasing, and a matrix each: by
+        how many iterations each index of the follower (first axis) increases per period of each
+        loop of the task (second axis).
     before
         Shape (tasks,): a row whose stream is that of the task served directly before; -1: none.
     before_digits, before_moves
         Shape (tasks, D) and (tasks, D, D): the loop indices of that task, and how they move.
     """
 
-    task: Ints
-    leaf: Ints
-    sequence: Ints
+    task: Narrow
+    leaf: Narrow
+    sequence: Narrow
     exists: Mask
-    digits: Ints
+    digits: Narrow
     moving: Ints
     matrices: Ints
     before: Ints
@@ -81,10 +85,25 @@ class ServiceOrder:
         numpy.ndarray
             Shape (n, D, D): a matrix each, see `matrices`.
         """
-        which = self.moving[rows]
         found = np.zeros((len(rows), *self.matrices.shape[1:]), dtype=np.int64)
-        found[which >= 0] = self.matrices[which[which >= 0]]
+        some, which = self.moving_among(rows)
+        found[some] = self.matrices[which]
         return found
+
+    def moving_among(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Return which rows have followers that move.
+
+        Parameters
+        ----------
+        rows
+            Numbers of rows, shape (n,).
+
+        Returns
+        -------
+        (positions, which)
+            Positions in `rows`, and the positions of these rows in `moving`.
+        """
+        return _found_in(self.moving, rows)
 
 
 def order_of_shortened_loops(
@@ -126,10 +145,12 @@ def order_of_shortened_loops(
                 wanted[earlier[wanted[cells]]] = True
     task, kinds, follower = _followers(table, stream, order, start, wanted)
     exists = follower >= 0
-    digits = np.zeros((len(task), layout.depth), dtype=np.int64)
+    digits = np.zeros((len(task), layout.depth), dtype=narrow_type(_most_trips(layout)))
     some = np.flatnonzero(exists)
-    found, later = table.at_sampled_distance(task[some], follower[some])
-    digits[some] = table.loop_indices(found, later).T
+    for first in range(0, len(some), ROWS_AT_ONCE):
+        rows = some[first : first + ROWS_AT_ONCE]
+        found, later = table.at_sampled_distance(task[rows], follower[rows])
+        digits[rows] = table.loop_indices(found, later).T
     follows = np.ones(len(order), dtype=np.bool_)
     follows[start[:-1][start[:-1] < start[1:]]] = False
     at = np.flatnonzero(follows)
@@ -206,6 +227,10 @@ def order_of_services(
     return before, _moving(table, _earlier(layout, graph), before, rows)
 
 
+def _most_trips(layout: Numbering) -> int:
+    return max((kept.trips for tiles in layout.tiles for kept in tiles.kept), default=1)
+
+
 def _padded(digits: Sequence[tuple[float, ...]], depth: int) -> Ints:
     found = np.zeros((len(digits), depth), dtype=np.int64)
     for row, indices in enumerate(digits):
@@ -217,7 +242,7 @@ def _moving(
     table: ServiceTable,
     back: Sequence[tuple[Ints, Ints]],
     preceding: Precedences,
-    rows: tuple[Ints, Ints, Mask, Ints],
+    rows: tuple[Narrow, Narrow, Mask, Narrow],
 ) -> ServiceOrder:
     """Return an order of service, given the followers for k = 0.
 
@@ -238,8 +263,6 @@ def _moving(
     cells_of = np.unique(np.concatenate([task[:0], *(cells for cells, _ in back)]))
     _, in_cells = concatenated_ranges(first[cells_of], width[cells_of])
     in_cells = in_cells[exists[in_cells]]
-    moving = np.full(len(task), -1)
-    moving[in_cells] = np.arange(len(in_cells))
     matrices = np.zeros((len(in_cells), layout.depth, layout.depth), dtype=np.int64)
     before_moves = np.zeros((graph.tasks, layout.depth, layout.depth), dtype=np.int64)
     for k, (cells, earlier) in enumerate(back):
@@ -247,8 +270,8 @@ def _moving(
         others = mine - first[cells][spread] + first[earlier][spread]
         if (width[cells] != width[earlier]).any() or (exists[mine] != exists[others]).any():
             raise NotPeriodicError(places_of(layout, k))
-        some = moving[mine] >= 0
-        matrices[moving[mine[some]], :, k] = digits[mine[some]] - digits[others[some]]
+        some, which = _found_in(in_cells, mine)
+        matrices[which, :, k] = digits[mine[some]] - digits[others[some]]
         here = (before[cells] >= 0) & (before[earlier] >= 0)
         before_moves[cells[here], :, k] = before_digits[cells[here]] - before_digits[earlier[here]]
         alike = kinds[before[cells[here]]] == kinds[before[earlier[here]]]
@@ -260,7 +283,7 @@ def _moving(
         kinds % table.width,
         exists,
         digits,
-        moving,
+        in_cells,
         matrices,
         before,
         before_digits,
@@ -268,27 +291,38 @@ def _moving(
     )
 
 
+def _found_in(increasing: Ints, wanted: Ints) -> tuple[Ints, Ints]:
+    """Return the positions of the numbers that occur in a list, and where they are in it."""
+    at = np.searchsorted(increasing, wanted)
+    there = np.append(increasing, -1)[at] == wanted
+    return np.flatnonzero(there), at[there]
+
+
 def _followers(
     table: ServiceTable, stream: Ints, order: Ints, start: Ints, among: Mask | None
-) -> tuple[Ints, Ints, Ints]:
+) -> tuple[Narrow, Narrow, Narrow]:
     """Return (task, stream, first later task of the stream or -1), by task and stream."""
-    none = np.zeros(0, dtype=np.int64)
-    tasks, streams, followers = [none], [none], [none]
-    for port in range(table.graph.ports):
-        mine = order[start[port] : start[port + 1]]
-        for kind in np.unique(stream[mine]).tolist():
+    served = [order[start[port] : start[port + 1]] for port in range(table.graph.ports)]
+    streams = [np.unique(stream[mine]) for mine in served]
+    width = np.zeros(table.graph.tasks, dtype=np.int64)
+    for mine, of_port in zip(served, streams, strict=True):
+        width[mine if among is None else mine[among[mine]]] = len(of_port)
+    count = len(width)
+    numbers = narrow_type(max(count, int(stream.max(initial=0))))
+    task = np.repeat(np.arange(count, dtype=numbers), width)
+    kinds, follower = np.empty_like(task), np.empty_like(task)
+    first = np.cumsum(width) - width
+    for mine, of_port in zip(served, streams, strict=True):
+        here = slice(None) if among is None else among[mine]
+        for number, kind in enumerate(of_port.tolist()):
             in_stream = stream[mine] == kind
             of_stream = mine[in_stream]
             if (np.diff(table.iteration[of_stream]) < 0).any():
                 raise NotPeriodicError([])
-            following = np.append(of_stream, -1)[np.cumsum(in_stream)]
-            here = slice(None) if among is None else among[mine]
-            tasks.append(mine[here])
-            streams.append(np.full(len(tasks[-1]), kind))
-            followers.append(following[here])
-    task, kinds, follower = (np.concatenate(parts) for parts in (tasks, streams, followers))
-    by_task = np.lexsort((kinds, task))
-    return task[by_task], kinds[by_task], follower[by_task]
+            rows = first[mine[here]] + number
+            kinds[rows] = kind
+            follower[rows] = np.append(of_stream, -1)[np.cumsum(in_stream)][here]
+    return task, kinds, follower
 
 
 def places_of(layout: Numbering, loop: int) -> list[tuple[int, int, int]]:
@@ -372,12 +406,10 @@ def transferred_order(
     first = np.cumsum(width) - width
     spread, rows = concatenated_ranges(first[representative], width[representative])
     first_new = np.cumsum(width[representative]) - width[representative]
-    moving = order.moving[rows]
-    some = np.flatnonzero(moving >= 0)
-    matrices = order.matrices[moving[some]]
-    indices = order.digits[rows]
+    some, which = order.moving_among(rows)
+    matrices = order.matrices[which]
+    indices = order.digits[rows].astype(np.int64)
     indices[some] += np.einsum("rpk,kr->rp", matrices, periods[:, spread[some]])
-    moving[some] = np.arange(len(some))
     previous = order.before[representative]
     return ServiceOrder(
         spread,
@@ -385,7 +417,7 @@ def transferred_order(
         order.sequence[rows],
         order.exists[rows],
         indices,
-        moving,
+        some,
         matrices * steps[:, spread[some]].T[:, None, :],
         np.where(previous < 0, -1, previous - first[representative] + first_new),
         order.before_digits[representative]

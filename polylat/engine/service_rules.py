@@ -8,10 +8,10 @@ import numpy as np
 
 from polylat.engine.ages import Services, are_older
 from polylat.engine.served_ahead import ServedAhead
-from polylat.engine.service_order import ServiceOrder, places_of
+from polylat.engine.service_order import ROWS_AT_ONCE, ServiceOrder, places_of
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.numbering import Numbering
-from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
+from polylat.schedule.arrays import Ints, Mask, Narrow, concatenated_ranges, narrow_type
 from polylat.schedule.boxes import Parts, Rows, Sources
 from polylat.schedule.event_families import family_numbers
 from polylat.schedule.extension import ExtensionRules, Followers, ServiceRules
@@ -19,9 +19,6 @@ from polylat.schedule.extrapolation import NotPeriodicError
 from polylat.schedule.graph import TaskGraph
 
 __all__ = ["service_rules"]
-
-_ROWS_AT_ONCE = 100_000
-"""How many followers are compared with their tasks at once: it bounds the memory that they take."""
 
 
 def service_rules(
@@ -56,32 +53,32 @@ def service_rules(
         What precedes a follower does not move with the box.
     """
     families = rules.families
-    follow = np.flatnonzero(order.exists)
-    task, leaf, sequence = order.task[follow], order.leaf[follow], order.sequence[follow]
-    family = family_numbers(families.task, leaf, sequence, graph.task_port[task])
-    ready = family_numbers(families.start, leaf)
-    if families.ready:
-        fills = family_numbers(families.ready, leaf, sequence)
-        ready = np.where(fills >= 0, fills, ready)
-    target = families.tasks[task]
-    parts = np.split(follow, np.arange(_ROWS_AT_ONCE, len(follow), _ROWS_AT_ONCE))
+    follow = np.flatnonzero(order.exists).astype(narrow_type(len(order.exists)))
+    waiting = families.tasks.astype(narrow_type(families.count))[order.task[follow]]
+    parts = np.split(follow, np.arange(ROWS_AT_ONCE, len(follow), ROWS_AT_ONCE))
     older = np.concatenate([_older(layout, graph, order, p, shifts, ahead) for p in parts])
     width = max(layout.depth, 1)
 
     def followers(chosen: Ints) -> Followers:
         here = follow[chosen]
+        task, leaf, sequence = order.task[here], order.leaf[here], order.sequence[here]
+        family = family_numbers(families.task, leaf, sequence, graph.task_port[task])
+        ready = family_numbers(families.start, leaf)
+        if families.ready:
+            fills = family_numbers(families.ready, leaf, sequence)
+            ready = np.where(fills >= 0, fills, ready)
         sources = _sources(
-            *_points(layout, graph, order.task[here]),
-            order.leaf[here],
+            *_points(layout, graph, task),
+            leaf,
             _wide(order.digits[here], width),
             _wide_matrix(order.moves(here), width),
         )
         itself = np.ones(len(here), dtype=np.bool_)
         numbers, never = np.arange(len(here)), np.zeros(len(here), dtype=np.int64)
-        rows = Rows(target[chosen], family[chosen], numbers, itself, itself, never)
-        return Followers(sources.parts(rules.grid), rows, ready[chosen], older[chosen])
+        rows = Rows(families.tasks[task], family, numbers, itself, itself, never)
+        return Followers(sources.parts(rules.grid), rows, ready, older[chosen])
 
-    return ServiceRules(*_in_order(layout, graph, rules, order), target, older, followers)
+    return ServiceRules(*_in_order(layout, graph, rules, order), waiting, older, followers)
 
 
 def _in_order(
@@ -189,7 +186,7 @@ def _as_before(layout: Numbering, graph: TaskGraph, order: ServiceOrder) -> Mask
     good &= ((least >= 0) & (most <= layout.skipped_periods[:, owner])).all(axis=0)
     tasks, previous, periods = tasks[good], previous[good], periods[:, good].T
     slope = slope[:, :, good].transpose(2, 0, 1)
-    at_once = max(_ROWS_AT_ONCE // max(int(width.max(initial=0)), 1), 1)
+    at_once = max(ROWS_AT_ONCE // max(int(width.max(initial=0)), 1), 1)
     for start in range(0, len(tasks), at_once):
         some = slice(start, start + at_once)
         pairs = np.stack((tasks[some], previous[some]))
@@ -216,15 +213,16 @@ def _points(layout: Numbering, graph: TaskGraph, tasks: Ints) -> tuple[Ints, Int
     return graph.leaf[iteration], keys[iteration]
 
 
-def _sources(leaf: Ints, target: Ints, other: Ints, base: Ints, moves: Ints) -> Sources:
+def _sources(leaf: Ints, target: Ints, other: Narrow, base: Ints, moves: Ints) -> Sources:
     """Return sources with a matrix each, or none where they do not move."""
     moving = np.flatnonzero(moves.any(axis=(1, 2)))
     slope = np.full(len(target), -1)
     slope[moving] = np.arange(len(moving))
-    return Sources(leaf, target, other, base, np.zeros_like(target), slope, moves[moving])
+    same = np.zeros_like(target)
+    return Sources(leaf, target, other.astype(np.int64), base, same, slope, moves[moving])
 
 
-def _wide(digits: Ints, width: int) -> Ints:
+def _wide(digits: Narrow, width: int) -> Ints:
     found = np.zeros((len(digits), width), dtype=np.int64)
     found[:, : digits.shape[1]] = digits
     return found
@@ -253,6 +251,9 @@ def _older(
     sequence = graph.sequence[graph.task_block[task]]
     tasks = Services(graph.leaf[iteration], sequence, layout.digits[:, iteration], steps)
     followers = Services(
-        order.leaf[rows], order.sequence[rows], order.digits[rows].T, order.moves(rows)
+        order.leaf[rows],
+        order.sequence[rows],
+        order.digits[rows].T.astype(np.int64),
+        order.moves(rows),
     )
     return are_older(layout, shifts, ahead, tasks, followers, layout.skipped_periods[:, iteration])

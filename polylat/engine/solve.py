@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import takewhile
+from typing import NamedTuple
 
 from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs, Sampled, SamplingSearch
@@ -19,10 +20,11 @@ from polylat.engine.work_conserving import (
 )
 from polylat.errors import TooLargeError
 from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
+from polylat.lowering.sampling import LoopSample
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
-from polylat.schedule.timing import ORDERS, Order, TaskSchedule
+from polylat.schedule.timing import ORDERS, Order
 
 __all__ = [
     "MOST_SAMPLED",
@@ -49,6 +51,11 @@ MOST_SAMPLED = 200_000
 QUICK = 30_000
 """Largest sample that is tried before a coarser granularity is considered."""
 
+MOST_SHARED = QUICK
+"""Beyond this number of tile iterations, a sample that is needed without ports is not that of the
+orders, too. Where no port holds them back, fast stages of a Pipeline run far ahead before slow ones
+stop them: what follows is periodic only after many iterations."""
+
 SERVICES = 20_000
 """Largest number of services that are simulated one by one for the order "oldest"."""
 
@@ -74,17 +81,23 @@ class Schedules:
         Per order, its schedule. The model of a solution is the same mapping, but may sample other
         tile iterations. An order without a proven schedule is missing.
     unlimited_makespan
-        The last finish of `model` where no block waits for a port, in steps.
+        The last finish where no block waits for a port, in steps.
+    unlimited_sample
+        The sample from which that is proven, see `Model.sample`; None: that of `model`.
     """
 
     model: Model
     solutions: Mapping[Order, Solution]
     unlimited_makespan: int
+    unlimited_sample: Mapping[int, LoopSample] | None = None
 
     @cached_property
-    def unlimited(self) -> TaskSchedule:
-        """The schedule of `model` in which no block waits for a port."""
-        return self.model.plan.time(None)
+    def unlimited(self) -> Solution:
+        """The schedule in which no block waits for a port."""
+        model = self.model
+        if self.unlimited_sample not in (None, model.sample):
+            model = build(model.lowered, model.options, kept=self.unlimited_sample)
+        return Solution(model, model.plan.time(None))
 
     @property
     def settled(self) -> bool:
@@ -202,39 +215,72 @@ def solve_sampled(
     limit = most if most_oldest is None else most_oldest
     built: dict[Sampled, Model] = {}
     search = SamplingSearch(inputs, most, work=work, built=built)
-    return search.run(lambda model: _extrapolated(model, inputs, most, search.work, built, limit))
+    # First without ports: where the times of too small a sample differ, no order is timed.
+    alone = search.run(_without_ports)
+    if alone is None:
+        return None
+    apart = alone.size > MOST_SHARED
+    if apart:
+        search = SamplingSearch(inputs, most, work=search.work, built=built)
+
+    def in_all_orders(model: Model) -> Schedules:
+        unlimited = alone if apart else _without_ports(model)
+        found = _solutions(model, unlimited.makespan, inputs, most, search.work, built, limit)
+        return Schedules(model, found, unlimited.makespan, unlimited.sample)
+
+    return search.run(in_all_orders)
 
 
-def _extrapolated(
+class _WithoutPorts(NamedTuple):
+    """The schedule in which no block waits for a port.
+
+    Parameters
+    ----------
+    makespan
+        Its last finish, in steps.
+    sample, size
+        The sample from which it is proven, and its number of tile iterations.
+    """
+
+    makespan: int
+    sample: Mapping[int, LoopSample]
+    size: int
+
+
+def _without_ports(model: Model) -> _WithoutPorts:
+    assert isinstance(model.plan, PeriodicTaskGraph)
+    return _WithoutPorts(model.plan.unlimited.makespan, model.sample, model.graph.iterations)
+
+
+def _solutions(
     model: Model,
+    unlimited: int,
     inputs: Inputs,
     most: int,
     work: int | None,
     built: dict[Sampled, Model],
     most_oldest: int,
-) -> Schedules:
+) -> dict[Order, Solution]:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
-    # First without ports: where the times of too small a sample differ, no order is timed.
-    unlimited = model.plan.time(None).makespan
     found: dict[Order, Solution] = {
         order: Solution(model, timing) for order, timing in model.plan.time_static().items()
     }
     program = found["program"].schedule
     if ports_have_no_choice(model, program):
         found["oldest"] = Solution(model, replace(program, order="oldest"))
-        return Schedules(model, found, unlimited)
+        return found
     if model.graph.overtaking:
         skew, work = _served_ahead(model, inputs, most, work, built)
         if skew is None:
-            return Schedules(model, found, unlimited)
+            return found
         found["skew"] = skew
     try:
         skew = found["skew"]
         found["oldest"] = Solution(skew.model, work_conserving_by_date(skew.model, skew.schedule))
     except NotPeriodicError:
         if not most_oldest:
-            return Schedules(model, found, unlimited)
+            return found
         # Where another order attains a bound, the latency does not depend on "oldest".
         bound = max(unlimited, model.bound)
         legal = [solution.schedule for solution in found.values() if solution.legal]
@@ -242,7 +288,7 @@ def _extrapolated(
         oldest = solve_oldest(inputs, most_oldest, work, built, thorough=thorough)
         if oldest is not None:
             found["oldest"] = oldest
-    return Schedules(model, found, unlimited)
+    return found
 
 
 def _served_ahead(

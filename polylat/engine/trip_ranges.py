@@ -127,7 +127,7 @@ class RangeProver:
             The schedule repeats only after a multiple of the step.
         """
         solution = self._solution(order)
-        steps = None if solution is None else self._fewest(_kept(solution.model))
+        steps = None if solution is None else self._fewest(solution.model.sample)
         if solution is None or steps is None:
             return None
         for more in _LARGER:
@@ -174,7 +174,7 @@ class RangeProver:
 
     def _solution(self, order: Order | None) -> Solution | None:
         if order is None:
-            return Solution(self.found.model, self.found.unlimited)
+            return self.found.unlimited
         return self.found.solutions.get(order)
 
     def _fewest(self, kept: Mapping[int, LoopSample]) -> tuple[int, ...] | None:
@@ -249,7 +249,7 @@ class RangeProver:
         return bool((expected == total * inside.model.graph.task_duration.astype(object)).all())
 
     def _corner(self, solution: Solution, sizes: Sizes) -> _Corner | None:
-        here = self._model(_kept(solution.model), sizes)
+        here = self._model(solution.model.sample, sizes)
         if here is None:
             return None
         if solution.order == "oldest":
@@ -285,15 +285,6 @@ def _corners(count: int) -> Iterator[tuple[bool, ...]]:
     """Per corner, which sizes are the upper ends: bit i of the corner's number is size i."""
     for taken in product((False, True), repeat=count):
         yield taken[::-1]
-
-
-def _kept(model: Model) -> dict[int, LoopSample]:
-    """Loop (tree node) that indexes tile iterations → its sampled iterations."""
-    found = {}
-    for leaf, tiles in zip(model.lowered.leaves, model.layout.tiles, strict=True):
-        for loop, kept in zip(leaf.temporal, tiles.kept, strict=False):
-            found[loop.node] = kept
-    return found
 
 
 def _regrown(loop: LoopSample, trips: int) -> LoopSample | None:

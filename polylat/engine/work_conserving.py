@@ -364,10 +364,10 @@ def _with_order(model: Model, seen: Precedences, order: ServiceOrder) -> Model:
     """Return a model with an order of service for its ports."""
     assert isinstance(model.plan, PeriodicTaskGraph)
     structure = model.plan.repeats
-    ports = replace(structure.ports, seen=seen)
     ordered = replace(
         structure,
-        ports=ports,
+        of_ports=lambda: replace(structure.ports, seen=seen),
+        of_finishing=lambda: structure.finishing,
         of_all=lambda: structure.all_members,
         of_service=lambda: _rules(model, order),
     )

@@ -91,7 +91,7 @@ def _derived(
     busiest = max(requested.busy.values(), default=0)
     yield "resource_bound", reduce_number(Fraction(busiest, requested.scale))
     coarse = expected.problem.depths != depths
-    unlimited = Fraction(schedules.unlimited.makespan, schedules.model.costs.scale)
+    unlimited = Fraction(schedules.unlimited_makespan, schedules.model.costs.scale)
     yield "dependence_bound", 0 if coarse else reduce_number(unlimited)
     yield "barrier_bound", reduce_number(Fraction(barrier_bound(requested), requested.scale))
     yield "accesses", _actions(expected)

@@ -14,7 +14,6 @@ from polylat.analysis.access import Step
 from polylat.analysis.critical_path import PeriodicPath
 from polylat.analysis.starts import Starts, build_starts
 from polylat.engine.model import Model
-from polylat.engine.solution import Solution
 from polylat.errors import UnsupportedError
 from polylat.numbers import reduce_number
 from polylat.proof.broken_rule import BrokenRule
@@ -299,11 +298,10 @@ def _add_service_order(proof: _Proof, results: Results) -> None:
 def _add_dependence(proof: _Proof, results: Results, requested: Expectation) -> None:
     """Prove the dependence bound, from the schedule in which no block waits for a port."""
     proof.tell("dependence bound", 0, 1)
-    schedules = results.schedules
-    unlimited = Solution(schedules.model, schedules.unlimited)
+    unlimited = results.schedules.unlimited
     checked = CheckedSchedule(
         requested,
-        _ports(schedules.model),
+        _ports(unlimited.model),
         build_starts(unlimited),
         like=proof.checked if requested is proof.checked.expected else None,
     )

@@ -19,6 +19,7 @@ __all__ = [
     "group_by_key",
     "group_offsets",
     "mark_reachable",
+    "narrow_type",
 ]
 
 Ints = npt.NDArray[np.int64]
@@ -71,6 +72,27 @@ def date_ranks(columns: Ints) -> Ints:
     rank = np.empty(count, dtype=np.int64)
     rank[order] = np.arange(count)
     return rank
+
+
+def narrow_type(most: int) -> type[np.signedinteger[Any]]:
+    """Return a type of integers for a large array: 32 bits where they suffice, else 64.
+
+    Parameters
+    ----------
+    most
+        The largest integer of the array; the least is not below its negative.
+
+    Returns
+    -------
+    type
+        The type.
+
+    Examples
+    --------
+    >>> narrow_type(10**9).__name__, narrow_type(10**10).__name__
+    ('int32', 'int64')
+    """
+    return np.int32 if most < 1 << 31 else np.int64
 
 
 def group_offsets(keys: Ints, count: int) -> Ints:

@@ -133,7 +133,7 @@ def split(
     sources = len(target)
     first = np.zeros(sources + 1, np.int64)
     keys = np.zeros(2 * sources + 16, np.int64)
-    details = np.full(len(keys), -1, np.int64)
+    details = np.zeros(len(keys), np.int64)
     wide = sources // 4 + 16
     lows = np.zeros((wide, width), np.int64)
     extents = np.zeros((wide, width), np.int64)
@@ -188,7 +188,7 @@ def split(
                 break
             if written == len(keys):
                 keys = np.concatenate((keys, np.zeros_like(keys)))
-                details = np.concatenate((details, np.full_like(details, -1)))
+                details = np.concatenate((details, np.zeros_like(details)))
             keys[written] = source
             details[written] = -1
             if _is_wide(outer, inner, high, top, later):

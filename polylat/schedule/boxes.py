@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times
+from polylat.schedule.arrays import Ints, Mask, Narrow, Times
 from polylat.schedule.box_kernels import decide, split
 from polylat.schedule.grid import Grid
 
@@ -243,7 +243,7 @@ def decide_rows(
     values: Times,
     rates: Times,
     exists: Mask,
-) -> Ints:
+) -> Narrow:
     """Decide precedences for all members of their targets' boxes.
 
     Parameters
@@ -266,7 +266,7 @@ def decide_rows(
     numpy.ndarray
         Shape (rows,): `HOLDS`, `TIGHT`, `VIOLATED` or `UNDECIDED` of `box_kernels`.
     """
-    outcome = np.zeros(len(rows.target), dtype=np.int64)
+    outcome = np.zeros(len(rows.target), dtype=np.int8)
     exact = values.dtype == object
     run = decide.py_func if exact else decide
     factors = parts.low, parts.extent, parts.periods, parts.slope

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times
+from polylat.schedule.arrays import Ints, Mask, Narrow, Times
 from polylat.schedule.box_kernels import HOLDS, TIGHT
 from polylat.schedule.boxes import Parts, Rows
 
@@ -48,7 +48,7 @@ class Decision:
 
     rows: Rows
     parts: Parts
-    outcome: Ints
+    outcome: Narrow
 
     @property
     def holds(self) -> Mask:

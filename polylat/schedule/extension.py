@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Times
+from polylat.schedule.arrays import Ints, Mask, Narrow, Times
 from polylat.schedule.boxes import Parts, Rows, Sources, decide_rows
 from polylat.schedule.decisions import Decision, ExtendedTimes, ServiceChoices
 from polylat.schedule.event_families import EventFamilies
@@ -99,7 +99,7 @@ class ServiceRules(PortRules):
         Lists the followers with given numbers.
     """
 
-    waiting: Ints
+    waiting: Narrow
     older: Mask
     followers: Callable[[Ints], Followers]
 
@@ -231,13 +231,16 @@ class ExtensionRules:
         Returns
         -------
         tuple of Decision
-            The precedences of all orders; and those of `service`, if it is given.
+            The precedences without ports; and, unless `order` is None, those of the ports.
         """
-        rows = self.common if order is None or service is not None else self._of(order)
-        found = (self._decided(rows, times, self._parts),)
-        if service is None:
-            return found
-        return (*found, self._decided(service.precedences, times, service.parts))
+        found = [self._decided(self.common, times, self._parts)]
+        if service is not None:
+            found.append(self._decided(service.precedences, times, service.parts))
+        elif order is not None:
+            between = self.program if order == "program" else self.skew
+            assert between is not None
+            found += [self._decided(rows, times, self._parts) for rows in (self.in_order, between)]
+        return tuple(found)
 
     def attained(self, times: ExtendedTimes, decisions: Iterable[Decision]) -> Mask:
         """Return which events are as early as possible, throughout their boxes.
@@ -445,19 +448,6 @@ class ExtensionRules:
     @cached_property
     def _parts(self) -> Parts:
         return self.sources.parts(self.grid)
-
-    def _of(self, order: Order) -> Rows:
-        """Return the precedences of an order, but for those of a list schedule."""
-        return self._joined["program" if order == "program" else "skew"]
-
-    @cached_property
-    def _joined(self) -> dict[str, Rows]:
-        program = Rows.joined([self.common, self.in_order, self.program])
-        if self.skew is self.program:
-            return {"program": program, "skew": program}
-        if self.skew is None:
-            return {"program": program}
-        return {"program": program, "skew": Rows.joined([self.common, self.in_order, self.skew])}
 
     @cached_property
     def _family_of(self) -> Ints:

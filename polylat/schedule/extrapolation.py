@@ -107,10 +107,9 @@ class PeriodicStructure:
         Precedences from each tile iteration to the next one of its leaf.
     skipped_ranges
         The skipped ranges.
-    ports
-        Precedences between the tasks of each port.
-    finishing
-        The tasks that finishes of tile iterations consist of.
+    of_ports, of_finishing
+        List the precedences between the tasks of each port, and the tasks that finishes of tile
+        iterations consist of.
     of_all, of_service, of_skew
         List the precedences of all tile iterations, by which extrapolated times are checked; those
         of an order of service that is given (`PortPrecedences.seen`); and those of the order
@@ -118,18 +117,28 @@ class PeriodicStructure:
 
     Notes
     -----
-    The precedences of all tile iterations are listed on first use: in most samples that are too
-    small, the times of the sampled tile iterations show it.
+    These are listed on first use: a schedule in which no block waits for a port needs none of the
+    ports, and in most samples that are too small, the times of the sampled tile iterations show it.
     """
 
     earlier: Ints
     chain: Precedences
     skipped_ranges: tuple[SkippedRange, ...]
-    ports: PortPrecedences
-    finishing: FinishingTasks
+    of_ports: Callable[[], PortPrecedences]
+    of_finishing: Callable[[], FinishingTasks]
     of_all: Callable[[], ExtensionRules]
     of_service: Callable[[], ServiceRules] | None = None
     of_skew: Callable[[], SkewRules] | None = None
+
+    @cached_property
+    def ports(self) -> PortPrecedences:
+        """Precedences between the tasks of each port."""
+        return self.of_ports()
+
+    @cached_property
+    def finishing(self) -> FinishingTasks:
+        """The tasks that finishes of tile iterations consist of."""
+        return self.of_finishing()
 
     @cached_property
     def all_members(self) -> ExtensionRules:
@@ -204,7 +213,7 @@ class PeriodicTaskGraph:
         """
         repeats = self.repeats
         if order is None:
-            stalled = repeats.finishing.stalled_ends
+            stalled = repeats.finishing.stalled_ends if self.graph.rigid else None
             return event_precedences(self.events, None, repeats.chain, stalled=stalled)
         served = repeats.ports.of(order)
         if served is None:
@@ -285,6 +294,11 @@ class PeriodicTaskGraph:
         """
         timer = self.timer(order)
         return timer.timing(self.graph.task_duration, timer.values(self.graph.task_duration))
+
+    @cached_property
+    def unlimited(self) -> TaskSchedule:
+        """The schedule in which no block waits for a port, see `time`."""
+        return self.time(None)
 
     def time_static(self) -> dict[Order, TaskSchedule]:
         """Return the earliest (ASAP) schedules under the static orders.

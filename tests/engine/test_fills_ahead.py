@@ -90,8 +90,7 @@ def assert_same(sampled: Schedules, whole: Schedules) -> None:
         if solution.legal:
             assert solution.makespan == whole.solutions[order].makespan
             assert begins(solution).items() <= begins(whole.solutions[order]).items()
-    pairs = [(s.unlimited.makespan, s.model.costs.scale) for s in (sampled, whole)]
-    assert Fraction(*pairs[0]) == Fraction(*pairs[1])
+    assert sampled.unlimited.makespan == whole.unlimited.makespan
 
 
 @pytest.mark.parametrize("slots", [2, 3, None])

@@ -14,7 +14,7 @@ import polylat
 from chains import chain
 from polylat.engine.port_turns import latest_first, needed_turns
 from polylat.lowering.paths import PathSplit
-from reports import explicit_up_to
+from reports import explicit_up_to, shared_up_to
 
 Data = dict[str, Any]
 NAMES = (
@@ -35,16 +35,17 @@ FEWER = settings(max_examples=max(settings().max_examples // 6, 6))
     st.integers(1, 16),
     st.sampled_from([1, 2, 3]),
     st.sampled_from(["tile", "flow"]),
+    st.sampled_from([0, 10**9]),
 )
 def test_extrapolated_is_visited(
-    widths: list[int], read: int, write: int, slots: int, granularity: str
+    widths: list[int], read: int, write: int, slots: int, granularity: str, shared: int
 ) -> None:
     """A sample of the iterations of many stages has the schedule of all."""
     case = chain(150, widths, read=read, write=write, bits=1)
     options: Data = {"granularity": granularity, "slots": slots}
     with explicit_up_to(10**9):
         every = polylat.analyze(case, **options)
-    with explicit_up_to(0):
+    with explicit_up_to(0), shared_up_to(shared):
         some = polylat.analyze(case, **options)
     for name in NAMES:
         assert getattr(some, name) == getattr(every, name), name
@@ -58,6 +59,22 @@ def test_exact(stages: int) -> None:
     # The multiplier is idle only while the Pipeline fills and drains.
     assert 16 * 10**6 * stages == report.resource_bound
     assert 0 <= report.latency - report.resource_bound < 1000
+
+
+def test_without_ports_more_iterations_are_sampled() -> None:
+    """The orders keep their own, smaller sample; `verify` proves both schedules."""
+    case = chain(10**4, [1, 2] * 6, read=16, write=16, bits=1)
+    reports = []
+    for shared in (0, 10**9):
+        with explicit_up_to(0), shared_up_to(shared):
+            reports.append(polylat.analyze(case, granularity="flow"))
+    apart, together = reports
+    assert apart.to_dict() == together.to_dict()
+    models = [found.model for found in (apart.schedules, apart.schedules.unlimited)]
+    assert models[0].graph.iterations < models[1].graph.iterations
+    assert together.schedules.unlimited.model is together.schedules.model
+    assert apart.schedules.unlimited.makespan == apart.dependence_bound
+    apart.verify()
 
 
 @given(

@@ -12,7 +12,6 @@ import polylat
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
 from polylat import Spec
 from polylat.analysis.starts import build_starts
-from polylat.engine.solution import Solution
 from polylat.proof.certificate import CertificateError
 from polylat.proof.dependence_bound import dependence_chain
 from polylat.proof.earliest import check_without_ports
@@ -48,10 +47,10 @@ def test_every_legal_order_is_certified(case: Data) -> None:
                 verify(solution.model, starts, makespan, pointwise=pointwise)
             checked = checked_schedule(solution.model, starts)
             assert check_service_order(checked, order, solution.model.shifts) is not None
-    model, unlimited = report.schedules.model, report.schedules.unlimited
-    checked = checked_schedule(model, build_starts(Solution(model, unlimited)))
+    unlimited = report.schedules.unlimited
+    checked = checked_schedule(unlimited.model, build_starts(unlimited))
     assert check_without_ports(checked)
-    assert dependence_chain(checked, unlimited.makespan) is not None
+    assert dependence_chain(checked, unlimited.schedule.makespan) is not None
 
 
 @pytest.mark.parametrize("explicit", [0, 100_000])
