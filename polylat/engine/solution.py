@@ -9,7 +9,7 @@ from functools import cached_property
 from polylat.engine.model import Model
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.critical_path import TimedEvents, timed_events
-from polylat.schedule.timing import Order, TaskSchedule
+from polylat.schedule.timing import Order, ScheduleSummary, TaskSchedule
 
 __all__ = ["Solution"]
 
@@ -22,22 +22,29 @@ class Solution:
     ----------
     model
         The mapping with its options and its task graph.
-    schedule
-        A schedule of that task graph: times in steps of ``1 / scale``.
+    timed
+        A schedule of that task graph: times in steps of ``1 / scale``; or its summary.
     """
 
     model: Model
-    schedule: TaskSchedule
+    timed: TaskSchedule | ScheduleSummary
+
+    @cached_property
+    def schedule(self) -> TaskSchedule:
+        """The schedule; it is timed again where only its summary has been kept."""
+        if isinstance(self.timed, TaskSchedule):
+            return self.timed
+        return self.model.plan.time(self.timed.order)
 
     @property
     def order(self) -> Order | None:
         """The order in which the ports serve; None where no block waits for a port."""
-        return self.schedule.order
+        return self.timed.order
 
     @property
     def legal(self) -> bool:
         """Whether the order agrees with the dependences."""
-        return self.schedule.legal
+        return self.timed.legal
 
     @property
     def scale(self) -> int:
@@ -47,7 +54,7 @@ class Solution:
     @cached_property
     def makespan(self) -> Number:
         """The last finish, in the architecture's unit of time."""
-        return self.time(self.schedule.makespan)
+        return self.time(self.timed.makespan)
 
     @cached_property
     def timed_events(self) -> TimedEvents:

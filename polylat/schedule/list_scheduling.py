@@ -9,6 +9,7 @@ The compiled loop also runs uncompiled (``.py_func``), on Python integers, where
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +21,7 @@ from polylat.schedule.compilation import compiled
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.precedences import event_links
-from polylat.schedule.timing import Order, TaskSchedule
+from polylat.schedule.timing import ORDERS, Order, ScheduleSummary, TaskSchedule
 
 __all__ = ["ExplicitTaskGraph", "list_schedule", "settle"]
 
@@ -306,24 +307,42 @@ class ExplicitTaskGraph:
         """
         return _Simulator(self.events).run(order, durations)
 
-    def time_all(self) -> tuple[dict[Order, TaskSchedule], int]:
+    def time_all(self) -> tuple[dict[Order, TaskSchedule | ScheduleSummary], int]:
         """Return the earliest (ASAP) schedule under every order, and the bound without ports.
 
         Returns
         -------
         (schedules, makespan)
-            The schedules by order. "skew" is not simulated again where its order is that of
-            "program". The last finish if ports serve any number of tasks at once, in steps.
+            The schedules by order: the times of the first of the fastest legal ones, of the others
+            a summary. The last finish if ports serve any number of tasks at once, in steps.
+
+        Notes
+        -----
+        "skew" is not simulated again where its order is that of "program".
         """
         simulator = _Simulator(self.events)
         unlimited = simulator.run(None).makespan
-        oldest, program = simulator.run("oldest"), simulator.run("program")
+        found: dict[Order, TaskSchedule | ScheduleSummary] = {"oldest": simulator.run("oldest")}
+        found = _fastest_in_full({**found, "program": simulator.run("program")})
         if simulator.skew is simulator.program:
-            skew = replace(program, order="skew")
+            found["skew"] = replace(found["program"], order="skew")
         else:
             del simulator.program  # it is not needed any more
-            skew = simulator.run("skew")
-        return {"program": program, "skew": skew, "oldest": oldest}, unlimited
+            found["skew"] = simulator.run("skew")
+        return _fastest_in_full(found), unlimited
+
+
+def _fastest_in_full(
+    found: Mapping[Order, TaskSchedule | ScheduleSummary],
+) -> dict[Order, TaskSchedule | ScheduleSummary]:
+    """Summarize schedules, by order, but for the first of the fastest legal ones."""
+    orders = [order for order in ORDERS if order in found]
+    legal = [order for order in orders if found[order].legal]
+    fastest = min(legal, key=lambda order: found[order].makespan, default=None)
+    return {
+        order: timed.summary if isinstance(timed, TaskSchedule) and order != fastest else timed
+        for order, timed in ((order, found[order]) for order in orders)
+    }
 
 
 class _Simulator:

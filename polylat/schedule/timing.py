@@ -12,7 +12,7 @@ from polylat.schedule.arrays import Ints, Times, group_offsets
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 
-__all__ = ["ORDERS", "Order", "TaskSchedule", "service_order"]
+__all__ = ["ORDERS", "Order", "ScheduleSummary", "TaskSchedule", "service_order"]
 
 Order = Literal["program", "skew", "oldest"]
 """An order of service.
@@ -24,6 +24,21 @@ background write-backs last.
 
 ORDERS: tuple[Order, ...] = ("program", "skew", "oldest")
 """All orders of service."""
+
+
+@dataclass(frozen=True)
+class ScheduleSummary:
+    """What schedules are compared by: less memory than the times of all events.
+
+    Parameters
+    ----------
+    order, legal, makespan
+        As in `TaskSchedule`.
+    """
+
+    order: Order | None
+    legal: bool
+    makespan: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +111,11 @@ class TaskSchedule:
         if not self.events.graph.late:
             return int(self.values.max(initial=0))
         return max(int(self.finish.max(initial=0)), int(self.passed.max(initial=0)))
+
+    @property
+    def summary(self) -> ScheduleSummary:
+        """The schedule without its times."""
+        return ScheduleSummary(self.order, self.legal, self.makespan)
 
 
 def service_order(graph: TaskGraph, timing: TaskSchedule) -> tuple[Ints, Ints]:
