@@ -16,7 +16,7 @@ from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_order import ServiceOrder
 from polylat.lowering.dependences.rules import dependence_edges
 from polylat.lowering.dependences.skew import skew_shifts
-from polylat.lowering.lowered import LoweredMapping
+from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
 from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.ports import AccessCosts, access_costs
 from polylat.lowering.sampling import LoopSample
@@ -104,6 +104,11 @@ class Model:
         """Whether there are no latencies, setups and bursts: nothing takes time but actions."""
         return not (self.graph.late or self.costs.per_transfer or self.costs.bursts)
 
+    @property
+    def recurs(self) -> bool:
+        """Whether a leaf reads what it, or a later leaf, computes."""
+        return any(source.recurrent for source in self.lowered.found.values())
+
     @cached_property
     def resource_bound(self) -> int:
         """The largest total busy time of a port, in steps."""
@@ -115,6 +120,12 @@ class Model:
         if self.streams and not any(leaf.splits for leaf in self.lowered.leaves):
             return self.resource_bound  # there are foregrounds only, and no Sequential
         return barrier_bound(self.lowered.leaves, self.layout.tiles, self.graph)
+
+    @property
+    def barrier_bound_in_turn(self) -> int:
+        """The barrier bound with every Pipeline as a Sequential, in steps."""
+        leaves = with_sequential_splits(self.lowered).leaves
+        return barrier_bound(leaves, self.layout.tiles, self.graph)
 
     @property
     def bound(self) -> int:

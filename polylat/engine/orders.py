@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from polylat.engine.cycle import describe_cycle
+from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.engine.solve import Schedules, fewer_iterations, solve
 from polylat.errors import ScheduleError, TooLargeError
@@ -165,6 +166,8 @@ def sequential_makespan(choice: ScheduleChoice, max_tiles: int) -> Number | None
         lowered = lower(lowered.spec, lowered.granularity, options)
     if choice.in_turn is not None and not model.options.background:
         solved = choice.in_turn
+    elif _streams_in_turn(model) and _program_exists(solved):
+        return reduce_number(Fraction(model.barrier_bound_in_turn, model.costs.scale))
     elif _has_pipelines(lowered) or model.options.background:
         if model.streams and model.takes_port_time and not lowered.has_states:
             # The leaves run in turn: the makespan is the same.
@@ -303,6 +306,14 @@ def _choose(
     if not choices:
         raise _no_order(list(solutions.values())[-1], "every order of the ports")
     return min(choices, key=lambda solution: solution.makespan), settled, in_turn
+
+
+def _streams_in_turn(model: Model) -> bool:
+    """Return whether each leaf takes the busy time of its busiest port, if the leaves run in turn.
+
+    A leaf that reads what it has computed itself waits for that.
+    """
+    return model.streams and model.takes_port_time and not model.recurs
 
 
 def _program_exists(solved: Schedules) -> bool:

@@ -17,11 +17,12 @@ import polylat
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage, without_machine
 from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError, UnsupportedError
 from polylat.engine.model import build
+from polylat.engine.solve import solve
 from polylat.exploration.cell import Cell
 from polylat.exploration.choice import TransferChoice
 from polylat.exploration.shared_tables import SharedTables
 from polylat.exploration.variants import VariantGraph
-from polylat.lowering.lowered import lower, with_sequential_splits
+from polylat.lowering.lowered import Granularity, lower, with_sequential_splits
 from polylat.lowering.transfers import TransferOptions
 from reports import explicit_up_to
 from strategies import cascades, write_backs
@@ -187,3 +188,24 @@ def test_bounds_of_explored_variants(case: tuple[Data, Data], data: st.DataObjec
     assert Fraction(cell.barrier_bound, graph.costs.scale) == expected
     sequential = build(with_sequential_splits(lowered), options)
     assert Fraction(sequential.barrier_bound, sequential.costs.scale) >= expected
+
+
+@given(cascades(), st.sampled_from(["tile", "flow", "full"]))
+def test_leaves_that_stream_in_turn_attain_the_bound(
+    case: tuple[Data, Data], granularity: Granularity
+) -> None:
+    """Where all leaves run in turn, the bound is the makespan of every order."""
+    options = TransferOptions(frozenset(), (), case[1].get("slots", 2))
+    try:
+        lowered = lower(Spec.from_dict(case[0]), granularity, options)
+        found = solve(lowered, options, 10**6)
+        in_turn = solve(lowered, options, 10**6, sequential=True)
+    except MappingError:
+        assume(False)
+        raise
+    model = found.model
+    assume(model.streams and model.takes_port_time and not model.recurs)
+    assume(found.solutions["program"].legal)
+    for solution in in_turn.solutions.values():
+        assert solution.legal
+        assert solution.schedule.makespan == model.barrier_bound_in_turn
