@@ -104,11 +104,6 @@ class Model:
         """Whether there are no latencies, setups and bursts: nothing takes time but actions."""
         return not (self.graph.late or self.costs.per_transfer or self.costs.bursts)
 
-    @property
-    def recurs(self) -> bool:
-        """Whether a leaf reads what it, or a later leaf, computes."""
-        return any(source.recurrent for source in self.lowered.found.values())
-
     @cached_property
     def resource_bound(self) -> int:
         """The largest total busy time of a port, in steps."""

@@ -313,7 +313,7 @@ def _streams_in_turn(model: Model) -> bool:
 
     A leaf that reads what it has computed itself waits for that.
     """
-    return model.streams and model.takes_port_time and not model.recurs
+    return model.streams and model.takes_port_time and not model.lowered.has_states
 
 
 def _program_exists(solved: Schedules) -> bool:
