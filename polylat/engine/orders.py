@@ -169,7 +169,7 @@ def sequential_makespan(choice: ScheduleChoice, max_tiles: int) -> Number | None
     elif _streams_in_turn(model) and _program_exists(solved):
         return reduce_number(Fraction(model.barrier_bound_in_turn, model.costs.scale))
     elif _has_pipelines(lowered) or model.options.background:
-        if model.streams and model.takes_port_time and not lowered.has_states:
+        if _streams_in_turn(model):
             # The leaves run in turn: the makespan is the same.
             lowered = at_tile_granularity(lowered)
         solved = solve(lowered, model.options.without_background, max_tiles, sequential=True)
