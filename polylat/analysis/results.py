@@ -20,6 +20,7 @@ from polylat.analysis.mapping_energy import mapping_energy
 from polylat.analysis.mechanisms import Mechanisms, mechanisms_of
 from polylat.analysis.networkx_graph import networkx_graph
 from polylat.analysis.occupancy import Occupancy, occupancies
+from polylat.analysis.recurrences import Recurrence, recurrences
 from polylat.analysis.refetches import Refetch, refetches
 from polylat.analysis.retiming import retimer
 from polylat.analysis.roofline import Roofline
@@ -267,6 +268,17 @@ class Results:
         An `UnsupportedError` where that cannot be traced, see `undetermined`.
         """
         return initiation_intervals(self.solution, self.critical_path)
+
+    @cached_property
+    def recurrences(self) -> tuple[Recurrence, ...]:
+        """What Einsums read of what they, or later ones, compute: per ring, its time per step.
+
+        The slowest first, each beside the busy times of the ports per step. Empty without
+        recurrences.
+        """
+        if not any(source.recurrent for source in self.solution.model.lowered.found.values()):
+            return ()
+        return recurrences(self.schedules.unlimited)
 
     @cached_property
     def undetermined(self) -> Mapping[str, str]:

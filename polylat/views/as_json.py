@@ -13,6 +13,7 @@ from polylat.analysis.attribution import latency_steps, port_users
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.energy import Energy
 from polylat.analysis.occupancy import Occupancy, peak_or_none
+from polylat.analysis.recurrences import Recurrence
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import SensitivityRow
@@ -119,6 +120,7 @@ def report_to_dict(results: Results, *, steps: int | None = 0) -> dict[str, Any]
             }
             for p in results.padding
         ],
+        "recurrences": [_recurrence(ring) for ring in results.recurrences],
         "energy": None if results.known_energy is None else _energy(results.known_energy),
         "unmapped": list(results.unmapped),
         "merged_holders": [
@@ -312,6 +314,19 @@ def _interval(found: InitiationInterval) -> dict[str, Any]:
         "iterations": found.iterations,
         "period": found.period,
         "cycle": _accesses(found.cycle, "time"),
+    }
+
+
+def _recurrence(ring: Recurrence) -> dict[str, Any]:
+    return {
+        "einsums": list(ring.einsums),
+        "tensors": list(ring.tensors),
+        "variable": ring.variable,
+        "tile": ring.tile,
+        "distance": ring.distance,
+        "interval": json_number(ring.interval),
+        "delay": json_number(ring.delay),
+        "ports": {name: json_number(busy) for name, busy in ring.ports},
     }
 
 

@@ -45,6 +45,9 @@ _MOST_STAGED = 20_000
 _MOST_COSTS = 3
 """Largest number of write-backs whose costs are given."""
 
+_MOST_RINGS = 3
+"""Number of recurrences that the text names."""
+
 _MOST_COMPONENTS = 4
 """Largest number of components whose shares of the energy are given."""
 
@@ -103,6 +106,7 @@ def _latency_sentences(results: Results) -> Iterator[str]:
             f" {format_number(results.lower_bound)} (gap {format_gap(results.gap)})."
         )
     yield _optimality(results)
+    yield from _recurrences(results)
     busiest = _busiest_ports(results)
     resource = format_number(results.resource_bound) + (f" (port {busiest})" if busiest else "")
     dependence = f"{format_number(results.dependence_bound)} (ports always free)"
@@ -114,6 +118,14 @@ def _latency_sentences(results: Results) -> Iterator[str]:
     if small and results.options["staged"] != ALL_HOLDERS:
         yield _staged(results)
         yield from _double_buffering(results)
+
+
+def _recurrences(results: Results) -> Iterator[str]:
+    """Say what the slowest recurrences take per step, and whether one of them is the limit."""
+    rings = results.recurrences
+    binding = [ring for ring in rings if ring.binding]
+    for ring in (binding or rings[:1])[:_MOST_RINGS]:
+        yield str(ring)
 
 
 def _granularity(results: Results) -> str:

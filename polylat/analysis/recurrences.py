@@ -1,0 +1,233 @@
+"""The recurrences of a mapping: how long each takes per step, beside what the ports need.
+
+The schedule in which no block waits for a port runs each ring of dependences as fast as it can. So
+the time from one step to the next, in its steady state, is the recurrence-constrained initiation
+interval of modulo scheduling (Rau 1994): the delay of the ring, divided by its distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import networkx as nx
+import numpy as np
+
+from polylat.analysis.access import port_name
+from polylat.engine.model import Model
+from polylat.engine.solution import Solution
+from polylat.lowering.cascade import cascade_graph
+from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.dependences.readings import exchanges, storage_reads
+from polylat.lowering.paths import Leaf, PathLoop
+from polylat.lowering.units import users_label
+from polylat.numbers import Number, format_number, reduce_number
+from polylat.schedule.arrays import Times
+
+__all__ = ["Recurrence", "recurrences"]
+
+_LONGEST_PERIOD = 16
+"""Largest number of steps after which the steps of a visited loop may repeat."""
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """A ring of Einsums, each of which reads what another one, or itself, computed before.
+
+    Parameters
+    ----------
+    einsums, tensors
+        The Einsums of the ring, in tree order, and the states: what is read of an earlier step.
+    variable, tile
+        The loop that carries it: rank variable, and tile shape.
+    distance
+        The least number of iterations of the loop between the computation of an element and its
+        use.
+    interval
+        Time per iteration that the ring takes at least, in the architecture's unit of time. It
+        includes what the ring waits for outside, such as a slower ring ahead of it.
+    ports
+        Per port that the Einsums below the loop use: its name, and its busy time per iteration.
+        The busiest first.
+    """
+
+    einsums: tuple[str, ...]
+    tensors: tuple[str, ...]
+    variable: str
+    tile: int
+    distance: int
+    interval: Number
+    ports: tuple[tuple[str, Number], ...]
+
+    @property
+    def delay(self) -> Number:
+        """Time from the computation of an element to that which depends on it: of one turn."""
+        return reduce_number(self.interval * Fraction(self.distance))
+
+    @property
+    def busy(self) -> Number:
+        """Busy time per iteration of the busiest port; 0 without any."""
+        return self.ports[0][1] if self.ports else 0
+
+    @property
+    def binding(self) -> bool:
+        """Whether the ring takes longer than the busiest port."""
+        return self.interval > self.busy
+
+    @property
+    def copies_to_hide(self) -> int | None:
+        """How many times as many independent copies inside the loop (batches, heads) hide it.
+
+        With as many the busiest port is busy for as long as the ring takes, if a copy takes it as
+        long as now. None where no port is busy.
+        """
+        if not self.busy:
+            return None
+        return -(-Fraction(self.interval) // Fraction(self.busy))
+
+    def __str__(self) -> str:
+        ring = " → ".join(self.einsums)
+        ring += " (to itself)" if len(self.einsums) == 1 else ""
+        per = f"per iteration of {self.variable}"
+        takes = f"The recurrence {ring} takes {format_number(self.interval)} {per}"
+        if not self.ports:
+            return f"{takes}."
+        if not self.binding:
+            port = f"port {self.ports[0][0]} needs {format_number(self.busy)}"
+            return f"{takes}, hidden: {port}."
+        return (
+            f"{takes}, no port more than {format_number(self.busy)} ({self.ports[0][0]}). With"
+            f" {self.copies_to_hide} times as many independent copies inside the loop (batches,"
+            " heads), the port is the limit."
+        )
+
+
+def recurrences(unlimited: Solution) -> tuple[Recurrence, ...]:
+    """Return the recurrences of a mapping.
+
+    Parameters
+    ----------
+    unlimited
+        The schedule in which no block waits for a port.
+
+    Returns
+    -------
+    tuple of Recurrence
+        One per ring, the slowest first.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> files = "examples/state_space.yaml", "examples/state_space_schedule.yaml"
+    >>> (ring,) = polylat.analyze(polylat.load(*files)).recurrences
+    >>> ring.einsums, ring.interval, ring.busy
+    (('HH', 'H'), 10, 8)
+    """
+    model = unlimited.model
+    lowered = model.lowered
+    graph = cascade_graph(lowered.leaves)
+    found = []
+    for members in nx.strongly_connected_components(nx.DiGraph(graph)):
+        ring = sorted(members)
+        pairs = [
+            pair
+            for (number, tensor), source in lowered.found.items()
+            if number in members and source.recurrent and source.producer in members
+            for pair in exchanges(lowered.leaves, number, tensor, source)
+            if pair.produces
+        ]
+        steps = [step for pair in pairs for step in _steps(model, pair)]
+        if steps:
+            loop = min(k for k, _ in steps)
+            distance = min(by for k, by in steps if k == loop)
+            tensors = tuple(dict.fromkeys(pair.tensor for pair in pairs))
+            found.append(_recurrence(unlimited, ring, tensors, loop, distance))
+    return tuple(sorted(found, key=lambda ring: -ring.interval))
+
+
+def _steps(model: Model, pair: Exchange) -> Iterator[tuple[int, int]]:
+    """Yield the outermost loop over which an element is carried, and by how many iterations."""
+    reader, bringer = pair.reader, pair.bringer
+    tiles, others = model.layout.tiles[reader.number], model.layout.tiles[bringer.number]
+    depth, events, _ = storage_reads(model.layout, reader, pair.tensor, pair.level)
+    last, some = pair.last_within(tiles, depth, events, others, pair.holder.depth)
+    pairs = zip(reader.temporal, bringer.temporal, strict=False)
+    for k, (mine, other) in enumerate(pairs):
+        if mine.node != other.node or k >= min(tiles.depth, others.depth):
+            return
+        apart = tiles.digits[k, events] - last[k]
+        carried = apart[some & (apart > 0)]
+        if len(carried):
+            yield k, int(carried.min())
+            return
+
+
+def _recurrence(
+    unlimited: Solution, ring: Sequence[int], tensors: tuple[str, ...], loop: int, distance: int
+) -> Recurrence:
+    model = unlimited.model
+    leaves = [model.lowered.leaves[number] for number in ring]
+    carrying = leaves[0].temporal[loop]
+    below = [leaf for leaf in model.lowered.leaves if carrying in leaf.temporal]
+    interval = max(_interval(unlimited, leaf, loop) for leaf in leaves)
+    return Recurrence(
+        tuple(leaf.einsum.name for leaf in leaves),
+        tensors,
+        carrying.variable,
+        carrying.tile,
+        distance,
+        reduce_number(interval / model.costs.scale),
+        _busy_per_iteration(model, below, carrying),
+    )
+
+
+def _interval(unlimited: Solution, leaf: Leaf, loop: int) -> Fraction:
+    """Return the time per iteration between the starts of a leaf, in steps, in its steady state."""
+    model = unlimited.model
+    tiles, base = model.layout.tiles[leaf.number], model.layout.bases[leaf.number]
+    starts: Times = unlimited.schedule.ready[base : base + tiles.size]
+    others = [k for k in range(tiles.depth) if k != loop]
+    first = np.flatnonzero((tiles.places[others] == 0).all(axis=0))
+    kept = tiles.kept[loop]
+    if kept.cuts:
+        cut = max(kept.cuts, key=lambda cut: cut.periods)
+        at = dict(zip(tiles.places[loop, first].tolist(), starts[first].tolist(), strict=True))
+        there, before = cut.place - 1, cut.place - 1 - cut.period
+        if there in at and before in at:
+            return Fraction(at[there] - at[before], int(kept.period_lengths[there]))
+    times = [int(starts[i]) for i in first]
+    if len(times) < 2:
+        return Fraction(0)
+    growth = [b - a for a, b in pairwise(times)]
+    for period in range(1, min(_LONGEST_PERIOD, len(growth) // 2) + 1):
+        if growth[-period:] == growth[-2 * period : -period]:
+            return Fraction(sum(growth[-period:]), period)
+    half = len(growth) // 2
+    return Fraction(sum(growth[half:]), len(growth) - half)
+
+
+def _busy_per_iteration(
+    model: Model, below: Sequence[Leaf], carrying: PathLoop
+) -> tuple[tuple[str, Number], ...]:
+    """Return the ports that leaves use, with their busy times per iteration of a loop."""
+    graph, spec = model.graph, model.lowered.spec
+    leaf_of = graph.leaf[graph.owner[graph.task_block]]
+    times = graph.multiplicity[graph.owner[graph.task_block]]
+    at = below[0].temporal.index(carrying)
+    iterations = 1
+    for trips in below[0].temporal_trips[: at + 1]:
+        iterations *= trips
+    found = []
+    for port, key in enumerate(model.costs.ports):
+        some = np.isin(leaf_of, [leaf.number for leaf in below]) & (graph.task_port == port)
+        load = int((graph.task_duration[some].astype(object) * times[some]).sum())
+        if load:
+            component = next(
+                c for path in spec.arch.paths.values() for c in path if c.name == key.component
+            )
+            units = users_label(model.lowered.leaves, key.users)
+            name = port_name(key.component, component.ports[key.index].name, units)
+            found.append((name, reduce_number(Fraction(load, iterations * model.costs.scale))))
+    return tuple(sorted(found, key=lambda item: -item[1]))
