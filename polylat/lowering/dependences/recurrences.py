@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import islpy as isl
 import numpy as np
 
 from polylat.errors import MappingError
 from polylat.lowering.corners import subsets
 from polylat.lowering.dependences.exchange import Exchange
+from polylat.lowering.groups import elements_text, first_point_of
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.logical_dates import date_columns
 from polylat.lowering.numbering import Numbering
@@ -88,29 +90,51 @@ def _refuse(
     if not len(late):
         return
     reader, bringer = pair.reader, pair.bringer
-    at = late[0]
-    same = reader is bringer and (reading[:, at] == bringing[: len(reading), at]).all()
-    when = (
-        "that it computes in the same tile iteration"
-        if same
-        else f"that {bringer.einsum.name!r} computes in tile iteration"
-        f" ({_indices(bringer, bringing[:, at])}), not before it"
-    )
-    spatial = [loop.variable for loop in reader.loops if loop.unit is not None]
-    fix = "put a Temporal loop over the rank variable that carries the recurrence above both"
-    if same and spatial:
+    reads, brings = reading[:, late[0]], bringing[:, late[0]]
+    there = f"({_indices(bringer, brings)})"
+    spatial = dict.fromkeys(loop.variable for loop in reader.loops if loop.unit is not None)
+    if reader is bringer and (reads == brings).all():
+        when = "which it computes in the same tile iteration"
+        fix = "let it read an element of an earlier step"
+        if spatial:
+            names = " or ".join(map(repr, spatial))
+            fix += f"; a Spatial loop carries no recurrence: make the loop over {names} Temporal"
+    elif reader is bringer:
+        when = f"which it completes in tile iteration {there}, not before it"
+        fix = "put the loops over which an element is summed inside the loop over its steps"
+    else:
+        when = f"which {bringer.einsum.name!r} completes in tile iteration {there}, not before it"
         fix = (
-            "a Spatial loop cannot carry a recurrence: make the loop over"
-            f" {' or '.join(map(repr, dict.fromkeys(spatial)))} Temporal"
+            "put all loops over the steps, Temporal ones, above both Einsums, and those over which"
+            " an element is summed inside them"
         )
-    elif not same:
-        fix += " Einsums, outside the loops over which an element is summed"
     raise MappingError(
-        f"Einsum {reader.einsum.name!r} reads in tile iteration"
-        f" ({_indices(reader, reading[:, at])}) an element of tensor {pair.tensor!r} {when}",
+        f"Einsum {reader.einsum.name!r} reads {_element(pair, reads, brings)} of tensor"
+        f" {pair.tensor!r} in tile iteration ({_indices(reader, reads)}), {when}",
         where=reader.where or pair.holder.where or "mapping",
         fix=fix,
     )
+
+
+def _element(pair: Exchange, reading: Ints, bringing: Ints) -> str:
+    """Return an element that one tile iteration reads and another one brings, as a text."""
+    common: isl.Set | None = None
+    for leaf, projection, digits in (
+        (pair.reader, pair.read, reading),
+        (pair.bringer, pair.brought, bringing),
+    ):
+        shown = leaf.temporal_positions[: len(digits)]
+        text, _ = elements_text(leaf, leaf.einsum.rank_variables, projection, shown)
+        some = isl.Set(text)
+        for k, digit in enumerate(digits.tolist()):
+            some = some.fix_val(isl.dim_type.set, k, isl.Val(digit))
+        some = some.project_out(isl.dim_type.set, 0, len(shown))
+        common = some if common is None else common & some
+    point = None if common is None else first_point_of(common)
+    if not point:
+        return "an element"
+    ranks = pair.reader.einsum.access(pair.tensor).ranks
+    return f"the element {', '.join(f'{r}={x}' for r, x in zip(ranks, point, strict=True))}"
 
 
 def _less(left: Sequence[Ints], right: Sequence[Ints]) -> Mask:
