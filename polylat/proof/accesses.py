@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
 from polylat.lowering.paths import Leaf, PathHolder
-from polylat.proof.footprints import Part
+from polylat.proof.footprints import Meeting, Part
 from polylat.proof.loop_counts import LoopCounts, at_extreme, constant, together
 from polylat.proof.networks import Crossing, crossings, shared, spread
 from polylat.proof.problem import Problem
-from polylat.proof.relation_text import independent_parts
+from polylat.proof.relation_text import (
+    LeafAccess,
+    Projection,
+    element_groups,
+    independent_parts,
+)
+from polylat.proof.sources import found_at, level_of, producer_of, written
 from polylat.spec.arch import Component
 from polylat.spec.network import HOP
 
@@ -123,9 +129,8 @@ def expected_blocks(problem: Problem, leaf: Leaf) -> tuple[ExpectedBlock, ...]:
         tensor = access.tensor
         transfers = _Transfers(problem, leaf, tensor, components, bounds)
         separate = problem.separate_levels(leaf, tensor)
-        first = 1 if access.output else problem.sources[leaf.number, tensor].level + 1
-        for level in range(first, len(transfers.storages)):
-            moved = transfers.read_back(level) if access.output else transfers.fill(level)
+        for level in range(1, len(transfers.storages)):
+            moved = transfers.inward(level)
             if level not in separate:
                 front += moved
             elif moved:
@@ -213,39 +218,80 @@ class _Transfers:
         self.access = leaf.einsum.access(tensor)
         self._bounds = bounds
         self._known: dict[_Key, LoopCounts] = {}
+        self._found_at = found_at(problem.leaves, leaf, tensor) if self.access.reads else 0
+        self._producer = producer_of(problem.leaves, tensor)
 
     @cached_property
-    def parts(self) -> list[Part]:
-        """The independent parts of the variables, with the ranks that they index."""
-        projection = self.access.projection
-        ties = [*(i.variables for i in projection), *(c.variables for c in self.leaf.coupled)]
-        return [
-            Part(
-                self.leaf,
-                self.depth,
-                variables,
-                tuple(i for i in projection if i.variables and i.variables[0] in variables),
+    def _written(self) -> list[Part]:
+        """The independent parts of the variables, with the ranks that the output has."""
+        return self._parts((written(self.leaf, self.tensor),), None, ())
+
+    @cached_property
+    def _read(self) -> list[Part]:
+        """The independent parts of the variables, with the ranks that are read."""
+        return self._parts(self.access.reads, None, ())
+
+    def _brought(self, level: int) -> list[Part]:
+        """The same, of the elements that this leaf, or a later one, brings into the same tile."""
+        above = range(self.storages[level].position)
+        return self._parts(self.access.reads, self._producer, above)
+
+    def _parts(
+        self, projections: tuple[Projection, ...], producer: Leaf | None, shared: Sequence[int]
+    ) -> list[Part]:
+        accesses = [LeafAccess(self.leaf, projections)]
+        if producer is not None:
+            accesses.append(LeafAccess(producer, (written(producer, self.tensor),)))
+        parts = []
+        for group in element_groups(accesses, shared):
+            indices = [tuple(some[r] for r in group.ranks) for some in projections]
+            one, *others = dict.fromkeys(indices)
+            meeting = None
+            if producer is not None:
+                brought = written(producer, self.tensor)
+                met = tuple(brought[r] for r in group.ranks)
+                meeting = Meeting(producer, tuple(group.variables[1]), met)
+            parts.append(
+                Part(
+                    self.leaf,
+                    self.depth,
+                    tuple(group.variables[0]),
+                    one,
+                    others=tuple(others),
+                    meeting=meeting,
+                )
             )
-            for variables in independent_parts(self.leaf.einsum.rank_variables, ties)
-        ]
+        return parts
 
-    def fill(self, level: int) -> list[ExpectedAccess]:
-        return self._accesses(
-            level, False, lambda end: self._on_entry(level, self._footprint(level, end))
-        )
-
-    def read_back(self, level: int) -> list[ExpectedAccess]:
-        """Return the accesses that bring back elements that were written back before."""
+    def inward(self, level: int) -> list[ExpectedAccess]:
+        """Return the accesses of fills and read-backs into a holder, which are one transfer."""
 
         def count(end: _End) -> LoopCounts:
-            whole = self._footprint(level, end)
-            outer = not end.passed and end.position < self.storages[level].position
-            if self._skips(level) and (not outer or self._skips(level - 1)):
-                first = self._counted("first", level, end)
-                whole = together(whole, first, "-")
-            return self._on_entry(level, whole)
+            found = constant(0)
+            if self.access.reads and level > self._found_at:
+                found = self._filled(level, end)
+            if self.access.output:
+                found = together(found, self._read_back(level, end), "+")
+            return self._on_entry(level, found)
 
         return self._accesses(level, False, count)
+
+    def _filled(self, level: int, end: _End) -> LoopCounts:
+        """Return what is read, but for what this leaf, or a later one, brings into the tile."""
+        whole = self._counted("read", level, end)
+        producer, node = self._producer, self.storages[level].node
+        if producer is None or level_of(producer, self.tensor, node) is None:
+            return whole
+        return together(whole, self._counted("brought", level, end), "-")
+
+    def _read_back(self, level: int, end: _End) -> LoopCounts:
+        """Return the elements that were written back before."""
+        whole = self._counted("footprint", level, end)
+        outer = not end.passed and end.position < self.storages[level].position
+        if self._skips(level) and (not outer or self._skips(level - 1)):
+            first = self._counted("first", level, end)
+            whole = together(whole, first, "-")
+        return whole
 
     def write_back(self, level: int) -> list[ExpectedAccess]:
         """Return the write-backs: an element leaves after it has arrived last in its tile."""
@@ -264,17 +310,19 @@ class _Transfers:
         def each(end: _End) -> LoopCounts:
             return self._counted("operations", level, end)
 
-        def again(end: _End) -> LoopCounts:
-            count = each(end)
-            skips = self.components[self.leaf.component].skip_initial_output_write
-            if skips and (end.passed or self._skips(level - 1)):
-                first = self._counted("first", level, end)
-                count = together(count, first, "-")
+        def inward(end: _End) -> LoopCounts:
+            """Count the reads of inputs, and those of partial sums."""
+            count = together(each(end), constant(len(self.access.reads)), "*")
+            if self.access.output:
+                again = each(end)
+                skips = self.components[self.leaf.component].skip_initial_output_write
+                if skips and (end.passed or self._skips(level - 1)):
+                    again = together(again, self._counted("first", level, end), "-")
+                count = together(count, again, "+")
             return count
 
-        if not self.access.output:
-            return self._accesses(level, False, each)
-        return [*self._accesses(level, False, again), *self._accesses(level, True, each)]
+        found = self._accesses(level, False, inward)
+        return [*found, *self._accesses(level, True, each)] if self.access.output else found
 
     def _accesses(
         self, level: int, upward: bool, count: Callable[[_End], LoopCounts]
@@ -349,9 +397,6 @@ class _Transfers:
     def _skips(self, level: int) -> bool:
         return self.components[self.storages[level].component].skip_initial_output_write
 
-    def _footprint(self, level: int, end: _End) -> LoopCounts:
-        return self._counted("footprint", level, end)
-
     def _counted(self, what: str, level: int, end: _End) -> LoopCounts:
         """Return a number of elements or operations; of a link, the sum over its loops."""
         inside = level == len(self.storages)
@@ -383,16 +428,22 @@ class _Transfers:
                     part = Part(self.leaf, self.depth, variables, weights=weights)
                     found = together(found, part.operations(summed), "*")
             else:
-                for part in (replace(part, weights=weights) for part in self.parts):
+                parts = self._parts_of(what, level)
+                for part in (replace(part, weights=weights) for part in parts):
                     if what == "last":
                         within = self.problem.hand_over_depth(self.leaf, self.tensor, level)
                         counts = part.last(depth, summed, above, within)
                     else:
-                        count = part.footprint if what == "footprint" else part.first
+                        count = part.first if what == "first" else part.footprint
                         counts = count(depth, summed, above)
                     found = together(found, counts, "*")
             self._known[key] = found
         return self._known[key]
+
+    def _parts_of(self, what: str, level: int) -> list[Part]:
+        if what == "brought":
+            return self._brought(level)
+        return self._read if what == "read" else self._written
 
     def _on_entry(self, level: int, counts: LoopCounts) -> LoopCounts:
         """Return counts in the first tile iteration in each tile, and 0 in the others."""

@@ -125,6 +125,7 @@ def _exchanged(sets: TileSets, producer: Leaf, tensor: str) -> set[int]:
     found = set()
     for reader in sets.leaves:
         if reader is not producer and tensor in reader.einsum.inputs:
+            # A leaf's own state makes no exchange holder.
             shared = [h.node for h in reader.storages(tensor) if h.node in nodes]
             found.add(nodes.index(shared[-1]))
     return found

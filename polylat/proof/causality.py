@@ -10,16 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from polylat.lowering.paths import Leaf
-from polylat.proof.element_flow import (
-    check_brought,
-    last_bringer,
-    moved_by_inner,
-    read_after_write_back,
-    updated_before_leaving,
-)
-from polylat.proof.flow_rules import waiting_for_fills
+from polylat.proof.element_flow import brought_elements, moved_by_inner, updated_before_leaving
+from polylat.proof.flow_rules import computed_before, fetched_before, tile_read, waiting_block
 from polylat.proof.precedence import PrecedenceRule, flow_from_all
-from polylat.proof.sources import producer_of
+from polylat.proof.sources import Source
 from polylat.proof.tile_sets import TileSets
 from polylat.proof.transfer_rules import written_back_before
 
@@ -44,10 +38,12 @@ def causality_rules(sets: TileSets) -> Iterator[PrecedenceRule]:
             yield from _outwards(sets, leaf, tensor)
         for tensor in leaf.einsum.tensors:
             yield from _inwards(sets, leaf, tensor)
-    for (number, tensor), source in sets.sources.items():
-        if source.leaf is not None:
-            reader, bringer = sets.leaves[number], sets.leaves[source.leaf]
-            yield from _between(sets, reader, bringer, tensor, source.level)
+    for (number, tensor), sources in sets.sources.items():
+        for source in sources:
+            if source.produces:
+                yield from _computed(sets, sets.leaves[number], tensor, source)
+            else:
+                yield from _fetched(sets, sets.leaves[number], tensor, source)
 
 
 def _outwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule]:
@@ -100,37 +96,41 @@ def _inwards(sets: TileSets, leaf: Leaf, tensor: str) -> Iterator[PrecedenceRule
             yield flow_from_all("causality", (number, fill), (number, back), relation, why)
 
 
-def _between(
-    sets: TileSets, reader: Leaf, bringer: Leaf, tensor: str, level: int
+def _fetched(sets: TileSets, reader: Leaf, tensor: str, source: Source) -> Iterator[PrecedenceRule]:
+    """Yield the step of elements from the leaf that fetches them to another one that reads them."""
+    level, filler = source.level, sets.leaves[source.leaf]
+    waiting = waiting_block(sets, reader, tensor, level)
+    fill = sets.separate_block(filler.number, "fill", tensor, level)
+    arrived = fetched_before(sets, reader, filler, tensor, level)
+    if arrived.domain().is_empty():
+        return
+    why = f"{filler.einsum.name} fetches {tensor} into {reader.storages(tensor)[level].component}"
+    yield PrecedenceRule(
+        "causality", reader.number, waiting, filler.number, fill, arrived, why, "flow"
+    )
+
+
+def _computed(
+    sets: TileSets, reader: Leaf, tensor: str, source: Source
 ) -> Iterator[PrecedenceRule]:
-    """Yield the steps of elements from the leaf that brings them to the one that reads them."""
+    """Yield the steps of elements from the leaf that produces them to the one that reads them."""
     number, problem = reader.number, sets.expected.problem
-    storages, depth = reader.storages(tensor), sets.depths[number]
-    brought = check_brought(reader, bringer, tensor, level, producer_of(sets.leaves, tensor))
-    if brought == "none":
-        return
-    fill = sets.separate_block(number, "fill", tensor, level + 1)
-    waiting = number, sets.foreground(number) if fill is None else fill
-    if tensor not in bringer.einsum.outputs:
-        shared = sets.separate_block(bringer.number, "fill", tensor, level)
-        why = f"{bringer.einsum.name} fetches {tensor} into {storages[level].component}"
-        arrived = sets.entry(number, bringer.number, storages[level].depth)
-        if brought == "some":
-            some = waiting_for_fills(sets, reader, bringer, tensor, level)
-            arrived = arrived.intersect_domain(some)
-        yield PrecedenceRule("causality", *waiting, bringer.number, shared, arrived, why, "flow")
-        return
-    read = storages[level + 1].depth if level + 1 < len(storages) else depth
-    last = last_bringer(reader, bringer, tensor, level, (read, depth, sets.depths[bringer.number]))
-    why = f"{bringer.einsum.name} computes {tensor}"
-    yield PrecedenceRule("causality", *waiting, bringer.number, None, last, why, "flow")
-    for moved in range(level + 1, len(bringer.storages(tensor))):
-        back = sets.separate_block(bringer.number, "write_back", tensor, moved)
-        if back is None:
-            continue
-        elements = read_after_write_back(problem, reader, bringer, tensor, level, moved)
-        block = bringer.number, back
-        relation = elements.between(sets.firsts(number, read), sets.block_set(*block))
-        component = bringer.storages(tensor)[moved].component
-        why = f"{bringer.einsum.name} writes back {tensor} from {component}"
-        yield flow_from_all("causality", waiting, block, relation, why)
+    level, bringer = source.level, sets.leaves[source.leaf]
+    read = tile_read(sets, reader, tensor, level)
+    waiting = number, waiting_block(sets, reader, tensor, level)
+    for index in reader.einsum.access(tensor).reads:
+        why = f"{bringer.einsum.name} computes {tensor}"
+        for last in computed_before(sets, reader, index, tensor, source):
+            if not last.domain().is_empty():
+                yield PrecedenceRule("causality", *waiting, bringer.number, None, last, why, "flow")
+        for moved in range(level + 1, len(bringer.storages(tensor))):
+            back = sets.separate_block(bringer.number, "write_back", tensor, moved)
+            if back is None:
+                continue
+            block = bringer.number, back
+            component = bringer.storages(tensor)[moved].component
+            why = f"{bringer.einsum.name} writes back {tensor} from {component}"
+            for elements in brought_elements(problem, reader, index, bringer, tensor, level, moved):
+                relation = elements.between(sets.firsts(number, read), sets.block_set(*block))
+                if not relation.is_empty():
+                    yield flow_from_all("causality", waiting, block, relation, why)

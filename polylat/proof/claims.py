@@ -14,6 +14,7 @@ from polylat.proof.accesses import tile_counts
 from polylat.proof.barrier_bound import barrier_bound
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.durations import Expectation
+from polylat.proof.element_flow import carrying_depth
 from polylat.proof.problem import Problem
 from polylat.schedule.timing import ORDERS
 
@@ -217,12 +218,8 @@ def _staged(problem: Problem) -> set[tuple[str, str]]:
 def _depths(problem: Problem, granularity: str) -> tuple[int, ...]:
     """Return per leaf the number of loops that index its tile iterations at a granularity."""
     leaves = problem.leaves
-    produced = {t: leaf.number for leaf in leaves for t in leaf.einsum.outputs}
-    exchanged = {
-        t
-        for leaf in leaves
-        for t in leaf.einsum.inputs
-        if produced.get(t, leaf.number) != leaf.number
+    exchanged = problem.produced & {
+        access.tensor for leaf in leaves for access in leaf.einsum.accesses if access.reads
     }
     found = []
     for leaf in leaves:
@@ -244,7 +241,7 @@ def _depths(problem: Problem, granularity: str) -> tuple[int, ...]:
             for number, loop in enumerate(leaf.temporal):
                 if loop.variable in indexing:
                     depth = max(depth, number + 1)
-        found.append(depth)
+        found.append(max(depth, *(carrying_depth(leaf, t) for t in leaf.einsum.states), 0))
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ import islpy as isl
 from polylat.analysis.isl_pieces import prefix_map
 from polylat.proof.element_sets import ElementSet
 
-__all__ = ["SharedElements", "combined_functions", "shared_elements"]
+__all__ = ["SharedElements", "combined_functions", "domain_of", "shared_elements"]
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,27 @@ def combined_functions(
     wanted = ", ".join(f"t{k}" for k in range(awaited))
     sort = isl.PwMultiAff(f"{{ [{given}] -> [{wanted}] }}")
     return sort.pullback_pw_multi_aff(found).coalesce()
+
+
+def domain_of(some: Sequence[ElementSet], depth: int) -> isl.Set:
+    """Return the tile iterations that have elements in all groups.
+
+    Parameters
+    ----------
+    some
+        Per independent group of variables, the elements of tile iterations.
+    depth
+        The number of loops that index the tile iterations.
+
+    Returns
+    -------
+    islpy.Set
+        The tile iterations, as points without a name.
+    """
+    found = isl.Set(f"{{ [{', '.join(f'i{k}' for k in range(depth))}] }}")
+    for group in some:
+        found &= group.by_iteration.domain().apply(_selection(depth, group.loops).reverse())
+    return found.coalesce()
 
 
 def _selection(depth: int, loops: Sequence[int]) -> isl.Map:

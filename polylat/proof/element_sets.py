@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import islpy as isl
 
 from polylat.lowering.paths import Leaf
-from polylat.proof.relation_text import PartText, exists_text
+from polylat.proof.relation_text import PartText, Projection, exists_text
 
 __all__ = ["ElementSet", "touched", "written_back"]
 
@@ -44,7 +44,7 @@ class ElementSet:
 
 def touched(
     leaf: Leaf,
-    tensor: str,
+    index: Projection,
     depth: int,
     variables: Sequence[str],
     ranks: Sequence[int],
@@ -54,8 +54,8 @@ def touched(
 
     Parameters
     ----------
-    leaf, tensor
-        The leaf, and the tensor.
+    leaf, index
+        The leaf, and the projection of the access.
     depth
         The number of Temporal loops above the tiles.
     variables, ranks
@@ -71,7 +71,7 @@ def touched(
     positions = leaf.temporal_positions
     loops = _loops_over(leaf, variables, depth)
     text = PartText(leaf, variables, "t", [*(positions[k] for k in loops), *units])
-    names, equal = _elements(leaf, tensor, ranks, text)
+    names, equal = _elements(index, ranks, text)
     dims = [*text.names(positions[k] for k in loops), *text.names(units), *names]
     return ElementSet(isl.Set(exists_text(dims, text.hidden, [*text.conditions, *equal])), loops)
 
@@ -116,7 +116,9 @@ def written_back(
     own = [p for p in range(holder.position) if leaf.loops[p].unit is not None]
     own = [p for p in own if leaf.loops[p].variable in variables]
     text = PartText(leaf, variables, "t", [*(positions[k] for k in (*outer, *inner)), *own])
-    names, equal = _elements(leaf, tensor, ranks, text)
+    index = leaf.einsum.access(tensor).write
+    assert index is not None
+    names, equal = _elements(index, ranks, text)
     given = [*text.names(positions[k] for k in outer), *text.names(own), *names]
     compared = text.names(positions[k] for k in inner)
     relation = isl.Map.from_range(
@@ -145,9 +147,8 @@ def _loops_over(leaf: Leaf, variables: Sequence[str], depth: int) -> tuple[int, 
 
 
 def _elements(
-    leaf: Leaf, tensor: str, ranks: Sequence[int], text: PartText
+    index: Projection, ranks: Sequence[int], text: PartText
 ) -> tuple[list[str], list[str]]:
     """Return names for the indices of ranks, and the equations that define them."""
-    projection = leaf.einsum.access(tensor).projection
     names = [f"z{r}" for r in ranks]
-    return names, [f"{z} = {text.affine(projection[r])}" for z, r in zip(names, ranks, strict=True)]
+    return names, [f"{z} = {text.affine(index[r])}" for z, r in zip(names, ranks, strict=True)]

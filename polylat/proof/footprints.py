@@ -29,13 +29,30 @@ from polylat.proof.loop_counts import (
 from polylat.proof.relation_text import PartText, exists_text
 from polylat.spec.affine import Affine
 
-__all__ = ["Part"]
+__all__ = ["Meeting", "Part"]
 
 FEW_OPERATIONS = 200_000
 """Up to this number of operations of a part, the points of its relation are counted one by one."""
 _MOST_BOXES = 3_000
 
 _IN, _OUT, _SET = isl.dim_type.in_, isl.dim_type.out, isl.dim_type.set
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """What another leaf touches in the same tile, of the elements of a part.
+
+    Parameters
+    ----------
+    leaf, variables
+        The leaf, and its variables that depend on those of the part.
+    indices
+        Its index expressions, of the same ranks.
+    """
+
+    leaf: Leaf
+    variables: tuple[str, ...]
+    indices: tuple[Affine, ...]
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,10 @@ class Part:
     weights
         (position of a Spatial loop whose units are summed over, a factor per unit); None: 1 for
         all units.
+    others
+        Index expressions of further projections; the elements are those of any of them.
+    meeting
+        If given, only elements that this leaf touches in the same tile count.
     """
 
     leaf: Leaf
@@ -63,6 +84,8 @@ class Part:
     variables: tuple[str, ...]
     indices: tuple[Affine, ...] = ()
     weights: tuple[int, tuple[int, ...]] | None = None
+    others: tuple[tuple[Affine, ...], ...] = ()
+    meeting: Meeting | None = None
 
     def temporal(self, depth: int) -> tuple[int, ...]:
         """Return the Temporal loops over the variables.
@@ -189,7 +212,8 @@ class Part:
     @property
     def _alone(self) -> bool:
         """Whether the part is one variable that no constraint ties to another."""
-        return len(self.variables) == 1 and not self._tied
+        plain = not self.others and self.meeting is None
+        return plain and len(self.variables) == 1 and not self._tied
 
     @property
     def _tied(self) -> bool:
@@ -234,12 +258,16 @@ class Part:
         zero = self._spatial(above, units)
         text = PartText(self.leaf, self.variables, "x", [*loops, *units], zero)
         ranks = [f"z{k}" for k in range(len(self.indices))]
-        equal = [f"{z} = {text.affine(i)}" for z, i in zip(ranks, self.indices, strict=True)]
         # Compared indices come last, for the lexicographic minimum or maximum.
         compared = inner if which == "last" else outer if which == "first" else ()
         fixed = [p for p in loops if p not in compared]
         dims = [*text.names([*fixed, *units]), *ranks, *text.names(compared)]
-        relation = isl.Set(exists_text(dims, text.hidden, [*text.conditions, *equal]))
+        relation = isl.Set.empty(isl.Set(exists_text(dims, (), ())).get_space())
+        for indices in (self.indices, *self.others):
+            equal = [f"{z} = {text.affine(i)}" for z, i in zip(ranks, indices, strict=True)]
+            relation |= isl.Set(exists_text(dims, text.hidden, [*text.conditions, *equal]))
+        if self.meeting is not None:
+            relation &= self._met(self.meeting, dims, [*loops, *units], zero)
         if which != "every":
             as_map = isl.Map.from_range(relation)
             as_map = as_map.move_dims(_IN, 0, _OUT, 0, len(dims) - len(compared))
@@ -268,6 +296,14 @@ class Part:
             ]
             count = partial(_by_translation, shifts=shifts)
         return self._sum(count(relation, columns, order, trips), each)
+
+    def _met(
+        self, meeting: Meeting, dims: Sequence[str], shown: Sequence[int], zero: Sequence[int]
+    ) -> isl.Set:
+        """Return what another leaf touches, in the same tiles, in the dimensions of the part."""
+        text = PartText(meeting.leaf, meeting.variables, "x", shown, zero)
+        equal = [f"z{k} = {text.affine(i)}" for k, i in enumerate(meeting.indices)]
+        return isl.Set(exists_text(dims, text.hidden, [*text.conditions, *equal]))
 
 
 @lru_cache(maxsize=1024)

@@ -138,8 +138,8 @@ class Problem:
         return 2
 
     @cached_property
-    def sources(self) -> Mapping[tuple[int, str], Source]:
-        """(leaf, input) → the Storage in which the leaf finds it."""
+    def sources(self) -> Mapping[tuple[int, str], tuple[Source, ...]]:
+        """(leaf, tensor that it reads) → what brings elements that the leaf reads."""
         return find_sources(self.leaves)
 
     @cached_property

@@ -14,14 +14,19 @@ from polylat.lowering.paths import Leaf
 from polylat.spec.affine import Affine
 
 __all__ = [
-    "ExchangeGroup",
+    "ElementGroup",
+    "LeafAccess",
     "PartText",
-    "exchange_groups",
+    "Projection",
+    "element_groups",
     "exists_text",
     "independent_parts",
     "operation_count",
     "tile_iterations",
 ]
+
+Projection = tuple[Affine, ...]
+"""Per rank of a tensor, the index as an expression in the variables of a leaf."""
 
 
 def independent_parts(
@@ -63,79 +68,113 @@ def independent_parts(
     return parts
 
 
-class ExchangeGroup(NamedTuple):
-    """Variables of two leaves that access a tensor, with the ranks and loops that depend on them.
+class LeafAccess(NamedTuple):
+    """The elements of a tensor that a leaf accesses: the union over some of its projections.
 
     Parameters
     ----------
-    read, brought, computed
-        The variables of the leaf that reads, of the leaf that brings, and of the leaf that
-        produces, if it was named.
+    leaf
+        The leaf.
+    projections
+        The projections, at least one.
+    in_tile
+        Whether only those in the tile at hand count, instead of all that the leaf ever accesses.
+    """
+
+    leaf: Leaf
+    projections: tuple[Projection, ...]
+    in_tile: bool = True
+
+
+class ElementGroup(NamedTuple):
+    """Variables of several accesses to a tensor that depend on each other.
+
+    Parameters
+    ----------
+    variables
+        Per access, the variables of its leaf.
     ranks
-        The ranks of the tensor that the variables index.
+        The ranks of the tensor that they index.
     shared
         Positions of the shared loops over the variables.
     """
 
-    read: list[str]
-    brought: list[str]
-    computed: list[str]
+    variables: tuple[list[str], ...]
     ranks: tuple[int, ...]
     shared: list[int]
 
 
-def exchange_groups(
-    reader: Leaf,
-    bringer: Leaf,
-    tensor: str,
-    shared: Sequence[int] = (),
-    producer: Leaf | None = None,
-) -> list[ExchangeGroup]:
-    """Split the variables of two or three leaves into groups that are independent of each other.
+def element_groups(
+    accesses: Sequence[LeafAccess], shared: Sequence[int] = ()
+) -> list[ElementGroup]:
+    """Split the variables of accesses to a tensor into groups that are independent of each other.
 
-    Variables depend on each other if they index the same rank of the tensor, if a constraint of an
-    iteration space has both, or if a shared loop is over both.
+    Variables depend on each other if they index the same rank of the tensor, or two ranks in which
+    projections of one access differ, if a constraint of an iteration space has both, or if a shared
+    loop is over both. So the elements of each access are a product over the groups.
 
     Parameters
     ----------
-    reader, bringer
-        The leaf that reads, and the leaf that produces or fills.
-    tensor
-        The tensor.
+    accesses
+        The accesses.
     shared
-        Positions of the shared loops that have the same index in both leaves.
-    producer
-        The leaf that produces the tensor; None: of no interest.
+        Positions of the shared loops that have the same index in all accesses in the tile.
 
     Returns
     -------
-    list of ExchangeGroup
+    list of ElementGroup
         The groups.
     """
-    sides = [("r.", reader), ("b.", bringer)]
-    if producer is not None:
-        sides.append(("c.", producer))
-    rank_count = len(reader.einsum.access(tensor).projection)
+    sides = [(f"{k}.", access) for k, access in enumerate(accesses)]
+    columns = [list(zip(*access.projections, strict=True)) for access in accesses]
+    kinds = _rank_classes(columns)
     indices = [
         [
             side + v
-            for side, leaf in sides
-            for v in leaf.einsum.access(tensor).projection[x].variables
+            for rank in kind
+            for (side, _), column in zip(sides, columns, strict=True)
+            for index in column[rank]
+            for v in index.variables
         ]
-        for x in range(rank_count)
+        for kind in kinds
     ]
-    ties = [[f"r.{reader.loops[p].variable}", f"b.{bringer.loops[p].variable}"] for p in shared]
-    ties += [[side + v for v in c.variables] for side, leaf in sides for c in leaf.coupled]
-    names = [side + v for side, leaf in sides for v in leaf.einsum.rank_variables]
+    ties = [
+        [f"{side}{access.leaf.loops[p].variable}" for side, access in sides if access.in_tile]
+        for p in shared
+    ]
+    ties += [[side + v for v in c.variables] for side, access in sides for c in access.leaf.coupled]
+    names = [side + v for side, access in sides for v in access.leaf.einsum.rank_variables]
     found = []
     for members in independent_parts(names, [*indices, *ties]):
-        ranks = tuple(x for x, some in enumerate(indices) if some and some[0] in members)
-        reads, brings, computes = (
-            [m[2:] for m in members if m[:2] == s] for s in ("r.", "b.", "c.")
+        ranks = tuple(
+            r
+            for kind, some in zip(kinds, indices, strict=True)
+            if some and some[0] in members
+            for r in kind
         )
-        loops = [p for p in shared if reader.loops[p].variable in reads]
-        found.append(ExchangeGroup(reads, brings, computes, ranks, loops))
+        variables = tuple(
+            [m[len(side) :] for m in members if m.startswith(side)] for side, _ in sides
+        )
+        loops = [p for p in shared if accesses[0].leaf.loops[p].variable in variables[0]]
+        found.append(ElementGroup(variables, tuple(sorted(ranks)), loops))
+    for kind, some in zip(kinds, indices, strict=True):
+        # Constant indices matter where they differ.
+        values = {tuple(index.constant for index in x) for c in columns for x in _rows(c, kind)}
+        if not some and len(values) > 1:
+            found.append(ElementGroup(tuple([] for _ in sides), kind, []))
     return found
+
+
+def _rank_classes(columns: Sequence[Sequence[Sequence[Affine]]]) -> list[tuple[int, ...]]:
+    """Return sets of ranks: those in which projections of an access differ belong together."""
+    names = [str(rank) for rank in range(len(columns[0]))]
+    differing = [[names[r] for r, x in enumerate(some) if len(set(x)) > 1] for some in columns]
+    return [tuple(map(int, some)) for some in independent_parts(names, differing)]
+
+
+def _rows(column: Sequence[Sequence[Affine]], kind: Sequence[int]) -> list[tuple[Affine, ...]]:
+    """Return, per projection of an access, its indices of some ranks."""
+    return list(zip(*(column[rank] for rank in kind), strict=True))
 
 
 def exists_text(shown: Sequence[str], hidden: Sequence[str], conditions: Sequence[str]) -> str:

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from polylat.lowering.paths import Leaf
+from polylat.proof.relation_text import Projection
 
-__all__ = ["Source", "find_sources", "leaves_at", "producer_of"]
+__all__ = ["Source", "find_sources", "found_at", "leaves_at", "level_of", "producer_of", "written"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """The Storage in which a leaf finds an input, and who brought it there.
+    """What brings elements of a tensor into a Storage out of which a leaf reads.
 
     Parameters
     ----------
     level
         The index of the Storage among the tensor's Storages on the reader's path.
     leaf
-        The number of the leaf that brought the tensor there; None where it is there from the start.
+        The number of the leaf that brings elements there.
     produces
         Whether that leaf produces the tensor, instead of fetching it.
     """
 
     level: int
-    leaf: int | None
+    leaf: int
     produces: bool
 
 
-def find_sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], Source]:
-    """Find where each leaf finds each of its inputs.
+def found_at(leaves: Sequence[Leaf], reader: Leaf, tensor: str) -> int:
+    """Find the Storage in which a leaf finds a tensor that it reads.
+
+    Parameters
+    ----------
+    leaves
+        The leaves of the mapping, in tree order.
+    reader, tensor
+        The leaf, and a tensor that it reads.
+
+    Returns
+    -------
+    int
+        The index of the innermost Storage on its path that it shares with an earlier leaf that
+        accesses the tensor; 0 if there is none. The leaf fills the Storages further in.
+    """
+    own = reader.storages(tensor)
+    for level in range(len(own) - 1, 0, -1):
+        if leaves_at(leaves, tensor, own[level].node)[0].number < reader.number:
+            return level
+    return 0
+
+
+def find_sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], tuple[Source, ...]]:
+    """Find what brings the elements that leaves read.
 
     Parameters
     ----------
@@ -40,31 +64,47 @@ def find_sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], Source]:
     Returns
     -------
     dict
-        (leaf, input) → the Storage, by rule 1 of the model: the innermost one that the reader
-        shares with an earlier leaf that accesses the tensor.
+        (leaf, tensor that it reads) → what brings elements into the Storages out of which it reads,
+        its own fills apart: by rule 1 of the model, the producer, be it the leaf itself or a later
+        one, and else the first leaf that accesses the tile.
     """
     return {
-        (leaf.number, tensor): _source(leaves, leaf, tensor)
+        (leaf.number, access.tensor): tuple(_sources(leaves, leaf, access.tensor))
         for leaf in leaves
-        for tensor in leaf.einsum.inputs
+        for access in leaf.einsum.accesses
+        if access.reads
     }
 
 
-def _source(leaves: Sequence[Leaf], reader: Leaf, tensor: str) -> Source:
-    own = [holder.node for holder in reader.storages(tensor)]
-    # From the innermost Storage outward: do earlier leaves access the tensor in it?
-    for level in range(len(own) - 1, -1, -1):
-        users = [
-            other for other in leaves_at(leaves, tensor, own[level]) if other.number < reader.number
-        ]
-        if not users:
-            continue
-        for other in users:
-            if tensor in other.einsum.outputs:
-                return Source(level, other.number, True)
-        if level:
-            return Source(level, users[0].number, False)
-    return Source(0, None, False)
+def _sources(leaves: Sequence[Leaf], reader: Leaf, tensor: str) -> Iterator[Source]:
+    own = reader.storages(tensor)
+    producer = producer_of(leaves, tensor)
+    shared = found_at(leaves, reader, tensor)
+    for level in range(shared, len(own)):
+        if producer is not None and level_of(producer, tensor, own[level].node) is not None:
+            yield Source(level, producer.number, True)
+    if shared:
+        first = leaves_at(leaves, tensor, own[shared].node)[0]
+        if first.einsum.access(tensor).reads:
+            yield Source(shared, first.number, False)
+
+
+def level_of(leaf: Leaf, tensor: str, node: int) -> int | None:
+    """Return where a holder stands among the Storages of a tensor on the path of a leaf.
+
+    Parameters
+    ----------
+    leaf, tensor
+        The leaf, and a tensor that it accesses.
+    node
+        The tree node of the holder.
+
+    Returns
+    -------
+    int or None
+        Its index; None if the leaf does not have it.
+    """
+    return next((k for k, h in enumerate(leaf.storages(tensor)) if h.node == node), None)
 
 
 def leaves_at(leaves: Sequence[Leaf], tensor: str, node: int) -> list[Leaf]:
@@ -106,3 +146,21 @@ def producer_of(leaves: Sequence[Leaf], tensor: str) -> Leaf | None:
         if tensor in leaf.einsum.outputs:
             return leaf
     return None
+
+
+def written(leaf: Leaf, tensor: str) -> Projection:
+    """Return the projection by which a leaf writes a tensor.
+
+    Parameters
+    ----------
+    leaf, tensor
+        The leaf and its output.
+
+    Returns
+    -------
+    tuple of Affine
+        The projection.
+    """
+    found = leaf.einsum.access(tensor).write
+    assert found is not None
+    return found

@@ -12,7 +12,14 @@ import islpy as isl
 
 from polylat.errors import MappingError
 from polylat.lowering.paths import Leaf
-from polylat.proof.relation_text import PartText, exchange_groups, exists_text
+from polylat.proof.relation_text import (
+    LeafAccess,
+    PartText,
+    Projection,
+    element_groups,
+    exists_text,
+)
+from polylat.proof.sources import written
 
 __all__ = ["check_final", "check_kept"]
 
@@ -34,7 +41,9 @@ def check_final(reader: Leaf, producer: Leaf, tensor: str, level: int) -> None:
     """
     depth = reader.storages(tensor)[level].depth
     loops = reader.temporal_positions[:depth]
-    pairs = _same_elements(reader, producer, tensor, loops)
+    pairs = isl.Set(f"{{ [{', '.join(_dims(loops))}] : 1 = 0 }}")
+    for index in reader.einsum.access(tensor).reads:
+        pairs |= _same_elements(reader, index, producer, tensor, loops)
     later = " or ".join(
         "(" + " and ".join([*(f"r{p} = w{p}" for p in loops[:k]), f"r{q} < w{q}"]) + ")"
         for k, q in enumerate(loops)
@@ -60,7 +69,7 @@ def check_kept(leaf: Leaf, tensor: str) -> None:
         An element is updated in two tiles.
     """
     loops = range(leaf.storages(tensor)[0].position)
-    pairs = _same_elements(leaf, leaf, tensor, loops)
+    pairs = _same_elements(leaf, written(leaf, tensor), leaf, tensor, loops)
     same = [f"r{p} = w{p}" for p in loops]
     if not pairs.is_subset(isl.Set(exists_text(_dims(loops), (), same))):
         raise MappingError(
@@ -73,15 +82,17 @@ def _dims(loops: Sequence[int]) -> list[str]:
     return [*(f"r{p}" for p in loops), *(f"w{p}" for p in loops)]
 
 
-def _same_elements(reader: Leaf, producer: Leaf, tensor: str, loops: Sequence[int]) -> isl.Set:
+def _same_elements(
+    reader: Leaf, index: Projection, producer: Leaf, tensor: str, loops: Sequence[int]
+) -> isl.Set:
     """Return the pairs of tiles, by the indices of shared loops, that access a common element."""
-    read = reader.einsum.access(tensor).projection
-    written = producer.einsum.access(tensor).projection
+    brought = written(producer, tensor)
     pairs = isl.Set(exists_text(_dims(loops), (), ()))
-    for reads, writes, _, ranks, _ in exchange_groups(reader, producer, tensor):
+    accesses = [LeafAccess(reader, (index,)), LeafAccess(producer, (brought,))]
+    for (reads, writes), ranks, _ in element_groups(accesses):
         r, w = PartText(reader, reads, "x", loops), PartText(producer, writes, "y", loops)
         conditions = [*r.conditions, *w.conditions]
-        conditions += [f"{r.affine(read[k])} = {w.affine(written[k])}" for k in ranks]
+        conditions += [f"{r.affine(index[k])} = {w.affine(brought[k])}" for k in ranks]
         conditions += [f"r{p} = {name}" for p, name in r.index.items()]
         conditions += [f"w{p} = {name}" for p, name in w.index.items()]
         hidden = [*r.hidden, *w.hidden, *r.index.values(), *w.index.values()]

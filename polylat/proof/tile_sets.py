@@ -37,7 +37,7 @@ class TileSets:
         self.expected = expected
         self.leaves = expected.problem.leaves
         self.depths = expected.problem.depths
-        self.sources: Mapping[tuple[int, str], Source] = expected.problem.sources
+        self.sources: Mapping[tuple[int, str], tuple[Source, ...]] = expected.problem.sources
         self.spaces = [
             tile_iterations(leaf, n) for leaf, n in zip(self.leaves, self.depths, strict=True)
         ]
