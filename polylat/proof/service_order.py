@@ -9,6 +9,7 @@ import numpy as np
 
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.checked_schedule import CheckedSchedule
+from polylat.proof.shifts import largest_trips
 from polylat.proof.tabulated_times import TabulatedTimes
 from polylat.schedule.arrays import Ints, Times
 
@@ -32,7 +33,8 @@ def check_service_order(
     order
         ``"program"``, ``"skew"`` or ``"oldest"``.
     shifts
-        Tree node of a Pipeline → the shift of each stage in skewed dates.
+        Tree node of a Pipeline → the shift of each stage in skewed dates; without, its dates are
+        those of program order.
 
     Returns
     -------
@@ -46,10 +48,7 @@ def check_service_order(
     """
     if schedule.schedule.service_count > MAX_SERVICES:
         return None
-    radices: dict[int, int] = {}
-    for leaf in schedule.sets.leaves:
-        for loop, trips in zip(leaf.loops, leaf.trips, strict=True):
-            radices[loop.node] = max(trips, radices.get(loop.node, 0))
+    radices = largest_trips(schedule.sets)
     skew = None if order == "program" else shifts
     count = 0
     for port in range(len(schedule.ports)):
@@ -116,7 +115,7 @@ def _dates(
         for k in range(above, split.depth):
             turn = turn * radices[path.temporal[k].node] + digits[:, k]
         stage = split.branch
-        if split.pipeline and shifts is not None:
+        if split.pipeline and shifts is not None and split.node in shifts:
             turn = turn + shifts[split.node][stage]
             stage = -stage
         found += [turn, zero + stage]
