@@ -180,15 +180,30 @@ def tied_parts(leaf: Leaf) -> list[tuple[str, ...]]:
 class _End:
     """A component that takes part in a transfer, and the number of loops above it.
 
-    Values only pass a Toll, or the links of a Network.
+    The variables index the values: units of other Spatial loops may share them. Values only pass a
+    Toll, or the links of a Network.
     """
 
     component: str
     action: str
     position: int
-    passed: bool
+    variables: frozenset[str]
+    passed: bool = False
     crossing: Crossing | None = None
 
+    @property
+    def place(self) -> tuple[str, str, int, int | None]:
+        """What identifies the accesses: component, action, position and port of a Network."""
+        link = None if self.crossing is None else self.crossing.port
+        return self.component, self.action, self.position, link
+
+    @property
+    def hops(self) -> int:
+        return 1 if self.crossing is None else self.crossing.hops
+
+
+_Moved = tuple[frozenset[str], Callable[[_End], LoopCounts]]
+"""The variables that index a part of the values that a transfer moves, and their number."""
 
 _Key = tuple[str, int, tuple[int, ...], tuple[int, tuple[int, ...]] | None]
 
@@ -266,15 +281,18 @@ class _Transfers:
     def inward(self, level: int) -> list[ExpectedAccess]:
         """Return the accesses of fills and read-backs into a holder, which are one transfer."""
 
-        def count(end: _End) -> LoopCounts:
-            found = constant(0)
-            if self.access.reads and level > self._found_at:
-                found = self._filled(level, end)
-            if self.access.output:
-                found = together(found, self._read_back(level, end), "+")
-            return self._on_entry(level, found)
+        def filled(end: _End) -> LoopCounts:
+            return self._on_entry(level, self._filled(level, end))
 
-        return self._accesses(level, False, count)
+        def read_back(end: _End) -> LoopCounts:
+            return self._on_entry(level, self._read_back(level, end))
+
+        parts: list[_Moved] = []
+        if self.access.reads and level > self._found_at:
+            parts.append((_variables(*self.access.reads), filled))
+        if self.access.output:
+            parts.append((_variables(written(self.leaf, self.tensor)), read_back))
+        return self._accesses(level, False, parts)
 
     def _filled(self, level: int, end: _End) -> LoopCounts:
         """Return what is read, but for what this leaf, or a later one, brings into the tile."""
@@ -301,7 +319,7 @@ class _Transfers:
             counts = self._counted("last", level, end)
             return self._at_bound(within, counts, last=True)
 
-        return self._accesses(level, True, count)
+        return self._accesses(level, True, [(_variables(written(self.leaf, self.tensor)), count)])
 
     def by_operations(self) -> list[ExpectedAccess]:
         """Return the accesses of the operations to the innermost Storage."""
@@ -310,26 +328,37 @@ class _Transfers:
         def each(end: _End) -> LoopCounts:
             return self._counted("operations", level, end)
 
-        def inward(end: _End) -> LoopCounts:
-            """Count the reads of inputs, and those of partial sums."""
-            count = together(each(end), constant(len(self.access.reads)), "*")
-            if self.access.output:
-                again = each(end)
-                skips = self.components[self.leaf.component].skip_initial_output_write
-                if skips and (end.passed or self._skips(level - 1)):
-                    again = together(again, self._counted("first", level, end), "-")
-                count = together(count, again, "+")
+        def again(end: _End) -> LoopCounts:
+            count = each(end)
+            skips = self.components[self.leaf.component].skip_initial_output_write
+            if skips and (end.passed or self._skips(level - 1)):
+                first = self._counted("first", level, end)
+                count = together(count, first, "-")
             return count
 
-        found = self._accesses(level, False, inward)
-        return [*found, *self._accesses(level, True, each)] if self.access.output else found
+        parts: list[_Moved] = [(_variables(read), each) for read in self.access.reads]
+        if not self.access.output:
+            return self._accesses(level, False, parts)
+        variables = _variables(written(self.leaf, self.tensor))
+        return [
+            *self._accesses(level, False, [*parts, (variables, again)]),
+            *self._accesses(level, True, [(variables, each)]),
+        ]
 
-    def _accesses(
-        self, level: int, upward: bool, count: Callable[[_End], LoopCounts]
-    ) -> list[ExpectedAccess]:
+    def _accesses(self, level: int, upward: bool, parts: Sequence[_Moved]) -> list[ExpectedAccess]:
+        """Return the accesses of a transfer, which moves the values of all parts together."""
+        ends: dict[tuple[str, str, int, int | None], _End] = {}
+        counted: dict[tuple[str, str, int, int | None], LoopCounts] = {}
+        for variables, count in parts:
+            for end in self._ends(level, upward, variables):
+                known = ends.setdefault(end.place, end)
+                ends[end.place] = max(known, end, key=lambda one: one.hops)
+                before = counted.get(end.place)
+                here = count(end)
+                counted[end.place] = here if before is None else together(before, here, "+")
         found = []
-        for end in self._ends(level, upward):
-            counts = count(end)
+        for place, end in ends.items():
+            counts = counted[place]
             instances = spread(self.leaf, self.components, end.component)
             if instances > 1:
                 counts = counts.mapped(partial(_largest_share, instances))
@@ -343,55 +372,60 @@ class _Transfers:
                         counts,
                         not upward,
                         moved,
-                        link=None if end.crossing is None else end.crossing.port,
-                        hops=1 if end.crossing is None else end.crossing.hops,
+                        link=place[-1],
+                        hops=end.hops,
                     )
                 )
         return found
 
-    def _ends(self, level: int, upward: bool) -> list[_End]:
+    def _ends(self, level: int, upward: bool, variables: frozenset[str]) -> list[_End]:
         """Return the components of a transfer between a Storage and the next one outward."""
         outer = self.storages[level - 1]
-        found = [_End(outer.component, "write" if upward else "read", outer.position, False)]
+        action = "write" if upward else "read"
+        found = [_End(outer.component, action, outer.position, variables)]
         between = self.holders[self.holders.index(outer) + 1 :]
         if level < len(self.storages):
             between = between[: between.index(self.storages[level])]
         charged = {"up_and_down", "up" if upward else "down"}
         before = outer
         for toll in between:
-            found += self._crossed(before, toll.component, toll.position)
+            found += self._crossed(before, toll.component, toll.position, variables)
             before = toll
             if self.components[toll.component].direction.get(self.tensor) in charged:
-                found.append(_End(toll.component, "read", toll.position, True))
+                found.append(_End(toll.component, "read", toll.position, variables, passed=True))
         if level == len(self.storages):
-            found += self._crossed(before, self.leaf.component, len(self.leaf.loops))
+            end = len(self.leaf.loops)
+            found += self._crossed(before, self.leaf.component, end, variables)
         else:
             inner = self.storages[level]
-            found += self._crossed(before, inner.component, inner.position)
-            found.append(
-                _End(inner.component, "read" if upward else "write", inner.position, False)
-            )
+            found += self._crossed(before, inner.component, inner.position, variables)
+            action = "read" if upward else "write"
+            found.append(_End(inner.component, action, inner.position, variables))
         return found
 
-    def _crossed(self, outer: PathHolder, inner: str, end: int) -> list[_End]:
+    def _crossed(
+        self, outer: PathHolder, inner: str, end: int, variables: frozenset[str]
+    ) -> list[_End]:
         """Return the links between a holder and the component of the next one, or of the leaf."""
         between = range(outer.position, end)
         ends = (outer.component, inner)
         return [
-            _End(found.network, HOP, outer.position, True, found)
-            for found in crossings(self.leaf, self.components, self.tensor, ends, between)
+            _End(found.network, HOP, outer.position, variables, passed=True, crossing=found)
+            for found in crossings(
+                self.leaf, self.components, self.tensor, variables, ends, between
+            )
         ]
 
-    def _summed(self, position: int, inner: int) -> tuple[int, ...]:
+    def _summed(self, position: int, inner: int, variables: frozenset[str]) -> tuple[int, ...]:
         """Return the Spatial loops between an end and the inner end that multiply its count.
 
-        Over a loop that the tensor does not depend on, the hardware may multicast or reduce.
+        Over a loop that the values do not depend on, the hardware may multicast or reduce.
         """
         return tuple(
             p
             for p in range(position, inner)
             if self.leaf.loops[p].unit is not None
-            and not shared(self.leaf, self.components, self.tensor, p)
+            and not shared(self.leaf, self.components, self.tensor, variables, p)
         )
 
     def _skips(self, level: int) -> bool:
@@ -402,10 +436,11 @@ class _Transfers:
         inside = level == len(self.storages)
         above = len(self.leaf.loops) if inside else self.storages[level].position
         if end.crossing is None:
-            return self._product(what, level, self._summed(end.position, above), None)
+            summed = self._summed(end.position, above, end.variables)
+            return self._product(what, level, summed, None)
         found = constant(0)
         for position, weights in end.crossing.loops:
-            summed = (position, *self._summed(position + 1, above))
+            summed = (position, *self._summed(position + 1, above, end.variables))
             found = together(found, self._product(what, level, summed, (position, weights)), "+")
         return found
 
@@ -461,6 +496,11 @@ class _Transfers:
                     bound = together(bound, at_extreme(there, inner, last=last), "*")
             self._bounds[outer, last] = bound
         return together(counts, self._bounds[outer, last], "*")
+
+
+def _variables(*projections: Projection) -> frozenset[str]:
+    """Return the variables that index values."""
+    return frozenset(v for some in projections for index in some for v in index.variables)
 
 
 def _largest_share(instances: int, values: Any) -> Any:

@@ -7,7 +7,7 @@ link behind the first source carries most.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -41,6 +41,7 @@ def crossings(
     leaf: Leaf,
     components: Mapping[str, Component],
     tensor: str,
+    variables: Collection[str],
     ends: tuple[str, str],
     between: range,
 ) -> list[Crossing]:
@@ -50,8 +51,8 @@ def crossings(
     ----------
     leaf, components
         The leaf, and the components on its path by name, outermost first.
-    tensor
-        The tensor that moves.
+    tensor, variables
+        The tensor that moves, and the variables that index the values.
     ends
         The outer and the inner component.
     between
@@ -77,7 +78,7 @@ def crossings(
         inner = [q for q in range(p + 1, len(leaf.loops)) if leaf.loops[q].unit == unit]
         gap = prod(leaf.trips[q] for q in inner)
         places = [i * gap for i in range(trips)]
-        multicast = shared(leaf, components, tensor, p)
+        multicast = shared(leaf, components, tensor, variables, p)
         single = trips * gap
         assert component.network is not None
         if component.network.topology == "all_to_all":
@@ -103,12 +104,18 @@ def crossings(
     ]
 
 
-def shared(leaf: Leaf, components: Mapping[str, Component], tensor: str, position: int) -> bool:
+def shared(
+    leaf: Leaf,
+    components: Mapping[str, Component],
+    tensor: str,
+    variables: Collection[str],
+    position: int,
+) -> bool:
     """Return whether the hardware multicasts or reduces a tensor's values over a Spatial loop.
 
     Parameters
     ----------
-    leaf, components, tensor
+    leaf, components, tensor, variables
         As for `crossings`.
     position
         Position of the loop.
@@ -122,7 +129,7 @@ def shared(leaf: Leaf, components: Mapping[str, Component], tensor: str, positio
     assert loop.unit is not None
     component, dimension = loop.unit
     reuse = {d.name: d.may_reuse for d in components[component].spatial}[dimension]
-    return loop.variable not in leaf.einsum.access(tensor).variables and tensor in reuse
+    return loop.variable not in variables and tensor in reuse
 
 
 def spread(leaf: Leaf, components: Mapping[str, Component], name: str) -> int:
