@@ -24,6 +24,7 @@ CASCADES: list[Data] = json.loads((DATA / "cascades-staged.json").read_text(enco
 """Random cascades, each with the results of an independent implementation."""
 RECURRENT: list[Data] = json.loads((DATA / "cascades-recurrent.json").read_text(encoding="utf-8"))
 """Random cascades with recurrences, each with the results of two independent implementations."""
+RECURRENT_LEGAL = [case for case in RECURRENT if case["expected"] is not None]
 LEGAL = [case for case in CASCADES if case["expected"] is not None]
 
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 
 import oracle
-from builders import LEGAL, stretched
+from builders import LEGAL, RECURRENT_LEGAL, stretched
 from oracle import Einsum, Element, Index
 
 Data = dict[str, Any]
@@ -947,7 +947,7 @@ def options_of_long(draw: Draw, case: Data) -> Data:
 @st.composite
 def long_cascades(draw: Draw) -> tuple[Data, Data]:
     """A cascade with loops of many iterations, and options for `analyze`."""
-    case = draw(st.sampled_from(LEGAL))
+    case = draw(st.sampled_from(RECURRENT_LEGAL if draw(chances(3)) else LEGAL))
     variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
     factors = {v: draw(st.sampled_from((1, 1, 3, 7, 20, 50))) for v in variables}
     return stretched(case["spec"], factors), draw(options_of_long(case))

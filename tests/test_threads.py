@@ -173,8 +173,10 @@ def test_every_cache_is_bounded() -> None:
     sizes = {name: bound(cache) for name, cache in module_caches().items()}
     assert sizes == {
         "analysis.isl_pieces._prefix_text": 256,
+        "lowering.dependences.exchange._existing_parts": 1024,
         "lowering.dependences.exchange._is_padded": 1024,
         "lowering.dependences.exchange._last_functions": 1024,
+        "lowering.dependences.readings._lacking": 1024,
         "lowering.groups.first_point": 4096,
         "lowering.groups.last_targets": 4096,
         "lowering.groups.missing_point": 4096,

@@ -24,7 +24,6 @@ ALLOWED = {
     "polylat.analysis.critical_path": "the critical path to check",
     "polylat.analysis.starts": "the schedule to check as pieces",
     "polylat.engine.model": "the mapping and its options",
-    "polylat.engine.solution": "a schedule with its mapping",
     "polylat.schedule.timing": "names of the orders",
     "polylat.schedule.arrays": "types of arrays",
     "polylat.schedule.pieces": "affine pieces, and merging them",
