@@ -227,3 +227,32 @@ def test_shifts_of_the_engine_are_the_derived_ones() -> None:
         sets = TileSets(Expectation(Problem.of(model), model.costs.scale))
         derived = stage_shifts(sets)
         assert derived == {node: tuple(some) for node, some in model.shifts.items()}
+
+
+def stencil(steps: int, size: int, tile: int, place: int) -> Data:
+    """``h[t+1, b] = f(h[t, b], h[t, b+1])``; the RF stands below so many loops."""
+    nodes = [loop("t"), loop("b", tile), loop("b")]
+    nodes.insert(place, storage("RF", "h"))
+    reads = access("h", "t", "b"), access("h", "t", "b + 1")
+    return spec(
+        {"t": steps, "b": size},
+        [einsum("e", *reads, access("h", "t + 1", "b", output=True))],
+        [memory("DRAM", 1, 1, size="inf"), memory("RF", "inf", "inf", size="inf"), compute("mac")],
+        [storage("DRAM", "h"), *nodes, leaf("e")],
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"staged": "h"}, {"background": "h"}], ids=str)
+@pytest.mark.parametrize(("steps", "size", "tile"), [(6, 8, 4), (300, 400, 20)])
+def test_fills_of_a_stencil(steps: int, size: int, tile: int, options: Data) -> None:
+    """A fill moves the union of both reads, but for what is brought into the same tile.
+
+    Above the loops: the initial states, and the border of each further step. Below the loop over
+    steps: all states of a step, and its border. Below that over tiles: each of them with one more.
+    """
+    fills = [size + 1 + steps - 1, steps * (size + 1), steps * size // tile * (tile + 1)]
+    for place, fill in enumerate(fills):
+        report = polylat.analyze(Spec.from_dict(stencil(steps, size, tile, place)), **options)
+        assert report.accesses["e", "DRAM", "h", "read"] == fill
+        assert report.accesses["e", "DRAM", "h", "write"] == steps * size
+        report.verify()
