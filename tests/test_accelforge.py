@@ -65,6 +65,8 @@ def said(path: Path, live: bool) -> Any:
         ["attention"],
         ["gemmini/arch", "gemmini/mapping"],
         ["state_space"],
+        ["flash_attention"],
+        ["state_space_layer"],
     ],
     ids=lambda files: files[-1],
 )
@@ -86,7 +88,10 @@ def test_only_files_of_their_own_have_the_key_schedule() -> None:
     found = [path.name for path in EXAMPLES.rglob("*.yaml") if key.search(path.read_text())]
     assert sorted(found) == [
         "attention_schedule.yaml",
+        "flash_attention_schedule.yaml",
+        "fusemax_schedule.yaml",
         "schedule.yaml",
+        "state_space_layer_schedule.yaml",
         "state_space_schedule.yaml",
     ]
 

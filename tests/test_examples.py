@@ -187,3 +187,82 @@ def test_a_state_limits_small_steps_only(size: int, tmp_path: Path) -> None:
     assert [found.interval for found in report.initiation_intervals] == [max(2 * size, 10)]
     assert report.dependence_bound == 32 * 10 + 1 + 4
     assert report.roofline == polylat.roofline(plain).latency
+
+
+# --------------------------------------------------------------------------------------------
+# Recurrences at a real size
+# --------------------------------------------------------------------------------------------
+
+
+def recurrent(name: str, **variables: object) -> polylat.Report:
+    files = (EXAMPLES / f"{name}{end}.yaml" for end in ("", "_schedule"))
+    report = polylat.analyze(polylat.load(*files, **variables))
+    assert report.exact
+    return report
+
+
+@pytest.mark.parametrize(
+    ("variables", "latency", "ring", "busy"),
+    [
+        # A block is S 4, RM, P and RD 4 + 10 each, RNV 4. Each tile of queries ends with Y.
+        ({"split": "Sequential"}, 6_605_670, 4 + 3 * (4 + 10) + 4, 3 * 4),
+        ({}, 2_468_396, 4 + 10, 3 * 4),
+        ({"heads": 2}, 1_642_622, 22, 2 * 3 * 4),
+        ({"heads": 4}, 1_625_054, 44, 4 * 3 * 4),
+    ],
+)
+def test_flash_attention(variables: dict[str, object], latency: int, ring: int, busy: int) -> None:
+    report = recurrent("flash_attention", **variables)
+    assert report.latency == latency
+    assert {(found.einsums, found.interval, found.busy) for found in report.recurrences} == {
+        ((einsum,), ring, busy) for einsum in ("RM", "RD", "RNV")
+    }
+    # Per block and head 3 times 4 on the vector unit, and per tile of queries Y: 4.
+    assert report.resource_bound == 32 * 64 * (64 * 3 * 4 + 4)
+    assert report.roofline == 2_637_824
+
+
+@pytest.mark.parametrize(
+    ("variables", "ring"),
+    [
+        ({"split": "Sequential"}, 3 * (4 + 10)),
+        ({}, 2 * (4 + 10)),
+        ({"heads": 2}, 2 * (4 + 10)),
+        ({"heads": 4}, 36),
+        ({"heads": 8}, 72),
+    ],
+)
+def test_state_space_layer(variables: dict[str, object], ring: int) -> None:
+    """A pass over the tokens takes the ring's time for each; the next one starts a step early."""
+    report = recurrent("state_space_layer", **variables)
+    heads = variables.get("heads", 1)
+    assert isinstance(heads, int)
+    (found,) = report.recurrences
+    assert found.einsums == ("HH", "H")
+    assert (found.interval, found.busy) == (ring, heads * 4)
+    assert abs(report.latency - ring * 4096 * 32 // heads) < ring * 32 // heads
+    assert report.resource_bound == 4 * 4096 * 32
+    assert report.roofline == 3 * 4 * 4096 * 32
+
+
+@pytest.mark.parametrize(
+    ("variables", "latency", "ring"),
+    [
+        # S 64, LM 1, RM 11, SLN, SLD 1, SLNV 64, PRM, SPD, RD 11, SPNV, RNV 64 + 10.
+        ({"split": "Sequential"}, 10_630_520, 2 * 64 + 3 * 1 + 4 * 11 + 2 * 74),
+        ({}, 4_991_805, 2 * (64 + 10)),
+        ({"heads": 2}, 4_507_518, 2 * (64 + 10)),
+        ({"heads": 4}, 4_481_615, 276),
+    ],
+)
+def test_fusemax(variables: dict[str, object], latency: int, ring: int) -> None:
+    report = recurrent("fusemax", **variables)
+    assert report.latency == latency
+    heads = variables.get("heads", 1)
+    assert isinstance(heads, int)
+    busy = 4 * 1 + 2 * 64  # of the vector unit
+    assert {(found.einsums, found.interval, found.busy) for found in report.recurrences} == {
+        (einsums, ring, heads * busy) for einsums in (("RM",), ("SPD", "RD"), ("SPNV", "RNV"))
+    }
+    assert report.resource_bound == 32 * 16 * (64 * busy + 64)
+    assert report.roofline == 8_650_752
