@@ -194,7 +194,7 @@ def test_a_state_limits_small_steps_only(size: int, tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------
 
 
-def recurrent(name: str, **variables: object) -> polylat.Report:
+def recurrent(name: str, **variables: Any) -> polylat.Report:
     files = (EXAMPLES / f"{name}{end}.yaml" for end in ("", "_schedule"))
     report = polylat.analyze(polylat.load(*files, **variables))
     assert report.exact
@@ -211,7 +211,7 @@ def recurrent(name: str, **variables: object) -> polylat.Report:
         ({"heads": 4}, 1_625_054, 44, 4 * 3 * 4),
     ],
 )
-def test_flash_attention(variables: dict[str, object], latency: int, ring: int, busy: int) -> None:
+def test_flash_attention(variables: dict[str, Any], latency: int, ring: int, busy: int) -> None:
     report = recurrent("flash_attention", **variables)
     assert report.latency == latency
     assert {(found.einsums, found.interval, found.busy) for found in report.recurrences} == {
@@ -232,7 +232,7 @@ def test_flash_attention(variables: dict[str, object], latency: int, ring: int, 
         ({"heads": 8}, 72),
     ],
 )
-def test_state_space_layer(variables: dict[str, object], ring: int) -> None:
+def test_state_space_layer(variables: dict[str, Any], ring: int) -> None:
     """A pass over the tokens takes the ring's time for each; the next one starts a step early."""
     report = recurrent("state_space_layer", **variables)
     heads = variables.get("heads", 1)
@@ -255,7 +255,7 @@ def test_state_space_layer(variables: dict[str, object], ring: int) -> None:
         ({"heads": 4}, 4_481_615, 276),
     ],
 )
-def test_fusemax(variables: dict[str, object], latency: int, ring: int) -> None:
+def test_fusemax(variables: dict[str, Any], latency: int, ring: int) -> None:
     report = recurrent("fusemax", **variables)
     assert report.latency == latency
     heads = variables.get("heads", 1)
