@@ -53,6 +53,7 @@ RULES: Mapping[str, Callable[[], Panels]] = {
         precedences.sharing,
         precedences.ranges,
         precedences.bindings,
+        precedences.recurrence,
         results.blocks,
         transfers.early,
         results.orders,

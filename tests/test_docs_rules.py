@@ -211,6 +211,7 @@ FIGURES: Mapping[str, Callable[..., list[Number]]] = {
     "sharing": lambda one, two: [each(one, "mac"), *latencies(one, two)],
     "ranges": lambda one, two: [each(one, "mac"), *latencies(one, two)],
     "bindings": lambda one, two: [each(one, "mac"), *latencies(one, two)],
+    "recurrence": lambda one, *two: [each(one, "mac"), 3, *latencies(one, *two)],
     "blocks": lambda panel: [len(bars(panel, "DRAM")) // 3, panel.latency],
     "orders": lambda program, skew, oldest: [
         each(program, "mac1"),
@@ -305,6 +306,9 @@ def test_latencies_of_the_pictures(pictures: dict[str, Panels]) -> None:
         "ranges": [4 * (2 + 2 + 2), 4 * (2 + 2)],
         # e1 and e2 in turn, then the last e3; e1 and e3 in turn, while e2 has a unit of its own.
         "bindings": [4 * (2 + 2) + 2, 4 * (2 + 2)],
+        # Four steps of 2 + 3; the batch inside: 3 * max(2 * 2, 2 + 3) + 2 * 2 + 3; outside: the
+        # second chain starts after the last step of the first one has been served.
+        "recurrence": [4 * (2 + 3), 3 * 5 + 4 + 3, 3 * 5 + 2 + 4 * 5],
         # a and x, then e2 while DRAM serves the rest and the next e1 takes 1.
         "blocks": [2 + 2 + 1 + 2 + 1 + 2],
         # e1 and e3 take 2 on one unit, e2 5: in turn, or with e2 never waiting.

@@ -64,9 +64,11 @@ def accesses(text: str) -> list[Data]:
 
 
 def projection(indices: str) -> Any:
-    """Return a projection: rank variables, or one rank with its expression."""
-    rank, colon, expression = indices.partition(":")
-    return {rank: expression.strip()} if colon else re.findall(r"\w+", indices)
+    """Return a projection: rank variables, or ranks with their expressions."""
+    if ":" not in indices:
+        return re.findall(r"\w+", indices)
+    ranks = (index.partition(":") for index in indices.split(","))
+    return {rank.strip(): expression.strip() for rank, _, expression in ranks}
 
 
 def spec(

@@ -17,6 +17,7 @@ from drawn.inputs import (
     two_units,
     unit,
 )
+from polylat import Report
 
 
 def streaming() -> Panels:
@@ -116,4 +117,21 @@ def bindings() -> Panels:
             )
         )
         for title, numbers in bound.items()
+    }
+
+
+def recurrence() -> Panels:
+    """A step waits for the state of the step before; what else there is fills the time."""
+    mac = unit("mac", "1/2")
+    (action,) = mac["actions"]
+    arch = [memory("DRAM"), memory("SRAM"), {**mac, "actions": [{**action, "latency": 3}]}]
+
+    def scan(batch: int, *order: str) -> Report:
+        nodes = [keeps("DRAM", "x"), keeps("SRAM", "h"), *map(loop, order), leaf("e1", "mac")]
+        return full(spec(nodes, arch, "h[M: m + 1, B: b] = h[M: m, B: b] * x[m, b]", m=4, b=batch))
+
+    return {
+        "one chain: each step waits for the result of the one before": scan(1, "m", "b"),
+        "two chains, b inside the loop over m": scan(2, "m", "b"),
+        "two chains, b outside": scan(2, "b", "m"),
     }
