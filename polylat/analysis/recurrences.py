@@ -201,11 +201,11 @@ def _interval(unlimited: Solution, leaf: Leaf, loop: int) -> Fraction:
     if len(times) < 2:
         return Fraction(0)
     growth = [b - a for a, b in pairwise(times)]
-    for period in range(1, min(_LONGEST_PERIOD, len(growth) // 2) + 1):
-        if growth[-period:] == growth[-2 * period : -period]:
-            return Fraction(sum(growth[-period:]), period)
-    half = len(growth) // 2
-    return Fraction(sum(growth[half:]), len(growth) - half)
+    later = growth[len(growth) // 2 :]
+    for period in range(1, min(_LONGEST_PERIOD, len(later) // 2) + 1):
+        if later[period:] == later[:-period]:
+            return Fraction(sum(later[-period:]), period)
+    return Fraction(sum(later), len(later))
 
 
 def _busy_per_iteration(

@@ -108,6 +108,16 @@ def _longer(data: Data) -> Data:
     return found
 
 
+@pytest.mark.parametrize(("slots", "interval"), [(2, 72), (3, 48), (4, 36)])
+def test_steps_that_repeat_after_some(slots: int, interval: int) -> None:
+    """With three slots the steps take 54, 54 and 36 in turn: no more than the latency has."""
+    files = "examples/state_space_layer.yaml", "examples/state_space_layer_schedule.yaml"
+    report = polylat.analyze(polylat.load(*files, heads=8), slots=slots)
+    (ring,) = report.recurrences
+    assert ring.interval == interval
+    assert ring.interval * 4 * 4096 <= report.latency * 1.001
+
+
 def test_none_without_recurrences() -> None:
     report = polylat.analyze(polylat.load("examples/attention.yaml"), granularity="tile")
     assert report.recurrences == ()
