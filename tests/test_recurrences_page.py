@@ -71,7 +71,7 @@ def test_two_heads_hide_the_recurrences_of_attention(
 
 def test_the_figures_of_the_readme() -> None:
     """They are those of the table, which is computed above."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     _, one, two, _ = rows("fusemax")
     busy = one[4].split(maxsplit=1)[0]
     assert f"{one[1]} becomes {two[1]}" in readme
