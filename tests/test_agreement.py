@@ -10,6 +10,7 @@ from hypothesis import given, reject
 
 import oracle
 import polylat
+import recurrent
 from builders import CASCADES, RECURRENT, compute, einsum, leaf, loop, memory, nested, spec, storage
 from network_cases import INPUTS
 from networked import networked_cascades
@@ -49,6 +50,57 @@ def test_oracle(case: tuple[Data, Data]) -> None:
 def test_recurrences(case: tuple[Data, Data]) -> None:
     """They agree where Einsums read what they, or later ones, compute."""
     agree(*case)
+
+
+@pytest.mark.parametrize("granularity", ["tile", "flow", "full"])
+@pytest.mark.parametrize("staged", [(), "all"])
+def test_equal_recurrences_with_other_names(granularity: str, staged: Any) -> None:
+    """Two layers that differ in the names of their rank variables only."""
+    einsums, branches = [], []
+    for name, step, batch in (("h", "t", "b"), ("g", "s", "c")):
+        einsums.append(
+            recurrent.einsum(
+                name,
+                recurrent.access(name, step, batch),
+                recurrent.access(f"x{name}", step, batch),
+                recurrent.access(name, f"{step} + 1", batch, output=True),
+            )
+        )
+        loops = (loop(step, 2), storage("RF", name), loop(step), loop(batch))
+        branches.append(nested(*loops, leaf(name)))
+    nodes = [
+        storage("DRAM", "h", "g", "xh", "xg"),
+        {"type": "Sequential", "nodes": branches},
+    ]
+    arch = [memory("DRAM", size="inf"), memory("RF", 2, 3, size="inf"), compute("mac")]
+    data = spec({"t": 5, "b": 2, "s": 5, "c": 2}, einsums, arch, nodes)
+    agree(data, {"granularity": granularity, "staged": staged})
+
+
+@pytest.mark.parametrize("granularity", ["tile", "flow", "full"])
+@pytest.mark.parametrize("staged", [(), "all"])
+def test_a_constant_that_tells_elements_apart(granularity: str, staged: Any) -> None:
+    """e reads row 0 of h and writes row 1, which f reads, too: what e fills is never brought."""
+    einsums = [
+        recurrent.einsum(
+            "e", recurrent.access("h", 0, "t"), recurrent.access("h", 1, "t + 1", output=True)
+        ),
+        recurrent.einsum(
+            "f",
+            recurrent.access("h", 0, "t"),
+            recurrent.access("h", 1, "t + 1"),
+            recurrent.written("y", "t"),
+        ),
+    ]
+    branches = [nested(loop("t"), leaf("e")), nested(loop("t"), leaf("f"))]
+    nodes = [
+        storage("DRAM", "h", "y"),
+        loop("t", 2),
+        storage("RF", "h"),
+        {"type": "Pipeline", "nodes": branches},
+    ]
+    arch = [memory("DRAM", size="inf"), memory("RF", 2, 3, size="inf"), compute("mac")]
+    agree(spec({"t": 6}, einsums, arch, nodes), {"granularity": granularity, "staged": staged})
 
 
 @pytest.mark.parametrize("granularity", ["tile", "flow", "full"])

@@ -94,11 +94,18 @@ class Exchange(ExchangeEnds):
                 of[computing],
                 ranks,
                 [p for p in shared if self.reader.loops[p].variable in of["r"]],
-                name=members[0],
-                without=self.part in members,
+                first=self._position(members[0]),
+                without=any(self.part == self._position(m) for m in members),
             )
 
-    def of_part(self, part: str) -> Exchange:
+    def _position(self, member: str) -> tuple[str, int]:
+        """Return a member of a group without its name: its side, and the variable's number."""
+        side, _, variable = member.partition(".")
+        leaf = {"r": self.reader, "b": self.bringer}.get(side, self.producer)
+        assert leaf is not None, "a group consists of variables of the leaves"
+        return side, leaf.einsum.rank_variables.index(variable)
+
+    def of_part(self, part: tuple[str, int] | None) -> Exchange:
         """Return the exchange of one part.
 
         Parameters
@@ -114,16 +121,18 @@ class Exchange(ExchangeEnds):
         ends = self.reader, self.bringer, self.tensor, self.level, self.producer
         return Exchange(*ends, self.read, self.brought, self.apart, part)
 
-    def parts(self) -> tuple[str, ...]:
+    def parts(self) -> tuple[tuple[str, int] | None, ...]:
         """Return the parts of the exchange that have elements.
 
         Returns
         -------
-        tuple of str
-            Values of `part`; one empty one where all elements count.
+        tuple
+            Values of `part`; None alone where all elements count.
         """
-        if self.apart is None:
-            return ("",)
+        if self.apart is None or self.producer is None:
+            return (None,)
+        if self._constants_apart(written_projection(self.producer, self.tensor)) is not None:
+            return (None,)
         return _existing_parts(_Shape(self._shape, self))
 
     def check(self) -> bool:
@@ -169,18 +178,8 @@ class Exchange(ExchangeEnds):
             self.produces,
             self.level,
             self.apart,
-            self._part_position,
+            self.part,
         )
-
-    @property
-    def _part_position(self) -> Hashable:
-        """The part without names."""
-        if not self.part:
-            return None
-        side, _, variable = self.part.partition(".")
-        leaf = {"r": self.reader, "b": self.bringer}.get(side, self.producer)
-        assert leaf is not None, "a part is a group of variables of one of the leaves"
-        return side, leaf.einsum.rank_variables.index(variable)
 
     def _lasts(self, equal_depth: int, depth: int, bringer_depth: int) -> tuple[LastFunction, ...]:
         """Return `GroupFlow.last` of every group."""
@@ -377,10 +376,10 @@ class _Shape:
 
 
 @lru_cache(maxsize=1024)
-def _existing_parts(shape: _Shape) -> tuple[str, ...]:
+def _existing_parts(shape: _Shape) -> tuple[tuple[str, int], ...]:
     pair = shape.pair
     groups = pair.groups(pair.holder.depth)
-    return tuple(group.name for group in groups if group.reads_apart())
+    return tuple(group.first for group in groups if group.reads_apart())
 
 
 @lru_cache(maxsize=1024)

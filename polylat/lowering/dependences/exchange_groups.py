@@ -60,7 +60,7 @@ class ExchangeEnds:
         do not count.
     part
         Of several exchanges whose elements together are those that count: the group of this one, by
-        the name of a member.
+        one of its variables: the side, and the variable's number. None: all elements count.
 
     """
 
@@ -72,7 +72,7 @@ class ExchangeEnds:
     read: Projection
     brought: Projection
     apart: int | None = None
-    part: str = ""
+    part: tuple[str, int] | None = None
 
     @cached_property
     def holder(self) -> PathHolder:
@@ -126,8 +126,8 @@ class GroupFlow:
     shared
         Positions of the loops, of those over the group's variables, whose indices are equal on both
         sides.
-    name
-        The first member of the group, with the side that it belongs to.
+    first
+        The first variable of the group: the side that it belongs to, and its number.
     without
         Whether elements that the producer brings into the same tile of `apart` do not count.
     """
@@ -138,7 +138,7 @@ class GroupFlow:
     computed: Sequence[str]
     ranks: Sequence[int]
     shared: Sequence[int]
-    name: str
+    first: tuple[str, int]
     without: bool
 
     def missing(self, *, whole: bool) -> str | None:
