@@ -34,6 +34,7 @@ from polylat.exploration.axes import limited_holders
 from polylat.exploration.pareto import front_of
 from polylat.explorer import Result
 from polylat.lowering.lowered import lower
+from recurrent_cascades import recurrent_cascades
 from reports import explicit_up_to
 from strategies import cascades
 
@@ -47,7 +48,7 @@ OBJECTIVES = (("latency",), ("latency", "peak"), ("peak", "slots", "latency"), (
 @st.composite
 def explorations(draw: Draw) -> tuple[Spec, Data]:
     """A random cascade, and some of its choices to explore."""
-    data, options = draw(cascades())
+    data, options = draw(cascades() | recurrent_cascades())
     try:
         spec = Spec.from_dict({**data, "schedule": {**data.get("schedule", {}), **options}})
         lowered = lower(spec, "tile")

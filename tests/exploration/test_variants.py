@@ -26,6 +26,7 @@ from polylat.schedule.graph import TaskGraph
 from polylat.spec.names import known_names
 from polylat.spec.slots import slots_of
 from polylat.spec.staged import Staged
+from recurrent_cascades import recurrent_cascades
 from strategies import cascades
 
 Draw = Any
@@ -37,7 +38,7 @@ COUNTS = (1, 2, None)
 @st.composite
 def variants(draw: Draw) -> tuple[Spec, TransferChoice, frozenset[int], Any]:
     """A mapping; the separate transfers, the Pipelines and the slots of a variant."""
-    data, _ = draw(cascades())
+    data, _ = draw(cascades() | recurrent_cascades())
     try:
         spec = Spec.from_dict(data)
         lowered = lower(spec, "tile")
