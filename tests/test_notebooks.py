@@ -17,7 +17,7 @@ from builders import ROOT
 from polylat import MissingExtraError
 
 NOTEBOOKS = ROOT / "notebooks"
-NAMES = ["attention", "bounds", "critical_write", "formulas", "model"]
+NAMES = ["attention", "bounds", "critical_write", "formulas", "model", "recurrences"]
 
 
 @pytest.fixture(autouse=True)
