@@ -20,7 +20,7 @@ from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Change", "ChangeKind", "Changes", "single_changes"]
 
-ChangeKind = Literal["pipelined", "background", "staged", "slots", "hoist", "throughput"]
+ChangeKind = Literal["pipelined", "background", "staged", "slots", "hoist", "throughput", "latency"]
 """The option of `analyze` that changes; or where a Storage is, or the throughput of a component."""
 
 _COLUMNS = (
@@ -47,8 +47,8 @@ class Change:
         The input with the change, and with all options under ``schedule``: `analyze` of it gives
         `found`.
     component, action
-        The component that becomes faster, and its only action that does; None: all of them. Both
-        None for another kind of change.
+        The component that becomes faster, or has smaller fixed latencies, and its only action that
+        does; None: all of them. Both None for another kind of change.
     found
         The latency with the change, by an analysis of its own.
     """
@@ -142,6 +142,10 @@ class Changes(Tabular):
         return (Table(_COLUMNS, tuple(rows), "Single changes").without_empty("energy"),)
 
 
+_OF_MACHINE = ("throughput", "latency")
+"""The kinds of changes that take another machine: behind others that have the same latency."""
+
+
 def single_changes(
     spec: Spec,
     options: Mapping[str, Any],
@@ -165,7 +169,8 @@ def single_changes(
     latency
         The latency without any change.
     factor
-        Factor on the throughput of a component, or of one of its actions: a whole number ≥ 1.
+        Factor on the throughput of a component, or of one of its actions, and what its fixed
+        latencies are divided by: a whole number ≥ 1.
 
     Returns
     -------
@@ -204,10 +209,13 @@ def single_changes(
         )
         faster = replace(spec, arch=spec.arch.faster(component, action, Fraction(factor)))
         add("throughput", f"{what} {times} as fast", faster, options, (component, action))
+    part = "half" if factor == 2 else f"1/{factor} of"
+    for component in _latencies(spec):
+        sooner = replace(spec, arch=spec.arch.quicker(component, Fraction(factor)))
+        what = f"{part} the fixed latency of {component}"
+        add("latency", what, sooner, options, (component, None))
 
-    ranked = sorted(
-        found, key=lambda c: (c.latency is None, c.latency or 0, c.kind == "throughput")
-    )
+    ranked = sorted(found, key=lambda c: (c.latency is None, c.latency or 0, c.kind in _OF_MACHINE))
     return Changes(latency, factor, tuple(ranked))
 
 
@@ -252,6 +260,12 @@ def _option_changes(
         more = {name: None if count is None else count + 1 for name, count in slots.items()}
         yield "slots", "one more slot everywhere", {"slots": more}
         yield "slots", "unlimited slots", {"slots": None}
+
+
+def _latencies(spec: Spec) -> list[str]:
+    """Return the components with fixed latencies."""
+    late = {c.name for path in spec.arch.paths.values() for c in path if any(c.latency.values())}
+    return [name for name in spec.arch.order if name in late]
 
 
 def _throughputs(spec: Spec) -> list[tuple[str, str | None]]:

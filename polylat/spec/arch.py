@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
@@ -241,5 +241,32 @@ class Arch:
                 network = network.faster(factor)
             return replace(c, ports=tuple(map(changed, c.ports)), network=network)
 
+        return self._with(made)
+
+    def quicker(self, component: str, factor: Fraction) -> Arch:
+        """Return the architecture with a component whose values pass sooner.
+
+        Parameters
+        ----------
+        component
+            Name of the component.
+        factor
+            What its fixed latencies are divided by.
+
+        Returns
+        -------
+        Arch
+            The architecture.
+        """
+
+        def made(c: Component) -> Component:
+            if c.name != component:
+                return c
+            return replace(c, latency={action: late / factor for action, late in c.latency.items()})
+
+        return self._with(made)
+
+    def _with(self, made: Callable[[Component], Component]) -> Arch:
+        """Return the architecture with changed components."""
         paths = {einsum: tuple(map(made, path)) for einsum, path in self.paths.items()}
         return replace(self, paths=paths)

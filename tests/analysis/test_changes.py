@@ -14,6 +14,7 @@ from builders import EXAMPLES
 from polylat import MappingError, OptionError, ScheduleError, Spec, UnsupportedError
 from polylat.spec.mapping import Sequential
 from polylat.spec.names import known_names
+from recurrent import two_stages
 from reports import analyzed
 from strategies import Data, cascades
 
@@ -39,6 +40,8 @@ def test_every_change_is_an_analysis(case: tuple[Data, Data]) -> None:
     for change in found.changes:
         if change.component is not None:
             arch = spec.arch.faster(change.component, change.action, Fraction(2))
+            if change.kind == "latency":
+                arch = spec.arch.quicker(change.component, Fraction(2))
             assert change.latency == latency(replace(spec, arch=arch), **options)
         assert change.latency == latency(change.spec)
         assert (change.latency is None) == bool(change.found.reason)
@@ -55,6 +58,20 @@ def test_every_change_is_an_analysis(case: tuple[Data, Data]) -> None:
     for pair in names.write_backs:
         waited = f"{pair[0]}@{pair[1]} in the background" in words
         assert waited == (pair not in report.background)
+
+
+def test_half_a_fixed_latency() -> None:
+    """A ring of two stages, 2 and a fixed latency of 4 each: 12 per step, or 10."""
+    ring = two_stages(20, 1, 2, 2)
+    for node in ring["arch"]["nodes"][-2:]:
+        node["actions"][0]["latency"] = 4
+    report = analyzed(ring, granularity="flow")
+    assert report.latency == 20 * (2 + 4 + 2 + 4)
+    half = {c.what: c.latency for c in report.changes().changes if c.kind == "latency"}
+    both = 20 * (2 + 2 + 2 + 4)
+    assert half == {"half the fixed latency of m1": both, "half the fixed latency of m2": both}
+    ring["arch"]["nodes"][-1]["actions"][0]["latency"] = 2
+    assert analyzed(ring, granularity="flow").latency == both
 
 
 def example(**options: Any) -> polylat.Report:
