@@ -10,7 +10,7 @@ from polylat.engine.row_builder import RowBuilder
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.read_back import next_readers, summing_loops
-from polylat.lowering.dependences.readings import check_present, exchanges, storage_reads
+from polylat.lowering.dependences.readings import exchanges, finds_whole_fill, storage_reads
 from polylat.lowering.mixed_radix import predecessor
 from polylat.lowering.paths import Leaf
 from polylat.lowering.transfers import hand_over_depth
@@ -200,15 +200,14 @@ def flow_rows(builder: RowBuilder) -> list[Rows]:
     """
     rows = []
     for (number, tensor), source in builder.lowered.found.items():
-        partial = check_present(builder.leaves, number, tensor, source) or source.recurrent > 0
+        filled = finds_whole_fill(builder.leaves, number, tensor, source)
         for pair in exchanges(builder.leaves, number, tensor, source):
-            whole = not partial and len(source.sources) == 1
-            rows += _exchange_rows(builder, pair, filled=whole)
+            rows += _exchange_rows(builder, pair, filled=filled)
     return rows
 
 
 def _exchange_rows(builder: RowBuilder, pair: Exchange, *, filled: bool) -> list[Rows]:
-    """Return the precedences of one exchange; `filled`: another reader filled the whole tile."""
+    """Return the precedences of one exchange; `filled`: see `finds_whole_fill`."""
     number, bringer, tensor = pair.reader.number, pair.bringer.number, pair.tensor
     depth, events, targets = storage_reads(builder.layout, pair.reader, tensor, pair.level)
     target, keys = builder.targets(number, events, targets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polylat.lowering.groups import GroupText, connected_groups, first_point
+from polylat.lowering.groups import GroupText, JointGroup, first_point, joint_groups
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.paths import Leaf
 from polylat.spec.workload import Projection
@@ -29,10 +29,9 @@ def separating_depth(leaf: Leaf, depth: int) -> int:
         element that it brings; all loops if there is none.
     """
     for tensor in leaf.einsum.states:
-        access = leaf.einsum.access(tensor)
-        assert access.write is not None, "the Einsum produces its states"
-        for read in dict.fromkeys(access.reads):
-            while depth < len(leaf.temporal) and _meet(leaf, read, access.write, depth):
+        written = leaf.einsum.written(tensor)
+        for read in dict.fromkeys(leaf.einsum.access(tensor).reads):
+            while depth < len(leaf.temporal) and _meet(leaf, read, written, depth):
                 depth += 1
     return depth
 
@@ -42,39 +41,23 @@ def _meet(leaf: Leaf, read: Projection, written: Projection, depth: int) -> bool
 
     Variables are compared group by group: an element is read and computed if it is in each group.
     """
-    same = leaf.temporal_positions[:depth]
-    names = [f"{side}.{v}" for side in "rw" for v in leaf.einsum.rank_variables]
-    indices = [
-        [f"{side}.{v}" for side, index in (("r", a), ("w", b)) for v in index.variables]
-        for a, b in zip(read, written, strict=True)
-    ]
-    ties = [[f"{side}.{v}" for v in c.variables] for side in "rw" for c in leaf.coupled]
-    ties += [[f"{side}.{leaf.loops[p].variable}" for side in "rw"] for p in same]
-    for members, ranks in connected_groups(names, indices, ties):
-        of = {side: [m[2:] for m in members if m[0] == side] for side in "rw"}
-        pairs = [(read[r], written[r]) for r in ranks]
-        if not _overlap(leaf, tuple(of["r"]), tuple(of["w"]), tuple(pairs), tuple(same)):
+    for a, b in zip(read, written, strict=True):
+        if not a.variables and not b.variables and a.constant != b.constant:
             return False
-    constants = [
-        (a.constant, b.constant)
-        for a, b in zip(read, written, strict=True)
-        if not a.variables and not b.variables
-    ]
-    return all(a == b for a, b in constants)
+    same = leaf.temporal_positions[:depth]
+    groups = joint_groups([(leaf, read), (leaf, written)], [(1, p) for p in same])
+    return all(_overlap(leaf, read, written, group, same) for group in groups)
 
 
 def _overlap(
-    leaf: Leaf,
-    reading: Sequence[str],
-    writing: Sequence[str],
-    pairs: Sequence[Projection],
-    same: Sequence[int],
+    leaf: Leaf, read: Projection, written: Projection, group: JointGroup, same: Sequence[int]
 ) -> bool:
     """Return whether two operations of a tile iteration have equal indices in a group."""
+    reading, writing = group.variables
     reads = GroupText(leaf, reading, "r", same)
     writes = GroupText(leaf, writing, "w", same)
     conditions = [*reads.conditions, *writes.conditions]
-    conditions += [f"{reads.index(a)} = {writes.index(b)}" for a, b in pairs]
+    conditions += [f"{reads.index(read[r])} = {writes.index(written[r])}" for r in group.ranks]
     conditions += [f"{reads.shown[p]} = {writes.shown[p]}" for p in same if p in reads.shown]
     hidden = [*reads.hidden, *writes.hidden, *reads.shown.values(), *writes.shown.values()]
     return first_point(set_text([], hidden, conditions)) is not None

@@ -30,10 +30,9 @@ def cascade_graph(leaves: Sequence[Leaf]) -> nx.MultiDiGraph[int]:
     graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
     graph.add_nodes_from(leaf.number for leaf in leaves)
     for reader in leaves:
-        for access in reader.einsum.accesses:
-            if access.reads and access.tensor in producers:
-                producer = producers[access.tensor].number
-                graph.add_edge(producer, reader.number, key=access.tensor)
+        for tensor in reader.einsum.reads:
+            if tensor in producers:
+                graph.add_edge(producers[tensor].number, reader.number, key=tensor)
     return graph
 
 

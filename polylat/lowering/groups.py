@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import NamedTuple
 
 import islpy as isl
 
@@ -26,15 +27,18 @@ from polylat.lowering.paths import Leaf
 from polylat.lowering.points import PiecewiseAffine, integer_points
 from polylat.schedule.arrays import Ints
 from polylat.spec.affine import Affine
+from polylat.spec.workload import Projection
 
 __all__ = [
     "GroupText",
+    "JointGroup",
     "WantedRanges",
     "connected_groups",
     "element_points",
     "elements_text",
     "first_point",
     "first_point_of",
+    "joint_groups",
     "last_targets",
     "loops_over",
     "missing_point",
@@ -93,6 +97,60 @@ def connected_groups(
         )
         for root, group in members.items()
     ]
+
+
+class JointGroup(NamedTuple):
+    """A group of variables of several accesses to a tensor, which ranks and loops tie together.
+
+    Parameters
+    ----------
+    variables
+        Per access, the variables that belong to the group.
+    ranks
+        The numbers of the tensor's ranks that they index.
+    """
+
+    variables: tuple[tuple[str, ...], ...]
+    ranks: tuple[int, ...]
+
+
+def joint_groups(
+    accesses: Sequence[tuple[Leaf, Projection]], shared: Iterable[tuple[int, int]] = ()
+) -> list[JointGroup]:
+    """Split the variables of several accesses to a tensor into independent groups.
+
+    Parameters
+    ----------
+    accesses
+        Leaves, with the projections by which they access the tensor. Each has variables of its own,
+        also where a leaf occurs twice.
+    shared
+        (number of an access, position of a loop): loops that an access shares with the first one,
+        and whose indices are the same for both.
+
+    Returns
+    -------
+    list of JointGroup
+        The groups.
+    """
+    first, _ = accesses[0]
+    indices: list[list[str]] = [[] for _ in accesses[0][1]]
+    names, ties = [], []
+    for i, (leaf, projection) in enumerate(accesses):
+        for index, own in zip(indices, projection, strict=True):
+            index += [f"{i}.{v}" for v in own.variables]
+        ties += [[f"{i}.{v}" for v in c.variables] for c in leaf.coupled]
+        names += [f"{i}.{v}" for v in leaf.einsum.rank_variables]
+    for i, p in shared:
+        ties.append([f"0.{first.loops[p].variable}", f"{i}.{accesses[i][0].loops[p].variable}"])
+    found = []
+    for members, ranks in connected_groups(names, indices, ties):
+        of: list[list[str]] = [[] for _ in accesses]
+        for member in members:
+            side, _, variable = member.partition(".")
+            of[int(side)].append(variable)
+        found.append(JointGroup(tuple(map(tuple, of)), ranks))
+    return found
 
 
 _COMPARED = 100_000

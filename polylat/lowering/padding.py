@@ -10,9 +10,9 @@ import islpy as isl
 
 from polylat.lowering.cascade import cascade_graph
 from polylat.lowering.groups import (
-    connected_groups,
     elements_text,
     first_point_of,
+    joint_groups,
     missing_point,
 )
 from polylat.lowering.paths import Leaf
@@ -105,33 +105,21 @@ def _padding(reader: Leaf, producer: Leaf, tensor: str) -> list[Padding]:
     those of them that the producer computes.
     """
     ranks = reader.einsum.access(tensor).ranks
-    written = producer.einsum.access(tensor).write
-    assert written is not None, "the producer writes the tensor"
+    written = producer.einsum.written(tensor)
     first, *others = dict.fromkeys(reader.einsum.access(tensor).reads)
     if others:
         return _padding_of_several(reader, (first, *others), producer, written, tensor)
-    sides = {"r": reader, "p": producer}
-    projections = {"r": first, "p": written}
-    indices = [
-        [f"{s}.{v}" for s in sides for v in projections[s][r].variables] for r in range(len(ranks))
-    ]
-    names = [f"{s}.{v}" for s, leaf in sides.items() for v in leaf.einsum.rank_variables]
-    ties = [[f"{s}.{v}" for v in c.variables] for s, leaf in sides.items() for c in leaf.coupled]
+    accesses = [(reader, first), (producer, written)]
     sets: list[tuple[tuple[int, ...], str, str]] = []
-    for members, here in connected_groups(names, indices, ties):
+    for variables, here in joint_groups(accesses):
         read, computed = (
-            elements_text(
-                leaf,
-                [m[2:] for m in members if m[0] == s],
-                [projections[s][r] for r in here],
-                (),
-            )[0]
-            for s, leaf in sides.items()
+            elements_text(leaf, own, [projection[r] for r in here], ())[0]
+            for (leaf, projection), own in zip(accesses, variables, strict=True)
         )
         sets.append((here, read, computed))
     coordinates = [
         f"{rank}={a.constant}"
-        for rank, a, b in zip(ranks, projections["r"], projections["p"], strict=True)
+        for rank, a, b in zip(ranks, first, written, strict=True)
         if not (a.variables or b.variables) and a.constant != b.constant
     ]
     apart = bool(coordinates)

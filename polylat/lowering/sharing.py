@@ -93,13 +93,12 @@ def source_holders(leaves: Sequence[Leaf]) -> dict[tuple[int, str], SourceHolder
     found: dict[tuple[int, str], SourceHolder] = {}
     users: dict[str, list[Leaf]] = {}
     for leaf in leaves:
-        for access in leaf.einsum.accesses:
-            if access.reads:
-                tensor = access.tensor
-                producer = producer_of(graph, leaf.number, tensor)
-                here = _source(leaves, users.get(tensor, []), leaf, tensor, producer)
-                sources = _sources(leaves, users.get(tensor, []), found, leaf, tensor, here)
-                found[leaf.number, tensor] = replace(here, sources=tuple(sources))
+        for tensor in leaf.einsum.reads:
+            producer = producer_of(graph, leaf.number, tensor)
+            earlier = users.get(tensor, [])
+            here = _source(leaves, earlier, leaf, tensor, producer)
+            sources = _sources(leaves, earlier, found, leaf, tensor, here)
+            found[leaf.number, tensor] = replace(here, sources=tuple(sources))
         for tensor in dict.fromkeys(leaf.einsum.tensors):
             users.setdefault(tensor, []).append(leaf)
     return found

@@ -110,11 +110,7 @@ def blocks_of_leaf(
         As `leaf_blocks` returns them.
     """
     leaf = table.leaf
-    found = {
-        access.tensor: lowered.found[leaf.number, access.tensor]
-        for access in leaf.einsum.accesses
-        if access.reads
-    }
+    found = {tensor: lowered.found[leaf.number, tensor] for tensor in leaf.einsum.reads}
     return lowered.counted.of(table, found, lowered.leaves, lowered.produced, options, units)
 
 

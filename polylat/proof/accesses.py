@@ -18,7 +18,7 @@ from polylat.proof.relation_text import (
     element_groups,
     independent_parts,
 )
-from polylat.proof.sources import found_at, level_of, producer_of, written
+from polylat.proof.sources import found_at, level_of, producer_of
 from polylat.spec.arch import Component
 from polylat.spec.network import HOP
 
@@ -239,7 +239,7 @@ class _Transfers:
     @cached_property
     def _written(self) -> list[Part]:
         """The independent parts of the variables, with the ranks that the output has."""
-        return self._parts((written(self.leaf, self.tensor),), None, ())
+        return self._parts((self.leaf.einsum.written(self.tensor),), None, ())
 
     @cached_property
     def _read(self) -> list[Part]:
@@ -256,14 +256,14 @@ class _Transfers:
     ) -> list[Part]:
         accesses = [LeafAccess(self.leaf, projections)]
         if producer is not None:
-            accesses.append(LeafAccess(producer, (written(producer, self.tensor),)))
+            accesses.append(LeafAccess(producer, (producer.einsum.written(self.tensor),)))
         parts = []
         for group in element_groups(accesses, shared):
             indices = [tuple(some[r] for r in group.ranks) for some in projections]
             one, *others = dict.fromkeys(indices)
             meeting = None
             if producer is not None:
-                brought = written(producer, self.tensor)
+                brought = producer.einsum.written(self.tensor)
                 met = tuple(brought[r] for r in group.ranks)
                 meeting = Meeting(producer, tuple(group.variables[1]), met)
             parts.append(
@@ -291,7 +291,7 @@ class _Transfers:
         if self.access.reads and level > self._found_at:
             parts.append((_variables(*self.access.reads), filled))
         if self.access.output:
-            parts.append((_variables(written(self.leaf, self.tensor)), read_back))
+            parts.append((_variables(self.leaf.einsum.written(self.tensor)), read_back))
         return self._accesses(level, False, parts)
 
     def _filled(self, level: int, end: _End) -> LoopCounts:
@@ -319,7 +319,8 @@ class _Transfers:
             counts = self._counted("last", level, end)
             return self._at_bound(within, counts, last=True)
 
-        return self._accesses(level, True, [(_variables(written(self.leaf, self.tensor)), count)])
+        variables = _variables(self.leaf.einsum.written(self.tensor))
+        return self._accesses(level, True, [(variables, count)])
 
     def by_operations(self) -> list[ExpectedAccess]:
         """Return the accesses of the operations to the innermost Storage."""
@@ -339,7 +340,7 @@ class _Transfers:
         parts: list[_Moved] = [(_variables(read), each) for read in self.access.reads]
         if not self.access.output:
             return self._accesses(level, False, parts)
-        variables = _variables(written(self.leaf, self.tensor))
+        variables = _variables(self.leaf.einsum.written(self.tensor))
         return [
             *self._accesses(level, False, [*parts, (variables, again)]),
             *self._accesses(level, True, [(variables, each)]),

@@ -29,7 +29,7 @@ from polylat.proof.relation_text import (
     element_groups,
     exists_text,
 )
-from polylat.proof.sources import level_of, written
+from polylat.proof.sources import level_of
 
 __all__ = [
     "brought_elements",
@@ -71,13 +71,14 @@ def check_brought(
     for index in reader.einsum.access(tensor).reads:
         accesses = [LeafAccess(reader, (index,)), *bringers]
         if producer is not None:
-            accesses.append(LeafAccess(producer, (written(producer, tensor),), in_tile=False))
+            accesses.append(LeafAccess(producer, (producer.einsum.written(tensor),), in_tile=False))
         groups = element_groups(accesses, above)
         frames = [Frame(group, tuple(group.shared), len(above)) for group in groups]
         due = element_product(frames, accesses[0], 0, index)
         if producer is not None:
             number = len(accesses) - 1
-            computed = element_product(frames, accesses[-1], number, written(producer, tensor))
+            projection = producer.einsum.written(tensor)
+            computed = element_product(frames, accesses[-1], number, projection)
             due = met(due, computed)
         missing = [due]
         for number, bringer in enumerate(bringers, 1):
@@ -122,7 +123,7 @@ def readers_of_fills(
     for index in reader.einsum.access(tensor).reads:
         accesses = [LeafAccess(reader, (index,)), fills]
         if producer is not None:
-            accesses.append(LeafAccess(producer, (written(producer, tensor),)))
+            accesses.append(LeafAccess(producer, (producer.einsum.written(tensor),)))
         groups = element_groups(accesses, above)
         frames = [Frame(g, _shown(reader, g, read_depth), len(above)) for g in groups]
         read = element_product(frames, accesses[0], 0, index)
@@ -132,7 +133,7 @@ def readers_of_fills(
                 return None
             terms = [met(read, filled)]
             if producer is not None:
-                projection = written(producer, tensor)
+                projection = producer.einsum.written(tensor)
                 terms = minus(terms, element_product(frames, accesses[2], 2, projection))
             for term in terms:
                 sets = [
@@ -157,7 +158,7 @@ def carrying_depth(leaf: Leaf, tensor: str) -> int:
         The least number of Temporal loops that index tile iterations of which none reads an element
         that it writes; that of all loops where there is none.
     """
-    brought = written(leaf, tensor)
+    brought = leaf.einsum.written(tensor)
     positions = leaf.temporal_positions
     for depth in range(len(positions)):
         if not any(
@@ -219,7 +220,7 @@ def last_bringer(
     """
     read_depth, waiting, awaited = depths
     reader_loops, bringer_loops = reader.temporal_positions, bringer.temporal_positions
-    brought = written(bringer, tensor)
+    brought = bringer.einsum.written(tensor)
     accesses = [LeafAccess(reader, (index,)), LeafAccess(bringer, (brought,))]
     parts: list[isl.PwMultiAff] = []
     order: list[int] = []
@@ -286,7 +287,7 @@ def brought_elements(
     read_depth = depth if inner is None else inner.depth
     brings_further = inner is not None and level_of(bringer, tensor, inner.node) is not None
     common = inner.position if inner is not None and brings_further else holder.position
-    brought = written(bringer, tensor)
+    brought = bringer.einsum.written(tensor)
     accesses = [LeafAccess(reader, (index,)), LeafAccess(bringer, (brought,))]
     groups = element_groups(accesses, range(common))
     frames = [Frame(group, _shown(reader, group, read_depth), common) for group in groups]
@@ -329,7 +330,7 @@ def read_back_elements(problem: Problem, leaf: Leaf, tensor: str, level: int) ->
     pairs = []
     for variables, ranks in _groups(leaf, tensor):
         units = _units(leaf, variables, holder.position)
-        one = touched(leaf, written(leaf, tensor), holder.depth, variables, ranks, units)
+        one = touched(leaf, leaf.einsum.written(tensor), holder.depth, variables, ranks, units)
         pairs.append((one, _leaving(problem, leaf, tensor, level, variables, ranks, units)))
     return shared_elements(pairs, (depth, depth), 0)
 
@@ -351,7 +352,7 @@ def updated_before_leaving(problem: Problem, leaf: Leaf, tensor: str, level: int
     pairs = []
     for variables, ranks in _groups(leaf, tensor):
         units = _units(leaf, variables, holder.position)
-        other = touched(leaf, written(leaf, tensor), depth, variables, ranks, units)
+        other = touched(leaf, leaf.einsum.written(tensor), depth, variables, ranks, units)
         pairs.append((_leaving(problem, leaf, tensor, level, variables, ranks, units), other))
     return shared_elements(pairs, (depth, depth), holder.depth)
 
@@ -400,7 +401,7 @@ def _leaving(
 
 def _groups(leaf: Leaf, tensor: str) -> list[tuple[list[str], tuple[int, ...]]]:
     """Return the independent groups of a leaf's variables, with the ranks that its output has."""
-    groups = element_groups([LeafAccess(leaf, (written(leaf, tensor),))])
+    groups = element_groups([LeafAccess(leaf, (leaf.einsum.written(tensor),))])
     return [(group.variables[0], group.ranks) for group in groups]
 
 

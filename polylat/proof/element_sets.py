@@ -116,8 +116,7 @@ def written_back(
     own = [p for p in range(holder.position) if leaf.loops[p].unit is not None]
     own = [p for p in own if leaf.loops[p].variable in variables]
     text = PartText(leaf, variables, "t", [*(positions[k] for k in (*outer, *inner)), *own])
-    index = leaf.einsum.access(tensor).write
-    assert index is not None
+    index = leaf.einsum.written(tensor)
     names, equal = _elements(index, ranks, text)
     given = [*text.names(positions[k] for k in outer), *text.names(own), *names]
     compared = text.names(positions[k] for k in inner)

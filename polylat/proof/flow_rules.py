@@ -15,7 +15,7 @@ from polylat.proof.element_flow import (
 from polylat.proof.precedence import PrecedenceKind, PrecedenceRule
 from polylat.proof.program_order import check_forward
 from polylat.proof.relation_text import LeafAccess, Projection
-from polylat.proof.sources import Source, found_at, level_of, producer_of, written
+from polylat.proof.sources import Source, found_at, level_of, producer_of
 from polylat.proof.sums import check_final, check_kept
 from polylat.proof.tile_sets import TileSets
 
@@ -78,7 +78,7 @@ def _check_arrived(sets: TileSets, reader: Leaf, tensor: str, sources: tuple[Sou
             leaf = sets.leaves[source.leaf]
             reads = leaf.einsum.access(tensor).reads
             bringers.append(
-                LeafAccess(leaf, (written(leaf, tensor),) if source.produces else reads)
+                LeafAccess(leaf, (leaf.einsum.written(tensor),) if source.produces else reads)
             )
     check_brought(reader, bringers, tensor, level, producer)
 

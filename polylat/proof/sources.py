@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from polylat.lowering.paths import Leaf
-from polylat.proof.relation_text import Projection
 
-__all__ = ["Source", "find_sources", "found_at", "leaves_at", "level_of", "producer_of", "written"]
+__all__ = ["Source", "find_sources", "found_at", "leaves_at", "level_of", "producer_of"]
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,9 @@ def find_sources(leaves: Sequence[Leaf]) -> dict[tuple[int, str], tuple[Source, 
         one, and else the first leaf that accesses the tile.
     """
     return {
-        (leaf.number, access.tensor): tuple(_sources(leaves, leaf, access.tensor))
+        (leaf.number, tensor): tuple(_sources(leaves, leaf, tensor))
         for leaf in leaves
-        for access in leaf.einsum.accesses
-        if access.reads
+        for tensor in leaf.einsum.reads
     }
 
 
@@ -146,21 +144,3 @@ def producer_of(leaves: Sequence[Leaf], tensor: str) -> Leaf | None:
         if tensor in leaf.einsum.outputs:
             return leaf
     return None
-
-
-def written(leaf: Leaf, tensor: str) -> Projection:
-    """Return the projection by which a leaf writes a tensor.
-
-    Parameters
-    ----------
-    leaf, tensor
-        The leaf and its output.
-
-    Returns
-    -------
-    tuple of Affine
-        The projection.
-    """
-    found = leaf.einsum.access(tensor).write
-    assert found is not None
-    return found

@@ -19,7 +19,6 @@ from polylat.proof.relation_text import (
     element_groups,
     exists_text,
 )
-from polylat.proof.sources import written
 
 __all__ = ["check_final", "check_kept"]
 
@@ -69,7 +68,7 @@ def check_kept(leaf: Leaf, tensor: str) -> None:
         An element is updated in two tiles.
     """
     loops = range(leaf.storages(tensor)[0].position)
-    pairs = _same_elements(leaf, written(leaf, tensor), leaf, tensor, loops)
+    pairs = _same_elements(leaf, leaf.einsum.written(tensor), leaf, tensor, loops)
     same = [f"r{p} = w{p}" for p in loops]
     if not pairs.is_subset(isl.Set(exists_text(_dims(loops), (), same))):
         raise MappingError(
@@ -86,7 +85,7 @@ def _same_elements(
     reader: Leaf, index: Projection, producer: Leaf, tensor: str, loops: Sequence[int]
 ) -> isl.Set:
     """Return the pairs of tiles, by the indices of shared loops, that access a common element."""
-    brought = written(producer, tensor)
+    brought = producer.einsum.written(tensor)
     pairs = isl.Set(exists_text(_dims(loops), (), ()))
     accesses = [LeafAccess(reader, (index,)), LeafAccess(producer, (brought,))]
     for (reads, writes), ranks, _ in element_groups(accesses):

@@ -117,6 +117,23 @@ class Einsum:
         """
         return self._access_of[tensor]
 
+    def written(self, tensor: str) -> Projection:
+        """Return the projection by which the Einsum writes a tensor.
+
+        Parameters
+        ----------
+        tensor
+            Name of a tensor that the Einsum produces.
+
+        Returns
+        -------
+        Projection
+            The indices.
+        """
+        found = self.access(tensor).write
+        assert found is not None, "the Einsum produces the tensor"
+        return found
+
     @cached_property
     def _access_of(self) -> Mapping[str, TensorAccess]:
         return {access.tensor: access for access in self.accesses}

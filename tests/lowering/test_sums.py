@@ -15,7 +15,6 @@ from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
 from polylat import MappingError, Spec
 from polylat.lowering.dependences import sums
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.exchange_groups import written_projection
 from polylat.lowering.lowered import LoweredMapping, lower
 from polylat.lowering.paths import Leaf
 from polylat.proof import sums as proof_sums
@@ -251,7 +250,7 @@ def refused(
 
 def exchange(reader: Leaf, producer: Leaf, tensor: str, level: int) -> tuple[Exchange]:
     """The engine's exchange of a reader with its producer."""
-    read, written = reader.einsum.access(tensor), written_projection(producer, tensor)
+    read, written = reader.einsum.access(tensor), producer.einsum.written(tensor)
     pair = reader, producer, tensor, level, producer
     return (Exchange(*pair, read.projection, written),)
 

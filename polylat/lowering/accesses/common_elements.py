@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from polylat.lowering.accesses.elements import GroupCount
-from polylat.lowering.groups import GroupText, connected_groups, solve_group
+from polylat.lowering.groups import GroupText, joint_groups, solve_group
 from polylat.lowering.integer_types import Counts
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.iterations import IterationTable
@@ -57,21 +57,12 @@ def common_groups(
     GroupCount
         Its `footprint` at the storage counts elements that all sides access within the tile.
     """
-    names, ties = [], []
-    for i, (leaf, _) in enumerate(sides):
-        names += [f"{i}.{v}" for v in leaf.einsum.rank_variables]
-        ties += [[f"{i}.{v}" for v in c.variables] for c in leaf.coupled]
-        for p in range(position):
-            ties.append([f"0.{sides[0].leaf.loops[p].variable}", f"{i}.{leaf.loops[p].variable}"])
-    indices: list[list[str]] = [[] for _ in sides[0].projection]
-    for i, (_, projection) in enumerate(sides):
-        for index, own in zip(indices, projection, strict=True):
-            index += [f"{i}.{v}" for v in own.variables]
-    for members, ranks in connected_groups(names, indices, ties):
-        parts = []
-        for i, side in enumerate(sides):
-            variables = tuple(m.partition(".")[2] for m in members if m.startswith(f"{i}."))
-            parts.append(_Part(side.leaf, variables, tuple(side.projection[r] for r in ranks)))
+    shared = [(i, p) for i in range(1, len(sides)) for p in range(position)]
+    for variables, ranks in joint_groups(sides, shared):
+        parts = [
+            _Part(side.leaf, own, tuple(side.projection[r] for r in ranks))
+            for side, own in zip(sides, variables, strict=True)
+        ]
         yield _CommonCount(tiles, parts, position, weights)
 
 
@@ -123,10 +114,9 @@ class _CommonCount(GroupCount):
         ((_, factor),) = self.indices[0].terms
         loops, units = self._within(depth), self._over_variables(summed)
         table = self._lengths(loops, units, above)
-        apart, rest = divmod(max(constants) - min(constants), abs(factor))
-        if rest or any((c - constants[0]) % factor for c in constants):
+        if any((c - constants[0]) % factor for c in constants):
             table = table * 0
-        table = np.maximum(table - apart, 0)
+        table = np.maximum(table - (max(constants) - min(constants)) // abs(factor), 0)
         return self._look_up(loops, self._sum_units(table, len(loops), units))
 
     def _points(
@@ -136,7 +126,7 @@ class _CommonCount(GroupCount):
         shown = self._shown(loops, units)
         zero = [p for p in above if self.leaf.loops[p].unit is not None and p not in units]
         texts = [
-            GroupText(leaf, variables, f"{'abcdefghijklmnopqrstuvw'[i]}", shown, zero)
+            GroupText(leaf, variables, f"s{i}x", shown, zero)
             for i, (leaf, variables, _) in enumerate(self.parts)
         ]
         names = [f"z{i}" for i in range(len(self.indices))]

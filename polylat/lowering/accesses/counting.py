@@ -253,9 +253,7 @@ class _Counter:
         brought: tuple[AccessSide, ...] = ()
         if recurs:
             assert self.producer is not None, "a recurrence has a producer"
-            written = self.producer.einsum.access(self.tensor).write
-            assert written is not None, "the producer writes the tensor"
-            brought = (AccessSide(self.producer, written),)
+            brought = (AccessSide(self.producer, self.producer.einsum.written(self.tensor)),)
         return self._union(level, side, reads, brought)
 
     def _read_back(self, level: int, side: _Side) -> Counts:
@@ -268,8 +266,7 @@ class _Counter:
 
     @property
     def _written(self) -> Projection:
-        assert self.access.write is not None, "the tensor is an output"
-        return self.access.write
+        return self.leaf.einsum.written(self.tensor)
 
     def write_back(self, level: int, tile_depth: int | None) -> tuple[Access, ...]:
         """Return the write-backs: per tile, each element where it is brought there last."""
@@ -451,15 +448,16 @@ class _Counter:
             constants = {index.constant for index in rank}
             if len(constants) > 1 and not any(index.variables for index in rank):
                 return np.zeros(self.tiles.size, dtype=self._type)
-        groups = None
-        if len(sides) > 1:
+        if len(sides) == 1:
+            groups = partial(self._groups, sides[0].projection)
+        else:
             groups = partial(common_groups, self.tiles, sides, storage.position)
         return self._once(
             ("footprint", *((some.leaf.number, some.projection) for some in sides)),
             level,
             self._summed(storage.position, side),
             lambda g, summed: g.footprint(storage.depth, summed, range(storage.position)),
-            groups or partial(self._groups, sides[0].projection),
+            groups,
         )
 
     def _groups(

@@ -15,10 +15,9 @@ from polylat.lowering.dependences.exchange_groups import (
     ExchangeEnds,
     GroupFlow,
     LastFunction,
-    written_projection,
 )
 from polylat.lowering.dependences.tables import MOST_PAIRS, find_row_ranges, first_of_each_group
-from polylat.lowering.groups import connected_groups
+from polylat.lowering.groups import joint_groups
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.lowering.sampling import LoopSample
@@ -26,6 +25,10 @@ from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 from polylat.spec.workload import Projection
 
 __all__ = ["Exchange"]
+
+
+_READER, _BRINGER, _PRODUCER = range(3)
+"""Numbers of the sides of an exchange: of its accesses."""
 
 
 class Exchange(ExchangeEnds):
@@ -67,45 +70,33 @@ class Exchange(ExchangeEnds):
                 temporal += 1
             elif p < self.holder.position:
                 shared.append(p)
-        sides = {"r": (self.reader, self.read), "b": (self.bringer, self.brought)}
-        computing = "b"
+        accesses = [(self.reader, self.read), (self.bringer, self.brought)]
+        tied = [(_BRINGER, p) for p in shared]
+        computing = _BRINGER
         if self.producer is not None and not self.produces:
-            computing = "p"
-            sides["p"] = (self.producer, written_projection(self.producer, self.tensor))
-        indices: list[list[str]] = [[] for _ in self.read]
-        names, ties = [], []
-        for side, (leaf, projection) in sides.items():
-            for index, own in zip(indices, projection, strict=True):
-                index += [f"{side}.{v}" for v in own.variables]
-            ties += [[f"{side}.{v}" for v in c.variables] for c in leaf.coupled]
-            names += [f"{side}.{v}" for v in leaf.einsum.rank_variables]
-        tied = [("b", self.bringer, p) for p in shared]
+            computing = _PRODUCER
+            accesses.append((self.producer, self.producer.einsum.written(self.tensor)))
         if self.apart is not None:
             assert self.producer is not None, "what it brings does not count"
-            tied += [(computing, self.producer, p) for p in range(self.apart_position)]
-        for side, leaf, p in tied:
-            ties.append([f"r.{self.reader.loops[p].variable}", f"{side}.{leaf.loops[p].variable}"])
-        for members, ranks in connected_groups(names, indices, ties):
-            of = {side: [m[2:] for m in members if m[0] == side] for side in sides}
+            tied += [(computing, p) for p in range(self.apart_position)]
+        for variables, ranks in joint_groups(accesses, tied):
+            members = [
+                (side, leaf.einsum.rank_variables.index(v))
+                for side, ((leaf, _), own) in enumerate(zip(accesses, variables, strict=True))
+                for v in own
+            ]
             yield GroupFlow(
                 self,
-                of["r"],
-                of["b"],
-                of[computing],
+                variables[_READER],
+                variables[_BRINGER],
+                variables[computing],
                 ranks,
-                [p for p in shared if self.reader.loops[p].variable in of["r"]],
-                first=self._position(members[0]),
-                without=any(self.part == self._position(m) for m in members),
+                [p for p in shared if self.reader.loops[p].variable in variables[_READER]],
+                first=members[0],
+                without=self.part in members,
             )
 
-    def _position(self, member: str) -> tuple[str, int]:
-        """Return a member of a group without its name: its side, and the variable's number."""
-        side, _, variable = member.partition(".")
-        leaf = {"r": self.reader, "b": self.bringer}.get(side, self.producer)
-        assert leaf is not None, "a group consists of variables of the leaves"
-        return side, leaf.einsum.rank_variables.index(variable)
-
-    def of_part(self, part: tuple[str, int] | None) -> Exchange:
+    def of_part(self, part: tuple[int, int] | None) -> Exchange:
         """Return the exchange of one part.
 
         Parameters
@@ -121,7 +112,7 @@ class Exchange(ExchangeEnds):
         ends = self.reader, self.bringer, self.tensor, self.level, self.producer
         return Exchange(*ends, self.read, self.brought, self.apart, part)
 
-    def parts(self) -> tuple[tuple[str, int] | None, ...]:
+    def parts(self) -> tuple[tuple[int, int] | None, ...]:
         """Return the parts of the exchange that have elements.
 
         Returns
@@ -131,7 +122,7 @@ class Exchange(ExchangeEnds):
         """
         if self.apart is None or self.producer is None:
             return (None,)
-        if self._constants_apart(written_projection(self.producer, self.tensor)) is not None:
+        if self._constants_apart(self.producer.einsum.written(self.tensor)) is not None:
             return (None,)
         return _existing_parts(_Shape(self._shape, self))
 
@@ -170,7 +161,7 @@ class Exchange(ExchangeEnds):
 
         written = None
         if self.producer is not None:
-            written = written_projection(self.producer, self.tensor)
+            written = self.producer.einsum.written(self.tensor)
         return (
             side(self.reader, self.read),
             side(self.bringer, self.brought),
@@ -192,7 +183,7 @@ class Exchange(ExchangeEnds):
             return False
         if self.producer is not None:
             # An element is computed if its indices are, in every group.
-            written = written_projection(self.producer, self.tensor)
+            written = self.producer.einsum.written(self.tensor)
             if self._constants_apart(written) is not None:
                 return True
             if not all(group.reads_computed() for group in groups):
@@ -376,7 +367,7 @@ class _Shape:
 
 
 @lru_cache(maxsize=1024)
-def _existing_parts(shape: _Shape) -> tuple[tuple[str, int], ...]:
+def _existing_parts(shape: _Shape) -> tuple[tuple[int, int], ...]:
     pair = shape.pair
     groups = pair.groups(pair.holder.depth)
     return tuple(group.first for group in groups if group.reads_apart())

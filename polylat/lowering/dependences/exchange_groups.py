@@ -27,7 +27,7 @@ from polylat.schedule.arrays import Ints
 from polylat.spec.affine import Affine
 from polylat.spec.workload import Projection
 
-__all__ = ["ExchangeEnds", "GroupFlow", "LastFunction", "written_projection"]
+__all__ = ["ExchangeEnds", "GroupFlow", "LastFunction"]
 
 _Function = PiecewiseAffine | TabulatedFunction
 
@@ -60,7 +60,7 @@ class ExchangeEnds:
         do not count.
     part
         Of several exchanges whose elements together are those that count: the group of this one, by
-        one of its variables: the side, and the variable's number. None: all elements count.
+        one of its variables: the number of its side, and its own. None: all elements count.
 
     """
 
@@ -72,7 +72,7 @@ class ExchangeEnds:
     read: Projection
     brought: Projection
     apart: int | None = None
-    part: tuple[str, int] | None = None
+    part: tuple[int, int] | None = None
 
     @cached_property
     def holder(self) -> PathHolder:
@@ -82,33 +82,14 @@ class ExchangeEnds:
     @property
     def produces(self) -> bool:
         """Whether the bringer produces the elements; else it fills the storage."""
-        return self.producer is self.bringer and self.brought == written_projection(
-            self.bringer, self.tensor
-        )
+        written = self.bringer.einsum.access(self.tensor).write
+        return self.producer is self.bringer and self.brought == written
 
     @property
     def apart_position(self) -> int:
         """Number of loops above the storage `apart`."""
         assert self.apart is not None, "no elements are excepted"
         return self.reader.storages(self.tensor)[self.apart].position
-
-
-def written_projection(leaf: Leaf, tensor: str) -> Projection:
-    """Return the projection by which a leaf writes a tensor.
-
-    Parameters
-    ----------
-    leaf, tensor
-        A leaf, and a tensor that it produces.
-
-    Returns
-    -------
-    Projection
-        The indices.
-    """
-    written = leaf.einsum.access(tensor).write
-    assert written is not None, "the leaf produces the tensor"
-    return written
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +108,7 @@ class GroupFlow:
         Positions of the loops, of those over the group's variables, whose indices are equal on both
         sides.
     first
-        The first variable of the group: the side that it belongs to, and its number.
+        The first variable of the group: the number of the side that it belongs to, and its own.
     without
         Whether elements that the producer brings into the same tile of `apart` do not count.
     """
@@ -138,7 +119,7 @@ class GroupFlow:
     computed: Sequence[str]
     ranks: Sequence[int]
     shared: Sequence[int]
-    first: tuple[str, int]
+    first: tuple[int, int]
     without: bool
 
     def missing(self, *, whole: bool) -> str | None:
@@ -219,7 +200,7 @@ class GroupFlow:
         assert producer is not None, "padding is what a producer does not compute"
         text = GroupText(producer, self.computed, "x", list(same))
         names = [f"z{i}" for i in range(len(self.ranks))]
-        indices = self._indices(written_projection(producer, self.pair.tensor))
+        indices = self._indices(producer.einsum.written(self.pair.tensor))
         equal = [f"{n} = {text.index(i)}" for n, i in zip(names, indices, strict=True)]
         dims = [*(text.shown[p] if p in same else f"s{p}" for p in shown), *names]
         return set_text(dims, text.hidden, [*text.conditions, *equal])

@@ -8,7 +8,7 @@ import numpy as np
 
 from polylat.lowering.dependences.edges import RuleEdges, find_keys
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.readings import check_present, exchanges, storage_reads
+from polylat.lowering.dependences.readings import exchanges, finds_whole_fill, storage_reads
 from polylat.lowering.dependences.recurrences import check_before
 from polylat.lowering.dependences.sums import check_final, check_kept
 from polylat.lowering.dependences.tables import exceeds_all_before
@@ -51,7 +51,7 @@ def flow_edges(
         for tensor in leaf.einsum.outputs:
             check_kept(leaf, tensor)
     for (number, tensor), source in found.items():
-        partial = check_present(leaves, number, tensor, source) or source.recurrent > 0
+        filled = finds_whole_fill(leaves, number, tensor, source)
         for pair in exchanges(leaves, number, tensor, source):
             depth, events, targets = storage_reads(layout, pair.reader, tensor, pair.level)
             if pair.produces:
@@ -60,7 +60,7 @@ def flow_edges(
                     check_before(layout, pair, depth, events)
                 yield from _from_producer(layout, options, pair, depth, events, targets)
                 continue
-            if partial or len(source.sources) > 1:
+            if not filled:
                 # Readings of what the filler has not filled do not wait for it.
                 tiles, others = layout.tiles[number], layout.tiles[pair.bringer.number]
                 _, some = pair.last_within(tiles, depth, events, others, pair.holder.depth)

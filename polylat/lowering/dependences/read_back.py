@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from polylat.lowering.dependences.exchange_groups import written_projection
 from polylat.lowering.dependences.tables import equal_row_pairs, find_rows, first_of_each_group
 from polylat.lowering.groups import connected_groups, element_points, loops_over
 from polylat.lowering.iterations import IterationTable
@@ -70,7 +69,7 @@ def _later(
     """
     leaf = tiles.leaf
     depth = leaf.storages(tensor)[level].depth
-    written_to = written_projection(leaf, tensor)
+    written_to = leaf.einsum.written(tensor)
     exists_for_all = np.ones(len(written), dtype=np.bool_)
     digits = np.zeros((depth, len(written)), dtype=np.int64)
     ties = [c.variables for c in leaf.coupled]
@@ -138,7 +137,7 @@ def summing_loops(leaf: Leaf, tensor: str, level: int) -> list[int] | None:
         Their numbers among the Temporal loops; None if tiles share elements in another way.
     """
     ties = [c.variables for c in leaf.coupled]
-    written = written_projection(leaf, tensor)
+    written = leaf.einsum.written(tensor)
     groups = connected_groups(leaf.einsum.rank_variables, [i.variables for i in written], ties)
     dividing = {variables[0] for variables, ranks in groups if len(variables) == 1 and ranks}
     summing = {variables[0] for variables, ranks in groups if len(variables) == 1 and not ranks}

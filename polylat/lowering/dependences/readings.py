@@ -15,7 +15,6 @@ import numpy as np
 
 from polylat.errors import MappingError
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.exchange_groups import written_projection
 from polylat.lowering.groups import GroupText, elements_text, first_point_of
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.numbering import Numbering
@@ -24,7 +23,7 @@ from polylat.lowering.sharing import Bringer, SourceHolder
 from polylat.schedule.arrays import Ints
 from polylat.spec.workload import Projection
 
-__all__ = ["check_present", "exchanges", "storage_reads"]
+__all__ = ["exchanges", "finds_whole_fill", "storage_reads"]
 
 
 def storage_reads(
@@ -98,7 +97,7 @@ def exchanges(
 def _brought(bringer: Leaf, tensor: str, source: Bringer) -> tuple[Projection, ...]:
     """Return the projections of the elements that a leaf brings into a storage."""
     if source.produces:
-        return (written_projection(bringer, tensor),)
+        return (bringer.einsum.written(tensor),)
     return tuple(dict.fromkeys(bringer.einsum.access(tensor).reads))
 
 
@@ -113,7 +112,32 @@ def _excepted(source: Bringer, found: SourceHolder, storages: int) -> int | None
     return inner if inner < min(found.recurrent, storages) else None
 
 
-def check_present(leaves: Sequence[Leaf], number: int, tensor: str, found: SourceHolder) -> bool:
+def finds_whole_fill(leaves: Sequence[Leaf], number: int, tensor: str, found: SourceHolder) -> bool:
+    """Return whether another leaf fills all that a leaf reads, tile by tile.
+
+    Every reading then waits for that fill. Otherwise readings of what the fill does not bring, such
+    as padding, do not.
+
+    Parameters
+    ----------
+    leaves, number, tensor, found
+        As for `exchanges`.
+
+    Returns
+    -------
+    bool
+        Whether it does.
+
+    Raises
+    ------
+    MappingError
+        An element is read that was not brought, although it should be.
+    """
+    padded = _check_present(leaves, number, tensor, found)
+    return len(found.sources) == 1 and not found.recurrent and not padded
+
+
+def _check_present(leaves: Sequence[Leaf], number: int, tensor: str, found: SourceHolder) -> bool:
     """Check that every element that a leaf reads is where it reads it.
 
     Only the storage in which the leaf finds the tensor can lack elements: the leaf fills the others
@@ -155,7 +179,7 @@ def check_present(leaves: Sequence[Leaf], number: int, tensor: str, found: Sourc
     computed = ""
     if found.producer is not None:
         producer = leaves[found.producer]
-        computed = _computed(producer, written_projection(producer, tensor), len(shown))
+        computed = _computed(producer, producer.einsum.written(tensor), len(shown))
     if _lacking(wanted, brought, "") is None:
         return False
     point = _lacking(wanted, brought, computed)

@@ -8,7 +8,7 @@ import numpy as np
 
 from polylat.errors import TooLargeError
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.readings import exchanges, storage_reads
+from polylat.lowering.dependences.readings import exchanges, finds_whole_fill, storage_reads
 from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import Leaf, separating_split
@@ -134,8 +134,7 @@ def skew_distances(
             if not split.pipeline:
                 continue
             above = reader.splits[at - 1].depth if at else 0
-            whole = len(source.sources) == 1 and not source.recurrent and not pair.produces
-            filled = whole and not pair.check()
+            filled = not pair.produces and finds_whole_fill(leaves, number, tensor, source)
             largest = _distance(layout, pair, above, split.depth, filled=filled)
             if largest is not None:
                 stages = result.setdefault(split.node, {})
@@ -149,7 +148,7 @@ def _distance(
 ) -> int | None:
     """Return the largest distance of an exchange; None without a flow.
 
-    `filled`: another reader filled the whole tile.
+    `filled`: see `finds_whole_fill`.
     """
     tiles, bringer_tiles = layout.tiles[pair.reader.number], layout.tiles[pair.bringer.number]
     read_depth, events, _ = storage_reads(layout, pair.reader, pair.tensor, pair.level)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from polylat.errors import MappingError
 from polylat.lowering.dependences.exchange import Exchange
-from polylat.lowering.dependences.exchange_groups import written_projection
 from polylat.lowering.groups import GroupText, first_point
 from polylat.lowering.isl_text import set_text
 from polylat.lowering.paths import Leaf
@@ -37,7 +36,7 @@ def check_kept(leaf: Leaf, tensor: str) -> None:
     MappingError
         An element is updated in two tiles.
     """
-    written = written_projection(leaf, tensor)
+    written = leaf.einsum.written(tensor)
     pair = Exchange(leaf, leaf, tensor, 0, leaf, written, written)
     backing = pair.holder
     found = _later_update(pair, range(backing.position))
