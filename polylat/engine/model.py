@@ -88,11 +88,7 @@ class Model:
         They stream without latency and setup, and none reads what it computed itself. Each then
         takes the busy time of its busiest port, at any granularity.
         """
-        return (
-            self.takes_port_time
-            and not self.lowered.has_states
-            and runs_in_turn(self.lowered, self.layout)
-        )
+        return self.takes_port_time and runs_in_turn(self.lowered, self.layout)
 
     @property
     def streams(self) -> bool:
@@ -101,8 +97,12 @@ class Model:
 
     @property
     def takes_port_time(self) -> bool:
-        """Whether there are no latencies, setups and bursts: nothing takes time but actions."""
-        return not (self.graph.late or self.costs.per_transfer or self.costs.bursts)
+        """Whether a leaf that streams takes as long as its busiest port needs for its actions.
+
+        There are no latencies, setups and bursts, and no leaf waits for what it computed itself.
+        """
+        others = self.graph.late or self.costs.per_transfer or self.costs.bursts
+        return not (others or self.lowered.has_states)
 
     @cached_property
     def resource_bound(self) -> int:

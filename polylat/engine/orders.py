@@ -309,11 +309,8 @@ def _choose(
 
 
 def _streams_in_turn(model: Model) -> bool:
-    """Return whether each leaf takes the busy time of its busiest port, if the leaves run in turn.
-
-    A leaf that reads what it has computed itself waits for that.
-    """
-    return model.streams and model.takes_port_time and not model.lowered.has_states
+    """Return whether each leaf, in turn, takes the busy time of its busiest port."""
+    return model.streams and model.takes_port_time
 
 
 def _program_exists(solved: Schedules) -> bool:

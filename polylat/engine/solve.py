@@ -97,7 +97,7 @@ class Schedules:
         model = self.model
         if self.unlimited_sample not in (None, model.sample):
             model = build(model.lowered, model.options, kept=self.unlimited_sample)
-        return Solution(model, model.plan.time(None))
+        return Solution(model, model.plan.unlimited)
 
     @property
     def settled(self) -> bool:

@@ -307,6 +307,11 @@ class ExplicitTaskGraph:
         """
         return _Simulator(self.events).run(order, durations)
 
+    @cached_property
+    def unlimited(self) -> TaskSchedule:
+        """The schedule in which no block waits for a port, see `time`."""
+        return self.time(None)
+
     def time_all(self) -> tuple[dict[Order, TaskSchedule | ScheduleSummary], int]:
         """Return the earliest (ASAP) schedule under every order, and the bound without ports.
 
