@@ -25,6 +25,7 @@ __all__ = [
     "contention",
     "inputs_from_start",
     "missing_write_backs",
+    "port_labels",
     "port_uses",
     "total_actions",
 ]
@@ -105,22 +106,35 @@ def port_uses(solution: Solution) -> tuple[PortUse, ...]:
         In the order of the model's ports; times in the architecture's unit of time.
     """
     model, latency = solution.model, solution.schedule.makespan
-    spec, leaves = model.lowered.spec, model.lowered.leaves
-    found = []
-    for key, load in zip(model.costs.ports, model.graph.loads, strict=True):
-        component = next(
-            c for path in spec.arch.paths.values() for c in path if c.name == key.component
+    return tuple(
+        PortUse(*label, solution.time(load), Fraction(load, latency) if latency else Fraction(0))
+        for label, load in zip(port_labels(model), model.graph.loads, strict=True)
+    )
+
+
+def port_labels(model: Model) -> list[tuple[str, str, str]]:
+    """Return what names each port.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+
+    Returns
+    -------
+    list of (component, port, units)
+        Per port of the model, the arguments of `port_name`.
+    """
+    paths, leaves = model.lowered.spec.arch.paths, model.lowered.leaves
+    components = {c.name: c for path in paths.values() for c in path}
+    return [
+        (
+            key.component,
+            components[key.component].ports[key.index].name,
+            users_label(leaves, key.users),
         )
-        found.append(
-            PortUse(
-                key.component,
-                component.ports[key.index].name,
-                users_label(leaves, key.users),
-                solution.time(load),
-                Fraction(load, latency) if latency else Fraction(0),
-            )
-        )
-    return tuple(found)
+        for key in model.costs.ports
+    ]
 
 
 def contention(model: Model) -> tuple[Contention, ...]:

@@ -10,10 +10,10 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
+from polylat.analysis.access_counts import port_labels
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.errors import TooLargeError
-from polylat.lowering.units import users_label
 from polylat.numbers import Number, reduce_number
 from polylat.schedule.arrays import Ints
 from polylat.schedule.reasons import NAMES
@@ -94,15 +94,10 @@ def _nodes(solution: Solution, tasks: Ints) -> Iterator[tuple[int, dict[str, Any
     model, timing = solution.model, solution.schedule
     graph, layout, scale = model.graph, model.layout, model.costs.scale
     bases = np.array(layout.bases)
-    names: dict[int, str] = {}
-    units = [users_label(model.lowered.leaves, key.users) for key in model.costs.ports]
-    for path in model.lowered.spec.arch.paths.values():
-        for component in path:
-            for port, key in enumerate(model.costs.ports):
-                if key.component == component.name:
-                    names[port] = component.ports[key.index].name
+    labels = port_labels(model)
     for task in tasks.tolist():
-        block, port = int(graph.task_block[task]), int(graph.task_port[task])
+        block = int(graph.task_block[task])
+        component, port, units = labels[int(graph.task_port[task])]
         owner = int(graph.owner[block])
         leaf = int(np.searchsorted(bases, owner, side="right")) - 1
         tiles = layout.tiles[leaf]
@@ -116,9 +111,9 @@ def _nodes(solution: Solution, tasks: Ints) -> Iterator[tuple[int, dict[str, Any
                     (loop.variable, x)
                     for loop, x in zip(tiles.leaf.temporal[: tiles.depth], index, strict=True)
                 ),
-                "component": model.costs.ports[port].component,
-                "port": names[port],
-                "units": units[port],
+                "component": component,
+                "port": port,
+                "units": units,
                 "kind": "background" if graph.background[block] else _KINDS[int(graph.kind[block])],
                 "start": reduce_number(Fraction(start, scale)),
                 "finish": reduce_number(Fraction(start + lasts, scale)),

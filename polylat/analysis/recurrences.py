@@ -7,22 +7,23 @@ interval of modulo scheduling (Rau 1994): the delay of the ring, divided by its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from math import prod
 
 import networkx as nx
 import numpy as np
 
 from polylat.analysis.access import port_name
+from polylat.analysis.access_counts import port_labels
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.lowering.cascade import cascade_graph
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.readings import exchanges, storage_reads
 from polylat.lowering.paths import Leaf, PathLoop
-from polylat.lowering.units import users_label
 from polylat.numbers import Number, format_number, reduce_number
 from polylat.schedule.arrays import Times
 
@@ -78,10 +79,10 @@ class Recurrence:
 
     @property
     def copies_to_hide(self) -> int | None:
-        """How many times as many independent copies inside the loop (batches, heads) hide it.
+        """Factor on the number of independent copies inside the loop that hides the ring.
 
-        With as many the busiest port is busy for as long as the ring takes, if a copy takes it as
-        long as now. None where no port is busy.
+        Copies are batches or heads, for example. The busiest port is then busy for as long as the
+        ring takes, if each copy keeps it busy for as long as now. None where no port is busy.
         """
         if not self.busy:
             return None
@@ -138,7 +139,7 @@ def recurrences(unlimited: Solution) -> tuple[Recurrence, ...]:
             for pair in exchanges(lowered.leaves, number, tensor, source)
             if pair.produces
         ]
-        steps = [step for pair in pairs for step in _steps(model, pair)]
+        steps = [step for pair in pairs if (step := _step(model, pair)) is not None]
         if steps:
             loop = min(k for k, _ in steps)
             distance = min(by for k, by in steps if k == loop)
@@ -147,8 +148,8 @@ def recurrences(unlimited: Solution) -> tuple[Recurrence, ...]:
     return tuple(sorted(found, key=lambda ring: -ring.interval))
 
 
-def _steps(model: Model, pair: Exchange) -> Iterator[tuple[int, int]]:
-    """Yield the outermost loop over which an element is carried, and by how many iterations."""
+def _step(model: Model, pair: Exchange) -> tuple[int, int] | None:
+    """Return the outermost loop over which an element is carried, and by how many iterations."""
     reader, bringer = pair.reader, pair.bringer
     tiles, others = model.layout.tiles[reader.number], model.layout.tiles[bringer.number]
     depth, events, _ = storage_reads(model.layout, reader, pair.tensor, pair.level)
@@ -156,12 +157,12 @@ def _steps(model: Model, pair: Exchange) -> Iterator[tuple[int, int]]:
     pairs = zip(reader.temporal, bringer.temporal, strict=False)
     for k, (mine, other) in enumerate(pairs):
         if mine.node != other.node or k >= min(tiles.depth, others.depth):
-            return
+            break
         apart = tiles.digits[k, events] - last[k]
         carried = apart[some & (apart > 0)]
         if len(carried):
-            yield k, int(carried.min())
-            return
+            return k, int(carried.min())
+    return None
 
 
 def _recurrence(
@@ -212,22 +213,16 @@ def _busy_per_iteration(
     model: Model, below: Sequence[Leaf], carrying: PathLoop
 ) -> tuple[tuple[str, Number], ...]:
     """Return the ports that leaves use, with their busy times per iteration of a loop."""
-    graph, spec = model.graph, model.lowered.spec
+    graph = model.graph
     leaf_of = graph.leaf[graph.owner[graph.task_block]]
     times = graph.multiplicity[graph.owner[graph.task_block]]
-    at = below[0].temporal.index(carrying)
-    iterations = 1
-    for trips in below[0].temporal_trips[: at + 1]:
-        iterations *= trips
+    loops = below[0].temporal.index(carrying) + 1
+    iterations = prod(below[0].temporal_trips[:loops])
     found = []
-    for port, key in enumerate(model.costs.ports):
+    for port, label in enumerate(port_labels(model)):
         some = np.isin(leaf_of, [leaf.number for leaf in below]) & (graph.task_port == port)
         load = int((graph.task_duration[some].astype(object) * times[some]).sum())
         if load:
-            component = next(
-                c for path in spec.arch.paths.values() for c in path if c.name == key.component
-            )
-            units = users_label(model.lowered.leaves, key.users)
-            name = port_name(key.component, component.ports[key.index].name, units)
-            found.append((name, reduce_number(Fraction(load, iterations * model.costs.scale))))
+            busy = reduce_number(Fraction(load, iterations * model.costs.scale))
+            found.append((port_name(*label), busy))
     return tuple(sorted(found, key=lambda item: -item[1]))
