@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import oracle
-from builders import ROOT, compute, einsum, leaf, loop, memory, spec, storage
+from builders import RECURRENT, ROOT, compute, einsum, leaf, loop, memory, spec, storage
 from test_oracle import all_pipelines, motivating
 
 Data = dict[str, Any]
@@ -44,7 +44,7 @@ def exact(value: Any) -> Any:
     return None if value is None else Fraction(value)
 
 
-@pytest.mark.parametrize("case", CASCADES + MOTIVATING, ids=title)
+@pytest.mark.parametrize("case", CASCADES + MOTIVATING + RECURRENT, ids=title)
 def test_known_answers(case: Data) -> None:
     """Latencies, bounds, tile iterations and accesses; None where the mapping is illegal."""
     if case["expected"] is None:

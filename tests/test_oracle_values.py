@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 
 import oracle
+from builders import RECURRENT
 from recurrent import scan
 from recurrent_cascades import recurrent_cascades
 from strategies import cascades
-from test_oracle_recurrences import CASCADES
 
 Data = dict[str, Any]
 
@@ -57,7 +57,7 @@ def check(data: Data, options: Data) -> bool | None:
 
 def test_known_cascades() -> None:
     """Among the known cascades there are many of either kind."""
-    found = Counter(check(case["spec"], case["options"]) for case in CASCADES)
+    found = Counter(check(case["spec"], case["options"]) for case in RECURRENT)
     assert found[True] > 100
     assert found[False] > 8
 

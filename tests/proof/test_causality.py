@@ -117,6 +117,11 @@ def test_what_precedes_its_cause_is_refused(
     case: Data, pointwise: bool, data: st.DataObject
 ) -> None:
     """The causes are those of the oracle, which enumerates operations and elements."""
+    check_causes(case, pointwise, data)
+
+
+def check_causes(case: Data, pointwise: bool, data: st.DataObject) -> None:
+    """A schedule in which something precedes one of its causes is refused."""
     report = polylat.analyze(Spec.from_dict(case["spec"]), **options_of(case))
     model = oracle.Model(oracle.read_problem(case["spec"]), **case["options"])
     solution = data.draw(st.sampled_from(legal_solutions(report)))

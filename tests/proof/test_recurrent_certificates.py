@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_causality import check_refused, legal_solutions, moved
+from test_causality import check_causes, legal_solutions, moved
 
-import oracle
 import polylat
-from builders import RECURRENT, compute, leaf, loop, memory, nested, spec, storage
-from oracle.causality import causes
+from builders import RECURRENT, RECURRENT_LEGAL, compute, leaf, loop, memory, nested, spec, storage
 from polylat import Spec
 from polylat.analysis.starts import build_starts
 from polylat.errors import MappingError
@@ -32,7 +30,6 @@ from staged_cascades import options_of
 
 Data = dict[str, Any]
 
-LEGAL = [case for case in RECURRENT if case["expected"] is not None]
 ILLEGAL = [case for case in RECURRENT if case["expected"] is None]
 
 
@@ -50,7 +47,7 @@ def sets_of(data: Data) -> TileSets:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", LEGAL, ids=title)
+@pytest.mark.parametrize("case", RECURRENT_LEGAL, ids=title)
 def test_every_legal_order_is_certified(case: Data) -> None:
     """The report with its critical path and bounds, and the schedules of all orders."""
     report = polylat.analyze(Spec.from_dict(case["spec"]), **options_of(case))
@@ -73,7 +70,7 @@ def test_random_cascades_are_certified(case: tuple[Data, Data]) -> None:
         assert report.verify().latency == report.latency
 
 
-@given(st.sampled_from(LEGAL), st.booleans(), st.data())
+@given(st.sampled_from(RECURRENT_LEGAL), st.booleans(), st.data())
 def test_what_starts_one_step_early_is_refused(
     case: Data, pointwise: bool, data: st.DataObject
 ) -> None:
@@ -96,17 +93,12 @@ def test_what_starts_one_step_early_is_refused(
             verify(solution.model, early, solution.schedule.makespan, pointwise=pointwise)
 
 
-@given(st.sampled_from(LEGAL), st.booleans(), st.data())
+@given(st.sampled_from(RECURRENT_LEGAL), st.booleans(), st.data())
 def test_what_precedes_its_cause_is_refused(
     case: Data, pointwise: bool, data: st.DataObject
 ) -> None:
     """The causes are those of the oracle, which enumerates operations and elements."""
-    report = polylat.analyze(Spec.from_dict(case["spec"]), **options_of(case))
-    model = oracle.Model(oracle.read_problem(case["spec"]), **case["options"])
-    solution = data.draw(st.sampled_from(legal_solutions(report)))
-    found = sorted(causes(model), key=str)
-    if found:
-        check_refused(report, solution, data.draw(st.sampled_from(found)), pointwise)
+    check_causes(case, pointwise, data)
 
 
 @pytest.mark.parametrize("case", ILLEGAL, ids=title)
@@ -116,7 +108,7 @@ def test_illegal_mappings_are_refused(case: Data) -> None:
         list(flow_rules(sets_of(case["spec"])))
 
 
-@pytest.mark.parametrize("case", LEGAL, ids=title)
+@pytest.mark.parametrize("case", RECURRENT_LEGAL, ids=title)
 def test_legal_mappings_are_not_refused(case: Data) -> None:
     assert all(rule.reason == "flow" for rule in flow_rules(sets_of(case["spec"])))
 
@@ -221,7 +213,7 @@ def test_reads_of_the_same_state_count_each() -> None:
 
 
 def test_shifts_of_the_engine_are_the_derived_ones() -> None:
-    for case in LEGAL[::8]:
+    for case in RECURRENT_LEGAL[::8]:
         report = polylat.analyze(Spec.from_dict(case["spec"]), **options_of(case))
         model = report.schedules.model
         sets = TileSets(Expectation(Problem.of(model), model.costs.scale))
