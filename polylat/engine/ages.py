@@ -15,7 +15,7 @@ import numpy as np
 from polylat.engine.served_ahead import ServedAhead
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.corners import subsets
-from polylat.lowering.logical_dates import date_columns
+from polylat.lowering.logical_dates import date_columns, date_width
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.task_graph import KINDS
 from polylat.schedule.arrays import Ints, Mask
@@ -161,13 +161,14 @@ def _dates(
     layout: Numbering, leaves: Ints, digits: Ints, shifts: Mapping[int, Sequence[int]]
 ) -> Ints:
     """Return the skewed dates of tile iterations with given indices, shape (columns, n)."""
-    parts = []
-    for leaf, tiles in enumerate(layout.tiles):
-        where = np.flatnonzero(leaves == leaf)
-        parts.append((where, date_columns(tiles, digits[: tiles.depth, where], shifts)[1]))
-    width = max(len(columns) for _, columns in parts)
+    width = max(date_width(tiles) for tiles in layout.tiles)
     found = np.zeros((width, len(leaves)), dtype=np.int64)
-    for where, columns in parts:
+    order = np.argsort(leaves, kind="stable")
+    present, starts = np.unique(leaves[order], return_index=True)
+    ends = [*starts[1:], len(leaves)]
+    for leaf, start, end in zip(present.tolist(), starts, ends, strict=bool(len(leaves))):
+        tiles, where = layout.tiles[leaf], order[start:end]
+        columns = date_columns(tiles, digits[: tiles.depth, where], shifts)[1]
         for row, column in enumerate(columns):
             found[row, where] = column
     return found

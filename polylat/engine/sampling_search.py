@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from polylat.engine.alignment import alignments
+from polylat.engine.alike_loops import alike_loops
 from polylat.engine.model import Model, build
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
@@ -106,8 +107,9 @@ class _RestartSearch:
 
     Parameters
     ----------
-    node, number
-        The loop (tree node), and the number of its skipped range.
+    nodes, number
+        The loop (tree node), then those like it that are sampled with it; and the number of the
+        skipped range.
     first, period
         The first skipped iteration there, and the number of iterations per period.
     holds, fails
@@ -116,12 +118,12 @@ class _RestartSearch:
     points
         (periods, delay behind the range) of the last two failures.
     sample
-        The sample of the loop before the search.
+        The sample of the loops before the search.
     held
         Whether the extrapolation held for the number of periods tried last.
     """
 
-    node: int
+    nodes: tuple[int, ...]
     number: int
     first: int
     period: int
@@ -130,6 +132,11 @@ class _RestartSearch:
     points: tuple[tuple[int, int], ...]
     sample: _Sample
     held: bool = False
+
+    @property
+    def node(self) -> int:
+        """The loop (tree node) that decides."""
+        return self.nodes[0]
 
     @property
     def next(self) -> int:
@@ -204,6 +211,7 @@ class SamplingSearch:
         self._built = built
         lowered = inputs.lowered
         self._trips = _trips(lowered)
+        self._alike = alike_loops(lowered)
         self._samples = _initial_samples(lowered, inputs.options.slots)
         for node, known in (regimes or {}).items():
             self._samples[node] = replace(self._samples[node], regimes=known)
@@ -328,7 +336,12 @@ class SamplingSearch:
         if len(steady) == len(wrong) and known and enough:
             if len(self._samples[first].restarts) >= _MOST_RESTARTS:
                 return False
-            self._begin_restart(model, first, wrong[first], error.excess)
+            equal = [
+                node
+                for node in self._alike[first]
+                if node != first and node in wrong and self._samples[node] == self._samples[first]
+            ]
+            self._begin_restart(model, (first, *equal), wrong[first], error.excess)
         else:
             for node in steady:
                 sample = self._samples[node]
@@ -358,7 +371,7 @@ class SamplingSearch:
     def _begin_restart(
         self,
         model: Model,
-        node: int,
+        nodes: tuple[int, ...],
         places: Sequence[_Range],
         excess: Mapping[_Range, int],
     ) -> None:
@@ -369,7 +382,7 @@ class SamplingSearch:
         delay = max((excess.get(p, 0) for p in places if p[2] <= number), default=0)
         points = ((cut.periods, delay),) if delay else ()
         self._restart = _RestartSearch(
-            node, number, first, cut.period, 0, cut.periods, points, self._samples[node]
+            nodes, number, first, cut.period, 0, cut.periods, points, self._samples[nodes[0]]
         )
         self._try_restart(self._restart.next)
 
@@ -379,7 +392,8 @@ class SamplingSearch:
         assert search is not None
         digit = search.first + periods * search.period
         restarts = tuple(sorted({*search.sample.restarts, digit}))
-        self._samples[search.node] = replace(search.sample, restarts=restarts)
+        for node in search.nodes:
+            self._samples[node] = replace(search.sample, restarts=restarts)
         self._model = None
 
     def _narrow_restart(self, places: Sequence[_Range], excess: Mapping[_Range, int]) -> None:

@@ -12,7 +12,7 @@ from polylat.lowering.paths import PathSplit
 from polylat.schedule.arrays import Ints
 from polylat.schedule.graph import LogicalDates
 
-__all__ = ["date_columns", "latest_turn", "logical_dates"]
+__all__ = ["date_columns", "date_width", "latest_turn", "logical_dates"]
 
 
 def logical_dates(layout: Numbering, shifts: Mapping[int, Sequence[int]]) -> LogicalDates:
@@ -67,6 +67,23 @@ def latest_turn(split: PathSplit, branch: int, shift: Sequence[int] | None) -> i
     if shift is None:
         return 0 if branch < split.branch else -1
     return shift[split.branch] - shift[branch] - (branch < split.branch)
+
+
+def date_width(tiles: IterationTable) -> int:
+    """Return the number of columns of the logical dates of one leaf.
+
+    Parameters
+    ----------
+    tiles
+        The leaf's tile iterations.
+
+    Returns
+    -------
+    int
+        Two per split, and one per loop below the innermost split.
+    """
+    splits = tiles.leaf.splits
+    return 2 * len(splits) + tiles.depth - (splits[-1].depth if splits else 0)
 
 
 def date_columns(
