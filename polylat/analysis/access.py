@@ -140,23 +140,17 @@ def port_name(component: str, port: str, units: str) -> str:
     return f"{name}[{units}]" if units else name
 
 
-def stage_name(leaves: Sequence[Leaf], node: int, branch: int) -> str:
+def stage_name(stage: Sequence[Leaf]) -> str:
     """Return the name of a stage of a Pipeline.
 
     Parameters
     ----------
-    leaves
-        All leaves of the mapping.
-    node, branch
-        Tree node of the Pipeline, and the number of the stage.
+    stage
+        Its leaves, in tree order.
 
     Returns
     -------
     str
-        The Einsums of the stage, joined by ``+``.
+        Their Einsums, joined by ``+``.
     """
-    return "+".join(
-        leaf.einsum.name
-        for leaf in leaves
-        if any(s.node == node and s.branch == branch for s in leaf.splits)
-    )
+    return "+".join(leaf.einsum.name for leaf in stage)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from polylat.analysis.access import AccessKey, Contention, PortUse, port_name, stage_name
@@ -12,6 +12,7 @@ from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import Numbering
+from polylat.lowering.paths import Leaf
 from polylat.lowering.ports import total_values
 from polylat.lowering.task_graph import blocks_of_leaf
 from polylat.lowering.transfers import TransferOptions
@@ -158,12 +159,11 @@ def contention(model: Model) -> tuple[Contention, ...]:
             if split.pipeline:
                 stages.setdefault(split.node, {})[leaf.number] = split.branch
     found = []
-    for node, stage_of in stages.items():
+    for stage_of in stages.values():
         components = dict.fromkeys(
             component.name
-            for leaf in leaves
-            if leaf.number in stage_of
-            for component in spec.arch.paths[leaf.einsum.name]
+            for number in stage_of
+            for component in spec.arch.paths[leaves[number].einsum.name]
             if component.ports
         )
         shared = {
@@ -173,12 +173,20 @@ def contention(model: Model) -> tuple[Contention, ...]:
         }
         found.append(
             Contention(
-                tuple(stage_name(leaves, node, s) for s in range(max(stage_of.values()) + 1)),
+                tuple(stage_name(stage) for stage in _stages(leaves, stage_of)),
                 tuple(name for name in components if name not in shared),
                 tuple(name for names in shared.values() for name in names),
             )
         )
     return tuple(found)
+
+
+def _stages(leaves: Sequence[Leaf], stage_of: Mapping[int, int]) -> list[list[Leaf]]:
+    """Return the leaves of each stage of a Pipeline."""
+    stages: list[list[Leaf]] = [[] for _ in range(max(stage_of.values()) + 1)]
+    for number, stage in stage_of.items():
+        stages[stage].append(leaves[number])
+    return stages
 
 
 def _contended(model: Model, component: str, stage_of: Mapping[int, int]) -> tuple[str, ...]:

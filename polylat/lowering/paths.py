@@ -228,7 +228,14 @@ class Leaf:
         tuple of PathHolder
             The Storages, outermost first.
         """
-        return tuple(h for h in self.holders[tensor] if not h.toll)
+        return self._storages[tensor]
+
+    @cached_property
+    def _storages(self) -> Mapping[str, tuple[PathHolder, ...]]:
+        return {
+            tensor: tuple(h for h in holders if not h.toll)
+            for tensor, holders in self.holders.items()
+        }
 
     @cached_property
     def volume(self) -> int:
