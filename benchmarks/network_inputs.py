@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.nodes import Node, compute, leaf, loop, memory, nested, storage
 
-__all__ = ["NETWORKS", "dataflow", "resnet50", "transformer"]
+__all__ = ["NETWORKS", "dataflow", "pipelines", "resnet50", "transformer"]
 
 ROWS = 10**6
 """Number of rows that stream through the dataflow design."""
@@ -19,6 +19,8 @@ TOKENS, HEADS, WIDTH, HIDDEN = 1024, 16, 64, 4096
 TILE = 128
 """Number of tokens of a tile."""
 
+_DEPTH = 6
+"""Number of stages of each of several Pipelines."""
 _STAGES = ((3, 64, 56), (4, 128, 28), (6, 256, 14), (3, 512, 7))
 """Of ResNet-50: number of blocks, channels inside a block, and rows of the images, per stage."""
 _EXPANSION = 4
@@ -69,6 +71,44 @@ def dataflow(einsums: int) -> dict[str, Any]:
         },
         "schedule": {"granularity": "tile"},
     }
+
+
+def pipelines(count: int, rows: int = ROWS) -> dict[str, Any]:
+    """Return equal Pipelines, one after another, at granularity ``"flow"``.
+
+    Each is a dataflow design of six stages. It reads what the one before has written to the DRAM.
+
+    Parameters
+    ----------
+    count
+        Number of Pipelines.
+    rows
+        Number of rows that stream through each of them.
+    """
+    data = dataflow(_DEPTH)
+    einsums, branches, held = [], [], ["t0x0"]
+    # The last stage returns to the width of the first one.
+    ranks = [*(f"n{i}" for i in range(_DEPTH)), "n0"]
+    for block in range(count):
+        names = [f"t{block}x{i}" for i in range(_DEPTH)] + [f"t{block + 1}x0"]
+        stages = []
+        for i in range(_DEPTH):
+            weight, here, there = f"w{block}x{i}", ranks[i], ranks[i + 1]
+            einsums.append(
+                f"{names[i + 1]}[m, {there}] = {names[i]}[m, {here}] * {weight}[{here}, {there}]"
+            )
+            inner = storage("SRAM", weight), loop(here), loop(there), leaf(names[i + 1], "mac")
+            stages.append(nested(*inner))
+            held.append(weight)
+        held.append(names[-1])
+        split: Node = {"type": "Pipeline", "nodes": stages}
+        branches.append(nested(loop("m"), storage("SRAM", *names[1:-1]), split))
+    sizes = {"M": rows} | {f"N{i}": 4 + i % 3 for i in range(_DEPTH)}
+    data["workload"] |= {"rank_sizes": sizes, "einsums": einsums}
+    in_turn: Node = {"type": "Sequential", "nodes": branches}
+    data["mapping"] = {"nodes": [storage("DRAM", *held), in_turn]}
+    data["schedule"] = {"granularity": "flow"}
+    return data
 
 
 def transformer(layers: int) -> dict[str, Any]:
@@ -294,5 +334,6 @@ NETWORKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "transformer": transformer,
     "resnet50": resnet50,
     "dataflow": dataflow,
+    "pipelines": pipelines,
 }
 """Network → what makes it, from the number of its layers, blocks or stages."""

@@ -24,15 +24,21 @@ from benchmarks.network_inputs import NETWORKS
 __all__ = ["SIZES", "SMOKE_SIZES", "Row", "networks", "plot", "show"]
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALLEST = {"transformer": 1, "resnet50": 1, "dataflow": 2}
+SMALLEST = {"transformer": 1, "resnet50": 1, "dataflow": 2, "pipelines": 2}
 """Layers, blocks or stages of the network with which a process loads its code."""
 
 SIZES: Mapping[str, Sequence[int]] = {
     "transformer": (1, 2, 4, 8, 14, 32, 96),
     "resnet50": (1, 2, 4, 8, 16),
     "dataflow": (2, 4, 8, 16, 32, 64, 128),
+    "pipelines": (1, 2, 4, 8, 24),
 }
-SMOKE_SIZES: Mapping[str, Sequence[int]] = {"transformer": (2,), "resnet50": (2,), "dataflow": (3,)}
+SMOKE_SIZES: Mapping[str, Sequence[int]] = {
+    "transformer": (2,),
+    "resnet50": (2,),
+    "dataflow": (3,),
+    "pipelines": (2,),
+}
 LONGEST = 120.0
 """A network whose evaluation takes a tool longer than this, in seconds, is its last one."""
 TOLERANCE = 1e-6
@@ -220,7 +226,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     axes = figure.subplots(1, 2)
-    colors = dict(zip(NETWORKS, ("#3366aa", "#cc6633", "#339966"), strict=True))
+    colors = dict(zip(NETWORKS, ("#3366aa", "#cc6633", "#339966", "#8855aa"), strict=True))
     for axis, key, label in zip(
         axes, ("evaluate", "memory"), ("processor time (s)", "peak memory (MiB)"), strict=True
     ):

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 import polylat
-from benchmarks.network_inputs import NETWORKS, dataflow
-from benchmarks.nodes import leaf, loop, nested, storage
+from benchmarks.network_inputs import NETWORKS, dataflow, pipelines
 from polylat.engine import sampling_search
 from polylat.engine.model import build
 from polylat.engine.sampling_search import Inputs, SamplingSearch
@@ -17,37 +16,6 @@ from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.spec import Spec
 from reports import explicit_up_to
-
-STAGES = 6
-
-
-def blocks(count: int, rows: int) -> dict[str, Any]:
-    """Equal Pipelines, one after another, each of which reads the output of the one before."""
-    data = dataflow(STAGES)
-    einsums, branches, exchanged = [], [], ["t0x0"]
-    for block in range(count):
-        names = [f"t{block}x{i}" for i in range(STAGES)] + [f"t{block + 1}x0"]
-        # The last stage returns to the width of the first one.
-        ranks = [*(f"n{i}" for i in range(STAGES)), "n0"]
-        stages = []
-        for i in range(STAGES):
-            weight = f"w{block}x{i}"
-            einsums.append(
-                f"{names[i + 1]}[m, {ranks[i + 1]}] = {names[i]}[m, {ranks[i]}]"
-                f" * {weight}[{ranks[i]}, {ranks[i + 1]}]"
-            )
-            loops = loop(ranks[i]), loop(ranks[i + 1])
-            stages.append(nested(storage("SRAM", weight), *loops, leaf(names[i + 1], "mac")))
-            exchanged.append(weight)
-        exchanged.append(names[-1])
-        pipeline = {"type": "Pipeline", "nodes": stages}
-        branches.append(nested(loop("m"), storage("SRAM", *names[1:-1]), pipeline))
-    sizes = {"M": rows} | {f"N{i}": 4 + i % 3 for i in range(STAGES)}
-    data["workload"] |= {"rank_sizes": sizes, "einsums": einsums}
-    split = {"type": "Sequential", "nodes": branches}
-    data["mapping"] = {"nodes": [storage("DRAM", *exchanged), split]}
-    data["schedule"] = {"granularity": "flow"}
-    return data
 
 
 def sequential(stages: int) -> dict[str, Any]:
@@ -85,13 +53,13 @@ def test_equal_blocks_are_sampled_in_as_many_rounds_as_few(monkeypatch: pytest.M
     rounds = []
     for count in (3, 6):
         built.clear()
-        assert polylat.analyze(Spec.from_dict(blocks(count, 10**6))).exact
+        assert polylat.analyze(Spec.from_dict(pipelines(count))).exact
         rounds.append(len(built))
     assert rounds[0] == rounds[1] > 3
 
 
 def test_equal_blocks_are_scheduled_as_if_all_were_visited() -> None:
-    spec = Spec.from_dict(blocks(2, 250))
+    spec = Spec.from_dict(pipelines(2, rows=250))
     with explicit_up_to(0):
         some = polylat.analyze(spec)
     with explicit_up_to(10**9):
