@@ -16,6 +16,9 @@ __all__ = ["warm_up"]
 _TRIPS = (6, 1_000_000)
 """Numbers of iterations of a loop that is visited, and of one that is sampled."""
 
+_LONG = (10**5, 10**10)
+"""Times of an action that need 32 and 64 bits; others have 16."""
+
 
 def warm_up() -> tuple[int, int]:
     """Compile what explorations and analyses of many tile iterations need.
@@ -41,14 +44,20 @@ def warm_up() -> tuple[int, int]:
                         report = analyze(spec, order=order, staged=staged)
                         report.sensitivity()
                         report.timeline(fold=True, limit=10)
+    for time in _LONG:
+        for staged in ((), "all"):
+            analyze(Spec.from_dict(_cascade(_TRIPS[0], 0, time)), staged=staged)
     few = Spec.from_dict(_cascade(_TRIPS[0], 0))
     explore(few, slots=[1, 2], staged=True, exhaustive=True, n_jobs=1, progress=False)
     return kept_code()
 
 
-def _cascade(trips: int, latency: int) -> dict[str, Any]:
-    """Return a Pipeline of two Einsums, with a fixed latency of the computation."""
-    actions = [{"name": "read", "throughput": 1}, {"name": "write", "throughput": 1}]
+def _cascade(trips: int, latency: int, time: int = 1) -> dict[str, Any]:
+    """Return a Pipeline of two Einsums, with a fixed latency of the computation.
+
+    A value takes a memory a given time.
+    """
+    actions = [{"name": name, "throughput": f"1/{time}"} for name in ("read", "write")]
     memories = [
         {"type": "Memory", "name": name, "size": "inf", "actions": actions}
         for name in ("DRAM", "SRAM")

@@ -13,7 +13,6 @@ from fixed_types import functions_with_fixed_types
 INDICES = "loop indices, trip counts, distances and periods: at most the number of tile iterations"
 NUMBERS = "positions in tables; numbers of events, tasks, blocks, kinds, reasons"
 FLAGS = "zeros and ones"
-NARROW = "numbers of events: 32 bits where twice the number of events is below 2^31, else 64"
 SERVED = "busy times up to a time, and numbers of repetitions: object where times are"
 TIMES = "times: object where 64 bits do not suffice"
 KERNEL = (
@@ -242,6 +241,7 @@ FITTING = {
         "group_by_key": NUMBERS,
         "mark_reachable": NUMBERS,
         "narrow_type": "the choice",
+        "widened": "the choice",
     },
     "schedule/backtrack.py": {
         "BacktrackRecord.empty": NUMBERS,
@@ -286,6 +286,7 @@ FITTING = {
     },
     "schedule/graph.py": {
         "TaskGraph.rivals": NUMBERS,
+        "_ports_of_two_kinds": NUMBERS,
         "TaskGraph.port_order": FLAGS,
         "_stably_sorted": NUMBERS,
     },
@@ -294,9 +295,13 @@ FITTING = {
         "Grid.prefix": INDICES,
         "Grid.columns": INDICES,
     },
+    "schedule/links.py": {
+        "event_links": "numbers of events and precedences: 32 bits where they fit, else 64",
+    },
     "schedule/list_scheduling.py": {
         "list_schedule": NUMBERS,
-        "_Simulator.run": TIMES,
+        "_Simulator._run": "the choice is `_time_type`",
+        "_Simulator._time_type": "the choice",
     },
     "schedule/longest_path.py": {
         "PrecedenceSystem.__init__": NUMBERS,
@@ -310,9 +315,7 @@ FITTING = {
     "schedule/precedences.py": {
         "consecutive": INDICES,
         "_Listing.edge_rule": NUMBERS,
-        "_Listing.links": NARROW,
-        "_Listing._collect": NARROW,
-        "_Listing._add": NARROW,
+        "_Listing.collect": NUMBERS,
         "_Listing.precedences": INDICES,
         "_all_sampled": INDICES,
     },

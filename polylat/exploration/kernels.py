@@ -149,6 +149,7 @@ def time_variants(
     best_values = np.empty(events, np.int64)
     following = np.empty(tasks, np.int32)
     place = np.empty(tasks, np.int32)
+    stack = np.empty(events, np.int32)
     for v in range(count):
         # The precedences of the variant are those whose conditions hold: active ones. Possible ones
         # may belong to another slot count; by these `fits` is found.
@@ -184,11 +185,11 @@ def time_variants(
                     blocks,
                     task_port,
                     graph.task_duration,
-                    orders[2],
                     order_start,
                     place,
                     values,
                     wait,
+                    stack,
                 )
             else:
                 following[:] = -1
@@ -206,6 +207,7 @@ def time_variants(
                     following,
                     values,
                     wait,
+                    stack,
                 )
             if undone > 0:
                 continue

@@ -23,7 +23,7 @@ from polylat.lowering.dependences.rules import rule_edges
 from polylat.lowering.ports import access_costs
 from polylat.lowering.task_graph import build_graph
 from polylat.lowering.transfers import TransferOptions
-from polylat.schedule.arrays import Ints, Mask, group_by_key
+from polylat.schedule.arrays import Ints, Mask, group_by_key, widened
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.precedences import event_precedences
@@ -166,9 +166,9 @@ class VariantGraph:
             self.conditions,
             np.array(self.slot_counts),
             not served.all(),
-            tasks.latency,
+            np.ascontiguousarray(tasks.latency),
             tasks.task_block.astype(np.int32),
-            tasks.task_duration,
+            widened(tasks.task_duration),
             np.repeat(self.task_component, copies),
             held.bits,
             held.from_start,

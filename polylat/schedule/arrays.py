@@ -20,6 +20,7 @@ __all__ = [
     "group_offsets",
     "mark_reachable",
     "narrow_type",
+    "widened",
 ]
 
 Ints = npt.NDArray[np.int64]
@@ -32,7 +33,9 @@ Narrow = npt.NDArray[Any]
 """Integers in as few bits as the largest of them needs: cast them before they are multiplied."""
 
 Times = npt.NDArray[Any]
-"""Times in steps: 64-bit integers where they fit, else Python integers (dtype object)."""
+"""Times in steps: 64-bit integers where they fit, else Python integers (dtype object).
+
+Where it is said, they are in fewer bits: `widened` returns them for computations."""
 
 
 def date_ranks(columns: Ints) -> Ints:
@@ -93,6 +96,28 @@ def narrow_type(most: int) -> type[np.signedinteger[Any]]:
     ('int32', 'int64')
     """
     return np.int32 if most < 1 << 31 else np.int64
+
+
+def widened(numbers: Narrow) -> Times:
+    """Return integers in 64 bits, so that they can be added and multiplied.
+
+    Parameters
+    ----------
+    numbers
+        The integers, in any type.
+
+    Returns
+    -------
+    numpy.ndarray
+        The integers; a view where they have 64 bits, or are Python integers (dtype object).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> widened(np.array([2_000_000_000], dtype=np.int32)) * 2
+    array([4000000000])
+    """
+    return numbers if numbers.dtype == object else numbers.astype(np.int64, copy=False)
 
 
 def group_offsets(keys: Ints, count: int) -> Ints:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from polylat.numbers import INT64_LIMIT
-from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.arrays import Ints, Times, widened
 from polylat.schedule.compilation import compiled
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
@@ -131,8 +131,9 @@ def timed_events(graph: TaskGraph, timing: TaskSchedule) -> TimedEvents:
     events = timing.events
     served = consecutive(*service_order(graph, timing), len(graph.edge_periods))
     start, precedences = event_precedences(events, served).by_target(events.count)
-    found = TimedEvents(events, start, precedences, timing.durations, timing.values)
-    return found.retimed(timing.durations, timing.values)
+    durations, values = widened(timing.durations), widened(timing.values)
+    found = TimedEvents(events, start, precedences, durations, values)
+    return found.retimed(durations, values)
 
 
 @dataclass(frozen=True, eq=False)

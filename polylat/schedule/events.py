@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.arrays import Ints, Mask, Narrow, Times, narrow_type, widened
 from polylat.schedule.graph import TaskGraph
 
 __all__ = ["EventNumbering", "Precedences"]
@@ -51,6 +52,30 @@ class EventNumbering:
         """Number of events."""
         return 2 * self.graph.blocks + self.graph.tasks + self.graph.iterations
 
+    @property
+    def number_type(self) -> type[np.signedinteger[Any]]:
+        """A type in which the number of events fits twice."""
+        return narrow_type(2 * self.count)
+
+    def numbers_where(self, holds: Mask) -> Narrow:
+        """Return the positions at which a mask holds, in the type of events.
+
+        Parameters
+        ----------
+        holds
+            Shape (n,): a truth value per event, or per block, task or tile iteration.
+
+        Returns
+        -------
+        numpy.ndarray
+            The positions, increasing.
+        """
+        return np.flatnonzero(holds).astype(self.number_type, copy=False)
+
+    def _number(self, event: int) -> np.signedinteger[Any]:
+        """Return an event in a type to which others can be added."""
+        return self.number_type(event)
+
     def task(self, tasks: Ints) -> Ints:
         """Return the events at which tasks end.
 
@@ -64,7 +89,7 @@ class EventNumbering:
         numpy.ndarray
             Shape (n,): numbers of events.
         """
-        return self.graph.blocks + tasks
+        return tasks + self._number(self.graph.blocks)
 
     def block(self, blocks: Ints) -> Ints:
         """Return the events at which blocks have been served.
@@ -79,7 +104,7 @@ class EventNumbering:
         numpy.ndarray
             Shape (n,): numbers of events.
         """
-        return self.graph.blocks + self.graph.tasks + blocks
+        return blocks + self._number(self.graph.blocks + self.graph.tasks)
 
     def finish(self, iterations: Ints) -> Ints:
         """Return the events at which tile iterations finish.
@@ -94,7 +119,7 @@ class EventNumbering:
         numpy.ndarray
             Shape (n,): numbers of events.
         """
-        return 2 * self.graph.blocks + self.graph.tasks + iterations
+        return iterations + self._number(2 * self.graph.blocks + self.graph.tasks)
 
     def of_tasks(self, durations: Times) -> Times:
         """Return the durations of events: those of tasks precede their ends, others take no time.
@@ -146,14 +171,14 @@ class EventNumbering:
     @cached_property
     def _block_keys(self) -> tuple[Ints, Ints, int]:
         width = int(self.graph.sequence.max(initial=0)) + 1
-        keys = self.graph.owner * width + self.graph.sequence
+        keys = widened(self.graph.owner) * width + self.graph.sequence
         order = np.argsort(keys, kind="stable")
         return keys[order], order, width
 
     @cached_property
     def task_keys(self) -> tuple[Ints, Ints]:
         """The increasing keys ``block * ports + port`` of all tasks, and the task of each key."""
-        keys = self.graph.task_block * self.graph.ports + self.graph.task_port
+        keys = widened(self.graph.task_block) * self.graph.ports + self.graph.task_port
         order = np.argsort(keys, kind="stable")
         return keys[order], order
 
@@ -173,7 +198,7 @@ class EventNumbering:
             Shape (n,): the blocks; -1 where there is none.
         """
         keys, order, width = self._block_keys
-        return _look_up(keys, order, iterations * width + self.graph.sequence[like])
+        return _look_up(keys, order, widened(iterations) * width + self.graph.sequence[like])
 
     def task_at(self, blocks: Ints, like: Ints) -> Ints:
         """Return the tasks of other blocks on the ports of given tasks.
@@ -191,7 +216,7 @@ class EventNumbering:
             Shape (n,): the tasks; -1 where there is none.
         """
         keys, order = self.task_keys
-        wanted = blocks * self.graph.ports + self.graph.task_port[like]
+        wanted = widened(blocks) * self.graph.ports + self.graph.task_port[like]
         return np.where(blocks < 0, -1, _look_up(keys, order, wanted))
 
     def earlier_tasks(self, tasks: Ints, iterations: Ints) -> Ints:

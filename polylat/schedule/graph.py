@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Mask, Narrow, Times, date_ranks
+from polylat.schedule.arrays import Ints, Mask, Narrow, Times, date_ranks, widened
 from polylat.schedule.compilation import compiled
 
 __all__ = ["LogicalDates", "TaskGraph"]
@@ -25,8 +25,8 @@ class LogicalDates:
         Shape (columns, iterations): without and with the shifts of the Pipelines.
     """
 
-    program: Ints
-    skew: Ints
+    program: Narrow
+    skew: Narrow
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class TaskGraph:
         Shape (blocks,): for how many steps a block has been served when it passes.
     task_block, task_port, task_duration
         Shape (tasks,): the block of each task, its port, and for how many steps (> 0) the port
-        serves it.
+        serves it. Durations are in few bits where they fit.
     ports
         Number of ports.
     edge_source
@@ -91,18 +91,18 @@ class TaskGraph:
     leaf_starts: Mask
     leaf: Narrow
     multiplicity: Ints
-    owner: Ints
-    host: Ints
+    owner: Narrow
+    host: Narrow
     kind: Narrow
     background: Mask
     sequence: Narrow
     latency: Times
-    task_block: Ints
+    task_block: Narrow
     task_port: Narrow
     task_duration: Times
     ports: int
-    edge_source: Ints
-    edge_target: Ints
+    edge_source: Narrow
+    edge_target: Narrow
     edge_until: Narrow
     edge_reason: Narrow
     edge_rule: Narrow
@@ -129,7 +129,8 @@ class TaskGraph:
     def loads(self) -> list[int]:
         """Busy time of every port, skipped tile iterations included, in steps."""
         times = self.multiplicity[self.owner[self.task_block]]
-        busy = self.task_duration * times.astype(self.task_duration.dtype)
+        durations = widened(self.task_duration)
+        busy = durations * times.astype(durations.dtype)
         totals = np.full(self.ports, 0, dtype=busy.dtype)
         np.add.at(totals, self.task_port, busy)
         return [int(t) for t in totals]
@@ -142,12 +143,9 @@ class TaskGraph:
     @cached_property
     def rivals(self) -> Mask:
         """Shape (ports,): whether a port serves blocks of two kinds, or of two leaves."""
-        leaf = self.leaf[self.owner[self.task_block]]
-        kind = leaf * (self.sequence.max(initial=0) + 1) + self.sequence[self.task_block]
-        one_of = np.full(self.ports, -1, dtype=np.int64)
-        one_of[self.task_port] = kind
-        found = np.zeros(self.ports, dtype=np.bool_)
-        found[self.task_port[kind != one_of[self.task_port]]] = True
+        width = int(self.sequence.max(initial=0)) + 1
+        kind = self.leaf[self.owner].astype(np.int64) * width + self.sequence
+        found: Mask = _ports_of_two_kinds(self.task_port, self.task_block, kind, self.ports)
         return found
 
     @cached_property
@@ -177,18 +175,16 @@ class TaskGraph:
             before hosted ones, date of the tile iteration, and position of the block; shape
             (ports + 1,): where the tasks of each port begin in `tasks`.
         """
-        rank = date_ranks(self.dates.skew if skewed else self.dates.program)
-        by_block = [
-            (self.sequence, int(self.sequence.max(initial=0)) + 1),
-            (rank[self.owner], self.iterations),
-        ]
-        if skewed and not np.array_equal(self.host, self.owner):
-            hosted = (self.host != self.owner).astype(np.int64)
-            by_block += [(hosted, 2), (self.kind, 3), (rank[self.host], self.iterations)]
-        order = np.arange(self.tasks, dtype=dtype)
+        dates = self.dates.skew if skewed else self.dates.program
+        rank = date_ranks(dates).astype(dtype, copy=False)
         # Radix sort, least significant key first: each pass keeps the order of equal keys.
-        for key, count in by_block:
-            order, _ = _stably_sorted(order, self.task_block, key, count)
+        order = np.arange(self.tasks, dtype=dtype)
+        order = self._by_block(order, self.sequence, int(self.sequence.max(initial=0)) + 1)
+        order = self._by_block(order, rank[self.owner], self.iterations)
+        if skewed and not np.array_equal(self.host, self.owner):
+            order = self._by_block(order, (self.host != self.owner).astype(np.int8), 2)
+            order = self._by_block(order, self.kind, 3)
+            order = self._by_block(order, rank[self.host], self.iterations)
         return self._by_port(order)
 
     def background_last(self, order: Ints) -> Ints:
@@ -208,6 +204,11 @@ class TaskGraph:
         if not behind.any():
             return order
         return self._by_port(np.concatenate((order[~behind], order[behind])))[0]
+
+    def _by_block(self, order: Narrow, key: Narrow, count: int) -> Narrow:
+        """Sort tasks by a key of their blocks."""
+        found: Narrow = _stably_sorted(order, self.task_block, key, count)[0]
+        return found
 
     def _by_port(self, order: Ints) -> tuple[Ints, Ints]:
         """Sort tasks by port, and return where those of each port begin."""
@@ -250,3 +251,17 @@ def _stably_sorted(order: Any, place: Any, key: Any, count: int) -> Any:
         found[behind[k]] = number
         behind[k] += 1
     return found, start
+
+
+@compiled
+def _ports_of_two_kinds(task_port: Any, task_block: Any, kind: Any, ports: int) -> Any:
+    """Return whether each port serves blocks of two kinds."""
+    one_of = np.full(ports, -1, np.int64)
+    found = np.zeros(ports, np.bool_)
+    for task in range(len(task_port)):
+        port, here = task_port[task], kind[task_block[task]]
+        if one_of[port] < 0:
+            one_of[port] = here
+        elif one_of[port] != here:
+            found[port] = True
+    return found

@@ -16,47 +16,49 @@ from typing import Any
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.arrays import Ints, Narrow, Times, narrow_type
 from polylat.schedule.compilation import compiled
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.precedences import event_links
+from polylat.schedule.links import event_links
 from polylat.schedule.timing import ORDERS, Order, ScheduleSummary, TaskSchedule
 
 __all__ = ["ExplicitTaskGraph", "list_schedule", "settle"]
 
 
 @compiled
-def _push(heap: Any, base: int, size: int, key: int) -> None:
-    """Push a key onto the binary heap in heap[base : base + size]."""
+def _push(heap: Any, base: int, size: int, task: int, place: Any) -> None:
+    """Push a task onto the binary heap by place in heap[base : base + size]."""
+    key = place[task]
     at = size
     while at > 0:
         up = (at - 1) >> 1
-        if heap[base + up] <= key:
+        if place[heap[base + up]] <= key:
             break
         heap[base + at] = heap[base + up]
         at = up
-    heap[base + at] = key
+    heap[base + at] = task
 
 
 @compiled
-def _pop(heap: Any, base: int, size: int) -> int:
-    """Pop the least key of the binary heap in heap[base : base + size]."""
+def _pop(heap: Any, base: int, size: int, place: Any) -> int:
+    """Pop the task with the least place of the binary heap in heap[base : base + size]."""
     least = heap[base]
-    key = heap[base + size - 1]
+    task = heap[base + size - 1]
+    key = place[task]
     last = size - 1
     at = 0
     while True:
         down = 2 * at + 1
         if down >= last:
             break
-        if down + 1 < last and heap[base + down + 1] < heap[base + down]:
+        if down + 1 < last and place[heap[base + down + 1]] < place[heap[base + down]]:
             down += 1
-        if heap[base + down] >= key:
+        if place[heap[base + down]] >= key:
             break
         heap[base + at] = heap[base + down]
         at = down
-    heap[base + at] = key
+    heap[base + at] = task
     return int(least)
 
 
@@ -68,11 +70,11 @@ def list_schedule(
     first_task: int,
     task_port: Any,
     task_duration: Any,
-    order: Any,
     order_start: Any,
     place: Any,
     values: Any,
     wait: Any,
+    stack: Any,
 ) -> int:
     """Compute the times of all events if an idle port takes the first ready task, in place.
 
@@ -85,21 +87,23 @@ def list_schedule(
         The event at which task 0 ends; those of the others follow.
     task_port, task_duration
         As in `TaskGraph`.
-    order, order_start
-        Shape (tasks,): the tasks by port, each port's by preference; shape (ports + 1,): where
-        those of each port begin.
-    place
-        Shape (tasks,): the position of each task in `order`.
+    order_start, place
+        Shape (ports + 1,): where the tasks of each port begin if tasks are sorted by port, each
+        port's by preference; shape (tasks,): the position of each task then.
     values
         Result, shape (events,), all 0 on entry: when each event happens.
     wait
         Shape (events,): the number of precedences of each event, counted down to that of unmet
         ones.
+    stack
+        Shape (n,): room for the events that no unmet precedence holds back and that are not settled
+        yet. All events are enough.
 
     Returns
     -------
     int
-        Number of events that never happen: 0 unless the dependences are circular.
+        Number of events that never happen: 0 unless the dependences are circular. −1: the stack is
+        too small, and the results mean nothing.
 
     Notes
     -----
@@ -115,12 +119,13 @@ def list_schedule(
     size = np.zeros(ports, np.int64)
     running = np.full(ports, -1, np.int64)
     late = len(lag) > 0
-    stack = np.empty(events, wait.dtype)
-    later = np.empty(events if late else 0, wait.dtype)
+    later = np.empty(events if late else 0, out.dtype)
     waiting = 0
     top = 0
     for event in range(events):
         if wait[event] == 0:
+            if top == len(stack):
+                return -1
             stack[top] = event
             top += 1
     settled = 0
@@ -132,7 +137,7 @@ def list_schedule(
             task = event - first_task
             if 0 <= task < tasks and running[task_port[task]] != task:
                 q = task_port[task]
-                _push(heap, order_start[q], size[q], place[task])
+                _push(heap, order_start[q], size[q], task, place)
                 size[q] += 1
                 continue
             if 0 <= task < tasks:
@@ -158,13 +163,15 @@ def list_schedule(
                             at = up
                         later[at] = target
                     else:
+                        if top == len(stack):
+                            return -1
                         stack[top] = target
                         top += 1
         busy = False
         soonest = clock
         for q in range(ports):
             if running[q] < 0 and size[q] > 0:
-                task = order[_pop(heap, order_start[q], size[q])]
+                task = _pop(heap, order_start[q], size[q], place)
                 size[q] -= 1
                 running[q] = task
                 values[first_task + task] = clock + task_duration[task]
@@ -181,9 +188,13 @@ def list_schedule(
         clock = soonest
         for q in range(ports):
             if running[q] >= 0 and values[first_task + running[q]] == clock:
+                if top == len(stack):
+                    return -1
                 stack[top] = first_task + running[q]
                 top += 1
         while waiting and values[later[0]] == clock:
+            if top == len(stack):
+                return -1
             stack[top] = later[0]
             top += 1
             waiting -= 1
@@ -213,6 +224,7 @@ def settle(
     follower: Any,
     values: Any,
     wait: Any,
+    stack: Any,
 ) -> int:
     """Compute the times of all events under a static order of service, in place.
 
@@ -222,7 +234,7 @@ def settle(
         As for `list_schedule`; no lags mean that all of them are 0.
     follower
         Shape (tasks,): the task that the port serves next, -1 for none.
-    values, wait
+    values, wait, stack
         As for `list_schedule`; `wait` counts precedences between tasks of a port, too.
 
     Returns
@@ -237,10 +249,11 @@ def settle(
     events = len(wait)
     tasks = len(task_duration)
     late = len(lag) > 0
-    stack = np.empty(events, wait.dtype)
     top = 0
     for event in range(events):
         if wait[event] == 0:
+            if top == len(stack):
+                return -1
             stack[top] = event
             top += 1
     settled = 0
@@ -258,6 +271,8 @@ def settle(
                         values[target] = values[event]
                     wait[target] -= 1
                     if wait[target] == 0:
+                        if top == len(stack):
+                            return -1
                         stack[top] = target
                         top += 1
         now = values[event]
@@ -268,6 +283,8 @@ def settle(
                 values[target] = time
             wait[target] -= 1
             if wait[target] == 0:
+                if top == len(stack):
+                    return -1
                 stack[top] = target
                 top += 1
     return int(events - settled)
@@ -312,8 +329,15 @@ class ExplicitTaskGraph:
         """The schedule in which no block waits for a port, see `time`."""
         return self.time(None)
 
-    def time_all(self) -> tuple[dict[Order, TaskSchedule | ScheduleSummary], int]:
+    def time_all(
+        self, below: int | None = None
+    ) -> tuple[dict[Order, TaskSchedule | ScheduleSummary], int]:
         """Return the earliest (ASAP) schedule under every order, and the bound without ports.
+
+        Parameters
+        ----------
+        below
+            A makespan: the times of schedules that are not shorter are not kept. None keeps some.
 
         Returns
         -------
@@ -327,22 +351,27 @@ class ExplicitTaskGraph:
         """
         simulator = _Simulator(self.events)
         unlimited = simulator.run(None).makespan
-        found: dict[Order, TaskSchedule | ScheduleSummary] = {"oldest": simulator.run("oldest")}
-        found = _fastest_in_full({**found, "program": simulator.run("program")})
-        if simulator.skew is simulator.program:
+        found: dict[Order, TaskSchedule | ScheduleSummary] = {}
+        skewed: tuple[Order, ...] = () if simulator.never_skewed else ("skew",)
+        for order in ("oldest", *skewed, "program"):
+            timed = simulator.run(order, last=order != "oldest")
+            found = _fastest_in_full({**found, order: timed}, below)
+            del timed
+        if not skewed:
             found["skew"] = replace(found["program"], order="skew")
-        else:
-            del simulator.program  # it is not needed any more
-            found["skew"] = simulator.run("skew")
-        return _fastest_in_full(found), unlimited
+        return _fastest_in_full(found, below), unlimited
 
 
 def _fastest_in_full(
-    found: Mapping[Order, TaskSchedule | ScheduleSummary],
+    found: Mapping[Order, TaskSchedule | ScheduleSummary], below: int | None
 ) -> dict[Order, TaskSchedule | ScheduleSummary]:
-    """Summarize schedules, by order, but for the first of the fastest legal ones."""
+    """Summarize schedules, by order, but for the first of the fastest legal ones below a bound."""
     orders = [order for order in ORDERS if order in found]
-    legal = [order for order in orders if found[order].legal]
+    legal = [
+        order
+        for order in orders
+        if found[order].legal and (below is None or found[order].makespan < below)
+    ]
     fastest = min(legal, key=lambda order: found[order].makespan, default=None)
     return {
         order: timed.summary if isinstance(timed, TaskSchedule) and order != fastest else timed
@@ -354,102 +383,120 @@ class _Simulator:
     """The precedences and orders of service of a graph, sorted for simulations.
 
     They take more memory than the graph, so that nothing keeps them behind the simulations. Their
-    integers have 32 bits where they fit.
+    integers are in few bits where they fit.
     """
 
     def __init__(self, events: EventNumbering) -> None:
         self.events, self.graph = events, events.graph
-        source, target, self._lag = event_links(events)  # their type has room for every task
-        self._start, self._out, self._awaited, order = _by_source(
-            source, target, events.count, len(self._lag) > 0
-        )
-        if len(self._lag):
-            self._lag = self._lag[order]
+        self.links = event_links(events)
 
-    def run(self, order: Order | None, durations: Times | None = None) -> TaskSchedule:
-        """Return the schedule under an order of service, as `ExplicitTaskGraph.time` does."""
-        graph = self.graph
-        durations = graph.task_duration if durations is None else durations
-        exact = object in (durations.dtype, self._lag.dtype)
-        values: Times = np.full(self.events.count, 0, dtype=object if exact else np.int64)
-        wait = self._awaited.copy()
-        lag = self._lag.astype(object) if exact else self._lag
-        links = self._start, self._out, lag, graph.blocks
-        if order == "oldest":
-            preferred = graph.background_last(self.skew[0])
-            place = np.empty_like(preferred)
-            place[preferred] = np.arange(graph.tasks)
-            port = graph.task_port.astype(self._out.dtype, copy=False)
-            run = list_schedule.py_func if exact else list_schedule
-            undone = run(*links, port, durations, preferred, self.skew[1], place, values, wait)
-        else:
-            follower = self._follower(order)
-            wait[graph.blocks + follower[follower >= 0]] += 1
-            run = settle.py_func if exact else settle
-            undone = run(*links, durations, follower, values, wait)
+    def run(
+        self, order: Order | None, durations: Times | None = None, *, last: bool = False
+    ) -> TaskSchedule:
+        """Return the schedule under an order of service, as `ExplicitTaskGraph.time` does.
+
+        The order of a `last` run is not needed any more.
+        """
+        durations = self.graph.task_duration if durations is None else durations
+        undone, values, wait = self._run(order, durations, self._usual_room, last=last)
+        if undone < 0:
+            undone, values, wait = self._run(order, durations, self.events.count, last=last)
         if not undone:  # no precedence is unmet
             wait = np.broadcast_to(wait.dtype.type(0), wait.shape)
-        return TaskSchedule(order, self.events, durations, values, wait, int(undone))
+        return TaskSchedule(order, self.events, durations, values, wait, undone)
 
-    def _follower(self, order: Order | None) -> Ints:
-        follower = np.full(self.graph.tasks if order else 0, -1, dtype=self._out.dtype)
-        if order:
-            tasks, start = self.skew if order == "skew" else self.program
-            follower[tasks[:-1]] = tasks[1:]
-            ends = start[1:][start[1:] > start[:-1]] - 1
-            follower[tasks[ends]] = -1
-        return follower
+    @property
+    def _usual_room(self) -> int:
+        """A number of events that can be settled at the same time: few, but for rare graphs."""
+        first = int(np.count_nonzero(self.links.awaited == 0))
+        return min(first + self.events.count // 8 + 1024, self.events.count)
 
-    @cached_property
-    def program(self) -> tuple[Ints, Ints]:
-        """The tasks by port and date, and where those of each port begin."""
-        return self.graph.port_order(skewed=False, dtype=self._out.dtype)
-
-    @cached_property
-    def skew(self) -> tuple[Ints, Ints]:
-        """The same by skewed date; `program` itself where that is the order."""
+    def _run(
+        self, order: Order | None, durations: Times, room: int, *, last: bool
+    ) -> tuple[int, Times, Narrow]:
+        """Simulate with room for some events to settle; return what `settle` does."""
         graph = self.graph
-        if np.array_equal(graph.dates.program, graph.dates.skew) and np.array_equal(
-            graph.host, graph.owner
-        ):
-            return self.program
-        return graph.port_order(skewed=True, dtype=self._out.dtype)
+        start, out, lag, awaited = self.links
+        time = self._time_type(durations)
+        # Few combinations of types: each of them is compiled.
+        steps = durations if time is np.int32 else durations.astype(time, copy=False)
+        links = start, out, lag.astype(time, copy=False), graph.blocks
+        served: tuple[Any, ...]
+        if order == "oldest":
+            place, first = self.skew
+            if graph.background.any():
+                place = _places(graph.background_last(_places(place)))
+            wait = awaited.copy()
+            served = graph.task_port, steps, first, place
+            simulate = list_schedule
+        elif order is None:
+            wait = awaited.copy()
+            served = steps, np.zeros(0, dtype=out.dtype)
+            simulate = settle
+        else:
+            place, first = self.skew if order == "skew" else self.program
+            if last:
+                self.__dict__.pop(order, None)  # it takes as much memory as the followers
+            tasks = _places(place)
+            del place
+            wait = awaited.copy()
+            of_tasks = wait[graph.blocks : graph.blocks + graph.tasks]
+            served = steps, _followers(tasks, first, of_tasks)
+            del tasks
+            simulate = settle
+        values: Times = np.full(self.events.count, 0, dtype=time)
+        simulate = simulate.py_func if time is object else simulate
+        undone = simulate(*links, *served, values, wait, np.empty(room, dtype=out.dtype))
+        return int(undone), values, wait
+
+    def _time_type(self, durations: Times) -> Any:
+        """Return a type in which every schedule fits."""
+        lag = self.links.lag
+        if object in (durations.dtype, lag.dtype):
+            return object
+        # No event waits for longer than all tasks one after another, and a lag before each event.
+        longest = int(durations.sum()) + self.events.count * int(lag.max(initial=0))
+        narrow = durations.dtype != np.int64 and lag.dtype == np.int32
+        return narrow_type(longest) if narrow else np.int64
+
+    @cached_property
+    def program(self) -> tuple[Narrow, Ints]:
+        """The place of each task by port and date, and where those of each port begin."""
+        return self._placed(skewed=False)
+
+    @cached_property
+    def skew(self) -> tuple[Narrow, Ints]:
+        """The same by skewed date; `program` itself where that is the order."""
+        return self.program if self.never_skewed else self._placed(skewed=True)
+
+    @cached_property
+    def never_skewed(self) -> bool:
+        """Whether "skew" is the order of "program"."""
+        graph = self.graph
+        same = graph.dates.program is graph.dates.skew
+        same = same or np.array_equal(graph.dates.program, graph.dates.skew)
+        return same and (graph.host is graph.owner or np.array_equal(graph.host, graph.owner))
+
+    def _placed(self, *, skewed: bool) -> tuple[Narrow, Ints]:
+        tasks, start = self.graph.port_order(skewed=skewed, dtype=self.links.out.dtype)
+        return _places(tasks), start
 
 
 @compiled
-def _by_source(source: Any, target: Any, count: int, ordered: bool) -> Any:
-    """Group precedences by source with a counting sort (stable).
+def _places(order: Any) -> Any:
+    """Return the position of each number in a permutation: its inverse."""
+    place = np.empty_like(order)
+    for k in range(len(order)):
+        place[order[k]] = k
+    return place
 
-    Parameters
-    ----------
-    source, target
-        Shape (precedences,): numbers of events.
-    count
-        Number of events.
-    ordered
-        Whether to return the order.
 
-    Returns
-    -------
-    (start, out, waiting, order)
-        Shape (count + 1,): where the targets of each event begin in `out`; the targets; shape
-        (count,): the number of precedences of each event; the positions of the precedences by
-        source, none unless they are wanted. All have the type of `source`.
-    """
-    start = np.zeros(count + 1, source.dtype)
-    waiting = np.zeros(count, source.dtype)
-    for k in range(len(source)):
-        start[source[k] + 1] += 1
-        waiting[target[k]] += 1
-    for event in range(count):
-        start[event + 1] += start[event]
-    place = start[:-1].copy()
-    out = np.empty(len(source), source.dtype)
-    order = np.empty(len(source) if ordered else 0, source.dtype)
-    for k in range(len(source)):
-        at = place[source[k]]
-        out[at] = target[k]
-        if ordered:
-            order[at] = k
-        place[source[k]] += 1
-    return start, out, waiting, order
+@compiled
+def _followers(tasks: Any, start: Any, wait: Any) -> Any:
+    """Return the task that a port serves after each, -1 for none, and count it in `wait`."""
+    follower = np.full_like(tasks, -1)
+    for port in range(len(start) - 1):
+        for k in range(start[port] + 1, start[port + 1]):
+            follower[tasks[k - 1]] = tasks[k]
+            wait[tasks[k]] += 1
+    return follower

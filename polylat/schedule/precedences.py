@@ -12,13 +12,22 @@ are replaced by precedences on the last task up to it on each port.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Narrow, Times, concatenated_ranges, group_by_key
+from polylat.schedule.arrays import (
+    Ints,
+    Mask,
+    Narrow,
+    Times,
+    concatenated_ranges,
+    group_by_key,
+    widened,
+)
 from polylat.schedule.events import EventNumbering, Precedences
 from polylat.schedule.reasons import FLOW, PASSED, PORT, START, STARTED
 from polylat.schedule.stalls import stall_precedences
@@ -30,9 +39,16 @@ __all__ = [
     "LaggedPrecedences",
     "PortPrecedences",
     "consecutive",
-    "event_links",
     "event_precedences",
+    "list_links",
 ]
+
+
+_FOREGROUND = 1
+"""The kind of blocks whose numbers are those of their tile iterations."""
+
+_LISTED_AT_ONCE = 1 << 16
+"""Number of tasks or edges whose precedences are listed at once: their arrays are small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,21 +270,19 @@ def event_precedences(
     return _Listing(events, served, chain, finishing, stalled).precedences()
 
 
-def event_links(events: EventNumbering) -> tuple[Ints, Ints, Times]:
+def list_links(events: EventNumbering, take: Callable[[Ints, Ints, Times | int], None]) -> None:
     """List all precedences but those of ports, where every tile iteration is sampled.
 
     Parameters
     ----------
     events
         The task graph, and the numbering of its events.
-
-    Returns
-    -------
-    (source, target, lag)
-        Shape (precedences,) each, as in `EventPrecedences`; no lags where all of them are 0. The
-        events are in 32 bits where their numbers, and that of the precedences, fit.
+    take
+        Takes the sources, targets and lags of some precedences at a time, shape (n,) each.
     """
-    return _Listing(events, None, None, None, None).links()
+    listing = _Listing(events, None, None, None, None)
+    listing.take = take
+    listing.collect()
 
 
 class _Part(NamedTuple):
@@ -311,11 +325,9 @@ class _Listing:
             self.stall_lags = np.unique(np.concatenate(stalls))
         self.width = graph.ports + 2 + len(self.stall_lags)
         self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
-        self.links_only = False
-        """Whether only sources, targets and lags are wanted."""
-        self.narrow = False
-        """Whether the events of the parts are in 32 bits."""
         self.parts: list[_Part] = []
+        self.take: Callable[[Ints, Ints, Times | int], None] | None = None
+        """Takes the sources, targets and lags of each part, where these only are wanted."""
 
     @cached_property
     def edge_rule(self) -> Ints:
@@ -324,7 +336,7 @@ class _Listing:
 
     def precedences(self) -> EventPrecedences:
         """All precedences with their rules and reasons."""
-        self._collect()
+        self.collect()
         source, target = self._joined()
         lag = self._lags(len(source))
         counts = [len(part.source) for part in self.parts]
@@ -340,28 +352,11 @@ class _Listing:
             at += count
         return EventPrecedences(source, target, periods, lag, rule, reason, self.width)
 
-    def links(self) -> tuple[Ints, Ints, Times]:
-        """Sources, targets and lags only; the lags are empty where all of them are 0."""
-        self.links_only, self.narrow = True, 2 * self.events.count < 1 << 31
-        self._collect()
-        if sum(len(part.source) for part in self.parts) >= 1 << 31:
-            self.parts = [
-                part._replace(
-                    source=part.source.astype(np.int64), target=part.target.astype(np.int64)
-                )
-                for part in self.parts
-            ]
-        lag = self._lags(sum(len(part.source) for part in self.parts))
-        sources = [part.source for part in self.parts]
-        targets = [part.target for part in self.parts]
-        self.parts.clear()
-        source = np.concatenate(sources)
-        sources.clear()  # the arrays are large: none is kept longer than it is needed
-        return source, np.concatenate(targets), lag if self.graph.late else self.graph.latency[:0]
-
-    def _collect(self) -> None:
-        none: Narrow = np.zeros(0, dtype=np.int32 if self.narrow else np.int64)
-        self.parts.append(_Part(none, none, 0, None, START, 0))
+    def collect(self) -> None:
+        """List the precedences: as parts, or to `take`."""
+        if self.take is None:
+            none = np.zeros(0, dtype=np.int64)
+            self.parts.append(_Part(none, none, 0, None, START, 0))
         self._of_starts()
         self._of_tasks()
         if self.finishing is None:
@@ -379,10 +374,7 @@ class _Listing:
         return source, target
 
     def _lags(self, count: int) -> Times:
-        dtype = self.graph.latency.dtype
-        if self.links_only and not self.graph.late:
-            return np.zeros(0, dtype=dtype)
-        lags: Times = np.full(count, 0, dtype=dtype)
+        lags: Times = np.full(count, 0, dtype=self.graph.latency.dtype)
         at = 0
         for part in self.parts:
             lags[at : at + len(part.source)] = part.lag
@@ -398,11 +390,11 @@ class _Listing:
         reason: Ints | int = START,
         lag: Times | int = 0,
     ) -> None:
-        if len(source):
-            if self.narrow:
-                source, target = source.astype(np.int32), target.astype(np.int32)
-            if self.links_only:
-                rule, reason, periods = 0, START, None
+        if not len(source):
+            return
+        if self.take is not None:
+            self.take(source, target, lag)
+        else:
             self.parts.append(_Part(source, target, rule, periods, reason, lag))
 
     def _of_starts(self) -> None:
@@ -410,8 +402,8 @@ class _Listing:
 
     def _of_fills(self) -> None:
         graph, events = self.graph, self.events
-        fills = np.flatnonzero(graph.kind == 0)
-        rule = self.behind_edges + graph.sequence[fills] * self.width
+        fills = events.numbers_where(graph.kind == 0)
+        rule = self.behind_edges + widened(graph.sequence[fills]) * self.width
         self._add(
             events.block(fills), graph.owner[fills], rule, reason=FLOW, lag=graph.latency[fills]
         )
@@ -423,38 +415,55 @@ class _Listing:
         parts = ((fills, fills, 0), (tasks, graph.task_block[tasks], 1 + graph.task_port[tasks]))
         for of, blocks, port in parts:
             event = of if of is fills else events.task(of)
-            rule = self.behind_edges + graph.sequence[blocks] * self.width + port
+            rule = self.behind_edges + widened(graph.sequence[blocks]) * self.width + port
             self._add(event, graph.owner[blocks], rule, reason=FLOW, lag=graph.latency[blocks])
 
     def _of_tasks(self) -> None:
         graph, events, served = self.graph, self.events, self.served
-        every = np.arange(graph.tasks)
-        self._add(graph.task_block, events.task(every), 0)
+        for first in range(0, graph.tasks, _LISTED_AT_ONCE):
+            blocks = graph.task_block[first : first + _LISTED_AT_ONCE]
+            tasks = np.arange(first, first + len(blocks), dtype=events.number_type)
+            self._add(blocks, events.task(tasks), 0)
         if served is not None:
             leaf = graph.leaf[graph.owner[graph.task_block[served.source]]]
-            tasks = events.task(served.source), events.task(served.target)
-            self._add(*tasks, 1 + leaf, served.periods, PORT)
+            before, after = events.task(served.source), events.task(served.target)
+            self._add(before, after, 1 + leaf, served.periods, PORT)
 
     def _of_blocks(self) -> None:
         graph, events = self.graph, self.events
-        separate = np.arange(graph.iterations, graph.blocks)
-        tasks = np.flatnonzero(graph.task_block >= graph.iterations)[::-1]
-        self._add(events.task(tasks), events.block(graph.task_block[tasks]), 0)
+        for tasks, blocks in self._tasks_latest_first(foreground=False):
+            self._add(events.task(tasks), events.block(blocks), 0)
+        separate = events.numbers_where(graph.kind != _FOREGROUND)
+        if self.take is not None:  # a task ends after its block starts
+            separate = separate[~self._served[graph.iterations :]]
         self._add(separate, events.block(separate), 1)
+
+    @property
+    def _served(self) -> Mask:
+        """Shape (blocks,): whether some port serves a block."""
+        found = np.zeros(self.graph.blocks, dtype=np.bool_)
+        found[self.graph.task_block] = True
+        return found
+
+    def _tasks_latest_first(self, *, foreground: bool) -> Iterator[tuple[Narrow, Narrow]]:
+        """Return the tasks of foregrounds or of separate blocks, and their blocks, latest first."""
+        graph = self.graph
+        for first in reversed(range(0, graph.tasks, _LISTED_AT_ONCE)):
+            blocks = graph.task_block[first : first + _LISTED_AT_ONCE]
+            place = np.flatnonzero((blocks < graph.iterations) == foreground)[::-1]
+            yield (place + first).astype(self.events.number_type), blocks[place]
 
     def _of_finishes(self) -> None:
         graph, events, chain = self.graph, self.events, self.chain
-        tasks = np.flatnonzero(graph.kind[graph.task_block] == 1)[::-1]
-        owner = graph.owner[graph.task_block[tasks]]
-        every = np.arange(graph.iterations)
-        served = np.zeros(graph.iterations, dtype=np.bool_)
-        served[owner] = True
-        idle = np.flatnonzero(~served)  # a task ends after its tile iteration starts
+        every = np.arange(graph.iterations, dtype=events.number_type)
+        # A task ends after its tile iteration starts.
+        idle = events.numbers_where(~self._served[: graph.iterations])
         ends = [(events.finish(every), graph.latency)]
         if graph.late:
             ends.append((events.block(every), graph.latency * 0))
         for end, lag in ends:
-            self._add(events.task(tasks), end[owner], 0, lag=lag[owner] if graph.late else 0)
+            for tasks, owner in self._tasks_latest_first(foreground=True):
+                self._add(events.task(tasks), end[owner], 0, lag=lag[owner] if graph.late else 0)
             self._add(end[chain.source], end[chain.target], 1, chain.periods)
             self._add(idle, end[idle], 2, lag=lag[idle])
         if self.stalled is None and graph.rigid:
@@ -463,25 +472,28 @@ class _Listing:
         elif self.stalled is not None:
             held = events.finish(self.stalled.target)
             self._add(self.stalled.source, held, 3, self.stalled.periods, lag=self.stalled.lag)
-        written = np.flatnonzero(graph.kind == 2)
+        written = events.numbers_where(graph.kind == 2)
         self._add(events.finish(graph.owner[written]), written, 0, reason=FLOW)
 
     def _of_edges(self) -> None:
+        graph = self.graph
+        count = len(graph.edge_source)
+        if self.take is None:
+            self._add_edges(_latest_first(graph.edge_source))
+        else:
+            for first in range(0, count, _LISTED_AT_ONCE):
+                self._add_edges(slice(first, min(first + _LISTED_AT_ONCE, count)))
+
+    def _add_edges(self, which: Ints | slice) -> None:
         graph, events = self.graph, self.events
-        if not len(graph.edge_source):
-            return
+        source, target = graph.edge_source[which], graph.edge_target[which]
+        until, reason = graph.edge_until[which], graph.edge_reason[which]
         lag: Times | int = 0
         rule: Ints | int = 0
         periods: Ints | None = None
-        if self.links_only:
-            source, target, until = graph.edge_source, graph.edge_target, graph.edge_until
-            reason = graph.edge_reason
-        else:
-            order = _latest_first(graph.edge_source)
-            source, target = graph.edge_source[order], graph.edge_target[order]
-            until, reason = graph.edge_until[order], graph.edge_reason[order]
-            rule, periods = self.edge_rule[order], graph.edge_periods[:, order]
-        if graph.late or not self.links_only:
+        if self.take is None:
+            rule, periods = self.edge_rule[which], graph.edge_periods[:, which]
+        if graph.late or self.take is None:
             waits = (until == PASSED) & (source >= graph.iterations)
             lag = np.where(waits, graph.latency[source], 0)
         event = events.block(source)
@@ -574,5 +586,5 @@ def _latest_first(sources: Ints) -> Ints:
 
 def _all_sampled(events: EventNumbering, loops: int) -> Precedences:
     """Return the precedences from each tile iteration to the next one of its leaf."""
-    after = np.flatnonzero(~events.graph.leaf_starts)
+    after = events.numbers_where(~events.graph.leaf_starts)
     return Precedences(after - 1, after, np.zeros((loops, len(after)), dtype=np.int64))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times, group_offsets
+from polylat.schedule.arrays import Ints, Times, group_offsets, widened
 from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
 
@@ -54,7 +54,7 @@ class TaskSchedule:
     durations
         Shape (tasks,), in steps.
     values
-        Shape (events,), in steps: when each event happens.
+        Shape (events,), in steps: when each event happens. In few bits where all times fit.
     waiting
         Shape (events,): the number of unmet precedences.
     undone
@@ -77,22 +77,22 @@ class TaskSchedule:
     @property
     def begin(self) -> Times:
         """Shape (iterations,), in steps: when each tile iteration starts."""
-        return self.values[: self.events.graph.iterations]
+        return widened(self.values[: self.events.graph.iterations])
 
     @property
     def finish(self) -> Times:
         """Shape (iterations,), in steps: when each tile iteration has finished."""
-        return self.events.of_finishes(self.values)
+        return widened(self.events.of_finishes(self.values))
 
     @property
     def ready(self) -> Times:
         """Shape (blocks,), in steps: when each block may start."""
-        return self.values[: self.events.graph.blocks]
+        return widened(self.values[: self.events.graph.blocks])
 
     @property
     def task_begin(self) -> Times:
         """Shape (tasks,), in steps: when the port begins to serve each task."""
-        ends: Times = self.events.of_ends(self.values)
+        ends = widened(self.events.of_ends(self.values))
         begun: Times = ends - self.durations
         return begun
 
@@ -101,7 +101,7 @@ class TaskSchedule:
         """Shape (blocks,), in steps: when each block has passed."""
         graph = self.events.graph
         served = self.ready.copy()
-        np.maximum.at(served, graph.task_block, self.events.of_ends(self.values))
+        np.maximum.at(served, graph.task_block, widened(self.events.of_ends(self.values)))
         passed: Times = served + graph.latency
         return passed
 

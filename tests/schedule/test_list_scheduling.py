@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from hypothesis import assume, given
@@ -13,8 +14,11 @@ from plain_events import PlainEvents, plain_values, previous
 from polylat import MappingError, Spec, TooLargeError
 from polylat.engine.model import build
 from polylat.lowering.lowered import lower
+from polylat.schedule.events import EventNumbering
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.list_scheduling import ExplicitTaskGraph
+from polylat.schedule.links import event_links
+from polylat.schedule.list_scheduling import ExplicitTaskGraph, _Simulator
+from polylat.schedule.precedences import event_precedences
 from reports import transfers
 from strategies import cascades
 
@@ -131,3 +135,54 @@ def test_python_integers(case: tuple[Data, Data], order: Any) -> None:
     if small.legal:
         assert [int(v) * far for v in small.values] == [int(v) for v in large.values]
         assert small.makespan * far == large.makespan
+
+
+@given(cascades())
+def test_links(case: tuple[Data, Data]) -> None:
+    """They are all precedences but one: from the start to the end of a block with tasks."""
+    graph = graph_of(case)
+    events = EventNumbering(graph)
+    start, out, lag, awaited = event_links(events)
+    lags = lag.tolist() if graph.late else [0] * len(out)
+    sources = np.repeat(np.arange(events.count), np.diff(start)).tolist()
+    found = sorted(zip(sources, out.tolist(), lags, strict=True))
+    every = event_precedences(events, None)
+    columns = every.source.tolist(), every.target.tolist(), every.lag.tolist()
+    served = set(graph.task_block.tolist())
+    implied = {
+        (block, int(events.block(np.array([block]))[0]), 0)
+        for block in range(graph.iterations, graph.blocks)
+        if block in served
+    }
+    expected = sorted(one for one in zip(*columns, strict=True) if one not in implied)
+    assert found == expected
+    assert awaited.tolist() == np.bincount(out, minlength=events.count).tolist()
+
+
+@given(cascades(), st.sampled_from(("program", "skew", "oldest", None)))
+def test_little_room(case: tuple[Data, Data], order: Any) -> None:
+    """Where more events settle together than there is room for, the simulation starts again."""
+    graph = graph_of(case)
+    expected = ExplicitTaskGraph(graph).time(order)
+    with mock.patch.object(_Simulator, "_usual_room", 0):
+        found = ExplicitTaskGraph(graph).time(order)
+    assert found.undone == expected.undone
+    assert found.waiting.tolist() == expected.waiting.tolist()
+    if expected.legal:
+        assert found.values.tolist() == expected.values.tolist()
+
+
+@given(cascades(), st.sampled_from((126, 127, 300)))
+def test_many_precedences_of_an_event(case: tuple[Data, Data], times: int) -> None:
+    """Their number does not fit 8 bits; each edge that is there already changes nothing."""
+    graph = graph_of(case)
+    assume(len(graph.edge_source))
+    names = ("edge_source", "edge_target", "edge_until", "edge_reason", "edge_rule")
+    edges: Data = {name: np.repeat(getattr(graph, name), times) for name in names}
+    edges["edge_periods"] = np.repeat(graph.edge_periods, times, axis=1)
+    many = replace(graph, **edges)
+    for order in ("program", "oldest"):
+        expected, found = (ExplicitTaskGraph(g).time(order) for g in (graph, many))
+        assert found.legal == expected.legal
+        if expected.legal:
+            assert found.values.tolist() == expected.values.tolist()
