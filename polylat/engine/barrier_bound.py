@@ -22,7 +22,7 @@ import numpy as np
 
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
-from polylat.schedule.arrays import Ints, Mask, Times
+from polylat.schedule.arrays import Ints, Mask, Times, widened
 from polylat.schedule.graph import TaskGraph
 
 __all__ = ["barrier_bound"]
@@ -157,13 +157,14 @@ class _Bound:
         for k in range(depth, tiles.depth):
             if tiles.kept[k].cuts:
                 times *= tiles.kept[k].multiplicity[tiles.places[k]]
-        dtype = graph.task_duration.dtype
+        durations = widened(graph.task_duration[tasks])
+        dtype = durations.dtype
         shape = int(first.sum()), len(ports)
         loads = np.full(shape[0] * shape[1], 0, dtype=dtype)
         place = np.zeros(graph.ports, dtype=np.int64)
         place[ports] = np.arange(len(ports))
         at = turn[iterations] * len(ports) + place[graph.task_port[tasks]]
-        np.add.at(loads, at, graph.task_duration[tasks] * times[iterations].astype(dtype))
+        np.add.at(loads, at, durations * times[iterations].astype(dtype))
         return _Turns(keys[first], loads.reshape(shape))
 
     def _summed(self, turns: _Turns, tiles: IterationTable, inner: int, depth: int) -> _Turns:

@@ -81,6 +81,9 @@ class IterationTable:
     @cached_property
     def every(self) -> Ints:
         """The numbers of all tile iterations, which many accesses share: shape (size,)."""
+        if self.depth == 1 and self.size == self.places[0, -1] + 1:
+            first: Ints = self.places[0]  # increasing
+            return first
         return np.arange(self.size)
 
     @cached_property
@@ -126,7 +129,7 @@ class IterationTable:
         numpy.ndarray
             Mixed-radix numbers of the places of the first `depth` loops, shape (size,).
         """
-        return self.keys_of(self.places[:depth])
+        return self.places[0] if depth == 1 else self.keys_of(self.places[:depth])
 
     def keys_of(self, places: Ints) -> Ints:
         """Return the mixed-radix numbers of places.

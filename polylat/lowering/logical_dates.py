@@ -9,7 +9,7 @@ import numpy as np
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.paths import PathSplit
-from polylat.schedule.arrays import Ints
+from polylat.schedule.arrays import Ints, Narrow, narrow_type
 from polylat.schedule.graph import LogicalDates
 
 __all__ = ["date_columns", "date_width", "latest_turn", "logical_dates"]
@@ -121,10 +121,17 @@ def date_columns(
     return [*plain, *rest], [*skewed, *rest]
 
 
-def _columns(layout: Numbering, parts: Sequence[Sequence[Ints]]) -> Ints:
+def _largest(numbers: Ints) -> int:
+    return max(int(numbers.max(initial=0)), -int(numbers.min(initial=0)))
+
+
+def _columns(layout: Numbering, parts: Sequence[Sequence[Ints]]) -> Narrow:
     """Return the dates of all leaves, padded with zeros to one length."""
     width = max(len(part) for part in parts)
-    columns = np.zeros((width, layout.iterations), dtype=np.int64)
+    number: type = np.int64
+    if layout.whole:  # dates of skipped tile iterations are computed from those of sampled ones
+        number = narrow_type(2 * max((_largest(row) for part in parts for row in part), default=0))
+    columns: Narrow = np.zeros((width, layout.iterations), dtype=number)
     for part, base, tiles in zip(parts, layout.bases, layout.tiles, strict=True):
         for row, values in enumerate(part):
             columns[row, base : base + tiles.size] = values

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.dependences.tables import union_of
 from polylat.lowering.iterations import IterationTable
+from polylat.lowering.paths import Leaf
 from polylat.lowering.sampling import LoopSample
-from polylat.schedule.arrays import Ints, Narrow
+from polylat.schedule.arrays import Ints, Narrow, narrow_type
 
 __all__ = ["BlockStream", "DependenceEdges", "Numbering"]
 
@@ -107,6 +109,14 @@ class Numbering:
     def whole(self) -> bool:
         """Whether all tile iterations are sampled."""
         return all(tiles.whole for tiles in self.tiles)
+
+    @property
+    def number_type(self) -> Any:
+        """The type of the numbers of tile iterations and of blocks in large arrays.
+
+        It has 64 bits where they are multiplied and sorted: where tile iterations are skipped.
+        """
+        return narrow_type(self.total) if self.whole else np.int64
 
     @cached_property
     def depth(self) -> int:
@@ -222,10 +232,28 @@ class Numbering:
                     of_leaf.append(BlockStream(block, base, some.every))
                 else:
                     where = union_of([a.iterations for a in block.accesses], some.size)
+                    if len(where) == some.size:
+                        where = some.every  # one array for all of its streams
                     of_leaf.append(BlockStream(block, count, where))
                     count += len(where)
             streams.append(tuple(of_leaf))
         return Numbering(tuple(tiles), tuple(bases), tuple(streams), iterations, count)
+
+    def with_leaves(self, leaves: Sequence[Leaf]) -> Numbering:
+        """Return the same numbering for leaves that differ in their splits only.
+
+        Parameters
+        ----------
+        leaves
+            The other leaves.
+
+        Returns
+        -------
+        Numbering
+            The numbering, which shares the tile iterations and the blocks.
+        """
+        tables = zip(self.tiles, leaves, strict=True)
+        return replace(self, tiles=tuple(replace(tiles, leaf=leaf) for tiles, leaf in tables))
 
     def accesses_to(
         self, leaf: int, tensor: str, component: str
@@ -298,8 +326,8 @@ class DependenceEdges:
         than `source`: shape (depth, n), or (0, n) where no tile iteration is skipped.
     """
 
-    source: Ints
-    target: Ints
+    source: Narrow
+    target: Narrow
     until: Narrow
     reason: Narrow
     rule: Narrow

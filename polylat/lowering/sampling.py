@@ -71,9 +71,13 @@ class LoopSample:
         """Number of sampled iterations."""
         return self.trips - sum(cut.removed for cut in self.cuts)
 
-    @cached_property
+    @property
     def digits(self) -> Ints:
         """Per place, the iteration: shape (count,)."""
+        return self._digits if self.cuts else np.arange(self.count)
+
+    @cached_property
+    def _digits(self) -> Ints:
         digits = np.arange(self.count)
         for cut in self.cuts:
             digits[cut.place :] += cut.removed

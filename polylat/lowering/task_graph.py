@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.ports import AccessCosts
 from polylat.lowering.sampling import LoopSample
 from polylat.lowering.transfers import TransferOptions
-from polylat.schedule.arrays import Ints, Times
-from polylat.schedule.graph import TaskGraph
+from polylat.schedule.arrays import Ints, Narrow, Times, narrow_type
+from polylat.schedule.graph import LogicalDates, TaskGraph
 
 __all__ = [
     "KINDS",
@@ -25,6 +26,7 @@ __all__ = [
     "build_graph",
     "iteration_tables",
     "number_blocks",
+    "with_dependences",
 ]
 
 KINDS = {"fill": 0, "foreground": 1, "write_back": 2}
@@ -58,7 +60,10 @@ def number_blocks(
         There are too many sampled tile iterations.
     """
     tables = iteration_tables(lowered, kept)
-    return Numbering.of(tables, [blocks_of_leaf(lowered, table, options) for table in tables])
+    blocks = [blocks_of_leaf(lowered, table, options) for table in tables]
+    for table in tables:
+        table.lengths.clear()  # nothing else counts accesses
+    return Numbering.of(tables, blocks)
 
 
 def iteration_tables(
@@ -140,11 +145,16 @@ def build_graph(
     blocks: list[Ints] = []
     ports: list[Ints] = []
     durations: list[Times] = []
-    owner = np.empty(layout.total, dtype=np.int64)
+    number = layout.number_type
+    few = np.int8 if layout.whole and len(costs.ports) < 1 << 6 else np.int32
+    owner: Narrow = np.empty(layout.total, dtype=number)
     owner[: layout.iterations] = np.arange(layout.iterations)
     host = owner.copy()
     kind = np.ones(layout.total, dtype=np.int8)
-    sequence = np.zeros(layout.total, dtype=np.int32)
+    streams = max(map(len, layout.streams), default=0)
+    sequence: Narrow = np.zeros(
+        layout.total, dtype=np.int8 if layout.whole and streams < 1 << 6 else np.int32
+    )
     background = np.zeros(layout.total, dtype=np.bool_)
     latency: Times = np.full(layout.total, 0, dtype=dtype)
     starts = np.zeros(layout.iterations, dtype=np.bool_)
@@ -170,12 +180,14 @@ def build_graph(
             longest: Times = np.full(len(iterations), 0, dtype=dtype)
             for port, load in _loads(leaf, block, iterations, costs, dtype).items():
                 busy = np.flatnonzero(load)
-                blocks.append(first + busy)
-                ports.append(np.broadcast_to(np.int32(port), busy.shape))
-                durations.append(load[busy])
+                blocks.append((first + busy).astype(number, copy=False))
+                ports.append(np.broadcast_to(few(port), busy.shape))
+                durations.append(_in_few_bits(load[busy]) if layout.whole else load[busy])
                 longest = np.maximum(longest, load)
             if block.kind == "foreground" and leaf in costs.rigid:
                 rigid[leaf] = longest
+    if layout.whole and not costs.exact and not latency.any():
+        latency = np.broadcast_to(np.int64(0), latency.shape)
     return TaskGraph(
         leaf_starts=starts,
         leaf=np.repeat(
@@ -188,9 +200,9 @@ def build_graph(
         background=background,
         sequence=sequence,
         latency=latency,
-        task_block=_joined(blocks, np.int64),
-        task_port=_joined(ports, np.int32),
-        task_duration=_joined(durations, np.int64),
+        task_block=_joined(blocks),
+        task_port=_joined(ports),
+        task_duration=_joined(durations),
         ports=len(costs.ports),
         edge_source=edges.source,
         edge_target=edges.target,
@@ -203,9 +215,53 @@ def build_graph(
     )
 
 
-def _joined(parts: list[Times], dtype: type) -> Times:
+def with_dependences(
+    graph: TaskGraph,
+    layout: Numbering,
+    edges: DependenceEdges,
+    shifts: Mapping[int, Sequence[int]],
+) -> TaskGraph:
+    """Return the task graph of a mapping that differs from another one in its splits only.
+
+    Parameters
+    ----------
+    graph
+        The task graph of the other mapping, with the same tasks.
+    layout, edges, shifts
+        As for `build_graph`.
+
+    Returns
+    -------
+    TaskGraph
+        The task graph, which shares the tasks.
+    """
+    dates = logical_dates(layout, shifts)
+    if np.array_equal(dates.program, graph.dates.program):
+        skew = graph.dates.program if dates.skew is dates.program else dates.skew
+        dates = LogicalDates(graph.dates.program, skew)
+    return replace(
+        graph,
+        edge_source=edges.source,
+        edge_target=edges.target,
+        edge_until=edges.until,
+        edge_reason=edges.reason,
+        edge_rule=edges.rule,
+        edge_periods=edges.periods,
+        dates=dates,
+    )
+
+
+def _in_few_bits(times: Times) -> Times:
+    """Return times in as few bits as they need."""
+    if times.dtype == object:
+        return times
+    most = int(times.max(initial=0))
+    return times.astype(np.int16 if most < 1 << 15 else narrow_type(most))
+
+
+def _joined(parts: list[Times]) -> Times:
     """Concatenate arrays, and release them."""
-    found = np.concatenate(parts or [np.zeros(0, dtype=dtype)])
+    found = np.concatenate(parts or [np.zeros(0, dtype=np.int16)])
     parts.clear()
     return found
 

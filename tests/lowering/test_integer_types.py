@@ -82,6 +82,7 @@ FITTING = {
     },
     "numbering.py": {
         "Numbering.earlier": "numbers of tile iterations",
+        "Numbering.number_type": "the choice",
         "Numbering.shared": "numbers of loops",
         "Numbering._rows": "loop indices, places, periods",
     },
@@ -104,6 +105,8 @@ FITTING = {
         "TabulatedFunction.on_boxes": "loop indices, numbers of periods",
     },
     "task_graph.py": {
+        "_in_few_bits": "the choice",
+        "_joined": "nothing",
         "_multiplicity": "ones",
         "build_graph": "numbers of blocks and ports; times: object where `AccessCosts.exact`",
         "foreground_latency": "times: object where `AccessCosts.exact`",

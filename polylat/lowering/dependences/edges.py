@@ -34,7 +34,7 @@ class RuleEdges(NamedTuple):
     Parameters
     ----------
     source, target, reason, periods
-        As in `DependenceEdges`; `periods` is None where all of them are 0.
+        As in `DependenceEdges`, in any type of integers; `periods` is None where all of them are 0.
     until
         What of the sources the targets wait for (`PASSED`, `SERVED` or `STARTED`).
     split
@@ -51,6 +51,23 @@ class RuleEdges(NamedTuple):
     split: int | None = None
     holder: tuple[str, str] | None = None
     slots: int | None = None
+
+    def in_type_of(self, layout: Numbering) -> RuleEdges:
+        """Return the edges with sources and targets in `Numbering.number_type`.
+
+        Parameters
+        ----------
+        layout
+            The numbering of tile iterations and blocks.
+
+        Returns
+        -------
+        RuleEdges
+            The edges.
+        """
+        number = layout.number_type
+        source, target = self.source.astype(number), self.target.astype(number)
+        return self._replace(source=source, target=target)
 
 
 def joined_edges(layout: Numbering, parts: Sequence[RuleEdges]) -> DependenceEdges:
@@ -73,8 +90,9 @@ def joined_edges(layout: Numbering, parts: Sequence[RuleEdges]) -> DependenceEdg
         empty = np.zeros(0, dtype=np.int64)
         none = np.zeros((depth, 0), dtype=np.int64)
         return DependenceEdges(empty, empty, empty, empty, empty, none)
-    source = np.concatenate([p.source for p in parts])
-    target = np.concatenate([p.target for p in parts])
+    number = layout.number_type
+    source = np.concatenate([p.source for p in parts], dtype=number)
+    target = np.concatenate([p.target for p in parts], dtype=number)
     sizes = [len(p.source) for p in parts]
     reason = np.repeat(np.array([p.reason for p in parts], dtype=np.int8), sizes)
     periods = np.zeros((depth, len(source)), dtype=np.int64)
@@ -84,7 +102,8 @@ def joined_edges(layout: Numbering, parts: Sequence[RuleEdges]) -> DependenceEdg
         if depth and part.periods is not None:
             periods[: len(part.periods), at : at + size] = part.periods
         at += size
-    rule = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
+    few = np.int8 if len(parts) < 1 << 7 else np.int32
+    rule = np.repeat(np.arange(len(parts), dtype=few), sizes)
     until = np.repeat(np.array([p.until for p in parts], dtype=np.int8), sizes)
     return DependenceEdges(source, target, until, reason, rule, periods)
 

@@ -78,10 +78,10 @@ def rule_edges(
     MappingError, IrregularError
         As for `dependence_edges`.
     """
-    capacity = [part for some in slots for part in capacity_edges(leaves, layout, some)]
-    return [
-        *flow_edges(leaves, layout, found, options),
-        *barrier_edges(leaves, layout),
-        *capacity,
-        *transfer_edges(leaves, layout, options),
+    capacity = [
+        part.in_type_of(layout) for some in slots for part in capacity_edges(leaves, layout, some)
     ]
+    flow = [part.in_type_of(layout) for part in flow_edges(leaves, layout, found, options)]
+    barriers = [part.in_type_of(layout) for part in barrier_edges(leaves, layout)]
+    transfers = [part.in_type_of(layout) for part in transfer_edges(leaves, layout, options)]
+    return [*flow, *barriers, *capacity, *transfers]
