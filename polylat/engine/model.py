@@ -20,7 +20,7 @@ from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
 from polylat.lowering.numbering import DependenceEdges, Numbering
 from polylat.lowering.ports import AccessCosts, access_costs
 from polylat.lowering.sampling import LoopSample
-from polylat.lowering.task_graph import build_graph, number_blocks
+from polylat.lowering.task_graph import build_graph, number_blocks, with_dependences
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 from polylat.schedule.graph import TaskGraph
@@ -133,6 +133,7 @@ def build(
     options: TransferOptions,
     *,
     kept: Mapping[int, LoopSample] | None = None,
+    beside: Model | None = None,
 ) -> Model:
     """Build the task graph of a lowered mapping under given options.
 
@@ -142,6 +143,9 @@ def build(
         The mapping and the options, as in `Model`.
     kept
         Tree node of a loop → its sampled iterations; None: all of them.
+    beside
+        A model of the same mapping, or of one with other splits: all of its tile iterations. Where
+        tasks are the same, they are taken from it.
 
     Returns
     -------
@@ -158,13 +162,22 @@ def build(
     IrregularError
         Skipped tile iterations are not translates of the sampled ones that represent them.
     """
-    layout = number_blocks(lowered, options, kept)
+    if kept is not None or beside is None or not _has_equal_tasks(beside, lowered, options):
+        beside = None
+    if beside is None:
+        layout = number_blocks(lowered, options, kept)
+    else:
+        layout = beside.layout.with_leaves(lowered.leaves)
     edges = dependence_edges(lowered.leaves, layout, lowered.found, options)
-    durations = access_costs(
-        lowered.spec, lowered.leaves, layout.tiles, layout.blocks, lowered.units
-    )
     stage_shifts = skew_shifts(lowered.leaves, layout, lowered.found)
-    graph = build_graph(layout, edges, durations, stage_shifts)
+    if beside is None:
+        durations = access_costs(
+            lowered.spec, lowered.leaves, layout.tiles, layout.blocks, lowered.units
+        )
+        graph = build_graph(layout, edges, durations, stage_shifts)
+    else:
+        durations = beside.costs
+        graph = with_dependences(beside.graph, layout, edges, stage_shifts)
     ahead = ServedAhead.of(layout, graph, stage_shifts) if graph.overtaking else None
     plan: ExplicitTaskGraph | PeriodicTaskGraph
     if layout.whole:
@@ -176,3 +189,18 @@ def build(
         structure = periodic_structure(layout, graph, stage_shifts, ahead, rules, skew)
         plan = PeriodicTaskGraph(graph, structure)
     return Model(lowered, options, layout, edges, durations, stage_shifts, ahead, plan)
+
+
+def _has_equal_tasks(model: Model, lowered: LoweredMapping, options: TransferOptions) -> bool:
+    """Return whether a mapping has all tasks of a model, and no others.
+
+    Splits decide in which order leaves run. They change tasks only where leaves divide units.
+    """
+    known = model.lowered
+    return (
+        model.layout.whole
+        and options == model.options
+        and known.found is lowered.found
+        and known.depths == lowered.depths
+        and known.units == lowered.units
+    )

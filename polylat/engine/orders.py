@@ -172,9 +172,9 @@ def sequential_makespan(choice: ScheduleChoice, max_tiles: int) -> Number | None
         if _streams_in_turn(model):
             # The leaves run in turn: the makespan is the same.
             lowered = at_tile_granularity(lowered)
-        solved = solve(lowered, model.options.without_background, max_tiles, sequential=True)
-    legal = [solution.makespan for solution in solved.solutions.values() if solution.legal]
-    return min(legal, default=None)
+        options = model.options.without_background
+        solved = solve(lowered, options, max_tiles, sequential=True, beside=solved)
+    return solved.least
 
 
 def transfer_options(spec: Spec, options: Mapping[str, Any]) -> TransferOptions:
@@ -237,7 +237,7 @@ def _refined(
     """
     for _ in range(_REFINEMENTS):
         model = solved.model
-        if _least(solved) == Fraction(model.bound, model.costs.scale):
+        if (solved.least or 0) == Fraction(model.bound, model.costs.scale):
             break
         best = solved
         for depths in _finer(model.lowered.depths, lowered.depths):
@@ -245,7 +245,7 @@ def _refined(
                 found = solve(replace(lowered, depths=depths), transfers, limit, quick=True)
             except TooLargeError:
                 continue
-            if _least(found) < _least(best):
+            if (found.least or 0) < (best.least or 0):
                 best = found
         if best is solved:
             break
@@ -259,11 +259,6 @@ def _finer(depths: tuple[int, ...], finest: tuple[int, ...]) -> list[tuple[int, 
     more.append(tuple(n + 1 for n in depths))
     clipped = [tuple(map(min, finer, finest)) for finer in more]
     return [finer for finer in dict.fromkeys(clipped) if finer not in (depths, finest)]
-
-
-def _least(solved: Schedules) -> Number:
-    """Return the least makespan of the legal schedules; 0 if there is none."""
-    return min((s.makespan for s in solved.solutions.values() if s.legal), default=0)
 
 
 def _choose(
@@ -292,7 +287,8 @@ def _choose(
     # Where everything streams, keeping the barriers is never faster than the order "program".
     if _has_pipelines(model.lowered) and not (model.streams and _program_exists(solved)):
         # A schedule that keeps barriers is also feasible where it need not.
-        in_turn = solver(model.lowered, model.options, options["max_tiles"], sequential=True)
+        limit = options["max_tiles"]
+        in_turn = solver(model.lowered, model.options, limit, sequential=True, beside=solved)
         choices += [solution for solution in in_turn.solutions.values() if solution.legal]
         settled &= in_turn.settled
     if not choices and not settled:

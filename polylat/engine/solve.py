@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import takewhile
+from math import ceil
 from typing import NamedTuple
 
 from polylat.engine.model import Model, build
@@ -22,6 +23,7 @@ from polylat.errors import TooLargeError
 from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
 from polylat.lowering.sampling import LoopSample
 from polylat.lowering.transfers import TransferOptions
+from polylat.numbers import Number
 from polylat.schedule.extrapolation import NotPeriodicError, PeriodicTaskGraph
 from polylat.schedule.list_scheduling import ExplicitTaskGraph
 from polylat.schedule.timing import ORDERS, Order
@@ -59,7 +61,7 @@ stop them: what follows is periodic only after many iterations."""
 SERVICES = 20_000
 """Largest number of services that are simulated one by one for the order "oldest"."""
 
-_BYTES_PER_ITERATION = 600
+_BYTES_PER_ITERATION = 500
 """Memory that a visited tile iteration takes, about, in a mapping with few accesses."""
 
 _MOST_BYTES = 16 << 30
@@ -100,6 +102,11 @@ class Schedules:
         return Solution(model, model.plan.unlimited)
 
     @property
+    def least(self) -> Number | None:
+        """The least makespan of the legal schedules; None if there is none."""
+        return min((s.makespan for s in self.solutions.values() if s.legal), default=None)
+
+    @property
     def settled(self) -> bool:
         """Whether the schedule of every order is proven."""
         return len(self.solutions) == len(ORDERS)
@@ -112,6 +119,7 @@ def solve(
     *,
     sequential: bool = False,
     quick: bool = False,
+    beside: Schedules | None = None,
 ) -> Schedules:
     """Schedule a mapping in every order.
 
@@ -125,6 +133,10 @@ def solve(
         Treat every Pipeline as a Sequential.
     quick
         Stop at a small sample where there are too many tile iterations to visit all.
+    beside
+        Schedules that these are compared with, of the same mapping or of one with other splits.
+        Where all tile iterations are visited, the two share tasks if these are the same, and the
+        times of schedules that are not faster are not kept.
 
     Returns
     -------
@@ -146,7 +158,9 @@ def solve(
         if found is not None and found.settled:
             return found
     if lowered.size <= max_tiles:
-        return _explicit(build(*inputs))
+        if beside is None:
+            return _explicit(build(*inputs))
+        return _explicit(build(*inputs, beside=beside.model), beside.least)
     if found is not None:
         return found
     raise TooLargeError(
@@ -179,9 +193,10 @@ def fewer_iterations(lowered: LoweredMapping) -> str:
     return f"use {', or '.join(ways)}"
 
 
-def _explicit(model: Model) -> Schedules:
+def _explicit(model: Model, below: Number | None = None) -> Schedules:
     assert isinstance(model.plan, ExplicitTaskGraph)
-    timings, unlimited = model.plan.time_all()
+    steps = None if below is None else ceil(below * model.costs.scale)
+    timings, unlimited = model.plan.time_all(steps)
     solutions = {order: Solution(model, timing) for order, timing in timings.items()}
     return Schedules(model, solutions, unlimited)
 

@@ -86,12 +86,15 @@ class SingleEvaluator:
             *,
             sequential: bool = False,
             quick: bool = False,
+            beside: Schedules | None = None,
         ) -> Schedules:
             # One schedule is chosen from those of all orders, and compared with the one in which
             # every split is Sequential, whatever splits are explored.
             key = lowered.depths, None if sequential else kinds, counts, limit, quick
             if key not in self._solved:
-                self._solved[key] = solve(lowered, how, limit, sequential=sequential, quick=quick)
+                self._solved[key] = solve(
+                    lowered, how, limit, sequential=sequential, quick=quick, beside=beside
+                )
                 while len(self._solved) > _MOST_SOLVED:
                     self._solved.popitem(last=False)
             return self._solved[key]

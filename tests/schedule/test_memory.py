@@ -16,10 +16,11 @@ from polylat.schedule.timing import TaskSchedule
 @pytest.mark.parametrize(
     ("options", "most", "kept"),
     [
-        ({"granularity": "full", "background": True}, 500, 280),
-        ({"granularity": "tile"}, 500, 260),
-        # Twice: a second schedule, with every Pipeline as a Sequential, is compared with this one.
-        ({"granularity": "tile", "staged": True}, 1_200, 400),
+        ({"granularity": "full", "background": True}, 300, 160),
+        ({"granularity": "tile"}, 260, 120),
+        # A second schedule, with every Pipeline as a Sequential, is compared with this one. What
+        # compiled functions allocate is not traced: with that, it is less than 500 bytes.
+        ({"granularity": "tile", "staged": True}, 440, 180),
     ],
 )
 def test_a_visited_tile_iteration_takes_few_bytes(
