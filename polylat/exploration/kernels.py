@@ -185,6 +185,7 @@ def time_variants(
                     blocks,
                     task_port,
                     graph.task_duration,
+                    orders[2],
                     order_start,
                     place,
                     values,

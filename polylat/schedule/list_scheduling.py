@@ -27,38 +27,36 @@ __all__ = ["ExplicitTaskGraph", "list_schedule", "settle"]
 
 
 @compiled
-def _push(heap: Any, base: int, size: int, task: int, place: Any) -> None:
-    """Push a task onto the binary heap by place in heap[base : base + size]."""
-    key = place[task]
+def _push(heap: Any, base: int, size: int, key: int) -> None:
+    """Push a key onto the binary heap in heap[base : base + size]."""
     at = size
     while at > 0:
         up = (at - 1) >> 1
-        if place[heap[base + up]] <= key:
+        if heap[base + up] <= key:
             break
         heap[base + at] = heap[base + up]
         at = up
-    heap[base + at] = task
+    heap[base + at] = key
 
 
 @compiled
-def _pop(heap: Any, base: int, size: int, place: Any) -> int:
-    """Pop the task with the least place of the binary heap in heap[base : base + size]."""
+def _pop(heap: Any, base: int, size: int) -> int:
+    """Pop the least key of the binary heap in heap[base : base + size]."""
     least = heap[base]
-    task = heap[base + size - 1]
-    key = place[task]
+    key = heap[base + size - 1]
     last = size - 1
     at = 0
     while True:
         down = 2 * at + 1
         if down >= last:
             break
-        if down + 1 < last and place[heap[base + down + 1]] < place[heap[base + down]]:
+        if down + 1 < last and heap[base + down + 1] < heap[base + down]:
             down += 1
-        if place[heap[base + down]] >= key:
+        if heap[base + down] >= key:
             break
         heap[base + at] = heap[base + down]
         at = down
-    heap[base + at] = task
+    heap[base + at] = key
     return int(least)
 
 
@@ -70,6 +68,7 @@ def list_schedule(
     first_task: int,
     task_port: Any,
     task_duration: Any,
+    order: Any,
     order_start: Any,
     place: Any,
     values: Any,
@@ -87,9 +86,11 @@ def list_schedule(
         The event at which task 0 ends; those of the others follow.
     task_port, task_duration
         As in `TaskGraph`.
-    order_start, place
-        Shape (ports + 1,): where the tasks of each port begin if tasks are sorted by port, each
-        port's by preference; shape (tasks,): the position of each task then.
+    order, order_start
+        Shape (tasks,): the tasks by port, each port's by preference; shape (ports + 1,): where
+        those of each port begin.
+    place
+        Shape (tasks,): the position of each task in `order`.
     values
         Result, shape (events,), all 0 on entry: when each event happens.
     wait
@@ -137,7 +138,7 @@ def list_schedule(
             task = event - first_task
             if 0 <= task < tasks and running[task_port[task]] != task:
                 q = task_port[task]
-                _push(heap, order_start[q], size[q], task, place)
+                _push(heap, order_start[q], size[q], place[task])
                 size[q] += 1
                 continue
             if 0 <= task < tasks:
@@ -171,7 +172,7 @@ def list_schedule(
         soonest = clock
         for q in range(ports):
             if running[q] < 0 and size[q] > 0:
-                task = _pop(heap, order_start[q], size[q], place)
+                task = order[_pop(heap, order_start[q], size[q])]
                 size[q] -= 1
                 running[q] = task
                 values[first_task + task] = clock + task_duration[task]
@@ -424,10 +425,12 @@ class _Simulator:
         served: tuple[Any, ...]
         if order == "oldest":
             place, first = self.skew
+            tasks = _places(place)
             if graph.background.any():
-                place = _places(graph.background_last(_places(place)))
+                tasks = graph.background_last(tasks)
+                place = _places(tasks)
             wait = awaited.copy()
-            served = graph.task_port, steps, first, place
+            served = graph.task_port, steps, tasks, first, place
             simulate = list_schedule
         elif order is None:
             wait = awaited.copy()
