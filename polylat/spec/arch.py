@@ -266,6 +266,29 @@ class Arch:
 
         return self._with(made)
 
+    def with_latency_at_most(self, component: str, most: Fraction) -> Arch:
+        """Return the architecture with a component none of whose fixed latencies is larger.
+
+        Parameters
+        ----------
+        component
+            Name of the component.
+        most
+            The largest fixed latency of its actions, in the architecture's unit of time.
+
+        Returns
+        -------
+        Arch
+            The architecture.
+        """
+
+        def made(c: Component) -> Component:
+            if c.name != component:
+                return c
+            return replace(c, latency={name: min(late, most) for name, late in c.latency.items()})
+
+        return self._with(made)
+
     def _with(self, made: Callable[[Component], Component]) -> Arch:
         """Return the architecture with changed components."""
         paths = {einsum: tuple(map(made, path)) for einsum, path in self.paths.items()}

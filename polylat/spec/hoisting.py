@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from polylat.errors import OptionError
-from polylat.spec.mapping import Branch, Compute, Holder, Loop, Storage
+from polylat.spec.mapping import Branch, Compute, Loop, Storage
+from polylat.spec.rewriting import without_storage
 from polylat.spec.workload import Workload
 
 __all__ = ["hoisted", "merged"]
@@ -49,7 +49,9 @@ def hoisted(mapping: Branch, workload: Workload, tensor: str, component: str) ->
             fix="hoist a tensor that several Einsums of a split access",
         )
     names = workload.names_of(tensor)
-    branches = tuple(_without(branch, tensor, component, names) for branch in target.end.branches)
+    branches = tuple(
+        without_storage(branch, tensor, component, names) for branch in target.end.branches
+    )
     if branches == target.end.branches:
         raise OptionError(
             f"no branch of the split {target.end.name} keeps {tensor!r} in {component!r}",
@@ -105,7 +107,7 @@ def _merged(branch: Branch, workload: Workload, above: frozenset[str]) -> Branch
             made = Storage(component, (), node.where, merged=True, original=original)
             known = nodes.setdefault(component, made)
             nodes[component] = replace(known, tensors=(*known.tensors, tensor))
-            branches = tuple(_without(inner, tensor, component) for inner in branches)
+            branches = tuple(without_storage(inner, tensor, component) for inner in branches)
     return Branch((*branch.nodes, *nodes.values()), replace(end, branches=branches))
 
 
@@ -123,24 +125,3 @@ def _heads(branch: Branch, above: frozenset[str]) -> dict[tuple[str, str], Stora
                 if tensor not in above:
                     found.setdefault(tensor, (node.component, node))
     return {(tensor, component): node for tensor, (component, node) in found.items()}
-
-
-def _without(branch: Branch, tensor: str, component: str, names: Collection[str] = ()) -> Branch:
-    """Return a branch in which a component does not keep a tensor.
-
-    Nodes keep the names that they have in the input, but for `names`.
-    """
-    nodes: list[Loop | Holder] = []
-    for node in branch.nodes:
-        if isinstance(node, Storage) and node.component == component and tensor in node.tensors:
-            rest = tuple(name for name in node.tensors if name != tensor)
-            kept = node.original and tuple(name for name in node.original if name not in names)
-            if rest or kept:
-                nodes.append(replace(node, tensors=rest, original=kept))
-        else:
-            nodes.append(node)
-    end = branch.end
-    if not isinstance(end, Compute):
-        inner = tuple(_without(b, tensor, component, names) for b in end.branches)
-        end = replace(end, branches=inner)
-    return Branch(tuple(nodes), end)
