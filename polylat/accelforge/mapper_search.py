@@ -28,6 +28,7 @@ from polylat.errors import (
     OptionError,
     SpecError,
     TooLargeError,
+    UnsupportedError,
 )
 from polylat.exploration.fingerprint import fingerprint
 from polylat.exploration.parallel import Run, runner
@@ -202,7 +203,7 @@ def search(
         Whether to show progress bars. None: on a terminal, if tqdm is installed.
     **options
         Other options of `polylat.analyze`, such as ``background="o2"``, ``staged="all"`` or
-        ``slots=3``.
+        ``slots=3``. There are no ``recurrences`` here: busy times would be no lower bounds.
 
     Returns
     -------
@@ -220,7 +221,8 @@ def search(
     MissingExtraError
         A library is not installed.
     UnsupportedError
-        The version of AccelForge is another one, or polylat does not model the input.
+        The version of AccelForge is another one, polylat does not model the input, or
+        `recurrences` are given.
     SpecError
         `spec` is no ``Spec``; AccelForge finds no mapping; none can be analyzed; or an energy is
         needed that the architecture does not give.
@@ -233,6 +235,14 @@ def search(
     InterruptedExplorationError
         Ctrl-C.
     """
+    if options.pop("recurrences", None) is not None:
+        raise UnsupportedError(
+            "search has no recurrences: AccelForge's mapper takes an earlier state for an input"
+            " and counts transfers of it that the recurrence does not have, so that its busy times"
+            " are no lower bounds",
+            fix="search without, and time what it joined with"
+            " rerank(found.mappings, recurrences=...)",
+        )
     check_option_names(options)
     if objective not in OBJECTIVES:
         raise OptionError(

@@ -11,9 +11,10 @@ import pytest
 
 import polylat
 from builders import RECURRENT, Data, compute, leaf, loop, memory, nested, spec, storage
+from polylat.accelforge import search
 from polylat.analysis.access import AccessKey
 from polylat.analysis.roofline import Roofline
-from polylat.errors import MappingError, OptionError, PolylatError, SpecError
+from polylat.errors import MappingError, OptionError, PolylatError, SpecError, UnsupportedError
 from polylat.numbers import Number
 from polylat.spec import Spec
 from polylat.spec.mapping import Branch, Compute, Storage, Toll
@@ -602,3 +603,10 @@ def test_the_table_of_the_workload() -> None:
     """What an Einsum reads of a state is among what it reads."""
     einsums, _ = read(recurrences=KEY).tables()
     assert einsums.rows == (("H", "H, A", "H", "t, d"),)
+
+
+def test_search_refuses_recurrences() -> None:
+    """The mapper's busy times are no lower bounds for a state; AccelForge is not asked."""
+    with pytest.raises(UnsupportedError, match="search has no recurrences") as info:
+        search(None, recurrences={"H_prev": "H[t-1]"})
+    assert "rerank(found.mappings, recurrences=...)" in str(info.value)
