@@ -20,8 +20,21 @@ from polylat.tables import Column, Table, Tabular
 
 __all__ = ["Change", "ChangeKind", "Changes", "single_changes"]
 
-ChangeKind = Literal["pipelined", "background", "staged", "slots", "hoist", "throughput", "latency"]
-"""The option of `analyze` that changes; or where a Storage is, or the throughput of a component."""
+ChangeKind = Literal[
+    "pipelined",
+    "background",
+    "staged",
+    "slots",
+    "hoist",
+    "loop",
+    "storage",
+    "throughput",
+    "latency",
+]
+"""The option of `analyze` that changes; or a loop or a Storage of the mapping, or a component."""
+
+_WRITTEN = 6
+"""Number of changes of which the text says what to write."""
 
 _COLUMNS = (
     Column("change", "Change"),
@@ -51,6 +64,16 @@ class Change:
         does; None: all of them. Both None for another kind of change.
     found
         The latency with the change, by an analysis of its own.
+    write
+        What to write in the file; empty for changes that are no recurrence's.
+    ring
+        The Einsums of the recurrence that the change concerns; empty for other changes.
+    hides
+        Whether this recurrence, and the others that the same loop carries, then take no longer than
+        the busiest port; None for other changes, and where it takes no longer as it is.
+    overflow
+        Which memories would hold more than their size, in words; empty if none does, or for other
+        changes.
     """
 
     kind: ChangeKind
@@ -59,11 +82,21 @@ class Change:
     component: str | None
     action: str | None
     found: Rescheduled
+    write: str = ""
+    ring: tuple[str, ...] = ()
+    hides: bool | None = None
+    overflow: str = ""
 
     @property
     def latency(self) -> Number | None:
         """The latency with the change; None where there is no schedule."""
         return self.found.latency
+
+    @property
+    def note(self) -> str:
+        """Why there is no latency, what it is at least, what it hides, what does not fit."""
+        hides = "hides the recurrence" if self.hides else ""
+        return "; ".join(part for part in (self.found.note, hides, self.overflow) if part)
 
 
 @dataclass(frozen=True)
@@ -78,11 +111,14 @@ class Changes(Tabular):
         The factor on throughputs.
     changes
         The changes; those without a latency last.
+    remarks
+        What recurrences need to be hidden, in sentences.
     """
 
     latency: Number
     factor: int
     changes: tuple[Change, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def helpful(self) -> tuple[Change, ...]:
@@ -126,20 +162,25 @@ class Changes(Tabular):
         return (f"{best.what}: {now} becomes {best.found}, {less} ({share}) less.",)
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the changes as a table.
+        """Return the changes as a table, and what to write for those of recurrences.
 
         Returns
         -------
         tuple of Table
-            One table.
+            One table; with recurrences that a change helps, a second one.
         """
         rows = []
         for change in self.changes:
             saved = self.saved(change)
             share = Fraction(saved) / Fraction(self.latency) if saved and self.latency else None
             found = change.found
-            rows.append((change.what, change.latency, saved, share, found.energy, found.note))
-        return (Table(_COLUMNS, tuple(rows), "Single changes").without_empty("energy"),)
+            rows.append((change.what, change.latency, saved, share, found.energy, change.note))
+        title = "Single changes"
+        every = Table(_COLUMNS, tuple(rows), title, self.remarks).without_empty("energy")
+        texts = [(change.what, change.write) for change in self.helpful if change.write]
+        columns = (_COLUMNS[0], Column("write", "Write", "prose"))
+        written = Table(columns, tuple(texts[:_WRITTEN]), "What to write in the file")
+        return (every, written) if texts else (every,)
 
 
 _OF_MACHINE = ("throughput", "latency")
@@ -152,6 +193,8 @@ def single_changes(
     known: KnownNames,
     fetches: Sequence[Refetch],
     latency: Number,
+    own: Sequence[Change] = (),
+    remarks: Sequence[str] = (),
     factor: int = 2,
 ) -> Changes:
     """Analyze every single change of the schedule and of the machine.
@@ -168,6 +211,8 @@ def single_changes(
         What is fetched back, and may be kept instead.
     latency
         The latency without any change.
+    own, remarks
+        The changes that concern recurrences, and what these need.
     factor
         Factor on the throughput of a component, or of one of its actions, and what its fixed
         latencies are divided by: a whole number ≥ 1.
@@ -215,8 +260,9 @@ def single_changes(
         what = f"{part} the fixed latency of {component}"
         add("latency", what, sooner, options, (component, None))
 
+    found = [*found, *own]
     ranked = sorted(found, key=lambda c: (c.latency is None, c.latency or 0, c.kind in _OF_MACHINE))
-    return Changes(latency, factor, tuple(ranked))
+    return Changes(latency, factor, tuple(ranked), tuple(remarks))
 
 
 def _option_changes(

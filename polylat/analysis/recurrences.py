@@ -18,6 +18,7 @@ import numpy as np
 
 from polylat.analysis.access import port_name
 from polylat.analysis.access_counts import port_labels
+from polylat.analysis.state_memory import StateMemory, state_memory
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
 from polylat.lowering.cascade import cascade_graph
@@ -41,8 +42,8 @@ class Recurrence:
     ----------
     einsums, tensors
         The Einsums of the ring, in tree order, and the states: what is read of an earlier step.
-    variable, tile
-        The loop that carries it: rank variable, and tile shape.
+    variable, tile, depth
+        The loop that carries it: rank variable, tile shape, and number of Temporal loops above it.
     distance
         The least number of iterations of the loop between the computation of an element and its
         use.
@@ -52,15 +53,19 @@ class Recurrence:
     ports
         Per port that the Einsums below the loop use: its name, and its busy time per iteration.
         The busiest first.
+    states
+        Per tensor of `tensors`, what it takes to hold it.
     """
 
     einsums: tuple[str, ...]
     tensors: tuple[str, ...]
     variable: str
     tile: int
+    depth: int
     distance: int
     interval: Number
     ports: tuple[tuple[str, Number], ...]
+    states: tuple[StateMemory, ...]
 
     @property
     def delay(self) -> Number:
@@ -82,7 +87,8 @@ class Recurrence:
         """Factor on the number of independent copies inside the loop that hides the ring.
 
         Copies are batches or heads, for example. The busiest port is then busy for as long as the
-        ring takes, if each copy keeps it busy for as long as now. None where no port is busy.
+        ring takes, if each copy keeps it busy for as long as now. An estimate, which ignores buffer
+        slots: `Results.changes` analyzes such mappings. None where no port is busy.
         """
         if not self.busy:
             return None
@@ -99,9 +105,9 @@ class Recurrence:
             port = f"port {self.ports[0][0]} needs {format_number(self.busy)}"
             return f"{takes}, hidden: {port}."
         return (
-            f"{takes}, no port more than {format_number(self.busy)} ({self.ports[0][0]}). With"
-            f" {self.copies_to_hide} times as many independent copies inside the loop (batches,"
-            " heads), the port is the limit."
+            f"{takes}, no port more than {format_number(self.busy)} ({self.ports[0][0]}). By busy"
+            f" times alone, {self.copies_to_hide} times as many independent copies inside the loop"
+            " (batches, heads) hide it."
         )
 
 
@@ -178,9 +184,11 @@ def _recurrence(
         tensors,
         carrying.variable,
         carrying.tile,
+        loop,
         distance,
         reduce_number(interval / model.costs.scale),
         _busy_per_iteration(model, below, carrying),
+        tuple(state_memory(model, tensor, below, carrying) for tensor in tensors),
     )
 
 

@@ -21,6 +21,7 @@ from polylat.analysis.mechanisms import Mechanisms, mechanisms_of
 from polylat.analysis.networkx_graph import networkx_graph
 from polylat.analysis.occupancy import Occupancy, occupancies
 from polylat.analysis.recurrences import Recurrence, recurrences
+from polylat.analysis.recurrent_changes import recurrent_changes
 from polylat.analysis.refetches import Refetch, refetches
 from polylat.analysis.retiming import retimer
 from polylat.analysis.roofline import Roofline
@@ -172,8 +173,8 @@ class Results:
     def staged(self) -> Number | None:
         """The latency with ``staged="all"`` and the same slots; None where there is no schedule.
 
-        Streaming is the fastest that handing over could be; staged tiles are what double-buffered
-        hardware does.
+        Without recurrences, streaming is the fastest that handing over could be; staged tiles are
+        what double-buffered hardware does.
         """
         found = self._staged_schedules
         return None if found is None else found.chosen.makespan
@@ -477,7 +478,8 @@ class Results:
         """Analyze every single change of the schedule and of the machine.
 
         Each split as a Pipeline, each write-back in the background, each memory staged, more slots;
-        each component, and each of its actions, faster.
+        each component, and each of its actions, faster; and what helps against a recurrence: loops
+        inside, smaller fixed latencies, its state in an inner memory, its inputs staged.
 
         Parameters
         ----------
@@ -507,9 +509,10 @@ class Results:
     @cached_property
     def _known_changes(self) -> Callable[[int], Changes]:
         """`single_changes`, which remembers its results."""
-        spec = self.solution.model.lowered.spec
-        known, fetches = self._known_names, self.refetches
-        changes = partial(single_changes, spec, self.options, known, fetches, self.latency)
+        lowered, known, options = self.solution.model.lowered, self._known_names, self.options
+        own = recurrent_changes(lowered.spec, lowered.leaves, options, known, self.recurrences)
+        given = lowered.spec, options, known, self.refetches, self.latency
+        changes = partial(single_changes, *given, own.changes, own.remarks)
         return lru_cache(_MOST_FACTORS)(changes)
 
     def curve(self, component: str, action: str | None = None) -> Curve:

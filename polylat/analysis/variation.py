@@ -8,14 +8,14 @@ from typing import Any
 
 from polylat.analysis.mapping_energy import known_energy_by_latency
 from polylat.analysis.occupancy import occupancies
-from polylat.engine.orders import schedule_mapping
+from polylat.engine.orders import ScheduleChoice, schedule_mapping
 from polylat.engine.solution import Solution
 from polylat.errors import PolylatError
 from polylat.lowering.transfers import FreeTransfer
 from polylat.numbers import Number, format_number
 from polylat.spec import Spec
 
-__all__ = ["Rescheduled", "reschedule"]
+__all__ = ["Rescheduled", "reschedule", "reschedule_with_choice"]
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,35 @@ def reschedule(
     Rescheduled
         Its latency, as `analyze` computes it; or why there is none.
     """
+    return reschedule_with_choice(spec, options, free=free)[0]
+
+
+def reschedule_with_choice(
+    spec: Spec, options: Mapping[str, Any], *, free: frozenset[FreeTransfer] = frozenset()
+) -> tuple[Rescheduled, ScheduleChoice | None]:
+    """Schedule a variation of a mapping, and return its schedules, too.
+
+    Parameters
+    ----------
+    spec, options, free
+        As for `reschedule`.
+
+    Returns
+    -------
+    (Rescheduled, ScheduleChoice or None)
+        Its latency, and the schedules; None where there is no latency.
+    """
     try:
         choice = schedule_mapping(spec.with_pipelines(options["pipelined"]), options, free=free)
         if options["enforce_capacity"]:
             for memory in occupancies(choice.chosen):
                 if memory.exceeded:
-                    return Rescheduled(None, None, False, f"{memory.component} is too small")
+                    return Rescheduled(None, None, False, f"{memory.component} is too small"), None
     except PolylatError as error:
-        return Rescheduled(None, None, False, error.what)
+        return Rescheduled(None, None, False, error.what), None
     chosen = choice.chosen
-    return Rescheduled(chosen.makespan, choice.lower_bound, choice.exact, energy=_energy(chosen))
+    found = Rescheduled(chosen.makespan, choice.lower_bound, choice.exact, energy=_energy(chosen))
+    return found, choice
 
 
 def _energy(solution: Solution) -> Number | None:

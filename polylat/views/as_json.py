@@ -17,6 +17,7 @@ from polylat.analysis.recurrences import Recurrence
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import SensitivityRow
+from polylat.analysis.state_memory import StateMemory
 from polylat.analysis.steady_state import InitiationInterval
 from polylat.errors import OptionError
 from polylat.numbers import Number, json_number
@@ -180,9 +181,14 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
                 "exact": change.found.exact,
                 "reason": change.found.reason or None,
                 "energy": optional_number(change.found.energy),
+                "write": change.write or None,
+                "ring": list(change.ring) or None,
+                "hides": change.hides,
+                "overflow": change.overflow or None,
             }
             for change in changes.changes
         ],
+        "remarks": list(changes.remarks),
         "undetermined": dict(results.undetermined),
     }
 
@@ -323,10 +329,33 @@ def _recurrence(ring: Recurrence) -> dict[str, Any]:
         "tensors": list(ring.tensors),
         "variable": ring.variable,
         "tile": ring.tile,
+        "depth": ring.depth,
         "distance": ring.distance,
         "interval": json_number(ring.interval),
         "delay": json_number(ring.delay),
         "ports": {name: json_number(busy) for name, busy in ring.ports},
+        "states": [_state(state) for state in ring.states],
+    }
+
+
+def _state(state: StateMemory) -> dict[str, Any]:
+    return {
+        "tensor": state.tensor,
+        "holders": [
+            {
+                "component": tile.component,
+                "elements": tile.elements,
+                "bits": json_number(tile.bits),
+                "written_back": tile.written_back,
+            }
+            for tile in state.tiles
+        ],
+        "step_elements": state.step_elements,
+        "step_bits": json_number(state.step_bits),
+        "last_read_by": list(state.last_read_by),
+        "all_read_by": list(state.all_read_by),
+        "inner": state.inner,
+        "rolling": state.rolling,
     }
 
 

@@ -126,6 +126,8 @@ def _recurrences(results: Results) -> Iterator[str]:
     binding = [ring for ring in rings if ring.binding]
     for ring in (binding or rings[:1])[:_MOST_RINGS]:
         yield str(ring)
+    states = {state.tensor: state for ring in rings[:_MOST_RINGS] for state in ring.states}
+    yield from map(str, states.values())
 
 
 def _granularity(results: Results) -> str:
@@ -226,7 +228,10 @@ def _double_buffering(results: Results) -> Iterator[str]:
 def _staged(results: Results) -> str:
     if results.staged is None:
         return "With every tile staged, in the same slots, there is no schedule."
-    return f"With every tile staged, in the same slots: {format_number(results.staged)}."
+    told = f"With every tile staged, in the same slots: {format_number(results.staged)}"
+    if results.recurrences and results.staged < results.latency:
+        return f"{told}: what streams waits for the state of a recurrence, staged tiles need not."
+    return f"{told}."
 
 
 def _optimality(results: Results) -> str:

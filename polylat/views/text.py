@@ -175,6 +175,7 @@ def render_explanation(results: Results) -> RenderableType:
         The headline and the sections of the explanation.
     """
     actions, accesses = results.sensitivity().tables()
+    changes, *written = results.changes().tables()
     times = ("critical", "share", "count", "duration", "latency_if_free")
     access = ("einsum", "component", "tensor", "action")
     slack = accesses.where("slack", lambda factor: factor is not None and factor > 1)
@@ -196,8 +197,9 @@ def render_explanation(results: Results) -> RenderableType:
         _headline(results),
         _section(
             "What would help: single changes, each by an analysis of its own",
-            results.changes().tables()[0].first(_CHANGES),
+            changes.first(_CHANGES),
         ),
+        *(_section(table.title, table) for table in written),
         _section(
             "Steady state: the initiation interval of each loop",
             _determined(

@@ -1,0 +1,94 @@
+"""Where the states of a recurrence are held, and how its inputs arrive."""
+
+from __future__ import annotations
+
+from polylat.analysis.recurrences import Recurrence
+from polylat.analysis.recurrent_analysis import RecurrentAnalysis, RingChange
+from polylat.spec.mapping import Branch, Storage, Temporal
+from polylat.spec.rewriting import node_at, path_of, with_nodes, without_storage
+from polylat.spec.staged import staged_holders
+
+__all__ = ["add_inner_memories", "add_staged_inputs"]
+
+
+def add_inner_memories(analysis: RecurrentAnalysis, ring: Recurrence) -> None:
+    """Add the changes that hold a state of a recurrence closer to the unit.
+
+    In each memory inside of those that hold it, above and below the loop that carries it; and where
+    the innermost one stands below that loop, above it.
+
+    Parameters
+    ----------
+    analysis
+        The changes.
+    ring
+        The recurrence.
+    """
+    spec = analysis.spec
+    for tensor in ring.tensors:
+        producer = next(
+            name for name in ring.einsums if tensor in analysis.leaves[name].einsum.outputs
+        )
+        innermost = analysis.leaves[producer].storages(tensor)[-1]
+        path = spec.arch.paths[producer]
+        place = [component.name for component in path].index(innermost.component)
+        for component in path[place + 1 :]:
+            if component.kind == "Memory":
+                for side in ("above", "below"):
+                    _add_storage(analysis, ring, tensor, component.name, side)
+        if innermost.depth > ring.depth and len(analysis.leaves[producer].storages(tensor)) > 1:
+            names = spec.workload.names_of(tensor)
+            bare = without_storage(spec.mapping, tensor, innermost.component, names)
+            _add_storage(analysis, ring, tensor, innermost.component, "above", bare)
+
+
+def _add_storage(
+    analysis: RecurrentAnalysis,
+    ring: Recurrence,
+    tensor: str,
+    component: str,
+    side: str,
+    bare: Branch | None = None,
+) -> None:
+    """Add the change that holds a state directly above or below the loop that carries it.
+
+    `bare`: the mapping without the Storage that stands further inside.
+    """
+    mapping = analysis.spec.mapping if bare is None else bare
+    path = path_of(mapping, ring.einsums[0])
+    place = [p for p in path if isinstance(node_at(mapping, p), Temporal)][ring.depth]
+    loop, storage = node_at(mapping, place), Storage(component, (tensor,))
+    nodes = (storage, loop) if side == "above" else (loop, storage)
+    spec = analysis.with_mapping(with_nodes(mapping, place, *nodes))
+    if spec is None:
+        return
+    over = f"{side} the loop over {ring.variable}"
+    names = ", ".join(analysis.spec.workload.names_of(tensor))
+    what = f"{tensor} kept in {component} {over}"
+    write = f"!Storage {{component: {component}, tensors: [{names}]}} directly {over}"
+    if bare is not None:
+        what, write = f"{what} instead of below", f"{write}, and not below it"
+    analysis.add(RingChange("storage", what, write, spec, analysis.options), [ring])
+
+
+def add_staged_inputs(analysis: RecurrentAnalysis, ring: Recurrence) -> None:
+    """Add the change that stages the inputs of a recurrence: these need not wait for its state.
+
+    Parameters
+    ----------
+    analysis
+        The changes.
+    ring
+        The recurrence.
+    """
+    einsums = [analysis.leaves[name].einsum for name in ring.einsums]
+    made = {tensor for einsum in einsums for tensor in einsum.outputs}
+    inputs = {tensor for einsum in einsums for tensor in einsum.inputs} - made
+    staged = set(staged_holders(analysis.options["staged"], analysis.known))
+    pairs = [p for p in analysis.known.holders if p[0] in inputs and p not in staged]
+    if not pairs:
+        return
+    options = {**analysis.options, "staged": (*analysis.options["staged"], *pairs)}
+    names = ", ".join(f"{tensor}@{component}" for tensor, component in pairs)
+    write = f"schedule: {{staged: [{names}]}}"
+    analysis.add(RingChange("staged", f"{names} staged", write, analysis.spec, options), [ring])
