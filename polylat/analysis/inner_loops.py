@@ -124,8 +124,9 @@ class InnerLoops:
         str
             The nodes, and where they stand.
         """
+        variable = f"[{self.name}]" if self.loop.by_einsum else self.name
         node = (
-            f"!Temporal {{rank_variable: {self.name}, tile_shape: {self._inner(count).tile_shape}}}"
+            f"!Temporal {{rank_variable: {variable}, tile_shape: {self._inner(count).tile_shape}}}"
             f" directly below the loop over {self._steps}"
         )
         if self.outer is None:

@@ -24,7 +24,7 @@ from polylat.engine.solution import Solution
 from polylat.lowering.cascade import cascade_graph
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.readings import exchanges, storage_reads
-from polylat.lowering.paths import Leaf, PathLoop
+from polylat.lowering.paths import Leaf
 from polylat.numbers import Number, format_number, reduce_number
 from polylat.schedule.arrays import Times
 
@@ -177,7 +177,11 @@ def _recurrence(
     model = unlimited.model
     leaves = [model.lowered.leaves[number] for number in ring]
     carrying = leaves[0].temporal[loop]
-    below = [leaf for leaf in model.lowered.leaves if carrying in leaf.temporal]
+    below = [
+        leaf
+        for leaf in model.lowered.leaves
+        if any(other.node == carrying.node for other in leaf.temporal)
+    ]
     interval = max(_interval(unlimited, leaf, loop) for leaf in leaves)
     return Recurrence(
         tuple(leaf.einsum.name for leaf in leaves),
@@ -187,7 +191,7 @@ def _recurrence(
         loop,
         distance,
         reduce_number(interval / model.costs.scale),
-        _busy_per_iteration(model, below, carrying),
+        _busy_per_iteration(model, below, loop),
         tuple(state_memory(model, tensor, below, carrying) for tensor in tensors),
     )
 
@@ -218,14 +222,13 @@ def _interval(unlimited: Solution, leaf: Leaf, loop: int) -> Fraction:
 
 
 def _busy_per_iteration(
-    model: Model, below: Sequence[Leaf], carrying: PathLoop
+    model: Model, below: Sequence[Leaf], loop: int
 ) -> tuple[tuple[str, Number], ...]:
-    """Return the ports that leaves use, with their busy times per iteration of a loop."""
+    """Return the ports that leaves use, with their busy times per iteration of a loop of theirs."""
     graph = model.graph
     leaf_of = graph.leaf[graph.owner[graph.task_block]]
     times = graph.multiplicity[graph.owner[graph.task_block]]
-    loops = below[0].temporal.index(carrying) + 1
-    iterations = prod(below[0].temporal_trips[:loops])
+    iterations = prod(below[0].temporal_trips[: loop + 1])
     found = []
     for port, label in enumerate(port_labels(model)):
         some = np.isin(leaf_of, [leaf.number for leaf in below]) & (graph.task_port == port)

@@ -139,7 +139,8 @@ def state_memory(
     numbers = {leaf.number for leaf in below}
     inside = [leaf for leaf in users if leaf.number in numbers]
     outside = [leaf.einsum for leaf in users if leaf.number not in numbers]
-    reads_last = {e.name: _reads_fixed_steps(e, tensor, producer.einsum, carrying) for e in outside}
+    steps = _variable(producer, carrying)
+    reads_last = {e.name: _reads_fixed_steps(e, tensor, producer.einsum, steps) for e in outside}
     step = max(_elements_of_a_step(model, leaf, tensor, carrying) for leaf in inside)
     per_value = Fraction(tiles[-1].bits) / tiles[-1].elements
     return StateMemory(
@@ -160,10 +161,9 @@ def _elements_of_a_step(model: Model, leaf: Leaf, tensor: str, carrying: PathLoo
     over the variable of the steps.
     """
     tiles = model.layout.tiles[leaf.number]
+    variable = _variable(leaf, carrying)
     depth = 1 + max(
-        k
-        for k, loop in enumerate(leaf.temporal[: tiles.depth])
-        if loop.variable == carrying.variable
+        k for k, loop in enumerate(leaf.temporal[: tiles.depth]) if loop.variable == variable
     )
     outer = leaf.storages(tensor)[0]
     storage = PathHolder(
@@ -179,10 +179,18 @@ def _elements_of_a_step(model: Model, leaf: Leaf, tensor: str, carrying: PathLoo
     return int(tile_elements(replace(tiles, leaf=changed), components, tensor, 0).max())
 
 
-def _reads_fixed_steps(reader: Einsum, tensor: str, producer: Einsum, carrying: PathLoop) -> bool:
-    """Return whether an Einsum reads a state at fixed indices of the ranks of the steps."""
+def _variable(leaf: Leaf, carrying: PathLoop) -> str:
+    """Return the leaf's own rank variable of the loop that carries the recurrence."""
+    return next(loop.variable for loop in leaf.temporal if loop.node == carrying.node)
+
+
+def _reads_fixed_steps(reader: Einsum, tensor: str, producer: Einsum, steps: str) -> bool:
+    """Return whether an Einsum reads a state at fixed indices of the ranks of the steps.
+
+    `steps`: the rank variable of the steps where the state is computed.
+    """
     written = producer.written(tensor)
-    ranks = [r for r, index in enumerate(written) if carrying.variable in index.variables]
+    ranks = [r for r, index in enumerate(written) if steps in index.variables]
     return all(not read[r].variables for read in reader.access(tensor).reads for r in ranks)
 
 

@@ -247,6 +247,28 @@ def test_a_part_of_the_tile() -> None:
     assert change.latency < report.latency
 
 
+def test_loops_that_einsums_name_differently() -> None:
+    """e2 calls the step x and the head c: the loops over them are the same."""
+    same, renamed = heads(1), heads(1)
+    renamed["workload"]["iteration_space_shape"] |= {"x": "0 <= x < 64", "c": "0 <= c < 8"}
+    renamed["workload"]["einsums"][1] = einsum(
+        "e2", access("g", "x", "c"), written("h", "x + 1", "c")
+    )
+    names = {"b": ["b", "c"], "t": ["t", "x"]}
+    for node in renamed["mapping"]["nodes"]:
+        if node["type"] == "Temporal":
+            node["rank_variable"] = names[node["rank_variable"]]
+    reports = report_of(same), report_of(renamed)
+    (expected,), (ring,) = (report.recurrences for report in reports)
+    assert ring.states == expected.states
+    assert (ring.interval, ring.ports) == (expected.interval, expected.ports)
+    found = [[c.latency for c in own(report.changes()).values()] for report in reports]
+    assert found[0] == found[1]
+    renamed["mapping"]["nodes"].pop(3)
+    two = own(report_of(renamed).changes())["2 of the 8 iterations of b,c inside the loop over t,x"]
+    assert two.write.startswith("!Temporal {rank_variable: [b,c], tile_shape: 1} directly below")
+
+
 def test_what_does_not_fit() -> None:
     """RF holds 3 of the 5 states; a change that would exceed it says so, or has no latency."""
     data = scan(4, 2, 3, registers="above")
