@@ -14,8 +14,9 @@ __all__ = ["add_inner_memories", "add_staged_inputs"]
 def add_inner_memories(analysis: RecurrentAnalysis, ring: Recurrence) -> None:
     """Add the changes that hold a state of a recurrence closer to the unit.
 
-    In each memory inside of those that hold it, above and below the loop that carries it; and where
-    the innermost one stands below that loop, above it.
+    In each memory inside of those that hold it, above and below the loop that carries it; where the
+    innermost one stands below that loop, above it; and where others read the last state only, in an
+    inner memory alone.
 
     Parameters
     ----------
@@ -25,7 +26,8 @@ def add_inner_memories(analysis: RecurrentAnalysis, ring: Recurrence) -> None:
         The recurrence.
     """
     spec = analysis.spec
-    for tensor in ring.tensors:
+    for state in ring.states:
+        tensor = state.tensor
         producer = next(
             name for name in ring.einsums if tensor in analysis.leaves[name].einsum.outputs
         )
@@ -40,6 +42,8 @@ def add_inner_memories(analysis: RecurrentAnalysis, ring: Recurrence) -> None:
             names = spec.workload.names_of(tensor)
             bare = without_storage(spec.mapping, tensor, innermost.component, names)
             _add_storage(analysis, ring, tensor, innermost.component, "above", bare)
+        if state.last_read_by and not state.all_read_by and state.inner is not None:
+            _add_only_storage(analysis, ring, tensor, producer, state.inner)
 
 
 def _add_storage(
@@ -69,6 +73,31 @@ def _add_storage(
     if bare is not None:
         what, write = f"{what} instead of below", f"{write}, and not below it"
     analysis.add(RingChange("storage", what, write, spec, analysis.options), [ring])
+
+
+def _add_only_storage(
+    analysis: RecurrentAnalysis, ring: Recurrence, tensor: str, producer: str, component: str
+) -> None:
+    """Add the change that holds a state in one memory alone, where its outermost Storage stands."""
+    mapping, workload = analysis.spec.mapping, analysis.spec.workload
+    holders = [
+        place
+        for place in path_of(mapping, producer)
+        if isinstance(node := node_at(mapping, place), Storage) and tensor in node.tensors
+    ]
+    outer, storage = node_at(mapping, holders[0]), Storage(component, (tensor,))
+    names = workload.names_of(tensor)
+    found = with_nodes(mapping, holders[0], outer, storage)
+    for holder in analysis.spec.arch.order:
+        found = without_storage(found, tensor, holder, names, storage)
+    spec = analysis.with_mapping(found)
+    if spec is not None:
+        what = f"{tensor} kept in {component} alone"
+        write = (
+            f"!Storage {{component: {component}, tensors: [{', '.join(names)}]}} in place of the"
+            f" outermost Storage of {tensor}, and no other"
+        )
+        analysis.add(RingChange("storage", what, write, spec, analysis.options), [ring])
 
 
 def add_staged_inputs(analysis: RecurrentAnalysis, ring: Recurrence) -> None:

@@ -130,7 +130,11 @@ def with_nodes(mapping: Branch, place: Place, *nodes: Node) -> Branch:
 
 
 def without_storage(
-    branch: Branch, tensor: str, component: str, names: Iterable[str] = ()
+    branch: Branch,
+    tensor: str,
+    component: str,
+    names: Iterable[str] = (),
+    kept: Storage | None = None,
 ) -> Branch:
     """Return a branch in which a component does not keep a tensor.
 
@@ -143,6 +147,8 @@ def without_storage(
     names
         All names that the input gives to the tensor: nodes keep the other names that they have in
         the input.
+    kept
+        A node that stays as it is.
 
     Returns
     -------
@@ -152,16 +158,21 @@ def without_storage(
     names = tuple(names)
     nodes: list[Node] = []
     for node in branch.nodes:
-        if isinstance(node, Storage) and node.component == component and tensor in node.tensors:
+        if (
+            isinstance(node, Storage)
+            and node is not kept
+            and node.component == component
+            and tensor in node.tensors
+        ):
             rest = tuple(name for name in node.tensors if name != tensor)
-            kept = node.original and tuple(name for name in node.original if name not in names)
-            if rest or kept:
-                nodes.append(replace(node, tensors=rest, original=kept))
+            original = node.original and tuple(n for n in node.original if n not in names)
+            if rest or original:
+                nodes.append(replace(node, tensors=rest, original=original))
         else:
             nodes.append(node)
     end = branch.end
     if not isinstance(end, Compute):
-        inner = tuple(without_storage(b, tensor, component, names) for b in end.branches)
+        inner = tuple(without_storage(b, tensor, component, names, kept) for b in end.branches)
         end = replace(end, branches=inner)
     return Branch(tuple(nodes), end)
 

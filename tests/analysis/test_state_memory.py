@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,7 +77,14 @@ def last_state(mapping: str) -> Report:
     return polylat.analyze(polylat.load(*files))
 
 
-def test_the_rolling_form() -> None:
+def yaml_file(spec: Spec, folder: Path) -> Path:
+    """The input as a file."""
+    file = folder / "changed.yaml"
+    file.write_text(spec.to_yaml(), encoding="utf-8")
+    return file
+
+
+def test_the_rolling_form(tmp_path: Path) -> None:
     """T = 256 tokens of D = 64 values: each is loaded, and its state written back or not."""
     steps, values = 256, 64
     every, rolling = last_state("written"), last_state("rolling")
@@ -92,6 +100,16 @@ def test_the_rolling_form() -> None:
     (only,) = rolling.recurrences[0].states
     assert [(t.component, t.written_back) for t in only.tiles] == [("registers", False)]
     assert "out of which Y reads it" in " ".join(str(every).split())
+    best = every.changes().best
+    assert best is not None
+    assert (best.what, best.latency) == ("H kept in registers alone", rolling.latency)
+    assert best.write == (
+        "!Storage {component: registers, tensors: [H_prev, H]} in place of the outermost Storage of"
+        " H, and no other"
+    )
+    again = polylat.analyze(polylat.load(yaml_file(best.spec, tmp_path)))
+    assert again.latency == rolling.latency
+    assert not [key for key in again.accesses if key[1:3] == ("DRAM", "H")]
     text = (ROOT / "docs" / "recurrences.md").read_text(encoding="utf-8")
     table = text[text.index("<!-- last_state -->") : text.index("<!-- end of last_state -->")]
     for report, left in ((every, steps * values), (rolling, values)):
