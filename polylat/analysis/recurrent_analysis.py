@@ -12,7 +12,7 @@ from polylat.analysis.changes import Change, ChangeKind
 from polylat.analysis.occupancy import occupancies
 from polylat.analysis.recurrences import Recurrence, recurrences
 from polylat.analysis.variation import Rescheduled, reschedule_with_choice
-from polylat.engine.orders import ScheduleChoice
+from polylat.engine.solution import Solution
 from polylat.errors import PolylatError, UnsupportedError
 from polylat.lowering.holder_tiles import memory_sizes
 from polylat.lowering.paths import Leaf
@@ -57,16 +57,16 @@ class RingOutcome:
         Its latency.
     hides
         Whether the recurrences take no longer than the busiest port.
-    overflow
-        Which memories would hold more than their size, in words.
     slowest
         The slowest of the recurrences; None where their times are not known.
+    chosen
+        The schedule.
     """
 
     found: Rescheduled
     hides: bool
-    overflow: str
     slowest: Recurrence | None
+    chosen: Solution
 
     @property
     def ratio(self) -> Fraction | None:
@@ -136,7 +136,7 @@ class RecurrentAnalysis:
             left = []
         hides = len(left) >= len(names) and not any(ring.binding for ring in left)
         slowest = max(left, key=lambda ring: ring.interval, default=None)
-        return RingOutcome(found, hides, self._overflow(choice), slowest)
+        return RingOutcome(found, hides, slowest, choice.chosen)
 
     def add(self, candidate: RingChange, rings: Sequence[Recurrence]) -> RingOutcome | None:
         """Analyze a change, and keep it if it is legal.
@@ -180,7 +180,7 @@ class RecurrentAnalysis:
             candidate.write,
             rings[0].einsums,
             outcome.hides if any(ring.binding for ring in rings) else None,
-            outcome.overflow,
+            self._overflow(outcome.chosen),
         )
 
     def tell(self, rings: Sequence[Recurrence], *sentences: str) -> None:
@@ -221,12 +221,12 @@ class RecurrentAnalysis:
         """Whether a memory is limited."""
         return bool(memory_sizes(self.spec, list(self.leaves.values())))
 
-    def _overflow(self, choice: ScheduleChoice) -> str:
+    def _overflow(self, chosen: Solution) -> str:
         """Say which memories do not hold what a change needs; empty if all do."""
         if not self._limited:
             return ""
         try:
-            full = [m for m in occupancies(choice.chosen) if m.exceeded]
+            full = [m for m in occupancies(chosen) if m.exceeded]
         except UnsupportedError:
             return ""
         return ", ".join(
