@@ -14,7 +14,8 @@ from polylat.errors import OptionError
 from polylat.numbers import Number, format_number, percent
 from polylat.spec import Spec
 from polylat.spec.mapping import Sequential
-from polylat.spec.names import KnownNames
+from polylat.spec.names import KnownNames, known_names
+from polylat.spec.options import without_missing
 from polylat.spec.staged import staged_holders
 from polylat.tables import Column, Table, Tabular
 
@@ -246,7 +247,9 @@ def single_changes(
     for fetch in fetches:
         if fetch.hoisted is not None:
             what = f"{fetch.tensor} kept in {fetch.into} above {fetch.split}"
-            add("hoist", what, fetch.hoisted, options)
+            mapping = fetch.hoisted.mapping
+            hoisted_names = known_names(spec.workload, spec.arch.order, mapping)
+            add("hoist", what, fetch.hoisted, without_missing(options, hoisted_names))
     times = "twice" if factor == 2 else f"{factor} times"
     for component, action in _throughputs(spec):
         what = {OVERHEAD: f"overhead of {component}", None: component}.get(

@@ -19,7 +19,8 @@ from polylat.lowering.paths import Leaf
 from polylat.numbers import format_number, percent
 from polylat.spec import Spec
 from polylat.spec.mapping import Branch
-from polylat.spec.names import KnownNames
+from polylat.spec.names import KnownNames, known_names
+from polylat.spec.options import without_missing
 from polylat.spec.reading.mapping_paths import check_paths
 
 __all__ = ["RecurrentAnalysis", "RingChange", "RingOutcome", "least"]
@@ -170,10 +171,12 @@ class RecurrentAnalysis:
         outcome
             What it gives.
         """
+        spec = candidate.spec
+        known = known_names(spec.workload, spec.arch.order, spec.mapping)
         self.found[candidate.what] = Change(
             candidate.kind,
             candidate.what,
-            replace(candidate.spec, schedule=dict(candidate.options)),
+            replace(spec, schedule=without_missing(candidate.options, known)),
             candidate.component,
             None,
             outcome.found,

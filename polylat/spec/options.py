@@ -95,6 +95,35 @@ def _is_all(value: object) -> bool:
     return isinstance(value, (str, list, tuple)) and value in (ALL, [ALL], (ALL,))
 
 
+def without_missing(options: Mapping[str, Any], known: KnownNames) -> dict[str, Any]:
+    """Leave out the holders that another mapping does not have.
+
+    Parameters
+    ----------
+    options
+        Options of `analyze` in their normal forms, for some mapping.
+    known
+        The names that exist in the other mapping, of the same cascade and architecture.
+
+    Returns
+    -------
+    dict
+        The options for the other mapping.
+    """
+    found = dict(options)
+    found["background"] = tuple(
+        pair for pair in options["background"] if pair[1] is None or pair in known.write_backs
+    )
+    found["staged"] = tuple(
+        pair for pair in options["staged"] if None in pair or pair in known.holders
+    )
+    if isinstance(options["slots"], Mapping):
+        exist = {f"{tensor}@{component}" for tensor, component in (*known.backing, *known.holders)}
+        slots = options["slots"]
+        found["slots"] = {n: slots[n] for n in slots if "@" not in n or n in exist}
+    return found
+
+
 def check_option_names(names: Iterable[object], *, where: str | None = None) -> None:
     """Refuse names that are not options of `analyze`.
 

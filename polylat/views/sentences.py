@@ -15,6 +15,7 @@ from polylat.views.style import WAIT_REASONS
 __all__ = [
     "LEAVES_STREAM",
     "ORDER_IS_KEPT",
+    "STATES_ARE_WAITED_FOR",
     "contention_sentences",
     "count_words",
     "is_small",
@@ -29,6 +30,12 @@ LEAVES_STREAM = (
     " AccelForge assumes. Separate transfers, of staged holders for example, do not."
 )
 """The limit of the model."""
+
+STATES_ARE_WAITED_FOR = (
+    "In a recurrence, all that streams into a step waits for the state; staged tiles are fetched"
+    " ahead."
+)
+"""What streaming does to a recurrence."""
 
 ORDER_IS_KEPT = (
     "The order of service on each port is kept. A new analysis with other throughputs may find a"

@@ -30,6 +30,7 @@ from polylat.views.report_tables import (
 from polylat.views.sentences import (
     LEAVES_STREAM,
     ORDER_IS_KEPT,
+    STATES_ARE_WAITED_FOR,
     count_words,
     is_small,
     latency_sentences,
@@ -117,7 +118,8 @@ def render_report(
     if certificate is not None:
         head = _styled(certificate.headline()[0])
         sections.append(_section("Certificate", head, f"{certificate.how}.", *certificate.tables()))
-    sections.append(Text(LEAVES_STREAM, style="dim"))
+    limit = f"{LEAVES_STREAM} {STATES_ARE_WAITED_FOR}" if results.recurrences else LEAVES_STREAM
+    sections.append(Text(limit, style="dim"))
     return _spaced(sections)
 
 

@@ -77,6 +77,7 @@ def test_staged_inputs() -> None:
     assert report_of(with_schedule(data, change.write)).latency == 29
     told = " ".join(str(report).split())
     assert "staged, in the same slots: 29: what streams waits for the state" in told
+    assert "all that streams into a step waits for the state" in told
     # What is staged already is no change.
     again = report_of(data, staged="x@RF")
     assert again.latency == 29

@@ -117,6 +117,24 @@ def test_the_rolling_form(tmp_path: Path) -> None:
         assert f"| {report.latency:,} | {left:,} | {dram.peak:,} |" in table
 
 
+def test_options_of_holders_that_are_gone(tmp_path: Path) -> None:
+    """H@registers is written back no more; its slots, and other holders, stay."""
+    files = (EXAMPLES / f"last_state{end}.yaml" for end in ("", "_written"))
+    slots = {"H@DRAM": 5, "H@registers": 4, "X": 3}
+    report = polylat.analyze(
+        polylat.load(*files),
+        staged=["H@registers", "X@registers"],
+        background=["H@registers", "Y@registers"],
+        slots=slots,
+    )
+    (alone,) = (c for c in report.changes().changes if c.what == "H kept in registers alone")
+    assert alone.spec.schedule["staged"] == (("X", "registers"),)
+    assert alone.spec.schedule["background"] == (("Y", "registers"),)
+    assert alone.spec.schedule["slots"] == {"H@registers": 4, "X": 3}
+    again = polylat.analyze(polylat.load(yaml_file(alone.spec, tmp_path)))
+    assert again.latency == alone.latency
+
+
 def test_all_states_are_read_outside() -> None:
     data = scan(4, 2, 3)
     data["workload"]["einsums"].append(
