@@ -9,7 +9,7 @@ import numpy as np
 
 from polylat.engine.solution import Solution
 from polylat.lowering.iterations import IterationTable
-from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.arrays import Ints, Times, widened
 from polylat.schedule.pieces import Pieces, merge_pieces
 
 __all__ = ["BlockStarts", "Starts", "block_starts", "build_starts", "piece_per_sample"]
@@ -136,7 +136,7 @@ def block_starts(solution: Solution) -> tuple[BlockStarts, ...]:
                     tiles,
                     iterations[graph.task_block[on_port] - first],
                     timing.task_begin[on_port],
-                    graph.task_duration[on_port],
+                    widened(graph.task_duration[on_port]),
                 )
             pieces = piece_per_sample(tiles, iterations, ready, ready * 0)
             found.append(BlockStarts(leaf, index, pieces, tasks))
