@@ -243,6 +243,9 @@ class Waits:
             some: Iterable[Index] = [awaited.last]
         elif any(pieces.points == stream.ready.points for pieces in stream.tasks.values()):
             some = []
+        elif awaited.last is not None:
+            # Of those that start together, the others start no later than the last one.
+            some = _last_ending_at(begun, time, awaited.last)
         else:
             some = services_ending_at(begun, time)
         for index in some:
@@ -303,17 +306,60 @@ def services_ending_at(pieces: Pieces, time: int) -> Iterator[Index]:
     tuple of int
         The indices of a tile iteration. A port that serves one block at a time has at most one.
     """
+    for left, terms, low, stride in _columns_at(pieces, time):
+        for steps in _combinations(left, terms):
+            yield tuple(a + n * x for a, n, x in zip(low, stride, steps, strict=True))
+
+
+def _last_ending_at(pieces: Pieces, time: int, last: Index) -> Iterator[Index]:
+    """Yield per piece the last tile iteration, up to a given one, in which a service ends then."""
+    for left, terms, low, stride in _columns_at(pieces, time):
+        limits = [divmod(at - a, n) for at, a, n in zip(last, low, stride, strict=True)]
+        steps = _last_combination(left, terms, limits)
+        if steps is not None:
+            yield tuple(a + n * x for a, n, x in zip(low, stride, steps, strict=True))
+
+
+def _columns_at(
+    pieces: Pieces, time: int
+) -> Iterator[tuple[int, list[tuple[int, int]], list[int], list[int]]]:
+    """Yield the pieces in which a service may end at a time.
+
+    How much later that is than the end of the first service; per loop, the rate and the number of
+    members; the first index, and the distance of indices.
+    """
     for f in np.flatnonzero(np.asarray((pieces.first <= time) & (pieces.last >= time))).tolist():
         column = pieces.chosen(np.array([f]))
         left = time - int(column.start[0]) - int(column.duration[0])
-        terms = [
-            (int(c), int(n)) for c, n in zip(column.rate[:, 0], column.count[:, 0], strict=True)
-        ]
-        for steps in _combinations(left, terms):
-            yield tuple(
-                int(low) + int(stride) * x
-                for low, stride, x in zip(column.low[:, 0], column.stride[:, 0], steps, strict=True)
-            )
+        rates, counts, low, stride = (
+            [int(x) for x in row[:, 0]]
+            for row in (column.rate, column.count, column.low, column.stride)
+        )
+        # A loop with one index has no distance.
+        yield left, list(zip(rates, counts, strict=True)), low, [max(n, 1) for n in stride]
+
+
+def _last_combination(
+    total: int, terms: Sequence[tuple[int, int]], limits: Sequence[tuple[int, int]] | None
+) -> tuple[int, ...] | None:
+    """Return the last one of the steps that `_combinations` yields, up to a limit.
+
+    The limit is given per loop: the largest step, and by how much the index of the limit is larger;
+    None: there is no limit.
+    """
+    if not terms:
+        return None if total else ()
+    (rate, count), rest = terms[0], terms[1:]
+    steps = _steps(total, rate, count, rest)
+    most, beyond = (count - 1, 1) if limits is None else limits[0]
+    for x in range(min(steps.stop - 1, most), steps.start - 1, -1)[:_MAX_EVENTS]:
+        equal = limits is not None and x == most and not beyond
+        found = _last_combination(total - rate * x, rest, limits[1:] if limits and equal else None)
+        if found is not None:
+            return (x, *found)
+        if not rate and not equal:
+            return None  # nor for any smaller step
+    return None
 
 
 def _combinations(total: int, terms: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
@@ -323,13 +369,17 @@ def _combinations(total: int, terms: Sequence[tuple[int, int]]) -> Iterator[tupl
             yield ()
         return
     (rate, count), rest = terms[0], terms[1:]
-    least = sum(min(0, c * (n - 1)) for c, n in rest)
-    most = sum(max(0, c * (n - 1)) for c, n in rest)
-    if rate <= 0:
-        steps: Sequence[int] = range(min(count, _MAX_EVENTS))
-    else:
-        low, high = -((most - total) // rate), (total - least) // rate
-        steps = range(max(0, low), min(count - 1, high) + 1)
-    for x in steps:
+    steps = _steps(total, rate, count, rest)
+    for x in steps if rate > 0 else steps[:_MAX_EVENTS]:
         for more in _combinations(total - rate * x, rest):
             yield (x, *more)
+
+
+def _steps(total: int, rate: int, count: int, rest: Sequence[tuple[int, int]]) -> range:
+    """Return the steps in one loop that those in the other loops may make up to a total."""
+    if rate <= 0:
+        return range(count)
+    least = sum(min(0, c * (n - 1)) for c, n in rest)
+    most = sum(max(0, c * (n - 1)) for c, n in rest)
+    low, high = -((most - total) // rate), (total - least) // rate
+    return range(max(0, low), min(count - 1, high) + 1)
