@@ -31,7 +31,6 @@ from polylat.schedule.backtrack_steps import (
     WAITS,
     ZERO,
     copy_row,
-    first_idle,
     locate,
     predecessor,
     residue,
@@ -288,7 +287,4 @@ def compiled_walk(
             for r in range(t[N_MODULI]):
                 lag = t[t[WAIT_LAG] + r * t[WAITS] + wait]
                 time[0, r] = (time[0, r] - lag) % t[t[MODULI] + r]
-            event = first_idle(t, work, time, event, none)
-            if event == LOST:
-                return LOST, ZERO
     return end, made

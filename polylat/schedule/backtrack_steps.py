@@ -16,7 +16,6 @@ __all__ = [
     "ZERO",
     "compiled_reasons",
     "copy_row",
-    "first_idle",
     "locate",
     "predecessor",
     "residue",
@@ -444,35 +443,6 @@ def predecessor(t: Any, work: Any, time: Any, event: Any, none: Any, port: Any) 
             return found, reason, NONE
         now = found
         copy_row(work, CHOSEN, NOW)
-
-
-@_njit
-def first_idle(t: Any, work: Any, time: Any, event: Any, none: Any) -> Any:
-    """Return the first tile iteration of the leaf that starts with `HERE`, if that has no tasks.
-
-    Parameters
-    ----------
-    t, work, time
-        The packed tables, and room for intermediate results and for times.
-    event
-        The event at `HERE`, which happens at `time[0]`.
-    none
-        The code `START` of `reasons`.
-
-    Returns
-    -------
-    int
-        The start of that tile iteration, with its periods in `HERE`; the event itself if it is no
-        start of a tile iteration without tasks; `LOST` if times cannot be extrapolated.
-    """
-    if event >= t[ITERATIONS]:
-        return event
-    if t[t[SERVED_START] + event] < t[t[SERVED_START] + event + 1]:
-        return event
-    copy_row(work, HERE, NOW)
-    event = _first_together(t, work, time, event, none)
-    copy_row(work, NOW, HERE)
-    return event
 
 
 @_njit

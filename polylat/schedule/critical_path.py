@@ -174,7 +174,8 @@ def critical_chain(timed: TimedEvents) -> CriticalChain:
     waits: for the first rule (flow, barrier, capacity, in the order of the mapping) of which a
     source passes then, otherwise for its first fill that may start then. A source passes when its
     last task has: of those that pass then, the one of the latest tile iteration, of its foreground
-    before its fills, with the largest number.
+    before its fills, with the largest number; if there is none, the latest tile iteration without
+    tasks whose fixed latency ends then.
 
     Parameters
     ----------
@@ -271,6 +272,7 @@ def _walked_back(timed: TimedEvents, last: Ints, steps: int) -> tuple[Ints, Ints
         START,
         FLOW,
         timed.events.graph.blocks,
+        timed.events.graph.blocks + timed.events.graph.tasks,
         timed.start,
         timed.precedences.source,
         timed.precedences.reason,
@@ -288,6 +290,7 @@ def _walk_back(
     none: int,
     flow: int,
     blocks: int,
+    served: int,
     start: Any,
     source: Any,
     reason: Any,
@@ -306,8 +309,9 @@ def _walk_back(
         The events to begin with, and from each the largest number of tasks.
     none, flow
         The codes `START` and `FLOW` of `reasons`.
-    blocks
-        Number of blocks: the end of task k is event ``blocks + k``.
+    blocks, served
+        Number of blocks: the end of task k is event ``blocks + k``; the first event behind these:
+        it and the others are ends of service and finishes.
     start, source, reason, lag
         The precedences by target.
     durations, values
@@ -328,6 +332,7 @@ def _walk_back(
         event = first
         taken = 0
         task = -1  # the part of the walk that is the last task
+        held = -1  # a precedence on the start of a tile iteration, if no earlier task is found
         while True:
             time = values[event]
             if blocks <= event < blocks + len(durations):
@@ -345,6 +350,14 @@ def _walk_back(
             while values[source[wait]] + lag[wait] != time:
                 wait += 1
                 assert wait < start[event + 1]  # times are the earliest: one is tight
+            if event >= served and source[wait] >= served:  # the previous finish of the leaf
+                own = wait + 1
+                if held < 0 and own < start[event + 1] and source[own] == (event - served) % blocks:
+                    held = own if values[source[own]] + lag[own] == time else held
+            else:
+                if event >= served and source[wait] < blocks and held >= 0:
+                    wait = held
+                held = -1
             if task >= 0 and reasons[task] == none:
                 reasons[task] = reason[wait]
             if lag[wait] > 0:

@@ -17,7 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import polylat
-from plain_events import Event, PlainEvents
+from plain_events import Event, PlainEvents, Wait
 from polylat import Spec
 from polylat.schedule.critical_path import (
     TimedEvents,
@@ -58,6 +58,7 @@ class Walk:
         """The tasks up to an event, latest first, and the fixed latencies between them."""
         task: Part | None = None
         after: list[Part] = []
+        idle: Wait | None = None
         while True:
             time = self.times[event]
             if event[0] == "end":
@@ -71,6 +72,14 @@ class Walk:
                 break
             tight = (w for w in self.plain.waits(event) if self.times[w.source] + w.lag == time)
             wait = next(tight)
+            if wait.source[0] in ("served", "finish") and event[0] in ("served", "finish"):
+                # If no task is found further back, the latest tile iteration without tasks counts.
+                own = (w for w in tight if w.source == ("start", event[1]))
+                idle = idle or next(own, None)
+            else:
+                if event[0] in ("served", "finish") and wait.source[0] == "start":
+                    wait = idle or wait
+                idle = None
             if task is not None and task[3] == START:
                 task = (*task[:3], wait.reason)
             if wait.lag:
