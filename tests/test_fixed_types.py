@@ -114,10 +114,11 @@ FITTING = {
     "engine/capacity_rows.py": {
         "_tile_exists": INDICES,
     },
-    "engine/extension.py": {
-        "_finishing_tasks": INDICES,
+    "engine/finishing.py": {
+        "_users_of": INDICES,
+        "_FinishParts.__init__": INDICES,
+        "_FinishParts.add": INDICES,
         "_later_starts": INDICES,
-        "_joined": INDICES,
     },
     "engine/port_turns.py": {"latest_first": INDICES},
     "engine/row_builder.py": {
@@ -152,6 +153,7 @@ FITTING = {
     "engine/service_table.py": {
         "ServiceTable.locate": INDICES,
         "ServiceTable.at_sampled_distance": INDICES,
+        "joined_precedences": INDICES,
     },
     "engine/skewed_order.py": {"_awaited": INDICES, "_last_tasks": INDICES},
     "engine/work_conserving.py": {
@@ -272,6 +274,7 @@ FITTING = {
     },
     "schedule/event_families.py": {
         "EventFamilies.of": NUMBERS,
+        "_events_of": NUMBERS,
     },
     "schedule/events.py": {
         "EventNumbering.at": NUMBERS,

@@ -129,7 +129,7 @@ class CriticalWalk:
     @property
     def _last_stall(self) -> tuple[int, Ints, int]:
         """The start that holds back the last finish of a rigid pipeline, as `_last`."""
-        timing, stalled = self.timing, self.repeats.finishing.stalled_ends
+        timing, stalled = self.timing, self.repeats.finishing.started_ends
         finishes = timing.finish[stalled.target]
         values = timing.values[stalled.source]
         grown = stalled.periods.astype(values.dtype) * self._growth(stalled.source)

@@ -341,23 +341,27 @@ class RowBuilder:
             return self.families.event(self.families.ready[leaf, index], keys), keys
         return self.families.event(self.families.start[leaf], keys), keys
 
-    def finish(self, leaf: int) -> tuple[list[int], int]:
+    def finish(self, leaf: int, *, served: bool) -> tuple[list[int], int]:
         """Return the families whose latest event is the finish of a tile iteration.
 
         Parameters
         ----------
         leaf
             The leaf.
+        served
+            Whether it suffices that the tile iteration has been served.
 
         Returns
         -------
         (families, lag)
-            The families, and how long after the latest event the tile iteration has finished; it
-            has been served with that event.
+            The families, and how long after the latest event the tile iteration has finished, or
+            been served.
         """
-        ports = self.families.finish_of.get(leaf, ())
-        lag = int(self.graph.latency[self.layout.bases[leaf]])
-        return [self.families.start[leaf], *ports], lag
+        families = self.families
+        found = [families.start[leaf], *families.finish_of.get(leaf, ())]
+        if served:
+            return found, 0
+        return [*found, *families.late.get(leaf, ())], int(self.graph.foreground_latencies[leaf][0])
 
     def passing(self, leaf: int, index: int) -> tuple[list[int], int]:
         """Return the families whose latest event ends the service of a separate block.
@@ -458,9 +462,8 @@ class RowBuilder:
         list of Rows
             The rows.
         """
-        families, lag = self.finish(leaf)
-        late = 0 if served else lag
-        rows = [self.rows(target, f, source, sound=sound, lag=late) for f in families]
+        families, lag = self.finish(leaf, served=served)
+        rows = [self.rows(target, f, source, sound=sound, lag=lag) for f in families]
         if not served and leaf in self._stalls:
             rows += self._after_stalls(target, leaf, source, sound)
         return rows

@@ -48,10 +48,11 @@ def chain_rows(builder: RowBuilder) -> list[Rows]:
         rows.append(builder.rows(target, family, before[exists]))
     for family, parts in builder.families.parts:
         itself = builder.itself(int(builder.families.leaf[family]))
+        lag = builder.families.delay.get(family, 0)
         for part in parts:
-            keys = np.flatnonzero(builder.families.occurs(part))
+            keys = np.flatnonzero(builder.families.occurs(part) & builder.families.occurs(family))
             target = builder.families.event(family, keys)
-            rows.append(builder.rows(target, part, itself[keys], own=True))
+            rows.append(builder.rows(target, part, itself[keys], own=True, lag=lag))
     return rows
 
 

@@ -13,6 +13,7 @@ given a relation between sampled tasks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -21,9 +22,13 @@ from polylat.lowering.dependences.extend import through_skipped
 from polylat.lowering.iterations import IrregularError, IterationTable
 from polylat.lowering.numbering import Numbering
 from polylat.schedule.arrays import Ints
+from polylat.schedule.events import Precedences
 from polylat.schedule.graph import TaskGraph
 
-__all__ = ["ServiceTable"]
+__all__ = ["PrecedencePart", "ServiceTable", "joined_precedences"]
+
+PrecedencePart = tuple[Ints, Ints, Ints]
+"""(source, target, periods) of some precedences, see `Precedences`."""
 
 
 class ServiceTable:
@@ -261,19 +266,49 @@ class ServiceTable:
         keys = self.port[tasks] * tiles.size + self.iteration[tasks] - base
         at = np.searchsorted(keys, port * tiles.size + position, side="right") - 1
         which = np.flatnonzero((at >= 0) & (self.port[tasks[at]] == port))
-        source, position, periods = tasks[at[which]], position[which], periods[:, which]
+        source = tasks[at[which]]
         occurrence = self.iteration[source] - base
-        earlier = np.flatnonzero(occurrence != position)
-        found = occurrence.copy()
-        digits = self.layout.later(base + position[earlier], periods[:, earlier])
-        found[earlier], periods[:, earlier] = _last_occurrence(
-            tiles, position[earlier], periods[:, earlier], digits, occurrence[earlier]
-        )
+        found, periods = self._occurring(leaf, occurrence, position[which], periods[:, which])
         changed = found != occurrence
         source[changed] = self.counterparts(base + found[changed], source[changed])
         return source, which, periods
 
-    def precedences(self, source: Ints, target: Ints) -> list[tuple[Ints, Ints, Ints]]:
+    def last_of(
+        self, leaf: int, some: Ints, position: Ints, periods: Ints
+    ) -> tuple[Ints, Ints, Ints]:
+        """Return the last one of some tile iterations of a leaf up to a tile iteration.
+
+        Parameters
+        ----------
+        leaf, some
+            The leaf, and some of its tile iterations, numbered within the leaf, increasing.
+        position, periods
+            As for `last_served`.
+
+        Returns
+        -------
+        (iterations, which, periods)
+            The last ones, numbered within the leaf, shape (m,); the others as for `last_served`.
+        """
+        at = np.searchsorted(some, position, side="right") - 1
+        which = np.flatnonzero(at >= 0)
+        found, periods = self._occurring(leaf, some[at[which]], position[which], periods[:, which])
+        return found, which, periods
+
+    def _occurring(
+        self, leaf: int, occurrence: Ints, position: Ints, periods: Ints
+    ) -> tuple[Ints, Ints]:
+        """Return the last occurrences before instances, from those before their tile iterations."""
+        tiles, base = self.layout.tiles[leaf], self.layout.bases[leaf]
+        earlier = np.flatnonzero(occurrence != position)
+        found, later = occurrence.copy(), periods.copy()
+        digits = self.layout.later(base + position[earlier], periods[:, earlier])
+        found[earlier], later[:, earlier] = _last_occurrence(
+            tiles, position[earlier], periods[:, earlier], digits, occurrence[earlier]
+        )
+        return found, later
+
+    def precedences(self, source: Ints, target: Ints) -> list[PrecedencePart]:
         """Return the precedences of pairs of tasks, carried across skipped ranges.
 
         Where a skipped range lies between the two, the target waits for an instance of the source
@@ -322,6 +357,36 @@ class ServiceTable:
     def _search(self, keys: Ints) -> Ints:
         """Positions in the sorted keys; where a key is missing, of another one."""
         return np.minimum(np.searchsorted(self._sorted_keys, keys), len(self._sorted_keys) - 1)
+
+
+def joined_precedences(layout: Numbering, parts: Sequence[PrecedencePart]) -> Precedences:
+    """Concatenate precedences; the numbers of periods are padded to the largest depth.
+
+    Parameters
+    ----------
+    layout
+        The numbering of the tile iterations.
+    parts
+        The precedences, in parts.
+
+    Returns
+    -------
+    Precedences
+        All precedences.
+    """
+    if not parts:
+        empty = np.zeros(0, dtype=np.int64)
+        return Precedences(empty, empty, np.zeros((layout.depth, 0), dtype=np.int64))
+    columns = []
+    for source, _, periods in parts:
+        padded = np.zeros((layout.depth, len(source)), dtype=np.int64)
+        padded[: len(periods)] = periods
+        columns.append(padded)
+    return Precedences(
+        np.concatenate([source for source, _, _ in parts]),
+        np.concatenate([target for _, target, _ in parts]),
+        np.concatenate(columns, axis=1),
+    )
 
 
 def _last_occurrence(

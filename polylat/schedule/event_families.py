@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,10 +34,17 @@ class EventFamilies:
         (leaf, position of a block, port) → the ends of the block's tasks.
     served, finish
         (leaf, port) → the last end of a task so far; of a foreground task.
+    late
+        Leaf → the same, of starts and by port, of those tile iterations only whose fixed latency
+        is at least a given one: for each but the smallest that occurs. These events are as much
+        later as that latency is larger than the smallest one.
     latest_of
         Family of tasks, or of beginnings of blocks → the last one of its events so far.
     parts
         (family, the families of which it is the latest event so far).
+    delay
+        Family → by how many steps of the task graph its events are later than those of its parts;
+        missing: 0.
     exists
         Shape (events,): whether the event itself occurs.
     sizes
@@ -54,8 +61,10 @@ class EventFamilies:
     task: Mapping[tuple[int, int, int], int]
     served: Mapping[tuple[int, int], int]
     finish: Mapping[tuple[int, int], int]
+    late: Mapping[int, Sequence[int]]
     latest_of: Mapping[int, int]
     parts: tuple[tuple[int, tuple[int, ...]], ...]
+    delay: Mapping[int, int]
     exists: Mask
     sizes: tuple[int, ...]
     starts: Ints
@@ -153,7 +162,6 @@ class EventFamilies:
             The families.
         """
         leaves: list[int] = []
-        every_key = np.concatenate([np.zeros(0, dtype=np.int64), *keys])
 
         def new(leaf: int) -> int:
             leaves.append(leaf)
@@ -173,14 +181,16 @@ class EventFamilies:
         ):
             task[leaf, index, port] = new(leaf)
             kinds[leaf, index, port] = kind
-        parts: dict[tuple[int, ...], int] = {}
+        parts: dict[tuple[tuple[int, ...], int], int] = {}
 
-        def latest(leaf: int, *of: int) -> int:
-            if of not in parts:
-                parts[of] = new(leaf)
-            return parts[of]
+        def latest(leaf: int, *of: int, delay: int = 0) -> int:
+            if (of, delay) not in parts:
+                parts[of, delay] = new(leaf)
+            return parts[of, delay]
 
         served, finish = {}, {}
+        fronts: dict[int, list[tuple[int, ...]]]
+        fronts = {leaf: [(family,)] for leaf, family in start.items()}
         on_port: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         for key in task:
             on_port.setdefault((key[0], key[2]), []).append(key)
@@ -189,6 +199,13 @@ class EventFamilies:
             front = [task[key] for key in mine if kinds[key] == 1]
             if front:
                 finish[leaf, port] = latest(leaf, *front)
+                fronts[leaf].append((*front,))
+        late: dict[int, list[int]] = {}
+        only: dict[int, Mask] = {}
+        for leaf, delay, points in _late_points(graph, grid, keys):
+            found = [latest(leaf, *of, delay=delay) for of in fronts[leaf]]
+            late.setdefault(leaf, []).extend(found)
+            only |= dict.fromkeys(found, points)
         latest_of = {
             family: latest(key[0], family) for key, family in [*task.items(), *ready.items()]
         }
@@ -196,21 +213,15 @@ class EventFamilies:
         sizes = np.array(grid.sizes)[leaf_of]
         ends = np.cumsum(sizes)
         first = ends - sizes
-        starts = np.full(graph.blocks, -1)
-        starts[: graph.iterations] = first[family_numbers(start, graph.leaf)] + every_key
-        if len(separate):
-            which = family_numbers(ready, owner_leaf[separate], graph.sequence[separate])
-            starts[separate] = first[which] + every_key[graph.owner[separate]]
-        tasks = np.zeros(0, dtype=np.int64)
-        if graph.tasks:
-            which = family_numbers(task, owner_leaf[block], graph.sequence[block], graph.task_port)
-            tasks = first[which] + every_key[graph.owner[block]]
+        starts, tasks = _events_of(graph, first, keys, start, ready, task)
         exists = np.zeros(int(ends[-1]), dtype=np.bool_)
         exists[starts] = True
         exists[tasks] = True
-        for of, family in parts.items():
+        for (of, _), family in parts.items():
             for one in of:
                 exists[first[family] : ends[family]] |= exists[first[one] : ends[one]]
+            if family in only:
+                exists[first[family] : ends[family]] &= only[family]
         return EventFamilies(
             leaf_of,
             first,
@@ -220,13 +231,57 @@ class EventFamilies:
             task,
             served,
             finish,
+            late,
             latest_of,
-            tuple((family, of) for of, family in parts.items()),
+            tuple((family, of) for (of, _), family in parts.items()),
+            {family: delay for (_, delay), family in parts.items() if delay},
             exists,
             tuple(grid.sizes),
             starts,
             tasks,
         )
+
+
+def _late_points(
+    graph: TaskGraph, grid: Grid, keys: Sequence[Ints]
+) -> Iterator[tuple[int, int, Mask]]:
+    """Yield per leaf, and fixed latency of its tile iterations but for the smallest one.
+
+    By how many steps it is larger than the smallest one, and which points of the leaf's grid are
+    tile iterations with at least that latency.
+    """
+    for leaf, latencies in enumerate(graph.foreground_latencies):
+        least, *more = latencies.tolist()
+        for latency in more:
+            points = np.zeros(grid.sizes[leaf], dtype=np.bool_)
+            late = graph.latency[: graph.iterations][graph.leaf == leaf] >= latency
+            points[keys[leaf][late]] = True
+            yield leaf, latency - least, points
+
+
+def _events_of(
+    graph: TaskGraph,
+    first: Ints,
+    keys: Sequence[Ints],
+    start: Mapping[int, int],
+    ready: Mapping[tuple[int, int], int],
+    task: Mapping[tuple[int, int, int], int],
+) -> tuple[Ints, Ints]:
+    """Return the events of the beginnings of blocks and of the ends of tasks."""
+    every_key = np.concatenate([np.zeros(0, dtype=np.int64), *keys])
+    leaf = graph.leaf[graph.owner]
+    starts = np.full(graph.blocks, -1)
+    starts[: graph.iterations] = first[family_numbers(start, graph.leaf)] + every_key
+    separate = np.arange(graph.iterations, graph.blocks)
+    if len(separate):
+        which = family_numbers(ready, leaf[separate], graph.sequence[separate])
+        starts[separate] = first[which] + every_key[graph.owner[separate]]
+    tasks = np.zeros(0, dtype=np.int64)
+    if graph.tasks:
+        block = graph.task_block
+        which = family_numbers(task, leaf[block], graph.sequence[block], graph.task_port)
+        tasks = first[which] + every_key[graph.owner[block]]
+    return starts, tasks
 
 
 def _distinct(*columns: Ints) -> list[tuple[int, ...]]:

@@ -11,7 +11,7 @@ import numpy as np
 from polylat.schedule.arrays import Ints, Mask, Narrow, Times, narrow_type, widened
 from polylat.schedule.graph import TaskGraph
 
-__all__ = ["EventNumbering", "Precedences"]
+__all__ = ["EventNumbering", "LaggedPrecedences", "Precedences"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,20 @@ class Precedences:
     source: Ints
     target: Ints
     periods: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class LaggedPrecedences(Precedences):
+    """Precedences with times between their sources and their targets.
+
+    Parameters
+    ----------
+    lag
+        Shape (precedences,), in steps: how long after its source the target happens at the
+        earliest, its own duration aside.
+    """
+
+    lag: Times
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,6 +172,10 @@ class ExtensionRules:
             own = values[families.span(parts[0])].copy()
             for part in parts[1:]:
                 own = np.maximum(own, values[families.span(part)])
+            if family in families.delay:
+                delay = families.delay[family] * unit
+                fits &= exact or int(own.max(initial=0)) + delay < _LIMIT
+                own = own + delay if fits else own
             leaf = int(families.leaf[family])
             filled = fill_forward(self.grid, leaf, own, families.exists[here])
             fits &= filled.dtype == values.dtype

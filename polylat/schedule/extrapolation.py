@@ -18,11 +18,11 @@ import numpy as np
 from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges
 from polylat.schedule.events import EventNumbering, Precedences
 from polylat.schedule.extension import ExtensionRules, PortRules, ServiceRules, SkewRules
+from polylat.schedule.finishing import FinishingTasks
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
 from polylat.schedule.precedences import (
     EventPrecedences,
-    FinishingTasks,
     PortPrecedences,
     event_precedences,
 )
@@ -213,7 +213,7 @@ class PeriodicTaskGraph:
         """
         repeats = self.repeats
         if order is None:
-            stalled = repeats.finishing.stalled_ends if self.graph.rigid else None
+            stalled = repeats.finishing.started_ends if self.graph.rigid else None
             return event_precedences(self.events, None, repeats.chain, stalled=stalled)
         served = repeats.ports.of(order)
         if served is None:
@@ -251,7 +251,7 @@ class PeriodicTaskGraph:
             return []
         members = self.repeats.all_members
         potential = _times_of(self.events, system.earliest(steps))
-        return members.not_increasing(members.extended(*potential, graph.task_duration * 0))
+        return members.not_increasing(members.extended(*potential, graph.task_duration * 0, unit=0))
 
     def timer(self, order: Order | None) -> PeriodicScheduler:
         """Prepare to schedule the graph for many durations.

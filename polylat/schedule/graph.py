@@ -126,6 +126,13 @@ class TaskGraph:
         return len(self.task_block)
 
     @cached_property
+    def foreground_latencies(self) -> list[Times]:
+        """Per leaf, the different fixed latencies of its tile iterations, increasing."""
+        late = self.latency[: self.iterations]
+        firsts = np.flatnonzero(self.leaf_starts)
+        return [np.unique(mine) for mine in np.split(late, firsts[1:])]
+
+    @cached_property
     def loads(self) -> list[int]:
         """Busy time of every port, skipped tile iterations included, in steps."""
         times = self.multiplicity[self.owner[self.task_block]]

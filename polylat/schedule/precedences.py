@@ -7,15 +7,16 @@ which no awaited event is some periods later.
 The finish of a tile iteration is the latest of the ends of its tasks and of the earlier finishes of
 its leaf. Where sampled tile iterations represent skipped ones, these may diverge at different
 constant rates, and their maximum does not grow at a constant rate. There, precedences on a finish
-are replaced by precedences on the last task up to it on each port.
+are replaced by precedences on the last task up to it on each port; where fixed latencies differ,
+on the last one with at least each of them, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,15 +29,14 @@ from polylat.schedule.arrays import (
     group_by_key,
     widened,
 )
-from polylat.schedule.events import EventNumbering, Precedences
+from polylat.schedule.events import EventNumbering, LaggedPrecedences, Precedences
+from polylat.schedule.finishing import FinishingTasks
 from polylat.schedule.reasons import FLOW, PASSED, PORT, START, STARTED
 from polylat.schedule.stalls import stall_precedences
 from polylat.schedule.timing import Order
 
 __all__ = [
     "EventPrecedences",
-    "FinishingTasks",
-    "LaggedPrecedences",
     "PortPrecedences",
     "consecutive",
     "event_precedences",
@@ -49,20 +49,6 @@ _FOREGROUND = 1
 
 _LISTED_AT_ONCE = 1 << 16
 """Number of tasks or edges whose precedences are listed at once: their arrays are small."""
-
-
-@dataclass(frozen=True, eq=False)
-class LaggedPrecedences(Precedences):
-    """Precedences with times between their sources and their targets.
-
-    Parameters
-    ----------
-    lag
-        Shape (precedences,), in steps: how long after its source the target happens at the
-        earliest, its own duration aside.
-    """
-
-    lag: Times
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,56 +152,6 @@ class PortPrecedences:
         return self.seen if order == "oldest" and self.seen is not None else self.skew
 
 
-@dataclass(frozen=True, eq=False)
-class FinishingTasks:
-    """The tasks that finishes of tile iterations consist of: the last ones up to it on each port.
-
-    Parameters
-    ----------
-    ends
-        Precedences from tasks to tile iterations (numbers of tasks, and of tile iterations).
-    edges
-        Precedences from tasks to edges (numbers of edges) whose source is a finish.
-    written
-        Precedences from tasks to separate write-backs (numbers of blocks) of tile iterations.
-    stalled_ends, stalled_edges, stalled_written
-        The same for rigid pipelines, from the starts of later tile iterations.
-    """
-
-    ends: Precedences
-    edges: Precedences
-    written: Precedences
-    stalled_ends: LaggedPrecedences
-    stalled_edges: LaggedPrecedences
-    stalled_written: LaggedPrecedences
-
-    def scaled(self, factor: int, dtype: np.dtype[Any]) -> FinishingTasks:
-        """Return them with lags that are multiplied by a factor.
-
-        Parameters
-        ----------
-        factor
-            The factor.
-        dtype
-            Type of the lags.
-
-        Returns
-        -------
-        FinishingTasks
-            The precedences.
-        """
-
-        def longer(stalls: LaggedPrecedences) -> LaggedPrecedences:
-            return replace(stalls, lag=stalls.lag.astype(dtype) * factor)
-
-        return replace(
-            self,
-            stalled_ends=longer(self.stalled_ends),
-            stalled_edges=longer(self.stalled_edges),
-            stalled_written=longer(self.stalled_written),
-        )
-
-
 def consecutive(tasks: Ints, start: Ints, loops: int) -> Precedences:
     """Return the precedences between tasks that a port serves one after the other.
 
@@ -301,9 +237,9 @@ class _Listing:
 
     Rules of a start, in the order of comparison: the previous tile iteration of the leaf, or the
     finish of the own one for a write-back; the edges (of one edge: the finish or the block, the
-    start, the last task on each port, stalls); the fills. Rules of a task: its start, the port.
-    Rules of a block: its tasks, its start. Rules of a finish, and of the end of service of a tile
-    iteration: its tasks, the previous one, the start, stalls.
+    start, the last tasks on each port, other starts); the fills. Rules of a task: its start, the
+    port. Rules of a block: its tasks, its start. Rules of a finish, and of the end of service of a
+    tile iteration: its tasks, the previous one, the start, other starts.
     """
 
     def __init__(
@@ -319,11 +255,10 @@ class _Listing:
         self.loops = len(graph.edge_periods)
         self.served, self.finishing, self.stalled = served, finishing, stalled
         self.chain = _all_sampled(events, self.loops) if chain is None else chain
-        self.stall_lags: Times = graph.latency[:0]
-        if finishing is not None:
-            stalls = finishing.stalled_edges.lag, finishing.stalled_written.lag
-            self.stall_lags = np.unique(np.concatenate(stalls))
-        self.width = graph.ports + 2 + len(self.stall_lags)
+        of_tasks = 1 if finishing is None else finishing.of_tasks
+        of_starts = 1 if finishing is None else finishing.of_starts
+        self.behind_tasks = 2 + of_tasks * graph.ports
+        self.width = self.behind_tasks + of_starts - 1
         self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
         self.parts: list[_Part] = []
         self.take: Callable[[Ints, Ints, Times | int], None] | None = None
@@ -508,21 +443,15 @@ class _Listing:
         late = graph.latency
         ends, edges, written = finishing.ends, finishing.edges, finishing.written
         self._add(every, events.finish(every), 0, lag=late[every])
-        self._add(
-            events.task(ends.source),
-            events.finish(ends.target),
-            0,
-            ends.periods,
-            lag=late[ends.target],
-        )
-        owner = graph.owner[written.target]
-        rule = 1 + graph.task_port[written.source]
+        finishes = events.finish(ends.target)
+        self._add(events.task(ends.source), finishes, 0, ends.periods, lag=ends.lag)
+        rule = self._task_rule(written.source, written.place) - 1
         tasks = events.task(written.source)
-        self._add(tasks, written.target, rule, written.periods, FLOW, late[owner])
+        self._add(tasks, written.target, rule, written.periods, FLOW, written.lag)
         backs = np.flatnonzero(graph.kind == 2)
         self._add(graph.owner[backs], backs, 0, reason=FLOW, lag=late[graph.owner[backs]])
-        self._of_edge_tasks(edges.source, edges.target, edges.periods)
-        self._of_stalls(finishing)
+        self._of_edge_tasks(edges.source, edges.target, edges.periods, edges.lag, edges.place)
+        self._of_other_starts(finishing)
         start, of_block = group_by_key(graph.task_block, graph.blocks)
         single = np.flatnonzero(
             (graph.edge_source >= graph.iterations) & (graph.edge_until != STARTED)
@@ -530,7 +459,8 @@ class _Listing:
         blocks = graph.edge_source[single]
         which, place = concatenated_ranges(start[blocks], np.diff(start)[blocks])
         edge = single[which]
-        self._of_edge_tasks(of_block[place], edge, graph.edge_periods[:, edge])
+        lag, first = self._edge_lag(edge), np.zeros_like(edge)
+        self._of_edge_tasks(of_block[place], edge, graph.edge_periods[:, edge], lag, first)
         # The source of an edge finishes no earlier than it starts.
         self._add(
             graph.edge_source,
@@ -541,35 +471,35 @@ class _Listing:
             self._edge_lag(np.arange(len(graph.edge_source))),
         )
 
-    def _of_stalls(self, finishing: FinishingTasks) -> None:
+    def _of_other_starts(self, finishing: FinishingTasks) -> None:
         graph, events = self.graph, self.events
-        ends, written = finishing.stalled_ends, finishing.stalled_written
-        passed = graph.edge_until[finishing.stalled_edges.target] == PASSED
-        self._add(ends.source, events.finish(ends.target), 3, ends.periods, lag=ends.lag)
-        rule = self._stall_rule(written.lag)
-        self._add(written.source, written.target, rule, written.periods, FLOW, written.lag)
-        edges = finishing.stalled_edges
-        of = edges.target[passed]
-        self._add(
-            edges.source[passed],
-            graph.edge_target[of],
-            self.edge_rule[of] + self._stall_rule(edges.lag[passed]),
-            edges.periods[:, passed],
-            graph.edge_reason[of],
-            edges.lag[passed],
+        ends, written, edges = (
+            finishing.started_ends,
+            finishing.started_written,
+            finishing.started_edges,
         )
+        self._add(ends.source, events.finish(ends.target), 3, ends.periods, lag=ends.lag)
+        rule = self._start_rule(written.place)
+        self._add(written.source, written.target, rule, written.periods, FLOW, written.lag)
+        of, rule = edges.target, self.edge_rule[edges.target] + self._start_rule(edges.place)
+        reason = graph.edge_reason[of]
+        self._add(edges.source, graph.edge_target[of], rule, edges.periods, reason, edges.lag)
 
-    def _stall_rule(self, lags: Times) -> Ints:
-        """Number the stalls of one finish, the nearest start first; their lags differ."""
-        place = np.searchsorted(self.stall_lags, lags)
-        return self.graph.ports + 1 + len(self.stall_lags) - place
+    def _start_rule(self, place: Ints) -> Ints:
+        """Number the starts of one finish, its own aside, within the rules of an edge."""
+        return self.behind_tasks + place - 1
 
-    def _of_edge_tasks(self, tasks: Ints, edges: Ints, periods: Ints) -> None:
+    def _task_rule(self, tasks: Ints, place: Ints) -> Ints:
+        """Number the tasks of one finish within the rules of an edge."""
+        return 2 + place * self.graph.ports + self.graph.task_port[tasks]
+
+    def _of_edge_tasks(
+        self, tasks: Ints, edges: Ints, periods: Ints, lag: Times, place: Ints
+    ) -> None:
         graph = self.graph
-        rule = self.edge_rule[edges] + 2 + graph.task_port[tasks]
+        rule = self.edge_rule[edges] + self._task_rule(tasks, place)
         source, reason = self.events.task(tasks), graph.edge_reason[edges]
-        target = graph.edge_target[edges]
-        self._add(source, target, rule, periods, reason, self._edge_lag(edges))
+        self._add(source, graph.edge_target[edges], rule, periods, reason, lag)
 
     def _edge_lag(self, edges: Ints) -> Times:
         graph = self.graph
