@@ -23,7 +23,15 @@ from polylat.spec.names import KnownNames, known_names
 from polylat.spec.options import without_missing
 from polylat.spec.reading.mapping_paths import check_paths
 
-__all__ = ["RecurrentAnalysis", "RingChange", "RingOutcome", "least"]
+__all__ = ["RecurrentAnalysis", "RingChange", "RingOutcome", "WorkSpentError", "least"]
+
+_MOST_ITERATIONS = 4_000_000
+"""Largest number of tile iterations that are visited or sampled for all changes together, about a
+minute."""
+
+
+class WorkSpentError(Exception):
+    """No further change is analyzed."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ class RecurrentAnalysis:
         """The legal changes, by their words."""
         self.remarks: list[str] = []
         """What recurrences need to be hidden, in sentences."""
+        self._left = _MOST_ITERATIONS
 
     def analyzed(self, candidate: RingChange, rings: Sequence[Recurrence]) -> RingOutcome | None:
         """Analyze a change.
@@ -126,10 +135,18 @@ class RecurrentAnalysis:
         -------
         RingOutcome or None
             What it gives; None where it is illegal.
+
+        Raises
+        ------
+        WorkSpentError
+            The changes before have taken too many tile iterations.
         """
+        if self._left <= 0:
+            raise WorkSpentError
         found, choice = reschedule_with_choice(candidate.spec, candidate.options)
         if choice is None:
             return None
+        self._left -= choice.solved.model.graph.iterations
         names = {ring.einsums for ring in rings}
         try:
             left = [r for r in recurrences(choice.solved.unlimited) if r.einsums in names]

@@ -11,7 +11,7 @@ from typing import Any
 
 from polylat.analysis.changes import Change
 from polylat.analysis.recurrences import Recurrence
-from polylat.analysis.recurrent_analysis import RecurrentAnalysis
+from polylat.analysis.recurrent_analysis import RecurrentAnalysis, WorkSpentError
 from polylat.analysis.recurrent_holders import add_inner_memories, add_staged_inputs
 from polylat.analysis.recurrent_latencies import add_latencies
 from polylat.analysis.recurrent_loops import add_inner_loops
@@ -69,8 +69,18 @@ def recurrent_changes(
         fixed latency with which it is hidden.
     """
     analysis = RecurrentAnalysis(spec, leaves, options, known)
+    try:
+        _add_changes(analysis, rings[:_MOST_RINGS])
+    except WorkSpentError:
+        analysis.remarks.append(
+            "Further changes against recurrences were not analyzed, as each takes long."
+        )
+    return RecurrentChanges(tuple(analysis.found.values()), tuple(analysis.remarks))
+
+
+def _add_changes(analysis: RecurrentAnalysis, rings: Sequence[Recurrence]) -> None:
     by_loop: dict[int, list[Recurrence]] = {}
-    for ring in rings[:_MOST_RINGS]:
+    for ring in rings:
         add_inner_memories(analysis, ring)
         add_staged_inputs(analysis, ring)
         if ring.binding:
@@ -79,4 +89,3 @@ def recurrent_changes(
     for some in by_loop.values():
         add_inner_loops(analysis, some)
         add_latencies(analysis, some)
-    return RecurrentChanges(tuple(analysis.found.values()), tuple(analysis.remarks))

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 import polylat
 from builders import leaf, loop, nested, spec, storage
 from polylat import Change, Changes, Report, Spec
+from polylat.analysis import recurrent_analysis
 from polylat.analysis.recurrent_analysis import least
 from polylat.spec.mapping import Temporal
 from polylat.spec.rewriting import is_loop_over, node_at, nodes_below, path_of, with_nodes
@@ -403,3 +404,14 @@ def test_nodes_of_a_mapping() -> None:
     assert with_nodes(changed, over_p) == mapping
     assert is_loop_over(Temporal("p", 4), Temporal("p", 1))
     assert not is_loop_over(Temporal("p", 4, initial_tile_shape=2), Temporal("p", 1))
+
+
+def test_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any work left, nothing is claimed, and it is said that changes are missing."""
+    data = scan_with_loads(5, 2, 3, 4)
+    monkeypatch.setattr(recurrent_analysis, "_MOST_ITERATIONS", 1)
+    changes = report_of(data).changes()
+    assert len(own(changes)) == 1
+    last = "Further changes against recurrences were not analyzed, as each takes long."
+    assert changes.remarks[-1] == last
+    assert not any("hidden" in remark for remark in changes.remarks)

@@ -21,6 +21,7 @@ from polylat.analysis.roofline import Roofline
 from polylat.characters import find_hidden
 from polylat.cli import main
 from polylat.views.as_json import roofline_to_dict
+from polylat.views.sentences import is_small
 
 from .mutations import Mutant
 
@@ -123,9 +124,10 @@ def _stages(
         return
     yield stage("text", lambda: str(report))
     yield stage("json", lambda: _as_json(report.to_dict(steps=20)))
-    yield stage("explain", lambda: str(report.explain()))
-    if rarely(0.5):
-        yield stage("explain json", lambda: _as_json(report.explain().to_dict()))
+    if is_small(report):  # it makes some dozens of analyses
+        yield stage("explain", lambda: str(report.explain()))
+        if rarely(0.5):
+            yield stage("explain json", lambda: _as_json(report.explain().to_dict()))
     for name, do in _rare_stages(report, spec, folder, draw):
         if rarely():
             yield stage(name, do)
