@@ -20,7 +20,7 @@ from polylat import Report, Spec
 _COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 
 settings.register_profile("dev", _COMMON, max_examples=100)
-settings.register_profile("ci", _COMMON, max_examples=36, derandomize=True, database=None)
+settings.register_profile("ci", _COMMON, max_examples=24, derandomize=True, database=None)
 settings.register_profile(
     "quick",
     _COMMON,
