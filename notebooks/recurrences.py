@@ -57,11 +57,11 @@ assert 0.84 < faster / report.latency < 0.87  # 24 instead of 28 per step
 
 helpful = report.changes().helpful
 for change in helpful:
-    print(f"{change.what}: {float(change.latency):,.0f}")
+    print(f"{change.what}: {change.found}")
 best = helpful[0]
 assert best.what == "8 of the 32 iterations of b inside the loop over t, 5 slots"
 assert best.hides
-assert max(change.latency for change in helpful if change.kind == "loop") < faster
+assert all(change.kind == "loop" for change in helpful[:5])
 
 # %% [markdown]
 # Why these numbers? Other heads do not wait for this one. Inside the loop over steps, they fill the gaps: with B heads a step takes
