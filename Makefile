@@ -52,7 +52,7 @@ test: $(DEV) ## tests and doctests (docstrings, README), with a fixed random see
 	HYPOTHESIS_PROFILE=ci $(RUN) -m pytest -n $(WORKERS)
 
 test-quick: $(DEV) ## the fast tests, with few random examples
-	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow" $(PYTEST_OPTIONS)
+	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow and not smoke" $(PYTEST_OPTIONS)
 
 # Old libraries use what newer releases of their own dependencies deprecate.
 test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows
@@ -84,7 +84,7 @@ bench: $(DEV) ## benchmarks, including AccelForge after `make accelforge`
 	$(RUN) -m benchmarks -o $(BENCH_OUTPUT)
 
 bench-smoke: $(DEV) ## small benchmarks: check that all tools agree
-	$(RUN) -m benchmarks --smoke
+	$(RUN) -m pytest -m smoke tests/test_benchmarks.py
 
 truth: $(DEV) ## cycles of real designs against the model, to build/truth (DATA=folder: on other files)
 	$(RUN) -m benchmarks.truth $(if $(DATA),"$(DATA)",--docs)

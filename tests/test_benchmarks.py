@@ -149,6 +149,7 @@ def test_the_case_has_every_kind_of_block() -> None:
     assert kinds.tolist() == [0, 1, 2]
 
 
+@pytest.mark.smoke
 def test_all_benchmarks_run(tmp_path: Path) -> None:
     output = tmp_path / "figures.json"
     subprocess.run(

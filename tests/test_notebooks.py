@@ -1,4 +1,7 @@
-"""The notebooks: what they assert holds; a missing extra ends one, an error fails it."""
+"""The command that runs notebooks: a missing extra ends one, an error fails it.
+
+What the notebooks assert is tested by running them all: ``make notebooks``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from builders import ROOT
 from polylat import MissingExtraError
 
 NOTEBOOKS = ROOT / "notebooks"
-NAMES = ["attention", "bounds", "critical_write", "formulas", "model", "recurrences"]
 
 
 @pytest.fixture(autouse=True)
@@ -32,17 +34,6 @@ def _in_the_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     plt.close("all")
     matplotlib.use(before)
-
-
-def test_all_are_tested() -> None:
-    found = sorted(path.stem for path in NOTEBOOKS.glob("*.py") if path.name[0] != "_")
-    assert found == sorted([*NAMES, "from_mapper"])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_headline_numbers(name: str) -> None:
-    """They assert their results: it is enough to run them."""
-    runpy.run_path(f"{name}.py")
 
 
 @pytest.mark.skipif(find_spec("accelforge") is not None, reason="AccelForge is installed")
