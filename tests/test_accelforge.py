@@ -67,6 +67,8 @@ def said(path: Path, live: bool) -> Any:
         ["state_space"],
         ["flash_attention"],
         ["state_space_layer"],
+        ["last_state", "last_state_written"],
+        ["last_state", "last_state_rolling"],
     ],
     ids=lambda files: files[-1],
 )
@@ -90,6 +92,7 @@ def test_only_files_of_their_own_have_the_key_schedule() -> None:
         "attention_schedule.yaml",
         "flash_attention_schedule.yaml",
         "fusemax_schedule.yaml",
+        "last_state_schedule.yaml",
         "schedule.yaml",
         "state_space_layer_schedule.yaml",
         "state_space_schedule.yaml",

@@ -73,7 +73,7 @@ def test_who_reads_it_outside() -> None:
 
 
 def last_state(mapping: str) -> Report:
-    files = (EXAMPLES / f"last_state{end}.yaml" for end in ("", f"_{mapping}"))
+    files = (EXAMPLES / f"last_state{end}.yaml" for end in ("", f"_{mapping}", "_schedule"))
     return polylat.analyze(polylat.load(*files))
 
 
@@ -119,7 +119,7 @@ def test_the_rolling_form(tmp_path: Path) -> None:
 
 def test_options_of_holders_that_are_gone(tmp_path: Path) -> None:
     """H@registers is written back no more; its slots, and other holders, stay."""
-    files = (EXAMPLES / f"last_state{end}.yaml" for end in ("", "_written"))
+    files = (EXAMPLES / f"last_state{end}.yaml" for end in ("", "_written", "_schedule"))
     slots = {"H@DRAM": 5, "H@registers": 4, "X": 3}
     report = polylat.analyze(
         polylat.load(*files),
