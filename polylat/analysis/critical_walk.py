@@ -128,7 +128,7 @@ class CriticalWalk:
 
     @property
     def _last_stall(self) -> tuple[int, Ints, int]:
-        """The start that holds back the last finish of a rigid pipeline, as `_last`."""
+        """The start of another tile iteration that holds back the last finish, as `_last`."""
         timing, stalled = self.timing, self.repeats.finishing.started_ends
         finishes = timing.finish[stalled.target]
         values = timing.values[stalled.source]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from polylat.analysis.recurrences import Recurrence
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, producer_of
 from polylat.spec import Spec
 from polylat.spec.mapping import Branch, Temporal
 from polylat.spec.rewriting import (
@@ -14,7 +14,7 @@ from polylat.spec.rewriting import (
     is_loop_over,
     node_at,
     nodes_below,
-    path_of,
+    temporal_loops_of,
     with_nodes,
 )
 
@@ -168,7 +168,7 @@ def inner_loops(
     ring = rings[0]
     name = ring.einsums[0]
     leaf, root = leaves[name], spec.mapping
-    places = [p for p in path_of(root, name) if isinstance(node_at(root, p), Temporal)]
+    places = temporal_loops_of(root, name)
     carrying = places[ring.depth]
     for k in reversed(range(ring.depth)):
         loop = node_at(root, places[k])
@@ -197,9 +197,7 @@ def _variables_of_states(rings: Sequence[Recurrence], leaves: Mapping[str, Leaf]
     found: list[str] | None = None
     for ring in rings:
         for tensor in ring.tensors:
-            einsum = next(
-                leaves[n].einsum for n in ring.einsums if tensor in leaves[n].einsum.outputs
-            )
-            own = [v for index in einsum.written(tensor) for v in index.variables]
+            written = producer_of(leaves.values(), tensor).einsum.written(tensor)
+            own = [v for index in written for v in index.variables]
             found = own if found is None else [v for v in found if v in own]
     return found or []

@@ -24,7 +24,7 @@ from polylat.engine.solution import Solution
 from polylat.lowering.cascade import cascade_graph
 from polylat.lowering.dependences.exchange import Exchange
 from polylat.lowering.dependences.readings import exchanges, storage_reads
-from polylat.lowering.paths import Leaf
+from polylat.lowering.paths import Leaf, leaves_below
 from polylat.numbers import Number, format_number, reduce_number
 from polylat.schedule.arrays import Times
 
@@ -177,11 +177,7 @@ def _recurrence(
     model = unlimited.model
     leaves = [model.lowered.leaves[number] for number in ring]
     carrying = leaves[0].temporal[loop]
-    below = [
-        leaf
-        for leaf in model.lowered.leaves
-        if any(other.node == carrying.node for other in leaf.temporal)
-    ]
+    below = leaves_below(model.lowered.leaves, carrying.node)
     interval = max(_interval(unlimited, leaf, loop) for leaf in leaves)
     return Recurrence(
         tuple(leaf.einsum.name for leaf in leaves),

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from polylat.analysis.recurrences import Recurrence
 from polylat.analysis.recurrent_analysis import RecurrentAnalysis, RingChange
-from polylat.spec.mapping import Branch, Storage, Temporal
-from polylat.spec.rewriting import node_at, path_of, with_nodes, without_storage
+from polylat.lowering.paths import producer_of
+from polylat.spec.mapping import Branch, Storage
+from polylat.spec.rewriting import (
+    node_at,
+    path_of,
+    temporal_loops_of,
+    with_nodes,
+    without_storage,
+)
 from polylat.spec.staged import staged_holders
 
 __all__ = ["add_inner_memories", "add_staged_inputs"]
@@ -28,17 +35,13 @@ def add_inner_memories(analysis: RecurrentAnalysis, ring: Recurrence) -> None:
     spec = analysis.spec
     for state in ring.states:
         tensor = state.tensor
-        producer = next(
-            name for name in ring.einsums if tensor in analysis.leaves[name].einsum.outputs
-        )
-        innermost = analysis.leaves[producer].storages(tensor)[-1]
-        path = spec.arch.paths[producer]
-        place = [component.name for component in path].index(innermost.component)
-        for component in path[place + 1 :]:
-            if component.kind == "Memory":
-                for side in ("above", "below"):
-                    _add_storage(analysis, ring, tensor, component.name, side)
-        if innermost.depth > ring.depth and len(analysis.leaves[producer].storages(tensor)) > 1:
+        leaf = producer_of(analysis.leaves.values(), tensor)
+        producer, storages = leaf.einsum.name, leaf.storages(tensor)
+        innermost = storages[-1]
+        for memory in spec.arch.memories_inside(producer, innermost.component):
+            for side in ("above", "below"):
+                _add_storage(analysis, ring, tensor, memory, side)
+        if innermost.depth > ring.depth and len(storages) > 1:
             names = spec.workload.names_of(tensor)
             bare = without_storage(spec.mapping, tensor, innermost.component, names)
             _add_storage(analysis, ring, tensor, innermost.component, "above", bare)
@@ -59,8 +62,7 @@ def _add_storage(
     `bare`: the mapping without the Storage that stands further inside.
     """
     mapping = analysis.spec.mapping if bare is None else bare
-    path = path_of(mapping, ring.einsums[0])
-    place = [p for p in path if isinstance(node_at(mapping, p), Temporal)][ring.depth]
+    place = temporal_loops_of(mapping, ring.einsums[0])[ring.depth]
     loop, storage = node_at(mapping, place), Storage(component, (tensor,))
     nodes = (storage, loop) if side == "above" else (loop, storage)
     spec = analysis.with_mapping(with_nodes(mapping, place, *nodes))

@@ -9,6 +9,7 @@ from typing import Any
 from polylat.analysis.inner_loops import InnerLoops, inner_loops
 from polylat.analysis.recurrences import Recurrence
 from polylat.analysis.recurrent_analysis import RecurrentAnalysis, RingChange, RingOutcome, least
+from polylat.lowering.paths import leaves_below
 from polylat.spec.slots import DEFAULT_SLOTS
 
 __all__ = ["add_inner_loops"]
@@ -31,11 +32,7 @@ def add_inner_loops(analysis: RecurrentAnalysis, rings: Sequence[Recurrence]) ->
     """
     ring = rings[0]
     carrying = analysis.leaves[ring.einsums[0]].temporal[ring.depth].node
-    below = [
-        leaf
-        for leaf in analysis.leaves.values()
-        if any(loop.node == carrying for loop in leaf.temporal)
-    ]
+    below = leaves_below(analysis.leaves.values(), carrying)
     tried = list(inner_loops(analysis.spec, below, rings, analysis.leaves))
     told, hidden = [], False
     for loops in tried:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from polylat.engine.model import Model
 from polylat.lowering.accesses.counting import tile_elements
 from polylat.lowering.holder_tiles import holder_tiles
-from polylat.lowering.paths import Leaf, PathHolder, PathLoop
+from polylat.lowering.paths import Leaf, PathHolder, PathLoop, producer_of
 from polylat.numbers import Number, format_number, reduce_number
 from polylat.spec.workload import Einsum
 
@@ -129,7 +129,7 @@ def state_memory(
     """
     spec, layout = model.lowered.spec, model.layout
     users = model.lowered.users[tensor]
-    producer = next(leaf for leaf in users if tensor in leaf.einsum.outputs)
+    producer = producer_of(users, tensor)
     tiles = []
     for level, holder in enumerate(producer.storages(tensor)):
         found = holder_tiles(spec, users, layout, tensor, level, holder)
@@ -199,7 +199,5 @@ def _inner(model: Model, producer: Leaf, tensor: str) -> str | None:
     storages = producer.storages(tensor)
     if len(storages) > 1:
         return storages[-1].component
-    path = model.lowered.spec.arch.paths[producer.einsum.name]
-    names = [component.name for component in path]
-    after = path[names.index(storages[0].component) + 1 :]
-    return next((c.name for c in after if c.kind == "Memory"), None)
+    arch, name = model.lowered.spec.arch, producer.einsum.name
+    return next(iter(arch.memories_inside(name, storages[0].component)), None)

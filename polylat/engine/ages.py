@@ -164,10 +164,9 @@ def _dates(
     width = max(date_width(tiles) for tiles in layout.tiles)
     found = np.zeros((width, len(leaves)), dtype=np.int64)
     order = np.argsort(leaves, kind="stable")
-    present, starts = np.unique(leaves[order], return_index=True)
-    ends = [*starts[1:], len(leaves)]
-    for leaf, start, end in zip(present.tolist(), starts, ends, strict=bool(len(leaves))):
-        tiles, where = layout.tiles[leaf], order[start:end]
+    groups = np.unique(leaves[order], return_index=True, return_counts=True)
+    for leaf, start, count in zip(*(group.tolist() for group in groups), strict=True):
+        tiles, where = layout.tiles[leaf], order[start : start + count]
         columns = date_columns(tiles, digits[: tiles.depth, where], shifts)[1]
         for row, column in enumerate(columns):
             found[row, where] = column

@@ -10,7 +10,16 @@ from math import prod
 from polylat.spec.affine import Affine
 from polylat.spec.workload import Einsum
 
-__all__ = ["Leaf", "PathHolder", "PathLoop", "PathSplit", "separating_split", "with_pipelines"]
+__all__ = [
+    "Leaf",
+    "PathHolder",
+    "PathLoop",
+    "PathSplit",
+    "leaves_below",
+    "producer_of",
+    "separating_split",
+    "with_pipelines",
+]
 
 
 @dataclass(frozen=True)
@@ -261,6 +270,42 @@ class Leaf:
     def temporal_trips(self) -> tuple[int, ...]:
         """Per Temporal loop, its largest trip count."""
         return tuple(n for n, loop in zip(self.trips, self.loops, strict=True) if loop.unit is None)
+
+
+def leaves_below(leaves: Iterable[Leaf], node: int) -> list[Leaf]:
+    """Return the leaves below a Temporal loop.
+
+    Parameters
+    ----------
+    leaves
+        The leaves.
+    node
+        Tree node of the loop.
+
+    Returns
+    -------
+    list of Leaf
+        Those that have the loop on their paths.
+    """
+    return [leaf for leaf in leaves if any(loop.node == node for loop in leaf.temporal)]
+
+
+def producer_of(leaves: Iterable[Leaf], tensor: str) -> Leaf:
+    """Return the leaf that computes a tensor.
+
+    Parameters
+    ----------
+    leaves
+        Leaves, one of which computes it.
+    tensor
+        The tensor.
+
+    Returns
+    -------
+    Leaf
+        The leaf.
+    """
+    return next(leaf for leaf in leaves if tensor in leaf.einsum.outputs)
 
 
 def separating_split(a: Leaf, b: Leaf) -> int:

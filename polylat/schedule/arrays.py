@@ -35,7 +35,7 @@ Narrow = npt.NDArray[Any]
 Times = npt.NDArray[Any]
 """Times in steps: 64-bit integers where they fit, else Python integers (dtype object).
 
-Where it is said, they are in fewer bits: `widened` returns them for computations."""
+Arrays that are documented as having fewer bits are converted by `widened` before arithmetic."""
 
 
 def date_ranks(columns: Ints) -> Ints:

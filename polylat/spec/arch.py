@@ -205,6 +205,25 @@ class Arch:
         """
         return next(c for c in self.paths[einsum] if c.name == name)
 
+    def memories_inside(self, einsum: str, name: str) -> tuple[str, ...]:
+        """Return the memories inside of a component, as an Einsum sees them.
+
+        Parameters
+        ----------
+        einsum
+            Name of the Einsum.
+        name
+            Name of a component on the Einsum's path.
+
+        Returns
+        -------
+        tuple of str
+            Their names, outermost first.
+        """
+        path = self.paths[einsum]
+        place = [c.name for c in path].index(name)
+        return tuple(c.name for c in path[place + 1 :] if c.kind == "Memory")
+
     def faster(self, component: str, action: str | None, factor: Fraction) -> Arch:
         """Return the architecture with a faster component.
 
@@ -258,13 +277,7 @@ class Arch:
         Arch
             The architecture.
         """
-
-        def made(c: Component) -> Component:
-            if c.name != component:
-                return c
-            return replace(c, latency={action: late / factor for action, late in c.latency.items()})
-
-        return self._with(made)
+        return self._with_latency(component, lambda late: late / factor)
 
     def with_latency_at_most(self, component: str, most: Fraction) -> Arch:
         """Return the architecture with a component none of whose fixed latencies is larger.
@@ -281,11 +294,15 @@ class Arch:
         Arch
             The architecture.
         """
+        return self._with_latency(component, lambda late: min(late, most))
+
+    def _with_latency(self, component: str, changed: Callable[[Fraction], Fraction]) -> Arch:
+        """Return the architecture with other fixed latencies of a component."""
 
         def made(c: Component) -> Component:
             if c.name != component:
                 return c
-            return replace(c, latency={name: min(late, most) for name, late in c.latency.items()})
+            return replace(c, latency={name: changed(late) for name, late in c.latency.items()})
 
         return self._with(made)
 

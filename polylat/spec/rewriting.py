@@ -13,6 +13,7 @@ __all__ = [
     "node_at",
     "nodes_below",
     "path_of",
+    "temporal_loops_of",
     "with_nodes",
     "without_storage",
 ]
@@ -52,6 +53,23 @@ def path_of(mapping: Branch, einsum: str) -> tuple[Place, ...]:
         The nodes, outermost first.
     """
     return tuple(_path(mapping, einsum, ()))
+
+
+def temporal_loops_of(mapping: Branch, einsum: str) -> list[Place]:
+    """Return the places of the Temporal loops above the leaf of an Einsum.
+
+    Parameters
+    ----------
+    mapping, einsum
+        As for `path_of`.
+
+    Returns
+    -------
+    list of Place
+        The loops, outermost first.
+    """
+    path = path_of(mapping, einsum)
+    return [place for place in path if isinstance(node_at(mapping, place), Temporal)]
 
 
 def _path(branch: Branch, einsum: str, above: tuple[int, ...]) -> Iterator[Place]:
