@@ -116,11 +116,13 @@ def append(file: FileIO, content: bytes) -> None:
     if end and content:
         file.seek(end - 1)
         content = content if file.read(1) == b"\n" else b"\n" + content
+    left = memoryview(content)
     try:
-        left = memoryview(content)
         while left:
             left = left[file.write(left) :]
         os.fsync(file.fileno())
-    except BaseException:
-        file.truncate(end)
+    except BaseException as error:
+        # Ctrl-C while the disk is slow: the file has all of it, and the system writes it in time.
+        if left or isinstance(error, OSError):
+            file.truncate(end)
         raise

@@ -403,6 +403,24 @@ def test_an_interrupted_row_is_removed(tmp_path: Path) -> None:
     assert path.read_bytes() == b"first\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "kept"), [(KeyboardInterrupt(), b"first\nsecond\n"), (OSError(28, ""), b"first\n")]
+)
+def test_a_row_whose_flush_ends_early(error: BaseException, kept: bytes, tmp_path: Path) -> None:
+    """Ctrl-C while the disk is slow keeps a complete row; what a full disk refuses is removed."""
+
+    def flush(_: int) -> None:
+        raise error
+
+    path = tmp_path / "results"
+    with locked(path, 0) as file:
+        append(file, b"first\n")
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(type(error)):
+            patch.setattr(os, "fsync", flush)
+            append(file, b"second\n")
+    assert path.read_bytes() == kept
+
+
 def test_two_explorations_share_a_file(tmp_path: Path) -> None:
     spec = polylat.load(*EXAMPLE)
     path = tmp_path / "results"
