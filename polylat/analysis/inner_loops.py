@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isqrt
 
 from polylat.analysis.recurrences import Recurrence
 from polylat.lowering.paths import Leaf, producer_of
@@ -19,6 +20,9 @@ from polylat.spec.rewriting import (
 )
 
 __all__ = ["InnerLoops", "inner_loops"]
+
+_LARGEST_DIVISOR = 10_000
+"""Largest number whose multiples are recognized."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,16 @@ class InnerLoops:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """The numbers of iterations to try: powers of two, and all."""
-        powers = [1 << k for k in range(1, self.trips.bit_length())]
-        return (*(count for count in powers if count < self.trips), self.trips)
+        """The numbers of iterations to try, in order: those that leave equal groups, and all.
+
+        If there are none, powers of two, and all.
+        """
+        most = min(isqrt(self.trips), _LARGEST_DIVISOR)
+        small = [count for count in range(2, most + 1) if self.trips % count == 0]
+        if not small:
+            small = [1 << k for k in range(1, self.trips.bit_length()) if 1 << k < self.trips]
+            return (*small, self.trips)
+        return tuple(sorted({*small, *(self.trips // count for count in small), self.trips}))
 
     @property
     def _stands(self) -> bool:

@@ -113,6 +113,24 @@ def test_a_batch_outside_moves_inside(steps: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("batch", "latency", "count"), [(6, 4, 3), (12, 10, 6), (12, 7, 6), (130, 118, 65), (7, 11, 7)]
+)
+def test_from_how_many_iterations_on(batch: int, latency: int, count: int) -> None:
+    """1 + L / 2 iterations hide a result that passes L later: the next number of equal groups."""
+    data = scan(9, 2, latency, batch=batch, outer="b")
+    (remark, _) = report_of(data).changes().remarks
+    rate = f"{2 + latency} per iteration of t, port mac {2 * count}"
+    assert remark == (
+        f"Recurrence e: hidden from {count} iterations of b inside the loop over t on ({rate})."
+    )
+    for inside in range(1, batch + 1):
+        if batch % inside == 0:
+            data["mapping"]["nodes"][2:] = [loop("b", inside), loop("t"), loop("b"), leaf("e")]
+            hidden = not report_of(data).recurrences[0].binding
+            assert hidden == (inside >= count) == (2 * inside >= 2 + latency)
+
+
 def heads(inside: int, slots: int = 2) -> Data:
     """A state-space layer in small: two stages of 4, results pass 10 later; 8 heads, 64 steps."""
     data = spec(

@@ -406,7 +406,9 @@ def test_an_interrupted_row_is_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "kept"), [(KeyboardInterrupt(), b"first\nsecond\n"), (OSError(28, ""), b"first\n")]
 )
-def test_a_row_whose_flush_ends_early(error: BaseException, kept: bytes, tmp_path: Path) -> None:
+def test_a_row_whose_flush_ends_early(
+    error: BaseException, kept: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C while the disk is slow keeps a complete row; what a full disk refuses is removed."""
 
     def flush(_: int) -> None:
@@ -415,8 +417,8 @@ def test_a_row_whose_flush_ends_early(error: BaseException, kept: bytes, tmp_pat
     path = tmp_path / "results"
     with locked(path, 0) as file:
         append(file, b"first\n")
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(type(error)):
-            patch.setattr(os, "fsync", flush)
+        monkeypatch.setattr(os, "fsync", flush)
+        with pytest.raises(type(error)):
             append(file, b"second\n")
     assert path.read_bytes() == kept
 
