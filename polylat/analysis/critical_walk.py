@@ -120,27 +120,27 @@ class CriticalWalk:
                 (graph.latency > 0) & (timing.ready + graph.latency == timing.makespan)
             )
             if not len(passing):
-                return self._last_stall
+                return self._last_start
             last = int(passing[0])
             lag = int(graph.latency[last])
         kind = self._latency_kinds(np.array([last]), np.array([lag], dtype=graph.latency.dtype))
         return last, still, int(kind[0])
 
     @property
-    def _last_stall(self) -> tuple[int, Ints, int]:
+    def _last_start(self) -> tuple[int, Ints, int]:
         """The start of another tile iteration that holds back the last finish, as `_last`."""
-        timing, stalled = self.timing, self.repeats.finishing.started_ends
-        finishes = timing.finish[stalled.target]
-        values = timing.values[stalled.source]
-        grown = stalled.periods.astype(values.dtype) * self._growth(stalled.source)
+        timing, starts = self.timing, self.repeats.finishing.starts.ends
+        finishes = timing.finish[starts.target]
+        values = timing.values[starts.source]
+        grown = starts.periods.astype(values.dtype) * self._growth(starts.source)
         held = np.flatnonzero(
             (finishes == timing.makespan)
-            & (values + grown.sum(axis=0) + stalled.lag == timing.makespan)
+            & (values + grown.sum(axis=0) + starts.lag == timing.makespan)
         )[:1]
         if not len(held):
             raise _lost()
-        kind = self._latency_kinds(stalled.source[held], stalled.lag[held])
-        return int(stalled.source[held[0]]), _plain(stalled.periods[:, held[0]]), int(kind[0])
+        kind = self._latency_kinds(starts.source[held], starts.lag[held])
+        return int(starts.source[held[0]]), _plain(starts.periods[:, held[0]]), int(kind[0])
 
     def _growth(self, starts: Ints) -> Times:
         """How much later, per loop, the starts of tile iterations are from period to period."""

@@ -309,7 +309,7 @@ class _Pairs(NamedTuple):
 
 def _rests(plan: PeriodicTaskGraph) -> Times:
     """Return how long before the end each start of a block and end of a task is at the latest."""
-    graph, stalled = plan.graph, plan.repeats.finishing.started_ends
+    graph, stalled = plan.graph, plan.repeats.finishing.starts.ends
     rest: Times = np.concatenate((graph.latency, graph.latency[graph.task_block]))
     still = ~stalled.periods.any(axis=0)
     np.maximum.at(rest, stalled.source[still], stalled.lag[still])

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from polylat.engine.ahead_order import order_ahead
-from polylat.engine.finishing import finishing_tasks
+from polylat.engine.finishing import finish_events
 from polylat.engine.served_ahead import ServedAhead
 from polylat.engine.service_table import ServiceTable, joined_precedences
 from polylat.engine.skewed_order import skewed_order
@@ -76,7 +76,7 @@ def periodic_structure(
         _chain(layout),
         tuple(_skipped_ranges(layout)),
         partial(_static_orders, layout, graph, shifts, ahead),
-        partial(finishing_tasks, layout, graph),
+        partial(finish_events, layout, graph),
         of_all,
         of_skew=of_skew,
     )

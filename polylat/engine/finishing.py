@@ -7,7 +7,6 @@ may lie in skipped ranges.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -16,14 +15,14 @@ from polylat.engine.stalls import stall_lags
 from polylat.lowering.mixed_radix import successor
 from polylat.lowering.numbering import Numbering
 from polylat.schedule.arrays import Ints, Mask, Times
-from polylat.schedule.finishing import FinishingTasks, FinishPrecedences
+from polylat.schedule.finishing import FinishEvents, FinishParts, FinishPrecedences
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.reasons import PASSED
 
-__all__ = ["finishing_tasks"]
+__all__ = ["finish_events"]
 
 
-def finishing_tasks(layout: Numbering, graph: TaskGraph) -> FinishingTasks:
+def finish_events(layout: Numbering, graph: TaskGraph) -> FinishEvents:
     """Return the events that finishes of tile iterations consist of.
 
     Parameters
@@ -35,7 +34,7 @@ def finishing_tasks(layout: Numbering, graph: TaskGraph) -> FinishingTasks:
 
     Returns
     -------
-    FinishingTasks
+    FinishEvents
         The precedences from these events to what waits for the finishes.
 
     Raises
@@ -55,7 +54,7 @@ def finishing_tasks(layout: Numbering, graph: TaskGraph) -> FinishingTasks:
     stalls = stall_lags(layout, graph)
     edges = np.flatnonzero(graph.edge_source < graph.iterations)
     edge_leaf = table.block_leaf[graph.edge_source[edges]]
-    served, started = _FinishParts(layout, graph), _FinishParts(layout, graph)
+    served, started = _Collected(layout, graph), _Collected(layout, graph)
     for leaf, (tiles, base) in enumerate(zip(layout.tiles, layout.bases, strict=True)):
         tasks = table.by_leaf[leaf]
         tasks = tasks[kinds[tasks] == 1]
@@ -85,9 +84,7 @@ def finishing_tasks(layout: Numbering, graph: TaskGraph) -> FinishingTasks:
                 layout, leaf, position, periods, len(lags)
             )
             started.add(users, later, which, periods, lags[behind - 1], behind)
-    return FinishingTasks(
-        *(served.of_kind(kind) for kind in range(3)), *(started.of_kind(kind) for kind in range(3))
-    )
+    return FinishEvents(served.parts(), started.parts())
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +131,7 @@ def _users_of(layout: Numbering, graph: TaskGraph, leaf: int, edges: Ints, backs
     return _Users(kind, np.concatenate((base + every, edges, backs)), position, periods, passed)
 
 
-class _FinishParts:
+class _Collected:
     """Collects events that finishes of tile iterations consist of, leaf by leaf."""
 
     def __init__(self, layout: Numbering, graph: TaskGraph) -> None:
@@ -161,20 +158,13 @@ class _FinishParts:
         self._lag.append(lag)
         self._place.append(np.broadcast_to(np.asarray(place, dtype=np.int64), which.shape))
 
-    def of_kind(self, kind: int) -> FinishPrecedences:
-        """Return the precedences into users of one kind."""
-        found = self._all
-        return found.chosen(self._kinds == kind)
-
-    @cached_property
-    def _kinds(self) -> Ints:
-        return np.concatenate(self._kind)
-
-    @cached_property
-    def _all(self) -> FinishPrecedences:
+    def parts(self) -> FinishParts:
+        """Return the precedences, by the kind of what waits."""
         waits = joined_precedences(self._layout, self._parts)
         lag, place = np.concatenate(self._lag), np.concatenate(self._place)
-        return FinishPrecedences(waits.source, waits.target, waits.periods, lag, place)
+        every = FinishPrecedences(waits.source, waits.target, waits.periods, lag, place)
+        kinds = np.concatenate(self._kind)
+        return FinishParts(*(every.chosen(kinds == kind) for kind in range(3)))
 
 
 def _later_starts(

@@ -18,7 +18,7 @@ import numpy as np
 from polylat.schedule.arrays import Ints, Mask, Times, concatenated_ranges
 from polylat.schedule.events import EventNumbering, Precedences
 from polylat.schedule.extension import ExtensionRules, PortRules, ServiceRules, SkewRules
-from polylat.schedule.finishing import FinishingTasks
+from polylat.schedule.finishing import FinishEvents
 from polylat.schedule.graph import TaskGraph
 from polylat.schedule.longest_path import PrecedenceSystem
 from polylat.schedule.precedences import (
@@ -125,7 +125,7 @@ class PeriodicStructure:
     chain: Precedences
     skipped_ranges: tuple[SkippedRange, ...]
     of_ports: Callable[[], PortPrecedences]
-    of_finishing: Callable[[], FinishingTasks]
+    of_finishing: Callable[[], FinishEvents]
     of_all: Callable[[], ExtensionRules]
     of_service: Callable[[], ServiceRules] | None = None
     of_skew: Callable[[], SkewRules] | None = None
@@ -136,7 +136,7 @@ class PeriodicStructure:
         return self.of_ports()
 
     @cached_property
-    def finishing(self) -> FinishingTasks:
+    def finishing(self) -> FinishEvents:
         """The tasks that finishes of tile iterations consist of."""
         return self.of_finishing()
 
@@ -213,7 +213,7 @@ class PeriodicTaskGraph:
         """
         repeats = self.repeats
         if order is None:
-            stalled = repeats.finishing.started_ends if self.graph.rigid else None
+            stalled = repeats.finishing.starts.ends if self.graph.rigid else None
             return event_precedences(self.events, None, repeats.chain, stalled=stalled)
         served = repeats.ports.of(order)
         if served is None:

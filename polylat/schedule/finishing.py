@@ -12,7 +12,7 @@ from typing import Any
 from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.events import LaggedPrecedences
 
-__all__ = ["FinishPrecedences", "FinishingTasks"]
+__all__ = ["FinishEvents", "FinishParts", "FinishPrecedences"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,44 +63,29 @@ class FinishPrecedences(LaggedPrecedences):
 
 
 @dataclass(frozen=True, eq=False)
-class FinishingTasks:
-    """The events that finishes of tile iterations consist of.
-
-    On each port, the last task up to the tile iteration; and for each fixed latency that is not the
-    smallest one of the leaf, the last task of a tile iteration with at least that latency.
+class FinishParts:
+    """Precedences from events of one kind, of which finishes consist, to what waits for these.
 
     Parameters
     ----------
-    ends
-        Precedences from tasks to tile iterations (numbers of tasks, and of tile iterations).
-    edges
-        Precedences from tasks to edges (numbers of edges) whose source is a finish.
-    written
-        Precedences from tasks to separate write-backs (numbers of blocks) of tile iterations.
-    started_ends, started_edges, started_written
-        The same from the starts of other tile iterations: of the last one with at least a fixed
-        latency, and in rigid pipelines of later ones.
+    ends, edges, written
+        To tile iterations, which finish; to edges whose source is a finish; and to separate
+        write-backs of tile iterations. The targets are numbers of tile iterations, of edges, and of
+        blocks.
     """
 
     ends: FinishPrecedences
     edges: FinishPrecedences
     written: FinishPrecedences
-    started_ends: FinishPrecedences
-    started_edges: FinishPrecedences
-    started_written: FinishPrecedences
 
     @property
-    def of_tasks(self) -> int:
-        """The largest number of tasks of one port that a finish consists of."""
-        return 1 + _last_place(self.ends, self.edges, self.written)
+    def most(self) -> int:
+        """The largest number of these events that one finish consists of, on one port."""
+        parts = self.ends, self.edges, self.written
+        return 1 + max(int(part.place.max(initial=0)) for part in parts)
 
-    @property
-    def of_starts(self) -> int:
-        """The largest number of starts that a finish consists of, its own included."""
-        return 1 + _last_place(self.started_ends, self.started_edges, self.started_written)
-
-    def scaled(self, factor: int, dtype: Any) -> FinishingTasks:
-        """Return them with lags that are multiplied by a factor.
+    def scaled(self, factor: int, dtype: Any) -> FinishParts:
+        """Return the precedences with lags that are multiplied by a factor.
 
         Parameters
         ----------
@@ -111,18 +96,43 @@ class FinishingTasks:
 
         Returns
         -------
-        FinishingTasks
+        FinishParts
             The precedences.
         """
-        return FinishingTasks(
-            self.ends.scaled(factor, dtype),
-            self.edges.scaled(factor, dtype),
-            self.written.scaled(factor, dtype),
-            self.started_ends.scaled(factor, dtype),
-            self.started_edges.scaled(factor, dtype),
-            self.started_written.scaled(factor, dtype),
-        )
+        parts = self.ends, self.edges, self.written
+        return FinishParts(*(part.scaled(factor, dtype) for part in parts))
 
 
-def _last_place(*parts: FinishPrecedences) -> int:
-    return max(int(part.place.max(initial=0)) for part in parts)
+@dataclass(frozen=True, eq=False)
+class FinishEvents:
+    """The events that finishes of tile iterations consist of.
+
+    Parameters
+    ----------
+    tasks
+        On each port, the last task up to the tile iteration; and for each fixed latency that is not
+        the smallest one of the leaf, the last task of a tile iteration with at least that latency.
+    starts
+        Starts of other tile iterations: of the last one with at least a fixed latency, and in rigid
+        pipelines of later ones.
+    """
+
+    tasks: FinishParts
+    starts: FinishParts
+
+    def scaled(self, factor: int, dtype: Any) -> FinishEvents:
+        """Return them with lags that are multiplied by a factor, as `FinishParts.scaled`.
+
+        Parameters
+        ----------
+        factor
+            The factor.
+        dtype
+            Type of the lags.
+
+        Returns
+        -------
+        FinishEvents
+            The precedences.
+        """
+        return FinishEvents(self.tasks.scaled(factor, dtype), self.starts.scaled(factor, dtype))

@@ -30,7 +30,7 @@ from polylat.schedule.arrays import (
     widened,
 )
 from polylat.schedule.events import EventNumbering, LaggedPrecedences, Precedences
-from polylat.schedule.finishing import FinishingTasks
+from polylat.schedule.finishing import FinishEvents, FinishParts
 from polylat.schedule.reasons import FLOW, PASSED, PORT, START, STARTED
 from polylat.schedule.stalls import stall_precedences
 from polylat.schedule.timing import Order
@@ -177,7 +177,7 @@ def event_precedences(
     events: EventNumbering,
     served: Precedences | None,
     chain: Precedences | None = None,
-    finishing: FinishingTasks | None = None,
+    finishing: FinishEvents | None = None,
     stalled: LaggedPrecedences | None = None,
 ) -> EventPrecedences:
     """List all precedences between events.
@@ -247,7 +247,7 @@ class _Listing:
         events: EventNumbering,
         served: Precedences | None,
         chain: Precedences | None,
-        finishing: FinishingTasks | None,
+        finishing: FinishEvents | None,
         stalled: LaggedPrecedences | None,
     ) -> None:
         self.events, self.graph = events, events.graph
@@ -255,8 +255,8 @@ class _Listing:
         self.loops = len(graph.edge_periods)
         self.served, self.finishing, self.stalled = served, finishing, stalled
         self.chain = _all_sampled(events, self.loops) if chain is None else chain
-        of_tasks = 1 if finishing is None else finishing.of_tasks
-        of_starts = 1 if finishing is None else finishing.of_starts
+        of_tasks = 1 if finishing is None else finishing.tasks.most
+        of_starts = 1 if finishing is None else finishing.starts.most
         self.behind_tasks = 2 + of_tasks * graph.ports
         self.width = self.behind_tasks + of_starts - 1
         self.behind_edges = (int(graph.edge_rule.max(initial=0)) + 2) * self.width
@@ -301,7 +301,7 @@ class _Listing:
             self._of_edges()
         else:
             self._of_fill_tasks()
-            self._of_finishing_tasks(self.finishing)
+            self._of_finish_events(self.finishing)
 
     def _joined(self) -> tuple[Ints, Ints]:
         source = np.concatenate([part.source for part in self.parts])
@@ -437,11 +437,12 @@ class _Listing:
         event[until == STARTED] = source[until == STARTED]
         self._add(event, target, rule, periods, reason, lag)
 
-    def _of_finishing_tasks(self, finishing: FinishingTasks) -> None:
+    def _of_finish_events(self, finishing: FinishEvents) -> None:
         graph, events = self.graph, self.events
         every = np.arange(graph.iterations)
         late = graph.latency
-        ends, edges, written = finishing.ends, finishing.edges, finishing.written
+        parts = finishing.tasks
+        ends, edges, written = parts.ends, parts.edges, parts.written
         self._add(every, events.finish(every), 0, lag=late[every])
         finishes = events.finish(ends.target)
         self._add(events.task(ends.source), finishes, 0, ends.periods, lag=ends.lag)
@@ -451,7 +452,7 @@ class _Listing:
         backs = np.flatnonzero(graph.kind == 2)
         self._add(graph.owner[backs], backs, 0, reason=FLOW, lag=late[graph.owner[backs]])
         self._of_edge_tasks(edges.source, edges.target, edges.periods, edges.lag, edges.place)
-        self._of_other_starts(finishing)
+        self._of_other_starts(finishing.starts)
         start, of_block = group_by_key(graph.task_block, graph.blocks)
         single = np.flatnonzero(
             (graph.edge_source >= graph.iterations) & (graph.edge_until != STARTED)
@@ -471,13 +472,9 @@ class _Listing:
             self._edge_lag(np.arange(len(graph.edge_source))),
         )
 
-    def _of_other_starts(self, finishing: FinishingTasks) -> None:
+    def _of_other_starts(self, parts: FinishParts) -> None:
         graph, events = self.graph, self.events
-        ends, written, edges = (
-            finishing.started_ends,
-            finishing.started_written,
-            finishing.started_edges,
-        )
+        ends, edges, written = parts.ends, parts.edges, parts.written
         self._add(ends.source, events.finish(ends.target), 3, ends.periods, lag=ends.lag)
         rule = self._start_rule(written.place)
         self._add(written.source, written.target, rule, written.periods, FLOW, written.lag)
