@@ -108,8 +108,8 @@ assert waited.latency - without.latency == 8 * 64
 # %% [markdown]
 # ## Streamed or staged
 #
-# AccelForge assumes that reads, computation and writes of an Einsum overlap freely, and so does polylat unless it is told
-# otherwise: the fastest that an exchange within an Einsum can be. Double-buffered hardware hands over tiles as a whole.
+# AccelForge assumes that reads, computation and writes of an Einsum overlap freely, and so does polylat by
+# default: the fastest that an exchange within an Einsum can be. Double-buffered hardware hands over tiles as a whole.
 # SRAM holds `o2` as one tile, so that its write starts when all of it has been computed, and is not hidden.
 
 # %%

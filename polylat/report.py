@@ -264,8 +264,8 @@ class Report(Results):
         --------
         >>> import polylat
         >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
-        >>> told = polylat.analyze(polylat.load(*files)).explain()
-        >>> told.to_dict()["changes"][0]["what"]
+        >>> explanation = polylat.analyze(polylat.load(*files)).explain()
+        >>> explanation.to_dict()["changes"][0]["what"]
         'all splits as Pipelines'
         """
         return Explanation(self)

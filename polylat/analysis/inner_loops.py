@@ -69,7 +69,7 @@ class InnerLoops:
         return tuple(sorted({*small, *(self.trips // count for count in small), self.trips}))
 
     @property
-    def _stands(self) -> bool:
+    def _is_inside(self) -> bool:
         """Whether there is a loop over the variable directly inside already."""
         return any(is_loop_over(n, self.loop) for n in nodes_below(self.root, self.carrying))
 
@@ -92,7 +92,7 @@ class InnerLoops:
             The root of the mapping.
         """
         found = self.root
-        if self.outer is None or not self._stands:
+        if self.outer is None or not self._is_inside:
             carrying = node_at(found, self.carrying)
             found = with_nodes(found, self.carrying, carrying, self._inner(count))
         if self.outer is None:
@@ -145,7 +145,7 @@ class InnerLoops:
         shape = self.loop.tile_shape
         old = f"the loop over {self.name} above (tile_shape: {shape})"
         old = f"without {old}" if count >= self.trips else f"tile_shape: {shape * count} in {old}"
-        return old if self._stands else f"{node}, {old}"
+        return old if self._is_inside else f"{node}, {old}"
 
     @property
     def _steps(self) -> str:

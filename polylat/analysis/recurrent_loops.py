@@ -34,15 +34,15 @@ def add_inner_loops(analysis: RecurrentAnalysis, rings: Sequence[Recurrence]) ->
     carrying = analysis.leaves[ring.einsums[0]].temporal[ring.depth].node
     below = leaves_below(analysis.leaves.values(), carrying)
     tried = list(inner_loops(analysis.spec, below, rings, analysis.leaves))
-    told, hidden = [], False
+    sentences, hidden = [], False
     for loops in tried:
         if loops.outer is not None or not hidden:
             sentence, hides = _add_loops(analysis, loops, rings)
-            told.append(sentence)
+            sentences.append(sentence)
             hidden = hidden or hides
     if not tried:
-        told.append(f"there is no loop to move inside the loop over {ring.variable}.")
-    analysis.tell(rings, *told)
+        sentences.append(f"there is no loop to move inside the loop over {ring.variable}.")
+    analysis.tell(rings, *sentences)
     if not hidden and ring.busy:
         copies = f"the number of copies, {ring.copies_to_hide}, is an estimate from busy times."
         analysis.tell(rings, copies)

@@ -77,8 +77,8 @@ class StateMemory:
             f"{tile.component} holds {_size(tile.elements, tile.bits)}" for tile in self.tiles
         )
         step = _size(self.step_elements, self.step_bits)
-        told = f"State {self.tensor}: {held}; a step needs {step}."
-        return f"{told} {self.advice}" if self.advice else told
+        sentence = f"State {self.tensor}: {held}; a step needs {step}."
+        return f"{sentence} {self.advice}" if self.advice else sentence
 
     @property
     def advice(self) -> str:

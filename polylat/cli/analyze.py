@@ -110,9 +110,9 @@ def explain(
     Each change is an analysis of its own. For slack, the order in which the ports serve is kept.
     The options are those of polylat analyze.
     """
-    told = analyze_files(files, variables, **options).explain()
+    explanation = analyze_files(files, variables, **options).explain()
     with status("analyzing changes"):
-        return told.to_dict() if as_json else told.to_rich()
+        return explanation.to_dict() if as_json else explanation.to_rich()
 
 
 @click.command(

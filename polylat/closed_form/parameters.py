@@ -1,4 +1,4 @@
-"""The parameters of a formula: what a name stands for, and the input with a value in its place."""
+"""The parameters of a formula: what a name means, and the input with a value of it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Parameter:
         return self.kind in ("throughput", "duration", "latency")
 
     def coordinate(self, value: Fraction | int) -> Fraction:
-        """Return the time that a value stands for.
+        """Return the time that a value means.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Parameter:
         return 1 / Fraction(value) if self.kind == "throughput" else Fraction(value)
 
     def interval(self, least: Fraction, largest: Fraction) -> tuple[Fraction, Fraction | None]:
-        """Return the values that an interval of coordinates stands for.
+        """Return the values with coordinates in an interval.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Parameter:
 
 
 def find_parameter(spec: Spec, name: str, holders: Sequence[str]) -> Parameter:
-    """Find what the name of a parameter stands for.
+    """Find what the name of a parameter means in an input.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def find_parameter(spec: Spec, name: str, holders: Sequence[str]) -> Parameter:
     Raises
     ------
     OptionError
-        It stands for nothing in the input.
+        It means nothing in the input.
     """
     variables = dict.fromkeys(v for e in spec.workload.einsums for v in e.rank_variables)
     if name == "slots" or name.endswith(".slots"):

@@ -350,7 +350,7 @@ class SamplingSearch:
         return True
 
     def _lengthen(self, tails: Mapping[tuple[int, int], int]) -> bool:
-        """Sample at least so many iterations at the ends of loops; False if they are sampled."""
+        """Sample these numbers of iterations at the ends of loops; False if they are already."""
         longer = False
         for (leaf, loop), tail in tails.items():
             node = self.inputs.lowered.leaves[leaf].temporal[loop].node

@@ -79,8 +79,8 @@ def iteration_table(leaf: Leaf, depth: int, kept: Mapping[int, LoopSample]) -> I
     Raises
     ------
     TooLargeError
-        There are so many tile iterations that their numbers do not fit in 64 bits, or that the
-        array would be too large.
+        The numbers of the tile iterations do not fit in 64 bits, or the array would be too
+        large.
     """
     samples = tuple(kept[loop.node] for loop in leaf.temporal[:depth])
     if prod(sample.trips for sample in samples) >= INT64_LIMIT:

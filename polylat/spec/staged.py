@@ -10,7 +10,7 @@ from polylat.spec.pairs import check_pair, listed_items, pair_names, parse_pair
 from polylat.spec.reading.suggest import did_you_mean, format_value
 
 Staged = tuple[tuple[str | None, str | None], ...]
-"""(tensor, component) pairs; None stands for every tensor or every component."""
+"""(tensor, component) pairs; None means every tensor or every component."""
 
 ALL = "all"
 """The word for every holder."""
@@ -171,7 +171,7 @@ def _parse(
 def _bare(
     name: str, tensors: Collection[str], components: Collection[str], where: str | None
 ) -> tuple[str | None, str | None]:
-    """Return what a name without ``@`` stands for."""
+    """Return what a name without ``@`` means."""
     meanings = [
         (meaning, pair)
         for meaning, known, pair in (

@@ -235,10 +235,12 @@ def _double_buffering(results: Results) -> Iterator[str]:
 def _staged(results: Results) -> str:
     if results.staged is None:
         return "With every tile staged, in the same slots, there is no schedule."
-    told = f"With every tile staged, in the same slots: {format_number(results.staged)}"
+    sentence = f"With every tile staged, in the same slots: {format_number(results.staged)}"
     if results.recurrences and results.staged < results.latency:
-        return f"{told}: what streams waits for the state of a recurrence, staged tiles need not."
-    return f"{told}."
+        return (
+            f"{sentence}: what streams waits for the state of a recurrence, staged tiles need not."
+        )
+    return f"{sentence}."
 
 
 def _optimality(results: Results) -> str:
