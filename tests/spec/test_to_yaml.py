@@ -24,6 +24,12 @@ from polylat.spec.writing.schedule_data import schedule_data
 from polylat.spec.writing.yaml_output import dump
 from strategies import Data, cascades
 
+WORDS = [
+    cased
+    for word in ("null", "true", "false", "yes", "no", "on", "off", "y", "n", "inf", "nan", "e1")
+    for cased in (word, word.upper(), word.capitalize())
+]
+
 
 def example(name: str, **variables: Any) -> Spec:
     return load(*(EXAMPLES / f"{part}.yaml" for part in ("arch", "workload", name)), **variables)
@@ -172,6 +178,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, Fraction) and value.denominator > 1 and exact(value) != value:
         return False, str(value)
     return (isinstance(value, Quoted), str(value)) if isinstance(value, str) else value
+
+
+@given(st.from_regex(r"[A-Za-z_][A-Za-z_0-9]*", fullmatch=True) | st.sampled_from(WORDS))
+def test_names_need_no_quotes(name: str) -> None:
+    """But for words that are another value, a name is read as it is written."""
+    assert parse(dump({"key": {"sub": name}}))["key"]["sub"] == name
+    read = parse(f"key: {name}")["key"]
+    assert isinstance(read, str) == (name.lower() not in ("null", "true", "false"))
 
 
 def test_options() -> None:

@@ -21,6 +21,10 @@ __all__ = ["dump", "input_keys", "to_yaml"]
 _PLAIN = re.compile(r"[\w(~.][\w ()+*/<>=.|&~^%-]*\Z")
 """Texts that need no quotes, unless they are another value without them."""
 
+_NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
+_NO_NAMES = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
+"""Words that some version of YAML reads as another value, in lower case."""
+
 _WIDTH = 4_000
 """Columns of the text: an expression stays on one line."""
 
@@ -166,6 +170,8 @@ def _text(text: str) -> Any:
 
     if isinstance(text, Quoted) or text != text.strip() or not text.isprintable():
         return DoubleQuotedScalarString(text)
+    if _NAME.match(text) and text.lower() not in _NO_NAMES:
+        return text
     if _PLAIN.match(text) and isinstance(parse(f"key: {text}")["key"], str):
         return text
     return LiteralScalarString(text)
