@@ -96,8 +96,8 @@ def _occupancies(report: Report) -> None:
 
 
 def _costs(report: Report) -> None:
-    for pair in report.write_back_costs:
-        str(pair)
+    for holder in report.write_backs:
+        str(report.cost_of(holder, "out"))
 
 
 OF_SPEC: dict[str, Callable[[Spec], object]] = {

@@ -116,8 +116,8 @@ FITTING = {
     },
     "engine/finishing.py": {
         "_users_of": INDICES,
-        "_FinishParts.__init__": INDICES,
-        "_FinishParts.add": INDICES,
+        "_Collected.__init__": INDICES,
+        "_Collected.add": INDICES,
         "_later_starts": INDICES,
     },
     "engine/port_turns.py": {"latest_first": INDICES},

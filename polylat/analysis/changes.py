@@ -1,25 +1,17 @@
-"""What would help: single changes of the schedule and of the machine, each with its latency."""
+"""What would help: changes of a mapping, of its schedule and of the machine, with latencies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
-from polylat.analysis.access import OVERHEAD
-from polylat.analysis.refetches import Refetch
-from polylat.analysis.variation import Rescheduled, reschedule
-from polylat.errors import OptionError
+from polylat.analysis.variation import Rescheduled
 from polylat.numbers import Number, format_number, percent
 from polylat.spec import Spec
-from polylat.spec.mapping import Sequential
-from polylat.spec.names import KnownNames, known_names
-from polylat.spec.options import without_missing
-from polylat.spec.staged import staged_holders
 from polylat.tables import Column, Table, Tabular
 
-__all__ = ["Change", "ChangeKind", "Changes", "single_changes"]
+__all__ = ["Change", "ChangeKind", "Changes"]
 
 ChangeKind = Literal[
     "pipelined",
@@ -113,7 +105,7 @@ class Changes(Tabular):
     changes
         The changes; those without a latency last.
     remarks
-        What recurrences need to be hidden, in sentences.
+        What recurrences need to be hidden, and how many changes were not analyzed, in sentences.
     """
 
     latency: Number
@@ -182,159 +174,3 @@ class Changes(Tabular):
         columns = (_COLUMNS[0], Column("write", "Write", "prose"))
         written = Table(columns, tuple(texts[:_WRITTEN]), "What to write in the file")
         return (every, written) if texts else (every,)
-
-
-_OF_MACHINE = ("throughput", "latency")
-"""The kinds of changes that take another machine: behind others that have the same latency."""
-
-
-def single_changes(
-    spec: Spec,
-    options: Mapping[str, Any],
-    known: KnownNames,
-    fetches: Sequence[Refetch],
-    latency: Number,
-    own: Sequence[Change] = (),
-    remarks: Sequence[str] = (),
-    factor: int = 2,
-) -> Changes:
-    """Analyze every single change of the schedule and of the machine.
-
-    Parameters
-    ----------
-    spec
-        The input.
-    options
-        All options of `analyze`, in their normal forms.
-    known
-        The names that exist.
-    fetches
-        What is fetched back, and may be kept instead.
-    latency
-        The latency without any change.
-    own, remarks
-        The changes that concern recurrences, and what these need.
-    factor
-        Factor on the throughput of a component, or of one of its actions, and what its fixed
-        latencies are divided by: a whole number ≥ 1.
-
-    Returns
-    -------
-    Changes
-        All of them.
-
-    Raises
-    ------
-    OptionError
-        The factor is 1.
-    """
-    if factor == 1:
-        raise OptionError("factor is 1, which changes nothing", fix="give 2 for twice as fast")
-    found: list[Change] = []
-
-    def add(
-        kind: ChangeKind,
-        what: str,
-        other: Spec,
-        chosen: Mapping[str, Any],
-        faster: tuple[str | None, str | None] = (None, None),
-    ) -> None:
-        changed = replace(other, schedule=dict(chosen))
-        found.append(Change(kind, what, changed, *faster, reschedule(other, chosen)))
-
-    for kind, what, changed in _option_changes(spec, options, known):
-        add(kind, what, spec, {**options, **changed})
-    for fetch in fetches:
-        if fetch.hoisted is not None:
-            what = f"{fetch.tensor} kept in {fetch.into} above {fetch.split}"
-            mapping = fetch.hoisted.mapping
-            hoisted_names = known_names(spec.workload, spec.arch.order, mapping)
-            add("hoist", what, fetch.hoisted, without_missing(options, hoisted_names))
-    times = "twice" if factor == 2 else f"{factor} times"
-    for component, action in _throughputs(spec):
-        what = {OVERHEAD: f"overhead of {component}", None: component}.get(
-            action, f"{component} {action}"
-        )
-        faster = replace(spec, arch=spec.arch.faster(component, action, Fraction(factor)))
-        add("throughput", f"{what} {times} as fast", faster, options, (component, action))
-    part = "half" if factor == 2 else f"1/{factor} of"
-    for component in _latencies(spec):
-        sooner = replace(spec, arch=spec.arch.quicker(component, Fraction(factor)))
-        what = f"{part} the fixed latency of {component}"
-        add("latency", what, sooner, options, (component, None))
-
-    found = [*found, *own]
-    ranked = sorted(found, key=lambda c: (c.latency is None, c.latency or 0, c.kind in _OF_MACHINE))
-    return Changes(latency, factor, tuple(ranked), tuple(remarks))
-
-
-def _option_changes(
-    spec: Spec, options: Mapping[str, Any], known: KnownNames
-) -> Iterator[tuple[ChangeKind, str, dict[str, Any]]]:
-    """Yield (option, words, changed options) of each change of an option."""
-    pipelined = options["pipelined"]
-    inner = [
-        split.name
-        for split in spec.mapping.splits()
-        if isinstance(split, Sequential) and split.name not in pipelined
-    ]
-    if len(inner) > 1:
-        yield "pipelined", "all splits as Pipelines", {"pipelined": known.splits}
-    for name in inner:
-        yield "pipelined", f"split {name} as a Pipeline", {"pipelined": (*pipelined, name)}
-    background = options["background"]
-    waited = [
-        pair
-        for pair in known.write_backs
-        if pair not in background and (pair[0], None) not in background
-    ]
-    if len(waited) > 1:
-        everything = {"background": (*background, *waited)}
-        yield "background", "all write-backs in the background", everything
-    for tensor, component in waited:
-        changed = {"background": (*background, (tensor, component))}
-        yield "background", f"{tensor}@{component} in the background", changed
-    staged = options["staged"]
-    known_staged = staged_holders(staged, known)
-    for component in dict.fromkeys(c for _, c in known.holders):
-        own = [pair for pair in known.holders if pair[1] == component]
-        if any(pair not in known_staged for pair in own):
-            changed = {"staged": (*staged, (None, component))}
-            yield "staged", f"tiles in {component} staged", changed
-    slots = options["slots"]
-    if isinstance(slots, int):
-        yield "slots", f"{slots + 1} slots instead of {slots}", {"slots": slots + 1}
-        yield "slots", "unlimited slots", {"slots": None}
-    elif slots is not None:
-        more = {name: None if count is None else count + 1 for name, count in slots.items()}
-        yield "slots", "one more slot everywhere", {"slots": more}
-        yield "slots", "unlimited slots", {"slots": None}
-
-
-def _latencies(spec: Spec) -> list[str]:
-    """Return the components with fixed latencies."""
-    late = {c.name for path in spec.arch.paths.values() for c in path if any(c.latency.values())}
-    return [name for name in spec.arch.order if name in late]
-
-
-def _throughputs(spec: Spec) -> list[tuple[str, str | None]]:
-    """Return what can become faster: components, and actions of those that have several."""
-    timed: dict[str, dict[str, None]] = {}
-    for path in spec.arch.paths.values():
-        for component in path:
-            actions = timed.setdefault(component.name, {})
-            for port in component.ports:
-                actions |= dict.fromkeys(a for a, time in port.durations.items() if time)
-                if port.constant:
-                    actions[OVERHEAD] = None
-    found: list[tuple[str, str | None]] = []
-    for name in spec.arch.order:
-        actions = timed.get(name, {})
-        several = [action for action in actions if action != OVERHEAD]
-        if several:
-            found.append((name, None))
-        if len(several) > 1:
-            found += [(name, action) for action in several]
-        if OVERHEAD in actions:
-            found.append((name, OVERHEAD))
-    return found

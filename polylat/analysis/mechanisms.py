@@ -106,6 +106,16 @@ def mechanisms_of(
     -------
     Mechanisms
         The latencies, each by an analysis of its own.
+
+    Examples
+    --------
+    >>> import polylat
+    >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
+    >>> for found in polylat.analyze(polylat.load(*files)).mechanisms().rows[:3]:
+    ...     print(found.what, found.found)
+    Sequential splits 32,256
+    Sequential splits, write-backs in the background 31,752
+    Sequential splits, all tiles staged 32,256
     """
     one_by_one = replace(spec, mapping=spec.mapping.with_sequentials())
     rows = []

@@ -12,6 +12,7 @@ from polylat.analysis.changes import Change, ChangeKind
 from polylat.analysis.occupancy import occupancies
 from polylat.analysis.recurrences import Recurrence, recurrences
 from polylat.analysis.variation import Rescheduled, reschedule_with_choice
+from polylat.analysis.work import MOST_WORK, work_of
 from polylat.engine.solution import Solution
 from polylat.errors import PolylatError, UnsupportedError
 from polylat.lowering.holder_tiles import memory_sizes
@@ -24,10 +25,6 @@ from polylat.spec.options import without_missing
 from polylat.spec.reading.mapping_paths import check_paths
 
 __all__ = ["RecurrentAnalysis", "RingChange", "RingOutcome", "WorkSpentError", "least"]
-
-_MOST_ITERATIONS = 4_000_000
-"""Largest number of tile iterations that are visited or sampled for all changes together, about a
-minute."""
 
 
 class WorkSpentError(Exception):
@@ -119,7 +116,7 @@ class RecurrentAnalysis:
         """The legal changes, by their words."""
         self.remarks: list[str] = []
         """What recurrences need to be hidden, in sentences."""
-        self._left = _MOST_ITERATIONS
+        self._left = MOST_WORK
 
     def analyzed(self, candidate: RingChange, rings: Sequence[Recurrence]) -> RingOutcome | None:
         """Analyze a change.
@@ -146,7 +143,7 @@ class RecurrentAnalysis:
         found, choice = reschedule_with_choice(candidate.spec, candidate.options)
         if choice is None:
             return None
-        self._left -= choice.solved.model.graph.iterations
+        self._left -= work_of(choice.solved.model)
         names = {ring.einsums for ring in rings}
         try:
             left = [r for r in recurrences(choice.solved.unlimited) if r.einsums in names]

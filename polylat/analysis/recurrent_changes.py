@@ -15,8 +15,7 @@ from polylat.analysis.recurrent_analysis import RecurrentAnalysis, WorkSpentErro
 from polylat.analysis.recurrent_holders import add_inner_memories, add_staged_inputs
 from polylat.analysis.recurrent_latencies import add_latencies
 from polylat.analysis.recurrent_loops import add_inner_loops
-from polylat.lowering.paths import Leaf
-from polylat.spec import Spec
+from polylat.engine.model import Model
 from polylat.spec.names import KnownNames
 
 __all__ = ["RecurrentChanges", "recurrent_changes"]
@@ -42,8 +41,7 @@ class RecurrentChanges:
 
 
 def recurrent_changes(
-    spec: Spec,
-    leaves: Sequence[Leaf],
+    model: Model,
     options: Mapping[str, Any],
     known: KnownNames,
     rings: Sequence[Recurrence],
@@ -52,8 +50,8 @@ def recurrent_changes(
 
     Parameters
     ----------
-    spec, leaves
-        The input, and the leaves of its mapping.
+    model
+        The mapping.
     options
         All options of `analyze`, in their normal forms.
     known
@@ -68,7 +66,8 @@ def recurrent_changes(
         takes longer than the busiest port: a loop inside the one that carries it, and the largest
         fixed latency with which it is hidden.
     """
-    analysis = RecurrentAnalysis(spec, leaves, options, known)
+    lowered = model.lowered
+    analysis = RecurrentAnalysis(lowered.spec, lowered.leaves, options, known)
     try:
         _add_changes(analysis, rings[:_MOST_RINGS])
     except WorkSpentError:

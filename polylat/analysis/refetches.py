@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from polylat.analysis.variation import Rescheduled, reschedule
@@ -31,15 +32,12 @@ class Refetch:
         The component that it is fetched from, and the one that it is fetched into.
     values
         Number of values that are fetched, in the busiest unit.
-    hoisted
-        The mapping that keeps the tensor in `into` above the split, so that nothing is fetched
-        (`Spec.hoist`); None if there is none.
     split
-        The name of that split.
-    found
-        The latency of that mapping with the same options; None if there is none.
+        The name of a split between the two.
     energy
         The energy of the mapping as it is; None where the architecture does not give energies.
+    spec, options
+        The input, and all options of `analyze` in their normal forms.
     """
 
     einsum: str
@@ -48,10 +46,26 @@ class Refetch:
     source: str
     into: str
     values: int
-    hoisted: Spec | None
     split: str
-    found: Rescheduled | None
     energy: Number | None
+    spec: Spec
+    options: Mapping[str, Any]
+
+    @cached_property
+    def hoisted(self) -> Spec | None:
+        """The mapping that keeps the tensor in `into` above the split; None if there is none.
+
+        Then nothing is fetched (`Spec.hoist`).
+        """
+        try:
+            return self.spec.hoist(self.tensor, self.into)
+        except PolylatError:
+            return None
+
+    @cached_property
+    def found(self) -> Rescheduled | None:
+        """The latency of that mapping with the same options; None if there is none."""
+        return None if self.hoisted is None else reschedule(self.hoisted, self.options)
 
     def __str__(self) -> str:
         fetch = (
@@ -110,23 +124,10 @@ def refetches(
             if (access.component, access.action) == (outer, "read")
         )
         producer = leaves[source.leaf]
-        other = _hoist(spec, tensor, inner)
-        latency = None if other is None else reschedule(other, options)
         reads, makes = leaf.einsum.name, producer.einsum.name
         name = next(s.name for s in spec.mapping.splits() if _separates(s, reads, makes))
         found.append(
-            Refetch(
-                reads,
-                makes,
-                tensor,
-                outer,
-                inner,
-                values,
-                other,
-                name,
-                latency,
-                energy,
-            )
+            Refetch(reads, makes, tensor, outer, inner, values, name, energy, spec, options)
         )
     return tuple(found)
 
@@ -137,11 +138,3 @@ def _separates(split: Split, reader: str, producer: str) -> bool:
     return any(reader in b and producer not in b for b in branches) and any(
         producer in b and reader not in b for b in branches
     )
-
-
-def _hoist(spec: Spec, tensor: str, component: str) -> Spec | None:
-    """Return the input with a hoisted Storage; None where that is illegal."""
-    try:
-        return spec.hoist(tensor, component)
-    except PolylatError:
-        return None

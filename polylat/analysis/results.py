@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.analysis import bandwidth_curve, relation, sensitivity
 from polylat.analysis.access import AccessKey, Contention, PortUse
 from polylat.analysis.access_counts import inputs_from_start
 from polylat.analysis.bandwidth_curve import Curve
-from polylat.analysis.changes import Changes, single_changes
+from polylat.analysis.changes import Changes
 from polylat.analysis.critical_path import CriticalPath, critical_path
 from polylat.analysis.energy import Energy
 from polylat.analysis.evaluation import Retimer
@@ -26,10 +26,17 @@ from polylat.analysis.refetches import Refetch, refetches
 from polylat.analysis.retiming import retimer
 from polylat.analysis.roofline import Roofline
 from polylat.analysis.sensitivity import Sensitivity, WhatIf
+from polylat.analysis.single_changes import single_changes
 from polylat.analysis.staging import DoubleBuffering, buffers_of, staged_schedules
 from polylat.analysis.steady_state import InitiationInterval, initiation_intervals
 from polylat.analysis.throughputs import Throughput, ThroughputKey
-from polylat.analysis.transfer_cost import Direction, TransferCost, named_holder, transfer_cost
+from polylat.analysis.transfer_cost import (
+    Direction,
+    TransferCost,
+    named_holder,
+    read_write_backs,
+    transfer_cost,
+)
 from polylat.analysis.variation import Rescheduled
 from polylat.engine.orders import ScheduleChoice
 from polylat.engine.solution import Solution
@@ -363,25 +370,18 @@ class Results:
         >>> polylat.analyze(spec, background="o2").cost_of("o2@SRAM").cost
         8
         """
-        model, spec = self.solution.model, self.solution.model.lowered.spec
-        now = Rescheduled(self.latency, self.lower_bound, self.exact)
-        holder = named_holder(transfer, self._known_names)
-        return transfer_cost(model, spec, self.options, now, holder, direction)
+        return self._known_costs(named_holder(transfer, self._known_names), direction)
 
     @cached_property
-    def write_back_costs(self) -> tuple[TransferCost, ...]:
-        """What write-backs cost: those of tensors that Einsums read, and those in background.
+    def _known_costs(self) -> Callable[..., TransferCost]:
+        """`transfer_cost`, which remembers its results."""
+        now = Rescheduled(self.latency, self.lower_bound, self.exact)
+        return cache(partial(transfer_cost, self.solution.model, self.options, now))
 
-        In the order of the tree. Each is `cost_of` of its holder, with the direction ``"out"``.
-        """
-        model = self.solution.model
-        leaves = model.lowered.leaves
-        read = {tensor for leaf in leaves for tensor in leaf.einsum.reads}
-        return tuple(
-            self.cost_of(pair, "out")
-            for pair in self._known_names.write_backs
-            if pair[0] in read or pair in self.background
-        )
+    @cached_property
+    def write_backs(self) -> tuple[tuple[str, str], ...]:
+        """Holders with write-backs of tensors that are read, or in background; see `cost_of`."""
+        return read_write_backs(self.solution.model, self._known_names, self.background)
 
     def mechanisms(self) -> Mechanisms:
         """Analyze the mapping under each mechanism that decides what overlaps.
@@ -393,22 +393,6 @@ class Results:
         -------
         Mechanisms
             The latencies, next to AccelForge's, each by an analysis of its own.
-
-        Examples
-        --------
-        >>> import polylat
-        >>> files = ("examples/arch.yaml", "examples/workload.yaml", "examples/tap_resident.yaml")
-        >>> print(polylat.analyze(polylat.load(*files)).mechanisms())
-        AccelForge's latency: 32,768
-        <BLANKLINE>
-        Mechanism                                         Latency  Of AccelForge's  Energy
-        Sequential splits                                  32,256            98.4%  50,176
-        Sequential splits, write-backs in the background   31,752            96.9%  50,176
-        Sequential splits, all tiles staged                32,256            98.4%  50,176
-        Pipelines                                          24,576            75.0%  50,176
-        Pipelines, write-backs in the background           24,576            75.0%  50,176
-        Pipelines, all tiles staged                        24,576            75.0%  50,176
-        <BLANKLINE>
         """
         spec = self.solution.model.lowered.spec
         return mechanisms_of(spec, self.options, self._known_names, self.roofline)
@@ -435,15 +419,25 @@ class Results:
         energy = None if self.known_energy is None else self.known_energy.total
         return refetches(self.solution.model, self.options, energy)
 
-    def sensitivity(self) -> Sensitivity:
+    def sensitivity(self, *, by_access: bool = True) -> Sensitivity:
         """Return which durations are critical and which have slack; the order of service is kept.
+
+        Parameters
+        ----------
+        by_access
+            Whether to compute the rows by access, too, which takes long in a large network.
 
         Returns
         -------
         Sensitivity
             By component and action, and by access.
         """
-        return sensitivity.sensitivity(self.retimer)
+        return self._known_sensitivities(by_access)
+
+    @cached_property
+    def _known_sensitivities(self) -> Callable[[bool], Sensitivity]:
+        """`sensitivity`, which remembers its results."""
+        return cache(partial(sensitivity.sensitivity, self.retimer))
 
     def what_if(self, throughputs: Mapping[ThroughputKey, Throughput]) -> WhatIf:
         """Return the latency with other throughputs; the order of service is kept.
@@ -509,11 +503,10 @@ class Results:
     @cached_property
     def _known_changes(self) -> Callable[[int], Changes]:
         """`single_changes`, which remembers its results."""
-        lowered, known, options = self.solution.model.lowered, self._known_names, self.options
-        own = recurrent_changes(lowered.spec, lowered.leaves, options, known, self.recurrences)
-        given = lowered.spec, options, known, self.refetches, self.latency
-        changes = partial(single_changes, *given, own.changes, own.remarks)
-        return lru_cache(_MOST_FACTORS)(changes)
+        model, known, options = self.solution.model, self._known_names, self.options
+        own = recurrent_changes(model, options, known, self.recurrences)
+        given = model, options, known, self.refetches, self.latency, own.changes, own.remarks
+        return lru_cache(_MOST_FACTORS)(partial(single_changes, *given))
 
     def curve(self, component: str, action: str | None = None) -> Curve:
         """Return the latency as a function of a bandwidth; the order of service is kept.

@@ -216,7 +216,7 @@ class WhatIf(Tabular):
         return (Table(_COLUMNS[:6], tuple(rows), "Critical path"),)
 
 
-def sensitivity(retimer: Retimer) -> Sensitivity:
+def sensitivity(retimer: Retimer, by_access: bool = True) -> Sensitivity:
     """Compute the sensitivity of the latency, by component and action, and by access.
 
     The order of service is kept; analyzing the mapping with other durations may find a better one.
@@ -225,6 +225,8 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
     ----------
     retimer
         Times the schedule anew.
+    by_access
+        Whether to compute the rows by access, too.
 
     Returns
     -------
@@ -286,7 +288,7 @@ def sensitivity(retimer: Retimer) -> Sensitivity:
     return Sensitivity(
         now.latency,
         _ordered(row(keys, None, None) for keys in groups.values()),
-        _ordered(row([key], key[0], key[2]) for key in every),
+        _ordered(row([key], key[0], key[2]) for key in (every if by_access else ())),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -14,9 +15,9 @@ from polylat.engine.solution import Solution
 from polylat.errors import OptionError
 from polylat.lowering.accesses.blocks import Access
 from polylat.lowering.paths import Leaf
+from polylat.lowering.ports import total_values
 from polylat.lowering.transfers import FreeTransfer
 from polylat.numbers import Number, format_number
-from polylat.spec import Spec
 from polylat.spec.names import KnownNames, Pair
 from polylat.spec.pairs import pair_names, parse_pair
 from polylat.spec.reading.suggest import did_you_mean, format_value
@@ -27,7 +28,9 @@ __all__ = [
     "TransferCost",
     "last_write_back",
     "named_holder",
+    "read_write_backs",
     "transfer_cost",
+    "written_values",
 ]
 
 Direction = Literal["both", "out", "in"]
@@ -180,7 +183,6 @@ def _one_of(holders: Collection[Pair]) -> str | None:
 
 def transfer_cost(
     model: Model,
-    spec: Spec,
     options: Mapping[str, Any],
     now: Rescheduled,
     holder: Pair,
@@ -192,8 +194,6 @@ def transfer_cost(
     ----------
     model
         The mapping as it is.
-    spec
-        The input.
     options
         All options of `analyze`, in their normal forms.
     now
@@ -230,7 +230,7 @@ def transfer_cost(
         free.add((*holder, False))
     if fetches:
         free.add((*holder, True))
-    behind = model.options.background
+    spec, behind = model.lowered.spec, model.options.background
     inside = holder in behind
     others: dict[bool, Rescheduled | None] = {True: None, False: None}
     if writes:
@@ -287,6 +287,57 @@ def last_write_back(solution: Solution, holder: Pair) -> tuple[Number, Number] |
     ends = timing.task_begin[tasks] + graph.task_duration[tasks]
     last = int(ends.argmax())
     return solution.time(int(timing.task_begin[tasks[last]])), solution.time(int(ends[last]))
+
+
+def read_write_backs(
+    model: Model, known: KnownNames, background: Collection[Pair]
+) -> tuple[Pair, ...]:
+    """List the write-backs of tensors that Einsums read, and those in the background.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+    known
+        The names that exist.
+    background
+        The write-backs in the background.
+
+    Returns
+    -------
+    tuple of (str, str)
+        Tensor and component of the holders, in the order of the tree.
+    """
+    read = {tensor for leaf in model.lowered.leaves for tensor in leaf.einsum.reads}
+    return tuple(p for p in known.write_backs if p[0] in read or p in background)
+
+
+def written_values(model: Model) -> dict[Pair, int]:
+    """Count what is written back from each holder.
+
+    Parameters
+    ----------
+    model
+        The mapping.
+
+    Returns
+    -------
+    dict
+        (tensor, component) of the holder → number of values, in the busiest unit.
+    """
+    found: dict[Pair, int] = {}
+    inputs = zip(model.lowered.leaves, model.layout.blocks, model.layout.tiles, strict=True)
+    for leaf, blocks, tiles in inputs:
+        pairs = [
+            (holder.component, (tensor, inner.component))
+            for tensor in leaf.einsum.tensors
+            for holder, inner in pairwise(leaf.storages(tensor))
+        ]
+        for access in (access for block in blocks for access in block.accesses):
+            for outer, pair in pairs:
+                if _moves(access, pair[0], {outer}) and not access.inward:
+                    found[pair] = found.get(pair, 0) + total_values(access, tiles)
+    return found
 
 
 def _levels(leaf: Leaf, holder: Pair) -> list[int]:

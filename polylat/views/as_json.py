@@ -22,6 +22,7 @@ from polylat.analysis.steady_state import InitiationInterval
 from polylat.errors import OptionError
 from polylat.numbers import Number, json_number
 from polylat.views.report_tables import totals_or_none
+from polylat.views.sentences import has_many_accesses
 
 __all__ = [
     "CURVE_SCHEMA",
@@ -153,7 +154,8 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
     dict[str, Any]
         Data of the schema `EXPLANATION_SCHEMA`.
     """
-    found = results.sensitivity()
+    listed = not has_many_accesses(results)
+    found = results.sensitivity(by_access=listed)
     changes = results.changes()
     return {
         "schema": EXPLANATION_SCHEMA,
@@ -168,7 +170,9 @@ def explanation_to_dict(results: Results) -> dict[str, Any]:
         "components": [_row(row) for row in found.components],
         "accesses": [
             {"einsum": row.einsum, "tensor": row.tensor, **_row(row)} for row in found.accesses
-        ],
+        ]
+        if listed
+        else None,
         "factor": changes.factor,
         "changes": [
             {

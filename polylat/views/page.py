@@ -279,16 +279,16 @@ def _timelines(results: Results, builder: TimelineBuilder) -> str:
 
 def _close_ups(results: Results, builder: TimelineBuilder) -> Iterator[str]:
     """Yield the last write-back of each tensor whose cost the headline gives, enlarged."""
-    for number, cost in enumerate(results.write_back_costs[:_LISTED], start=2):
-        holder = cost.tensor, cost.component
+    for number, holder in enumerate(results.write_backs[:_LISTED], start=2):
+        tensor, component = holder
         found = last_write_back(results.solution, holder)
         if found is None or found[0] == found[1]:
             continue
         start, finish = found
         around = (finish - start) * _AROUND
         window = max(start - around, 0), min(finish + around, results.latency)
-        behind = " in the background" if cost.in_background else ""
-        title = f"Close-up: the last write-back of {cost.tensor} from {cost.component}{behind}"
+        behind = " in the background" if holder in results.background else ""
+        title = f"Close-up: the last write-back of {tensor} from {component}{behind}"
         line = builder.timeline(window, False, title, 120)
         if line.bars:
             yield _interactive(StackData((line,)), f"t{number}")
@@ -440,7 +440,7 @@ def _sensitivity(
             f"<p>Omitted, as it takes a while to compute for this schedule. To include it: {hint}</p>",
             (),
         )
-    by_action, _ = results.sensitivity().tables()
+    by_action, _ = results.sensitivity(by_access=False).tables()
     chosen = ("component", "action", "critical", "share", "slack", "latency_if_free")
     table = by_action.select(*chosen).first(_ROWS)
     parts = [f'<p class="faint">{ORDER_IS_KEPT}</p>', table_box(table)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from polylat.analysis.energy import Energy
 from polylat.analysis.results import Results
 from polylat.analysis.staging import ALL_HOLDERS
+from polylat.analysis.work import work_of
 from polylat.errors import UnsupportedError
 from polylat.numbers import format_gap, format_number, format_speedup, percent
 from polylat.spec.pairs import pair_names
@@ -18,6 +19,7 @@ __all__ = [
     "STATES_ARE_WAITED_FOR",
     "contention_sentences",
     "count_words",
+    "has_many_accesses",
     "is_small",
     "latency_sentences",
     "missing_write_backs",
@@ -49,8 +51,21 @@ _LONGEST_NAME = 40
 _MOST_STAGED = 20_000
 """Largest number of tile iterations that a headline schedules again, with other options."""
 
+_CHANGES = 20
+_CHANGES_PER_EINSUM = 2
+"""About how many single changes a mapping has."""
+
+_MOST_AT_ONCE = 1_000_000
+"""What all single changes together may take without a noticeable wait, in tile iterations."""
+
+_MOST_TIMED = 40_000_000
+"""How many tile iterations may be timed again for the slack of all accesses."""
+
 _MOST_COSTS = 3
 """Largest number of write-backs whose costs are given."""
+
+_MOST_NAMES = 12
+"""Largest number of other write-backs that are named."""
 
 _MOST_RINGS = 3
 """Number of recurrences that the text names."""
@@ -187,21 +202,42 @@ def is_small(results: Results) -> bool:
     Returns
     -------
     bool
-        Whether it has few tile iterations.
+        Whether it has few tile iterations and Einsums.
     """
     most: int = results.options["max_tiles"]
-    return results.tiles <= min(_MOST_STAGED, most)
+    leaves = len(results.solution.model.lowered.leaves)
+    changes = _CHANGES + _CHANGES_PER_EINSUM * leaves
+    together = changes * work_of(results.solution.model)
+    return results.tiles <= min(_MOST_STAGED, most) and together <= _MOST_AT_ONCE
+
+
+def has_many_accesses(results: Results) -> bool:
+    """Return whether it takes long to compute the slack of every access of a mapping.
+
+    Parameters
+    ----------
+    results
+        Its results.
+
+    Returns
+    -------
+    bool
+        Whether it takes more than about half a minute.
+    """
+    return len(results.accesses) * work_of(results.solution.model) > _MOST_TIMED
 
 
 def _transfers(results: Results) -> Iterator[str]:
     """Say what write-backs cost, and what is fetched back."""
-    costs = results.write_back_costs
-    for cost in costs[:_MOST_COSTS]:
-        yield str(cost)
+    written = results.write_backs
+    for pair in written[:_MOST_COSTS]:
+        yield str(results.cost_of(pair, "out"))
     for fetch in results.refetches[:_MOST_COSTS]:
         yield str(fetch)
-    if len(costs) > _MOST_COSTS:
-        names = ", ".join(f"{c.tensor}@{c.component}" for c in costs[_MOST_COSTS:])
+    if len(written) > _MOST_COSTS:
+        others = pair_names(written[_MOST_COSTS:])
+        more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
+        names = ", ".join(others[:_MOST_NAMES]) + more
         yield f"What the write-backs of {names} cost: report.cost_of(...)."
 
 

@@ -32,6 +32,7 @@ from polylat.views.sentences import (
     ORDER_IS_KEPT,
     STATES_ARE_WAITED_FOR,
     count_words,
+    has_many_accesses,
     is_small,
     latency_sentences,
     undetermined_sentence,
@@ -61,6 +62,7 @@ _BEST = 3
 """Number of changes in a summary."""
 
 _NOTHING = "Nothing takes time."
+_MANY_ACCESSES = "This takes long for so large a network: report.sensitivity() in Python."
 _ALL_LIMIT = "Nothing: every access increases the latency if it becomes slower."
 
 
@@ -176,7 +178,8 @@ def render_explanation(results: Results) -> RenderableType:
     rich.console.RenderableType
         The headline and the sections of the explanation.
     """
-    actions, accesses = results.sensitivity().tables()
+    listed = not has_many_accesses(results)
+    actions, accesses = results.sensitivity(by_access=listed).tables()
     changes, *written = results.changes().tables()
     times = ("critical", "share", "count", "duration", "latency_if_free")
     access = ("einsum", "component", "tensor", "action")
@@ -195,6 +198,9 @@ def render_explanation(results: Results) -> RenderableType:
         by_access = critical(accesses, access)
     except UnsupportedError as error:
         by_action = by_access = undetermined_sentence(error)
+    unused: Table | str = slack if slack.rows or slack.notes else _ALL_LIMIT
+    if not listed:
+        by_access = unused = _MANY_ACCESSES
     sections = [
         _headline(results),
         _section(
@@ -212,7 +218,7 @@ def render_explanation(results: Results) -> RenderableType:
         _section("The same by access", by_access),
         _section(
             "What has slack: how many times slower each access could be at the same latency",
-            slack if slack.rows or slack.notes else _ALL_LIMIT,
+            unused,
         ),
         Text(
             f"Slack, and latency if free: {ORDER_IS_KEPT[0].lower()}{ORDER_IS_KEPT[1:]}",

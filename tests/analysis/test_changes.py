@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 
 import polylat
-from builders import EXAMPLES
+from builders import EXAMPLES, compute, leaf, loop, memory, nested, spec, storage
 from polylat import MappingError, OptionError, ScheduleError, Spec, UnsupportedError
+from polylat.analysis import single_changes, variation
+from polylat.analysis.transfer_cost import written_values
 from polylat.spec.mapping import Sequential
 from polylat.spec.names import known_names
 from recurrent import two_stages
@@ -103,3 +105,94 @@ def test_nothing_helps() -> None:
 def test_the_factor_is_a_whole_number_above_one(factor: Any) -> None:
     with pytest.raises(OptionError, match="factor"):
         example().changes(factor)
+
+
+# --------------------------------------------------------------------------------------------
+# Large networks
+# --------------------------------------------------------------------------------------------
+
+WRITTEN = {"o1": 2, "o2": 16, "o3": 8, "o4": 2}
+"""Tensors that leave SRAM, with their numbers of values."""
+
+
+def four_in_turn() -> polylat.Report:
+    """Four Einsums in turn, the last two of which are a Sequential of their own."""
+    texts = [
+        "o1[a] = x[a]",
+        "o2[a, b] = o1[a] * y[b]",
+        "o3[a, c] = o2[a, b] * z[b, c]",
+        "o4[a] = o3[a, c]",
+    ]
+    branches = [
+        nested(storage("SRAM", "o1"), loop("a"), leaf("o1")),
+        nested(storage("SRAM", "o1", "o2"), loop("a"), loop("b"), leaf("o2")),
+        {
+            "type": "Sequential",
+            "nodes": [
+                nested(storage("SRAM", "o2", "o3"), loop("a"), loop("b"), loop("c"), leaf("o3")),
+                nested(storage("SRAM", "o3", "o4"), loop("a"), loop("c"), leaf("o4")),
+            ],
+        },
+    ]
+    nodes = [memory("DRAM", 1, 1, size="inf"), memory("SRAM", 4, 4, size="inf"), compute("mac", 2)]
+    sizes = {"a": 2, "b": 8, "c": 4}
+    backing = storage("DRAM", "x", "y", "z", *WRITTEN)
+    data = spec(sizes, [], nodes, [backing, {"type": "Sequential", "nodes": branches}])
+    data["workload"]["einsums"] = texts
+    return polylat.analyze(Spec.from_dict(data))
+
+
+def test_of_a_large_network_the_changes_that_move_the_most_are_analyzed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First those of the whole mapping, then of splits, then of the largest tensors."""
+    report = four_in_turn()
+    pairs = {(tensor, "SRAM"): count for tensor, count in WRITTEN.items()}
+    assert written_values(report.solution.model) == pairs
+    every = {change.what: change for change in report.changes().changes}
+    splits = [what for what in every if what.startswith("split ")]
+    moved = {
+        **{f"{tensor}@SRAM in the background": count for tensor, count in WRITTEN.items()},
+        **{f"{f.tensor} kept in SRAM above {f.split}": f.values for f in report.refetches},
+    }
+    moved = {what: count for what, count in moved.items() if what in every}
+    assert len(splits) == 2 and len(moved) == 7
+    largest = sorted(moved, key=lambda what: -moved[what])
+    monkeypatch.setattr(single_changes, "MOST_WORK", 1)
+    for fewest in range(len(splits) + len(moved) + 1):
+        monkeypatch.setattr(single_changes, "_FEWEST", fewest)
+        changes = four_in_turn().changes()
+        found = {change.what: change for change in changes.changes}
+        missing = [*splits, *largest][fewest:]
+        assert {what: every[what].found for what in found} == {
+            what: change.found for what, change in found.items()
+        }
+        assert sorted(moved.get(what, 99) for what in every if what not in found) == sorted(
+            moved.get(what, 99) for what in missing
+        )
+        told = [remark for remark in changes.remarks if "were not analyzed" in remark]
+        assert bool(missing) == bool(told)
+        assert not missing or f" {len(missing)} were not analyzed" in told[0]
+
+
+def test_what_a_text_does_not_show_is_not_analyzed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the write-backs and fetches, three of each are analyzed, and each once."""
+    counted = []
+    schedule = variation.schedule_mapping
+
+    def counting(*args: Any, **options: Any) -> Any:
+        counted.append(args)
+        return schedule(*args, **options)
+
+    report = four_in_turn()
+    monkeypatch.setattr(variation, "schedule_mapping", counting)
+    text = str(report)
+    assert "What the write-backs of o4@SRAM cost" not in text
+    first = len(counted)
+    # Three write-backs: without, in the background; three fetches; staged, and double-buffered.
+    assert first <= 3 * 2 + 3 + 2
+    str(report)
+    report.to_html()
+    assert len(report.refetches) == 3
+    changes = len(report.changes().changes)
+    assert len(counted) - first <= changes - 3

@@ -427,7 +427,7 @@ def test_nodes_of_a_mapping() -> None:
 def test_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any work left, nothing is claimed, and it is said that changes are missing."""
     data = scan_with_loads(5, 2, 3, 4)
-    monkeypatch.setattr(recurrent_analysis, "_MOST_ITERATIONS", 1)
+    monkeypatch.setattr(recurrent_analysis, "MOST_WORK", 1)
     changes = report_of(data).changes()
     assert len(own(changes)) == 1
     last = "Further changes against recurrences were not analyzed, as each takes long."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -26,6 +27,7 @@ from polylat.analysis.access import LATENCY, OVERHEAD, AccessKey
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.periodic_retiming import PeriodicRetimer
 from polylat.analysis.sensitivity import RIGID
+from polylat.views import sentences
 from polylat.views.as_json import curve_to_dict, explanation_to_dict
 from polylat.views.text import curve_text, explanation_text
 from reports import analyzed, explicit_up_to
@@ -586,3 +588,22 @@ def test_durations_in_a_rigid_pipeline(engine: int) -> None:
         with pytest.raises(UnsupportedError, match="rigid"):
             refused()
     assert report.what_if({"c1": 1}).latency == report.latency
+
+
+def test_by_component_alone(report: Report) -> None:
+    """The rows by component do not depend on whether those by access are computed, too."""
+    every, some = report.sensitivity(), report.sensitivity(by_access=False)
+    assert some == replace(every, accesses=())
+    assert every.accesses
+    assert report.sensitivity() is every
+
+
+def test_an_explanation_of_a_large_network(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says where the slack of every access is to be had; JSON has null."""
+    every = explanation_to_dict(report)
+    assert every["accesses"]
+    assert "so large a network" not in explanation_text(report)
+    monkeypatch.setattr(sentences, "_MOST_TIMED", 0)
+    assert explanation_to_dict(report) == {**every, "accesses": None}
+    words = "This takes long for so large a network: report.sensitivity() in Python."
+    assert explanation_text(report).count(words) == 2
