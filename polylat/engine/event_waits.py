@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from polylat.schedule.arrays import Ints, Mask
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.extrapolation import PeriodicTaskGraph
 
-__all__ = ["EventWaits", "LeafPoints"]
+__all__ = ["EventWait", "EventWaits", "LeafPoints"]
 
 
 class LeafPoints:
@@ -180,6 +181,58 @@ class LeafPoints:
             return digit + 1
         return digit + max(self.left(loop, digit), 0) * period + 1
 
+    def last_up_to(self, digits: Digits, alive: list[list[bool]]) -> Digits | None:
+        """Return the last one of some tile iterations up to a given one.
+
+        Parameters
+        ----------
+        digits
+            The given tile iteration.
+        alive
+            As for `first`.
+
+        Returns
+        -------
+        tuple or None
+            Its loop indices; None if there is none.
+        """
+        keys = [0]
+        for loop in range(self.depth):
+            place = self.place(loop, int(digits[loop]))[0]
+            keys.append(keys[-1] * self._count[loop] + place)
+        if alive[self.depth][keys[-1]]:
+            return digits
+        for loop in range(self.depth - 1, -1, -1):
+            found = self._last_in(loop, int(digits[loop]) - 1, keys[loop], alive)
+            if found is not None:
+                digit, key = found
+                return self._greatest((*digits[:loop], digit), key, alive)
+        return None
+
+    def _last_in(
+        self, loop: int, most: int, outer: int, alive: list[list[bool]]
+    ) -> tuple[int, int] | None:
+        """Return the last iteration of a loop up to a given one that has an event, and its key."""
+        found = None
+        for place in range(self._count[loop]):
+            first = self._digits[loop][place]
+            key = outer * self._count[loop] + place
+            if first > most or not alive[loop + 1][key]:
+                continue
+            period, skipped = self._periods[loop][place], self._skipped[loop][place]
+            later = min((most - first) // period, skipped) if period else 0
+            digit = first + later * period
+            if found is None or digit > found[0]:
+                found = digit, key
+        return found
+
+    def _greatest(self, digits: Digits, key: int, alive: list[list[bool]]) -> Digits:
+        for loop in range(len(digits), self.depth):
+            found = self._last_in(loop, self.trips[loop] - 1, key, alive)
+            assert found is not None
+            digits, key = (*digits, found[0]), found[1]
+        return digits
+
     def _least(self, digits: Digits, key: int, alive: list[list[bool]]) -> Digits:
         for loop in range(len(digits), self.depth):
             place = 0
@@ -210,13 +263,37 @@ class LeafPoints:
         return found
 
 
+class EventWait(NamedTuple):
+    """What an event waits for.
+
+    Parameters
+    ----------
+    families, up_to
+        All events of these families up to a tile iteration must have happened. These are ends of
+        services, or beginnings.
+    lag
+        By how many steps the event is later than these.
+    """
+
+    families: tuple[int, ...]
+    up_to: Digits
+    lag: int
+
+
 @dataclass(frozen=True)
 class _Wait:
-    """A precedence of a box: the families that it waits for, up to which tile iteration."""
+    """A precedence of a box.
 
-    parts: tuple[int, ...]
+    The families that it waits for, their leaf, up to which tile iteration, how that one moves, and
+    the lag; and if only some tile iterations count, a family whose events are in these.
+    """
+
+    families: tuple[int, ...]
+    leaf: int
     base: tuple[int, ...]
     moves: tuple[tuple[int, ...], ...]
+    lag: int
+    only: int | None
 
 
 class EventWaits:
@@ -231,6 +308,10 @@ class EventWaits:
     ----------
     leaves
         The tile iterations of each leaf.
+    families
+        The families of the events.
+    longest_lag
+        The largest lag of a precedence, in steps.
     """
 
     def __init__(self, model: Model) -> None:
@@ -250,8 +331,30 @@ class EventWaits:
         self._depths: list[int] = rules.grid.depth.tolist()
         self._parts = dict(families.parts)
         self._by_event: dict[int, tuple[_Wait, ...]] = {}
+        lags = rules.common.lag[order]
+        delays = max(families.delay.values(), default=0)
+        self.longest_lag = int(lags.max(initial=0)) + delays
+        self._alive: dict[int, list[list[bool]]] = {}
 
-    def of(self, family: int, leaf: int, digits: Digits) -> list[tuple[tuple[int, ...], Digits]]:
+    def alive(self, family: int) -> list[list[bool]]:
+        """Return where the events of a family occur.
+
+        Parameters
+        ----------
+        family
+            The family.
+
+        Returns
+        -------
+        list of list of bool
+            See `LeafPoints.prefixes`.
+        """
+        if family not in self._alive:
+            leaf = int(self.families.leaf[family])
+            self._alive[family] = self.leaves[leaf].prefixes(self.families.occurs(family))
+        return self._alive[family]
+
+    def of(self, family: int, leaf: int, digits: Digits) -> list[EventWait]:
         """Return what an event waits for.
 
         Parameters
@@ -261,18 +364,23 @@ class EventWaits:
 
         Returns
         -------
-        list of (families, loop indices)
-            All events of these families up to a tile iteration must have happened. Those of
-            services come first.
+        list of EventWait
+            What it waits for. Ends of services come first.
         """
         point, later = self.leaves[leaf].point(digits)
         event = int(self.families.first[family]) + point
         waits = self._by_event.get(event)
         if waits is None:
             waits = self._by_event[event] = tuple(self._read(event, leaf, digits))
-        if not any(later):
-            return [(wait.parts, wait.base) for wait in waits]
-        return [(wait.parts, _moved(wait, later)) for wait in waits]
+        found = []
+        for wait in waits:
+            up_to: Digits | None = _moved(wait, later) if any(later) else wait.base
+            if wait.only is not None:
+                assert up_to is not None
+                up_to = self.leaves[wait.leaf].last_up_to(up_to, self.alive(wait.only))
+            if up_to is not None:
+                found.append(EventWait(wait.families, up_to, wait.lag))
+        return found
 
     def _read(self, event: int, leaf: int, digits: Digits) -> list[_Wait]:
         low, high = np.searchsorted(self._targets, [event, event + 1])
@@ -280,17 +388,18 @@ class EventWaits:
         found: dict[_Wait, None] = {}
         for row in self._order[low:high].tolist():
             wait = self._wait(self._rows, self._sources, row, lengths)
-            if wait.parts != (self._family(event),):
+            if wait.families != (self._family(event),) or wait.lag:
                 found[wait] = None
         # Ends of services are known at once, and beginnings follow from them.
-        return sorted(found, key=lambda wait: any(part in self._begins for part in wait.parts))
+        return sorted(found, key=lambda wait: any(f in self._begins for f in wait.families))
 
     def _family(self, event: int) -> int:
         return int(np.searchsorted(self.families.first, event, side="right")) - 1
 
     def _wait(self, rows: Rows, sources: Sources, row: int, lengths: list[int]) -> _Wait:
         family, source = int(rows.family[row]), int(rows.source[row])
-        depth = self._depths[int(sources.other[source])]
+        leaf = int(sources.other[source])
+        depth = self._depths[leaf]
         base = tuple(sources.base[source, :depth].tolist())
         slope = int(sources.slope[source])
         moves = []
@@ -300,7 +409,15 @@ class EventWaits:
             else:
                 shared = loop < int(sources.same[source])
                 moves.append(tuple(n if shared and k == loop else 0 for k, n in enumerate(lengths)))
-        return _Wait(self._parts.get(family, (family,)), base, tuple(moves))
+        delay = self.families.delay.get(family, 0)
+        return _Wait(
+            self._parts.get(family, (family,)),
+            leaf,
+            base,
+            tuple(moves),
+            int(rows.lag[row]) + delay,
+            family if delay else None,
+        )
 
 
 def _moved(wait: _Wait, later: tuple[int, ...]) -> Digits:

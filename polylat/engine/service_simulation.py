@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from math import lcm
+from math import inf, lcm
 from typing import NamedTuple
 
 import numpy as np
 
+from polylat.engine.event_times import BeginningTimes, KnownEvents, TooManyEventsError
 from polylat.engine.event_waits import EventWaits
 from polylat.engine.model import Model
 from polylat.engine.service_log import END, Digits, ServiceRun, StreamLog, moved_in_loop
@@ -30,6 +31,9 @@ _LEAST_LEAP = 3
 
 _BEGINNINGS = 2
 """How many beginnings may be tested per simulated service."""
+
+_CHAIN = 4
+"""How many latencies in a row are looked back at."""
 
 _WINDOW = 50
 """Number of services in which ports are expected to repeat themselves."""
@@ -129,6 +133,8 @@ class _Leap(NamedTuple):
         The services that repeat: positions in the log.
     moves
         Per stream, (loop, iterations) that it moves per repetition; None: none.
+    begins
+        The same per family of beginnings that moves.
     steps, times
         The duration of a repetition in steps, and their number.
     long
@@ -139,6 +145,7 @@ class _Leap(NamedTuple):
     first: int
     last: int
     moves: tuple[tuple[int, int] | None, ...]
+    begins: dict[int, tuple[int, int]]
     steps: int
     times: int
     long: frozenset[int]
@@ -152,13 +159,8 @@ class _State:
     ----------
     now
         The time in steps.
-    last
-        Per stream, the last tile iteration that has been served, if any.
-    next, done
-        Per stream, the first tile iteration that has not been served, and whose service has not
-        ended.
-    begun
-        Per family of beginnings, a tile iteration before which all have begun.
+    known
+        Per family of services or beginnings, what is known of its events.
     ends
         The ends of the services at present, as a heap: (time, stream).
     busy
@@ -166,10 +168,7 @@ class _State:
     """
 
     now: int
-    last: list[Digits]
-    next: list[Digits]
-    done: list[Digits]
-    begun: dict[int, Digits]
+    known: dict[int, KnownEvents]
     ends: list[tuple[int, int]] = field(default_factory=list)
     busy: list[tuple[int, int]] = field(default_factory=list)
 
@@ -177,10 +176,7 @@ class _State:
         """An independent copy."""
         return _State(
             self.now,
-            self.last.copy(),
-            self.next.copy(),
-            self.done.copy(),
-            self.begun.copy(),
+            {family: events.copy() for family, events in self.known.items()},
             self.ends.copy(),
             self.busy.copy(),
         )
@@ -208,15 +204,15 @@ def simulated_services(model: Model, most: int) -> Simulation | None:
     run = _Run(model, most)
     try:
         run.all()
-    except (_StuckError, RecursionError):
-        # `_has_begun` follows beginnings that wait for beginnings, and gives up on long chains.
+    except (_StuckError, TooManyEventsError, RecursionError):
+        # `BeginningTimes` follows beginnings that wait for beginnings, and gives up on long chains.
         return None
     return Simulation(run.streams, run.logs())
 
 
 _Signature = tuple[tuple[tuple[int, int], ...], tuple[int, ...]]
-_Visit = tuple[int, int, tuple[Digits, ...]]
-"""(time, number of services so far, next tile iteration of each stream)"""
+_Visit = tuple[int, int, tuple[Digits, ...], dict[int, Digits]]
+"""(time, number of services so far, next tile iteration of each stream, and of all families)"""
 
 
 class _Run:
@@ -244,16 +240,17 @@ class _Run:
                 )
             )
         self.streams = tuple(streams)
-        self.stream_of = {stream.family: n for n, stream in enumerate(streams)}
         self.on_port = [
             [n for n, stream in enumerate(streams) if stream.port == port]
             for port in range(model.graph.ports)
         ]
-        self.alive = {
-            family: self.waits.leaves[leaf].prefixes(families.occurs(family))
-            for family, leaf in self._beginnings()
+        leaf_of = {
+            **{family: leaf for leaf, family in families.start.items()},
+            **{family: leaf for (leaf, _), family in families.ready.items()},
         }
-        self.leaf_of = dict(self._beginnings())
+        self.beginnings = BeginningTimes(self.waits, leaf_of, _BEGINNINGS * most)
+        # How long ago what a beginning waits for, and what that waits for in turn, can count.
+        self.kept = _CHAIN * self.waits.longest_lag
         # What a stream waits for: its own fill, or the start of the tile iteration.
         self.opens = [
             families.ready.get((s.leaf, s.sequence), families.start[s.leaf]) for s in streams
@@ -263,70 +260,90 @@ class _Run:
         self.leaps: list[_Leap] = []
         self.visited: dict[_Signature, list[_Visit]] = {}
         self.services = 0
-        self.beginnings = 0
         self.resume = 0
-        first = [self.waits.leaves[s.leaf].first(s.alive) for s in streams]
-        begun = {f: self.waits.leaves[a].first(self.alive[f]) for f, a in self._beginnings()}
-        self.state = _State(
-            0, first.copy(), first, first.copy(), begun, [], [(-1, 0)] * len(self.on_port)
-        )
-
-    def _beginnings(self) -> list[tuple[int, int]]:
-        families = self.waits.families
-        return [
-            *((family, leaf) for leaf, family in families.start.items()),
-            *((family, leaf) for (leaf, _), family in families.ready.items()),
-        ]
+        known = {s.family: KnownEvents(self.waits.leaves[s.leaf].first(s.alive)) for s in streams}
+        for family, leaf in leaf_of.items():
+            known[family] = KnownEvents(self.waits.leaves[leaf].first(self.waits.alive(family)))
+        self.state = _State(0, known, [], [(-1, 0)] * len(self.on_port))
 
     def all(self) -> None:
         """Simulate to the end."""
         self._choose()
-        while self.state.ends:
-            self._step()
+        while self._step(inf):
             self._leap()
-        if any(digits != END for digits in self.state.next):
+        if any(digits != END for digits in self._next):
             raise _StuckError
 
-    # One step: from the end of a service to the next one.
+    @property
+    def _next(self) -> tuple[Digits, ...]:
+        """Per stream, the first tile iteration that has not been served."""
+        return tuple(self.state.known[stream.family].next for stream in self.streams)
 
-    def _step(self) -> None:
+    # One step: to the next time at which a port may choose.
+
+    def _step(self, until: float) -> bool:
+        """Go to the next time, up to a given one; return whether there is any."""
         state = self.state
-        state.now = state.ends[0][0]
-        while state.ends and state.ends[0][0] == state.now:
+        now = self._soonest()
+        if now > until or now == inf:
+            return False
+        state.now = int(now)
+        while state.ends and state.ends[0][0] == now:
             _, stream = heappop(state.ends)
-            state.done[stream] = state.next[stream]
             state.busy[self.streams[stream].port] = (-1, 0)
         self._choose()
+        return True
+
+    def _soonest(self) -> float:
+        """Return when a service ends, or a stream of an idle port may be served."""
+        state = self.state
+        soonest: float = state.ends[0][0] if state.ends else inf
+        if self.waits.longest_lag:
+            for port, mine in enumerate(self.on_port):
+                if state.busy[port][0] < 0:
+                    times = [self._opening(n) for n in mine]
+                    soonest = min([soonest, *(time for time in times if time is not None)])
+        return max(soonest, state.now)
 
     def _choose(self) -> None:
         state = self.state
         for port, mine in enumerate(self.on_port):
             if state.busy[port][0] >= 0:
                 continue
-            waiting = [(self._rank(n), n) for n in mine if state.next[n] != END]
+            nexts = [(n, state.known[self.streams[n].family].next) for n in mine]
+            waiting = [(self._rank(n, digits), n) for n, digits in nexts if digits != END]
             for _, n in sorted(waiting):
-                if self._has_begun(self.opens[n], state.next[n]):
+                time = self._opening(n)
+                if time is not None and time <= state.now:
                     self._serve(port, n)
                     break
+
+    def _opening(self, number: int) -> int | None:
+        """Return from when on a stream may be served, if that is known."""
+        known = self.state.known
+        digits = known[self.streams[number].family].next
+        if digits == END:
+            return None
+        return self.beginnings.time(known, self.opens[number], digits)
 
     def _serve(self, port: int, number: int) -> None:
         state, stream = self.state, self.streams[number]
         self.services += 1
         if self.services > self.most:
             raise _StuckError
-        digits = state.next[number]
+        events = state.known[stream.family]
+        digits = events.next
         points = self.waits.leaves[stream.leaf]
         end = state.now + stream.durations[points.point(digits)[0]]
         heappush(state.ends, (end, number))
         state.busy[port] = (number, end)
         self.log.append((state.now, number, digits))
-        state.last[number] = digits
-        state.next[number] = points.following(digits, stream.alive)
-        opens = self.opens[number]
-        state.begun[opens] = max(state.begun[opens], digits)
+        events.add(end, points.following(digits, stream.alive))
+        for kept in (events, state.known[self.opens[number]]):
+            kept.forget(state.now - self.kept)
 
-    def _rank(self, number: int) -> tuple[bool, tuple[int, ...], int]:
-        stream, digits = self.streams[number], self.state.next[number]
+    def _rank(self, number: int, digits: Digits) -> tuple[bool, tuple[int, ...], int]:
+        stream = self.streams[number]
         date = self._date(stream.leaf, digits)
         ahead = self.model.ahead
         if ahead is not None:
@@ -347,27 +364,6 @@ class _Run:
             self.dates[leaf, digits] = found
         return found
 
-    def _has_begun(self, family: int, digits: Digits) -> bool:
-        """Return whether all beginnings of a family up to a tile iteration have happened."""
-        state = self.state
-        leaf = self.leaf_of[family]
-        while state.begun[family] <= digits:
-            at = state.begun[family]
-            self.beginnings += 1
-            if self.beginnings > _BEGINNINGS * self.most:
-                raise _StuckError
-            for parts, up_to in self.waits.of(family, leaf, at):
-                if not all(self._has_happened(part, up_to) for part in parts):
-                    return False
-            state.begun[family] = self.waits.leaves[leaf].following(at, self.alive[family])
-        return True
-
-    def _has_happened(self, family: int, digits: Digits) -> bool:
-        stream = self.stream_of.get(family)
-        if stream is None:
-            return self._has_begun(family, digits)
-        return self.state.done[stream] > digits
-
     # Leaps: repetitions are skipped.
 
     def _signature(self, long: frozenset[int]) -> _Signature:
@@ -382,7 +378,7 @@ class _Run:
         )
         points = tuple(
             -1 if digits == END else self.waits.leaves[stream.leaf].point(digits)[0]
-            for stream, digits in zip(self.streams, state.next, strict=True)
+            for stream, digits in zip(self.streams, self._next, strict=True)
         )
         return busy, points
 
@@ -399,9 +395,13 @@ class _Run:
     def _leap(self) -> None:
         signature = self._signature(self._long())
         visits = self.visited.setdefault(signature, [])
-        visits.append((self.state.now, len(self.log), tuple(self.state.next)))
+        nexts = {family: events.next for family, events in self.state.known.items()}
+        visits.append((self.state.now, len(self.log), self._next, nexts))
         if len(visits) < 3 or len(self.log) < self.resume:
             return
+        # What is known so far must not be computed from times behind the leap.
+        for number in range(len(self.streams)):
+            self._opening(number)
         leap = self._repetition(*visits[-3:])
         if leap is None or leap.times < _LEAST_LEAP:
             return
@@ -431,7 +431,7 @@ class _Run:
 
     def _repetition(self, first: _Visit, second: _Visit, third: _Visit) -> _Leap | None:
         """Return what the ports did twice, and at most how often they may do it again."""
-        (t1, n1, p1), (t2, n2, p2), (t3, n3, p3) = first, second, third
+        (t1, n1, p1, b1), (t2, n2, p2, b2), (t3, n3, p3, b3) = first, second, third
         moves = self._moves(p2, p3)
         alike = t3 - t2 == t2 - t1 and n3 - n2 == n2 - n1 and moves == self._moves(p1, p2)
         if not alike or moves is None or self._pattern(n1, n2) != self._pattern(n2, n3):
@@ -449,7 +449,13 @@ class _Run:
             )
             if move is not None
         ]
-        return _Leap(n3, n2, n3, moves, steps, min(most) - 1, long)
+        begins = {}
+        for family in sorted(b3.keys() - {stream.family for stream in self.streams}):
+            a, b, c = ((at[family],) for at in (b1, b2, b3))
+            move = self._moves(b, c)
+            if move is not None and move[0] is not None and move == self._moves(a, b):
+                begins[family] = move[0]
+        return _Leap(n3, n2, n3, moves, begins, steps, min(most) - 1, long)
 
     def _lengths(self, at: Sequence[Digits], moves: Sequence[tuple[int, int] | None]) -> list[int]:
         """The period of the range in which each stream moves."""
@@ -480,15 +486,15 @@ class _Run:
         before, logged = self.state.copy(), len(self.log)
         signature = self._signature(leap.long)
         self._shift(leap)
-        at = tuple(self.state.next)
+        at = self._next
         target = self.state.now + leap.steps
         try:
-            while self.state.ends and self.state.ends[0][0] <= target:
-                self._step()
+            while self._step(target):
+                pass
             return (
                 self.state.now == target
                 and self._pattern(leap.first, leap.last) == self._pattern(logged, len(self.log))
-                and self._moves(at, self.state.next) == leap.moves
+                and self._moves(at, self._next) == leap.moves
                 and self._signature(leap.long) == signature
             )
         finally:
@@ -503,15 +509,16 @@ class _Run:
             if n >= 0 and port not in leap.long:
                 state.busy[port] = n, end + later
         state.ends = sorted((end, n) for n, end in state.busy if n >= 0)
-        for number, move in enumerate(leap.moves):
+        for stream, move in zip(self.streams, leap.moves, strict=True):
             if move is not None:
-                loop, by = move[0], move[1] * leap.times
-                state.next[number] = moved_in_loop(state.next[number], loop, by)
-                state.done[number] = moved_in_loop(state.done[number], loop, by)
-                # What has been served has begun, and all before it.
-                state.last[number] = moved_in_loop(state.last[number], loop, by)
-                opens = self.opens[number]
-                state.begun[opens] = max(state.begun[opens], state.last[number])
+                state.known[stream.family].repeat(*move, leap.steps, leap.times, self.kept)
+        for family, move in leap.begins.items():
+            state.known[family].repeat(*move, leap.steps, leap.times, self.kept)
+        for number, move in enumerate(leap.moves):
+            # What has been served has begun, and all before it.
+            served, begun = self.streams[number].family, self.opens[number]
+            if move is not None and state.known[begun].next < state.known[served].digits[-1]:
+                state.known[begun].next = state.known[served].digits[-1]
 
     def logs(self) -> tuple[StreamLog, ...]:
         """The services of each stream."""
