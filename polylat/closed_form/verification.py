@@ -20,6 +20,7 @@ from polylat.engine.trip_ranges import Sizes
 from polylat.numbers import format_number, json_number, reduce_number
 from polylat.proof.certificate import CertificateError
 from polylat.schedule.arrays import Mask, Times
+from polylat.schedule.boxes import Parts
 from polylat.schedule.decisions import Decision, ExtendedTimes, ServiceChoices
 from polylat.schedule.growth import CornerSchedule
 from polylat.tables import Column, Table, Tabular
@@ -254,6 +255,8 @@ class _Proof:
             if begin == end:
                 raise CertificateError("an event that is waited for has no sample", fix=_FIX)
             for part in range(begin, end):
+                if not _is_fixed(parts, high.decision.parts, part):
+                    raise CertificateError("members that take turns grow in number", fix=_FIX)
                 event = int(first[rows.family[row]] + parts.key[part])
                 ends = [self._slack(some, row, part, event) for some in (low, high)]
                 yield row, self._coefficients(*ends)
@@ -273,7 +276,7 @@ class _Proof:
             slack += int(parts.low[detail, k]) * int(times.rates[target, k])
             slack -= int(parts.periods[detail, k]) * int(times.rates[event, k])
             reach[k] = int(parts.extent[detail, k])
-            rises[k] = int(times.rates[target, k]) - sum(
+            rises[k] = int(parts.stride[detail, k]) * int(times.rates[target, k]) - sum(
                 int(parts.slope[detail, p, k]) * int(times.rates[event, p])
                 for p in range(self.width)
             )
@@ -307,6 +310,23 @@ def _whole(number: Fraction) -> int:
     if number.denominator != 1:
         raise CertificateError("a number of skipped periods is not affine in the size", fix=_FIX)
     return int(number)
+
+
+def _is_fixed(parts: Parts, others: Parts, part: int) -> bool:
+    """Whether a part is the same at both sizes, if its members take turns with those of others."""
+    detail, other = int(parts.detail[part]), int(others.detail[part])
+    if detail < 0 or not (parts.spread[detail] or others.spread[other]):
+        return True
+    return all(
+        np.array_equal(a[detail], b[other])
+        for a, b in (
+            (parts.low, others.low),
+            (parts.extent, others.extent),
+            (parts.stride, others.stride),
+            (parts.periods, others.periods),
+            (parts.slope, others.slope),
+        )
+    )
 
 
 def _never_negative(key: tuple[int, ...], width: int) -> bool:

@@ -210,7 +210,7 @@ def simulated_services(model: Model, most: int) -> Simulation | None:
     return Simulation(run.streams, run.logs())
 
 
-_Signature = tuple[tuple[tuple[int, int], ...], tuple[int, ...]]
+_Signature = tuple[tuple[tuple[int, int], ...], tuple[int, ...], tuple[int, ...]]
 _Visit = tuple[int, int, tuple[Digits, ...], dict[int, Digits]]
 """(time, number of services so far, next tile iteration of each stream, and of all families)"""
 
@@ -261,6 +261,8 @@ class _Run:
         self.visited: dict[_Signature, list[_Visit]] = {}
         self.services = 0
         self.resume = 0
+        # How long the last services have taken.
+        self.window = 0
         known = {s.family: KnownEvents(self.waits.leaves[s.leaf].first(s.alive)) for s in streams}
         for family, leaf in leaf_of.items():
             known[family] = KnownEvents(self.waits.leaves[leaf].first(self.waits.alive(family)))
@@ -369,7 +371,8 @@ class _Run:
     def _signature(self, long: frozenset[int]) -> _Signature:
         """Return what repeats: services and places, not how far streams are apart.
 
-        The ends of services on the ports `long` do not count: these last for several repetitions.
+        The ends of services on the ports `long` do not count, nor do openings that are as far off:
+        these last for several repetitions.
         """
         state = self.state
         busy = tuple(
@@ -380,19 +383,26 @@ class _Run:
             -1 if digits == END else self.waits.leaves[stream.leaf].point(digits)[0]
             for stream, digits in zip(self.streams, self._next, strict=True)
         )
-        return busy, points
+        openings = tuple(map(self._until, range(len(self.streams)))) if self.kept else ()
+        return busy, points, openings
+
+    def _until(self, number: int) -> int:
+        """Return how long a stream may not be served yet; -1 if that is not known, or far off."""
+        time = self._opening(number)
+        left = -1 if time is None else max(time - self.state.now, 0)
+        return left if left <= self.window else -1
 
     def _long(self) -> frozenset[int]:
         """Return the ports whose services may last for several repetitions."""
         state = self.state
-        window = self.log[max(len(self.log) - _WINDOW, 0)][0]
         return frozenset(
             port
             for port, (n, end) in enumerate(state.busy)
-            if n >= 0 and end - state.now > state.now - window
+            if n >= 0 and end - state.now > self.window
         )
 
     def _leap(self) -> None:
+        self.window = self.state.now - self.log[max(len(self.log) - _WINDOW, 0)][0]
         signature = self._signature(self._long())
         visits = self.visited.setdefault(signature, [])
         nexts = {family: events.next for family, events in self.state.known.items()}

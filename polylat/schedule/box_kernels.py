@@ -5,6 +5,7 @@ They also run uncompiled (``.py_func``), on Python integers, where times do not 
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ _MOST_PARTS = 4096
 inlined = compiled(inline="always")
 """Decorator of parts of compiled loops: calls with many arrays take as long as what they do."""
 
-_WHOLE, _SPLIT, _LOST = range(3)
-"""Whether the source of a part stays in one piece, the part is to be split, or it has no source."""
+_WHOLE, _SPLIT, _SPREAD, _LOST = range(4)
+"""Whether the source of a part stays in one piece, the part is to be split in two, or into several
+parts whose members take turns, or it has no source."""
 
 
 @compiled
@@ -34,6 +36,7 @@ def decide(
     details: Any,
     low: Any,
     extent: Any,
+    stride: Any,
     periods: Any,
     slope: Any,
     first: Any,
@@ -51,7 +54,7 @@ def decide(
 
     Parameters
     ----------
-    part_start, key, details, low, extent, periods, slope
+    part_start, key, details, low, extent, stride, periods, slope
         The columns of `Parts`.
     first, target, family, source, own, weight, values, rates, exists
         As for `boxes.decide_rows`; `target`, `family`, `source` and `own` are columns of `Rows`.
@@ -78,7 +81,7 @@ def decide(
                 least = difference
                 for k in range(width):
                     if extent[detail, k] > 0:
-                        grows = rates[event, k]
+                        grows = stride[detail, k] * rates[event, k]
                         for p in range(width):
                             if slope[detail, p, k] != 0:
                                 grows -= slope[detail, p, k] * rates[other, p]
@@ -126,7 +129,7 @@ def split(
 
     Returns
     -------
-    (first, key, detail, low, extent, periods, slope)
+    (first, key, detail, low, extent, stride, periods, slope)
         The columns of `Parts`.
     """
     width = stride.shape[1]
@@ -137,10 +140,12 @@ def split(
     wide = sources // 4 + 16
     lows = np.zeros((wide, width), np.int64)
     extents = np.zeros((wide, width), np.int64)
+    apart = np.zeros((wide, width), np.int64)
     laters = np.zeros((wide, width), np.int64)
     grows = np.zeros((wide, width, width), np.int64)
     low = np.zeros((_MOST_PARTS + 2, width), np.int64)
     high = np.zeros((_MOST_PARTS + 2, width), np.int64)
+    by = np.ones((_MOST_PARTS + 2, width), np.int64)
     step = np.zeros(width, np.int64)
     moves = np.zeros((width, width), np.int64)
     length = np.zeros(width, np.int64)
@@ -150,11 +155,9 @@ def split(
         begun, detailed = written, detail
         mine, other = leaf[r], others[r]
         outer, inner = depth[mine], depth[other]
-        for k in range(outer):
-            place = places[mine, k] + target[r] // stride[mine, k] % count[mine, k]
-            low[0, k] = 0
-            high[0, k] = skipped[place]
-            step[k] = period[place]
+        _set_box(
+            mine, outer, target[r], count, stride, places, period, skipped, low, high, by, step
+        )
         _set_moves(outer, inner, step, same[r], slope[r], slopes, moves)
         # The parts that are not yet examined are on a stack.
         top = 1
@@ -169,6 +172,7 @@ def split(
                 moves,
                 low,
                 high,
+                by,
                 top,
                 trips,
                 stride,
@@ -179,10 +183,11 @@ def split(
                 length,
                 later,
             )
-            if piece == _SPLIT and top < _MOST_PARTS and written - begun < _MOST_PARTS:
-                _halve(outer, loop, at, low, high, top)
-                top += 2
-                continue
+            if written - begun < _MOST_PARTS:
+                more = _divide(piece, outer, loop, at, low, high, by, top)
+                if more:
+                    top += more
+                    continue
             if piece != _WHOLE:
                 written, detail = begun, detailed
                 break
@@ -193,7 +198,9 @@ def split(
             details[written] = -1
             if _is_wide(outer, inner, high, top, later):
                 if detail == len(lows):
-                    lows, extents, laters, grows = _enlarged(lows, extents, laters, grows)
+                    lows, extents, apart, laters, grows = _enlarged(
+                        lows, extents, apart, laters, grows
+                    )
                 details[written] = detail
                 _describe(
                     outer,
@@ -201,11 +208,13 @@ def split(
                     moves,
                     low,
                     high,
+                    by,
                     top,
                     length,
                     later,
                     lows,
                     extents,
+                    apart,
                     laters,
                     grows,
                     detail,
@@ -219,9 +228,32 @@ def split(
         details[:written],
         lows[:detail],
         extents[:detail],
+        apart[:detail],
         laters[:detail],
         grows[:detail],
     )
+
+
+@inlined
+def _set_box(
+    leaf: int,
+    outer: int,
+    target: int,
+    count: Any,
+    stride: Any,
+    places: Any,
+    period: Any,
+    skipped: Any,
+    low: Any,
+    high: Any,
+    by: Any,
+    step: Any,
+) -> None:
+    """Write the whole box of a target as a part to the first row, and its periods."""
+    for k in range(outer):
+        place = places[leaf, k] + target // stride[leaf, k] % count[leaf, k]
+        low[0, k], high[0, k], by[0, k] = 0, skipped[place], 1
+        step[k] = period[place]
 
 
 @inlined
@@ -238,21 +270,52 @@ def _set_moves(
 
 
 @inlined
-def _halve(outer: int, loop: int, at: int, low: Any, high: Any, top: int) -> None:
+def _halve(outer: int, loop: int, at: int, low: Any, high: Any, by: Any, top: int) -> None:
     """Split a part before a member; what lies before it goes to the next row."""
     for k in range(outer):
         low[top + 1, k] = low[top, k]
         high[top + 1, k] = high[top, k]
+        by[top + 1, k] = by[top, k]
     low[top, loop] = at
-    high[top + 1, loop] = at - 1
+    high[top + 1, loop] = at - by[top, loop]
 
 
 @inlined
-def _enlarged(lows: Any, extents: Any, laters: Any, grows: Any) -> Any:
+def _spread(outer: int, loop: int, turns: int, low: Any, high: Any, by: Any, top: int) -> None:
+    """Split a part into a number of parts whose members take turns, in as many rows."""
+    for number in range(turns - 1, -1, -1):
+        for k in range(outer):
+            low[top + number, k] = low[top, k]
+            high[top + number, k] = high[top, k]
+            by[top + number, k] = by[top, k]
+        start = low[top, loop] + number * by[top, loop]
+        length = turns * by[top, loop]
+        low[top + number, loop] = start
+        high[top + number, loop] -= (high[top, loop] - start) % length
+        by[top + number, loop] = length
+
+
+@inlined
+def _divide(
+    piece: int, outer: int, loop: int, at: int, low: Any, high: Any, by: Any, top: int
+) -> int:
+    """Split a part as `_piece` says; return the number of its parts, or 0 if they are too many."""
+    if piece == _SPLIT and top < _MOST_PARTS:
+        _halve(outer, loop, at, low, high, by, top)
+        return 2
+    if piece == _SPREAD and top + at <= _MOST_PARTS:
+        _spread(outer, loop, at, low, high, by, top)
+        return at
+    return 0
+
+
+@inlined
+def _enlarged(lows: Any, extents: Any, strides: Any, laters: Any, grows: Any) -> Any:
     """Return the arrays with twice as many rows."""
     return (
         np.concatenate((lows, np.zeros_like(lows))),
         np.concatenate((extents, np.zeros_like(extents))),
+        np.concatenate((strides, np.zeros_like(strides))),
         np.concatenate((laters, np.zeros_like(laters))),
         np.concatenate((grows, np.zeros_like(grows))),
     )
@@ -279,6 +342,7 @@ def _piece(
     moves: Any,
     low: Any,
     high: Any,
+    by: Any,
     top: int,
     trips: Any,
     stride: Any,
@@ -292,7 +356,8 @@ def _piece(
     """Find the piece of the source of a part, from row `top` of `low` to that of `high`.
 
     Returns whether it stays in one piece; the point that represents the source of the first member;
-    and a loop of the target and its first member behind the piece, where the part is to be split.
+    and a loop of the target, with its first member behind the piece, where the part is to be split,
+    or with the number of parts to spread its members over.
     Writes, by loop of the source, the period of its piece (0: sampled), and by how many of these
     the source is later.
     """
@@ -317,21 +382,29 @@ def _piece(
         if least == most:
             continue
         end = trips[other, p] if run + 1 == runs[other, p + 1] else run_first[run + 1]
-        whole = length[p] > 0 and least >= run_first[run] and most < end
-        for k in range(outer):
-            if whole and high[top, k] > low[top, k] and moves[p, k] % length[p] != 0:
-                whole = False
-        if whole:
-            continue
+        inside = length[p] > 0 and least >= run_first[run] and most < end
+        # In the run, members that are as far apart as several periods have one piece.
+        spread, turns = -1, 1
+        if inside:
+            for k in range(outer):
+                if high[top, k] > low[top, k] and moves[p, k] * by[top, k] % length[p] != 0:
+                    spread = k
+                    turns = length[p] // gcd(length[p], abs(moves[p, k] * by[top, k]))
+            if spread < 0:
+                continue
+            if turns <= (high[top, spread] - low[top, spread]) // by[top, spread]:
+                return _SPREAD, 0, spread, turns
         if several:
-            loop = _widest(p, outer, moves, low, high, top)
-            return _SPLIT, 0, loop, low[top, loop] + (high[top, loop] - low[top, loop] + 1) // 2
-        # In the piece: all members up to its end, or one that does not move by whole periods.
-        move = moves[p, moving]
+            loop = _widest(p, outer, moves, low, high, by, top)
+            members = (high[top, loop] - low[top, loop]) // by[top, loop] + 1
+            return _SPLIT, 0, loop, low[top, loop] + members // 2 * by[top, loop]
+        # All members up to the end of the run; if it is sampled, or the part is in it and has few
+        # members, only one.
+        move = moves[p, moving] * by[top, moving]
         members = 1
-        if length[p] > 0 and move % length[p] == 0:
+        if length[p] > 0 and not inside:
             members = (end - start + move - 1) // move if move > 0 else ahead // -move + 1
-        return _SPLIT, 0, moving, low[top, moving] + members
+        return _SPLIT, 0, moving, low[top, moving] + members * by[top, moving]
     return _WHOLE, source, 0, 0
 
 
@@ -360,12 +433,13 @@ def _extremes(p: int, outer: int, base: int, moves: Any, low: Any, high: Any, to
 
 
 @inlined
-def _widest(p: int, outer: int, moves: Any, low: Any, high: Any, top: int) -> int:
+def _widest(p: int, outer: int, moves: Any, low: Any, high: Any, by: Any, top: int) -> int:
     """Return the loop with the most members of those with which a source's index changes."""
     widest, found = 0, 0
     for k in range(outer):
-        if moves[p, k] != 0 and high[top, k] - low[top, k] > widest:
-            widest = high[top, k] - low[top, k]
+        members = (high[top, k] - low[top, k]) // by[top, k]
+        if moves[p, k] != 0 and members > widest:
+            widest = members
             found = k
     return found
 
@@ -377,11 +451,13 @@ def _describe(
     moves: Any,
     low: Any,
     high: Any,
+    by: Any,
     top: int,
     length: Any,
     later: Any,
     first: Any,
     extent: Any,
+    stride: Any,
     periods: Any,
     slope: Any,
     row: int,
@@ -390,9 +466,11 @@ def _describe(
     # The row may hold a part of a source that was given up.
     for k in range(first.shape[1]):
         first[row, k] = low[top, k] if k < outer else 0
-        extent[row, k] = high[top, k] - low[top, k] if k < outer else 0
+        extent[row, k] = (high[top, k] - low[top, k]) // by[top, k] if k < outer else 0
+        stride[row, k] = by[top, k] if k < outer else 1
         periods[row, k] = later[k] if k < inner else 0
     for p in range(first.shape[1]):
         repeats = p < inner and length[p] > 0
         for k in range(first.shape[1]):
-            slope[row, p, k] = moves[p, k] // length[p] if repeats and extent[row, k] > 0 else 0
+            moves_on = repeats and extent[row, k] > 0
+            slope[row, p, k] = moves[p, k] * by[top, k] // length[p] if moves_on else 0

@@ -3,7 +3,8 @@
 The times of an event over the tile iterations of a leaf are affine pieces: a sampled tile iteration
 represents a box of skipped ones, k[l] periods later in loop l, and its time grows by a constant
 rate per period. A precedence of such a box on a source whose loop indices are affine in k is an
-affine inequality on every part of the box within which the source stays in one piece. An affine
+affine inequality on every part of the box within which the source stays in one piece. Where the
+source moves by a fraction of its period, the parts have every second, third, … member. An affine
 function on a box is least at a corner. So the inequality is decided exactly, for all members.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +44,8 @@ class Parts:
         sampled.
     low, extent
         Shape (details, D): the first member of a part, and the number of further ones, per loop.
+    stride
+        Shape (details, D): how many periods of the target lie between two of these members.
     periods
         Shape (details, D): by how many periods the source of the first member is later.
     slope
@@ -54,8 +58,24 @@ class Parts:
     detail: Ints
     low: Ints
     extent: Ints
+    stride: Ints
     periods: Ints
     slope: Ints
+
+    @cached_property
+    def spread(self) -> Mask:
+        """Shape (details,): whether the source has parts with a stride of several periods.
+
+        Where the parts of such a source lie is no affine function of the trip counts.
+        """
+        of_part = np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+        wide = np.flatnonzero(self.detail >= 0)
+        owner = of_part[wide]
+        found = np.zeros(len(self.low), dtype=np.bool_)
+        apart = np.zeros(len(self.first) - 1, dtype=np.bool_)
+        np.logical_or.at(apart, owner, (self.stride[self.detail[wide]] > 1).any(axis=1))
+        found[self.detail[wide]] = apart[owner]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +289,7 @@ def decide_rows(
     outcome = np.zeros(len(rows.target), dtype=np.int8)
     exact = values.dtype == object
     run = decide.py_func if exact else decide
-    factors = parts.low, parts.extent, parts.periods, parts.slope
+    factors = parts.low, parts.extent, parts.stride, parts.periods, parts.slope
     run(
         parts.first,
         parts.key,

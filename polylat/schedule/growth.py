@@ -128,7 +128,7 @@ def _alike(one: CornerSchedule, other: CornerSchedule) -> bool:
 
 
 def _same_rows(one: Decision, other: Decision) -> bool:
-    return all(
+    same = all(
         np.array_equal(a, b)
         for a, b in (
             (one.rows.target, other.rows.target),
@@ -140,6 +140,16 @@ def _same_rows(one: Decision, other: Decision) -> bool:
             (one.parts.key, other.parts.key),
             (one.parts.detail, other.parts.detail),
             (one.parts.slope, other.parts.slope),
+            (one.parts.stride, other.parts.stride),
+        )
+    )
+    # Parts whose members take turns may not grow: where they end is not affine.
+    return same and all(
+        np.array_equal(a[one.parts.spread], b[one.parts.spread])
+        for a, b in (
+            (one.parts.low, other.parts.low),
+            (one.parts.extent, other.parts.extent),
+            (one.parts.periods, other.parts.periods),
         )
     )
 

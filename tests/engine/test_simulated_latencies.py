@@ -182,3 +182,31 @@ def test_long_recurrences(name: str) -> None:
     assert third - second == second - first
     assert last == first + (second - first) * (10**9 - 1_000) / 1_000
     assert sizes[1] == sizes[3]
+
+
+@pytest.mark.parametrize(("late", "step", "rest"), [(2, 3, 3), (5, 6, 6), (40, 41, 41)])
+@pytest.mark.parametrize("steps", [1_000, 10**9])
+def test_one_leaf_runs_ahead(late: int, step: int, rest: int, steps: int) -> None:
+    """The recurrence takes 1 + late per step: e1 has run ahead before its first `steps / late`.
+
+    The first step begins at 1 + late, and each begins when the one before has passed. So the period
+    of e1 is `late` iterations, in which e2 moves by one: a fraction of its own period.
+    """
+    with explicit_up_to(0 if steps > 1_000 else solve.EXPLICIT):
+        report = polylat.analyze(
+            Spec.from_dict(shared(steps, {"mac": {"compute": late}})), **FLOW, max_tiles=10_000
+        )
+    assert report.unsettled == ()
+    assert report.latency_by_order["oldest"] == report.latency == step * steps + rest
+    assert report.engine == ("explicit" if steps == 1_000 else "periodic")
+    assert report.verify().latency == report.latency
+
+
+def test_a_service_between_several_repetitions() -> None:
+    """Ports repeat short patterns between services that are a latency apart.
+
+    The simulation finds the long pattern: it takes few services, at any number of steps.
+    """
+    data, options = of_steps("recurrent-90", 10**9)
+    search = SamplingSearch(inputs_of(data, options), 10**6)
+    assert search.run(lambda model: simulation_of(model, 3_000)) is not None

@@ -175,6 +175,34 @@ def test_products_do_not_wrap_around(least: int, outcome: int) -> None:
     assert decided.tolist() == [outcome]
 
 
+@pytest.mark.parametrize(
+    ("ahead", "outcome"), [(0, HOLDS), (1, TIGHT), (2, VIOLATED)], ids=["holds", "tight", "fails"]
+)
+@pytest.mark.parametrize("periods", [6, 10**9])
+def test_a_source_moves_by_a_fraction_of_its_period(ahead: int, outcome: int, periods: int) -> None:
+    """The source moves by 4 of 6 iterations: three parts take turns, in which it is alike."""
+    waiting = LoopSample(periods + 8, (SkippedPeriods(4, 1, periods),))
+    awaited = LoopSample(4 * periods + 40, (SkippedPeriods(13, 6, (4 * periods) // 6 + 2),))
+    grid = grid_of([[waiting], [awaited]])
+    zero, one = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
+    slopes = np.full((1, 1, 1), 4, dtype=np.int64)
+    found = Sources(zero, 3 * one, one, 9 * one[None], zero, zero, slopes)
+    first = np.array([0, waiting.count])
+    # Times are 5 per iteration awaited; those that the source never is at are much later.
+    late = np.array([0 if (i - 9) % 2 == 0 else 10**6 for i in awaited.digits.tolist()])
+    values = np.concatenate((20 * waiting.digits, 5 * awaited.digits + late))
+    rates = np.concatenate((np.full(waiting.count, 20), np.full(awaited.count, 30)))[:, None]
+    rows = Rows(3 * one, one, zero, one > 1, one > 0, zero)
+    weight = np.array([20 * 3 - 5 * 9 + ahead - 1])
+    parts = found.parts(grid)
+    exists = np.ones(len(values), dtype=np.bool_)
+    assert decide_rows(parts, first, rows, weight, values, rates, exists).tolist() == [outcome]
+    assert parts.stride.tolist() == [[3]] * 3
+    assert sorted(parts.low[:, 0].tolist()) == [0, 1, 2]
+    assert parts.spread.all()
+    assert int((parts.extent + 1).sum()) == periods + 1
+
+
 @given(st.lists(loop_samples(), min_size=1, max_size=3), st.data())
 def test_fill_forward(loops: list[LoopSample], data: st.DataObject) -> None:
     """The latest event up to each point, of events that occur in some residues of the loops."""
