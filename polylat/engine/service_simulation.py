@@ -244,7 +244,7 @@ class _Run:
             [n for n, stream in enumerate(streams) if stream.port == port]
             for port in range(model.graph.ports)
         ]
-        leaf_of = {
+        self.leaf_of = leaf_of = {
             **{family: leaf for leaf, family in families.start.items()},
             **{family: leaf for (leaf, _), family in families.ready.items()},
         }
@@ -405,13 +405,13 @@ class _Run:
         self.window = self.state.now - self.log[max(len(self.log) - _WINDOW, 0)][0]
         signature = self._signature(self._long())
         visits = self.visited.setdefault(signature, [])
+        # What is known so far must not be computed from times behind the leap.
+        for number in range(len(self.streams)):
+            self._opening(number)
         nexts = {family: events.next for family, events in self.state.known.items()}
         visits.append((self.state.now, len(self.log), self._next, nexts))
         if len(visits) < 3 or len(self.log) < self.resume:
             return
-        # What is known so far must not be computed from times behind the leap.
-        for number in range(len(self.streams)):
-            self._opening(number)
         leap = self._repetition(*visits[-3:])
         if leap is None or leap.times < _LEAST_LEAP:
             return
@@ -460,11 +460,17 @@ class _Run:
             if move is not None
         ]
         begins = {}
-        for family in sorted(b3.keys() - {stream.family for stream in self.streams}):
+        for family, leaf in self.leaf_of.items():
             a, b, c = ((at[family],) for at in (b1, b2, b3))
             move = self._moves(b, c)
             if move is not None and move[0] is not None and move == self._moves(a, b):
-                begins[family] = move[0]
+                (loop, by), digits = move[0], b3[family]
+                points = self.waits.leaves[leaf]
+                begins[family] = loop, by
+                # They may be ahead of the services, and must not pass the end of the loop.
+                most.append(
+                    points.left(loop, int(digits[loop])) * points.lengths(digits)[loop] // by
+                )
         return _Leap(n3, n2, n3, moves, begins, steps, min(most) - 1, long)
 
     def _lengths(self, at: Sequence[Digits], moves: Sequence[tuple[int, int] | None]) -> list[int]:
@@ -483,6 +489,8 @@ class _Run:
         """Return (loop, iterations) by which each stream has moved; None if in several loops."""
         found: list[tuple[int, int] | None] = []
         for a, b in zip(before, after, strict=True):
+            if (a == END) != (b == END):
+                return None
             loops = [k for k in range(len(a)) if a != END and a[k] != b[k]]
             if len(loops) > 1:
                 return None
