@@ -35,8 +35,8 @@ from reports import explicit_up_to, transfers
 Data = dict[str, Any]
 
 CASES = {case["name"]: case for case in RECURRENT}
-NAMES = ("recurrent-97", "recurrent-135", "recurrent-136")
-"""Cascades with latencies, of which only a simulation finds the order."""
+NAMES = ("recurrent-97", "recurrent-135", "recurrent-136", "recurrent-973")
+"""Cascades of which only a simulation finds the order: with latencies, the last one with setups."""
 
 
 def tensor(name: str, index: str, *, output: bool = False) -> Data:
