@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from builders import LEGAL, Data, stretched
+from builders import LEGAL, RECURRENT_LEGAL, Data, stretched
+from disagreeing import give_first_tiles
 from polylat import MappingError, Spec
 from polylat.engine.model import Model, build
 from polylat.lowering.lowered import lower
@@ -25,12 +27,19 @@ MOST = 400
 def models_with_hosts(draw: st.DrawFn, factors: Sequence[int] = (2, 3)) -> Model:
     """A mapping with all its tile iterations, some of whose fills are served ahead of others.
 
-    Some ranks are larger than those of a known cascade, by these factors.
+    Some ranks are larger than those of a known cascade, by these factors, and perhaps a little
+    more: then their last tiles are smaller. First tiles may differ, too.
     """
-    case = draw(st.sampled_from(LEGAL))
+    case = draw(st.sampled_from(draw(st.sampled_from((LEGAL, RECURRENT_LEGAL)))))
     variables = sorted(case["spec"]["workload"]["iteration_space_shape"])
     longer = draw(st.lists(st.sampled_from(variables), max_size=2, unique=True))
-    data: Data = stretched(case["spec"], {v: draw(st.sampled_from(factors)) for v in longer})
+    larger = {v: draw(st.sampled_from(factors)) for v in longer}
+    data: Data = stretched(case["spec"], larger, draw(st.sampled_from((0, 1, 2))))
+    if draw(st.integers(0, 3)) == 3:
+        space = data["workload"]["iteration_space_shape"]
+        sizes = {name: int(text.split("<")[-1]) for name, text in space.items()}
+        chance = random.Random(draw(st.integers(0, 2**32)))
+        give_first_tiles(data["mapping"]["nodes"], sizes, chance)
     held = holders(data)
     assume(held)
     staged = draw(

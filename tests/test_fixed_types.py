@@ -127,9 +127,6 @@ FITTING = {
         "RowBuilder._later": INDICES,
         "_grid": INDICES,
     },
-    "engine/served_ahead.py": {
-        "ServedAhead.of": INDICES,
-    },
     "engine/service_order.py": {
         "ServiceOrder.moves": INDICES,
         "order_of_services": INDICES,
@@ -156,6 +153,7 @@ FITTING = {
         "joined_precedences": INDICES,
     },
     "engine/skewed_order.py": {"_awaited": INDICES, "_last_tasks": INDICES},
+    "engine/tile_steps.py": {"radix": INDICES},
     "engine/work_conserving.py": {
         "_resequenced": NUMBERS,
         "with_order_of": NUMBERS,

@@ -112,7 +112,8 @@ def _per_block(layout: Numbering, value: Callable[[Block], int]) -> Ints:
 def _hosts(ahead: ServedAhead, tasks: Services, skipped: Ints) -> tuple[Services, Mask]:
     """Return the hosts of tasks, and whether they move as the tasks do, in all of the box.
 
-    The previous tile is found by an integer division, so that it suffices to compare the corners.
+    It suffices to compare the corners where the number of a loop's iterations falls throughout the
+    box, if it changes: where no index falls, and none begins in a first tile of another size.
     """
     hosts, moving = tasks.digits.copy(), np.ones(len(tasks.leaf), dtype=np.bool_)
     for block in ahead.tile_depth:
@@ -127,6 +128,14 @@ def _hosts(ahead: ServedAhead, tasks: Services, skipped: Ints) -> tuple[Services
             by = sum(tasks.moves[rows, :depth, k].T * skipped[k, rows] for k in subset)
             alike = ahead.hosts(block, digits + by) == found + by
             moving[rows] &= alike.all(axis=0)
+        tiles, grows = ahead.layout.tiles[leaf], tasks.moves[rows] * skipped[:, rows].T[:, None]
+        if not tiles.full:
+            moving[rows] &= (grows >= 0).all(axis=(1, 2))
+            for loop, index, by in zip(
+                tiles.leaf.temporal, found, grows.swapaxes(0, 1), strict=False
+            ):
+                if loop.initial is not None:
+                    moving[rows] &= (index > 0) | (by == 0).all(axis=1)
     return Services(tasks.leaf, tasks.sequence, hosts, tasks.moves), moving
 
 

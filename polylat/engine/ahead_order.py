@@ -78,6 +78,8 @@ def _precedences(
     if not exists.any():
         return []
     tasks = tasks[exists]
-    position, periods = table.layout.tiles[other].locate(places[:, exists])
+    theirs = table.layout.tiles[other]
+    last = theirs.clip_last(places[:, exists], np.full(len(tasks), theirs.depth))
+    position, periods = theirs.locate_before(last)
     found, which, later = table.last_served(other, others, table.port[tasks], position, periods)
     return [(found, tasks[which], later)]

@@ -7,19 +7,31 @@ the one before the other. That tile iteration is a function of the loop indices 
 in one or more *moves*: to the host, to the last tile iteration of another leaf with an earlier
 date, to a tile, to the next tile.
 
-These functions assume that every combination of loop indices is a tile iteration, and that each
-stream that is served ahead has a fill for every tile.
+Where no further move follows, the tile iteration need not exist: the last one up to there is meant.
+These functions assume that each stream that is served ahead has a fill for every tile, and that the
+variables of its leaf are not tied together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from polylat.engine.tile_steps import (
+    Place,
+    Step,
+    entry,
+    itself,
+    next_tile,
+    predecessor_in,
+    previous_tile,
+    radix,
+)
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.logical_dates import latest_turn
-from polylat.lowering.mixed_radix import last_turn, predecessor, successor
+from polylat.lowering.mixed_radix import last_turn
 from polylat.lowering.numbering import BlockStream, Numbering
 from polylat.lowering.paths import separating_split
 from polylat.schedule.arrays import Ints, Mask
@@ -29,9 +41,6 @@ __all__ = ["BlockKey", "Move", "ServedAhead"]
 
 BlockKey = tuple[int, int]
 """A leaf, and the position of one of its blocks."""
-
-_Place = tuple[Ints, Mask]
-"""Loop indices of tile iterations, and whether there are any."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class Move:
         the others.
     """
 
-    at: Callable[[Ints], _Place]
+    at: Step
     depth: int
 
 
@@ -62,15 +71,12 @@ class ServedAhead:
         The numbering of the tile iterations and blocks.
     shifts
         Tree node of a Pipeline → the shift of each stage in the skewed dates.
-    radix
-        Per leaf, the trip counts of its loops.
     tile_depth
         Block that is served ahead → number of loops that index its tiles.
     """
 
     layout: Numbering
     shifts: Mapping[int, Sequence[int]]
-    radix: tuple[Ints, ...]
     tile_depth: Mapping[BlockKey, int]
 
     @staticmethod
@@ -87,24 +93,18 @@ class ServedAhead:
         Returns
         -------
         ServedAhead or None
-            None where some combination of loop indices is no tile iteration, or where a stream that
-            is served ahead lacks a fill.
+            None where a stream that is served ahead has no fill for some tile, or where a leaf with
+            such a stream lacks tile iterations because variables are tied together.
         """
-        for tiles in layout.tiles:
-            if tiles.size != np.prod([kept.count for kept in tiles.kept], dtype=object):
-                return None
         found: dict[BlockKey, int] = {}
         for leaf, streams in enumerate(layout.streams):
             for index, stream in enumerate(streams):
                 if (graph.host[stream.span] != graph.owner[stream.span]).any():
-                    depth = _tile_depth(layout, leaf, stream)
+                    depth = _tile_depth(layout.tiles[leaf], stream)
                     if depth is None:
                         return None
                     found[leaf, index] = depth
-        radix = tuple(
-            np.array([kept.trips for kept in tiles.kept], dtype=np.int64) for tiles in layout.tiles
-        )
-        return ServedAhead(layout, shifts, radix, found)
+        return ServedAhead(layout, shifts, found)
 
     def hosts(self, block: BlockKey, digits: Ints) -> Ints:
         """Return by the dates of which tile iterations a port serves a block.
@@ -163,15 +163,15 @@ class ServedAhead:
         In a tile iteration, the next fills that are served ahead follow its own fills.
         """
         leaf, position = target
-        radix, first = self.radix[leaf], source[1] < position
+        tiles, first = self.layout.tiles[leaf], source[1] < position
         if source not in self.tile_depth:
-            return (Move(_itself if first else _predecessor_in(radix), len(radix)),)
+            return (Move(itself if first else predecessor_in(tiles), tiles.depth),)
         depth = self.tile_depth[source]
         filled = self._kind(target) == "fill"
 
-        def at(digits: Ints) -> _Place:
+        def at(digits: Ints) -> Place:
             inside = digits[depth:].any(axis=0)
-            tile, following = _entry(digits, depth), _next_tile(radix, depth)(digits)[0]
+            tile, following = entry(digits, depth), next_tile(tiles, depth)(digits)[0]
             found = np.where(inside | (not filled), following, tile)
             # The first tile is served by the date of its own tile iteration.
             return found, np.asarray(digits.any(axis=0) | first | (not filled), dtype=np.bool_)
@@ -181,34 +181,34 @@ class ServedAhead:
     def _from_ahead(self, target: BlockKey, source: BlockKey) -> tuple[Move, ...]:
         """Of a fill that is served ahead, and a block of its leaf."""
         leaf, position = target
-        radix, depth = self.radix[leaf], self.tile_depth[target]
+        tiles, depth = self.layout.tiles[leaf], self.tile_depth[target]
         first = source[1] < position
         host = self._host(target)
-        previous = Move(_previous_tile(radix, depth), depth)
+        before = previous_tile(tiles, depth)
+        previous = Move(before, depth)
         if source == target:
             return (previous,)
         if source in self.tile_depth:
             inner = self.tile_depth[source]
 
-            def other_fill(digits: Ints) -> _Place:
-                hosts, later = _previous_tile(radix, depth)(digits)
-                tile = _entry(hosts, inner)
-                following, more = tile.copy(), np.zeros(digits.shape[1], dtype=np.bool_)
-                following[:inner], more = successor(tile[:inner], radix[:inner], 1)
+            def other_fill(digits: Ints) -> Place:
+                hosts, later = before(digits)
+                tile = entry(hosts, inner)
+                following, _ = next_tile(tiles, inner)(hosts)
                 # With the same host, the fill of the earlier tile iteration comes first.
-                go = more & (hosts[inner:].any(axis=0) | _less(following, digits, first))
+                go = hosts[inner:].any(axis=0) | _less(following, digits, first)
                 found = np.where(go, following, tile)
                 return np.where(later, found, 0), np.asarray(later | first, dtype=np.bool_)
 
             return host, Move(other_fill, min(depth, inner))
         if self._kind(source) == "fill":
 
-            def own_fill(digits: Ints) -> _Place:
+            def own_fill(digits: Ints) -> Place:
                 exists = np.asarray(digits.any(axis=0) | first, dtype=np.bool_)
                 return host.at(digits)[0], exists
 
             return host, Move(own_fill, depth)
-        return previous, _then(previous, _predecessor_in(radix), depth)
+        return previous, _then(previous, predecessor_in(tiles), depth)
 
     def _from_other_leaf(self, target: BlockKey, source: BlockKey) -> tuple[Move, ...]:
         (leaf, _), (other, _) = target, source
@@ -217,29 +217,31 @@ class ServedAhead:
         split, branch = mine.splits[at], theirs.splits[at].branch
         above = mine.splits[at - 1].depth if at else 0
         delay = latest_turn(split, branch, self.shifts.get(split.node))
-        shared, ends = self.radix[leaf][: split.depth], self.radix[other] - 1
+        others = self.layout.tiles[other]
+        trips = radix(others)
 
-        def last(digits: Ints) -> _Place:
-            found = np.repeat(ends[:, None], digits.shape[1], axis=1)
-            turn, exists = last_turn(shared, digits, above, delay)
+        def last(digits: Ints) -> Place:
+            found = np.repeat(trips[:, None] - 1, digits.shape[1], axis=1)
+            turn, exists = last_turn(trips[: split.depth], digits, above, delay)
             found[: split.depth] = turn[: split.depth]
             return found, exists
 
         ahead = target in self.tile_depth
-        host = self._host(target) if ahead else Move(_itself, self.layout.tiles[leaf].depth)
+        host = self._host(target) if ahead else Move(itself, self.layout.tiles[leaf].depth)
         found = [host, _then(host, last, min(host.depth, split.depth))]
         if source in self.tile_depth:
             depth = self.tile_depth[source]
-            following = _next_tile(self.radix[other], depth)
+            following = next_tile(others, depth)
             found.append(_then(found[-1], following, min(found[-1].depth, depth)))
         return tuple(found if ahead else found[1:])
 
     def _host(self, block: BlockKey) -> Move:
         """Return the move to the host of a fill; the first tile has none but itself."""
-        radix, depth = self.radix[block[0]], self.tile_depth[block]
+        depth = self.tile_depth[block]
+        previous = previous_tile(self.layout.tiles[block[0]], depth)
 
-        def at(digits: Ints) -> _Place:
-            found, later = _previous_tile(radix, depth)(digits)
+        def at(digits: Ints) -> Place:
+            found, later = previous(digits)
             return np.where(later, found, digits), np.ones(digits.shape[1], dtype=np.bool_)
 
         return Move(at, depth)
@@ -248,63 +250,20 @@ class ServedAhead:
         return self.layout.streams[block[0]][block[1]].block.kind
 
 
-def _tile_depth(layout: Numbering, leaf: int, stream: BlockStream) -> int | None:
-    """Return the number of loops that index the tiles of a stream, None if it lacks some."""
-    tiles = layout.tiles[leaf]
+def _tile_depth(tiles: IterationTable, stream: BlockStream) -> int | None:
+    """Return the number of loops that index the tiles of a stream, None if they are irregular."""
+    if tiles.leaf.coupled and not tiles.full:
+        return None
     for depth in range(tiles.depth + 1):
         if np.array_equal(tiles.firsts(depth), stream.iterations):
             return depth
     return None
 
 
-def _itself(digits: Ints) -> _Place:
-    return digits, np.ones(digits.shape[1], dtype=np.bool_)
-
-
-def _predecessor_in(radix: Ints) -> Callable[[Ints], _Place]:
-    """Return the move to the tile iteration before."""
-
-    def at(digits: Ints) -> _Place:
-        found, same = predecessor(digits, radix)
-        return found, np.asarray(same > 0, dtype=np.bool_)
-
-    return at
-
-
-def _entry(digits: Ints, depth: int) -> Ints:
-    """Return the first tile iterations of the tiles at a depth."""
-    found = digits.copy()
-    found[depth:] = 0
-    return found
-
-
-def _previous_tile(radix: Ints, depth: int) -> Callable[[Ints], _Place]:
-    """Return the move to the first tile iteration of the tile before."""
-
-    def at(digits: Ints) -> _Place:
-        found = _entry(digits, depth)
-        found[:depth], same = predecessor(digits[:depth], radix[:depth])
-        return found, np.asarray(same > 0, dtype=np.bool_)
-
-    return at
-
-
-def _next_tile(radix: Ints, depth: int) -> Callable[[Ints], _Place]:
-    """Return the move to the first tile iteration of the next tile, or else of the last one."""
-
-    def at(digits: Ints) -> _Place:
-        found = _entry(digits, depth)
-        following, more = successor(digits[:depth], radix[:depth], 1)
-        found[:depth] = np.where(more, following, digits[:depth])
-        return found, np.ones(digits.shape[1], dtype=np.bool_)
-
-    return at
-
-
-def _then(before: Move, step: Callable[[Ints], _Place], depth: int) -> Move:
+def _then(before: Move, step: Step, depth: int) -> Move:
     """Return a move that goes on where another one ends."""
 
-    def at(digits: Ints) -> _Place:
+    def at(digits: Ints) -> Place:
         found, exists = before.at(digits)
         further, also = step(found)
         return further, exists & also

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -312,22 +313,49 @@ class IterationTable:
             the given indices, or that precede them where none agrees.
         """
         found = digits.copy()
-        positions = self.leaf.temporal_positions
         free = np.zeros(digits.shape[1], dtype=np.bool_)
         for k in range(self.depth):
-            loop = self.leaf.temporal[k]
-            outer = {
-                positions[j]: found[j]
-                for j in range(k)
-                if self.leaf.temporal[j].variable == loop.variable
-            } | first_unit_indices(self.leaf, loop.variable, positions[k])
-            length = tile_lengths(self.leaf, loop.variable, outer, kind=self.position_type)
-            trips = (length > 0) + np.maximum(-(-(length - loop.first) // loop.tile), 0)
-            last = np.minimum(self.kept[k].trips, trips) - 1
+            last = self.last_index(k, found)
             given = (k < fixed) & ~free
             free |= given & (found[k] > last)
             found[k] = np.where(given, np.minimum(found[k], last), last)
         return found
+
+    @cached_property
+    def full(self) -> bool:
+        """Whether every combination of sampled loop indices is a tile iteration."""
+        return self.size == prod(kept.count for kept in self.kept)
+
+    def last_index(self, loop: int, digits: Ints) -> Ints:
+        """Return the last index of a loop inside given tiles.
+
+        Variables that constraints tie together count as if they were not.
+
+        Parameters
+        ----------
+        loop
+            Number of the loop among the Temporal loops.
+        digits
+            Loop indices, shape (depth, n), of which only those of the loops around it count.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n,).
+        """
+        most = self.kept[loop].trips
+        if self.full:
+            return np.full(digits.shape[1], most - 1)
+        positions, inner = self.leaf.temporal_positions, self.leaf.temporal[loop]
+        outer = {
+            positions[j]: digits[j]
+            for j in range(loop)
+            if self.leaf.temporal[j].variable == inner.variable
+        } | first_unit_indices(self.leaf, inner.variable, positions[loop])
+        length = tile_lengths(self.leaf, inner.variable, outer, kind=self.position_type)
+        trips = (length > 0) + np.maximum(-(-(length - inner.first) // inner.tile), 0)
+        last: Ints = np.broadcast_to(np.minimum(most, trips) - 1, digits.shape[1:])
+        return last.astype(np.int64, copy=False)
 
     def shifted(self, iterations: Ints, loop: int, places: int) -> Ints:
         """Return the tile iterations a number of places earlier in one loop.

@@ -6,14 +6,18 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from builders import compute, einsum, leaf, loop, memory, spec, storage
 from grids import kept_at_random
-from polylat.engine.ages import Services, are_older
+from polylat import Spec
+from polylat.engine.ages import Services, _hosts, are_older
 from polylat.engine.model import Model, build
 from polylat.engine.service_order import order_of_shortened_loops
 from polylat.engine.service_table import ServiceTable
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
+from polylat.lowering.lowered import lower
 from polylat.schedule.extrapolation import NotPeriodicError
+from reports import transfers
 from served_ahead import models_with_hosts, places_on_ports
 
 FEWER = settings(
@@ -80,3 +84,30 @@ def test_older_tasks_are_older_in_all_of_their_boxes(model: Model, data: st.Data
             found.append(whole.locate(*where, np.full(n, table.port[task[row]]))[0])
         exist = (found[0] >= 0) & (found[1] >= 0)
         assert (place[found[0]] < place[found[1]])[exist].all()
+
+
+def test_hosts_of_a_box_may_differ_between_corners_that_are_alike() -> None:
+    """Tiles of 2, 4, 4, 4 and 2 values of b, in tiles of two: the last ones are 0, 1, 1, 1, 0."""
+    data = spec(
+        {"b": 16, "v": 2},
+        [einsum("e", ("y", "b v"), ("a", "b v"), ("w", "b"))],
+        [memory("D", "1/2", size="inf"), memory("S", "inf", "inf", size="inf"), compute("c")],
+        [storage("D", "a", "w", "y"), {**loop("b", 4), "initial_tile_shape": 2}, loop("v"),
+         loop("b", 2), storage("S", "a"), loop("b"), leaf("e", "c")],
+    )  # fmt: skip
+    options = transfers(Spec.from_dict(data), staged="all")
+    model = build(lower(Spec.from_dict(data), "flow", options), options)
+    assert model.ahead is not None
+    ((leaf_number, position),) = model.ahead.tile_depth
+    hosts = model.ahead.hosts((leaf_number, position), np.array([[0, 1, 4], [1, 1, 1], [0, 0, 0]]))
+    assert hosts.tolist() == [[0, 1, 4], [0, 0, 0], [0, 1, 0]]
+    depth = model.layout.depth
+    moves = np.zeros((3, depth, depth), dtype=np.int64)
+    moves[:, 0, 0] = 1
+    first = np.zeros((depth, 3), dtype=np.int64)
+    first[:2] = [[0, 1, 1], [1, 1, 1]]
+    skipped = np.zeros((depth, 3), dtype=np.int64)
+    skipped[0] = [4, 3, 2]
+    of = np.zeros(3, dtype=np.int64)
+    tasks = Services(of + leaf_number, of + position, first, moves)
+    assert _hosts(model.ahead, tasks, skipped)[1].tolist() == [False, False, True]

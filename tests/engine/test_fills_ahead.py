@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -10,7 +11,19 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 
 import polylat
-from builders import Data, compute, einsum, leaf, loop, memory, nested, spec, storage
+from builders import (
+    RECURRENT_LEGAL,
+    Data,
+    compute,
+    einsum,
+    leaf,
+    loop,
+    memory,
+    nested,
+    spec,
+    storage,
+    stretched,
+)
 from polylat import Report, Spec, TooLargeError
 from polylat.engine import solve
 from polylat.engine.model import Model
@@ -153,11 +166,140 @@ def test_fills_at_several_depths(slots: int | None, write: str, pipeline: bool) 
     assert "skew" in sampled.solutions
 
 
-def test_an_irregular_leaf_has_no_known_order() -> None:
-    """Its last tile is a smaller one, with fewer tile iterations."""
-    sampled, _ = sampled_and_all(nested_fills("2/7", pipeline=False, m=247), staged_all(2))
+@pytest.mark.parametrize("slots", [2, 3, None])
+@pytest.mark.parametrize("pipeline", [True, False])
+@pytest.mark.parametrize("m", [241, 247, 251])
+def test_the_last_tiles_of_several_loops_are_smaller(
+    slots: int | None, pipeline: bool, m: int
+) -> None:
+    data = nested_fills("2/7", pipeline=pipeline, m=m)
+    sampled, _ = sampled_and_all(data, staged_all(slots))
     assert sampled.model.graph.overtaking
-    assert set(sampled.solutions) == {"program"}
+    assert not all(tiles.full for tiles in sampled.model.layout.tiles)
+    assert "skew" in sampled.solutions
+
+
+def uneven(steps: int, values: int = 3, first: int = 2) -> Data:
+    """Tiles of two of three values per step; DRAM serves a tile ahead, and another operand."""
+    return spec(
+        {"t": steps, "b": values},
+        [einsum("e", ("y", "t b"), ("a", "t b"), ("w", "b"))],
+        [memory("D", "1/2", "inf", size="inf"), memory("S", "inf", "inf", size="inf"),
+         compute("c", "1/3")],
+        [storage("D", "a", "w"), storage("S", "y"), loop("t"),
+         {**loop("b", 2), "initial_tile_shape": first}, storage("S", "a"), loop("b"),
+         leaf("e", "c")],
+    )  # fmt: skip
+
+
+def uneven_branches(steps: int, *, pipeline: bool = True) -> Data:
+    """A fill per step for two branches whose last tiles are smaller; the second one has its own."""
+    return spec(
+        {"t": steps, "b": 3},
+        [einsum("e1", ("u", "t b"), ("i", "t"), ("w", "t b")),
+         einsum("e2", ("y", "t b"), ("u", "t b"), ("v", "t b"))],
+        [memory("D", "1/2", "1/3", size="inf"), memory("S", "1/2", "inf", size="inf"),
+         compute("c1", "1/3"), compute("c2", "1/2")],
+        [storage("D", "i", "w", "v", "y"), storage("S", "u"), loop("t", 2), storage("S", "w"),
+         {"type": "Pipeline" if pipeline else "Sequential", "nodes": [
+             nested(loop("t"), loop("b", 2), loop("b"), leaf("e1", "c1")),
+             nested(loop("b", 2), storage("S", "v"), loop("t"), loop("b"), leaf("e2", "c2"))]}],
+    )  # fmt: skip
+
+
+SMALLER_TILES: dict[str, Callable[[int], Data]] = {
+    "last": uneven,
+    "first": lambda steps: uneven(steps, 4, 1),
+    "first and last": lambda steps: uneven(steps, 6, 1),
+    "larger first": lambda steps: uneven(steps, 6, 3),
+    "pipeline": uneven_branches,
+    "sequential": lambda steps: uneven_branches(steps, pipeline=False),
+}
+
+
+@pytest.mark.parametrize("slots", [2, 3, None])
+@pytest.mark.parametrize("which", SMALLER_TILES)
+def test_smaller_tiles(which: str, slots: int | None) -> None:
+    data, options = SMALLER_TILES[which](201), staged_all(slots)
+    lowered = lower(Spec.from_dict(data), "full", options)
+    with explicit_up_to(0):
+        sampled = solve.solve_sampled(Inputs(lowered, options), 10_000, None)
+    assert sampled is not None
+    assert sampled.model.graph.overtaking
+    assert not all(tiles.full for tiles in sampled.model.layout.tiles)
+    assert set(sampled.solutions) >= {"program", "skew"}
+    assert_same(sampled, solve.solve(lowered, options, 10**6))
+
+
+def latency(data: Data, order: Order, **options: Any) -> Fraction:
+    """The latency in an order of the ports, exactly."""
+    given_options: dict[str, Any] = {"granularity": "full", "staged": "all", **options}
+    report = polylat.analyze(Spec.from_dict(data), order=order, **given_options)
+    assert report.exact
+    assert report.engine == ("periodic" if "max_tiles" in options else "explicit")
+    return Fraction(report.latency)
+
+
+@pytest.mark.parametrize("order", ["skew", "oldest"])
+@pytest.mark.parametrize("which", SMALLER_TILES)
+def test_a_thousand_million_steps_grow_as_a_few_do(which: str, order: Order) -> None:
+    grown = SMALLER_TILES[which]
+    few, more = latency(grown(100), order), latency(grown(120), order)
+    many = 10**9 - 100
+    assert many % 20 == 0
+    expected = few + (more - few) * many / 20
+    assert latency(grown(10**9), order, max_tiles=10_000) == expected
+
+
+@pytest.mark.parametrize("name", ["recurrent-85", "recurrent-95", "recurrent-107", "recurrent-119"])
+def test_long_recurrences_with_smaller_tiles_are_exact(name: str) -> None:
+    (case,) = [case for case in RECURRENT_LEGAL if case["name"] == name]
+    options = {key: case["options"][key] for key in ("granularity", "staged", "slots")}
+    period = 120
+    size = 301 + 8_333_331 * period
+
+    def report(steps: int) -> Report:
+        data = stretched(case["spec"], {"t": 0}, steps)
+        return polylat.analyze(Spec.from_dict(data), **options, max_tiles=10_000)
+
+    few, more, many = report(301), report(301 + period), report(size)
+    assert few.engine == more.engine == "explicit"
+    assert many.engine == "periodic"
+    assert many.exact
+    for order, makespan in many.latency_by_order.items():
+        one, two = (Fraction(r.latency_by_order[order] or 0) for r in (few, more))
+        assert makespan == one + (two - one) * ((size - 301) // period)
+
+
+def beside_a_triangle(steps: int, *, tied: bool) -> Data:
+    """e1 has a fill per step and row, of a rectangle or of a triangle; e2 is a triangle."""
+    p, q = ("i", "j") if tied else ("p", "q")
+    data = spec(
+        {"t": steps, "p": 3, "q": 3, "i": 3},
+        [einsum("e1", ("u", f"t {p} {q}"), ("a", f"t {p} {q}"), ("w", f"{p} {q}")),
+         einsum("e2", ("y", "t i j"), ("v", "t i j"), ("x", "i j"))],
+        [memory("D", "1/2", "1/3", size="inf"), memory("S", "inf", "inf", size="inf"),
+         compute("c1", "1/3"), compute("c2", "1/2")],
+        [storage("D", "a", "w", "v", "x", "u", "y"), loop("t"),
+         {"type": "Sequential", "nodes": [
+             nested(loop(p), storage("S", "a"), loop(q), leaf("e1", "c1")),
+             nested(loop("i"), loop("j"), leaf("e2", "c2"))]}],
+    )  # fmt: skip
+    data["workload"]["iteration_space_shape"]["j"] = "0 <= j <= i"
+    return data
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_fills_ahead_beside_a_triangle(tied: bool) -> None:
+    """Only where the fills are those of the triangle, their order is not known."""
+    data, options = beside_a_triangle(101, tied=tied), staged_all(2)
+    lowered = lower(Spec.from_dict(data), "full", options)
+    with explicit_up_to(0):
+        sampled = solve.solve_sampled(Inputs(lowered, options), 10_000, None)
+    assert sampled is not None
+    assert sampled.model.graph.overtaking
+    assert ("skew" in sampled.solutions) is not tied
+    assert_same(sampled, solve.solve(lowered, options, 10**6))
 
 
 @pytest.mark.parametrize("slots", [2, 3, None])

@@ -5,12 +5,18 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from polylat.engine.model import Model
+from grids import kept_at_random
+from polylat.engine.ahead_rows import _moved
+from polylat.engine.model import Model, build
+from polylat.engine.row_builder import RowBuilder
 from polylat.engine.served_ahead import ServedAhead
+from polylat.lowering.enumeration import trip_counts
+from polylat.lowering.iterations import IrregularError
 from polylat.lowering.mixed_radix import predecessor, successor
+from polylat.schedule.extrapolation import NotPeriodicError
 from served_ahead import models_with_hosts, places_on_ports
 
 
@@ -39,6 +45,46 @@ def test_the_last_earlier_task_of_each_block(model: Model) -> None:
         upto = np.where(exists, layout.tiles[source[0]].keys_of(where), -1)
         for task, last in zip(mine.tolist(), upto.tolist(), strict=True):
             assert (key[others] <= last).tolist() == (place[others] < place[task]).tolist()
+
+
+@settings(
+    max_examples=max(settings().max_examples // 3, 30),
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+@given(models_with_hosts((5, 9)), st.data())
+def test_moves_take_all_of_a_box_as_they_take_its_corners(
+    model: Model, data: st.DataObject
+) -> None:
+    kept = kept_at_random(data.draw, trip_counts(model.lowered.leaves))
+    try:
+        sampled = build(model.lowered, model.options, kept=kept)
+        layout, ahead = sampled.layout, sampled.ahead
+        assume(not layout.whole and ahead is not None)
+        assert ahead is not None
+        inputs = sampled.lowered, layout, sampled.graph, sampled.options, sampled.shifts
+        builder = RowBuilder(*inputs)
+    except (IrregularError, NotPeriodicError):
+        assume(False)
+        raise
+    families = builder.families
+    for (leaf, index, port), family in families.task.items():
+        keys = np.flatnonzero(families.occurs(family))
+        digits, period = builder.digits[leaf][:, keys], builder.period[leaf][:, keys]
+        boxes = np.repeat(np.arange(len(keys)), (builder.skipped[leaf][:, keys] + 1).prod(axis=0))
+        sizes = (builder.skipped[leaf][:, keys] + 1).T.tolist()
+        inside = [np.array(list(np.ndindex(*size))).reshape(-1, len(digits)) for size in sizes]
+        by = np.concatenate(inside).T * period[:, boxes]
+        for other, position, same in families.task:
+            if same != port:
+                continue
+            moves = ahead.moves((leaf, index), (other, position))
+            exists, good, base = _moved(builder, leaf, keys, moves)
+            found, there = moves[-1].at(digits[:, boxes] + by)
+            moving = np.zeros_like(found)
+            moving[: moves[-1].depth] = by[: moves[-1].depth]
+            known = good[boxes]
+            assert (there == exists[boxes])[known].all()
+            assert (found == base[:, boxes] + moving)[:, known & there].all()
 
 
 @given(st.data())

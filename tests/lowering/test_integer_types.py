@@ -69,6 +69,7 @@ FITTING = {
         "IterationTable.multiplicity": "at most the number of tile iterations",
         "IterationTable.keys_of": "keys of sampled tile iterations",
         "IterationTable.turns": "keys of tile iterations",
+        "IterationTable.last_index": "loop indices",
         "IterationTable.earlier": "numbers of tile iterations",
     },
     "mixed_radix.py": {
