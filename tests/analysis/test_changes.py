@@ -12,8 +12,9 @@ from hypothesis import given, settings
 import polylat
 from builders import EXAMPLES, compute, leaf, loop, memory, nested, spec, storage
 from polylat import MappingError, OptionError, ScheduleError, Spec, UnsupportedError
-from polylat.analysis import single_changes, variation
+from polylat.analysis import single_changes
 from polylat.analysis.transfer_cost import written_values
+from polylat.engine.orders import schedule_mapping
 from polylat.spec.mapping import Sequential
 from polylat.spec.names import known_names
 from recurrent import two_stages
@@ -178,14 +179,13 @@ def test_of_a_large_network_the_changes_that_move_the_most_are_analyzed(
 def test_what_a_text_does_not_show_is_not_analyzed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the write-backs and fetches, three of each are analyzed, and each once."""
     counted = []
-    schedule = variation.schedule_mapping
 
     def counting(*args: Any, **options: Any) -> Any:
         counted.append(args)
-        return schedule(*args, **options)
+        return schedule_mapping(*args, **options)
 
     report = four_in_turn()
-    monkeypatch.setattr(variation, "schedule_mapping", counting)
+    monkeypatch.setattr("polylat.analysis.variation.schedule_mapping", counting)
     text = str(report)
     assert "What the write-backs of o4@SRAM cost" not in text
     first = len(counted)
