@@ -37,8 +37,8 @@ class KnownEvents:
     next
         The tile iteration of the first event that is not known.
     digits, times
-        The tile iterations of the recent events, and when they happen, in steps; before these, what
-        stands for all earlier ones.
+        The tile iterations of the recent events, and when they happen, in steps. The first entry
+        represents all earlier ones.
     """
 
     next: Digits

@@ -22,7 +22,7 @@ from builders import (
     storage,
     stretched,
 )
-from polylat import PolylatError, Spec
+from polylat import DomainError, PolylatError, Spec
 from polylat.engine import solve
 from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs, SamplingSearch
@@ -200,6 +200,22 @@ def test_one_leaf_runs_ahead(late: int, step: int, rest: int, steps: int) -> Non
     assert report.latency_by_order["oldest"] == report.latency == step * steps + rest
     assert report.engine == ("explicit" if steps == 1_000 else "periodic")
     assert report.verify().latency == report.latency
+
+
+@pytest.mark.parametrize("late", [2, 5, 8])
+def test_a_formula_where_one_leaf_runs_ahead(late: int) -> None:
+    """Where parts that take turns end is not affine in the size: a formula says nothing of it."""
+    data = shared(10, {"mac": {"compute": late}})
+    formula = polylat.symbolic(Spec.from_dict(data), ["t"], **FLOW)
+    proven = 0
+    for steps in (*range(1, 65), 777, 10**5, 10**9 + 7):
+        try:
+            found = formula(t=steps)
+        except DomainError:
+            continue
+        proven += 1
+        assert found == (late + 1) * (steps + 1)
+    assert proven >= 64
 
 
 def test_a_service_between_several_repetitions() -> None:
