@@ -33,7 +33,6 @@ def at_every_size(formula: Formula, sizes: range, options: dict[str, Any]) -> in
         ("matmul_chain", "M", range(4, 65), {"granularity": "tile", "staged": "all"}, ""),
         ("matmul_chain", "m_tiles", range(1, 49), {"granularity": "tile"}, "1024*m_tiles + 256"),
         ("two_convolutions", "P", range(1, 65), {}, "Max(8*P + 36, 25*P/2 + 16)"),
-        ("attention", "H", range(1, 17), {"granularity": "tile"}, "262144*H + 1024"),
     ],
 )
 def test_examples(
