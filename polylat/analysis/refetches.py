@@ -14,6 +14,7 @@ from polylat.lowering.ports import total_values
 from polylat.numbers import Number, format_number
 from polylat.spec import Spec
 from polylat.spec.mapping import Split
+from polylat.spec.names import short_split
 
 __all__ = ["Refetch", "refetches"]
 
@@ -75,7 +76,7 @@ class Refetch:
         if self.found is None or self.found.latency is None:
             return fetch
         return (
-            f"{fetch} If {self.into} kept it above the split {self.split}"
+            f"{fetch} If {self.into} kept it above the split {short_split(self.split)}"
             f" (spec.hoist({self.tensor!r}, {self.into!r})), the latency would be {self.found}"
             f"{self._saved_energy}."
         )

@@ -19,7 +19,7 @@ from polylat.numbers import Number
 from polylat.spec import Spec
 from polylat.spec.arch import Arch
 from polylat.spec.mapping import Sequential
-from polylat.spec.names import KnownNames, Pair, known_names
+from polylat.spec.names import KnownNames, Pair, known_names, short_split
 from polylat.spec.options import without_missing
 from polylat.spec.staged import staged_holders
 
@@ -171,7 +171,7 @@ def _option_changes(
     if len(inner) > 1:
         yield change("pipelined", "all splits as Pipelines", {"pipelined": known.splits})
     for name in inner:
-        what = f"split {name} as a Pipeline"
+        what = f"split {short_split(name)} as a Pipeline"
         yield change("pipelined", what, {"pipelined": (*pipelined, name)}, of_part=True)
     background = options["background"]
     waited = [
@@ -217,7 +217,7 @@ def _hoisted(fetch: Refetch, options: Mapping[str, Any]) -> _Candidate:
         names = known_names(kept.workload, kept.arch.order, kept.mapping)
         return kept, without_missing(options, names)
 
-    what = f"{fetch.tensor} kept in {fetch.into} above {fetch.split}"
+    what = f"{fetch.tensor} kept in {fetch.into} above {short_split(fetch.split)}"
     return _Candidate(
         "hoist", what, changed, found=lambda: fetch.found, values=fetch.values, of_part=True
     )

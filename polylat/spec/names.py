@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from polylat.spec.mapping import Branch, Compute, Storage
@@ -10,6 +10,9 @@ from polylat.spec.workload import Workload
 
 Pair = tuple[str, str]
 """(tensor, component) of a Storage."""
+
+_LONGEST_NAME = 40
+"""Largest number of characters of the name of a split that is shown as a whole."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,34 @@ def _paths(
     else:
         for inner in branch.end.branches:
             yield from _paths(inner, path)
+
+
+def short_split(name: str) -> str:
+    """Shorten the name of a split that has many Einsums.
+
+    Parameters
+    ----------
+    name
+        The name.
+
+    Returns
+    -------
+    str
+        The name; of a long one, its ends. No other split of the mapping has the same.
+
+    Examples
+    --------
+    >>> short_split("e1|e2+e3"), short_split("|".join(f"e{n}" for n in range(64)))
+    ('e1|e2+e3', 'e0|…|e63')
+    >>> short_split("+".join(f"e{n}" for n in range(64)) + "|e64")
+    'e0+…+e63|e64'
+    """
+    if len(name) <= _LONGEST_NAME:
+        return name
+    stages = [_ends(stage.split("+"), "+") for stage in name.split("|")]
+    return _ends(stages, "|")
+
+
+def _ends(parts: Sequence[str], mark: str) -> str:
+    """Join names; of three or more, only the ends."""
+    return mark.join(parts if len(parts) < 3 else (parts[0], "…", parts[-1]))

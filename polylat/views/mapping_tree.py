@@ -22,8 +22,8 @@ from polylat.spec.mapping import (
     Toll,
     describe_node,
 )
+from polylat.spec.names import short_split
 from polylat.views.report_tables import totals_or_none
-from polylat.views.sentences import short_split
 from polylat.views.tree import Tree
 from polylat.views.tree_rows import TreeFlow, TreeRow
 

@@ -10,6 +10,7 @@ from polylat.analysis.staging import ALL_HOLDERS
 from polylat.analysis.work import work_of
 from polylat.errors import UnsupportedError
 from polylat.numbers import format_gap, format_number, format_speedup, percent
+from polylat.spec.names import short_split
 from polylat.spec.pairs import pair_names
 from polylat.views.style import WAIT_REASONS
 
@@ -23,7 +24,6 @@ __all__ = [
     "is_small",
     "latency_sentences",
     "missing_write_backs",
-    "short_split",
     "waits_sentence",
 ]
 
@@ -44,9 +44,6 @@ ORDER_IS_KEPT = (
     " faster order."
 )
 """The condition under which sensitivities hold."""
-
-_LONGEST_NAME = 40
-"""Largest number of characters of the name of a split that is shown as a whole."""
 
 _MOST_STAGED = 20_000
 """Largest number of tile iterations that a headline schedules again, with other options."""
@@ -314,30 +311,6 @@ def missing_write_backs(results: Results) -> list[str]:
         A sentence for each.
     """
     return [f"Nothing is written back for {tensor}." for tensor, _ in results.idle_background]
-
-
-def short_split(name: str) -> str:
-    """Shorten the name of a split that has many Einsums.
-
-    Parameters
-    ----------
-    name
-        The name.
-
-    Returns
-    -------
-    str
-        The name; of a long one, its ends.
-
-    Examples
-    --------
-    >>> short_split("e1|e2+e3"), short_split("|".join(f"e{n}" for n in range(64)))
-    ('e1|e2+e3', 'e0|…|e63')
-    """
-    stages = name.split("|")
-    if len(name) <= _LONGEST_NAME or len(stages) < 3:
-        return name
-    return f"{stages[0]}|…|{stages[-1]}"
 
 
 def waits_sentence(results: Results) -> str:
