@@ -211,7 +211,7 @@ def render_explanation(results: Results) -> RenderableType:
         _section(
             "Steady state: the initiation interval of each loop",
             _determined(
-                lambda: intervals_table(results), "No loop repeats along the critical path."
+                lambda: _longest_loops(results), "No loop repeats along the critical path."
             ),
         ),
         _section("What limits the latency: time on the critical path", by_action),
@@ -327,6 +327,17 @@ def _determined(make: Callable[[], Table], otherwise: str = _NOTHING) -> Table |
         return _if_rows(make(), otherwise)
     except UnsupportedError as error:
         return undetermined_sentence(error)
+
+
+def _longest_loops(results: Results) -> Table:
+    """Return the initiation intervals; of many loops, those whose steady states take longest."""
+    table = intervals_table(results)
+    if len(table.rows) <= _ROWS:
+        return table
+    loops = zip(results.initiation_intervals, table.rows, strict=True)
+    longest = sorted(loops, key=lambda pair: -pair[0].interval * pair[0].iterations)
+    rows = [row for _, row in longest]
+    return replace(table, rows=tuple(rows)).first(_ROWS)
 
 
 def _section(title: str, *parts: Table | Text | str) -> RenderableType:

@@ -37,7 +37,7 @@ EXAMPLES = settings().max_examples
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 PARTS = 4
 """The largest property is tested in parts, which can run at the same time."""
-MANY = settings(max_examples=min(-(-EXAMPLES * 2 // 3), 500), phases=PHASES)
+MANY = settings(max_examples=min(EXAMPLES // 2, 500), phases=PHASES)
 FEWER = settings(
     max_examples=max(EXAMPLES // 4, 5), phases=PHASES, suppress_health_check=list(HealthCheck)
 )

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 import polylat
+from benchmarks.network_inputs import NETWORKS
 from builders import (
     EXAMPLES,
     OURS,
@@ -26,7 +27,7 @@ from builders import (
 )
 from polylat.analysis.attribution import latency_steps
 from polylat.numbers import format_number
-from polylat.views.text import render_report, report_text
+from polylat.views.text import explanation_text, render_report, report_text
 from polylat.views.timeline_layout import critical_parts
 
 
@@ -386,3 +387,22 @@ def test_colour_is_for_terminals() -> None:
     assert "\x1b[1;32m32,256\x1b[0m" in out.getvalue()
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
     assert max(map(len, plain.splitlines())) <= 80
+
+
+def test_of_many_loops_the_longest_steady_states(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = polylat.analyze(polylat.Spec.from_dict(NETWORKS["transformer"](1)))
+    loops = report.initiation_intervals
+    times = {"+".join(loop.einsums): loop.interval * loop.iterations for loop in loops}
+    longest = sorted(times, key=lambda einsums: -times[einsums])
+    assert len(longest) == len(loops) == 5 and longest != list(times)
+    monkeypatch.setattr("polylat.views.text._ROWS", 2)
+    found = explanation_text(report).partition("Steady state")[2].partition("What limits")[0]
+    shown = [
+        line.split()[1] if line.split()[0] == "h" else line.split()[4]
+        for line in found.splitlines()[2:]
+        if re.match(r"  [a-z] ", line)
+    ]
+    assert shown == longest[:2]
+    assert "3 more rows; the JSON lists all" in found
