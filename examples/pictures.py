@@ -49,9 +49,9 @@ def formulas() -> str:
     lines = {}
     for name, (file, options) in cases.items():
         spec = polylat.load(*files, HERE / file)
-        limits = {"M": None, "DRAM.throughput": (1, 6)}
+        limits = {"DRAM.throughput": (1, 6)}
         formula = polylat.symbolic(spec, limits, granularity="tile", **options)
-        sweep = formula.sweep(DRAM_throughput=range(1, 7), M=8)
+        sweep = formula.sweep(DRAM_throughput=range(1, 7))
         lines[name] = [(Fraction(row[0] or 0), Fraction(row[-1] or 0)) for row in sweep.rows]
     figure = plot_lines(
         lines,

@@ -40,11 +40,11 @@ SHOWN = 5_000
 EXAMPLES = settings().max_examples
 # A failing seed is drawn again by ``draw``; shrinking it would draw an unrelated case.
 SEEDS = settings(
-    max_examples=max(EXAMPLES // 20, 5),
+    max_examples=max(EXAMPLES // 20, 3),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-FEWER = settings(max_examples=max(EXAMPLES // 20, 5), suppress_health_check=list(HealthCheck))
+FEWER = settings(max_examples=max(EXAMPLES // 20, 3), suppress_health_check=list(HealthCheck))
 CASES = st.integers(0, 2**63).map(draw) | long_cascades()
 FACTORS = st.fractions(Fraction(1, 30), 30, max_denominator=30)
 BLOCKS = {"rank_variable": "m", "tile_shape": 66}
