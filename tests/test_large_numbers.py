@@ -17,9 +17,11 @@ import polylat
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
 from command import run
 from polylat import Spec, TooLargeError
+from polylat.analysis.envelope import Tangent, envelope
 from polylat.lowering.ports import total_values
 
 Data = dict[str, Any]
+ONE = Fraction(1)
 DRAM = memory("DRAM", size="inf")
 SRAM = memory("SRAM", size="inf")
 MAC = compute("mac")
@@ -400,3 +402,32 @@ def test_figures_of_extreme_throughputs() -> None:
     assert sum(slow.critical_totals.values()) == slow.latency
     assert slow.what_if({"DRAM": 2}).latency < slow.latency
     assert slow.sensitivity().latency == slow.latency
+
+
+@pytest.mark.parametrize("digits", [1, 62, 63, 200])
+def test_stages_divide_any_number_of_units(digits: int) -> None:
+    """Two stages with a unit each overlap: the first result, then one per operation of e2."""
+    mac = compute("mac", spatial=[{"name": "x", "fanout": 2**digits}])
+    einsums = [einsum("e1", ("b", "m"), ("a", "m")), einsum("e2", ("z", "m"), ("b", "m"))]
+    stages = [nested(leaf("e1")), nested(leaf("e2"))]
+    nodes = [storage("DRAM", "a", "b", "z"), loop("m"), {"type": "Pipeline", "nodes": stages}]
+    fast = memory("DRAM", "inf", "inf", size="inf")
+    report = polylat.analyze(Spec.from_dict(spec({"m": 5}, einsums, [fast, mac], nodes)))
+    assert report.latency == 5 + 1
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6, 40, 4000])
+def test_a_curve_over_thousands_of_digits(digits: int) -> None:
+    """The last piece is found in few steps, however many digits its scale has."""
+    kink = Fraction(10**digits)
+    flat, steep = Tangent(kink, Fraction(0)), Tangent(Fraction(0), ONE)
+    asked: list[Fraction] = []
+
+    def tangent_at(scale: Fraction) -> Tangent:
+        asked.append(scale)
+        return flat if scale < kink else steep
+
+    pieces, unresolved = envelope(tangent_at, ONE)
+    assert not unresolved
+    assert pieces == [(Fraction(0), flat), (kink, steep)]
+    assert len(asked) <= 60

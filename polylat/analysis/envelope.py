@@ -32,6 +32,9 @@ _CLOSE = Fraction(1, 10**5)
 _LARGER = tuple(Fraction(*pair) for pair in ((2, 1), (3, 1), (5, 1), (7, 3), (10, 1), (100, 1)))
 """Multiples of a scale that are tried for the last pieces: at some, rates differ too little."""
 
+_FEW = 16
+"""After this number of steps to larger scales, each multiplies the number of digits."""
+
 
 @dataclass(frozen=True)
 class Tangent:
@@ -170,8 +173,10 @@ def envelope(
     first = (Fraction(0), tangent_at(Fraction(0)))
     last = (Fraction(1), tangent_at(Fraction(1)))
     points = [first, last]
+    steps, power = 0, 1
     while last[1].slope != steepest:
-        last = _beyond(tangent_at, last[0])
+        steps, power = steps + 1, power * 2 if steps >= _FEW else 1
+        last = _beyond(tangent_at, last[0], power)
         points.append(last)
     pieces: list[EnvelopePiece] = []
     unresolved: list[tuple[Fraction, Fraction]] = []
@@ -203,14 +208,14 @@ def envelope(
     return distinct, unresolved
 
 
-def _beyond(tangent_at: Tangents, scale: Fraction) -> EnvelopePiece:
-    """Return a tangent at a scale that is several times larger."""
+def _beyond(tangent_at: Tangents, scale: Fraction, power: int) -> EnvelopePiece:
+    """Return a tangent at a scale that is several times larger, to a power."""
     for factor in _LARGER[:-1]:
         try:
-            return scale * factor, tangent_at(scale * factor)
+            return scale * factor**power, tangent_at(scale * factor**power)
         except UnsupportedError:
             continue
-    return scale * _LARGER[-1], tangent_at(scale * _LARGER[-1])
+    return scale * _LARGER[-1] ** power, tangent_at(scale * _LARGER[-1] ** power)
 
 
 def _around(

@@ -12,6 +12,9 @@ MOST_WORK = 4_000_000
 _PER_EINSUM = 200
 """Tile iterations that take as long as what an analysis does once per Einsum."""
 
+_BEYOND_64_BITS = 20
+"""How many times as long it takes with Python's integers, where times do not fit in 64 bits."""
+
 
 def work_of(model: Model) -> int:
     """Return what an analysis of a mapping takes, in tile iterations.
@@ -26,4 +29,5 @@ def work_of(model: Model) -> int:
     int
         The number of tile iterations that are visited or sampled, and what is done per Einsum.
     """
-    return model.graph.iterations + _PER_EINSUM * len(model.lowered.leaves)
+    slower = _BEYOND_64_BITS if model.graph.task_duration.dtype == object else 1
+    return model.graph.iterations * slower + _PER_EINSUM * len(model.lowered.leaves)

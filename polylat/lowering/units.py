@@ -114,7 +114,7 @@ class _Division:
         split, branches = leaves[0].splits[level], _branches(leaves, level)
         sharers = _sharers(split, branches)
         needs = [max(self._needed(branch, level + 1) for branch in some) for some in sharers]
-        own = split.pipeline and self._divisible and sum(needs) <= len(may)
+        own = split.pipeline and self._divisible and sum(needs) <= may.stop - may.start
         own = own and not self._meet(sharers)
         found: dict[int, range] = {}
         first = 0
