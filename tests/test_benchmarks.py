@@ -172,6 +172,7 @@ def test_all_benchmarks_run(tmp_path: Path) -> None:
     assert all(row["figures"]["polylat"]["exact"] for row in figures["networks"])
 
 
+@pytest.mark.smoke
 def test_trips_grow_and_tiles_stay() -> None:
     few, many = (trip_counts.trip_counts((n,), {}, 1) for n in (10, 1000))
     assert [row.tiles for row in few] == [120, 650]
@@ -186,6 +187,7 @@ def test_a_thousand_million_trips_are_an_input(make: Any) -> None:
     assert lowered.size == lower(polylat.Spec.from_dict(make(10)), "tile").size * 10**8
 
 
+@pytest.mark.smoke
 def test_other_ways_run_as_far_as_they_can() -> None:
     most = {"explicit": 1000, "networkx": 500, "simpy": 1000}
     rows = trip_counts.trip_counts((10, 100), most, 1)
@@ -197,6 +199,7 @@ def test_other_ways_run_as_far_as_they_can() -> None:
     ]
 
 
+@pytest.mark.smoke
 def test_an_analysis_that_fails_is_a_row(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
