@@ -33,7 +33,7 @@ _LARGER = tuple(Fraction(*pair) for pair in ((2, 1), (3, 1), (5, 1), (7, 3), (10
 """Multiples of a scale that are tried for the last pieces: at some, rates differ too little."""
 
 _FEW = 16
-"""After this number of steps to larger scales, each multiplies the number of digits."""
+"""Number of steps to larger scales after which each step doubles the number of digits."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,8 @@ def envelope(
     first = (Fraction(0), tangent_at(Fraction(0)))
     last = (Fraction(1), tangent_at(Fraction(1)))
     points = [first, last]
-    steps, power = 0, 1
     while last[1].slope != steepest:
-        steps, power = steps + 1, power * 2 if steps >= _FEW else 1
-        last = _beyond(tangent_at, last[0], power)
+        last = _beyond(tangent_at, last[0], 1 << max(len(points) - 1 - _FEW, 0))
         points.append(last)
     pieces: list[EnvelopePiece] = []
     unresolved: list[tuple[Fraction, Fraction]] = []
@@ -209,13 +207,14 @@ def envelope(
 
 
 def _beyond(tangent_at: Tangents, scale: Fraction, power: int) -> EnvelopePiece:
-    """Return a tangent at a scale that is several times larger, to a power."""
-    for factor in _LARGER[:-1]:
+    """Return a tangent at a scale that is larger by a power of several factors."""
+    *others, last = (scale * factor**power for factor in _LARGER)
+    for larger in others:
         try:
-            return scale * factor**power, tangent_at(scale * factor**power)
+            return larger, tangent_at(larger)
         except UnsupportedError:
             continue
-    return scale * _LARGER[-1] ** power, tangent_at(scale * _LARGER[-1] ** power)
+    return last, tangent_at(last)
 
 
 def _around(

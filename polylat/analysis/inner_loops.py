@@ -22,7 +22,7 @@ from polylat.spec.rewriting import (
 __all__ = ["InnerLoops", "inner_loops"]
 
 _LARGEST_DIVISOR = 10_000
-"""Largest number whose multiples are recognized."""
+"""Divisors of a trip count are found up to this one, and what they leave of it."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,9 @@ class InnerLoops:
         """
         most = min(isqrt(self.trips), _LARGEST_DIVISOR)
         small = [count for count in range(2, most + 1) if self.trips % count == 0]
-        if not small:
-            small = [1 << k for k in range(1, self.trips.bit_length()) if 1 << k < self.trips]
-            return (*small, self.trips)
-        return tuple(sorted({*small, *(self.trips // count for count in small), self.trips}))
+        powers = (1 << k for k in range(1, self.trips.bit_length()))
+        counts = (*small, *(self.trips // count for count in small)) if small else powers
+        return tuple(sorted({*counts, self.trips}))
 
     @property
     def _is_inside(self) -> bool:

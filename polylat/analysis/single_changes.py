@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
+from math import inf
+from operator import itemgetter
 from typing import Any
 
 from polylat.analysis.access import OVERHEAD
@@ -38,43 +41,18 @@ class _Candidate:
 
     Parameters
     ----------
-    kind, what, component, action
-        As of `Change`.
-    changed
-        Returns the input and all options of `analyze` with the change; None where it is illegal.
-    found
-        Returns the latency, where another analysis has it; None: it is analyzed here.
+    what
+        The change in words.
+    analyze
+        Analyzes it; None where it is illegal.
     values
-        Number of values whose transfers change, in the busiest unit; None: the change concerns the
-        whole mapping, or a split.
-    of_part
-        Whether it concerns a single split or tensor.
+        Number of values whose transfers change, in the busiest unit; infinite for a split; None for
+        a change of the whole mapping.
     """
 
-    kind: ChangeKind
     what: str
-    changed: Callable[[], tuple[Spec, Mapping[str, Any]] | None]
-    component: str | None = None
-    action: str | None = None
-    found: Callable[[], Rescheduled | None] | None = None
-    values: int | None = None
-    of_part: bool = False
-
-    def analyzed(self) -> Change | None:
-        """Analyze the change; None where it is illegal."""
-        changed = self.changed()
-        if changed is None:
-            return None
-        spec, options = changed
-        found = self.found() if self.found is not None else None
-        return Change(
-            self.kind,
-            self.what,
-            replace(spec, schedule=dict(options)),
-            self.component,
-            self.action,
-            reschedule(spec, options) if found is None else found,
-        )
+    analyze: Callable[[], Change | None]
+    values: float | None = None
 
 
 def single_changes(
@@ -123,14 +101,14 @@ def single_changes(
     spec = model.lowered.spec
     every = [
         *_option_changes(spec, options, known, written_values(model)),
-        *(_hoisted(fetch, options) for fetch in fetches),
+        *_hoists(fetches, options),
         *_of_machine(spec, options, factor),
     ]
-    parts = [candidate for candidate in every if candidate.of_part]
+    parts = [(-c.values, c.what) for c in every if c.values is not None]
     left = MOST_WORK // work_of(model) - (len(every) - len(parts))
-    skipped = sorted(parts, key=_by_values)[max(left, _FEWEST) :]
-    names = {candidate.what for candidate in skipped}
-    tried = (candidate.analyzed() for candidate in every if candidate.what not in names)
+    by_values = sorted(parts, key=itemgetter(0))
+    skipped = {what for _, what in by_values[max(left, _FEWEST) :]}
+    tried = (candidate.analyze() for candidate in every if candidate.what not in skipped)
     found = [change for change in tried if change is not None]
     ranked = sorted(
         [*found, *own], key=lambda c: (c.latency is None, c.latency or 0, c.kind in _OF_MACHINE)
@@ -138,11 +116,6 @@ def single_changes(
     if skipped:
         remarks = (*remarks, _not_analyzed(len(skipped)))
     return Changes(latency, factor, tuple(ranked), tuple(remarks))
-
-
-def _by_values(candidate: _Candidate) -> tuple[bool, int]:
-    """Order splits before tensors, and these by the number of values, the most first."""
-    return candidate.values is not None, -(candidate.values or 0)
 
 
 def _not_analyzed(count: int) -> str:
@@ -158,9 +131,9 @@ def _option_changes(
     """Yield the changes of an option."""
 
     def change(
-        kind: ChangeKind, what: str, changed: Mapping[str, Any], **others: Any
+        kind: ChangeKind, what: str, changed: Mapping[str, Any], values: float | None = None
     ) -> _Candidate:
-        return _Candidate(kind, what, lambda: (spec, {**options, **changed}), **others)
+        return _Candidate(what, partial(_change, kind, what, spec, {**options, **changed}), values)
 
     pipelined = options["pipelined"]
     inner = [
@@ -172,7 +145,7 @@ def _option_changes(
         yield change("pipelined", "all splits as Pipelines", {"pipelined": known.splits})
     for name in inner:
         what = f"split {short_split(name)} as a Pipeline"
-        yield change("pipelined", what, {"pipelined": (*pipelined, name)}, of_part=True)
+        yield change("pipelined", what, {"pipelined": (*pipelined, name)}, inf)
     background = options["background"]
     waited = [
         pair
@@ -187,8 +160,7 @@ def _option_changes(
             "background",
             f"{pair[0]}@{pair[1]} in the background",
             {"background": (*background, pair)},
-            of_part=True,
-            values=written.get(pair, 0),
+            written.get(pair, 0),
         )
     staged = options["staged"]
     known_staged = staged_holders(staged, known)
@@ -207,20 +179,37 @@ def _option_changes(
         yield change("slots", "unlimited slots", {"slots": None})
 
 
-def _hoisted(fetch: Refetch, options: Mapping[str, Any]) -> _Candidate:
-    """Return the change that keeps what is fetched back."""
+def _hoists(fetches: Sequence[Refetch], options: Mapping[str, Any]) -> Iterator[_Candidate]:
+    """Yield the changes that keep what is fetched back, once for all Einsums that fetch it."""
+    by_words: dict[str, list[Refetch]] = {}
+    for fetch in fetches:
+        what = f"{fetch.tensor} kept in {fetch.into} above {short_split(fetch.split)}"
+        by_words.setdefault(what, []).append(fetch)
+    for what, same in by_words.items():
+        values = sum(fetch.values for fetch in same)
+        yield _Candidate(what, partial(_hoist, what, same[0], options), values)
 
-    def changed() -> tuple[Spec, Mapping[str, Any]] | None:
-        kept = fetch.hoisted
-        if kept is None:
-            return None
-        names = known_names(kept.workload, kept.arch.order, kept.mapping)
-        return kept, without_missing(options, names)
 
-    what = f"{fetch.tensor} kept in {fetch.into} above {short_split(fetch.split)}"
-    return _Candidate(
-        "hoist", what, changed, found=lambda: fetch.found, values=fetch.values, of_part=True
-    )
+def _hoist(what: str, fetch: Refetch, options: Mapping[str, Any]) -> Change | None:
+    kept = fetch.hoisted
+    if kept is None:
+        return None
+    names = known_names(kept.workload, kept.arch.order, kept.mapping)
+    return _change("hoist", what, kept, without_missing(options, names), found=fetch.found)
+
+
+def _change(
+    kind: ChangeKind,
+    what: str,
+    spec: Spec,
+    options: Mapping[str, Any],
+    component: str | None = None,
+    action: str | None = None,
+    found: Rescheduled | None = None,
+) -> Change:
+    """Analyze a change, unless its latency is known."""
+    found = reschedule(spec, options) if found is None else found
+    return Change(kind, what, replace(spec, schedule=dict(options)), component, action, found)
 
 
 def _of_machine(spec: Spec, options: Mapping[str, Any], factor: int) -> Iterator[_Candidate]:
@@ -230,7 +219,7 @@ def _of_machine(spec: Spec, options: Mapping[str, Any], factor: int) -> Iterator
         kind: ChangeKind, what: str, arch: Arch, name: str, action: str | None
     ) -> _Candidate:
         other = replace(spec, arch=arch)
-        return _Candidate(kind, what, lambda: (other, options), name, action)
+        return _Candidate(what, partial(_change, kind, what, other, options, name, action))
 
     times = "twice" if factor == 2 else f"{factor} times"
     for component, action in _throughputs(spec):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 import polylat
+from benchmarks.network_inputs import NETWORKS
 from builders import EXAMPLES, compute, leaf, loop, memory, nested, spec, storage
 from polylat import MappingError, OptionError, ScheduleError, Spec, UnsupportedError
 from polylat.analysis import single_changes
@@ -174,6 +175,21 @@ def test_of_a_large_network_the_changes_that_move_the_most_are_analyzed(
         told = [remark for remark in changes.remarks if "were not analyzed" in remark]
         assert bool(missing) == bool(told)
         assert not missing or f" {len(missing)} were not analyzed" in told[0]
+
+
+def test_what_several_einsums_fetch_is_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three Einsums of the second layer fetch its input: one change keeps it for all of them."""
+    report = polylat.analyze(Spec.from_dict(NETWORKS["transformer"](2)))
+    assert [fetch.tensor for fetch in report.refetches].count("X1") == 3
+    every = [change.what for change in report.changes().changes]
+    assert len(every) == len(set(every))
+    assert sum("X1 kept" in what for what in every) == 1
+    monkeypatch.setattr(single_changes, "MOST_WORK", 1)
+    for fewest in (2, 3, 9):
+        monkeypatch.setattr(single_changes, "_FEWEST", fewest)
+        changes = polylat.analyze(report.spec).changes()
+        missing = len(every) - len(changes.changes)
+        assert f" {missing} were not analyzed" in changes.remarks[-1]
 
 
 def test_what_a_text_does_not_show_is_not_analyzed(monkeypatch: pytest.MonkeyPatch) -> None:
