@@ -28,6 +28,15 @@ RECURRENT_LEGAL = [case for case in RECURRENT if case["expected"] is not None]
 LEGAL = [case for case in CASCADES if case["expected"] is not None]
 
 
+def options_of(case: Data) -> Data:
+    """The options of a known case, with pairs as tuples."""
+    options = dict(case["options"])
+    for name in ("background", "staged"):
+        if not isinstance(options[name], str):
+            options[name] = [s if isinstance(s, str) else tuple(s) for s in options[name]]
+    return options
+
+
 def stretched(spec: Data, factors: dict[str, int], more: int = 0) -> Data:
     """The same cascade with larger ranks."""
     data = copy.deepcopy(spec)

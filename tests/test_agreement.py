@@ -11,7 +11,19 @@ from hypothesis import given, reject
 import oracle
 import polylat
 import recurrent
-from builders import CASCADES, RECURRENT, compute, einsum, leaf, loop, memory, nested, spec, storage
+from builders import (
+    CASCADES,
+    RECURRENT,
+    compute,
+    einsum,
+    leaf,
+    loop,
+    memory,
+    nested,
+    options_of,
+    spec,
+    storage,
+)
 from network_cases import INPUTS
 from networked import networked_cascades
 from polylat import MappingError, Report, ScheduleError, Spec, UnsupportedError
@@ -148,10 +160,7 @@ def exact(value: str | None) -> Fraction | None:
 @pytest.mark.parametrize("case", [*CASCADES, *RECURRENT], ids=lambda case: str(case["name"]))
 def test_known_answers(case: Data) -> None:
     """Random cascades, and such with recurrences, with the results of other implementations."""
-    options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}
-    if not isinstance(options["staged"], str):
-        options["staged"] = [s if isinstance(s, str) else tuple(s) for s in options["staged"]]
-    report, expected = analyzed(case["spec"], options), case["expected"]
+    report, expected = analyzed(case["spec"], options_of(case)), case["expected"]
     if expected is None:
         assert report is None
         return

@@ -118,7 +118,6 @@ FITTING = {
         "_users_of": INDICES,
         "_Collected.__init__": INDICES,
         "_Collected.add": INDICES,
-        "_later_starts": INDICES,
     },
     "engine/port_turns.py": {"latest_first": INDICES},
     "engine/row_builder.py": {
@@ -153,7 +152,6 @@ FITTING = {
         "joined_precedences": INDICES,
     },
     "engine/skewed_order.py": {"_awaited": INDICES, "_last_tasks": INDICES},
-    "engine/tile_steps.py": {"radix": INDICES},
     "engine/work_conserving.py": {
         "_resequenced": NUMBERS,
         "with_order_of": NUMBERS,

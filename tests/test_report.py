@@ -12,7 +12,7 @@ import pytest
 
 import builders
 import polylat
-from builders import CASCADES, DATA, EXAMPLES, OURS
+from builders import CASCADES, DATA, EXAMPLES, OURS, options_of
 from polylat import (
     CapacityError,
     OptionError,
@@ -262,7 +262,7 @@ def test_copy_einsums() -> None:
 def test_numbers_beyond_64_bits(factor: int) -> None:
     """Slower by any factor takes exactly that factor longer."""
     case = CASES["cascade-1010"]
-    options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}
+    options = options_of(case)
     before = polylat.analyze(Spec.from_dict(case["spec"]), **options)
 
     def slower(value: Any) -> Any:
@@ -289,8 +289,7 @@ def test_numbers_beyond_64_bits(factor: int) -> None:
 def test_an_order_that_contradicts_the_dependences() -> None:
     """Its latency is None, and requesting it is an error that names the cycle."""
     case = CASES["cascade-1068"]
-    spec, options = Spec.from_dict(case["spec"]), case["options"]
-    options = options | {"background": [tuple(b) for b in options["background"]]}
+    spec, options = Spec.from_dict(case["spec"]), options_of(case)
     report = polylat.analyze(spec, **options)
     assert report.latency_by_order["program"] is None
     with pytest.raises(ScheduleError) as caught:
@@ -313,7 +312,7 @@ def test_no_order_at_all() -> None:
     )
     assert polylat.analyze(spec).latency == 8
     case = CASES["cascade-1099"]
-    options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}
+    options = options_of(case)
     with pytest.raises(ScheduleError, match=r"every order .* e1\[.* waits \(barrier\) for e2\["):
         polylat.analyze(Spec.from_dict(case["spec"]), **options)
 

@@ -34,7 +34,7 @@ from polylat.analysis.transfer_cost import (
     Direction,
     TransferCost,
     named_holder,
-    read_write_backs,
+    relevant_write_backs,
     transfer_cost,
 )
 from polylat.analysis.variation import Rescheduled
@@ -380,8 +380,11 @@ class Results:
 
     @cached_property
     def write_backs(self) -> tuple[tuple[str, str], ...]:
-        """Holders with write-backs of tensors that are read, or in background; see `cost_of`."""
-        return read_write_backs(self.solution.model, self._known_names, self.background)
+        """The write-backs of tensors that Einsums read, and those in the background.
+
+        Tensor and component of the holders, in the order of the tree. `cost_of` analyzes each.
+        """
+        return relevant_write_backs(self.solution.model, self._known_names, self.background)
 
     def mechanisms(self) -> Mechanisms:
         """Analyze the mapping under each mechanism that decides what overlaps.

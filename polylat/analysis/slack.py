@@ -434,7 +434,7 @@ class _ReversiblePrecedences:
             zip(self._layout.tiles, self._layout.bases, strict=True)
         ):
             mine = np.flatnonzero(leaf == number)
-            trips = np.array([kept.trips for kept in tiles.kept], dtype=np.int64)[:, np.newaxis]
+            trips = tiles.trips[:, np.newaxis]
             inside = (digits[: tiles.depth, mine] >= 0) & (digits[: tiles.depth, mine] < trips)
             mine = mine[inside.all(axis=0)]
             try:

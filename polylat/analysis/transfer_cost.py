@@ -28,7 +28,7 @@ __all__ = [
     "TransferCost",
     "last_write_back",
     "named_holder",
-    "read_write_backs",
+    "relevant_write_backs",
     "transfer_cost",
     "written_values",
 ]
@@ -289,7 +289,7 @@ def last_write_back(solution: Solution, holder: Pair) -> tuple[Number, Number] |
     return solution.time(int(timing.task_begin[tasks[last]])), solution.time(int(ends[last]))
 
 
-def read_write_backs(
+def relevant_write_backs(
     model: Model, known: KnownNames, background: Collection[Pair]
 ) -> tuple[Pair, ...]:
     """List the write-backs of tensors that Einsums read, and those in the background.

@@ -15,6 +15,7 @@ import numpy as np
 from polylat.engine.served_ahead import ServedAhead
 from polylat.lowering.accesses.blocks import Block
 from polylat.lowering.corners import subsets
+from polylat.lowering.iterations import IterationTable
 from polylat.lowering.logical_dates import date_columns, date_width
 from polylat.lowering.numbering import Numbering
 from polylat.lowering.task_graph import KINDS
@@ -112,8 +113,7 @@ def _per_block(layout: Numbering, value: Callable[[Block], int]) -> Ints:
 def _hosts(ahead: ServedAhead, tasks: Services, skipped: Ints) -> tuple[Services, Mask]:
     """Return the hosts of tasks, and whether they move as the tasks do, in all of the box.
 
-    It suffices to compare the corners where the number of a loop's iterations falls throughout the
-    box, if it changes: where no index falls, and none begins in a first tile of another size.
+    It suffices to compare the corners where numbers of iterations do not rise within the box.
     """
     hosts, moving = tasks.digits.copy(), np.ones(len(tasks.leaf), dtype=np.bool_)
     for block in ahead.tile_depth:
@@ -128,15 +128,38 @@ def _hosts(ahead: ServedAhead, tasks: Services, skipped: Ints) -> tuple[Services
             by = sum(tasks.moves[rows, :depth, k].T * skipped[k, rows] for k in subset)
             alike = ahead.hosts(block, digits + by) == found + by
             moving[rows] &= alike.all(axis=0)
-        tiles, grows = ahead.layout.tiles[leaf], tasks.moves[rows] * skipped[:, rows].T[:, None]
+        tiles = ahead.layout.tiles[leaf]
         if not tiles.full:
-            moving[rows] &= (grows >= 0).all(axis=(1, 2))
-            for loop, index, by in zip(
-                tiles.leaf.temporal, found, grows.swapaxes(0, 1), strict=False
-            ):
-                if loop.initial is not None:
-                    moving[rows] &= (index > 0) | (by == 0).all(axis=1)
+            grows = tasks.moves[rows] * skipped[:, rows].T[:, None]
+            moving[rows] &= _never_more_iterations(tiles, found, grows)
     return Services(tasks.leaf, tasks.sequence, hosts, tasks.moves), moving
+
+
+def _never_more_iterations(tiles: IterationTable, hosts: Ints, grows: Ints) -> Mask:
+    """Return in which boxes no loop of the hosts gets more iterations.
+
+    These are boxes in which no index falls, and no host leaves a first tile of another size.
+
+    Parameters
+    ----------
+    tiles
+        The tile iterations of the leaf.
+    hosts
+        Loop indices of the hosts at the first members of n boxes, shape (depth of the leaf, n).
+    grows
+        By how much the indices grow within the boxes, per loop of the boxes: shape (n, depth,
+        depth).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,).
+    """
+    found: Mask = np.asarray((grows >= 0).all(axis=(1, 2)))
+    for k, loop in enumerate(tiles.leaf.temporal[: tiles.depth]):
+        if loop.initial is not None:
+            found &= (hosts[k] > 0) | (grows[:, k] == 0).all(axis=1)
+    return found
 
 
 def _differences(

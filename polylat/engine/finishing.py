@@ -190,10 +190,9 @@ def _later_starts(
         it is behind.
     """
     tiles, base = layout.tiles[leaf], layout.bases[leaf]
-    radix = np.array([kept.trips for kept in tiles.kept], dtype=np.int64)
     digits = layout.later(base + position, periods)[: tiles.depth]
     behind = np.repeat(np.arange(1, reach + 1), len(position))
-    moved, exists = successor(np.tile(digits, reach), radix, behind)
+    moved, exists = successor(np.tile(digits, reach), tiles.trips, behind)
     found, later = tiles.locate(moved[:, exists])
     which = np.flatnonzero(exists) % max(len(position), 1)
     return base + found, which, later, behind[exists]

@@ -27,7 +27,6 @@ from polylat.engine.tile_steps import (
     next_tile,
     predecessor_in,
     previous_tile,
-    radix,
 )
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.logical_dates import latest_turn
@@ -218,7 +217,7 @@ class ServedAhead:
         above = mine.splits[at - 1].depth if at else 0
         delay = latest_turn(split, branch, self.shifts.get(split.node))
         others = self.layout.tiles[other]
-        trips = radix(others)
+        trips = others.trips
 
         def last(digits: Ints) -> Place:
             found = np.repeat(trips[:, None] - 1, digits.shape[1], axis=1)

@@ -211,8 +211,8 @@ def simulated_services(model: Model, most: int) -> Simulation | None:
 
 
 _Signature = tuple[tuple[tuple[int, int], ...], tuple[int, ...], tuple[int, ...]]
-_Visit = tuple[int, int, tuple[Digits, ...], dict[int, Digits]]
-"""(time, number of services so far, next tile iteration of each stream, and of all families)"""
+_Visit = tuple[int, int, dict[int, Digits]]
+"""(time, number of services so far, family → its first event that is not known)"""
 
 
 class _Run:
@@ -409,7 +409,7 @@ class _Run:
         for number in range(len(self.streams)):
             self._opening(number)
         nexts = {family: events.next for family, events in self.state.known.items()}
-        visits.append((self.state.now, len(self.log), self._next, nexts))
+        visits.append((self.state.now, len(self.log), nexts))
         if len(visits) < 3 or len(self.log) < self.resume:
             return
         leap = self._repetition(*visits[-3:])
@@ -441,7 +441,8 @@ class _Run:
 
     def _repetition(self, first: _Visit, second: _Visit, third: _Visit) -> _Leap | None:
         """Return what the ports did twice, and at most how often they may do it again."""
-        (t1, n1, p1, b1), (t2, n2, p2, b2), (t3, n3, p3, b3) = first, second, third
+        (t1, n1, b1), (t2, n2, b2), (t3, n3, b3) = first, second, third
+        p1, p2, p3 = ([at[stream.family] for stream in self.streams] for at in (b1, b2, b3))
         moves = self._moves(p2, p3)
         alike = t3 - t2 == t2 - t1 and n3 - n2 == n2 - n1 and moves == self._moves(p1, p2)
         if not alike or moves is None or self._pattern(n1, n2) != self._pattern(n2, n3):
@@ -453,10 +454,8 @@ class _Run:
         )
         most = [(self.state.busy[port][1] - t3) // steps for port in long]
         most += [
-            self.waits.leaves[stream.leaf].left(move[0], int(digits[move[0]])) * length // move[1]
-            for stream, digits, move, length in zip(
-                self.streams, p3, moves, self._lengths(p3, moves), strict=True
-            )
+            self._left(stream.leaf, digits, move)
+            for stream, digits, move in zip(self.streams, p3, moves, strict=True)
             if move is not None
         ]
         begins = {}
@@ -464,21 +463,15 @@ class _Run:
             a, b, c = ((at[family],) for at in (b1, b2, b3))
             move = self._moves(b, c)
             if move is not None and move[0] is not None and move == self._moves(a, b):
-                (loop, by), digits = move[0], b3[family]
-                points = self.waits.leaves[leaf]
-                begins[family] = loop, by
+                begins[family] = move[0]
                 # They may be ahead of the services, and must not pass the end of the loop.
-                most.append(
-                    points.left(loop, int(digits[loop])) * points.lengths(digits)[loop] // by
-                )
+                most.append(self._left(leaf, b3[family], move[0]))
         return _Leap(n3, n2, n3, moves, begins, steps, min(most) - 1, long)
 
-    def _lengths(self, at: Sequence[Digits], moves: Sequence[tuple[int, int] | None]) -> list[int]:
-        """The period of the range in which each stream moves."""
-        return [
-            0 if move is None else self.waits.leaves[stream.leaf].lengths(digits)[move[0]]
-            for stream, digits, move in zip(self.streams, at, moves, strict=True)
-        ]
+    def _left(self, leaf: int, digits: Digits, move: tuple[int, int]) -> int:
+        """Return how often a tile iteration can move on within its range of a loop."""
+        (loop, by), points = move, self.waits.leaves[leaf]
+        return points.left(loop, int(digits[loop])) * points.lengths(digits)[loop] // by
 
     def _pattern(self, first: int, last: int) -> list[int]:
         return [stream for _, stream, _ in self.log[first:last]]

@@ -26,7 +26,6 @@ __all__ = [
     "next_tile",
     "predecessor_in",
     "previous_tile",
-    "radix",
 ]
 
 Place: TypeAlias = tuple[Ints, Mask]
@@ -72,22 +71,6 @@ def entry(digits: Ints, depth: int) -> Ints:
     return found
 
 
-def radix(tiles: IterationTable) -> Ints:
-    """Return the trip count of each loop.
-
-    Parameters
-    ----------
-    tiles
-        The tile iterations of a leaf.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (depth,).
-    """
-    return np.array([kept.trips for kept in tiles.kept], dtype=np.int64)
-
-
 def predecessor_in(tiles: IterationTable) -> Step:
     """Return the move to the combination of loop indices before, which need not exist.
 
@@ -101,7 +84,7 @@ def predecessor_in(tiles: IterationTable) -> Step:
     callable
         The move.
     """
-    trips = radix(tiles)
+    trips = tiles.trips
 
     def at(digits: Ints) -> Place:
         found, same = predecessor(digits, trips)
@@ -123,7 +106,7 @@ def previous_tile(tiles: IterationTable, depth: int) -> Step:
     callable
         The move.
     """
-    trips = radix(tiles)[:depth]
+    trips = tiles.trips[:depth]
 
     def at(digits: Ints) -> Place:
         found = entry(digits, depth)

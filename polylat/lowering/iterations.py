@@ -93,6 +93,11 @@ class IterationTable:
         return self.prefix_keys(self.depth)
 
     @cached_property
+    def trips(self) -> Ints:
+        """Trip counts of the loops, shape (depth,)."""
+        return np.array([kept.trips for kept in self.kept], dtype=np.int64)
+
+    @cached_property
     def lengths(self) -> dict[Hashable, Ints]:
         """Cache of tile lengths, which many accesses share."""
         return {}

@@ -114,7 +114,8 @@ class _Division:
         split, branches = leaves[0].splits[level], _branches(leaves, level)
         sharers = _sharers(split, branches)
         needs = [max(self._needed(branch, level + 1) for branch in some) for some in sharers]
-        own = split.pipeline and self._divisible and sum(needs) <= may.stop - may.start
+        units = may.stop - may.start  # `len` has a limit
+        own = split.pipeline and self._divisible and sum(needs) <= units
         own = own and not self._meet(sharers)
         found: dict[int, range] = {}
         first = 0

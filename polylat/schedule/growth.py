@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylat.schedule.arrays import Mask
+from polylat.schedule.arrays import Ints, Mask
+from polylat.schedule.boxes import Parts
 from polylat.schedule.decisions import Decision, ExtendedTimes, ServiceChoices
 from polylat.schedule.extension import ExtensionRules
 
@@ -144,14 +145,14 @@ def _same_rows(one: Decision, other: Decision) -> bool:
         )
     )
     # Parts whose members take turns may not grow: where they end is not affine.
-    return same and all(
-        np.array_equal(a[one.parts.spread], b[one.parts.spread])
-        for a, b in (
-            (one.parts.low, other.parts.low),
-            (one.parts.extent, other.parts.extent),
-            (one.parts.periods, other.parts.periods),
-        )
-    )
+    some = one.parts.spread
+    places = zip(_places(one.parts), _places(other.parts), strict=True)
+    return same and all(np.array_equal(a[some], b[some]) for a, b in places)
+
+
+def _places(parts: Parts) -> tuple[Ints, Ints, Ints]:
+    """What changes with the trip counts: where parts begin, how long they are, their sources."""
+    return parts.low, parts.extent, parts.periods
 
 
 def _rates_fit(one: CornerSchedule, other: CornerSchedule) -> bool:
@@ -159,11 +160,7 @@ def _rates_fit(one: CornerSchedule, other: CornerSchedule) -> bool:
     width = one.times.rates.shape[1]
     moving = np.zeros(width, dtype=np.bool_)
     for a, b in zip(one.all_decisions, other.all_decisions, strict=True):
-        for x, y in (
-            (a.parts.low, b.parts.low),
-            (a.parts.extent, b.parts.extent),
-            (a.parts.periods, b.parts.periods),
-        ):
+        for x, y in zip(_places(a.parts), _places(b.parts), strict=True):
             moving |= (x != y).any(axis=0)
     changed = np.asarray((one.times.rates != other.times.rates).any(axis=0), dtype=np.bool_)
     return not (moving & changed).any()

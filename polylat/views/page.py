@@ -42,6 +42,7 @@ from polylat.views.scene import Label, Scene
 from polylat.views.sentences import (
     ORDER_IS_KEPT,
     is_small,
+    listed,
     undetermined_sentence,
 )
 from polylat.views.svg import scene_svg, style_sheet
@@ -219,18 +220,13 @@ def _why(results: Results) -> Iterator[tuple[str, str]]:
         kinds[name] = kinds.get(name, Fraction(0)) + Fraction(time)
     on = _shares(kinds, results)
     if on:
-        yield "Critical path", f'{_listed(on)} (<a href="#critical">details</a>)'
+        yield "Critical path", f'{escape(listed(on, _LISTED))} (<a href="#critical">details</a>)'
 
 
 def _shares(times: Mapping[str, Fraction], results: Results) -> list[str]:
     """Names with their shares of the latency, the largest first, without those that take no time."""
     ordered = sorted(times.items(), key=lambda item: -item[1])
     return [f"{name} {percent(time, results.latency)}" for name, time in ordered if time]
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-    return escape(", ".join(names[:_LISTED]) + more)
 
 
 def _changing(results: Results, curves: Sequence[Curve]) -> Iterator[tuple[str, str]]:

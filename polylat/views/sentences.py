@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from polylat.analysis.energy import Energy
 from polylat.analysis.results import Results
@@ -23,6 +23,7 @@ __all__ = [
     "has_many_accesses",
     "is_small",
     "latency_sentences",
+    "listed",
     "missing_write_backs",
     "waits_sentence",
 ]
@@ -56,7 +57,7 @@ _MOST_AT_ONCE = 1_000_000
 """What all single changes together may take without a noticeable wait, in tile iterations."""
 
 _MOST_TIMED = 40_000_000
-"""How many tile iterations may be timed again for the slack of all accesses."""
+"""Largest number of tile iterations that are timed again for the slack of all accesses."""
 
 _MOST_COSTS = 3
 """Largest number of write-backs whose costs are given."""
@@ -232,9 +233,7 @@ def _transfers(results: Results) -> Iterator[str]:
     for fetch in results.refetches[:_MOST_COSTS]:
         yield str(fetch)
     if len(written) > _MOST_COSTS:
-        others = pair_names(written[_MOST_COSTS:])
-        more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
-        names = ", ".join(others[:_MOST_NAMES]) + more
+        names = listed(pair_names(written[_MOST_COSTS:]), _MOST_NAMES)
         yield f"What the write-backs of {names} cost: report.cost_of(...)."
 
 
@@ -242,10 +241,9 @@ def _energy(energy: Energy) -> str:
     """Say how much energy a mapping takes, and which components take it."""
     ranked = sorted(energy.per_component.items(), key=lambda item: -item[1])
     parts = [f"{name} {percent(part, energy.total)}" for name, part in ranked if part]
-    more = f" and {len(parts) - _MOST_COMPONENTS} more" if len(parts) > _MOST_COMPONENTS else ""
     without = f", without the leakage of {', '.join(energy.without)}" if energy.without else ""
-    listed = ", ".join(parts[:_MOST_COMPONENTS]) + more
-    return f"Energy {format_number(energy.total)}: {listed}{without}."
+    shares = listed(parts, _MOST_COMPONENTS)
+    return f"Energy {format_number(energy.total)}: {shares}{without}."
 
 
 def _double_buffering(results: Results) -> Iterator[str]:
@@ -371,6 +369,30 @@ def contention_sentences(results: Results) -> tuple[str, ...]:
             parts.append(f"each stage has its own units of {', '.join(pipeline.own)}")
         found.append(f"Pipeline {' | '.join(pipeline.stages)}: {'; '.join(parts)}.")
     return tuple(found)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Join names with commas; of too many, the first ones and the number of others.
+
+    Parameters
+    ----------
+    names
+        The names.
+    most
+        Largest number of names in the text.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
+    >>> listed(["a", "b"], 2), listed(["a", "b", "c"], 1)
+    ('a, b', 'a and 2 more')
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def count_words(number: int, noun: str) -> str:

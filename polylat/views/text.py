@@ -62,7 +62,7 @@ _BEST = 3
 """Number of changes in a summary."""
 
 _NOTHING = "Nothing takes time."
-_MANY_ACCESSES = "This takes long for so large a network: report.sensitivity() in Python."
+_MANY_ACCESSES = "This takes long for a network of this size: report.sensitivity() in Python."
 _ALL_LIMIT = "Nothing: every access increases the latency if it becomes slower."
 
 
@@ -198,9 +198,9 @@ def render_explanation(results: Results) -> RenderableType:
         by_access = critical(accesses, access)
     except UnsupportedError as error:
         by_action = by_access = undetermined_sentence(error)
-    unused: Table | str = slack if slack.rows or slack.notes else _ALL_LIMIT
+    with_slack: Table | str = slack if slack.rows or slack.notes else _ALL_LIMIT
     if not listed:
-        by_access = unused = _MANY_ACCESSES
+        by_access = with_slack = _MANY_ACCESSES
     sections = [
         _headline(results),
         _section(
@@ -218,7 +218,7 @@ def render_explanation(results: Results) -> RenderableType:
         _section("The same by access", by_access),
         _section(
             "What has slack: how many times slower each access could be at the same latency",
-            unused,
+            with_slack,
         ),
         Text(
             f"Slack, and latency if free: {ORDER_IS_KEPT[0].lower()}{ORDER_IS_KEPT[1:]}",

@@ -21,6 +21,7 @@ from builders import (
     loop,
     memory,
     nested,
+    options_of,
     spec,
     storage,
     stretched,
@@ -167,7 +168,7 @@ def test_what_stands_for_others_has_the_same_relations(case: tuple[Data, Data], 
 @pytest.mark.parametrize("case", LEGAL[:8], ids=lambda case: str(case["name"]))
 def test_size_does_not_depend_on_trip_counts(case: Data) -> None:
     sizes = []
-    options = case["options"] | {"background": [tuple(b) for b in case["options"]["background"]]}
+    options = options_of(case)
     for factor in (300, 3_000):
         variables = case["spec"]["workload"]["iteration_space_shape"]
         spec = stretched(case["spec"], dict.fromkeys(variables, factor))

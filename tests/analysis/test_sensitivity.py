@@ -599,11 +599,11 @@ def test_by_component_alone(report: Report) -> None:
 
 
 def test_an_explanation_of_a_large_network(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says where the slack of every access is to be had; JSON has null."""
+    """It names the call that computes the slack of every access; JSON has null."""
     every = explanation_to_dict(report)
     assert every["accesses"]
-    assert "so large a network" not in explanation_text(report)
+    assert "a network of this size" not in explanation_text(report)
     monkeypatch.setattr(sentences, "_MOST_TIMED", 0)
     assert explanation_to_dict(report) == {**every, "accesses": None}
-    words = "This takes long for so large a network: report.sensitivity() in Python."
+    words = "This takes long for a network of this size: report.sensitivity() in Python."
     assert explanation_text(report).count(words) == 2

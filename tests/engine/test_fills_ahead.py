@@ -20,6 +20,7 @@ from builders import (
     loop,
     memory,
     nested,
+    options_of,
     spec,
     storage,
     stretched,
@@ -336,8 +337,7 @@ def test_a_long_mapping_in_every_order(more: int) -> None:
 def test_a_long_recurrence_is_bounded_and_not_called_exact() -> None:
     """Where no guess of the order is proven, two orders and a bound remain."""
     case = next(case for case in RECURRENT_LEGAL if case["name"] == "recurrent-116")
-    background = list(map(tuple, case["options"]["background"]))
-    options = {**case["options"], "background": background, "max_tiles": 20_000}
+    options = {**options_of(case), "max_tiles": 20_000}
     data = Spec.from_dict(stretched(case["spec"], {"t": 10**6}))
     report = polylat.analyze(data, **options)
     assert report.unsettled == ("oldest",)

@@ -18,6 +18,7 @@ from builders import (
     loop,
     memory,
     nested,
+    options_of,
     spec,
     storage,
     stretched,
@@ -81,7 +82,7 @@ def of_steps(name: str, steps: int) -> tuple[Data, Data]:
     """A cascade with a number of time steps, and its options."""
     case = CASES[name]
     data = stretched(case["spec"], {"t": 0}, steps)
-    return data, {**case["options"], "background": list(map(tuple, case["options"]["background"]))}
+    return data, options_of(case)
 
 
 def simulated(inputs: Inputs) -> tuple[Model, Simulation] | None:

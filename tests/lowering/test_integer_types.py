@@ -66,6 +66,7 @@ FITTING = {
     },
     "iterations.py": {
         "IterationTable.digits": "loop indices",
+        "IterationTable.trips": "trip counts, whose product fits 64 bits",
         "IterationTable.multiplicity": "at most the number of tile iterations",
         "IterationTable.keys_of": "keys of sampled tile iterations",
         "IterationTable.turns": "keys of tile iterations",
