@@ -72,7 +72,7 @@ def test_moves_take_all_of_a_box_as_they_take_its_corners(
         digits, period = builder.digits[leaf][:, keys], builder.period[leaf][:, keys]
         boxes = np.repeat(np.arange(len(keys)), (builder.skipped[leaf][:, keys] + 1).prod(axis=0))
         sizes = (builder.skipped[leaf][:, keys] + 1).T.tolist()
-        inside = [np.array(list(np.ndindex(*size))).reshape(-1, len(digits)) for size in sizes]
+        inside = [np.array(list(np.ndindex(*size)), dtype=np.int64) for size in sizes]
         by = np.concatenate(inside).T * period[:, boxes]
         for other, position, same in families.task:
             if same != port:
