@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from polylat.analysis.access import AccessKey
@@ -13,10 +14,12 @@ from polylat.analysis.occupancy import occupancies
 from polylat.analysis.roofline import roofline
 from polylat.closed_form.parameters import Parameter
 from polylat.engine.model import Model
-from polylat.engine.orders import schedule_mapping, transfer_options
+from polylat.engine.orders import ScheduleChoice, schedule_mapping, transfer_options
 from polylat.engine.sampling_search import Inputs
 from polylat.errors import PolylatError
-from polylat.lowering.lowered import lower
+from polylat.lowering.accesses.shared_blocks import CountedBlocks
+from polylat.lowering.lowered import Granularity, LoweredMapping, lower
+from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.timing import ORDERS, Order
 from polylat.spec import Spec
 
@@ -52,6 +55,9 @@ PEAK = "peak of "
 Point = tuple[tuple[int, ...], tuple[Fraction, ...]]
 """Sizes, and times (see `Parameter.coordinate`)."""
 
+_MOST_COUNTED = 1 << 20
+"""Largest number of tile iterations whose numbers of accesses are kept."""
+
 
 @dataclass(eq=False)
 class MappingFamily:
@@ -73,6 +79,7 @@ class MappingFamily:
     times: tuple[Parameter, ...]
     _figures: dict[Point, Figures | None] = field(default_factory=dict)
     _peaks: dict[Point, Figures] = field(default_factory=dict)
+    _counted: CountedBlocks = field(default_factory=CountedBlocks)
 
     def spec_at(self, point: Point) -> Spec:
         """Return the input with values in place of the parameters.
@@ -109,7 +116,7 @@ class MappingFamily:
         """
         spec = self.spec_at(point)
         transfers = transfer_options(spec, self.options)
-        return Inputs(lower(spec, self.options["granularity"], transfers), transfers)
+        return Inputs(self._lower(spec, self.options["granularity"], transfers), transfers)
 
     def figures_at(self, point: Point) -> Figures | None:
         """Analyze the mapping with values in place of the parameters.
@@ -149,7 +156,7 @@ class MappingFamily:
         if point not in self._peaks:
             found: dict[Figure, Fraction] = {}
             try:
-                choice = schedule_mapping(self.spec_at(point), self.options)
+                choice = self._schedule(self.spec_at(point))
                 if choice.exact and not choice.coarse:
                     for memory in occupancies(choice.chosen):
                         figure = PEAK + memory.component
@@ -159,9 +166,20 @@ class MappingFamily:
             self._peaks[point] = found
         return self._peaks[point]
 
+    def _schedule(self, spec: Spec) -> ScheduleChoice:
+        return schedule_mapping(spec, self.options, lowering=partial(self._lower, spec))
+
+    def _lower(
+        self, spec: Spec, granularity: Granularity, transfers: TransferOptions
+    ) -> LoweredMapping:
+        """Lower a mapping; of those that differ only in times, accesses are counted once."""
+        if self._counted.iterations > _MOST_COUNTED:
+            self._counted = CountedBlocks()
+        return lower(spec, granularity, transfers, counted=self._counted)
+
     def _analyze(self, point: Point) -> Figures | None:
         spec = self.spec_at(point)
-        choice = schedule_mapping(spec, self.options)
+        choice = self._schedule(spec)
         if choice.coarse or not choice.exact:
             return None
         solutions = choice.solved.solutions

@@ -423,6 +423,8 @@ class _ClassSearch:
         pieces: dict[Figure, list[SizePiece]] = {}
         far = self._of_model(found.model, high)
         for more in _FIRST:
+            if pieces.keys() == far.keys():
+                break
             low = last % step + more * step
             sizes = [(low + k * step,) for k in range(3)]
             found_near = [family.figures_at((size, self.times)) for size in sizes]

@@ -107,6 +107,7 @@ class RangeProver:
     step: Sizes
     found: Schedules
     _built: dict[tuple[Any, ...], Model] = field(default_factory=dict)
+    _timed: dict[tuple[Any, ...], _Corner | None] = field(default_factory=dict)
 
     def range_of(self, order: Order | None) -> Range | None:
         """Prove the schedules in one order.
@@ -252,10 +253,11 @@ class RangeProver:
         here = self._model(solution.model.sample, sizes)
         if here is None:
             return None
-        if solution.order == "oldest":
-            return _oldest(here, ordered=solution.model.service_order is not None)
-        assert isinstance(here.plan, PeriodicTaskGraph)
-        return _static(here, here.plan.time(solution.order))
+        # A range and the next larger one have corners in common.
+        key = (solution.order, sizes, *sorted(here.sample.items()))
+        if key not in self._timed:
+            self._timed[key] = _timed(here, solution)
+        return self._timed[key]
 
     def _model(self, kept: Mapping[int, LoopSample], sizes: Sizes) -> Model | None:
         inputs = self.inputs_at(sizes)
@@ -298,6 +300,14 @@ def _regrown(loop: LoopSample, trips: int) -> LoopSample | None:
         return None
     cuts = (*loop.cuts[:at], replace(cut, periods=periods), *loop.cuts[at + 1 :])
     return LoopSample(trips, cuts)
+
+
+def _timed(here: Model, solution: Solution) -> _Corner | None:
+    """The schedule at other sizes, in the order of a solution; None where there is none."""
+    if solution.order == "oldest":
+        return _oldest(here, ordered=solution.model.service_order is not None)
+    assert isinstance(here.plan, PeriodicTaskGraph)
+    return _static(here, here.plan.time(solution.order))
 
 
 def _static(model: Model, timing: TaskSchedule) -> _Corner | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from polylat.lowering.accesses.shared_blocks import SharedBlocks
+from polylat.lowering.accesses.shared_blocks import CountedBlocks, SharedBlocks
 from polylat.lowering.carried import separating_depth
 from polylat.lowering.cascade import cascade_graph, exchanged_tensors
 from polylat.lowering.enumeration import count_iterations
@@ -99,7 +99,11 @@ class LoweredMapping:
 
 
 def lower(
-    spec: Spec, granularity: Granularity, options: TransferOptions | None = None
+    spec: Spec,
+    granularity: Granularity,
+    options: TransferOptions | None = None,
+    *,
+    counted: CountedBlocks | None = None,
 ) -> LoweredMapping:
     """Lower a mapping.
 
@@ -115,6 +119,8 @@ def lower(
         recurrence of an Einsum to itself.
     options
         Which write-backs are in the background, and which holders are staged.
+    counted
+        The blocks that have been counted of other inputs, whose leaves may be equal; None: none.
 
     Returns
     -------
@@ -131,7 +137,8 @@ def lower(
     _check_ports(spec, leaves)
     depths = _depths(leaves, granularity, options or TransferOptions())
     found = source_holders(leaves)
-    return LoweredMapping(spec, leaves, granularity, depths, found, SharedBlocks(spec))
+    blocks = SharedBlocks(spec, CountedBlocks() if counted is None else counted)
+    return LoweredMapping(spec, leaves, granularity, depths, found, blocks)
 
 
 def _check_ports(spec: Spec, leaves: Sequence[Leaf]) -> None:

@@ -8,7 +8,7 @@ different layers, each of which occurs many times.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import takewhile
 
 from polylat.lowering.accesses.blocks import Access, Block
@@ -21,7 +21,26 @@ from polylat.spec import Spec
 from polylat.spec.arch import Component
 from polylat.spec.slots import slots_of
 
-__all__ = ["SharedBlocks"]
+__all__ = ["CountedBlocks", "SharedBlocks"]
+
+
+@dataclass(eq=False)
+class CountedBlocks:
+    """The blocks of leaves that have been counted: of one input, or of several that are alike.
+
+    Parameters
+    ----------
+    known
+        What distinguishes leaves → the tensors of one of them, and its blocks.
+    paths
+        Components with tensors as positions → a number. It is faster to compare.
+    iterations
+        Number of tile iterations of these blocks.
+    """
+
+    known: dict[Hashable, tuple[tuple[str, ...], tuple[Block, ...]]] = field(default_factory=dict)
+    paths: dict[Hashable, int] = field(default_factory=dict)
+    iterations: int = 0
 
 
 class SharedBlocks:
@@ -31,13 +50,14 @@ class SharedBlocks:
     ----------
     spec
         The input.
+    counted
+        What has been counted, also of other inputs.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, counted: CountedBlocks) -> None:
         self._spec = spec
-        self._known: dict[Hashable, tuple[tuple[str, ...], tuple[Block, ...]]] = {}
-        self._components: dict[str, int] = {}
-        self._paths: dict[Hashable, int] = {}
+        self._counted = counted
+        self._components: dict[str, tuple[int, Mapping[str, Component]]] = {}
 
     def of(
         self,
@@ -67,9 +87,10 @@ class SharedBlocks:
         """
         leaf = tiles.leaf
         tensors = leaf.einsum.tensors
+        path, components = self._path(leaf)
         key = (
             leaf.shape,
-            self._path(leaf),
+            path,
             tiles.depth,
             tiles.kept,
             tuple(_source(leaf, found[t], t, leaves) for t in tensors if t in found),
@@ -77,27 +98,40 @@ class SharedBlocks:
             _transfers(leaf, options),
             units,
         )
-        known = self._known.get(key)
+        known = self._counted.known.get(key)
         if known is None:
-            components = {c.name: c for c in self._spec.arch.paths[leaf.einsum.name]}
             blocks = leaf_blocks(tiles, components, found, leaves, produced, options, units)
-            known = self._known[key] = tensors, blocks
+            known = self._counted.known[key] = tensors, blocks
+            self._counted.iterations += tiles.size
         names, blocks = known
         if names == tensors:
             return blocks
         renamed = dict(zip(names, tensors, strict=True))
         return tuple(_renamed(block, renamed) for block in blocks)
 
-    def _path(self, leaf: Leaf) -> int:
-        """Return a number for the components of a leaf, with its tensors as positions."""
+    def _path(self, leaf: Leaf) -> tuple[int, Mapping[str, Component]]:
+        """Return the components of a leaf, and a number for them with its tensors as positions."""
         einsum = leaf.einsum
         if einsum.name not in self._components:
             places = {tensor: place for place, tensor in enumerate(einsum.tensors)}
-            path: tuple[Component, ...] = self._spec.arch.paths[einsum.name]
-            key = _positional(path, places)
-            # Numbers are faster to compare than the nested tuples.
-            self._components[einsum.name] = self._paths.setdefault(key, len(self._paths))
+            path = tuple(_without_times(c) for c in self._spec.arch.paths[einsum.name])
+            paths = self._counted.paths
+            number = paths.setdefault(_positional(path, places), len(paths))
+            self._components[einsum.name] = number, {c.name: c for c in path}
         return self._components[einsum.name]
+
+
+def _without_times(component: Component) -> Component:
+    """Return what numbers of accesses depend on: which way values take, not how long it takes."""
+    return Component(
+        component.name,
+        component.kind,
+        component.spatial,
+        skip_initial_output_write=component.skip_initial_output_write,
+        direction=component.direction,
+        network=component.network,
+        physical=component.physical,
+    )
 
 
 def _source(
