@@ -20,7 +20,7 @@ from polylat.lowering.integer_types import Counts, fitting_type
 from polylat.numbers import INT64_LIMIT
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 
-__all__ = ["LARGEST_TABLE", "PiecewiseAffine", "integer_points"]
+__all__ = ["LARGEST_TABLE", "PiecewiseAffine", "integer_points", "number_of_points"]
 
 
 LARGEST_TABLE = 1 << 26
@@ -60,9 +60,7 @@ def integer_points(relation: isl.Set) -> Ints:
     >>> integer_points(isl.Set("{ [i, j] : 0 <= i < 3 and 2i <= j <= i + 1 }")).tolist()
     [[0, 0], [0, 1], [1, 2]]
     """
-    if relation.dim(isl.dim_type.param) or not relation.is_bounded():
-        raise ValueError(f"not a bounded set without parameters: {relation}")
-    relation = relation.compute_divs()
+    relation = _bounded(relation)
     size = relation.dim(_SET)
     if size == 0:
         return np.zeros((0 if relation.is_empty() else 1, 0), dtype=np.int64)
@@ -77,15 +75,53 @@ def integer_points(relation: isl.Set) -> Ints:
     return found
 
 
+def number_of_points(relation: isl.Set) -> int:
+    """Return the number of points of a set; in the last dimension, intervals are not enumerated.
+
+    Parameters
+    ----------
+    relation
+        As for `integer_points`.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    ValueError, TooLargeError
+        As for `integer_points`.
+
+    Examples
+    --------
+    >>> import islpy as isl
+    >>> number_of_points(isl.Set("{ [i, j] : 0 <= i < 3 and 0 <= j < 1000000000 }"))
+    3000000000
+    """
+    relation = _bounded(relation)
+    size = relation.dim(_SET)
+    parts = relation.get_basic_sets()
+    if size == 0 or len(parts) != 1 or parts[0].dim(_DIV):
+        return len(integer_points(relation))
+    heads = integer_points(relation.project_out(_SET, size - 1, 1))
+    _, low, high = _intervals(heads, _largest(heads), relation)
+    return int((high.astype(object) - low + 1).sum())
+
+
+def _bounded(relation: isl.Set) -> isl.Set:
+    """Return a set with explicit integer divisions, after checking that it is bounded."""
+    if relation.dim(isl.dim_type.param) or not relation.is_bounded():
+        raise ValueError(f"not a bounded set without parameters: {relation}")
+    return relation.compute_divs()
+
+
 def _extended(found: Ints, limit: int, head: isl.Set) -> Ints:
     """Return the points of a set, given their coordinates but for the last one.
 
     `limit` is a bound of the absolute values of these coordinates.
     """
-    bounds = isl.Map.from_range(head).move_dims(_IN, 0, isl.dim_type.out, 0, found.shape[1])
-    least, inside = PiecewiseAffine(bounds.lexmin_pw_multi_aff()).at(found, limit)
-    most, _ = PiecewiseAffine(bounds.lexmax_pw_multi_aff()).at(found, limit)
-    rows, low, high = found[inside], least[inside, 0], most[inside, 0]
+    rows, low, high = _intervals(found, limit, head)
     lengths = high - low + 1  # each fits in 64 bits; if none is large, their sum does, too
     longest = int(lengths.max(initial=0))
     total = longest if longest > LARGEST_TABLE else int(lengths.sum())
@@ -111,6 +147,14 @@ def _extended(found: Ints, limit: int, head: isl.Set) -> Ints:
         limit = max(limit, _largest(low), _largest(high))
         found = found[domain.contains(domain.reach.exact(found, limit))]
     return found
+
+
+def _intervals(found: Ints, limit: int, head: isl.Set) -> tuple[Ints, Counts, Counts]:
+    """Return the coordinates that points of a set have, and the bounds of their last coordinate."""
+    bounds = isl.Map.from_range(head).move_dims(_IN, 0, isl.dim_type.out, 0, found.shape[1])
+    least, inside = PiecewiseAffine(bounds.lexmin_pw_multi_aff()).at(found, limit)
+    most, _ = PiecewiseAffine(bounds.lexmax_pw_multi_aff()).at(found, limit)
+    return found[inside], least[inside, 0], most[inside, 0]
 
 
 class PiecewiseAffine:

@@ -18,7 +18,8 @@ import islpy as isl
 import numpy as np
 
 from polylat.lowering.paths import Leaf
-from polylat.lowering.points import integer_points
+from polylat.lowering.points import integer_points, number_of_points
+from polylat.numbers import INT64_LIMIT
 from polylat.proof.broken_rule import BrokenRule
 from polylat.proof.loop_counts import (
     LoopCounts,
@@ -425,13 +426,14 @@ def _by_translation(
             corner = relation
             for column, (low, _) in zip(columns, box, strict=True):
                 corner = corner.fix_val(_SET, column, isl.Val(low))
-            boxes.append((box, len(integer_points(corner))))
+            boxes.append((box, number_of_points(corner)))
             continue
         low, high = box[axis]
         for a, b in zip([low, *at], [*(x - 1 for x in at), high], strict=True):
             left.append([*box[:axis], (a, b), *box[axis + 1 :]])
     cuts = [tuple(sorted({box[k][0] for box, _ in boxes})) for k in range(len(loops))]
-    values = np.zeros(tuple(len(c) for c in cuts), dtype=np.int64)
+    most = prod(trips) * max(count for _, count in boxes)
+    values = np.zeros(tuple(len(c) for c in cuts), dtype=np.int64 if most < INT64_LIMIT else object)
     for box, count in boxes:
         where = tuple(
             slice(*np.searchsorted(c, [low, high + 1]))

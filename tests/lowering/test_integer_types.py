@@ -18,7 +18,7 @@ from polylat import TooLargeError
 from polylat.lowering import points
 from polylat.lowering.integer_types import count_type, fitting_type, position_type, tile_lengths
 from polylat.lowering.paths import Leaf, PathLoop
-from polylat.lowering.points import PiecewiseAffine, integer_points
+from polylat.lowering.points import PiecewiseAffine, integer_points, number_of_points
 from polylat.spec.workload import Einsum
 
 # Where arrays have a fixed type
@@ -225,6 +225,21 @@ def test_the_number_of_points_is_not_wrapped() -> None:
         integer_points(isl.Set(f"{{ [i, j] : 0 <= i < 8 and 0 <= j < {2**61} }}"))
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (f"[i, j] : 0 <= i < 8 and 0 <= j < {2**61}", 2**64),
+        (f"[i, j] : 0 <= i < 3 and i <= j < {10**9}", 3 * 10**9 - 3),
+        (f"[i] : {2**60} <= i < {2**60 + 2}", 2),
+        ("[i, j] : 0 <= i < 5 and 2i <= j <= i + 2", 6),
+        ("[]", 1),
+        ("[i] : i < 0 < i", 0),
+    ],
+)
+def test_points_are_counted_without_a_table(text: str, count: int) -> None:
+    assert number_of_points(isl.Set(f"{{ {text} }}")) == count
+
+
 BOXES = st.lists(
     st.tuples(st.integers(-5, 5), st.integers(0, 3), st.integers(-5, 5), st.integers(0, 3)),
     min_size=1,
@@ -251,6 +266,7 @@ def test_gaps_between_the_parts_of_a_set(
     points._MOST_HOLES = limit * before
     try:
         assert integer_points(region).tolist() == expected
+        assert number_of_points(region) == len(expected)
     finally:
         points._MOST_HOLES = before
 

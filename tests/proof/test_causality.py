@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 import oracle
 import polylat
-from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
+from builders import (
+    LEGAL,
+    compute,
+    einsum,
+    leaf,
+    loop,
+    memory,
+    nested,
+    options_of,
+    spec,
+    storage,
+)
 from oracle.causality import Cause, causes
 from polylat import Report, Spec
 from polylat.analysis.starts import BlockStarts, Starts, build_starts
@@ -24,7 +35,6 @@ from polylat.proof.precedence_checks import check_rules
 from polylat.proof.verify import checked_schedule, verify
 from polylat.schedule.pieces import Pieces, merge_pieces
 from reports import report_or_none
-from staged_cascades import LEGAL, options_of
 from strategies import cascades
 
 Data = dict[str, Any]

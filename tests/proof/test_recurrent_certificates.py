@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from test_causality import check_causes, legal_solutions, moved
 
 import polylat
-from builders import RECURRENT, RECURRENT_LEGAL, compute, leaf, loop, memory, nested, spec, storage
+from builders import (
+    RECURRENT,
+    RECURRENT_LEGAL,
+    compute,
+    leaf,
+    loop,
+    memory,
+    nested,
+    options_of,
+    spec,
+    storage,
+    stretched,
+)
 from polylat import Spec
 from polylat.analysis.starts import build_starts
 from polylat.errors import MappingError
@@ -26,7 +38,6 @@ from polylat.proof.verify import checked_schedule, verify
 from recurrent import access, einsum
 from recurrent_cascades import recurrent_cascades
 from reports import explicit_up_to, report_or_none
-from staged_cascades import options_of
 
 Data = dict[str, Any]
 
@@ -44,6 +55,17 @@ def sets_of(data: Data) -> TileSets:
     leaves = mapping_leaves(read)
     depths = tuple(len(leaf.temporal) for leaf in leaves)
     return TileSets(Expectation(Problem(read, leaves, depths, frozenset(), (), 2), 1))
+
+
+@pytest.mark.parametrize("name", ["recurrent-95", "recurrent-107"])
+def test_a_long_recurrence_is_certified(name: str) -> None:
+    """Elements in a long dimension are counted as intervals."""
+    case = next(case for case in RECURRENT_LEGAL if case["name"] == name)
+    data = stretched(case["spec"], {"t": 0}, 10**9)
+    report = polylat.analyze(Spec.from_dict(data), **options_of(case))
+    certificate = report.verify()
+    assert (certificate.latency, certificate.tiles) == (report.latency, report.tiles)
+    assert report.tiles > 10**9
 
 
 POINTWISE = RECURRENT_LEGAL[::3]

@@ -9,7 +9,18 @@ import pytest
 
 import builders
 import polylat
-from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
+from builders import (
+    LEGAL,
+    compute,
+    einsum,
+    leaf,
+    loop,
+    memory,
+    nested,
+    options_of,
+    spec,
+    storage,
+)
 from polylat import Spec
 from polylat.analysis.starts import build_starts
 from polylat.proof.certificate import CertificateError
@@ -18,7 +29,6 @@ from polylat.proof.earliest import check_without_ports
 from polylat.proof.service_order import check_service_order
 from polylat.proof.verify import checked_schedule, verify
 from reports import explicit_up_to
-from staged_cascades import LEGAL, options_of
 
 Data = dict[str, Any]
 
