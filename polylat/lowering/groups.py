@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import islpy as isl
+import numpy as np
 
 from polylat.lowering.array_cache import array_cache
 from polylat.lowering.isl_text import (
@@ -24,7 +25,7 @@ from polylat.lowering.isl_text import (
     tile_condition,
 )
 from polylat.lowering.paths import Leaf
-from polylat.lowering.points import PiecewiseAffine, integer_points
+from polylat.lowering.points import PiecewiseAffine, integer_points, last_intervals
 from polylat.schedule.arrays import Ints
 from polylat.spec.affine import Affine
 from polylat.spec.workload import Projection
@@ -235,7 +236,7 @@ def translates(
 
 
 def _solved(relation: isl.Set, want: str, split: int) -> isl.Set:
-    if want != "points":
+    if want in ("lexmin", "lexmax"):
         as_map = isl.Map.from_range(relation)
         as_map = as_map.move_dims(isl.dim_type.in_, 0, isl.dim_type.out, 0, split)
         as_map = as_map.lexmin() if want == "lexmin" else as_map.lexmax()
@@ -254,8 +255,8 @@ def solve_group(
     text
         An ISL set: the dimensions of the relation, those of its source first.
     want
-        ``"points"``: all points; ``"lexmin"`` or ``"lexmax"``: per source, the lexicographically
-        first or last target.
+        ``"points"``: all points; ``"counts"``: the number of values of the last dimension, in its
+        place; ``"lexmin"`` or ``"lexmax"``: per source, the lexicographically first or last target.
     split
         Number of dimensions of the source.
     keep
@@ -266,7 +267,8 @@ def solve_group(
     Returns
     -------
     numpy.ndarray
-        One point per row, in lexicographic order, shape (points, dimensions); read-only.
+        One point per row, in lexicographic order, shape (points, dimensions); read-only. With
+        ``"counts"``, rows may agree in all columns but the last one.
     """
     relation = _solved(_difference(isl.Set(text), without), want, split)
     if keep:
@@ -276,7 +278,9 @@ def solve_group(
             for column, runs in keep
         )
         relation = relation & isl.Set(f"{{ [{', '.join(names)}] : {wanted} }}")
-    found = integer_points(relation)
+    found = (
+        np.column_stack(last_intervals(relation)) if want == "counts" else integer_points(relation)
+    )
     found.setflags(write=False)
     return found
 

@@ -20,7 +20,13 @@ from polylat.lowering.integer_types import Counts, fitting_type
 from polylat.numbers import INT64_LIMIT
 from polylat.schedule.arrays import Ints, Mask, concatenated_ranges
 
-__all__ = ["LARGEST_TABLE", "PiecewiseAffine", "integer_points", "number_of_points"]
+__all__ = [
+    "LARGEST_TABLE",
+    "PiecewiseAffine",
+    "integer_points",
+    "last_intervals",
+    "number_of_points",
+]
 
 
 LARGEST_TABLE = 1 << 26
@@ -99,14 +105,46 @@ def number_of_points(relation: isl.Set) -> int:
     >>> number_of_points(isl.Set("{ [i, j] : 0 <= i < 3 and 0 <= j < 1000000000 }"))
     3000000000
     """
+    if relation.dim(_SET) == 0:
+        return len(integer_points(relation))
+    _, lengths = last_intervals(relation)
+    return int(lengths.sum(dtype=object))
+
+
+def last_intervals(relation: isl.Set) -> tuple[Ints, Ints]:
+    """Return the points of a set without their last coordinates, and how many of these there are.
+
+    Parameters
+    ----------
+    relation
+        As for `integer_points`, with at least one dimension.
+
+    Returns
+    -------
+    (points, numbers)
+        Points, shape (n, dimensions - 1), and numbers above zero, shape (n,), whose sum is the
+        number of points of the set. Points may occur several times.
+
+    Raises
+    ------
+    ValueError, TooLargeError
+        As for `integer_points`.
+
+    Examples
+    --------
+    >>> import islpy as isl
+    >>> last_intervals(isl.Set("{ [i, j] : 0 <= i < 2 and i <= j < 1000000000 }"))[1].tolist()
+    [1000000000, 999999999]
+    """
     relation = _bounded(relation)
     size = relation.dim(_SET)
     parts = relation.get_basic_sets()
-    if size == 0 or len(parts) != 1 or parts[0].dim(_DIV):
-        return len(integer_points(relation))
+    if len(parts) != 1 or parts[0].dim(_DIV):
+        found = integer_points(relation)[:, :-1]
+        return found, np.ones(len(found), dtype=np.int64)
     heads = integer_points(relation.project_out(_SET, size - 1, 1))
-    _, low, high = _intervals(heads, _largest(heads), relation)
-    return int((high.astype(object) - low + 1).sum())
+    rows, low, high = _intervals(heads, _largest(heads), relation)
+    return rows, np.asarray(high - low + 1, dtype=np.int64)  # the bounds are below 2^62
 
 
 def _bounded(relation: isl.Set) -> isl.Set:

@@ -91,6 +91,7 @@ FITTING = {
     "ports.py": {"AccessCosts.steps": "times: object where `AccessCosts.exact`"},
     "points.py": {
         "integer_points": "coordinates below 2^62",
+        "last_intervals": "lengths of intervals between coordinates below 2^62",
         "PiecewiseAffine.at": "values below 2^62",
         "PiecewiseAffine.on_boxes": "values below 2^62, and their differences",
         "_Reach.exact": "the choice",

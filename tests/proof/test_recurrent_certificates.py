@@ -57,7 +57,7 @@ def sets_of(data: Data) -> TileSets:
     return TileSets(Expectation(Problem(read, leaves, depths, frozenset(), (), 2), 1))
 
 
-@pytest.mark.parametrize("name", ["recurrent-95", "recurrent-107"])
+@pytest.mark.parametrize("name", ["recurrent-95", "recurrent-84", "recurrent-107"])
 def test_a_long_recurrence_is_certified(name: str) -> None:
     """Elements in a long dimension are counted as intervals."""
     case = next(case for case in RECURRENT_LEGAL if case["name"] == name)

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from polylat.lowering.accesses.elements import GroupCount
-from polylat.lowering.groups import GroupText, joint_groups, solve_group
+from polylat.lowering.groups import GroupText, joint_groups
 from polylat.lowering.integer_types import Counts
-from polylat.lowering.isl_text import set_text
 from polylat.lowering.iterations import IterationTable
 from polylat.lowering.paths import Leaf
 from polylat.schedule.arrays import Ints
@@ -121,7 +120,7 @@ class _CommonCount(GroupCount):
 
     def _points(
         self, loops: Sequence[int], summed: Sequence[int], above: range
-    ) -> tuple[Ints, Ints | None]:
+    ) -> tuple[Ints, Counts | None]:
         units = self._over_variables(summed)
         shown = self._shown(loops, units)
         zero = [p for p in above if self.leaf.loops[p].unit is not None and p not in units]
@@ -141,5 +140,4 @@ class _CommonCount(GroupCount):
             conditions += [f"{first[p]} = {name}" for p, name in text.shown.items()]
             hidden += text.shown.values()
         dims = [*(first[p] for p in shown), *names]
-        found = solve_group(set_text(dims, hidden, conditions), keep=self._keep(loops))
-        return found, self._row_weights(found, len(loops), units)
+        return self._counted(dims, hidden, conditions, loops, units)

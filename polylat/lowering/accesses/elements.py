@@ -113,6 +113,8 @@ class GroupCount:
             if not self.indices:
                 table = _first_existing(_exist(table), len(loops))
             return self._look_up(loops, self._sum_units(table, len(loops), units))
+        if not loops:
+            return self.footprint(depth, summed, above)  # there is one tile
         return self._tally(loops, *self._extreme(loops, [], summed, above, "lexmin"))
 
     def last(self, depth: int, summed: Sequence[int], above: range, inner: int) -> Counts:
@@ -264,7 +266,7 @@ class GroupCount:
                 weights = factors if weights is None else weights * factors
         return weights
 
-    def _tally(self, loops: Sequence[int], found: Ints, weights: Ints | None = None) -> Counts:
+    def _tally(self, loops: Sequence[int], found: Ints, weights: Counts | None = None) -> Counts:
         """Return the number of rows with the loop indices of each tile iteration."""
         shape = [self.kept[k].count for k in loops]
         index = np.zeros(len(found), dtype=np.int64)
@@ -274,7 +276,7 @@ class GroupCount:
         if weights is None:
             table = np.bincount(index, minlength=size).astype(np.int64)
         else:
-            table = np.zeros(size, dtype=np.int64)
+            table = np.zeros(size, dtype=weights.dtype)
             np.add.at(table, index, weights)
         return self._look_up(loops, table.reshape(shape))
 
@@ -301,15 +303,33 @@ class GroupCount:
 
     def _points(
         self, loops: Sequence[int], summed: Sequence[int], above: range
-    ) -> tuple[Ints, Ints | None]:
-        """Return one row per element and unit, which begins with loop indices; and weights."""
+    ) -> tuple[Ints, Counts | None]:
+        """Return rows that begin with loop indices, and how many elements of units each counts."""
         text = self._text(loops, summed, above)
         names, equal = self._elements(text)
         units = self._over_variables(summed)
         dims = [*self._names(text, loops, units), *names]
-        keep = self._keep(loops)
-        found = solve_group(set_text(dims, text.hidden, [*text.conditions, *equal]), keep=keep)
-        return found, self._row_weights(found, len(loops), units)
+        return self._counted(dims, text.hidden, [*text.conditions, *equal], loops, units)
+
+    def _counted(
+        self,
+        dims: Sequence[str],
+        hidden: Sequence[str],
+        conditions: Sequence[str],
+        loops: Sequence[int],
+        units: Sequence[int],
+    ) -> tuple[Ints, Counts | None]:
+        """Return rows of loops, units and elements, and their weights: see `_points`."""
+        relation, keep = set_text(dims, hidden, conditions), self._keep(loops)
+        if not self.indices:
+            found = solve_group(relation, keep=keep)
+            return found, self._row_weights(found, len(loops), units)
+        # Elements in an interval of the last rank are one row.
+        found = solve_group(relation, "counts", keep=keep)
+        kind = count_type(self.leaf, prod(map(sum, self.weights.values())))
+        numbers: Counts = found[:, -1].astype(kind)
+        weights = self._row_weights(found, len(loops), units)
+        return found, numbers if weights is None else weights * numbers
 
     def _extreme(
         self,

@@ -18,7 +18,7 @@ from polylat.lowering.paths import Leaf
 from polylat.lowering.sharing import SourceHolder
 from polylat.lowering.transfers import TransferOptions
 from polylat.spec import Spec
-from polylat.spec.arch import Component
+from polylat.spec.arch import Component, Port
 from polylat.spec.slots import slots_of
 
 __all__ = ["CountedBlocks", "SharedBlocks"]
@@ -127,6 +127,7 @@ def _without_times(component: Component) -> Component:
         component.name,
         component.kind,
         component.spatial,
+        ports=tuple(Port(port.name, {}) for port in component.ports),
         skip_initial_output_write=component.skip_initial_output_write,
         direction=component.direction,
         network=component.network,
