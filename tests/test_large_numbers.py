@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from command import run
 from polylat import Spec, TooLargeError
 from polylat.analysis.envelope import Tangent, envelope
 from polylat.lowering.ports import total_values
+from polylat.views.text import report_text
 
 Data = dict[str, Any]
 ONE = Fraction(1)
@@ -303,10 +305,17 @@ def test_indices_beyond_64_bits(stride: int) -> None:
         polylat.analyze(Spec.from_dict(windows(8, 2, stride)))
 
 
-def test_a_tile_that_is_too_large_to_count() -> None:
-    """The accesses are known, but not how many elements the outermost tile has."""
+def test_a_tile_of_many_elements() -> None:
+    """The outermost tile has an interval of inputs, and all results; a window has 4 inputs."""
     report = polylat.analyze(Spec.from_dict(windows(2**40, 2, 1)))
-    assert report.accesses["e", "DRAM", "i", "read"] == 2**39 * 4
+    peaks = {memory.component: memory.peak for memory in report.occupancy}
+    assert peaks == {"DRAM": 2**40 + 2 + 2**40, "SRAM": 4}
+
+
+def test_a_tile_that_is_too_large_to_count() -> None:
+    """The accesses are known, but not how many elements, with gaps, the outermost tile has."""
+    report = polylat.analyze(Spec.from_dict(windows(2**40, 2, 4)))
+    assert report.accesses["e", "DRAM", "i", "read"] == 2**39 * 6
     with pytest.raises(polylat.UnsupportedError, match="more than"):
         _ = next(m for m in report.occupancy if m.component == "DRAM").peak
     assert f"{report.accesses['e', 'DRAM', 'i', 'read']:,}" in str(report)
@@ -431,3 +440,26 @@ def test_a_curve_over_thousands_of_digits(digits: int) -> None:
     assert not unresolved
     assert pieces == [(Fraction(0), flat), (kink, steep)]
     assert len(asked) <= 60
+
+
+def test_more_steps_than_len_counts() -> None:
+    """Per iteration of m, three Einsums take turns: one step each, one after the other."""
+    trips = 2**62 - 1
+    tensors = "abcd"
+    pairs = list(pairwise(tensors))
+    stages = [nested(leaf(f"e{i}")) for i in range(len(pairs))]
+    data = spec(
+        {"m": trips},
+        [einsum(f"e{i}", (b, "m"), (a, "m")) for i, (a, b) in enumerate(pairs)],
+        [memory("DRAM", "inf", "inf", size="inf"), MAC],
+        [storage("DRAM", *tensors), loop("m"), {"type": "Sequential", "nodes": stages}],
+    )
+    report = polylat.analyze(Spec.from_dict(data))
+    path = report.critical_path
+    assert path.length == report.latency == 3 * trips > 2**63
+    assert path[path.length - 1].finish == report.latency
+    assert report.to_dict()["critical_path"]["length"] == path.length
+    assert f" of {path.length:,}" in report.to_html()
+    assert f"{path.length - 3:,} more steps" in report_text(report, steps=3)
+    with pytest.raises(OverflowError):
+        len(path)

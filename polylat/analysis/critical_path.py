@@ -49,11 +49,12 @@ class PeriodicPath(Sequence[Step]):
     items: tuple[Item, ...]
 
     @cached_property
-    def _length(self) -> int:
+    def length(self) -> int:
+        """Number of steps; `len` counts to 2^63 only."""
         return sum(item.steps for item in self.items)
 
     def __len__(self) -> int:
-        return self._length
+        return self.length
 
     @overload
     def __getitem__(self, index: int) -> Step: ...
@@ -63,14 +64,14 @@ class PeriodicPath(Sequence[Step]):
 
     def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
         if isinstance(index, slice):
-            chosen = range(*index.indices(self._length))
+            chosen = range(*index.indices(self.length))
             if chosen.step == 1:
                 return tuple(self._between(chosen.start, chosen.stop))
             return tuple(self[i] for i in chosen)
-        return self._step(range(self._length)[index])
+        return self._step(range(self.length)[index])
 
     def __iter__(self) -> Iterator[Step]:
-        return self._between(0, self._length)
+        return self._between(0, self.length)
 
     def _between(self, low: int, high: int) -> Iterator[Step]:
         """Yield the steps with indices from `low` up to, but not including, `high`."""
@@ -135,7 +136,7 @@ class PeriodicPath(Sequence[Step]):
         steps = floor(Fraction(time) * self.model.costs.scale)
         number = bisect_right(self._ends[1], steps)
         if number == len(self.items):
-            return len(self)
+            return self.length
         index, since = (ends[number - 1] if number else 0 for ends in self._ends)
         steps -= since
         item = self.items[number]

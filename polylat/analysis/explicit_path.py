@@ -56,8 +56,13 @@ class ExplicitPath(Sequence[Step]):
     end: Times
     reason: Ints
 
-    def __len__(self) -> int:
+    @property
+    def length(self) -> int:
+        """Number of steps."""
         return len(self.what)
+
+    def __len__(self) -> int:
+        return self.length
 
     @overload
     def __getitem__(self, index: int) -> Step: ...

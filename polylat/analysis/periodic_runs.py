@@ -91,7 +91,9 @@ class _Occurrences:
     def _ends(self) -> list[int]:
         return list(accumulate(item.occurrences for item in self._items))
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Number of services; `len` would count to 2^63 only."""
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, number: int) -> _Occurrence:
@@ -135,7 +137,7 @@ def _maximal(path: _Occurrences, repetition: Repetition, start: int) -> Periodic
         if _shift(path[first - 1], path[first - 1 + period]) != shift:
             break
         first -= 1
-    most = min(len(path), end + _MOST_ADDED)
+    most = min(path.count, end + _MOST_ADDED)
     while end < most and _shift(path[end - period], path[end]) == shifts[(end - start) % period]:
         end += 1
     periods = (end - first) // period

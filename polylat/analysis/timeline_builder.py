@@ -178,7 +178,7 @@ class TimelineBuilder:
         if path is None:
             return ()
         first, last = path.index_at(start), path.index_at(finish)
-        if last < len(path) and path[last].start < finish:
+        if last < path.length and path[last].start < finish:
             last += 1
         if last - first <= _MOST_STEPS:
             return tuple(path[first:last])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from time import perf_counter
@@ -374,9 +373,8 @@ def _short_path(results: Results) -> tuple[Sequence[Step] | None, str]:
         path = results.critical_path
     except UnsupportedError:
         return None, "the critical path, whose steps are not determined"
-    with suppress(OverflowError):  # len() of more items than Python can count
-        if len(path) <= MAX_STEPS:
-            return path, ""
+    if path.length <= MAX_STEPS:
+        return path, ""
     if isinstance(path, PeriodicPath):
         return None, (
             "the middle of the repeating part of the critical path (its first and last two periods"

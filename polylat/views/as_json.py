@@ -365,16 +365,16 @@ def _state(state: StateMemory) -> dict[str, Any]:
 
 def _critical(results: Results, steps: int | None) -> dict[str, Any]:
     path = results.critical_path
-    listed = len(path) if steps is None else min(steps, len(path))
+    listed = path.length if steps is None else min(steps, path.length)
     if listed > MOST_STEPS:
         raise OptionError(
-            f"the critical path has {len(path):,} steps, of which at most {MOST_STEPS:,} are listed",
+            f"the critical path has {path.length:,} steps, of which at most {MOST_STEPS:,} are listed",
             fix="give steps, the number of steps to list",
         )
     return {
         "totals": _accesses(results.critical_totals.items(), "time"),
         "waited_for": _waited_for(results),
-        "length": len(path),
+        "length": path.length,
         "steps": [_step(step) for step in path[:steps]],
     }
 

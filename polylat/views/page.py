@@ -339,7 +339,7 @@ def _critical(results: Results) -> str:
         return _NOTHING
     chosen = ("start", "finish", "einsum", "tile", "port_name", "tensor", "action", "waited_for")
     steps = steps_table(results, _STEPS).select(*chosen)
-    summary = f"Step by step: the first {len(steps.rows)} of {len(results.critical_path):,}"
+    summary = f"Step by step: the first {len(steps.rows)} of {results.critical_path.length:,}"
     return f"{table_box(table)}<details><summary>{summary}</summary>{table_box(steps)}</details>"
 
 

@@ -312,7 +312,7 @@ def _styled(sentence: str) -> Text:
 
 def _steps(results: Results, limit: int) -> list[Table | str]:
     chosen = ("start", "finish", "einsum", "tile", "port_name", "tensor", "action", "waited_for")
-    rest = len(results.critical_path) - limit
+    rest = results.critical_path.length - limit
     more = [f"{count_words(rest, 'more step')}."] if rest > 0 else []
     return [steps_table(results, limit).select(*chosen), *more]
 
