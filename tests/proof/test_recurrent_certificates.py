@@ -66,6 +66,7 @@ def test_a_long_recurrence_is_certified(name: str) -> None:
     certificate = report.verify()
     assert (certificate.latency, certificate.tiles) == (report.latency, report.tiles)
     assert report.tiles > 10**9
+    assert any("recurrence" in note for note in certificate.notes)
 
 
 POINTWISE = RECURRENT_LEGAL[::3]
