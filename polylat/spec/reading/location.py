@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from polylat.spec.reading.suggest import format_value
@@ -47,7 +47,7 @@ class Location:
         Location
             A new location.
         """
-        return replace(self, einsum=name)
+        return Location(self.root, self.path, name, self.main)
 
     @property
     def line(self) -> tuple[str | None, int] | None:

@@ -6,6 +6,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -57,7 +58,7 @@ class _PlainDataReader:
         if self.items > MAX_ITEMS:
             raise SpecError(f"the input has more than {MAX_ITEMS} values")
         if isinstance(data, str):
-            refuse_hidden(data, path_text(path), multiline=True)
+            refuse_hidden(data, partial(path_text, path), multiline=True)
             return Quoted(data) if isinstance(data, Quoted) else str(data)
         if data is None or isinstance(data, bool):
             return data
@@ -107,7 +108,7 @@ class _PlainDataReader:
                 raise SpecError(
                     f"a key of {len(key)} characters is too long", where=path_text(path)
                 )
-            refuse_hidden(key, path_text(path))
+            refuse_hidden(key, partial(path_text, path))
             result[str(key)] = self.convert(value, (*path, str(key)), depth + 1)
         if isinstance(data, TreeMapping):
             result.lines, result.line = data.lines, data.line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -33,7 +34,6 @@ _BURST_FIX = (
     "leave the rounding out, and give the bursts as schedule: burst: {component: {action: n}}, "
     "which rounds up each transfer; polylat.roofline evaluates it as it is"
 )
-_DEFAULT_LATENCY = "sum(a.n_calls / a.throughput for a in actions)"
 
 
 def build_ports(
@@ -73,11 +73,13 @@ def build_ports(
         reads = [name for name in actions.names if name == "read"]
         rest = [name for name in actions.names if name != "read"]
         return _named([_sum_of(group, actions) for group in (reads, rest) if group])
-    text = _DEFAULT_LATENCY if model.total_latency is None else model.total_latency
+    if model.total_latency is None:
+        # AccelForge's default: sum(a.n_calls / a.throughput for a in actions).
+        return _named([_sum_of(actions.names, actions)])
     own = Scope({"actions": actions.table()}, scope)
-    forms = _forms(text, own, here)
+    forms = _forms(model.total_latency, own, here)
     if isinstance(forms, str):
-        return _unported(text, own, actions.table(), forms, here)
+        return _unported(model.total_latency, own, actions.table(), forms, here)
     return _named(list(forms))
 
 
@@ -164,7 +166,7 @@ def _latency(text: Any, scope: Scope, at: Location) -> MaxPlusLatency | Number:
     raise ExpressionError(f"{format_value(text)} must be a finite time, not {got}", where=str(at))
 
 
-def _sum_of(names: list[str], actions: Actions) -> LinearForm:
+def _sum_of(names: Sequence[str], actions: Actions) -> LinearForm:
     return LinearForm({name: reciprocal(actions.throughput(name)) for name in names})
 
 

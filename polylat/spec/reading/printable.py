@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from polylat.characters import describe_character, find_hidden
 from polylat.errors import SpecError
 from polylat.spec.reading.suggest import format_value
 
 
-def refuse_hidden(text: str, where: str, *, multiline: bool = False) -> None:
+def refuse_hidden(text: str, where: Callable[[], str], *, multiline: bool = False) -> None:
     """Refuse a text with a character that does not show.
 
     Parameters
@@ -15,7 +17,7 @@ def refuse_hidden(text: str, where: str, *, multiline: bool = False) -> None:
     text
         The text.
     where
-        Its location in the input, for the message.
+        Returns its location in the input, for the message.
     multiline
         Whether the text may have line breaks and tabs, which names and keys may not.
 
@@ -29,6 +31,6 @@ def refuse_hidden(text: str, where: str, *, multiline: bool = False) -> None:
         raise SpecError(
             f"{format_value(text)} contains the character {describe_character(found)}, which does"
             " not show",
-            where=where or None,
+            where=where() or None,
             fix="remove it",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from polylat.errors import SpecError
@@ -185,7 +186,7 @@ class _Reader:
                 raise SpecError(
                     f"a key of {len(value)} characters is too long", where=self.where(node)
                 )
-            refuse_hidden(value, self.where(node))
+            refuse_hidden(value, partial(self.where, node))
             return value
         text = f"{format_value(node.value)} " if type(node).__name__ == "ScalarNode" else ""
         raise SpecError(
@@ -209,7 +210,7 @@ class _Reader:
     def scalar(self, node: Any) -> Any:
         """Convert a scalar to a string, an exact number, a boolean or None."""
         tag, text = self.tag(node), str(node.value)
-        refuse_hidden(text, self.where(node), multiline=True)
+        refuse_hidden(text, partial(self.where, node), multiline=True)
         if tag in _INCLUDE_TAGS:
             if self.include is None:
                 raise SpecError(f"!{tag} is not available here", where=self.where(node))
