@@ -89,6 +89,9 @@ def _static_orders(
     ahead: ServedAhead | None,
 ) -> PortPrecedences:
     """Return the precedences between the tasks of each port, in the static orders."""
+    if layout.apart:
+        # Places are not comparable between leaves.
+        return PortPrecedences(None, None)
     table = ServiceTable(layout, graph)
     program = _program_order(table)
     skew: Precedences | None = program

@@ -18,6 +18,7 @@ from polylat.lowering.dependences.rules import dependence_edges
 from polylat.lowering.dependences.skew import skew_shifts
 from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
 from polylat.lowering.numbering import DependenceEdges, Numbering
+from polylat.lowering.paths import LoopKeys
 from polylat.lowering.ports import AccessCosts, access_costs
 from polylat.lowering.sampling import LoopSample
 from polylat.lowering.task_graph import build_graph, number_blocks, with_dependences
@@ -74,7 +75,10 @@ class Model:
 
     @property
     def sample(self) -> dict[int, LoopSample]:
-        """Loop (tree node) that indexes tile iterations → its sampled iterations."""
+        """Loop (tree node) that indexes tile iterations → its sampled iterations.
+
+        Where leaves are sampled apart, those of one of the leaves below the loop.
+        """
         return {
             loop.node: kept
             for leaf, tiles in zip(self.lowered.leaves, self.layout.tiles, strict=True)
@@ -133,6 +137,7 @@ def build(
     options: TransferOptions,
     *,
     kept: Mapping[int, LoopSample] | None = None,
+    keys: LoopKeys | None = None,
     beside: Model | None = None,
 ) -> Model:
     """Build the task graph of a lowered mapping under given options.
@@ -141,8 +146,9 @@ def build(
     ----------
     lowered, options
         The mapping and the options, as in `Model`.
-    kept
-        Tree node of a loop → its sampled iterations; None: all of them.
+    kept, keys
+        Key of a loop → its sampled iterations; None: all of them. And per leaf, the keys of its
+        Temporal loops; None: their tree nodes.
     beside
         A model of the same mapping, or of one with other splits: all of its tile iterations. Where
         tasks are the same, they are taken from it.
@@ -165,7 +171,7 @@ def build(
     if kept is not None or beside is None or not _has_equal_tasks(beside, lowered, options):
         beside = None
     if beside is None:
-        layout = number_blocks(lowered, options, kept)
+        layout = number_blocks(lowered, options, kept, keys)
     else:
         layout = beside.layout.with_leaves(lowered.leaves)
     edges = dependence_edges(lowered.leaves, layout, lowered.found, options)

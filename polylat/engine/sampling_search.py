@@ -23,7 +23,7 @@ from polylat.engine.model import Model, build
 from polylat.lowering.enumeration import trip_counts
 from polylat.lowering.iterations import IrregularError
 from polylat.lowering.lowered import LoweredMapping
-from polylat.lowering.paths import separating_split
+from polylat.lowering.paths import LoopKeys, loop_nodes, separating_split
 from polylat.lowering.sampling import LoopSample, SkippedPeriods
 from polylat.lowering.transfers import TransferOptions
 from polylat.schedule.events import EventNumbering
@@ -35,7 +35,7 @@ __all__ = ["Inputs", "Sampled", "SamplingSearch"]
 
 T = TypeVar("T")
 Sampled = tuple[tuple[int, LoopSample], ...]
-"""(loop (tree node), its sampled iterations) of all loops."""
+"""(loop, its sampled iterations) of all loops."""
 _Range = tuple[int, int, int]
 """(leaf, loop, number of the skipped range)"""
 
@@ -108,8 +108,8 @@ class _RestartSearch:
     Parameters
     ----------
     nodes, number
-        The loop (tree node), then those like it that are sampled with it; and the number of the
-        skipped range.
+        The loop, then those like it that are sampled with it; and the number of the skipped
+        range.
     first, period
         The first skipped iteration there, and the number of iterations per period.
     holds, fails
@@ -135,7 +135,7 @@ class _RestartSearch:
 
     @property
     def node(self) -> int:
-        """The loop (tree node) that decides."""
+        """The loop that decides."""
         return self.nodes[0]
 
     @property
@@ -163,6 +163,8 @@ class _RestartSearch:
 class SamplingSearch:
     """Enlarges the sample of iterations until the schedule of all can be extrapolated.
 
+    Loops are given by their keys: their tree nodes, unless leaves are sampled apart.
+
     Parameters
     ----------
     inputs
@@ -182,7 +184,9 @@ class SamplingSearch:
         The models that other searches have built from these inputs, by sample; this one adds its
         own.
     regimes
-        Tree node of a loop → (iteration, period from there on) of its periodic regimes.
+        Loop → (iteration, period from there on) of its periodic regimes.
+    keys
+        Per leaf, the keys of its Temporal loops; None: their tree nodes.
 
     Attributes
     ----------
@@ -201,6 +205,7 @@ class SamplingSearch:
         prepare: Callable[[Model], Model] | None = None,
         built: dict[Sampled, Model] | None = None,
         regimes: Mapping[int, tuple[tuple[int, int], ...]] | None = None,
+        keys: LoopKeys | None = None,
     ) -> None:
         self.inputs = inputs
         self.most = most
@@ -210,9 +215,17 @@ class SamplingSearch:
         self._prepare = prepare
         self._built = built
         lowered = inputs.lowered
-        self._trips = _trips(lowered)
-        self._alike = alike_loops(lowered)
-        self._samples = _initial_samples(lowered, inputs.options.slots)
+        nodes = loop_nodes(lowered.leaves)
+        self._keys = nodes if keys is None else keys
+        node_of = {
+            key: node
+            for mine, own in zip(self._keys, nodes, strict=True)
+            for key, node in zip(mine, own, strict=True)
+        }
+        trips, samples = _trips(lowered), _initial_samples(lowered, inputs.options.slots)
+        self._trips = {key: trips[node] for key, node in node_of.items()}
+        self._alike = alike_loops(lowered) if keys is None else {key: (key,) for key in node_of}
+        self._samples = {key: samples[node] for key, node in node_of.items()}
         for node, known in (regimes or {}).items():
             self._samples[node] = replace(self._samples[node], regimes=known)
         self._model: Model | None = None
@@ -220,9 +233,9 @@ class SamplingSearch:
         self._tails = {node: sample.tail + 2 for node, sample in self._samples.items()}
         # Where variables are coupled, the iterations of one loop depend on those of another loop.
         self._whole = {
-            loop.node
-            for leaf in lowered.leaves
-            for loop in leaf.temporal
+            key
+            for leaf, mine in zip(lowered.leaves, self._keys, strict=True)
+            for loop, key in zip(leaf.temporal, mine, strict=True)
             if any(loop.variable in c.variables for c in leaf.coupled)
         }
         if only is not None:
@@ -267,14 +280,8 @@ class SamplingSearch:
             None if the sample is too large, or no smaller than all tile iterations.
         """
         if self._model is None:
-            lowered = self.inputs.lowered
-            kept = {
-                node: LoopSample(trips[-1])
-                if node in self._whole
-                else _loop_sample(trips, self._samples[node])
-                for node, trips in self._trips.items()
-            }
-            sampled = _sampled(lowered, kept)
+            lowered, kept = self.inputs.lowered, self._kept()
+            sampled = self._count(kept)
             if self.work is not None:
                 self.work -= sampled + _ROUND
                 if self.work < 0:
@@ -284,13 +291,35 @@ class SamplingSearch:
                 self._model = model if self._prepare is None else self._prepare(model)
         return self._model
 
+    @property
+    def size(self) -> int:
+        """Number of tile iterations of the present sample."""
+        return self._count(self._kept())
+
+    def _kept(self) -> dict[int, LoopSample]:
+        """Return the sampled iterations of the loops."""
+        return {
+            key: LoopSample(trips[-1])
+            if key in self._whole
+            else _loop_sample(trips, self._samples[key])
+            for key, trips in self._trips.items()
+        }
+
+    def _count(self, kept: Mapping[int, LoopSample]) -> int:
+        """Return the number of sampled tile iterations."""
+        depths = self.inputs.lowered.depths
+        return sum(
+            prod(kept[key].count for key in mine[:depth])
+            for mine, depth in zip(self._keys, depths, strict=True)
+        )
+
     def _build(self, kept: Mapping[int, LoopSample]) -> Model:
         if self._built is None:
-            return build(*self.inputs, kept=kept)
+            return build(*self.inputs, kept=kept, keys=self._keys)
         key = tuple(kept.items())
         if key in self._built:
             return self._built[key]
-        model = build(*self.inputs, kept=kept)
+        model = build(*self.inputs, kept=kept, keys=self._keys)
         kept_so_far = sum(other.graph.iterations for other in self._built.values())
         if kept_so_far + model.graph.iterations <= _MOST_BUILT:
             self._built[key] = model
@@ -298,10 +327,10 @@ class SamplingSearch:
 
     def _enlarge(self, error: NotPeriodicError) -> bool:
         """Sample more of the loops whose extrapolation failed; False if that cannot help."""
-        model, lowered = self._model, self.inputs.lowered
+        model = self._model
         wrong: dict[int, list[_Range]] = {}
         for place in error.places:
-            wrong.setdefault(lowered.leaves[place[0]].temporal[place[1]].node, []).append(place)
+            wrong.setdefault(self._keys[place[0]][place[1]], []).append(place)
         if model is None:
             # Accesses or dependences differ, before any time is known.
             for node in wrong:
@@ -353,7 +382,7 @@ class SamplingSearch:
         """Sample these numbers of iterations at the ends of loops; False if they are already."""
         longer = False
         for (leaf, loop), tail in tails.items():
-            node = self.inputs.lowered.leaves[leaf].temporal[loop].node
+            node = self._keys[leaf][loop]
             if self._samples[node].tail < tail:
                 self._samples[node] = replace(self._samples[node], tail=tail)
                 self._tails[node] = tail + 2
@@ -444,14 +473,6 @@ def _period(
             if (growth == ends[once] - ends[twice]).all():
                 return period
     return None
-
-
-def _sampled(lowered: LoweredMapping, kept: Mapping[int, LoopSample]) -> int:
-    """Return the number of sampled tile iterations."""
-    return sum(
-        prod(kept[loop.node].count for loop in leaf.temporal[:depth])
-        for leaf, depth in zip(lowered.leaves, lowered.depths, strict=True)
-    )
 
 
 def _initial_samples(lowered: LoweredMapping, slots: Slots) -> dict[int, _Sample]:

@@ -22,6 +22,7 @@ from polylat.engine.event_waits import EventWaits
 from polylat.engine.model import Model
 from polylat.engine.service_log import END, Digits, ServiceRun, StreamLog, moved_in_loop
 from polylat.lowering.logical_dates import date_columns
+from polylat.lowering.paths import LoopKeys
 from polylat.lowering.task_graph import KINDS
 
 __all__ = ["Simulation", "Stream", "simulated_services"]
@@ -89,18 +90,18 @@ class Simulation:
             for stream, log in zip(self.streams, self.logs, strict=True)
         }
 
-    def regimes(self, nodes: Sequence[Sequence[int]]) -> dict[int, tuple[tuple[int, int], ...]]:
+    def regimes(self, keys: LoopKeys) -> dict[int, tuple[tuple[int, int], ...]]:
         """Return from which iterations of each loop on the services repeat alike.
 
         Parameters
         ----------
-        nodes
-            Per leaf, the tree nodes of its loops.
+        keys
+            Per leaf, the keys of its loops.
 
         Returns
         -------
         dict
-            Tree node → (iteration, period from there on), in increasing order.
+            Key → (iteration, period from there on), in increasing order.
         """
         found: dict[int, list[tuple[int, int, int]]] = {}
         for stream, log in zip(self.streams, self.logs, strict=True):
@@ -108,9 +109,9 @@ class Simulation:
                 if run.moves:
                     first = min(int(digits[run.loop]) for digits in run.digits)
                     behind = first + run.times * run.moves
-                    node = nodes[stream.leaf][run.loop]
-                    found.setdefault(node, []).append((first, behind, run.moves))
-        return {node: _pieces(ranges) for node, ranges in found.items()}
+                    key = keys[stream.leaf][run.loop]
+                    found.setdefault(key, []).append((first, behind, run.moves))
+        return {key: _pieces(ranges) for key, ranges in found.items()}
 
 
 def _pieces(ranges: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:

@@ -9,6 +9,7 @@ from itertools import takewhile
 from math import ceil
 from typing import NamedTuple
 
+from polylat.engine.leaves_apart import keys_apart
 from polylat.engine.model import Model, build
 from polylat.engine.sampling_search import Inputs, Sampled, SamplingSearch
 from polylat.engine.solution import Solution
@@ -21,6 +22,7 @@ from polylat.engine.work_conserving import (
 )
 from polylat.errors import TooLargeError
 from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
+from polylat.lowering.paths import LoopKeys, loop_nodes
 from polylat.lowering.sampling import LoopSample
 from polylat.lowering.transfers import TransferOptions
 from polylat.numbers import Number
@@ -66,6 +68,10 @@ _BYTES_PER_ITERATION = 500
 
 _MOST_BYTES = 16 << 30
 """Most memory that the advice of an error asks for."""
+
+FAST = 10_000
+"""Beyond this number of tile iterations, leaves that may be sampled apart are so first, if that
+takes at most half as many."""
 
 _OLDEST_ROUNDS = 8
 """How often the sample is enlarged for the order "oldest"."""
@@ -384,8 +390,20 @@ def _by_simulation(
         schedule, ordered = work_conserving_by_simulation(model, simulation)
         return Solution(ordered, schedule)
 
-    nodes = [[loop.node for loop in leaf.temporal] for leaf in lowered.leaves]
-    return search(most, work=work, regimes=simulation.regimes(nodes)).run(guessed)
+    def searching(keys: LoopKeys) -> SamplingSearch:
+        return search(most, work=work, regimes=simulation.regimes(keys), keys=keys)
+
+    searches, apart = [searching(loop_nodes(lowered.leaves))], keys_apart(lowered)
+    if apart is not None:
+        common, own = searches[0].size, searching(apart)
+        if own.size < common:
+            searches.insert(int(common <= FAST or own.size > common // 2), own)
+    found = None
+    for tried in searches:
+        if found is None:
+            tried.work = work
+            found, work = tried.run(guessed), tried.work
+    return found
 
 
 def _guessed(model: Model) -> Solution:

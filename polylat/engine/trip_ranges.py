@@ -128,8 +128,10 @@ class RangeProver:
             The schedule repeats only after a multiple of the step.
         """
         solution = self._solution(order)
-        steps = None if solution is None else self._fewest(solution.model.sample)
-        if solution is None or steps is None:
+        if solution is None or solution.model.layout.apart:
+            return None
+        steps = self._fewest(solution.model.sample)
+        if steps is None:
             return None
         for more in _LARGER:
             low = tuple(

@@ -157,6 +157,16 @@ class Numbering:
         return found
 
     @cached_property
+    def apart(self) -> bool:
+        """Whether leaves below one loop sample different iterations of it."""
+        sampled: dict[int, LoopSample] = {}
+        return any(
+            sampled.setdefault(loop.node, kept) != kept
+            for tiles in self.tiles
+            for loop, kept in zip(tiles.leaf.temporal, tiles.kept, strict=False)
+        )
+
+    @cached_property
     def shared(self) -> Ints:
         """Number of loops that index the tile iterations of both leaves, shape (leaves, leaves)."""
         found = np.zeros((len(self.tiles), len(self.tiles)), dtype=np.int64)

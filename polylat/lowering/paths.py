@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -12,10 +12,12 @@ from polylat.spec.workload import Einsum
 
 __all__ = [
     "Leaf",
+    "LoopKeys",
     "PathHolder",
     "PathLoop",
     "PathSplit",
     "leaves_below",
+    "loop_nodes",
     "producer_of",
     "separating_split",
     "with_pipelines",
@@ -270,6 +272,29 @@ class Leaf:
     def temporal_trips(self) -> tuple[int, ...]:
         """Per Temporal loop, its largest trip count."""
         return tuple(n for n, loop in zip(self.trips, self.loops, strict=True) if loop.unit is None)
+
+
+LoopKeys = Sequence[Sequence[int]]
+"""Per leaf, the keys of its Temporal loops, outermost first. Equal keys: sampled alike.
+
+Where these are tree nodes, all leaves below a loop sample the same iterations of it.
+"""
+
+
+def loop_nodes(leaves: Iterable[Leaf]) -> tuple[tuple[int, ...], ...]:
+    """Return the tree nodes of the Temporal loops above each leaf.
+
+    Parameters
+    ----------
+    leaves
+        The leaves.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Per leaf, the tree nodes, outermost first.
+    """
+    return tuple(tuple(loop.node for loop in leaf.temporal) for leaf in leaves)
 
 
 def leaves_below(leaves: Iterable[Leaf], node: int) -> list[Leaf]:

@@ -14,6 +14,7 @@ from polylat.lowering.iterations import IterationTable
 from polylat.lowering.logical_dates import logical_dates
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.numbering import DependenceEdges, Numbering
+from polylat.lowering.paths import LoopKeys, loop_nodes
 from polylat.lowering.ports import AccessCosts
 from polylat.lowering.sampling import LoopSample
 from polylat.lowering.transfers import TransferOptions
@@ -37,6 +38,7 @@ def number_blocks(
     lowered: LoweredMapping,
     options: TransferOptions,
     kept: Mapping[int, LoopSample] | None = None,
+    keys: LoopKeys | None = None,
 ) -> Numbering:
     """Enumerate and number the tile iterations and the blocks of a mapping.
 
@@ -47,7 +49,9 @@ def number_blocks(
     options
         Which transfers are separate.
     kept
-        Tree node of a loop → its sampled iterations; None: all of them.
+        Key of a loop → its sampled iterations; None: all of them.
+    keys
+        Per leaf, the keys of its Temporal loops; None: their tree nodes.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def number_blocks(
     TooLargeError
         There are too many sampled tile iterations.
     """
-    tables = iteration_tables(lowered, kept)
+    tables = iteration_tables(lowered, kept, keys)
     blocks = [blocks_of_leaf(lowered, table, options) for table in tables]
     for table in tables:
         table.lengths.clear()  # nothing else counts accesses
@@ -67,13 +71,15 @@ def number_blocks(
 
 
 def iteration_tables(
-    lowered: LoweredMapping, kept: Mapping[int, LoopSample] | None = None
+    lowered: LoweredMapping,
+    kept: Mapping[int, LoopSample] | None = None,
+    keys: LoopKeys | None = None,
 ) -> list[IterationTable]:
     """Enumerate the tile iterations of all leaves.
 
     Parameters
     ----------
-    lowered, kept
+    lowered, kept, keys
         As for `number_blocks`.
 
     Returns
@@ -88,9 +94,15 @@ def iteration_tables(
     """
     if kept is None:
         kept = {node: LoopSample(trips) for node, trips in trip_counts(lowered.leaves).items()}
+    if keys is None:
+        keys = loop_nodes(lowered.leaves)
     return [
-        iteration_table(leaf, n, kept)
-        for leaf, n in zip(lowered.leaves, lowered.depths, strict=True)
+        iteration_table(
+            leaf,
+            n,
+            {loop.node: kept[k] for loop, k in zip(leaf.temporal[:n], mine[:n], strict=True)},
+        )
+        for leaf, n, mine in zip(lowered.leaves, lowered.depths, keys, strict=True)
     ]
 
 

@@ -18,8 +18,8 @@ HOLDS, TIGHT, VIOLATED, UNDECIDED = range(4)
 """Outcome of a precedence: it holds, it holds with equality throughout, it is violated somewhere,
 or its source does not stay in few pieces."""
 
-_MOST_PARTS = 4096
-"""Largest number of parts that a box is split into."""
+_MOST_IN_ALL = 1 << 21
+"""Largest number of parts of all boxes, beyond which no box is split into more than usual."""
 
 inlined = compiled(inline="always")
 """Decorator of parts of compiled loops: calls with many arrays take as long as what they do."""
@@ -110,6 +110,8 @@ def split(
     places: Any,
     period: Any,
     skipped: Any,
+    usual: int,
+    most: int,
     leaf: Any,
     target: Any,
     others: Any,
@@ -124,6 +126,8 @@ def split(
     ----------
     depth, trips, count, stride, runs, run_first, run_place, run_period, places, period, skipped
         The columns of `Grid`.
+    usual, most
+        Largest number of parts that a box is split into: while there are few parts in all, `most`.
     leaf, target, others, base, same, slope, slopes
         The columns of `Sources`.
 
@@ -143,16 +147,16 @@ def split(
     apart = np.zeros((wide, width), np.int64)
     laters = np.zeros((wide, width), np.int64)
     grows = np.zeros((wide, width, width), np.int64)
-    low = np.zeros((_MOST_PARTS + 2, width), np.int64)
-    high = np.zeros((_MOST_PARTS + 2, width), np.int64)
-    by = np.ones((_MOST_PARTS + 2, width), np.int64)
+    low = np.zeros((most + 2, width), np.int64)
+    high = np.zeros((most + 2, width), np.int64)
+    by = np.ones((most + 2, width), np.int64)
     step = np.zeros(width, np.int64)
     moves = np.zeros((width, width), np.int64)
     length = np.zeros(width, np.int64)
     later = np.zeros(width, np.int64)
     written, detail = 0, 0
     for r in range(sources):
-        begun, detailed = written, detail
+        begun, detailed, limit = written, detail, most if written < _MOST_IN_ALL else usual
         mine, other = leaf[r], others[r]
         outer, inner = depth[mine], depth[other]
         _set_box(
@@ -183,8 +187,8 @@ def split(
                 length,
                 later,
             )
-            if written - begun < _MOST_PARTS:
-                more = _divide(piece, outer, loop, at, low, high, by, top)
+            if written - begun < limit:
+                more = _divide(piece, outer, loop, at, low, high, by, top, limit)
                 if more:
                     top += more
                     continue
@@ -297,13 +301,13 @@ def _spread(outer: int, loop: int, turns: int, low: Any, high: Any, by: Any, top
 
 @inlined
 def _divide(
-    piece: int, outer: int, loop: int, at: int, low: Any, high: Any, by: Any, top: int
+    piece: int, outer: int, loop: int, at: int, low: Any, high: Any, by: Any, top: int, most: int
 ) -> int:
     """Split a part as `_piece` says; return the number of its parts, or 0 if they are too many."""
-    if piece == _SPLIT and top < _MOST_PARTS:
+    if piece == _SPLIT and top < most:
         _halve(outer, loop, at, low, high, by, top)
         return 2
-    if piece == _SPREAD and top + at <= _MOST_PARTS:
+    if piece == _SPREAD and top + at <= most:
         _spread(outer, loop, at, low, high, by, top)
         return at
     return 0

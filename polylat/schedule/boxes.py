@@ -18,7 +18,7 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Narrow, Times
 from polylat.schedule.box_kernels import decide, split
-from polylat.schedule.grid import Grid
+from polylat.schedule.grid import MOST_PARTS, Grid
 
 __all__ = [
     "Parts",
@@ -165,6 +165,8 @@ class Sources:
                 grid.places,
                 grid.period,
                 grid.skipped,
+                MOST_PARTS,
+                max(MOST_PARTS, grid.most_parts),
                 self.leaf,
                 self.target,
                 self.other,

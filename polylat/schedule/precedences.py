@@ -124,13 +124,13 @@ class PortPrecedences:
     Parameters
     ----------
     program, skew
-        The static orders: by date and by skewed date; None if that is not known.
+        The static orders: by date and by skewed date; None where they are not known.
     seen
         The order of service taken from another schedule, as a candidate for "oldest"; None if
         there is none.
     """
 
-    program: Precedences
+    program: Precedences | None
     skew: Precedences | None
     seen: Precedences | None = None
 
