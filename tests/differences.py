@@ -27,6 +27,7 @@ from polylat import (
     UnsupportedError,
 )
 from polylat.analysis.starts import build_starts
+from polylat.engine.solution import Solution
 from reports import explicit_up_to
 
 Data = dict[str, Any]
@@ -172,7 +173,7 @@ def coarser(every: Report, some: Report) -> bool:
 def check_schedule(found: Comparison, every: Report, some: Report) -> None:
     """Every block and service starts at the same time in every tile iteration."""
     found.same("schedule", "scale", some.time_scale, every.time_scale)
-    served, expected = (all_starts(report) for report in (some, every))
+    served, expected = (all_starts(report.solution) for report in (some, every))
     found.same("schedule", "events", served.keys(), expected.keys())
     for key in served.keys() & expected.keys():
         if not np.array_equal(served[key], expected[key]):
@@ -193,13 +194,13 @@ def check_schedule(found: Comparison, every: Report, some: Report) -> None:
         found.add("schedule", f"scale {some.time_scale}", point, "does not contain it")
 
 
-def all_starts(report: Report) -> dict[tuple[int, int, int], np.ndarray[Any, Any]]:
+def all_starts(solution: Solution) -> dict[tuple[int, int, int], np.ndarray[Any, Any]]:
     """Per leaf, block and port (-1: when it may start), the times in all tile iterations.
 
     The rows are sorted: the loop indices, the start, the duration.
     """
     found = {}
-    for block in build_starts(report.solution).blocks:
+    for block in build_starts(solution).blocks:
         for port, pieces in ((-1, block.ready), *block.tasks.items()):
             digits, start, duration = pieces.expanded()
             rows = np.vstack((digits, start, duration)).T
