@@ -17,7 +17,7 @@ from polylat.schedule.arrays import Ints, Mask, Times
 from polylat.schedule.boxes import Rows, Sources
 from polylat.schedule.event_families import EventFamilies
 from polylat.schedule.graph import TaskGraph
-from polylat.schedule.grid import MOST_PARTS, Grid
+from polylat.schedule.grid import Grid
 
 __all__ = ["RowBuilder"]
 
@@ -575,16 +575,4 @@ def _grid(layout: Numbering) -> Grid:
         digit=np.concatenate(none + digit),
         period=np.concatenate(none + period),
         skipped=np.concatenate(none + skipped),
-        most_parts=_most_parts(layout),
     )
-
-
-def _most_parts(layout: Numbering) -> int:
-    """Return the largest number of parts that a box is split into.
-
-    Where leaves are sampled apart, a box may contain everything that another leaf samples of a
-    loop, one by one, and as many residues as its periods have iterations.
-    """
-    if not layout.apart:
-        return MOST_PARTS
-    return MOST_PARTS + 2 * max(kept.count for tiles in layout.tiles for kept in tiles.kept)

@@ -18,7 +18,7 @@ import numpy as np
 
 from polylat.schedule.arrays import Ints, Mask, Narrow, Times
 from polylat.schedule.box_kernels import decide, split
-from polylat.schedule.grid import MOST_PARTS, Grid
+from polylat.schedule.grid import Grid
 
 __all__ = [
     "Parts",
@@ -26,6 +26,9 @@ __all__ = [
     "Sources",
     "decide_rows",
 ]
+
+_MOST_PARTS = 4096
+"""Largest number of parts that a box is split into where loops have few sampled iterations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +168,9 @@ class Sources:
                 grid.places,
                 grid.period,
                 grid.skipped,
-                MOST_PARTS,
-                max(MOST_PARTS, grid.most_parts),
+                _MOST_PARTS,
+                # What a leaf samples of a loop, one by one, and all residues of its periods.
+                max(_MOST_PARTS, 2 * int(grid.count.max(initial=0))),
                 self.leaf,
                 self.target,
                 self.other,

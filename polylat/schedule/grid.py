@@ -12,10 +12,7 @@ import numpy as np
 from polylat.schedule.arrays import Ints, Mask, Times
 from polylat.schedule.compilation import compiled
 
-__all__ = ["MOST_PARTS", "Grid", "fill_forward"]
-
-MOST_PARTS = 4096
-"""Largest number of parts that a box is split into, by default."""
+__all__ = ["Grid", "fill_forward"]
 
 _LIMIT = float(1 << 61)
 """Values beyond it are computed again in Python integers: the sum of two still fits 64 bits."""
@@ -39,8 +36,6 @@ class Grid:
     places, digit, period, skipped
         Per place of a loop, from ``places[a, l]`` on: the iteration, the period of the skipped
         range that the place represents (0: none), and the range's number of periods.
-    most_parts
-        Largest number of parts that the box of a target is split into, see `boxes`.
     """
 
     depth: Ints
@@ -55,7 +50,6 @@ class Grid:
     digit: Ints
     period: Ints
     skipped: Ints
-    most_parts: int = MOST_PARTS
 
     @cached_property
     def sizes(self) -> list[int]:

@@ -252,3 +252,29 @@ def test_fill_forward_beyond_64_bits(step: int) -> None:
         own = own.astype(np.int64)
     last = step * (3 + 2**30)
     assert fill_forward(grid, 0, own, exists).tolist() == [0, step, 2 * step, 3 * step] + [last] * 4
+
+
+@pytest.mark.parametrize(("ahead", "outcome"), [(0, HOLDS), (1, TIGHT), (2, VIOLATED)])
+def test_a_box_contains_much_that_another_leaf_samples(ahead: int, outcome: int) -> None:
+    """One leaf skips most of a loop of which another one samples thousands of iterations."""
+    cuts = SkippedPeriods(3_000, 1_000, 400_000), SkippedPeriods(6_000, 500, 10**6)
+    awaited = LoopSample(9_000 + sum(cut.removed for cut in cuts), cuts)
+    waiting = LoopSample(awaited.trips, (SkippedPeriods(4, 1, awaited.trips - 8),))
+    assert awaited.count == 9_000
+    grid = grid_of([[waiting], [awaited]])
+    zero, one = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
+    found = Sources(zero, 3 * one, one, 3 * one[None], one, -one, np.zeros((0, 1, 1), np.int64))
+    first = np.array([0, waiting.count])
+    # Both are at 5 per iteration.
+    values = 5 * np.concatenate((waiting.digits, awaited.digits))
+    rates = 5 * np.concatenate((waiting.period_lengths, awaited.period_lengths))[:, None]
+    rows = Rows(3 * one, one, zero, one > 1, one > 0, zero)
+    parts = found.parts(grid)
+    exists = np.ones(len(values), dtype=np.bool_)
+    decided = decide_rows(parts, first, rows, np.array([ahead - 1]), values, rates, exists)
+    assert decided.tolist() == [outcome]
+    # Every iteration is in one part.
+    extent = np.ones(len(parts.key), dtype=np.int64)
+    wide = np.flatnonzero(parts.detail >= 0)
+    extent[wide] += parts.extent[parts.detail[wide], 0]
+    assert extent.sum() == waiting.trips - 7
