@@ -48,6 +48,10 @@ _MOST_BUILT = 50_000
 _MOST_BLIND = 6
 """How often the sample is enlarged after failures that show no delay."""
 
+_LEAST_SKIPPED = 64
+"""How many iterations a skipped range has at least where regimes are known: between two of them,
+what is shorter does not repeat itself."""
+
 _MOST_RESTARTS = 16
 """How often one loop may change to another periodic regime."""
 
@@ -566,7 +570,8 @@ def _loop_sample(trips: Sequence[int], sample: _Sample) -> LoopSample:
     for low, high in around:
         period = sample.period_at(runs[-1][1] - 1)
         periods = (low - runs[-1][1]) // period
-        if periods < 2 or runs[-1][1] - runs[-1][0] < 2 * period + 1:
+        fewest = max(2, -(-_LEAST_SKIPPED // period)) if sample.regimes else 2
+        if periods < fewest or runs[-1][1] - runs[-1][0] < 2 * period + 1:
             runs[-1] = (runs[-1][0], min(max(runs[-1][1], high), most))
         else:
             runs.append((runs[-1][1] + periods * period, min(high, most)))
