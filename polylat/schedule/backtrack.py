@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylat.schedule.arrays import Ints, Times
+from polylat.schedule.arrays import Ints, Narrow, widened
 from polylat.schedule.backtrack_rounds import compiled_walk
 from polylat.schedule.backtrack_shapes import FULL
 from polylat.schedule.backtrack_steps import MOVES, NONE, compiled_reasons
@@ -223,13 +223,13 @@ def coprime_moduli(most: int) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
-def residues(times: Times, moduli: Ints) -> Ints:
+def residues(times: Narrow, moduli: Ints) -> Ints:
     """Return the residues of times modulo each of several numbers.
 
     Parameters
     ----------
     times
-        Shape (n,), in steps.
+        Shape (n,), in steps, in any type of integers.
     moduli
         Shape (moduli,).
 
@@ -237,7 +237,14 @@ def residues(times: Times, moduli: Ints) -> Ints:
     -------
     numpy.ndarray
         Shape (moduli, n): the residues, all non-negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> residues(np.array([-1, 5], dtype=np.int16), coprime_moduli(5)).tolist()
+    [[2147483646, 5]]
     """
+    times = widened(times)
     rows = [(times % int(m)).astype(np.int64) for m in moduli]
     return np.array(rows, dtype=np.int64).reshape(len(moduli), len(times))
 

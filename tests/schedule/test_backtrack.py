@@ -22,6 +22,14 @@ def test_residues_distinguish_all_numbers(numbers: list[int], least: int) -> Non
             assert (number == other) == (column == another)
 
 
+@given(st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1))
+def test_residues_of_numbers_in_few_bits(numbers: list[int]) -> None:
+    """Where a sample has all tile iterations, durations may have 16 bits."""
+    moduli = coprime_moduli(2**15)
+    few, every = np.array(numbers, dtype=np.int16), np.array(numbers, dtype=object)
+    assert residues(few, moduli).tolist() == residues(every, moduli).tolist()
+
+
 @given(st.integers(0, 10**60))
 def test_moduli_are_coprime(most: int) -> None:
     moduli = coprime_moduli(most).tolist()
