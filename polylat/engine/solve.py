@@ -69,9 +69,8 @@ _BYTES_PER_ITERATION = 500
 _MOST_BYTES = 16 << 30
 """Most memory that the advice of an error asks for."""
 
-FAST = 10_000
-"""Beyond this number of tile iterations, leaves that may be sampled apart are so first, if that
-takes at most half as many."""
+_MOST_TOGETHER = 10_000
+"""Largest common sample, in tile iterations, that is tried before one of leaves sampled apart."""
 
 _OLDEST_ROUNDS = 8
 """How often the sample is enlarged for the order "oldest"."""
@@ -393,17 +392,20 @@ def _by_simulation(
     def searching(keys: LoopKeys) -> SamplingSearch:
         return search(most, work=work, regimes=simulation.regimes(keys), keys=keys)
 
-    searches, apart = [searching(loop_nodes(lowered.leaves))], keys_apart(lowered)
-    if apart is not None:
-        common, own = searches[0].size, searching(apart)
-        if own.size < common:
-            searches.insert(int(common <= FAST or own.size > common // 2), own)
-    found = None
+    together, keys = searching(loop_nodes(lowered.leaves)), keys_apart(lowered)
+    searches = [together]
+    if keys is not None:
+        apart = searching(keys)
+        if together.size > max(_MOST_TOGETHER, 2 * apart.size):
+            searches = [apart, together]
+        elif together.size > apart.size:
+            searches = [together, apart]
     for tried in searches:
-        if found is None:
-            tried.work = work
-            found, work = tried.run(guessed), tried.work
-    return found
+        tried.work = work
+        found, work = tried.run(guessed), tried.work
+        if found is not None:
+            return found
+    return None
 
 
 def _guessed(model: Model) -> Solution:
