@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 import polylat
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage
 from command import run
-from polylat import Spec, TooLargeError
+from polylat import Spec, TooLargeError, UnsupportedError
 from polylat.analysis.envelope import Tangent, envelope
+from polylat.analysis.levels import ChangeSeries
 from polylat.lowering.ports import total_values
 from polylat.views.text import report_text
 
@@ -463,3 +465,11 @@ def test_more_steps_than_len_counts() -> None:
     assert f"{path.length - 3:,} more steps" in report_text(report, steps=3)
     with pytest.raises(OverflowError):
         len(path)
+
+
+def test_more_periods_than_64_bits_count_are_refused() -> None:
+    """Four series of 2^62 periods each in one window are 2^64 periods."""
+    none, one = np.zeros(4, dtype=np.int64), np.ones(4, dtype=np.int64)
+    series = ChangeSeries(none, one[None], one[None] * 2**62, one)
+    with pytest.raises(UnsupportedError):
+        series.between(0, 2**62, 10)

@@ -120,7 +120,7 @@ class ChangeSeries:
         over = np.clip((low - self.first - span) // step + 1, 0, count).astype(np.int64)
         begun = np.clip((high - 1 - self.first) // step + 1, 0, count).astype(np.int64)
         number = begun - over
-        if int(number.sum()) > most:
+        if number.sum(dtype=object) > most:
             raise _too_many_error()
         which, copy = concatenated_ranges(over, number)
         first = self.first[which] + copy.astype(self.first.dtype) * self.period[0, which]
