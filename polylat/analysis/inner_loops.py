@@ -22,7 +22,7 @@ from polylat.spec.rewriting import (
 __all__ = ["InnerLoops", "inner_loops"]
 
 _LARGEST_DIVISOR = 10_000
-"""Divisors of a trip count are found up to this one, and what they leave of it."""
+"""Largest divisor of a trip count that is searched for; its cofactor is found with it."""
 
 
 @dataclass(frozen=True)

@@ -284,7 +284,7 @@ class Results:
         The slowest first, each beside the busy times of the ports per step. Empty without
         recurrences.
         """
-        if not any(source.recurrent for source in self.solution.model.lowered.found.values()):
+        if not self.solution.model.lowered.has_recurrences:
             return ()
         return recurrences(self.schedules.unlimited)
 

@@ -11,6 +11,7 @@ barriers. The leaves that these rules couple are sampled alike.
 
 from __future__ import annotations
 
+from polylat.lowering.groups import connected_groups
 from polylat.lowering.lowered import LoweredMapping
 from polylat.lowering.paths import Leaf, LoopKeys, loop_nodes
 
@@ -37,8 +38,8 @@ def keys_apart(lowered: LoweredMapping) -> LoopKeys | None:
     other: dict[tuple[int, int], int] = {}
     above = 1 + max((node for mine in nodes for node in mine), default=0)
     found = []
-    for group, mine in zip(groups, nodes, strict=True):
-        keys = []
+    for leaf, mine in enumerate(nodes):
+        group, keys = groups[leaf], []
         for node in mine:
             if first.setdefault(node, group) == group:
                 keys.append(node)
@@ -48,37 +49,30 @@ def keys_apart(lowered: LoweredMapping) -> LoopKeys | None:
     return tuple(found) if other else None
 
 
-def _coupled_leaves(lowered: LoweredMapping) -> list[int]:
-    """Return per leaf the first one that it is coupled with, directly or not; maybe itself."""
-    leader = list(range(len(lowered.leaves)))
-
-    def find(leaf: int) -> int:
-        while leader[leaf] != leaf:
-            leaf = leader[leaf]
-        return leaf
-
-    def couple(leaf: int, other: int) -> None:
-        a, b = sorted((find(leaf), find(other)))
-        leader[b] = a
-
-    common: dict[int, int] = {}
+def _coupled_leaves(lowered: LoweredMapping) -> dict[int, int]:
+    """Return per leaf the number of its group; leaves of a group are coupled, directly or not."""
+    below: dict[int, list[int]] = {}
     for leaf in lowered.leaves:
         for node in _coupling_nodes(leaf):
-            couple(common.setdefault(node, leaf.number), leaf.number)
-    for (number, _), source in lowered.found.items():
-        fillers = [bringer.leaf for bringer in source.sources if not bringer.produces]
-        if source.leaf is not None and not source.produces:
-            fillers.append(source.leaf)
-        for filler in fillers:
-            couple(number, filler)
-    return [find(leaf.number) for leaf in lowered.leaves]
+            below.setdefault(node, []).append(leaf.number)
+    fillers = [
+        (number, *(bringer.leaf for bringer in source.sources if not bringer.produces))
+        for (number, _), source in lowered.found.items()
+    ]
+    fillers += [
+        (number, source.leaf)
+        for (number, _), source in lowered.found.items()
+        if source.leaf is not None and not source.produces
+    ]
+    groups = connected_groups(range(len(lowered.leaves)), (), [*below.values(), *fillers])
+    return {leaf: group for group, (members, _) in enumerate(groups) for leaf in members}
 
 
 def _coupling_nodes(leaf: Leaf) -> list[int]:
     """Return the tree nodes above a leaf, below some loop, that couple all leaves below them.
 
-    A holder has its tiles in common to the leaves that access the same tensor in it; a Sequential
-    lets its branches wait for each other.
+    The leaves that access a tensor in a holder share its tiles; the branches of a Sequential wait
+    for each other.
     """
     holders = [h.node for several in leaf.holders.values() for h in several if h.depth > 0]
     return holders + [split.node for split in leaf.splits if split.depth > 0 and not split.pipeline]

@@ -49,8 +49,8 @@ _MOST_BLIND = 6
 """How often the sample is enlarged after failures that show no delay."""
 
 _LEAST_SKIPPED = 64
-"""How many iterations a skipped range has at least where regimes are known: between two of them,
-what is shorter does not repeat itself."""
+"""Smallest skipped range, in iterations, where regimes are known: a shorter one lies between two
+regimes, and does not repeat."""
 
 _MOST_RESTARTS = 16
 """How often one loop may change to another periodic regime."""

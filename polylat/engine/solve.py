@@ -22,7 +22,7 @@ from polylat.engine.work_conserving import (
 )
 from polylat.errors import TooLargeError
 from polylat.lowering.lowered import LoweredMapping, with_sequential_splits
-from polylat.lowering.paths import LoopKeys, loop_nodes
+from polylat.lowering.paths import loop_nodes
 from polylat.lowering.sampling import LoopSample
 from polylat.lowering.transfers import TransferOptions
 from polylat.numbers import Number
@@ -389,16 +389,15 @@ def _by_simulation(
         schedule, ordered = work_conserving_by_simulation(model, simulation)
         return Solution(ordered, schedule)
 
-    def searching(keys: LoopKeys) -> SamplingSearch:
-        return search(most, work=work, regimes=simulation.regimes(keys), keys=keys)
-
-    together, keys = searching(loop_nodes(lowered.leaves)), keys_apart(lowered)
+    nodes, keys = loop_nodes(lowered.leaves), keys_apart(lowered)
+    together = search(most, regimes=simulation.regimes(nodes))
     searches = [together]
     if keys is not None:
-        apart = searching(keys)
-        if together.size > max(_MOST_TOGETHER, 2 * apart.size):
+        apart = search(most, regimes=simulation.regimes(keys), keys=keys)
+        common, separate = together.size, apart.size
+        if common > max(_MOST_TOGETHER, 2 * separate):
             searches = [apart, together]
-        elif together.size > apart.size:
+        elif common > separate:
             searches = [together, apart]
     for tried in searches:
         tried.work = work

@@ -107,7 +107,7 @@ class RangeProver:
     step: Sizes
     found: Schedules
     _built: dict[tuple[Any, ...], Model] = field(default_factory=dict)
-    _timed: dict[tuple[Any, ...], _Corner | None] = field(default_factory=dict)
+    _timed: dict[tuple[Order | None, Model], _Corner | None] = field(default_factory=dict)
 
     def range_of(self, order: Order | None) -> Range | None:
         """Prove the schedules in one order.
@@ -256,9 +256,9 @@ class RangeProver:
         if here is None:
             return None
         # A range and the next larger one have corners in common.
-        key = (solution.order, sizes, *sorted(here.sample.items()))
+        key = solution.order, here
         if key not in self._timed:
-            self._timed[key] = _timed(here, solution)
+            self._timed[key] = _timed_like(solution, here)
         return self._timed[key]
 
     def _model(self, kept: Mapping[int, LoopSample], sizes: Sizes) -> Model | None:
@@ -304,7 +304,7 @@ def _regrown(loop: LoopSample, trips: int) -> LoopSample | None:
     return LoopSample(trips, cuts)
 
 
-def _timed(here: Model, solution: Solution) -> _Corner | None:
+def _timed_like(solution: Solution, here: Model) -> _Corner | None:
     """The schedule at other sizes, in the order of a solution; None where there is none."""
     if solution.order == "oldest":
         return _oldest(here, ordered=solution.model.service_order is not None)

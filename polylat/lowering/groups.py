@@ -9,10 +9,10 @@ group is a set of a few dimensions, whatever the size of the mapping.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import islpy as isl
 import numpy as np
@@ -47,18 +47,20 @@ __all__ = [
     "translates",
 ]
 
+V = TypeVar("V", bound=Hashable)
+
 
 def connected_groups(
-    variables: Iterable[str],
-    indices: Iterable[Sequence[str]],
-    ties: Iterable[Sequence[str]] = (),
-) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+    variables: Iterable[V],
+    indices: Iterable[Sequence[V]],
+    ties: Iterable[Sequence[V]] = (),
+) -> list[tuple[tuple[V, ...], tuple[int, ...]]]:
     """Split variables and ranks into independent groups.
 
     Parameters
     ----------
     variables
-        All variables.
+        The variables; where there are no ranks, also leaves that rules tie together.
     indices
         Per rank, the variables that index it.
     ties
@@ -78,7 +80,7 @@ def connected_groups(
     ranks = [tuple(index) for index in indices]
     leader = {v: v for v in variables}
 
-    def find(v: str) -> str:
+    def find(v: V) -> V:
         while leader[v] != v:
             v = leader[v]
         return v
@@ -88,7 +90,7 @@ def connected_groups(
             a, b = find(tied[0]), find(other)
             if a != b:
                 leader[b] = a
-    members: dict[str, list[str]] = {}
+    members: dict[V, list[V]] = {}
     for v in leader:
         members.setdefault(find(v), []).append(v)
     return [

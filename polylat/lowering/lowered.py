@@ -81,6 +81,11 @@ class LoweredMapping:
         return any(leaf.einsum.states for leaf in self.leaves)
 
     @cached_property
+    def has_recurrences(self) -> bool:
+        """Whether an Einsum reads what it, or a later one, computed."""
+        return any(source.recurrent for source in self.found.values())
+
+    @cached_property
     def memories(self) -> tuple[str, ...]:
         """The memories that hold tensors, in the order of the architecture."""
         holding = {
@@ -120,7 +125,7 @@ def lower(
     options
         Which write-backs are in the background, and which holders are staged.
     counted
-        The blocks that have been counted of other inputs, whose leaves may be equal; None: none.
+        Blocks already counted for other inputs, whose leaves may be equal; None: there are none.
 
     Returns
     -------

@@ -340,7 +340,7 @@ def _not_covered(results: Results) -> list[str]:
             f"the schedules of the orders {' and '.join(others)}, whose latencies are the engine's"
         )
     analyses = ["occupancy", "initiation intervals", "slack"]
-    if any(source.recurrent for source in results.schedules.model.lowered.found.values()):
+    if results.schedules.model.lowered.has_recurrences:
         analyses.append("what each recurrence takes per step")
     found.append(f"what the engine derives from the schedule: {', '.join(analyses)}")
     return found

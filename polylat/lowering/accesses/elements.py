@@ -304,7 +304,10 @@ class GroupCount:
     def _points(
         self, loops: Sequence[int], summed: Sequence[int], above: range
     ) -> tuple[Ints, Counts | None]:
-        """Return rows that begin with loop indices, and how many elements of units each counts."""
+        """Return rows that begin with loop indices, and their weights.
+
+        A weight is the number of elements that a row represents, times the weights of its units.
+        """
         text = self._text(loops, summed, above)
         names, equal = self._elements(text)
         units = self._over_variables(summed)
@@ -320,15 +323,14 @@ class GroupCount:
         units: Sequence[int],
     ) -> tuple[Ints, Counts | None]:
         """Return rows of loops, units and elements, and their weights: see `_points`."""
-        relation, keep = set_text(dims, hidden, conditions), self._keep(loops)
-        if not self.indices:
-            found = solve_group(relation, keep=keep)
-            return found, self._row_weights(found, len(loops), units)
         # Elements in an interval of the last rank are one row.
-        found = solve_group(relation, "counts", keep=keep)
+        want = "counts" if self.indices else "points"
+        found = solve_group(set_text(dims, hidden, conditions), want, keep=self._keep(loops))
+        weights = self._row_weights(found, len(loops), units)
+        if not self.indices:
+            return found, weights
         kind = count_type(self.leaf, prod(map(sum, self.weights.values())))
         numbers: Counts = found[:, -1].astype(kind)
-        weights = self._row_weights(found, len(loops), units)
         return found, numbers if weights is None else weights * numbers
 
     def _extreme(

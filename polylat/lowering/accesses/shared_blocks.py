@@ -31,9 +31,9 @@ class CountedBlocks:
     Parameters
     ----------
     known
-        What distinguishes leaves → the tensors of one of them, and its blocks.
+        Key that equal leaves have in common → the tensors of one of them, and its blocks.
     paths
-        Components with tensors as positions → a number. It is faster to compare.
+        Components, with positions in place of tensors → a number, which is faster to compare.
     iterations
         Number of tile iterations of these blocks.
     """
@@ -122,7 +122,7 @@ class SharedBlocks:
 
 
 def _without_times(component: Component) -> Component:
-    """Return what numbers of accesses depend on: which way values take, not how long it takes."""
+    """Return a component with only those fields that numbers of accesses may depend on."""
     return Component(
         component.name,
         component.kind,
